@@ -1,0 +1,175 @@
+"""What a recipe asks of its data: the usable rows in three parts, the task, and all that was set aside on the way."""
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from lamina import data, labelled, preprocess, tasks
+from lamina.config import Config, DataError, plugin
+from lamina.config import kind as kind_of
+from lamina.data.split import Parts, split
+from lamina.preprocess import Preprocessor, typed
+from lamina.recipe import Recipe
+from lamina.schema import Collected, Column, Quarantined, Row, Schema, Spec
+from lamina.train.settings import Data
+
+
+@dataclass(frozen=True)
+class Case:
+    """A recipe's data, split and understood. Everything learned (schema, task state) comes from training rows."""
+
+    recipe: Recipe
+    task: Any
+    task_cfg: Any
+    state: Any
+    schema: Schema
+    parts: Parts
+    read: int
+    quarantine: tuple[Quarantined, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def target(self) -> Column:
+        assert self.schema.target is not None
+        return self.schema.target
+
+    def encoded(self, table: pa.Table) -> np.ndarray:
+        """The target of some rows as the loss wants it."""
+        return self.task.encode(typed(table, (self.target,))[self.target.name].combine_chunks(), self.state)
+
+    def arrays(self, prep: Preprocessor) -> dict[str, Data]:
+        """Inputs and target of each part, as the network is fed."""
+        return {name: Data(prep.encode(t), self.encoded(t)) for name, t in self.parts._asdict().items()}
+
+    def spec(self, prep: Preprocessor) -> Spec:
+        """What the network is built for."""
+        output = self.task.output(self.state, self.task_cfg)
+        return Spec(inputs=prep.inputs, output=output, rows=self.parts.train.num_rows)
+
+    def quick(self, raw: dict[str, np.ndarray], target: np.ndarray) -> dict[str, float]:
+        return self.task.quick(raw, target, self.state)
+
+    def with_state(self, state: Any) -> "Case":
+        return replace(self, state=state)
+
+    def counts(self) -> Row:
+        """Rows in = used + quarantined."""
+        sizes = {name: table.num_rows for name, table in self.parts._asdict().items()}
+        return {"read": self.read, "used": sum(sizes.values()), "quarantined": len(self.quarantine), **sizes}
+
+    def fingerprint(self) -> str:
+        """A hash of every training and validation cell, so that a resumed run can tell that its data changed."""
+        digest = hashlib.sha256()
+        for table in (self.parts.train, self.parts.validation):
+            for name in table.column_names:
+                digest.update(name.encode())
+                for buffer in _solid(table[name]).buffers():
+                    digest.update(buffer or b"-")
+        return digest.hexdigest()
+
+
+def _solid(column: pa.ChunkedArray) -> pa.Array:
+    """One array without offset, so that equal values have equal bytes."""
+    array = column.combine_chunks()
+    return pa.concat_arrays([array.take(pa.array(np.arange(len(array))))])
+
+
+def collect(recipe: Recipe, given: Collected | None = None, given_test: Collected | None = None) -> Case:
+    """Read the recipe's rows, set aside those without a usable target, decide the task, split, look at the columns."""
+    if recipe.target is None:
+        raise DataError("target: is required. Say which column is to be predicted with: --target COLUMN")
+    source = recipe.data
+    collected = given or data.load(source)
+    table = labelled.rows(collected, recipe.missing)
+    name = labelled.column(table, recipe.target)
+    task_cfg, task = _task(recipe, table, name)
+    aim = Column(name=name, kind=task.target, settings=_target_settings(recipe, name, task.target))
+    table, bad = labelled.split_off(table, aim, source)
+    test, test_source, tested = _test(recipe, name, aim, given_test)
+    parts = split(table, recipe.split, name, recipe.seed, test)
+    values = typed(parts.train, (aim,))[name].combine_chunks()
+    state = task.fit(values, task_cfg)
+    parts, late = _with_known_labels(parts, aim, task, state, (source, test_source or source))
+    schema = _schema(recipe, parts.train, aim)
+    lost = (*collected.quarantine, *bad, *tested.quarantine, *late)
+    return Case(
+        recipe=recipe,
+        task=task,
+        task_cfg=task_cfg,
+        state=state,
+        schema=schema,
+        parts=Parts(*(t.drop_columns([labelled.ROW]) for t in parts)),
+        read=collected.table.num_rows + len(collected.quarantine) + tested.table.num_rows + len(tested.quarantine),
+        quarantine=lost,
+        notes=(*collected.notes, *tested.notes, *_relabelled(parts.test, aim, state)),
+    )
+
+
+def _task(recipe: Recipe, table: pa.Table, name: str) -> tuple[Config, Any]:
+    cfg = recipe.task or plugin("tasks", tasks.suggest(table[name].combine_chunks(), name)).Config()
+    return cfg, plugin("tasks", kind_of(cfg))
+
+
+def _target_settings(recipe: Recipe, name: str, kind: str) -> dict[str, Any]:
+    said = recipe.columns.get(name)
+    values = said.model_dump(mode="json", exclude_defaults=True) if said else {}
+    return {k: v for k, v in values.items() if k != "kind"} if said and kind_of(said) == kind else {}
+
+
+def _test(
+    recipe: Recipe, name: str, aim: Column, given: Collected | None
+) -> tuple[pa.Table | None, Config | None, Collected]:
+    """The separate test rows, if the recipe names a file or rows were given."""
+    source = recipe.data
+    path = source.model_dump().get("test")
+    if given is None and path is None:
+        return None, None, Collected(pa.table({}))
+    source = source if given else source.model_copy(update={"path": path, "test": None})
+    collected = given or data.load(source)
+    table = labelled.rows(collected, recipe.missing)
+    if name not in table.column_names:
+        raise DataError(f"test: the test rows have no column '{name}', so they cannot be judged.")
+    table, bad = labelled.split_off(table, aim, source)
+    return table, source, replace(collected, quarantine=(*collected.quarantine, *bad), table=_less(collected, bad))
+
+
+def _less(collected: Collected, bad: list[Quarantined]) -> pa.Table:
+    """The table without as many rows as were set aside after reading: only its length is used."""
+    return collected.table.slice(0, collected.table.num_rows - len(bad))
+
+
+def _with_known_labels(
+    parts: Parts, aim: Column, task: Any, state: Any, sources: tuple[Config, Config]
+) -> tuple[Parts, list[Quarantined]]:
+    validation, bad = labelled.known(parts.validation, aim, task, state, sources[0])
+    test, worse = labelled.known(parts.test, aim, task, state, sources[1])
+    for name, rows in (("validation", validation), ("test", test)):
+        if not rows.num_rows:
+            why = f" Its labels are unknown: {(bad + worse)[0].reason}." if bad + worse else ""
+            raise DataError(f"{name}: no usable row is left.{why}")
+    return Parts(parts.train, validation, test), bad + worse
+
+
+def _relabelled(test: pa.Table, aim: Column, state: Any) -> tuple[str, ...]:
+    """A note where test labels are written otherwise than in training."""
+    classes = state.model_dump().get("classes")
+    if not classes:
+        return ()
+    seen = set(typed(test, (aim,))[aim.name].unique().to_pylist()) - set(classes)
+    return (f"Test labels {', '.join(map(repr, sorted(seen)))} were read as the class they resemble.",) if seen else ()
+
+
+def _schema(recipe: Recipe, train: pa.Table, aim: Column) -> Schema:
+    """Kinds of all columns from training rows; the target's kind is the task's."""
+    given = {name: cfg for name, cfg in recipe.columns.items() if name != aim.name}
+    table = train.drop_columns([labelled.ROW])
+    seen = preprocess.infer(table.drop_columns([aim.name]), None, given, recipe.missing)
+    looked = preprocess.infer(table.select([aim.name]), None, {}, recipe.missing).columns[0]
+    return Schema(
+        columns=seen.columns,
+        target=looked.model_copy(update={"kind": aim.kind, "settings": aim.settings, "note": "the target"}),
+        missing=recipe.missing,
+    )

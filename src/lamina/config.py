@@ -1,0 +1,149 @@
+"""Settings, errors, and the rule that the folder is the registry.
+
+A plug-in is a module in one of the stage folders, named by its file. Names come from the folder only:
+no dotted path, no import string and no callable is ever taken from a recipe or a bundle.
+"""
+
+import difflib
+import importlib
+import json
+import os
+import pkgutil
+from collections.abc import Iterable
+from functools import cache
+from types import ModuleType
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+STAGES = ("data", "preprocess", "tasks", "models")
+
+
+class LaminaError(Exception):
+    """A fault the user can mend: the message says where, what was got, and the cure."""
+
+    exit_code = 1
+
+
+class RecipeError(LaminaError):
+    """One or more settings are wrong; the message lists every fault found."""
+
+    def __init__(self, faults: Iterable[str]):
+        self.faults = tuple(faults)
+        super().__init__("\n".join(self.faults))
+
+
+class DataError(LaminaError):
+    """The data cannot be read or cannot be used as asked."""
+
+
+class TrainingError(LaminaError):
+    """Training cannot go on; the weights on disk are the last good ones."""
+
+
+class BundleError(LaminaError):
+    """A bundle is damaged, altered or from another version.
+
+    Attributes: `file` inside the bundle, `at` (a place in that file), `reason`, `cure`.
+    """
+
+    def __init__(self, file: str, at: str, reason: str, cure: str):
+        self.file, self.at, self.reason, self.cure = file, at, reason, cure
+        super().__init__(f"{file}{': ' + at if at else ''}: {reason}. {cure}")
+
+
+class Interrupted(LaminaError):
+    """The run was asked to stop and has saved everything needed to go on."""
+
+    exit_code = 75
+
+
+class Config(BaseModel):
+    """A frozen, strict group of settings: unknown names and wrong types are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=())
+
+
+C = TypeVar("C", bound=Config)
+
+
+def kind(cfg: Config) -> str:
+    """Which plug-in a group of settings belongs to."""
+    return cfg.model_dump(include={"kind"})["kind"]
+
+
+def nearest(word: str, words: Iterable[str]) -> str:
+    """`Did you mean 'x'?`, or the list of what there is when nothing is near."""
+    words = sorted(words)
+    close = difflib.get_close_matches(word, words, n=1)
+    return f"Did you mean '{close[0]}'?" if close else f"There is: {', '.join(words) or 'nothing'}."
+
+
+def available(folder: str) -> tuple[str, ...]:
+    """Names of the plug-ins in a stage folder, without importing any of them."""
+    package = importlib.import_module(f"lamina.{folder}")
+    extend(folder, package)
+    return tuple(sorted(m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_")))
+
+
+def extend(folder: str, package: ModuleType) -> None:
+    """Let `$LAMINA_PLUGINS/<folder>` hold plug-ins too: the user's own folder, never named by data."""
+    for root in os.environ.get("LAMINA_PLUGINS", "").split(os.pathsep):
+        path = os.path.join(root, folder)
+        if root and os.path.isdir(path) and path not in package.__path__:
+            package.__path__.append(path)
+
+
+def plugin(folder: str, name: str, path: str = "") -> ModuleType:
+    """The plug-in module `name` of a stage folder; `path` is where the name was written, for the error."""
+    word = name.replace("-", "_")
+    names = available(folder)
+    if word not in names:
+        raise RecipeError([f"{path or folder}: there is no '{name}'. {nearest(word, names)}"])
+    return importlib.import_module(f"lamina.{folder}.{word}")
+
+
+def parse(cls: type[C], raw: Any, path: str, faults: list[str]) -> C | None:
+    """Check `raw` (plain JSON values) against `cls`; faults are appended, one sentence each."""
+    try:
+        return cls.model_validate_json(json.dumps(raw))
+    except (TypeError, ValueError) as error:
+        if isinstance(error, ValidationError):
+            faults.extend(_sentence(cls, path, fault) for fault in error.errors(include_url=False))
+        else:
+            faults.append(f"{path}: is not a plain value ({error}).")
+    return None
+
+
+def _sentence(cls: type[BaseModel], path: str, fault: Any) -> str:
+    spot = [str(part) for part in fault["loc"]]
+    where = ".".join(part for part in [path, *spot] if part) or "recipe"
+    if fault["type"] == "extra_forbidden":
+        return f"{where}: unknown setting. {nearest(spot[-1], _fields(cls, spot[:-1]))}"
+    if fault["type"] == "missing":
+        return f"{where}: is required and was not given."
+    text = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    got = "" if isinstance(fault["input"], dict) else f" (got {json.dumps(fault['input'], default=str)[:80]})"
+    return f"{where}: {text}{got}."
+
+
+@cache
+def _all_fields(cls: type[BaseModel]) -> tuple[str, ...]:
+    return tuple(field.alias or name for name, field in cls.model_fields.items())
+
+
+def _fields(cls: type[BaseModel], spot: list[str]) -> tuple[str, ...]:
+    """Setting names valid at `spot` inside `cls`, following nested groups and named choices."""
+    for part in spot:
+        inner = [c for f in cls.model_fields.values() for c in _classes(f.annotation)]
+        named = [c for c in _classes(cls.model_fields[part].annotation)] if part in cls.model_fields else []
+        chosen = [c for c in inner if "kind" in c.model_fields and c.model_fields["kind"].default == part]
+        if found := (chosen or named):
+            cls = found[0]
+    return _all_fields(cls)
+
+
+def _classes(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [c for arg in getattr(annotation, "__args__", ()) for c in _classes(arg)]

@@ -1,0 +1,109 @@
+"""The records of delimited text, one by one, with the line each begins on and what is wrong with it.
+
+Grammar: a field is quoted when `"` is its first character (one blank before it, and any after the closing one,
+do not count), `""` inside stands for `"`, a quoted field may hold line ends, and `"` elsewhere is a character
+like any other.
+"""
+
+import re
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+NO_DELIMITER = "\x1f"
+SPAN = 100_000  # lines a quoted field may span before its quote counts as stray
+SURROGATE = re.compile("[\udc80-\udcff]")  # how undecodable bytes are carried
+STAYS_OPEN = re.compile(r'[^"]*(?:""[^"]*)*\Z')
+
+
+class Record(NamedTuple):
+    """A record, its first line (from 1), and the reason and field (from 0) when it is unsound."""
+
+    line: int
+    cells: list[str]
+    reason: str = ""
+    field: int = -1
+
+
+class Fault(NamedTuple):
+    """Why a text is not a record. `is_open`: a quoted field has not ended, the next line may end it."""
+
+    reason: str
+    field: int
+    is_open: bool = False
+
+
+def records(path: Path, delimiter: str) -> Iterator[Record]:
+    """All records of a UTF-8 file that are not blank. After a quote gone wrong, reading resumes on the next line."""
+    split = splitter(delimiter)
+    number = 0
+    with path.open("rb") as file:
+        ahead: deque[bytes] = deque()
+        while raw := ahead.popleft() if ahead else file.readline():
+            number += 1
+            text = raw.decode("utf-8", "surrogateescape").removesuffix("\n").removesuffix("\r")
+            if not (text.strip(" ") if delimiter != NO_DELIMITER else text):
+                continue
+            start = number
+            found = text.split(delimiter) if '"' not in text else split(text)
+            if isinstance(found, Fault) and found.is_open:
+                text, found, used = _continued(raw, found, ahead, file, split)
+                number += used
+            yield _record(start, text, found)
+
+
+def splitter(delimiter: str) -> Callable[[str], list[str] | Fault]:
+    """A function from the text of a record to its cells."""
+    mark = re.escape(delimiter)
+    before, after = ("", "") if delimiter == " " else (" ?", " *")
+    field = re.compile(rf'{before}"([^"]*(?:""[^"]*)*)"{after}(?={mark}|\Z)|(?!{before}")[^{mark}]*')
+    opened = re.compile(rf'{before}"[^"]*(?:""[^"]*)*\Z')
+
+    def split(text: str) -> list[str] | Fault:
+        cells: list[str] = []
+        at = 0
+        while match := field.match(text, at):
+            quoted = match[1]
+            cells.append(match[0] if quoted is None else quoted.replace('""', '"'))
+            at = match.end() + len(delimiter)
+            if match.end() == len(text):
+                return cells
+        if opened.match(text, at):
+            return Fault("a quote opens and does not close", len(cells), is_open=True)
+        return Fault("text after a closing quote", len(cells))
+
+    return split
+
+
+def _continued(
+    raw: bytes, found: Fault, ahead: deque[bytes], file: BinaryIO, split: Callable[[str], list[str] | Fault]
+) -> tuple[str, list[str] | Fault, int]:
+    """The record with the lines its open field needs, and how many; 0 when no line closes it well."""
+    lines = [raw]
+    result: list[str] | Fault = found
+    text = ""
+    while isinstance(result, Fault) and result.is_open and len(lines) <= SPAN:
+        if len(ahead) < len(lines):
+            if not (more := file.readline()):
+                return text, found, 0
+            ahead.append(more)
+        lines.append(ahead[len(lines) - 1])
+        if not STAYS_OPEN.match(lines[-1].decode("utf-8", "surrogateescape")):
+            text = b"".join(lines).decode("utf-8", "surrogateescape").removesuffix("\n").removesuffix("\r")
+            result = split(text)
+    if isinstance(result, Fault):
+        return text, result, 0
+    for _ in lines[1:]:
+        ahead.popleft()
+    return text, result, len(lines) - 1
+
+
+def _record(line: int, text: str, found: list[str] | Fault) -> Record:
+    if isinstance(found, Fault):
+        return Record(line, [], found.reason, found.field)
+    if "\0" in text:
+        return Record(line, [], "a NUL byte", next(i for i, cell in enumerate(found) if "\0" in cell))
+    if not text.isascii() and (odd := [i for i, cell in enumerate(found) if SURROGATE.search(cell)]):
+        return Record(line, [], "bytes that are not valid in the encoding", odd[0])
+    return Record(line, found)

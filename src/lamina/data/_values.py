@@ -1,0 +1,184 @@
+"""Python values as Arrow columns: mixed types become text, nothing raises a raw Arrow error."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+NOTHING = type(None)
+PANDAS_MISSING = ("NaTType", "NAType")
+PLAIN: dict[type, pa.DataType] = {
+    NOTHING: pa.null(),
+    bool: pa.bool_(),
+    int: pa.int64(),
+    float: pa.float64(),
+    str: pa.string(),
+    bytes: pa.binary(),
+}
+
+
+def kind(values: Iterable[Any]) -> pa.DataType:
+    """The one Arrow type that holds all the values: int and float make float, other mixtures make text."""
+    values = list(values)
+    types = set(map(type, values))
+    if types <= {NOTHING, str} or types <= {NOTHING, bool} or types <= {NOTHING, float}:
+        return together(PLAIN[t] for t in types)
+    return together(map(_kind, values))
+
+
+def together(kinds: Iterable[pa.DataType]) -> pa.DataType:
+    """The one type that holds all the types; text when there is no better."""
+    found = pa.null()
+    for one in set(kinds):
+        found = _join(found, one)
+    return found
+
+
+def column(values: Sequence[Any], wanted: pa.DataType | None = None) -> pa.Array:
+    """An Arrow array of plain Python values; None and NaN are null. Without any value the column is text."""
+    wanted = kind(values) if wanted is None else wanted
+    wanted = pa.string() if pa.types.is_null(wanted) else wanted
+    ready = {NOTHING, str} if pa.types.is_string(wanted) else {NOTHING, bool, int, float}
+    try:
+        if not pa.types.is_nested(wanted) and set(map(type, values)) <= ready:
+            return pa.array(values, wanted, from_pandas=True)
+        return pa.array([_fit(value, wanted) for value in values], wanted)
+    except UnicodeEncodeError:
+        # A lone surrogate, as JSON may write, has no UTF-8 form.
+        return pa.array([_sound(_fit(value, wanted)) for value in values], wanted)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
+        return pa.array([_text(value) for value in values], pa.string())
+
+
+def table(rows: Sequence[Mapping[str, Any]], kinds: Mapping[str, pa.DataType] | None = None) -> pa.Table:
+    """Rows (dicts, perhaps nested, perhaps ragged) as a table; nested names are joined with dots."""
+    flat = [flatten(row) for row in rows]
+    names = list(kinds if kinds is not None else dict.fromkeys(name for row in flat for name in row))
+    columns = [column([row.get(name) for row in flat], kinds[name] if kinds else None) for name in names]
+    return pa.table(columns, names=names)
+
+
+def flatten(row: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
+    """`{"a": {"b": 1}}` as `{"a.b": 1}`."""
+    flat: dict[str, Any] = {}
+    for key, value in row.items():
+        if isinstance(value, dict):
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def unique(names: Iterable[str]) -> list[str]:
+    """Names with blanks filled in by position (`column3`) and repeats numbered (`age`, `age_2`)."""
+    names = [name.strip() or f"column{i}" for i, name in enumerate(names, start=1)]
+    taken, result = set(names), []
+    for i, name in enumerate(names):
+        new, n = name, 2
+        while new in names[:i] or (new != name and new in taken):
+            new, n = f"{name}_{n}", n + 1
+        taken.add(new)
+        result.append(new)
+    return result
+
+
+def plain(table: pa.Table) -> pa.Table:
+    """The same table in the few types later stages know: no dictionaries, views, structs or repeated names."""
+    while any(pa.types.is_struct(field.type) for field in table.schema):
+        table = table.flatten()
+    columns = [_plain(column) for column in table.columns]
+    return pa.table(columns, names=unique(table.column_names)) if columns else table
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    wide = pa.types.is_large_string(column.type) or pa.types.is_string_view(column.type)
+    # A chunk of 2 GB or more has no short form.
+    if pa.types.is_null(column.type) or (wide and all(chunk.nbytes < 2**31 for chunk in column.chunks)):
+        column = column.cast(pa.string())
+    return column
+
+
+def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Any column as text: whole floats without `.0`, lists as JSON."""
+    if pa.types.is_string(column.type):
+        return column
+    chunks = [pa.array([_text(value) for value in chunk.to_pylist()], pa.string()) for chunk in column.chunks]
+    return pa.chunked_array(chunks, pa.string())
+
+
+def _kind(value: Any) -> pa.DataType:
+    value = value.item() if isinstance(value, np.generic) else value
+    if _missing(value):
+        return pa.null()
+    if type(value) in PLAIN:
+        return PLAIN[type(value)] if type(value) is not int or -(2**63) <= value < 2**63 else pa.string()
+    if isinstance(value, list | tuple | np.ndarray):
+        inner = kind(value.tolist() if isinstance(value, np.ndarray) else value)
+        return pa.list_(pa.float64() if pa.types.is_null(inner) else inner)
+    if isinstance(value, datetime):
+        return pa.timestamp("us", tz="UTC" if value.tzinfo else None)
+    if isinstance(value, Decimal | float):
+        return pa.float64()
+    return pa.date32() if isinstance(value, date) else pa.string()
+
+
+def _join(a: pa.DataType, b: pa.DataType) -> pa.DataType:
+    if a == b or pa.types.is_null(b):
+        return a
+    if pa.types.is_null(a):
+        return b
+    if {a, b} == {pa.int64(), pa.float64()}:
+        return pa.float64()
+    if {a, b} == {pa.date32(), pa.timestamp("us")}:
+        return pa.timestamp("us")
+    if pa.types.is_list(a) and pa.types.is_list(b):
+        return pa.list_(_join(a.value_type, b.value_type))
+    return pa.string()
+
+
+def _fit(raw: Any, wanted: pa.DataType) -> Any:
+    value: Any = raw.item() if isinstance(raw, np.generic) else raw
+    if _missing(value):
+        return None
+    if pa.types.is_list(wanted):
+        return [_fit(item, wanted.value_type) for item in value]
+    if pa.types.is_timestamp(wanted) and type(value) is date:
+        return datetime(value.year, value.month, value.day)
+    if pa.types.is_floating(wanted):
+        return float(value)  # a Decimal, or NumPy's own float
+    return _text(value) if pa.types.is_string(wanted) else value
+
+
+def _missing(value: Any) -> bool:
+    """None, NaN, and the two missing values of pandas, told by name because pandas may not be there."""
+    return value is None or (isinstance(value, float) and math.isnan(value)) or type(value).__name__ in PANDAS_MISSING
+
+
+def _text(value: Any) -> str | None:
+    """As JSON would write it, so that `true` and `[1, 2]` read the same from any source; whole floats as integers."""
+    value = value.item() if isinstance(value, np.generic) else value
+    if _missing(value):
+        return None
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, bool | int | list | tuple | dict | np.ndarray):
+        value = value.tolist() if isinstance(value, np.ndarray) else value
+        return json.dumps(value, default=str, ensure_ascii=False)
+    return str(value)
+
+
+def _sound(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_sound(item) for item in value]
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value

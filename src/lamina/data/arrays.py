@@ -1,0 +1,157 @@
+"""Tables from things in memory, and answers back in the caller's own type."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+
+from lamina.config import Config as Settings
+from lamina.config import DataError
+from lamina.data import _values
+from lamina.schema import Collected
+
+KINDS = "a table (pandas, polars, Arrow), a dict of columns, a list of dicts, or a 2-D NumPy array"
+
+
+class Config(Settings):
+    """Data passed in Python; a recipe that says so cannot be run from the command line."""
+
+    kind: Literal["arrays"] = "arrays"
+
+
+def load(cfg: Config) -> Collected:
+    """Always a DataError: what was in memory is gone."""
+    raise DataError("data.kind: 'arrays' means data passed in Python. Pass the data again, or use kind: files.")
+
+
+def table(source: Any) -> pa.Table:
+    """A table of whatever holds columns: see `KINDS`. Mixed types in a column become text; NaN becomes null.
+
+    The index of a pandas frame is not used; categories become text; a 2-D column `x` is spread as x_0, x_1, ...;
+    nested dicts of rows and structs become columns with dots. Errors: DataError naming the column.
+    """
+    if isinstance(source, pa.RecordBatch):
+        source = pa.Table.from_batches([source])
+    if isinstance(source, pa.Table):
+        return _values.plain(source).replace_schema_metadata(None)
+    if _is(source, "pandas", "DataFrame"):
+        names = [".".join(map(str, name)) if isinstance(name, tuple) else str(name) for name in source.columns]
+        return _from_columns(names, [source.iloc[:, i] for i in range(len(names))])
+    if _is(source, "polars", "DataFrame"):
+        return _values.plain(source.to_arrow()).replace_schema_metadata(None)
+    if isinstance(source, np.ndarray):
+        if source.ndim != 2:
+            raise DataError(
+                f"data: a NumPy array must have 2 dimensions (got {source.ndim}). Reshape it to rows x columns."
+            )
+        return _from_columns([""] * source.shape[1], list(source.T))
+    if isinstance(source, Mapping):
+        return _from_columns([str(name) for name in source], list(source.values()))
+    if isinstance(source, list | tuple):
+        for number, row in enumerate(source):
+            if not isinstance(row, Mapping):
+                raise DataError(f"data: row {number} must be a dict of column: value (got {_name(row)}). Give {KINDS}.")
+        return _values.table(source)
+    if hasattr(source, "__arrow_c_stream__"):
+        return table(pa.table(source))
+    raise DataError(f"data: cannot read {_name(source)} as a table. Give {KINDS}.")
+
+
+def like(answers: pa.Table, source: Any) -> Any:
+    """The answers in the type the rows came in.
+
+    pandas gives pandas with the same index, polars gives polars, Arrow gives Arrow, a list of dicts the same with
+    nested dicts for structs, a dict of columns gives a dict of lists, and NumPy a dict of arrays. Where columns
+    cannot nest (pandas, NumPy), a struct is spread as `probabilities.<name>`.
+    """
+    if _is(source, "pandas", "DataFrame"):
+        frame = _flat(answers).to_pandas()
+        frame.index = source.index
+        return frame
+    if _is(source, "polars", "DataFrame"):
+        return sys.modules["polars"].from_arrow(answers)
+    if isinstance(source, np.ndarray):
+        flat = _flat(answers)
+        return {name: flat[name].to_numpy() for name in flat.column_names}
+    if isinstance(source, Mapping):
+        return answers.to_pydict()
+    if isinstance(source, list | tuple):
+        return answers.to_pylist()
+    return answers
+
+
+def _from_columns(names: list[str], columns: Sequence[Any]) -> pa.Table:
+    spread: list[str] = []
+    arrays: list[Any] = []
+    for given, column in zip(names, columns, strict=True):
+        name = given or f"column{len(arrays) + 1}"
+        if isinstance(column, np.ndarray) and column.ndim == 2:
+            spread += [f"{name}_{i}" for i in range(column.shape[1])]
+            arrays += [_column(name, part) for part in column.T]
+        else:
+            spread.append(name)
+            arrays.append(_column(name, column))
+    lengths = {name: len(array) for name, array in zip(spread, arrays, strict=True)}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{name}: {length}" for name, length in list(lengths.items())[:10])
+        raise DataError(f"data: columns must be equally long (got {told}). Give one value per row in each.")
+    return _values.plain(pa.table(arrays, names=spread))
+
+
+def _column(name: str, values: Any) -> Any:
+    if isinstance(values, pa.Array | pa.ChunkedArray):
+        return values
+    if isinstance(values, str | bytes | Mapping) or not (hasattr(values, "__len__") and hasattr(values, "__iter__")):
+        raise DataError(f"data.{name}: must be a list or an array, one value per row (got {_name(values)}). Wrap it.")
+    if isinstance(values, np.ndarray):
+        return _from_numpy(name, values)
+    if _is(values, "pandas", "Series"):
+        return _from_pandas(values)
+    if _is(values, "polars", "Series"):
+        return values.to_arrow()
+    return _values.column(list(values))
+
+
+def _from_numpy(name: str, values: np.ndarray) -> pa.Array:
+    if values.ndim != 1:
+        raise DataError(
+            f"data.{name}: must have 1 or 2 dimensions (got {values.ndim}). Reshape it, one row per example."
+        )
+    if values.dtype.kind in "biuf" and values.dtype != np.longdouble:
+        short = values.dtype == np.float16
+        return pa.array(np.ascontiguousarray(values, np.float32 if short else None), from_pandas=True)
+    if values.dtype.kind == "M":
+        return pa.array(values.astype("datetime64[us]"), from_pandas=True)
+    return _values.column(values.tolist())
+
+
+def _from_pandas(series: Any) -> Any:
+    """A pandas Series. Categories are text, whatever they were: their owner said they are no quantities."""
+    if str(series.dtype) == "category":
+        return _values.as_text(pa.chunked_array([_values.column(series.tolist())]))
+    if series.dtype == object:
+        return _values.column(series.tolist())
+    try:
+        array = pa.array(series, from_pandas=True)
+    except (pa.ArrowException, TypeError, ValueError):
+        return _values.column(series.tolist())  # sparse and complex numbers
+    # Periods and intervals have Arrow types of pandas' own, which mean nothing elsewhere.
+    return _values.column(series.tolist()) if isinstance(array.type, pa.BaseExtensionType) else array
+
+
+def _is(thing: Any, package: str, name: str) -> bool:
+    """Whether it is that class of a package, without importing the package: its objects exist only once it is."""
+    module = sys.modules.get(package)
+    return module is not None and hasattr(module, name) and isinstance(thing, getattr(module, name))
+
+
+def _flat(answers: pa.Table) -> pa.Table:
+    while any(pa.types.is_struct(field.type) for field in answers.schema):
+        answers = answers.flatten()
+    return answers
+
+
+def _name(thing: Any) -> str:
+    return f"'{type(thing).__name__}'"

@@ -1,0 +1,219 @@
+"""Tables in files: CSV, TSV, JSON, JSON lines, Parquet, Arrow IPC (Feather) and spreadsheets, one or many.
+
+Cells of delimited text stay text: what a column is, and which texts mean missing, is decided later and once.
+"""
+
+import glob
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pyarrow as pa
+from pydantic import Field
+
+from lamina.config import Config as Settings
+from lamina.config import DataError, RecipeError, nearest
+from lamina.data import _columnar, _delimited, _documents
+from lamina.data._opened import Opened, conform, united
+from lamina.data._text import COMPRESSED, readable
+from lamina.schema import Collected, Quarantined
+
+Format = Literal["csv", "tsv", "json", "jsonl", "parquet", "feather", "excel"]
+
+SUFFIXES: dict[str, Format] = {
+    ".csv": "csv",
+    ".txt": "csv",
+    ".tsv": "tsv",
+    ".tab": "tsv",
+    ".json": "json",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".feather": "feather",
+    ".arrow": "feather",
+    ".arrows": "feather",
+    ".ipc": "feather",
+    ".xlsx": "excel",
+    ".xlsm": "excel",
+    ".xlsb": "excel",
+    ".xls": "excel",
+    ".ods": "excel",
+}
+TEXT = ("csv", "tsv", "json", "jsonl")
+USED_BY: dict[str, tuple[Format, ...]] = {
+    "delimiter": ("csv", "tsv"),
+    "decimal": ("csv", "tsv"),
+    "header": ("csv", "tsv", "excel"),
+    "names": ("csv", "tsv", "excel"),
+    "sheet": ("excel",),
+}
+
+
+class Config(Settings):
+    """Which files hold the table. What is not set is found out from the files."""
+
+    kind: Literal["files"] = "files"
+    path: str | tuple[str, ...] = Field(description="A file, a pattern such as data/*.csv, or a list of these.")
+    test: str | tuple[str, ...] | None = Field(default=None, description="A separate test file, pattern or list.")
+    format: Literal["auto"] | Format = Field(default="auto", description="Found from name and content when auto.")
+    delimiter: Annotated[str, Field(pattern=r'^[^"\r\n]$')] | None = Field(default=None, description="One character.")
+    header: bool | None = Field(
+        default=None, description="Whether the first row names the columns; found out when unset."
+    )
+    names: tuple[str, ...] | None = Field(default=None, description="Names of the columns of a file without a header.")
+    encoding: str = Field(default="auto", description="auto, or a text encoding such as utf-8 or cp1252.")
+    sheet: str | None = Field(default=None, description="Name of the sheet of a workbook; the first when unset.")
+    decimal: Literal[".", ","] | None = Field(default=None, description="Decimal mark; found out when unset.")
+
+
+def load(cfg: Config) -> Collected:
+    """Read all files into one table, files in sorted order, rows in file order.
+
+    Rows that cannot be used are in `quarantine` with file, line and reason: rows in = rows out + quarantine.
+    Errors: DataError when a file is missing, unreadable, or there is no usable row.
+    """
+    with ExitStack() as stack:
+        files = _opened(cfg, stack, whole=True)
+        schema, notes = united(files)
+        pieces = [piece for one in files for piece in one.read(None)]
+        tables = [conform(piece.table, schema) for piece in pieces]
+    bad = tuple(row for piece in pieces for row in piece.quarantine)
+    table = pa.concat_tables([schema.empty_table(), *tables])
+    _refuse_nothing(files, table.num_rows, bad)
+    return Collected(table, bad, (*(note for one in files for note in one.notes), *notes))
+
+
+def stream(cfg: Config, rows: int = 65_536) -> Iterator[Collected]:
+    """The rows of `load` in pieces of at most `rows`, in constant memory; notes come with the first piece.
+
+    Workbooks and JSON documents are read whole; delimited text and JSON lines are read twice, because one
+    bad quote or one odd type further down would change what came before.
+    """
+    with ExitStack() as stack:
+        files = _opened(cfg, stack, whole=False)
+        schema, more = united(files)
+        notes = (*(note for one in files for note in one.notes), *more)
+        good, last = 0, ()
+        for one in files:
+            for piece in one.read(rows):
+                good, last = good + piece.table.num_rows, piece.quarantine or last
+                if piece.table.num_rows or piece.quarantine:
+                    yield Collected(conform(piece.table, schema), piece.quarantine, notes)
+                    notes = ()
+        _refuse_nothing(files, good, last)
+
+
+def source_line(cfg: Config, row_numbers: Sequence[int]) -> list[tuple[str, int | None]]:
+    """File and line, from 1, of rows of the loaded table given by their index, from 0. Reads the files again.
+
+    The line is where the record begins. Parquet and Arrow IPC give the row number in the file, workbooks the
+    row of the sheet, and JSON documents other than arrays the row number.
+    """
+    wanted = sorted(set(row_numbers))
+    found: dict[int, tuple[str, int | None]] = {}
+    with ExitStack() as stack:
+        rows = ((str(one.file), line) for one in _opened(cfg, stack, whole=False) for line in one.lines())
+        for index, place in enumerate(rows):
+            if len(found) == len(wanted):
+                break
+            if index == wanted[len(found)]:
+                found[index] = place
+    assert len(found) == len(wanted), f"row {wanted[len(found)]} is not in the table"
+    return [found[index] for index in row_numbers]
+
+
+def paths(path: str | tuple[str, ...]) -> list[Path]:
+    """The files a path, a pattern or a list of these stands for, sorted, each once.
+
+    Errors: DataError for a missing file, a directory, or a pattern that nothing matches.
+    """
+    found: set[Path] = set()
+    for name in (path,) if isinstance(path, str) else path:
+        one = Path(name).expanduser()
+        if one.is_dir():
+            raise DataError(f"{name}: is a directory. Name a file in it, or a pattern such as {one / '*.csv'}.")
+        if one.exists():
+            found.add(one)
+        elif matches := [Path(m) for m in glob.glob(str(one), recursive=True) if Path(m).is_file()]:
+            found.update(matches)
+        elif glob.has_magic(name):
+            raise DataError(f"{name}: no file matches this pattern. Check it from the folder {Path.cwd()}.")
+        else:
+            near = [other.name for other in one.parent.iterdir()] if one.parent.is_dir() else []
+            cure = nearest(one.name, near) if near and len(near) < 50 else f"Looked in {one.parent.absolute()}."
+            raise DataError(f"{name}: there is no such file. {cure}")
+    if not found:
+        raise DataError("data.path: names no file. Give a file or a pattern such as data/*.csv.")
+    return sorted(found)
+
+
+def format_of(file: Path) -> Format:
+    """The format told by the first bytes, else by the name, else delimited text."""
+    try:
+        with file.open("rb") as stream:
+            head = stream.read(1024)
+    except OSError as error:
+        raise DataError(f"{file}: cannot be opened ({error.strerror}). Check its permissions.") from None
+    suffix = file.suffix.lower()
+    if suffix in COMPRESSED:
+        return SUFFIXES.get(file.with_suffix("").suffix.lower(), "csv")
+    if head.startswith((b"PAR1", b"ARROW1")):
+        return "parquet" if head.startswith(b"PAR1") else "feather"
+    if head.startswith((b"\x1f\x8b", b"BZh", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ")):
+        raise DataError(f"{file}: is compressed. End its name in {', '.join(COMPRESSED)}, or unpack it.")
+    if head.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")) and SUFFIXES.get(suffix) != "excel":
+        raise DataError(f"{file}: is an archive or a workbook. Unpack it, or set format: excel.")
+    if suffix in SUFFIXES:
+        return SUFFIXES[suffix]
+    if b"\0" in head and not head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise DataError(f"{file}: is no format that can be read. Give one of {', '.join(SUFFIXES)}, or set format.")
+    return "csv"
+
+
+def _opened(cfg: Config, stack: ExitStack, whole: bool) -> list[Opened]:
+    files: list[tuple[Path, Format]] = []
+    for file in paths(cfg.path):
+        files.append((file, format_of(file) if cfg.format == "auto" else cfg.format))
+    formats = {form for _, form in files}
+    faults = [
+        f"data.{setting}: is of no use for {', '.join(sorted(formats))} files. Leave it out."
+        for setting, used in USED_BY.items()
+        if cfg.model_dump()[setting] is not None and not formats & set(used)
+    ]
+    if faults:
+        raise RecipeError(faults)
+    return [_open(cfg, file, form, stack, whole) for file, form in files]
+
+
+def _open(cfg: Config, file: Path, form: Format, stack: ExitStack, whole: bool) -> Opened:
+    match form:
+        case "parquet":
+            return _columnar.parquet(file, stack)
+        case "feather":
+            return _columnar.feather(file, stack)
+        case "excel":
+            return _columnar.excel(file, cfg.sheet, cfg.header, cfg.names)
+    text = readable(file, cfg.encoding, stack)
+    match form:
+        case "json":
+            return _documents.document(text, whole)
+        case "jsonl":
+            return _documents.json_lines(text, whole)
+    delimiter = cfg.delimiter or ("\t" if form == "tsv" else None)
+    return _delimited.opened(_delimited.layout(text, delimiter, cfg.header, cfg.names, cfg.decimal))
+
+
+def _refuse_nothing(files: list[Opened], good: int, bad: tuple[Quarantined, ...]) -> None:
+    if good:
+        return
+    name = str(files[0].file) if len(files) == 1 else f"{files[0].file} and {len(files) - 1} more"
+    if bad:
+        last = bad[-1]
+        raise DataError(
+            f"{name}: no row can be used (line {last.line}: {last.reason}). "
+            "Check that delimiter, header and encoding are set right, or mend the rows."
+        )
+    what = "has column names and no rows" if any(one.schema.names for one in files) else "is empty"
+    raise DataError(f"{name}: {what}. Give a file with at least one row.")

@@ -1,0 +1,183 @@
+"""Split rows into train, validation and test: a function of the order of the rows and the seed."""
+
+from typing import Annotated, Literal, NamedTuple, Self
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field, model_validator
+
+from lamina.config import Config, DataError, nearest
+
+FEWEST = 10
+MOST_VALIDATION = 50_000
+MOST_CLASSES = 100
+TRAIN, VALIDATION, TEST = 0, 1, 2
+
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Fractions(Config):
+    """Shares of the rows; what is left is for training."""
+
+    validation: Fraction = 0.15
+    test: Fraction = 0.15
+
+    @model_validator(mode="after")
+    def _leave_some_to_train(self) -> Self:
+        if self.validation + self.test >= 1:
+            raise ValueError(
+                f"validation + test must be < 1, the rest is for training (got {self.validation + self.test:g})"
+            )
+        return self
+
+
+class Auto(Fractions):
+    """Stratified when the target has few classes, random otherwise."""
+
+    kind: Literal["auto"] = "auto"
+
+
+class Random(Fractions):
+    """Rows drawn without looking at them."""
+
+    kind: Literal["random"] = "random"
+
+
+class Stratified(Fractions):
+    """Each class of the target with the same share in every part, as nearly as its rows allow."""
+
+    kind: Literal["stratified"] = "stratified"
+
+
+class ByColumn(Config):
+    """A column of the table says which part a row belongs to; upper and lower case are the same."""
+
+    kind: Literal["column"] = "column"
+    name: str
+    train: str = "train"
+    validation: str = "validation"
+    test: str = "test"
+
+    @model_validator(mode="after")
+    def _tell_parts_apart(self) -> Self:
+        if len({_folded(value) for value in (self.train, self.validation, self.test)}) < 3:
+            raise ValueError("train, validation and test must be three different values of the column")
+        return self
+
+
+Split = Annotated[Auto | Random | Stratified | ByColumn, Field(discriminator="kind")]
+
+
+class Parts(NamedTuple):
+    """The rows of each part in the order of the table."""
+
+    train: pa.Table
+    validation: pa.Table
+    test: pa.Table
+
+
+def split(
+    table: pa.Table,
+    cfg: Auto | Random | Stratified | ByColumn,
+    target: str | None,
+    seed: int,
+    test: pa.Table | None = None,
+) -> Parts:
+    """Give every row to one part. With a separate `test` table no test rows are taken from `table`.
+
+    Validation is at most 50,000 rows. A class with one row goes to train; rows without a target count as a class.
+    Errors: DataError when there are fewer than 10 rows, a part would be empty, or a column is not there.
+    """
+    if table.num_rows < FEWEST:
+        raise DataError(f"split: needs at least {FEWEST} rows (got {table.num_rows}). Give more data.")
+    if target is not None and target not in table.column_names:
+        raise DataError(f"target: there is no column '{target}'. {nearest(target, table.column_names)}")
+    rng = np.random.Generator(np.random.PCG64(seed))
+    if isinstance(cfg, ByColumn):
+        return _by_column(table, cfg, rng, test)
+    classes = _classes(table, cfg, target)
+    part = _drawn(classes, cfg.validation, cfg.test if test is None else 0.0, rng)
+    return _parts(table, part, test)
+
+
+def _classes(table: pa.Table, cfg: Auto | Random | Stratified, target: str | None) -> np.ndarray:
+    """The class of each row as a code; all the same when the split is to be random."""
+    one = np.zeros(table.num_rows, np.int64)
+    if isinstance(cfg, Random) or (isinstance(cfg, Auto) and target is None):
+        return one
+    if target is None:
+        raise DataError("split.kind: stratified needs a target. Set target, or use random.")
+    column = table[target]
+    if pa.types.is_nested(column.type):
+        if isinstance(cfg, Stratified):
+            raise DataError(f"split.kind: stratified needs one value per row in '{target}'. Use random.")
+        return one
+    codes = column.combine_chunks()
+    codes = codes if pa.types.is_dictionary(codes.type) else codes.dictionary_encode()
+    values = codes.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    if isinstance(cfg, Stratified):
+        return values
+    counts = np.unique(values[values >= 0], return_counts=True)[1]
+    few = 0 < len(counts) <= MOST_CLASSES and counts.min() >= 2
+    return values if few else one
+
+
+def _drawn(classes: np.ndarray, validation: float, test: float, rng: np.random.Generator) -> np.ndarray:
+    """The part of each row. Within a class the rows, in random order, stand evenly between 0 and 1 from a random
+
+    start; test and validation take the lowest of all. So each class gives its share, and the totals are exact.
+    """
+    rows = len(classes)
+    order = rng.permutation(rows)
+    _, code, count = np.unique(classes[order], return_inverse=True, return_counts=True)
+    by_class = np.argsort(code, kind="stable")
+    rank = np.empty(rows, np.int64)
+    rank[by_class] = np.arange(rows) - np.repeat(np.cumsum(count) - count, count)
+    place = (rank + rng.random(len(count))[code]) / count[code]
+    kept = rank == count[code] - 1  # one row of each class stays in train
+    lowest = np.argsort(place, kind="stable")
+    candidates = order[lowest[~kept[lowest]]]
+    tests = max(1, round(rows * test)) if test else 0
+    validations = min(MOST_VALIDATION, max(1, round(rows * validation)))
+    part = np.full(rows, TRAIN)
+    part[candidates[:tests]] = TEST
+    part[candidates[tests : tests + validations]] = VALIDATION
+    return part
+
+
+def _by_column(table: pa.Table, cfg: ByColumn, rng: np.random.Generator, test: pa.Table | None) -> Parts:
+    if cfg.name not in table.column_names:
+        raise DataError(f"split.name: there is no column '{cfg.name}'. {nearest(cfg.name, table.column_names)}")
+    said = [_folded(value) for value in table[cfg.name].to_pylist()]
+    known = {_folded(cfg.train): TRAIN, _folded(cfg.validation): VALIDATION, _folded(cfg.test): TEST}
+    if unknown := sorted(set(said) - set(known)):
+        raise DataError(
+            f"split.name: column '{cfg.name}' must hold only {', '.join(known)} "
+            f"(got {', '.join(repr(value) for value in unknown[:10])}). Name its values in train, validation and test."
+        )
+    part = np.array([known[value] for value in said])
+    if test is not None and (part == TEST).any():
+        raise DataError(
+            f"split: column '{cfg.name}' has rows for '{cfg.test}' and there is a separate test table. Keep one."
+        )
+    if not (part == VALIDATION).any() and (part == TRAIN).any():
+        trains = np.flatnonzero(part == TRAIN)
+        part[trains] = _drawn(np.zeros(len(trains), np.int64), Fractions().validation, 0.0, rng)
+    if test is not None and cfg.name in test.column_names:
+        test = test.drop_columns([cfg.name])
+    return _parts(table.drop_columns([cfg.name]), part, test)
+
+
+def _parts(table: pa.Table, part: np.ndarray, test: pa.Table | None) -> Parts:
+    train, validation, tests = (table.filter(pa.array(part == which)) for which in (TRAIN, VALIDATION, TEST))
+    parts = Parts(train, validation, tests if test is None else test)
+    if empty := [name for name, rows in parts._asdict().items() if not rows.num_rows]:
+        raise DataError(
+            f"split: no row is left for {' and '.join(empty)} (got {table.num_rows} rows in all). Each part needs at "
+            "least one: give more rows, other fractions, or a random split where most classes have a single row."
+        )
+    return parts
+
+
+def _folded(value: object) -> str:
+    return str("" if value is None else value).strip().casefold()

@@ -1,0 +1,106 @@
+"""From a trained network to a bundle: export, golden rows, the card, all written in one go."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from safetensors.torch import save
+from torch import nn
+
+from lamina import models
+from lamina.cases import Case
+from lamina.config import Config, kind
+from lamina.data.arrays import table
+from lamina.deploy import bundle, export
+from lamina.deploy.predictor import json_rows, onnx_runtime
+from lamina.evaluate.judge import Finding, versions
+from lamina.preprocess import Preprocessor
+from lamina.recipe import plain
+from lamina.schema import Spec, clean
+
+GOLDEN = 24
+
+
+def files(
+    model: nn.Module, choice: Config, prep: Preprocessor, spec: Spec, case: Case
+) -> dict[str, bytes]:
+    """The files of a bundle; `finished` adds how it was made and what it is worth."""
+    module, task_cfg, state = case.task, case.task_cfg, case.state
+    weights = save({k: v.detach().cpu().clone().contiguous() for k, v in model.state_dict().items()})
+    lean = spec.model_copy(update={"rows": 0})
+    config = choice.model_dump(mode="json")
+    rows = golden_rows(case.parts.train, prep)
+    encoded = prep.encode(clean(table(rows), prep.schema.missing))
+    graph, reason = export.onnx(model, encoded)
+    run = onnx_runtime(graph) if graph else models.runtime(kind(choice), config, lean, weights)
+    answers = module.table(module.decode(run(encoded), state), state)
+    made = {
+        "model.json": bundle.encode(
+            {
+                "kind": kind(choice),
+                "config": config,
+                "spec": lean.model_dump(mode="json"),
+                "runtime": "onnx" if graph else "torch",
+                "reason": reason,
+            }
+        ),
+        "weights.safetensors": weights,
+        "preprocess.json": bundle.encode(prep.dump()),
+        "schema.json": bundle.encode(prep.schema.model_dump(mode="json")),
+        "task.json": bundle.encode(
+            {
+                "kind": kind(task_cfg),
+                "config": task_cfg.model_dump(mode="json"),
+                "state": state.model_dump(mode="json"),
+            }
+        ),
+    }
+    if graph:
+        made["model.onnx"] = graph
+    of = {name: bundle.digest(made[name]) for name in bundle.BOUND if name in made}
+    made |= {"training.json": bundle.encode({}), "CARD.md": b""}
+    made["golden.json"] = bundle.encode({"of": of, "rows": rows, "answers": json_rows(answers)})
+    return made
+
+
+def golden_rows(train: pa.Table, prep: Preprocessor) -> list[dict[str, Any]]:
+    """Rows to test a bundle with: values of training rows, shuffled within each column so that nobody's row leaves
+    with the bundle, then one row without any value and one of values never seen.
+    """
+    rng = np.random.Generator(np.random.PCG64(0))
+    names = [c.name for c in prep.used]
+    picked = {}
+    for name in names:
+        chosen = rng.choice(train.num_rows, GOLDEN, replace=train.num_rows < GOLDEN)
+        picked[name] = train[name].take(pa.array(chosen))
+    rows = json_rows(pa.table(picked))
+    return [*rows, dict.fromkeys(names), dict.fromkeys(names, "never seen")]
+
+
+def finished(made: dict[str, bytes], finding: Finding, result: dict[str, Any]) -> dict[str, bytes]:
+    """The files with `training.json` (recipe, data, scores, versions) and the card for people."""
+    case = finding.case
+    training = {
+        "recipe": plain(case.recipe) | {"train": finding.cfg.model_dump(mode="json", exclude_none=True)},
+        "data": {"fingerprint": case.fingerprint(), "rows": case.counts()},
+        "scores": result["scores"],
+        "baselines": result["baselines"],
+        "best": {"epoch": finding.end["best_epoch"], "weights": finding.end["best_weights"]},
+        "versions": versions(),
+    }
+    scores = [f"| {name} | {value:.4g} |" for name, value in result["scores"].items() if value is not None]
+    lines = [
+        f"# {case.target.name}",
+        "",
+        result["verdict"],
+        "",
+        "| score on rows never seen in training | |",
+        "| --- | --- |",
+        *scores,
+        "",
+        f"Trained on {case.counts()['train']:,} rows. Columns: {', '.join(c.name for c in finding.predictor.bundle.prep.used)}.",
+        "",
+        "Open it with `lamina predict`, `lamina serve`, or `lamina.load` in Python. The files are data only; the golden",
+        "rows are values of the training data shuffled within their columns, not anybody's row.",
+    ]
+    return made | {"training.json": bundle.encode(training), "CARD.md": ("\n".join(lines) + "\n").encode()}

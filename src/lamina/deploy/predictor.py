@@ -1,0 +1,144 @@
+"""Bundle and raw rows in, answers out: the one thing that evaluation, command line and servers all call. No torch."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from lamina import models
+from lamina.config import BundleError, DataError, plugin
+from lamina.data.arrays import like, table
+from lamina.deploy.bundle import COPY, Bundle, open_bundle
+from lamina.schema import clean
+
+AGREE = 1e-4  # relative and absolute, on the golden rows of another machine
+BATCH = 4096
+
+
+class Predictor:
+    """Answers for raw rows. `Predictor(path)` opens, checks and self-tests a bundle."""
+
+    def __init__(self, path: str | Path | Bundle, threads: int | None = None):
+        self.bundle = path if isinstance(path, Bundle) else open_bundle(path)
+        self.task = plugin("tasks", self.bundle.task.kind)
+        self.state = self.bundle.task_state
+        self._run = _runtime(self.bundle, threads)
+        _self_test(self)
+
+    @property
+    def target(self) -> str | None:
+        aim = self.bundle.schema.target
+        return aim.name if aim else None
+
+    def predict(self, rows: Any) -> Any:
+        """Answers in the caller's own type, one per row, in order.
+
+        `rows`: a list of dicts, a dict of columns, Arrow, pandas, polars or NumPy. Columns may be absent, extra or
+        in any order; missing, unseen and malformed values mean what they meant in training.
+        """
+        return like(self.answers(table(rows)), rows)
+
+    def answers(self, rows: pa.Table) -> pa.Table:
+        """Answers for an Arrow table of raw rows."""
+        return self.task.table(self.decoded(rows), self.state)
+
+    def decoded(self, rows: pa.Table) -> dict[str, np.ndarray]:
+        """Answers as arrays (probabilities, predictions ...), before they get names."""
+        if rows.num_columns and not set(rows.column_names) & {c.name for c in self.bundle.prep.used}:
+            known = ", ".join(c.name for c in self.bundle.prep.used[:5])
+            got = ", ".join(rows.column_names[:5])
+            raise DataError(f"rows: not one of the columns is known (got {got}). This bundle was trained on {known} ...")
+        return self.task.decode(self.raw(rows), self.state)
+
+    def raw(self, rows: pa.Table) -> dict[str, np.ndarray]:
+        """What the network itself gives, (rows, size) float32 by output name."""
+        parts = [self._run(self.encode(rows.slice(i, BATCH))) for i in range(0, max(rows.num_rows, 1), BATCH)]
+        return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
+
+    def encode(self, rows: pa.Table) -> dict[str, np.ndarray]:
+        """Raw rows to network inputs."""
+        return self.bundle.prep.encode(clean(rows, self.bundle.schema.missing))
+
+    def stream(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+        """Answers for one table after the other, in constant memory."""
+        return (self.answers(rows) for rows in tables)
+
+
+def _runtime(bundle: Bundle, threads: int | None) -> Any:
+    """A function from encoded inputs to raw outputs."""
+    if bundle.model.runtime == "torch":
+        return models.runtime(bundle.model.kind, bundle.model.config, bundle.model.spec, bundle.files["weights.safetensors"])
+    if "model.onnx" not in bundle.files:
+        raise BundleError("model.onnx", "", "is missing though model.json asks for it", COPY)
+    return onnx_runtime(bundle.files["model.onnx"], threads)
+
+
+def onnx_runtime(graph: bytes, threads: int | None = None) -> Any:
+    """Run an ONNX graph held in memory; it may refer to nothing outside itself."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = threads or 0
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        wanted = {i.name for i in session.get_inputs()}
+        names = [o.name for o in session.get_outputs()]
+    except Exception as error:  # ONNX Runtime raises its own classes and plain RuntimeError
+        raise BundleError("model.onnx", "", f"cannot be loaded ({_first_line(error)})", COPY) from None
+
+    def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        try:
+            found = session.run(names, {name: inputs[name] for name in wanted})
+        except Exception as error:  # see above; KeyError when the graph asks for an input that is not there
+            raise BundleError("model.onnx", "", f"cannot be run ({_first_line(error)})", COPY) from None
+        return dict(zip(names, found, strict=True))
+
+    return run
+
+
+def json_rows(rows: pa.Table) -> list[dict[str, Any]]:
+    """A table as rows of plain JSON values: times in ISO form, NaN as null, structs as objects."""
+    return [{name: _plain(value) for name, value in row.items()} for row in rows.to_pylist()]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_plain(v) for v in value]
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
+def _self_test(predictor: Predictor) -> None:
+    """The golden rows must give their golden answers."""
+    golden = predictor.bundle.golden
+    try:
+        got = json_rows(predictor.answers(table(list(golden.rows))))
+    except BundleError:
+        raise
+    except (ValueError, KeyError, IndexError, TypeError, ArithmeticError) as error:
+        raise BundleError("golden.json", "rows", f"cannot be answered ({_first_line(error)})", COPY) from None
+    for i, (mine, theirs) in enumerate(zip(got, golden.answers, strict=True)):
+        if not _same(mine, theirs):
+            raise BundleError("golden.json", f"answers.{i}", f"differ: got {mine}, expected {theirs}"[:300], COPY)
+
+
+def _same(mine: Any, theirs: Any) -> bool:
+    if isinstance(mine, dict):
+        return isinstance(theirs, dict) and mine.keys() == theirs.keys() and all(_same(mine[k], theirs[k]) for k in mine)
+    if isinstance(mine, float) and isinstance(theirs, int | float) and not isinstance(theirs, bool):
+        return bool(np.isclose(mine, theirs, rtol=AGREE, atol=AGREE, equal_nan=True))
+    return type(mine) is type(theirs) and mine == theirs

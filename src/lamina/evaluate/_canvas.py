@@ -1,0 +1,108 @@
+"""One quiet style for every plot, and a figure as SVG text that can stand beside others in one page."""
+
+import hashlib
+import html
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import StringIO
+from typing import Any
+
+INK, QUIET, FAINT = "#20262e", "#5c6672", "#e3e6ea"
+ACCENT, WARM = "#0b63b5", "#c8501e"  # blue and orange: apart for every common colour blindness
+GREYS = ("#454c55", "#7d8691", "#a3abb5", "#c0c6cd")
+DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (5, 2, 1.5, 2)))
+_FAMILY = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+_STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "lamina",
+    "text.parse_math": False,  # a '$' in a column name is a '$'
+    "font.size": 12,
+    "font.family": "DejaVu Sans",
+    "text.color": INK,
+    "axes.labelcolor": QUIET,
+    "axes.labelsize": 12,
+    "axes.edgecolor": "#aeb5bd",
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "axes.unicode_minus": True,
+    "axes.formatter.use_mathtext": False,
+    "grid.color": FAINT,
+    "grid.linewidth": 0.8,
+    "xtick.color": "#aeb5bd",
+    "ytick.color": "#aeb5bd",
+    "xtick.labelcolor": QUIET,
+    "ytick.labelcolor": QUIET,
+    "xtick.labelsize": 11,
+    "ytick.labelsize": 11,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "xtick.major.pad": 6,
+    "ytick.major.pad": 6,
+    "lines.linewidth": 1.8,
+    "legend.fontsize": 12,
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw and save inside this block; the caller's own matplotlib settings are left as they were."""
+    import matplotlib
+
+    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
+        # The reader's browser has the glyphs that matplotlib's own font lacks.
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing", category=UserWarning)
+        yield
+
+
+def figure(width: int, height: int) -> Any:
+    """An empty figure of that many pixels."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width / 72, height / 72), dpi=72)
+
+
+def panel(fig: Any, box: tuple[float, float, float, float], title: str = "") -> Any:
+    """Axes inside `box` = (left, top, right, bottom) margins in pixels, with a heading above them."""
+    width, height = (side * 72 for side in fig.get_size_inches())
+    left, top, right, bottom = box
+    axes = fig.add_axes(
+        (left / width, bottom / height, (width - left - right) / width, (height - top - bottom) / height)
+    )
+    if title:
+        axes.set_title(title, loc="left", fontsize=12.5, color=INK, pad=10)
+    return axes
+
+
+def text(value: object, longest: int = 24) -> str:
+    """A value as one printable line, cut in the middle when it is longer than `longest`."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in str(value)).split()) or "(blank)"
+    tail = longest // 3
+    return line if len(line) <= longest else f"{line[: longest - tail - 1]}…{line[-tail:]}"
+
+
+def svg(fig: Any, name: str, label: str) -> str:
+    """The figure as one `<svg>` element; ids start with `name` and a hash of the picture, so none clash in a page."""
+    buffer = StringIO()
+    fig.savefig(buffer, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+    raw = buffer.getvalue()
+    prefix = f"{name}-{hashlib.sha256(raw.encode()).hexdigest()[:8]}-"
+    body = raw[raw.index(">", raw.index("<svg")) + 1 :]
+    body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", body, flags=re.S)
+    # Outside tags every '<', '>' and '&' of a text is escaped, so these patterns only meet attributes.
+    body = re.sub(r'(<[^<>]*?\s)id="([^"]+)"', rf'\1id="{prefix}\2"', body)
+    body = re.sub(r'(<[^<>]*?href=")#', rf"\1#{prefix}", body)
+    body = re.sub(r"(<[^<>]*?url\()#", rf"\1#{prefix}", body)
+    body = re.sub(r"(<text[^<>]*?)'DejaVu Sans'(?:, [^;\"]*)?", lambda m: m[1] + _FAMILY, body)
+    width, height = (round(side * 72) for side in fig.get_size_inches())
+    least = min(width, 320) if width <= 520 else round(0.72 * width)  # narrower, and its texts could not be read
+    size = f"width:{width}px;max-width:100%;min-width:{least}px;height:auto"
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" class="plot" role="img" '
+        f'aria-label="{html.escape(label)}" viewBox="0 0 {width} {height}" '
+        f'style="{size};stroke-linejoin:round;font-variant-numeric:tabular-nums">{body}'
+    )

@@ -1,0 +1,209 @@
+"""What a network must beat: naive and classical predictors on the very same inputs.
+
+A baseline is `f(train, target, spec, classes)`: arrays by input name as the network gets them, the target
+(class codes, or numbers), what the inputs mean, and the number of classes (0 for numbers). It answers with
+a function from features to answers: `{"probabilities": (n, classes)}` or `{"prediction": (n,)}`.
+"""
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from lamina.schema import Spec
+
+Features = Mapping[str, np.ndarray]
+Predict = Callable[[Features], dict[str, np.ndarray]]
+
+LABELS = {
+    "majority": "majority class",
+    "mean": "mean",
+    "logistic": "logistic regression",
+    "ridge": "ridge regression",
+    "gradient_boosting": "gradient boosting",
+}
+_MOST_ROWS = 100_000
+_MOST_CLASSES = 50  # boosting grows one tree per class and round
+_MOST_CODES = 255  # categories scikit-learn's trees can split as categories
+_ONE_THREAD_CELLS = 2_000_000  # below this, waking threads costs more than it gives
+
+
+def majority(train: Features, target: np.ndarray, spec: Spec, classes: int) -> Predict:
+    """Answer every row with the class frequencies of the training rows."""
+    shares = np.bincount(target, minlength=classes) / len(target)
+    return lambda features: {"probabilities": np.tile(shares, (_rows(features), 1))}
+
+
+def mean(train: Features, target: np.ndarray, spec: Spec, classes: int) -> Predict:
+    """Answer every row with the mean target of the training rows."""
+    value = float(np.mean(target, dtype=np.float64))
+    return lambda features: {"prediction": np.full(_rows(features), value)}
+
+
+def logistic(train: Features, target: np.ndarray, spec: Spec, classes: int) -> Predict:
+    """Logistic regression on numbers, one-hot categories and tf-idf of words, with scikit-learn's L2 penalty."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    columns = _columns(train, spec)
+    model = LogisticRegression(C=10.0 if _kinds(train, spec, "tokens") else 1.0, max_iter=100, tol=1e-3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a nearly converged baseline is still a fair one
+        model.fit(columns(train), target)
+    return lambda features: {"probabilities": _spread(model, columns(features), classes)}
+
+
+def ridge(train: Features, target: np.ndarray, spec: Spec, classes: int) -> Predict:
+    """Linear regression with a small L2 penalty, on the same columns as `logistic`."""
+    from sklearn.linear_model import Ridge
+
+    columns = _columns(train, spec)
+    model = Ridge(solver="sparse_cg", tol=1e-4).fit(columns(train), target.astype(np.float64))
+    return lambda features: {"prediction": model.predict(columns(features))}
+
+
+def gradient_boosting(train: Features, target: np.ndarray, spec: Spec, classes: int) -> Predict:
+    """Gradient-boosted trees on numbers and categories, stopped early on a tenth of the training rows."""
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+    numbers, categories = _kinds(train, spec, "number"), _kinds(train, spec, "category")
+    if not numbers + categories:
+        raise ValueError("there are no numbers or categories to split on")
+    matrix = _dense(train, numbers + categories)
+    sizes = [size for name in categories for size in spec.inputs[name].sizes]
+    splits = [matrix.shape[1] - len(sizes) + i for i, size in enumerate(sizes) if size <= _MOST_CODES]
+    stop = len(target) >= 200 and (not classes or _stratifies(target))
+    kind: Any = HistGradientBoostingClassifier if classes else HistGradientBoostingRegressor
+    model = kind(
+        categorical_features=splits or None,
+        early_stopping=stop,
+        max_iter=300 if stop else 100,
+        n_iter_no_change=15,
+        random_state=0,
+    )
+    with _threads(matrix.size):
+        model.fit(matrix, target)
+
+    def predict(features: Features) -> dict[str, np.ndarray]:
+        rows = _dense(features, numbers + categories)
+        with _threads(rows.size):
+            return {"probabilities": _spread(model, rows, classes)} if classes else {"prediction": model.predict(rows)}
+
+    return predict
+
+
+_BASELINES = {f.__name__: f for f in (majority, mean, logistic, ridge, gradient_boosting)}
+_FOR = {
+    "classification": ("majority", "logistic", "gradient_boosting"),
+    "regression": ("mean", "ridge", "gradient_boosting"),
+}
+
+
+def fit(
+    names: Sequence[str],
+    task_kind: str,
+    train: Features,
+    target: np.ndarray,
+    spec: Spec,
+    classes: int,
+    notes: list[str],
+) -> dict[str, Predict]:
+    """Fit the baselines named; one that cannot be fitted is left out and `notes` says why.
+
+    `task_kind` is "classification" or "regression"; `classes` is 0 for regression. More than 100,000 rows
+    are sampled down to that, always the same ones.
+    """
+    wrong = [name for name in names if name not in _FOR[task_kind]]
+    assert not wrong, f"baselines: {wrong} are not for {task_kind}"
+    if ignored := [name for name in train if spec.inputs[name].kind not in ("number", "category", "tokens")]:
+        notes.append(f"Baselines do not use the input {', '.join(ignored)}.")
+    if len(target) > _MOST_ROWS:
+        notes.append(f"Baselines were fitted on {_MOST_ROWS:,} of the {len(target):,} training rows, drawn at random.")
+        pick = np.sort(np.random.default_rng(0).choice(len(target), _MOST_ROWS, replace=False))
+        train, target = {name: array[pick] for name, array in train.items()}, target[pick]
+    fitted = {}
+    for name in names:
+        if name == "gradient_boosting" and classes > _MOST_CLASSES:
+            notes.append(f"Baseline {LABELS[name]} was left out: {classes} classes would take too long.")
+            continue
+        try:
+            fitted[name] = _BASELINES[name](train, target, spec, classes)
+        except Exception as error:  # a baseline must never cost the run; its fault is told in the report
+            reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+            notes.append(f"Baseline {LABELS[name]} was left out: {reason}.")
+    return fitted
+
+
+def _rows(features: Features) -> int:
+    return len(next(iter(features.values())))
+
+
+def _kinds(features: Features, spec: Spec, kind: str) -> list[str]:
+    return [name for name in features if spec.inputs[name].kind == kind]
+
+
+def _dense(features: Features, names: list[str]) -> np.ndarray:
+    return np.concatenate([features[name].astype(np.float32) for name in names], axis=1)
+
+
+def _columns(train: Features, spec: Spec) -> Callable[[Features], Any]:
+    """A function from features to one sparse matrix (n, columns); word weights are learned from `train`."""
+    from scipy.sparse import csr_matrix, hstack
+    from sklearn.feature_extraction.text import TfidfTransformer
+
+    words: dict[str, Any] = {
+        name: TfidfTransformer(sublinear_tf=True).fit(_counts(train[name], spec.inputs[name].sizes[0]))
+        for name in _kinds(train, spec, "tokens")
+    }
+    numbers, categories = _kinds(train, spec, "number"), _kinds(train, spec, "category")
+    if not numbers + categories + list(words):
+        raise ValueError("there are no numbers, categories or words to learn from")
+
+    def matrix(features: Features) -> Any:
+        blocks = [csr_matrix(features[name], dtype=np.float64) for name in numbers]
+        blocks += [_one_hot(features[name], spec.inputs[name].sizes) for name in categories]
+        blocks += [weigh.transform(_counts(features[name], weigh.n_features_in_)) for name, weigh in words.items()]
+        return hstack(blocks).tocsr()
+
+    return matrix
+
+
+def _one_hot(codes: np.ndarray, sizes: Sequence[int]) -> Any:
+    from scipy.sparse import csr_matrix
+
+    n, width = codes.shape
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    columns = (codes + starts[:-1]).ravel()
+    return csr_matrix((np.ones(n * width), columns, np.arange(0, n * width + 1, width)), shape=(n, int(starts[-1])))
+
+
+def _counts(codes: np.ndarray, size: int) -> Any:
+    """How often each word id occurs in each row, padding left out: (n, size) sparse."""
+    from scipy.sparse import csr_matrix
+
+    kept = codes != 0
+    starts = np.concatenate([[0], np.cumsum(kept.sum(axis=1))])
+    counts = csr_matrix((np.ones(int(starts[-1])), codes[kept], starts), shape=(len(codes), size))
+    counts.sum_duplicates()
+    return counts
+
+
+def _spread(model: Any, rows: Any, classes: int) -> np.ndarray:
+    """Probabilities over all classes, 0 for those the training rows did not have."""
+    wide = np.zeros((rows.shape[0], classes))
+    wide[:, model.classes_] = model.predict_proba(rows)
+    return wide
+
+
+def _stratifies(target: np.ndarray) -> bool:
+    """Can a tenth of the rows hold each class, as early stopping wants it?"""
+    counts = np.bincount(target)
+    counts = counts[counts > 0]
+    return counts.min() >= 2 and len(target) // 10 >= len(counts)
+
+
+def _threads(cells: int) -> Any:
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(limits=1 if cells < _ONE_THREAD_CELLS else None, user_api="openmp")

@@ -1,0 +1,151 @@
+"""The network beside its baselines, as one report."""
+
+import platform
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from lamina import __version__, evaluate
+from lamina.cases import Case
+from lamina.config import kind
+from lamina.deploy.predictor import Predictor, json_rows
+from lamina.evaluate import baselines, metrics, report
+from lamina.recipe import dump
+from lamina.run import Run
+from lamina.schema import Row, Spec
+from lamina.train.settings import Config as Train
+from lamina.train.settings import Data
+
+SHOWN = 20  # quarantined rows in the report
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A trained run and its scores, everything a report tells."""
+
+    case: Case
+    spec: Spec
+    cfg: Train
+    layers: list[Row]
+    end: Row
+    predictor: Predictor
+    score: dict[str, Any]
+
+
+def rivals(finding: Finding, arrays: dict[str, Data], notes: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Answers and scores of each baseline on the test rows."""
+    case, state, task = finding.case, finding.case.state, finding.case.task
+    classes = len(state.model_dump().get("classes", ()))
+    target = task.truth(arrays["train"].target, state)
+    fitted = baselines.fit(
+        task.baselines, kind(case.task_cfg), arrays["train"].inputs, target, finding.spec, classes, notes
+    )
+    answers = {name: predict(arrays["test"].inputs) for name, predict in fitted.items()}
+    truth = finding.score["target"]
+    return answers, {name: metrics.scores(_own(task.metrics, a), truth, a) for name, a in answers.items()}
+
+
+def _own(names: tuple[str, ...], answers: dict[str, Any]) -> tuple[str, ...]:
+    """Metrics a baseline can have: one without an interval has no coverage."""
+    return names if "low" in answers or "probabilities" in answers else tuple(n for n in names if n not in INTERVAL)
+
+
+INTERVAL = ("coverage", "interval_width")
+
+
+def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -> Row:
+    """Fit the baselines, write `report.html` and `report.json`, and return the result of the run."""
+    case, found, notes = finding.case, finding.score, list(finding.case.notes)
+    answers, scored = rivals(finding, arrays, notes)
+    primary, rows, end = case.task.metrics[0], out.rows(), finding.end
+    target = case.target.name
+    verdict = report.verdict(primary, metrics.HIGHER[primary], found["scores"], scored, target, found["interval"])
+    context = evaluate.Context(
+        target=found["target"],
+        answers=found["answers"],
+        primary=primary,
+        classes=tuple(case.state.model_dump().get("classes", ())),
+        baselines=answers,
+        scores=found["scores"],
+        baseline_scores=scored,
+        interval=found["interval"],
+        rows=rows,
+        best=end["best_epoch"],
+    )
+    example = case.parts.test.slice(0, 1).select([c.name for c in finding.predictor.bundle.prep.used])
+    page = report.write(
+        out.folder,
+        {
+            "name": case.recipe.name or out.folder.name,
+            "task": kind(case.task_cfg),
+            "target": target,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "verdict": verdict,
+            "primary": primary,
+            "scores": found["scores"],
+            "interval": found["interval"],
+            "baselines": scored,
+            "per_class": found.get("per_class", []),
+            "model": {
+                "kind": kind(case.recipe.model),
+                "parameters": sum(layer["parameters"] for layer in finding.layers),
+                "layers": finding.layers,
+            },
+            "data": _data(case, notes),
+            "training": {
+                "rows": rows,
+                "best": {"epoch": end["best_epoch"], "weights": end["best_weights"]},
+                "seconds": end["elapsed"],
+                "stopped": end["done"],
+                "skipped": end["skipped"],
+                "device": finding.cfg.device,
+                "precision": finding.cfg.precision,
+                "seed": case.recipe.seed,
+            },
+            "calibration": _calibration(case),
+            "recipe": dump(out.recipe()),
+            "example": {"row": json_rows(example)[0], "answer": json_rows(finding.predictor.answers(example))[0]},
+            "versions": versions(),
+            "bundle": str(out.bundle),
+        },
+        evaluate.draw(case.task.plots, context),
+    )
+    return {
+        "run": str(out.folder),
+        "bundle": str(out.bundle),
+        "report": str(page),
+        "scores": found["scores"],
+        "baselines": scored,
+        "seconds": round(seconds, 3),
+        "rows": case.counts()["used"],
+        "quarantined": len(case.quarantine),
+        "parts": {name: table.num_rows for name, table in case.parts._asdict().items()},
+        "verdict": verdict,
+    }
+
+
+def _data(case: Case, notes: list[str]) -> Row:
+    return {
+        "source": str(case.recipe.data.model_dump(mode="json").get("path") or kind(case.recipe.data)),
+        "rows": case.counts(),
+        "columns": [c.model_dump(mode="json", exclude={"settings"}) for c in (*case.schema.columns, case.target)],
+        "quarantine": [q._asdict() for q in case.quarantine[:SHOWN]],
+        "notes": notes,
+    }
+
+
+def _calibration(case: Case) -> Row:
+    state = case.state.model_dump()
+    return {name: state[name] for name in ("temperature", "half_width") if name in state}
+
+
+def versions() -> dict[str, str]:
+    """This package, Python and what the answers depend on."""
+    found = {"lamina": __version__, "python": platform.python_version()}
+    for name in ("torch", "numpy", "pyarrow", "duckdb", "onnxruntime", "scikit-learn"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

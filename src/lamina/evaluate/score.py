@@ -1,0 +1,35 @@
+"""What a bundle is worth on rows it has never seen: the numbers of a report, from the predictor that is served."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from lamina.deploy.predictor import Predictor
+from lamina.evaluate import metrics
+from lamina.preprocess import typed
+
+
+def truth(predictor: Predictor, rows: pa.Table) -> np.ndarray:
+    """The target of rows (cleaned, label known) as metrics want it."""
+    aim = predictor.bundle.schema.target
+    assert aim is not None
+    values = typed(rows, (aim,))[aim.name].combine_chunks()
+    return predictor.task.truth(predictor.task.encode(values, predictor.state), predictor.state)
+
+
+def score(predictor: Predictor, rows: pa.Table) -> dict[str, Any]:
+    """`scores` by metric (primary first), the 95 % `interval` of the primary, `per_class` where there are classes,
+    and the `target` and `answers` (arrays by row) that plots are made of.
+    """
+    target, answers = truth(predictor, rows), predictor.decoded(rows)
+    names = predictor.task.metrics
+    found: dict[str, Any] = {
+        "scores": metrics.scores(names, target, answers),
+        "interval": metrics.bootstrap(names[0], target, answers),
+        "target": target,
+        "answers": answers,
+    }
+    if "probabilities" in answers:
+        found["per_class"] = metrics.per_class(target, answers["probabilities"], predictor.state.classes)
+    return found

@@ -1,0 +1,73 @@
+"""Stage 3: architectures. One file is one architecture, named by the file, with
+
+- `Config`: its settings, with `kind: Literal["<name>"]`;
+- `training(cfg, spec) -> dict`: train settings that suit it (used where the recipe says nothing);
+- `Model(cfg, spec)`: an `nn.Module` with `parts`, `forward(inputs) -> {"target": (rows, size)}` and
+  `losses(batch)`, which yields `(part, loss)`; the loop steps that part and resumes the generator.
+
+An ordinary network has one part, the module itself: `parts = ("",)`. A GAN names two sub-modules:
+
+    parts = ("critic", "generator")
+
+    def losses(self, batch):
+        fake = self.generator(self.noise(batch))
+        yield "critic", self.critic_loss(batch, fake.detach())
+        yield "generator", self.generator_loss(fake)          # sees the updated critic
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from lamina.config import BundleError, parse, plugin
+from lamina.schema import Spec
+
+Raw = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
+
+
+def build(cfg: Any, spec: Spec, seed: int) -> Any:
+    """The network of a checked model choice, for a spec; the same seed gives the same weights."""
+    import torch
+
+    torch.manual_seed(seed)
+    return plugin("models", cfg.kind).Model(cfg, spec)
+
+
+def training(cfg: Any, spec: Spec) -> dict[str, Any]:
+    """Train settings that suit an architecture and a size of data."""
+    return plugin("models", cfg.kind).training(cfg, spec)
+
+
+def runtime(kind: str, config: dict[str, Any], spec: Spec, weights: bytes) -> Raw:
+    """Run a network by torch: for networks that no exporter takes. Sizes are checked before memory is given."""
+    import torch
+    from safetensors.torch import load
+
+    faults: list[str] = []
+    cfg = parse(plugin("models", kind).Config, config, "config", faults)
+    if cfg is None:
+        raise BundleError("model.json", "config", faults[0].rstrip("."), "Get a fresh copy of the bundle.")
+    with torch.device("meta"):
+        wanted = {k: v.shape for k, v in plugin("models", kind).Model(cfg, spec).state_dict().items()}
+    tensors = load(weights)
+    if wanted != {k: v.shape for k, v in tensors.items()} or not all(torch.isfinite(v).all() for v in tensors.values()):
+        cure = "Get a fresh copy of the bundle."
+        raise BundleError("weights.safetensors", "", "does not hold the finite tensors that model.json implies", cure)
+    model = build(cfg, spec, 0)
+    model.load_state_dict(tensors)
+    model.eval()
+
+    def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        with torch.inference_mode():
+            found = model({name: torch.from_numpy(np.ascontiguousarray(v)) for name, v in inputs.items()})
+        return {name: value.float().numpy() for name, value in found.items()}
+
+    return run
+
+
+def summary(model: Any, spec: Spec) -> list[dict[str, Any]]:
+    """The layers of a network in the order of computation: `layer`, `output` and `parameters`."""
+    from lamina.models import _summary
+
+    return _summary.summary(model, spec)

@@ -1,0 +1,94 @@
+"""Losses by name: raw outputs and an encoded target to one number, the mean over rows.
+
+Raw outputs may carry members of an ensemble in front, (members, rows, size); the loss is then the mean of the
+members' losses, never the loss of their mean (Gorishniy et al. 2024, TabM).
+"""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lamina.schema import Output
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+def loss(output: Output) -> nn.Module:
+    """The loss module an output asks for: called with raw outputs and the encoded target."""
+    return {"binary_cross_entropy": Binary, "cross_entropy": Classes, "mse": Squared, "mae": Absolute, "huber": Huber}[
+        output.loss
+    ](output)
+
+
+class Binary(nn.Module):
+    """Raw (..., rows, 1), target (rows,) of zeros and ones."""
+
+    def __init__(self, output: Output):
+        super().__init__()
+        self.smoothing = _number(output, "label_smoothing")
+        self.weights: Tensor | None
+        self.register_buffer("weights", _weights(output), persistent=False)
+
+    def forward(self, raw: Tensor, target: Tensor) -> Tensor:
+        raw = raw.squeeze(-1)
+        if self.smoothing:
+            target = target * (1 - self.smoothing) + 0.5 * self.smoothing
+        weight = None if self.weights is None else torch.lerp(self.weights[0], self.weights[1], target).expand_as(raw)
+        return F.binary_cross_entropy_with_logits(raw, target.expand_as(raw), weight)
+
+
+class Classes(nn.Module):
+    """Raw (..., rows, classes), target (rows,) codes."""
+
+    def __init__(self, output: Output):
+        super().__init__()
+        self.smoothing = _number(output, "label_smoothing")
+        self.weights: Tensor | None
+        self.register_buffer("weights", _weights(output), persistent=False)
+
+    def forward(self, raw: Tensor, target: Tensor) -> Tensor:
+        target = target.expand(raw.shape[:-1]).reshape(-1)
+        return F.cross_entropy(raw.flatten(0, -2), target, self.weights, label_smoothing=self.smoothing)
+
+
+class Squared(nn.Module):
+    """Raw (..., rows, 1), target (rows,); mean squared error."""
+
+    def __init__(self, output: Output):
+        super().__init__()
+
+    def forward(self, raw: Tensor, target: Tensor) -> Tensor:
+        return F.mse_loss(raw.squeeze(-1), target.expand(raw.shape[:-1]))
+
+
+class Absolute(nn.Module):
+    """Raw (..., rows, 1), target (rows,); mean absolute error."""
+
+    def __init__(self, output: Output):
+        super().__init__()
+
+    def forward(self, raw: Tensor, target: Tensor) -> Tensor:
+        return F.l1_loss(raw.squeeze(-1), target.expand(raw.shape[:-1]))
+
+
+class Huber(nn.Module):
+    """Raw (..., rows, 1), target (rows,); squared near zero, absolute beyond one standard deviation."""
+
+    def __init__(self, output: Output):
+        super().__init__()
+
+    def forward(self, raw: Tensor, target: Tensor) -> Tensor:
+        return F.smooth_l1_loss(raw.squeeze(-1), target.expand(raw.shape[:-1]))
+
+
+def _number(output: Output, name: str) -> float:
+    value = output.settings.get(name, 0.0)
+    assert isinstance(value, float | int)
+    return float(value)
+
+
+def _weights(output: Output) -> Tensor | None:
+    found = output.settings.get("class_weight")
+    return torch.tensor(found) if found is not None else None

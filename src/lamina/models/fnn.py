@@ -1,0 +1,156 @@
+"""Feed-forward network for tables: piecewise-linear numbers, embedded categories, a small ensemble in one body.
+
+Each number is cut into pieces at the bin edges found in training and becomes a learned vector (Gorishniy et al.
+2022); the joined vector is given to `members` networks that share every weight but their signs at the entrance and
+their heads (TabM-mini, Gorishniy et al. 2024). They are trained on the mean of their losses and answer with the
+mean of their probabilities or numbers.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from lamina import config
+from lamina.models._layers import ActivationName, Dropout, OneHot, TokenMean, activation, log_mean_probability
+from lamina.models._losses import loss
+from lamina.schema import Batch, Input, Spec
+
+FEW = 10  # codes up to which a category is one-hot
+
+
+class Config(config.Config):
+    kind: Literal["fnn"] = "fnn"
+    width: int = Field(256, ge=1, le=1 << 14)
+    depth: int = Field(2, ge=1, le=64, description="hidden layers")
+    activation: ActivationName = "relu"
+    dropout: float = Field(0.1, ge=0, lt=1)
+    members: int = Field(4, ge=1, le=256, description="networks in the ensemble")
+    number_width: int = Field(16, ge=1, le=1024, description="length of a number's vector")
+    category_width: int = Field(8, ge=1, le=1024, description="length of a category's vector")
+    token_width: int = Field(32, ge=1, le=1024, description="length of a word's vector")
+
+
+def training(cfg: Config, spec: Spec) -> dict[str, Any]:
+    """About a thousand steps, never fewer than 8 epochs or more than 60; batches of a fiftieth of the rows."""
+    rows = max(spec.rows, 1)
+    size = min(256, max(32, 2 ** round(math.log2(max(rows / 50, 1)))))
+    epochs = max(8, min(60, math.ceil(1000 / math.ceil(rows / size))))
+    return {
+        "epochs": epochs,
+        "batch_size": size,
+        "lr": 5e-3,
+        "optimizer": {"kind": "adamw", "weight_decay": 1e-2},
+        "schedule": {"kind": "cosine", "warmup": 0.05},
+        "clip": 1.0,
+        "ema": 0.99,
+        "patience": 12,
+    }
+
+
+class Numbers(nn.Module):
+    """Numbers (rows, n) to their learned vectors beside the numbers themselves, (rows, n * (width + 1))."""
+
+    def __init__(self, feed: Input, width: int):
+        super().__init__()
+        count, pieces = len(feed.edges), max(len(edges) - 1 for edges in feed.edges)
+        left, slope = torch.zeros(count, pieces), torch.zeros(count, pieces)  # absent pieces stay 0
+        for i, edges in enumerate(feed.edges):
+            bounds = torch.tensor(edges)
+            left[i, : len(edges) - 1] = bounds[:-1]
+            slope[i, : len(edges) - 1] = 1 / bounds.diff()
+        self.left: Tensor
+        self.slope: Tensor
+        self.register_buffer("left", left)
+        self.register_buffer("slope", slope)
+        self.weight = nn.Parameter(torch.randn(count, pieces, width) / math.sqrt(pieces))
+        self.bias = nn.Parameter(torch.zeros(count, width))
+        self.width = count * (width + 1)
+
+    def forward(self, numbers: Tensor) -> Tensor:
+        pieces = ((numbers.unsqueeze(2) - self.left) * self.slope).clamp(0, 1)  # (rows, n, pieces)
+        vectors = torch.einsum("rnp,npw->rnw", pieces, self.weight) + self.bias  # (rows, n, width)
+        return torch.cat([vectors.relu().flatten(1), numbers], 1)
+
+
+class Categories(nn.Module):
+    """Codes (rows, n) to vectors side by side: one-hot where there are few, learned where there are many."""
+
+    def __init__(self, feed: Input, width: int):
+        super().__init__()
+        few = [i for i, size in enumerate(feed.sizes) if size <= FEW]
+        many = [i for i, size in enumerate(feed.sizes) if size > FEW]
+        self.few: Tensor
+        self.many: Tensor
+        self.offsets: Tensor
+        self.register_buffer("few", torch.tensor(few, dtype=torch.int64), persistent=False)
+        self.register_buffer("many", torch.tensor(many, dtype=torch.int64), persistent=False)
+        sizes = [feed.sizes[i] for i in many]
+        offsets = [sum(sizes[:i]) for i in range(len(sizes))]
+        self.register_buffer("offsets", torch.tensor(offsets, dtype=torch.int64), persistent=False)
+        self.one_hot = OneHot(tuple(feed.sizes[i] for i in few)) if few else None
+        self.table = nn.Embedding(sum(sizes), width) if many else None
+        self.width = (self.one_hot.width if self.one_hot else 0) + width * len(many)
+        if self.table is not None:
+            nn.init.normal_(self.table.weight, std=0.5)
+            with torch.no_grad():
+                for offset in offsets:
+                    self.table.weight[offset : offset + 2] = 0  # missing and unseen start, and may stay, neutral
+
+    def forward(self, codes: Tensor) -> Tensor:
+        found = [self.one_hot(codes.index_select(1, self.few))] if self.one_hot is not None else []
+        if self.table is not None:
+            found.append(self.table(codes.index_select(1, self.many) + self.offsets).flatten(1))
+        return torch.cat(found, 1) if len(found) > 1 else found[0]  # (rows, width)
+
+
+class Model(nn.Module):
+    parts = ("",)
+
+    def __init__(self, cfg: Config, spec: Spec):
+        super().__init__()
+        self.encoders = nn.ModuleDict({name: _encoder(cfg, feed) for name, feed in spec.inputs.items()})
+        width = sum(_width(encoder) for encoder in self.encoders.values())
+        self.signs = nn.Parameter(torch.randint(0, 2, (cfg.members, 1, width)).float() * 2 - 1)
+        sizes = [width] + [cfg.width] * cfg.depth
+        self.body = nn.Sequential(
+            *(
+                layer
+                for n_in, n_out in zip(sizes, sizes[1:], strict=False)
+                for layer in (nn.Linear(n_in, n_out), activation(cfg.activation), Dropout(cfg.dropout))
+            )
+        )
+        bound = 1 / math.sqrt(sizes[-1])
+        self.head = nn.Parameter(torch.empty(cfg.members, sizes[-1], spec.output.size).uniform_(-bound, bound))
+        self.head_bias = nn.Parameter(torch.zeros(cfg.members, 1, spec.output.size))
+        self.loss = loss(spec.output)
+        self.of_probabilities = spec.output.loss in ("binary_cross_entropy", "cross_entropy")
+
+    def members(self, inputs: dict[str, Tensor]) -> Tensor:
+        joined = [encoder(inputs[name]) for name, encoder in self.encoders.items()]
+        entrance = (torch.cat(joined, 1) if len(joined) > 1 else joined[0]).unsqueeze(0) * self.signs
+        hidden = self.body(entrance)  # (members, rows, width)
+        return torch.bmm(hidden, self.head.to(hidden.dtype)).float() + self.head_bias  # (members, rows, size)
+
+    def forward(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        members = self.members(inputs)
+        return {"target": log_mean_probability(members) if self.of_probabilities else members.mean(0)}
+
+    def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
+        yield "", self.loss(self.members(batch.inputs), batch.target)
+
+
+def _encoder(cfg: Config, feed: Input) -> nn.Module:
+    if feed.kind == "number":
+        return Numbers(feed, cfg.number_width)
+    if feed.kind == "category":
+        return Categories(feed, cfg.category_width)
+    return TokenMean(feed.sizes[0], cfg.token_width)
+
+
+def _width(encoder: nn.Module) -> int:
+    assert isinstance(encoder, Numbers | Categories | TokenMean)
+    return encoder.width

@@ -1,0 +1,195 @@
+"""The network designed layer by layer, by the names Keras users know; shapes are inferred.
+
+    model:
+      kind: sequential
+      layers:
+        - dense: {units: 64, activation: relu}
+        - dropout: 0.2
+        - dense: {units: 1, activation: sigmoid}
+
+The last layer must give as many numbers as the task needs (two classes: 1, or 2 with softmax). A closing sigmoid
+or softmax is folded into the loss, which computes it from logits: the same function, without overflow.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+from torch import Tensor, nn
+
+from lamina import config
+from lamina.config import RecipeError, nearest, parse
+from lamina.models._layers import ActivationName, Flat, activation
+from lamina.models._losses import loss
+from lamina.schema import Batch, Spec
+
+Shape = tuple[int, ...]  # of one row
+Built = tuple[list[nn.Module], Shape]  # the modules of a layer and the shape behind it
+
+
+class Dense(config.Config):
+    """Fully connected: the last dimension becomes `units`."""
+
+    units: int = Field(ge=1, le=1 << 16)
+    activation: ActivationName = "linear"
+    use_bias: bool = True
+
+    def build(self, shape: Shape) -> Built:
+        layer = nn.Linear(shape[-1], self.units, self.use_bias)
+        nn.init.xavier_uniform_(layer.weight)  # Keras' own start: Glorot uniform and zero bias
+        if self.use_bias:
+            nn.init.zeros_(layer.bias)
+        after = (*shape[:-1], self.units)
+        if self.activation == "linear":
+            return [layer], after
+        return [layer, activation(self.activation)], after
+
+
+class Dropout(config.Config):
+    """In training, zeroes a share `rate` of the numbers."""
+
+    rate: float = Field(ge=0, lt=1)
+
+    def build(self, shape: Shape) -> Built:
+        return [nn.Dropout(self.rate)], shape
+
+
+class BatchNormalization(config.Config):
+    """Normalises each feature over the batch."""
+
+    momentum: float = Field(0.99, ge=0, lt=1)
+    epsilon: float = Field(1e-3, gt=0)
+
+    def build(self, shape: Shape) -> Built:
+        return [nn.BatchNorm1d(shape[-1], eps=self.epsilon, momentum=1 - self.momentum)], shape
+
+
+class LayerNormalization(config.Config):
+    """Normalises each row over its features."""
+
+    epsilon: float = Field(1e-3, gt=0)
+
+    def build(self, shape: Shape) -> Built:
+        return [nn.LayerNorm(shape[-1], eps=self.epsilon)], shape
+
+
+class Activation(config.Config):
+    """An activation on its own."""
+
+    activation: ActivationName
+
+    def build(self, shape: Shape) -> Built:
+        return [activation(self.activation)], shape
+
+
+class Flatten(config.Config):
+    """All dimensions of a row in one."""
+
+    def build(self, shape: Shape) -> Built:
+        size = 1
+        for n in shape:
+            size *= n
+        return [nn.Flatten()], (size,)
+
+
+Layer = Dense | Dropout | BatchNormalization | LayerNormalization | Activation | Flatten
+LAYERS: dict[str, type[Layer]] = {
+    "dense": Dense,
+    "dropout": Dropout,
+    "batch_normalization": BatchNormalization,
+    "layer_normalization": LayerNormalization,
+    "activation": Activation,
+    "flatten": Flatten,
+}
+
+
+def snake(name: str) -> str:
+    """`BatchNormalization`, `batchnorm` and `batch_normalization` are one layer."""
+    word = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+    return {"batchnorm": "batch_normalization", "layernorm": "layer_normalization"}.get(word.replace("_", ""), word)
+
+
+def read(item: Any) -> tuple[str, Layer]:
+    """One entry of `layers`: `flatten`, `dropout: 0.2`, or `dense: {units: 64, activation: relu}`."""
+    name, value = (item, {}) if isinstance(item, str) else next(iter(item.items()))
+    word = snake(name)
+    if word not in LAYERS:
+        raise ValueError(f"there is no layer '{name}'. {nearest(word, LAYERS)}")
+    cls = LAYERS[word]
+    if not isinstance(value, dict) and value is not None:
+        value = {next(iter(cls.model_fields), "value"): value}
+    faults: list[str] = []
+    layer = parse(cls, value or {}, word, faults)
+    if layer is None:
+        raise ValueError("; ".join(fault.rstrip(".") for fault in faults))
+    return word, layer
+
+
+class Config(config.Config):
+    kind: Literal["sequential"] = "sequential"
+    layers: tuple[str | dict[str, Any], ...] = Field(min_length=1, max_length=1000)
+
+    @field_validator("layers")
+    @classmethod
+    def _known(cls, layers: tuple[str | dict[str, Any], ...]) -> tuple[str | dict[str, Any], ...]:
+        faults = []
+        for i, item in enumerate(layers):
+            try:
+                if isinstance(item, dict) and len(item) != 1:
+                    raise ValueError("one layer per entry, such as dense: {units: 64}")
+                read(item)
+            except ValueError as error:
+                faults.append(f"entry {i}: {error}")
+        if faults:
+            raise ValueError("; ".join(faults))
+        return layers
+
+
+def training(cfg: Config, spec: Spec) -> dict[str, Any]:
+    return {"epochs": 30, "batch_size": 32, "lr": 1e-3, "optimizer": "adam", "schedule": "constant", "patience": 10}
+
+
+class Model(nn.Module):
+    parts = ("",)
+
+    def __init__(self, cfg: Config, spec: Spec):
+        super().__init__()
+        self.flat = Flat(spec)
+        self.loss = loss(spec.output)
+        self.layers, shape = _stack(cfg, (self.flat.width,), spec)
+        self.size = spec.output.size
+        if shape not in ((self.size,), (2,) if self.size == 1 and spec.output.loss == "binary_cross_entropy" else ()):
+            raise RecipeError(
+                [f"model.layers: the last layer gives {shape} numbers per row, the task needs {self.size}."]
+            )
+
+    def forward(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        raw = self.layers(self.flat(inputs))
+        if raw.shape[-1] > self.size:
+            raw = raw[:, 1:] - raw[:, :1]  # two softmax units are one logit
+        return {"target": raw}  # (rows, size)
+
+    def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
+        yield "", self.loss(self(batch.inputs)["target"], batch.target)
+
+
+def _stack(cfg: Config, shape: Shape, spec: Spec) -> tuple[nn.Sequential, Shape]:
+    """The layers in order; each gets the shape the one before gave."""
+    items = _folded([read(item) for item in cfg.layers], spec)
+    modules: list[nn.Module] = []
+    for _, layer in items:
+        built, shape = layer.build(shape)
+        modules += built
+    return nn.Sequential(*modules), shape
+
+
+def _folded(items: list[tuple[str, Layer]], spec: Spec) -> list[tuple[str, Layer]]:
+    """Without a closing sigmoid or softmax where the loss wants logits."""
+    name, last = items[-1]
+    links = {"binary_cross_entropy": ("sigmoid", "softmax"), "cross_entropy": ("softmax",)}.get(spec.output.loss, ())
+    if isinstance(last, Dense) and last.activation in links:
+        return [*items[:-1], (name, last.model_copy(update={"activation": "linear"}))]
+    if isinstance(last, Activation) and last.activation in links:
+        return items[:-1]
+    return items

@@ -1,0 +1,141 @@
+"""Stage 2: raw columns become the arrays a network is fed; the same code in training and in serving.
+
+A column kind is one file here, named by the kind, with
+
+- `Config`: its settings, with `kind: Literal["<name>"]`;
+- `State`: what was learned from the training rows, plain JSON values only;
+- `detect(column) -> (score, settings)`: how well raw cells fit this kind, 0 to 1, and settings found on the way;
+- `parse(column, cfg) -> pa.Array`: raw cells to one Arrow type; a malformed cell becomes null;
+- `fit(values, cfg) -> State`: sees parsed training rows only;
+- `encode(values, state) -> np.ndarray`: (rows, width), never fails on a new value;
+- `feed(state) -> Input`: what the network must be ready for.
+
+Arrays of kind `number` and of kind `category` are laid side by side into one input each; others stay apart.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from lamina.config import Config, LaminaError, nearest, parse, plugin
+from lamina.preprocess._infer import columns as infer_columns
+from lamina.preprocess._infer import column as infer_column
+from lamina.schema import MISSING, Column, Input, Schema
+
+JOINED = ("number", "category")
+UNUSED = ("constant", "identifier", "ignore")
+
+
+def infer(table: pa.Table, target: str | None, given: Mapping[str, Config], missing: tuple[str, ...]) -> Schema:
+    """Decide the kind of every column from the training rows; `given` kinds win over what is seen."""
+    absent = [name for name in (*given, target) if name is not None and name not in table.column_names]
+    if absent:
+        raise LaminaError(f"columns: the data has no column '{absent[0]}'. {nearest(absent[0], table.column_names)}")
+    found = infer_columns(table.drop_columns([target] if target else []), given)
+    aim = infer_column(table[target], target, given.get(target)) if target else None
+    return Schema(columns=found, target=aim, missing=missing)
+
+
+def typed(table: pa.Table, columns: tuple[Column, ...]) -> pa.Table:
+    """The columns asked for, each parsed by its kind; a column that is absent counts as missing in every row."""
+    return pa.table({c.name: _parse(table, c) for c in columns}) if columns else table.select([])
+
+
+def _parse(table: pa.Table, column: Column) -> pa.Array:
+    if column.name not in table.column_names:
+        return _plugin(column).parse(pa.nulls(table.num_rows, pa.string()), settings(column))
+    values = table[column.name].combine_chunks()
+    return _plugin(column).parse(values if not pa.types.is_null(values.type) else values.cast(pa.string()), settings(column))
+
+
+def _plugin(column: Column) -> Any:
+    return plugin("preprocess", column.kind, f"columns.{column.name}")
+
+
+def settings(column: Column) -> Config:
+    """The checked settings of a column: its kind's defaults and what the schema says."""
+    faults: list[str] = []
+    cfg = parse(_plugin(column).Config, {"kind": column.kind, **column.settings}, f"columns.{column.name}", faults)
+    if cfg is None:
+        raise LaminaError("\n".join(faults))
+    return cfg
+
+
+@dataclass(frozen=True)
+class Preprocessor:
+    """Fitted preprocessing: `encode` turns raw rows into network inputs. Built by `fit` or `restore`."""
+
+    schema: Schema
+    states: tuple[Config, ...]
+
+    @property
+    def used(self) -> tuple[Column, ...]:
+        return tuple(c for c in self.schema.columns if c.kind not in UNUSED)
+
+    @property
+    def inputs(self) -> dict[str, Input]:
+        """Name to `Input`, as a network's `Spec` wants them; in the order of the names, whatever the file's order."""
+        groups: dict[str, list[Input]] = {}
+        for i, (column, state) in enumerate(zip(self.used, self.states, strict=True)):
+            feed = _plugin(column).feed(state)
+            groups.setdefault(feed.kind if feed.kind in JOINED else f"{feed.kind}{i}", []).append(feed)
+        return {name: _join(groups[name]) for name in sorted(groups)}
+
+    def encode(self, table: pa.Table) -> dict[str, np.ndarray]:
+        """Raw rows (cleaned by `schema.clean`) to arrays by input name; the first dimension is the row."""
+        parsed = typed(table, self.used)
+        groups: dict[str, list[np.ndarray]] = {}
+        for i, (column, state) in enumerate(zip(self.used, self.states, strict=True)):
+            module = _plugin(column)
+            values = parsed[column.name].combine_chunks()
+            kind = module.feed(state).kind
+            groups.setdefault(kind if kind in JOINED else f"{kind}{i}", []).append(module.encode(values, state))
+        return {name: np.concatenate(g, axis=1) if len(g) > 1 else g[0] for name, g in groups.items()}
+
+    def dump(self) -> list[dict[str, Any]]:
+        """Plain JSON values, enough for `restore` beside the schema."""
+        return [
+            {"column": c.name, "kind": c.kind, "state": s.model_dump(mode="json")}
+            for c, s in zip(self.used, self.states, strict=True)
+        ]
+
+
+def fit(train: pa.Table, schema: Schema) -> Preprocessor:
+    """Learn every column's state from training rows only (cleaned, not yet parsed)."""
+    used = tuple(c for c in schema.columns if c.kind not in UNUSED)
+    if not used:
+        raise LaminaError("columns: no column is left to learn from (all are constant, identifiers or ignored).")
+    parsed = typed(train, used)
+    states = tuple(_plugin(c).fit(parsed[c.name].combine_chunks(), settings(c)) for c in used)
+    return Preprocessor(schema, states)
+
+
+def restore(schema: Schema, dumped: list[Any]) -> Preprocessor:
+    """The preprocessor that `dump` wrote; faults are raised as one `LaminaError`."""
+    faults: list[str] = []
+    used = [c for c in schema.columns if c.kind not in UNUSED]
+    if [c.name for c in used] != [d.get("column") for d in dumped] or [c.kind for c in used] != [d.get("kind") for d in dumped]:
+        raise LaminaError("the fitted columns are not the columns of the schema.")
+    states = [parse(_plugin(c).State, d.get("state"), f"{c.name}.state", faults) for c, d in zip(used, dumped, strict=True)]
+    if faults:
+        raise LaminaError("\n".join(faults))
+    return Preprocessor(schema, tuple(s for s in states if s is not None))
+
+
+def _join(feeds: list[Input]) -> Input:
+    if len(feeds) == 1:
+        return feeds[0]
+    width = sum(f.shape[0] or 0 for f in feeds)
+    return Input(
+        kind=feeds[0].kind,
+        shape=(width,),
+        dtype=feeds[0].dtype,
+        sizes=sum((f.sizes for f in feeds), ()),
+        edges=sum((f.edges for f in feeds), ()),
+    )
+
+
+__all__ = ["MISSING", "UNUSED", "Preprocessor", "fit", "infer", "restore", "settings", "typed"]

@@ -1,0 +1,59 @@
+"""Yes or no, in the usual spellings: a category with codes 0 missing, 1 false, 2 true."""
+
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lamina import config
+from lamina.schema import Input
+
+FALSE = ("false", "no", "0", "f", "n", "off", "0.0")
+TRUE = ("true", "yes", "1", "t", "y", "on", "1.0")
+
+
+class Config(config.Config):
+    kind: Literal["boolean"] = "boolean"
+
+
+class State(config.Config):
+    pass
+
+
+def detect(column: pa.Array) -> tuple[float, dict[str, Any]]:
+    """Two values, one from each list, at the same place: yes/no fits, yes/false does not."""
+    if pa.types.is_boolean(column.type):
+        return 1.0, {}
+    if pa.types.is_temporal(column.type) or pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
+        return 0.0, {}
+    words = pc.unique(column)
+    if len(words) > 4:
+        return 0.0, {}
+    words = {str(w).lower() for w in words.to_pylist()}
+    return (0.95 if words in ({no, yes} for no, yes in zip(FALSE, TRUE, strict=True)) else 0.0), {}
+
+
+def parse(column: pa.Array, cfg: Config) -> pa.Array:
+    if pa.types.is_boolean(column.type):
+        return column
+    if pa.types.is_temporal(column.type) or pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
+        return pa.nulls(len(column), pa.bool_())
+    words = pc.utf8_lower(column.cast(pa.string()))
+    yes = pc.is_in(words, value_set=pa.array(TRUE))
+    known = pc.or_(yes, pc.is_in(words, value_set=pa.array(FALSE)))
+    return pc.if_else(known, yes, pa.scalar(None, pa.bool_()))
+
+
+def fit(values: pa.Array, cfg: Config) -> State:
+    return State()
+
+
+def encode(values: pa.Array, state: State) -> np.ndarray:
+    """(rows, 1) int64: 0 missing, 1 false, 2 true."""
+    codes = pc.fill_null(pc.add(values.cast(pa.int64()), 1), 0)
+    return codes.to_numpy(zero_copy_only=False).astype(np.int64)[:, None]
+
+
+def feed(state: State) -> Input:
+    return Input(kind="category", shape=(1,), dtype="int64", sizes=(3,))

@@ -1,0 +1,78 @@
+"""Short text as hashed words and word pairs: an open vocabulary of fixed size, nothing to fit.
+
+Each text becomes at most `length` codes from 1 to `buckets` - 1, padded with 0 (also the code of a missing text).
+Weinberger et al. 2009, "Feature Hashing for Large Scale Multitask Learning".
+"""
+
+import zlib
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+
+from lamina import config
+from lamina.schema import Input
+
+
+class Config(config.Config):
+    kind: Literal["text"] = "text"
+    buckets: int = Field(1 << 14, ge=16, le=1 << 22)
+    length: int = Field(64, ge=1, le=4096)
+
+
+class State(config.Config):
+    buckets: int = Field(ge=16, le=1 << 22)
+    length: int = Field(ge=1, le=4096)
+
+
+def detect(column: pa.Array) -> tuple[float, dict[str, Any]]:
+    """Cells of several words, most of them different."""
+    if not pa.types.is_string(column.type):
+        return 0.0, {}
+    words = pc.mean(pc.count_substring_regex(column, r"\S+")).as_py() or 0.0
+    fresh = pc.count_distinct(column).as_py() / max(len(column), 1)
+    return (0.8 if words >= 3 and fresh > 0.5 else 0.0), {}
+
+
+def parse(column: pa.Array, cfg: Config) -> pa.Array:
+    if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
+        return pa.nulls(len(column), pa.string())
+    return column if pa.types.is_string(column.type) else column.cast(pa.string())
+
+
+def fit(values: pa.Array, cfg: Config) -> State:
+    return State(buckets=cfg.buckets, length=cfg.length)
+
+
+def encode(values: pa.Array, state: State) -> np.ndarray:
+    """(rows, length) int64."""
+    words = pc.utf8_split_whitespace(pc.utf8_trim_whitespace(pc.replace_substring_regex(
+        pc.utf8_lower(pc.fill_null(values, "")), r"[^\p{L}\p{N}']+", " ")))
+    lengths = np.diff(words.offsets.to_numpy())
+    rows = np.repeat(np.arange(len(lengths)), lengths)  # (words,) the row each word stands in
+    flat = words.flatten()
+    place = np.arange(len(rows)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    singles = _codes(flat, state.buckets)
+    pairs = _codes(pc.binary_join_element_wise(flat[:-1], flat[1:], " "), state.buckets) if len(flat) > 1 else singles[:0]
+    inside = rows[:-1] == rows[1:] if len(rows) > 1 else np.zeros(0, bool)
+    out = np.zeros((len(lengths), state.length), np.int64)
+    keep = place < state.length
+    keep &= flat.to_numpy(zero_copy_only=False) != ""
+    out[rows[keep], place[keep]] = singles[keep]
+    after = place[:-1] + lengths[rows[:-1]] if len(rows) > 1 else place[:0]  # pairs stand behind the words
+    keep = inside & (after < state.length)
+    out[rows[:-1][keep], after[keep]] = pairs[keep]
+    return out
+
+
+def _codes(tokens: pa.Array, buckets: int) -> np.ndarray:
+    """(tokens,) hash codes 1 to buckets - 1; each distinct token is hashed once."""
+    coded = tokens.dictionary_encode()
+    table = np.array([1 + zlib.crc32(t.encode()) % (buckets - 1) for t in coded.dictionary.to_pylist()], np.int64)
+    return table[coded.indices.to_numpy()] if len(table) else np.zeros(0, np.int64)
+
+
+def feed(state: State) -> Input:
+    return Input(kind="tokens", shape=(state.length,), dtype="int64", sizes=(state.buckets,))

@@ -1,0 +1,128 @@
+"""Points in time: a trend plus the cyclic parts of the calendar, as sine and cosine.
+
+Parts: time since the training median (robustly scaled), month, day of month, day of week, and hour of day when
+the column has hours. Stamps with a zone are moved to UTC. Missing cells are zeros with an indicator.
+"""
+
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lamina import config
+from lamina.preprocess import number
+from lamina.preprocess._bins import edges
+from lamina.schema import Input
+
+FORMATS = (
+    (r"^\d{4}-\d\d?-\d\d?$", "%Y-%m-%d"),
+    (r"^\d{4}-\d\d?-\d\d? \d\d?:\d\d$", "%Y-%m-%d %H:%M"),
+    (r"^\d{4}-\d\d?-\d\d? \d\d?:\d\d:\d\d$", "%Y-%m-%d %H:%M:%S"),
+    (r"^\d{4}/\d\d?/\d\d?$", "%Y/%m/%d"),
+    (r"^\d\d?\.\d\d?\.\d{4}$", "%d.%m.%Y"),
+    (r"^\d\d?\.\d\d?\.\d{4} \d\d?:\d\d$", "%d.%m.%Y %H:%M"),
+    (r"^\d\d?/\d\d?/\d{4}$", "%m/%d/%Y"),
+    (r"^\d\d?/\d\d?/\d{4}$", "%d/%m/%Y"),
+    (r"^\d\d?/\d\d?/\d{4} \d\d?:\d\d$", "%m/%d/%Y %H:%M"),
+    (r"^\d\d?/\d\d?/\d{4} \d\d?:\d\d$", "%d/%m/%Y %H:%M"),
+)
+ISO_TAIL = r"(T|(\.\d+)|(Z|[+-]\d\d:?\d\d)$)"
+SECONDS = pa.timestamp("s")
+
+
+class Config(config.Config):
+    kind: Literal["time"] = "time"
+    format: str | None = None
+
+
+class State(config.Config):
+    hours: bool
+    trend: number.State
+    missing: bool
+    edges: tuple[tuple[float, ...], ...]
+
+
+def detect(column: pa.Array) -> tuple[float, dict[str, Any]]:
+    """Arrow times, or text of which at least 95 % reads by one format; month first when both readings fit."""
+    if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
+        return 1.0, {}
+    if not pa.types.is_string(column.type):
+        return 0.0, {}
+    sample = column.slice(0, 1000)
+    shares = {f: _share(sample, f) for f in (None, *(f for _, f in FORMATS))}
+    best = max(shares, key=lambda f: shares[f])
+    if shares[best] < number.ENOUGH or _share(column, best) < number.ENOUGH:
+        return 0.0, {}
+    return 0.95, {"format": best} if best else {}
+
+
+def _share(column: pa.Array, form: str | None) -> float:
+    return 1 - parse(column, Config(format=form)).null_count / max(len(column), 1)
+
+
+def parse(column: pa.Array, cfg: Config) -> pa.Array:
+    """Cells to seconds since 1970 as a timestamp without zone."""
+    if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
+        if pa.types.is_timestamp(column.type) and column.type.tz:
+            column = column.cast(pa.timestamp(column.type.unit, "UTC"))
+        return column.cast(SECONDS, safe=False)
+    if not pa.types.is_string(column.type):
+        return pa.nulls(len(column), SECONDS)
+    if cfg.format is None:
+        return _iso(column)
+    return pc.strptime(_shaped(column, cfg.format), format=cfg.format, unit="s", error_is_null=True)
+
+
+def _shaped(column: pa.Array, form: str) -> pa.Array:
+    """Only cells of the format's own shape, so that trailing text is malformed and not ignored."""
+    shape = next((pattern for pattern, f in FORMATS if f == form), r"^.+$")
+    return pc.if_else(pc.match_substring_regex(column, shape), column, pa.scalar(None, pa.string()))
+
+
+def _iso(column: pa.Array) -> pa.Array:
+    """ISO 8601 with T, fractions or zone; the zone is applied, the fraction dropped."""
+    shape = r"^(?P<day>\d{4}-\d\d-\d\d)(?:[T ](?P<clock>\d\d:\d\d)(?P<sec>:\d\d)?(?:\.\d+)?(?P<zone>Z|[+-]\d\d:?\d\d)?)?$"
+    parts = pc.extract_regex(column, shape)
+    day, clock, sec, zone = (pc.struct_field(parts, f) for f in ("day", "clock", "sec", "zone"))
+    clock = pc.if_else(pc.equal(clock, ""), "00:00", clock)
+    sec = pc.if_else(pc.equal(sec, ""), ":00", sec)
+    text = pc.binary_join_element_wise(day, pc.binary_join_element_wise(clock, sec, ""), " ")
+    stamp = pc.strptime(text, format="%Y-%m-%d %H:%M:%S", unit="s", error_is_null=True)
+    offset = pc.if_else(pc.match_substring_regex(zone, r"^[+-]"), pc.replace_substring(zone, ":", ""), "+0000")
+    minutes = pc.add(
+        pc.multiply(pc.utf8_slice_codeunits(offset, 1, 3).cast(pa.int64()), 60),
+        pc.utf8_slice_codeunits(offset, 3, 5).cast(pa.int64()),
+    )
+    sign = pc.if_else(pc.starts_with(offset, "-"), -1, 1)
+    shift = pc.multiply(pc.multiply(minutes, sign), 60)
+    return pc.subtract(stamp.cast(pa.int64()), shift).cast(SECONDS)
+
+
+def fit(values: pa.Array, cfg: Config) -> State:
+    known = values.drop_null()
+    hours = bool(len(known)) and pc.any(pc.not_equal(pc.hour(known), 0)).as_py()
+    trend = number.fit(known.cast(pa.int64()).cast(pa.float64()), number.Config())
+    trend = trend.model_copy(update={"missing": False})
+    state = State(hours=hours, trend=trend, missing=values.null_count > 0, edges=())
+    parts = encode(known, state) if len(known) else np.zeros((1, 9 if hours else 7), np.float32)
+    return state.model_copy(update={"edges": tuple(edges(part, 16) for part in parts.T)})
+
+
+def encode(values: pa.Array, state: State) -> np.ndarray:
+    """(rows, 7 to 10) float32: trend, then sine and cosine of each cycle, then the missing indicator."""
+    absent = pc.is_null(values).to_numpy(zero_copy_only=False)
+    filled = pc.fill_null(values, pa.scalar(0, SECONDS))
+    cycles = [(pc.month(filled), 12), (pc.day(filled), 31), (pc.day_of_week(filled), 7)]
+    if state.hours:
+        cycles.append((pc.add(pc.hour(filled).cast(pa.float64()), pc.divide(pc.minute(filled).cast(pa.float64()), 60)), 24))
+    angles = [2 * np.pi * c.to_numpy(zero_copy_only=False).astype(np.float64) / period for c, period in cycles]
+    trend = number.encode(filled.cast(pa.int64()).cast(pa.float64()), state.trend)[:, 0]
+    parts = np.stack([trend, *(f(a) for a in angles for f in (np.sin, np.cos))], axis=1).astype(np.float32)
+    parts[absent] = 0
+    return np.concatenate([parts, absent[:, None].astype(np.float32)], axis=1) if state.missing else parts
+
+
+def feed(state: State) -> Input:
+    width = 1 + 2 * (4 if state.hours else 3) + state.missing
+    return Input(kind="number", shape=(width,), dtype="float32", edges=state.edges)

@@ -1,0 +1,251 @@
+"""A whole run as one frozen value: YAML 1.2 on disk, `key.sub=value` on the command line, every fault at once.
+
+    data: {path: adult.csv}          # or just: data: adult.csv
+    target: income
+    task: classification             # left out: decided from the target
+    columns: {zip: category, id: ignore}
+    model: {kind: fnn, width: 256}   # or just: model: fnn
+    train: {epochs: 20}
+"""
+
+import io
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import SerializeAsAny
+
+from lamina.config import Config, RecipeError, available, nearest, parse, plugin
+from lamina.data.split import Auto, Split
+from lamina.preprocess import UNUSED
+from lamina.schema import MISSING
+from lamina.train.settings import Config as Train
+
+SECTIONS = {"data": "data", "task": "tasks", "model": "models"}
+
+
+class Unused(Config):
+    """A column that the network does not see."""
+
+    kind: str
+
+
+class Rest(Config):
+    """The settings that belong to no plug-in; checked together."""
+
+    target: str | None = None
+    missing: tuple[str, ...] = MISSING
+    seed: int = 0
+    name: str | None = None
+    split: Split = Auto()
+
+
+class Recipe(Config):
+    """Every choice of a run. `train` holds only what was said; the architecture fills in the rest."""
+
+    data: SerializeAsAny[Config]
+    target: str | None = None
+    task: SerializeAsAny[Config] | None = None
+    columns: dict[str, SerializeAsAny[Config]] = {}
+    missing: tuple[str, ...] = MISSING
+    split: Split
+    model: SerializeAsAny[Config]
+    train: dict[str, Any] = {}
+    seed: int = 0
+    name: str | None = None
+
+
+def read(path: Path, overrides: Iterable[str] = ()) -> Recipe:
+    """The recipe in a YAML file, with `key.sub=value` overrides. Raises `RecipeError` with every fault."""
+    try:
+        return build(load_yaml(path.read_text("utf-8"), str(path)), overrides)
+    except OSError as error:
+        raise RecipeError([f"{path}: cannot be read ({error.strerror}). Write one with: lamina init DATA"]) from None
+
+
+def build(raw: Mapping[str, Any], overrides: Iterable[str] = ()) -> Recipe:
+    """Plain values to a checked recipe."""
+    values, faults = merged(raw, overrides), list[str]()
+    known = (*SECTIONS, *Rest.model_fields, "columns", "train")
+    faults += [f"{key}: unknown section. {nearest(key, known)}" for key in values if key not in known]
+    sections = {name: _choice(folder, values.get(name), name, faults) for name, folder in SECTIONS.items()}
+    columns = {}
+    if not isinstance(values.get("columns") or {}, dict):
+        faults.append(f"columns: write name: kind for each column (got {values['columns']!r}).")
+    else:
+        columns = {str(n): _column(str(n), v, faults) for n, v in (values.get("columns") or {}).items()}
+    rest = parse(Rest, _rest(values), "", faults)
+    train = values.get("train") or {}
+    if not isinstance(train, dict):
+        faults.append(f"train: write settings as name: value (got {train!r}).")
+    else:
+        parse(Train, train, "train", faults)
+    if values.get("data") is None:
+        faults.append("data: is required. Write data: FILE")
+    if faults or rest is None:
+        raise RecipeError(faults)
+    chosen = {"data": sections["data"], "task": sections["task"], "columns": columns, "train": train}
+    chosen["model"] = sections["model"] or plugin("models", "fnn").Config()
+    return Recipe.model_construct(**chosen, **{name: rest.__dict__[name] for name in Rest.model_fields})
+
+
+def _rest(values: dict[str, Any]) -> dict[str, Any]:
+    """The plain settings, with `split: random` spelled out."""
+    found = {k: v for k, v in values.items() if k in Rest.model_fields and v is not None}
+    if isinstance(found.get("split"), str):
+        found["split"] = {"kind": found["split"]}
+    if isinstance(found.get("split"), dict):
+        found["split"] = {"kind": "auto", **found["split"]}
+    return found
+
+
+def _choice(folder: str, value: Any, path: str, faults: list[str]) -> Config | None:
+    """`fnn`, `{kind: fnn, width: 256}`, or nothing; for data also a path."""
+    if value is None:
+        return None
+    if folder == "data":
+        value = _source(value)
+    if isinstance(value, str):
+        value = {"kind": value}
+    if not isinstance(value, dict) or not isinstance(value.get("kind"), str):
+        faults.append(f"{path}: say which one with kind: <name> (got {value!r}). {nearest('', available(folder))}")
+        return None
+    try:
+        return parse(plugin(folder, value["kind"], path).Config, {**value, "kind": _word(value["kind"])}, path, faults)
+    except RecipeError as error:
+        faults.extend(error.faults)
+        return None
+
+
+def _word(name: str) -> str:
+    return name.replace("-", "_")
+
+
+def _source(value: Any) -> Any:
+    """A bare path, list of paths, or `toy:name`, as a data choice."""
+    if isinstance(value, str) and value.startswith("toy:"):
+        return {"kind": "toy", "name": value.removeprefix("toy:")}
+    if isinstance(value, str | list):
+        return {"kind": "files", "path": value}
+    return {"kind": "files", **value} if isinstance(value, dict) else value
+
+
+def _column(name: str, value: Any, faults: list[str]) -> Config:
+    kind = value.get("kind") if isinstance(value, dict) else value
+    if kind in UNUSED:
+        return Unused(kind=kind)
+    try:
+        return _choice("preprocess", value, f"columns.{name}", faults) or Unused(kind="ignore")
+    except RecipeError as error:
+        faults.extend(error.faults)
+        return Unused(kind="ignore")
+
+
+def merged(raw: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+    """The values with each `key.sub=value` laid over them; a value is read as YAML 1.2."""
+    values = json.loads(json.dumps(raw))
+    for override in overrides:
+        key, sign, text = override.partition("=")
+        if not sign or not key.strip():
+            raise RecipeError([f"--set {override}: write key.sub=value, such as train.lr=1e-3."])
+        spot, *path = key.strip().split(".")
+        node = values
+        for part in path:
+            if isinstance(node.get(spot), str):
+                node[spot] = {"kind": node[spot]} if spot != "data" else _source(node[spot])
+            node = node.setdefault(spot, {}) if node.get(spot) is not None else node.update({spot: {}}) or node[spot]
+            if not isinstance(node, dict):
+                raise RecipeError([f"--set {override}: {spot} holds a value, not settings."])
+            spot = part
+        node[spot] = load_yaml(text, f"--set {key}") if text.strip() else None
+    return values
+
+
+def load_yaml(text: str, where: str) -> Any:
+    """YAML 1.2, plain values only: `1e-3` is a number, `no` is text, a key given twice is an error."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError
+
+    if text.count("*") and len(text) < 1 << 20 and any(w.startswith("*") for w in text.split()):
+        raise RecipeError([f"{where}: aliases (*name) are not allowed in a recipe. Write the value out."])
+    try:
+        return YAML(typ="safe", pure=True).load(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark
+        spot = f"{where}:{mark.line + 1}:{mark.column + 1}" if mark else where
+        reason = (error.problem or "is not YAML").splitlines()[0]
+        raise RecipeError([f"{spot}: {reason}."]) from None
+
+
+def dump(recipe: Recipe) -> str:
+    """The recipe as YAML, without what is only the default."""
+    from ruamel.yaml import YAML
+
+    yaml, out = YAML(typ="safe", pure=True), io.StringIO()
+    yaml.default_flow_style, yaml.sort_base_mapping_type_on_output = False, False
+    yaml.width = 100
+    yaml.dump(plain(recipe), out)
+    return out.getvalue()
+
+
+def plain(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as plain values; reading them back gives the same recipe."""
+    values: dict[str, Any] = {"data": _said(recipe.data), "target": recipe.target}
+    if recipe.task:
+        values["task"] = _said(recipe.task)
+    if recipe.columns:
+        values["columns"] = {name: _said(cfg) for name, cfg in recipe.columns.items()}
+    if recipe.missing != MISSING:
+        values["missing"] = list(recipe.missing)
+    values["split"] = _said(recipe.split)
+    values["model"] = _said(recipe.model)
+    if recipe.train:
+        values["train"] = recipe.train
+    values["seed"] = recipe.seed
+    if recipe.name:
+        values["name"] = recipe.name
+    return {k: v for k, v in json.loads(json.dumps(values)).items() if v is not None}
+
+
+def _said(cfg: Config) -> Any:
+    """`kind` and whatever is not the default."""
+    values = cfg.model_dump(mode="json")
+    kept = cfg.model_dump(mode="json", exclude_defaults=True)
+    kept = {"kind": values["kind"], **kept} if "kind" in values else kept
+    return kept["kind"] if set(kept) == {"kind"} else kept
+
+
+def json_schema() -> dict[str, Any]:
+    """A JSON schema of recipes, for completion and checks in editors."""
+    definitions: dict[str, Any] = {}
+
+    def choice(folder: str) -> dict[str, Any]:
+        refs = []
+        for name in available(folder):
+            schema = plugin(folder, name).Config.model_json_schema(ref_template="#/$defs/{model}")
+            definitions.update(schema.pop("$defs", {}))
+            definitions[f"{folder}.{name}"] = schema
+            refs.append({"$ref": f"#/$defs/{folder}.{name}"})
+        return {"anyOf": [{"enum": [*available(folder), *(UNUSED if folder == "preprocess" else ())]}, *refs]}
+
+    rest = Rest.model_json_schema(ref_template="#/$defs/{model}")
+    train = Train.model_json_schema(ref_template="#/$defs/{model}")
+    definitions |= rest.pop("$defs", {}) | train.pop("$defs", {})
+    paths = [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]
+    data = choice("data")
+    properties = rest["properties"] | {name: choice(folder) for name, folder in SECTIONS.items() if name != "data"}
+    properties |= {
+        "data": {"anyOf": [*paths, *data["anyOf"][1:]]},
+        "columns": {"type": "object", "additionalProperties": choice("preprocess")},
+        "train": train,
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Lamina recipe",
+        "type": "object",
+        "properties": properties,
+        "required": ["data"],
+        "additionalProperties": False,
+        "$defs": definitions,
+    }

@@ -1,0 +1,129 @@
+"""One experiment is one directory; the only file that knows its names.
+
+    recipe.yaml      every choice, with the architecture's suggestions filled in
+    rows.jsonl       one row per epoch
+    checkpoints/     enough to go on after a kill, bit for bit
+    bundle/          what is deployed
+    report.html      for people; report.json for programs
+    DONE             there when all of the above is
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from lamina.config import Config, DataError, LaminaError
+from lamina.recipe import Recipe, dump, read
+from lamina.schema import Row
+
+
+class Run:
+    """The directory of one run. `create` makes a new one, `resume` goes on with one that was stopped."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.recipe_file = folder / "recipe.yaml"
+        self.rows_file = folder / "rows.jsonl"
+        self.checkpoints = folder / "checkpoints"
+        self.bundle = folder / "bundle"
+        self.report = folder / "report.html"
+        self.done = folder / "DONE"
+
+    @classmethod
+    def create(cls, folder: Path) -> "Run":
+        """A new directory; one that already holds a run is refused."""
+        run = cls(folder)
+        if run.recipe_file.exists():
+            cure = f"Go on with it: lamina train --resume {folder}. Or choose another --out."
+            raise LaminaError(f"--out: {folder} already holds a run. {cure}")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise LaminaError(f"--out: {folder} cannot be made ({error.strerror}). Choose another --out.") from None
+        return run
+
+    @classmethod
+    def resume(cls, folder: Path) -> "Run":
+        """The directory of a run that was started before."""
+        run = cls(folder)
+        if not run.recipe_file.exists():
+            raise LaminaError(f"--resume: {folder} holds no run (there is no recipe.yaml). Start one: lamina train DATA")
+        return run
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """One process at a time; the lock vanishes with the process, however it ends."""
+        with open(self.folder / ".lock", "a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                file.seek(0)
+                holder = file.read().strip() or "another process"
+                raise LaminaError(f"{self.folder} is in use by {holder}. Wait for it, or choose another --out.") from None
+            file.truncate(0)
+            file.write(f"process {os.getpid()}")
+            file.flush()
+            yield
+
+    def write_recipe(self, recipe: Recipe, train: Config) -> None:
+        """Durable before the first step: what a resumed run reads is what this one decided."""
+        recipe = recipe.model_copy(update={"train": train.model_dump(mode="json", exclude_none=True)})
+        aside = self.recipe_file.with_suffix(".writing")
+        with open(aside, "w", encoding="utf-8") as file:
+            file.write(dump(recipe))
+            file.flush()
+            os.fsync(file.fileno())
+        aside.rename(self.recipe_file)
+
+    def same_data(self, fingerprint: str) -> None:
+        """Remember the data's fingerprint; on a resumed run, refuse other data."""
+        file = self.folder / "data.sha256"
+        if not file.exists():
+            file.write_text(fingerprint + "\n")
+        elif file.read_text().strip() != fingerprint:
+            raise DataError(f"data: the rows are not those this run started with ({self.folder}). Start a new run.")
+
+    def recipe(self) -> Recipe:
+        return read(self.recipe_file)
+
+    def log(self, row: Row) -> None:
+        """Append one epoch row; a row for an epoch already there (a resumed run) replaces what follows."""
+        if row.get("at") != "epoch":
+            return
+        kept = [r for r in self.rows() if r["epoch"] < row["epoch"]]
+        text = "".join(json.dumps(r) + "\n" for r in [*kept, row]) if len(kept) != self._count() else ""
+        if text:
+            self.rows_file.write_text(text, "utf-8")
+        else:
+            with open(self.rows_file, "a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+
+    def rows(self) -> list[Row]:
+        """The epoch rows so far; a last line cut short by a kill is left out."""
+        if not self.rows_file.exists():
+            return []
+        rows = []
+        for line in self.rows_file.read_text("utf-8").splitlines():
+            try:
+                rows.append(json.loads(line))
+            except ValueError:
+                break
+        return rows
+
+    def _count(self) -> int:
+        return len(self.rows_file.read_text("utf-8").splitlines()) if self.rows_file.exists() else 0
+
+    def finish(self) -> None:
+        self.done.write_text(datetime.now(UTC).isoformat(timespec="seconds") + "\n")
+
+
+def fresh_folder(name: str) -> Path:
+    """`runs/<name>-<n>` with the first free number."""
+    number = 1
+    while (folder := Path("runs") / f"{name}-{number}").exists():
+        number += 1
+    return folder

@@ -1,0 +1,110 @@
+"""The nouns every stage shares: rows read, columns and their kinds, what a network is built for, a batch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lamina.config import Config
+
+Row = dict[str, Any]
+
+MISSING = ("", "?", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "none", "#N/A", "<NA>")
+
+
+class Quarantined(NamedTuple):
+    """One row that cannot be used. `line` counts from 1 and is None where a file has no lines."""
+
+    file: str
+    line: int | None
+    column: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What a source gave: rows in = `table.num_rows` + len(`quarantine`)."""
+
+    table: pa.Table
+    quarantine: tuple[Quarantined, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class Column(Config):
+    """One column as the run understood it."""
+
+    name: str
+    kind: str
+    settings: dict[str, Any] = {}
+    note: str = ""
+    missing: int = 0
+    distinct: int = 0
+    examples: tuple[str, ...] = ()
+
+
+class Schema(Config):
+    """The columns used, in training order; the target is apart. `missing` are the texts read as missing."""
+
+    columns: tuple[Column, ...]
+    target: Column | None = None
+    missing: tuple[str, ...] = MISSING
+
+
+class Input(Config):
+    """One tensor the network is fed, without its batch dimension.
+
+    `sizes` are the number of codes of each category (or of the vocabulary); `edges` the bin edges of each
+    number, as many lists as numbers, each increasing.
+    """
+
+    kind: Literal["number", "category", "tokens", "image"]
+    shape: tuple[int | None, ...]
+    dtype: Literal["float32", "int64", "uint8"]
+    sizes: tuple[int, ...] = ()
+    edges: tuple[tuple[float, ...], ...] = ()
+
+
+class Output(Config):
+    """What the network must answer: `size` raw numbers per row and the loss they are trained with."""
+
+    size: int
+    loss: str
+    settings: dict[str, float | list[float]] = {}
+
+
+class Spec(Config):
+    """What a network is built for. Derived from data and task, never written in a recipe."""
+
+    inputs: dict[str, Input]
+    output: Output
+    rows: int = 0
+
+
+@dataclass
+class Batch:
+    """Tensors by input name, the target, and an optional weight per row; first dimension is the batch."""
+
+    inputs: Mapping[str, Any]
+    target: Any = None
+    weight: Any = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+def clean(table: pa.Table, missing: tuple[str, ...]) -> pa.Table:
+    """Text cells stripped of surrounding blanks, and texts that mean 'missing' turned to null.
+
+    The same call serves training files, prediction files and server requests, so a cell means one thing.
+    """
+    tokens = pa.array(missing, pa.string())
+    for i, column in enumerate(table.columns):
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        if pa.types.is_large_string(column.type) or pa.types.is_string_view(column.type):
+            column = column.cast(pa.string())
+        if pa.types.is_string(column.type):
+            column = pc.utf8_trim_whitespace(column)
+            column = pc.if_else(pc.is_in(column, value_set=tokens), pa.scalar(None, pa.string()), column)
+        table = table.set_column(i, table.column_names[i], column)
+    return table

@@ -1,0 +1,29 @@
+"""What is asked of the network: how large its output is, what its raw numbers mean, how it is judged.
+
+A task is one file here, NumPy and Arrow only, with
+
+- `Config` (settings, `kind: Literal["<name>"]`) and `State` (what was learned from the training target);
+- `target`: the column kind by which the target is parsed (`category`, `number`, ...);
+- `suits(values) -> float`: how well a raw target column fits this task, 0 to 1;
+- `fit(values, cfg) -> State`, `encode(values, state) -> array`, `unknown(values, state) -> mask of rows it cannot take`;
+- `truth(encoded, state)`: an encoded target as metrics want it, class codes or numbers in their own unit;
+- `output(state, cfg) -> Output`: what the network must answer and its loss;
+- `decode(raw, state) -> answers`: raw outputs to arrays; `table(answers, state) -> pa.Table`: to what a person reads;
+- `quick(raw, target, state) -> dict`: two cheap numbers, what is minimised and what the progress line shows;
+- `metrics` (first is primary), `baselines`, `plots`, `calibration`: names of what belongs to it.
+"""
+
+from typing import Any
+
+import pyarrow as pa
+
+from lamina.config import DataError, available, plugin
+
+
+def suggest(values: pa.Array, target: str) -> str:
+    """The task that fits a raw target column best."""
+    scores: dict[str, Any] = {name: plugin("tasks", name).suits(values) for name in available("tasks")}
+    best = max(scores, key=lambda name: scores[name])
+    if scores[best] <= 0:
+        raise DataError(f"target: no task fits column '{target}' ({values.type}). Say it with task: <name>.")
+    return best

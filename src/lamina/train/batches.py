@@ -1,0 +1,56 @@
+"""Batches as views of one gathered epoch: no per-sample Python, no workers.
+
+The order of rows is a function of (seed, epoch) alone, so the state of the data is one integer: the position.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lamina.schema import Batch
+
+GATHER = 1 << 16  # rows gathered at once: a bound on memory, large enough to cost nothing per step
+
+
+def tensors(inputs: Mapping[str, np.ndarray], target: np.ndarray | None, device: torch.device) -> Batch:
+    """NumPy arrays as one batch of all rows on the device."""
+    moved = {name: torch.from_numpy(np.ascontiguousarray(values)).to(device) for name, values in inputs.items()}
+    return Batch(moved, None if target is None else torch.from_numpy(np.ascontiguousarray(target)).to(device))
+
+
+def rows(data: Batch) -> int:
+    return len(next(iter(data.inputs.values())))
+
+
+def bounds(count: int, size: int) -> list[int]:
+    """Batch sizes that cover `count` rows; a last row alone joins the batch before it (batch norm needs two)."""
+    sizes = [min(size, count - start) for start in range(0, count, size)]
+    if len(sizes) > 1 and sizes[-1] == 1:
+        sizes[-2:] = [sizes[-2] + 1]
+    return sizes
+
+
+def epoch(data: Batch, size: int, seed: int, number: int, start: int = 0) -> Iterator[Batch]:
+    """The batches of one epoch from the `start`-th on, shuffled by (seed, epoch number)."""
+    count = rows(data)
+    order = torch.from_numpy(np.random.Generator(np.random.PCG64([seed, number])).permutation(count))
+    sizes = bounds(count, size)
+    group = max(1, GATHER // size)
+    for first in range(start - start % group, len(sizes), group):
+        part = sizes[first : first + group]
+        offset = sum(sizes[:first])
+        chosen = order[offset : offset + sum(part)].to(data.target.device)
+        columns = [data.target, *data.inputs.values()]
+        split = [column.index_select(0, chosen).split(part) for column in columns]
+        for i, views in enumerate(zip(*split, strict=True)):
+            if first + i >= start:
+                yield Batch(dict(zip(data.inputs, views[1:], strict=True)), views[0])
+
+
+def in_order(inputs: Mapping[str, Tensor], size: int = 8192) -> Iterator[dict[str, Tensor]]:
+    """Large batches in the rows' own order, for evaluation."""
+    count = len(next(iter(inputs.values())))
+    for start in range(0, count, size):
+        yield {name: values[start : start + size] for name, values in inputs.items()}

@@ -1,0 +1,387 @@
+"""The one loop. It yields rows; whoever pulls them prints, charts, prunes, or stops by ceasing to pull.
+
+    for batch in batches:
+        for part, loss in model.losses(batch):
+            step(part, loss)
+
+Two sorts of rows: `at: "step"`, a few per second for a progress line, and `at: "epoch"`, the record of the run.
+A run that is killed at any moment and started again gives the same weights bit for bit: the order of rows depends
+on (seed, epoch), and a checkpoint holds all the rest (weights, optimizers, averages, random state, best weights).
+"""
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lamina.config import Interrupted, TrainingError
+from lamina.schema import Batch, Row
+from lamina.train import batches, checkpoint, device, optim, settings
+from lamina.train.settings import Data
+
+TICK = 0.25  # seconds between looks at the clock's slower duties: rows, stop requests, non-finite steps
+HOPELESS = 50  # steps in a row without one finite gradient
+
+Score = Callable[[dict[str, np.ndarray], np.ndarray], dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Home:
+    """What a run lends to training: where checkpoints go, how it is asked to stop, and how answers are scored.
+
+    `score(raw, target)` gives named numbers; the first is minimised and decides which weights are best.
+    """
+
+    score: Score
+    seed: int = 0
+    folder: Path | None = None
+    stop: Callable[[], bool] = lambda: False
+
+
+@dataclass
+class Progress:
+    """Where a run stands, as plain values; with the tensors of a checkpoint it is everything."""
+
+    epoch: int = 0
+    position: int = 0  # batches of this epoch already used
+    step: int = 0
+    elapsed: float = 0.0
+    rows: int = 0  # epoch rows yielded so far
+    best: float = math.inf
+    best_epoch: int = 0
+    best_weights: str = "raw"
+    skipped: int = 0
+    done: str = ""
+    notes: list[str] = field(default_factory=list)
+
+
+def fit(model: nn.Module, train: Data, validation: Data, cfg: settings.Config, home: Home) -> Iterator[Row]:
+    """Train `model` in place; at the end it holds the best weights seen, raw or averaged.
+
+    Raises `TrainingError` when no step is finite any more, `Interrupted` (after saving) when asked to stop.
+    """
+    if cfg.accumulate > 1 and len(model.parts) > 1:  # pyright: ignore[reportArgumentType]
+        raise TrainingError("train.accumulate: works for networks of one part only. Use a larger batch_size instead.")
+    torch.set_num_threads(device.threads(cfg, model))
+    where = device.choose(cfg)
+    loop = _Loop(model.to(where), cfg, where)
+    state = loop.restore(home.folder) or loop.begin(home.seed)
+    data = batches.tensors(train.inputs, train.target, where)
+    held_out = batches.tensors(validation.inputs, None, where)
+    per_epoch = len(batches.bounds(batches.rows(data), cfg.batch_size))
+    clock = _Clock(cfg, state, per_epoch)
+    while not state.done:
+        model.train()
+        for batch in batches.epoch(data, cfg.batch_size, home.seed, state.epoch, state.position):
+            loop.step(batch, clock.progress())
+            state.position += 1
+            if clock.tick():
+                yield {"at": "step", **loop.live(batch), **clock.rate()}
+                if home.stop():
+                    raise _interrupted(loop, home.folder)
+                if home.folder and clock.checkpoint_due():
+                    loop.save(home.folder)
+            if clock.over():
+                break
+        row = loop.row()
+        row |= loop.judge(held_out, validation.target, home.score) | clock.rate()
+        state.epoch, state.position, state.rows = state.epoch + 1, 0, state.rows + 1
+        state.done = _reason(state, cfg, clock)
+        yield {"at": "epoch", "epoch": state.epoch, **row}
+        if home.folder and (state.done or clock.checkpoint_due()):
+            loop.save(home.folder)
+        if home.stop() and not state.done:
+            raise _interrupted(loop, home.folder)
+    loop.restore_best()
+    yield {"at": "end", **{k: v for k, v in asdict(state).items() if k not in ("position", "notes", "rows")}}
+
+
+def _reason(state: Progress, cfg: settings.Config, clock: "_Clock") -> str:
+    """Why the run is over, or nothing."""
+    if clock.over():
+        return "time budget used"
+    if cfg.patience and state.epoch - state.best_epoch >= cfg.patience:
+        return f"no better validation loss for {cfg.patience} epochs"
+    return "all epochs done" if state.epoch >= cfg.epochs else ""
+
+
+def _interrupted(loop: "_Loop", folder: Path | None) -> Interrupted:
+    if folder is None:
+        return Interrupted(f"train: stopped at step {loop.state.step}; nothing was saved, the run has no folder.")
+    loop.save(folder)
+    return Interrupted(f"train: stopped and saved at step {loop.state.step}.")
+
+
+@torch.inference_mode()
+def outputs(model: nn.Module, data: Data | Batch) -> dict[str, np.ndarray]:
+    """Raw outputs (rows, ...) float32 of all rows, in large batches; the model is put in evaluation mode."""
+    model.eval()
+    where = next(model.parameters()).device
+    inputs = batches.tensors(data.inputs, None, where).inputs if isinstance(data, Data) else data.inputs
+    found: dict[str, list[Tensor]] = {}
+    for part in batches.in_order(inputs):
+        for name, value in model(part).items():
+            found.setdefault(name, []).append(value.float().cpu())
+    return {name: torch.cat(values).numpy() for name, values in found.items()}
+
+
+class _Clock:
+    """Progress, rates and due dates; time only ever decides *when* to save or show, or the end of a budget."""
+
+    def __init__(self, cfg: settings.Config, state: Progress, per_epoch: int):
+        self.cfg, self.state = cfg, state
+        self.total = cfg.epochs * per_epoch
+        self.start = time.perf_counter() - state.elapsed
+        self.first_step, self.first_time = state.step, time.perf_counter()
+        self.shown = self.saved = time.perf_counter()
+
+    def progress(self) -> float:
+        share = self.state.step / self.total
+        return min(1.0, share if self.cfg.budget is None else max(share, self.elapsed() / self.cfg.budget))
+
+    def elapsed(self) -> float:
+        self.state.elapsed = time.perf_counter() - self.start
+        return self.state.elapsed
+
+    def over(self) -> bool:
+        return self.cfg.budget is not None and self.elapsed() >= self.cfg.budget
+
+    def tick(self) -> bool:
+        now = time.perf_counter()
+        if now - self.shown < TICK:
+            return False
+        self.shown = now
+        self.elapsed()
+        return True
+
+    def checkpoint_due(self) -> bool:
+        now = time.perf_counter()
+        due = now - self.saved >= self.cfg.checkpoint_every
+        self.saved = now if due else self.saved
+        return due
+
+    def rate(self) -> Row:
+        """Steps per second of this process, seconds so far, and seconds left by the rate so far."""
+        passed = max(time.perf_counter() - self.first_time, 1e-9)
+        rate = (self.state.step - self.first_step) / passed
+        by_steps = (self.total - self.state.step) / rate if rate else 0.0
+        by_budget = math.inf if self.cfg.budget is None else max(0.0, self.cfg.budget - self.elapsed())
+        return {"rate": rate, "seconds": self.elapsed(), "left": min(by_steps, by_budget), "steps": self.total}
+
+
+class _Part:
+    """The parameters of one part, their optimizers, and the flag that stops a step that is not finite."""
+
+    def __init__(self, module: nn.Module, alone: bool, cfg: settings.Config, where: torch.device):
+        self.params = [p for p in module.parameters() if p.requires_grad]
+        self.alone, self.clip = alone, cfg.clip
+        self.bad = torch.zeros((), device=where)
+        self.one = torch.ones((), device=where)
+        self.optimizers = optim.build(module, cfg, self.bad)
+
+    def backward(self, loss: Tensor) -> None:
+        loss.backward(inputs=None if self.alone else self.params)
+
+    def step(self, lr: float) -> None:
+        """One update; nothing changes where a gradient is not finite."""
+        grads = [p.grad for p in self.params if p.grad is not None]
+        self.bad.zero_()
+        torch._amp_foreach_non_finite_check_and_unscale_(grads, self.bad, self.one)
+        if self.clip:
+            torch.nn.utils.clip_grad_norm_(self.params, self.clip, foreach=True)
+        for optimizer in self.optimizers:
+            optimizer.step(lr)
+        for p in self.params:
+            p.grad = None
+
+
+class _Loop:
+    """The state of a run and what can be done to it."""
+
+    def __init__(self, model: nn.Module, cfg: settings.Config, where: torch.device):
+        self.model, self.cfg, self.where = model, cfg, where
+        names: tuple[str, ...] = model.parts  # pyright: ignore[reportAssignmentType]
+        self.parts = {n: _Part(model.get_submodule(n), len(names) == 1, cfg, where) for n in names}
+        self.half = cfg.precision == "bf16"
+        self.average = copy.deepcopy(model).requires_grad_(False) if cfg.ema else None
+        self.pairs = (list(self.average.parameters()), list(model.parameters())) if self.average else ([], [])
+        self.best: dict[str, Tensor] = {}
+        self.state = Progress()
+        self.lr = cfg.lr
+        self.loss_sum = torch.zeros((), device=where)
+        self.bad_sum = torch.zeros((), device=where)
+        self.streak = (0, 0)  # skipped steps and all steps when last looked
+
+    def begin(self, seed: int) -> Progress:
+        torch.manual_seed(seed)
+        return self.state
+
+    def step(self, batch: Batch, progress: float) -> None:
+        lr = self.lr = self.cfg.lr * optim.lr_scale(self.cfg.schedule, progress)
+        state, accumulate = self.state, self.cfg.accumulate
+        state.step += 1
+        for name, loss in self._losses(batch):
+            part = self.parts[name]
+            self.loss_sum += loss.detach()
+            part.backward(loss if accumulate == 1 else loss / accumulate)
+            if state.step % accumulate == 0:
+                part.step(lr)
+                self.bad_sum += part.bad
+        if self.average is not None:
+            decay = min(self.cfg.ema or 0.0, state.step / (10 + state.step))
+            torch._foreach_lerp_(*self.pairs, 1 - decay)
+
+    def _losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
+        losses = self.model.losses(batch)  # pyright: ignore[reportCallIssue]
+        if not self.half:
+            return losses
+        return self._autocast(losses)
+
+    def _autocast(self, losses: Iterator[tuple[str, Tensor]]) -> Iterator[tuple[str, Tensor]]:
+        """Forward passes in bf16; backward runs outside, as PyTorch wants it."""
+        while True:
+            with torch.autocast(self.where.type, torch.bfloat16):
+                item = next(losses, None)
+            if item is None:
+                return
+            yield item
+
+    def live(self, batch: Batch) -> Row:
+        """The mean loss of this epoch so far; also the place where steps that were not finite are noticed."""
+        self._check_finite(batch)
+        done = max(self.state.position, 1)
+        return {"epoch": self.state.epoch + 1, "step": self.state.step, "loss": self.loss_sum.item() / done}
+
+    def row(self) -> Row:
+        """Closes an epoch: its mean training loss and what is worth a sentence."""
+        self._check_finite(None)
+        loss = self.loss_sum.item() / max(self.state.position, 1)
+        self.loss_sum.zero_()
+        row: Row = {"step": self.state.step, "loss": loss, "lr": self.lr}
+        if self.state.notes:
+            row["notes"], self.state.notes = self.state.notes, []
+        return row
+
+    def judge(self, inputs: Batch, target: np.ndarray, score: Score) -> Row:
+        """Scores raw and averaged weights on the validation rows and keeps the better where it is the best yet."""
+        found: dict[str, dict[str, float]] = {}
+        models = {"raw": self.model} | ({"ema": self.average} if self.average is not None else {})
+        for name, model in models.items():
+            if name == "ema":
+                for mine, theirs in zip(model.buffers(), self.model.buffers(), strict=True):
+                    mine.copy_(theirs)
+            found[name] = score(outputs(model, inputs), target)
+        first = {name: next(iter(scores.values())) for name, scores in found.items()}
+        better = min(first, key=lambda name: first[name] if math.isfinite(first[name]) else math.inf)
+        if first[better] < self.state.best:
+            self.state.best, self.state.best_weights = first[better], better
+            self.state.best_epoch = self.state.epoch + 1
+            self.best = {k: v.detach().clone() for k, v in models[better].state_dict().items()}
+        (_, loss), (name, value) = list(found[better].items())[:2]
+        is_best = self.state.best_epoch == self.state.epoch + 1
+        return {"validation_loss": loss, "score": value, "score_name": name, "weights": better, "best": is_best}
+
+    def _check_finite(self, batch: Batch | None) -> None:
+        skipped = int(self.bad_sum.item())
+        fresh, steps = skipped - self.streak[0], self.state.step - self.streak[1]
+        if not fresh:
+            self.streak = (skipped, self.state.step)
+            return
+        self.state.skipped = skipped
+        cause = self._cause(batch)
+        if fresh >= steps >= HOPELESS * self.cfg.accumulate:
+            raise TrainingError(
+                f"train: no gradient was finite for the last {steps} steps (now at step {self.state.step}). "
+                f"The weights are the last good ones. {cause}"
+            )
+        if fresh < steps or not self.state.notes:
+            self.state.notes.append(f"{fresh} of {steps} steps were not finite and were left out. {cause}")
+            self.state.notes = self.state.notes[-3:]
+        if fresh < steps:
+            self.streak = (skipped, self.state.step)
+        self.loss_sum.nan_to_num_(0.0, 0.0, 0.0)
+
+    def _cause(self, batch: Batch | None) -> str:
+        """The likely reason of a loss or gradient that is not finite, with its cure."""
+        values = [] if batch is None else [batch.target, *batch.inputs.values()]
+        if any(v is not None and v.is_floating_point() and not torch.isfinite(v).all() for v in values):
+            return "The data holds values that are not finite. Look at the columns with: lamina inspect."
+        largest = max((p.detach().abs().max().item() for p in self.model.parameters()), default=0.0)
+        if largest > 1e3 or self.cfg.lr > 0.1:
+            return f"The likely cause is the learning rate: try train.lr={self.cfg.lr / 10:.0e} or train.clip=1."
+        if self.half:
+            return "The likely cause is half precision: try train.precision=fp32."
+        return f"The loss overflows: try train.clip=1 or train.lr={self.cfg.lr / 10:.0e}."
+
+    def restore_best(self) -> None:
+        if self.best:
+            self.model.load_state_dict(self.best)
+        self.model.eval()
+
+    def save(self, folder: Path) -> None:
+        tensors = {f"model/{k}": v for k, v in self.model.state_dict().items()}
+        tensors |= {f"best/{k}": v for k, v in self.best.items()}
+        tensors |= {"loss_sum": self.loss_sum, "bad_sum": self.bad_sum, "rng/cpu": torch.get_rng_state()}
+        if self.average is not None:
+            tensors |= {f"ema/{k}": v for k, v in self.average.state_dict().items()}
+        if self.where.type == "cuda":
+            tensors["rng/cuda"] = torch.cuda.get_rng_state(self.where)
+        for name, optimizer in self._optimizers():
+            tensors |= {f"optimizer/{name}/{k}": v for k, v in optimizer.tensors().items()}
+        for part, p in ((n, p) for n, part in self.parts.items() for p in enumerate(part.params)):
+            if p[1].grad is not None:  # in the middle of an accumulation
+                tensors[f"grad/{part}/{p[0]}"] = p[1].grad
+        tensors = {k: v.detach().clone() for k, v in tensors.items()}  # tied weights may not share memory on disk
+        checkpoint.write(folder, self.state.step, tensors, {"progress": _json(asdict(self.state))})
+
+    def _optimizers(self) -> Iterator[tuple[str, optim.Adam | optim.Plain]]:
+        for name, part in self.parts.items():
+            for i, optimizer in enumerate(part.optimizers):
+                yield f"{name}.{i}", optimizer
+
+    def restore(self, folder: Path | None) -> Progress | None:
+        """Everything `save` wrote, put back; None where there is nothing to go on from."""
+        found = checkpoint.read(folder) if folder and folder.exists() else None
+        if found is None:
+            return None
+        tensors, saved, notes = found
+        if not tensors:
+            self.state.notes = notes
+            return None
+        self.state = Progress(**_unjson(saved["progress"]))
+        self.state.notes += notes
+        groups: dict[str, dict[str, Tensor]] = {}
+        for key, value in tensors.items():
+            first, _, rest = key.partition("/")
+            groups.setdefault(first, {})[rest] = value.to(self.where) if first != "rng" else value
+        self.model.load_state_dict(groups["model"])
+        self.best = groups.get("best", {})
+        self.loss_sum, self.bad_sum = groups["loss_sum"][""], groups["bad_sum"][""]
+        self.streak = (int(self.bad_sum.item()), self.state.step)
+        if self.average is not None:
+            self.average.load_state_dict(groups["ema"])
+        for name, optimizer in self._optimizers():
+            mine = {k.removeprefix(f"{name}/"): v for k, v in groups["optimizer"].items() if k.startswith(f"{name}/")}
+            optimizer.load(mine)
+        for key, value in groups.get("grad", {}).items():
+            part, _, index = key.rpartition("/")
+            self.parts[part].params[int(index)].grad = value
+        torch.set_rng_state(groups["rng"]["cpu"])
+        if "cuda" in groups["rng"]:
+            torch.cuda.set_rng_state(groups["rng"]["cuda"], self.where)
+        return self.state
+
+
+def _json(values: dict[str, Any]) -> dict[str, Any]:
+    return {k: None if isinstance(v, float) and math.isinf(v) else v for k, v in values.items()}
+
+
+def _unjson(values: dict[str, Any]) -> dict[str, Any]:
+    return {k: math.inf if v is None else v for k, v in values.items()}

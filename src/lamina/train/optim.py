@@ -1,0 +1,156 @@
+"""Optimizers by name, and schedules as functions of progress from 0 to 1."""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from lamina.train import settings
+
+
+def lr_scale(schedule: settings.Schedule, progress: float) -> float:
+    """The factor on the learning rate at `progress` of the run, 0 to 1."""
+    if isinstance(schedule, settings.OneCycle):
+        if progress < schedule.peak:
+            return 0.04 + 0.96 * _cosine(1 - progress / schedule.peak)
+        return _cosine((progress - schedule.peak) / (1 - schedule.peak))
+    if progress < schedule.warmup:
+        return progress / schedule.warmup
+    after = (progress - schedule.warmup) / (1 - schedule.warmup)
+    if isinstance(schedule, settings.Cosine):
+        return _cosine(after)
+    return 1.0 if isinstance(schedule, settings.Constant) else 1 - after
+
+
+def _cosine(share: float) -> float:
+    return 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
+
+
+class Adam:
+    """Adam and AdamW by PyTorch's fused kernel, called directly: the wrapper around it costs twice the kernel on
+    small networks. A step with `bad` set leaves weights, moments and step count alone.
+    """
+
+    def __init__(self, groups: list["Group"], betas: tuple[float, float], decoupled: bool, bad: Tensor):
+        self.groups, self.betas, self.bad = groups, betas, bad
+        self.kernel = torch._fused_adamw_ if decoupled else torch._fused_adam_
+        self.slots = [
+            (
+                [torch.zeros_like(p) for p in g.params],
+                [torch.zeros_like(p) for p in g.params],
+                [torch.zeros((), device=p.device) for p in g.params],
+            )
+            for g in groups
+        ]
+
+    @torch.no_grad()
+    def step(self, lr: float) -> None:
+        for group, slots in zip(self.groups, self.slots, strict=True):
+            live = [i for i, p in enumerate(group.params) if p.grad is not None]
+            first, second, steps = slots if len(live) == len(group.params) else ([s[i] for i in live] for s in slots)
+            params = [group.params[i] for i in live]
+            if not params:
+                continue
+            torch._foreach_add_(steps, 1)
+            self.kernel(
+                params,
+                [p.grad for p in params],
+                first,
+                second,
+                [],
+                steps,
+                lr=lr * group.scale,
+                beta1=self.betas[0],
+                beta2=self.betas[1],
+                weight_decay=group.decay,
+                eps=1e-8,
+                amsgrad=False,
+                maximize=False,
+                found_inf=self.bad,
+            )
+            torch._foreach_sub_(steps, [self.bad] * len(steps))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Every tensor of the state by name, for a checkpoint."""
+        return {
+            f"{g}/{kind}/{i}": value
+            for g, slots in enumerate(self.slots)
+            for kind, values in zip(("first", "second", "steps"), slots, strict=True)
+            for i, value in enumerate(values)
+        }
+
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        for name, value in self.tensors().items():
+            value.copy_(tensors[name])
+
+
+class Plain:
+    """One of PyTorch's own optimizers behind the same three calls."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer, bad: Tensor, scale: float = 1.0):
+        self.optimizer, self.bad, self.scale = optimizer, bad, scale
+        self.fused = bool(optimizer.defaults.get("fused"))
+        if self.fused:
+            optimizer.found_inf = bad  # pyright: ignore[reportAttributeAccessIssue] - the fused kernels read it
+
+    def step(self, lr: float) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr * self.scale * group.get("scale", 1.0)
+        if self.fused or not self.bad.item():  # others cannot read the flag: a sync, beside much longer work
+            self.optimizer.step()
+
+    def tensors(self) -> dict[str, Tensor]:
+        state = self.optimizer.state_dict()["state"]
+        return {f"{i}/{k}": v for i, slots in state.items() for k, v in slots.items() if isinstance(v, Tensor)}
+
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        packed = self.optimizer.state_dict()
+        slots: dict[int, dict[str, Tensor]] = {}
+        for name, value in tensors.items():
+            index, _, slot = name.partition("/")
+            slots.setdefault(int(index), {})[slot] = value
+        packed["state"] = slots
+        self.optimizer.load_state_dict(packed)
+
+
+class Group(NamedTuple):
+    """Parameters that share a factor on the learning rate and a weight decay."""
+
+    params: list[nn.Parameter]
+    scale: float
+    decay: float
+
+
+def build(module: nn.Module, cfg: settings.Config, bad: Tensor) -> list[Adam | Plain]:
+    """The optimizers of one part; none of them moves a weight while `bad` is set.
+
+    Weight decay applies to matrices only. A parameter may carry `lr_scale`, set by an architecture whose layers
+    want another pace.
+    """
+    chosen, params = cfg.optimizer, [p for p in module.parameters() if p.requires_grad]
+    if isinstance(chosen, settings.AdamW):
+        return [Adam(_groups(params, chosen.weight_decay), chosen.betas, True, bad)]
+    if isinstance(chosen, settings.Adam):
+        return [Adam(_groups(params, 0.0), chosen.betas, False, bad)]
+    if isinstance(chosen, settings.SGD):
+        groups = [{"params": g.params, "weight_decay": g.decay, "scale": g.scale} for g in _groups(params, chosen.weight_decay)]
+        momentum = chosen.momentum
+        return [Plain(torch.optim.SGD(groups, cfg.lr, momentum=momentum, nesterov=momentum > 0, fused=True), bad)]
+    hidden = [m.weight for m in module.modules() if isinstance(m, nn.Linear) and m.weight.requires_grad]
+    inside = {id(p) for p in hidden}
+    rest = _groups([p for p in params if id(p) not in inside], 0.0)
+    slower = [g._replace(scale=g.scale * chosen.rest) for g in rest]
+    made: list[Adam | Plain] = [Adam(slower, (0.9, 0.999), True, bad)] if slower else []
+    if hidden:
+        muon = torch.optim.Muon(hidden, cfg.lr, chosen.weight_decay, momentum=chosen.momentum)
+        made.append(Plain(muon, bad))
+    return made
+
+
+def _groups(params: list[nn.Parameter], decay: float) -> list[Group]:
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for p in params:
+        key = p.__dict__.get("lr_scale", 1.0), decay if p.ndim >= 2 else 0.0
+        groups.setdefault(key, []).append(p)
+    return [Group(own, scale, own_decay) for (scale, own_decay), own in groups.items()]
