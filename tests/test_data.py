@@ -3,14 +3,13 @@
 import bz2
 import gzip
 import json
+import lzma
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
-import polars as pl
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -21,6 +20,9 @@ from pyarrow import parquet as pq
 from lamina import data
 from lamina.config import DataError, RecipeError
 from lamina.data import arrays, files, toy
+
+pd = pytest.importorskip("pandas")
+pl = pytest.importorskip("polars")
 
 REAL = Path(__file__).parents[2] / "shared" / "data" / "tabular"
 needs_real_data = pytest.mark.skipif(not REAL.is_dir(), reason=f"the real tables are not in {REAL}")
@@ -265,17 +267,16 @@ def test_names_are_given_to_a_file_without_header(tmp_path):
     assert collected(tmp_path, "1,x\n2,y\n", names=("n", "w")).table.to_pylist()[0] == {"n": "1", "w": "x"}
     assert collected(tmp_path, "n,w\n2,y\n", names=("n", "w")).table.num_rows == 1
     assert collected(tmp_path, "q,r\n2,y\n", names=("n", "w"), header=True).table.to_pylist() == [{"n": "2", "w": "y"}]
-    for names, said in ((("n",), "has 1 names where"), (("n", "n"), "a name of its own")):
+    for names, said in ((("n", "w", "z"), "has 3 names, .* has 2 columns"), (("n", "n"), "a name of its own")):
         with pytest.raises(DataError, match=said):
             collected(tmp_path, "1,x\n2,y\n", names=names)
 
 
-@pytest.mark.parametrize(
-    ("suffix", "pack"), [(".gz", gzip.compress), (".bz2", bz2.compress), (".zst", pa.Codec("zstd").compress)]
-)
-def test_compressed_files_read_like_plain_ones(tmp_path, suffix, pack):
-    packed = pack(b"a,b\n1,2\n3\n")
-    whole = collected(tmp_path, packed.to_pybytes() if isinstance(packed, pa.Buffer) else packed, f"t.csv{suffix}")
+@pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz", ".zst"])
+def test_compressed_files_read_like_plain_ones(tmp_path, suffix):
+    zstd = pa.Codec("zstd")
+    pack = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress, ".zst": zstd.compress}[suffix]
+    whole = collected(tmp_path, bytes(pack(b"a,b\n1,2\n3\n")), f"t.csv{suffix}")
     assert cells(whole) == [["1", "2"]]
     assert reasons(whole) == [(3, "b", "1 column where 2 are expected")]
 
@@ -398,28 +399,9 @@ def test_a_setting_of_no_use_is_an_error(tmp_path):
         data.load(files.Config(path=str(tmp_path / "t.csv"), encoding="utf-9"))
 
 
-pieces = st.sampled_from(
-    [
-        "a",
-        "1",
-        "",
-        " x",
-        '"q"',
-        '"a,b"',
-        '"n\nl"',
-        '"d""q"',
-        ' "s" ',
-        'x"y',
-        '""',
-        "é",
-        '"',
-        '"a"b',
-        "\r",
-        "\0",
-        " ",
-        "'",
-    ]
-)
+SOUND = ["a", "1", "", " x", '"q"', '"a,b"', '"n\nl"', '"d""q"', ' "s" ', 'x"y', '""', "é", " ", "'"]
+UNSOUND = ['"', '"a"b', "\r", "\0"]
+pieces = st.sampled_from(SOUND + UNSOUND)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -441,8 +423,8 @@ def test_both_readers_give_the_same_rows_and_lose_none(tmp_path, rows, end, at, 
         plan = _delimited.layout(_text.readable(path, "utf-8", stack), ",", True, None, None)
         if not plan.names:
             return
-        either = list(_delimited.read(plan, None))[0]
-        careful = list(_delimited._careful(plan, None))[0]
+        either = next(_delimited.read(plan, None))
+        careful = next(_delimited._careful(plan, None))
         lines = list(_delimited.lines(plan))
     assert either.table.equals(careful.table)
     assert either.quarantine == careful.quarantine
@@ -472,15 +454,10 @@ def test_rows_in_are_rows_out_plus_quarantine(tmp_path, rows, faults):
 
 
 def test_a_stray_quote_in_a_long_file_costs_one_row(tmp_path):
-    lines = ["a,b", *(f"{i},x" for i in range(20_000))]
+    lines = ["a,b", *(f"{i},x" for i in range(3_000))]
     lines[100] = '99,"x'
-    whole = (
-        data.load(files.Config(path=str((tmp_path / "t.csv").absolute())))
-        if (tmp_path / "t.csv").write_text("\n".join(lines))
-        else None
-    )
-    assert whole is not None
-    assert whole.table.num_rows == 19_999
+    whole = collected(tmp_path, "\n".join(lines))
+    assert whole.table.num_rows == 2_999
     assert reasons(whole) == [(101, "b", "a quote opens and does not close")]
 
 
@@ -590,14 +567,10 @@ def test_mixed_columns_become_text_and_never_an_arrow_error():
         st.dictionaries(
             st.sampled_from("abc"),
             st.recursive(
-                st.none()
-                | st.booleans()
-                | st.integers()
-                | st.floats()
-                | st.text()
-                | st.binary()
-                | st.dates()
-                | st.datetimes(),
+                st.one_of(
+                    *(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.binary()),
+                    *(st.dates(), st.datetimes(), st.decimals(), st.times(), st.uuids(), st.complex_numbers()),
+                ),
                 lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=2), inner, max_size=2),
                 max_leaves=4,
             ),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from lamina.config import DataError
-from lamina.data.split import Auto, ByColumn, Random, Split, Stratified, split
+from lamina.data._split import Auto, ByColumn, Random, Split, Stratified, split
 
 
 def numbered(target) -> pa.Table:
@@ -31,7 +31,7 @@ def test_every_row_is_in_one_part_and_each_part_keeps_the_order(target, cfg, see
     except DataError as fault:
         assert "no row is left" in str(fault)
         return
-    assert sorted(sum(parts, [])) == list(range(len(target)))
+    assert sorted(row for part in parts for row in part) == list(range(len(target)))
     assert all(part == sorted(part) for part in parts)
 
 

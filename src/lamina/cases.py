@@ -10,7 +10,7 @@ import pyarrow as pa
 from lamina import data, labelled, preprocess, tasks
 from lamina.config import Config, DataError, plugin
 from lamina.config import kind as kind_of
-from lamina.data.split import Parts, split
+from lamina.data._split import Parts, split
 from lamina.preprocess import Preprocessor, typed
 from lamina.recipe import Recipe
 from lamina.schema import Collected, Column, Quarantined, Row, Schema, Spec

@@ -15,37 +15,52 @@ from lamina.schema import Collected, Row
 from lamina.train.device import decide
 from lamina.train.fit import Home, fit, outputs
 
+Given = tuple[Collected | None, Collected | None]
+
 
 def never() -> bool:
     return False
 
 
-def run(recipe: Recipe, out: Run, given: Collected | None = None, stop: Callable[[], bool] = never) -> Iterator[Row]:
+def run(recipe: Recipe, out: Run, given: Given = (None, None), stop: Callable[[], bool] = never) -> Iterator[Row]:
     """Train by a recipe into a run directory, going on where an earlier try stopped; the last row is the result.
 
-    `given`: rows in memory, in place of the recipe's source. `stop` is asked a few times per second.
+    `given`: rows in memory and test rows in memory, in place of the recipe's source. `stop` is asked a few times per
+    second.
     """
     start = time.perf_counter()
-    case = cases.collect(recipe, given)                                         # 1 collect
+
+    # 1 collect
+    case = cases.collect(recipe, *given)
     out.same_data(case.fingerprint())
     yield {"at": "collect", **case.counts(), "schema": case.schema, "notes": case.notes}
-    prep = preprocess.fit(case.parts.train, case.schema)                        # 2 preprocess
+
+    # 2 preprocess
+    prep = preprocess.fit(case.parts.train, case.schema)
     arrays, spec = case.arrays(prep), case.spec(prep)
-    model = models.build(recipe.model, spec, recipe.seed)                       # 3 design
+
+    # 3 design
+    model = models.build(recipe.model, spec, recipe.seed)
     layers = models.summary(model, spec)
     cfg = decide(recipe.train, models.training(recipe.model, spec), model, arrays["train"])
     out.write_recipe(recipe, cfg)
     yield {"at": "design", "kind": kind(recipe.model), "layers": layers, "train": cfg}
+
+    # 4 train
     home, end = Home(case.quick, recipe.seed, out.checkpoints, stop), {}
-    for end in fit(model, arrays["train"], arrays["validation"], cfg, home):    # 4 train
+    for end in fit(model, arrays["train"], arrays["validation"], cfg, home):
         out.log(end)
         yield end
     case = calibrate.calibrated(case, outputs(model, arrays["validation"]), arrays["validation"].target)
+
+    # 5 evaluate: what is judged is the bundle, exactly as it will be served
     yield {"at": "evaluate"}
     made = make.files(model, recipe.model, prep, spec, case)
     predictor = Predictor(bundle.write(out.bundle, made))
     found = judge.Finding(case, spec, cfg, layers, end, predictor, score(predictor, case.parts.test))
-    result = judge.write(found, arrays, out, time.perf_counter() - start)       # 5 evaluate
-    bundle.write(out.bundle, make.finished(made, found, result))                # 6 deploy reads the bundle
+    result = judge.write(found, arrays, out, time.perf_counter() - start)
+
+    # 6 deploy reads the bundle, and nothing else
+    bundle.write(out.bundle, make.finished(made, found, result))
     out.finish()
     yield {"at": "done", **result}

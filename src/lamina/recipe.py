@@ -1,11 +1,11 @@
 """A whole run as one frozen value: YAML 1.2 on disk, `key.sub=value` on the command line, every fault at once.
 
-    data: {path: adult.csv}          # or just: data: adult.csv
-    target: income
-    task: classification             # left out: decided from the target
-    columns: {zip: category, id: ignore}
-    model: {kind: fnn, width: 256}   # or just: model: fnn
-    train: {epochs: 20}
+data: {path: adult.csv}          # or just: data: adult.csv
+target: income
+task: classification             # left out: decided from the target
+columns: {zip: category, id: ignore}
+model: {kind: fnn, width: 256}   # or just: model: fnn
+train: {epochs: 20}
 """
 
 import io
@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import SerializeAsAny
 
 from lamina.config import Config, RecipeError, available, nearest, parse, plugin
-from lamina.data.split import Auto, Split
+from lamina.data._split import Auto, Split
 from lamina.preprocess import UNUSED
 from lamina.schema import MISSING
 from lamina.train.settings import Config as Train
@@ -183,7 +183,8 @@ def dump(recipe: Recipe) -> str:
     from ruamel.yaml import YAML
 
     yaml, out = YAML(typ="safe", pure=True), io.StringIO()
-    yaml.default_flow_style, yaml.sort_base_mapping_type_on_output = False, False
+    yaml.default_flow_style = False
+    yaml.representer.sort_base_mapping_type_on_output = False
     yaml.width = 100
     yaml.dump(plain(recipe), out)
     return out.getvalue()

@@ -1,11 +1,11 @@
 """One experiment is one directory; the only file that knows its names.
 
-    recipe.yaml      every choice, with the architecture's suggestions filled in
-    rows.jsonl       one row per epoch
-    checkpoints/     enough to go on after a kill, bit for bit
-    bundle/          what is deployed
-    report.html      for people; report.json for programs
-    DONE             there when all of the above is
+recipe.yaml      every choice, with the architecture's suggestions filled in
+rows.jsonl       one row per epoch
+checkpoints/     enough to go on after a kill, bit for bit
+bundle/          what is deployed
+report.html      for people; report.json for programs
+DONE             there when all of the above is
 """
 
 import fcntl
@@ -51,7 +51,9 @@ class Run:
         """The directory of a run that was started before."""
         run = cls(folder)
         if not run.recipe_file.exists():
-            raise LaminaError(f"--resume: {folder} holds no run (there is no recipe.yaml). Start one: lamina train DATA")
+            raise LaminaError(
+                f"--resume: {folder} holds no run (there is no recipe.yaml). Start one: lamina train DATA"
+            )
         return run
 
     @contextmanager
@@ -63,7 +65,9 @@ class Run:
             except OSError:
                 file.seek(0)
                 holder = file.read().strip() or "another process"
-                raise LaminaError(f"{self.folder} is in use by {holder}. Wait for it, or choose another --out.") from None
+                raise LaminaError(
+                    f"{self.folder} is in use by {holder}. Wait for it, or choose another --out."
+                ) from None
             file.truncate(0)
             file.write(f"process {os.getpid()}")
             file.flush()

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import duckdb
 
 SAMPLE = 200
+STEP = 4096  # rows made of Python cells at a time; more is slower
 DELIMITERS = ("\t", ";", "|", ",")  # on equal evidence a comma is the likelier to be part of a value
 DECIMAL = r"^\s*[-+]?(\d+|\d{1,3}(\.\d{3})+),\d+([eE][-+]?\d+)?\s*$"
 GROUPED = r"^\s*[-+]?\d{1,3}(\.\d{3})+\s*$"
@@ -55,7 +56,8 @@ def layout(
     """What the first rows tell, where the settings do not. A file without any record has no columns."""
     notes = text.notes
     if delimiter is None:
-        delimiter = _delimiter(text.path, len(names) if names else None)
+        delimiter = _delimiter(text.path, len(names or ()))
+
         if delimiter == NO_DELIMITER:
             notes = (*notes, f"{text.file}: no delimiter found; read as one column. Set delimiter to choose one.")
     sample = _sample(text.path, delimiter)
@@ -76,12 +78,12 @@ def read(plan: Layout, rows: int | None) -> Iterator[Piece]:
     import duckdb
 
     tables = None
-    # DuckDB accepts NUL bytes, takes a blank first line for the header, and keeps blank lines of a lone column.
-    if plan.text.clean and plan.header in (0, 1) and (len(plan.names) > 1 or plan.delimiter == NO_DELIMITER):
+    # DuckDB keeps NUL bytes, drops a CR among LFs, and takes a blank first line for the header.
+    if plan.text.clean and plan.header in (0, 1):
         try:
             tables = _sound(plan, rows)
         except (duckdb.Error, OSError):
-            tables = None  # mixed line ends, for one: the records below say what is wrong, if anything
+            tables = None  # the records below say what is wrong, if anything
     if tables is None:
         yield from _careful(plan, rows)
         return
@@ -114,9 +116,8 @@ def _sound(plan: Layout, rows: int | None) -> Iterator[pa.Table] | None:
 
 
 def _filled_lines(plan: Layout) -> int:
-    blank = b"\r\n" if plan.delimiter == NO_DELIMITER else b" \r\n"
     with plan.text.path.open("rb") as file:
-        return sum(1 for raw in file if raw.strip(blank))
+        return sum(1 for raw in file if raw.strip(b" \r\n"))
 
 
 def _batches(plan: Layout, rows: int) -> Iterator[pa.Table]:
@@ -151,7 +152,7 @@ def _quoted(text: str) -> str:
 
 
 def _careful(plan: Layout, rows: int | None) -> Iterator[Piece]:
-    pieces = _pieces(plan, rows or CHUNK)
+    pieces = _pieces(plan, rows or STEP)
     if rows is not None:
         yield from pieces
         return
@@ -196,8 +197,8 @@ def _sample(path: Path, delimiter: str) -> list[Record]:
     return [record for record in islice(records(path, delimiter), SAMPLE) if not record.reason]
 
 
-def _delimiter(path: Path, width: int | None) -> str:
-    """The delimiter by which the most rows are as wide as the first (or as `width`)."""
+def _delimiter(path: Path, width: int) -> str:
+    """The delimiter by which the most rows are `width` wide, or else as wide as the first."""
     best, most = NO_DELIMITER, 0.0
     for delimiter in DELIMITERS:
         widths = [len(record.cells) for record in islice(records(path, delimiter), SAMPLE)]
@@ -205,7 +206,7 @@ def _delimiter(path: Path, width: int | None) -> str:
         share = widths.count(wanted) / len(widths) if widths else 0.0
         if wanted > 1 and share > most:
             best, most = delimiter, share
-    return best
+    return _delimiter(path, 0) if best == NO_DELIMITER and width > 1 else best
 
 
 def _has_decimal_commas(cells: list[list[str]]) -> bool:

@@ -100,7 +100,7 @@ def _parsed_lines(path: Path) -> Iterator[Parsed]:
             if not raw.strip():
                 continue
             try:
-                yield _judged(number, json.loads(raw.decode("utf-8")))
+                yield _judged(number, json.loads(raw.rstrip().decode("utf-8")))
             except UnicodeDecodeError:
                 yield Parsed(number, {}, "bytes that are not valid in the encoding")
             except json.JSONDecodeError as error:

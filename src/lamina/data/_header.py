@@ -20,7 +20,7 @@ def named(
     """
     first = [cell.strip() for cell in rows[0]]
     if names is not None and len(names) != len(first):
-        raise DataError(f"data.names: has {len(names)} names where {file} has {len(first)} columns. Name each once.")
+        raise DataError(f"data.names: has {len(names)} names, {file} has {len(first)} columns. Name each column once.")
     if names is not None and unique(names) != list(names):
         raise DataError(f"data.names: every column needs a name of its own (got {', '.join(names)}).")
     if header is None:

@@ -21,7 +21,7 @@ BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.
 
 
 class Text(NamedTuple):
-    """A readable form of `file`. `clean` means: all of it is valid in `encoding` and it holds no NUL byte."""
+    """A readable form of `file`. `clean`: all valid in `encoding`, no NUL byte, and one kind of line end."""
 
     file: Path
     path: Path
@@ -31,10 +31,11 @@ class Text(NamedTuple):
 
 
 class Survey(NamedTuple):
-    """Counts over a whole file: line ends, letters beyond ASCII, bytes that are not valid in its encoding."""
+    """Counts over a whole file: CR, LF, the two together, letters beyond ASCII, bytes not valid in its encoding."""
 
     crs: int
     lfs: int
+    both: int
     letters: int
     bad: int
     nul: bool
@@ -58,7 +59,8 @@ def readable(file: Path, encoding: str, stack: ExitStack) -> Text:
         raise DataError(f"{file}: cannot be read ({error}). Check its permissions or fetch it anew.") from None
     except UnicodeError as error:
         raise DataError(f"{file}: is not valid text ({error}). Set encoding to the right one.") from None
-    clean, old_mac = not seen.bad and not seen.nul, seen.crs > 0 and not seen.lfs
+    old_mac = seen.crs > 0 and not seen.lfs
+    clean = not seen.bad and not seen.nul and (old_mac or not seen.crs or seen.crs == seen.lfs == seen.both)
     if codec == "utf-8" and not bom and not old_mac and file.suffix.lower() not in COMPRESSED:
         return Text(file, file, codec, clean, notes)
     copy = Path(stack.enter_context(TemporaryDirectory(prefix="lamina-"))) / "plain"
@@ -109,15 +111,17 @@ def _canonical(encoding: str) -> str:
 
 def _survey(file: Path, codec: str, bom: int) -> Survey:
     """One look at the whole file. Some valid UTF-8 letters and a few bad bytes is damage; none, another encoding."""
-    crs = lfs = letters = bad = 0
-    nul = False
+    crs = lfs = both = letters = bad = 0
+    nul = after_cr = False
     for text in _texts(file, codec, bom):
         crs, lfs, nul = crs + text.count("\r"), lfs + text.count("\n"), nul or "\0" in text
+        both += text.count("\r\n") + (after_cr and text.startswith("\n"))
+        after_cr = text.endswith("\r")
         if not text.isascii():
             valid = text.encode("utf-8", "ignore").decode()
             bad += len(text) - len(valid)
             letters += len(valid) - len(valid.encode("ascii", "ignore"))
-    return Survey(crs, lfs, letters, bad, nul)
+    return Survey(crs, lfs, both, letters, bad, nul)
 
 
 def _texts(file: Path, codec: str, bom: int) -> Iterator[str]:

@@ -74,7 +74,7 @@ def _traced(model: nn.Module, tensors: dict[str, Tensor], outputs: list[str]) ->
     torch.onnx.export(
         model,
         tuple(tensors.values()),
-        file,
+        file,  # pyright: ignore[reportArgumentType] - the trace-based exporter takes a file object
         dynamo=False,
         input_names=list(tensors),
         output_names=outputs,

@@ -21,9 +21,7 @@ from lamina.schema import Spec, clean
 GOLDEN = 24
 
 
-def files(
-    model: nn.Module, choice: Config, prep: Preprocessor, spec: Spec, case: Case
-) -> dict[str, bytes]:
+def files(model: nn.Module, choice: Config, prep: Preprocessor, spec: Spec, case: Case) -> dict[str, bytes]:
     """The files of a bundle; `finished` adds how it was made and what it is worth."""
     module, task_cfg, state = case.task, case.task_cfg, case.state
     weights = save({k: v.detach().cpu().clone().contiguous() for k, v in model.state_dict().items()})
@@ -89,6 +87,7 @@ def finished(made: dict[str, bytes], finding: Finding, result: dict[str, Any]) -
         "versions": versions(),
     }
     scores = [f"| {name} | {value:.4g} |" for name, value in result["scores"].items() if value is not None]
+    columns = [c.name for c in finding.predictor.bundle.prep.used]
     lines = [
         f"# {case.target.name}",
         "",
@@ -98,9 +97,9 @@ def finished(made: dict[str, bytes], finding: Finding, result: dict[str, Any]) -
         "| --- | --- |",
         *scores,
         "",
-        f"Trained on {case.counts()['train']:,} rows. Columns: {', '.join(c.name for c in finding.predictor.bundle.prep.used)}.",
+        f"Trained on {case.counts()['train']:,} rows. Columns: {', '.join(columns)}.",
         "",
-        "Open it with `lamina predict`, `lamina serve`, or `lamina.load` in Python. The files are data only; the golden",
-        "rows are values of the training data shuffled within their columns, not anybody's row.",
+        "Open it with `lamina predict`, `lamina serve`, or `lamina.load` in Python. The files are data only; the",
+        "golden rows are values of the training data shuffled within their columns, not anybody's row.",
     ]
     return made | {"training.json": bundle.encode(training), "CARD.md": ("\n".join(lines) + "\n").encode()}

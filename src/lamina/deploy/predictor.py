@@ -50,7 +50,9 @@ class Predictor:
         if rows.num_columns and not set(rows.column_names) & {c.name for c in self.bundle.prep.used}:
             known = ", ".join(c.name for c in self.bundle.prep.used[:5])
             got = ", ".join(rows.column_names[:5])
-            raise DataError(f"rows: not one of the columns is known (got {got}). This bundle was trained on {known} ...")
+            raise DataError(
+                f"rows: not one of the columns is known (got {got}). This bundle was trained on {known} ..."
+            )
         return self.task.decode(self.raw(rows), self.state)
 
     def raw(self, rows: pa.Table) -> dict[str, np.ndarray]:
@@ -70,7 +72,9 @@ class Predictor:
 def _runtime(bundle: Bundle, threads: int | None) -> Any:
     """A function from encoded inputs to raw outputs."""
     if bundle.model.runtime == "torch":
-        return models.runtime(bundle.model.kind, bundle.model.config, bundle.model.spec, bundle.files["weights.safetensors"])
+        return models.runtime(
+            bundle.model.kind, bundle.model.config, bundle.model.spec, bundle.files["weights.safetensors"]
+        )
     if "model.onnx" not in bundle.files:
         raise BundleError("model.onnx", "", "is missing though model.json asks for it", COPY)
     return onnx_runtime(bundle.files["model.onnx"], threads)
@@ -138,7 +142,9 @@ def _self_test(predictor: Predictor) -> None:
 
 def _same(mine: Any, theirs: Any) -> bool:
     if isinstance(mine, dict):
-        return isinstance(theirs, dict) and mine.keys() == theirs.keys() and all(_same(mine[k], theirs[k]) for k in mine)
+        return (
+            isinstance(theirs, dict) and mine.keys() == theirs.keys() and all(_same(mine[k], theirs[k]) for k in mine)
+        )
     if isinstance(mine, float) and isinstance(theirs, int | float) and not isinstance(theirs, bool):
         return bool(np.isclose(mine, theirs, rtol=AGREE, atol=AGREE, equal_nan=True))
     return type(mine) is type(theirs) and mine == theirs

@@ -44,8 +44,8 @@ def headline(report: Report, plots: Plots) -> str:
     """What was asked, when, and the verdict."""
     name = escape(report.get("name") or "Report", 80)
     task = " of ".join(escape(report[key], 60) for key in ("task", "target") if report.get(key))
-    created = escape(report["created"], 40) if report.get("created") else ""
-    top = " · ".join(part for part in (f"<b>{name}</b>", task, created) if part)
+    created = str(report.get("created") or "").replace("T", " ").replace("+00:00", " UTC")
+    top = " · ".join(part for part in (f"<b>{name}</b>", task, escape(created, 40) if created else "") if part)
     verdict = escape(report.get("verdict") or report.get("name") or "Report", 600)
     return f'<header><p class="eyebrow">{top}</p>\n<h1>{verdict}</h1></header>'
 
@@ -144,6 +144,7 @@ def training(report: Report, plots: Plots) -> str:
         ("epochs", escape(max((row.get("epoch") or 0 for row in told.get("rows") or []), default=None))),
         ("weights kept", kept),
         ("stopped", escape(told.get("stopped"))),
+        ("steps skipped", escape(told.get("skipped") or None)),
         ("device", escape(told.get("device"))),
         ("arithmetic", escape(told.get("precision"))),
         ("seed", escape(str(told["seed"])) if told.get("seed") is not None else ""),

@@ -103,6 +103,7 @@ def _lines(axes: Any, curves: Mapping[str, Curve], place: Any, title: str) -> No
     legend = axes.legend(
         loc=place, handlelength=1.8, borderaxespad=1.2, title=title, alignment="left", labelcolor="linecolor"
     )
+    legend.get_frame().set(facecolor="white", edgecolor="none", alpha=0.85)  # curves may pass behind
     legend.get_title().set(color=QUIET, fontsize=11)
 
 

@@ -5,9 +5,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from lamina import labelled
+from lamina.config import Config, DataError, nearest
 from lamina.deploy.predictor import Predictor
 from lamina.evaluate import metrics
 from lamina.preprocess import typed
+from lamina.schema import Collected
 
 
 def truth(predictor: Predictor, rows: pa.Table) -> np.ndarray:
@@ -33,3 +36,20 @@ def score(predictor: Predictor, rows: pa.Table) -> dict[str, Any]:
     if "probabilities" in answers:
         found["per_class"] = metrics.per_class(target, answers["probabilities"], predictor.state.classes)
     return found
+
+
+def judged(predictor: Predictor, collected: Collected, source: Config) -> dict[str, Any]:
+    """`score` of a source's rows; those without a usable target are in `quarantine`, with the reason."""
+    bundle = predictor.bundle
+    aim = bundle.schema.target
+    if aim is None:
+        raise DataError("evaluate: this bundle predicts no column, so there is nothing to compare with.")
+    table = labelled.rows(collected, bundle.schema.missing)
+    if aim.name not in table.column_names:
+        raise DataError(f"evaluate: the rows have no column '{aim.name}'. {nearest(aim.name, table.column_names[:-1])}")
+    table, bad = labelled.split_off(table, aim, source)
+    table, worse = labelled.known(table, aim, predictor.task, predictor.state, source)
+    lost = (*collected.quarantine, *bad, *worse)
+    if not table.num_rows:
+        raise DataError(f"evaluate: no row can be used; the first was set aside because {lost[0].reason}.")
+    return score(predictor, table.drop_columns([labelled.ROW])) | {"rows": table.num_rows, "quarantine": lost}

@@ -1,4 +1,4 @@
-"""What a network is made of, layer by layer, as one pass over two rows shows it."""
+"""What a network is made of, layer by layer, as one pass over a few rows shows it."""
 
 from typing import Any
 
@@ -7,8 +7,10 @@ from torch import Tensor, nn
 
 from lamina.schema import Spec
 
+ROWS = 7  # a number that no layer is likely to have as a size, so that the batch can be told from the rest
 
-def example(spec: Spec, rows: int = 2) -> dict[str, Tensor]:
+
+def example(spec: Spec, rows: int = ROWS) -> dict[str, Tensor]:
     """Inputs of zeros of the right shapes and types; an open dimension is 8 long."""
     dtypes = {"float32": torch.float32, "int64": torch.int64, "uint8": torch.uint8}
     return {
@@ -32,17 +34,24 @@ def summary(model: nn.Module, spec: Spec) -> list[dict[str, Any]]:
     model.train(was_training)
     for handle in handles:
         handle.remove()
-    counted = sum(row["parameters"] for row in rows)
-    total = sum(p.numel() for p in model.parameters())
-    if total != counted:
-        rows.append({"layer": "other weights", "output": "", "parameters": total - counted})
+    for name, module in model.named_modules():
+        if any(module.children()):
+            rows += [_own(name, key, p) for key, p in module.named_parameters(recurse=False)]
     return rows
+
+
+def _own(module: str, name: str, weight: Tensor) -> dict[str, Any]:
+    """A weight that belongs to no layer."""
+    label = f"{module}.{name}" if module else name
+    return {"layer": label, "output": "", "parameters": weight.numel()}
 
 
 def _note(rows: list[dict[str, Any]], name: str, module: nn.Module) -> Any:
     def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
-        shape = tuple(output.shape[1:]) if isinstance(output, Tensor) else ()
-        label = f"{type(module).__name__} {name}"
+        shape = list(output.shape) if isinstance(output, Tensor) else []
+        if ROWS in shape:
+            shape.remove(ROWS)
+        label = f"{name} ({type(module).__name__})"
         rows.append(
             {
                 "layer": label,

@@ -7,7 +7,8 @@ mean of their probabilities or numbers.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Any, Literal
 
 import torch
@@ -24,14 +25,14 @@ FEW = 10  # codes up to which a category is one-hot
 
 class Config(config.Config):
     kind: Literal["fnn"] = "fnn"
-    width: int = Field(256, ge=1, le=1 << 14)
-    depth: int = Field(2, ge=1, le=64, description="hidden layers")
+    width: int = Field(default=256, ge=1, le=1 << 14)
+    depth: int = Field(default=2, ge=1, le=64, description="hidden layers")
     activation: ActivationName = "relu"
-    dropout: float = Field(0.1, ge=0, lt=1)
-    members: int = Field(4, ge=1, le=256, description="networks in the ensemble")
-    number_width: int = Field(16, ge=1, le=1024, description="length of a number's vector")
-    category_width: int = Field(8, ge=1, le=1024, description="length of a category's vector")
-    token_width: int = Field(32, ge=1, le=1024, description="length of a word's vector")
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    members: int = Field(default=4, ge=1, le=256, description="networks in the ensemble")
+    number_width: int = Field(default=16, ge=1, le=1024, description="length of a number's vector")
+    category_width: int = Field(default=8, ge=1, le=1024, description="length of a category's vector")
+    token_width: int = Field(default=32, ge=1, le=1024, description="length of a word's vector")
 
 
 def training(cfg: Config, spec: Spec) -> dict[str, Any]:
@@ -57,23 +58,23 @@ class Numbers(nn.Module):
     def __init__(self, feed: Input, width: int):
         super().__init__()
         count, pieces = len(feed.edges), max(len(edges) - 1 for edges in feed.edges)
-        left, slope = torch.zeros(count, pieces), torch.zeros(count, pieces)  # absent pieces stay 0
+        left, slope = torch.zeros(count, 1, pieces), torch.zeros(count, 1, pieces)  # absent pieces stay 0
         for i, edges in enumerate(feed.edges):
             bounds = torch.tensor(edges)
-            left[i, : len(edges) - 1] = bounds[:-1]
-            slope[i, : len(edges) - 1] = 1 / bounds.diff()
+            left[i, 0, : len(edges) - 1] = bounds[:-1]
+            slope[i, 0, : len(edges) - 1] = 1 / bounds.diff()
         self.left: Tensor
         self.slope: Tensor
         self.register_buffer("left", left)
         self.register_buffer("slope", slope)
         self.weight = nn.Parameter(torch.randn(count, pieces, width) / math.sqrt(pieces))
-        self.bias = nn.Parameter(torch.zeros(count, width))
+        self.bias = nn.Parameter(torch.zeros(count, 1, width))
         self.width = count * (width + 1)
 
     def forward(self, numbers: Tensor) -> Tensor:
-        pieces = ((numbers.unsqueeze(2) - self.left) * self.slope).clamp(0, 1)  # (rows, n, pieces)
-        vectors = torch.einsum("rnp,npw->rnw", pieces, self.weight) + self.bias  # (rows, n, width)
-        return torch.cat([vectors.relu().flatten(1), numbers], 1)
+        pieces = ((numbers.t().unsqueeze(2) - self.left) * self.slope).clamp(0, 1)  # (n, rows, pieces)
+        vectors = torch.baddbmm(self.bias, pieces, self.weight).relu()  # (n, rows, width)
+        return torch.cat([vectors.transpose(0, 1).flatten(1), numbers], 1)
 
 
 class Categories(nn.Module):
@@ -119,7 +120,7 @@ class Model(nn.Module):
         self.body = nn.Sequential(
             *(
                 layer
-                for n_in, n_out in zip(sizes, sizes[1:], strict=False)
+                for n_in, n_out in pairwise(sizes)
                 for layer in (nn.Linear(n_in, n_out), activation(cfg.activation), Dropout(cfg.dropout))
             )
         )
@@ -129,13 +130,13 @@ class Model(nn.Module):
         self.loss = loss(spec.output)
         self.of_probabilities = spec.output.loss in ("binary_cross_entropy", "cross_entropy")
 
-    def members(self, inputs: dict[str, Tensor]) -> Tensor:
+    def members(self, inputs: Mapping[str, Tensor]) -> Tensor:
         joined = [encoder(inputs[name]) for name, encoder in self.encoders.items()]
         entrance = (torch.cat(joined, 1) if len(joined) > 1 else joined[0]).unsqueeze(0) * self.signs
         hidden = self.body(entrance)  # (members, rows, width)
         return torch.bmm(hidden, self.head.to(hidden.dtype)).float() + self.head_bias  # (members, rows, size)
 
-    def forward(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+    def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         members = self.members(inputs)
         return {"target": log_mean_probability(members) if self.of_probabilities else members.mean(0)}
 

@@ -58,8 +58,8 @@ class Dropout(config.Config):
 class BatchNormalization(config.Config):
     """Normalises each feature over the batch."""
 
-    momentum: float = Field(0.99, ge=0, lt=1)
-    epsilon: float = Field(1e-3, gt=0)
+    momentum: float = Field(default=0.99, ge=0, lt=1)
+    epsilon: float = Field(default=1e-3, gt=0)
 
     def build(self, shape: Shape) -> Built:
         return [nn.BatchNorm1d(shape[-1], eps=self.epsilon, momentum=1 - self.momentum)], shape
@@ -68,7 +68,7 @@ class BatchNormalization(config.Config):
 class LayerNormalization(config.Config):
     """Normalises each row over its features."""
 
-    epsilon: float = Field(1e-3, gt=0)
+    epsilon: float = Field(default=1e-3, gt=0)
 
     def build(self, shape: Shape) -> Built:
         return [nn.LayerNorm(shape[-1], eps=self.epsilon)], shape

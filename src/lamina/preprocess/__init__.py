@@ -21,8 +21,8 @@ import numpy as np
 import pyarrow as pa
 
 from lamina.config import Config, LaminaError, nearest, parse, plugin
-from lamina.preprocess._infer import columns as infer_columns
 from lamina.preprocess._infer import column as infer_column
+from lamina.preprocess._infer import columns as infer_columns
 from lamina.schema import MISSING, Column, Input, Schema
 
 JOINED = ("number", "category")
@@ -48,7 +48,9 @@ def _parse(table: pa.Table, column: Column) -> pa.Array:
     if column.name not in table.column_names:
         return _plugin(column).parse(pa.nulls(table.num_rows, pa.string()), settings(column))
     values = table[column.name].combine_chunks()
-    return _plugin(column).parse(values if not pa.types.is_null(values.type) else values.cast(pa.string()), settings(column))
+    return _plugin(column).parse(
+        values if not pa.types.is_null(values.type) else values.cast(pa.string()), settings(column)
+    )
 
 
 def _plugin(column: Column) -> Any:
@@ -117,9 +119,13 @@ def restore(schema: Schema, dumped: list[Any]) -> Preprocessor:
     """The preprocessor that `dump` wrote; faults are raised as one `LaminaError`."""
     faults: list[str] = []
     used = [c for c in schema.columns if c.kind not in UNUSED]
-    if [c.name for c in used] != [d.get("column") for d in dumped] or [c.kind for c in used] != [d.get("kind") for d in dumped]:
+    if [c.name for c in used] != [d.get("column") for d in dumped] or [c.kind for c in used] != [
+        d.get("kind") for d in dumped
+    ]:
         raise LaminaError("the fitted columns are not the columns of the schema.")
-    states = [parse(_plugin(c).State, d.get("state"), f"{c.name}.state", faults) for c, d in zip(used, dumped, strict=True)]
+    states = [
+        parse(_plugin(c).State, d.get("state"), f"{c.name}.state", faults) for c, d in zip(used, dumped, strict=True)
+    ]
     if faults:
         raise LaminaError("\n".join(faults))
     return Preprocessor(schema, tuple(s for s in states if s is not None))

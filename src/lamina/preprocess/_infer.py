@@ -7,9 +7,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lamina.config import Config, available, plugin
+from lamina.preprocess import category
 from lamina.schema import Column
 
-NAMED_ID = re.compile(r"(^|[\s_\-.]|(?<=[a-z]))(id|Id|ID|uuid|UUID|guid|key|index|rownum)$|^unnamed[:_ ]*\d*$", re.ASCII)
+NAMED_ID = re.compile(
+    r"(^|[\s_\-.])(id|uuid|guid|key|index|rownum)$|^(user|customer|client|patient|order|product|item|row)id$"
+    r"|^unnamed[:_ ]*\d*$|(?-i:(?<=[a-z])(Id|ID|Key|Index|UUID)$)",
+    re.ASCII | re.IGNORECASE,
+)
 FEW = 20
 
 
@@ -22,11 +27,11 @@ def column(values: pa.ChunkedArray, name: str, given: Config | None = None) -> C
     """One column: its kind, settings found, missing and distinct counts, examples and a note on anything odd."""
     values = values.combine_chunks() if values.num_chunks != 1 else values.chunk(0)
     known = values.drop_null()
-    distinct = pc.count_distinct(known).as_py() if not pa.types.is_nested(known.type) else len(known)
+    distinct = len(pc.unique(known if pa.types.is_primitive(known.type) else category.written(known)))
     found = given.model_dump(mode="json", exclude_defaults=True) if given else None
     kind, settings, note = (given.model_dump()["kind"], found, "as told") if given else _kind(known, name, distinct)
     settings = {k: v for k, v in (settings or {}).items() if k != "kind"}
-    shown = tuple(str(v)[:40] for v in dict.fromkeys(known.slice(0, 200).to_pylist()[:200] if distinct else []))[:4]
+    shown = tuple(dict.fromkeys(str(v)[:40] for v in known.slice(0, 200).to_pylist()))[:4]
     return Column(
         name=name, kind=kind, settings=settings, note=note, missing=values.null_count, distinct=distinct, examples=shown
     )

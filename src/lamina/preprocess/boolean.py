@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lamina import config
+from lamina.preprocess import category
 from lamina.schema import Input
 
 FALSE = ("false", "no", "0", "f", "n", "off", "0.0")
@@ -25,7 +26,7 @@ def detect(column: pa.Array) -> tuple[float, dict[str, Any]]:
     """Two values, one from each list, at the same place: yes/no fits, yes/false does not."""
     if pa.types.is_boolean(column.type):
         return 1.0, {}
-    if pa.types.is_temporal(column.type) or pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
+    if not (pa.types.is_string(column.type) or pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
         return 0.0, {}
     words = pc.unique(column)
     if len(words) > 4:
@@ -37,9 +38,7 @@ def detect(column: pa.Array) -> tuple[float, dict[str, Any]]:
 def parse(column: pa.Array, cfg: Config) -> pa.Array:
     if pa.types.is_boolean(column.type):
         return column
-    if pa.types.is_temporal(column.type) or pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
-        return pa.nulls(len(column), pa.bool_())
-    words = pc.utf8_lower(column.cast(pa.string()))
+    words = pc.utf8_lower(category.parse(column, cfg))
     yes = pc.is_in(words, value_set=pa.array(TRUE))
     known = pc.or_(yes, pc.is_in(words, value_set=pa.array(FALSE)))
     return pc.if_else(known, yes, pa.scalar(None, pa.bool_()))

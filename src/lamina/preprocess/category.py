@@ -14,12 +14,22 @@ from lamina import config
 from lamina.schema import Input
 
 KNOWN = 2  # first code of a known value
+CASTABLE = (
+    pa.types.is_boolean,
+    pa.types.is_integer,
+    pa.types.is_decimal,
+    pa.types.is_date,
+    pa.types.is_time,
+    pa.types.is_timestamp,
+    pa.types.is_duration,
+    pa.types.is_null,
+)
 
 
 class Config(config.Config):
     kind: Literal["category"] = "category"
-    min_count: int = Field(3, ge=1)
-    max_size: int = Field(5_000, ge=1)
+    min_count: int = Field(default=3, ge=1)
+    max_size: int = Field(default=5_000, ge=1)
 
 
 class State(config.Config):
@@ -33,17 +43,33 @@ def detect(column: pa.Array) -> tuple[float, dict[str, Any]]:
 
 def parse(column: pa.Array, cfg: config.Config) -> pa.Array:
     """Cells to text; whole numbers lose their `.0`, true and false are lower case."""
+    return pc.replace_substring_regex(written(column), r"^(-?\d+)\.0+$", r"\1")
+
+
+def written(column: pa.Array) -> pa.Array:
+    """Cells of any type as text; what is not finite is missing."""
+    if pa.types.is_string(column.type):
+        return column
     if pa.types.is_floating(column.type):
-        column = pc.if_else(pc.is_finite(column), column, pa.scalar(None, column.type))
-    if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
-        column = pa.array([None if v is None else str(v) for v in column.to_pylist()], pa.string())
-    text = column if pa.types.is_string(column.type) else column.cast(pa.string())
-    return pc.replace_substring_regex(text, r"^(-?\d+)\.0+$", r"\1")
+        return _floats(column.cast(pa.float32()) if pa.types.is_float16(column.type) else column)
+    if any(castable(column.type) for castable in CASTABLE):
+        return column.cast(pa.string())
+    return pa.array([None if v is None else str(v) for v in column.to_pylist()], pa.string())
+
+
+def _floats(column: pa.Array) -> pa.Array:
+    """Whole numbers with all their digits, as an integer column would have them, and not as 1e+16."""
+    column = pc.if_else(pc.is_finite(column), column, pa.scalar(None, column.type))
+    whole = pc.and_(pc.equal(pc.floor(column), column), pc.less(pc.abs(column), 2.0**63))
+    digits = pc.if_else(whole, column, pa.scalar(None, column.type)).cast(pa.int64(), safe=False).cast(pa.string())
+    return pc.if_else(whole, digits, column.cast(pa.string()))
 
 
 def fit(values: pa.Array, cfg: Config) -> State:
     counts = values.drop_null().value_counts().to_pylist()
-    ranked = sorted(((c["counts"], c["values"]) for c in counts if c["counts"] >= cfg.min_count), key=lambda c: (-c[0], c[1]))
+    ranked = sorted(
+        ((c["counts"], c["values"]) for c in counts if c["counts"] >= cfg.min_count), key=lambda c: (-c[0], c[1])
+    )
     return State(values=tuple(value for _, value in ranked[: cfg.max_size]))
 
 

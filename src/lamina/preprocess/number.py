@@ -18,14 +18,16 @@ from lamina.schema import Input
 
 PLAIN = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 GROUPED = r"^[+-]?\d{1,3}(,\d{3})+(\.\d+)?$"
-DRESS = r"^\s*[$€£]\s*|\s*%$"
+DRESS = r"^\s*([+-]?)[$€£]\s*|()\s*%$"  # what stays is in one group or the other
 ENOUGH = 0.95
 FEWEST_BINS, MOST_BINS = 16, 128
 
 
 class Config(config.Config):
     kind: Literal["number"] = "number"
-    bins: int | None = Field(None, ge=2, le=1024, description="pieces of the encoding; by the number of rows when unset")
+    bins: int | None = Field(
+        default=None, ge=2, le=1024, description="pieces of the encoding; by the number of rows when unset"
+    )
 
 
 class State(config.Config):
@@ -51,9 +53,9 @@ def parse(column: pa.Array, cfg: Config) -> pa.Array:
     """Cells to float64; text may have thousands commas, a currency sign in front or a percent sign behind."""
     if pa.types.is_string(column.type):
         column = _from_text(column)
-    elif pa.types.is_boolean(column.type) or pa.types.is_integer(column.type):
-        column = column.cast(pa.int64(), safe=False).cast(pa.float64(), safe=False)
-    elif pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
+    elif pa.types.is_boolean(column.type):
+        column = column.cast(pa.int8()).cast(pa.float64())
+    elif pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
         column = column.cast(pa.float64(), safe=False)
     else:
         return pa.nulls(len(column), pa.float64())
@@ -63,7 +65,7 @@ def parse(column: pa.Array, cfg: Config) -> pa.Array:
 def _from_text(column: pa.Array) -> pa.Array:
     plain = pc.match_substring_regex(column, PLAIN)
     if not pc.all(plain, min_count=0).as_py():
-        column = pc.replace_substring_regex(column, DRESS, "")
+        column = pc.replace_substring_regex(column, DRESS, r"\1\2")
         grouped = pc.match_substring_regex(column, GROUPED)
         column = pc.if_else(grouped, pc.replace_substring(column, ",", ""), column)
         plain = pc.match_substring_regex(column, PLAIN)

@@ -13,13 +13,14 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from lamina import config
+from lamina.preprocess import category
 from lamina.schema import Input
 
 
 class Config(config.Config):
     kind: Literal["text"] = "text"
-    buckets: int = Field(1 << 14, ge=16, le=1 << 22)
-    length: int = Field(64, ge=1, le=4096)
+    buckets: int = Field(default=1 << 14, ge=16, le=1 << 22)
+    length: int = Field(default=64, ge=1, le=4096)
 
 
 class State(config.Config):
@@ -37,9 +38,7 @@ def detect(column: pa.Array) -> tuple[float, dict[str, Any]]:
 
 
 def parse(column: pa.Array, cfg: Config) -> pa.Array:
-    if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
-        return pa.nulls(len(column), pa.string())
-    return column if pa.types.is_string(column.type) else column.cast(pa.string())
+    return category.parse(column, cfg)
 
 
 def fit(values: pa.Array, cfg: Config) -> State:
@@ -48,14 +47,19 @@ def fit(values: pa.Array, cfg: Config) -> State:
 
 def encode(values: pa.Array, state: State) -> np.ndarray:
     """(rows, length) int64."""
-    words = pc.utf8_split_whitespace(pc.utf8_trim_whitespace(pc.replace_substring_regex(
-        pc.utf8_lower(pc.fill_null(values, "")), r"[^\p{L}\p{N}']+", " ")))
+    words = pc.utf8_split_whitespace(
+        pc.utf8_trim_whitespace(
+            pc.replace_substring_regex(pc.utf8_lower(pc.fill_null(values, "")), r"[^\p{L}\p{N}']+", " ")
+        )
+    )
     lengths = np.diff(words.offsets.to_numpy())
     rows = np.repeat(np.arange(len(lengths)), lengths)  # (words,) the row each word stands in
     flat = words.flatten()
     place = np.arange(len(rows)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     singles = _codes(flat, state.buckets)
-    pairs = _codes(pc.binary_join_element_wise(flat[:-1], flat[1:], " "), state.buckets) if len(flat) > 1 else singles[:0]
+    pairs = (
+        _codes(pc.binary_join_element_wise(flat[:-1], flat[1:], " "), state.buckets) if len(flat) > 1 else singles[:0]
+    )
     inside = rows[:-1] == rows[1:] if len(rows) > 1 else np.zeros(0, bool)
     out = np.zeros((len(lengths), state.length), np.int64)
     keep = place < state.length

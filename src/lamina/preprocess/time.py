@@ -71,7 +71,7 @@ def parse(column: pa.Array, cfg: Config) -> pa.Array:
         return pa.nulls(len(column), SECONDS)
     if cfg.format is None:
         return _iso(column)
-    return pc.strptime(_shaped(column, cfg.format), format=cfg.format, unit="s", error_is_null=True)
+    return _read(_shaped(column, cfg.format), cfg.format)
 
 
 def _shaped(column: pa.Array, form: str) -> pa.Array:
@@ -80,15 +80,35 @@ def _shaped(column: pa.Array, form: str) -> pa.Array:
     return pc.if_else(pc.match_substring_regex(column, shape), column, pa.scalar(None, pa.string()))
 
 
+def _read(column: pa.Array, form: str) -> pa.Array:
+    """Text by a format; a day that its month does not have is malformed (strptime makes 30 February 1 March)."""
+    stamps = pc.strptime(column, format=form, unit="s", error_is_null=True)
+    if "z" in form.lower():
+        return stamps
+    late = pc.less_equal(pc.day(stamps), 3)  # only the last three days of a month can run over
+    if not pc.any(late).as_py():
+        return stamps
+    again = pc.strftime(pc.if_else(late, stamps, pa.scalar(None, SECONDS)), format=form)
+    sound = pc.or_kleene(pc.invert(late), pc.equal(_bare(again), _bare(column)))
+    return pc.if_else(sound, stamps, pa.scalar(None, SECONDS))
+
+
+def _bare(text: pa.Array) -> pa.Array:
+    """Without blanks, leading zeros and case, in which two spellings of one moment may differ."""
+    return pc.utf8_lower(pc.replace_substring_regex(pc.replace_substring_regex(text, r"\b0+(\d)", r"\1"), r"\s+", ""))
+
+
 def _iso(column: pa.Array) -> pa.Array:
     """ISO 8601 with T, fractions or zone; the zone is applied, the fraction dropped."""
-    shape = r"^(?P<day>\d{4}-\d\d-\d\d)(?:[T ](?P<clock>\d\d:\d\d)(?P<sec>:\d\d)?(?:\.\d+)?(?P<zone>Z|[+-]\d\d:?\d\d)?)?$"
+    shape = (
+        r"^(?P<day>\d{4}-\d\d-\d\d)(?:[T ](?P<clock>\d\d:\d\d)(?P<sec>:\d\d)?(?:\.\d+)?(?P<zone>Z|[+-]\d\d:?\d\d)?)?$"
+    )
     parts = pc.extract_regex(column, shape)
     day, clock, sec, zone = (pc.struct_field(parts, f) for f in ("day", "clock", "sec", "zone"))
     clock = pc.if_else(pc.equal(clock, ""), "00:00", clock)
     sec = pc.if_else(pc.equal(sec, ""), ":00", sec)
     text = pc.binary_join_element_wise(day, pc.binary_join_element_wise(clock, sec, ""), " ")
-    stamp = pc.strptime(text, format="%Y-%m-%d %H:%M:%S", unit="s", error_is_null=True)
+    stamp = _read(text, "%Y-%m-%d %H:%M:%S")
     offset = pc.if_else(pc.match_substring_regex(zone, r"^[+-]"), pc.replace_substring(zone, ":", ""), "+0000")
     minutes = pc.add(
         pc.multiply(pc.utf8_slice_codeunits(offset, 1, 3).cast(pa.int64()), 60),
@@ -105,7 +125,7 @@ def fit(values: pa.Array, cfg: Config) -> State:
     trend = number.fit(known.cast(pa.int64()).cast(pa.float64()), number.Config())
     trend = trend.model_copy(update={"missing": False})
     state = State(hours=hours, trend=trend, missing=values.null_count > 0, edges=())
-    parts = encode(known, state) if len(known) else np.zeros((1, 9 if hours else 7), np.float32)
+    parts = encode(known if len(known) else values, state)
     return state.model_copy(update={"edges": tuple(edges(part, 16) for part in parts.T)})
 
 
@@ -115,7 +135,9 @@ def encode(values: pa.Array, state: State) -> np.ndarray:
     filled = pc.fill_null(values, pa.scalar(0, SECONDS))
     cycles = [(pc.month(filled), 12), (pc.day(filled), 31), (pc.day_of_week(filled), 7)]
     if state.hours:
-        cycles.append((pc.add(pc.hour(filled).cast(pa.float64()), pc.divide(pc.minute(filled).cast(pa.float64()), 60)), 24))
+        cycles.append(
+            (pc.add(pc.hour(filled).cast(pa.float64()), pc.divide(pc.minute(filled).cast(pa.float64()), 60)), 24)
+        )
     angles = [2 * np.pi * c.to_numpy(zero_copy_only=False).astype(np.float64) / period for c, period in cycles]
     trend = number.encode(filled.cast(pa.int64()).cast(pa.float64()), state.trend)[:, 0]
     parts = np.stack([trend, *(f(a) for a in angles for f in (np.sin, np.cos))], axis=1).astype(np.float32)

@@ -5,7 +5,8 @@ A task is one file here, NumPy and Arrow only, with
 - `Config` (settings, `kind: Literal["<name>"]`) and `State` (what was learned from the training target);
 - `target`: the column kind by which the target is parsed (`category`, `number`, ...);
 - `suits(values) -> float`: how well a raw target column fits this task, 0 to 1;
-- `fit(values, cfg) -> State`, `encode(values, state) -> array`, `unknown(values, state) -> mask of rows it cannot take`;
+- `fit(values, cfg) -> State`, `encode(values, state) -> array`;
+- `unknown(values, state)`: a mask of the rows it cannot take;
 - `truth(encoded, state)`: an encoded target as metrics want it, class codes or numbers in their own unit;
 - `output(state, cfg) -> Output`: what the network must answer and its loss;
 - `decode(raw, state) -> answers`: raw outputs to arrays; `table(answers, state) -> pa.Table`: to what a person reads;

@@ -12,7 +12,18 @@ from lamina.config import DataError
 from lamina.schema import Output
 
 target = "category"
-metrics = ("accuracy", "balanced_accuracy", "precision", "recall", "f1", "f1_weighted", "roc_auc", "pr_auc", "log_loss", "ece")
+metrics = (
+    "accuracy",
+    "balanced_accuracy",
+    "precision",
+    "recall",
+    "f1",
+    "f1_weighted",
+    "roc_auc",
+    "pr_auc",
+    "log_loss",
+    "ece",
+)
 baselines = ("majority", "logistic", "gradient_boosting")
 plots = ("comparison", "confusion", "roc", "precision_recall", "reliability", "learning")
 calibration = "temperature"
@@ -22,7 +33,7 @@ MANY = 20  # whole numbers 0..k or 1..k are labels up to this many, measurements
 
 class Config(config.Config):
     kind: Literal["classification"] = "classification"
-    label_smoothing: float = Field(0.0, ge=0, lt=0.5)
+    label_smoothing: float = Field(default=0.0, ge=0, lt=0.5)
     class_weight: Literal["none", "balanced"] = "none"
 
 
@@ -30,7 +41,7 @@ class State(config.Config):
     classes: tuple[str, ...] = Field(min_length=2, max_length=100_000)
     counts: tuple[int, ...]
     type: Literal["string", "integer", "boolean"]
-    temperature: float = Field(1.0, gt=0)
+    temperature: float = Field(default=1.0, gt=0)
 
 
 def suits(values: pa.Array) -> float:

@@ -16,26 +16,40 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-KEEP = 2
+from lamina.config import TrainingError
+
+ASIDE = ".writing"  # what a killed process may leave behind begins with this
 
 
 def write(folder: Path, step: int, tensors: dict[str, Tensor], state: dict[str, Any]) -> Path:
-    """Save durably; on return the checkpoint is on disk whole, and older ones beyond two are gone."""
-    folder.mkdir(parents=True, exist_ok=True)
-    final, aside = folder / f"step-{step:09d}", folder / f".writing-{os.getpid()}"
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir()
+    """Save durably; on return the checkpoint is on disk whole, beside the one before it and nothing else.
+
+    Raises `TrainingError` when the disk is full or cannot be written; what was there before stays as it was.
+    """
     body = save({name: value.contiguous() for name, value in tensors.items()})
     text = json.dumps({**state, "tensors": hashlib.sha256(body).hexdigest()}).encode()
-    _put(aside / "tensors.safetensors", body)
-    _put(aside / "state.json", text)
-    _put(aside / hashlib.sha256(text).hexdigest(), b"")
-    _sync(aside)
-    shutil.rmtree(final, ignore_errors=True)
-    aside.rename(final)
-    _sync(folder)
-    for old in sorted(folder.glob("step-*"))[:-KEEP]:
-        shutil.rmtree(old, ignore_errors=True)
+    final, aside, old = folder / f"step-{step:09d}", folder / ASIDE, folder / f"{ASIDE}-old"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _remove(aside, old)
+        aside.mkdir()
+        _put(aside / "tensors.safetensors", body)
+        _put(aside / "state.json", text)
+        _put(aside / hashlib.sha256(text).hexdigest(), b"")
+        _sync(aside)
+        if final.exists():
+            final.rename(old)
+        aside.rename(final)
+        _sync(folder)
+    except OSError as error:
+        shutil.rmtree(aside, ignore_errors=True)
+        need = f"{len(body) / 1e6:,.0f} MB are needed"
+        raise TrainingError(
+            f"{folder}: a checkpoint cannot be written ({error.strerror}; {need}). Make room and go on with --resume."
+        ) from None
+    # later steps are leftovers that did not check, or they would have been gone on from
+    before = max((p for p in folder.glob("step-*") if p.name < final.name), default=final)
+    _remove(old, *(p for p in folder.glob("step-*") if p not in (final, before)))
     return final
 
 
@@ -46,17 +60,22 @@ def read(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any], list[str]] | 
         try:
             text = (path / "state.json").read_bytes()
             body = (path / "tensors.safetensors").read_bytes()
-            state = json.loads(text)
-            whole = (path / hashlib.sha256(text).hexdigest()).exists()
-            if whole and hashlib.sha256(body).hexdigest() == state["tensors"]:
+            state = json.loads(text) if (path / hashlib.sha256(text).hexdigest()).exists() else {}
+            if state.get("tensors") == hashlib.sha256(body).hexdigest():
                 return load(body), state, notes
             notes.append(f"{path.name} is damaged; going on from the checkpoint before it.")
-        except (OSError, ValueError, KeyError, SafetensorError) as error:
-            notes.append(f"{path.name} cannot be read ({error}); going on from the checkpoint before it.")
+        except (OSError, ValueError, SafetensorError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            notes.append(f"{path.name} cannot be read ({reason}); going on from the checkpoint before it.")
     if notes:
         notes[-1] = notes[-1].replace("going on from the checkpoint before it", "starting again from the first step")
         return {}, {}, notes
     return None
+
+
+def _remove(*folders: Path) -> None:
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _put(path: Path, body: bytes) -> None:

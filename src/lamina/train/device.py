@@ -15,20 +15,26 @@ from lamina.train.batches import tensors
 Said = Mapping[str, Any]
 
 WORTH_THREADS = 3e7  # multiply-adds of a step below which fork and join cost more than the work
-WORTH_PROBE = 3e8
+WORTH_PROBE = 5e7
 FASTER = 1.15
+PROBE_SECONDS = 0.05
 AGREE = 0.02
 
 
 def choose(cfg: settings.Config) -> torch.device:
     """The device asked for, or the best there is."""
-    found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    there = present()
     if cfg.device == "auto":
-        return torch.device(next(name for name, there in found.items() if there))
-    if not found[cfg.device]:
-        there = [name for name, ok in found.items() if ok]
+        return torch.device(there[0])
+    if cfg.device not in there:
         raise TrainingError(f"train.device: this machine has no {cfg.device} (it has {', '.join(there)}). Use auto.")
     return torch.device(cfg.device)
+
+
+def present() -> list[str]:
+    """The kinds of device of this machine, best first."""
+    found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    return [name for name, there in found.items() if there]
 
 
 def decide(said: Said, suggested: Said, model: nn.Module, data: settings.Data) -> settings.Config:
@@ -42,9 +48,8 @@ def decide(said: Said, suggested: Said, model: nn.Module, data: settings.Data) -
     where = choose(cfg)
     rows = slice(0, min(cfg.batch_size, len(data.target)))
     batch = tensors({name: values[rows] for name, values in data.inputs.items()}, data.target[rows], where)
-    own = model.to(where)
-    found = {"device": where.type, "precision": precision(cfg, own, batch, where), "threads": threads(cfg, own)}
-    return cfg.model_copy(update=found)
+    threads, precision = _choice(cfg, model.to(where), batch, where)
+    return cfg.model_copy(update={"device": where.type, "precision": precision, "threads": threads})
 
 
 def work(model: nn.Module, batch_size: int) -> float:
@@ -52,41 +57,45 @@ def work(model: nn.Module, batch_size: int) -> float:
     return 3.0 * batch_size * sum(p.numel() for p in model.parameters() if p.ndim >= 2)
 
 
-def threads(cfg: settings.Config, model: nn.Module) -> int:
-    """One thread for a tiny network, else what the machine offers."""
-    if cfg.threads:
-        return cfg.threads
-    return 1 if work(model, cfg.batch_size) < WORTH_THREADS else torch.get_num_threads()
+def _choice(cfg: settings.Config, model: nn.Module, batch: Batch, where: torch.device) -> tuple[int, str]:
+    """CPU threads and precision: what was asked for, else by size for small networks, else by a short probe.
+
+    A tiny network is always fp32 on one thread, so that its numbers never depend on a clock.
+    """
+    cores, size = torch.get_num_threads(), work(model, cfg.batch_size)
+    if where.type != "cpu" or size < WORTH_PROBE:
+        half = where.type == "cuda" and torch.cuda.is_bf16_supported()
+        chosen = ("bf16" if half else "fp32") if cfg.precision == "auto" else cfg.precision
+        return cfg.threads or (1 if size < WORTH_THREADS else cores), chosen
+    ways = [
+        (threads, precision)
+        for threads in ([cfg.threads] if cfg.threads else sorted({1, cores}))
+        for precision in (["fp32", "bf16"] if cfg.precision == "auto" else [cfg.precision])
+    ]
+    best, (fastest, wanted) = ways[0], _probe(model, batch, *ways[0])
+    for way in ways[1:]:
+        seconds, loss = _probe(model, batch, *way)
+        if seconds * FASTER < fastest and abs(loss - wanted) <= AGREE * max(abs(wanted), 1e-3):
+            best, fastest = way, seconds
+    torch.set_num_threads(cores)
+    return best
 
 
-def precision(cfg: settings.Config, model: nn.Module, batch: Batch, device: torch.device) -> str:
-    """bf16 where a short probe shows that it is faster here and gives the same loss; fp32 otherwise."""
-    if cfg.precision != "auto":
-        return cfg.precision
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
-    if device.type != "cpu" or work(model, cfg.batch_size) < WORTH_PROBE:
-        return "fp32"
-    with torch.random.fork_rng(devices=[]):
-        plain, loss = _probe(model, batch, enabled=False)
-        half, half_loss = _probe(model, batch, enabled=True)
-    good = half * FASTER < plain and abs(half_loss - loss) <= AGREE * max(abs(loss), 1e-3)
-    return "bf16" if good else "fp32"
-
-
-def _probe(model: nn.Module, batch: Batch, enabled: bool) -> tuple[float, float]:
-    """Fastest of a few forward and backward passes in seconds, and the sum of the losses. State is put back."""
+def _probe(model: nn.Module, batch: Batch, threads: int, precision: str) -> tuple[float, float]:
+    """Median time of a few forward and backward passes in seconds, and the sum of the losses. State is put back."""
     saved = {name: value.clone() for name, value in model.state_dict().items()}
-    best, total, end = float("inf"), 0.0, time.perf_counter() + 0.05
-    while best == float("inf") or time.perf_counter() < end:
-        torch.manual_seed(0)
-        start, total = time.perf_counter(), 0.0
-        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
-            pairs = list(model.losses(batch))  # pyright: ignore[reportCallIssue]
-        for _, loss in pairs:
-            loss.backward(retain_graph=len(pairs) > 1)
-            total += float(loss)
-        best = min(best, time.perf_counter() - start)
+    torch.set_num_threads(threads)
+    times, total, end = [], 0.0, time.perf_counter() + PROBE_SECONDS
+    with torch.random.fork_rng(devices=[]):
+        while len(times) < 3 or time.perf_counter() < end:
+            torch.manual_seed(0)
+            start, total = time.perf_counter(), 0.0
+            with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+                pairs = list(model.losses(batch))  # pyright: ignore[reportCallIssue]
+            for _, loss in pairs:
+                loss.backward(retain_graph=len(pairs) > 1)
+                total += float(loss.detach())
+            times.append(time.perf_counter() - start)
     model.load_state_dict(saved)
     model.zero_grad(set_to_none=True)
-    return best, total
+    return sorted(times[1:])[len(times[1:]) // 2], total

@@ -69,7 +69,7 @@ def fit(model: nn.Module, train: Data, validation: Data, cfg: settings.Config, h
     """
     if cfg.accumulate > 1 and len(model.parts) > 1:  # pyright: ignore[reportArgumentType]
         raise TrainingError("train.accumulate: works for networks of one part only. Use a larger batch_size instead.")
-    torch.set_num_threads(device.threads(cfg, model))
+    torch.set_num_threads(cfg.threads or torch.get_num_threads())
     where = device.choose(cfg)
     loop = _Loop(model.to(where), cfg, where)
     state = loop.restore(home.folder) or loop.begin(home.seed)
@@ -83,14 +83,14 @@ def fit(model: nn.Module, train: Data, validation: Data, cfg: settings.Config, h
             loop.step(batch, clock.progress())
             state.position += 1
             if clock.tick():
-                yield {"at": "step", **loop.live(batch), **clock.rate()}
+                yield {"at": "step", **loop.live(data), **clock.rate()}
                 if home.stop():
                     raise _interrupted(loop, home.folder)
                 if home.folder and clock.checkpoint_due():
                     loop.save(home.folder)
             if clock.over():
                 break
-        row = loop.row()
+        row = loop.row(data)
         row |= loop.judge(held_out, validation.target, home.score) | clock.rate()
         state.epoch, state.position, state.rows = state.epoch + 1, 0, state.rows + 1
         state.done = _reason(state, cfg, clock)
@@ -99,7 +99,7 @@ def fit(model: nn.Module, train: Data, validation: Data, cfg: settings.Config, h
             loop.save(home.folder)
         if home.stop() and not state.done:
             raise _interrupted(loop, home.folder)
-    loop.restore_best()
+    loop.restore_best(data)
     yield {"at": "end", **{k: v for k, v in asdict(state).items() if k not in ("position", "notes", "rows")}}
 
 
@@ -183,6 +183,8 @@ class _Part:
         self.params = [p for p in module.parameters() if p.requires_grad]
         self.alone, self.clip = alone, cfg.clip
         self.bad = torch.zeros((), device=where)
+        self.skipped = torch.zeros((), device=where)
+        self.looked = (0, 0)  # skipped and all updates, when last seen to move
         self.one = torch.ones((), device=where)
         self.optimizers = optim.build(module, cfg, self.bad)
 
@@ -198,8 +200,16 @@ class _Part:
             torch.nn.utils.clip_grad_norm_(self.params, self.clip, foreach=True)
         for optimizer in self.optimizers:
             optimizer.step(lr)
+        self.skipped += self.bad
         for p in self.params:
             p.grad = None
+
+    def stuck(self, updates: int) -> int:
+        """How many updates in a row, up to now, were left out; exact to the time between two looks."""
+        skipped = int(self.skipped.item())
+        if skipped - self.looked[0] < updates - self.looked[1]:
+            self.looked = (skipped, updates)
+        return updates - self.looked[1]
 
 
 class _Loop:
@@ -211,13 +221,15 @@ class _Loop:
         self.parts = {n: _Part(model.get_submodule(n), len(names) == 1, cfg, where) for n in names}
         self.half = cfg.precision == "bf16"
         self.average = copy.deepcopy(model).requires_grad_(False) if cfg.ema else None
-        self.pairs = (list(self.average.parameters()), list(model.parameters())) if self.average else ([], [])
+        self.pairs: tuple[list[Tensor], list[Tensor]] = ([], [])
+        if self.average is not None:
+            self.pairs = ([*self.average.parameters()], [*model.parameters()])
         self.best: dict[str, Tensor] = {}
         self.state = Progress()
         self.lr = cfg.lr
         self.loss_sum = torch.zeros((), device=where)
-        self.bad_sum = torch.zeros((), device=where)
-        self.streak = (0, 0)  # skipped steps and all steps when last looked
+        norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._NormBase)]
+        self.moving = [b for m in norms for b in (m.running_mean, m.running_var) if b is not None]
 
     def begin(self, seed: int) -> Progress:
         torch.manual_seed(seed)
@@ -227,13 +239,15 @@ class _Loop:
         lr = self.lr = self.cfg.lr * optim.lr_scale(self.cfg.schedule, progress)
         state, accumulate = self.state, self.cfg.accumulate
         state.step += 1
+        before = [b.clone() for b in self.moving]
         for name, loss in self._losses(batch):
             part = self.parts[name]
-            self.loss_sum += loss.detach()
+            self.loss_sum += loss.detach().nan_to_num(0.0, 0.0, 0.0)
             part.backward(loss if accumulate == 1 else loss / accumulate)
             if state.step % accumulate == 0:
                 part.step(lr)
-                self.bad_sum += part.bad
+        for now, old in zip(self.moving, before, strict=True):  # a batch that is not finite leaves no trace here either
+            torch.where(now.isfinite(), now, old, out=now)
         if self.average is not None:
             decay = min(self.cfg.ema or 0.0, state.step / (10 + state.step))
             torch._foreach_lerp_(*self.pairs, 1 - decay)
@@ -253,21 +267,29 @@ class _Loop:
                 return
             yield item
 
-    def live(self, batch: Batch) -> Row:
-        """The mean loss of this epoch so far; also the place where steps that were not finite are noticed."""
-        self._check_finite(batch)
+    def live(self, data: Batch) -> Row:
+        """The mean loss of this epoch so far; also the place where a run that no longer moves is noticed."""
+        self._give_up(data)
         done = max(self.state.position, 1)
         return {"epoch": self.state.epoch + 1, "step": self.state.step, "loss": self.loss_sum.item() / done}
 
-    def row(self) -> Row:
-        """Closes an epoch: its mean training loss and what is worth a sentence."""
-        self._check_finite(None)
-        loss = self.loss_sum.item() / max(self.state.position, 1)
+    def row(self, data: Batch) -> Row:
+        """Closes an epoch: its mean training loss and what is worth a sentence. Nothing here depends on the clock."""
+        self._give_up(data)
+        state, skipped = self.state, sum(int(part.skipped.item()) for part in self.parts.values())
+        if fresh := skipped - state.skipped:
+            updates = (self._updates(state.step) - self._updates(state.step - state.position)) * len(self.parts)
+            state.notes.append(f"{fresh} of {updates} steps were not finite and were left out. {self._cause(data)}")
+        state.skipped = skipped
+        loss = self.loss_sum.item() / max(state.position, 1)
         self.loss_sum.zero_()
-        row: Row = {"step": self.state.step, "loss": loss, "lr": self.lr}
-        if self.state.notes:
-            row["notes"], self.state.notes = self.state.notes, []
+        row: Row = {"step": state.step, "loss": loss, "lr": self.lr}
+        if state.notes:
+            row["notes"], state.notes = state.notes, []
         return row
+
+    def _updates(self, step: int) -> int:
+        return step // self.cfg.accumulate
 
     def judge(self, inputs: Batch, target: np.ndarray, score: Score) -> Row:
         """Scores raw and averaged weights on the validation rows and keeps the better where it is the best yet."""
@@ -288,30 +310,18 @@ class _Loop:
         is_best = self.state.best_epoch == self.state.epoch + 1
         return {"validation_loss": loss, "score": value, "score_name": name, "weights": better, "best": is_best}
 
-    def _check_finite(self, batch: Batch | None) -> None:
-        skipped = int(self.bad_sum.item())
-        fresh, steps = skipped - self.streak[0], self.state.step - self.streak[1]
-        if not fresh:
-            self.streak = (skipped, self.state.step)
-            return
-        self.state.skipped = skipped
-        cause = self._cause(batch)
-        if fresh >= steps >= HOPELESS * self.cfg.accumulate:
+    def _give_up(self, data: Batch) -> None:
+        stuck = max(part.stuck(self._updates(self.state.step)) for part in self.parts.values())
+        if stuck >= HOPELESS:
             raise TrainingError(
-                f"train: no gradient was finite for the last {steps} steps (now at step {self.state.step}). "
-                f"The weights are the last good ones. {cause}"
+                f"train: no gradient was finite for the last {stuck} steps (now at step {self.state.step}). "
+                f"The weights are the last good ones. {self._cause(data)}"
             )
-        if fresh < steps or not self.state.notes:
-            self.state.notes.append(f"{fresh} of {steps} steps were not finite and were left out. {cause}")
-            self.state.notes = self.state.notes[-3:]
-        if fresh < steps:
-            self.streak = (skipped, self.state.step)
-        self.loss_sum.nan_to_num_(0.0, 0.0, 0.0)
 
-    def _cause(self, batch: Batch | None) -> str:
+    def _cause(self, data: Batch) -> str:
         """The likely reason of a loss or gradient that is not finite, with its cure."""
-        values = [] if batch is None else [batch.target, *batch.inputs.values()]
-        if any(v is not None and v.is_floating_point() and not torch.isfinite(v).all() for v in values):
+        values = (data.target, *data.inputs.values())
+        if any(v.is_floating_point() and not torch.isfinite(v).all() for v in values):
             return "The data holds values that are not finite. Look at the columns with: lamina inspect."
         largest = max((p.detach().abs().max().item() for p in self.model.parameters()), default=0.0)
         if largest > 1e3 or self.cfg.lr > 0.1:
@@ -320,24 +330,33 @@ class _Loop:
             return "The likely cause is half precision: try train.precision=fp32."
         return f"The loss overflows: try train.clip=1 or train.lr={self.cfg.lr / 10:.0e}."
 
-    def restore_best(self) -> None:
-        if self.best:
-            self.model.load_state_dict(self.best)
+    def restore_best(self, data: Batch) -> None:
+        """The best weights, put back; a run that never moved, or never judged a finite loss, has none."""
+        updates = self._updates(self.state.step)
+        if not updates:
+            few = f"{self.cfg.accumulate} batches make one step, and the run has {self.state.step} batches"
+            raise TrainingError(f"train.accumulate: {few}. Use a smaller number, or more epochs.")
+        if any(int(part.skipped.item()) == updates for part in self.parts.values()):
+            raise TrainingError(f"train: not one gradient was finite in {updates} steps. {self._cause(data)}")
+        if not self.best:
+            raise TrainingError(f"train: the validation loss was not finite after any epoch. {self._cause(data)}")
+        self.model.load_state_dict(self.best)
         self.model.eval()
 
     def save(self, folder: Path) -> None:
         tensors = {f"model/{k}": v for k, v in self.model.state_dict().items()}
         tensors |= {f"best/{k}": v for k, v in self.best.items()}
-        tensors |= {"loss_sum": self.loss_sum, "bad_sum": self.bad_sum, "rng/cpu": torch.get_rng_state()}
+        tensors |= {f"skipped/{name}": part.skipped for name, part in self.parts.items()}
+        tensors |= {"loss_sum": self.loss_sum, "rng/cpu": torch.get_rng_state()}
         if self.average is not None:
             tensors |= {f"ema/{k}": v for k, v in self.average.state_dict().items()}
         if self.where.type == "cuda":
             tensors["rng/cuda"] = torch.cuda.get_rng_state(self.where)
         for name, optimizer in self._optimizers():
             tensors |= {f"optimizer/{name}/{k}": v for k, v in optimizer.tensors().items()}
-        for part, p in ((n, p) for n, part in self.parts.items() for p in enumerate(part.params)):
+        for name, p in ((n, p) for n, part in self.parts.items() for p in enumerate(part.params)):
             if p[1].grad is not None:  # in the middle of an accumulation
-                tensors[f"grad/{part}/{p[0]}"] = p[1].grad
+                tensors[f"grad/{name}/{p[0]}"] = p[1].grad
         tensors = {k: v.detach().clone() for k, v in tensors.items()}  # tied weights may not share memory on disk
         checkpoint.write(folder, self.state.step, tensors, {"progress": _json(asdict(self.state))})
 
@@ -355,28 +374,40 @@ class _Loop:
         if not tensors:
             self.state.notes = notes
             return None
-        self.state = Progress(**_unjson(saved["progress"]))
+        try:
+            self._take(tensors, Progress(**_unjson(saved["progress"])))
+        except (KeyError, RuntimeError, ValueError, TypeError, IndexError) as error:
+            reason = str(error).splitlines()[0][:200]
+            raise TrainingError(
+                f"{folder}: what was saved does not fit this recipe ({reason}). Put the network and the optimizer back "
+                "as they were, or start a new run."
+            ) from None
         self.state.notes += notes
+        return self.state
+
+    def _take(self, tensors: dict[str, Tensor], state: Progress) -> None:
         groups: dict[str, dict[str, Tensor]] = {}
         for key, value in tensors.items():
             first, _, rest = key.partition("/")
             groups.setdefault(first, {})[rest] = value.to(self.where) if first != "rng" else value
+        self.state = state
         self.model.load_state_dict(groups["model"])
         self.best = groups.get("best", {})
-        self.loss_sum, self.bad_sum = groups["loss_sum"][""], groups["bad_sum"][""]
-        self.streak = (int(self.bad_sum.item()), self.state.step)
+        self.loss_sum = groups["loss_sum"][""]
+        for name, part in self.parts.items():
+            part.skipped = groups["skipped"][name]
+            part.looked = (int(part.skipped.item()), self._updates(state.step))
         if self.average is not None:
             self.average.load_state_dict(groups["ema"])
         for name, optimizer in self._optimizers():
-            mine = {k.removeprefix(f"{name}/"): v for k, v in groups["optimizer"].items() if k.startswith(f"{name}/")}
-            optimizer.load(mine)
+            saved = groups.get("optimizer", {})
+            optimizer.load({k.removeprefix(f"{name}/"): v for k, v in saved.items() if k.startswith(f"{name}/")})
         for key, value in groups.get("grad", {}).items():
             part, _, index = key.rpartition("/")
             self.parts[part].params[int(index)].grad = value
         torch.set_rng_state(groups["rng"]["cpu"])
         if "cuda" in groups["rng"]:
             torch.cuda.set_rng_state(groups["rng"]["cuda"], self.where)
-        return self.state
 
 
 def _json(values: dict[str, Any]) -> dict[str, Any]:

@@ -53,9 +53,9 @@ class Adam:
             if not params:
                 continue
             torch._foreach_add_(steps, 1)
-            self.kernel(
-                params,
-                [p.grad for p in params],
+            self.kernel(  # pyright: ignore[reportCallIssue]
+                params,  # pyright: ignore[reportArgumentType]
+                [p.grad for p in params],  # pyright: ignore[reportArgumentType]
                 first,
                 second,
                 [],
@@ -91,6 +91,9 @@ class Plain:
     def __init__(self, optimizer: torch.optim.Optimizer, bad: Tensor, scale: float = 1.0):
         self.optimizer, self.bad, self.scale = optimizer, bad, scale
         self.fused = bool(optimizer.defaults.get("fused"))
+        for group in optimizer.param_groups if optimizer.defaults.get("momentum") else ():
+            for p in group["params"]:  # PyTorch takes memory as it finds it when the very first step is left out
+                optimizer.state[p]["momentum_buffer"] = torch.zeros_like(p)
         if self.fused:
             optimizer.found_inf = bad  # pyright: ignore[reportAttributeAccessIssue] - the fused kernels read it
 
@@ -134,7 +137,10 @@ def build(module: nn.Module, cfg: settings.Config, bad: Tensor) -> list[Adam | P
     if isinstance(chosen, settings.Adam):
         return [Adam(_groups(params, 0.0), chosen.betas, False, bad)]
     if isinstance(chosen, settings.SGD):
-        groups = [{"params": g.params, "weight_decay": g.decay, "scale": g.scale} for g in _groups(params, chosen.weight_decay)]
+        groups = [
+            {"params": g.params, "weight_decay": g.decay, "scale": g.scale}
+            for g in _groups(params, chosen.weight_decay)
+        ]
         momentum = chosen.momentum
         return [Plain(torch.optim.SGD(groups, cfg.lr, momentum=momentum, nesterov=momentum > 0, fused=True), bad)]
     hidden = [m.weight for m in module.modules() if isinstance(m, nn.Linear) and m.weight.requires_grad]

@@ -8,8 +8,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BeforeValidator, Field
 
-from lamina.config import Config
-
+from lamina import config
 
 
 @dataclass(frozen=True)
@@ -23,64 +22,64 @@ class Data:
 UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
-class AdamW(Config):
+class AdamW(config.Config):
     """Loshchilov and Hutter 2019."""
 
     kind: Literal["adamw"] = "adamw"
-    weight_decay: float = Field(1e-2, ge=0)
+    weight_decay: float = Field(default=1e-2, ge=0)
     betas: tuple[float, float] = (0.9, 0.999)
 
 
-class Adam(Config):
+class Adam(config.Config):
     """Kingma and Ba 2015."""
 
     kind: Literal["adam"] = "adam"
     betas: tuple[float, float] = (0.9, 0.999)
 
 
-class SGD(Config):
+class SGD(config.Config):
     """Stochastic gradient descent with Nesterov momentum."""
 
     kind: Literal["sgd"] = "sgd"
-    momentum: float = Field(0.9, ge=0, lt=1)
-    weight_decay: float = Field(0.0, ge=0)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    weight_decay: float = Field(default=0.0, ge=0)
 
 
-class Muon(Config):
+class Muon(config.Config):
     """Orthogonalised momentum for hidden matrices, AdamW at `lr` x `rest` for everything else. Jordan et al. 2024."""
 
     kind: Literal["muon"] = "muon"
-    momentum: float = Field(0.95, ge=0, lt=1)
-    weight_decay: float = Field(1e-2, ge=0)
-    rest: float = Field(0.1, gt=0)
+    momentum: float = Field(default=0.95, ge=0, lt=1)
+    weight_decay: float = Field(default=1e-2, ge=0)
+    rest: float = Field(default=0.1, gt=0)
 
 
-class Cosine(Config):
+class Cosine(config.Config):
     """Linear warm-up, then half a cosine down to zero."""
 
     kind: Literal["cosine"] = "cosine"
-    warmup: float = Field(0.02, ge=0, lt=1)
+    warmup: float = Field(default=0.02, ge=0, lt=1)
 
 
-class OneCycle(Config):
+class OneCycle(config.Config):
     """Cosine up for the first `peak` of the run, cosine down to zero after. Smith and Topin 2018."""
 
     kind: Literal["one_cycle"] = "one_cycle"
-    peak: float = Field(0.3, gt=0, lt=1)
+    peak: float = Field(default=0.3, gt=0, lt=1)
 
 
-class Linear(Config):
+class Linear(config.Config):
     """Linear warm-up, then straight down to zero."""
 
     kind: Literal["linear"] = "linear"
-    warmup: float = Field(0.02, ge=0, lt=1)
+    warmup: float = Field(default=0.02, ge=0, lt=1)
 
 
-class Constant(Config):
+class Constant(config.Config):
     """Linear warm-up, then the same learning rate to the end."""
 
     kind: Literal["constant"] = "constant"
-    warmup: float = Field(0.0, ge=0, lt=1)
+    warmup: float = Field(default=0.0, ge=0, lt=1)
 
 
 def _named(value: Any) -> Any:
@@ -105,20 +104,24 @@ def seconds(text: Any) -> Any:
 Seconds = Annotated[float, BeforeValidator(seconds), Field(gt=0)]
 
 
-class Config(Config):
+class Config(config.Config):
     """How to train. Times are seconds or `90s`, `5m`, `1h`; shares are between 0 and 1."""
 
-    epochs: int = Field(30, ge=1, description="passes over the training rows")
-    budget: Seconds | None = Field(None, description="time for training; the schedule is sized to it")
-    batch_size: int = Field(256, ge=1)
-    lr: float = Field(1e-3, gt=0, description="peak learning rate")
+    epochs: int = Field(default=30, ge=1, description="passes over the training rows")
+    budget: Seconds | None = Field(default=None, description="time for training; the schedule is sized to it")
+    batch_size: int = Field(default=256, ge=1)
+    lr: float = Field(default=1e-3, gt=0, description="peak learning rate")
     optimizer: Optimizer = AdamW()
     schedule: Schedule = Cosine()
-    clip: float | None = Field(None, gt=0, description="largest gradient norm")
-    accumulate: int = Field(1, ge=1, description="batches per step")
-    ema: float | None = Field(None, gt=0, lt=1, description="decay of the moving average of weights, per step")
-    patience: int | None = Field(None, ge=1, description="epochs without a better validation loss before stopping")
+    clip: float | None = Field(default=None, gt=0, description="largest gradient norm")
+    accumulate: int = Field(default=1, ge=1, description="batches per step")
+    ema: float | None = Field(default=None, gt=0, lt=1, description="decay of the moving average of weights, per step")
+    patience: int | None = Field(
+        default=None, ge=1, description="epochs without a better validation loss before stopping"
+    )
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    threads: int | None = Field(None, ge=1, description="CPU threads; decided by the size of the network when absent")
-    checkpoint_every: Seconds = Field(30.0, description="seconds between checkpoints")
+    threads: int | None = Field(
+        default=None, ge=1, description="CPU threads; decided by the size of the network when absent"
+    )
+    checkpoint_every: Seconds = Field(default=30.0, description="seconds between checkpoints")

@@ -1,0 +1,145 @@
+"""What a server says about its model: the page of /schema and the typed row of /openapi.json."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from lamina import __version__
+from lamina.config import Config
+from lamina.deploy._limits import Limits
+from lamina.deploy.bundle import FORMAT, Bundle
+from lamina.deploy.predictor import Predictor
+from lamina.schema import Column
+
+ANY = str | float | bool | None
+TYPES = {"text": str | None, "time": str | None}
+LONG = 200  # characters of an example cell
+
+
+class Described(Config):
+    """One column that the model reads. A missing value is always allowed: it means what it meant in training."""
+
+    name: str
+    kind: str
+    examples: tuple[Any, ...] = Field(description="values seen in training")
+    missing: bool = Field(description="whether null, or leaving the column out, is allowed")
+
+
+class About(Config):
+    """What the model takes and what it answers."""
+
+    model: str = Field(description="id of the bundle, also the header X-Model-Version of every answer")
+    task: str
+    target: str | None
+    classes: tuple[str, ...] | None = Field(description="labels, for a classification")
+    columns: tuple[Described, ...]
+    example: dict[str, Any] = Field(description="a row to try; its values come from different rows of the data")
+    answer: dict[str, Any] = Field(description="the answer to that row")
+    limits: Limits
+    format: str = Field(description="version of the bundle format that this server reads")
+    versions: dict[str, Any] = Field(description="this server's, and those the model was trained with")
+
+
+class Answers(Config):
+    """One prediction per row, in order."""
+
+    predictions: tuple[dict[str, Any], ...]
+    model: str
+    notes: tuple[str, ...] = Field(default=(), description="unused columns, and cells that were read as missing")
+
+
+class Fault(Config):
+    """Why there is no answer."""
+
+    error: str
+    request_id: str
+
+
+def about(predictor: Predictor, limits: Limits) -> About:
+    """The page of /schema."""
+    bundle = predictor.bundle
+    row, answer = example(bundle)
+    return About(
+        model=bundle.id,
+        task=bundle.task.kind,
+        target=predictor.target,
+        classes=tuple(map(str, bundle.task.state["classes"])) if "classes" in bundle.task.state else None,
+        columns=tuple(
+            Described(name=c.name, kind=c.kind, examples=_examples(c), missing=True) for c in bundle.prep.used
+        ),
+        example=row,
+        answer=answer,
+        limits=limits,
+        format=".".join(map(str, FORMAT)),
+        versions={"server": __version__, "training": bundle.training.get("versions", {})},
+    )
+
+
+def example(bundle: Bundle) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The golden row with the fewest gaps, long cells cut short, and its answer."""
+    golden = bundle.golden
+    gaps = [sum(value is None for value in row.values()) for row in golden.rows]
+    best = gaps.index(min(gaps))
+    kinds = {column.name: column.kind for column in bundle.prep.used}
+    return {name: _example(value, kinds.get(name)) for name, value in golden.rows[best].items()}, golden.answers[best]
+
+
+def _example(value: Any, kind: str | None) -> Any:
+    """A cell as a client would write it: numbers as numbers, texts not too long."""
+    if not isinstance(value, str):
+        return value
+    try:
+        number = float(value) if kind == "number" else math.nan
+    except ValueError:
+        number = math.nan
+    if math.isfinite(number):
+        return int(number) if number.is_integer() else number
+    return value[:LONG]
+
+
+def row_schema(columns: tuple[Column, ...]) -> dict[str, Any]:
+    """The JSON schema of one row, from a pydantic model of its own for this bundle."""
+    fields: Mapping[str, Any] = {f"column{i}": _field(column) for i, column in enumerate(columns)}
+    model: type[BaseModel] = create_model("Row", __config__=ConfigDict(extra="allow"), **fields)
+    return model.model_json_schema()
+
+
+def _field(column: Column) -> tuple[Any, Any]:
+    """Any name may be a column's, so it is given as the alias and the field gets a number."""
+    told = f"{column.kind}; null or left out means missing"
+    shown = list(_examples(column))
+    value = Field(default=None, alias=column.name, title=column.name, description=told, examples=shown)
+    return TYPES.get(column.kind, ANY), value
+
+
+def _examples(column: Column) -> tuple[Any, ...]:
+    return tuple(_example(text, column.kind) for text in column.examples)
+
+
+def request_body(predictor: Predictor) -> dict[str, Any]:
+    """The OpenAPI description of the body of /predict, with an example that works as it stands."""
+    columns = predictor.bundle.prep.used
+    row, _ = example(predictor.bundle)
+    rows = {
+        "type": "object",
+        "title": "Rows",
+        "required": ["rows"],
+        "properties": {"rows": {"type": "array", "minItems": 1, "items": row_schema(columns)}},
+        "additionalProperties": False,
+    }
+    lists = {name: {"type": "array", "items": {}} for name in (c.name for c in columns)}
+    by_column = {
+        "type": "object",
+        "title": "Columns",
+        "required": ["columns"],
+        "properties": {"columns": {"type": "object", "properties": lists, "minProperties": 1}},
+        "additionalProperties": False,
+    }
+    examples = {
+        "rows": {"summary": "a list of rows", "value": {"rows": [row]}},
+        "columns": {"summary": "a list per column", "value": {"columns": {k: [v] for k, v in row.items()}}},
+    }
+    content = {"schema": {"oneOf": [rows, by_column]}, "examples": examples}
+    return {"required": True, "content": {"application/json": content}}

@@ -1,0 +1,112 @@
+"""Bodies in, replies out, within limits of number, size and time; off the event loop, several at once."""
+
+import asyncio
+import json
+from bisect import bisect_left
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from lamina.deploy._batching import Batcher, together
+from lamina.deploy._limits import Limits, RequestError, busy
+from lamina.deploy._question import Question, notes, parse, read
+from lamina.deploy.predictor import Predictor, json_rows
+
+HELD = 8  # largest bodies that may be in memory at a time
+LATE = "Try again later, or send fewer rows at a time."
+
+
+class Reply(NamedTuple):
+    """The bytes of an answer and how many rows it is for."""
+
+    body: bytes
+    rows: int
+
+
+class Desk:
+    """Takes bodies in, within limits of number, size and time, and gives replies out."""
+
+    def __init__(self, predictor: Predictor, limits: Limits):
+        self.limits = limits
+        self.requests = self.bytes = 0
+        self._batcher = Batcher[Reply](lambda bodies: replies(predictor, limits, bodies))
+
+    async def reply(self, stream: AsyncIterator[bytes]) -> Reply:
+        """Read one body and answer it, or raise a `RequestError`."""
+        body = bytearray()
+        try:
+            await self._receive(stream, body)
+            if self.requests >= self.limits.waiting:
+                raise busy(f"The server is busy with {self.requests:,} requests. Try again in a second.")
+            self.requests += 1
+            try:
+                return await self._answer(bytes(body))
+            finally:
+                self.requests -= 1
+        finally:
+            self.bytes -= len(body)
+
+    async def _receive(self, stream: AsyncIterator[bytes], body: bytearray) -> None:
+        """Collect a body, counting what really arrives and not what was announced."""
+        from starlette.requests import ClientDisconnect
+
+        try:
+            async with asyncio.timeout(self.limits.seconds):
+                async for chunk in stream:
+                    body += chunk
+                    self.bytes += len(chunk)
+                    if len(body) > self.limits.body:
+                        cure = "Send fewer rows at a time."
+                        raise RequestError(413, f"body: is larger than {self.limits.body:,} bytes. {cure}")
+                    if self.bytes > HELD * self.limits.body:
+                        raise busy("The server holds as many requests as it can. Try again in a second.")
+        except TimeoutError:
+            sentence = f"body: did not arrive within {self.limits.seconds:g} seconds. Send it faster, or in parts."
+            raise RequestError(408, sentence) from None
+        except ClientDisconnect:
+            raise RequestError(400, "body: ended before it was complete. Send it again.") from None
+
+    async def _answer(self, body: bytes) -> Reply:
+        try:
+            async with asyncio.timeout(self.limits.seconds):
+                return await asyncio.wrap_future(self._batcher.submit(body))
+        except TimeoutError:
+            raise RequestError(504, f"There was no answer within {self.limits.seconds:g} seconds. {LATE}") from None
+
+
+def replies(predictor: Predictor, limits: Limits, bodies: list[bytes]) -> Sequence[Reply | Exception]:
+    """Answer several bodies at once; each gets a reply or an exception of its own."""
+    asked = [_read(predictor, limits, body) for body in bodies]
+    good = [one for one in asked if isinstance(one, Question)]
+    found = iter(together(lambda some: _answers(predictor, some), good))
+    return [next(found) if isinstance(one, Question) else one for one in asked]
+
+
+def _read(predictor: Predictor, limits: Limits, body: bytes) -> Question | Exception:
+    try:
+        return read(body, predictor.bundle.prep, limits)
+    except Exception as error:  # handed to the one request it belongs to
+        return error
+
+
+def _answers(predictor: Predictor, asked: list[Question]) -> list[Reply]:
+    """One pass through the model for all, then a reply for each."""
+    rows, malformed = parse(asked, predictor.bundle.prep)
+    answers = predictor.answers(rows)
+    assert answers.num_rows == rows.num_rows
+    replies, stop = list[Reply](), 0
+    for one in asked:
+        start, stop = stop, stop + one.rows
+        first, last = (bisect_left(malformed, row, key=lambda cell: cell.row) for row in (start, stop))
+        told = notes(one, malformed[first:last], start)
+        replies.append(_write(predictor.bundle.id, answers.slice(start, one.rows), told))
+    return replies
+
+
+def _write(model: str, answers: pa.Table, told: list[str]) -> Reply:
+    """Strict JSON; NaN never leaves."""
+    reply: dict[str, Any] = {"predictions": json_rows(answers), "model": model}
+    if told:
+        reply["notes"] = told
+    return Reply(json.dumps(reply, allow_nan=False).encode(), answers.num_rows)

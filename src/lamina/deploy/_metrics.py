@@ -1,0 +1,50 @@
+"""Counts and durations in the text format that Prometheus reads. Touched by the event loop only."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+class Metrics:
+    """Requests by status code, rows answered, seconds per request, requests in flight."""
+
+    def __init__(self) -> None:
+        self.codes: Counter[int] = Counter()
+        self.buckets = [0] * len(BOUNDS)
+        self.seconds, self.rows, self.inside = 0.0, 0, 0
+
+    @contextmanager
+    def watched(self, code: Callable[[], int], start: float) -> Iterator[None]:
+        """Count one request; `code` is asked when it is over (0: the connection was cut)."""
+        self.inside += 1
+        try:
+            yield
+        finally:
+            took = time.perf_counter() - start
+            self.inside -= 1
+            self.codes[code()] += 1
+            self.seconds += took
+            for i, bound in enumerate(BOUNDS):
+                self.buckets[i] += took <= bound
+
+    def text(self) -> str:
+        total = sum(self.codes.values())
+        lines = [
+            "# TYPE lamina_requests_total counter",
+            *(f'lamina_requests_total{{code="{code}"}} {count}' for code, count in sorted(self.codes.items())),
+            "# TYPE lamina_rows_total counter",
+            f"lamina_rows_total {self.rows}",
+            "# TYPE lamina_requests_in_flight gauge",
+            f"lamina_requests_in_flight {self.inside}",
+            "# TYPE lamina_request_seconds histogram",
+            *(
+                f'lamina_request_seconds_bucket{{le="{bound}"}} {count}'
+                for bound, count in zip((*BOUNDS, "+Inf"), (*self.buckets, total), strict=True)
+            ),
+            f"lamina_request_seconds_sum {self.seconds:.6f}",
+            f"lamina_request_seconds_count {total}",
+        ]
+        return "\n".join(lines) + "\n"

@@ -1,0 +1,87 @@
+"""The Python face: `fit` a table in memory, then `predict`, `evaluate`, `save`; `load` a bundle from disk."""
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lamina.data import arrays
+from lamina.deploy import bundle
+from lamina.deploy.predictor import Predictor
+from lamina.schema import Collected, Row
+
+
+class Estimator:
+    """A trained network with its preprocessing. Answers come in the type the rows came in."""
+
+    def __init__(self, predictor: Predictor, result: Row | None = None, home: Any = None):
+        self.predictor = predictor
+        self.result = result or {}
+        self._home = home  # keeps a temporary run directory alive
+
+    def predict(self, rows: Any) -> Any:
+        """Answers, one per row: `prediction`, and `probabilities` by class or the interval `low` to `high`.
+
+        `rows`: pandas or polars frame, Arrow table, list of dicts, dict of columns, or 2-D NumPy array. Columns may be
+        absent, extra or in any order.
+        """
+        return self.predictor.predict(rows)
+
+    def evaluate(self, rows: Any) -> dict[str, float | None]:
+        """Scores by metric on rows that hold the target too; the first is the primary one."""
+        from lamina.evaluate.score import judged
+
+        return judged(self.predictor, Collected(arrays.table(rows)), arrays.Config())["scores"]
+
+    def save(self, path: str | Path) -> Path:
+        """Write the bundle: a directory, or one file when the name ends in `.lamina`."""
+        path = Path(path)
+        if path.suffix == ".lamina":
+            return bundle.pack(self.predictor.bundle.path, path)
+        if path.exists():
+            shutil.rmtree(path)
+        return Path(shutil.copytree(self.predictor.bundle.path, path))
+
+    def __repr__(self) -> str:
+        found = self.predictor.bundle
+        return f"<lamina {found.task.kind} of '{self.predictor.target}' by {found.model.kind}, bundle {found.id}>"
+
+
+def fit(
+    rows: Any,
+    target: str,
+    *,
+    test: Any = None,
+    recipe: Mapping[str, Any] | None = None,
+    out: str | Path | None = None,
+) -> Estimator:
+    """Train on rows in memory and return what predicts.
+
+    `recipe` holds any other choice as plain values: `{"model": "fnn", "train": {"budget": "60s"}}`. `test`: rows kept
+    for judging only. The run directory is `out`, or a temporary one that lives as long as the estimator. Raises
+    `LaminaError` with a sentence for anything that cannot be done.
+    """
+    from lamina import pipeline
+    from lamina.recipe import build
+    from lamina.run import Run
+
+    home = None if out else tempfile.TemporaryDirectory(prefix="lamina-")
+    run = Run.create(Path(out) if out else Path(home.name) / "run" if home else Path())
+    choices = build({**(recipe or {}), "data": {"kind": "arrays"}, "target": target})
+    given = Collected(arrays.table(rows))
+    given_test = Collected(arrays.table(test)) if test is not None else None
+    with run.locked():
+        *_, last = pipeline.run(choices, run, (given, given_test))
+    return Estimator(Predictor(run.bundle), {k: v for k, v in last.items() if k != "at"}, home)
+
+
+def load(path: str | Path) -> Estimator:
+    """Open a bundle (a directory, a `.lamina` file, or the run directory that holds one), checked and self-tested."""
+    return Estimator(Predictor(located(path)))
+
+
+def located(path: str | Path) -> Path:
+    """The bundle itself, when a run directory was named."""
+    inside = Path(path) / "bundle"
+    return inside if inside.is_dir() else Path(path)
