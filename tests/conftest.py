@@ -1,6 +1,7 @@
 """Toy rows and the two runs that most tests look at, made once through the public door."""
 
 import csv
+import importlib
 import warnings
 from pathlib import Path
 from typing import Any
@@ -63,9 +64,8 @@ def _imported_once() -> None:
     """Compiled packages that warn while being imported do so here and not in whichever test comes first."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import matplotlib.figure
-        import sklearn.ensemble
-        import torch.onnx  # noqa: F401
+        for name in ("matplotlib.figure", "sklearn.ensemble", "torch.onnx"):
+            importlib.import_module(name)
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,10 @@ Row = dict[str, Any]
 
 MISSING = ("", "?", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "none", "#N/A", "<NA>")
 
+PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
+
+DAYS = (-718_798, 2_932_531)  # since 1970: the years 2 to 9998, so that no zone leads out of the calendar
+
 
 class Quarantined(NamedTuple):
     """One row that cannot be used. `line` counts from 1 and is None where a file has no lines."""
@@ -93,7 +97,8 @@ class Batch:
 
 
 def clean(table: pa.Table, missing: tuple[str, ...]) -> pa.Table:
-    """Text cells stripped of surrounding blanks, and texts that mean 'missing' turned to null.
+    """Text cells stripped of surrounding blanks, texts that mean 'missing' turned to null, durations to seconds,
+    times outside the calendar to null.
 
     The same call serves training files, prediction files and server requests, so a cell means one thing.
     """
@@ -103,8 +108,28 @@ def clean(table: pa.Table, missing: tuple[str, ...]) -> pa.Table:
             column = column.cast(column.type.value_type)
         if pa.types.is_large_string(column.type) or pa.types.is_string_view(column.type):
             column = column.cast(pa.string())
+        if pa.types.is_duration(column.type):
+            column = pc.divide(column.cast(pa.int64()).cast(pa.float64(), safe=False), PER_SECOND[column.type.unit])
+        if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
+            column = _calendar(column)
+        if pa.types.is_binary_view(column.type):
+            column = column.cast(pa.binary())  # Arrow has few functions for views
         if pa.types.is_string(column.type):
             column = pc.utf8_trim_whitespace(column)
             column = pc.if_else(pc.is_in(column, value_set=tokens), pa.scalar(None, pa.string()), column)
         table = table.set_column(i, table.column_names[i], column)
     return table
+
+
+def _calendar(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Dates as days, times in microseconds; what is outside the calendar is missing."""
+    kind = column.type
+    if pa.types.is_timestamp(kind):
+        day, wanted = 86_400 * int(PER_SECOND[kind.unit]), pa.timestamp("us", kind.tz)
+    else:
+        day, wanted = 1, pa.date32()
+        column = column.cast(wanted, safe=False)
+    ticks = column.cast(pa.int32() if day == 1 else pa.int64())
+    first, last = max(DAYS[0] * day, -(2**63)), min(DAYS[1] * day, 2**63 - 1)
+    sound = pc.and_(pc.greater_equal(ticks, first), pc.less(ticks, last))
+    return pc.if_else(sound, column, pa.scalar(None, column.type)).cast(wanted, safe=False)

@@ -13,12 +13,12 @@ JOIN = 1 << 20  # bytes of request bodies after which a batch is closed
 class Batcher(Generic[Result]):
     """`submit` bodies from any thread; `solve` gets them in lists, one list at a time, in order of arrival."""
 
-    def __init__(self, solve: Callable[[list[bytes]], Sequence[Result | Exception]]):
+    def __init__(self, solve: Callable[[list[bytearray]], Sequence[Result | Exception]]):
         self._solve = solve
-        self._waiting: deque[tuple[bytes, Future[Result]]] = deque()
+        self._waiting: deque[tuple[bytearray, Future[Result]]] = deque()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="lamina-predict")
 
-    def submit(self, body: bytes) -> "Future[Result]":
+    def submit(self, body: bytearray) -> "Future[Result]":
         """The result to come. A future cancelled before its turn is never worked on."""
         future: Future[Result] = Future()
         self._waiting.append((body, future))
@@ -26,7 +26,7 @@ class Batcher(Generic[Result]):
         return future
 
     def _work(self) -> None:
-        batch, size = list[tuple[bytes, Future[Result]]](), 0
+        batch, size = list[tuple[bytearray, Future[Result]]](), 0
         while self._waiting and size < JOIN:
             body, future = self._waiting.popleft()
             if future.set_running_or_notify_cancel():

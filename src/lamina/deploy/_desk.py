@@ -41,7 +41,7 @@ class Desk:
                 raise busy(f"The server is busy with {self.requests:,} requests. Try again in a second.")
             self.requests += 1
             try:
-                return await self._answer(bytes(body))
+                return await self._answer(body)
             finally:
                 self.requests -= 1
         finally:
@@ -67,7 +67,7 @@ class Desk:
         except ClientDisconnect:
             raise RequestError(400, "body: ended before it was complete. Send it again.") from None
 
-    async def _answer(self, body: bytes) -> Reply:
+    async def _answer(self, body: bytearray) -> Reply:
         try:
             async with asyncio.timeout(self.limits.seconds):
                 return await asyncio.wrap_future(self._batcher.submit(body))
@@ -75,7 +75,7 @@ class Desk:
             raise RequestError(504, f"There was no answer within {self.limits.seconds:g} seconds. {LATE}") from None
 
 
-def replies(predictor: Predictor, limits: Limits, bodies: list[bytes]) -> Sequence[Reply | Exception]:
+def replies(predictor: Predictor, limits: Limits, bodies: Sequence[bytes | bytearray]) -> Sequence[Reply | Exception]:
     """Answer several bodies at once; each gets a reply or an exception of its own."""
     asked = [_read(predictor, limits, body) for body in bodies]
     good = [one for one in asked if isinstance(one, Question)]
@@ -83,7 +83,7 @@ def replies(predictor: Predictor, limits: Limits, bodies: list[bytes]) -> Sequen
     return [next(found) if isinstance(one, Question) else one for one in asked]
 
 
-def _read(predictor: Predictor, limits: Limits, body: bytes) -> Question | Exception:
+def _read(predictor: Predictor, limits: Limits, body: bytes | bytearray) -> Question | Exception:
     try:
         return read(body, predictor.bundle.prep, limits)
     except Exception as error:  # handed to the one request it belongs to

@@ -49,7 +49,7 @@ class Malformed(NamedTuple):
     cells: pa.Array
 
 
-def read(body: bytes, prep: Preprocessor, limits: Limits) -> Question:
+def read(body: bytes | bytearray, prep: Preprocessor, limits: Limits) -> Question:
     """Check one request, without parsing its cells. Raises `RequestError` with a sentence that names the place."""
     asked = _question(_json(body, limits), limits)
     for name, values in asked.values.items():
@@ -117,7 +117,7 @@ def _malformed(column: Column, raw: pa.Array, values: pa.Array) -> list[Malforme
     return [Malformed(row, column, raw) for row in np.flatnonzero(there & lost).tolist()]
 
 
-def _json(body: bytes, limits: Limits) -> Any:
+def _json(body: bytes | bytearray, limits: Limits) -> Any:
     """JSON in UTF-8; NaN is taken for missing. The count of objects is bounded while parsing, before memory is."""
     seen = 0
 
@@ -211,7 +211,7 @@ def _check(name: str, values: list[Any], asked: Question, limits: Limits) -> Non
         cure = "Send a plain value, and the parts of an object as columns of their own ('a.b')."
         raise RequestError(400, f"{asked.spot(name, row)}: must not be nested (got {_what(values[row])}). {cure}")
     if str in kinds:
-        row = max(range(len(values)), key=lambda i: len(values[i]) if isinstance(values[i], str) else 0)
+        row = max(range(len(values)), key=lambda i: len(values[i]) if isinstance(values[i], str) else -1)
         if len(values[row]) > limits.text:
             size = f"{len(values[row]):,} characters; at most {limits.text:,} are taken"
             raise RequestError(413, f"{asked.spot(name, row)}: has {size}. Shorten it.")

@@ -9,7 +9,6 @@ import json
 import os
 import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -26,6 +25,8 @@ from lamina.deploy.predictor import Predictor
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+
+__all__ = ["Limits", "app", "serve"]
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
@@ -229,7 +230,9 @@ def _run(api: "FastAPI", listener: socket.socket, limits: Limits, line: str) -> 
     thread.start()
     while not server.started and thread.is_alive():
         time.sleep(0.005)
-    print(line, file=sys.stdout, flush=True)
+    if not server.started:
+        raise LaminaError("serve: the HTTP server did not start; the lines above say why.")
+    print(line, flush=True)
     while not asked and thread.is_alive():
         thread.join(0.05)
     for number, handler in before.items():

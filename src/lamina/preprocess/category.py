@@ -21,7 +21,6 @@ CASTABLE = (
     pa.types.is_date,
     pa.types.is_time,
     pa.types.is_timestamp,
-    pa.types.is_duration,
     pa.types.is_null,
 )
 

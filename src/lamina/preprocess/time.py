@@ -122,7 +122,7 @@ def _iso(column: pa.Array) -> pa.Array:
 def fit(values: pa.Array, cfg: Config) -> State:
     known = values.drop_null()
     hours = bool(len(known)) and pc.any(pc.not_equal(pc.hour(known), 0)).as_py()
-    trend = number.fit(known.cast(pa.int64()).cast(pa.float64()), number.Config())
+    trend = number.fit(known.cast(pa.int64()).cast(pa.float64(), safe=False), number.Config())
     trend = trend.model_copy(update={"missing": False})
     state = State(hours=hours, trend=trend, missing=values.null_count > 0, edges=())
     parts = encode(known if len(known) else values, state)
@@ -139,7 +139,7 @@ def encode(values: pa.Array, state: State) -> np.ndarray:
             (pc.add(pc.hour(filled).cast(pa.float64()), pc.divide(pc.minute(filled).cast(pa.float64()), 60)), 24)
         )
     angles = [2 * np.pi * c.to_numpy(zero_copy_only=False).astype(np.float64) / period for c, period in cycles]
-    trend = number.encode(filled.cast(pa.int64()).cast(pa.float64()), state.trend)[:, 0]
+    trend = number.encode(filled.cast(pa.int64()).cast(pa.float64(), safe=False), state.trend)[:, 0]
     parts = np.stack([trend, *(f(a) for a in angles for f in (np.sin, np.cos))], axis=1).astype(np.float32)
     parts[absent] = 0
     return np.concatenate([parts, absent[:, None].astype(np.float32)], axis=1) if state.missing else parts

@@ -1,0 +1,39 @@
+# Two commands: `make demo` and `make test`. Each sets up what it needs, in .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO ?= runs/demo
+
+.PHONY: setup demo test lint bench slow clean
+
+setup: .venv/.ready
+
+.venv/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[train,serve,excel,dev]"
+	touch $@
+
+demo: setup  ## Train on a bundled table, judge it beside baselines, serve one prediction.
+	rm -rf $(DEMO)
+	$(BIN)/lamina train toy:churn --target Churn --out $(DEMO)
+	$(BIN)/python benchmarks/ask.py $(DEMO)
+
+test: setup  ## All tests but those marked slow.
+	$(BIN)/pytest
+
+slow: setup  ## The long checks: twenty kills, real data.
+	$(BIN)/pytest -m slow
+
+lint: setup  ## Format, lint, types, and who may import whom.
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports
+
+bench: setup  ## Ratios against plain PyTorch and others, on this machine.
+	$(BIN)/python benchmarks/steps.py
+	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/serving.py
+
+clean:
+	rm -rf .venv build dist runs .pytest_cache .ruff_cache

@@ -1,0 +1,229 @@
+"""Kill a training run with SIGKILL at random moments, go on each time, and compare every bit with a run left alone.
+
+    python benchmarks/kill.py --kills 20 --seed 1
+
+Moments are drawn over the whole life of a run: start-up, training (a third of them aimed at a checkpoint while it is
+being written), evaluation and the writing of the bundle. Two more interruptions ask politely, by SIGTERM and SIGINT,
+and must end in exit code 75 with a sentence that says how to go on. Exit code 1 on any difference.
+"""
+
+import argparse
+import hashlib
+import json
+import random
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from lamina import load
+from lamina.config import Interrupted, LaminaError
+from lamina.data import toy
+
+RECIPE = """\
+data: {source}
+target: {target}
+seed: {seed}
+model: {{kind: fnn, width: 64, depth: 2, dropout: 0.2, members: 2}}
+train:
+  epochs: {epochs}
+  batch_size: 64
+  optimizer: adamw
+  schedule: {{kind: cosine, warmup: 0.05}}
+  clip: 1.0
+  ema: 0.99
+  threads: 1
+  checkpoint_every: 0.05
+"""
+CLOCK = ("rate", "seconds", "left")  # fields of a row that depend on the wall clock
+POLL = 0.0005
+PATIENCE = 300
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When to strike: `share` of the stage and up to a third of a second more, by `number` (a signal)."""
+
+    stage: str
+    share: float
+    more: float
+    number: signal.Signals = signal.SIGKILL
+
+
+@dataclass(frozen=True)
+class Times:
+    """How long the run that was left alone took to its first step, its steps, and the rest, in seconds."""
+
+    start: float
+    steps: int
+    rest: float
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--source", default="toy:churn")
+    parser.add_argument("--target", default="Churn")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="lamina-kill-") as home:
+        return _compare(chosen, Path(home))
+
+
+def _compare(chosen: argparse.Namespace, home: Path) -> int:
+    recipe = home / "recipe.yaml"
+    recipe.write_text(RECIPE.format(**vars(chosen)), "utf-8")
+    print(f"seed {chosen.seed}, {chosen.kills} kills, {chosen.source}, {chosen.epochs} epochs")
+    times = _alone(recipe, home / "alone")
+    print(f"left alone: {times.start:.1f} s to the first step, {times.steps} steps, {times.rest:.1f} s after the last")
+    draw = random.Random(chosen.seed)
+    faults, killed = _torment(recipe, home / "killed", times, _moments(chosen.kills, draw))
+    print(f"killed {killed} times")
+    alone, other = _hashes(home / "alone", chosen.source), _hashes(home / "killed", chosen.source)
+    for name, value in alone.items():
+        same = value == other[name]
+        print(f"{name:20} {value[:32]} {'the same' if same else 'DIFFERS: ' + other[name][:32]}")
+        faults += [] if same else [f"{name} differs"]
+    for fault in faults:
+        print(f"FAULT: {fault}")
+    return 1 if faults or killed < chosen.kills else 0
+
+
+def _moments(kills: int, draw: random.Random) -> list[Moment]:
+    """In the order in which one run reaches them."""
+    stages = draw.choices(("start-up", "training", "writing", "evaluation"), (15, 35, 25, 25), k=kills)
+    found = [Moment(stage, draw.random(), draw.random() / 3) for stage in stages]
+    found += [Moment("training", draw.random(), 0.0, number) for number in (signal.SIGTERM, signal.SIGINT)]
+    late = [m for m in found if m.stage == "evaluation"]
+    return [*sorted((m for m in found if m not in late), key=lambda m: m.share), *sorted(late, key=lambda m: m.share)]
+
+
+def _alone(recipe: Path, out: Path) -> Times:
+    began = time.perf_counter()
+    process = _start(recipe, out)
+    first = last = 0.0
+    while process.poll() is None:
+        now = time.perf_counter()
+        first = first or (now if _step(out) else 0.0)
+        last = last or (now if (out / "bundle").exists() else 0.0)
+        time.sleep(0.01)
+    if process.returncode:
+        raise SystemExit(f"the run left alone failed:\n{_said(process)}")
+    _said(process)
+    return Times(first - began, json.loads(_rows(out)[-1])["step"], time.perf_counter() - last)
+
+
+def _torment(recipe: Path, out: Path, times: Times, moments: list[Moment]) -> tuple[list[str], int]:
+    """Interrupt the run at every moment, then let it end; what went wrong, and how often it was killed."""
+    faults: list[str] = []
+    killed = 0
+    for moment in moments:
+        process = _start(recipe, out)
+        began = time.perf_counter()
+        _wait(process, out, times, moment)
+        seconds, step, stage = time.perf_counter() - began, _step(out), _stage(out)
+        process.send_signal(moment.number)
+        said, code = _said(process), process.wait(PATIENCE)
+        at = f"{seconds:.2f} s into the process, step {step}, {stage}"
+        print(f"  {moment.number.name} in {moment.stage} ({moment.share:.3f}): {at}: exit {code}", flush=True)
+        if moment.number == signal.SIGKILL:
+            killed += code == -signal.SIGKILL
+            wrong = code != -signal.SIGKILL
+        else:
+            wrong = code != Interrupted.exit_code or f"--resume {out}" not in said
+        if wrong:
+            faults.append(f"{moment.number.name} at {at} ended in exit {code}: {said.strip()[-500:]}")
+    process = _start(recipe, out)
+    said = _said(process)
+    if process.returncode or not (out / "DONE").exists():
+        faults.append(f"the last process ended in exit {process.returncode}: {said.strip()[-500:]}")
+    return faults, killed
+
+
+def _start(recipe: Path, out: Path) -> subprocess.Popen[str]:
+    """The run's next process: `--resume` as soon as there is something to go on with."""
+    there = (out / "recipe.yaml").exists()
+    words = ["--resume", str(out)] if there else [str(recipe), "--out", str(out)]
+    command = [sys.executable, "-m", "lamina", "train", *words]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def _said(process: subprocess.Popen[str]) -> str:
+    return re.sub(r"\s+", " ", process.communicate(timeout=PATIENCE)[0])
+
+
+def _wait(process: subprocess.Popen[str], out: Path, times: Times, moment: Moment) -> None:
+    """Until the moment has come, or the process is over."""
+    began = time.perf_counter()
+    target = int(moment.share * times.steps)
+    first = _step(out)
+    while process.poll() is None:
+        passed = time.perf_counter() - began
+        trained = _step(out) >= times.steps
+        if moment.stage == "start-up" and passed >= moment.share * times.start:
+            return
+        if moment.stage == "training" and first < _step(out) and (_step(out) >= target or trained):
+            time.sleep(moment.more)
+            return
+        if moment.stage == "writing" and _step(out) >= target and (out / "checkpoints" / ".writing").exists():
+            return
+        if moment.stage == "evaluation" and trained and passed >= times.start + moment.share * times.rest:
+            return
+        time.sleep(POLL)
+
+
+def _step(out: Path) -> int:
+    """The step of the newest checkpoint, 0 before the first."""
+    return max((int(p.name.removeprefix("step-")) for p in (out / "checkpoints").glob("step-*")), default=0)
+
+
+def _stage(out: Path) -> str:
+    """What is to be seen in the run directory, in a few words."""
+    if not (out / "recipe.yaml").exists():
+        return "nothing saved yet"
+    if (out / "checkpoints" / ".writing").exists():
+        return "checkpoint half written"
+    if any(out.glob(".bundle-*")):
+        return "bundle half written"
+    return "bundle there" if (out / "bundle").exists() else "no bundle yet"
+
+
+def _rows(out: Path) -> list[str]:
+    return (out / "rows.jsonl").read_text("utf-8").splitlines()
+
+
+def _hashes(out: Path, source: str) -> dict[str, str]:
+    """What must be the same to the last bit."""
+    rows = [json.loads(line) for line in _rows(out)]
+    lasting = [{k: v for k, v in row.items() if k not in CLOCK} for row in rows]
+    answers = load(out).predict(_table(source))
+    return {
+        "weights.safetensors": _hash((out / "bundle" / "weights.safetensors").read_bytes()),
+        "model.onnx": _hash((out / "bundle" / "model.onnx").read_bytes()),
+        "rows.jsonl": _hash(json.dumps(lasting).encode()),
+        "answers": _hash(json.dumps(answers.to_pylist()).encode()),
+    }
+
+
+def _table(source: str):
+    if source.startswith("toy:"):
+        return toy.load(toy.Config(name=source.removeprefix("toy:"))).table
+    from lamina.data import files
+
+    return files.load(files.Config(path=source)).table
+
+
+def _hash(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except LaminaError as error:
+        sys.exit(str(error))

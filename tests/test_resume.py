@@ -1,0 +1,523 @@
+"""A run that is killed at any moment and gone on with is the run that was left alone, bit for bit."""
+
+import itertools
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import customers, write_csv
+from torch import Tensor, nn
+
+from lamina import models
+from lamina.config import Interrupted, LaminaError, TrainingError, parse, plugin
+from lamina.deploy.bundle import open_bundle
+from lamina.run import Run
+from lamina.schema import Batch, Input, Output, Row, Spec
+from lamina.train import checkpoint, fit, settings
+from lamina.train.settings import Data
+
+ROWS, BATCH = 330, 32
+CLOCK = ("rate", "seconds", "left")
+KILL = Path(__file__).parents[1] / "benchmarks" / "kill.py"
+SPEC = Spec(
+    inputs={
+        "category": Input(kind="category", shape=(2,), dtype="int64", sizes=(4, 14)),
+        "number": Input(kind="number", shape=(3,), dtype="float32", edges=((-1.0, 0.0, 1.0),) * 3),
+        "tokens2": Input(kind="tokens", shape=(5,), dtype="int64", sizes=(40,)),
+    },
+    output=Output(size=1, loss="binary_cross_entropy"),
+)
+LAYERS = [{"dense": {"units": 16, "activation": "relu"}}, "batchnorm", {"dropout": 0.3}, {"dense": 1}]
+NETWORKS: dict[str, dict[str, Any]] = {
+    "fnn": {"kind": "fnn", "width": 16, "depth": 1, "members": 2, "dropout": 0.3},
+    "linear": {"kind": "linear"},
+    "sequential": {"kind": "sequential", "layers": LAYERS},
+}
+WAYS: dict[str, tuple[str, dict[str, Any]]] = {
+    "adam": ("linear", {"optimizer": "adam"}),
+    "adamw, clip, average, cosine, dropout": ("fnn", {"optimizer": "adamw", "clip": 0.5, "ema": 0.9}),
+    "sgd with momentum": ("fnn", {"optimizer": "sgd", "lr": 0.05}),
+    "sgd without momentum": ("linear", {"optimizer": {"kind": "sgd", "momentum": 0.0}}),
+    "muon": ("fnn", {"optimizer": "muon", "lr": 0.02, "schedule": "linear"}),
+    "three batches a step": ("fnn", {"accumulate": 3, "ema": 0.9}),
+    "three batches a step, sgd": ("linear", {"accumulate": 3, "optimizer": "sgd"}),
+    "batch norm": ("sequential", {"ema": 0.9, "schedule": "one_cycle"}),
+    "patience": ("linear", {"lr": 3.0, "patience": 1, "schedule": "constant"}),
+    "two parts": ("two", {"optimizer": "adam", "ema": 0.9}),
+}
+
+
+class TwoParts(nn.Module):
+    """A critic and a generator in turn; each has dropout, and the second loss sees the first part's new weights."""
+
+    parts = ("critic", "generator")
+
+    def __init__(self):
+        super().__init__()
+        self.generator = nn.Sequential(nn.Linear(3, 8), nn.Dropout(0.2), nn.Linear(8, 3))
+        self.critic = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 1))
+
+    def forward(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {"target": self.critic(self.generator(inputs["number"]))}
+
+    def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
+        made = self.generator(batch.inputs["number"] + torch.randn(3))
+        real, fake = self.critic(batch.inputs["number"]), self.critic(made.detach())
+        yield "critic", fake.mean() - real.mean() + (real**2).mean() + (fake**2).mean()
+        yield "generator", (self.critic(made).squeeze(1) - batch.target).square().mean()
+
+
+def network(name: str, seed: int = 0) -> nn.Module:
+    if name == "two":
+        torch.manual_seed(seed)
+        return TwoParts()
+    faults: list[str] = []
+    cfg = parse(plugin("models", name).Config, NETWORKS[name], "model", faults)
+    assert not faults
+    return models.build(cfg, SPEC, seed)
+
+
+def chosen(**said: Any) -> settings.Config:
+    faults: list[str] = []
+    base = {"epochs": 3, "batch_size": BATCH, "threads": 1, "precision": "fp32", "checkpoint_every": 1e-9}
+    cfg = parse(settings.Config, base | said, "train", faults)
+    assert cfg is not None, faults
+    return cfg
+
+
+def rows_of(count: int, seed: int) -> Data:
+    rng = np.random.default_rng(seed)
+    inputs = {
+        "category": rng.integers(0, (4, 14), (count, 2)),
+        "number": rng.normal(size=(count, 3)).astype(np.float32),
+        "tokens2": rng.integers(0, 40, (count, 5)),
+    }
+    return Data(inputs, (inputs["number"][:, 0] + rng.normal(size=count) > 0).astype(np.float32))
+
+
+TRAIN, HELD_OUT = rows_of(ROWS, 1), rows_of(80, 2)
+
+
+def score(raw: dict[str, np.ndarray], target: np.ndarray) -> dict[str, float]:
+    error = (raw["target"][:, 0].astype(np.float64) - target) ** 2
+    return {"loss": float(error.mean()), "rmse": float(error.mean() ** 0.5)}
+
+
+def home(folder: Path | None, stop: Callable[[], bool] = lambda: False) -> fit.Home:
+    return fit.Home(score, 7, folder, stop)
+
+
+def run(model: nn.Module, cfg: settings.Config, folder: Path | None, train: Data = TRAIN) -> list[Row]:
+    return list(fit.fit(model, train, HELD_OUT, cfg, home(folder)))
+
+
+@pytest.fixture(autouse=True)
+def _at_every_step(monkeypatch) -> None:
+    """A row, a look at the stop flag and a checkpoint after every step."""
+    monkeypatch.setattr(fit, "TICK", -1.0)
+
+
+def lasting(rows: list[Row]) -> list[Row]:
+    """The record of a run without the clock; an epoch told again by a later process replaces the first telling."""
+    kept = {row["epoch"]: {k: v for k, v in row.items() if k not in CLOCK} for row in rows if row["at"] == "epoch"}
+    return [kept[epoch] for epoch in sorted(kept)]
+
+
+def state(folder: Path) -> tuple[dict[str, Tensor], Row]:
+    """Everything of the last checkpoint but the clock."""
+    found = checkpoint.read(folder)
+    assert found is not None
+    tensors, saved, notes = found
+    assert not notes
+    return tensors, {k: v for k, v in saved["progress"].items() if k != "elapsed"}
+
+
+def same(mine: dict[str, Tensor], theirs: dict[str, Tensor]) -> None:
+    assert mine.keys() == theirs.keys()
+    for name, value in mine.items():
+        assert value.dtype == theirs[name].dtype, name
+        assert value.numpy().tobytes() == theirs[name].numpy().tobytes(), name
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_run_dropped_at_random_steps_ends_in_the_same_bits(way, tmp_path):
+    name, said = WAYS[way]
+    cfg, draw = chosen(**said), random.Random(way)
+    alone = network(name)
+    wanted = run(alone, cfg, tmp_path / "alone")
+    told: list[Row] = []
+    for drop in (*(draw.randint(1, 8) for _ in range(6)), 1000):
+        other = network(name, seed=100 if (tmp_path / "dropped").exists() else 0)  # what is saved must replace it all
+        going = fit.fit(other, TRAIN, HELD_OUT, cfg, home(tmp_path / "dropped"))
+        told += itertools.islice(going, drop)
+        going.close()
+    assert told[-1]["at"] == "end"
+    assert lasting(told) == lasting(wanted)
+    same(other.state_dict(), alone.state_dict())
+    (tensors, progress), (tensors_alone, progress_alone) = state(tmp_path / "dropped"), state(tmp_path / "alone")
+    same(tensors, tensors_alone)
+    assert progress == progress_alone
+
+
+@pytest.mark.parametrize("way", ["adamw, clip, average, cosine, dropout", "three batches a step", "two parts"])
+def test_a_run_asked_to_stop_says_so_and_ends_in_the_same_bits(way, tmp_path):
+    name, said = WAYS[way]
+    cfg = chosen(**said)
+    alone = network(name)
+    run(alone, cfg, None)
+    asked = iter([False] * 4 + [True] + [False] * 6 + [True])
+    for _ in range(2):
+        with pytest.raises(Interrupted, match=r"stopped and saved at step \d+"):
+            list(fit.fit(network(name), TRAIN, HELD_OUT, cfg, home(tmp_path, lambda: next(asked))))
+    other = network(name, seed=5)
+    run(other, cfg, tmp_path)
+    same(other.state_dict(), alone.state_dict())
+
+
+def test_stopping_in_the_middle_of_an_accumulation_keeps_its_gradients(tmp_path):
+    cfg = chosen(accumulate=3, optimizer="sgd")
+    going = fit.fit(network("linear"), TRAIN, HELD_OUT, cfg, home(tmp_path))
+    for row in going:
+        if row.get("step") == 3:
+            break
+    going.close()
+    tensors, progress = state(tmp_path)
+    assert progress["step"] == 2
+    assert any(name.startswith("grad/") for name in tensors)
+
+
+def test_going_on_with_a_run_that_is_trained_gives_its_best_weights_again(tmp_path):
+    cfg, alone, other = chosen(epochs=2), network("fnn"), network("fnn", seed=9)
+    run(alone, cfg, tmp_path)
+    told = run(other, cfg, tmp_path)
+    assert [row["at"] for row in told] == ["end"]
+    same(other.state_dict(), alone.state_dict())
+
+
+# --- what a crash leaves behind
+
+
+def truncated(path: Path) -> None:
+    file = path / "tensors.safetensors"
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def flipped(path: Path) -> None:
+    file = path / "tensors.safetensors"
+    body = bytearray(file.read_bytes())
+    body[len(body) // 2] ^= 1
+    file.write_bytes(bytes(body))
+
+
+def flipped_state(path: Path) -> None:
+    file = path / "state.json"
+    file.write_bytes(file.read_bytes().replace(b'"epoch": 0', b'"epoch": 1'))
+
+
+def zeros(path: Path) -> None:
+    for file in path.iterdir():
+        file.write_bytes(b"\0" * file.stat().st_size)
+
+
+def without(name: str) -> Callable[[Path], None]:
+    def remove(path: Path) -> None:
+        (path / name).unlink()
+
+    return remove
+
+
+def without_hash(path: Path) -> None:
+    for file in path.iterdir():
+        if file.stat().st_size == 0:
+            file.unlink()
+
+
+def empty(path: Path) -> None:
+    for file in path.iterdir():
+        file.unlink()
+
+
+def a_file(path: Path) -> None:
+    shutil.rmtree(path)
+    path.write_text("step")
+
+
+DAMAGE = {
+    "truncated": truncated,
+    "flipped": flipped,
+    "flipped state": flipped_state,
+    "zeros after a power cut": zeros,
+    "no tensors": without("tensors.safetensors"),
+    "no state": without("state.json"),
+    "no hash": without_hash,
+    "empty": empty,
+    "a file": a_file,
+}
+
+
+def stopped(folder: Path, steps: int = 5) -> settings.Config:
+    """A run that was dropped after some steps; there are two checkpoints of it."""
+    cfg = chosen()
+    going = fit.fit(network("fnn"), TRAIN, HELD_OUT, cfg, home(folder))
+    for _ in range(steps + 1):
+        next(going)
+    going.close()
+    assert sorted(p.name for p in folder.iterdir()) == [f"step-{n:09d}" for n in (steps - 1, steps)]
+    return cfg
+
+
+@pytest.fixture(scope="module")
+def left_alone() -> tuple[dict[str, Tensor], list[Row]]:
+    model = network("fnn")
+    told = run(model, chosen(), None)
+    return {k: v.clone() for k, v in model.state_dict().items()}, lasting(told)
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_is_used(damage, tmp_path, left_alone):
+    cfg = stopped(tmp_path)
+    DAMAGE[damage](tmp_path / "step-000000005")
+    model = network("fnn", seed=3)
+    told = run(model, cfg, tmp_path)
+    assert next(row["step"] for row in told) == 5  # the fifth step again
+    (note,) = [note for row in lasting(told) for note in row.get("notes", ())]
+    assert "step-000000005" in note
+    assert "going on from the checkpoint before it" in note
+    same(model.state_dict(), left_alone[0])
+    state(tmp_path)  # and the damaged one is gone
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_when_all_checkpoints_are_damaged_the_run_starts_again_and_says_so(damage, tmp_path, left_alone):
+    cfg = stopped(tmp_path)
+    for path in tmp_path.iterdir():
+        DAMAGE[damage](path)
+    going = fit.fit(network("fnn"), TRAIN, HELD_OUT, cfg, home(tmp_path))
+    assert [next(going)["step"] for _ in range(3)] == [1, 2, 3]
+    going.close()
+    assert state(tmp_path)[1]["step"] == 2  # new checkpoints are not hidden by the damaged later ones
+    model = network("fnn", seed=3)
+    notes = [note for row in lasting(run(model, cfg, tmp_path)) for note in row.get("notes", ())]
+    assert any("starting again from the first step" in note for note in notes)
+    same(model.state_dict(), left_alone[0])
+
+
+def test_what_a_killed_writer_left_is_not_a_checkpoint_and_is_swept_away(tmp_path, left_alone):
+    cfg = stopped(tmp_path)
+    shutil.copytree(tmp_path / "step-000000005", tmp_path / ".writing")
+    (tmp_path / ".writing" / "state.json").unlink()
+    (tmp_path / "step-000000005").rename(tmp_path / ".writing-old")  # killed between two renames
+    model = network("fnn", seed=3)
+    told = run(model, cfg, tmp_path)
+    assert told[0]["step"] == 5
+    assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
+    same(model.state_dict(), left_alone[0])
+    assert lasting(told) == left_alone[1]
+
+
+@pytest.mark.parametrize("call", ["fsync", "mkdir", "rename"])
+def test_a_full_disk_is_a_sentence_and_leaves_the_last_checkpoint_as_it_was(call, tmp_path, monkeypatch):
+    cfg = stopped(tmp_path)
+    before = state(tmp_path)
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os if call == "fsync" else Path, call, full)
+        with pytest.raises(TrainingError, match="a checkpoint cannot be written .No space left on device; .* MB"):
+            run(network("fnn"), cfg, tmp_path)
+    after = state(tmp_path)
+    same(after[0], before[0])
+    assert after[1] == before[1]
+
+
+@pytest.mark.parametrize(("name", "said"), [("linear", {}), ("fnn", {"optimizer": "sgd"}), ("fnn", {"ema": 0.9})])
+def test_another_network_or_optimizer_than_the_saved_one_is_refused_in_a_sentence(name, said, tmp_path):
+    stopped(tmp_path)
+    with pytest.raises(TrainingError, match="what was saved does not fit this recipe"):
+        run(network(name), chosen(**said), tmp_path)
+
+
+# --- losses that are not finite
+
+
+def spoilt(model: nn.Module, bad: Callable[[int], bool], factor: float = float("nan")) -> nn.Module:
+    """The network, with the loss of some steps (counted from 1) multiplied by NaN or infinity."""
+    count, losses = [0], model.losses
+
+    def lost(batch: Batch) -> Iterator[tuple[str, Tensor]]:
+        count[0] += 1
+        for part, loss in losses(batch):
+            yield part, loss * factor if bad(count[0]) else loss
+
+    model.losses = lost
+    return model
+
+
+def finite(model: nn.Module) -> bool:
+    return all(bool(torch.isfinite(v).all()) for v in model.state_dict().values())
+
+
+@pytest.mark.parametrize("step", [1, 4])
+@pytest.mark.parametrize("factor", [float("nan"), float("inf")])
+@pytest.mark.parametrize("way", WAYS)
+def test_one_loss_that_is_not_finite_costs_one_step(way, factor, step, tmp_path):
+    name, said = WAYS[way]
+    cfg, model = chosen(**{**said, "lr": 0.01}), spoilt(network(name), lambda n: n == step, factor)
+    told = run(model, cfg, None)
+    assert finite(model)
+    (note,) = [note for row in lasting(told) for note in row.get("notes", ())]
+    lost = 2 if name == "two" else 1
+    assert note.startswith(f"{lost} of ")
+    assert told[-1]["skipped"] == lost
+    assert all(np.isfinite(row["loss"]) and np.isfinite(row["validation_loss"]) for row in lasting(told))
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "muon"])
+def test_a_step_left_out_leaves_no_trace_in_weights_or_optimizer(optimizer):
+    """A first step that is not finite, then the others: the same weights as those others alone."""
+    torch.manual_seed(0)
+    one, other = (spoilt(network("linear"), lambda n, first=first: n == first) for first in (1, 0))
+    loops = [fit._Loop(model, chosen(optimizer=optimizer), torch.device("cpu")) for model in (one, other)]
+    batches = [Batch({k: torch.from_numpy(v[i::3]) for k, v in TRAIN.inputs.items()}) for i in range(3)]
+    for i, batch in enumerate(batches):
+        batch.target = torch.from_numpy(TRAIN.target[i::3])
+    junk = [torch.full((p.numel(),), 7e8) for p in one.parameters() for _ in range(20)]
+    del junk  # what freed memory holds must not become momentum
+    for batch, targets in ((batches[0], loops[:1]), (batches[1], loops), (batches[2], loops)):
+        for loop in targets:
+            loop.step(batch, 0.5)
+    same(one.state_dict(), other.state_dict())
+
+
+def test_a_batch_that_is_not_finite_does_not_poison_batch_norm():
+    train = Data({k: v.copy() for k, v in TRAIN.inputs.items()}, TRAIN.target)
+    train.inputs["number"][17] = np.nan
+    model = network("sequential")
+    told = run(model, chosen(), None, train)
+    assert finite(model)
+    notes = [note for row in lasting(told) for note in row.get("notes", ())]
+    assert len(notes) == 3
+    assert all("The data holds values that are not finite" in note for note in notes)
+
+
+@pytest.mark.parametrize("epochs", [2, 20])
+@pytest.mark.parametrize("way", ["adam", "sgd with momentum", "muon", "three batches a step", "two parts"])
+def test_losses_that_are_never_finite_end_the_run_with_a_sentence(way, epochs):
+    name, said = WAYS[way]
+    model = spoilt(network(name), lambda n: True)
+    with pytest.raises(TrainingError, match=r"train: no. .*finite.* (try|lamina inspect)"):
+        run(model, chosen(**said, epochs=epochs), None)
+    assert finite(model)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "muon"])
+@pytest.mark.parametrize("name", ["linear", "fnn", "sequential"])
+def test_an_absurd_learning_rate_ends_in_a_sentence_or_in_finite_weights(name, optimizer):
+    model = network(name)
+    try:
+        run(model, chosen(optimizer=optimizer, lr=1e6, schedule="constant", epochs=20), None)
+    except TrainingError as error:
+        assert "train.lr" in str(error)
+    else:
+        assert finite(model)
+
+
+def test_more_batches_per_step_than_the_run_has_is_refused():
+    with pytest.raises(TrainingError, match="train.accumulate: 500 batches make one step"):
+        run(network("linear"), chosen(accumulate=500), None)
+
+
+def test_what_a_run_says_of_steps_left_out_does_not_depend_on_the_clock(monkeypatch, tmp_path):
+    def told(tick: float) -> list[Row]:
+        monkeypatch.setattr(fit, "TICK", tick)
+        return lasting(run(spoilt(network("fnn"), lambda n: n % 4 == 0), chosen(), None))
+
+    assert told(-1.0) == told(1e9)
+
+
+# --- the run directory
+
+
+def command(*words: object) -> list[str]:
+    return [sys.executable, "-m", "lamina", "train", *map(str, words)]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """A small run, done, by the command line."""
+    folder = tmp_path_factory.mktemp("finished")
+    rows = write_csv(folder / "rows.csv", [{k: r[k] for k in ("months", "plan", "left")} for r in customers(300)])
+    sets = ["model.width=16", "train.epochs=4", "train.ema=0.9", "model.dropout=0.2"]
+    chosen_sets = [word for choice in sets for word in ("--set", choice)]
+    out = folder / "run"
+    done = subprocess.run(
+        command(rows, "--target", "left", "--model", "fnn", *chosen_sets, "--out", out), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def test_a_run_killed_after_training_and_before_its_bundle_is_finished_by_resume(finished, tmp_path):
+    out = tmp_path / "run"
+    shutil.copytree(finished, out)
+    wanted = open_bundle(out / "bundle")
+    (out / "DONE").unlink()
+    (out / "report.html").unlink()
+    (out / "bundle").rename(out / ".bundle-4194305")  # killed while the bundle was being written
+    done = subprocess.run(command("--resume", out), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    got = open_bundle(out / "bundle")
+    assert got.files["weights.safetensors"] == wanted.files["weights.safetensors"]
+    assert got.id == wanted.id
+    assert (out / "rows.jsonl").read_bytes() == (finished / "rows.jsonl").read_bytes()
+    assert (out / "report.html").exists()
+    assert (out / "DONE").exists()
+    assert not list(out.glob(".bundle*"))
+
+
+def test_a_run_in_use_is_refused_by_name(finished):
+    with Run(finished).locked():
+        refused = subprocess.run(command("--resume", finished), capture_output=True, text=True)
+    assert refused.returncode == 1
+    assert f"{finished} is in use by process {os.getpid()}" in refused.stderr.replace("\n", " ")
+
+
+def test_epoch_rows_are_neither_lost_nor_doubled_by_going_on(tmp_path):
+    run_folder = Run(tmp_path)
+    rows = [{"at": "epoch", "epoch": n, "loss": 1 / n} for n in range(1, 7)]
+    for row in rows[:5]:
+        run_folder.log(row)
+    with open(run_folder.rows_file, "a") as file:
+        file.write('{"at": "epoch", "epoch": 6, "lo')  # killed while writing
+    assert run_folder.rows() == rows[:5]
+    for row in rows[3:]:  # gone on from the checkpoint after epoch 3
+        run_folder.log(row)
+    assert [json.loads(line) for line in run_folder.rows_file.read_text().splitlines()] == rows
+
+
+def test_a_folder_without_a_run_cannot_be_resumed(tmp_path):
+    with pytest.raises(LaminaError, match="holds no run"):
+        Run.resume(tmp_path)
+
+
+@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
+def test_a_process_killed_for_real_at_random_moments_ends_in_the_same_bits(kills, tmp_path):
+    rows = write_csv(tmp_path / "rows.csv", customers(300))
+    words = ["--epochs", "60", "--source", rows, "--target", "left"] if kills < 20 else []
+    done = subprocess.run(
+        [sys.executable, KILL, "--kills", str(kills), "--seed", "3", *words], capture_output=True, text=True
+    )
+    print(done.stdout)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"killed {kills} times" in done.stdout
