@@ -31,6 +31,7 @@ seed: {seed}
 model: {{kind: fnn, width: 64, depth: 2, dropout: 0.2, members: 2}}
 train:
   epochs: {epochs}
+  patience: {epochs}
   batch_size: 64
   optimizer: adamw
   schedule: {{kind: cosine, warmup: 0.05}}
@@ -98,7 +99,7 @@ def _moments(kills: int, draw: random.Random) -> list[Moment]:
     """In the order in which one run reaches them."""
     stages = draw.choices(("start-up", "training", "writing", "evaluation"), (15, 35, 25, 25), k=kills)
     found = [Moment(stage, draw.random(), draw.random() / 3) for stage in stages]
-    found += [Moment("training", draw.random(), 0.0, number) for number in (signal.SIGTERM, signal.SIGINT)]
+    found += [Moment("training", 0.7 * draw.random(), 0.0, number) for number in (signal.SIGTERM, signal.SIGINT)]
     late = [m for m in found if m.stage == "evaluation"]
     return [*sorted((m for m in found if m not in late), key=lambda m: m.share), *sorted(late, key=lambda m: m.share)]
 

@@ -315,7 +315,7 @@ BODIES = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(BODIES)
 def test_no_body_whatever_breaks_the_server(api, body):
     response = post(api, body)
@@ -354,12 +354,12 @@ def test_too_many_at_a_time_are_sent_away_at_once(churn_bundle, rows):
 def test_a_request_whose_time_is_over_is_told_so_and_never_run(churn_bundle, rows):
     slow = Slow(churn_bundle)
     runs = slow.runs
-    slow.seconds = 1.0
+    slow.seconds = 1.5
     start = time.perf_counter()
     got = asked(app(slow, Limits(seconds=0.3)), *[(("POST", "/predict"), {"json": {"rows": rows[:1]}})] * 4)
-    assert time.perf_counter() - start < 0.9
+    assert time.perf_counter() - start < 1.3
     assert all(is_refused(response, 504) for response in got)
-    time.sleep(1.0)
+    time.sleep(1.5)
     assert slow.runs == runs + 1  # the one that was already running; the three that waited were dropped
 
 
@@ -510,7 +510,7 @@ def test_sigterm_ends_readiness_then_finishes_what_runs_and_exits_0(process, pre
     running.start()
     while b"in_flight 2" not in call(port, "GET", "/metrics")[2]:
         time.sleep(0.01)
-    time.sleep(0.2)
+    time.sleep(0.05)
     server.send_signal(signal.SIGTERM)
     time.sleep(0.2)
     status, headers, _ = call(port, "GET", "/ready")

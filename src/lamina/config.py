@@ -9,8 +9,8 @@ import importlib
 import json
 import os
 import pkgutil
+import re
 from collections.abc import Iterable
-from functools import cache
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -116,10 +116,10 @@ def parse(cls: type[C], raw: Any, path: str, faults: list[str]) -> C | None:
 
 
 def _sentence(cls: type[BaseModel], path: str, fault: Any) -> str:
-    spot = [str(part) for part in fault["loc"]]
+    spot, fields = _place(cls, [str(part) for part in fault["loc"]])
     where = ".".join(part for part in [path, *spot] if part) or "recipe"
     if fault["type"] == "extra_forbidden":
-        return f"{where}: unknown setting. {nearest(spot[-1], _fields(cls, spot[:-1]))}"
+        return f"{where}: unknown setting. {nearest(spot[-1], fields)}"
     if fault["type"] == "missing":
         return f"{where}: is required and was not given."
     text = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
@@ -127,20 +127,22 @@ def _sentence(cls: type[BaseModel], path: str, fault: Any) -> str:
     return f"{where}: {text}{got}."
 
 
-@cache
-def _all_fields(cls: type[BaseModel]) -> tuple[str, ...]:
-    return tuple(field.alias or name for name, field in cls.model_fields.items())
+UNION = re.compile(r"(str|int|float|bool|(tuple|list|dict|literal|function-\w+)\[.*\])$")
 
 
-def _fields(cls: type[BaseModel], spot: list[str]) -> tuple[str, ...]:
-    """Setting names valid at `spot` inside `cls`, following nested groups and named choices."""
-    for part in spot:
-        inner = [c for f in cls.model_fields.values() for c in _classes(f.annotation)]
-        named = [c for c in _classes(cls.model_fields[part].annotation)] if part in cls.model_fields else []
-        chosen = [c for c in inner if "kind" in c.model_fields and c.model_fields["kind"].default == part]
-        if found := (chosen or named):
-            cls = found[0]
-    return _all_fields(cls)
+def _place(cls: type[BaseModel], loc: list[str]) -> tuple[list[str], list[str]]:
+    """Where a fault is, without the names pydantic adds for the members of a union, and the settings valid there."""
+    spot: list[str] = []
+    choices: list[type[BaseModel]] = [cls]
+    for part in loc:
+        chosen = [c for c in choices if "kind" in c.model_fields and c.model_fields["kind"].default == part]
+        if chosen and spot:
+            choices = chosen
+        elif not UNION.match(part):
+            spot.append(part)
+            inner = [k for c in choices if part in c.model_fields for k in _classes(c.model_fields[part].annotation)]
+            choices = inner or choices
+    return spot, [field.alias or name for c in choices for name, field in c.model_fields.items()]
 
 
 def _classes(annotation: Any) -> list[type[BaseModel]]:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import SerializeAsAny
+from pydantic import Field, SerializeAsAny
 
 from lamina.config import Config, RecipeError, available, nearest, parse, plugin
 from lamina.data._split import Auto, Split
@@ -22,6 +22,7 @@ from lamina.preprocess import UNUSED
 from lamina.schema import MISSING
 from lamina.train.settings import Config as Train
 
+LONGEST, DEEPEST = 1 << 20, 20  # characters and nesting of a recipe
 SECTIONS = {"data": "data", "task": "tasks", "model": "models"}
 
 
@@ -36,7 +37,7 @@ class Rest(Config):
 
     target: str | None = None
     missing: tuple[str, ...] = MISSING
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=1 << 63)
     name: str | None = None
     split: Split = Auto()
 
@@ -59,13 +60,20 @@ class Recipe(Config):
 def read(path: Path, overrides: Iterable[str] = ()) -> Recipe:
     """The recipe in a YAML file, with `key.sub=value` overrides. Raises `RecipeError` with every fault."""
     try:
-        return build(load_yaml(path.read_text("utf-8"), str(path)), overrides)
+        values = load_yaml(path.read_text("utf-8"), str(path))
     except OSError as error:
         raise RecipeError([f"{path}: cannot be read ({error.strerror}). Write one with: lamina init DATA"]) from None
+    except UnicodeDecodeError as error:
+        raise RecipeError([f"{path}: is not UTF-8 (byte {error.start}). Save it as UTF-8."]) from None
+    if not isinstance(values, dict):
+        raise RecipeError([f"{path}: holds no settings. Write name: value lines, such as data: FILE"])
+    return build(values, overrides)
 
 
 def build(raw: Mapping[str, Any], overrides: Iterable[str] = ()) -> Recipe:
     """Plain values to a checked recipe."""
+    if not isinstance(raw, Mapping):
+        raise RecipeError([f"recipe: must be settings by name (got {raw!r}).".replace("\n", " ")[:200]])
     values, faults = merged(raw, overrides), list[str]()
     known = (*SECTIONS, *Rest.model_fields, "columns", "train")
     faults += [f"{key}: unknown section. {nearest(key, known)}" for key in values if key not in known]
@@ -136,6 +144,7 @@ def _column(name: str, value: Any, faults: list[str]) -> Config:
     if kind in UNUSED:
         return Unused(kind=kind)
     try:
+        value = {} if value is None else value
         return _choice("preprocess", value, f"columns.{name}", faults) or Unused(kind="ignore")
     except RecipeError as error:
         faults.extend(error.faults)
@@ -150,6 +159,8 @@ def merged(raw: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
         if not sign or not key.strip():
             raise RecipeError([f"--set {override}: write key.sub=value, such as train.lr=1e-3."])
         spot, *path = key.strip().split(".")
+        if not all((spot, *path)):
+            raise RecipeError([f"--set {override}: write key.sub=value, such as train.lr=1e-3."])
         node = values
         for part in path:
             if isinstance(node.get(spot), str):
@@ -165,17 +176,43 @@ def merged(raw: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
 def load_yaml(text: str, where: str) -> Any:
     """YAML 1.2, plain values only: `1e-3` is a number, `no` is text, a key given twice is an error."""
     from ruamel.yaml import YAML
-    from ruamel.yaml.error import MarkedYAMLError
+    from ruamel.yaml.constructor import SafeConstructor
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-    if text.count("*") and len(text) < 1 << 20 and any(w.startswith("*") for w in text.split()):
-        raise RecipeError([f"{where}: aliases (*name) are not allowed in a recipe. Write the value out."])
+    class Plain(SafeConstructor):
+        """Dates stay text."""
+
+    Plain.add_constructor("tag:yaml.org,2002:timestamp", Plain.construct_yaml_str)
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Constructor = Plain
+    if len(text) > LONGEST:
+        raise RecipeError([f"{where}: is too long for a recipe ({len(text):,} characters)."])
     try:
-        return YAML(typ="safe", pure=True).load(text)
+        _harmless(YAML(typ="safe", pure=True).parse(text), where)
+        return yaml.load(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark
         spot = f"{where}:{mark.line + 1}:{mark.column + 1}" if mark else where
         reason = (error.problem or "is not YAML").splitlines()[0]
         raise RecipeError([f"{spot}: {reason}."]) from None
+    except YAMLError as error:
+        raise RecipeError([f"{where}: is not YAML ({str(error).splitlines()[0]})."]) from None
+
+
+def _harmless(events: Iterable[Any], where: str) -> None:
+    """Refuse aliases, tags and deep nesting before anything is built, so that nothing can grow."""
+    from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, NodeEvent
+
+    depth = 0
+    for event in events:
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        spot = f"{where}:{event.start_mark.line + 1}:{event.start_mark.column + 1}"
+        if isinstance(event, AliasEvent):
+            raise RecipeError([f"{spot}: an alias (*{event.anchor}) is not allowed in a recipe. Write the value out."])
+        if isinstance(event, NodeEvent) and event.ctag:
+            raise RecipeError([f"{spot}: a tag ({event.ctag}) is not allowed in a recipe. Write a plain value."])
+        if depth > DEEPEST:
+            raise RecipeError([f"{spot}: is nested too deeply for a recipe."])
 
 
 def dump(recipe: Recipe) -> str:
@@ -192,7 +229,8 @@ def dump(recipe: Recipe) -> str:
 
 def plain(recipe: Recipe) -> dict[str, Any]:
     """The recipe as plain values; reading them back gives the same recipe."""
-    values: dict[str, Any] = {"data": _said(recipe.data), "target": recipe.target}
+    data = _said(recipe.data)  # a bare name would be a path
+    values: dict[str, Any] = {"data": {"kind": data} if isinstance(data, str) else data, "target": recipe.target}
     if recipe.task:
         values["task"] = _said(recipe.task)
     if recipe.columns:
@@ -233,6 +271,9 @@ def json_schema() -> dict[str, Any]:
     rest = Rest.model_json_schema(ref_template="#/$defs/{model}")
     train = Train.model_json_schema(ref_template="#/$defs/{model}")
     definitions |= rest.pop("$defs", {}) | train.pop("$defs", {})
+    for name, schema in train["properties"].items():
+        if parse(Train, {name: "1s"}, name, []):  # a time, which is read from text too
+            train["properties"][name] = {"anyOf": [{"type": "string"}, schema]}
     paths = [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]
     data = choice("data")
     properties = rest["properties"] | {name: choice(folder) for name, folder in SECTIONS.items() if name != "data"}
@@ -241,12 +282,27 @@ def json_schema() -> dict[str, Any]:
         "columns": {"type": "object", "additionalProperties": choice("preprocess")},
         "train": train,
     }
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Lamina recipe",
-        "type": "object",
-        "properties": properties,
-        "required": ["data"],
-        "additionalProperties": False,
-        "$defs": definitions,
-    }
+    return _named(
+        {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "title": "Lamina recipe",
+            "type": "object",
+            "properties": {name: {"anyOf": [schema, {"type": "null"}]} for name, schema in properties.items()},
+            "required": ["data"],
+            "additionalProperties": False,
+            "$defs": definitions,
+        }
+    )
+
+
+def _named(schema: Any) -> Any:
+    """The schema with every choice by kind open to the kind's bare name."""
+    if isinstance(schema, list):
+        return [_named(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "discriminator" in schema and "oneOf" in schema:
+        names = {"enum": sorted(schema["discriminator"]["mapping"])}
+        rest = {k: v for k, v in schema.items() if k not in ("discriminator", "oneOf")}
+        return {**rest, "anyOf": [names, *schema["oneOf"]]}
+    return {k: _named(v) for k, v in schema.items()}

@@ -15,7 +15,7 @@ MISSING = ("", "?", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "n
 
 PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
-DAYS = (-718_798, 2_932_531)  # since 1970: the years 2 to 9998, so that no zone leads out of the calendar
+DAYS = (-718_797, 2_932_532)  # since 1970: the years 2 to 9998, so that no zone leads out of the calendar
 
 
 class Quarantined(NamedTuple):

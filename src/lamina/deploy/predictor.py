@@ -9,9 +9,11 @@ import numpy as np
 import pyarrow as pa
 
 from lamina import models
-from lamina.config import BundleError, DataError, plugin
+from lamina.config import DataError, plugin
 from lamina.data.arrays import like, table
-from lamina.deploy.bundle import COPY, Bundle, open_bundle
+from lamina.deploy import _graph
+from lamina.deploy._strict import COPY, first_line, fits, refused
+from lamina.deploy.bundle import Bundle, open_bundle
 from lamina.schema import clean
 
 AGREE = 1e-4  # relative and absolute, on the golden rows of another machine
@@ -53,7 +55,8 @@ class Predictor:
             raise DataError(
                 f"rows: not one of the columns is known (got {got}). This bundle was trained on {known} ..."
             )
-        return self.task.decode(self.raw(rows), self.state)
+        with np.errstate(all="ignore"):
+            return self.task.decode(self.raw(rows), self.state)
 
     def raw(self, rows: pa.Table) -> dict[str, np.ndarray]:
         """What the network itself gives, (rows, size) float32 by output name."""
@@ -71,35 +74,36 @@ class Predictor:
 
 def _runtime(bundle: Bundle, threads: int | None) -> Any:
     """A function from encoded inputs to raw outputs."""
-    if bundle.model.runtime == "torch":
-        return models.runtime(
-            bundle.model.kind, bundle.model.config, bundle.model.spec, bundle.files["weights.safetensors"]
-        )
-    if "model.onnx" not in bundle.files:
-        raise BundleError("model.onnx", "", "is missing though model.json asks for it", COPY)
-    return onnx_runtime(bundle.files["model.onnx"], threads)
+    if bundle.model.runtime == "onnx":
+        return onnx_runtime(bundle.files["model.onnx"], threads)
+    found = bundle.model
+    return fits(
+        "model.json", lambda: models.runtime(found.kind, found.config, found.spec, bundle.files["weights.safetensors"])
+    )
 
 
 def onnx_runtime(graph: bytes, threads: int | None = None) -> Any:
     """Run an ONNX graph held in memory; it may refer to nothing outside itself."""
     import onnxruntime
 
+    fits("model.onnx", lambda: _graph.check(graph))
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = threads or 0
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     try:
-        session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(graph, options, ["CPUExecutionProvider"], enable_fallback=0)
         wanted = {i.name for i in session.get_inputs()}
         names = [o.name for o in session.get_outputs()]
     except Exception as error:  # ONNX Runtime raises its own classes and plain RuntimeError
-        raise BundleError("model.onnx", "", f"cannot be loaded ({_first_line(error)})", COPY) from None
+        raise refused("model.onnx", "", f"cannot be loaded ({first_line(error)})", COPY) from None
 
     def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         try:
-            found = session.run(names, {name: inputs[name] for name in wanted})
+            found: list[Any] = list(session.run(names, {name: inputs[name] for name in wanted}))
         except Exception as error:  # see above; KeyError when the graph asks for an input that is not there
-            raise BundleError("model.onnx", "", f"cannot be run ({_first_line(error)})", COPY) from None
+            raise refused("model.onnx", "", f"cannot be run ({first_line(error)})", COPY) from None
         return dict(zip(names, found, strict=True))
 
     return run
@@ -122,22 +126,15 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
-
-
 def _self_test(predictor: Predictor) -> None:
     """The golden rows must give their golden answers."""
     golden = predictor.bundle.golden
-    try:
-        got = json_rows(predictor.answers(table(list(golden.rows))))
-    except BundleError:
-        raise
-    except (ValueError, KeyError, IndexError, TypeError, ArithmeticError) as error:
-        raise BundleError("golden.json", "rows", f"cannot be answered ({_first_line(error)})", COPY) from None
+    got = fits("golden.json", lambda: json_rows(predictor.answers(table(list(golden.rows)))))
+    if len(got) != len(golden.answers):
+        raise refused("golden.json", "answers", f"are {len(golden.answers)}, the network gives {len(got)}")
     for i, (mine, theirs) in enumerate(zip(got, golden.answers, strict=True)):
         if not _same(mine, theirs):
-            raise BundleError("golden.json", f"answers.{i}", f"differ: got {mine}, expected {theirs}"[:300], COPY)
+            raise refused("golden.json", f"answers.{i}", f"differ: got {mine}, expected {theirs}")
 
 
 def _same(mine: Any, theirs: Any) -> bool:

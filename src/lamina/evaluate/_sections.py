@@ -163,9 +163,10 @@ def data(report: Report, plots: Plots) -> str:
         *((f"rows {key}", number(rows.get(key))) for key in ("read", "used", "quarantined")),
         *((f"{key} rows", number(rows.get(key))) for key in ("train", "validation", "test")),
     ])  # fmt: skip
-    columns = [_column(c, rows.get("used")) for c in told.get("columns") or []]
+    columns = [_column(c, rows.get("train")) for c in told.get("columns") or []]
     heads = ["column", "kind", "missing", "distinct", "examples", "note"]
     shown = table(heads, columns, (2, 3))
+    shown += '<p class="quiet">Missing and distinct are counted in the training rows.</p>' if columns else ""
     return section("The data", "data", known, listed(told.get("notes") or []), shown, quarantine(told))
 
 
@@ -225,7 +226,7 @@ def usage(report: Report, plots: Plots) -> str:
     bundle, example = str(report["bundle"]), report.get("example") or {}
     row, path = example.get("row") or {}, shlex.quote(bundle)
     body = shlex.quote(json.dumps({"rows": [row]}, ensure_ascii=False))
-    shell = f"lamina predict {path} rows.csv\nlamina serve {path}"
+    shell = f"lamina predict {path} rows.csv -o answers.csv\nlamina serve {path}"
     curl = f"curl -s http://127.0.0.1:8000/predict -H 'Content-Type: application/json' -d {body}"
     python = f"import lamina\n\npredictor = lamina.load({bundle!r})\npredictor.predict([{row!r}])"
     answer = json.dumps(example["answer"], ensure_ascii=False, indent=2) if example.get("answer") is not None else ""

@@ -2,6 +2,7 @@
 
 - `Config`: its settings, with `kind: Literal["<name>"]`;
 - `training(cfg, spec) -> dict`: train settings that suit it (used where the recipe says nothing);
+- `example(spec) -> dict`, only where a setting has no default: settings to try it with, for the contract tests;
 - `Model(cfg, spec)`: an `nn.Module` with `parts`, `forward(inputs) -> {"target": (rows, size)}` and
   `losses(batch)`, which yields `(part, loss)`; the loop steps that part and resumes the generator.
 

@@ -1,5 +1,6 @@
 """Linear and logistic regression as a network of one layer: the honest rival of everything deeper."""
 
+import math
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -16,7 +17,10 @@ class Config(config.Config):
 
 
 def training(cfg: Config, spec: Spec) -> dict[str, Any]:
-    return {"epochs": 40, "batch_size": 256, "lr": 1e-2, "optimizer": "adam", "schedule": "cosine", "patience": 10}
+    """About two thousand steps, never fewer than 40 epochs or more than 300."""
+    size = 32 if spec.rows < 10_000 else 256
+    epochs = max(40, min(300, math.ceil(2000 * size / max(spec.rows, 1))))
+    return {"epochs": epochs, "batch_size": size, "lr": 1e-2, "optimizer": "adam", "schedule": "cosine", "patience": 20}
 
 
 class Model(nn.Module):

@@ -11,10 +11,12 @@ The last layer must give as many numbers as the task needs (two classes: 1, or 2
 or softmax is folded into the loss, which computes it from logits: the same function, without overflow.
 """
 
+import math
 import re
 from collections.abc import Iterator
 from typing import Any, Literal
 
+import torch.nn.functional as F
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
@@ -62,7 +64,7 @@ class BatchNormalization(config.Config):
     epsilon: float = Field(default=1e-3, gt=0)
 
     def build(self, shape: Shape) -> Built:
-        return [nn.BatchNorm1d(shape[-1], eps=self.epsilon, momentum=1 - self.momentum)], shape
+        return [Normalized(nn.BatchNorm1d(shape[-1], eps=self.epsilon, momentum=1 - self.momentum))], shape
 
 
 class LayerNormalization(config.Config):
@@ -146,8 +148,31 @@ class Config(config.Config):
         return layers
 
 
+def example(spec: Spec) -> dict[str, Any]:
+    """One of each layer."""
+    first = {"dense": {"units": 32, "activation": "relu"}}
+    rest = ["batch_normalization", {"dropout": 0.1}, "layer_normalization", {"activation": "tanh"}, "flatten"]
+    return {"layers": [first, *rest, {"dense": spec.output.size}]}
+
+
 def training(cfg: Config, spec: Spec) -> dict[str, Any]:
-    return {"epochs": 30, "batch_size": 32, "lr": 1e-3, "optimizer": "adam", "schedule": "constant", "patience": 10}
+    """Batches of 32 as in Keras; at least 30 epochs, and up to 300 while that makes no more than 1,500 steps."""
+    epochs = max(30, min(300, math.ceil(1500 * 32 / max(spec.rows, 1))))
+    return {"epochs": epochs, "batch_size": 32, "lr": 1e-3, "optimizer": "adam", "schedule": "constant", "patience": 20}
+
+
+class Normalized(nn.Module):
+    """Batch normalization that takes a batch of one row: having no spread, it is normalised by the running one."""
+
+    def __init__(self, norm: nn.BatchNorm1d):
+        super().__init__()
+        self.norm = norm
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or len(x) > 1:
+            return self.norm(x)
+        norm = self.norm
+        return F.batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
 
 
 class Model(nn.Module):

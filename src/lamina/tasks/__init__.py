@@ -17,14 +17,25 @@ A task is one file here, NumPy and Arrow only, with
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lamina.config import DataError, available, plugin
 
 
 def suggest(values: pa.Array, target: str) -> str:
     """The task that fits a raw target column best."""
+    values = _numbers(values)
     scores: dict[str, Any] = {name: plugin("tasks", name).suits(values) for name in available("tasks")}
     best = max(scores, key=lambda name: scores[name])
     if scores[best] <= 0:
         raise DataError(f"target: no task fits column '{target}' ({values.type}). Say it with task: <name>.")
     return best
+
+
+def _numbers(values: pa.Array) -> pa.Array:
+    """Text of which every cell is a number, perhaps as money or percent, as numbers."""
+    if not pa.types.is_string(values.type):
+        return values
+    bare = pc.replace_substring_regex(values, r"[$€£%,\s]", "")
+    plain = pc.match_substring_regex(bare, r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
+    return bare.cast(pa.float64()) if pc.all(plain, min_count=0).as_py() else values

@@ -46,26 +46,27 @@ class State(config.Config):
 
 def suits(values: pa.Array) -> float:
     """Text and booleans are labels; so are whole numbers that count up from 0 or 1, and any two values."""
+    if pa.types.is_nested(values.type) or pa.types.is_temporal(values.type) or pa.types.is_binary(values.type):
+        return 0.0
     distinct = pc.unique(values.drop_null())
     if pa.types.is_boolean(values.type):
         return 0.9
     numbers = _numbers(distinct)
     if numbers is None:
-        return 0.9 if not pa.types.is_nested(values.type) and not pa.types.is_temporal(values.type) else 0.0
-    if len(distinct) == 2:
-        return 0.8
-    low, high = numbers.min(initial=0), numbers.max(initial=0)
+        return 0.9
+    numbers = numbers[np.isfinite(numbers)]
+    if len(numbers) <= 2:
+        return 0.8 if len(numbers) == 2 else 0.0
+    low, high = numbers.min(), numbers.max()
     whole = bool((numbers == np.floor(numbers)).all())
-    return 0.8 if whole and low in (0, 1) and high - low + 1 == len(distinct) <= MANY else 0.0
+    return 0.8 if whole and low in (0, 1) and high - low + 1 == len(numbers) <= MANY else 0.0
 
 
 def _numbers(distinct: pa.Array) -> np.ndarray | None:
     """The distinct values as float64, or None when one of them is not a number."""
     try:
         return distinct.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-    except pa.ArrowInvalid:
-        return None
-    except pa.ArrowNotImplementedError:
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return None
 
 

@@ -73,9 +73,12 @@ def read(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any], list[str]] | 
     return None
 
 
-def _remove(*folders: Path) -> None:
-    for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)
+def _remove(*paths: Path) -> None:
+    for path in paths:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _put(path: Path, body: bytes) -> None:

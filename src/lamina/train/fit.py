@@ -53,6 +53,7 @@ class Progress:
     position: int = 0  # batches of this epoch already used
     step: int = 0
     elapsed: float = 0.0
+    lr: float = 0.0  # of the last step
     rows: int = 0  # epoch rows yielded so far
     best: float = math.inf
     best_epoch: int = 0
@@ -100,7 +101,7 @@ def fit(model: nn.Module, train: Data, validation: Data, cfg: settings.Config, h
         if home.stop() and not state.done:
             raise _interrupted(loop, home.folder)
     loop.restore_best(data)
-    yield {"at": "end", **{k: v for k, v in asdict(state).items() if k not in ("position", "notes", "rows")}}
+    yield {"at": "end", **{k: v for k, v in asdict(state).items() if k not in ("position", "notes", "rows", "lr")}}
 
 
 def _reason(state: Progress, cfg: settings.Config, clock: "_Clock") -> str:
@@ -226,7 +227,6 @@ class _Loop:
             self.pairs = ([*self.average.parameters()], [*model.parameters()])
         self.best: dict[str, Tensor] = {}
         self.state = Progress()
-        self.lr = cfg.lr
         self.loss_sum = torch.zeros((), device=where)
         norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._NormBase)]
         self.moving = [b for m in norms for b in (m.running_mean, m.running_var) if b is not None]
@@ -236,8 +236,8 @@ class _Loop:
         return self.state
 
     def step(self, batch: Batch, progress: float) -> None:
-        lr = self.lr = self.cfg.lr * optim.lr_scale(self.cfg.schedule, progress)
         state, accumulate = self.state, self.cfg.accumulate
+        lr = state.lr = self.cfg.lr * optim.lr_scale(self.cfg.schedule, progress)
         state.step += 1
         before = [b.clone() for b in self.moving]
         for name, loss in self._losses(batch):
@@ -283,7 +283,7 @@ class _Loop:
         state.skipped = skipped
         loss = self.loss_sum.item() / max(state.position, 1)
         self.loss_sum.zero_()
-        row: Row = {"step": state.step, "loss": loss, "lr": self.lr}
+        row: Row = {"step": state.step, "loss": loss, "lr": state.lr}
         if state.notes:
             row["notes"], state.notes = state.notes, []
         return row
@@ -401,7 +401,10 @@ class _Loop:
             self.average.load_state_dict(groups["ema"])
         for name, optimizer in self._optimizers():
             saved = groups.get("optimizer", {})
-            optimizer.load({k.removeprefix(f"{name}/"): v for k, v in saved.items() if k.startswith(f"{name}/")})
+            own = {k.removeprefix(f"{name}/"): v for k, v in saved.items() if k.startswith(f"{name}/")}
+            if own.keys() != optimizer.tensors().keys():
+                raise KeyError("another optimizer")
+            optimizer.load(own)
         for key, value in groups.get("grad", {}).items():
             part, _, index = key.rpartition("/")
             self.parts[part].params[int(index)].grad = value
