@@ -88,6 +88,10 @@ def collect(recipe: Recipe, given: Collected | None = None, given_test: Collecte
     task_cfg, task = _task(recipe, table, name)
     aim = Column(name=name, kind=task.target, settings=_target_settings(recipe, name, task.target))
     table, bad = labelled.split_off(table, aim, source)
+    if bad and not table.num_rows:
+        raise DataError(
+            f"target: no row of column '{name}' can be used: {bad[0].reason}. Look at it: lamina inspect DATA"
+        )
     test, test_source, tested = _test(recipe, name, aim, given_test)
     parts = split(table, recipe.split, name, recipe.seed, test)
     values = typed(parts.train, (aim,))[name].combine_chunks()

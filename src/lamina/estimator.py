@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,16 +10,16 @@ from typing import Any
 from lamina.data import arrays
 from lamina.deploy import bundle
 from lamina.deploy.predictor import Predictor
+from lamina.recipe import Recipe, build
 from lamina.schema import Collected, Row
 
 
 class Estimator:
     """A trained network with its preprocessing. Answers come in the type the rows came in."""
 
-    def __init__(self, predictor: Predictor, result: Row | None = None, home: Any = None):
+    def __init__(self, predictor: Predictor, result: Row | None = None):
         self.predictor = predictor
         self.result = result or {}
-        self._home = home  # keeps a temporary run directory alive
 
     def predict(self, rows: Any) -> Any:
         """Answers, one per row: `prediction`, and `probabilities` by class or the interval `low` to `high`.
@@ -62,18 +63,28 @@ def fit(
     for judging only. The run directory is `out`, or a temporary one that lives as long as the estimator. Raises
     `LaminaError` with a sentence for anything that cannot be done.
     """
+    choices = build({**(recipe or {}), "data": {"kind": "arrays"}, "target": target})
+    given = Collected(arrays.table(rows)), Collected(arrays.table(test)) if test is not None else None
+    if out:
+        return _fitted(choices, Path(out), given)
+    home = Path(tempfile.mkdtemp(prefix="lamina-"))
+    try:
+        estimator = _fitted(choices, home / "run", given)
+    except BaseException:
+        shutil.rmtree(home, ignore_errors=True)
+        raise
+    weakref.finalize(estimator, shutil.rmtree, home, ignore_errors=True)
+    return estimator
+
+
+def _fitted(choices: Recipe, folder: Path, given: tuple[Collected, Collected | None]) -> Estimator:
     from lamina import pipeline
-    from lamina.recipe import build
     from lamina.run import Run
 
-    home = None if out else tempfile.TemporaryDirectory(prefix="lamina-")
-    run = Run.create(Path(out) if out else Path(home.name) / "run" if home else Path())
-    choices = build({**(recipe or {}), "data": {"kind": "arrays"}, "target": target})
-    given = Collected(arrays.table(rows))
-    given_test = Collected(arrays.table(test)) if test is not None else None
+    run = Run.create(folder)
     with run.locked():
-        *_, last = pipeline.run(choices, run, (given, given_test))
-    return Estimator(Predictor(run.bundle), {k: v for k, v in last.items() if k != "at"}, home)
+        *_, last = pipeline.run(choices, run, given)
+    return Estimator(Predictor(run.bundle), {k: v for k, v in last.items() if k != "at"})
 
 
 def load(path: str | Path) -> Estimator:

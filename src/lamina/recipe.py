@@ -23,6 +23,7 @@ from lamina.schema import MISSING
 from lamina.train.settings import Config as Train
 
 LONGEST, DEEPEST = 1 << 20, 20  # characters and nesting of a recipe
+DEFAULT_MODEL = "fnn"
 SECTIONS = {"data": "data", "task": "tasks", "model": "models"}
 
 
@@ -94,7 +95,7 @@ def build(raw: Mapping[str, Any], overrides: Iterable[str] = ()) -> Recipe:
     if faults or rest is None:
         raise RecipeError(faults)
     chosen = {"data": sections["data"], "task": sections["task"], "columns": columns, "train": train}
-    chosen["model"] = sections["model"] or plugin("models", "fnn").Config()
+    chosen["model"] = sections["model"] or plugin("models", DEFAULT_MODEL).Config()
     return Recipe.model_construct(**chosen, **{name: rest.__dict__[name] for name in Rest.model_fields})
 
 
@@ -116,6 +117,8 @@ def _choice(folder: str, value: Any, path: str, faults: list[str]) -> Config | N
         value = _source(value)
     if isinstance(value, str):
         value = {"kind": value}
+    if folder == "models" and isinstance(value, dict):
+        value = {"kind": DEFAULT_MODEL, **value}
     if not isinstance(value, dict) or not isinstance(value.get("kind"), str):
         faults.append(f"{path}: say which one with kind: <name> (got {value!r}). {nearest('', available(folder))}")
         return None
@@ -209,8 +212,9 @@ def _harmless(events: Iterable[Any], where: str) -> None:
         spot = f"{where}:{event.start_mark.line + 1}:{event.start_mark.column + 1}"
         if isinstance(event, AliasEvent):
             raise RecipeError([f"{spot}: an alias (*{event.anchor}) is not allowed in a recipe. Write the value out."])
-        if isinstance(event, NodeEvent) and event.ctag:
-            raise RecipeError([f"{spot}: a tag ({event.ctag}) is not allowed in a recipe. Write a plain value."])
+        if isinstance(event, NodeEvent) and event.ctag:  # pyright: ignore[reportAttributeAccessIssue]
+            tag = event.ctag  # pyright: ignore[reportAttributeAccessIssue]
+            raise RecipeError([f"{spot}: a tag ({tag}) is not allowed in a recipe. Write a plain value."])
         if depth > DEEPEST:
             raise RecipeError([f"{spot}: is nested too deeply for a recipe."])
 

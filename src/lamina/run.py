@@ -71,7 +71,16 @@ class Run:
             file.truncate(0)
             file.write(f"process {os.getpid()}")
             file.flush()
-            yield
+            try:
+                yield
+            finally:
+                self._leave_no_trace()
+
+    def _leave_no_trace(self) -> None:
+        """Remove the directory of a run that ended before it wrote anything."""
+        if {path.name for path in self.folder.iterdir()} == {".lock"}:
+            (self.folder / ".lock").unlink()
+            self.folder.rmdir()
 
     def write_recipe(self, recipe: Recipe, train: Config) -> None:
         """Durable before the first step: what a resumed run reads is what this one decided."""

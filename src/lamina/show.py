@@ -1,5 +1,6 @@
 """What a person sees in the terminal: progress, tables, sentences."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from lamina.schema import Quarantined, Row
 FIRST = 5
 MOST = 40  # columns of a table shown
 
-out = Console(highlight=False, soft_wrap=False)
+PIPED = None if sys.stdout.isatty() else 120  # a pipe has no width of its own
+out = Console(highlight=False, soft_wrap=False, width=PIPED)
 err = Console(stderr=True, highlight=False)
 
 
@@ -107,7 +109,7 @@ def _table(*heads: str, right: Sequence[int] = (), bend: Sequence[int] = ()) -> 
         table.add_column(
             head, justify="right" if i in right else "left", overflow="ellipsis", no_wrap=True, ratio=ratio
         )
-    table.expand = bool(bend) and out.is_terminal
+    table.expand = bool(bend)
     return table
 
 

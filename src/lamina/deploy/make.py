@@ -62,16 +62,18 @@ def files(model: nn.Module, choice: Config, prep: Preprocessor, spec: Spec, case
 
 
 def golden_rows(train: pa.Table, prep: Preprocessor) -> list[dict[str, Any]]:
-    """Rows to test a bundle with: values of training rows, shuffled within each column so that nobody's row leaves
-    with the bundle, then one row without any value and one of values never seen.
+    """Rows to test a bundle with: values of training rows, shuffled within each column or made up by its kind, so
+    that nobody's row leaves with the bundle; then one row without any value and one of values never seen.
     """
     rng = np.random.Generator(np.random.PCG64(0))
     names = [c.name for c in prep.used]
-    picked = {}
+    picked: dict[str, list[Any]] = {}
     for name in names:
         chosen = rng.choice(train.num_rows, GOLDEN, replace=train.num_rows < GOLDEN)
-        picked[name] = train[name].take(pa.array(chosen))
-    rows = json_rows(pa.table(picked))
+        values = train[name].take(pa.array(chosen)).combine_chunks()
+        made = prep.golden(name, values, rng)
+        picked[name] = made or [row[name] for row in json_rows(pa.table({name: values}))]
+    rows = [dict(zip(names, cells, strict=True)) for cells in zip(*picked.values(), strict=True)]
     return [*rows, dict.fromkeys(names), dict.fromkeys(names, "never seen")]
 
 

@@ -8,7 +8,8 @@ A column kind is one file here, named by the kind, with
 - `parse(column, cfg) -> pa.Array`: raw cells to one Arrow type; a malformed cell becomes null;
 - `fit(values, cfg) -> State`: sees parsed training rows only;
 - `encode(values, state) -> np.ndarray`: (rows, width), never fails on a new value;
-- `feed(state) -> Input`: what the network must be ready for.
+- `feed(state) -> Input`: what the network must be ready for;
+- where cells must not leave with a bundle, `golden(values, state, rng) -> cells`: as many made-up ones, plain JSON.
 
 Arrays of kind `number` and of kind `category` are laid side by side into one input each; others stay apart.
 """
@@ -96,6 +97,13 @@ class Preprocessor:
             kind = module.feed(state).kind
             groups.setdefault(kind if kind in JOINED else f"{kind}{i}", []).append(module.encode(values, state))
         return {name: np.concatenate(g, axis=1) if len(g) > 1 else g[0] for name, g in groups.items()}
+
+    def golden(self, name: str, values: pa.Array, rng: np.random.Generator) -> list[Any] | None:
+        """Made-up cells for a column whose kind makes some; None where any training value will do."""
+        column, state = next((c, s) for c, s in zip(self.used, self.states, strict=True) if c.name == name)
+        if "golden" not in vars(_plugin(column)):
+            return None
+        return _plugin(column).golden(_plugin(column).parse(values, settings(column)), state, rng)
 
     def dump(self) -> list[dict[str, Any]]:
         """Plain JSON values, enough for `restore` beside the schema."""

@@ -1,8 +1,10 @@
 """What a column is: every kind is asked how well the cells fit; identifiers and constants are set aside."""
 
 import re
+import zlib
 from collections.abc import Mapping
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -16,6 +18,8 @@ NAMED_ID = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 FEW = 20
+SAMPLED = 10_000
+SILENT = ("identifier", "ignore", "text")  # kinds whose values may name a person: they stay where they are
 
 
 def columns(table: pa.Table, given: Mapping[str, Config]) -> tuple[Column, ...]:
@@ -31,10 +35,20 @@ def column(values: pa.ChunkedArray, name: str, given: Config | None = None) -> C
     found = given.model_dump(mode="json", exclude_defaults=True) if given else None
     kind, settings, note = (given.model_dump()["kind"], found, "as told") if given else _kind(known, name, distinct)
     settings = {k: v for k, v in (settings or {}).items() if k != "kind"}
-    shown = tuple(dict.fromkeys(str(v)[:40] for v in known.slice(0, 200).to_pylist()))[:4]
+    shown = () if kind in SILENT else _examples(known, name)
     return Column(
         name=name, kind=kind, settings=settings, note=note, missing=values.null_count, distinct=distinct, examples=shown
     )
+
+
+def _examples(known: pa.Array, name: str) -> tuple[str, ...]:
+    """The most frequent values, ties drawn column by column, so that examples of several columns are not one row."""
+    if pa.types.is_nested(known.type) or pa.types.is_binary(known.type) or pa.types.is_large_binary(known.type):
+        return ()
+    rng = np.random.Generator(np.random.PCG64(zlib.crc32(name.encode())))
+    sample = known.take(pa.array(rng.permutation(len(known))[:SAMPLED]))
+    counts = sorted(sample.value_counts().to_pylist(), key=lambda c: -c["counts"])
+    return tuple(dict.fromkeys(str(c["values"])[:40] for c in counts))[:4]
 
 
 def _kind(known: pa.Array, name: str, distinct: int) -> tuple[str, dict, str]:

@@ -79,5 +79,10 @@ def encode(values: pa.Array, state: State) -> np.ndarray:
     return (codes.astype(np.int64) + KNOWN)[:, None]
 
 
+def golden(values: pa.Array, state: State, rng: np.random.Generator) -> list[Any]:
+    """Values that are known, in turn, so that rare ones, which may name somebody, do not leave with a bundle."""
+    return [state.values[i % len(state.values)] if state.values else None for i in range(len(values))]
+
+
 def feed(state: State) -> Input:
     return Input(kind="category", shape=(1,), dtype="int64", sizes=(len(state.values) + KNOWN,))

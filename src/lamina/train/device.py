@@ -14,8 +14,7 @@ from lamina.train.batches import tensors
 
 Said = Mapping[str, Any]
 
-WORTH_THREADS = 3e7  # multiply-adds of a step below which fork and join cost more than the work
-WORTH_PROBE = 5e7
+WORTH_PROBE = 3e7  # multiply-adds of a step below which fork and join, and casting, cost more than the work
 FASTER = 1.15
 PROBE_SECONDS = 0.05
 AGREE = 0.02
@@ -66,7 +65,7 @@ def _choice(cfg: settings.Config, model: nn.Module, batch: Batch, where: torch.d
     if where.type != "cpu" or size < WORTH_PROBE:
         half = where.type == "cuda" and torch.cuda.is_bf16_supported()
         chosen = ("bf16" if half else "fp32") if cfg.precision == "auto" else cfg.precision
-        return cfg.threads or (1 if size < WORTH_THREADS else cores), chosen
+        return cfg.threads or (1 if size < WORTH_PROBE else cores), chosen
     ways = [
         (threads, precision)
         for threads in ([cfg.threads] if cfg.threads else sorted({1, cores}))

@@ -109,18 +109,20 @@ class Config(config.Config):
 
     epochs: int = Field(default=30, ge=1, description="passes over the training rows")
     budget: Seconds | None = Field(default=None, description="time for training; the schedule is sized to it")
-    batch_size: int = Field(default=256, ge=1)
+    batch_size: int = Field(default=256, ge=1, description="rows per batch")
     lr: float = Field(default=1e-3, gt=0, description="peak learning rate")
-    optimizer: Optimizer = AdamW()
-    schedule: Schedule = Cosine()
+    optimizer: Optimizer = Field(default=AdamW(), description="adamw, adam, sgd or muon, with its settings")
+    schedule: Schedule = Field(default=Cosine(), description="cosine, one_cycle, linear or constant, with its settings")
     clip: float | None = Field(default=None, gt=0, description="largest gradient norm")
     accumulate: int = Field(default=1, ge=1, description="batches per step")
     ema: float | None = Field(default=None, gt=0, lt=1, description="decay of the moving average of weights, per step")
     patience: int | None = Field(
         default=None, ge=1, description="epochs without a better validation loss before stopping"
     )
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = Field(default="auto", description="of the arithmetic; auto measures")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        default="auto", description="where to compute; auto takes the best"
+    )
     threads: int | None = Field(
         default=None, ge=1, description="CPU threads; decided by the size of the network when absent"
     )
