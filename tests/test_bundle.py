@@ -232,20 +232,20 @@ def test_a_bundle_whose_hashes_are_not_made_right_is_always_refused(whole, tmp_p
     assert found == Counter({"refused": MUTATIONS - same_bytes}) + Counter({"the same": same_bytes})
 
 
-@pytest.mark.parametrize("sworn", [False, True])
-def test_a_mutated_bundle_whose_hashes_are_made_right_gives_its_answers_or_is_refused(whole, sworn, tmp_path):
-    found = trials(MUTATIONS, 0, whole, tmp_path / "b", lambda files: sealed(files, sworn))
+def test_a_mutated_bundle_whose_manifest_is_made_right_gives_its_answers_or_is_refused(whole, tmp_path):
+    found = trials(MUTATIONS, 0, whole, tmp_path / "b", lambda files: sealed(files, sworn=False))
     assert set(found) == {"refused", "the same"}, found
     assert found["refused"] > MUTATIONS / 2
 
 
-@pytest.mark.slow
-def test_ten_thousand_mutations(whole, tmp_path):
-    """Of attackers who recompute every hash; a change that no golden row shows is possible, and counted."""
-    found = trials(10_000, 10_000, whole, tmp_path / "b", sealed)
+@pytest.mark.parametrize("count", [MUTATIONS, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_a_mutated_bundle_whose_every_hash_is_made_right_seldom_gives_other_answers(count, whole, tmp_path):
+    """What no golden row shows can be changed by whoever recomputes every hash: at most one change in a hundred."""
+    found = trials(count, 0, whole, tmp_path / "b", sealed)
     differing = {k: v for k, v in found.items() if k not in ("refused", "the same")}
-    print(differing)
-    assert sum(differing.values()) < 50
+    print(found)
+    assert sum(differing.values()) <= count / 100, differing
+    assert found["refused"] > count / 2
 
 
 def test_a_flipped_bit_of_any_file_is_refused(whole, tmp_path):
@@ -967,7 +967,7 @@ def test_a_network_run_by_torch_gives_the_same_answers(whole, tmp_path):
 
 def test_mutated_networks_run_by_torch_are_refused_or_the_same(whole, tmp_path):
     files, rows, wanted = whole
-    found = trials(60, 500, (torch_runtime(files), rows, wanted), tmp_path / "b", sealed)
+    found = trials(60, 500, (torch_runtime(files), rows, wanted), tmp_path / "b", lambda f: sealed(f, sworn=False))
     assert set(found) == {"refused", "the same"}, found
 
 

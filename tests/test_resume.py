@@ -25,7 +25,7 @@ from lamina.schema import Batch, Input, Output, Row, Spec
 from lamina.train import checkpoint, fit, settings
 from lamina.train.settings import Data
 
-ROWS, BATCH = 330, 32
+ROWS, BATCH = 200, 32
 CLOCK = ("rate", "seconds", "left")
 KILL = Path(__file__).parents[1] / "benchmarks" / "kill.py"
 SPEC = Spec(

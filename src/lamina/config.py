@@ -11,6 +11,7 @@ import os
 import pkgutil
 import re
 from collections.abc import Iterable
+from functools import cache
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -81,14 +82,20 @@ def nearest(word: str, words: Iterable[str]) -> str:
 
 def available(folder: str) -> tuple[str, ...]:
     """Names of the plug-ins in a stage folder, without importing any of them."""
+    return _listed(folder, os.environ.get("LAMINA_PLUGINS", ""))
+
+
+@cache
+def _listed(folder: str, own: str) -> tuple[str, ...]:
+    """Looked up once per folder: a server asks for the same names with every request."""
     package = importlib.import_module(f"lamina.{folder}")
-    extend(folder, package)
+    extend(folder, package, own)
     return tuple(sorted(m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_")))
 
 
-def extend(folder: str, package: ModuleType) -> None:
+def extend(folder: str, package: ModuleType, own: str) -> None:
     """Let `$LAMINA_PLUGINS/<folder>` hold plug-ins too: the user's own folder, never named by data."""
-    for root in os.environ.get("LAMINA_PLUGINS", "").split(os.pathsep):
+    for root in own.split(os.pathsep):
         path = os.path.join(root, folder)
         if root and os.path.isdir(path) and path not in package.__path__:
             package.__path__.append(path)
@@ -97,9 +104,8 @@ def extend(folder: str, package: ModuleType) -> None:
 def plugin(folder: str, name: str, path: str = "") -> ModuleType:
     """The plug-in module `name` of a stage folder; `path` is where the name was written, for the error."""
     word = name.replace("-", "_")
-    names = available(folder)
-    if word not in names:
-        raise RecipeError([f"{path or folder}: there is no '{name}'. {nearest(word, names)}"])
+    if word not in available(folder):
+        raise RecipeError([f"{path or folder}: there is no '{name}'. {nearest(word, available(folder))}"])
     return importlib.import_module(f"lamina.{folder}.{word}")
 
 
