@@ -103,6 +103,7 @@ def clean(table: pa.Table, missing: tuple[str, ...]) -> pa.Table:
     The same call serves training files, prediction files and server requests, so a cell means one thing.
     """
     tokens = pa.array(missing, pa.string())
+    numbers = pa.array([float(t) for t in missing if t.lstrip("+-").replace(".", "", 1).isdigit()], pa.float64())
     for i, column in enumerate(table.columns):
         if pa.types.is_dictionary(column.type):
             column = column.cast(column.type.value_type)
@@ -117,6 +118,8 @@ def clean(table: pa.Table, missing: tuple[str, ...]) -> pa.Table:
         if pa.types.is_string(column.type):
             column = pc.utf8_trim_whitespace(column)
             column = pc.if_else(pc.is_in(column, value_set=tokens), pa.scalar(None, pa.string()), column)
+        elif numbers and (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+            column = pc.if_else(pc.is_in(column.cast(pa.float64(), safe=False), value_set=numbers), None, column)
         table = table.set_column(i, table.column_names[i], column)
     return table
 
