@@ -38,6 +38,7 @@ train:
   clip: 1.0
   ema: 0.99
   threads: 1
+  precision: fp32
   checkpoint_every: 0.05
 """
 CLOCK = ("rate", "seconds", "left")  # fields of a row that depend on the wall clock

@@ -58,7 +58,7 @@ def sealed(files: Files, sworn: bool = True) -> Files:
             files["golden.json"] = encode(golden)
         except (ValueError, KeyError, TypeError):
             pass  # there is nothing left to make right
-    return files | {"manifest.json": manifest(files)}
+    return files | {"manifest.json": manifest({k: v for k, v in files.items() if k != "manifest.json"})}
 
 
 def written(folder: Path, files: Files) -> Path:
@@ -349,6 +349,10 @@ def traversal(header, data):
     return {("../../x" if k == first(header) else k): v for k, v in header.items()}, data
 
 
+def strangers(files: Files) -> Files:
+    return changed(files, "golden.json", lambda g: g.update(rows=[{"x": 1}] * len(g["rows"])))
+
+
 ATTACKS: dict[str, tuple[Callable[[Files], Files], str]] = {
     "duplicate key": (text("task.json", b'"kind"', b'"kind": "regression", "kind"'), "a key is there twice"),
     "NaN token": (text("golden.json", b'"rows": [', b'"rows": [NaN, '), "NaN is not JSON"),
@@ -381,7 +385,7 @@ ATTACKS: dict[str, tuple[Callable[[Files], Files], str]] = {
         "as many as",
     ),
     "another golden answer": (put("golden.json", "answers", 0, value={"prediction": "no"}), "differ"),
-    "golden rows of strangers": (put("golden.json", "rows", value=[{"x": 1}] * 26), "not one of the columns|differ"),
+    "golden rows of strangers": (strangers, "not one of the columns|differ"),
     "no graph": (lambda f: {k: v for k, v in f.items() if k != "model.onnx"}, "is missing though model.json asks"),
     "graph of garbage": (whole_file("model.onnx", b"garbage" * 100), "model.onnx"),
     "empty graph": (whole_file("model.onnx", b""), "not one ONNX graph"),
@@ -551,6 +555,10 @@ MANIFESTS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "negative size": (lambda m: entry_of(m, "CARD.md").update(bytes=-1), "greater than or equal to 0"),
     "overflowing size": (lambda m: entry_of(m, "CARD.md").update(bytes=2**63), "is not JSON|less than"),
     "size of a terabyte": (lambda m: entry_of(m, "CARD.md").update(bytes=2**40), "is too large"),
+    "weights of a terabyte": (
+        lambda m: entry_of(m, "weights.safetensors").update(bytes=2**40),
+        "differs from its hash",
+    ),
     "smaller size": (lambda m: entry_of(m, "CARD.md").update(bytes=1), "larger than it may be"),
     "larger size": (lambda m: entry_of(m, "CARD.md").update(bytes=100_000), "differs from its hash"),
     "another hash": (lambda m: entry_of(m, "CARD.md").update(sha256="0" * 64), "differs from its hash"),
@@ -653,7 +661,7 @@ MEMBERS: dict[str, tuple[Callable[[Path], None], str]] = {
     "extra file": (extra_file, "sitecustomize.py: is not listed"),
     "extra pipe": (extra_pipe, "aaa: is not listed"),
     "name in another case": (other_case, "card.md: is not listed"),
-    "ten thousand files": (ten_thousand_files, "is not listed|is missing"),
+    "ten thousand files": (ten_thousand_files, "holds too many files"),
     "no manifest": (no_manifest, "manifest.json: is missing"),
     "missing file": (missing, "golden.json: is missing"),
     "sparse terabyte": (sparse_terabyte, "larger than it may be"),
@@ -967,7 +975,8 @@ def test_a_network_run_by_torch_gives_the_same_answers(whole, tmp_path):
 
 def test_mutated_networks_run_by_torch_are_refused_or_the_same(whole, tmp_path):
     files, rows, wanted = whole
-    found = trials(60, 500, (torch_runtime(files), rows, wanted), tmp_path / "b", lambda f: sealed(f, sworn=False))
+    by_torch = sealed(torch_runtime(files))
+    found = trials(60, 500, (by_torch, rows, wanted), tmp_path / "b", lambda f: sealed(f, sworn=False))
     assert set(found) == {"refused", "the same"}, found
 
 

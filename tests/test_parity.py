@@ -254,7 +254,7 @@ CELLS = PLAIN | st.sampled_from(["2024-02-30", "$1,000", "1e3", "007", "TRUE", "
 
 
 @pytest.mark.skipif(not SERVED, reason="this version has no server")
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(row=st.dictionaries(st.sampled_from(list(customers(1)[0])[:-1]), CELLS, min_size=1))
 def test_any_row_of_plain_values_is_answered_alike_by_python_and_the_server(churn_run, served, row):
     body = json.loads(json.dumps(row, allow_nan=True).replace("Infinity", "1e999").replace("-1e999", "-1e999"))

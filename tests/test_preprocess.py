@@ -186,7 +186,7 @@ BUILT = {(kind, name): fitted(kind, values) for kind in KINDS for name, values i
 
 
 @each_kind
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_no_value_of_any_type_stops_encoding(kind, data):
     wanted = data.draw(st.sampled_from(list(GARBAGE)))
@@ -202,7 +202,7 @@ def test_no_value_of_any_type_stops_encoding(kind, data):
 
 
 @each_kind
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_no_column_of_any_type_stops_fitting(kind, data):
     wanted = data.draw(st.sampled_from(list(GARBAGE)))
@@ -214,7 +214,7 @@ def test_no_column_of_any_type_stops_fitting(kind, data):
     assert np.isfinite(found).all()
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_every_column_of_any_type_gets_a_kind(data):
     wanted = data.draw(st.sampled_from(list(GARBAGE)))

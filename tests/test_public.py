@@ -85,6 +85,40 @@ def test_loading_from_the_public_door_needs_no_torch(churn_bundle):
     assert not imported(code, str(churn_bundle)) & {*HEAVY, "duckdb"}
 
 
+@pytest.mark.parametrize("verb", ["predict", "inspect", "inspect a bundle", "export", "doctor"])
+def test_what_only_uses_a_bundle_or_looks_at_data_runs_where_torch_is_not_installed(
+    churn_bundle, churn_csv, tmp_path, verb
+):
+    words = {
+        "predict": ["predict", churn_bundle, churn_csv, "-o", tmp_path / "answers.csv"],
+        "inspect": ["inspect", churn_csv],
+        "inspect a bundle": ["inspect", churn_bundle],
+        "export": ["export", churn_bundle, "-o", tmp_path / "one.lamina"],
+        "doctor": ["doctor"],
+    }[verb]
+    absent = "; ".join(
+        f"sys.modules['{name}'] = None" for name in ("torch", "sklearn", "matplotlib", "onnx", "onnxscript")
+    )
+    command = [sys.executable, "-c", f"import sys; {absent}; from lamina.cli import main; main()", *map(str, words)]
+    done = subprocess.run([*command, "--json"], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)
+
+
+def test_training_where_torch_is_not_installed_says_what_to_install(churn_csv, tmp_path):
+    words = ["train", str(churn_csv), "--target", "left", "--out", str(tmp_path / "run")]
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; sys.modules['torch'] = None; from lamina.cli import main; main()",
+        *words,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 1
+    assert "pip install 'lamina[train]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_serving_needs_no_torch(churn_bundle):
     pytest.importorskip("fastapi")
     code = """

@@ -1,6 +1,7 @@
 """The command line. Exit codes: 0 done, 1 the user's fault, 2 usage, 75 interrupted and resumable."""
 
 import json
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -21,6 +22,12 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+EXTRAS = {  # which extra holds an optional package
+    **dict.fromkeys(("torch", "sklearn", "matplotlib", "onnx", "onnxscript"), "train"),
+    **dict.fromkeys(("fastapi", "starlette", "uvicorn"), "serve"),
+    "python_calamine": "excel",
+}
+
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on standard output.")]
 Bundle = Annotated[Path, typer.Argument(help="A bundle: directory, .lamina file, or the run that holds one.")]
 SOURCE = "A data file, a pattern such as 'data/*.csv', toy:churn, or a recipe (.yaml)."
@@ -35,14 +42,31 @@ def main() -> None:
     try:
         app()
     except LaminaError as error:
-        if as_json:
-            print(json.dumps({"error": str(error)}))
-        for line in str(error).splitlines():
-            print(f"lamina: {line}", file=sys.stderr)
+        _sorry(str(error), as_json)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in EXTRAS:
+            raise
+        _sorry(
+            f"{error.name} is not installed. Install it with: pip install 'lamina[{EXTRAS[error.name or '']}]'", as_json
+        )
+        sys.exit(1)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _sorry(f"{error.filename}: {error.strerror}. Name another file or folder.", as_json)
+        sys.exit(1)
+
+
+def _sorry(text: str, as_json: bool) -> None:
+    """Say what went wrong: a line each on standard error, and one JSON object on standard output if that was asked."""
+    if as_json:
+        print(json.dumps({"error": text}))
+    for line in text.splitlines():
+        print(f"lamina: {line}", file=sys.stderr)
 
 
 @app.callback(invoke_without_command=True)
@@ -91,7 +115,7 @@ def train(  # noqa: PLR0913 - one argument per option
         try:
             result = show.training(rows, run.folder, quiet=as_json)
         except Interrupted as error:
-            raise Interrupted(f"{error} Go on with: lamina train --resume {run.folder}") from None
+            raise Interrupted(f"{error} Go on with: lamina train --resume {shlex.quote(str(run.folder))}") from None
     _emit(result) if as_json else show.result(result)
 
 
@@ -210,20 +234,20 @@ def doctor(as_json: Json = False) -> None:
     _emit(found) if as_json else _show().machine(found)
 
 
-def _recipe(source: str, options: dict[str, str | None], sets: list[str]) -> Any:
+def _recipe(source: str, options: dict[str, str | None], sets: list[str], trains: bool = True) -> Any:
     """A recipe file, or one made of a data source, with the command line's choices over it."""
     from lamina import recipe
 
     chosen = [f"{key}={json.dumps(value)}" for key, value in options.items() if value is not None and key != "seed"]
     chosen += [f"seed={options['seed']}"] if options.get("seed") is not None else []
     if Path(source).suffix in (".yaml", ".yml"):
-        return recipe.read(Path(source), [*chosen, *sets])
-    return recipe.build({"data": source}, [*chosen, *sets])
+        return recipe.read(Path(source), [*chosen, *sets], trains)
+    return recipe.build({"data": source}, [*chosen, *sets], trains)
 
 
 def _source(source: str, sets: list[str] | None) -> Any:
     """The settings of a data source alone."""
-    return _recipe(source, {}, sets or []).data
+    return _recipe(source, {}, sets or [], trains=False).data
 
 
 def _stem(source: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from lamina import __version__, data, labelled, preprocess
 from lamina.deploy.bundle import ROLES, open_bundle
-from lamina.recipe import build, read
+from lamina.recipe import Recipe, build, read
 from lamina.schema import Column, Row
 
 EXTRAS = {
@@ -26,7 +26,7 @@ def at(source: str, target: str | None, sets: list[str]) -> Row:
     inside = path / "bundle"
     if inside.is_dir() or path.suffix == ".lamina" or (path / "manifest.json").exists():
         return _bundle(inside if inside.is_dir() else path)
-    recipe = read(path, sets) if path.suffix in (".yaml", ".yml") else build({"data": source}, sets)
+    recipe = _told(path, source, sets)
     collected = data.load(recipe.data)
     table = labelled.rows(collected, recipe.missing).drop_columns([labelled.ROW])
     target = target or recipe.target
@@ -42,6 +42,12 @@ def at(source: str, target: str | None, sets: list[str]) -> Row:
         "target": aim,
         "columns": [_column(c) for c in columns],
     }
+
+
+def _told(path: Path, source: str, sets: list[str]) -> Recipe:
+    if path.suffix in (".yaml", ".yml"):
+        return read(path, sets, trains=False)
+    return build({"data": source}, sets, trains=False)
 
 
 def _column(column: Column) -> Row:

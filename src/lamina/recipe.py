@@ -58,7 +58,7 @@ class Recipe(Config):
     name: str | None = None
 
 
-def read(path: Path, overrides: Iterable[str] = ()) -> Recipe:
+def read(path: Path, overrides: Iterable[str] = (), trains: bool = True) -> Recipe:
     """The recipe in a YAML file, with `key.sub=value` overrides. Raises `RecipeError` with every fault."""
     try:
         values = load_yaml(path.read_text("utf-8"), str(path))
@@ -68,17 +68,20 @@ def read(path: Path, overrides: Iterable[str] = ()) -> Recipe:
         raise RecipeError([f"{path}: is not UTF-8 (byte {error.start}). Save it as UTF-8."]) from None
     if not isinstance(values, dict):
         raise RecipeError([f"{path}: holds no settings. Write name: value lines, such as data: FILE"])
-    return build(values, overrides)
+    return build(values, overrides, trains)
 
 
-def build(raw: Mapping[str, Any], overrides: Iterable[str] = ()) -> Recipe:
-    """Plain values to a checked recipe."""
+def build(raw: Mapping[str, Any], overrides: Iterable[str] = (), trains: bool = True) -> Recipe:
+    """Plain values to a checked recipe. What only looks at data or answers rows says `trains=False`: the model is then
+    not looked at, which would import torch.
+    """
     if not isinstance(raw, Mapping):
         raise RecipeError([f"recipe: must be settings by name (got {raw!r}).".replace("\n", " ")[:200]])
     values, faults = merged(raw, overrides), list[str]()
     known = (*SECTIONS, *Rest.model_fields, "columns", "train")
     faults += [f"{key}: unknown section. {nearest(key, known)}" for key in values if key not in known]
-    sections = {name: _choice(folder, values.get(name), name, faults) for name, folder in SECTIONS.items()}
+    looked_at = {name: value for name, value in values.items() if trains or name != "model"}
+    sections = {name: _choice(folder, looked_at.get(name), name, faults) for name, folder in SECTIONS.items()}
     columns = {}
     if not isinstance(values.get("columns") or {}, dict):
         faults.append(f"columns: write name: kind for each column (got {values['columns']!r}).")
@@ -95,7 +98,8 @@ def build(raw: Mapping[str, Any], overrides: Iterable[str] = ()) -> Recipe:
     if faults or rest is None:
         raise RecipeError(faults)
     chosen = {"data": sections["data"], "task": sections["task"], "columns": columns, "train": train}
-    chosen["model"] = sections["model"] or plugin("models", DEFAULT_MODEL).Config()
+    default = plugin("models", DEFAULT_MODEL).Config() if trains else Unused(kind="ignore")
+    chosen["model"] = sections["model"] or default
     return Recipe.model_construct(**chosen, **{name: rest.__dict__[name] for name in Rest.model_fields})
 
 

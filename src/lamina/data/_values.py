@@ -51,7 +51,7 @@ def column(values: Sequence[Any], wanted: pa.DataType | None = None) -> pa.Array
     except UnicodeEncodeError:
         # A lone surrogate, as JSON may write, has no UTF-8 form.
         return pa.array([_sound(_fit(value, wanted)) for value in values], wanted)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
+    except (ValueError, TypeError, OverflowError, pa.ArrowNotImplementedError):
         return pa.array([_text(value) for value in values], pa.string())
 
 

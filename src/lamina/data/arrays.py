@@ -53,7 +53,8 @@ def table(source: Any) -> pa.Table:
         for number, row in enumerate(source):
             if not isinstance(row, Mapping):
                 raise DataError(f"data: row {number} must be a dict of column: value (got {_name(row)}). Give {KINDS}.")
-        return _values.table(source)
+        read = _values.table(source)
+        return read if read.num_columns or not source else pa.table({"": pa.nulls(len(source), pa.string())})
     if hasattr(source, "__arrow_c_stream__"):
         return table(pa.table(source))
     raise DataError(f"data: cannot read {_name(source)} as a table. Give {KINDS}.")

@@ -27,12 +27,13 @@ def members(path: Path) -> Iterator[tuple[set[str], Read]]:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except (OSError, ValueError) as error:
         cure = "Make one with: lamina train DATA --target COLUMN"
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise refused(str(path), "", f"there is no such bundle ({reason})", cure) from None
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        there = "cannot be opened" if isinstance(error, PermissionError) else "there is no such bundle"
+        raise refused(str(path), "", f"{there} ({reason})", cure) from None
     try:
         mode = os.fstat(handle).st_mode
         if stat.S_ISDIR(mode):
-            yield _directory(handle)
+            yield _directory(handle, path.name)
         elif stat.S_ISREG(mode):
             with open(handle, "rb", closefd=False) as file:
                 yield _archive(file, path.name)
@@ -42,10 +43,12 @@ def members(path: Path) -> Iterator[tuple[set[str], Read]]:
         os.close(handle)
 
 
-def _directory(folder: int) -> tuple[set[str], Read]:
+def _directory(folder: int, title: str) -> tuple[set[str], Read]:
     """A link, a sub-folder or a special file is refused before it is read."""
     with os.scandir(folder) as entries:
-        names = {entry.name for entry in itertools.islice(entries, MOST)}
+        names = {entry.name for entry in itertools.islice(entries, MOST + 1)}
+    if len(names) > MOST:
+        raise refused(title, "", "is not a bundle: it holds too many files")
 
     def read(name: str, most: int) -> bytes:
         try:
@@ -67,7 +70,7 @@ def _directory(folder: int) -> tuple[set[str], Read]:
 def _archive(file: BinaryIO, name: str) -> tuple[set[str], Read]:
     """A zip as `pack` writes it and no other: stored, nothing before, between or behind, no name twice."""
     try:
-        size = _directoryfits(file)
+        size = _plain_zip(file)
         archive = zipfile.ZipFile(file)
         members = {info.filename: info for info in archive.infolist()}
         if len(members) != len(archive.infolist()):
@@ -91,7 +94,7 @@ def _archive(file: BinaryIO, name: str) -> tuple[set[str], Read]:
     return set(members), read
 
 
-def _directoryfits(file: BinaryIO) -> int:
+def _plain_zip(file: BinaryIO) -> int:
     """The size of a zip whose list of members is small and ends the file, so that reading the list costs little."""
     size = file.seek(0, io.SEEK_END)
     file.seek(max(0, size - 42))
@@ -107,7 +110,10 @@ def _directoryfits(file: BinaryIO) -> int:
 def _at_most(name: str, most: int, size: int, read: Callable[[int], bytes]) -> bytes:
     if size > most:
         raise refused(name, "", f"is larger than it may be ({size:,} bytes of {most:,})")
-    body = read(most + 1)
+    try:
+        body = read(size + 1)
+    except MemoryError:
+        raise refused(name, "", f"does not fit in memory ({size:,} bytes)", "Open it on a larger machine.") from None
     if len(body) != size:
         raise refused(name, "", "changed while it was read", "Try again.")
     return body

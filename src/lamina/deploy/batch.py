@@ -70,11 +70,14 @@ def _writer(path: Path) -> Iterator[Callable[[pa.Table], None]]:
 
     try:
         yield write
+        for file in opened:
+            file.close()
+        if opened:
+            aside.replace(path)
     finally:
         for file in opened:
             file.close()
-    if opened:
-        aside.replace(path)
+        aside.unlink(missing_ok=True)
 
 
 def _arrow_writer(suffix: str, path: Path, schema: pa.Schema) -> Any:

@@ -60,6 +60,7 @@ class Predictor:
 
     def raw(self, rows: pa.Table) -> dict[str, np.ndarray]:
         """What the network itself gives, (rows, size) float32 by output name."""
+        rows = rows if rows.num_columns else pa.table({"": pa.nulls(0)})
         parts = [self._run(self.encode(rows.slice(i, BATCH))) for i in range(0, max(rows.num_rows, 1), BATCH)]
         return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
 

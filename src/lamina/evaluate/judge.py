@@ -35,11 +35,17 @@ class Finding:
 
 def rivals(finding: Finding, arrays: dict[str, Data], notes: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Answers and scores of each baseline on the test rows."""
-    case, state, task = finding.case, finding.case.state, finding.case.task
+    state, task = finding.case.state, finding.case.task
     classes = len(state.model_dump().get("classes", ()))
     target = task.truth(arrays["train"].target, state)
     fitted = baselines.fit(
-        task.baselines, kind(case.task_cfg), arrays["train"].inputs, target, finding.spec, classes, notes
+        task.baselines,
+        "classification" if classes else "regression",
+        arrays["train"].inputs,
+        target,
+        finding.spec,
+        classes,
+        notes,
     )
     answers = {name: predict(arrays["test"].inputs) for name, predict in fitted.items()}
     truth = finding.score["target"]

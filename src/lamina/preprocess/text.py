@@ -52,9 +52,7 @@ def fit(values: pa.Array, cfg: Config) -> State:
 def encode(values: pa.Array, state: State) -> np.ndarray:
     """(rows, length) int64."""
     words = pc.utf8_split_whitespace(
-        pc.utf8_trim_whitespace(
-            pc.replace_substring_regex(pc.utf8_lower(pc.fill_null(values, "")), BETWEEN, " ")
-        )
+        pc.utf8_trim_whitespace(pc.replace_substring_regex(pc.utf8_lower(pc.fill_null(values, "")), BETWEEN, " "))
     )
     lengths = np.diff(words.offsets.to_numpy())
     rows = np.repeat(np.arange(len(lengths)), lengths)  # (words,) the row each word stands in
