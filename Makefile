@@ -30,10 +30,10 @@ lint: setup  ## Format, lint, types, and who may import whom.
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
 
-bench: setup  ## Ratios against plain PyTorch and others, on this machine.
+bench: demo  ## Ratios against plain PyTorch, and how long things take, on this machine.
 	$(BIN)/python benchmarks/steps.py
 	$(BIN)/python benchmarks/startup.py
-	$(BIN)/python benchmarks/serving.py
+	$(BIN)/python benchmarks/serving.py $(DEMO)/bundle
 
 clean:
 	rm -rf .venv build dist runs .pytest_cache .ruff_cache

@@ -489,11 +489,14 @@ def test_a_run_killed_after_training_and_before_its_bundle_is_finished_by_resume
     assert not list(out.glob(".bundle*"))
 
 
-def test_a_run_in_use_is_refused_by_name(finished):
-    with Run(finished).locked():
-        refused = subprocess.run(command("--resume", finished), check=False, capture_output=True, text=True)
+def test_a_run_in_use_is_refused_by_name(finished, tmp_path):
+    out = tmp_path / "run"
+    shutil.copytree(finished, out)
+    (out / "DONE").unlink()
+    with Run(out).locked():
+        refused = subprocess.run(command("--resume", out), check=False, capture_output=True, text=True)
     assert refused.returncode == 1
-    assert f"{finished} is in use by process {os.getpid()}" in refused.stderr.replace("\n", " ")
+    assert f"{out} is in use by process {os.getpid()}" in " ".join(refused.stderr.split())
 
 
 def test_epoch_rows_are_neither_lost_nor_doubled_by_going_on(tmp_path):

@@ -325,7 +325,8 @@ class _Loop:
             return "The data holds values that are not finite. Look at the columns with: lamina inspect."
         largest = max((p.detach().abs().max().item() for p in self.model.parameters()), default=0.0)
         if largest > 1e3 or self.cfg.lr > 0.1:
-            return f"The likely cause is the learning rate: try train.lr={self.cfg.lr / 10:.0e} or train.clip=1."
+            lower = min(self.cfg.lr / 10, 1e-3)
+            return f"The likely cause is the learning rate: try train.lr={lower:.0e} or train.clip=1."
         if self.half:
             return "The likely cause is half precision: try train.precision=fp32."
         return f"The loss overflows: try train.clip=1 or train.lr={self.cfg.lr / 10:.0e}."
