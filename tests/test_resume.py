@@ -5,8 +5,10 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ from lamina.config import Interrupted, LaminaError, TrainingError, parse, plugin
 from lamina.deploy.bundle import open_bundle
 from lamina.run import Run
 from lamina.schema import Batch, Input, Output, Row, Spec
-from lamina.train import checkpoint, fit, settings
+from lamina.train import checkpoint, fit, progress, settings
 from lamina.train.settings import Data
 
 ROWS, BATCH = 200, 32
@@ -123,7 +125,7 @@ def run(model: nn.Module, cfg: settings.Config, folder: Path | None, train: Data
 @pytest.fixture(autouse=True)
 def _at_every_step(monkeypatch) -> None:
     """A row, a look at the stop flag and a checkpoint after every step."""
-    monkeypatch.setattr(fit, "TICK", -1.0)
+    monkeypatch.setattr(progress, "TICK", -1.0)
 
 
 def lasting(rows: list[Row]) -> list[Row]:
@@ -440,7 +442,7 @@ def test_more_batches_per_step_than_the_run_has_is_refused():
 
 def test_what_a_run_says_of_steps_left_out_does_not_depend_on_the_clock(monkeypatch, tmp_path):
     def told(tick: float) -> list[Row]:
-        monkeypatch.setattr(fit, "TICK", tick)
+        monkeypatch.setattr(progress, "TICK", tick)
         return lasting(run(spoilt(network("fnn"), lambda n: n % 4 == 0), chosen(), None))
 
     assert told(-1.0) == told(1e9)
@@ -510,6 +512,57 @@ def test_epoch_rows_are_neither_lost_nor_doubled_by_going_on(tmp_path):
     for row in rows[3:]:  # gone on from the checkpoint after epoch 3
         run_folder.log(row)
     assert [json.loads(line) for line in run_folder.rows_file.read_text().splitlines()] == rows
+
+
+def test_going_on_with_a_finished_run_says_that_nothing_is_left_to_do(finished):
+    before = {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
+    done = subprocess.run(command("--resume", finished), check=False, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "is finished, there is nothing to go on with" in " ".join(done.stdout.split())
+    assert {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()} == before
+    done = subprocess.run(command("--resume", finished, "--json"), check=False, capture_output=True, text=True)
+    assert json.loads(done.stdout)["bundle"] == str(finished / "bundle")
+
+
+@pytest.mark.parametrize(("number", "mark"), [(signal.SIGTERM, "step-"), (signal.SIGINT, "data.sha256")])
+def test_a_run_asked_to_stop_outside_of_training_ends_with_75(finished, number, mark, tmp_path):
+    """Once when it is trained and has no bundle yet, once before its first step."""
+    rows, out = finished.parent / "rows.csv", tmp_path / "run"
+    words = (rows, "--target", "left", "--model", "linear", "--set", "train.epochs=2", "--out", out)
+    process = subprocess.Popen(command(*words), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not any(path.name.startswith(mark) for path in out.rglob("*")):
+        time.sleep(0.001)
+    process.send_signal(number)
+    said = " ".join(process.communicate()[1].split())
+    assert process.returncode == 75, said
+    assert f"--resume {out}" in said
+
+
+def test_what_a_run_remembers_is_whole_or_not_there(tmp_path, monkeypatch):
+    """A kill between opening a file and closing it."""
+    run_folder = Run.create(tmp_path)
+    for epoch in (1, 2, 3):
+        run_folder.log({"at": "epoch", "epoch": epoch})
+    written = run_folder.rows_file.read_bytes()
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", killed)
+        for call in (lambda: run_folder.same_data("abc"), lambda: run_folder.log({"at": "epoch", "epoch": 2})):
+            with pytest.raises(KeyboardInterrupt):
+                call()
+    assert run_folder.rows_file.read_bytes() == written
+    run_folder.same_data("abc")
+
+
+def test_a_try_that_never_trained_does_not_hold_the_folder_to_its_data(tmp_path):
+    Run.create(tmp_path).same_data("first try")
+    Run.create(tmp_path).same_data("other rows")
+    Run(tmp_path).recipe_file.write_text("data: toy:wine")
+    with pytest.raises(LaminaError, match="the rows are not those"):
+        Run(tmp_path).same_data("first try")
 
 
 def test_a_folder_without_a_run_cannot_be_resumed(tmp_path):

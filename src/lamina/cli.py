@@ -41,6 +41,8 @@ def main() -> None:
     as_json = "--json" in sys.argv
     try:
         app()
+    except KeyboardInterrupt:
+        sys.exit(130)
     except LaminaError as error:
         _sorry(str(error), as_json)
         sys.exit(error.exit_code)
@@ -94,13 +96,17 @@ def train(  # noqa: PLR0913 - one argument per option
     as_json: Json = False,
 ) -> None:
     """Train a network on a data file or by a recipe, judge it beside baselines, and write a bundle and a report."""
-    from lamina import pipeline
     from lamina.run import Run, fresh_folder
 
     if resume is not None:
         if source or target or test or task or model or budget or sets or out or seed is not None:
             raise typer.BadParameter("goes alone: everything else is in the run's recipe.", param_hint="--resume")
         run = Run.resume(resume)
+        if run.done.exists():
+            found = {"run": str(run.folder), "bundle": str(run.bundle), "report": str(run.report)}
+            said = f"{resume} is finished, there is nothing to go on with. Its bundle: {run.bundle}"
+            _emit(found) if as_json else _show().say(said)
+            return
         recipe = run.recipe()
     else:
         if source is None:
@@ -109,8 +115,10 @@ def train(  # noqa: PLR0913 - one argument per option
         options |= {"seed": None if seed is None else str(seed)}
         recipe = _recipe(source, options, sets or [])
         run = Run.create(out or fresh_folder(recipe.name or _stem(source)))
-    show = _show()
     with _stoppable() as stop, run.locked():
+        from lamina import pipeline  # a second or two, in which the run can already be asked to stop
+
+        show = _show()
         rows = pipeline.run(recipe, run, stop=stop)
         try:
             result = show.training(rows, run.folder, quiet=as_json)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from lamina import cases, models, preprocess
-from lamina.config import kind
+from lamina.config import Interrupted, kind
 from lamina.deploy import bundle, make
 from lamina.deploy.predictor import Predictor
 from lamina.evaluate import calibrate, judge
@@ -55,6 +55,8 @@ def run(recipe: Recipe, out: Run, given: Given = (None, None), stop: Callable[[]
 
     # 5 evaluate: what is judged is the bundle, exactly as it will be served
     yield {"at": "evaluate"}
+    if stop():
+        raise Interrupted("train: stopped after training, before the bundle was written; nothing is lost.")
     made = make.files(model, recipe.model, prep, spec, case)
     predictor = Predictor(bundle.write(out.bundle, made))
     found = judge.Finding(case, spec, cfg, layers, end, predictor, score(predictor, case.parts.test))

@@ -52,7 +52,8 @@ class Run:
         run = cls(folder)
         if not run.recipe_file.exists():
             raise LaminaError(
-                f"--resume: {folder} holds no run (there is no recipe.yaml). Start one: lamina train DATA"
+                f"--resume: {folder} holds no run that got as far as training (there is no recipe.yaml). "
+                f"Start it again: lamina train DATA --out {folder}"
             )
         return run
 
@@ -85,18 +86,13 @@ class Run:
     def write_recipe(self, recipe: Recipe, train: Config) -> None:
         """Durable before the first step: what a resumed run reads is what this one decided."""
         recipe = recipe.model_copy(update={"train": train.model_dump(mode="json", exclude_none=True)})
-        aside = self.recipe_file.with_suffix(".writing")
-        with open(aside, "w", encoding="utf-8") as file:
-            file.write(dump(recipe))
-            file.flush()
-            os.fsync(file.fileno())
-        aside.rename(self.recipe_file)
+        _replace(self.recipe_file, dump(recipe))
 
     def same_data(self, fingerprint: str) -> None:
         """Remember the data's fingerprint; on a resumed run, refuse other data."""
         file = self.folder / "data.sha256"
-        if not file.exists():
-            file.write_text(fingerprint + "\n")
+        if not (file.exists() and self.recipe_file.exists()):  # a try that never got as far as its recipe binds nobody
+            _replace(file, fingerprint + "\n")
         elif file.read_text().strip() != fingerprint:
             raise DataError(f"data: the rows are not those this run started with ({self.folder}). Start a new run.")
 
@@ -110,7 +106,7 @@ class Run:
         kept = [r for r in self.rows() if r["epoch"] < row["epoch"]]
         text = "".join(json.dumps(r) + "\n" for r in [*kept, row]) if len(kept) != self._count() else ""
         if text:
-            self.rows_file.write_text(text, "utf-8")
+            _replace(self.rows_file, text)
         else:
             with open(self.rows_file, "a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
@@ -131,7 +127,17 @@ class Run:
         return len(self.rows_file.read_text("utf-8").splitlines()) if self.rows_file.exists() else 0
 
     def finish(self) -> None:
-        self.done.write_text(datetime.now(UTC).isoformat(timespec="seconds") + "\n")
+        _replace(self.done, datetime.now(UTC).isoformat(timespec="seconds") + "\n")
+
+
+def _replace(path: Path, text: str) -> None:
+    """The file with this text or as it was before, whenever the process ends; never empty or cut short."""
+    aside = path.with_name(f".{path.name}.writing")
+    with open(aside, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(path)
 
 
 def fresh_folder(name: str) -> Path:

@@ -63,7 +63,8 @@ def files(model: nn.Module, choice: Config, prep: Preprocessor, spec: Spec, case
 
 def golden_rows(train: pa.Table, prep: Preprocessor) -> list[dict[str, Any]]:
     """Rows to test a bundle with: values of training rows, shuffled within each column or made up by its kind, so
-    that nobody's row leaves with the bundle; then one row without any value and one of values never seen.
+    that nobody's row leaves with the bundle; then one row without any value, one of values never seen, and
+    one of each text that means missing.
     """
     rng = np.random.Generator(np.random.PCG64(0))
     names = [c.name for c in prep.used]
@@ -74,7 +75,7 @@ def golden_rows(train: pa.Table, prep: Preprocessor) -> list[dict[str, Any]]:
         made = prep.golden(name, values, rng)
         picked[name] = made or [row[name] for row in json_rows(pa.table({name: values}))]
     rows = [dict(zip(names, cells, strict=True)) for cells in zip(*picked.values(), strict=True)]
-    return [*rows, dict.fromkeys(names), dict.fromkeys(names, "never seen")]
+    return [*rows, *(dict.fromkeys(names, text) for text in (None, "never seen", *prep.schema.missing))]
 
 
 def finished(made: dict[str, bytes], finding: Finding, result: dict[str, Any]) -> dict[str, bytes]:

@@ -50,9 +50,10 @@ def runtime(kind: str, config: dict[str, Any], spec: Spec, weights: bytes) -> Ra
     if cfg is None:
         raise BundleError("model.json", "config", faults[0].rstrip("."), "Get a fresh copy of the bundle.")
     with torch.device("meta"):
-        wanted = {k: v.shape for k, v in plugin("models", kind).Model(cfg, spec).state_dict().items()}
+        wanted = {k: (v.shape, v.dtype) for k, v in plugin("models", kind).Model(cfg, spec).state_dict().items()}
     tensors = load(weights)
-    if wanted != {k: v.shape for k, v in tensors.items()} or not all(torch.isfinite(v).all() for v in tensors.values()):
+    finite = all(torch.isfinite(v).all() for v in tensors.values())
+    if not finite or wanted != {k: (v.shape, v.dtype) for k, v in tensors.items()}:
         cure = "Get a fresh copy of the bundle."
         raise BundleError("weights.safetensors", "", "does not hold the finite tensors that model.json implies", cure)
     model = build(cfg, spec, 0)

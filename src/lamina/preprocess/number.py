@@ -32,7 +32,7 @@ class Config(config.Config):
 
 class State(config.Config):
     median: float
-    scale: float
+    scale: float = Field(gt=0)
     missing: bool
     edges: tuple[float, ...]
 

@@ -1,5 +1,6 @@
 """Where and how precisely to compute, decided once at the start of a run."""
 
+import statistics
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -53,7 +54,8 @@ def decide(said: Said, suggested: Said, model: nn.Module, data: settings.Data) -
 
 def work(model: nn.Module, batch_size: int) -> float:
     """Multiply-adds of one step, roughly: three passes over every matrix. A function of sizes, never of a clock."""
-    return 3.0 * batch_size * sum(p.numel() for p in model.parameters() if p.ndim >= 2)
+    tables = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
+    return 3.0 * batch_size * sum(p.numel() for p in model.parameters() if p.ndim >= 2 and id(p) not in tables)
 
 
 def _choice(cfg: settings.Config, model: nn.Module, batch: Batch, where: torch.device) -> tuple[int, str]:
@@ -66,27 +68,26 @@ def _choice(cfg: settings.Config, model: nn.Module, batch: Batch, where: torch.d
         half = where.type == "cuda" and torch.cuda.is_bf16_supported()
         chosen = ("bf16" if half else "fp32") if cfg.precision == "auto" else cfg.precision
         return cfg.threads or (1 if size < WORTH_PROBE else cores), chosen
-    ways = [
-        (threads, precision)
-        for threads in ([cfg.threads] if cfg.threads else sorted({1, cores}))
-        for precision in (["fp32", "bf16"] if cfg.precision == "auto" else [cfg.precision])
-    ]
-    best, (fastest, wanted) = ways[0], _probe(model, batch, *ways[0])
-    for way in ways[1:]:
-        seconds, loss = _probe(model, batch, *way)
-        if seconds * FASTER < fastest and abs(loss - wanted) <= AGREE * max(abs(wanted), 1e-3):
-            best, fastest = way, seconds
+    precision = "fp32" if cfg.precision == "auto" else cfg.precision
+    if cfg.precision == "auto":  # by the fastest pass on one thread, which is the machine's and not its neighbours'
+        (plain, loss), (half, half_loss) = _probe(model, batch, 1, "fp32"), _probe(model, batch, 1, "bf16")
+        agree = abs(half_loss - loss) <= AGREE * max(abs(loss), 1e-3)
+        precision = "bf16" if min(half) * FASTER < min(plain) and agree else "fp32"
+    threads = cfg.threads or 1
+    if not cfg.threads and cores > 1:  # by the usual pass, neighbours and all: two threads on a busy core wait for it
+        usual = {count: statistics.median(_probe(model, batch, count, precision)[0]) for count in (1, cores)}
+        threads = cores if usual[cores] * FASTER < usual[1] else 1
     torch.set_num_threads(cores)
-    return best
+    return threads, precision
 
 
-def _probe(model: nn.Module, batch: Batch, threads: int, precision: str) -> tuple[float, float]:
-    """Median time of a few forward and backward passes in seconds, and the sum of the losses. State is put back."""
+def _probe(model: nn.Module, batch: Batch, threads: int, precision: str) -> tuple[list[float], float]:
+    """Seconds of a few forward and backward passes, and the sum of the losses. State is put back."""
     saved = {name: value.clone() for name, value in model.state_dict().items()}
     torch.set_num_threads(threads)
     times, total, end = [], 0.0, time.perf_counter() + PROBE_SECONDS
     with torch.random.fork_rng(devices=[]):
-        while len(times) < 3 or time.perf_counter() < end:
+        while len(times) < 4 or time.perf_counter() < end:
             torch.manual_seed(0)
             start, total = time.perf_counter(), 0.0
             with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
@@ -97,4 +98,4 @@ def _probe(model: nn.Module, batch: Batch, threads: int, precision: str) -> tupl
             times.append(time.perf_counter() - start)
     model.load_state_dict(saved)
     model.zero_grad(set_to_none=True)
-    return sorted(times[1:])[len(times[1:]) // 2], total
+    return times[1:], total

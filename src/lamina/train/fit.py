@@ -11,9 +11,8 @@ on (seed, epoch), and a checkpoint holds all the rest (weights, optimizers, aver
 
 import copy
 import math
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +23,10 @@ from torch import Tensor, nn
 from lamina.config import Interrupted, TrainingError
 from lamina.schema import Batch, Row
 from lamina.train import batches, checkpoint, device, optim, settings
+from lamina.train.part import Part
+from lamina.train.progress import Clock, Progress
 from lamina.train.settings import Data
 
-TICK = 0.25  # seconds between looks at the clock's slower duties: rows, stop requests, non-finite steps
 HOPELESS = 50  # steps in a row without one finite gradient
 
 Score = Callable[[dict[str, np.ndarray], np.ndarray], dict[str, float]]
@@ -45,24 +45,6 @@ class Home:
     stop: Callable[[], bool] = lambda: False
 
 
-@dataclass
-class Progress:
-    """Where a run stands, as plain values; with the tensors of a checkpoint it is everything."""
-
-    epoch: int = 0
-    position: int = 0  # batches of this epoch already used
-    step: int = 0
-    elapsed: float = 0.0
-    lr: float = 0.0  # of the last step
-    rows: int = 0  # epoch rows yielded so far
-    best: float = math.inf
-    best_epoch: int = 0
-    best_weights: str = "raw"
-    skipped: int = 0
-    done: str = ""
-    notes: list[str] = field(default_factory=list)
-
-
 def fit(model: nn.Module, train: Data, validation: Data, cfg: settings.Config, home: Home) -> Iterator[Row]:
     """Train `model` in place; at the end it holds the best weights seen, raw or averaged.
 
@@ -77,7 +59,7 @@ def fit(model: nn.Module, train: Data, validation: Data, cfg: settings.Config, h
     data = batches.tensors(train.inputs, train.target, where)
     held_out = batches.tensors(validation.inputs, None, where)
     per_epoch = len(batches.bounds(batches.rows(data), cfg.batch_size))
-    clock = _Clock(cfg, state, per_epoch)
+    clock = Clock(cfg, state, per_epoch)
     while not state.done:
         model.train()
         for batch in batches.epoch(data, cfg.batch_size, home.seed, state.epoch, state.position):
@@ -104,7 +86,7 @@ def fit(model: nn.Module, train: Data, validation: Data, cfg: settings.Config, h
     yield {"at": "end", **{k: v for k, v in asdict(state).items() if k not in ("position", "notes", "rows", "lr")}}
 
 
-def _reason(state: Progress, cfg: settings.Config, clock: "_Clock") -> str:
+def _reason(state: Progress, cfg: settings.Config, clock: "Clock") -> str:
     """Why the run is over, or nothing."""
     if clock.over():
         return "time budget used"
@@ -133,93 +115,13 @@ def outputs(model: nn.Module, data: Data | Batch) -> dict[str, np.ndarray]:
     return {name: torch.cat(values).numpy() for name, values in found.items()}
 
 
-class _Clock:
-    """Progress, rates and due dates; time only ever decides *when* to save or show, or the end of a budget."""
-
-    def __init__(self, cfg: settings.Config, state: Progress, per_epoch: int):
-        self.cfg, self.state = cfg, state
-        self.total = cfg.epochs * per_epoch
-        self.start = time.perf_counter() - state.elapsed
-        self.first_step, self.first_time = state.step, time.perf_counter()
-        self.shown = self.saved = time.perf_counter()
-
-    def progress(self) -> float:
-        share = self.state.step / self.total
-        return min(1.0, share if self.cfg.budget is None else max(share, self.elapsed() / self.cfg.budget))
-
-    def elapsed(self) -> float:
-        self.state.elapsed = time.perf_counter() - self.start
-        return self.state.elapsed
-
-    def over(self) -> bool:
-        return self.cfg.budget is not None and self.elapsed() >= self.cfg.budget
-
-    def tick(self) -> bool:
-        now = time.perf_counter()
-        if now - self.shown < TICK:
-            return False
-        self.shown = now
-        self.elapsed()
-        return True
-
-    def checkpoint_due(self) -> bool:
-        now = time.perf_counter()
-        due = now - self.saved >= self.cfg.checkpoint_every
-        self.saved = now if due else self.saved
-        return due
-
-    def rate(self) -> Row:
-        """Steps per second of this process, seconds so far, and seconds left by the rate so far."""
-        passed = max(time.perf_counter() - self.first_time, 1e-9)
-        rate = (self.state.step - self.first_step) / passed
-        by_steps = (self.total - self.state.step) / rate if rate else 0.0
-        by_budget = math.inf if self.cfg.budget is None else max(0.0, self.cfg.budget - self.elapsed())
-        return {"rate": rate, "seconds": self.elapsed(), "left": min(by_steps, by_budget), "steps": self.total}
-
-
-class _Part:
-    """The parameters of one part, their optimizers, and the flag that stops a step that is not finite."""
-
-    def __init__(self, module: nn.Module, alone: bool, cfg: settings.Config, where: torch.device):
-        self.params = [p for p in module.parameters() if p.requires_grad]
-        self.alone, self.clip = alone, cfg.clip
-        self.bad = torch.zeros((), device=where)
-        self.skipped = torch.zeros((), device=where)
-        self.looked = (0, 0)  # skipped and all updates, when last seen to move
-        self.one = torch.ones((), device=where)
-        self.optimizers = optim.build(module, cfg, self.bad)
-
-    def backward(self, loss: Tensor) -> None:
-        loss.backward(inputs=None if self.alone else self.params)
-
-    def step(self, lr: float) -> None:
-        """One update; nothing changes where a gradient is not finite."""
-        grads = [p.grad for p in self.params if p.grad is not None]
-        self.bad.zero_()
-        torch._amp_foreach_non_finite_check_and_unscale_(grads, self.bad, self.one)
-        if self.clip:
-            torch.nn.utils.clip_grad_norm_(self.params, self.clip, foreach=True)
-        for optimizer in self.optimizers:
-            optimizer.step(lr)
-        self.skipped += self.bad
-        for p in self.params:
-            p.grad = None
-
-    def stuck(self, updates: int) -> int:
-        """How many updates in a row, up to now, were left out; exact to the time between two looks."""
-        skipped = int(self.skipped.item())
-        if skipped - self.looked[0] < updates - self.looked[1]:
-            self.looked = (skipped, updates)
-        return updates - self.looked[1]
-
-
 class _Loop:
     """The state of a run and what can be done to it."""
 
     def __init__(self, model: nn.Module, cfg: settings.Config, where: torch.device):
         self.model, self.cfg, self.where = model, cfg, where
         names: tuple[str, ...] = model.parts  # pyright: ignore[reportAssignmentType]
-        self.parts = {n: _Part(model.get_submodule(n), len(names) == 1, cfg, where) for n in names}
+        self.parts = {n: Part(model.get_submodule(n), len(names) == 1, cfg, where) for n in names}
         self.half = cfg.precision == "bf16"
         self.average = copy.deepcopy(model).requires_grad_(False) if cfg.ema else None
         self.pairs: tuple[list[Tensor], list[Tensor]] = ([], [])
