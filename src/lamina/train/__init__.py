@@ -2,5 +2,5 @@
 
 import os
 
-# Threads that spin while they wait cost a busy machine ten times what they gain an idle one; read when torch loads.
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+# Threads that spin long while they wait can cost a busy machine ten times what they gain; read when torch loads.
+os.environ.setdefault("GOMP_SPINCOUNT", "30000")

@@ -17,6 +17,7 @@ Said = Mapping[str, Any]
 
 WORTH_PROBE = 3e7  # multiply-adds of a step below which fork and join, and casting, cost more than the work
 FASTER = 1.15
+MUCH_FASTER = 1.5  # before all threads are taken: they pay back little, and badly when a neighbour comes
 PROBE_SECONDS = 0.05
 AGREE = 0.02
 
@@ -76,7 +77,7 @@ def _choice(cfg: settings.Config, model: nn.Module, batch: Batch, where: torch.d
     threads = cfg.threads or 1
     if not cfg.threads and cores > 1:  # by the usual pass, neighbours and all: two threads on a busy core wait for it
         usual = {count: statistics.median(_probe(model, batch, count, precision)[0]) for count in (1, cores)}
-        threads = cores if usual[cores] * FASTER < usual[1] else 1
+        threads = cores if usual[cores] * MUCH_FASTER < usual[1] else 1
     torch.set_num_threads(cores)
     return threads, precision
 
