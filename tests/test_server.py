@@ -523,6 +523,20 @@ def test_sigterm_ends_readiness_then_finishes_what_runs_and_exits_0(process, pre
     assert server.wait(30) == 0 and server.stdout.read() == "stopped\n" and server.stderr.read() == ""
 
 
+def test_the_command_line_serves_with_limits_and_says_where_in_one_json_object(churn_bundle, rows):
+    command = [sys.executable, "-m", "lamina", "serve", str(churn_bundle), "--port", "0", "--json", "--max-rows", "2"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+        told = json.loads(server.stdout.readline())
+        port = int(told["url"].rpartition(":")[2])
+        assert told["docs"] == f"{told['url']}/docs"
+        status, headers, body = call(port, "POST", "/predict", json.dumps({"rows": rows[:2]}))
+        assert status == 200 and headers["x-model-version"] == told["bundle"] == json.loads(body)["model"]
+        status, _, body = call(port, "POST", "/predict", json.dumps({"rows": rows[:2] * 2}))
+        assert status == 413 and "more than 2" in json.loads(body)["error"]
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(30) == 0 and server.stdout.read() == "" and server.stderr.read() == ""
+
+
 def test_a_second_signal_ends_the_process_at_once(process, rows):
     server, port = process
     many = json.dumps({"rows": rows * 4000})

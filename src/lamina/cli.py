@@ -202,12 +202,18 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; any but this machine needs a token.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
     token: Annotated[str | None, typer.Option(help="Ask for this bearer token; also $LAMINA_TOKEN.")] = None,
+    max_rows: Annotated[int | None, typer.Option(min=1, help="Rows in one request, 10,000 when left out.")] = None,
+    max_bytes: Annotated[int | None, typer.Option(min=1, help="Bytes of one request, 10 MB when left out.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Serve a bundle over HTTP: POST /predict, GET /schema, GET /docs."""
+    from lamina.deploy.server import Limits
     from lamina.deploy.server import serve as run_server
     from lamina.estimator import located
 
-    run_server(located(bundle), host=host, port=port, token=token)
+    said = {"rows": max_rows, "body": max_bytes}
+    limits = Limits(**{name: value for name, value in said.items() if value is not None})
+    run_server(located(bundle), host=host, port=port, token=token, limits=limits, as_json=as_json)
 
 
 @app.command()

@@ -167,10 +167,16 @@ def _sentences(api: "FastAPI") -> None:
 
 
 def serve(
-    path: str | Path, host: str = "127.0.0.1", port: int = 8000, token: str | None = None, limits: Limits | None = None
+    path: str | Path,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    token: str | None = None,
+    limits: Limits | None = None,
+    as_json: bool = False,
 ) -> None:
     """Answer HTTP requests with a bundle until SIGTERM or Ctrl-C, then finish what was accepted and return.
 
+    Once it is ready it prints one line: a sentence, or with `as_json` an object with `url`, `docs` and `bundle`.
     `token` may also come from the environment, LAMINA_TOKEN; without one only this machine may ask. Port 0 is any
     free one. Errors: LaminaError when the port is taken, BundleError when the bundle is not sound.
     """
@@ -182,9 +188,12 @@ def serve(
     _installed()
     limits = limits or Limits()
     with _bound(host, port) as listener:
-        api = app(Predictor(path), limits, token, (*LOOPBACK, _in_url(host)) if local else ())
+        predictor = Predictor(path)
+        api = app(predictor, limits, token, (*LOOPBACK, _in_url(host)) if local else ())
         url = f"http://{_in_url(host)}:{listener.getsockname()[1]}"
-        _run(api, listener, limits, f"Serving {api.title} on {url} (try it: {url}/docs). Stop it with Ctrl-C.")
+        line = f"Serving {api.title} on {url} (try it: {url}/docs). Stop it with Ctrl-C."
+        told = {"url": url, "docs": f"{url}/docs", "bundle": predictor.bundle.id}
+        _run(api, listener, limits, json.dumps(told) if as_json else line)
 
 
 def _is_local(host: str) -> bool:
