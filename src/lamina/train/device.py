@@ -15,7 +15,7 @@ from lamina.train.batches import tensors
 
 Said = Mapping[str, Any]
 
-WORTH_PROBE = 3e7  # multiply-adds of a step below which fork and join, and casting, cost more than the work
+WORTH_PROBE = 6e7  # multiply-adds of a step below which fork and join, and casting, cost more than the work
 FASTER = 1.15
 MUCH_FASTER = 1.5  # before all threads are taken: they pay back little, and badly when a neighbour comes
 PROBE_SECONDS = 0.05
