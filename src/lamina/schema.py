@@ -1,7 +1,7 @@
 """The nouns every stage shares: rows read, columns and their kinds, what a network is built for, a batch."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
@@ -88,12 +88,10 @@ class Spec(Config):
 
 @dataclass
 class Batch:
-    """Tensors by input name, the target, and an optional weight per row; first dimension is the batch."""
+    """Tensors by input name, and the target; their first dimension is the batch."""
 
     inputs: Mapping[str, Any]
     target: Any = None
-    weight: Any = None
-    extra: dict[str, Any] = field(default_factory=dict)
 
 
 def clean(table: pa.Table, missing: tuple[str, ...]) -> pa.Table:

@@ -1,17 +1,23 @@
 """The recipe that `lamina init` writes: every choice made from the data, with a line on why."""
 
+import json
+import re
+
 from lamina import models, preprocess
 from lamina.cases import Case
 from lamina.preprocess import UNUSED
 from lamina.recipe import dump, load_yaml
+from lamina.schema import Column
 from lamina.train.settings import Config as Train
+
+PLAIN = re.compile(r"(?!(?i:null|true|false)$)[A-Za-z_][A-Za-z0-9_]*")  # names that YAML reads as text without quotes
 
 
 def recipe(case: Case) -> str:
     """YAML text: data, target and task as found, a kind per column with what was seen, model and training."""
     prep = preprocess.fit(case.parts.train, case.schema)
     suggested = models.training(case.recipe.model, case.spec(prep))
-    train = Train.model_validate_json(_json(suggested)).model_dump(mode="json", include=set(suggested))
+    train = Train.model_validate_json(json.dumps(suggested)).model_dump(mode="json", include=set(suggested))
     told = case.recipe.model_copy(
         update={"target": case.target.name, "task": case.task_cfg, "columns": {}, "train": train}
     )
@@ -35,24 +41,12 @@ def recipe(case: Case) -> str:
     return text
 
 
-def _json(values: dict) -> str:
-    import json
-
-    return json.dumps(values)
-
-
-def _column(column) -> str:
-    name = (
-        column.name
-        if column.name.replace("_", "").isalnum() and not column.name[0].isdigit()
-        else f'"{_escaped(column.name)}"'
-    )
+def _column(column: Column) -> str:
+    """One line of `columns`; JSON strings are YAML strings too."""
+    name = column.name if PLAIN.fullmatch(column.name) else json.dumps(column.name, ensure_ascii=False)
     value = column.kind
     if column.settings and column.kind not in UNUSED:
-        value = "{kind: " + column.kind + "".join(f', {k}: "{v}"' for k, v in column.settings.items()) + "}"
+        settings = "".join(f", {key}: {json.dumps(setting)}" for key, setting in column.settings.items())
+        value = f"{{kind: {column.kind}{settings}}}"
     seen = f"{column.distinct:,} distinct" + (f", {column.missing:,} missing" if column.missing else "")
     return f"  {name}: {value}  # {seen}{'; ' + column.note if column.note else ''}"
-
-
-def _escaped(name: str) -> str:
-    return name.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
