@@ -32,8 +32,7 @@ def rows(features, pick):
 
 
 def fit(names, features, target, asked, classes, notes=None):
-    kind = "classification" if classes else "regression"
-    return baselines.fit(names, kind, features, target, asked, classes, [] if notes is None else notes)
+    return baselines.fit(names, features, target, asked, classes, [] if notes is None else notes)
 
 
 @pytest.mark.parametrize("load, classes", [(toys.load_breast_cancer, 2), (toys.load_iris, 3)])

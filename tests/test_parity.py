@@ -1,7 +1,6 @@
 """One answer for one row, by whatever door it comes: Python, files, the ONNX graph alone, HTTP."""
 
 import asyncio
-import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,6 @@ from lamina.data import arrays
 from lamina.schema import clean
 
 Rows = list[dict[str, Any]]
-SERVED = importlib.util.find_spec("lamina.deploy.server") is not None
 
 
 def strange(rows: Rows) -> Rows:
@@ -219,14 +217,12 @@ def posted(served: Any, body: dict[str, Any]) -> Rows:
     ]
 
 
-@pytest.mark.skipif(not SERVED, reason="this version has no server")
 def test_the_server_answers_alike(served, rows, wanted):
     agree(posted(served, {"rows": rows}), wanted)
     agree(posted(served, {"columns": columns(rows)}), wanted)
     agree([posted(served, {"rows": [row]})[0] for row in rows[:10]], wanted[:10])
 
 
-@pytest.mark.skipif(not SERVED, reason="this version has no server")
 def test_missing_means_one_thing_at_every_door(churn_run, served, tmp_path, churn_bundle):
     """A null, an empty cell, a word for missing, and a column that is not there."""
     full = customers(1, seed=3)[0]
@@ -253,7 +249,6 @@ PLAIN = st.none() | st.booleans() | st.integers(-(10**20), 10**20) | st.floats(a
 CELLS = PLAIN | st.sampled_from(["2024-02-30", "$1,000", "1e3", "007", "TRUE", "pro", " basic "])
 
 
-@pytest.mark.skipif(not SERVED, reason="this version has no server")
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(row=st.dictionaries(st.sampled_from(list(customers(1)[0])[:-1]), CELLS, min_size=1))
 def test_any_row_of_plain_values_is_answered_alike_by_python_and_the_server(churn_run, served, row):

@@ -52,6 +52,7 @@ def column(values: Sequence[Any], wanted: pa.DataType | None = None) -> pa.Array
         # A lone surrogate, as JSON may write, has no UTF-8 form.
         return pa.array([_sound(_fit(value, wanted)) for value in values], wanted)
     except (ValueError, TypeError, OverflowError, pa.ArrowNotImplementedError):
+        # Values that are not of one kind after all, such as a signalling NaN among decimals, are text.
         return pa.array([_text(value) for value in values], pa.string())
 
 

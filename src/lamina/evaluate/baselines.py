@@ -102,7 +102,6 @@ _FOR = {
 
 def fit(
     names: Sequence[str],
-    task_kind: str,
     train: Features,
     target: np.ndarray,
     spec: Spec,
@@ -111,11 +110,11 @@ def fit(
 ) -> dict[str, Predict]:
     """Fit the baselines named; one that cannot be fitted is left out and `notes` says why.
 
-    `task_kind` is "classification" or "regression"; `classes` is 0 for regression. More than 100,000 rows
-    are sampled down to that, always the same ones.
+    `classes` is 0 where numbers are asked for. More than 100,000 rows are sampled down to that, always the same ones.
     """
-    wrong = [name for name in names if name not in _FOR[task_kind]]
-    assert not wrong, f"baselines: {wrong} are not for {task_kind}"
+    task = "classification" if classes else "regression"
+    wrong = [name for name in names if name not in _FOR[task]]
+    assert not wrong, f"baselines: {wrong} are not for {task}"
     if ignored := [name for name in train if spec.inputs[name].kind not in ("number", "category", "tokens")]:
         notes.append(f"Baselines do not use the input {', '.join(ignored)}.")
     if len(target) > _MOST_ROWS:

@@ -38,15 +38,7 @@ def rivals(finding: Finding, arrays: dict[str, Data], notes: list[str]) -> tuple
     state, task = finding.case.state, finding.case.task
     classes = len(state.model_dump().get("classes", ()))
     target = task.truth(arrays["train"].target, state)
-    fitted = baselines.fit(
-        task.baselines,
-        "classification" if classes else "regression",
-        arrays["train"].inputs,
-        target,
-        finding.spec,
-        classes,
-        notes,
-    )
+    fitted = baselines.fit(task.baselines, arrays["train"].inputs, target, finding.spec, classes, notes)
     answers = {name: predict(arrays["test"].inputs) for name, predict in fitted.items()}
     truth = finding.score["target"]
     return answers, {name: metrics.scores(_own(task.metrics, a), truth, a) for name, a in answers.items()}

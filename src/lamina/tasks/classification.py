@@ -66,7 +66,7 @@ def _numbers(distinct: pa.Array) -> np.ndarray | None:
     """The distinct values as float64, or None when one of them is not a number."""
     try:
         return distinct.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):  # how Arrow says that a cast cannot be
         return None
 
 

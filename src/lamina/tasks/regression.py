@@ -38,7 +38,7 @@ def suits(values: pa.Array) -> float:
     """Numbers; labels that happen to be numbers fit classification better and say so there."""
     try:
         return 0.5 if len(values.drop_null().cast(pa.float64(), safe=False)) else 0.0
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):  # how Arrow says that a cast cannot be
         return 0.0
 
 
