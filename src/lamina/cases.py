@@ -10,7 +10,7 @@ import pyarrow as pa
 from lamina import data, labelled, preprocess, tasks
 from lamina.config import Config, DataError, plugin
 from lamina.config import kind as kind_of
-from lamina.data._split import Parts, split
+from lamina.data._split import Auto, ByColumn, Parts, Split, split
 from lamina.preprocess import Preprocessor, typed
 from lamina.recipe import Recipe
 from lamina.schema import Collected, Column, Quarantined, Row, Schema, Spec
@@ -42,12 +42,16 @@ class Case:
 
     def arrays(self, prep: Preprocessor) -> dict[str, Data]:
         """Inputs and target of each part, as the network is fed."""
-        return {name: Data(prep.encode(t), self.encoded(t)) for name, t in self.parts._asdict().items()}
+        return {name: Data(prep.encode(t, keep=True), self.encoded(t)) for name, t in self.parts._asdict().items()}
 
     def spec(self, prep: Preprocessor) -> Spec:
         """What the network is built for."""
         output = self.task.output(self.state, self.task_cfg)
         return Spec(inputs=prep.inputs, output=output, rows=self.parts.train.num_rows)
+
+    def designed(self, model: Config) -> "Case":
+        """The same data for a recipe that names its model."""
+        return replace(self, recipe=self.recipe.model_copy(update={"model": model}))
 
     def quick(self, raw: dict[str, np.ndarray], target: np.ndarray) -> dict[str, float]:
         return self.task.quick(raw, target, self.state)
@@ -79,12 +83,13 @@ def _solid(column: pa.ChunkedArray) -> pa.Array:
 
 def collect(recipe: Recipe, given: Collected | None = None, given_test: Collected | None = None) -> Case:
     """Read the recipe's rows, set aside those without a usable target, decide the task, split, look at the columns."""
-    if recipe.target is None:
-        raise DataError("target: is required. Say which column is to be predicted with: --target COLUMN")
     source = recipe.data
     collected = given or data.load(source)
+    wanted = recipe.target or collected.target
+    if wanted is None:
+        raise DataError("target: is required. Say which column is to be predicted with: --target COLUMN")
     table = labelled.rows(collected, recipe.missing)
-    name = labelled.column(table, recipe.target)
+    name = labelled.column(table, wanted)
     task_cfg, task = _task(recipe, table, name)
     aim = Column(name=name, kind=task.target, settings=_target_settings(recipe, name, task.target))
     table, bad = labelled.split_off(table, aim, source)
@@ -93,14 +98,15 @@ def collect(recipe: Recipe, given: Collected | None = None, given_test: Collecte
             f"target: no row of column '{name}' can be used: {bad[0].reason}. Look at it: lamina inspect DATA"
         )
     test, test_source, tested = _test(recipe, name, aim, given_test)
-    parts = split(table, recipe.split, name, recipe.seed, test)
+    parts = split(table, _by_source(recipe.split, collected), name, recipe.seed, test)
     values = typed(parts.train, (aim,))[name].combine_chunks()
     state = task.fit(values, task_cfg)
     parts, late = _with_known_labels(parts, aim, task, state, (source, test_source or source))
     schema = _schema(recipe, parts.train, aim)
-    lost = (*collected.quarantine, *bad, *tested.quarantine, *late)
+    parts, broken = _sound(parts, schema, (source, test_source or source))
+    lost = (*collected.quarantine, *bad, *tested.quarantine, *late, *broken)
     return Case(
-        recipe=recipe,
+        recipe=recipe.model_copy(update={"target": name}),
         task=task,
         task_cfg=task_cfg,
         state=state,
@@ -110,6 +116,27 @@ def collect(recipe: Recipe, given: Collected | None = None, given_test: Collecte
         quarantine=lost,
         notes=(*collected.notes, *tested.notes, *_relabelled(parts.test, aim, state)),
     )
+
+
+def _by_source(said: Split, collected: Collected) -> Split:
+    """The split the source knows, where the recipe says nothing of its own."""
+    return ByColumn(name=collected.part) if collected.part and isinstance(said, Auto) else said
+
+
+def _sound(parts: Parts, schema: Schema, sources: tuple[Config, Config]) -> tuple[Parts, list[Quarantined]]:
+    """Without the rows whose cells a kind can tell to be broken, such as pictures that do not decode."""
+    lost: list[Quarantined] = []
+    for column in filter(preprocess.can_be_broken, schema.columns):
+        kept = []
+        for name, table, faults in zip(Parts._fields, parts, preprocess.faults(parts, column), strict=True):
+            bad = np.array([fault is not None for fault in faults])
+            reasons = [fault for fault in faults if fault]
+            lost += labelled.lines(table, bad, column.name, reasons, sources[name == "test"])
+            kept.append(table.filter(pa.array(~bad)) if bad.any() else table)
+            if bad.all():
+                raise DataError(f"{name}: no usable row is left; the first was set aside: {lost[0].reason}.")
+        parts = Parts(*kept)
+    return parts, lost
 
 
 def _task(recipe: Recipe, table: pa.Table, name: str) -> tuple[Config, Any]:

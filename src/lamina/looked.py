@@ -15,6 +15,7 @@ from lamina.schema import Column, Row
 EXTRAS = {
     "train": ("torch", "sklearn", "matplotlib", "onnx", "onnxscript"),
     "serve": ("fastapi", "uvicorn"),
+    "images": ("cv2",),
     "excel": ("python_calamine",),
 }
 SHOWN = 20

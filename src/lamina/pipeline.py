@@ -40,6 +40,8 @@ def run(recipe: Recipe, out: Run, given: Given = (None, None), stop: Callable[[]
     arrays, spec = case.arrays(prep), case.spec(prep)
 
     # 3 design
+    case = case.designed(models.choice(recipe.model, spec))
+    recipe = case.recipe
     model = models.build(recipe.model, spec, recipe.seed)
     layers = models.summary(model, spec)
     cfg = decide(recipe.train, models.training(recipe.model, spec), model, arrays["train"])

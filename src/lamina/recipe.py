@@ -44,7 +44,7 @@ class Rest(Config):
 
 
 class Recipe(Config):
-    """Every choice of a run. `train` holds only what was said; the architecture fills in the rest."""
+    """Every choice of a run. `train` holds only what was said; without a `model`, the data decides."""
 
     data: SerializeAsAny[Config]
     target: str | None = None
@@ -52,7 +52,7 @@ class Recipe(Config):
     columns: dict[str, SerializeAsAny[Config]] = {}
     missing: tuple[str, ...] = MISSING
     split: Split
-    model: SerializeAsAny[Config]
+    model: SerializeAsAny[Config] | None = None
     train: dict[str, Any] = {}
     seed: int = 0
     name: str | None = None
@@ -98,8 +98,7 @@ def build(raw: Mapping[str, Any], overrides: Iterable[str] = (), trains: bool = 
     if faults or rest is None:
         raise RecipeError(faults)
     chosen = {"data": sections["data"], "task": sections["task"], "columns": columns, "train": train}
-    default = plugin("models", DEFAULT_MODEL).Config() if trains else Unused(kind="ignore")
-    chosen["model"] = sections["model"] or default
+    chosen["model"] = sections["model"]
     return Recipe.model_construct(**chosen, **{name: rest.__dict__[name] for name in Rest.model_fields})
 
 
@@ -138,12 +137,18 @@ def _word(name: str) -> str:
 
 
 def _source(value: Any) -> Any:
-    """A bare path, list of paths, or `toy:name`, as a data choice."""
+    """A bare path, list of paths, or `toy:name`, as a data choice; a source that claims the path is taken."""
     if isinstance(value, str) and value.startswith("toy:"):
         return {"kind": "toy", "name": value.removeprefix("toy:")}
     if isinstance(value, str | list):
-        return {"kind": "files", "path": value}
-    return {"kind": "files", **value} if isinstance(value, dict) else value
+        value = {"path": value}
+    return {"kind": _claimed(value.get("path")), **value} if isinstance(value, dict) else value
+
+
+def _claimed(path: Any) -> str:
+    """The source whose `claims(path)` says so; else plain files."""
+    sources = {name: vars(plugin("data", name)) for name in available("data")} if isinstance(path, str) else {}
+    return next((name for name, found in sources.items() if "claims" in found and found["claims"](path)), "files")
 
 
 def _column(name: str, value: Any, faults: list[str]) -> Config:
@@ -246,7 +251,8 @@ def plain(recipe: Recipe) -> dict[str, Any]:
     if recipe.missing != MISSING:
         values["missing"] = list(recipe.missing)
     values["split"] = _said(recipe.split)
-    values["model"] = _said(recipe.model)
+    if recipe.model:
+        values["model"] = _said(recipe.model)
     if recipe.train:
         values["train"] = recipe.train
     values["seed"] = recipe.seed

@@ -13,6 +13,8 @@ Row = dict[str, Any]
 
 MISSING = ("", "?", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "none", "#N/A", "<NA>")
 
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".gif", ".jp2", ".avif")
+
 PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
 DAYS = (-718_797, 2_932_532)  # since 1970: the years 2 to 9998, so that no zone leads out of the calendar
@@ -29,11 +31,16 @@ class Quarantined(NamedTuple):
 
 @dataclass(frozen=True)
 class Collected:
-    """What a source gave: rows in = `table.num_rows` + len(`quarantine`)."""
+    """What a source gave: rows in = `table.num_rows` + len(`quarantine`).
+
+    A source may know which column says the `part` of a row (train, validation, test) and which is the `target`.
+    """
 
     table: pa.Table
     quarantine: tuple[Quarantined, ...] = ()
     notes: tuple[str, ...] = ()
+    part: str | None = None
+    target: str | None = None
 
 
 class Column(Config):
@@ -60,7 +67,7 @@ class Input(Config):
     """One tensor the network is fed, without its batch dimension.
 
     `sizes` are the number of codes of each category (or of the vocabulary); `edges` the bin edges of each
-    number, as many lists as numbers, each increasing.
+    number, as many lists as numbers, each increasing. `mean` and `std` are those of an image's channels, 0 to 1.
     """
 
     kind: Literal["number", "category", "tokens", "image"]
@@ -68,6 +75,8 @@ class Input(Config):
     dtype: Literal["float32", "int64", "uint8"]
     sizes: tuple[int, ...] = ()
     edges: tuple[tuple[float, ...], ...] = ()
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
 
 
 class Output(Config):
@@ -84,6 +93,14 @@ class Spec(Config):
     inputs: dict[str, Input]
     output: Output
     rows: int = 0
+
+
+class Mixed(NamedTuple):
+    """A target that is two: `share` of the loss goes to the first, the rest to the second."""
+
+    first: Any
+    second: Any
+    share: float
 
 
 @dataclass

@@ -7,7 +7,9 @@ A source plug-in is a module with
   the rows in; a fault of the user is a `DataError`;
 - `stream(cfg, rows) -> Iterator[Collected]`, where the source can be larger than memory: the same values, in
   pieces of at most `rows` rows whose columns have the same names and types.
+- `claims(path) -> bool`, where a bare path may mean this source: a folder of pictures, an `.npz` file.
 
+A source that knows which column is the target, or says the part of a row, tells so in `Collected`.
 Text stays text here: what a column is, and which texts mean missing, is decided by later stages.
 """
 

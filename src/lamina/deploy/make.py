@@ -10,9 +10,8 @@ from torch import nn
 from lamina import models
 from lamina.cases import Case
 from lamina.config import Config, kind
-from lamina.data.arrays import table
 from lamina.deploy import bundle, export
-from lamina.deploy.predictor import json_rows, onnx_runtime
+from lamina.deploy.predictor import from_json, json_rows, onnx_runtime
 from lamina.evaluate.judge import Finding, versions
 from lamina.preprocess import Preprocessor
 from lamina.recipe import plain
@@ -28,7 +27,7 @@ def files(model: nn.Module, choice: Config, prep: Preprocessor, spec: Spec, case
     lean = spec.model_copy(update={"rows": 0})
     config = choice.model_dump(mode="json")
     rows = golden_rows(case.parts.train, prep)
-    encoded = prep.encode(clean(table(rows), prep.schema.missing))
+    encoded = prep.encode(clean(from_json(rows, prep), prep.schema.missing))
     graph, reason = export.onnx(model, encoded)
     run = onnx_runtime(graph) if graph else models.runtime(kind(choice), config, lean, weights)
     answers = module.table(module.decode(run(encoded), state), state)

@@ -1,6 +1,7 @@
 """Bundle and raw rows in, answers out: the one thing that evaluation, command line and servers all call. No torch."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ from lamina.data.arrays import like, table
 from lamina.deploy import _graph
 from lamina.deploy._strict import COPY, first_line, fits, refused
 from lamina.deploy.bundle import Bundle, open_bundle
+from lamina.preprocess import Preprocessor, wired
 from lamina.schema import clean
 
 AGREE = 1e-4  # relative and absolute, on the golden rows of another machine
-BATCH = 4096
+BATCH, BATCH_NUMBERS = 4096, 1 << 23  # rows at a time, and numbers of their inputs
 
 
 class Predictor:
@@ -61,7 +63,9 @@ class Predictor:
     def raw(self, rows: pa.Table) -> dict[str, np.ndarray]:
         """What the network itself gives, (rows, size) float32 by output name."""
         rows = rows if rows.num_columns else pa.table({"": pa.nulls(0)})
-        parts = [self._run(self.encode(rows.slice(i, BATCH))) for i in range(0, max(rows.num_rows, 1), BATCH)]
+        wide = sum(math.prod(n or 1 for n in feed.shape) for feed in self.bundle.prep.inputs.values())
+        size = max(1, min(BATCH, BATCH_NUMBERS // max(wide, 1)))
+        parts = [self._run(self.encode(rows.slice(i, size))) for i in range(0, max(rows.num_rows, 1), size)]
         return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
 
     def encode(self, rows: pa.Table) -> dict[str, np.ndarray]:
@@ -127,10 +131,19 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 
+def from_json(rows: Sequence[Mapping[str, Any]], prep: Preprocessor) -> pa.Table:
+    """Rows out of JSON as a table of raw cells: a picture is its bytes there, and never a path."""
+    found = table(list(rows))
+    cells = {name: [row.get(name) for row in rows] for name in found.column_names}
+    for name, values in wired(prep.used, cells).items():
+        found = found.set_column(found.column_names.index(name), name, values)
+    return found
+
+
 def _self_test(predictor: Predictor) -> None:
     """The golden rows must give their golden answers."""
     golden = predictor.bundle.golden
-    got = fits("golden.json", lambda: json_rows(predictor.answers(table(list(golden.rows)))))
+    got = fits("golden.json", lambda: json_rows(predictor.answers(from_json(golden.rows, predictor.bundle.prep))))
     if len(got) != len(golden.answers):
         raise refused("golden.json", "answers", f"are {len(golden.answers)}, the network gives {len(got)}")
     for i, (mine, theirs) in enumerate(zip(got, golden.answers, strict=True)):

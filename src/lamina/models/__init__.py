@@ -2,6 +2,8 @@
 
 - `Config`: its settings, with `kind: Literal["<name>"]`;
 - `training(cfg, spec) -> dict`: train settings that suit it (used where the recipe says nothing);
+- `suits(spec) -> float`, where it is made for something: how well, 0 to 1, and 0 for what it cannot take; the one that
+  suits best is taken where the recipe names none, and `fnn` where none is made for the data;
 - `example(spec) -> dict`, only where a setting has no default: settings to try it with, for the contract tests;
 - `Model(cfg, spec)`: an `nn.Module` with `parts`, `forward(inputs) -> {"target": (rows, size)}` and
   `losses(batch)`, which yields `(part, loss)`; the loop steps that part and resumes the generator.
@@ -21,16 +23,36 @@ from typing import Any
 
 import numpy as np
 
-from lamina.config import BundleError, parse, plugin
+from lamina.config import BundleError, RecipeError, available, parse, plugin
 from lamina.schema import Spec
 
+DEFAULT, GENERAL = "fnn", 0.1
+
 Raw = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
+
+
+def suits(name: str, spec: Spec) -> float:
+    """How well an architecture fits some inputs, 0 when it cannot take them."""
+    module = vars(plugin("models", name))
+    return module["suits"](spec) if "suits" in module else GENERAL
+
+
+def choice(cfg: Any, spec: Spec) -> Any:
+    """The settings said, or those of the architecture that suits best."""
+    if cfg is not None:
+        return cfg
+    best = max((DEFAULT, *available("models")), key=lambda name: suits(name, spec))
+    return plugin("models", best).Config()
 
 
 def build(cfg: Any, spec: Spec, seed: int) -> Any:
     """The network of a checked model choice, for a spec; the same seed gives the same weights."""
     import torch
 
+    if not suits(cfg.kind, spec):
+        inputs = ", ".join(sorted({feed.kind for feed in spec.inputs.values()}))
+        able = [name for name in available("models") if suits(name, spec)]
+        raise RecipeError([f"model: {cfg.kind} cannot take these inputs ({inputs}). Use one of {', '.join(able)}."])
     torch.manual_seed(seed)
     return plugin("models", cfg.kind).Model(cfg, spec)
 

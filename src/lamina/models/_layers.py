@@ -1,5 +1,6 @@
 """Layers that several architectures share."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Literal
@@ -8,11 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lamina.schema import Spec
+from lamina.schema import Input, Spec
 
 ActivationName = Literal[
     "relu", "sigmoid", "tanh", "softmax", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "softplus", "linear"
 ]
+
+MOST_SIDE = 64  # pixels of a picture that is flattened
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
@@ -83,8 +86,41 @@ class TokenMean(nn.Module):
         return self.table(codes).sum(1) / count  # (rows, width)
 
 
+class Pixels(nn.Module):
+    """Pictures (rows, height, width, channels), 0 to 255, to (rows, channels, height, width) of mean 0 and spread 1."""
+
+    def __init__(self, feed: Input):
+        super().__init__()
+        channels = feed.shape[-1] or 1
+        std = torch.tensor(feed.std or (0.25,) * channels)
+        self.scale: Tensor
+        self.shift: Tensor
+        self.register_buffer("scale", (1 / (255 * std)).view(1, -1, 1, 1))
+        self.register_buffer("shift", -(torch.tensor(feed.mean or (0.5,) * channels) / std).view(1, -1, 1, 1))
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        x = pictures.permute(0, 3, 1, 2).float()  # (rows, channels, height, width), channels still last in memory
+        return x * self.scale + self.shift
+
+
+class FlatPixels(nn.Module):
+    """Pictures to one vector each, averaged down to at most `MOST_SIDE` pixels a side on the way."""
+
+    def __init__(self, feed: Input):
+        super().__init__()
+        height, width, channels = (n or 1 for n in feed.shape)
+        self.pixels, self.by = Pixels(feed), math.ceil(max(height, width) / MOST_SIDE)
+        self.width = channels * math.ceil(height / self.by) * math.ceil(width / self.by)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        x = self.pixels(pictures)
+        if self.by > 1:
+            x = F.avg_pool2d(x, self.by, ceil_mode=True, count_include_pad=False)
+        return x.flatten(1)  # (rows, width)
+
+
 class Flat(nn.Module):
-    """Every input of a table side by side in one vector: numbers, one-hot categories, mean token embeddings."""
+    """Every input side by side in one vector: numbers, one-hot categories, mean token embeddings, pixels."""
 
     def __init__(self, spec: Spec, token_width: int = 32):
         super().__init__()
@@ -98,6 +134,9 @@ class Flat(nn.Module):
             elif feed.kind == "category":
                 self.encoders[name] = OneHot(feed.sizes)
                 self.width += sum(feed.sizes) - len(feed.sizes)
+            elif feed.kind == "image":
+                self.encoders[name] = FlatPixels(feed)
+                self.width += self.encoders[name].width  # pyright: ignore[reportOperatorIssue]
             else:
                 self.encoders[name] = TokenMean(feed.sizes[0], token_width)
                 self.width += token_width

@@ -10,16 +10,27 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lamina.schema import Output
+from lamina.schema import Mixed, Output
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def loss(output: Output) -> nn.Module:
-    """The loss module an output asks for: called with raw outputs and the encoded target."""
-    return {"binary_cross_entropy": Binary, "cross_entropy": Classes, "mse": Squared, "mae": Absolute, "huber": Huber}[
-        output.loss
-    ](output)
+    """The loss module an output asks for: called with raw outputs and the encoded target, which may be `Mixed`."""
+    return Shared(LOSSES[output.loss](output))
+
+
+class Shared(nn.Module):
+    """A loss that takes mixed targets too."""
+
+    def __init__(self, one: nn.Module):
+        super().__init__()
+        self.one = one
+
+    def forward(self, raw: Tensor, target: Tensor | Mixed) -> Tensor:
+        if isinstance(target, Mixed):
+            return target.share * self.one(raw, target.first) + (1 - target.share) * self.one(raw, target.second)
+        return self.one(raw, target)
 
 
 class Binary(nn.Module):
@@ -92,3 +103,12 @@ def _number(output: Output, name: str) -> float:
 def _weights(output: Output) -> Tensor | None:
     found = output.settings.get("class_weight")
     return torch.tensor(found) if found is not None else None
+
+
+LOSSES: dict[str, type[Binary] | type[Classes] | type[Squared] | type[Absolute] | type[Huber]] = {
+    "binary_cross_entropy": Binary,
+    "cross_entropy": Classes,
+    "mse": Squared,
+    "mae": Absolute,
+    "huber": Huber,
+}

@@ -16,7 +16,15 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from lamina import config
-from lamina.models._layers import ActivationName, Dropout, OneHot, TokenMean, activation, log_mean_probability
+from lamina.models._layers import (
+    ActivationName,
+    Dropout,
+    FlatPixels,
+    OneHot,
+    TokenMean,
+    activation,
+    log_mean_probability,
+)
 from lamina.models._losses import loss
 from lamina.schema import Batch, Input, Spec
 
@@ -149,9 +157,11 @@ def _encoder(cfg: Config, feed: Input) -> nn.Module:
         return Numbers(feed, cfg.number_width)
     if feed.kind == "category":
         return Categories(feed, cfg.category_width)
+    if feed.kind == "image":
+        return FlatPixels(feed)
     return TokenMean(feed.sizes[0], cfg.token_width)
 
 
 def _width(encoder: nn.Module) -> int:
-    assert isinstance(encoder, Numbers | Categories | TokenMean)
+    assert isinstance(encoder, Numbers | Categories | TokenMean | FlatPixels)
     return encoder.width

@@ -7,6 +7,15 @@
         - dropout: 0.2
         - dense: {units: 1, activation: sigmoid}
 
+One column of pictures may be met by layers for pictures, the classic being
+
+    layers:
+      - conv2d: {filters: 32, kernel_size: 3, activation: relu}
+      - maxpool: 2
+      - flatten
+      - dense: {units: 128, activation: relu}
+      - dense: {units: 10, activation: softmax}
+
 The last layer must give as many numbers as the task needs (two classes: 1, or 2 with softmax). A closing sigmoid
 or softmax is folded into the loss, which computes it from logits: the same function, without overflow.
 """
@@ -22,13 +31,23 @@ from torch import Tensor, nn
 
 from lamina import config
 from lamina.config import RecipeError, nearest, parse
-from lamina.models._layers import ActivationName, Flat, activation
+from lamina.models._layers import ActivationName, Flat, Pixels
 from lamina.models._losses import loss
+from lamina.models._pictures import (
+    AveragePooling2D,
+    Built,
+    ChannelsLast,
+    Conv2D,
+    FlatPicture,
+    GlobalAveragePooling2D,
+    GlobalMaxPooling2D,
+    MaxPooling2D,
+    Shape,
+    activated,
+    last,
+    only,
+)
 from lamina.schema import Batch, Spec
-
-Shape = tuple[int, ...]  # of one row
-Built = tuple[list[nn.Module], Shape]  # the modules of a layer and the shape behind it
-
 
 class Dense(config.Config):
     """Fully connected: the last dimension becomes `units`."""
@@ -38,14 +57,13 @@ class Dense(config.Config):
     use_bias: bool = True
 
     def build(self, shape: Shape) -> Built:
+        if len(shape) != 1:
+            raise ValueError(f"dense takes one vector per row (got {shape}). Put flatten before it")
         layer = nn.Linear(shape[-1], self.units, self.use_bias)
         nn.init.xavier_uniform_(layer.weight)  # Keras' own start: Glorot uniform and zero bias
         if self.use_bias:
             nn.init.zeros_(layer.bias)
-        after = (*shape[:-1], self.units)
-        if self.activation == "linear":
-            return [layer], after
-        return [layer, activation(self.activation)], after
+        return [layer, *activated(self.activation, (self.units,))], (self.units,)
 
 
 class Dropout(config.Config):
@@ -58,22 +76,24 @@ class Dropout(config.Config):
 
 
 class BatchNormalization(config.Config):
-    """Normalises each feature over the batch."""
+    """Normalises each feature, of pictures each channel, over the batch."""
 
     momentum: float = Field(default=0.99, ge=0, lt=1)
     epsilon: float = Field(default=1e-3, gt=0)
 
     def build(self, shape: Shape) -> Built:
-        return [Normalized(nn.BatchNorm1d(shape[-1], eps=self.epsilon, momentum=1 - self.momentum))], shape
+        norm = (nn.BatchNorm2d if len(shape) == 3 else nn.BatchNorm1d)(shape[0], self.epsilon, 1 - self.momentum)
+        return [Normalized(norm) if len(shape) == 1 else norm], shape
 
 
 class LayerNormalization(config.Config):
-    """Normalises each row over its features."""
+    """Normalises each row over its features, of pictures each pixel over its channels."""
 
     epsilon: float = Field(default=1e-3, gt=0)
 
     def build(self, shape: Shape) -> Built:
-        return [nn.LayerNorm(shape[-1], eps=self.epsilon)], shape
+        norm = nn.LayerNorm(shape[0], eps=self.epsilon)
+        return [norm if len(shape) == 1 else ChannelsLast(norm)], shape
 
 
 class Activation(config.Config):
@@ -82,20 +102,29 @@ class Activation(config.Config):
     activation: ActivationName
 
     def build(self, shape: Shape) -> Built:
-        return [activation(self.activation)], shape
+        return activated(self.activation, shape), shape
 
 
 class Flatten(config.Config):
     """All dimensions of a row in one."""
 
     def build(self, shape: Shape) -> Built:
-        size = 1
-        for n in shape:
-            size *= n
-        return [nn.Flatten()], (size,)
+        return [FlatPicture() if len(shape) == 3 else nn.Flatten()], (math.prod(shape),)
 
 
-Layer = Dense | Dropout | BatchNormalization | LayerNormalization | Activation | Flatten
+Layer = (
+    Dense
+    | Dropout
+    | BatchNormalization
+    | LayerNormalization
+    | Activation
+    | Flatten
+    | Conv2D
+    | MaxPooling2D
+    | AveragePooling2D
+    | GlobalMaxPooling2D
+    | GlobalAveragePooling2D
+)
 LAYERS: dict[str, type[Layer]] = {
     "dense": Dense,
     "dropout": Dropout,
@@ -103,13 +132,32 @@ LAYERS: dict[str, type[Layer]] = {
     "layer_normalization": LayerNormalization,
     "activation": Activation,
     "flatten": Flatten,
+    "conv2d": Conv2D,
+    "max_pooling2d": MaxPooling2D,
+    "average_pooling2d": AveragePooling2D,
+    "global_max_pooling2d": GlobalMaxPooling2D,
+    "global_average_pooling2d": GlobalAveragePooling2D,
+}
+SHORT = {
+    "batchnorm": "batch_normalization",
+    "layernorm": "layer_normalization",
+    "conv": "conv2d",
+    "maxpool": "max_pooling2d",
+    "maxpool2d": "max_pooling2d",
+    "maxpooling2d": "max_pooling2d",
+    "avgpool": "average_pooling2d",
+    "averagepooling2d": "average_pooling2d",
+    "globalmaxpool": "global_max_pooling2d",
+    "globalmaxpooling2d": "global_max_pooling2d",
+    "globalavgpool": "global_average_pooling2d",
+    "globalaveragepooling2d": "global_average_pooling2d",
 }
 
 
 def snake(name: str) -> str:
     """`BatchNormalization`, `batchnorm` and `batch_normalization` are one layer."""
     word = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
-    return {"batchnorm": "batch_normalization", "layernorm": "layer_normalization"}.get(word.replace("_", ""), word)
+    return SHORT.get(word.replace("_", ""), word)
 
 
 def read(item: Any) -> tuple[str, Layer]:
@@ -149,7 +197,11 @@ class Config(config.Config):
 
 
 def example(spec: Spec) -> dict[str, Any]:
-    """One of each layer."""
+    """One of each layer that fits."""
+    if only(spec):
+        first = [{"conv2d": {"filters": 16, "activation": "relu"}}, "batch_normalization", {"maxpool": 2}]
+        more = [{"conv2d": {"filters": 16, "padding": "same", "strides": 2}}, "layer_normalization", {"avgpool": 2}]
+        return {"layers": [*first, *more, {"activation": "relu"}, "flatten", {"dense": spec.output.size}]}
     first = {"dense": {"units": 32, "activation": "relu"}}
     rest = ["batch_normalization", {"dropout": 0.1}, "layer_normalization", {"activation": "tanh"}, "flatten"]
     return {"layers": [first, *rest, {"dense": spec.output.size}]}
@@ -180,9 +232,9 @@ class Model(nn.Module):
 
     def __init__(self, cfg: Config, spec: Spec):
         super().__init__()
-        self.flat = Flat(spec)
-        self.loss = loss(spec.output)
-        self.layers, shape = _stack(cfg, (self.flat.width,), spec)
+        self.picture, self.loss = only(spec), loss(spec.output)
+        self.entrance = Pixels(spec.inputs[self.picture]) if self.picture else Flat(spec)
+        self.layers, shape = _stack(cfg, _entering(self.entrance, spec), spec)
         self.size = spec.output.size
         if shape not in ((self.size,), (2,) if self.size == 1 and spec.output.loss == "binary_cross_entropy" else ()):
             raise RecipeError(
@@ -190,7 +242,7 @@ class Model(nn.Module):
             )
 
     def forward(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        raw = self.layers(self.flat(inputs))
+        raw = self.layers(self.entrance(inputs[self.picture] if self.picture else inputs))
         if raw.shape[-1] > self.size:
             raw = raw[:, 1:] - raw[:, :1]  # two softmax units are one logit
         return {"target": raw}  # (rows, size)
@@ -199,14 +251,27 @@ class Model(nn.Module):
         yield "", self.loss(self(batch.inputs)["target"], batch.target)
 
 
+def _entering(entrance: nn.Module, spec: Spec) -> Shape:
+    """The shape of one row for the first layer."""
+    if isinstance(entrance, Flat):
+        return (entrance.width,)
+    height, width, channels = (n or 1 for n in next(iter(spec.inputs.values())).shape)
+    return channels, height, width
+
+
 def _stack(cfg: Config, shape: Shape, spec: Spec) -> tuple[nn.Sequential, Shape]:
     """The layers in order; each gets the shape the one before gave."""
     items = _folded([read(item) for item in cfg.layers], spec)
     modules: list[nn.Module] = []
-    for _, layer in items:
-        built, shape = layer.build(shape)
+    for i, (name, layer) in enumerate(items):
+        try:
+            if i == 0 and len(shape) == 3 and isinstance(layer, Dense):
+                modules, shape = Flatten().build(shape)
+            built, shape = layer.build(shape)
+        except ValueError as error:
+            raise RecipeError([f"model.layers: entry {i}, {name}: {error}."]) from None
         modules += built
-    return nn.Sequential(*modules), shape
+    return last(nn.Sequential(*modules)), shape
 
 
 def _folded(items: list[tuple[str, Layer]], spec: Spec) -> list[tuple[str, Layer]]:

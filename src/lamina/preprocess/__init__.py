@@ -9,12 +9,15 @@ A column kind is one file here, named by the kind, with
 - `fit(values, cfg) -> State`: sees parsed training rows only;
 - `encode(values, state) -> np.ndarray`: (rows, width), never fails on a new value;
 - `feed(state) -> Input`: what the network must be ready for;
-- where cells must not leave with a bundle, `golden(values, state, rng) -> cells`: as many made-up ones, plain JSON.
+- where cells can be broken, `faults(values, state) -> reasons`: rows to set aside in training, None for a sound one;
+- where encoding is long, `kept(values, state)`: as `encode`, from a file on disk when there is one;
+- where cells must not leave with a bundle, `golden(values, state, rng) -> cells`: as many made-up ones, plain JSON;
+- where JSON writes cells otherwise than files do, `wire(cells) -> pa.Array`: what `parse` takes, out of JSON.
 
 Arrays of kind `number` and of kind `category` are laid side by side into one input each; others stay apart.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +46,26 @@ def infer(table: pa.Table, target: str | None, given: Mapping[str, Config], miss
 def typed(table: pa.Table, columns: tuple[Column, ...]) -> pa.Table:
     """The columns asked for, each parsed by its kind; a column that is absent counts as missing in every row."""
     return pa.table({c.name: _parse(table, c) for c in columns}) if columns else table.select([])
+
+
+def can_be_broken(column: Column) -> bool:
+    """Whether cells of this kind can be there and yet be of no use, such as pictures that do not decode."""
+    return column.kind not in UNUSED and "faults" in vars(_plugin(column))
+
+
+def faults(tables: Iterable[pa.Table], column: Column) -> Iterator[list[str | None]]:
+    """Why each cell of a column cannot be used, table by table; what is needed to tell comes from the first."""
+    module, state = _plugin(column), None
+    for table in tables:
+        values = _parse(table, column)
+        state = state or module.fit(values, settings(column))
+        yield module.faults(values, state)
+
+
+def wired(columns: tuple[Column, ...], cells: Mapping[str, list[Any]]) -> dict[str, pa.Array]:
+    """What `typed` takes for the cells of those columns whose kind JSON writes in its own way (pictures: base64)."""
+    found = {c.name: vars(_plugin(c)) for c in columns if c.kind not in UNUSED and c.name in cells}
+    return {name: module["wire"](cells[name]) for name, module in found.items() if "wire" in module}
 
 
 def _parse(table: pa.Table, column: Column) -> pa.Array:
@@ -87,15 +110,19 @@ class Preprocessor:
             groups.setdefault(feed.kind if feed.kind in JOINED else f"{feed.kind}{i}", []).append(feed)
         return {name: _join(groups[name]) for name in sorted(groups)}
 
-    def encode(self, table: pa.Table) -> dict[str, np.ndarray]:
-        """Raw rows (cleaned by `schema.clean`) to arrays by input name; the first dimension is the row."""
+    def encode(self, table: pa.Table, keep: bool = False) -> dict[str, np.ndarray]:
+        """Raw rows (cleaned by `schema.clean`) to arrays by input name; the first dimension is the row.
+
+        `keep`: what takes long may be kept on disk, and be a memory map of it.
+        """
         parsed = typed(table, self.used)
         groups: dict[str, list[np.ndarray]] = {}
         for i, (column, state) in enumerate(zip(self.used, self.states, strict=True)):
             module = _plugin(column)
             values = parsed[column.name].combine_chunks()
             kind = module.feed(state).kind
-            groups.setdefault(kind if kind in JOINED else f"{kind}{i}", []).append(module.encode(values, state))
+            encode = module.kept if keep and "kept" in vars(module) else module.encode
+            groups.setdefault(kind if kind in JOINED else f"{kind}{i}", []).append(encode(values, state))
         return {name: np.concatenate(g, axis=1) if len(g) > 1 else g[0] for name, g in groups.items()}
 
     def golden(self, name: str, values: pa.Array, rng: np.random.Generator) -> list[Any] | None:
@@ -152,4 +179,4 @@ def _join(feeds: list[Input]) -> Input:
     )
 
 
-__all__ = ["MISSING", "UNUSED", "Preprocessor", "fit", "infer", "restore", "settings", "typed"]
+__all__ = ["MISSING", "UNUSED", "Preprocessor", "can_be_broken", "faults", "fit", "infer", "restore", "settings", "typed", "wired"]

@@ -12,6 +12,9 @@ from torch import Tensor
 from lamina.schema import Batch
 
 GATHER = 1 << 16  # rows gathered at once: a bound on memory, large enough to cost nothing per step
+GATHER_BYTES = 1 << 28
+LARGEST = 8192  # rows of a batch for evaluation, and the numbers of its inputs
+LARGEST_NUMBERS = 1 << 23
 
 
 def tensors(inputs: Mapping[str, np.ndarray], target: np.ndarray | None, device: torch.device) -> Batch:
@@ -37,7 +40,8 @@ def epoch(data: Batch, size: int, seed: int, number: int, start: int = 0) -> Ite
     count = rows(data)
     order = torch.from_numpy(np.random.Generator(np.random.PCG64([seed, number])).permutation(count))
     sizes = bounds(count, size)
-    group = max(1, GATHER // size)
+    wide = sum(values[:1].numel() * values.element_size() for values in data.inputs.values())
+    group = max(1, min(GATHER, GATHER_BYTES // max(wide, 1)) // size)
     for first in range(start - start % group, len(sizes), group):
         part = sizes[first : first + group]
         offset = sum(sizes[:first])
@@ -49,8 +53,10 @@ def epoch(data: Batch, size: int, seed: int, number: int, start: int = 0) -> Ite
                 yield Batch(dict(zip(data.inputs, views[1:], strict=True)), views[0])
 
 
-def in_order(inputs: Mapping[str, Tensor], size: int = 8192) -> Iterator[dict[str, Tensor]]:
+def in_order(inputs: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
     """Large batches in the rows' own order, for evaluation."""
     count = len(next(iter(inputs.values())))
+    wide = sum(values[:1].numel() for values in inputs.values())
+    size = max(1, min(LARGEST, LARGEST_NUMBERS // max(wide, 1)))
     for start in range(0, count, size):
         yield {name: values[start : start + size] for name, values in inputs.items()}

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from lamina.config import Interrupted, TrainingError
 from lamina.schema import Batch, Row
-from lamina.train import batches, checkpoint, device, optim, settings
+from lamina.train import batches, checkpoint, device, optim, pictures, settings
 from lamina.train.part import Part
 from lamina.train.progress import Clock, Progress
 from lamina.train.settings import Data
@@ -63,6 +63,8 @@ def fit(model: nn.Module, train: Data, validation: Data, cfg: settings.Config, h
     while not state.done:
         model.train()
         for batch in batches.epoch(data, cfg.batch_size, home.seed, state.epoch, state.position):
+            if cfg.augment:
+                batch = pictures.augmented(batch, cfg.augment, (home.seed, state.epoch, state.position))
             loop.step(batch, clock.progress())
             state.position += 1
             if clock.tick():
@@ -263,7 +265,7 @@ class _Loop:
         tensors = {k: v.detach().clone() for k, v in tensors.items()}  # tied weights may not share memory on disk
         checkpoint.write(folder, self.state.step, tensors, {"progress": _json(asdict(self.state))})
 
-    def _optimizers(self) -> Iterator[tuple[str, optim.Adam | optim.Plain]]:
+    def _optimizers(self) -> Iterator[tuple[str, optim.Adam | optim.Filters | optim.Plain]]:
         for name, part in self.parts.items():
             for i, optimizer in enumerate(part.optimizers):
                 yield f"{name}.{i}", optimizer

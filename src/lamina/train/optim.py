@@ -85,6 +85,47 @@ class Adam:
             value.copy_(tensors[name])
 
 
+class Filters:
+    """Muon for filters (out, in, height, width): Nesterov momentum made orthogonal by three Newton-Schulz steps, and
+    each weight kept at the norm of the root of its outputs, which the batch norm behind it does not mind.
+    """
+
+    def __init__(self, params: list[nn.Parameter], momentum: float, bad: Tensor):
+        self.params, self.momentum, self.bad = params, momentum, bad
+        self.moments = [torch.zeros_like(p) for p in params]
+
+    @torch.no_grad()
+    def step(self, lr: float) -> None:
+        if self.bad.item():
+            return
+        for p, moment in zip(self.params, self.moments, strict=True):
+            if p.grad is None:
+                continue
+            moment.mul_(self.momentum).add_(p.grad)
+            wanted = p.grad.add(moment, alpha=self.momentum).reshape(len(p), -1)
+            p.mul_(len(p) ** 0.5 / p.norm().clamp(min=1e-7))
+            p.add_(_orthogonal(wanted).reshape(p.shape), alpha=-lr)
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {str(i): moment for i, moment in enumerate(self.moments)}
+
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        for name, moment in self.tensors().items():
+            moment.copy_(tensors[name])
+
+
+def _orthogonal(matrix: Tensor, steps: int = 3) -> Tensor:
+    """The nearest matrix whose singular values are about one, in bf16. Jordan et al. 2024."""
+    x = matrix.bfloat16()
+    tall = x.shape[0] > x.shape[1]
+    x = x.T if tall else x
+    x = x / (x.norm() + 1e-7)
+    for _ in range(steps):
+        a = x @ x.T
+        x = 3.4445 * x + (-4.775 * a + 2.0315 * (a @ a)) @ x
+    return (x.T if tall else x).to(matrix.dtype)
+
+
 class Plain:
     """One of PyTorch's own optimizers behind the same three calls."""
 
@@ -125,7 +166,7 @@ class Group(NamedTuple):
     decay: float
 
 
-def build(module: nn.Module, cfg: settings.Config, bad: Tensor) -> list[Adam | Plain]:
+def build(module: nn.Module, cfg: settings.Config, bad: Tensor) -> list[Adam | Filters | Plain]:
     """The optimizers of one part; none of them moves a weight while `bad` is set.
 
     Weight decay applies to matrices only. A parameter may carry `lr_scale`, set by an architecture whose layers
@@ -143,11 +184,15 @@ def build(module: nn.Module, cfg: settings.Config, bad: Tensor) -> list[Adam | P
         ]
         momentum = chosen.momentum
         return [Plain(torch.optim.SGD(groups, cfg.lr, momentum=momentum, nesterov=momentum > 0, fused=True), bad)]
+    filters = [p for p in params if p.__dict__.get("orthogonal", False)]
     hidden = [m.weight for m in module.modules() if isinstance(m, nn.Linear) and m.weight.requires_grad]
-    inside = {id(p) for p in hidden}
-    rest = _groups([p for p in params if id(p) not in inside], 0.0)
+    hidden = hidden if not filters else []
+    inside = {id(p) for p in (*hidden, *filters)}
+    rest = _groups([p for p in params if id(p) not in inside], chosen.weight_decay)
     slower = [g._replace(scale=g.scale * chosen.rest) for g in rest]
-    made: list[Adam | Plain] = [Adam(slower, (0.9, 0.999), True, bad)] if slower else []
+    made: list[Adam | Filters | Plain] = [Adam(slower, (0.9, 0.98), True, bad)] if slower else []
+    if filters:
+        made.append(Filters(filters, chosen.momentum, bad))
     if hidden:
         muon = torch.optim.Muon(hidden, cfg.lr, chosen.weight_decay, momentum=chosen.momentum)
         made.append(Plain(muon, bad))

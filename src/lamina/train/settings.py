@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import BeforeValidator, Field
 
 from lamina import config
+from lamina.train.augment import Step
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,7 @@ class Config(config.Config):
     lr: float = Field(default=1e-3, gt=0, description="peak learning rate")
     optimizer: Optimizer = Field(default=AdamW(), description="adamw, adam, sgd or muon, with its settings")
     schedule: Schedule = Field(default=Cosine(), description="cosine, one_cycle, linear or constant, with its settings")
+    augment: tuple[Step, ...] = Field(default=(), description="changes made to pictures, in order, by name")
     clip: float | None = Field(default=None, gt=0, description="largest gradient norm")
     accumulate: int = Field(default=1, ge=1, description="batches per step")
     ema: float | None = Field(default=None, gt=0, lt=1, description="decay of the moving average of weights, per step")

@@ -1,0 +1,133 @@
+"""Convolutional network for pictures, frugal enough for a CPU: strided stem, then stages of two 3 x 3 convolutions.
+
+A stem that halves the picture at once makes several epochs affordable; each stage is conv, max-pool, batch norm, conv,
+batch norm, and doubles the width up to `most`; the largest answer of each channel goes to a linear head. Filters behind
+the stem are trained by orthogonalised momentum and kept at a fixed norm (Jordan et al. 2024, Muon), which batch norm
+makes harmless.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from lamina import config
+from lamina.models._layers import ActivationName, Pixels, activation
+from lamina.models._losses import loss
+from lamina.models._pictures import last, only
+from lamina.schema import Batch, Spec
+
+SMOOTHED = ("binary_cross_entropy", "cross_entropy")
+
+
+class Config(config.Config):
+    kind: Literal["cnn"] = "cnn"
+    width: int = Field(
+        default=64, ge=2, le=2048, description="channels of the first stage; each next has twice as many"
+    )
+    most: int = Field(default=256, ge=2, le=4096, description="channels at most")
+    activation: ActivationName = "relu"
+    label_smoothing: float = Field(default=0.1, ge=0, lt=0.5, description="share of the label given to all classes")
+    views: Literal["one", "flips", "shifts"] = Field(
+        default="one", description="answers averaged over: flips, or 1 px shifts"
+    )
+
+
+def suits(spec: Spec) -> float:
+    """One column of pictures and nothing else."""
+    return 0.9 if only(spec) else 0.0
+
+
+def training(cfg: Config, spec: Spec) -> dict[str, Any]:
+    """About a thousand steps on 60,000 pictures, four thousand times a hundred on few; grey ones may turn and scale,
+    coloured ones are mirrored.
+    """
+    rows, (feed, *_) = max(spec.rows, 1), spec.inputs.values()
+    height, _, channels = (n or 1 for n in feed.shape)
+    size = max(8, min(256 if rows >= 20_000 else 128, rows // 8))
+    steps = max(1000, min(1600, rows * 40 // size))
+    grey = [{"kind": "rotate", "degrees": 12.0}, {"kind": "scale", "by": 0.1}]
+    moved = {"kind": "shift", "pixels": max(1, round(height / (11 if channels == 1 else 16)))}
+    return {
+        "epochs": max(2, min(60, math.ceil(steps / math.ceil(rows / size)))),
+        "batch_size": size,
+        "lr": 0.2,
+        "optimizer": {"kind": "muon", "momentum": 0.6, "weight_decay": 0.05, "rest": 0.05},
+        "schedule": {"kind": "linear", "warmup": 0.15},
+        "augment": [*(grey if channels == 1 else ["flip"]), moved],
+    }
+
+
+class Model(nn.Module):
+    parts = ("",)
+
+    def __init__(self, cfg: Config, spec: Spec):
+        super().__init__()
+        (self.name, feed), *_ = spec.inputs.items()
+        height, width, channels = (n or 1 for n in feed.shape)
+        self.views = cfg.views
+        self.pixels = Pixels(feed)
+        kernel, stride = _stem(min(height, width))
+        first = max(1, cfg.width // 2)
+        layers: list[nn.Module] = [nn.Conv2d(channels, first, kernel, stride, kernel // 2, bias=False), _norm(first)]
+        layers.append(activation(cfg.activation))
+        side = (min(height, width) + 2 * (kernel // 2) - kernel) // stride + 1
+        before = first
+        for i in range(_stages(side)):
+            after = min(cfg.most, cfg.width * 2**i)
+            layers += [_filters(before, after), *([nn.MaxPool2d(2)] if side >= 2 else []), _norm(after)]
+            layers += [activation(cfg.activation), _filters(after, after), _norm(after), activation(cfg.activation)]
+            before, side = after, max(1, side // 2)
+        self.body = nn.Sequential(*layers)
+        self.head = nn.Linear(before, spec.output.size)
+        smoothing = (
+            {"label_smoothing": cfg.label_smoothing} if spec.output.loss in SMOOTHED and cfg.label_smoothing else {}
+        )
+        self.loss = loss(spec.output.model_copy(update={"settings": {**smoothing, **spec.output.settings}}))
+        last(self)
+
+    def answer(self, x: Tensor) -> Tensor:
+        return self.head(self.body(x).amax((2, 3))).float()  # (rows, size)
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        x = self.pixels(inputs[self.name])
+        if self.training or self.views == "one":
+            return {"target": self.answer(x)}
+        views = [x, x.flip(3)] if self.views == "flips" else _shifted(x)
+        return {"target": torch.stack([self.answer(view) for view in views]).mean(0)}
+
+    def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
+        yield "", self.loss(self(batch.inputs)["target"], batch.target)
+
+
+def _stem(side: int) -> tuple[int, int]:
+    """Kernel and stride by the shorter side in pixels."""
+    return (3, 1) if side < 16 else (5, 2) if side < 56 else (7, 4)
+
+
+def _stages(side: int) -> int:
+    """Two to four, until the map is 4 pixels or less."""
+    count = 0
+    while count < 2 or (side > 4 and count < 4):
+        side, count = max(1, side // 2), count + 1
+    return count
+
+
+def _norm(width: int) -> nn.Module:
+    return nn.BatchNorm2d(width, momentum=0.3)
+
+
+def _filters(before: int, after: int) -> nn.Conv2d:
+    layer = nn.Conv2d(before, after, 3, padding=1, bias=False)
+    layer.weight.orthogonal = True  # pyright: ignore[reportAttributeAccessIssue] - read by train.optim
+    return layer
+
+
+def _shifted(x: Tensor) -> list[Tensor]:
+    """The picture and its four diagonal neighbours, one pixel away."""
+    height, width = x.shape[2:]
+    padded = nn.functional.pad(x, (1, 1, 1, 1), mode="replicate")
+    return [x, *(padded[:, :, y : y + height, z : z + width] for y in (0, 2) for z in (0, 2))]
