@@ -62,7 +62,10 @@ def pixels(body: bytes | None, most: int, reduce: int = 0) -> tuple[np.ndarray |
         return None, f"cannot be decoded as {head.form}: it is damaged or cut short"
     if found.shape[0] * found.shape[1] > most or (found.ndim == 3 and found.shape[2] > 4):
         return None, f"cannot be decoded as {head.form}: it is not what its header says"
-    return _turned(_plain(found, head), head.turn), ""
+    plain = _plain(found, head)
+    if head.form == "PAM" and plain.shape[2] == 3:  # OpenCV hands these over in the order of the file
+        plain = np.ascontiguousarray(plain[:, :, ::-1])
+    return _turned(plain, head.turn), ""
 
 
 def upright(body: bytes) -> tuple[int, int] | None:

@@ -32,7 +32,7 @@ REFUSED: tuple[tuple[str, str], ...] = (  # bytes that are something else, and w
     (r"(?s)....ftyp(heic|heix|heim|heis|hevc|mif1|msf1)", f"is a HEIC picture, {CONVERT}"),
     (r"(?s)....ftyp", "is a video, not a picture"),
     (r"(?s)\x00\x00\x00\x0cJXL |\xff\x0a", f"is a JPEG XL picture, {CONVERT}"),
-    (r"(?is)(\xef\xbb\xbf)?\s*(<\?xml.*?|<!--.*?)?<svg|(?is)\s*<!doctype svg", f"is an SVG drawing, {CONVERT}"),
+    (r"(?is)(\xef\xbb\xbf)?\s*(<\?xml.*?|<!--.*?)?<(svg|!doctype svg)", f"is an SVG drawing, {CONVERT}"),
     (r"(?is)(\xef\xbb\xbf)?\s*<(!doctype html|html|head|body)", "is a web page, not a picture: fetch the picture anew"),
     (r"version https://git-lfs", "is a Git LFS pointer, not a picture: fetch the files with git lfs pull"),
     (r"%PDF", f"is a PDF document, {CONVERT}"),
@@ -127,12 +127,19 @@ def _png(body: bytes) -> Header:
         if name in PIXEL_CHUNKS:
             if zlib.crc32(memoryview(body)[at + 4 : end - 4]) != int.from_bytes(body[end - 4 : end], "big"):
                 raise ValueError
+            if name == b"IDAT" and kept[-1][4:8] != name and long > 1 and not _is_zlib(body[at + 8], body[at + 9]):
+                raise ValueError
             kept.append(body[at:end])
         else:
             only = False
             turn = _exif(body[at + 8 : end - 4]) if name == b"eXIf" else turn
         at = end
     return Header("PNG", height, width, turn, name == b"IEND", body=None if only else b"".join(kept))
+
+
+def _is_zlib(first: int, second: int) -> bool:
+    """How packed pixels begin; libpng says so on the terminal where they do not."""
+    return first & 15 == 8 and (first * 256 + second) % 31 == 0
 
 
 def _gif(body: bytes) -> Header:
@@ -264,7 +271,7 @@ def _pam(body: bytes) -> Header:
         raise ValueError
     height, width, depth, top = said[b"HEIGHT"], said[b"WIDTH"], said[b"DEPTH"], said[b"MAXVAL"]
     long = len(head) + len(mark) + height * width * depth * (2 if top > 255 else 1)
-    return Header("PNM", height, width, whole=long <= len(body), top=_top(top))
+    return Header("PAM", height, width, whole=long <= len(body), top=_top(top))
 
 
 def _top(top: int) -> int:
