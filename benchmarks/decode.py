@@ -4,7 +4,7 @@
 
 First epoch: every file is read, decoded and brought to one size. Lamina does what a training does: it looks at a
 sample, looks for broken pictures, fits the preprocessing and writes the memory map, with an empty cache. The plain loop
-is `cv2.imread`, `cvtColor`, `resize` with INTER_AREA into one array, on one thread. Second epoch: the memory map is found
+is `cv2.imread`, `cvtColor`, `resize` with INTER_AREA into one array, on one thread. Second epoch: the map is found
 and read whole. Rounds take turns, so that a busy machine slows both; the best and the median of each are printed, and
 the processor time, which does not depend on who else is busy.
 """
