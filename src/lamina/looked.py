@@ -32,7 +32,8 @@ def at(source: str, target: str | None, sets: list[str]) -> Row:
     table = labelled.rows(collected, recipe.missing).drop_columns([labelled.ROW])
     target = target or recipe.target
     aim = labelled.column(table, target) if target else None
-    given = {name: Unused(kind="ignore") for name in collected.beside} | recipe.columns
+    beside = (*collected.beside, *([collected.part] if collected.part else []))
+    given = {name: Unused(kind="ignore") for name in beside} | recipe.columns
     schema = preprocess.infer(table, aim, given, recipe.missing)
     columns = [*schema.columns, *([schema.target] if schema.target else [])]
     return {
