@@ -68,6 +68,10 @@ class Predictor:
         parts = [self._run(self.encode(rows.slice(i, size))) for i in range(0, max(rows.num_rows, 1), size)]
         return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
 
+    def fed(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """What the network itself gives for inputs that are encoded already, all in one batch."""
+        return self._run(inputs)
+
     def encode(self, rows: pa.Table) -> dict[str, np.ndarray]:
         """Raw rows to network inputs."""
         return self.bundle.prep.encode(clean(rows, self.bundle.schema.missing))

@@ -3,16 +3,19 @@
 import json
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lamina.evaluate._html import code, escape, facts, listed, number, seconds, section, table
 from lamina.evaluate.baselines import LABELS
 from lamina.evaluate.metrics import HIGHER, label
 
+PLACE = "(picture)"  # where the shell puts the picture into a row
+
 Report = Mapping[str, Any]
 Plots = Mapping[str, str]
 
+PICTURES = ("augmented", "worst", "confused", "heat", "duplicates")  # HTML that `gallery` made
 _OWN = "the network"
 _CAPTIONS = {
     "comparison": "The band is the 95 % interval of the network’s score: a method inside it may be as good by chance.",
@@ -167,7 +170,9 @@ def data(report: Report, plots: Plots) -> str:
     heads = ["column", "kind", "missing", "distinct", "examples", "note"]
     shown = table(heads, columns, (2, 3))
     shown += '<p class="quiet">Missing and distinct are counted in the training rows.</p>' if columns else ""
-    return section("The data", "data", known, listed(told.get("notes") or []), shown, quarantine(told))
+    twins = ((report.get("pictures") or {}).get("duplicates") or {}).get("told")
+    notes = [*(told.get("notes") or []), *([twins] if twins else [])]
+    return section("The data", "data", known, listed(notes), shown, quarantine(told))
 
 
 def _column(column: Mapping[str, Any], rows: Any) -> list[str]:
@@ -224,20 +229,33 @@ def usage(report: Report, plots: Plots) -> str:
     if not report.get("bundle"):
         return ""
     bundle, example = str(report["bundle"]), report.get("example") or {}
-    row, path = example.get("row") or {}, shlex.quote(bundle)
-    body = shlex.quote(json.dumps({"rows": [row]}, ensure_ascii=False))
-    shell = f"lamina predict {path} rows.csv -o answers.csv\nlamina serve {path}"
-    curl = f"curl -s http://127.0.0.1:8000/predict -H 'Content-Type: application/json' -d {body}"
-    python = f"import lamina\n\npredictor = lamina.load({bundle!r})\npredictor.predict([{row!r}])"
+    row, path, pictures = example.get("row") or {}, shlex.quote(bundle), example.get("pictures") or []
+    alone = bool(pictures) and len(row) == 1
+    rows, of = ("pictures/", "picture") if alone else ("rows.csv", "row")
+    shell = f"lamina predict {path} {rows} -o answers.csv\nlamina serve {path}"
+    shell += f"\nlamina explain {path} picture.jpg -o why.png" if pictures else ""
     answer = json.dumps(example["answer"], ensure_ascii=False, indent=2) if example.get("answer") is not None else ""
     return section(
         "Use it",
         "use",
         code(shell, "Command line"),
-        code(curl, "Over HTTP, once it is served") if row else "",
-        code(python, "Python") if row else "",
-        code(answer, "The answer to that row") if answer else "",
+        code(_curl(row, pictures), "Over HTTP, once it is served") if row else "",
+        code(f"import lamina\n\npredictor = lamina.load({bundle!r})\npredictor.predict([{row!r}])", "Python")
+        if row
+        else "",
+        code(answer, f"The answer to {'a test' if pictures else 'that'} {of}") if answer else "",
     )
+
+
+def _curl(row: Mapping[str, Any], pictures: Sequence[str]) -> str:
+    """The request for one row: a picture alone goes as a file, a picture beside other columns as base64 in the JSON."""
+    if pictures and len(row) == 1:
+        return f"curl -s -F {shlex.quote(f'{pictures[0]}=@picture.jpg')} http://127.0.0.1:8000/predict"
+    cells = {name: PLACE if name in pictures else value for name, value in row.items()}
+    body = shlex.quote(json.dumps({"rows": [cells]}, ensure_ascii=False)).replace(
+        PLACE, "'\"$(base64 -w0 picture.jpg)\"'"
+    )
+    return f"curl -s http://127.0.0.1:8000/predict -H 'Content-Type: application/json' -d {body}"
 
 
 def versions(report: Report, plots: Plots) -> str:
@@ -248,9 +266,26 @@ def versions(report: Report, plots: Plots) -> str:
 
 def other(report: Report, plots: Plots) -> str:
     """Plots that no other part has a place for."""
-    return section("More pictures", "more", _beside(_figures(plots, *(n for n in plots if n not in _CAPTIONS))))
+    own = [name for name in plots if name not in _CAPTIONS and name not in PICTURES]
+    return section("More plots", "more", _beside(_figures(plots, *own)))
+
+
+def pictures(report: Report, plots: Plots) -> str:
+    """Test pictures: those with the worst answers, what is confused with what, and what answers hang on."""
+    return section("Test pictures", "pictures", *(plots.get(name, "") for name in ("confused", "worst", "heat")))
+
+
+def augmented(report: Report, plots: Plots) -> str:
+    """Training pictures as the network sees them."""
+    return section("What the network saw", "augmented", plots.get("augmented", ""))
+
+
+def duplicates(report: Report, plots: Plots) -> str:
+    """Pictures that stand in training and in what is judged."""
+    return section("The same picture twice", "duplicates", plots.get("duplicates", ""))
 
 
 ORDER: tuple[Callable[[Report, Plots], str], ...] = (
-    headline, scores, comparison, errors, confidence, other, training, data, design, usage, versions,
+    headline, scores, comparison, duplicates, errors, pictures, confidence, other, training, augmented, data, design,
+    usage, versions,
 )  # fmt: skip

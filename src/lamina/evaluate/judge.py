@@ -6,11 +6,13 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+import pyarrow as pa
+
 from lamina import __version__, evaluate
 from lamina.cases import Case
 from lamina.config import kind
 from lamina.deploy.predictor import Predictor, json_rows
-from lamina.evaluate import baselines, metrics, report
+from lamina.evaluate import baselines, gallery, metrics, report
 from lamina.recipe import dump
 from lamina.run import Run
 from lamina.schema import Row, Spec
@@ -18,6 +20,7 @@ from lamina.train.settings import Config as Train
 from lamina.train.settings import Data
 
 SHOWN = 20  # quarantined rows in the report
+PICTURE = "picture.jpg"
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
         rows=rows,
         best=end["best_epoch"],
     )
+    seen, pieces = gallery.made(case, finding.predictor, found, arrays, finding.cfg.augment)
     example = case.parts.test.slice(0, 1).select([c.name for c in finding.predictor.bundle.prep.used])
     page = report.write(
         out.folder,
@@ -90,6 +94,7 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
                 "parameters": sum(layer["parameters"] for layer in finding.layers),
                 "layers": finding.layers,
             },
+            "pictures": seen,
             "data": _data(case, notes),
             "training": {
                 "rows": rows,
@@ -103,11 +108,11 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
             },
             "calibration": _calibration(case),
             "recipe": dump(out.recipe()),
-            "example": {"row": json_rows(example)[0], "answer": json_rows(finding.predictor.answers(example))[0]},
+            "example": _example(finding.predictor, example),
             "versions": versions(),
             "bundle": str(out.bundle),
         },
-        evaluate.draw(case.task.plots, context),
+        evaluate.draw(case.task.plots, context) | pieces,
     )
     return {
         "run": str(out.folder),
@@ -121,6 +126,14 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
         "parts": {name: table.num_rows for name, table in case.parts._asdict().items()},
         "verdict": verdict,
     }
+
+
+def _example(predictor: Predictor, row: pa.Table) -> Row:
+    """A row and its answer; a picture is a file's name here, because its bytes are long and say nothing to a reader."""
+    prep = predictor.bundle.prep
+    cells = json_rows(row.drop_columns([name for name in prep.pictures if name in row.column_names]))[0]
+    told = {c.name: PICTURE if c.name in prep.pictures else cells.get(c.name) for c in prep.used}
+    return {"row": told, "answer": json_rows(predictor.answers(row))[0], "pictures": list(prep.pictures)}
 
 
 def _data(case: Case, notes: list[str]) -> Row:

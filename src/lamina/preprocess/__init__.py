@@ -102,6 +102,11 @@ class Preprocessor:
         return tuple(c for c in self.schema.columns if c.kind not in UNUSED)
 
     @property
+    def pictures(self) -> dict[str, str]:
+        """Name of each column of pictures, to the name of the input it becomes."""
+        return {c.name: f"image{i}" for i, c in enumerate(self.used) if c.kind == "image"}
+
+    @property
     def inputs(self) -> dict[str, Input]:
         """Name to `Input`, as a network's `Spec` wants them; in the order of the names, whatever the file's order."""
         groups: dict[str, list[Input]] = {}
@@ -179,4 +184,16 @@ def _join(feeds: list[Input]) -> Input:
     )
 
 
-__all__ = ["MISSING", "UNUSED", "Preprocessor", "can_be_broken", "faults", "fit", "infer", "restore", "settings", "typed", "wired"]
+__all__ = [
+    "MISSING",
+    "UNUSED",
+    "Preprocessor",
+    "can_be_broken",
+    "faults",
+    "fit",
+    "infer",
+    "restore",
+    "settings",
+    "typed",
+    "wired",
+]
