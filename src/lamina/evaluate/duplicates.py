@@ -1,8 +1,8 @@
 """Test pictures that are, exactly or nearly, training pictures: for them a score measures memory and not skill.
 
-Exact: the same pixels, once brought to one size. Near: a difference hash (64 bits: is each of 8 x 8 places brighter than
-the one to its left; Krawetz 2013) that differs in 4 bits at most picks candidates, and the pixels decide. A hash alone
-would call two handwritten ones the same, and any two pictures of a single colour.
+Exact: the same pixels, once brought to one size. Near: a difference hash (64 bits: is each of 8 x 8 places brighter
+than the one to its left; Krawetz 2013) that differs in 4 bits at most picks candidates, and the pixels decide. A hash
+alone would call two handwritten ones the same, and any two pictures of a single colour.
 """
 
 import hashlib

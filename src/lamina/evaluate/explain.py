@@ -30,7 +30,7 @@ class Explained:
     """One picture, its best answers, and the heat of each pixel.
 
     `picture` (height, width, channels) uint8 is what the network sees. `heat` (height, width) is how much the log-odds
-    of `label` (of a number: the number) fall when the place is covered: above 0 it speaks for the answer, below against.
+    of `label` (of a number: the number) fall when a place is covered: above 0 it speaks for the answer, below against.
     `top` are the best answers with their probabilities, or the number alone.
     """
 
@@ -145,14 +145,23 @@ def overlay(picture: np.ndarray, heat: np.ndarray) -> np.ndarray:
     return np.rint(grey * (1 - 0.85 * share) + colour * 0.85 * share).astype(np.uint8)
 
 
+def write(
+    predictor: Predictor, pictures: Sequence[str | Path], output: Path, label: str | None = None
+) -> list[Explained]:
+    """Explain the answers to at most 40 picture files and draw them into one PNG."""
+    if output.suffix.lower() != ".png":
+        raise DataError(f"-o: must end in .png (got '{output}').")
+    if len(pictures) > MOST:
+        raise DataError(f"explain: {len(pictures)} pictures are too many for one file. Name at most {MOST}.")
+    found = explain(predictor, pictures, label)
+    draw(found, output)
+    return found
+
+
 def draw(found: Sequence[Explained], output: Path) -> None:
     """Write one PNG: for each picture a line with the picture, its heat and its best answers."""
     from lamina.evaluate import _canvas
 
-    if output.suffix.lower() != ".png":
-        raise DataError(f"-o: must end in .png (got '{output}').")
-    if len(found) > MOST:
-        raise DataError(f"explain: {len(found)} pictures are too many for one file. Name at most {MOST}.")
     line = 250
     with _canvas.style():
         fig = _canvas.figure(780, line * len(found) + 34)

@@ -193,7 +193,8 @@ def _heats(seen: _Seen) -> str:
         actual, (predicted, chance) = seen.label("test", row), _predicted(seen, row)
         told = f"<b>{words(actual)}</b><br>predicted {words(predicted)}"
         if chance is not None:
-            told = f"<b>{words(actual)}</b>: {word}<br>{words(predicted)} {percent(chance)}"
+            wrong = f", taken for <b>{words(predicted)}</b>" if word == "wrong" else ""
+            told = f"<b>{words(actual)}</b>{wrong}<br>{word}, {percent(chance)} sure"
         pair = [shot(found.picture, f"test picture: {actual}"),
                 shot(explain.overlay(found.picture, found.heat), f"heat map of the answer {predicted}")]  # fmt: skip
         figures[word].append(figure(pair, told, "two"))

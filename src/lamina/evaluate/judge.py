@@ -15,7 +15,7 @@ from lamina.deploy.predictor import Predictor, json_rows
 from lamina.evaluate import baselines, gallery, metrics, report
 from lamina.recipe import dump
 from lamina.run import Run
-from lamina.schema import Row, Spec
+from lamina.schema import Column, Row, Spec
 from lamina.train.settings import Config as Train
 from lamina.train.settings import Data
 
@@ -95,7 +95,7 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
                 "layers": finding.layers,
             },
             "pictures": seen,
-            "data": _data(case, notes),
+            "data": _data(case, finding.predictor, notes),
             "training": {
                 "rows": rows,
                 "best": {"epoch": end["best_epoch"], "weights": end["best_weights"]},
@@ -136,14 +136,24 @@ def _example(predictor: Predictor, row: pa.Table) -> Row:
     return {"row": told, "answer": json_rows(predictor.answers(row))[0], "pictures": list(prep.pictures)}
 
 
-def _data(case: Case, notes: list[str]) -> Row:
+def _data(case: Case, predictor: Predictor, notes: list[str]) -> Row:
     return {
         "source": str(case.recipe.data.model_dump(mode="json").get("path") or kind(case.recipe.data)),
         "rows": case.counts(),
-        "columns": [c.model_dump(mode="json", exclude={"settings"}) for c in (*case.schema.columns, case.target)],
+        "columns": [_column(c, predictor) for c in (*case.schema.columns, case.target)],
         "quarantine": [q._asdict() for q in case.quarantine[:SHOWN]],
         "notes": notes,
     }
+
+
+def _column(column: Column, predictor: Predictor) -> Row:
+    """A column as it was understood; of pictures also what the network sees of them."""
+    told = column.model_dump(mode="json", exclude={"settings"})
+    prep = predictor.bundle.prep
+    if column.name in prep.pictures:
+        height, width, channels = prep.inputs[prep.pictures[column.name]].shape
+        told["note"] += f"; the network sees {width} x {height}, {'grey' if channels == 1 else 'colour'}"
+    return told
 
 
 def _calibration(case: Case) -> Row:

@@ -11,6 +11,7 @@ A column kind is one file here, named by the kind, with
 - `feed(state) -> Input`: what the network must be ready for;
 - where cells can be broken, `faults(values, state) -> reasons`: rows to set aside in training, None for a sound one;
 - where encoding is long, `kept(values, state)`: as `encode`, from a file on disk when there is one;
+- where there is more to say of cells than their values, `about(column, cfg) -> note`: a few words;
 - where cells must not leave with a bundle, `golden(values, state, rng) -> cells`: as many made-up ones, plain JSON;
 - where JSON writes cells otherwise than files do, `wire(cells) -> pa.Array`: what `parse` takes, out of JSON.
 
@@ -60,6 +61,18 @@ def faults(tables: Iterable[pa.Table], column: Column) -> Iterator[list[str | No
         values = _parse(table, column)
         state = state or module.fit(values, settings(column))
         yield module.faults(values, state)
+
+
+def surveyed(table: pa.Table, columns: tuple[Column, ...], labels: list[Any], parts: list[Any]) -> list[dict[str, Any]]:
+    """What each column of pictures holds: counts by class, sizes, colours, broken ones, the same one twice."""
+    found = []
+    for column in (c for c in columns if c.kind == "image"):
+        from lamina.preprocess._survey import survey  # it needs the kind, which needs this module
+
+        cfg = settings(column)
+        assert isinstance(cfg, _plugin(column).Config)
+        found.append({"column": column.name, **survey(_parse(table, column), cfg, labels, parts)})
+    return found
 
 
 def wired(columns: tuple[Column, ...], cells: Mapping[str, list[Any]]) -> dict[str, pa.Array]:

@@ -28,6 +28,7 @@ from lamina.schema import PICTURES, Input
 CELL = pa.struct([("path", pa.string()), ("bytes", pa.large_binary())])
 KEPT_FROM = 256  # fewer pictures are decoded faster than a file of them is found
 LOOKED_AT = 256  # pictures whose size and colours decide the settings
+ABOUT = 64  # pictures looked at for the note
 LARGEST_SIDE = 224
 GREY = 128
 NAMED = rf"(?i)({'|'.join(suffix.replace('.', '[.]') for suffix in PICTURES)})$"
@@ -112,10 +113,10 @@ def fit(values: pa.Array, cfg: Config) -> State:
     """Size and colours by a sample of the training pictures: their median shape, never above 224; grey if all are."""
     known = values.drop_null()
     sample = known.take(pa.array(np.arange(0, len(known), max(1, len(known) // LOOKED_AT)))).to_pylist()
-    found = [pixels for pixels, _ in _threaded(lambda cell: _pixels(cell, cfg.max_pixels, 0), sample)]
+    found = [pixels for pixels, _ in threaded(lambda cell: _pixels(cell, cfg.max_pixels, 0), sample)]
     pictures = [pixels for pixels in found if pixels is not None]
     height, width = _size(pictures, cfg)
-    channels = cfg.channels or (1 if pictures and all(map(_is_grey, pictures)) else 3)
+    channels = cfg.channels or (1 if pictures and all(map(is_grey, pictures)) else 3)
     size = _decode.Size(height, width, channels, cfg.fit)
     fitted = [_decode.fitted(pixels, size) for pixels in pictures]
     seen = np.stack(fitted) if fitted else np.full((1, 1, 1, channels), GREY, np.uint8)
@@ -129,6 +130,22 @@ def fit(values: pa.Array, cfg: Config) -> State:
         mean=tuple(numbers.mean(0).tolist()),
         std=tuple(np.maximum(numbers.std(0), 1e-3).tolist()),
     )
+
+
+def about(column: pa.Array, cfg: Config) -> str:
+    """Sizes and colours of a sample, in a few words: width x height, `32 x 32 px, colour`."""
+    known = parse(column, cfg).drop_null()
+    sample = known.take(pa.array(np.arange(0, len(known), max(1, len(known) // ABOUT)))).to_pylist()
+    found = threaded(lambda cell: _pixels(cell, cfg.max_pixels, 0)[0], sample)
+    pictures = [pixels for pixels in found if pixels is not None]
+    if not pictures:
+        return "no picture of a sample can be decoded"
+    (low_y, high_y), (low_x, high_x) = ((min(n), max(n)) for n in zip(*(p.shape[:2] for p in pictures), strict=True))
+    size = f"{low_x}-{high_x} x {low_y}-{high_y} px"
+    if (low_y, low_x) == (high_y, high_x):
+        size = f"{low_x} x {low_y} px"
+    grey = sum(map(is_grey, pictures))
+    return f"{size}, {'grey' if grey == len(pictures) else 'some grey' if grey else 'colour'}"
 
 
 def _size(pictures: list[np.ndarray], cfg: Config) -> tuple[int, int]:
@@ -146,7 +163,8 @@ def _size(pictures: list[np.ndarray], cfg: Config) -> tuple[int, int]:
     return max(1, round(height * shrink)), max(1, round(width * shrink))
 
 
-def _is_grey(pixels: np.ndarray) -> bool:
+def is_grey(pixels: np.ndarray) -> bool:
+    """Whether the colours of every pixel are the same, as in grey pictures that are saved in colour."""
     return pixels.shape[2] == 1 or bool((np.ptp(pixels.astype(np.int16), axis=2) <= 2).all())
 
 
@@ -214,22 +232,27 @@ def _decoded(values: pa.Array, state: State, out: Any) -> list[str | None]:
         out[place] = GREY if pixels is None else _decode.fitted(pixels, size)
         return reason or None
 
-    return _threaded(one, range(len(cells)))
+    return threaded(one, range(len(cells)))
 
 
 def _pixels(cell: dict[str, Any], most: int, reduce: int) -> tuple[np.ndarray | None, str]:
-    body = cell["bytes"]
-    if body is None:
-        try:
-            with open(cell["path"], "rb") as file:
-                body = file.read()
-        except (OSError, ValueError) as error:
-            why = error.strerror if isinstance(error, OSError) else "no such name"
-            return None, f"{cell['path'][:200]} cannot be read ({why})"
-    return _decode.pixels(body, most, reduce)
+    found, reason = body(cell)
+    return (None, reason) if found is None else _decode.pixels(found, most, reduce)
 
 
-def _threaded(function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+def body(cell: dict[str, Any]) -> tuple[bytes | None, str]:
+    """The bytes of a cell, read from its file where it names one; or None and the reason."""
+    if cell["bytes"] is not None:
+        return cell["bytes"], ""
+    try:
+        with open(cell["path"], "rb") as file:
+            return file.read(), ""
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "no such name"
+        return None, f"{cell['path'][:200]} cannot be read ({why})"
+
+
+def threaded(function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
     """OpenCV lets go of the interpreter lock, so threads decode side by side."""
     items = list(items)
     if len(items) < 4:
