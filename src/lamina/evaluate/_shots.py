@@ -44,7 +44,7 @@ def percent(value: float) -> str:
     """98 %, 0.3 %, >99.9 %."""
     if value > 0.9995:
         return "&gt;99.9\u00a0%"
-    return f"{value:.0%}".replace("%", "\u00a0%") if value >= 0.1 else f"{value * 100:.1f}\u00a0%"
+    return f"{value:.0%}".replace("%", "\u00a0%") if 0.1 <= value < 0.995 else f"{value * 100:.1f}\u00a0%"
 
 
 def words(value: object, longest: int = 40) -> str:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+CLEAR = 4.0  # grey levels; where a picture is even, noise must not decide the bits
 BITS = 4  # most bits of the hash that may differ: re-saved and resized copies differ in 0 to 3
 SHARE = 0.04  # most mean difference of small copies, as a share of the contrast: MNIST's nearest two are at 0.044
 DETAIL = 0.35  # the same of all pixels, where another compression or size shows more
@@ -69,8 +70,8 @@ def find(judged: np.ndarray, training: np.ndarray, seed: int = 0) -> Found:
 
 
 def dhash(small: np.ndarray) -> np.ndarray:
-    """(rows,) uint64 of grey copies (rows, 8, 9): whether each place is brighter than its left neighbour."""
-    return np.packbits(small[:, :, 1:] > small[:, :, :-1], axis=None).view(np.uint64)
+    """(rows,) uint64 of grey copies (rows, 8, 9): whether each place is clearly brighter than its left neighbour."""
+    return np.packbits(small[:, :, 1:] > small[:, :, :-1] + CLEAR, axis=None).view(np.uint64)
 
 
 def _known(pictures: np.ndarray, rows: np.ndarray) -> _Known:
@@ -82,7 +83,7 @@ def _known(pictures: np.ndarray, rows: np.ndarray) -> _Known:
         part = np.ascontiguousarray(pictures[rows[start : start + _CHUNK]])
         exact += [hashlib.blake2b(one, digest_size=8).digest() for one in part]
         grey = part.mean(axis=3, dtype=np.float32)  # (rows, height, width)
-        bits.append(dhash(np.rint(tall @ grey @ wide.T)))
+        bits.append(dhash(tall @ grey @ wide.T))
         small.append(np.rint(tall_small @ grey @ wide_small.T).astype(np.uint8).reshape(len(part), -1))
         contrast.append(np.abs(grey - grey.mean(axis=(1, 2), keepdims=True)).mean(axis=(1, 2)))
     if not bits:
