@@ -129,7 +129,7 @@ def test_the_worst_answers_are_sorted_and_are_those_of_the_predictor(run, folder
     first = worst[0]
     answer = lamina.load(run).predict([{"image": str(folder / "test" / first["actual"] / first["file"])}])[0]
     assert answer["prediction"] == first["predicted"] == "blue"
-    assert -np.log(answer["probabilities"][first["actual"]]) == pytest.approx(first["loss"], rel=1e-4)
+    assert np.minimum(-np.log(answer["probabilities"][first["actual"]]), 34.5) == pytest.approx(first["loss"], rel=1e-2)
 
 
 def test_what_is_confused_is_counted_as_in_the_confusion_matrix(told, page):
@@ -174,7 +174,12 @@ def test_pictures_of_arrays_and_a_number_to_predict_have_a_report_too(tmp_path):
     noise = rng.integers(-15, 15, (120, 12, 12))
     np.savez(tmp_path / "light.npz", x=np.uint8(light[:, None, None] + noise), y=light / 10)
     words = ["train", str(tmp_path / "light.npz"), "--task", "regression", "--out", str(tmp_path / "run")]
-    words += ["--set", 'model={"kind": "sequential", "layers": ["flatten", {"dense": {"units": 1}}]}', "--set", "train.epochs=2"]
+    words += [
+        "--set",
+        'model={"kind": "sequential", "layers": ["flatten", {"dense": {"units": 1}}]}',
+        "--set",
+        "train.epochs=2",
+    ]
     done = CliRunner().invoke(cli.app, words, catch_exceptions=False)
     assert done.exit_code == 0, done.output
     text = (tmp_path / "run" / "report.html").read_text("utf-8")
@@ -272,7 +277,7 @@ def test_explain_writes_a_png_and_says_the_answers(run, folder, tmp_path):
     [
         (["no.png", "-o", "w.png"], "explain: no.png is not there."),
         ([".", "-o", "w.png"], "explain: . is a folder."),
-        (["text.png", "-o", "w.png"], "explain: text.png is not a picture of a known format."),
+        (["text.png", "-o", "w.png"], "explain: text.png is text, not a picture."),
         (["good.png", "-o", "w.jpg"], "-o: must end in .png (got 'w.jpg')."),
         (["good.png", "-o", "w.png", "--label", "bleu"], "--label: there is no label 'bleu'. Did you mean 'blue'?"),
         (["good.png"] * 41 + ["-o", "w.png"], "explain: 41 pictures are too many for one file."),

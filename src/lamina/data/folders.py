@@ -1,36 +1,51 @@
 """Folders of pictures: one sub-folder per class, or train/validation/test folders with the classes inside.
 
-Gives the columns `image` (the file's path), `label` (its folder) and, where the parts are folders, `part`. Files in a
-zip are read as bytes without being extracted. Files that are no pictures by their name are set aside.
+Gives the columns `image` (the file's path), `label` (its folder) and, where folders say it, `part`. Files in a zip are
+read as bytes without being extracted. Pictures that stand directly in the folder have no label, which is enough to be
+answered for. Files that are no pictures by their name are set aside; what systems leave behind is ignored.
 """
 
-import os
 import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import pyarrow as pa
+from pydantic import Field
 
 from lamina import config
 from lamina.config import DataError
+from lamina.data import _tree
 from lamina.schema import PICTURES, Collected, Quarantined
 
-PARTS = {"train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
-         "dev": "validation", "test": "test", "testing": "test"}  # fmt: skip
+MOST_MEMBER = 1 << 28  # bytes of one picture in a zip, unpacked
+MOST_UNPACKED = 8 << 30  # bytes of all pictures in a zip: they are held in memory
+PIECE = 1024
+CHUNK = 1000
 
 
 class Config(config.Config):
     """Where the folders are."""
 
     kind: Literal["folders"] = "folders"
-    path: str
+    path: str = Field(description="A folder, or a zip of one.")
+
+
+class Listed(NamedTuple):
+    """Usable pictures in the order of their names: where they stand, and their cells of the column `image`."""
+
+    places: list[PurePosixPath]
+    images: pa.ChunkedArray
+    told: _tree.Told
+    quarantine: list[Quarantined]
 
 
 def claims(path: str) -> bool:
     """A folder, or a zip, that holds a picture."""
     root = Path(path)
     if root.is_dir():
-        return any(Path(name).suffix.lower() in PICTURES for *_, names in os.walk(root) for name in names)
+        return _tree.any_below(root, PICTURES)
     if root.suffix.lower() != ".zip" or not zipfile.is_zipfile(root):
         return False
     with zipfile.ZipFile(root) as archive:
@@ -38,66 +53,102 @@ def claims(path: str) -> bool:
 
 
 def load(cfg: Config) -> Collected:
-    """Every picture below the folder, in the order of the names."""
+    """Every picture below the folder, in the order of the names.
+
+    Errors: DataError where there is no picture, or some pictures stand in class folders and some do not.
+    """
+    found = _listed(cfg)
+    labels = found.told.labels
+    _tree.refuse_no_class(labels, cfg.path, "picture")
+    columns = {"image": found.images}
+    if not any(labels):
+        lone = f"Pictures stand directly in {cfg.path}: put each into a folder named by its class to train on them."
+        return Collected(pa.table(columns), tuple(found.quarantine), (lone,))
+    part = None
+    if found.told.parts:
+        columns["part"], part = pa.array(found.told.parts), "part"
+    table = pa.table({**columns, "label": pa.array(labels)})
+    notes = tuple(_tree.counted(labels, found.told.note))
+    return Collected(table, tuple(found.quarantine), notes, part, "label")
+
+
+def stream(cfg: Config, rows: int) -> Iterator[Collected]:
+    """As `load`, in pieces small enough that their pixels fit into memory."""
+    whole = load(cfg)
+    for start in range(0, whole.table.num_rows, min(rows, PIECE)):
+        first = start == 0
+        yield Collected(whole.table.slice(start, min(rows, PIECE)), whole.quarantine * first, whole.notes * first)
+
+
+def source_line(cfg: Config, row_numbers: Sequence[int]) -> list[tuple[str, int | None]]:
+    """The file of each row of the loaded table; pictures have no lines."""
+    places = _listed(cfg).places
+    return [(f"{cfg.path}/{places[row]}", None) for row in row_numbers]
+
+
+def _listed(cfg: Config) -> Listed:
     root = Path(cfg.path)
-    if zipfile.is_zipfile(root):
-        return _zipped(root)
-    if not root.is_dir():
-        raise DataError(f"data.path: {root} is not a folder. Name the folder that holds one folder per class.")
-    files = sorted(p for p in root.rglob("*") if p.is_file() and not p.name.startswith("."))
-    places = [PurePosixPath(p.relative_to(root).as_posix()) for p in files]
-    good, bad = _sorted(places, str(root))
-    table = _table([places[i] for i in good], pa.array([str(files[i]) for i in good]), str(root))
-    return _collected(table, bad)
-
-
-def _zipped(root: Path) -> Collected:
-    with zipfile.ZipFile(root) as archive:
-        infos = sorted((i for i in archive.infolist() if not i.is_dir()), key=lambda i: i.filename)
-        places = [PurePosixPath(i.filename) for i in infos]
-        good, bad = _sorted(places, str(root))
-        bodies = pa.array([archive.read(infos[i]) for i in good], pa.large_binary())
-    return _collected(_table([places[i] for i in good], bodies, str(root)), bad)
-
-
-def _collected(table: pa.Table, bad: tuple[Quarantined, ...]) -> Collected:
-    part = "part" if "part" in table.column_names else None
-    classes = len(table["label"].unique())
-    told = "; the folders say which part a picture belongs to" if part else ""
-    return Collected(table, bad, (f"{classes} folders are the classes{told}.",), part, "label")
-
-
-def _sorted(places: list[PurePosixPath], root: str) -> tuple[list[int], tuple[Quarantined, ...]]:
-    good = [i for i, p in enumerate(places) if p.suffix.lower() in PICTURES]
-    taken = set(good)
-    bad = tuple(
-        Quarantined(f"{root}/{p}", None, "image", "is not a picture by its name")
-        for i, p in enumerate(places)
-        if i not in taken
-    )
-    return good, bad
-
-
-def _table(places: list[PurePosixPath], images: pa.Array, root: str) -> pa.Table:
+    if root.is_dir():
+        found = _tree.below(root)
+        good, bad = _tree.known(found.files, PICTURES, cfg.path, "picture")
+        bad += [_tree.aside(cfg.path, place, reason) for place, reason in found.odd]
+        places = [found.files[i] for i in good]
+        images = pa.chunked_array([pa.array([str(root / place) for place in places], pa.string())])
+    elif root.is_file() and zipfile.is_zipfile(root):
+        places, images, bad = _zipped(root)
+    else:
+        raise DataError(f"data.path: {root} is neither a folder nor a zip. Name the folder with one folder per class.")
+    told = _tree.told(places, cfg.path)
+    if told.outside:
+        why = "stands beside the train and test folders, in none of them"
+        bad += [_tree.aside(cfg.path, places[i], why) for i in told.outside]
+        left = sorted(set(range(len(places))) - set(told.outside))
+        places, images = [places[i] for i in left], images.take(pa.array(left))
+        told = _tree.told(places, cfg.path)
     if not places:
-        raise DataError(f"data.path: {root} holds no picture ({', '.join(PICTURES)}).")
-    common = _common([p.parts[:-1] for p in places])
-    inner = [p.parts[common:-1] for p in places]
-    columns = {"image": images}
-    if all(parts and parts[0].lower() in PARTS for parts in inner):
-        names = [PARTS[parts[0].lower()] for parts in inner]
-        if "test" not in names:  # only train and validation folders: the second is what judges
-            names = ["test" if name == "validation" else name for name in names]
-        columns["part"] = pa.array(names)
-        inner = [parts[1:] for parts in inner]
-    if not all(inner):
-        raise DataError(f"data.path: pictures stand directly in {root}; put each into a folder named by its class.")
-    return pa.table({**columns, "label": pa.array(["/".join(parts) for parts in inner])})
+        first = f" The first file was set aside: {bad[0].file} {bad[0].reason}." if bad else ""
+        raise DataError(f"data.path: {root} holds no usable picture ({', '.join(PICTURES)}).{first}")
+    return Listed(places, images, told, bad)
 
 
-def _common(parts: list[tuple[str, ...]]) -> int:
-    """How many leading folders all pictures share, when only one folder stands at each of those levels."""
-    depth = 0
-    while all(len(p) > depth + 1 for p in parts) and len({p[depth] for p in parts}) == 1:
-        depth += 1
-    return depth
+def _zipped(root: Path) -> tuple[list[PurePosixPath], pa.ChunkedArray, list[Quarantined]]:
+    """Nothing is extracted, so a member's name is only a name; no member is unpacked beyond its bound."""
+    with zipfile.ZipFile(root) as archive:
+        members = {PurePosixPath(i.filename): i for i in archive.infolist() if not i.is_dir()}
+        named = sorted(place for place in members if not any(map(_tree.is_clutter, place.parts)))
+        good, bad = _tree.known(named, PICTURES, str(root), "picture")
+        total = sum(members[named[i]].file_size for i in good if members[named[i]].file_size <= MOST_MEMBER)
+        if total > MOST_UNPACKED:
+            raise DataError(
+                f"data.path: {root} unpacks to {total / 1e9:.0f} GB, more than {MOST_UNPACKED / 1e9:.0f} GB. "
+                "Unpack it and name the folder."
+            )
+        places: list[PurePosixPath] = []
+        chunks: list[pa.Array] = []
+        bodies: list[bytes] = []
+        for place in (named[i] for i in good):
+            body = _member(archive, members[place])
+            if isinstance(body, str):
+                bad.append(_tree.aside(str(root), place, body))
+                continue
+            places.append(place)
+            bodies.append(body)
+            if len(bodies) == CHUNK:
+                chunks.append(pa.array(bodies, pa.large_binary()))
+                bodies = []
+    return places, pa.chunked_array([*chunks, pa.array(bodies, pa.large_binary())]), bad
+
+
+def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes | str:
+    """The bytes of a member, never more than it says, or a reason why they cannot be had."""
+    if info.file_size > MOST_MEMBER:
+        return f"unpacks to {info.file_size:,} bytes, more than {MOST_MEMBER:,}"
+    if info.flag_bits & 1:
+        return "is encrypted"
+    try:
+        with archive.open(info) as file:
+            return file.read(info.file_size)
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError):
+        return "is damaged in the archive"
+    except NotImplementedError:
+        return "is packed in a way that is not read: pack the archive anew"

@@ -16,7 +16,7 @@ BITS = 4  # most bits of the hash that may differ: re-saved and resized copies d
 SHARE = 0.04  # most mean difference of small copies, as a share of the contrast: MNIST's nearest two are at 0.044
 DETAIL = 0.35  # the same of all pixels, where another compression or size shows more
 FLAT = 2.0  # pictures whose pixels differ less than this from their mean, of 255, are of a single colour
-SMALL = 16  # side of the small copies that candidates are compared by first
+SMALL = 16  # side of the small copies that candidates are compared by, at most: half the side, to even out noise
 MOST_PAIRS = 4_000_000_000  # hashes compared; above, test pictures are sampled
 _ROWS, _CHUNK = 4, 512
 
@@ -77,7 +77,7 @@ def dhash(small: np.ndarray) -> np.ndarray:
 def _known(pictures: np.ndarray, rows: np.ndarray) -> _Known:
     height, width = pictures.shape[1:3]
     tall, wide = _weights(height, 8), _weights(width, 9)
-    tall_small, wide_small = _weights(height, SMALL), _weights(width, SMALL)
+    tall_small, wide_small = _half(height), _half(width)
     exact, bits, small, contrast = [], [], [], []
     for start in range(0, len(rows), _CHUNK):
         part = np.ascontiguousarray(pictures[rows[start : start + _CHUNK]])
@@ -88,7 +88,7 @@ def _known(pictures: np.ndarray, rows: np.ndarray) -> _Known:
         contrast.append(np.abs(grey - grey.mean(axis=(1, 2), keepdims=True)).mean(axis=(1, 2)))
     if not bits:
         none = np.zeros(0)
-        return _Known(none, none.astype(np.uint64), np.zeros((0, SMALL * SMALL), np.uint8), none)
+        return _Known(none, none.astype(np.uint64), np.zeros((0, 1), np.uint8), none)
     return _Known(
         np.frombuffer(b"".join(exact), np.uint64), np.concatenate(bits), np.concatenate(small), np.concatenate(contrast)
     )
@@ -100,6 +100,10 @@ def _weights(side: int, places: int) -> np.ndarray:
     low, high = np.arange(side), np.arange(side) + 1
     inside = np.minimum(high, edges[1:, None]) - np.maximum(low, edges[:-1, None])
     return (np.clip(inside, 0, None) / (side / places)).astype(np.float32)
+
+
+def _half(side: int) -> np.ndarray:
+    return _weights(side, min(SMALL, -(-side // 2)))
 
 
 def _candidates(ours: _Known, theirs: _Known, rows: np.ndarray, lively: np.ndarray) -> Iterator[tuple[int, int]]:
@@ -127,5 +131,5 @@ def _same(one: np.ndarray, other: np.ndarray, contrast: float) -> bool:
     """Whether the pixels agree in every colour, as far as another compression or size changes them."""
     apart = one.astype(np.float32) - other
     height, width = one.shape[:2]
-    blocks = np.einsum("yh,hwc,xw->yxc", _weights(height, SMALL), apart, _weights(width, SMALL), optimize=True)
+    blocks = np.einsum("yh,hwc,xw->yxc", _half(height), apart, _half(width), optimize=True)
     return float(np.abs(blocks).mean()) <= SHARE * contrast and float(np.abs(apart).mean()) <= DETAIL * contrast

@@ -19,7 +19,7 @@ from lamina.schema import Input
 PLACES = 14  # positions of the cover along each side
 COVER = 6  # the cover is this part of the side, so that neighbours overlap
 BATCH_NUMBERS = 1 << 22
-TINY = 1e-12
+TINY = 1e-300  # the least that a float64 still tells from 0
 FLAT = 1e-3  # a heat below this, in log-odds, is no heat at all
 FOR, AGAINST = (200, 80, 30), (11, 99, 181)  # orange and blue, as in the plots
 MOST = 40  # pictures in one file
@@ -72,7 +72,8 @@ def one(predictor: Predictor, inputs: Mapping[str, np.ndarray], column: str, lab
     """Explain one row of encoded inputs by its pictures in `column`; every other input stays as it is."""
     name = predictor.bundle.prep.pictures[column]
     picture, feed = inputs[name][0], predictor.bundle.prep.inputs[name]
-    answers = predictor.task.decode(predictor.fed(inputs), predictor.state)
+    raw = predictor.fed(inputs)
+    answers, whole = predictor.task.decode(raw, predictor.state), _open(predictor, raw)
     classes = predictor.state.model_dump().get("classes")
     aim, top = _aim(answers, classes, label)
     boxes = places(*picture.shape[:2])
@@ -81,14 +82,20 @@ def one(predictor: Predictor, inputs: Mapping[str, np.ndarray], column: str, lab
     for start in range(0, len(boxes), size):
         covered = _covered(picture, boxes[start : start + size], feed)
         others = {k: np.repeat(v, len(covered), axis=0) for k, v in inputs.items() if k != name}
-        found = predictor.task.decode(predictor.fed({**others, name: covered}), predictor.state)
-        fallen.append(_strength(answers, aim) - _strength(found, aim))
+        found = _open(predictor, predictor.fed({**others, name: covered}))
+        fallen.append(_strength(whole, aim) - _strength(found, aim))
     heat, seen = np.zeros(picture.shape[:2]), np.zeros(picture.shape[:2])
     for (top_, bottom, left, right), fall in zip(boxes, np.concatenate(fallen), strict=True):
         heat[top_:bottom, left:right] += fall
         seen[top_:bottom, left:right] += 1
     label = classes[aim] if classes and aim is not None else predictor.target or ""
     return Explained(np.array(picture), heat / np.maximum(seen, 1), label, top)
+
+
+def _open(predictor: Predictor, raw: dict[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+    """Answers before they are calibrated: a calibrated one can be so sure that nothing moves it."""
+    plain = {"temperature": 1.0} if "temperature" in predictor.state.model_dump() else {}
+    return predictor.task.decode(raw, predictor.state.model_copy(update=plain))
 
 
 def _aim(
@@ -111,7 +118,8 @@ def _strength(answers: Mapping[str, np.ndarray], aim: int | None) -> np.ndarray:
     """(rows,) log-odds of the label, which still move where the probability is as good as 1; or the number."""
     if aim is None:
         return np.asarray(answers["prediction"], np.float64)
-    own, rest = answers["probabilities"][:, aim], np.delete(answers["probabilities"], aim, axis=1).sum(axis=1)
+    own, others = answers["probabilities"][:, aim], np.delete(answers["probabilities"], aim, axis=1).sum(axis=1)
+    rest = np.where(np.abs(own + others - 1) < 1e-6, others, 1 - own)  # several labels at once do not sum to 1
     return np.log(own + TINY) - np.log(rest + TINY)
 
 

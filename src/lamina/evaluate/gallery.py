@@ -45,6 +45,8 @@ class _Seen:
     def label(self, part: str, row: int) -> str:
         """The true answer of a row, as a person writes it."""
         truth = self.case.task.truth(self.arrays[part].target[row : row + 1], self.case.state)[0]
+        if np.ndim(truth):  # several labels at once
+            return ", ".join(np.array(self.classes, object)[np.asarray(truth) > 0]) or "none"
         return self.classes[int(truth)] if self.classes else number(float(truth))
 
     def file(self, part: str, row: int) -> str:
@@ -67,12 +69,12 @@ def made(
     seen = _Seen(case, predictor, arrays, column, name, score["target"], score["answers"])
     height, width, channels = seen.pictures("train").shape[1:]
     facts: Row = {"column": column, "height": height, "width": width, "channels": channels}
-    losses, worst = _losses(seen)
-    facts["losses"] = losses
-    pairs, confused = _confused(seen)
-    twins, pieces = _twins(seen)
-    facts |= {"confused": pairs, "duplicates": twins}
-    found = {"augmented": _sheet(seen, steps), "worst": worst, "confused": confused, "heat": _heats(seen)}
+    facts["duplicates"], pieces = _twins(seen)
+    found = {"augmented": _sheet(seen, steps)}
+    if seen.target.ndim == 1:  # one answer to each picture
+        facts["losses"], found["worst"] = _losses(seen)
+        facts["confused"], found["confused"] = _confused(seen)
+        found["heat"] = _heats(seen)
     return facts, {name: piece for name, piece in {**found, **pieces}.items() if piece}
 
 
@@ -166,7 +168,7 @@ def _by_class(seen: _Seen, rng: np.random.Generator) -> np.ndarray:
     """Rows of a few training pictures, of different classes where there are any."""
     truth = seen.case.task.truth(seen.arrays["train"].target, seen.case.state)
     order = rng.permutation(len(truth))
-    if not seen.classes:
+    if not seen.classes or truth.ndim > 1:
         return order[:SHEET]
     first = [order[place] for place in np.unique(truth[order], return_index=True)[1]]
     chosen = rng.permutation(np.array(first))[:SHEET]

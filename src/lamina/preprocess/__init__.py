@@ -26,6 +26,7 @@ import numpy as np
 import pyarrow as pa
 
 from lamina.config import Config, LaminaError, nearest, parse, plugin
+from lamina.preprocess import _survey
 from lamina.preprocess._infer import column as infer_column
 from lamina.preprocess._infer import columns as infer_columns
 from lamina.schema import MISSING, Column, Input, Schema
@@ -65,14 +66,12 @@ def faults(tables: Iterable[pa.Table], column: Column) -> Iterator[list[str | No
 
 def surveyed(table: pa.Table, columns: tuple[Column, ...], labels: list[Any], parts: list[Any]) -> list[dict[str, Any]]:
     """What each column of pictures holds: counts by class, sizes, colours, broken ones, the same one twice."""
-    found = []
-    for column in (c for c in columns if c.kind == "image"):
-        from lamina.preprocess._survey import survey  # it needs the kind, which needs this module
-
-        cfg = settings(column)
-        assert isinstance(cfg, _plugin(column).Config)
-        found.append({"column": column.name, **survey(_parse(table, column), cfg, labels, parts)})
-    return found
+    most = {c.name: settings(c).model_dump()["max_pixels"] for c in columns if c.kind == "image"}
+    return [
+        {"column": c.name, **_survey.survey(_parse(table, c), most[c.name], labels, parts)}
+        for c in columns
+        if c.name in most
+    ]
 
 
 def wired(columns: tuple[Column, ...], cells: Mapping[str, list[Any]]) -> dict[str, pa.Array]:
