@@ -35,9 +35,9 @@ def scene(rng, colour):
     return picture
 
 
-def write(path, picture, *settings):
+def write(path, picture):
     path.parent.mkdir(parents=True, exist_ok=True)
-    assert cv2.imwrite(str(path), picture[:, :, ::-1], list(settings))
+    assert cv2.imwrite(str(path), picture[:, :, ::-1])
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +49,8 @@ def folder(tmp_path_factory):
             for i in range(count):
                 write(root / part / colour / f"{i:03d}.png", scene(rng, colour))
     shutil.copy(root / "train/red/000.png", root / "test/red/exact.png")
-    write(
-        root / "test/blue/near.jpg",
-        cv2.imread(str(root / "train/blue/001.png"))[:, :, ::-1],
-        cv2.IMWRITE_JPEG_QUALITY,
-        95,
-    )
+    near = cv2.imread(str(root / "train/blue/001.png"))[:, :, ::-1]
+    write(root / "test/blue/near.bmp", near - (near > 128))
     shutil.copy(root / "train/blue/002.png", root / "test/red/mislabelled.png")
     (root / "train/red/broken.png").write_bytes((root / "train/red/000.png").read_bytes()[:60])
     return root
@@ -206,6 +202,20 @@ def test_small_changes_are_near_and_other_pictures_are_not():
     assert [p.exact for p in found.pairs] == [True] * 5 + [False] * 15
 
 
+@pytest.mark.parametrize("change", ["compressed", "halved"])
+def test_pictures_saved_again_or_resized_are_near(change):
+    def changed(picture):
+        if change == "halved":
+            return cv2.resize(cv2.resize(picture, (48, 48), interpolation=cv2.INTER_AREA), (96, 96))
+        return cv2.imdecode(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 60])[1], cv2.IMREAD_COLOR)
+
+    rng = np.random.default_rng(2)
+    spots = rng.integers(0, 256, (60, 9, 9, 3), dtype=np.uint8)
+    training = np.stack([cv2.resize(s, (96, 96), interpolation=cv2.INTER_CUBIC) for s in spots])
+    found = duplicates.find(np.stack([changed(picture) for picture in training[::3]]), training)
+    assert [(p.row, p.training_row, p.exact) for p in found.pairs] == [(i, 3 * i, False) for i in range(20)]
+
+
 def test_pictures_of_one_colour_repeat_only_the_very_same_one():
     colours = [(200, 10, 10), (201, 10, 10), (10, 10, 200)]
     training = np.stack([np.full((SIDE, SIDE, 3), c, np.uint8) for c in colours[:2]] * 500)
@@ -262,10 +272,10 @@ def test_every_pixel_is_covered_and_covers_stay_inside(side):
 
 
 def test_explain_writes_a_png_and_says_the_answers(run, folder, tmp_path):
-    words = ["explain", str(run), str(folder / "test/red/000.png"), str(folder / "test/blue/near.jpg")]
+    words = ["explain", str(run), str(folder / "test/red/000.png"), str(folder / "test/blue/near.bmp")]
     done = CliRunner().invoke(cli.app, [*words, "-o", str(tmp_path / "why.png"), "--json"], catch_exceptions=False)
     told = json.loads(done.output)
-    assert [(p["file"], p["label"]) for p in told["pictures"]] == [("000.png", "red"), ("near.jpg", "blue")]
+    assert [(p["file"], p["label"]) for p in told["pictures"]] == [("000.png", "red"), ("near.bmp", "blue")]
     drawn = cv2.imread(str(tmp_path / "why.png"))
     assert drawn.shape[0] > 900
     assert drawn.shape[1] > 1400
@@ -308,7 +318,7 @@ def test_inspect_counts_classes_sizes_broken_ones_and_copies(folder):
     ]
     assert (album["width"], album["height"]) == ([SIDE] * 3, [SIDE] * 3)
     assert (album["pictures"], album["colour"], album["grey"], album["broken"]) == (384, 383, 0, 1)
-    assert album["formats"] == {"PNG": 382, "JPEG": 1}
+    assert album["formats"] == {"PNG": 382, "BMP": 1}
     assert album["reasons"][0]["file"].endswith("broken.png")
     assert album["reasons"][0]["reason"] == "is cut short"
     twice = album["twice"]
@@ -319,5 +329,5 @@ def test_inspect_counts_classes_sizes_broken_ones_and_copies(folder):
 def test_inspect_tells_a_person_the_same(folder, monkeypatch):
     monkeypatch.setenv("COLUMNS", "160")
     done = CliRunner().invoke(cli.app, ["inspect", str(folder)], catch_exceptions=False)
-    for words in ("382 PNG, 1 JPEG", "16 px", "2 across parts, 1 with different labels", "1 pictures cannot be used"):
+    for words in ("382 PNG, 1 BMP", "16 px", "2 across parts, 1 with different labels", "1 pictures cannot be used"):
         assert words in done.output

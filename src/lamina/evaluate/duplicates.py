@@ -13,7 +13,8 @@ import numpy as np
 
 CLEAR = 4.0  # grey levels; where a picture is even, noise must not decide the bits
 BITS = 4  # most bits of the hash that may differ: re-saved and resized copies differ in 0 to 3
-SHARE = 0.04  # most mean difference of small copies, as a share of the contrast: MNIST's nearest two are at 0.044
+SHARE = 0.04  # most mean difference of small grey copies, as a share of the contrast: MNIST's nearest two are at 0.047
+COLOURS = 0.08  # the same of small copies in colour, which compression changes more
 DETAIL = 0.35  # the same of all pixels, where another compression or size shows more
 FLAT = 2.0  # pictures whose pixels differ less than this from their mean, of 255, are of a single colour
 SMALL = 16  # side of the small copies that candidates are compared by, at most: half the side, to even out noise
@@ -64,7 +65,7 @@ def find(judged: np.ndarray, training: np.ndarray, seed: int = 0) -> Found:
     open_ = np.array([i for i in range(len(rows)) if i not in pairs and ours.contrast[i] >= FLAT], np.int64)
     lively = np.flatnonzero(theirs.contrast >= FLAT)
     for i, place in _candidates(ours, theirs, open_, lively):
-        if _same(judged[rows[i]], training[place], min(ours.contrast[i], theirs.contrast[place])):
+        if _same(judged[rows[i]], training[place]):
             pairs[i] = Pair(int(rows[i]), int(place), False)
     return Found(tuple(pairs[i] for i in sorted(pairs)), len(rows), len(judged), int(flat))
 
@@ -127,9 +128,10 @@ def _candidates(ours: _Known, theirs: _Known, rows: np.ndarray, lively: np.ndarr
             yield int(part[i[k]]), int(lively[place[k]])
 
 
-def _same(one: np.ndarray, other: np.ndarray, contrast: float) -> bool:
+def _same(one: np.ndarray, other: np.ndarray) -> bool:
     """Whether the pixels agree in every colour, as far as another compression or size changes them."""
     apart = one.astype(np.float32) - other
     height, width = one.shape[:2]
     blocks = np.einsum("yh,hwc,xw->yxc", _half(height), apart, _half(width), optimize=True)
-    return float(np.abs(blocks).mean()) <= SHARE * contrast and float(np.abs(apart).mean()) <= DETAIL * contrast
+    contrast = min(float(np.abs(picture - picture.mean()).mean()) for picture in (one, other))
+    return float(np.abs(blocks).mean()) <= COLOURS * contrast and float(np.abs(apart).mean()) <= DETAIL * contrast
