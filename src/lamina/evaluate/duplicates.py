@@ -19,7 +19,7 @@ DETAIL = 0.35  # the same of all pixels, where another compression or size shows
 FLAT = 2.0  # pictures whose pixels differ less than this from their mean, of 255, are of a single colour
 SMALL = 16  # side of the small copies that candidates are compared by, at most: half the side, to even out noise
 MOST_PAIRS = 4_000_000_000  # hashes compared; above, test pictures are sampled
-_ROWS, _CHUNK = 4, 512
+_CHUNK = 512
 
 
 class Pair(NamedTuple):
@@ -108,24 +108,22 @@ def _half(side: int) -> np.ndarray:
 
 
 def _candidates(ours: _Known, theirs: _Known, rows: np.ndarray, lively: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Row and its nearest training row by the small copies, where the hashes are near and the small copies too."""
-    bits, small, contrast = theirs.bits[lively], theirs.small[lively], theirs.contrast[lively]
-    for start in range(0, len(rows), _ROWS):
-        part = rows[start : start + _ROWS]
-        near = np.bitwise_count(ours.bits[part][:, None] ^ bits[None]) <= BITS
-        i, place = np.divmod(np.flatnonzero(near), len(bits))
-        if not len(i):
-            continue
-        apart = np.empty(len(i), np.float32)
-        for at in range(0, len(i), 65536):
-            end = at + 65536
-            mine, other = ours.small[part[i[at:end]]].astype(np.int16), small[place[at:end]]
-            apart[at:end] = np.abs(mine - other).mean(axis=1, dtype=np.float32)
-        apart /= np.minimum(ours.contrast[part[i]], contrast[place])
-        order = np.lexsort((apart, i))
-        best = order[np.r_[True, np.diff(i[order]) > 0]]
-        for k in best[apart[best] <= SHARE]:
-            yield int(part[i[k]]), int(lively[place[k]])
+    """Row and its nearest training row by the small copies, where the hashes are near and the small copies too.
+
+    Copies cannot be nearer than their means are, so only those of about the same mean are compared.
+    """
+    means = theirs.small[lively].mean(axis=1)
+    lively = lively[np.argsort(means, kind="stable")]
+    means, bits, small, contrast = np.sort(means), theirs.bits[lively], theirs.small[lively], theirs.contrast[lively]
+    for row in rows.tolist():
+        mine, away = ours.small[row].astype(np.int16), SHARE * ours.contrast[row] + 1e-3
+        low, high = np.searchsorted(means, (mine.mean() - away, mine.mean() + away))
+        near = low + np.flatnonzero(np.bitwise_count(bits[low:high] ^ ours.bits[row]) <= BITS)
+        if len(near):
+            apart = np.abs(small[near] - mine).mean(axis=1) / np.minimum(contrast[near], ours.contrast[row])
+            best = int(apart.argmin())
+            if apart[best] <= SHARE:
+                yield row, int(lively[near[best]])
 
 
 def _same(one: np.ndarray, other: np.ndarray) -> bool:
