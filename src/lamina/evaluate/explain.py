@@ -88,8 +88,8 @@ def one(predictor: Predictor, inputs: Mapping[str, np.ndarray], column: str, lab
     for (top_, bottom, left, right), fall in zip(boxes, np.concatenate(fallen), strict=True):
         heat[top_:bottom, left:right] += fall
         seen[top_:bottom, left:right] += 1
-    label = classes[aim] if classes and aim is not None else predictor.target or ""
-    return Explained(np.array(picture), heat / np.maximum(seen, 1), label, top)
+    named = classes[aim] if classes and aim is not None else predictor.target or ""
+    return Explained(np.array(picture), heat / np.maximum(seen, 1), named, top)
 
 
 def _open(predictor: Predictor, raw: dict[str, np.ndarray]) -> Mapping[str, np.ndarray]:
@@ -99,7 +99,7 @@ def _open(predictor: Predictor, raw: dict[str, np.ndarray]) -> Mapping[str, np.n
 
 
 def _aim(
-    answers: Mapping[str, np.ndarray], classes: Sequence[str] | None, label: str | None
+    answers: Mapping[str, np.ndarray], classes: tuple[str, ...] | None, label: str | None
 ) -> tuple[int | None, tuple[tuple[str, float], ...]]:
     """Which output is explained, and the best answers."""
     if classes is None or "probabilities" not in answers:
@@ -109,9 +109,9 @@ def _aim(
     chances = answers["probabilities"][0]
     if label is not None and label not in classes:
         raise DataError(f"--label: there is no label '{label}'. {nearest(label, classes)}")
-    best = np.argsort(-chances, kind="stable")[:4]
+    best = np.argsort(-chances, kind="stable")[:4].tolist()
     top = tuple((classes[i], float(chances[i])) for i in best)
-    return (int(best[0]) if label is None else list(classes).index(label)), top
+    return (best[0] if label is None else classes.index(label)), top
 
 
 def _strength(answers: Mapping[str, np.ndarray], aim: int | None) -> np.ndarray:
