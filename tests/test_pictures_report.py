@@ -65,6 +65,7 @@ def run(folder, tmp_path_factory):
     words = ["train", str(folder), "--out", str(out), "--set", f"model={json.dumps(model)}"]
     done = CliRunner().invoke(cli.app, [*words, *(w for s in sets for w in ("--set", s))], catch_exceptions=False)
     assert done.exit_code == 0, done.output
+    assert "note 3 of the 63 test pictures are training pictures too" in " ".join(done.output.split())
     return out
 
 

@@ -171,7 +171,7 @@ def data(report: Report, plots: Plots) -> str:
     shown = table(heads, columns, (2, 3))
     shown += '<p class="quiet">Missing and distinct are counted in the training rows.</p>' if columns else ""
     twins = ((report.get("pictures") or {}).get("duplicates") or {}).get("told")
-    notes = [*(told.get("notes") or []), *([twins] if twins else [])]
+    notes = [*(told.get("notes") or []), *([twins] if twins and "duplicates" not in plots else [])]
     return section("The data", "data", known, listed(notes), shown, quarantine(told))
 
 

@@ -143,7 +143,8 @@ def _confused(seen: _Seen) -> tuple[list[Row], str]:
 def _sheet(seen: _Seen, steps: Sequence[Any]) -> str:
     """Training pictures after augmentation, exactly as the network sees them; without, as they are."""
     rng = np.random.default_rng(seen.case.recipe.seed)
-    rows = np.sort(_by_class(seen, rng))
+    rows = _by_class(seen, rng, SHEET if steps else 3 * SHEET)
+    rows = rows[np.argsort([seen.label("train", row) for row in rows.tolist()], kind="stable")]
     pictures = np.stack([seen.pictures("train")[row] for row in rows])
     labels = [seen.label("train", row) for row in rows.tolist()]
     if not steps:
@@ -164,15 +165,17 @@ def _sheet(seen: _Seen, steps: Sequence[Any]) -> str:
     return under("Training pictures after augmentation", lead, grid(strips, "strips"))
 
 
-def _by_class(seen: _Seen, rng: np.random.Generator) -> np.ndarray:
+def _by_class(seen: _Seen, rng: np.random.Generator, count: int) -> np.ndarray:
     """Rows of a few training pictures, of different classes where there are any."""
     truth = seen.case.task.truth(seen.arrays["train"].target, seen.case.state)
     order = rng.permutation(len(truth))
     if not seen.classes or truth.ndim > 1:
-        return order[:SHEET]
-    first = [order[place] for place in np.unique(truth[order], return_index=True)[1]]
-    chosen = rng.permutation(np.array(first))[:SHEET]
-    return np.r_[chosen, np.setdiff1d(order, chosen)[: max(0, min(SHEET, len(order)) - len(chosen))]]
+        return order[:count]
+    turn = np.zeros(len(order), np.int64)  # how many of the same class come before
+    for code in np.unique(truth):
+        own = np.flatnonzero(truth[order] == code)
+        turn[own] = np.arange(len(own))
+    return order[np.argsort(turn, kind="stable")][:count]
 
 
 def _heats(seen: _Seen) -> str:

@@ -125,6 +125,7 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
         "quarantined": len(case.quarantine),
         "parts": {name: table.num_rows for name, table in case.parts._asdict().items()},
         "verdict": verdict,
+        **({"notes": [seen["duplicates"]["told"]]} if "duplicates" in pieces else {}),
     }
 
 
