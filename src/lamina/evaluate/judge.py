@@ -20,7 +20,6 @@ from lamina.train.settings import Config as Train
 from lamina.train.settings import Data
 
 SHOWN = 20  # quarantined rows in the report
-PICTURE = "picture.jpg"
 
 
 @dataclass(frozen=True)
@@ -129,14 +128,6 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
     }
 
 
-def _example(predictor: Predictor, row: pa.Table) -> Row:
-    """A row and its answer; a picture is a file's name here, because its bytes are long and say nothing to a reader."""
-    prep = predictor.bundle.prep
-    cells = json_rows(row.drop_columns([name for name in prep.pictures if name in row.column_names]))[0]
-    told = {c.name: PICTURE if c.name in prep.pictures else cells.get(c.name) for c in prep.used}
-    return {"row": told, "answer": json_rows(predictor.answers(row))[0], "pictures": list(prep.pictures)}
-
-
 def _data(case: Case, predictor: Predictor, notes: list[str]) -> Row:
     return {
         "source": str(case.recipe.data.model_dump(mode="json").get("path") or kind(case.recipe.data)),
@@ -145,16 +136,6 @@ def _data(case: Case, predictor: Predictor, notes: list[str]) -> Row:
         "quarantine": [q._asdict() for q in case.quarantine[:SHOWN]],
         "notes": notes,
     }
-
-
-def _column(column: Column, predictor: Predictor) -> Row:
-    """A column as it was understood; of pictures also what the network sees of them."""
-    told = column.model_dump(mode="json", exclude={"settings"})
-    prep = predictor.bundle.prep
-    if column.name in prep.pictures:
-        height, width, channels = prep.inputs[prep.pictures[column.name]].shape
-        told["note"] += f"; the network sees {width} x {height}, {'grey' if channels == 1 else 'colour'}"
-    return told
 
 
 def _calibration(case: Case) -> Row:
@@ -171,3 +152,21 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def _column(column: Column, predictor: Predictor) -> Row:
+    """A column as it was understood; of pictures also what the network sees of them."""
+    told = column.model_dump(mode="json", exclude={"settings"})
+    prep = predictor.bundle.prep
+    if column.name in prep.pictures:
+        height, width, channels = prep.inputs[prep.pictures[column.name]].shape
+        told["note"] += f"; the network sees {width} x {height}, {'grey' if channels == 1 else 'colour'}"
+    return told
+
+
+def _example(predictor: Predictor, row: pa.Table) -> Row:
+    """A row and its answer; a picture is a file's name here, because its bytes are long and say nothing to a reader."""
+    prep = predictor.bundle.prep
+    cells = json_rows(row.drop_columns([name for name in prep.pictures if name in row.column_names]))[0]
+    told = {c.name: "picture.jpg" if c.name in prep.pictures else cells.get(c.name) for c in prep.used}
+    return {"row": told, "answer": json_rows(predictor.answers(row))[0], "pictures": list(prep.pictures)}
