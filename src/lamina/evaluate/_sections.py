@@ -10,8 +10,6 @@ from lamina.evaluate._html import code, escape, facts, listed, number, seconds, 
 from lamina.evaluate.baselines import LABELS
 from lamina.evaluate.metrics import HIGHER, label
 
-PLACE = "(picture)"  # where the shell puts the picture into a row
-
 Report = Mapping[str, Any]
 Plots = Mapping[str, str]
 
@@ -248,14 +246,19 @@ def usage(report: Report, plots: Plots) -> str:
 
 
 def _curl(row: Mapping[str, Any], pictures: Sequence[str]) -> str:
-    """The request for one row: a picture alone goes as a file, a picture beside other columns as base64 in the JSON."""
-    if pictures and len(row) == 1:
-        return f"curl -s -F {shlex.quote(f'{pictures[0]}=@picture.jpg')} http://127.0.0.1:8000/predict"
-    cells = {name: PLACE if name in pictures else value for name, value in row.items()}
-    body = shlex.quote(json.dumps({"rows": [cells]}, ensure_ascii=False)).replace(
-        PLACE, "'\"$(base64 -w0 picture.jpg)\"'"
-    )
-    return f"curl -s http://127.0.0.1:8000/predict -H 'Content-Type: application/json' -d {body}"
+    """The request for one row: as JSON, or as a form where pictures go as files."""
+    if not pictures:
+        body = shlex.quote(json.dumps({"rows": [row]}, ensure_ascii=False))
+        return f"curl -s http://127.0.0.1:8000/predict -H 'Content-Type: application/json' -d {body}"
+    fields = []
+    for name, value in row.items():
+        if name in pictures:
+            fields.append(f"-F {shlex.quote(f'{name}=@picture.jpg')}")
+        elif value is not None:
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            plain = text[:1] not in ("@", "<") and ";" not in text  # which curl would read as files and types
+            fields.append(f"{'-F' if plain else '--form-string'} {shlex.quote(f'{name}={text}')}")
+    return f"curl -s {' '.join(fields)} http://127.0.0.1:8000/predict"
 
 
 def versions(report: Report, plots: Plots) -> str:
