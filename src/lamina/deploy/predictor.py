@@ -68,10 +68,6 @@ class Predictor:
         parts = [self._run(self.encode(rows.slice(i, size))) for i in range(0, max(rows.num_rows, 1), size)]
         return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
 
-    def fed(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """What the network itself gives for inputs that are encoded already, all in one batch."""
-        return self._run(inputs)
-
     def encode(self, rows: pa.Table) -> dict[str, np.ndarray]:
         """Raw rows to network inputs."""
         return self.bundle.prep.encode(clean(rows, self.bundle.schema.missing))
@@ -79,6 +75,10 @@ class Predictor:
     def stream(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
         """Answers for one table after the other, in constant memory."""
         return (self.answers(rows) for rows in tables)
+
+    def fed(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """What the network itself gives for inputs that are encoded already, all in one batch."""
+        return self._run(inputs)
 
 
 def _runtime(bundle: Bundle, threads: int | None) -> Any:

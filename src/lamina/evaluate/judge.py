@@ -15,7 +15,7 @@ from lamina.deploy.predictor import Predictor, json_rows
 from lamina.evaluate import baselines, gallery, metrics, report
 from lamina.recipe import dump
 from lamina.run import Run
-from lamina.schema import Column, Row, Spec
+from lamina.schema import Row, Spec
 from lamina.train.settings import Config as Train
 from lamina.train.settings import Data
 
@@ -94,7 +94,7 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
                 "layers": finding.layers,
             },
             "pictures": seen,
-            "data": _data(case, finding.predictor, notes),
+            "data": _sized(_data(case, notes), finding.predictor),
             "training": {
                 "rows": rows,
                 "best": {"epoch": end["best_epoch"], "weights": end["best_weights"]},
@@ -128,11 +128,11 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
     }
 
 
-def _data(case: Case, predictor: Predictor, notes: list[str]) -> Row:
+def _data(case: Case, notes: list[str]) -> Row:
     return {
         "source": str(case.recipe.data.model_dump(mode="json").get("path") or kind(case.recipe.data)),
         "rows": case.counts(),
-        "columns": [_column(c, predictor) for c in (*case.schema.columns, case.target)],
+        "columns": [c.model_dump(mode="json", exclude={"settings"}) for c in (*case.schema.columns, case.target)],
         "quarantine": [q._asdict() for q in case.quarantine[:SHOWN]],
         "notes": notes,
     }
@@ -154,14 +154,13 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _column(column: Column, predictor: Predictor) -> Row:
-    """A column as it was understood; of pictures also what the network sees of them."""
-    told = column.model_dump(mode="json", exclude={"settings"})
+def _sized(data: Row, predictor: Predictor) -> Row:
+    """The same, with what the network sees of pictures."""
     prep = predictor.bundle.prep
-    if column.name in prep.pictures:
-        height, width, channels = prep.inputs[prep.pictures[column.name]].shape
+    for told in (c for c in data["columns"] if c["name"] in prep.pictures):
+        height, width, channels = prep.inputs[prep.pictures[told["name"]]].shape
         told["note"] += f"; the network sees {width} x {height}, {'grey' if channels == 1 else 'colour'}"
-    return told
+    return data
 
 
 def _example(predictor: Predictor, row: pa.Table) -> Row:
