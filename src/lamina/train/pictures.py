@@ -46,6 +46,15 @@ def augmented(batch: Batch, steps: Sequence[Any], seed: tuple[int, int, int]) ->
     return Batch(inputs, target)
 
 
+def views(inputs: dict[str, np.ndarray], target: np.ndarray, steps: Sequence[Any], seed: int, count: int) -> np.ndarray:
+    """(count, rows, height, width, channels) uint8: pictures as `count` epochs would show them to the network."""
+    tensors = {name: torch.from_numpy(np.array(values)) for name, values in inputs.items()}
+    image = next(name for name, values in tensors.items() if values.ndim == 4)
+    batch = Batch(tensors, torch.from_numpy(np.array(target)))
+    seen = [augmented(batch, steps, (seed, epoch, 0)).inputs[image] for epoch in range(count)]
+    return torch.stack(seen).round().clamp(0, 255).to(torch.uint8).numpy()
+
+
 def _draw(rows: int, low: float, high: float, rng: torch.Generator, like: Tensor) -> Tensor:
     return (torch.rand(rows, generator=rng) * (high - low) + low).to(like.device)
 
