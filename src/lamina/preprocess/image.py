@@ -253,10 +253,8 @@ def _file(values: pa.Array, state: State) -> Path:
 
 
 def home() -> Path:
-    """Where decoded pictures are kept: `$LAMINA_CACHE`, else the user's cache folder. May be deleted at any time."""
-    said = os.environ.get("LAMINA_CACHE")
-    root = Path(said) if said else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lamina"
-    return root / "images"
+    """Where decoded pictures are kept."""
+    return config.cache() / "images"
 
 
 def _keep(file: Path, values: pa.Array, state: State) -> list[str | None]:
