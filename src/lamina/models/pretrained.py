@@ -196,7 +196,7 @@ class Front(nn.Module):
 
 
 class Standard(nn.Module):
-    """Each row brought to mean 0 and spread 1, by plain arithmetic: exporters give `nn.LayerNorm` weights of its own."""
+    """Each row brought to mean 0 and spread 1, by plain arithmetic: exporters give `nn.LayerNorm` weights."""
 
     def forward(self, x: Tensor) -> Tensor:
         x = x - x.mean(1, keepdim=True)

@@ -95,10 +95,10 @@ def _named(value: Any) -> Any:
     return {"kind": value} if isinstance(value, str) else value
 
 
-Step = Annotated[
+Known = Annotated[
     Flip | FlipVertical | Shift | Rotate | Scale | Crop | Colour | Blur | Erase | Mixup | CutMix | TrivialAugment,
-    BeforeValidator(_named),
     Field(discriminator="kind"),
 ]
+Step = Annotated[Known, BeforeValidator(_named)]
 
 GEOMETRY = (Flip, FlipVertical, Shift, Rotate, Scale, Crop)
