@@ -54,7 +54,7 @@ class Config(config.Config):
     decay: float = Field(
         default=0.75, gt=0, le=1, description="fine-tuning: factor on the learning rate per block, from the head down"
     )
-    label_smoothing: float = Field(default=0.1, ge=0, lt=0.5, description="share of the label given to all classes")
+    label_smoothing: float = Field(default=0.0, ge=0, lt=0.5, description="share of the label given to all classes")
 
 
 def suits(spec: Spec) -> float:
@@ -63,14 +63,14 @@ def suits(spec: Spec) -> float:
 
 
 def training(cfg: Config, spec: Spec) -> dict[str, Any]:
-    """Frozen: about 1,500 cheap steps. Fine-tuning: few epochs at a small learning rate, half the pictures mirrored."""
+    """Frozen: about 1,000 cheap steps. Fine-tuning: few epochs at a small learning rate, half the pictures mirrored."""
     rows = max(spec.rows, 1)
     if cfg.frozen:
         size = max(8, min(256, rows // 8))
         return {
-            "epochs": max(10, min(60, math.ceil(1500 / math.ceil(rows / size)))),
+            "epochs": max(10, min(60, math.ceil(1000 / math.ceil(rows / size)))),
             "batch_size": size,
-            "lr": 2e-3,
+            "lr": 1e-3,
             "optimizer": {"kind": "adamw", "weight_decay": 0.05},
         }
     return {
