@@ -95,10 +95,10 @@ def _named(value: Any) -> Any:
     return {"kind": value} if isinstance(value, str) else value
 
 
-Known = Annotated[
+Step = Annotated[
     Flip | FlipVertical | Shift | Rotate | Scale | Crop | Colour | Blur | Erase | Mixup | CutMix | TrivialAugment,
     Field(discriminator="kind"),
+    BeforeValidator(_named),  # last, for the last is asked first
 ]
-Step = Annotated[Known, BeforeValidator(_named)]
 
 GEOMETRY = (Flip, FlipVertical, Shift, Rotate, Scale, Crop)
