@@ -15,7 +15,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from lamina import config
-from lamina.models._layers import ActivationName, Pixels, activation
+from lamina.models._layers import ActivationName, Normalized, Pixels, activation
 from lamina.models._losses import loss
 from lamina.models._pictures import last, only
 from lamina.schema import Batch, Spec
@@ -29,7 +29,7 @@ class Config(config.Config):
         default=64, ge=2, le=2048, description="channels of the first stage; each next has twice as many"
     )
     most: int = Field(default=256, ge=2, le=4096, description="channels at most")
-    activation: ActivationName = "relu"
+    activation: ActivationName = Field(default="relu", description="any of the activations below")
     label_smoothing: float = Field(default=0.1, ge=0, lt=0.5, description="share of the label given to all classes")
     views: Literal["one", "flips", "shifts"] = Field(
         default="one", description="answers averaged over: flips, or 1 px shifts"
@@ -117,7 +117,7 @@ def _stages(side: int) -> int:
 
 
 def _norm(width: int) -> nn.Module:
-    return nn.BatchNorm2d(width, momentum=0.3)
+    return Normalized(nn.BatchNorm2d(width, momentum=0.3))
 
 
 def _filters(before: int, after: int) -> nn.Conv2d:

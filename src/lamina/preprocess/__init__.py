@@ -179,4 +179,16 @@ def _join(feeds: list[Input]) -> Input:
     )
 
 
-__all__ = ["MISSING", "UNUSED", "Preprocessor", "can_be_broken", "faults", "fit", "infer", "restore", "settings", "typed", "wired"]
+__all__ = [
+    "MISSING",
+    "UNUSED",
+    "Preprocessor",
+    "can_be_broken",
+    "faults",
+    "fit",
+    "infer",
+    "restore",
+    "settings",
+    "typed",
+    "wired",
+]

@@ -176,7 +176,7 @@ def kept(values: pa.Array, state: State) -> np.ndarray:
     file = _file(values, state)
     if not file.exists():
         _keep(file, values, state)
-    return np.load(file, mmap_mode="c")
+    return np.load(file, mmap_mode="c", allow_pickle=False)
 
 
 def _shape(state: State) -> tuple[int, int, int]:
