@@ -92,7 +92,7 @@ def _library() -> Any:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("HF_HUB_DOWNLOAD_TIMEOUT", str(SECONDS))
     try:
-        import transformers
+        import transformers  # pyright: ignore[reportMissingImports] - an extra
     except ImportError:
         raise RecipeError(
             [
@@ -129,7 +129,7 @@ def _folder(name: str) -> Path:
         return path
     if name.startswith(("/", ".", "~")) or name.count("/") > 1 or path.exists():
         raise _fault(name, "there is no such folder", "Name a folder with config.json, or a model on the hub")
-    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub import constants, snapshot_download  # pyright: ignore[reportMissingImports] - an extra
 
     with contextlib.suppress(Exception):  # not there, or not all of it: the hub is asked next
         found = Path(snapshot_download(name, allow_patterns=WANTED, local_files_only=True))

@@ -150,7 +150,7 @@ class Model(nn.Module):
     def _kept(self, pictures: np.ndarray, key: bytes, where: str) -> np.ndarray:
         """Features of some pictures, by way of a file named by the pictures' bytes and all that computes them."""
         digest = hashlib.blake2b(repr((key, self.front.size, pictures.shape)).encode(), digest_size=16)
-        digest.update(np.ascontiguousarray(pictures))
+        digest.update(np.ascontiguousarray(pictures).data)
         file = config.cache() / "features" / f"{digest.hexdigest()}.npy"
         try:
             return np.load(file, allow_pickle=False)

@@ -98,7 +98,6 @@ def _named(value: Any) -> Any:
 Named = Annotated[
     Flip | FlipVertical | Shift | Rotate | Scale | Crop | Colour | Blur | Erase | Mixup | CutMix | TrivialAugment,
     Field(discriminator="kind"),
-    BeforeValidator(_named),  # last, for the last is asked first
 ]
 Step = Annotated[Named, BeforeValidator(_named)]
 
