@@ -16,6 +16,7 @@ EXTRAS = {
     "train": ("torch", "sklearn", "matplotlib", "onnx", "onnxscript"),
     "serve": ("fastapi", "uvicorn"),
     "images": ("cv2",),
+    "huggingface": ("transformers",),
     "excel": ("python_calamine",),
 }
 SHOWN = 20
