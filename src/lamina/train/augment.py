@@ -95,10 +95,10 @@ def _named(value: Any) -> Any:
     return {"kind": value} if isinstance(value, str) else value
 
 
-Step = Annotated[
+Named = Annotated[
     Flip | FlipVertical | Shift | Rotate | Scale | Crop | Colour | Blur | Erase | Mixup | CutMix | TrivialAugment,
-    BeforeValidator(_named),
     Field(discriminator="kind"),
 ]
+Step = Annotated[Named, BeforeValidator(_named)]  # the name is read before the kind is looked for, in lists too
 
 GEOMETRY = (Flip, FlipVertical, Shift, Rotate, Scale, Crop)
