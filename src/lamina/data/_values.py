@@ -89,11 +89,35 @@ def unique(names: Iterable[str]) -> list[str]:
 
 
 def plain(table: pa.Table) -> pa.Table:
-    """The same table in the few types later stages know: no dictionaries, views, structs or repeated names."""
-    while any(pa.types.is_struct(field.type) for field in table.schema):
-        table = table.flatten()
+    """The same table in the few types later stages know: no dictionaries, views or repeated names, and no structs but
+    those of `{bytes, path}`, which are one file in one cell as Hugging Face datasets write it.
+    """
+    while any(pa.types.is_struct(field.type) and not _is_file(field.type) for field in table.schema):
+        table = _flatter(table)
     columns = [_plain(column) for column in table.columns]
     return pa.table(columns, names=unique(table.column_names)) if columns else table
+
+
+def _is_file(kind: pa.StructType) -> bool:
+    fields = {field.name: field.type for field in kind}
+    body = fields.get("bytes")
+    return (
+        body is not None
+        and fields.keys() <= {"bytes", "path"}
+        and (pa.types.is_binary(body) or pa.types.is_large_binary(body))
+    )
+
+
+def _flatter(table: pa.Table) -> pa.Table:
+    """Each struct but files one level flatter, its fields in its place."""
+    columns: list[tuple[str, pa.ChunkedArray]] = []
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if pa.types.is_struct(column.type) and not _is_file(column.type):
+            names = [f"{name}.{field.name}" for field in column.type]
+            columns += zip(names, column.flatten(), strict=True)
+        else:
+            columns.append((name, column))
+    return pa.table([column for _, column in columns], names=[name for name, _ in columns])
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -1,10 +1,11 @@
-"""Honest confidence from rows the network was not trained on: one temperature, one interval width."""
+"""Honest confidence from rows the network was not trained on: one temperature, one interval width, thresholds."""
 
 from typing import Any
 
 import numpy as np
 
 from lamina.cases import Case
+from lamina.evaluate.thresholds import thresholds
 
 _COLDEST, _HOTTEST = 0.05, 20.0
 _GOLDEN = (np.sqrt(5) - 1) / 2
@@ -73,6 +74,9 @@ def calibrated(case: Case, raw: dict[str, np.ndarray], encoded: np.ndarray) -> C
     elif task.calibration == "conformal":
         errors = task.decode(raw, state)["prediction"] - task.truth(encoded, state)
         found: dict[str, Any] = {"half_width": conformal(errors)}
+    elif task.calibration == "thresholds":
+        chances = task.decode(raw, state)["probabilities"]
+        found = {"thresholds": thresholds(chances, task.truth(encoded, state))}
     else:
         found = {}
     return case.with_state(state.model_copy(update=found))

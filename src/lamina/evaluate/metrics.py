@@ -1,7 +1,8 @@
 """Scores on held-out rows: one function per metric, named as it appears in the report.
 
 Each takes the target and the answers of one predictor, both by row. Classification: `target` holds class
-codes (n,), `answers["probabilities"]` is (n, classes). Regression: `target` and `answers["prediction"]` are
+codes (n,), `answers["probabilities"]` is (n, classes). Several labels: `target` and `answers["chosen"]` are bool
+(n, classes), `answers["probabilities"]` of each class by itself. Regression: `target` and `answers["prediction"]` are
 (n,) in the target's unit, `answers["low"]` and `answers["high"]` the ends of the interval. A metric that
 these rows do not define (no rows, one class only, a value that is not finite) is None.
 """
@@ -145,6 +146,74 @@ def ece(target: np.ndarray, answers: Answers) -> Any:
     return (share * np.abs(said - right)).sum()
 
 
+def _hits(target: np.ndarray, answers: Answers, axis: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels answered rightly, labels there are, and labels answered: in all, by class (axis 0) or by row (axis 1)."""
+    chosen = answers["chosen"]
+    return (target & chosen).sum(axis), target.sum(axis), chosen.sum(axis)
+
+
+def _f1(hits: np.ndarray, actual: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """2 hits / (actual + chosen); nothing to find and nothing answered is right."""
+    whole = actual + chosen
+    return np.where(whole > 0, 2 * hits / np.maximum(whole, 1), 1.0)
+
+
+@_metric(True, "chosen")
+def f1_micro(target: np.ndarray, answers: Answers) -> Any:
+    """F1 over all pairs of row and label: a frequent label counts more than a rare one."""
+    return _f1(*_hits(target, answers, None))
+
+
+@_metric(True, "chosen")
+def f1_macro(target: np.ndarray, answers: Answers) -> Any:
+    """F1 of each label that occurs or is answered; their mean."""
+    found = _hits(target, answers, 0)
+    there = found[1] + found[2] > 0
+    return _f1(*found)[there].mean() if there.any() else None
+
+
+@_metric(True, "chosen")
+def f1_samples(target: np.ndarray, answers: Answers) -> Any:
+    """F1 of the labels of each row; their mean. A row without labels that gets none counts 1."""
+    return _f1(*_hits(target, answers, 1)).mean()
+
+
+@_metric(True, "chosen")
+def precision_micro(target: np.ndarray, answers: Answers) -> Any:
+    """Of all labels answered, the share that is right."""
+    hits, _, chosen = _hits(target, answers, None)
+    return hits / chosen if chosen else None
+
+
+@_metric(True, "chosen")
+def recall_micro(target: np.ndarray, answers: Answers) -> Any:
+    """Of all labels there are, the share that was answered."""
+    hits, actual, _ = _hits(target, answers, None)
+    return hits / actual if actual else None
+
+
+@_metric(True, "probabilities", "chosen")
+def mean_average_precision(target: np.ndarray, answers: Answers) -> Any:
+    """Average precision of each label over all thresholds; mean over the labels that some rows have."""
+    from sklearn.metrics import average_precision_score
+
+    there = np.flatnonzero(target.any(axis=0))
+    values = [average_precision_score(target[:, c], answers["probabilities"][:, c]) for c in there]
+    return np.mean(values) if values else None
+
+
+@_metric(True, "chosen")
+def subset_accuracy(target: np.ndarray, answers: Answers) -> Any:
+    """Share of rows whose labels are all right, none missing and none too many."""
+    return (target == answers["chosen"]).all(axis=1).mean()
+
+
+@_metric(False, "chosen")
+def hamming_loss(target: np.ndarray, answers: Answers) -> Any:
+    """Share of the pairs of row and label that are wrong."""
+    return (target != answers["chosen"]).mean()
+
+
 @_metric(False, "prediction")
 def rmse(target: np.ndarray, answers: Answers) -> Any:
     """Root of the mean squared error, in the target's unit."""
@@ -207,8 +276,18 @@ def reliability(target: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarr
 def per_class(target: np.ndarray, probabilities: np.ndarray, names: Sequence[str]) -> list[dict[str, Any]]:
     """One dict per class: class, precision, recall, f1, support (rows), predicted (rows); None where undefined."""
     counts = confusion(target, probabilities)
-    support, predicted = counts.sum(1).tolist(), counts.sum(0).tolist()
-    p, r, f = (values.tolist() for values in _rates(counts))
+    return _by_class(np.diagonal(counts), counts.sum(1), counts.sum(0), names)
+
+
+def per_label(target: np.ndarray, answers: Answers, names: Sequence[str]) -> list[dict[str, Any]]:
+    """As `per_class`, where a row may have several labels."""
+    return _by_class(*_hits(target, answers, 0), names)
+
+
+def _by_class(hits: np.ndarray, actual: np.ndarray, answered: np.ndarray, names: Sequence[str]) -> list[dict[str, Any]]:
+    support, predicted = actual.tolist(), answered.tolist()
+    rates = (_ratio(hits, answered), _ratio(hits, actual), _ratio(2 * hits, actual + answered))
+    p, r, f = (values.tolist() for values in rates)
     return [
         {
             "class": name,
@@ -222,8 +301,24 @@ def per_class(target: np.ndarray, probabilities: np.ndarray, names: Sequence[str
     ]
 
 
-_LABELS = {"roc_auc": "ROC AUC", "pr_auc": "average precision", "ece": "calibration error", "rmse": "RMSE",
-           "mae": "MAE", "r2": "R²", "f1": "F1", "f1_weighted": "F1, weighted"}  # fmt: skip
+_LABELS = {
+    "roc_auc": "ROC AUC",
+    "pr_auc": "average precision",
+    "ece": "calibration error",
+    "f1": "F1",
+    "f1_weighted": "F1, weighted",
+    "f1_micro": "F1 over all labels",
+    "f1_macro": "F1, mean of labels",
+    "f1_samples": "F1, mean of rows",
+    "precision_micro": "precision",
+    "recall_micro": "recall",
+    "mean_average_precision": "mAP",
+    "subset_accuracy": "all labels right",
+    "hamming_loss": "Hamming loss",
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "r2": "R²",
+}
 
 
 def label(name: str) -> str:

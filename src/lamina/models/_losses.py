@@ -64,6 +64,21 @@ class Classes(nn.Module):
         return F.cross_entropy(raw.flatten(0, -2), target, self.weights, label_smoothing=self.smoothing)
 
 
+class Labels(nn.Module):
+    """Raw (..., rows, classes), target (rows, classes) of zeros and ones; `class_weight` weighs the ones of a class."""
+
+    def __init__(self, output: Output):
+        super().__init__()
+        self.smoothing = _number(output, "label_smoothing")
+        self.weights: Tensor | None
+        self.register_buffer("weights", _weights(output), persistent=False)
+
+    def forward(self, raw: Tensor, target: Tensor) -> Tensor:
+        if self.smoothing:
+            target = target * (1 - self.smoothing) + 0.5 * self.smoothing
+        return F.binary_cross_entropy_with_logits(raw, target.expand_as(raw), pos_weight=self.weights)
+
+
 class Squared(nn.Module):
     """Raw (..., rows, 1), target (rows,); mean squared error."""
 
@@ -105,9 +120,10 @@ def _weights(output: Output) -> Tensor | None:
     return torch.tensor(found) if found is not None else None
 
 
-LOSSES: dict[str, type[Binary] | type[Classes] | type[Squared] | type[Absolute] | type[Huber]] = {
+LOSSES: dict[str, type[Binary] | type[Classes] | type[Labels] | type[Squared] | type[Absolute] | type[Huber]] = {
     "binary_cross_entropy": Binary,
     "cross_entropy": Classes,
+    "multilabel": Labels,
     "mse": Squared,
     "mae": Absolute,
     "huber": Huber,

@@ -18,7 +18,7 @@ from lamina import config
 from lamina.models._layers import ActivationName, Pixels, activation
 from lamina.models._losses import loss
 from lamina.models._pictures import last, only
-from lamina.schema import Batch, Input, Spec
+from lamina.schema import Batch, Input, Output, Spec
 
 SMOOTHED = ("binary_cross_entropy", "cross_entropy")
 
@@ -110,10 +110,7 @@ class Model(nn.Module):
         self.views = cfg.views
         self.body = body(cfg, spec)
         self.head = nn.Linear(self.body.width, spec.output.size)
-        smoothing = (
-            {"label_smoothing": cfg.label_smoothing} if spec.output.loss in SMOOTHED and cfg.label_smoothing else {}
-        )
-        self.loss = loss(spec.output.model_copy(update={"settings": {**smoothing, **spec.output.settings}}))
+        self.loss = loss(smoothed(spec.output, cfg.label_smoothing))
 
     def answer(self, x: Tensor) -> Tensor:
         return self.head(self.body.features(x)).float()  # (rows, size)
@@ -127,6 +124,12 @@ class Model(nn.Module):
 
     def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
         yield "", self.loss(self(batch.inputs)["target"], batch.target)
+
+
+def smoothed(output: Output, share: float) -> Output:
+    """The same output with labels smoothed, where it has classes and its task does not say otherwise."""
+    smoothing = {"label_smoothing": share} if output.loss in SMOOTHED and share else {}
+    return output.model_copy(update={"settings": {**smoothing, **output.settings}})
 
 
 def _stem(side: int) -> tuple[int, int]:
