@@ -71,7 +71,7 @@ def train(file: Path, ignored: list[str], out: Path, seed: int, said: list[str])
     settings = ["split.kind=column", "split.name=part", *(f"columns.{name}=ignore" for name in ignored), *said]
     command = [sys.executable, "-m", "lamina", "train", str(file), "--target", "cell", "--out", str(out), "--json"]
     command += ["--seed", str(seed), *(word for setting in settings for word in ("--set", setting))]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
     result = json.loads(done.stdout)
     return {**result["scores"], "seconds": result["seconds"]}
 

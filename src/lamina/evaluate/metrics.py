@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from lamina.config import LaminaError, nearest
+from lamina.evaluate import _multilabel
 
 Answers = Mapping[str, np.ndarray]
 Metric = Callable[[np.ndarray, Answers], float | None]
@@ -146,72 +147,10 @@ def ece(target: np.ndarray, answers: Answers) -> Any:
     return (share * np.abs(said - right)).sum()
 
 
-def _hits(target: np.ndarray, answers: Answers, axis: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Labels answered rightly, labels there are, and labels answered: in all, by class (axis 0) or by row (axis 1)."""
-    chosen = answers["chosen"]
-    return (target & chosen).sum(axis), target.sum(axis), chosen.sum(axis)
-
-
-def _f1(hits: np.ndarray, actual: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """2 hits / (actual + chosen); nothing to find and nothing answered is right."""
-    whole = actual + chosen
-    return np.where(whole > 0, 2 * hits / np.maximum(whole, 1), 1.0)
-
-
-@_metric(True, "chosen")
-def f1_micro(target: np.ndarray, answers: Answers) -> Any:
-    """F1 over all pairs of row and label: a frequent label counts more than a rare one."""
-    return _f1(*_hits(target, answers, None))
-
-
-@_metric(True, "chosen")
-def f1_macro(target: np.ndarray, answers: Answers) -> Any:
-    """F1 of each label that occurs or is answered; their mean."""
-    found = _hits(target, answers, 0)
-    there = found[1] + found[2] > 0
-    return _f1(*found)[there].mean() if there.any() else None
-
-
-@_metric(True, "chosen")
-def f1_samples(target: np.ndarray, answers: Answers) -> Any:
-    """F1 of the labels of each row; their mean. A row without labels that gets none counts 1."""
-    return _f1(*_hits(target, answers, 1)).mean()
-
-
-@_metric(True, "chosen")
-def precision_micro(target: np.ndarray, answers: Answers) -> Any:
-    """Of all labels answered, the share that is right."""
-    hits, _, chosen = _hits(target, answers, None)
-    return hits / chosen if chosen else None
-
-
-@_metric(True, "chosen")
-def recall_micro(target: np.ndarray, answers: Answers) -> Any:
-    """Of all labels there are, the share that was answered."""
-    hits, actual, _ = _hits(target, answers, None)
-    return hits / actual if actual else None
-
-
-@_metric(True, "probabilities", "chosen")
-def mean_average_precision(target: np.ndarray, answers: Answers) -> Any:
-    """Average precision of each label over all thresholds; mean over the labels that some rows have."""
-    from sklearn.metrics import average_precision_score
-
-    there = np.flatnonzero(target.any(axis=0))
-    values = [average_precision_score(target[:, c], answers["probabilities"][:, c]) for c in there]
-    return np.mean(values) if values else None
-
-
-@_metric(True, "chosen")
-def subset_accuracy(target: np.ndarray, answers: Answers) -> Any:
-    """Share of rows whose labels are all right, none missing and none too many."""
-    return (target == answers["chosen"]).all(axis=1).mean()
-
-
-@_metric(False, "chosen")
-def hamming_loss(target: np.ndarray, answers: Answers) -> Any:
-    """Share of the pairs of row and label that are wrong."""
-    return (target != answers["chosen"]).mean()
+for _named in (_multilabel.f1_micro, _multilabel.f1_macro, _multilabel.f1_samples, _multilabel.precision_micro,
+               _multilabel.recall_micro, _multilabel.mean_average_precision, _multilabel.subset_accuracy):  # fmt: skip
+    _metric(True, "probabilities", "chosen")(_named)
+_metric(False, "chosen")(_multilabel.hamming_loss)
 
 
 @_metric(False, "prediction")
@@ -281,7 +220,7 @@ def per_class(target: np.ndarray, probabilities: np.ndarray, names: Sequence[str
 
 def per_label(target: np.ndarray, answers: Answers, names: Sequence[str]) -> list[dict[str, Any]]:
     """As `per_class`, where a row may have several labels."""
-    return _by_class(*_hits(target, answers, 0), names)
+    return _by_class(*_multilabel.counted(target, answers, 0), names)
 
 
 def _by_class(hits: np.ndarray, actual: np.ndarray, answered: np.ndarray, names: Sequence[str]) -> list[dict[str, Any]]:

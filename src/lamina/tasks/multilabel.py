@@ -61,9 +61,15 @@ def suits(values: pa.Array) -> float:
         inner = values.type.value_type
         if pa.types.is_string(inner) or pa.types.is_large_string(inner):
             return 0.95
-        lengths = pc.unique(pc.list_value_length(values.drop_null()))
-        return 0.6 if pa.types.is_integer(inner) and len(lengths) > 1 else 0.0
+        ragged = len(pc.unique(pc.list_value_length(values.drop_null()))) > 1
+        return 0.6 if ragged and _whole(pc.list_flatten(values)) else 0.0
     return 0.95 if pa.types.is_string(values.type) and any(_separated(values, by) for by in "|;") else 0.0
+
+
+def _whole(numbers: pa.Array) -> bool:
+    if not pa.types.is_floating(numbers.type):
+        return pa.types.is_integer(numbers.type)
+    return bool(pc.all(pc.equal(pc.floor(numbers), numbers), min_count=0).as_py())
 
 
 def _separated(values: pa.Array, separator: str) -> bool:
