@@ -91,7 +91,7 @@ def collect(recipe: Recipe, given: Collected | None = None, given_test: Collecte
     table = labelled.rows(collected, recipe.missing)
     name = labelled.column(table, wanted)
     task_cfg, task = _task(recipe, table, name)
-    aim = Column(name=name, kind=task.target, settings=_target_settings(recipe, table[name], name, task.target))
+    aim = Column(name=name, kind=task.target, settings=_target_settings(recipe, table[name], name, task))
     table, bad = labelled.split_off(table, aim, source)
     if bad and not table.num_rows:
         raise DataError(
@@ -144,9 +144,10 @@ def _task(recipe: Recipe, table: pa.Table, name: str) -> tuple[Config, Any]:
     return cfg, plugin("tasks", kind_of(cfg))
 
 
-def _target_settings(recipe: Recipe, column: pa.ChunkedArray, name: str, kind: str) -> dict[str, Any]:
+def _target_settings(recipe: Recipe, column: pa.ChunkedArray, name: str, task: Any) -> dict[str, Any]:
     """What the recipe says of the target's cells, over what its kind finds out by looking at them."""
-    found = preprocess.look(column.combine_chunks().drop_null(), kind)
+    kind = task.target
+    found = preprocess.look(column.combine_chunks().drop_null(), kind) | vars(task).get("reading", {})
     said = recipe.columns.get(name)
     values = said.model_dump(mode="json", exclude_defaults=True) if said else {}
     own = {k: v for k, v in values.items() if k != "kind"} if said and kind_of(said) == kind else {}

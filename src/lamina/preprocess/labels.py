@@ -1,4 +1,4 @@
-"""Several labels in one cell: a list, or a text with separators such as `cat|dog`. An empty text or list is no label.
+"""Several labels in one cell: a list, or a text with separators such as `cat|dog`. An empty list is no label.
 
 A JSON list as text (`["cat", "dog"]`) is a list too. Labels compare as text, in any order, each counted once; blanks
 around a label do not count. As an input, each label known from training is one number, 0 or 1.
@@ -24,6 +24,7 @@ LISTED = pa.list_(pa.string())
 class Config(config.Config):
     kind: Literal["labels"] = "labels"
     separator: str | None = Field(default=None, min_length=1, max_length=8)
+    blank: bool = Field(default=False, description="an empty text is a row without labels, and not a missing cell")
     min_count: int = Field(default=3, ge=1)
     max_size: int = Field(default=256, ge=1, le=10_000)
 
@@ -50,14 +51,15 @@ def detect(column: pa.Array) -> tuple[float, dict[str, Any]]:
 
 
 def parse(column: pa.Array, cfg: Config) -> pa.Array:
-    """Cells to sorted lists of labels without repetition; a missing text is no label, a missing list is missing."""
+    """Cells to sorted lists of labels without repetition; missing ones stay missing, but texts where `blank` says so."""
     if _is_list(column.type):
         return pa.array([None if cell is None else _clean(cell) for cell in column.to_pylist()], LISTED)
     if pa.types.is_struct(column.type) or pa.types.is_map(column.type):
         return pa.nulls(len(column), LISTED)
     coded = category.written(column).dictionary_encode()
-    known = pa.array([_split(cell, cfg.separator) for cell in coded.dictionary.to_pylist()] + [[]], LISTED)
-    return known.take(pc.fill_null(coded.indices, len(known) - 1))
+    known = [_split(cell, cfg.separator) for cell in coded.dictionary.to_pylist()]
+    nothing = [] if cfg.blank else None
+    return pa.array([*known, nothing], LISTED).take(pc.fill_null(coded.indices, len(known)))
 
 
 def _is_list(kind: pa.DataType) -> bool:

@@ -12,6 +12,7 @@ from lamina.config import DataError
 from lamina.schema import Output
 
 target = "labels"
+reading = {"blank": True}  # files cannot tell an empty text from a missing one: here it is a row without labels
 metrics = (  # F1 of the labels that are answered comes first: it is what the user gets, thresholds and all
     "f1_micro",
     "f1_macro",
