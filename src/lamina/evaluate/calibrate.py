@@ -16,7 +16,8 @@ def temperature(logits: np.ndarray, target: np.ndarray) -> float:
 
     `logits` is (n, classes), or (n, 1) for the log-odds of class 1; `target` holds class codes (n,). The answer
     is between 0.05 and 20, and 1 when no row has finite logits. Guo et al. 2017, "On Calibration of Modern
-    Neural Networks".
+    Neural Networks"; as Platt 1999, one row in n + 2 is taken to be mislabelled, so that n right answers do not
+    make the next one certain.
     """
     logits = logits.astype(np.float64)
     if logits.shape[1] == 1:
@@ -27,13 +28,15 @@ def temperature(logits: np.ndarray, target: np.ndarray) -> float:
     logits, target = logits[kept], target[kept].astype(np.int64)
     # Below, every logit is relative to the right class: the loss is then one log-sum-exp.
     margins = logits - logits[np.arange(len(target)), target][:, None]  # (n, classes)
-    return float(np.exp(_minimise(lambda t: _nll(margins, np.exp(t)), np.log(_COLDEST), np.log(_HOTTEST))))
+    doubt = 1 / (len(target) + 2)
+    return float(np.exp(_minimise(lambda t: _nll(margins, np.exp(t), doubt), np.log(_COLDEST), np.log(_HOTTEST))))
 
 
-def _nll(margins: np.ndarray, t: float) -> float:
+def _nll(margins: np.ndarray, t: float, doubt: float) -> float:
+    """Mean loss where a share `doubt` of the labels is any class at all."""
     scaled = margins / t
     top = scaled.max(axis=1)
-    return float((top + np.log(np.exp(scaled - top[:, None]).sum(axis=1))).mean())
+    return float((top + np.log(np.exp(scaled - top[:, None]).sum(axis=1)) - doubt * scaled.mean(axis=1)).mean())
 
 
 def _minimise(f, low: float, high: float, steps: int = 40) -> float:

@@ -91,7 +91,8 @@ class Model(nn.Module):
             nn.Sequential(nn.LayerNorm(body.width), nn.Linear(body.width, cfg.width)) for body in bodies
         )
         # what stands for a body that is hidden; one alone never is
-        self.absent = nn.Parameter(torch.zeros(len(bodies), cfg.width)) if len(bodies) > 1 else None
+        count = len(bodies) if len(bodies) > 1 else 0
+        self.absent = nn.ParameterList(0.5 * torch.randn(cfg.width) for _ in range(count))
         self.joint = nn.Sequential(
             activation(cfg.activation),
             Dropout(cfg.dropout),
@@ -103,9 +104,9 @@ class Model(nn.Module):
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         found = [entrance(body(inputs)) for body, entrance in zip(self.bodies, self.entrances, strict=True)]
-        if self.absent is not None:
-            hidden = self._hidden(inputs)
-            found = [torch.where(hidden[i][:, None], self.absent[i], x) for i, x in enumerate(found)]
+        if len(self.absent):
+            triples = zip(self._hidden(inputs), self.absent, found, strict=True)
+            found = [torch.where(hidden[:, None], absent, x) for hidden, absent, x in triples]
         return {"target": self.joint(torch.cat(found, 1)).float()}  # (rows, size)
 
     def _hidden(self, inputs: Mapping[str, Tensor]) -> list[Tensor]:

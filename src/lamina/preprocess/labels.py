@@ -51,7 +51,7 @@ def detect(column: pa.Array) -> tuple[float, dict[str, Any]]:
 
 
 def parse(column: pa.Array, cfg: Config) -> pa.Array:
-    """Cells to sorted lists of labels without repetition; missing ones stay missing, but texts where `blank` says so."""
+    """Cells to sorted lists of labels, each once; missing ones stay missing, but for texts where `blank` is set."""
     if _is_list(column.type):
         return pa.array([None if cell is None else _clean(cell) for cell in column.to_pylist()], LISTED)
     if pa.types.is_struct(column.type) or pa.types.is_map(column.type):

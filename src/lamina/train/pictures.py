@@ -25,7 +25,7 @@ def augmented(batch: Batch, steps: Sequence[Any], seed: tuple[int, int, int]) ->
         raise TrainingError("train.augment: the table has no pictures to change. Leave it out.")
     if len(batch.inputs) > 1 and any(isinstance(step, augment.Mixup | augment.CutMix) for step in steps):
         raise TrainingError(
-            "train.augment: mixup and cutmix need a table of one picture column alone, as no other column can be mixed. "
+            "train.augment: mixup and cutmix need a table of one picture column alone; other columns cannot be mixed. "
             "Leave them out."
         )
     rng = torch.Generator().manual_seed(int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> 1))
