@@ -1,4 +1,4 @@
-"""Pictures and numbers of one table: each alone, and both together, three seeds each.
+"""Pictures and numbers of one table: each alone, and both together, three seeds each, the same few epochs for all.
 
     python benchmarks/mixed.py DATA [seeds]
 
@@ -67,8 +67,13 @@ def picture(pixels: np.ndarray) -> dict[str, Any]:
     return {"bytes": cv2.imencode(".png", pixels)[1].tobytes(), "path": None}
 
 
-def train(file: Path, ignored: list[str], out: Path, seed: int, said: list[str]) -> dict[str, float]:
-    settings = ["split.kind=column", "split.name=part", *(f"columns.{name}=ignore" for name in ignored), *said]
+def train(file: Path, ignored: list[str], out: Path, seed: int, epochs: int) -> dict[str, float]:
+    settings = [
+        "split.kind=column",
+        "split.name=part",
+        *(f"columns.{name}=ignore" for name in ignored),
+        f"train.epochs={epochs}",
+    ]
     command = [sys.executable, "-m", "lamina", "train", str(file), "--target", "cell", "--out", str(out), "--json"]
     command += ["--seed", str(seed), *(word for setting in settings for word in ("--set", setting))]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -79,7 +84,7 @@ def train(file: Path, ignored: list[str], out: Path, seed: int, said: list[str])
 def main(data: Path, seeds: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
-        for make in (cells, sums):
+        for make, epochs in ((cells, 15), (sums, 10)):
             table, numbers = make(data)
             file = scratch / f"{make.__name__}.parquet"
             pa.parquet.write_table(table, file)
@@ -87,7 +92,8 @@ def main(data: Path, seeds: int) -> None:
             print(f"{make.__name__}: {parts}, {seeds} seeds; % of the test rows", flush=True)
             for told, ignored in (("pictures only", numbers), ("numbers only", ["picture"]), ("both", [])):
                 runs = [
-                    train(file, ignored, scratch / f"{make.__name__}-{told}-{seed}", seed, []) for seed in range(seeds)
+                    train(file, ignored, scratch / f"{make.__name__}-{told}-{seed}", seed, epochs)
+                    for seed in range(seeds)
                 ]
                 shown = []
                 for score, by in (("accuracy", 100), ("balanced_accuracy", 100), ("log_loss", 1), ("seconds", 1)):
