@@ -20,6 +20,7 @@ from lamina.train.settings import Config as Train
 from lamina.train.settings import Data
 
 SHOWN = 20  # quarantined rows in the report
+RARE = 0.05  # of the training rows, below which a class is easily overlooked
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ INTERVAL = ("coverage", "interval_width")
 
 def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -> Row:
     """Fit the baselines, write `report.html` and `report.json`, and return the result of the run."""
-    case, found, notes = finding.case, finding.score, list(finding.case.notes)
+    case, found = finding.case, finding.score
+    notes = [*case.notes, *_rare(case, found["scores"])]
     answers, scored = rivals(finding, arrays, notes)
     primary, rows, end = case.task.metrics[0], out.rows(), finding.end
     target = case.target.name
@@ -126,6 +128,24 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
         "verdict": verdict,
         **({"notes": [seen["duplicates"]["told"]]} if "duplicates" in pieces else {}),
     }
+
+
+def _rare(case: Case, scores: dict[str, float | None]) -> list[str]:
+    """A sentence where accuracy misleads because a class is rare."""
+    state, told = case.state.model_dump(), scores.get("balanced_accuracy")
+    if told is None or scores.get("accuracy") is None:
+        return []
+    shares = {name: count / sum(state["counts"]) for name, count in zip(state["classes"], state["counts"], strict=True)}
+    rare = sorted((name for name in shares if shares[name] < RARE), key=lambda name: shares[name])
+    if not rare or len(shares) > 1 / RARE:  # of many classes all are rare
+        return []
+    named = ", ".join(f"'{name}' ({shares[name]:.1%})" for name in rare[:5]) + (" ..." if len(rare) > 5 else "")
+    weighed = case.task_cfg.model_dump()["class_weight"] != "none"
+    cure = "" if weighed else " To have rare classes count as much in training: --set task.class_weight=balanced."
+    return [
+        f"Rare classes: {named} of the training rows. Accuracy {scores['accuracy']:.3f} says little of them; "
+        f"balanced accuracy is {told:.3f}.{cure}"
+    ]
 
 
 def _data(case: Case, notes: list[str]) -> Row:

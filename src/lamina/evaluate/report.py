@@ -17,7 +17,7 @@ from lamina.evaluate._html import number
 from lamina.evaluate.baselines import LABELS
 from lamina.evaluate.metrics import label
 
-_NAIVE = ("majority", "mean")
+_NAIVE = ("majority", "mean", "frequent_labels")
 
 
 def write(folder: Path, report: Mapping[str, Any], plots: Mapping[str, str]) -> Path:

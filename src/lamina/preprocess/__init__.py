@@ -45,6 +45,11 @@ def infer(table: pa.Table, target: str | None, given: Mapping[str, Config], miss
     return Schema(columns=found, target=aim, missing=missing)
 
 
+def look(values: pa.Array, kind: str) -> dict[str, Any]:
+    """The settings that a kind finds out by looking at some cells, such as how times are written."""
+    return plugin("preprocess", kind).detect(values)[1]
+
+
 def typed(table: pa.Table, columns: tuple[Column, ...]) -> pa.Table:
     """The columns asked for, each parsed by its kind; a column that is absent counts as missing in every row."""
     return pa.table({c.name: _parse(table, c) for c in columns}) if columns else table.select([])
@@ -204,6 +209,7 @@ __all__ = [
     "faults",
     "fit",
     "infer",
+    "look",
     "restore",
     "settings",
     "typed",
