@@ -97,8 +97,8 @@ def _named(value: Any) -> Any:
 
 Step = Annotated[
     Flip | FlipVertical | Shift | Rotate | Scale | Crop | Colour | Blur | Erase | Mixup | CutMix | TrivialAugment,
-    BeforeValidator(_named),
     Field(discriminator="kind"),
+    BeforeValidator(_named),  # last, so that it sees a bare name before the names are told apart
 ]
 
 GEOMETRY = (Flip, FlipVertical, Shift, Rotate, Scale, Crop)
