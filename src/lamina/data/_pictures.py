@@ -94,7 +94,9 @@ def _from_pil(image: Any) -> np.ndarray:
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         return np.asarray(image.convert("RGBA"))
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        raise DataError(f"data: a PIL image of mode {image.mode} is not 8 bits a channel. Convert it, or give its path.")
+        raise DataError(
+            f"data: a PIL image of mode {image.mode} is not 8 bits a channel. Convert it, or give its path."
+        )
     return np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
 
 

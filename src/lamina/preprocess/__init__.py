@@ -131,9 +131,7 @@ class Preprocessor:
             self.schema, tuple(_plugin(c).bounded(s, most) if "bounded" in vars(_plugin(c)) else s for c, s in pairs)
         )
 
-    def encode(
-        self, table: pa.Table, keep: bool = False, broken: list[Broken] | None = None
-    ) -> dict[str, np.ndarray]:
+    def encode(self, table: pa.Table, keep: bool = False, broken: list[Broken] | None = None) -> dict[str, np.ndarray]:
         """Raw rows (cleaned by `schema.clean`) to arrays by input name; the first dimension is the row.
 
         `keep`: what takes long may be kept on disk, and be a memory map of it. To `broken` are added the cells that
@@ -208,4 +206,17 @@ def _join(feeds: list[Input]) -> Input:
     )
 
 
-__all__ = ["MISSING", "UNUSED", "Broken", "Preprocessor", "can_be_broken", "faults", "fit", "infer", "restore", "settings", "typed", "wired"]
+__all__ = [
+    "MISSING",
+    "UNUSED",
+    "Broken",
+    "Preprocessor",
+    "can_be_broken",
+    "faults",
+    "fit",
+    "infer",
+    "restore",
+    "settings",
+    "typed",
+    "wired",
+]
