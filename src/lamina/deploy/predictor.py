@@ -60,6 +60,14 @@ class Predictor:
             raise DataError(f"{told}{more}\nLeave these rows out; None is a cell that is missing.")
         return like(answers, rows)
 
+    def named(self, rows: pa.Table, target: str | None = None) -> pa.Table:
+        """Rows of a folder of pictures, whose columns are always `image` and `label`, under this bundle's names."""
+        names = {"image": self.pictures[0]} if len(self.pictures) == 1 else {}
+        names |= {target: self.target} if target and self.target else {}
+        found = set(rows.column_names)
+        wanted = {old: new for old, new in names.items() if old in found and new not in found}
+        return rows.rename_columns([wanted.get(name, name) for name in rows.column_names])
+
     def answers(self, rows: pa.Table) -> pa.Table:
         """Answers for an Arrow table of raw rows; a picture that cannot be used counts as missing."""
         return self.checked(rows)[0]
