@@ -186,8 +186,8 @@ def test_a_row_is_answered_as_if_it_were_alone(api, predictor, rows):
     """Whatever types its neighbours in the request have, and in the requests answered with it."""
     alone = [predictor.predict([row])[0] for row in rows]
     assert all(map(same, predict(api, rows=rows).json()["predictions"], alone))
-    bodies = [json.dumps({"rows": [row]}).encode() for row in rows]
-    joined = [json.loads(reply.body)["predictions"][0] for reply in replies(predictor, Limits(), list(map(Sent, bodies)))]
+    bodies = [Sent(json.dumps({"rows": [row]}).encode()) for row in rows]
+    joined = [json.loads(reply.body)["predictions"][0] for reply in replies(predictor, Limits(), bodies)]
     assert all(map(same, joined, alone))
 
 

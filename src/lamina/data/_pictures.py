@@ -107,4 +107,4 @@ def given(source: Any, pictures: Sequence[str]) -> Any:
     if isinstance(source, np.ndarray) and source.dtype != object:
         return {pictures[0]: source[None] if _is_array(source) else source} if source.ndim in (2, 3, 4) else source
     alone = isinstance(source, list | tuple | np.ndarray) and len(source)
-    return {pictures[0]: list(source)} if alone and not any(isinstance(row, dict) for row in source) else source
+    return {pictures[0]: list(source)} if alone and not all(isinstance(row, dict) for row in source) else source
