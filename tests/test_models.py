@@ -32,24 +32,14 @@ OUTPUTS = {
     "three classes": Output(size=3, loss="cross_entropy"),
     "a number": Output(size=1, loss="mse"),
 }
-SORTS = {"numbers": ("number",), "categories": ("category",), "words": ("tokens3",)}
+SORTS = {"numbers": ("number",), "categories": ("category",), "words": ("tokens3",), "pictures": ("image4",)}
 SORTS["everything"] = tuple(name for names in SORTS.values() for name in names)
 SIZES = (4, 30)  # few enough for one-hot, and too many
 WORDS = 40
+SIDE = 8
 
 PAIRS = [(sort, answer) for sort in SORTS for answer in OUTPUTS]
 SOME = [(sort, answer) for sort, answer in PAIRS if sort == "everything" or answer == "two classes"]
-
-
-def over(pairs: list[tuple[str, str]]) -> pytest.MarkDecorator:
-    """Every architecture for some sorts of input and answer."""
-    cases = [(name, *pair) for name in ARCHITECTURES for pair in pairs]
-    return pytest.mark.parametrize(("name", "sort", "answer"), cases, ids=lambda value: value.replace(" ", "-"))
-
-
-each = over(PAIRS)
-each_trained = over(SOME)
-each_architecture = pytest.mark.parametrize("name", ARCHITECTURES)
 
 
 def rows(count: int, seed: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
@@ -60,7 +50,12 @@ def rows(count: int, seed: int) -> tuple[dict[str, np.ndarray], dict[str, np.nda
     words = rng.integers(1, WORDS, (count, 6)) * (rng.random((count, 6)) < 0.8)
     words[:, 0] = np.maximum(words[:, 0], 1)
     inputs = {"category": codes, "number": numbers, "tokens3": words}
+    tint = rng.uniform(-1, 1, count)
+    red, blue = np.array([1, 0, 0]), np.array([0, 0, 1])
+    pictures = 128 + 50 * (tint[:, None, None, None] * (red - blue)) + 10 * rng.normal(size=(count, SIDE, SIDE, 3))
+    inputs["image4"] = pictures.clip(0, 255).astype(np.uint8)
     parts = {
+        "image4": 1.8 * tint,
         "number": 0.8 * numbers @ [1.0, -0.7, 0.5],
         "category": np.array([0.0, -1.0, 0.0, 1.0])[codes[:, 0]] + np.where(codes[:, 1] % 2, 0.6, -0.6),
         "tokens3": 2.6 * np.where(words % 2, 1, -1 * (words > 0)).sum(1) / (words > 0).sum(1),
@@ -88,8 +83,29 @@ def spec_of(sort: str, answer: str, count: int = ROWS) -> Spec:
         ),
         "category": Input(kind="category", shape=(2,), dtype="int64", sizes=SIZES),
         "tokens3": Input(kind="tokens", shape=(6,), dtype="int64", sizes=(WORDS,)),
+        "image4": Input(kind="image", shape=(SIDE, SIDE, 3), dtype="uint8", mean=(0.5,) * 3, std=(0.2,) * 3),
     }
     return Spec(inputs={n: known[n] for n in sorted(SORTS[sort])}, output=OUTPUTS[answer], rows=count)
+
+
+def takes(name: str, sort: str) -> bool:
+    return models.suits(name, spec_of(sort, "two classes")) > 0
+
+
+def widest(name: str) -> str:
+    """Everything together, or the one sort that an architecture is made for."""
+    return next(sort for sort in ("everything", *SORTS) if takes(name, sort))
+
+
+def over(pairs: list[tuple[str, str]]) -> pytest.MarkDecorator:
+    """Every architecture for some sorts of input and answer."""
+    cases = [(name, *pair) for name in ARCHITECTURES for pair in pairs if takes(name, pair[0])]
+    return pytest.mark.parametrize(("name", "sort", "answer"), cases, ids=lambda value: value.replace(" ", "-"))
+
+
+each = over(PAIRS)
+each_trained = over(SOME)
+each_architecture = pytest.mark.parametrize("name", ARCHITECTURES)
 
 
 def choice(name: str, spec: Spec) -> Any:
@@ -142,7 +158,7 @@ def trained(name: str, sort: str, answer: str, said: dict[str, Any] | None = Non
 @functools.cache
 def learned(name: str, sort: str, answer: str) -> Trained:
     """As a user would get it for two classes from everything together; fewer passes elsewhere."""
-    as_suggested = sort == "everything" and answer == "two classes"
+    as_suggested = sort == widest(name) and answer == "two classes"
     return trained(name, sort, answer, None if as_suggested else {"epochs": 40})
 
 
@@ -168,7 +184,7 @@ def test_an_architecture_is_named_by_its_file(name):
 @each_architecture
 @pytest.mark.parametrize("count", [0, 1, 12, 1_000, 1_000_000])
 def test_suggested_train_settings_are_valid_for_any_number_of_rows(name, count):
-    spec = spec_of("everything", "two classes", count)
+    spec = spec_of(widest(name), "two classes", count)
     faults: list[str] = []
     assert parse(settings.Config, models.training(choice(name, spec), spec), "train", faults), faults
 
@@ -176,7 +192,7 @@ def test_suggested_train_settings_are_valid_for_any_number_of_rows(name, count):
 @each_architecture
 def test_a_setting_that_does_not_exist_is_refused_with_the_nearest_name(name):
     module, faults = plugin("models", name), list[str]()
-    known = choice(name, spec_of("numbers", "a number")).model_dump(mode="json")
+    known = choice(name, spec_of(widest(name), "a number")).model_dump(mode="json")
     setting = next((field for field in known if field != "kind"), "kind")
     assert parse(module.Config, {**known, f"{setting}x": 1}, "model", faults) is None
     assert faults == [f"model.{setting}x: unknown setting. Did you mean '{setting}'?"]
@@ -229,10 +245,10 @@ def test_a_learnable_answer_is_learned_better_than_the_majority_or_the_mean(name
 @each_architecture
 @pytest.mark.parametrize("answer", OUTPUTS)
 def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(name, answer):
-    first, again = (trained(name, "everything", answer, {"epochs": 2}) for _ in range(2))
+    first, again = (trained(name, widest(name), answer, {"epochs": 2}) for _ in range(2))
     assert all(torch.equal(v, again.model.state_dict()[k]) for k, v in first.model.state_dict().items())
     assert [r["loss"] for r in first.epochs] == [r["loss"] for r in again.epochs]
-    other, _, _ = built(name, "everything", answer, seed=1)
+    other, _, _ = built(name, widest(name), answer, seed=1)
     assert any(not torch.equal(v, other.state_dict()[k]) for k, v in first.before.items())
 
 
@@ -264,14 +280,14 @@ def test_neither_neighbours_nor_batch_size_change_an_answer(name, sort, answer):
 @each_architecture
 @pytest.mark.parametrize("answer", OUTPUTS)
 def test_twelve_rows_are_enough_to_train_on(name, answer):
-    found = trained(name, "everything", answer, count=12)
+    found = trained(name, widest(name), answer, count=12)
     assert all(torch.isfinite(v).all() for v in found.model.state_dict().values())
 
 
 @each_architecture
 @pytest.mark.parametrize("answer", OUTPUTS)
 def test_batches_of_one_row_can_be_trained_on(name, answer):
-    found = trained(name, "everything", answer, {"batch_size": 1, "epochs": 1}, count=5)
+    found = trained(name, widest(name), answer, {"batch_size": 1, "epochs": 1}, count=5)
     assert np.isfinite(found.epochs[-1]["loss"])
 
 
@@ -299,16 +315,17 @@ def test_weights_read_back_give_the_same_network(name, sort, answer):
 
 @each_architecture
 def test_missing_and_unseen_codes_are_answered(name):
-    model = learned(name, "everything", "two classes").model
+    model = learned(name, widest(name), "two classes").model
     inputs, _ = rows(2, 0)
     inputs["category"][:] = [[0, 0], [1, 1]]
     inputs["tokens3"][:] = 0
-    assert np.isfinite(answers(model, inputs)).all()
+    inputs["image4"][:] = 128
+    assert np.isfinite(answers(model, {sort: inputs[sort] for sort in SORTS[widest(name)]})).all()
 
 
 @each_architecture
 def test_half_precision_trains_as_well(name):
-    found = trained(name, "everything", "two classes", {"precision": "bf16", "epochs": 2})
+    found = trained(name, widest(name), "two classes", {"precision": "bf16", "epochs": 2})
     assert all(v.dtype != torch.bfloat16 and torch.isfinite(v.float()).all() for v in found.model.state_dict().values())
 
 

@@ -87,7 +87,8 @@ def collect(recipe: Recipe, given: Collected | None = None, given_test: Collecte
     collected = given or data.load(source)
     wanted = recipe.target or collected.target
     if wanted is None:
-        raise DataError("target: is required. Say which column is to be predicted with: --target COLUMN")
+        seen = "".join(f" {note}" for note in collected.notes)
+        raise DataError(f"target: is required. Say which column is to be predicted with: --target COLUMN.{seen}")
     table = labelled.rows(collected, recipe.missing)
     name = labelled.column(table, wanted)
     task_cfg, task = _task(recipe, table, name)

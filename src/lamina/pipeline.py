@@ -40,13 +40,13 @@ def run(recipe: Recipe, out: Run, given: Given = (None, None), stop: Callable[[]
     arrays, spec = case.arrays(prep), case.spec(prep)
 
     # 3 design
-    case = case.designed(models.choice(recipe.model, spec))
-    recipe = case.recipe
-    model = models.build(recipe.model, spec, recipe.seed)
+    choice = models.choice(recipe.model, spec)
+    case = case.designed(choice)
+    model = models.build(choice, spec, recipe.seed)
     layers = models.summary(model, spec)
-    cfg = decide(recipe.train, models.training(recipe.model, spec), model, arrays["train"])
-    out.write_recipe(recipe, cfg)
-    yield {"at": "design", "kind": kind(recipe.model), "layers": layers, "train": cfg}
+    cfg = decide(recipe.train, models.training(choice, spec), model, arrays["train"])
+    out.write_recipe(case.recipe, cfg)
+    yield {"at": "design", "kind": kind(choice), "layers": layers, "train": cfg}
 
     # 4 train
     home, end = Home(case.quick, recipe.seed, out.checkpoints, stop), {}
@@ -59,7 +59,7 @@ def run(recipe: Recipe, out: Run, given: Given = (None, None), stop: Callable[[]
     yield {"at": "evaluate"}
     if stop():
         raise Interrupted("train: stopped after training, before the bundle was written; nothing is lost.")
-    made = make.files(model, recipe.model, prep, spec, case)
+    made = make.files(model, choice, prep, spec, case)
     predictor = Predictor(bundle.write(out.bundle, made))
     found = judge.Finding(case, spec, cfg, layers, end, predictor, score(predictor, case.parts.test))
     result = judge.write(found, arrays, out, time.perf_counter() - start)

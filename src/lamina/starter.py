@@ -16,8 +16,9 @@ PLAIN = re.compile(r"(?!(?i:null|true|false)$)[A-Za-z_][A-Za-z0-9_]*")  # names 
 def recipe(case: Case) -> str:
     """YAML text: data, target and task as found, a kind per column with what was seen, model and training."""
     prep = preprocess.fit(case.parts.train, case.schema)
-    case = case.designed(models.choice(case.recipe.model, case.spec(prep)))
-    suggested = models.training(case.recipe.model, case.spec(prep))
+    choice = models.choice(case.recipe.model, case.spec(prep))
+    case = case.designed(choice)
+    suggested = models.training(choice, case.spec(prep))
     train = Train.model_validate_json(json.dumps(suggested)).model_dump(mode="json", include=set(suggested))
     told = case.recipe.model_copy(
         update={"target": case.target.name, "task": case.task_cfg, "columns": {}, "train": train}

@@ -10,6 +10,7 @@ from lamina.preprocess import Broken, Preprocessor, wired
 
 JSON, FORM, BYTES = "application/json", "multipart/form-data", "application/octet-stream"
 BASE64 = "Send the bytes of a picture in base64; null means missing."
+BROKEN = ("cut short", "cannot be decoded")  # a picture by its first bytes, and yet of no use
 UNREADABLE = b"?"  # what `wired` gives for a cell that is no base64
 
 
@@ -57,11 +58,13 @@ def question(sent: Sent, prep: Preprocessor, limits: Limits) -> Question:
 
 
 def refused(asked: Question, broken: Broken) -> RequestError:
-    """Why a picture cannot be used: 413 for too many pixels, 415 for no picture, 400 for a broken one."""
-    status = 413 if "pixels" in broken.reason else 415 if "known format" in broken.reason else 400
-    cure = {413: "Send a smaller one.", 415: "Send a PNG, JPEG, WebP, GIF, BMP or TIFF file."}
-    sentence = f"{asked.spot(broken.column, broken.row)}: {broken.reason}."
-    return RequestError(status, f"{sentence} {cure.get(status, 'Send the whole file.')}")
+    """Why a picture cannot be used: 413 for too many pixels, 400 for a broken one, 415 for what is none."""
+    status, cure = 415, "Send a PNG, JPEG, WebP, GIF, BMP or TIFF file."
+    if "pixels" in broken.reason:
+        status, cure = 413, "Send a smaller one."
+    elif any(word in broken.reason for word in BROKEN):
+        status, cure = 400, "Send the whole file."
+    return RequestError(status, f"{asked.spot(broken.column, broken.row)}: {broken.reason}. {cure}")
 
 
 def _from_base64(asked: Question, prep: Preprocessor, limits: Limits) -> Question:

@@ -47,7 +47,10 @@ def predict(predictor: Predictor, source: Config, output: Path, keep: list[str] 
                 answers = answers.filter(pa.array(good))
             write(answers)
             lost += piece.quarantine
-            broken += [cell._replace(row=start + cell.row) for cell in found]
+            if kind(source) == "folders":  # each row is a file, and says which
+                lost += [Quarantined(_file(rows, cell), None, cell.column, cell.reason) for cell in found]
+            else:
+                broken += [cell._replace(row=start + cell.row) for cell in found]
             start, count = start + rows.num_rows, count + answers.num_rows
     lost += _places(broken, source)
     told: Row = {"output": str(output), "rows": count, "quarantined": len(lost)}
@@ -68,6 +71,12 @@ def _places(broken: list[Broken], source: Config) -> list[Quarantined]:
     return [
         Quarantined(file, line, first[r].column, first[r].reason) for r, (file, line) in zip(rows, places, strict=True)
     ]
+
+
+def _file(rows: pa.Table, cell: Broken) -> str:
+    paths = _path(rows[cell.column])
+    assert paths is not None
+    return paths[cell.row].as_py()
 
 
 def _paths(predictor: Predictor, rows: pa.Table) -> list[str]:

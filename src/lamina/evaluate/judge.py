@@ -86,7 +86,7 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
             "baselines": scored,
             "per_class": found.get("per_class", []),
             "model": {
-                "kind": kind(case.recipe.model),
+                "kind": finding.predictor.bundle.model.kind,
                 "parameters": sum(layer["parameters"] for layer in finding.layers),
                 "layers": finding.layers,
             },

@@ -86,6 +86,20 @@ class TokenMean(nn.Module):
         return self.table(codes).sum(1) / count  # (rows, width)
 
 
+class Normalized(nn.Module):
+    """Batch normalization that takes one number per channel: having no spread, it is normalised by the running one."""
+
+    def __init__(self, norm: nn.BatchNorm1d | nn.BatchNorm2d):
+        super().__init__()
+        self.norm = norm
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or x.numel() > x.shape[1]:
+            return self.norm(x)
+        norm = self.norm
+        return F.batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
+
+
 class Pixels(nn.Module):
     """Pictures (rows, height, width, channels), 0 to 255, to (rows, channels, height, width) of mean 0 and spread 1."""
 
@@ -126,7 +140,7 @@ class Flat(nn.Module):
         super().__init__()
         self.order = tuple(spec.inputs)
         self.encoders = nn.ModuleDict()
-        self.width = 0
+        self.width: int = 0
         for name, feed in spec.inputs.items():
             if feed.kind == "number":
                 self.encoders[name] = nn.Identity()
@@ -135,8 +149,8 @@ class Flat(nn.Module):
                 self.encoders[name] = OneHot(feed.sizes)
                 self.width += sum(feed.sizes) - len(feed.sizes)
             elif feed.kind == "image":
-                self.encoders[name] = FlatPixels(feed)
-                self.width += self.encoders[name].width  # pyright: ignore[reportOperatorIssue]
+                flat = self.encoders[name] = FlatPixels(feed)
+                self.width += flat.width
             else:
                 self.encoders[name] = TokenMean(feed.sizes[0], token_width)
                 self.width += token_width

@@ -42,10 +42,11 @@ class Conv2D(config.Config):
         nn.init.xavier_uniform_(conv.weight)  # Keras' own start: Glorot uniform and zero bias
         if conv.bias is not None:
             nn.init.zeros_(conv.bias)
-        if around and around[0] == around[1] and around[2] == around[3]:
-            conv.padding, around = (around[2], around[0]), ()
+        even = around[0] == around[1] and around[2] == around[3]
+        if even:
+            conv.padding = (around[2], around[0])
         shape = (self.filters, *after)
-        return [*([nn.ZeroPad2d(around)] if around else []), conv, *activated(self.activation, shape)], shape
+        return [*([] if even else [nn.ZeroPad2d(around)]), conv, *activated(self.activation, shape)], shape
 
 
 class _Pool(config.Config):
@@ -137,18 +138,18 @@ def pair(value: Pair) -> tuple[int, int]:
 
 def window(
     size: tuple[int, int], kernel: tuple[int, int], strides: tuple[int, int], padding: Padding, name: str
-) -> tuple[tuple[int, ...], tuple[int, int]]:
+) -> tuple[tuple[int, int, int, int], tuple[int, int]]:
     """Padding (left, right, top, bottom) and the size behind; `same` gives size / strides, rounded up."""
-    around: list[tuple[int, int]] = []
-    after = []
+    before, after = [], []
     for n, k, s in zip(size, kernel, strides, strict=True):
         if padding == "valid" and n < k:
             raise ValueError(f"{name}: a window of {k} pixels does not fit the {n} that are left. Use fewer layers")
         count = -(-n // s) if padding == "same" else (n - k) // s + 1
         more = max(0, (count - 1) * s + k - n) if padding == "same" else 0
-        around.append((more // 2, more - more // 2))
+        before.append((more // 2, more - more // 2))
         after.append(count)
-    return (*around[1], *around[0]), (after[0], after[1])
+    (top, bottom), (left, right) = before
+    return (left, right, top, bottom), (after[0], after[1])
 
 
 def only(spec: Spec) -> str | None:

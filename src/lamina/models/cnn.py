@@ -15,7 +15,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from lamina import config
-from lamina.models._layers import ActivationName, Pixels, activation
+from lamina.models._layers import ActivationName, Normalized, Pixels, activation
 from lamina.models._losses import loss
 from lamina.models._pictures import last, only
 from lamina.schema import Batch, Spec
@@ -117,7 +117,7 @@ def _stages(side: int) -> int:
 
 
 def _norm(width: int) -> nn.Module:
-    return nn.BatchNorm2d(width, momentum=0.3)
+    return Normalized(nn.BatchNorm2d(width, momentum=0.3))
 
 
 def _filters(before: int, after: int) -> nn.Conv2d:

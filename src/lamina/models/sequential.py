@@ -25,13 +25,12 @@ import re
 from collections.abc import Iterator
 from typing import Any, Literal
 
-import torch.nn.functional as F
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from lamina import config
 from lamina.config import RecipeError, nearest, parse
-from lamina.models._layers import ActivationName, Flat, Pixels
+from lamina.models._layers import ActivationName, Flat, Normalized, Pixels
 from lamina.models._losses import loss
 from lamina.models._pictures import (
     AveragePooling2D,
@@ -48,6 +47,7 @@ from lamina.models._pictures import (
     only,
 )
 from lamina.schema import Batch, Spec
+
 
 class Dense(config.Config):
     """Fully connected: the last dimension becomes `units`."""
@@ -83,7 +83,7 @@ class BatchNormalization(config.Config):
 
     def build(self, shape: Shape) -> Built:
         norm = (nn.BatchNorm2d if len(shape) == 3 else nn.BatchNorm1d)(shape[0], self.epsilon, 1 - self.momentum)
-        return [Normalized(norm) if len(shape) == 1 else norm], shape
+        return [Normalized(norm)], shape
 
 
 class LayerNormalization(config.Config):
@@ -213,20 +213,6 @@ def training(cfg: Config, spec: Spec) -> dict[str, Any]:
     return {"epochs": epochs, "batch_size": 32, "lr": 1e-3, "optimizer": "adam", "schedule": "constant", "patience": 20}
 
 
-class Normalized(nn.Module):
-    """Batch normalization that takes a batch of one row: having no spread, it is normalised by the running one."""
-
-    def __init__(self, norm: nn.BatchNorm1d):
-        super().__init__()
-        self.norm = norm
-
-    def forward(self, x: Tensor) -> Tensor:
-        if not self.training or len(x) > 1:
-            return self.norm(x)
-        norm = self.norm
-        return F.batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
-
-
 class Model(nn.Module):
     parts = ("",)
 
@@ -241,6 +227,8 @@ class Model(nn.Module):
                 [f"model.layers: the last layer gives {shape} numbers per row, the task needs {self.size}."]
             )
 
+        last(self.layers)
+
     def forward(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         raw = self.layers(self.entrance(inputs[self.picture] if self.picture else inputs))
         if raw.shape[-1] > self.size:
@@ -254,8 +242,9 @@ class Model(nn.Module):
 def _entering(entrance: nn.Module, spec: Spec) -> Shape:
     """The shape of one row for the first layer."""
     if isinstance(entrance, Flat):
-        return (entrance.width,)
-    height, width, channels = (n or 1 for n in next(iter(spec.inputs.values())).shape)
+        return (int(entrance.width),)
+    (feed,) = spec.inputs.values()
+    height, width, channels = (n or 1 for n in feed.shape)
     return channels, height, width
 
 
@@ -271,7 +260,7 @@ def _stack(cfg: Config, shape: Shape, spec: Spec) -> tuple[nn.Sequential, Shape]
         except ValueError as error:
             raise RecipeError([f"model.layers: entry {i}, {name}: {error}."]) from None
         modules += built
-    return last(nn.Sequential(*modules)), shape
+    return nn.Sequential(*modules), shape
 
 
 def _folded(items: list[tuple[str, Layer]], spec: Spec) -> list[tuple[str, Layer]]:

@@ -95,10 +95,11 @@ def _named(value: Any) -> Any:
     return {"kind": value} if isinstance(value, str) else value
 
 
-Step = Annotated[
+Named = Annotated[
     Flip | FlipVertical | Shift | Rotate | Scale | Crop | Colour | Blur | Erase | Mixup | CutMix | TrivialAugment,
     Field(discriminator="kind"),
     BeforeValidator(_named),  # last, so that it sees a bare name before the names are told apart
 ]
+Step = Annotated[Named, BeforeValidator(_named)]
 
 GEOMETRY = (Flip, FlipVertical, Shift, Rotate, Scale, Crop)

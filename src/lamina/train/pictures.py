@@ -111,7 +111,7 @@ def _erased(found: Tensor, step: augment.Erase, rng: torch.Generator) -> Tensor:
 
 
 def _mixed(
-    found: Tensor, target: Tensor, step: augment.Mixup | augment.CutMix, rng: torch.Generator
+    found: Tensor, target: Any, step: augment.Mixup | augment.CutMix, rng: torch.Generator
 ) -> tuple[Tensor, Mixed]:
     """One share for the whole batch, drawn from Beta(alpha, alpha)."""
     seed = int(torch.randint(1 << 62, (1,), generator=rng))
@@ -130,7 +130,7 @@ def _mixed(
 
 def _trivial(found: Tensor, rng: torch.Generator) -> Tensor:
     """Geometry for most operations (in one affine map), brightness, contrast, posterise or solarise for the rest."""
-    rows, _, height, width = found.shape
+    rows = len(found)
     operation = torch.randint(11, (rows,), generator=rng).to(found.device)
     force = _draw(rows, 0, 1, rng, found) * torch.where(_lot(found, 0.5, rng), -1.0, 1.0)
 
