@@ -11,6 +11,7 @@ from lamina.preprocess import Broken, Preprocessor, wired
 JSON, FORM, BYTES = "application/json", "multipart/form-data", "application/octet-stream"
 BASE64 = "Send the bytes of a picture in base64; null means missing."
 BROKEN = ("cut short", "cannot be decoded")  # a picture by its first bytes, and yet of no use
+ALL = 10  # times the pixels of the largest picture: what one request may cost, in seconds
 UNREADABLE = b"?"  # what `wired` gives for a cell that is no base64
 
 
@@ -52,8 +53,14 @@ def question(sent: Sent, prep: Preprocessor, limits: Limits) -> Question:
         asked = _form.read(sent.body, sent.kind, prep, limits)
     else:
         asked = Question({prep.files[0].name: [bytes(sent.body)]}, 1, True)
+    area = 0
     for name in (column.name for column in prep.files):
-        _check_sizes(name, asked.values.get(name, ()), asked, limits)
+        cells = asked.values.get(name, ())
+        _check_sizes(name, cells, asked, limits)
+        area += prep.area(name, cells)
+    if asked.rows > 1 and area > ALL * limits.pixels:
+        many = f"the pictures of a request have {area:,} pixels; at most {ALL * limits.pixels:,} are taken"
+        raise RequestError(413, f"{many}. Send several requests.")
     return admitted(asked, prep, limits)
 
 

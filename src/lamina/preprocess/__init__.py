@@ -13,7 +13,8 @@ A column kind is one file here, named by the kind, with
 - where encoding is long, `kept(values, state)`: as `encode`, from a file on disk when there is one;
 - where cells must not leave with a bundle, `golden(values, state, rng) -> cells`: as many made-up ones, plain JSON;
 - where cells are files, `checked(values, state) -> (array, reasons)`: as `encode`, and why a cell is of no use;
-  `wire(cells) -> pa.Array`: what `parse` takes, out of JSON; `bounded(state, most)`: refuses what is larger.
+  `wire(cells) -> pa.Array`: what `parse` takes, out of JSON; `bounded(state, most)`: refuses what is larger;
+  `area(body)`: pixels of one.
 
 Arrays of kind `number` and of kind `category` are laid side by side into one input each; others stay apart.
 """
@@ -123,6 +124,11 @@ class Preprocessor:
     def files(self) -> tuple[Column, ...]:
         """The columns whose cells are files, such as pictures: they come as paths, or over a wire as bytes."""
         return tuple(c for c in self.used if "wire" in vars(_plugin(c)))
+
+    def area(self, name: str, bodies: Iterable[bytes | None]) -> int:
+        """Pixels of all these cells of a column of files, by their headers."""
+        column = next(c for c in self.files if c.name == name)
+        return sum(_plugin(column).area(body) for body in bodies if body)
 
     def bounded(self, most: int) -> "Preprocessor":
         """The same, refusing pictures of more pixels than that."""

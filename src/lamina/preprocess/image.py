@@ -223,6 +223,12 @@ def checked(values: pa.Array, state: State) -> tuple[np.ndarray, list[str | None
     return out, _decoded(values, state, out)
 
 
+def area(body: bytes) -> int:
+    """Pixels by the header alone; 0 for what is no picture."""
+    height, width = _decode.upright(body) or (0, 0)
+    return height * width
+
+
 def bounded(state: State, pixels: int) -> State:
     """The state that refuses pictures of more than so many pixels, if it does not refuse them already."""
     return state.model_copy(update={"max_pixels": min(state.max_pixels, pixels)})
