@@ -298,7 +298,7 @@ def test_limits_of_bytes_pixels_files_and_body_are_kept(model, files):
         )
     assert fault(ask(app(model.predictor, Limits(pixels=143)), json=cell))[0] == 413
     assert ask(app(model.predictor, Limits(pixels=144)), json=cell).status_code == 200
-    many = ask(app(model.predictor, Limits(pixels=144)), files=[("image", ("a", files[0]))] * 11)
+    many = ask(app(model.predictor, Limits(area=1440)), files=[("image", ("a", files[0]))] * 11)
     assert fault(many) == (
         413,
         "the pictures of a request have 1,584 pixels; at most 1,440 are taken. Send several requests.",

@@ -11,7 +11,6 @@ from lamina.preprocess import Broken, Preprocessor, wired
 JSON, FORM, BYTES = "application/json", "multipart/form-data", "application/octet-stream"
 BASE64 = "Send the bytes of a picture in base64; null means missing."
 BROKEN = ("cut short", "cannot be decoded")  # a picture by its first bytes, and yet of no use
-ALL = 10  # times the pixels of the largest picture: what one request may cost, in seconds
 UNREADABLE = b"?"  # what `wired` gives for a cell that is no base64
 
 
@@ -58,8 +57,8 @@ def question(sent: Sent, prep: Preprocessor, limits: Limits) -> Question:
         cells = asked.values.get(name, ())
         _check_sizes(name, cells, asked, limits)
         area += prep.area(name, cells)
-    if asked.rows > 1 and area > ALL * limits.pixels:
-        many = f"the pictures of a request have {area:,} pixels; at most {ALL * limits.pixels:,} are taken"
+    if asked.rows > 1 and area > limits.area:
+        many = f"the pictures of a request have {area:,} pixels; at most {limits.area:,} are taken"
         raise RequestError(413, f"{many}. Send several requests.")
     return admitted(asked, prep, limits)
 
