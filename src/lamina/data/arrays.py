@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from lamina.config import Config as Settings
 from lamina.config import DataError
-from lamina.data import _pictures, _values
+from lamina.data import _given, _values
 from lamina.schema import Collected
 
 KINDS = "a table (pandas, polars, Arrow), a dict of columns, a list of dicts, or a 2-D NumPy array"
@@ -35,7 +35,7 @@ def table(source: Any, pictures: Sequence[str] = ()) -> pa.Table:
     The index of a pandas frame is not used; categories become text; a 2-D column `x` is spread as x_0, x_1, ...;
     nested dicts of rows and structs become columns with dots. Errors: DataError naming the column.
     """
-    source = _pictures.given(source, pictures)
+    source = _given.given(source, pictures)
     if isinstance(source, pa.RecordBatch):
         source = pa.Table.from_batches([source])
     if isinstance(source, pa.Table):
@@ -92,12 +92,12 @@ def _from_rows(rows: Sequence[Mapping[str, Any]], pictures: Sequence[str]) -> pa
     firsts: dict[Any, Any] = {}
     for row in rows:
         firsts |= {name: cell for name, cell in row.items() if cell is not None and name not in firsts}
-    wanted = [name for name, cell in firsts.items() if name in pictures or _pictures.are([cell])]
+    wanted = [name for name, cell in firsts.items() if name in pictures or _given.are([cell])]
     if not wanted:
         return _values.table(rows)
     held = {name: [row.get(name) for row in rows] for name in wanted}
     found = _values.table([{name: row[name] for name in row if name not in held} for row in rows])
-    columns = {str(name): _pictures.cells(str(name), cells) for name, cells in held.items()}
+    columns = {str(name): _given.cells(str(name), cells) for name, cells in held.items()}
     return pa.table({name: found[name] for name in found.column_names} | columns)
 
 
@@ -107,8 +107,8 @@ def _from_columns(names: list[str], columns: Sequence[Any], pictures: Sequence[s
     held: dict[str, pa.Array] = {}
     for given, column in zip(names, columns, strict=True):
         name = given or f"column{len(arrays) + 1}"
-        if _holds_pictures(name, column, pictures):
-            held[name] = _pictures.cells(name, column)
+        if _holds_given(name, column, pictures):
+            held[name] = _given.cells(name, column)
             spread.append(name)
             arrays.append(pa.nulls(len(held[name]), pa.string()))
         elif isinstance(column, np.ndarray) and column.ndim == 2:
@@ -127,11 +127,11 @@ def _from_columns(names: list[str], columns: Sequence[Any], pictures: Sequence[s
     return found
 
 
-def _holds_pictures(name: str, column: Any, pictures: Sequence[str]) -> bool:
+def _holds_given(name: str, column: Any, pictures: Sequence[str]) -> bool:
     if isinstance(column, pa.Array | pa.ChunkedArray | str | bytes | Mapping) or not hasattr(column, "__iter__"):
         return False
     if name not in pictures:
-        return isinstance(column, list | tuple | np.ndarray) and _pictures.are(column)
+        return isinstance(column, list | tuple | np.ndarray) and _given.are(column)
     return not (isinstance(column, np.ndarray) and column.dtype != object and column.ndim < 3)
 
 
