@@ -85,7 +85,7 @@ def collect(recipe: Recipe, given: Collected | None = None, given_test: Collecte
     """Read the recipe's rows, set aside those without a usable target, decide the task, split, look at the columns."""
     source = recipe.data
     collected = given or data.load(source)
-    wanted = recipe.target or collected.target
+    wanted = collected.target if recipe.target is None else recipe.target
     if wanted is None:
         seen = "".join(f" {note}" for note in collected.notes)
         raise DataError(f"target: is required. Say which column is to be predicted with: --target COLUMN.{seen}")

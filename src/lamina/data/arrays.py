@@ -107,7 +107,7 @@ def _from_columns(names: list[str], columns: Sequence[Any], pictures: Sequence[s
     held: dict[str, pa.Array] = {}
     for given, column in zip(names, columns, strict=True):
         name = given or f"column{len(arrays) + 1}"
-        if _holds_given(name, column, pictures):
+        if _holds_pictures(name, column, pictures):
             held[name] = _given.cells(name, column)
             spread.append(name)
             arrays.append(pa.nulls(len(held[name]), pa.string()))
@@ -127,7 +127,7 @@ def _from_columns(names: list[str], columns: Sequence[Any], pictures: Sequence[s
     return found
 
 
-def _holds_given(name: str, column: Any, pictures: Sequence[str]) -> bool:
+def _holds_pictures(name: str, column: Any, pictures: Sequence[str]) -> bool:
     if isinstance(column, pa.Array | pa.ChunkedArray | str | bytes | Mapping) or not hasattr(column, "__iter__"):
         return False
     if name not in pictures:
