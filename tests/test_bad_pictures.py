@@ -332,8 +332,7 @@ def test_training_on_the_folder_says_nothing_of_its_own_accord_and_counts_all(fo
     assert done.returncode == 0, done.stderr
     for noise in ("libpng", "WARN", "ERROR", "Corrupt JPEG", "TIFF", "openjpeg"):
         assert noise not in done.stderr
-    rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    counts = next(row for row in rows if "quarantined" in row)
+    counts = json.loads((tmp_path / "run" / "report.json").read_text())["data"]["rows"]
     assert counts["read"] == counts["used"] + counts["quarantined"] == 60 + len(ODD) + len(BAD) + 2
 
 

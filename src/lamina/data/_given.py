@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from lamina.config import DataError
-from lamina.data.npz import pnm
+from lamina.data._pictures import pnm
 
 CELL = pa.struct([("path", pa.string()), ("bytes", pa.large_binary())])
 
@@ -43,7 +43,7 @@ def cells(name: str, values: Any) -> pa.Array:
 def _many(name: str, values: np.ndarray) -> pa.Array:
     if values.dtype != np.uint8 or (values.ndim == 4 and values.shape[3] not in (1, 3, 4)) or 0 in values.shape[1:]:
         raise _refused(f"data.{name}", values)
-    return pnm(_on_white(values) if values.ndim == 4 and values.shape[3] == 4 else values)
+    return pnm(values)
 
 
 def _cell(place: str, value: Any) -> tuple[str | None, bytes | None]:
@@ -73,12 +73,6 @@ def _is_array(value: np.ndarray) -> bool:
 def _refused(place: str, value: np.ndarray) -> DataError:
     wanted = "uint8, 0 to 255, height x width, with 1, 3 or 4 channels last if any"
     return DataError(f"{place}: pictures must be {wanted} (got {value.dtype} of shape {value.shape}). Convert them.")
-
-
-def _on_white(pictures: np.ndarray) -> np.ndarray:
-    """Transparency laid on white, as it is for files."""
-    alpha = pictures[..., 3:].astype(np.float32) / 255
-    return np.rint(pictures[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
 
 
 def _is_pil(value: Any) -> bool:
