@@ -201,6 +201,27 @@ def predict(
 
 
 @app.command()
+def explain(
+    bundle: Bundle,
+    pictures: Annotated[list[Path], typer.Argument(help="Picture files, such as pictures/*.jpg.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Where to write the drawing: FILE.png.")],
+    label: Annotated[str | None, typer.Option(help="Explain this label; the most probable one when left out.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Draw what the answers to pictures hang on, as heat maps."""
+    from lamina.deploy.predictor import Predictor
+    from lamina.estimator import located
+    from lamina.evaluate import explain as why
+
+    found = why.write(Predictor(located(bundle)), pictures, output, label)
+    result = {
+        "output": str(output),
+        "pictures": [{"file": f.name, "label": f.label, "answers": dict(f.top)} for f in found],
+    }
+    _emit(result) if as_json else _show().explained(result)
+
+
+@app.command()
 def serve(
     bundle: Bundle,
     host: Annotated[str, typer.Option(help="Address to listen on; any but this machine needs a token.")] = "127.0.0.1",

@@ -101,6 +101,16 @@ def _beside(rows: pa.Table, keep: list[str], answers: pa.Table) -> pa.Table:
     return answers
 
 
+def _flat(table: pa.Table) -> pa.Table:
+    """Structs as columns of their own, and lists as text with `|` between, which reads back as labels."""
+    table = table.flatten()
+    for i, field in enumerate(table.schema):
+        if pa.types.is_list(field.type):
+            joined = pc.binary_join(table[field.name].cast(pa.list_(pa.string())), "|")
+            table = table.set_column(i, field.name, joined)
+    return table
+
+
 @contextmanager
 def _writer(path: Path) -> Iterator[Callable[[pa.Table], None]]:
     """A function that appends a table; the file appears under its name only when all is written."""
@@ -113,7 +123,7 @@ def _writer(path: Path) -> Iterator[Callable[[pa.Table], None]]:
                 opened.append(open(aside, "w", encoding="utf-8"))  # noqa: SIM115 - closed below
             opened[0].write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in json_rows(table)))
             return
-        table = table.flatten() if path.suffix == ".csv" else table
+        table = _flat(table) if path.suffix == ".csv" else table
         if not opened:
             opened.append(_arrow_writer(path.suffix, aside, table.schema))
         opened[0].write_table(table)

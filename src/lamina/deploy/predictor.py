@@ -115,6 +115,10 @@ class Predictor:
         """Answers for one table after the other, in constant memory."""
         return (self.answers(rows) for rows in tables)
 
+    def fed(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """What the network itself gives for inputs that are encoded already, all in one batch."""
+        return self._run(inputs)
+
 
 def _runtime(bundle: Bundle, threads: int | None) -> Any:
     """A function from encoded inputs to raw outputs."""

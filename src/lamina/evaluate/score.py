@@ -34,7 +34,9 @@ def score(predictor: Predictor, rows: pa.Table, answers: dict[str, np.ndarray] |
         "target": target,
         "answers": answers,
     }
-    if "probabilities" in answers:
+    if "chosen" in answers:
+        found["per_class"] = metrics.per_label(target, answers, predictor.state.classes)
+    elif "probabilities" in answers:
         found["per_class"] = metrics.per_class(target, answers["probabilities"], predictor.state.classes)
     return found
 

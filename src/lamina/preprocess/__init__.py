@@ -11,6 +11,7 @@ A column kind is one file here, named by the kind, with
 - `feed(state) -> Input`: what the network must be ready for;
 - where cells can be broken, `faults(values, state) -> reasons`: rows to set aside in training, None for a sound one;
 - where encoding is long, `kept(values, state)`: as `encode`, from a file on disk when there is one;
+- where there is more to say of cells than their values, `about(column, cfg) -> note`: a few words;
 - where cells must not leave with a bundle, `golden(values, state, rng) -> cells`: as many made-up ones, plain JSON;
 - where cells are files, `checked(values, state) -> (array, reasons)`: as `encode`, and why a cell is of no use;
   `wire(cells) -> pa.Array`: what `parse` takes, out of JSON; `bounded(state, most)`: refuses what is larger;
@@ -27,6 +28,7 @@ import numpy as np
 import pyarrow as pa
 
 from lamina.config import Config, LaminaError, nearest, parse, plugin
+from lamina.preprocess import _survey
 from lamina.preprocess._infer import column as infer_column
 from lamina.preprocess._infer import columns as infer_columns
 from lamina.schema import MISSING, Column, Input, Schema
@@ -43,6 +45,11 @@ def infer(table: pa.Table, target: str | None, given: Mapping[str, Config], miss
     found = infer_columns(table.drop_columns([target] if target else []), given)
     aim = infer_column(table[target], target, given.get(target)) if target else None
     return Schema(columns=found, target=aim, missing=missing)
+
+
+def look(values: pa.Array, kind: str) -> dict[str, Any]:
+    """The settings that a kind finds out by looking at some cells, such as how times are written."""
+    return plugin("preprocess", kind).detect(values)[1]
 
 
 def typed(table: pa.Table, columns: tuple[Column, ...]) -> pa.Table:
@@ -62,6 +69,16 @@ def faults(tables: Iterable[pa.Table], column: Column) -> Iterator[list[str | No
         values = _parse(table, column)
         state = state or module.fit(values, settings(column))
         yield module.faults(values, state)
+
+
+def surveyed(table: pa.Table, columns: tuple[Column, ...], labels: list[Any], parts: list[Any]) -> list[dict[str, Any]]:
+    """What each column of pictures holds: counts by class, sizes, colours, broken ones, the same one twice."""
+    most = {c.name: settings(c).model_dump()["max_pixels"] for c in columns if c.kind == "image"}
+    return [
+        {"column": c.name, **_survey.survey(_parse(table, c), most[c.name], labels, parts)}
+        for c in columns
+        if c.name in most
+    ]
 
 
 def wired(columns: tuple[Column, ...], cells: Mapping[str, list[Any]]) -> dict[str, pa.Array]:
@@ -110,6 +127,11 @@ class Preprocessor:
     @property
     def used(self) -> tuple[Column, ...]:
         return tuple(c for c in self.schema.columns if c.kind not in UNUSED)
+
+    @property
+    def pictures(self) -> dict[str, str]:
+        """Name of each column of pictures, to the name of the input it becomes."""
+        return {c.name: f"image{i}" for i, c in enumerate(self.used) if c.kind == "image"}
 
     @property
     def inputs(self) -> dict[str, Input]:
@@ -221,6 +243,7 @@ __all__ = [
     "faults",
     "fit",
     "infer",
+    "look",
     "restore",
     "settings",
     "typed",

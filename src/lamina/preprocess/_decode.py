@@ -1,5 +1,6 @@
 """Bytes of a picture to pixels by OpenCV: upright, whole, of one size; or a sentence on why not."""
 
+import base64
 import functools
 import math
 import os
@@ -181,3 +182,21 @@ def png(spots: np.ndarray, height: int, width: int) -> bytes:
     done, body = cv2.imencode(".png", large)
     assert done
     return body.tobytes()
+
+
+def data_address(picture: np.ndarray, side: int) -> str:
+    """A picture (height, width, 1 or 3) uint8, red first, as a `data:` address, no side longer than `side` pixels.
+
+    Up to 48 pixels it is PNG, so that every pixel is the one the network sees; larger ones are JPEG.
+    """
+    cv2 = opencv()
+    longest = max(picture.shape[:2])
+    if longest > side:
+        height, width = (max(1, round(n * side / longest)) for n in picture.shape[:2])
+        picture = _resized(picture, height, width).reshape(height, width, -1)
+    found = picture[:, :, ::-1] if picture.shape[2] == 3 else picture
+    small = longest <= 48
+    settings = [] if small else [cv2.IMWRITE_JPEG_QUALITY, 82]
+    done, body = cv2.imencode(".png" if small else ".jpg", np.ascontiguousarray(found), settings)
+    assert done
+    return f"data:image/{'png' if small else 'jpeg'};base64,{base64.b64encode(body.tobytes()).decode()}"

@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 PNG = b"\x89PNG\r\n\x1a\n"
 PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
-FTYP = {b"avif": "AVIF", b"avis": "AVIF"}
 STARTS = {
     b"\xff\xd8\xff": "JPEG",
     PNG: "PNG",
@@ -63,7 +62,8 @@ class Header(NamedTuple):
 def format_of(body: bytes) -> str | None:
     """The format by its first bytes, whatever the file is called."""
     if body[4:8] == b"ftyp":
-        return FTYP.get(body[8:12])
+        brands = body[8 : min(int.from_bytes(body[:4], "big"), 256)]
+        return "AVIF" if b"avif" in brands or b"avis" in brands else None
     if body[:4] == b"RIFF":
         return "WebP" if body[8:12] == b"WEBP" else None
     return next((name for start, name in STARTS.items() if body.startswith(start)), None)

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from lamina import config
-from lamina.preprocess import _cells, _decode, _header, _kept
+from lamina.preprocess import _cells, _decode, _header, _kept, _survey
 from lamina.schema import PICTURES, Input
 
 CELL = pa.struct([("path", pa.string()), ("bytes", pa.large_binary())])
@@ -125,6 +125,11 @@ def fit(values: pa.Array, cfg: Config) -> State:
             LEARNED.clear()
         LEARNED[key] = _learned(sample, cfg)
     return LEARNED[key]
+
+
+def about(column: pa.Array, cfg: Config) -> str:
+    """Sizes and colours of a sample, in a few words: width x height, `32 x 32 px, colour`."""
+    return _survey.about(parse(column, cfg), cfg.max_pixels)
 
 
 def _learned(sample: pa.Array, cfg: Config) -> State:
