@@ -13,14 +13,16 @@ A column kind is one file here, named by the kind, with
 - where encoding is long, `kept(values, state)`: as `encode`, from a file on disk when there is one;
 - where there is more to say of cells than their values, `about(column, cfg) -> note`: a few words;
 - where cells must not leave with a bundle, `golden(values, state, rng) -> cells`: as many made-up ones, plain JSON;
-- where JSON writes cells otherwise than files do, `wire(cells) -> pa.Array`: what `parse` takes, out of JSON.
+- where cells are files, `checked(values, state) -> (array, reasons)`: as `encode`, and why a cell is of no use;
+  `wire(cells) -> pa.Array`: what `parse` takes, out of JSON; `bounded(state, most)`: refuses what is larger;
+  `area(body)`: pixels of one.
 
 Arrays of kind `number` and of kind `category` are laid side by side into one input each; others stay apart.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -107,6 +109,14 @@ def settings(column: Column) -> Config:
     return cfg
 
 
+class Broken(NamedTuple):
+    """A cell that is there but cannot be used, and why."""
+
+    row: int
+    column: str
+    reason: str
+
+
 @dataclass(frozen=True)
 class Preprocessor:
     """Fitted preprocessing: `encode` turns raw rows into network inputs. Built by `fit` or `restore`."""
@@ -132,10 +142,28 @@ class Preprocessor:
             groups.setdefault(feed.kind if feed.kind in JOINED else f"{feed.kind}{i}", []).append(feed)
         return {name: _join(groups[name]) for name in sorted(groups)}
 
-    def encode(self, table: pa.Table, keep: bool = False) -> dict[str, np.ndarray]:
+    @property
+    def files(self) -> tuple[Column, ...]:
+        """The columns whose cells are files, such as pictures: they come as paths, or over a wire as bytes."""
+        return tuple(c for c in self.used if "wire" in vars(_plugin(c)))
+
+    def area(self, name: str, bodies: Iterable[bytes | None]) -> int:
+        """Pixels of all these cells of a column of files, by their headers."""
+        column = next(c for c in self.files if c.name == name)
+        return sum(_plugin(column).area(body) for body in bodies if body)
+
+    def bounded(self, most: int) -> "Preprocessor":
+        """The same, refusing pictures of more pixels than that."""
+        pairs = zip(self.used, self.states, strict=True)
+        return Preprocessor(
+            self.schema, tuple(_plugin(c).bounded(s, most) if "bounded" in vars(_plugin(c)) else s for c, s in pairs)
+        )
+
+    def encode(self, table: pa.Table, keep: bool = False, broken: list[Broken] | None = None) -> dict[str, np.ndarray]:
         """Raw rows (cleaned by `schema.clean`) to arrays by input name; the first dimension is the row.
 
-        `keep`: what takes long may be kept on disk, and be a memory map of it.
+        `keep`: what takes long may be kept on disk, and be a memory map of it. To `broken` are added the cells that
+        are there but cannot be used, such as pictures that are cut short.
         """
         parsed = typed(table, self.used)
         groups: dict[str, list[np.ndarray]] = {}
@@ -143,8 +171,13 @@ class Preprocessor:
             module = _plugin(column)
             values = parsed[column.name].combine_chunks()
             kind = module.feed(state).kind
-            encode = module.kept if keep and "kept" in vars(module) else module.encode
-            groups.setdefault(kind if kind in JOINED else f"{kind}{i}", []).append(encode(values, state))
+            if broken is not None and "checked" in vars(module):
+                array, reasons = module.checked(values, state)
+                broken += [Broken(row, column.name, why) for row, why in enumerate(reasons) if why]
+            else:
+                encode = module.kept if keep and "kept" in vars(module) else module.encode
+                array = encode(values, state)
+            groups.setdefault(kind if kind in JOINED else f"{kind}{i}", []).append(array)
         return {name: np.concatenate(g, axis=1) if len(g) > 1 else g[0] for name, g in groups.items()}
 
     def golden(self, name: str, values: pa.Array, rng: np.random.Generator) -> list[Any] | None:
@@ -204,6 +237,7 @@ def _join(feeds: list[Input]) -> Input:
 __all__ = [
     "MISSING",
     "UNUSED",
+    "Broken",
     "Preprocessor",
     "can_be_broken",
     "faults",

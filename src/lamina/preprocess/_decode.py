@@ -13,6 +13,7 @@ from lamina.preprocess import _header
 
 MOST_PIXELS = 50_000_000
 REDUCED = 8  # OpenCV's flags: 16, 32, 64 for a half, a quarter, an eighth
+STRIP = 64  # lines of a picture that are worked on at a time
 PADDING = 114  # mid grey, what a letterbox is filled with
 
 
@@ -110,10 +111,13 @@ def _scaled(found: np.ndarray, form: str) -> np.ndarray:
 
 
 def _on_white(colours: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    out = np.ascontiguousarray(colours)
     if (alpha == 255).all():
-        return np.ascontiguousarray(colours)
-    share = alpha.astype(np.uint16)
-    return ((colours * share + 255 * (255 - share) + 127) // 255).astype(np.uint8)
+        return out
+    for top in range(0, len(out), STRIP):  # a large picture need not be in memory several times
+        share = alpha[top : top + STRIP].astype(np.uint16)
+        out[top : top + STRIP] = (out[top : top + STRIP] * share + 255 * (255 - share) + 127) // 255
+    return out
 
 
 def _turned(found: np.ndarray, turn: int) -> np.ndarray:
