@@ -292,11 +292,13 @@ def _avif(body: bytes) -> Header:
     at, meta = 0, b""
     while at + 8 <= len(body):
         long, kind = struct.unpack_from(">I4s", body, at)
+        if long < 2:  # up to the end, or a long length behind
+            long = struct.unpack_from(">Q", body, at + 8)[0] if long else len(body) - at
+        if long < 8:
+            raise ValueError
         if kind == b"meta":
             meta = body[at : at + long]
-        at += long if long > 1 else len(body) if long == 0 else struct.unpack_from(">Q", body, at + 8)[0]
-        if long and long < 8 and long != 1:
-            raise ValueError
+        at += long
     sizes = [struct.unpack_from(">II", meta, found.end() + 4) for found in re.finditer(b"ispe", meta)]
     if not sizes:
         raise ValueError
