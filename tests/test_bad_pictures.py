@@ -159,6 +159,10 @@ ODD: dict[str, tuple[bytes, np.ndarray | tuple[np.ndarray, int]]] = {
     "cmyk.jpg": (pil(mode="CMYK", form="JPEG", quality=95), (SCENE, 40)),
     "progressive.jpg": (pil(form="JPEG", progressive=True, quality=95, subsampling=0), (SCENE, 40)),
     "film-behind.jpg": (pil(form="JPEG", quality=95, subsampling=0) + b"\0\0\0\x18ftypmp42" + bytes(9000), (SCENE, 40)),
+    "stray-bytes.jpg": (
+        pil(form="JPEG", quality=95, subsampling=0).replace(b"\xff\xc4", bytes(33) + b"\xff\xc4", 1),
+        (SCENE, 40),
+    ),
     "animation.gif": (pil(form="GIF", save_all=True, append_images=[OTHER], duration=50), SCENE),
     "animation.webp": (pil(form="WEBP", save_all=True, append_images=[OTHER], lossless=True), SCENE),
     "animation.png": (pil(save_all=True, append_images=[OTHER]), SCENE),

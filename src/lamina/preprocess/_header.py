@@ -89,8 +89,10 @@ def read(body: bytes) -> Header | str:
 def _jpeg(body: bytes) -> Header:
     at, size, turn = 2, None, 1
     while True:
-        if body[at] != 0xFF:
-            raise ValueError
+        if body[at] != 0xFF:  # bytes that belong to nothing, which decoders pass over
+            at = body.find(b"\xff", at)
+            if at < 0:
+                raise IndexError
         mark = body[at + 1]
         if mark == 0xFF or mark == 0x01 or 0xD0 <= mark <= 0xD7:
             at += 1 if mark == 0xFF else 2
