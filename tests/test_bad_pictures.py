@@ -22,7 +22,7 @@ import pytest
 
 from lamina import cases, preprocess
 from lamina.data import folders
-from lamina.preprocess import image
+from lamina.preprocess import _decode, image
 from lamina.recipe import build
 
 cv2 = pytest.importorskip("cv2", reason="needs lamina[images]")
@@ -159,6 +159,10 @@ ODD: dict[str, tuple[bytes, np.ndarray | tuple[np.ndarray, int]]] = {
     "cmyk.jpg": (pil(mode="CMYK", form="JPEG", quality=95), (SCENE, 40)),
     "progressive.jpg": (pil(form="JPEG", progressive=True, quality=95, subsampling=0), (SCENE, 40)),
     "film-behind.jpg": (pil(form="JPEG", quality=95, subsampling=0) + b"\0\0\0\x18ftypmp42" + bytes(9000), (SCENE, 40)),
+    "stray-bytes.jpg": (
+        pil(form="JPEG", quality=95, subsampling=0).replace(b"\xff\xc4", bytes(33) + b"\xff\xc4", 1),
+        (SCENE, 40),
+    ),
     "animation.gif": (pil(form="GIF", save_all=True, append_images=[OTHER], duration=50), SCENE),
     "animation.webp": (pil(form="WEBP", save_all=True, append_images=[OTHER], lossless=True), SCENE),
     "animation.png": (pil(save_all=True, append_images=[OTHER]), SCENE),
@@ -332,9 +336,35 @@ def test_training_on_the_folder_says_nothing_of_its_own_accord_and_counts_all(fo
     assert done.returncode == 0, done.stderr
     for noise in ("libpng", "WARN", "ERROR", "Corrupt JPEG", "TIFF", "openjpeg"):
         assert noise not in done.stderr
-    rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    counts = next(row for row in rows if "quarantined" in row)
+    counts = json.loads((tmp_path / "run" / "report.json").read_text())["data"]["rows"]
     assert counts["read"] == counts["used"] + counts["quarantined"] == 60 + len(ODD) + len(BAD) + 2
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_picture_damaged_anywhere_gives_pixels_or_a_reason_and_never_stops_the_run(name):
+    rng = np.random.default_rng(zlib.crc32(name.encode()))
+    body = ODD[name][0]
+    for _ in range(30):
+        damaged = bytearray(body[: rng.integers(1, len(body) + 1)] if rng.random() < 0.3 else body)
+        for spot in rng.integers(0, min(len(damaged), 400), rng.integers(0, 4)):
+            damaged[spot] = rng.choice([0, 1, 127, 255, rng.integers(256)])
+        found, reason = _decode.pixels(bytes(damaged), 100_000)
+        assert (found is None) == bool(reason)
+        assert found is None or (found.dtype, found.ndim, found.shape[2] in (1, 3)) == (np.uint8, 3, True)
+
+
+def test_a_large_photograph_decoded_at_part_of_its_size_looks_as_if_decoded_whole():
+    down, across = np.mgrid[0:1200, 0:1600]
+    waves = np.stack([127 + 100 * np.sin(down / 40 + i) * np.cos(across / 60) for i in range(3)], axis=2)
+    body = cv(np.uint8(waves + RNG.normal(0, 8, waves.shape)), ".jpg", (cv2.IMWRITE_JPEG_QUALITY, 90))
+    part, _ = _decode.pixels(body, 10**7, 150)
+    whole, _ = _decode.pixels(body, 10**7)
+    assert part is not None
+    assert whole is not None
+    assert (part.shape, whole.shape) == ((150, 200, 3), (1200, 1600, 3))
+    size = _decode.Size(112, 150, 3, "stretch")
+    off = np.abs(_decode.fitted(part, size).astype(int) - _decode.fitted(whole, size))
+    assert off.mean() < 1.5
 
 
 MEASURED = """
@@ -362,7 +392,7 @@ def test_bombs_take_no_memory_even_when_opencv_was_imported_first(folder):
 
 def test_a_bomb_in_a_zip_is_set_aside_unread_and_odd_names_are_only_names(tmp_path):
     archive = tmp_path / "pictures.zip"
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as opened:
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as opened:
         for i in range(12):
             opened.writestr(f"{'ab'[i % 2]}/{i}.png", pil())
         opened.writestr("/abs/olute.png", pil())

@@ -10,7 +10,7 @@ toys = pytest.importorskip("sklearn.datasets")
 CLASSIFIERS, REGRESSORS = ("majority", "logistic", "gradient_boosting"), ("mean", "ridge", "gradient_boosting")
 
 
-def spec(numbers=0, sizes=(), words=0, image=False):
+def spec(numbers=0, sizes=(), words=0):
     inputs = {}
     if numbers:
         inputs["number"] = Input(kind="number", shape=(numbers,), dtype="float32")
@@ -18,8 +18,6 @@ def spec(numbers=0, sizes=(), words=0, image=False):
         inputs["category"] = Input(kind="category", shape=(len(sizes),), dtype="int64", sizes=sizes)
     if words:
         inputs["tokens2"] = Input(kind="tokens", shape=(6,), dtype="int64", sizes=(words,))
-    if image:
-        inputs["image3"] = Input(kind="image", shape=(4, 4, 1), dtype="uint8")
     return Spec(inputs=inputs, output=Output(size=1, loss="any"))
 
 
@@ -83,12 +81,16 @@ def test_words_are_counted_and_padding_is_not_a_word():
     assert np.isfinite(empty["probabilities"]).all()
 
 
-def test_an_input_that_baselines_cannot_use_is_told():
-    notes = []
-    features = {"number": np.arange(40, dtype=np.float32)[:, None], "image3": np.zeros((40, 4, 4, 1), np.uint8)}
-    fitted = fit(CLASSIFIERS, features, np.arange(40) % 2, spec(1, image=True), 2, notes)
-    assert set(fitted) == set(CLASSIFIERS)
-    assert notes == ["Baselines do not use the input image3."]
+def test_pictures_are_shrunk_for_the_baselines_that_take_them():
+    notes, rng = [], np.random.default_rng(0)
+    dark, bright = rng.integers(0, 120, (100, 30, 20, 1)), rng.integers(100, 255, (100, 30, 20, 1))
+    features = {"image0": np.concatenate([dark, bright]).astype(np.uint8)}
+    target = np.repeat([0, 1], 100)
+    inputs = {"image0": Input(kind="image", shape=(30, 20, 1), dtype="uint8")}
+    fitted = fit(CLASSIFIERS, features, target, Spec(inputs=inputs, output=Output(size=1, loss="mse")), 2, notes)
+    assert set(fitted) == {"majority", "logistic"}
+    assert (fitted["logistic"](features)["probabilities"].argmax(1) == target).all()
+    assert "gradient boosting was left out: there are no numbers or categories" in notes[0]
 
 
 def test_a_baseline_that_fails_leaves_a_note_and_the_others():

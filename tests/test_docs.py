@@ -32,7 +32,6 @@ from lamina.evaluate import baselines, metrics
 from lamina.models import sequential
 from lamina.models._layers import ACTIVATIONS
 from lamina.preprocess import UNUSED
-from lamina.train import settings
 
 ROOT = Path(__file__).parents[1]
 DOCS = sorted((ROOT / "docs").glob("*.md"))
@@ -302,13 +301,15 @@ def builtin(folder: str) -> list[str]:
     return [name for name in available(folder) if name in inside and package]
 
 
-@pytest.mark.parametrize("name", ["Optimizer", "Schedule"])
+@pytest.mark.parametrize("name", ["settings.Optimizer", "settings.Schedule", "augment.Named"])
 def test_tables_of_choices_are_their_classes(name) -> None:
-    rows = tables(ROOT / "docs" / "4-train.md")[f"choices: lamina.train.settings.{name}"]
-    classes = get_args(get_args(vars(settings)[name])[0])
+    rows = tables(ROOT / "docs" / "4-train.md")[f"choices: lamina.train.{name}"]
+    module, _, choice = name.partition(".")
+    classes = get_args(get_args(vars(importlib.import_module(f"lamina.train.{module}"))[choice])[0])
     assert [row[0] for row in rows] == [f"`{cls.model_fields['kind'].default}`" for cls in classes]
     for row, cls in zip(rows, classes, strict=True):
-        assert row[1] == ", ".join(f"`{n}: {said(f.default)}`" for n, f in cls.model_fields.items() if n != "kind")
+        wanted = ", ".join(f"`{n}: {said(f.default)}`" for n, f in cls.model_fields.items() if n != "kind")
+        assert row[1] == (wanted or "none")
         assert row[2] == cls.__doc__
 
 

@@ -12,7 +12,7 @@ from lamina.config import Config, DataError, plugin
 from lamina.config import kind as kind_of
 from lamina.data._split import Auto, ByColumn, Parts, Split, split
 from lamina.preprocess import Preprocessor, typed
-from lamina.recipe import Recipe
+from lamina.recipe import Recipe, Unused
 from lamina.schema import Collected, Column, Quarantined, Row, Schema, Spec
 from lamina.train.settings import Data
 
@@ -85,7 +85,7 @@ def collect(recipe: Recipe, given: Collected | None = None, given_test: Collecte
     """Read the recipe's rows, set aside those without a usable target, decide the task, split, look at the columns."""
     source = recipe.data
     collected = given or data.load(source)
-    wanted = recipe.target or collected.target
+    wanted = collected.target if recipe.target is None else recipe.target
     if wanted is None:
         seen = "".join(f" {note}" for note in collected.notes)
         raise DataError(f"target: is required. Say which column is to be predicted with: --target COLUMN.{seen}")
@@ -103,7 +103,7 @@ def collect(recipe: Recipe, given: Collected | None = None, given_test: Collecte
     values = typed(parts.train, (aim,))[name].combine_chunks()
     state = task.fit(values, task_cfg)
     parts, late = _with_known_labels(parts, aim, task, state, (source, test_source or source))
-    schema = _schema(recipe, parts.train, aim)
+    schema = _schema(recipe, parts.train, aim, collected.beside)
     parts, broken = _sound(parts, schema, (source, test_source or source))
     lost = (*collected.quarantine, *bad, *tested.quarantine, *late, *broken)
     return Case(
@@ -194,9 +194,10 @@ def _relabelled(test: pa.Table, aim: Column, state: Any) -> tuple[str, ...]:
     return (f"Test labels {', '.join(map(repr, sorted(seen)))} were read as the class they resemble.",) if seen else ()
 
 
-def _schema(recipe: Recipe, train: pa.Table, aim: Column) -> Schema:
+def _schema(recipe: Recipe, train: pa.Table, aim: Column, beside: tuple[str, ...]) -> Schema:
     """Kinds of all columns from training rows; the target's kind is the task's."""
-    given = {name: cfg for name, cfg in recipe.columns.items() if name != aim.name}
+    given: dict[str, Config] = {name: Unused(kind="ignore") for name in beside if name in train.column_names}
+    given |= {name: cfg for name, cfg in recipe.columns.items() if name != aim.name}
     table = train.drop_columns([labelled.ROW])
     seen = preprocess.infer(table.drop_columns([aim.name]), None, given, recipe.missing)
     looked = preprocess.infer(table.select([aim.name]), None, {}, recipe.missing).columns[0]

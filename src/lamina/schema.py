@@ -36,7 +36,8 @@ class Quarantined(NamedTuple):
 class Collected:
     """What a source gave: rows in = `table.num_rows` + len(`quarantine`).
 
-    A source may know which column says the `part` of a row (train, validation, test) and which is the `target`.
+    A source may know which column says the `part` of a row (train, validation, test), which is the `target`, and which
+    columns stand `beside`: they say where a row comes from, and are not learned from unless a recipe gives their kind.
     """
 
     table: pa.Table
@@ -44,6 +45,7 @@ class Collected:
     notes: tuple[str, ...] = ()
     part: str | None = None
     target: str | None = None
+    beside: tuple[str, ...] = ()
 
 
 class Column(Config):

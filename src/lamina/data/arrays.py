@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from lamina.config import Config as Settings
 from lamina.config import DataError
-from lamina.data import _values
+from lamina.data import _pictures, _values
 from lamina.schema import Collected
 
 KINDS = "a table (pandas, polars, Arrow), a dict of columns, a list of dicts, or a 2-D NumPy array"
@@ -116,9 +116,12 @@ def _column(name: str, values: Any) -> Any:
 
 
 def _from_numpy(name: str, values: np.ndarray) -> pa.Array:
+    if values.dtype == np.uint8 and (values.ndim == 3 or (values.ndim == 4 and values.shape[3] in (1, 3, 4))):
+        return _pictures.pnm(values)
     if values.ndim != 1:
         raise DataError(
-            f"data.{name}: must have 1 or 2 dimensions (got {values.ndim}). Reshape it, one row per example."
+            f"data.{name}: must have 1 or 2 dimensions, or be pictures of uint8 (rows, height, width[, 1, 3 or 4]) "
+            f"(got {values.ndim} dimensions of {values.dtype}). Reshape it, one row per example."
         )
     if values.dtype.kind in "biuf" and values.dtype != np.longdouble:
         short = values.dtype == np.float16

@@ -1,4 +1,4 @@
-"""Small real tables that come with the package, for a first run without any data of one's own."""
+"""Small real tables and pictures that come with the package, for a first run without any data of one's own."""
 
 from importlib.resources import as_file, files
 from typing import Literal
@@ -8,27 +8,34 @@ from pydantic import Field
 from lamina.config import Config as Settings
 from lamina.config import DataError, nearest
 from lamina.data import files as table_files
+from lamina.data import npz
 from lamina.schema import Collected
 
-SUFFIX = ".csv.gz"
+SUFFIXES = (".csv.gz", ".npz")
 
 
 class Config(Settings):
-    """Which of the tables: each is a file in the folder samples."""
+    """Which of them: each is a file in the folder samples."""
 
     kind: Literal["toy"] = "toy"
-    name: str = Field(description="churn (7,043 customers) or wine (6,497 wines).")
+    name: str = Field(description="churn (7,043 customers), wine (6,497 wines) or digits (5,000 pictures).")
 
 
 def names() -> tuple[str, ...]:
-    """The tables there are."""
-    folder = files("lamina.data") / "samples"
-    return tuple(sorted(f.name.removesuffix(SUFFIX) for f in folder.iterdir() if f.name.endswith(SUFFIX)))
+    """Those there are."""
+    return tuple(sorted(_files()))
+
+
+def _files() -> dict[str, str]:
+    there = [file.name for file in (files("lamina.data") / "samples").iterdir()]
+    return {name.removesuffix(suffix): name for name in there for suffix in SUFFIXES if name.endswith(suffix)}
 
 
 def load(cfg: Config) -> Collected:
-    """Read one table. Errors: DataError with the nearest name when there is no such table."""
+    """Read one of them. Errors: DataError with the nearest name when there is no such table."""
     if cfg.name not in names():
         raise DataError(f"data.name: there is no toy table '{cfg.name}'. {nearest(cfg.name, names())}")
-    with as_file(files("lamina.data") / "samples" / f"{cfg.name}{SUFFIX}") as path:
+    with as_file(files("lamina.data") / "samples" / _files()[cfg.name]) as path:
+        if path.suffix == ".npz":
+            return npz.load(npz.Config(path=str(path)))
         return table_files.load(table_files.Config(path=str(path)))

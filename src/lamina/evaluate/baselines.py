@@ -24,6 +24,7 @@ LABELS = {
     "gradient_boosting": "gradient boosting",
 }
 _MOST_ROWS = 100_000
+_MOST_PICTURES, _SIDE = 10_000, 12  # to fit on, and the pixels a side that they are shrunk to
 _MOST_CLASSES = 50  # boosting grows one tree per class and round
 _MOST_CODES = 255  # categories scikit-learn's trees can split as categories
 _ONE_THREAD_CELLS = 2_000_000  # below this, waking threads costs more than it gives
@@ -42,7 +43,7 @@ def mean(train: Features, target: np.ndarray, spec: Spec, classes: int) -> Predi
 
 
 def logistic(train: Features, target: np.ndarray, spec: Spec, classes: int) -> Predict:
-    """Logistic regression on numbers, one-hot categories and tf-idf of words, with scikit-learn's L2 penalty."""
+    """Logistic regression with an L2 penalty on numbers, one-hot categories, tf-idf of words, shrunk grey pictures."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
@@ -115,11 +116,13 @@ def fit(
     task = "classification" if classes else "regression"
     wrong = [name for name in names if name not in _FOR[task]]
     assert not wrong, f"baselines: {wrong} are not for {task}"
-    if ignored := [name for name in train if spec.inputs[name].kind not in ("number", "category", "tokens")]:
+    known = ("number", "category", "tokens", "image")
+    if ignored := [name for name in train if spec.inputs[name].kind not in known]:
         notes.append(f"Baselines do not use the input {', '.join(ignored)}.")
-    if len(target) > _MOST_ROWS:
-        notes.append(f"Baselines were fitted on {_MOST_ROWS:,} of the {len(target):,} training rows, drawn at random.")
-        pick = np.sort(np.random.default_rng(0).choice(len(target), _MOST_ROWS, replace=False))
+    most = _MOST_PICTURES if _kinds(train, spec, "image") else _MOST_ROWS
+    if len(target) > most:
+        notes.append(f"Baselines were fitted on {most:,} of the {len(target):,} training rows, drawn at random.")
+        pick = np.sort(np.random.default_rng(0).choice(len(target), most, replace=False))
         train, target = {name: array[pick] for name, array in train.items()}, target[pick]
     fitted = {}
     for name in names:
@@ -156,16 +159,30 @@ def _columns(train: Features, spec: Spec) -> Callable[[Features], Any]:
         for name in _kinds(train, spec, "tokens")
     }
     numbers, categories = _kinds(train, spec, "number"), _kinds(train, spec, "category")
-    if not numbers + categories + list(words):
-        raise ValueError("there are no numbers, categories or words to learn from")
+    pictures = _kinds(train, spec, "image")
+    if not numbers + categories + pictures + list(words):
+        raise ValueError("there are no numbers, categories, words or pictures to learn from")
 
     def matrix(features: Features) -> Any:
         blocks = [csr_matrix(features[name], dtype=np.float64) for name in numbers]
         blocks += [_one_hot(features[name], spec.inputs[name].sizes) for name in categories]
         blocks += [weigh.transform(_counts(features[name], weigh.n_features_in_)) for name, weigh in words.items()]
+        blocks += [csr_matrix(_shrunk(features[name]), dtype=np.float64) for name in pictures]
         return hstack(blocks).tocsr()
 
     return matrix
+
+
+def _shrunk(pictures: np.ndarray) -> np.ndarray:
+    """Pictures (rows, height, width, channels) uint8 as the grey means of at most 12 x 12 parts, -1 to 1."""
+    rows, height, width = pictures.shape[:3]
+    tops, lefts = (np.unique(np.linspace(0, n, min(n, _SIDE), endpoint=False).astype(int)) for n in (height, width))
+    areas = np.outer(np.diff([*tops, height]), np.diff([*lefts, width]))
+    parts = []
+    for start in range(0, rows, 512):
+        grey = pictures[start : start + 512].mean(axis=3, dtype=np.float32)
+        parts.append(np.add.reduceat(np.add.reduceat(grey, tops, axis=1), lefts, axis=2) / areas)
+    return np.concatenate(parts).reshape(rows, -1) / 127.5 - 1
 
 
 def _one_hot(codes: np.ndarray, sizes: Sequence[int]) -> Any:

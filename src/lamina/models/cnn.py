@@ -29,7 +29,7 @@ class Config(config.Config):
         default=64, ge=2, le=2048, description="channels of the first stage; each next has twice as many"
     )
     most: int = Field(default=256, ge=2, le=4096, description="channels at most")
-    activation: ActivationName = "relu"
+    activation: ActivationName = Field(default="relu", description="any of the activations below")
     label_smoothing: float = Field(default=0.1, ge=0, lt=0.5, description="share of the label given to all classes")
     views: Literal["one", "flips", "shifts"] = Field(
         default="one", description="answers averaged over: flips, or 1 px shifts"

@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 PNG = b"\x89PNG\r\n\x1a\n"
 PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
-FTYP = {b"avif": "AVIF", b"avis": "AVIF"}
 STARTS = {
     b"\xff\xd8\xff": "JPEG",
     PNG: "PNG",
@@ -63,7 +62,8 @@ class Header(NamedTuple):
 def format_of(body: bytes) -> str | None:
     """The format by its first bytes, whatever the file is called."""
     if body[4:8] == b"ftyp":
-        return FTYP.get(body[8:12])
+        brands = body[8 : min(int.from_bytes(body[:4], "big"), 256)]
+        return "AVIF" if b"avif" in brands or b"avis" in brands else None
     if body[:4] == b"RIFF":
         return "WebP" if body[8:12] == b"WEBP" else None
     return next((name for start, name in STARTS.items() if body.startswith(start)), None)
@@ -89,8 +89,10 @@ def read(body: bytes) -> Header | str:
 def _jpeg(body: bytes) -> Header:
     at, size, turn = 2, None, 1
     while True:
-        if body[at] != 0xFF:
-            raise ValueError
+        if body[at] != 0xFF:  # bytes that belong to nothing, which decoders pass over
+            at = body.find(b"\xff", at)
+            if at < 0:
+                raise IndexError
         mark = body[at + 1]
         if mark == 0xFF or mark == 0x01 or 0xD0 <= mark <= 0xD7:
             at += 1 if mark == 0xFF else 2
@@ -292,11 +294,13 @@ def _avif(body: bytes) -> Header:
     at, meta = 0, b""
     while at + 8 <= len(body):
         long, kind = struct.unpack_from(">I4s", body, at)
+        if long < 2:  # up to the end, or a long length behind
+            long = struct.unpack_from(">Q", body, at + 8)[0] if long else len(body) - at
+        if long < 8:
+            raise ValueError
         if kind == b"meta":
             meta = body[at : at + long]
-        at += long if long > 1 else len(body) if long == 0 else struct.unpack_from(">Q", body, at + 8)[0]
-        if long and long < 8 and long != 1:
-            raise ValueError
+        at += long
     sizes = [struct.unpack_from(">II", meta, found.end() + 4) for found in re.finditer(b"ispe", meta)]
     if not sizes:
         raise ValueError

@@ -6,8 +6,11 @@ Nothing here is needed for a right answer: where the disk is full or may not be 
 import contextlib
 import json
 import os
+import shutil
+import sys
+import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import cast
 
@@ -16,6 +19,7 @@ import numpy as np
 from lamina.config import LaminaError
 
 ROOM = 20.0  # GB
+SPARE = 1 << 26  # bytes that are left free on the disk
 LEFTOVER = 86_400.0  # seconds after which an unfinished file is that of a killed run
 Reasons = list[str | None]
 
@@ -70,9 +74,9 @@ def made(name: str, shape: tuple[int, ...], fill: Callable[[np.ndarray], Reasons
         out = np.empty(shape, np.uint8)
         return out, fill(out)
     try:
-        said = fill(out)
+        with _on_its_way(aside):
+            said = fill(out)
         with contextlib.suppress(OSError):
-            out.flush()
             bad = {str(row): reason for row, reason in enumerate(said) if reason}
             marks = aside.with_suffix(".json")
             marks.write_text(json.dumps(bad), "utf-8")
@@ -86,15 +90,38 @@ def made(name: str, shape: tuple[int, ...], fill: Callable[[np.ndarray], Reasons
                 left.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def _on_its_way(file: Path) -> Iterator[None]:
+    """Writes to the disk what is done while the rest is being done, so that little is left to wait for."""
+    done = threading.Event()
+
+    def write() -> None:
+        with open(file, "r+b") as opened, contextlib.suppress(OSError):
+            while not done.wait(0.25):
+                os.fsync(opened.fileno())
+            os.fsync(opened.fileno())
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        yield
+    finally:
+        done.set()
+        writer.join()
+
+
 def _mapped(file: Path, shape: tuple[int, ...]) -> np.memmap:
     """A new memory map whose room on the disk is already taken: a full disk would else kill the run when written to."""
     if int(np.prod(shape)) == 0:
         raise OSError("nothing to keep")
     file.parent.mkdir(parents=True, exist_ok=True)
+    if shutil.disk_usage(file.parent).free < int(np.prod(shape)) + SPARE:
+        raise OSError("the disk is full")
     try:
         out = cast("np.memmap", np.lib.format.open_memmap(file, "w+", np.uint8, shape))
-        with open(file, "r+b") as opened:
-            os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
+        if sys.platform == "linux":
+            with open(file, "r+b") as opened:
+                os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
     except OSError:
         file.unlink(missing_ok=True)
         raise

@@ -23,6 +23,7 @@ from pydantic import Field
 
 from lamina import config
 from lamina.preprocess import _cells, _decode, _header, _kept, _survey
+from lamina.preprocess._quiet import quiet
 from lamina.schema import PICTURES, Input
 
 CELL = pa.struct([("path", pa.string()), ("bytes", pa.large_binary())])
@@ -122,7 +123,8 @@ def fit(values: pa.Array, cfg: Config) -> State:
     if key not in LEARNED:
         if len(LEARNED) > 16:
             LEARNED.clear()
-        LEARNED[key] = _learned(sample, cfg)
+        with quiet():
+            LEARNED[key] = _learned(sample, cfg)
     return LEARNED[key]
 
 
@@ -192,6 +194,11 @@ def faults(values: pa.Array, state: State) -> list[str | None]:
     """Why each picture cannot be used, or None; a missing one can. (rows,) What is decoded on the way is kept."""
     if _raw(values) is not None:
         return [None] * len(values)
+    with quiet():
+        return _faults(values, state)
+
+
+def _faults(values: pa.Array, state: State) -> list[str | None]:
     if len(values) < KEPT_FROM:
         return _decoded(values, state, np.empty((len(values), *_shape(state)), np.uint8))
     name = _cells.name(values, state)
@@ -226,8 +233,13 @@ def encode(values: pa.Array, state: State) -> np.ndarray:
 def kept(values: pa.Array, state: State) -> np.ndarray:
     """The same array as `encode`, from a file on disk that is written when it is not there."""
     raw = _raw(values)
-    if len(values) < KEPT_FROM or (raw is not None and raw.shape[1:] == _shape(state)):
-        return encode(values, state)
+    with quiet():
+        if len(values) < KEPT_FROM or (raw is not None and raw.shape[1:] == _shape(state)):
+            return encode(values, state)
+        return _kept_array(values, state)
+
+
+def _kept_array(values: pa.Array, state: State) -> np.ndarray:
     name, shape = _cells.name(values, state), (len(values), *_shape(state))
     there = _kept.found(name, shape)
     return there if there is not None else _kept.made(name, shape, lambda out: _decoded(values, state, out))[0]

@@ -96,15 +96,17 @@ class Filters:
 
     @torch.no_grad()
     def step(self, lr: float) -> None:
-        if self.bad.item():
-            return
+        """Without asking whether the gradients are finite, which would wait for the device: both are computed."""
+        stay = self.bad > 0
         for p, moment in zip(self.params, self.moments, strict=True):
             if p.grad is None:
                 continue
-            moment.mul_(self.momentum).add_(p.grad)
-            wanted = p.grad.add(moment, alpha=self.momentum).reshape(len(p), -1)
-            p.mul_(len(p) ** 0.5 / p.norm().clamp(min=1e-7))
-            p.add_(_orthogonal(wanted).reshape(p.shape), alpha=-lr)
+            new = moment.mul(self.momentum).add_(p.grad)
+            wanted = p.grad.add(new, alpha=self.momentum).reshape(len(p), -1)
+            moved = p.mul(len(p) ** 0.5 / p.norm().clamp(min=1e-7))
+            moved.add_(_orthogonal(wanted).reshape(p.shape), alpha=-lr)
+            moment.copy_(torch.where(stay, moment, new))
+            p.copy_(torch.where(stay, p, moved))
 
     def tensors(self) -> dict[str, Tensor]:
         return {str(i): moment for i, moment in enumerate(self.moments)}
