@@ -37,7 +37,7 @@ def column(values: pa.ChunkedArray, name: str, given: Config | None = None) -> C
     settings = {k: v for k, v in (settings or {}).items() if k != "kind"}
     module = vars(plugin("preprocess", kind)) if kind in available("preprocess") else {}
     if "about" in module:
-        note = "; ".join(filter(None, (note, module["about"](known, _config(kind, settings)))))
+        note = "; ".join(filter(None, (note, module["about"](known, given or _config(kind, settings)))))
     shown = () if kind in SILENT else _examples(known, name)
     return Column(
         name=name, kind=kind, settings=settings, note=note, missing=values.null_count, distinct=distinct, examples=shown

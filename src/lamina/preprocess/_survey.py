@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from lamina.preprocess import _cells, _decode, _header
+from lamina.preprocess._quiet import quiet
 
 MOST = 5000  # pictures decoded; the rest is only counted
 FEW = 64  # pictures looked at for the note beside a column
@@ -73,7 +74,7 @@ def _looked(values: pa.Array, count: int, most: int) -> tuple[list[int], list[Se
         np.unique(np.linspace(0, len(values) - 1, min(len(values), count)).astype(int)).tolist() if len(values) else []
     )
     _decode.opencv()
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with quiet(), ThreadPoolExecutor(os.cpu_count()) as pool:
         return rows, list(pool.map(one, rows))
 
 
