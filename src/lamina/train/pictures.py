@@ -109,7 +109,8 @@ def _affine(steps: Sequence[Any], found: Tensor, rng: torch.Generator) -> Tensor
 
 def _moved(found: Tensor, affine: Tensor) -> Tensor:
     grid = F.affine_grid(affine, list(found.shape), align_corners=False)
-    return F.grid_sample(found, grid, "bilinear", "reflection", align_corners=False)
+    padding = "border" if found.shape[1] == 1 else "reflection"  # drawings stand on a ground, photographs go on
+    return F.grid_sample(found, grid, "bilinear", padding, align_corners=False)
 
 
 def _coloured(found: Tensor, by: float, rng: torch.Generator) -> Tensor:
