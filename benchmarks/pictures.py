@@ -3,10 +3,10 @@
     python benchmarks/pictures.py [rounds] [--batch 128] [--keras FOLDER]
 
 The classic network: Conv 32 3x3 relu, MaxPool 2, Flatten, Dense 128 relu, Dense 10 softmax, on 28 x 28 grey pictures,
-Adam. Everyone visits the same pictures in a new random order each epoch, all cores allowed, and one epoch to warm up is
-not counted. `fit` decides threads and precision by its own probe, watches for steps that are not finite, keeps the loss
-and judges validation rows. Keras runs on TensorFlow and on JAX in an environment of its own, made in FOLDER when it is not
-there (about 2 GB); it is fed NumPy arrays by `model.fit`, compiled as it wants.
+Adam. Everyone visits the same pictures in a new random order each epoch, all cores allowed, and one epoch to warm up
+is not counted. `fit` decides threads and precision by its own probe, watches for steps that are not finite, keeps the
+loss and judges validation rows. Keras runs on TensorFlow and on JAX in an environment of its own, made in FOLDER when
+it is not there (about 2 GB); it is fed NumPy arrays by `model.fit`, compiled as it wants.
 """
 
 import argparse

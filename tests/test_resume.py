@@ -38,10 +38,12 @@ SPEC = Spec(
     },
     output=Output(size=1, loss="binary_cross_entropy"),
 )
+PICTURES = SPEC.model_copy(update={"inputs": {"image3": Input(kind="image", shape=(8, 8, 3), dtype="uint8")}})
 LAYERS = [{"dense": {"units": 16, "activation": "relu"}}, "batchnorm", {"dropout": 0.3}, {"dense": 1}]
 NETWORKS: dict[str, dict[str, Any]] = {
     "fnn": {"kind": "fnn", "width": 16, "depth": 1, "members": 2, "dropout": 0.3},
     "linear": {"kind": "linear"},
+    "cnn": {"kind": "cnn", "width": 4},
     "sequential": {"kind": "sequential", "layers": LAYERS},
 }
 WAYS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -53,6 +55,16 @@ WAYS: dict[str, tuple[str, dict[str, Any]]] = {
     "three batches a step": ("fnn", {"accumulate": 3, "ema": 0.9}),
     "three batches a step, sgd": ("linear", {"accumulate": 3, "optimizer": "sgd"}),
     "batch norm": ("sequential", {"ema": 0.9, "schedule": "one_cycle"}),
+    "pictures, turned and mixed": (
+        "cnn",
+        {
+            "optimizer": "muon",
+            "lr": 0.1,
+            "augment": ["flip", "rotate", "shift", "colour", "erase", "mixup"],
+            "ema": 0.9,
+        },
+    ),
+    "pictures, trivially augmented": ("cnn", {"augment": ["trivial_augment", "blur", "cutmix"]}),
     "patience": ("linear", {"lr": 3.0, "patience": 1, "schedule": "constant"}),
     "two parts": ("two", {"optimizer": "adam", "ema": 0.9}),
 }
@@ -85,7 +97,7 @@ def network(name: str, seed: int = 0) -> nn.Module:
     faults: list[str] = []
     cfg = parse(plugin("models", name).Config, NETWORKS[name], "model", faults)
     assert not faults
-    return models.build(cfg, SPEC, seed)
+    return models.build(cfg, PICTURES if name == "cnn" else SPEC, seed)
 
 
 def chosen(**said: Any) -> settings.Config:
@@ -102,6 +114,7 @@ def rows_of(count: int, seed: int) -> Data:
         "category": rng.integers(0, (4, 14), (count, 2)),
         "number": rng.normal(size=(count, 3)).astype(np.float32),
         "tokens2": rng.integers(0, 40, (count, 5)),
+        "image3": rng.integers(0, 256, (count, 8, 8, 3), dtype=np.uint8),
     }
     return Data(inputs, (inputs["number"][:, 0] + rng.normal(size=count) > 0).astype(np.float32))
 

@@ -92,7 +92,7 @@ def collect(recipe: Recipe, given: Collected | None = None, given_test: Collecte
     table = labelled.rows(collected, recipe.missing)
     name = labelled.column(table, wanted)
     task_cfg, task = _task(recipe, table, name)
-    aim = Column(name=name, kind=task.target, settings=_target_settings(recipe, name, task.target))
+    aim = Column(name=name, kind=task.target, settings=_target_settings(recipe, table[name], name, task))
     table, bad = labelled.split_off(table, aim, source)
     if bad and not table.num_rows:
         raise DataError(
@@ -145,10 +145,14 @@ def _task(recipe: Recipe, table: pa.Table, name: str) -> tuple[Config, Any]:
     return cfg, plugin("tasks", kind_of(cfg))
 
 
-def _target_settings(recipe: Recipe, name: str, kind: str) -> dict[str, Any]:
+def _target_settings(recipe: Recipe, column: pa.ChunkedArray, name: str, task: Any) -> dict[str, Any]:
+    """What the recipe says of the target's cells, over what its kind finds out by looking at them."""
+    kind = task.target
+    found = preprocess.look(column.combine_chunks().drop_null(), kind) | vars(task).get("reading", {})
     said = recipe.columns.get(name)
     values = said.model_dump(mode="json", exclude_defaults=True) if said else {}
-    return {k: v for k, v in values.items() if k != "kind"} if said and kind_of(said) == kind else {}
+    own = {k: v for k, v in values.items() if k != "kind"} if said and kind_of(said) == kind else {}
+    return found | own
 
 
 def _test(
@@ -190,7 +194,9 @@ def _relabelled(test: pa.Table, aim: Column, state: Any) -> tuple[str, ...]:
     classes = state.model_dump().get("classes")
     if not classes:
         return ()
-    seen = set(typed(test, (aim,))[aim.name].unique().to_pylist()) - set(classes)
+    labels = typed(test, (aim,))[aim.name].combine_chunks()
+    labels = labels.flatten() if pa.types.is_list(labels.type) else labels
+    seen = set(labels.unique().to_pylist()) - set(classes)
     return (f"Test labels {', '.join(map(repr, sorted(seen)))} were read as the class they resemble.",) if seen else ()
 
 

@@ -5,13 +5,14 @@ no dotted path, no import string and no callable is ever taken from a recipe or 
 """
 
 import difflib
+import functools
 import importlib
 import json
 import os
 import pkgutil
 import re
 from collections.abc import Iterable
-from functools import cache
+from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -73,6 +74,12 @@ def kind(cfg: Config) -> str:
     return cfg.model_dump(include={"kind"})["kind"]
 
 
+def cache() -> Path:
+    """Where what is slow to compute is kept: `$LAMINA_CACHE`, else in the user's cache. May be deleted at any time."""
+    said = os.environ.get("LAMINA_CACHE")
+    return Path(said) if said else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lamina"
+
+
 def nearest(word: str, words: Iterable[str]) -> str:
     """`Did you mean 'x'?`, or the list of what there is when nothing is near."""
     words = sorted(words)
@@ -85,7 +92,7 @@ def available(folder: str) -> tuple[str, ...]:
     return _listed(folder, os.environ.get("LAMINA_PLUGINS", ""))
 
 
-@cache
+@functools.cache
 def _listed(folder: str, own: str) -> tuple[str, ...]:
     """Looked up once per folder: a server asks for the same names with every request."""
     package = importlib.import_module(f"lamina.{folder}")

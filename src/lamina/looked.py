@@ -16,6 +16,7 @@ EXTRAS = {
     "train": ("torch", "sklearn", "matplotlib", "onnx", "onnxscript"),
     "serve": ("fastapi", "uvicorn"),
     "images": ("cv2",),
+    "huggingface": ("transformers",),
     "excel": ("python_calamine",),
 }
 SHOWN = 20
@@ -36,6 +37,9 @@ def at(source: str, target: str | None, sets: list[str]) -> Row:
     given = {name: Unused(kind="ignore") for name in beside} | recipe.columns
     schema = preprocess.infer(table, aim, given, recipe.missing)
     columns = [*schema.columns, *([schema.target] if schema.target else [])]
+    label = aim or collected.target
+    labels = table[label].to_pylist() if label and label in table.column_names else []
+    parts = table[collected.part].to_pylist() if collected.part else []
     return {
         "source": source,
         "rows": table.num_rows,
@@ -44,6 +48,7 @@ def at(source: str, target: str | None, sets: list[str]) -> Row:
         "notes": list(collected.notes),
         "target": aim,
         "columns": [_column(c) for c in columns],
+        "pictures": preprocess.surveyed(table, schema.columns, labels, parts),
     }
 
 

@@ -44,16 +44,18 @@ def run(recipe: Recipe, out: Run, given: Given = (None, None), stop: Callable[[]
     case = case.designed(choice)
     model = models.build(choice, spec, recipe.seed)
     layers = models.summary(model, spec)
-    cfg = decide(recipe.train, models.training(choice, spec), model, arrays["train"])
+    learner = models.learner(model)
+    train, validation = (models.prepared(model, arrays[part]) for part in ("train", "validation"))
+    cfg = decide(recipe.train, models.training(choice, spec), learner, train)
     out.write_recipe(case.recipe, cfg)
     yield {"at": "design", "kind": kind(choice), "layers": layers, "train": cfg}
 
     # 4 train
     home, end = Home(case.quick, recipe.seed, out.checkpoints, stop), {}
-    for end in fit(model, arrays["train"], arrays["validation"], cfg, home):
+    for end in fit(learner, train, validation, cfg, home):
         out.log(end)
         yield end
-    case = calibrate.calibrated(case, outputs(model, arrays["validation"]), arrays["validation"].target)
+    case = calibrate.calibrated(case, outputs(learner, validation), validation.target)
 
     # 5 evaluate: what is judged is the bundle, exactly as it will be served
     yield {"at": "evaluate"}

@@ -90,16 +90,11 @@ def unique(names: Iterable[str]) -> list[str]:
 
 
 def plain(table: pa.Table) -> pa.Table:
-    """The same table in the few types later stages know: no dictionaries, views, structs (but of pictures) or repeated
-    names.
+    """The same table in the few types later stages know: no dictionaries, views or repeated names, and no structs but
+    those of `{bytes, path}`, which are one file in one cell as Hugging Face datasets write it.
     """
     while any(pa.types.is_struct(field.type) and not is_picture(field.type) for field in table.schema):
-        parts = [
-            pa.table([column], names=[name]) for name, column in zip(table.column_names, table.columns, strict=True)
-        ]
-        parts = [part if is_picture(part.schema.field(0).type) else part.flatten() for part in parts]
-        columns = [column for part in parts for column in part.columns]
-        table = pa.table(columns, names=[name for part in parts for name in part.column_names])
+        table = _flatter(table)
     columns = [_plain(column) for column in table.columns]
     return pa.table(columns, names=unique(table.column_names)) if columns else table
 
@@ -115,6 +110,18 @@ def is_picture(kind: pa.DataType) -> bool:
 
 def _is_picture_cell(value: dict[Any, Any]) -> bool:
     return isinstance(value.get("bytes"), bytes) and value.keys() <= {"bytes", "path"}
+
+
+def _flatter(table: pa.Table) -> pa.Table:
+    """Each struct but files one level flatter, its fields in its place."""
+    columns: list[tuple[str, pa.ChunkedArray]] = []
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if pa.types.is_struct(column.type) and not is_picture(column.type):
+            names = [f"{name}.{field.name}" for field in column.type]
+            columns += zip(names, column.flatten(), strict=True)
+        else:
+            columns.append((name, column))
+    return pa.table([column for _, column in columns], names=[name for name, _ in columns])
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -5,6 +5,8 @@ read as bytes without being extracted. Pictures that stand directly in the folde
 answered for. Files that are no pictures by their name are set aside; what systems leave behind is ignored.
 """
 
+import glob
+import os
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -22,6 +24,8 @@ from lamina.schema import PICTURES, Collected, Quarantined
 MOST_MEMBER = 1 << 28  # bytes of one picture in a zip, unpacked
 MOST_UNPACKED = 8 << 30  # bytes of all pictures in a zip: they are held in memory
 PIECE = 1024
+HELD = 64 << 20  # bytes of a zip's pictures held at a time when they are answered
+CELL = pa.struct([("path", pa.string()), ("bytes", pa.large_binary())])
 CHUNK = 1000
 
 
@@ -29,7 +33,7 @@ class Config(config.Config):
     """Where the folders are."""
 
     kind: Literal["folders"] = "folders"
-    path: str = Field(description="A folder, or a zip of one.")
+    path: str = Field(description="A folder, a zip of one, a picture, or a pattern such as photos/*.jpg.")
 
 
 class Listed(NamedTuple):
@@ -42,8 +46,12 @@ class Listed(NamedTuple):
 
 
 def claims(path: str) -> bool:
-    """A folder, or a zip, that holds a picture."""
+    """A folder, or a zip, that holds a picture; a picture, or a pattern that finds one."""
     root = Path(path)
+    if root.suffix.lower() in PICTURES and not root.is_dir():
+        return True
+    if glob.has_magic(path) and not root.exists():
+        return any(Path(name).suffix.lower() in PICTURES for name in glob.iglob(path, recursive=True))
     if root.is_dir():
         return _tree.any_below(root, PICTURES)
     if root.suffix.lower() != ".zip" or not zipfile.is_zipfile(root):
@@ -73,31 +81,60 @@ def load(cfg: Config) -> Collected:
 
 
 def stream(cfg: Config, rows: int) -> Iterator[Collected]:
-    """As `load`, in pieces small enough that their pixels fit into memory."""
-    whole = load(cfg)
-    for start in range(0, whole.table.num_rows, min(rows, PIECE)):
-        first = start == 0
-        yield Collected(whole.table.slice(start, min(rows, PIECE)), whole.quarantine * first, whole.notes * first)
+    """The same pictures in pieces, to be answered: none needs a class, and those outside train and test are there too.
+
+    Those of a zip are `{path, bytes}`, and no more than `rows`, or little more than 64 MB of them, in memory.
+    """
+    root = Path(cfg.path)
+    if root.is_file() and zipfile.is_zipfile(root):
+        yield from _streamed(root, min(rows, PIECE))
+        return
+    places, images, bad = _files(cfg)
+    whole = _told(pa.table({"image": images}), places, cfg.path)
+    for start in range(0, whole.num_rows, min(rows, PIECE)):
+        yield Collected(whole.slice(start, min(rows, PIECE)), tuple(bad) if start == 0 else ())
+
+
+def _streamed(root: Path, rows: int) -> Iterator[Collected]:
+    with zipfile.ZipFile(root) as archive:
+        members, places, bad = _members(archive, root)
+        _refuse_none(places, str(root), bad)
+        whole = _told(pa.table({"image": pa.array([f"{root}/{place}" for place in places])}), places, str(root))
+        good, bodies, size = list[int](), list[bytes](), 0
+        for row, place in enumerate(places):
+            body = _member(archive, members[place])
+            if isinstance(body, str):
+                bad.append(_tree.aside(str(root), place, body))
+            else:
+                good, bodies, size = [*good, row], [*bodies, body], size + len(body)
+            if len(bodies) == rows or size >= HELD or row == len(places) - 1:
+                table = whole.take(pa.array(good, pa.int64()))
+                paths = table["image"].combine_chunks()
+                cells = pa.StructArray.from_arrays([paths, pa.array(bodies, pa.large_binary())], fields=list(CELL))
+                yield Collected(table.set_column(0, "image", cells), tuple(bad))
+                good, bodies, size, bad = [], [], 0, []
+
+
+def _told(table: pa.Table, places: Sequence[PurePosixPath], root: str) -> pa.Table:
+    """With the label and the part of each picture, where its folders say them."""
+    told = _tree.told(places, root)
+    for name, said in (("part", told.parts), ("label", told.labels)):
+        if said and any(said):
+            table = table.append_column(name, pa.array([word or None for word in said], pa.string()))
+    return table
 
 
 def source_line(cfg: Config, row_numbers: Sequence[int]) -> list[tuple[str, int | None]]:
     """The file of each row of the loaded table; pictures have no lines."""
-    places = _listed(cfg).places
-    return [(f"{cfg.path}/{places[row]}", None) for row in row_numbers]
+    found = _listed(cfg)
+    if pa.types.is_string(found.images.type):
+        return [(found.images[row].as_py(), None) for row in row_numbers]
+    return [(f"{cfg.path}/{found.places[row]}", None) for row in row_numbers]
 
 
 def _listed(cfg: Config) -> Listed:
     root = Path(cfg.path)
-    if root.is_dir():
-        found = _tree.below(root)
-        good, bad = _tree.known(found.files, PICTURES, cfg.path, "picture")
-        bad += [_tree.aside(cfg.path, place, reason) for place, reason in found.odd]
-        places = [found.files[i] for i in good]
-        images = pa.chunked_array([pa.array([str(root / place) for place in places], pa.string())])
-    elif root.is_file() and zipfile.is_zipfile(root):
-        places, images, bad = _zipped(root)
-    else:
-        raise DataError(f"data.path: {root} is neither a folder nor a zip. Name the folder with one folder per class.")
+    places, images, bad = _zipped(root) if root.is_file() and zipfile.is_zipfile(root) else _files(cfg)
     told = _tree.told(places, cfg.path)
     if told.outside:
         why = "stands beside the train and test folders, in none of them"
@@ -105,19 +142,43 @@ def _listed(cfg: Config) -> Listed:
         left = sorted(set(range(len(places))) - set(told.outside))
         places, images = [places[i] for i in left], images.take(pa.array(left))
         told = _tree.told(places, cfg.path)
+    _refuse_none(places, cfg.path, bad)
+    return Listed(places, images, told, bad)
+
+
+def _refuse_none(places: Sequence[PurePosixPath], root: str, bad: Sequence[Quarantined]) -> None:
     if not places:
         first = f" The first file was set aside: {bad[0].file} {bad[0].reason}." if bad else ""
         raise DataError(f"data.path: {root} holds no usable picture ({', '.join(PICTURES)}).{first}")
-    return Listed(places, images, told, bad)
+
+
+def _files(cfg: Config) -> tuple[list[PurePosixPath], pa.ChunkedArray, list[Quarantined]]:
+    """Pictures of a folder, of a pattern, or a single one: places below the folder they share, and their paths."""
+    root, odd = Path(cfg.path), []
+    if root.is_dir():
+        files, odd = _tree.below(root)
+    else:
+        matches = [cfg.path] if root.is_file() else glob.glob(cfg.path, recursive=True)
+        found = sorted({Path(name) for name in matches if Path(name).is_file()})
+        if not found:
+            what = (
+                "no file matches this pattern" if glob.has_magic(cfg.path) else "there is no such folder, zip or file"
+            )
+            raise DataError(f"data.path: {root}: {what}. Name a folder of pictures, or a pattern such as 'a/*.jpg'.")
+        root = Path(os.path.commonpath([path.parent for path in found]))
+        files = [PurePosixPath(path.relative_to(root).as_posix()) for path in found]
+    good, bad = _tree.known(files, PICTURES, str(root), "picture")
+    bad += [_tree.aside(str(root), place, reason) for place, reason in odd]
+    places = [files[i] for i in good]
+    _refuse_none(places, cfg.path, bad)
+    return places, pa.chunked_array([pa.array([str(root / place) for place in places], pa.string())]), bad
 
 
 def _zipped(root: Path) -> tuple[list[PurePosixPath], pa.ChunkedArray, list[Quarantined]]:
     """Nothing is extracted, so a member's name is only a name; no member is unpacked beyond its bound."""
     with zipfile.ZipFile(root) as archive:
-        members = {PurePosixPath(i.filename): i for i in archive.infolist() if not i.is_dir()}
-        named = sorted(place for place in members if not any(map(_tree.is_clutter, place.parts)))
-        good, bad = _tree.known(named, PICTURES, str(root), "picture")
-        total = sum(members[named[i]].file_size for i in good if members[named[i]].file_size <= MOST_MEMBER)
+        members, named, bad = _members(archive, root)
+        total = sum(members[place].file_size for place in named if members[place].file_size <= MOST_MEMBER)
         if total > MOST_UNPACKED:
             raise DataError(
                 f"data.path: {root} unpacks to {total / 1e9:.0f} GB, more than {MOST_UNPACKED / 1e9:.0f} GB. "
@@ -126,7 +187,7 @@ def _zipped(root: Path) -> tuple[list[PurePosixPath], pa.ChunkedArray, list[Quar
         places: list[PurePosixPath] = []
         chunks: list[pa.Array] = []
         bodies: list[bytes] = []
-        for place in (named[i] for i in good):
+        for place in named:
             body = _member(archive, members[place])
             if isinstance(body, str):
                 bad.append(_tree.aside(str(root), place, body))
@@ -137,6 +198,16 @@ def _zipped(root: Path) -> tuple[list[PurePosixPath], pa.ChunkedArray, list[Quar
                 chunks.append(pa.array(bodies, pa.large_binary()))
                 bodies = []
     return places, pa.chunked_array([*chunks, pa.array(bodies, pa.large_binary())]), bad
+
+
+def _members(
+    archive: zipfile.ZipFile, root: Path
+) -> tuple[dict[PurePosixPath, zipfile.ZipInfo], list[PurePosixPath], list[Quarantined]]:
+    """The members by place, the places of pictures in order, and what is none by its name."""
+    members = {PurePosixPath(i.filename): i for i in archive.infolist() if not i.is_dir()}
+    named = sorted(place for place in members if not any(map(_tree.is_clutter, place.parts)))
+    good, bad = _tree.known(named, PICTURES, str(root), "picture")
+    return members, [named[i] for i in good], bad
 
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes | str:

@@ -17,6 +17,7 @@ from lamina.deploy import _graph
 from lamina.deploy._strict import fits
 from lamina.deploy._tensors import weights
 from lamina.deploy.predictor import onnx_runtime
+from lamina.models import _backbone_onnx
 
 AGREE = 1e-5
 OPSET = 18
@@ -46,7 +47,7 @@ def onnx(model: nn.Module, inputs: dict[str, np.ndarray]) -> tuple[bytes | None,
         wanted = {name: value.float().numpy() for name, value in model(tensors).items()}
     stored = weights(save({name: value.detach().clone().contiguous() for name, value in model.state_dict().items()}))
     reasons = []
-    for export in (_traced, _dynamo):
+    for export in (_traced, _unfolded, _dynamo):
         try:
             graph = _quietly(export, _Positional(model, list(tensors)), tensors, list(wanted))
         except Exception as error:  # exporters raise anything at all; the next one, or torch, takes over
@@ -75,7 +76,12 @@ def _disagreement(graph: bytes, inputs: dict[str, np.ndarray], wanted: dict[str,
     return worst if not worst <= AGREE else 0.0
 
 
-def _traced(model: nn.Module, tensors: dict[str, Tensor], outputs: list[str]) -> bytes:
+def _unfolded(model: nn.Module, tensors: dict[str, Tensor], outputs: list[str]) -> bytes:
+    """With every weight as it is stored, where folding would compute new ones, such as tables of positions."""
+    return _traced(model, tensors, outputs, fold=False)
+
+
+def _traced(model: nn.Module, tensors: dict[str, Tensor], outputs: list[str], fold: bool = True) -> bytes:
     file = io.BytesIO()
     torch.onnx.export(
         model,
@@ -85,10 +91,11 @@ def _traced(model: nn.Module, tensors: dict[str, Tensor], outputs: list[str]) ->
         input_names=list(tensors),
         output_names=outputs,
         dynamic_axes={name: {0: "rows"} for name in (*tensors, *outputs)},
-        opset_version=OPSET,
+        opset_version=_backbone_onnx.opset(model, OPSET),
+        do_constant_folding=fold,
         training=torch.onnx.TrainingMode.PRESERVE,  # batch norm stays apart from the layer before it
     )
-    return file.getvalue()
+    return _backbone_onnx.spliced(file.getvalue(), model)
 
 
 def _dynamo(model: nn.Module, tensors: dict[str, Tensor], outputs: list[str]) -> bytes:
@@ -108,7 +115,11 @@ def _dynamo(model: nn.Module, tensors: dict[str, Tensor], outputs: list[str]) ->
 
 def _quietly(export: Callable[..., bytes], *args: Any) -> bytes:
     """Exporters talk on every channel about their own future; none of it is for the user."""
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+    with (
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
         warnings.simplefilter("ignore")
         logging.disable(logging.WARNING)
         try:

@@ -9,7 +9,7 @@ from torch import nn
 
 from lamina import models
 from lamina.cases import Case
-from lamina.config import Config, kind
+from lamina.config import Config, TrainingError, kind
 from lamina.deploy import bundle, export
 from lamina.deploy.predictor import from_json, json_rows, onnx_runtime
 from lamina.evaluate.judge import Finding, versions
@@ -29,6 +29,11 @@ def files(model: nn.Module, choice: Config, prep: Preprocessor, spec: Spec, case
     rows = golden_rows(case.parts.train, prep)
     encoded = prep.encode(clean(from_json(rows, prep), prep.schema.missing))
     graph, reason = export.onnx(model, encoded)
+    if graph is None and models.graph_only(kind(choice)):
+        raise TrainingError(
+            f"bundle: no exporter could write this network as a graph ({reason}), and nothing else would open the "
+            "bundle elsewhere. Use another backbone, or an .onnx file of this one."
+        )
     run = onnx_runtime(graph) if graph else models.runtime(kind(choice), config, lean, weights)
     answers = module.table(module.decode(run(encoded), state), state)
     made = {

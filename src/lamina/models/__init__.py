@@ -5,6 +5,7 @@
 - `suits(spec) -> float`, where it is made for something: how well, 0 to 1, and 0 for what it cannot take; the one that
   suits best is taken where the recipe names none, and `fnn` where none is made for the data;
 - `example(spec) -> dict`, only where a setting has no default: settings to try it with, for the contract tests;
+- `GRAPH_ONLY = True`, where the network cannot be built again from a bundle alone: it is then served by its graph;
 - `Model(cfg, spec)`: an `nn.Module` with `parts`, `forward(inputs) -> {"target": (rows, size)}` and
   `losses(batch)`, which yields `(part, loss)`; the loop steps that part and resumes the generator.
 
@@ -16,9 +17,18 @@ An ordinary network has one part, the module itself: `parts = ("",)`. A GAN name
         fake = self.generator(self.noise(batch))
         yield "critic", self.critic_loss(batch, fake.detach())
         yield "generator", self.generator_loss(fake)          # sees the updated critic
+
+A network that is frozen in part may compute that part once, before training, with two more methods:
+
+    def learner(self):                  # the module that is trained, with `parts`, `forward` and `losses` of its own
+        return self.head
+
+    def prepared(self, inputs):         # arrays of all rows to the arrays that `learner` takes
+        return {"features": ...}
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -57,6 +67,21 @@ def build(cfg: Any, spec: Spec, seed: int) -> Any:
     return plugin("models", cfg.kind).Model(cfg, spec)
 
 
+def learner(model: Any) -> Any:
+    """What is trained: the network itself, or what follows the part of it that `prepared` computes."""
+    return model.learner() if "learner" in vars(type(model)) else model
+
+
+def prepared(model: Any, data: Any) -> Any:
+    """A part of the data (a dataclass with `inputs`) as `learner` takes it."""
+    return replace(data, inputs=model.prepared(data.inputs)) if "prepared" in vars(type(model)) else data
+
+
+def graph_only(name: str) -> bool:
+    """Whether a bundle of this architecture can be opened by its graph only."""
+    return bool(vars(plugin("models", name)).get("GRAPH_ONLY"))
+
+
 def training(cfg: Any, spec: Spec) -> dict[str, Any]:
     """Train settings that suit an architecture and a size of data."""
     return plugin("models", cfg.kind).training(cfg, spec)
@@ -67,6 +92,9 @@ def runtime(kind: str, config: dict[str, Any], spec: Spec, weights: bytes) -> Ra
     import torch
     from safetensors.torch import load
 
+    if graph_only(kind):
+        cure = "Get a bundle that asks for onnx."
+        raise BundleError("model.json", "runtime", f"is torch, and {kind} is served by its graph only", cure)
     faults: list[str] = []
     cfg = parse(plugin("models", kind).Config, config, "config", faults)
     if cfg is None:

@@ -24,8 +24,9 @@ def summary(model: nn.Module, spec: Spec) -> list[dict[str, Any]]:
     """Rows of `layer`, `output` (shape of one row) and `parameters`, in the order of computation."""
     rows: list[dict[str, Any]] = []
     handles = []
+    inside = [f"{name}." for name, module in model.named_modules() if _whole(module)]
     for name, module in model.named_modules():
-        if name and not any(module.children()) and not name.startswith("loss"):
+        if name and not name.startswith(("loss", *inside)) and (_whole(module) or not any(module.children())):
             handles.append(module.register_forward_hook(_note(rows, name, module)))
     was_training = model.training
     model.eval()
@@ -35,9 +36,14 @@ def summary(model: nn.Module, spec: Spec) -> list[dict[str, Any]]:
     for handle in handles:
         handle.remove()
     for name, module in model.named_modules():
-        if any(module.children()):
+        if any(module.children()) and not _whole(module) and not name.startswith(tuple(inside)):
             rows += [_own(name, key, p) for key, p in module.named_parameters(recurse=False)]
     return rows
+
+
+def _whole(module: nn.Module) -> bool:
+    """A module whose class says `whole = True` is one row, whatever it is made of."""
+    return bool(vars(type(module)).get("whole"))
 
 
 def _own(module: str, name: str, weight: Tensor) -> dict[str, Any]:
@@ -56,7 +62,7 @@ def _note(rows: list[dict[str, Any]], name: str, module: nn.Module) -> Any:
             {
                 "layer": label,
                 "output": " x ".join(map(str, shape)),
-                "parameters": sum(p.numel() for p in module.parameters(recurse=False)),
+                "parameters": sum(p.numel() for p in module.parameters(recurse=_whole(module))),
             }
         )
 

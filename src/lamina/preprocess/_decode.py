@@ -1,5 +1,6 @@
 """Bytes of a picture to pixels by OpenCV: upright, whole, of one size; or a sentence on why not."""
 
+import base64
 import functools
 import math
 import os
@@ -12,6 +13,7 @@ from lamina.preprocess import _header
 
 MOST_PIXELS = 50_000_000
 REDUCED = 8  # OpenCV's flags: 16, 32, 64 for a half, a quarter, an eighth
+STRIP = 64  # lines of a picture that are worked on at a time
 PADDING = 114  # mid grey, what a letterbox is filled with
 
 
@@ -109,10 +111,13 @@ def _scaled(found: np.ndarray, form: str) -> np.ndarray:
 
 
 def _on_white(colours: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    out = np.ascontiguousarray(colours)
     if (alpha == 255).all():
-        return np.ascontiguousarray(colours)
-    share = alpha.astype(np.uint16)
-    return ((colours * share + 255 * (255 - share) + 127) // 255).astype(np.uint8)
+        return out
+    for top in range(0, len(out), STRIP):  # a large picture need not be in memory several times
+        share = alpha[top : top + STRIP].astype(np.uint16)
+        out[top : top + STRIP] = (out[top : top + STRIP] * share + 255 * (255 - share) + 127) // 255
+    return out
 
 
 def _turned(found: np.ndarray, turn: int) -> np.ndarray:
@@ -177,3 +182,21 @@ def png(spots: np.ndarray, height: int, width: int) -> bytes:
     done, body = cv2.imencode(".png", large)
     assert done
     return body.tobytes()
+
+
+def data_address(picture: np.ndarray, side: int) -> str:
+    """A picture (height, width, 1 or 3) uint8, red first, as a `data:` address, no side longer than `side` pixels.
+
+    Up to 48 pixels it is PNG, so that every pixel is the one the network sees; larger ones are JPEG.
+    """
+    cv2 = opencv()
+    longest = max(picture.shape[:2])
+    if longest > side:
+        height, width = (max(1, round(n * side / longest)) for n in picture.shape[:2])
+        picture = _resized(picture, height, width).reshape(height, width, -1)
+    found = picture[:, :, ::-1] if picture.shape[2] == 3 else picture
+    small = longest <= 48
+    settings = [] if small else [cv2.IMWRITE_JPEG_QUALITY, 82]
+    done, body = cv2.imencode(".png" if small else ".jpg", np.ascontiguousarray(found), settings)
+    assert done
+    return f"data:image/{'png' if small else 'jpeg'};base64,{base64.b64encode(body.tobytes()).decode()}"

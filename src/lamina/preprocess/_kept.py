@@ -16,7 +16,7 @@ from typing import cast
 
 import numpy as np
 
-from lamina.config import LaminaError
+from lamina.config import LaminaError, cache
 
 ROOM = 20.0  # GB
 SPARE = 1 << 26  # bytes that are left free on the disk
@@ -25,10 +25,8 @@ Reasons = list[str | None]
 
 
 def home() -> Path:
-    """Where decoded pictures are kept: `$LAMINA_CACHE`, else the user's cache folder. May be deleted at any time."""
-    said = os.environ.get("LAMINA_CACHE")
-    root = Path(said) if said else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lamina"
-    return root / "images"
+    """Where decoded pictures are kept."""
+    return cache() / "images"
 
 
 def room() -> float:

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from lamina import config
-from lamina.preprocess import _cells, _decode, _header, _kept
+from lamina.preprocess import _cells, _decode, _header, _kept, _survey
 from lamina.preprocess._quiet import quiet
 from lamina.schema import PICTURES, Input
 
@@ -106,12 +106,13 @@ def wire(cells: Iterable[Any]) -> pa.Array:
 
 
 def _from_base64(cell: Any) -> bytes | None:
-    """The bytes; a cell that is there but is no base64 is bytes of no known format."""
+    """The bytes; a cell that is there but is no base64 is bytes of no known format. Line breaks may stand in it."""
     if cell is None:
         return None
     try:
-        return base64.b64decode(cell.rpartition(",")[2], validate=True) or b"?"
-    except (ValueError, AttributeError):
+        text = cell.partition(",")[2] if cell[: len(ADDRESS)].lower() == ADDRESS else cell
+        return base64.b64decode("".join(text.split()), validate=True) or b"?"
+    except (ValueError, AttributeError, TypeError):
         return b"?"
 
 
@@ -126,6 +127,11 @@ def fit(values: pa.Array, cfg: Config) -> State:
         with quiet():
             LEARNED[key] = _learned(_cells.cells(sample), cfg)
     return LEARNED[key]
+
+
+def about(column: pa.Array, cfg: Config) -> str:
+    """Sizes and colours of a sample, in a few words: width x height, `32 x 32 px, colour`."""
+    return _survey.about(parse(column, cfg), cfg.max_pixels)
 
 
 def _learned(sample: _cells.Cells, cfg: Config) -> State:
@@ -217,12 +223,27 @@ def _picked(array: np.ndarray, rows: np.ndarray, out: np.ndarray) -> list[str | 
 
 def encode(values: pa.Array, state: State) -> np.ndarray:
     """(rows, height, width, channels) uint8; a picture that cannot be had is an even grey."""
+    return checked(values, state)[0]
+
+
+def checked(values: pa.Array, state: State) -> tuple[np.ndarray, list[str | None]]:
+    """The same array, and for each row why its picture cannot be had, or None."""
     raw = _raw(values)
     if raw is not None and raw.shape[1:] == _shape(state):
-        return raw
+        return raw, [None] * len(raw)
     out = np.empty((len(values), *_shape(state)), np.uint8)
-    _decoded(values, state, out)
-    return out
+    return out, _decoded(values, state, out)
+
+
+def area(body: bytes) -> int:
+    """Pixels by the header alone; 0 for what is no picture."""
+    height, width = _decode.upright(body) or (0, 0)
+    return height * width
+
+
+def bounded(state: State, pixels: int) -> State:
+    """The state that refuses pictures of more than so many pixels, if it does not refuse them already."""
+    return state.model_copy(update={"max_pixels": min(state.max_pixels, pixels)})
 
 
 def kept(values: pa.Array, state: State) -> np.ndarray:

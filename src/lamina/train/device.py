@@ -46,6 +46,9 @@ def decide(said: Said, suggested: Said, model: nn.Module, data: settings.Data) -
     cfg = parse(settings.Config, {**suggested, **said}, "train", faults)
     if cfg is None:
         raise RecipeError(faults)
+    if cfg.augment and not any(values.ndim == 4 for values in data.inputs.values()):
+        what = "there are no pictures to change: the data has none, or a frozen network has made features of them"
+        raise RecipeError([f"train.augment: {what}. Leave it out (or set model.frozen=false)."])
     where = choose(cfg)
     rows = slice(0, min(cfg.batch_size, len(data.target)))
     batch = tensors({name: values[rows] for name, values in data.inputs.items()}, data.target[rows], where)

@@ -1,0 +1,195 @@
+"""Backbones of Hugging Face transformers: a folder of config.json and safetensors, or a name on the hub.
+
+Nothing of a model is executed but transformers' own code: no remote code, no pickled weights.
+"""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from lamina.config import RecipeError
+
+Pooling = Literal["auto", "cls", "mean"]
+WANTED = ["config.json", "preprocessor_config.json", "*.safetensors", "*.safetensors.index.json"]
+SIDE, SECONDS = 224, 5  # where nothing says another, and to wait for the hub
+UNUSED = ("pooler", "classifier", "embeddings.mask_token")  # weights that features can do without
+
+
+class HuggingFace(nn.Module):
+    """Pixels (rows, channels, height, width) to features (rows, width)."""
+
+    whole = True  # one row in the table of layers
+
+    def __init__(self, network: Any, pooling: Pooling, told: dict[str, Any]):
+        super().__init__()
+        self.network, self.pooling = network, pooling
+        self.size: tuple[int, int] = told["size"]
+        self.mean, self.std = told["mean"], told["std"]
+        self.channels: int = told["channels"]
+        self.token = any("cls_token" in name for name, _ in network.named_parameters())
+        self.others = 1 + told["registers"] if self.token else 0  # tokens in front of those of the picture
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        found = self.network(pixel_values=pixels)
+        last = found.last_hidden_state
+        if last.ndim == 4:  # (rows, channels, height, width)
+            pooled = found.pooler_output if "pooler_output" in found else None
+            return last.mean((2, 3)) if pooled is None else pooled.flatten(1)
+        if self.pooling == "cls" or (self.pooling == "auto" and self.token):
+            return last[:, 0]
+        return last[:, self.others :].mean(1)  # of (rows, tokens, width)
+
+    def identity(self) -> bytes:
+        """What decides the features beside the weights."""
+        return repr((self.network.config.to_json_string(use_diff=False), self.pooling)).encode()
+
+
+def load(name: str, side: int | None, pooling: Pooling) -> HuggingFace:
+    """The network of a folder or a name, checked by a first pass; every fault is a `RecipeError` that says the cure."""
+    transformers = _library()
+    folder = _folder(name)
+    config = _json(folder / "config.json", name)
+    told = _told(folder, config, side)
+    with _quietly(transformers):
+        try:
+            network, report = transformers.AutoModel.from_pretrained(
+                folder,
+                trust_remote_code=False,
+                use_safetensors=True,
+                local_files_only=True,
+                output_loading_info=True,
+                dtype=torch.float32,
+            )
+        except Exception as error:  # transformers, safetensors and the tokenizers raise anything at all
+            raise _fault(name, f"cannot be read ({_first(error)})", "Get a fresh copy of the folder") from None
+    if network.main_input_name != "pixel_values":
+        kind = config.get("model_type", "this model")
+        raise _fault(name, f"{kind} takes {network.main_input_name}, not pictures alone", "Name a network of pictures")
+    gone = [key for key in report["missing_keys"] if not key.startswith(UNUSED)]
+    if gone:
+        raise _fault(name, f"the weights lack {len(gone)} tensors, such as {min(gone)}", "Get a fresh copy of them")
+    found = HuggingFace(network.eval(), pooling, told)
+    if pooling == "cls" and not found.token:
+        raise RecipeError([f"model.pooling: {name} has no class token. Use mean or auto."])
+    try:
+        with torch.no_grad():
+            found(torch.zeros(1, found.channels, *found.size))
+    except Exception as error:
+        where, cure = ("model.side", "Leave it out") if side else ("model.name", "Name another network")
+        raise RecipeError(
+            [f"{where}: {name} cannot take {found.size[0]} pixels a side ({_first(error)}). {cure}."]
+        ) from None
+    return found
+
+
+def _library() -> Any:
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("HF_HUB_DOWNLOAD_TIMEOUT", str(SECONDS))
+    try:
+        import transformers  # pyright: ignore[reportMissingImports] - an extra
+    except ImportError:
+        raise RecipeError(
+            [
+                "model.name: needs transformers, which is not installed. pip install 'lamina[huggingface]', or name an "
+                ".onnx file."
+            ]
+        ) from None
+    return transformers
+
+
+@contextlib.contextmanager
+def _quietly(transformers: Any) -> Iterator[None]:
+    """Without progress bars and reports of loading, which are not for the user."""
+    log = transformers.utils.logging
+    level, bars = log.get_verbosity(), log.is_progress_bar_enabled()
+    log.set_verbosity(log.CRITICAL)
+    log.disable_progress_bar()
+    try:
+        yield
+    finally:
+        log.set_verbosity(level)
+        if bars:
+            log.enable_progress_bar()
+
+
+def _folder(name: str) -> Path:
+    """A folder that is there, else the cached copy of a name, else a download, which fails within seconds."""
+    path = Path(name).expanduser()
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise _fault(name, "the folder has no config.json", "Name the folder that `hf download` wrote")
+        if not list(path.glob("*.safetensors")):
+            raise _fault(name, "the folder has no weights as .safetensors", "Get those; others are not opened")
+        return path
+    if name.startswith(("/", ".", "~")) or name.count("/") > 1 or path.exists():
+        raise _fault(name, "there is no such folder", "Name a folder with config.json, or a model on the hub")
+    from huggingface_hub import constants, snapshot_download  # pyright: ignore[reportMissingImports] - an extra
+
+    with contextlib.suppress(Exception):  # not there, or not all of it: the hub is asked next
+        found = Path(snapshot_download(name, allow_patterns=WANTED, local_files_only=True))
+        if (found / "config.json").is_file() and list(found.glob("*.safetensors")):
+            return found
+    try:
+        return Path(snapshot_download(name, allow_patterns=WANTED, etag_timeout=SECONDS))
+    except Exception as error:
+        why = str(error).lower()
+        if "401" in why or "404" in why or "repo id" in why:
+            raise _fault(name, "is not a folder, and the hub has no such model for you", "Check the name") from None
+        raise _fault(
+            name,
+            f"is not a folder, is not in {constants.HF_HUB_CACHE}, and the hub cannot be reached",
+            f"On a connected machine: hf download {name} --local-dir DIR, then name DIR",
+        ) from None
+
+
+def _told(folder: Path, config: dict[str, Any], side: int | None) -> dict[str, Any]:
+    """Size, mean and std of the pictures, by the files beside the weights."""
+    file = folder / "preprocessor_config.json"
+    seen = _json(file, str(folder)) if file.is_file() else {}
+    timm = config.get("pretrained_cfg", {})
+    own = [seen.get("crop_size") if seen.get("do_center_crop") else None, seen.get("size"), config.get("image_size")]
+    size = next((pair for pair in map(_pair, [side, *own, timm.get("input_size", [])[1:]]) if pair), (SIDE, SIDE))
+    plain = seen.get("do_normalize") is False
+    return {
+        "size": size,
+        "mean": (0.0,) if plain else tuple(seen.get("image_mean") or timm.get("mean") or ()) or None,
+        "std": (1.0,) if plain else tuple(seen.get("image_std") or timm.get("std") or ()) or None,
+        "channels": int(config.get("num_channels", 3)),
+        "registers": int(config.get("num_register_tokens", 0)),
+    }
+
+
+def _pair(value: Any) -> tuple[int, int] | None:
+    """Height and width, of a number, a pair, or the names that image processors use."""
+    if isinstance(value, dict):
+        edge = value.get("shortest_edge")
+        value = [value.get("height", edge), value.get("width", edge)]
+    if isinstance(value, int):
+        return value, value
+    if isinstance(value, list) and len(value) == 2 and all(isinstance(n, int) for n in value):
+        return value[0], value[1]
+    return None
+
+
+def _json(file: Path, name: str) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise _fault(name, f"{file.name} cannot be read ({_first(error)})", "Get a fresh copy of it") from None
+    if not isinstance(found, dict):
+        raise _fault(name, f"{file.name} holds no settings", "Get a fresh copy of it")
+    return found
+
+
+def _first(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(".")
+
+
+def _fault(name: str, reason: str, cure: str) -> RecipeError:
+    return RecipeError([f"model.name: {name}: {reason}. {cure}."])
