@@ -3,30 +3,44 @@
 import hashlib
 import os
 import stat
+from typing import NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lamina import config
 
 MOST_BYTES = 1 << 29
 
 
-def body(cell: pa.Scalar) -> tuple[bytes | None, str]:
-    """The bytes of a picture, or None and why they cannot be had."""
-    found = cell.as_py()
-    if found["bytes"] is not None:
-        return found["bytes"], ""
+class Cells(NamedTuple):
+    """A column of pictures with its two fields side by side: (rows,) each."""
+
+    paths: list[str | None]
+    bodies: pa.Array
+
+
+def cells(values: pa.Array) -> Cells:
+    """The fields of `{path, bytes}`; both are None where the cell is missing."""
+    return Cells(pc.struct_field(values, [0]).to_pylist(), pc.struct_field(values, [1]))
+
+
+def body(column: Cells, place: int) -> tuple[bytes | None, str]:
+    """The bytes of a picture, or None and why they cannot be had; no reason where the cell is missing."""
+    found, path = column.bodies[place].as_py(), column.paths[place]
+    if found is not None or path is None:
+        return found, ""
     try:
-        with open(found["path"], "rb", opener=_without_waiting) as file:
+        with open(path, "rb", buffering=0, opener=_without_waiting) as file:
             info = os.fstat(file.fileno())
             if not stat.S_ISREG(info.st_mode):
                 return None, "cannot be read (it is no ordinary file)"
             if info.st_size > MOST_BYTES:
                 return None, f"is a file of {info.st_size:,} bytes, more than {MOST_BYTES:,}"
-            return file.read(), ""
+            return file.readall(), ""
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "no such name"
-        return None, f"{found['path'][:200]} cannot be read ({why})"
+        return None, f"{path[:200]} cannot be read ({why})"
 
 
 def _without_waiting(path: str, flags: int) -> int:
@@ -36,14 +50,17 @@ def _without_waiting(path: str, flags: int) -> int:
 def name(values: pa.Array, settings: config.Config) -> str:
     """The name of these pictures at these settings: by path, size and time of each file, or by its bytes."""
     digest = hashlib.sha256(settings.model_dump_json(exclude={"mean", "std"}).encode())
-    for cell in values:
-        found = cell.as_py()
-        if found is None:
-            digest.update(b"none")
-        elif found["bytes"] is not None:
-            digest.update(hashlib.blake2b(found["bytes"], digest_size=16).digest())
+    column = cells(values)
+    if any(path and not os.path.isabs(path) for path in column.paths):
+        digest.update(os.getcwd().encode("utf-8", "replace"))
+    is_path = pc.is_null(column.bodies).to_pylist()
+    for place, path in enumerate(column.paths):
+        if not is_path[place]:
+            digest.update(b"b" + hashlib.blake2b(column.bodies[place].as_py(), digest_size=16).digest())
+        elif path is not None:
+            digest.update(_stamp(path).encode("utf-8", "replace"))
         else:
-            digest.update(_stamp(found["path"]).encode("utf-8", "replace"))
+            digest.update(b"none")
     return digest.hexdigest()[:32]
 
 
@@ -51,5 +68,5 @@ def _stamp(path: str) -> str:
     try:
         info = os.stat(path)
     except (OSError, ValueError):
-        return f"{path}\0gone"
-    return f"{os.path.abspath(path)}\0{info.st_size}\0{info.st_mtime_ns}"
+        return f"p{path}\0gone\0"
+    return f"p{path}\0{info.st_size}\0{info.st_mtime_ns}\0"

@@ -1,5 +1,6 @@
 """What a column is: every kind is asked how well the cells fit; identifiers and constants are set aside."""
 
+import json
 import re
 import zlib
 from collections.abc import Mapping
@@ -72,7 +73,7 @@ def _kind(known: pa.Array, name: str, distinct: int) -> tuple[str, dict, str]:
 
 
 def _config(kind: str, settings: dict) -> Config:
-    return plugin("preprocess", kind).Config(**settings)
+    return plugin("preprocess", kind).Config.model_validate_json(json.dumps(settings))  # JSON knows lists, not tuples
 
 
 def _identifier(known: pa.Array, name: str, distinct: int, kind: str) -> str:

@@ -58,10 +58,12 @@ def survey(values: pa.Array, most: int, labels: list[Any], parts: list[Any]) -> 
 def _looked(values: pa.Array, count: int, most: int) -> tuple[list[int], list[Seen | str | None]]:
     """Rows, evenly spaced, and what each holds; the reason where it cannot be used, None where it is missing."""
 
+    column = _cells.cells(values)
+
     def one(row: int) -> Seen | str | None:
         if not values[row].is_valid:
             return None
-        body, reason = _cells.body(values[row])
+        body, reason = _cells.body(column, row)
         pixels = None
         if body is not None:
             pixels, reason = _decode.pixels(body, most)
@@ -98,6 +100,7 @@ def _name(values: pa.Array, row: int) -> str:
 
 def _twice(values: pa.Array, labels: list[Any], parts: list[Any]) -> dict[str, Any]:
     """Groups of pictures with the very same bytes; which of them differ in label, or stand in different parts."""
+    column = _cells.cells(values)
     lengths: dict[int, list[int]] = defaultdict(list)
     for row, cell in enumerate(values):
         if cell.is_valid:
@@ -105,7 +108,7 @@ def _twice(values: pa.Array, labels: list[Any], parts: list[Any]) -> dict[str, A
     groups: dict[bytes, list[int]] = defaultdict(list)
     for rows in lengths.values():
         for row in rows if len(rows) > 1 else ():
-            body, _ = _cells.body(values[row])
+            body, _ = _cells.body(column, row)
             if body:
                 groups[hashlib.blake2b(body, digest_size=16).digest()].append(row)
     same = [rows for rows in groups.values() if len(rows) > 1]

@@ -125,7 +125,7 @@ def fit(values: pa.Array, cfg: Config) -> State:
         if len(LEARNED) > 16:
             LEARNED.clear()
         with quiet():
-            LEARNED[key] = _learned(sample, cfg)
+            LEARNED[key] = _learned(_cells.cells(sample), cfg)
     return LEARNED[key]
 
 
@@ -134,20 +134,20 @@ def about(column: pa.Array, cfg: Config) -> str:
     return _survey.about(parse(column, cfg), cfg.max_pixels)
 
 
-def _learned(sample: pa.Array, cfg: Config) -> State:
+def _learned(sample: _cells.Cells, cfg: Config) -> State:
     """The headers give the size; each picture is then decoded no larger than need be, and only its sums are held."""
     fixed = (cfg.size, cfg.size) if isinstance(cfg.size, int) else cfg.size
-    height, width = fixed or _size([s for s in _threaded(lambda i: _shape_of(sample[i]), len(sample)) if s])
+    height, width = fixed or _size([s for s in _threaded(lambda i: _shape_of(sample, i), len(sample.paths)) if s])
     size = _decode.Size(height, width, cfg.channels or 3, cfg.fit)
 
     def looked(place: int) -> tuple[np.ndarray, np.ndarray, bool] | None:
-        pixels, _ = _pixels(sample[place], cfg.max_pixels, max(height, width))
+        pixels, _ = _pixels(sample, place, cfg.max_pixels, max(height, width))
         if pixels is None:
             return None
         spots = _decode.fitted(pixels, size)
         return *_decode.spread(spots), _is_grey(spots)
 
-    seen = [one for one in _threaded(looked, len(sample)) if one]
+    seen = [one for one in _threaded(looked, len(sample.paths)) if one]
     channels = cfg.channels or (1 if seen and all(grey for *_, grey in seen) else 3)
     means = [_mean([mean[i] for mean, *_ in seen], GREY) for i in range(channels)]
     squares = [_mean([m[i] ** 2 + std[i] ** 2 for m, std, _ in seen], GREY**2) for i in range(channels)]
@@ -167,8 +167,8 @@ def _mean(values: list[float], otherwise: float) -> float:
     return math.fsum(values) / len(values) if values else float(otherwise)
 
 
-def _shape_of(cell: pa.Scalar) -> tuple[int, int] | None:
-    body, _ = _cells.body(cell)
+def _shape_of(sample: _cells.Cells, place: int) -> tuple[int, int] | None:
+    body, _ = _cells.body(sample, place)
     return _decode.upright(body) if body else None
 
 
@@ -290,19 +290,18 @@ def _raw(values: pa.Array) -> np.ndarray | None:
 
 def _decoded(values: pa.Array, state: State, out: np.ndarray) -> list[str | None]:
     """Write every picture into `out`; the reason for each that cannot be had."""
-    size = _decode.Size(*_shape(state), state.fit)
+    size, cells = _decode.Size(*_shape(state), state.fit), _cells.cells(values)
 
     def one(place: int) -> str | None:
-        cell = values[place]
-        pixels, reason = _pixels(cell, state.max_pixels, max(size[:2])) if cell.is_valid else (None, "")
+        pixels, reason = _pixels(cells, place, state.max_pixels, max(size[:2]))
         out[place] = GREY if pixels is None else _decode.fitted(pixels, size)
         return reason or None
 
     return _threaded(one, len(values))
 
 
-def _pixels(cell: pa.Scalar, most: int, reduce: int) -> tuple[np.ndarray | None, str]:
-    body, reason = _cells.body(cell)
+def _pixels(cells: _cells.Cells, place: int, most: int, reduce: int) -> tuple[np.ndarray | None, str]:
+    body, reason = _cells.body(cells, place)
     return (None, reason) if body is None else _decode.pixels(body, most, reduce)
 
 
