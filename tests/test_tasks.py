@@ -19,7 +19,7 @@ from lamina.evaluate import baselines, metrics
 from lamina.models import _losses
 from lamina.preprocess import typed
 from lamina.recipe import build
-from lamina.schema import MISSING, Collected, Column, clean
+from lamina.schema import MISSING, Collected, Column, Mixed, clean
 
 TASKS = available("tasks")
 RNG = np.random.default_rng(0)
@@ -283,6 +283,35 @@ def test_balanced_class_weights_make_a_rare_class_count_as_much():
         _losses.loss(output)(guess, encoded).backward()
         by_class = [guess.grad[encoded == code].abs().sum() for code in range(len(state.classes))]
         assert all(torch.isclose(total, by_class[0], rtol=1e-5) for total in by_class)
+
+
+def test_a_weight_said_for_a_label_is_its_weight_and_the_others_are_1():
+    module, cfg, state = fitted("classification", TARGETS["colours"], {"class_weight": {"red": 5}})
+    assert module.output(state, cfg).settings["class_weight"] == [1.0, 1.0, 5.0]
+
+
+def test_weights_hold_for_the_labels_of_mixed_pictures_too():
+    import torch
+
+    module, cfg, state = fitted("classification", TARGETS["colours"], {"class_weight": {"red": 5}})
+    loss = _losses.loss(module.output(state, cfg))
+    guess, blue, red = torch.randn(4, 3), torch.zeros(4, dtype=torch.int64), torch.full((4,), 2)
+    mixed = loss(guess, Mixed(blue, red, 0.3))
+    torch.testing.assert_close(mixed, 0.3 * loss(guess, blue) + 0.7 * loss(guess, red))
+
+
+@pytest.mark.parametrize("name", ["words", "colours"])
+def test_focal_loss_is_the_formula_of_its_paper(name):
+    import torch
+
+    module, cfg, state = fitted("classification", TARGETS[name], {"focal": 2.0})
+    output = module.output(state, cfg)
+    encoded = torch.from_numpy(module.encode(parsed(TARGETS[name], "classification"), state))
+    guess = torch.from_numpy(raw(output, 30)["target"])
+    chances = torch.from_numpy(module.decode({"target": guess.numpy()}, state)["probabilities"])
+    own = chances.gather(1, encoded.long()[:, None])[:, 0]
+    wanted = (-((1 - own) ** 2) * own.log()).mean()
+    torch.testing.assert_close(_losses.loss(output)(guess, encoded), wanted.float())
 
 
 def test_smoothing_and_weights_in_a_recipe_reach_the_network():
