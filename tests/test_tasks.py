@@ -5,12 +5,14 @@ The contracts run over every task found in the folder, on every target column th
 
 import datetime
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+import lamina
 from conftest import customers
 from lamina import cases, evaluate, tasks
 from lamina.config import DataError, available, parse, plugin
@@ -321,6 +323,17 @@ def test_smoothing_and_weights_in_a_recipe_reach_the_network():
     found = case.task.output(case.state, case.task_cfg).settings
     assert found["label_smoothing"] == 0.1
     assert len(found["class_weight"]) == 2
+
+
+def test_the_report_tells_of_a_rare_class_and_what_to_try(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = [{"x": float(rng.normal()), "seen": "rare" if i % 40 == 0 else "usual"} for i in range(400)]
+    for said, told in (({}, True), ({"class_weight": "balanced"}, False)):
+        recipe = {"model": "linear", "train": {"epochs": 1}, "task": {"kind": "classification", **said}}
+        run = lamina.fit(rows, "seen", recipe=recipe, out=tmp_path / str(told)).result["run"]
+        notes = json.loads((Path(run) / "report.json").read_text())["data"]["notes"]
+        (note,) = (note for note in notes if note.startswith("Rare classes: 'rare' (2."))
+        assert ("Try --set task.focal=2" in note) == told
 
 
 def test_a_temperature_changes_how_sure_answers_are_and_not_which():
