@@ -8,6 +8,7 @@ from lamina.schema import Input, Output, Spec
 
 toys = pytest.importorskip("sklearn.datasets")
 CLASSIFIERS, REGRESSORS = ("majority", "logistic", "gradient_boosting"), ("mean", "ridge", "gradient_boosting")
+SEVERAL = ("frequent_labels", "logistic_labels")
 
 
 def spec(numbers=0, sizes=(), words=0):
@@ -143,4 +144,15 @@ def test_a_baseline_of_another_task_is_our_fault():
 
 
 def test_every_baseline_has_a_name_for_people():
-    assert set(baselines.LABELS) == {*CLASSIFIERS, *REGRESSORS}
+    assert set(baselines.LABELS) == {*CLASSIFIERS, *REGRESSORS, *SEVERAL}
+
+
+def test_labels_by_logistic_regression_beat_the_most_frequent_ones_and_rare_ones_do_no_harm():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(400, 3)).astype(np.float32)
+    target = np.stack([x[:, 0] > 0, x[:, 1] > 0.8, np.arange(400) == 3, np.ones(400, bool)], axis=1)
+    fitted = fit(SEVERAL, {"number": x[:300]}, target[:300], spec(3), 4)
+    got = {name: predict({"number": x[300:]}) for name, predict in fitted.items()}
+    f1 = {name: metrics.find("f1_micro")(target[300:], answers) for name, answers in got.items()}
+    assert f1["logistic_labels"] > 0.95 > 0.9 > f1["frequent_labels"] > 0.6
+    assert got["frequent_labels"]["chosen"][0].tolist() == [True, False, False, True]

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import cv2
 import httpx
 import numpy as np
 import pyarrow as pa
@@ -271,6 +272,29 @@ def test_a_server_answers_with_lists(found):
     told = asked(found, "POST", "/predict", {"rows": [{k: v for k, v in row.items() if k != "tags"}]})
     assert told["predictions"][0]["prediction"] == found.predict([row])[0]["prediction"]
     assert asked(found, "GET", "/schema")["classes"] == list(NAMES)
+
+
+def test_pictures_have_several_labels_too(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = []
+    for _ in range(200):
+        left, right = rng.random(2) < 0.4
+        pixels = rng.integers(0, 60, (12, 12), dtype=np.uint8)
+        pixels[:, :6] += np.uint8(150 * left)
+        pixels[6:] += np.uint8(40 * right)
+        tags = [name for name, there in (("left", left), ("below", right)) if there]
+        rows.append({"picture": cv2.imencode(".png", pixels)[1].tobytes(), "tags": "; ".join(tags)})
+    recipe = {"model": {"kind": "cnn", "width": 4}, "task": "multilabel", "train": {"epochs": 10, "augment": []}}
+    result = lamina.fit(rows, "tags", recipe=recipe, out=tmp_path / "run").result
+    assert result["quarantined"] == 0
+    assert result["scores"]["f1_micro"] > 0.9 > result["baselines"]["frequent_labels"]["f1_micro"]
+
+
+@pytest.mark.parametrize("model", ["linear", {"kind": "sequential", "layers": [{"dense": 8}, {"dense": 3}]}, "combine"])
+def test_every_architecture_answers_with_several_labels(model, tmp_path):
+    recipe = {"model": model, "train": {"epochs": 1}}
+    result = lamina.fit(animals(60), "tags", recipe=recipe, out=tmp_path / "run").result
+    assert 0 <= result["scores"]["f1_micro"] <= 1
 
 
 def test_labels_may_also_be_an_input(tmp_path):

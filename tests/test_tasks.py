@@ -5,12 +5,14 @@ The contracts run over every task found in the folder, on every target column th
 
 import datetime
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+import lamina
 from conftest import customers
 from lamina import cases, evaluate, tasks
 from lamina.config import DataError, available, parse, plugin
@@ -19,7 +21,7 @@ from lamina.evaluate import baselines, metrics
 from lamina.models import _losses
 from lamina.preprocess import typed
 from lamina.recipe import build
-from lamina.schema import MISSING, Collected, Column, clean
+from lamina.schema import MISSING, Collected, Column, Mixed, clean
 
 TASKS = available("tasks")
 RNG = np.random.default_rng(0)
@@ -285,6 +287,35 @@ def test_balanced_class_weights_make_a_rare_class_count_as_much():
         assert all(torch.isclose(total, by_class[0], rtol=1e-5) for total in by_class)
 
 
+def test_a_weight_said_for_a_label_is_its_weight_and_the_others_are_1():
+    module, cfg, state = fitted("classification", TARGETS["colours"], {"class_weight": {"red": 5}})
+    assert module.output(state, cfg).settings["class_weight"] == [1.0, 1.0, 5.0]
+
+
+def test_weights_hold_for_the_labels_of_mixed_pictures_too():
+    import torch
+
+    module, cfg, state = fitted("classification", TARGETS["colours"], {"class_weight": {"red": 5}})
+    loss = _losses.loss(module.output(state, cfg))
+    guess, blue, red = torch.randn(4, 3), torch.zeros(4, dtype=torch.int64), torch.full((4,), 2)
+    mixed = loss(guess, Mixed(blue, red, 0.3))
+    torch.testing.assert_close(mixed, 0.3 * loss(guess, blue) + 0.7 * loss(guess, red))
+
+
+@pytest.mark.parametrize("name", ["words", "colours"])
+def test_focal_loss_is_the_formula_of_its_paper(name):
+    import torch
+
+    module, cfg, state = fitted("classification", TARGETS[name], {"focal": 2.0})
+    output = module.output(state, cfg)
+    encoded = torch.from_numpy(module.encode(parsed(TARGETS[name], "classification"), state))
+    guess = torch.from_numpy(raw(output, 30)["target"])
+    chances = torch.from_numpy(module.decode({"target": guess.numpy()}, state)["probabilities"])
+    own = chances.gather(1, encoded.long()[:, None])[:, 0]
+    wanted = (-((1 - own) ** 2) * own.log()).mean()
+    torch.testing.assert_close(_losses.loss(output)(guess, encoded), wanted.float())
+
+
 def test_smoothing_and_weights_in_a_recipe_reach_the_network():
     rows = Collected(arrays.table(customers(60)))
     task = {"kind": "classification", "label_smoothing": 0.1, "class_weight": "balanced"}
@@ -292,6 +323,17 @@ def test_smoothing_and_weights_in_a_recipe_reach_the_network():
     found = case.task.output(case.state, case.task_cfg).settings
     assert found["label_smoothing"] == 0.1
     assert len(found["class_weight"]) == 2
+
+
+def test_the_report_tells_of_a_rare_class_and_what_to_try(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = [{"x": float(rng.normal()), "seen": "rare" if i % 40 == 0 else "usual"} for i in range(400)]
+    for said, told in (({}, True), ({"class_weight": "balanced"}, False)):
+        recipe = {"model": "linear", "train": {"epochs": 1}, "task": {"kind": "classification", **said}}
+        run = lamina.fit(rows, "seen", recipe=recipe, out=tmp_path / str(told)).result["run"]
+        notes = json.loads((Path(run) / "report.json").read_text())["data"]["notes"]
+        (note,) = (note for note in notes if note.startswith("Rare classes: 'rare' (2."))
+        assert ("Try --set task.focal=2" in note) == told
 
 
 def test_a_temperature_changes_how_sure_answers_are_and_not_which():

@@ -140,8 +140,9 @@ def _rare(case: Case, scores: dict[str, float | None]) -> list[str]:
     if not rare or len(shares) > 1 / RARE:  # of many classes all are rare
         return []
     named = ", ".join(f"'{name}' ({shares[name]:.1%})" for name in rare[:5]) + (" ..." if len(rare) > 5 else "")
-    weighed = case.task_cfg.model_dump()["class_weight"] != "none"
-    cure = "" if weighed else " To have rare classes count as much in training: --set task.class_weight=balanced."
+    said = case.task_cfg.model_dump()
+    tried = said.get("class_weight") != "none" or said.get("focal") != 0
+    cure = "" if tried else " Try --set task.focal=2, or --set task.class_weight=balanced."
     return [
         f"Rare classes: {named} of the training rows. Accuracy {scores['accuracy']:.3f} says little of them; "
         f"balanced accuracy is {told:.3f}.{cure}"

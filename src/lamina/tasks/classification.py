@@ -37,7 +37,7 @@ Weight = Annotated[float, Field(gt=0)]
 class Config(config.Config):
     kind: Literal["classification"] = "classification"
     label_smoothing: float = Field(default=0.0, ge=0, lt=0.5)
-    class_weight: Literal["none", "root", "balanced"] | dict[str, Weight] = "none"
+    class_weight: Literal["none", "balanced"] | dict[str, Weight] = "none"
     focal: float = Field(default=0.0, ge=0, le=10)
 
 
@@ -124,9 +124,9 @@ def output(state: State, cfg: Config) -> Output:
     settings: dict[str, float | list[float]] = {}
     if cfg.label_smoothing:
         settings["label_smoothing"] = cfg.label_smoothing
-    if cfg.class_weight in ("balanced", "root"):
-        even, power = sum(state.counts) / len(state.counts), 1.0 if cfg.class_weight == "balanced" else 0.5
-        settings["class_weight"] = [(even / c) ** power for c in state.counts]
+    if cfg.class_weight == "balanced":
+        total = sum(state.counts)
+        settings["class_weight"] = [total / (len(state.counts) * c) for c in state.counts]
     elif isinstance(cfg.class_weight, dict):
         settings["class_weight"] = [cfg.class_weight.get(c, 1.0) for c in state.classes]
     if cfg.focal:
