@@ -504,3 +504,9 @@ def test_a_name_that_is_nowhere_on_a_machine_without_network_says_where_to_get_i
         f"model.name: someone/some-network: is not a folder, is not in {tmp_path / 'hub'}, and the hub cannot be "
         "reached. On a connected machine: hf download someone/some-network --local-dir DIR, then name DIR."
     )
+
+
+def test_without_transformers_the_cure_is_to_install_it(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(RecipeError, match=r"needs transformers, .* pip install 'lamina\[huggingface\]', or name an"):
+        built(tmp_path)
