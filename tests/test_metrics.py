@@ -5,11 +5,12 @@ import time
 import numpy as np
 import pytest
 
-from lamina.config import LaminaError
+from lamina.config import LaminaError, plugin
 from lamina.evaluate import calibrate, metrics
 
 sk = pytest.importorskip("sklearn.metrics")
-CLASSIFICATION = [name for name in metrics.HIGHER if name not in ("rmse", "mae", "r2", "coverage", "interval_width")]
+CLASSIFICATION = list(plugin("tasks", "classification").metrics)
+SEVERAL = list(plugin("tasks", "multilabel").metrics)
 REGRESSION = ["rmse", "mae", "r2", "coverage", "interval_width"]
 
 
@@ -27,6 +28,12 @@ def regressed(n=500, seed=0):
     target = rng.normal(size=n) * 10
     said = target + rng.normal(size=n)
     return target, {"prediction": said, "low": said - 1.645, "high": said + 1.645}
+
+
+def several(n=500, k=3, seed=0):
+    rng = np.random.default_rng(seed)
+    p = rng.random((n, k))
+    return rng.random((n, k)) < p, {"probabilities": p, "chosen": p > 0.5}
 
 
 @pytest.mark.parametrize("k", [2, 3, 30])
@@ -119,9 +126,9 @@ def test_per_class_counts_rows_and_leaves_undefined_values_empty():
     assert rows[2] == {"class": "c", "precision": None, "recall": None, "f1": None, "support": 0, "predicted": 0}
 
 
-@pytest.mark.parametrize("name", [*CLASSIFICATION, *REGRESSION])
+@pytest.mark.parametrize("name", [*CLASSIFICATION, *REGRESSION, *SEVERAL])
 def test_the_bootstrap_interval_holds_the_value_and_repeats_with_its_seed(name):
-    target, answers = classified(k=2) if name in CLASSIFICATION else regressed()
+    target, answers = classified(k=2) if name in CLASSIFICATION else regressed() if name in REGRESSION else several()
     value, interval = metrics.find(name)(target, answers), metrics.bootstrap(name, target, answers)
     assert value is not None and interval is not None
     slack = 0.05 if name == "ece" else 1e-9  # resampling makes a calibration error larger
@@ -169,9 +176,16 @@ def test_temperature_takes_one_logit_and_stays_within_bounds():
     target = (rng.uniform(size=5_000) < 1 / (1 + np.exp(-one[:, 0]))).astype(int)
     two = np.concatenate([np.zeros_like(one), one], axis=1)
     assert calibrate.temperature(one, target) == pytest.approx(calibrate.temperature(two, target))
-    assert calibrate.temperature(np.array([[9.0], [-9.0]]), np.array([1, 0])) == pytest.approx(0.05, rel=0.01)
+    assert calibrate.temperature(0.1 * one, target) == pytest.approx(0.1, rel=0.1)
     assert calibrate.temperature(np.array([[9.0], [-9.0]]), np.array([0, 1])) == pytest.approx(20, rel=0.01)
     assert calibrate.temperature(np.array([[np.nan, 1.0]]), np.array([0])) == 1.0
+
+
+def test_right_answers_alone_do_not_make_the_next_one_certain():
+    for rows in (2, 10, 1000):
+        logits = np.tile([[9.0], [-9.0]], (rows // 2, 1))
+        sure = 1 / (1 + np.exp(-9.0 / calibrate.temperature(logits, logits[:, 0] > 0)))
+        assert 1 - sure == pytest.approx(0.5 / (rows + 2), rel=0.01)  # a doubt of one row in n + 2, over two classes
 
 
 def test_conformal_width_covers_new_rows_as_often_as_promised():

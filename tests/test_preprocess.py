@@ -3,10 +3,14 @@
 The contracts run over every column kind found in the folder, and over columns of every sort for each of them.
 """
 
+import atexit
 import datetime
 import json
+import shutil
 import string
+import tempfile
 from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -22,11 +26,31 @@ from lamina.preprocess import UNUSED, Preprocessor
 from lamina.recipe import build
 from lamina.schema import MISSING, Collected, Column, Schema, clean
 
+pytest.importorskip("cv2", reason="needs lamina[images]: pictures are a kind like any other")
+
 KINDS = available("preprocess")
 RNG = np.random.default_rng(0)
 ROWS = 40
 DTYPES = {"float32": np.float32, "int64": np.int64, "uint8": np.uint8}
 
+
+def picture(number: int, side: int = 6) -> bytes:
+    """A small picture in colour, raw, so that none of it is lost."""
+    spots = np.random.default_rng(number).integers(0, 256, (side, side + 1, 3), dtype=np.uint8)
+    return b"P6\n%d %d\n255\n" % (side + 1, side) + spots.tobytes()
+
+
+def picture_files() -> list[str | None]:
+    """Paths of pictures of two sizes; every ninth is absent, one is no file and one is cut short."""
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for i in range(ROWS):
+        (folder / f"{i}.ppm").write_bytes(picture(i, 5 + i % 2)[: 60 if i == 7 else None])
+    (folder / "5.ppm").unlink()
+    return [None if i % 9 == 0 else str(folder / f"{i}.ppm") for i in range(ROWS)]
+
+
+CELL = pa.struct([("bytes", pa.large_binary()), ("path", pa.string())])
 COLUMNS: dict[str, pa.Array] = {
     "numbers": pa.array([None if i % 9 == 0 else float(v) for i, v in enumerate(RNG.normal(size=ROWS))]),
     "whole": pa.array([i % 7 for i in range(ROWS)]),
@@ -40,6 +64,10 @@ COLUMNS: dict[str, pa.Array] = {
     "nothing": pa.nulls(ROWS, pa.string()),
     "constant": pa.array([1.5] * ROWS),
     "mixed": pa.array([("3", "x", "2024-01-01", "true", None)[i % 5] for i in range(ROWS)]),
+    "pictures": pa.array([None if i % 9 == 0 else picture(i) for i in range(ROWS)], pa.large_binary()),
+    "raw pictures": pa.array([picture(i) for i in range(ROWS)], pa.binary()),
+    "picture files": pa.array(picture_files(), pa.string()),
+    "picture cells": pa.array([None if i % 9 == 0 else {"bytes": picture(i), "path": None} for i in range(ROWS)], CELL),
 }
 
 
@@ -473,6 +501,10 @@ def test_a_text_longer_than_the_network_reads_is_cut():
         ("constant", [None, "one", None, "one"] * 10),
         ("constant", [None] * 40),
         ("constant", [float("nan")] * 40),
+        ("image", COLUMNS["pictures"]),
+        ("image", COLUMNS["raw pictures"]),
+        ("image", COLUMNS["picture files"]),
+        ("image", COLUMNS["picture cells"]),
         ("category", [[1, 2], [3], [1, 2], [4]] * 10),
         ("identifier", [[i] for i in range(40)]),
     ],

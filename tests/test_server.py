@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from lamina.config import LaminaError
 from lamina.deploy._desk import replies
+from lamina.deploy._sent import Sent
 from lamina.deploy.predictor import Predictor
 from lamina.deploy.server import Limits, app, serve
 
@@ -87,19 +88,19 @@ class Slow(Predictor):
 
     seconds, runs = 0.5, 0
 
-    def answers(self, rows):
+    def checked(self, rows):
         self.runs += 1
         time.sleep(self.seconds)
-        return super().answers(rows)
+        return super().checked(rows)
 
 
 class Fragile(Predictor):
     """A model that cannot stand one of its columns to hold one word, and says so with a path of this machine."""
 
-    def answers(self, rows):
+    def checked(self, rows):
         if "poison" in rows["plan"].to_pylist():
             raise RuntimeError(f"{SECRET} could not be read")
-        return super().answers(rows)
+        return super().checked(rows)
 
 
 # Answers
@@ -185,7 +186,7 @@ def test_a_row_is_answered_as_if_it_were_alone(api, predictor, rows):
     """Whatever types its neighbours in the request have, and in the requests answered with it."""
     alone = [predictor.predict([row])[0] for row in rows]
     assert all(map(same, predict(api, rows=rows).json()["predictions"], alone))
-    bodies = [json.dumps({"rows": [row]}).encode() for row in rows]
+    bodies = [Sent(json.dumps({"rows": [row]}).encode()) for row in rows]
     joined = [json.loads(reply.body)["predictions"][0] for reply in replies(predictor, Limits(), bodies)]
     assert all(map(same, joined, alone))
 
@@ -331,7 +332,7 @@ def test_a_failing_request_fails_alone_and_tells_nothing_of_the_inside(churn_bun
     fragile = Fragile(churn_bundle)
     cells = [*rows[:20], rows[0] | {"plan": "poison"}, *rows[20:31]]
     bodies = [json.dumps({"rows": [row]}).encode() for row in cells]
-    alone = [isinstance(reply, RuntimeError) for reply in replies(fragile, Limits(), bodies)]
+    alone = [isinstance(reply, RuntimeError) for reply in replies(fragile, Limits(), list(map(Sent, bodies)))]
     assert alone == [row["plan"] == "poison" for row in cells]
     got = asked(app(fragile), *((("POST", "/predict"), {"content": body, "headers": JSON}) for body in bodies))
     assert [r.status_code for r in got] == [500 if failed else 200 for failed in alone]

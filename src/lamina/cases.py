@@ -12,7 +12,7 @@ from lamina.config import Config, DataError, plugin
 from lamina.config import kind as kind_of
 from lamina.data._split import Auto, ByColumn, Parts, Split, split
 from lamina.preprocess import Preprocessor, typed
-from lamina.recipe import Recipe
+from lamina.recipe import Recipe, Unused
 from lamina.schema import Collected, Column, Quarantined, Row, Schema, Spec
 from lamina.train.settings import Data
 
@@ -87,11 +87,12 @@ def collect(recipe: Recipe, given: Collected | None = None, given_test: Collecte
     collected = given or data.load(source)
     wanted = collected.target if recipe.target is None else recipe.target
     if wanted is None:
-        raise DataError("target: is required. Say which column is to be predicted with: --target COLUMN")
+        seen = "".join(f" {note}" for note in collected.notes)
+        raise DataError(f"target: is required. Say which column is to be predicted with: --target COLUMN.{seen}")
     table = labelled.rows(collected, recipe.missing)
     name = labelled.column(table, wanted)
     task_cfg, task = _task(recipe, table, name)
-    aim = Column(name=name, kind=task.target, settings=_target_settings(recipe, name, task.target))
+    aim = Column(name=name, kind=task.target, settings=_target_settings(recipe, table[name], name, task))
     table, bad = labelled.split_off(table, aim, source)
     if bad and not table.num_rows:
         raise DataError(
@@ -102,7 +103,7 @@ def collect(recipe: Recipe, given: Collected | None = None, given_test: Collecte
     values = typed(parts.train, (aim,))[name].combine_chunks()
     state = task.fit(values, task_cfg)
     parts, late = _with_known_labels(parts, aim, task, state, (source, test_source or source))
-    schema = _schema(recipe, parts.train, aim)
+    schema = _schema(recipe, parts.train, aim, collected.beside)
     parts, broken = _sound(parts, schema, (source, test_source or source))
     lost = (*collected.quarantine, *bad, *tested.quarantine, *late, *broken)
     return Case(
@@ -144,10 +145,14 @@ def _task(recipe: Recipe, table: pa.Table, name: str) -> tuple[Config, Any]:
     return cfg, plugin("tasks", kind_of(cfg))
 
 
-def _target_settings(recipe: Recipe, name: str, kind: str) -> dict[str, Any]:
+def _target_settings(recipe: Recipe, column: pa.ChunkedArray, name: str, task: Any) -> dict[str, Any]:
+    """What the recipe says of the target's cells, over what its kind finds out by looking at them."""
+    kind = task.target
+    found = preprocess.look(column.combine_chunks().drop_null(), kind) | vars(task).get("reading", {})
     said = recipe.columns.get(name)
     values = said.model_dump(mode="json", exclude_defaults=True) if said else {}
-    return {k: v for k, v in values.items() if k != "kind"} if said and kind_of(said) == kind else {}
+    own = {k: v for k, v in values.items() if k != "kind"} if said and kind_of(said) == kind else {}
+    return found | own
 
 
 def _test(
@@ -189,13 +194,16 @@ def _relabelled(test: pa.Table, aim: Column, state: Any) -> tuple[str, ...]:
     classes = state.model_dump().get("classes")
     if not classes:
         return ()
-    seen = set(typed(test, (aim,))[aim.name].unique().to_pylist()) - set(classes)
+    labels = typed(test, (aim,))[aim.name].combine_chunks()
+    labels = labels.flatten() if pa.types.is_list(labels.type) else labels
+    seen = set(labels.unique().to_pylist()) - set(classes)
     return (f"Test labels {', '.join(map(repr, sorted(seen)))} were read as the class they resemble.",) if seen else ()
 
 
-def _schema(recipe: Recipe, train: pa.Table, aim: Column) -> Schema:
+def _schema(recipe: Recipe, train: pa.Table, aim: Column, beside: tuple[str, ...]) -> Schema:
     """Kinds of all columns from training rows; the target's kind is the task's."""
-    given = {name: cfg for name, cfg in recipe.columns.items() if name != aim.name}
+    given: dict[str, Config] = {name: Unused(kind="ignore") for name in beside if name in train.column_names}
+    given |= {name: cfg for name, cfg in recipe.columns.items() if name != aim.name}
     table = train.drop_columns([labelled.ROW])
     seen = preprocess.infer(table.drop_columns([aim.name]), None, given, recipe.missing)
     looked = preprocess.infer(table.select([aim.name]), None, {}, recipe.missing).columns[0]

@@ -24,13 +24,13 @@ app = typer.Typer(
 
 EXTRAS = {  # which extra holds an optional package
     **dict.fromkeys(("torch", "sklearn", "matplotlib", "onnx", "onnxscript"), "train"),
-    **dict.fromkeys(("fastapi", "starlette", "uvicorn"), "serve"),
+    **dict.fromkeys(("fastapi", "starlette", "uvicorn", "python_multipart"), "serve"),
     "python_calamine": "excel",
 }
 
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on standard output.")]
 Bundle = Annotated[Path, typer.Argument(help="A bundle: directory, .lamina file, or the run that holds one.")]
-SOURCE = "A data file, a pattern such as 'data/*.csv', toy:churn, or a recipe (.yaml)."
+SOURCE = "A data file, a pattern such as 'data/*.csv', a folder of pictures, toy:churn, or a recipe (.yaml)."
 Source = Annotated[str, typer.Argument(help=SOURCE)]
 Target = Annotated[str | None, typer.Option(help="The column to predict, by name, or by number (-1 is the last).")]
 Sets = Annotated[list[str] | None, typer.Option("--set", help="Any choice of the recipe: train.lr=1e-3. Repeatable.")]
@@ -183,17 +183,42 @@ def predict(
     bundle: Bundle,
     source: Source,
     output: Annotated[Path, typer.Option("-o", "--output", help="Answers: .csv, .parquet, .jsonl or .feather.")],
-    keep: Annotated[str | None, typer.Option(help="Columns to copy beside the answers: id,name.")] = None,
+    keep: Annotated[
+        str | None, typer.Option(help="Columns to copy beside the answers: id,name; paths of pictures when left out.")
+    ] = None,
     sets: Sets = None,
     as_json: Json = False,
 ) -> None:
-    """Answer every row of a file, in order, in constant memory."""
+    """Answer every row of a file or every picture of a folder, in order, in constant memory."""
     from lamina.deploy import batch
     from lamina.deploy.predictor import Predictor
     from lamina.estimator import located
 
-    found = batch.predict(Predictor(located(bundle)), _source(source, sets), output, keep.split(",") if keep else [])
+    found = batch.predict(
+        Predictor(located(bundle)), _source(source, sets), output, keep.split(",") if keep is not None else None
+    )
     _emit(found) if as_json else _show().predicted(found)
+
+
+@app.command()
+def explain(
+    bundle: Bundle,
+    pictures: Annotated[list[Path], typer.Argument(help="Picture files, such as pictures/*.jpg.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Where to write the drawing: FILE.png.")],
+    label: Annotated[str | None, typer.Option(help="Explain this label; the most probable one when left out.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Draw what the answers to pictures hang on, as heat maps."""
+    from lamina.deploy.predictor import Predictor
+    from lamina.estimator import located
+    from lamina.evaluate import explain as why
+
+    found = why.write(Predictor(located(bundle)), pictures, output, label)
+    result = {
+        "output": str(output),
+        "pictures": [{"file": f.name, "label": f.label, "answers": dict(f.top)} for f in found],
+    }
+    _emit(result) if as_json else _show().explained(result)
 
 
 @app.command()
@@ -203,7 +228,9 @@ def serve(
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
     token: Annotated[str | None, typer.Option(help="Ask for this bearer token; also $LAMINA_TOKEN.")] = None,
     max_rows: Annotated[int | None, typer.Option(min=1, help="Rows in one request, 10,000 when left out.")] = None,
-    max_bytes: Annotated[int | None, typer.Option(min=1, help="Bytes of one request, 10 MB when left out.")] = None,
+    max_bytes: Annotated[
+        int | None, typer.Option(min=1, help="Bytes of one request, 10 MB when left out (pictures: 32 MB).")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Serve a bundle over HTTP: POST /predict, GET /schema, GET /docs."""

@@ -25,7 +25,7 @@ class Estimator:
         """Answers, one per row: `prediction`, and `probabilities` by class or the interval `low` to `high`.
 
         `rows`: pandas or polars frame, Arrow table, list of dicts, dict of columns, or 2-D NumPy array. Columns may be
-        absent, extra or in any order.
+        absent, extra or in any order. A picture is a path, bytes, a uint8 array (red first) or a PIL image.
         """
         return self.predictor.predict(rows)
 
@@ -33,7 +33,7 @@ class Estimator:
         """Scores by metric on rows that hold the target too; the first is the primary one."""
         from lamina.evaluate.score import judged
 
-        return judged(self.predictor, Collected(arrays.table(rows)), arrays.Config())["scores"]
+        return judged(self.predictor, Collected(arrays.table(rows, self.predictor.pictures)), arrays.Config())["scores"]
 
     def save(self, path: str | Path) -> Path:
         """Write the bundle: a directory, or one file when the name ends in `.lamina`."""

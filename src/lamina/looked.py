@@ -9,7 +9,7 @@ from typing import Any
 
 from lamina import __version__, data, labelled, preprocess
 from lamina.deploy.bundle import ROLES, open_bundle
-from lamina.recipe import Recipe, build, read
+from lamina.recipe import Recipe, Unused, build, read
 from lamina.schema import Column, Row
 
 EXTRAS = {
@@ -33,8 +33,13 @@ def at(source: str, target: str | None, sets: list[str]) -> Row:
     table = labelled.rows(collected, recipe.missing).drop_columns([labelled.ROW])
     target = target or recipe.target
     aim = labelled.column(table, target) if target else None
-    schema = preprocess.infer(table, aim, recipe.columns, recipe.missing)
+    beside = (*collected.beside, *([collected.part] if collected.part else []))
+    given = {name: Unused(kind="ignore") for name in beside} | recipe.columns
+    schema = preprocess.infer(table, aim, given, recipe.missing)
     columns = [*schema.columns, *([schema.target] if schema.target else [])]
+    label = aim or collected.target
+    labels = table[label].to_pylist() if label and label in table.column_names else []
+    parts = table[collected.part].to_pylist() if collected.part else []
     return {
         "source": source,
         "rows": table.num_rows,
@@ -43,6 +48,7 @@ def at(source: str, target: str | None, sets: list[str]) -> Row:
         "notes": list(collected.notes),
         "target": aim,
         "columns": [_column(c) for c in columns],
+        "pictures": preprocess.surveyed(table, schema.columns, labels, parts),
     }
 
 

@@ -13,7 +13,10 @@ Row = dict[str, Any]
 
 MISSING = ("", "?", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "none", "#N/A", "<NA>")
 
-PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".gif", ".jp2", ".avif")
+PICTURES = (
+    *(".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".avif", ".jp2", ".hdr"),
+    *(".pbm", ".pgm", ".ppm", ".pnm", ".pam"),
+)
 
 PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
@@ -33,7 +36,8 @@ class Quarantined(NamedTuple):
 class Collected:
     """What a source gave: rows in = `table.num_rows` + len(`quarantine`).
 
-    A source may know which column says the `part` of a row (train, validation, test) and which is the `target`.
+    A source may know which column says the `part` of a row (train, validation, test), which is the `target`, and which
+    columns stand `beside`: they say where a row comes from, and are not learned from unless a recipe gives their kind.
     """
 
     table: pa.Table
@@ -41,6 +45,7 @@ class Collected:
     notes: tuple[str, ...] = ()
     part: str | None = None
     target: str | None = None
+    beside: tuple[str, ...] = ()
 
 
 class Column(Config):

@@ -190,6 +190,16 @@ def predicted(found: Row) -> None:
         quarantine(found["quarantine"])
 
 
+def explained(found: Row) -> None:
+    """The best answers to each picture, and where the drawing is."""
+    for one in found["pictures"]:
+        answers = ", ".join(
+            f"{name} {chance:.1%}" if name else number(chance) for name, chance in one["answers"].items()
+        )
+        out.print(f"{escape(one['file'])}  {escape(answers)}", soft_wrap=True)
+    out.print(f"Wrote {escape(found['output'])}.", soft_wrap=True)
+
+
 def looked(found: Row) -> None:
     if "bundle" in found:
         asked = f"{found['task']} of '{escape(str(found['target']))}' by {found['model']}"
@@ -201,9 +211,47 @@ def looked(found: Row) -> None:
     else:
         out.print(f"[bold]{found['rows']:,} rows[/] in {escape(found['source'])}, {found['quarantined']:,} set aside")
     out.print(columns(found["columns"]))
+    for album in found.get("pictures", []):
+        pictures(album)
     for note in found.get("notes", ()):
         out.print(f"[yellow]note[/] {escape(note)}")
     quarantine(found.get("quarantine", []))
+
+
+def pictures(found: Row) -> None:
+    """A column of pictures: counts by class and part, sizes, colours, what is broken, what is there twice."""
+    parts = sorted({part for c in found["classes"] for part in c["parts"]}, key=lambda part: (part == "test", part))
+    if 1 < len(found["classes"]) <= found["pictures"] // 2:
+        heads = ("class", *(parts if len(parts) > 1 else ()), "pictures")
+        table = _table(*heads, right=range(1, len(heads)))
+        for c in found["classes"][:MOST]:
+            by_part = [f"{c['parts'].get(part, 0):,}" for part in heads[1:-1]]
+            table.add_row(escape(_short(c["class"], 40)), *by_part, f"{c['all']:,}")
+        if len(found["classes"]) > MOST:
+            table.add_row(f"and {len(found['classes']) - MOST:,} more")
+        out.print(table)
+    name, of = escape(found["column"]), found["pictures"]
+    looked = "" if found["looked"] >= of else f" ({found['looked']:,} of them looked at)"
+    formats = ", ".join(f"{count:,} {form}" for form, count in found["formats"].items())
+    out.print(f"[bold]{name}[/]  {of:,} pictures{looked}: {formats or 'none can be decoded'}")
+    if found["width"]:
+        for side in ("width", "height"):
+            low, middle, high = found[side]
+            out.print(
+                f"  {side:<8}{low:,} px" if low == high else f"  {side:<8}{low:,} to {high:,} px, median {middle:,}"
+            )
+        mixed = f"{found['colour']:,} in colour, {found['grey']:,} grey"
+        out.print(f"  colours {mixed if found['colour'] and found['grey'] else 'all' if found['colour'] else 'grey'}")
+    twice = found["twice"]
+    if twice["groups"]:
+        which = f"{twice['across_parts']:,} across parts, {twice['different_labels']:,} with different labels"
+        out.print(f"[yellow]twice[/]   {twice['copies']:,} pictures are exact copies of another: {which}")
+        for files in twice["files"][:FIRST]:
+            out.print(f"          {escape(' = '.join(files))}", soft_wrap=True)
+    if found["broken"]:
+        out.print(f"[yellow]broken[/]  {found['broken']:,} pictures cannot be used")
+        for one in found["reasons"][:FIRST]:
+            out.print(f"          {escape(one['file'])}: {escape(one['reason'])}", soft_wrap=True)
 
 
 def machine(found: Row) -> None:

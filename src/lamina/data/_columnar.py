@@ -11,7 +11,7 @@ import pyarrow as pa
 from pyarrow import ipc
 
 from lamina.config import DataError, nearest
-from lamina.data import _values
+from lamina.data import _pictures, _values
 from lamina.data._header import named
 from lamina.data._opened import CHUNK, Opened, Piece, sliced
 
@@ -91,9 +91,10 @@ def _whole(cell: Any) -> Any:
 
 def _opened(file: Path, schema: pa.Schema, batches: Callable[[int], Iterator[pa.RecordBatch]], form: str) -> Opened:
     dropped = [name for name in schema.names if INDEX.fullmatch(name)]
+    classes = _pictures.classes(schema)
 
     def cleaned(table: pa.Table) -> pa.Table:
-        return _values.plain(table.drop_columns(dropped)).replace_schema_metadata(None)
+        return _values.plain(_pictures.named(table.drop_columns(dropped), classes)).replace_schema_metadata(None)
 
     def pieces(rows: int) -> Iterator[Piece]:
         with _told(file, form):

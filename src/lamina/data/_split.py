@@ -97,7 +97,7 @@ def split(
     if isinstance(cfg, ByColumn):
         return _by_column(table, cfg, rng, test)
     classes = _classes(table, cfg, target)
-    part = _drawn(classes, cfg.validation, cfg.test if test is None else 0.0, rng)
+    part = drawn(classes, cfg.validation, cfg.test if test is None else 0.0, rng)
     return _parts(table, part, test)
 
 
@@ -123,7 +123,7 @@ def _classes(table: pa.Table, cfg: Auto | Random | Stratified, target: str | Non
     return values if few else one
 
 
-def _drawn(classes: np.ndarray, validation: float, test: float, rng: np.random.Generator) -> np.ndarray:
+def drawn(classes: np.ndarray, validation: float, test: float, rng: np.random.Generator) -> np.ndarray:
     """The part of each row. Within a class the rows, in random order, stand evenly between 0 and 1 from a random
 
     start; test and validation take the lowest of all. So each class gives its share, and the totals are exact.
@@ -164,7 +164,7 @@ def _by_column(table: pa.Table, cfg: ByColumn, rng: np.random.Generator, test: p
     if not (part == VALIDATION).any() and (part == TRAIN).any():
         trains = np.flatnonzero(part == TRAIN)
         share = min(Fractions().validation, ENOUGH / len(trains))
-        part[trains] = _drawn(np.zeros(len(trains), np.int64), share, 0.0, rng)
+        part[trains] = drawn(np.zeros(len(trains), np.int64), share, 0.0, rng)
     if test is not None and cfg.name in test.column_names:
         test = test.drop_columns([cfg.name])
     return _parts(table.drop_columns([cfg.name]), part, test)

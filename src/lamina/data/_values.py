@@ -12,6 +12,7 @@ import pyarrow as pa
 
 NOTHING = type(None)
 PANDAS_MISSING = ("NaTType", "NAType")
+PICTURE = pa.struct([("bytes", pa.large_binary()), ("path", pa.string())])  # as Hugging Face datasets write a picture
 PLAIN: dict[type, pa.DataType] = {
     NOTHING: pa.null(),
     bool: pa.bool_(),
@@ -68,7 +69,7 @@ def flatten(row: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
     """`{"a": {"b": 1}}` as `{"a.b": 1}`."""
     flat: dict[str, Any] = {}
     for key, value in row.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and not _is_picture_cell(value):
             flat.update(flatten(value, f"{prefix}{key}."))
         else:
             flat[f"{prefix}{key}"] = value
@@ -89,14 +90,43 @@ def unique(names: Iterable[str]) -> list[str]:
 
 
 def plain(table: pa.Table) -> pa.Table:
-    """The same table in the few types later stages know: no dictionaries, views, structs or repeated names."""
-    while any(pa.types.is_struct(field.type) for field in table.schema):
-        table = table.flatten()
+    """The same table in the few types later stages know: no dictionaries, views or repeated names, and no structs but
+    those of `{bytes, path}`, which are one file in one cell as Hugging Face datasets write it.
+    """
+    while any(pa.types.is_struct(field.type) and not is_picture(field.type) for field in table.schema):
+        table = _flatter(table)
     columns = [_plain(column) for column in table.columns]
     return pa.table(columns, names=unique(table.column_names)) if columns else table
 
 
+def is_picture(kind: pa.DataType) -> bool:
+    """Whether a type is path and bytes of a picture, which belong together."""
+    if not pa.types.is_struct(kind):
+        return False
+    types = {field.name: field.type for field in kind}
+    binary = "bytes" in types and (pa.types.is_binary(types["bytes"]) or pa.types.is_large_binary(types["bytes"]))
+    return binary and types.keys() <= {"bytes", "path"}
+
+
+def _is_picture_cell(value: dict[Any, Any]) -> bool:
+    return isinstance(value.get("bytes"), bytes) and value.keys() <= {"bytes", "path"}
+
+
+def _flatter(table: pa.Table) -> pa.Table:
+    """Each struct but files one level flatter, its fields in its place."""
+    columns: list[tuple[str, pa.ChunkedArray]] = []
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if pa.types.is_struct(column.type) and not is_picture(column.type):
+            names = [f"{name}.{field.name}" for field in column.type]
+            columns += zip(names, column.flatten(), strict=True)
+        else:
+            columns.append((name, column))
+    return pa.table([column for _, column in columns], names=[name for name, _ in columns])
+
+
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if is_picture(column.type):
+        return column if column.type == PICTURE else pa.chunked_array([_picture(c) for c in column.chunks], PICTURE)
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     wide = pa.types.is_large_string(column.type) or pa.types.is_string_view(column.type)
@@ -104,6 +134,14 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_null(column.type) or (wide and all(chunk.nbytes < 2**31 for chunk in column.chunks)):
         column = column.cast(pa.string())
     return column
+
+
+def _picture(chunk: pa.Array) -> pa.Array:
+    """Long offsets, as pictures soon have 2 GB; the fields in one order."""
+    fields = {field.name: chunk.field(field.name) for field in chunk.type}
+    path = fields.get("path", pa.nulls(len(chunk), pa.string())).cast(pa.string())
+    body = fields["bytes"].cast(pa.large_binary())
+    return pa.StructArray.from_arrays([body, path], fields=list(PICTURE), mask=chunk.is_null())
 
 
 def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -127,6 +165,8 @@ def _kind(value: Any) -> pa.DataType:
         return pa.timestamp("us", tz="UTC" if value.tzinfo else None)
     if isinstance(value, Decimal | float):
         return pa.float64()
+    if isinstance(value, dict) and _is_picture_cell(value):
+        return PICTURE
     return pa.date32() if isinstance(value, date) else pa.string()
 
 

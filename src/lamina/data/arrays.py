@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from lamina.config import Config as Settings
 from lamina.config import DataError
-from lamina.data import _values
+from lamina.data import _given, _pictures, _values
 from lamina.schema import Collected
 
 KINDS = "a table (pandas, polars, Arrow), a dict of columns, a list of dicts, or a 2-D NumPy array"
@@ -26,19 +26,23 @@ def load(cfg: Config) -> Collected:
     raise DataError("data.kind: 'arrays' means data passed in Python. Pass the data again, or use kind: files.")
 
 
-def table(source: Any) -> pa.Table:
+def table(source: Any, pictures: Sequence[str] = ()) -> pa.Table:
     """A table of whatever holds columns: see `KINDS`. Mixed types in a column become text; NaN becomes null.
+
+    `pictures`: columns known to be pictures, whose cells may be paths, bytes, arrays and PIL images, mixed; where there
+    is one such column, a list or an array of pictures is a table of it. uint8 arrays of 3 or 4 dimensions always are.
 
     The index of a pandas frame is not used; categories become text; a 2-D column `x` is spread as x_0, x_1, ...;
     nested dicts of rows and structs become columns with dots. Errors: DataError naming the column.
     """
+    source = _given.given(source, pictures)
     if isinstance(source, pa.RecordBatch):
         source = pa.Table.from_batches([source])
     if isinstance(source, pa.Table):
         return _values.plain(source).replace_schema_metadata(None)
     if _is(source, "pandas", "DataFrame"):
         names = [".".join(map(str, name)) if isinstance(name, tuple) else str(name) for name in source.columns]
-        return _from_columns(names, [source.iloc[:, i] for i in range(len(names))])
+        return _from_columns(names, [source.iloc[:, i] for i in range(len(names))], pictures)
     if _is(source, "polars", "DataFrame"):
         return _values.plain(source.to_arrow()).replace_schema_metadata(None)
     if isinstance(source, np.ndarray):
@@ -48,12 +52,12 @@ def table(source: Any) -> pa.Table:
             )
         return _from_columns([""] * source.shape[1], list(source.T))
     if isinstance(source, Mapping):
-        return _from_columns([str(name) for name in source], list(source.values()))
+        return _from_columns([str(name) for name in source], list(source.values()), pictures)
     if isinstance(source, list | tuple):
         for number, row in enumerate(source):
             if not isinstance(row, Mapping):
                 raise DataError(f"data: row {number} must be a dict of column: value (got {_name(row)}). Give {KINDS}.")
-        read = _values.table(source)
+        read = _from_rows(source, pictures)
         return read if read.num_columns or not source else pa.table({"": pa.nulls(len(source), pa.string())})
     if hasattr(source, "__arrow_c_stream__"):
         return table(pa.table(source))
@@ -83,12 +87,31 @@ def like(answers: pa.Table, source: Any) -> Any:
     return answers
 
 
-def _from_columns(names: list[str], columns: Sequence[Any]) -> pa.Table:
+def _from_rows(rows: Sequence[Mapping[str, Any]], pictures: Sequence[str]) -> pa.Table:
+    """Columns of pictures by themselves, so that no cell of theirs is taken apart; the others as they are."""
+    firsts: dict[Any, Any] = {}
+    for row in rows:
+        firsts |= {name: cell for name, cell in row.items() if cell is not None and name not in firsts}
+    wanted = [name for name, cell in firsts.items() if name in pictures or _given.are([cell])]
+    if not wanted:
+        return _values.table(rows)
+    held = {name: [row.get(name) for row in rows] for name in wanted}
+    found = _values.table([{name: row[name] for name in row if name not in held} for row in rows])
+    columns = {str(name): _given.cells(str(name), cells) for name, cells in held.items()}
+    return pa.table({name: found[name] for name in found.column_names} | columns)
+
+
+def _from_columns(names: list[str], columns: Sequence[Any], pictures: Sequence[str] = ()) -> pa.Table:
     spread: list[str] = []
     arrays: list[Any] = []
+    held: dict[str, pa.Array] = {}
     for given, column in zip(names, columns, strict=True):
         name = given or f"column{len(arrays) + 1}"
-        if isinstance(column, np.ndarray) and column.ndim == 2:
+        if _holds_pictures(name, column, pictures):
+            held[name] = _given.cells(name, column)
+            spread.append(name)
+            arrays.append(pa.nulls(len(held[name]), pa.string()))
+        elif isinstance(column, np.ndarray) and column.ndim == 2:
             spread += [f"{name}_{i}" for i in range(column.shape[1])]
             arrays += [_column(name, part) for part in column.T]
         else:
@@ -98,7 +121,18 @@ def _from_columns(names: list[str], columns: Sequence[Any]) -> pa.Table:
     if len(set(lengths.values())) > 1:
         told = ", ".join(f"{name}: {length}" for name, length in list(lengths.items())[:10])
         raise DataError(f"data: columns must be equally long (got {told}). Give one value per row in each.")
-    return _values.plain(pa.table(arrays, names=spread))
+    found = _values.plain(pa.table(arrays, names=spread))
+    for name, cells in held.items():
+        found = found.set_column(found.column_names.index(name), name, cells)
+    return found
+
+
+def _holds_pictures(name: str, column: Any, pictures: Sequence[str]) -> bool:
+    if isinstance(column, pa.Array | pa.ChunkedArray | str | bytes | Mapping) or not hasattr(column, "__iter__"):
+        return False
+    if name not in pictures:
+        return isinstance(column, list | tuple | np.ndarray) and _given.are(column)
+    return not (isinstance(column, np.ndarray) and column.dtype != object and column.ndim < 3)
 
 
 def _column(name: str, values: Any) -> Any:
@@ -116,9 +150,12 @@ def _column(name: str, values: Any) -> Any:
 
 
 def _from_numpy(name: str, values: np.ndarray) -> pa.Array:
+    if values.dtype == np.uint8 and (values.ndim == 3 or (values.ndim == 4 and values.shape[3] in (1, 3, 4))):
+        return _pictures.pnm(values)
     if values.ndim != 1:
         raise DataError(
-            f"data.{name}: must have 1 or 2 dimensions (got {values.ndim}). Reshape it, one row per example."
+            f"data.{name}: must have 1 or 2 dimensions, or be pictures of uint8 (rows, height, width[, 1, 3 or 4]) "
+            f"(got {values.ndim} dimensions of {values.dtype}). Reshape it, one row per example."
         )
     if values.dtype.kind in "biuf" and values.dtype != np.longdouble:
         short = values.dtype == np.float16

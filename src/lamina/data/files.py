@@ -14,7 +14,7 @@ from pydantic import Field
 
 from lamina.config import Config as Settings
 from lamina.config import DataError, RecipeError, nearest
-from lamina.data import _columnar, _delimited, _documents
+from lamina.data import _columnar, _delimited, _documents, _pictures
 from lamina.data._opened import Opened, conform, united
 from lamina.data._text import COMPRESSED, readable
 from lamina.schema import Collected, Quarantined
@@ -184,7 +184,7 @@ def _opened(cfg: Config, stack: ExitStack, whole: bool) -> list[Opened]:
     ]
     if faults:
         raise RecipeError(faults)
-    return [_open(cfg, file, form, stack, whole) for file, form in files]
+    return [_pictures.located(_open(cfg, file, form, stack, whole)) for file, form in files]
 
 
 def _open(cfg: Config, file: Path, form: Format, stack: ExitStack, whole: bool) -> Opened:

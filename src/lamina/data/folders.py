@@ -1,36 +1,59 @@
 """Folders of pictures: one sub-folder per class, or train/validation/test folders with the classes inside.
 
-Gives the columns `image` (the file's path), `label` (its folder) and, where the parts are folders, `part`. Files in a
-zip are read as bytes without being extracted. Files that are no pictures by their name are set aside.
+Gives the columns `image` (the file's path), `label` (its folder) and, where folders say it, `part`. Files in a zip are
+read as bytes without being extracted. Pictures that stand directly in the folder have no label, which is enough to be
+answered for. Files that are no pictures by their name are set aside; what systems leave behind is ignored.
 """
 
+import glob
 import os
 import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import pyarrow as pa
+from pydantic import Field
 
 from lamina import config
 from lamina.config import DataError
+from lamina.data import _tree
 from lamina.schema import PICTURES, Collected, Quarantined
 
-PARTS = {"train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
-         "dev": "validation", "test": "test", "testing": "test"}  # fmt: skip
+MOST_MEMBER = 1 << 28  # bytes of one picture in a zip, unpacked
+MOST_UNPACKED = 8 << 30  # bytes of all pictures in a zip: they are held in memory
+PIECE = 1024
+HELD = 64 << 20  # bytes of a zip's pictures held at a time when they are answered
+CELL = pa.struct([("path", pa.string()), ("bytes", pa.large_binary())])
+CHUNK = 1000
 
 
 class Config(config.Config):
     """Where the folders are."""
 
     kind: Literal["folders"] = "folders"
-    path: str
+    path: str = Field(description="A folder, a zip of one, a picture, or a pattern such as photos/*.jpg.")
+
+
+class Listed(NamedTuple):
+    """Usable pictures in the order of their names: where they stand, and their cells of the column `image`."""
+
+    places: list[PurePosixPath]
+    images: pa.ChunkedArray
+    told: _tree.Told
+    quarantine: list[Quarantined]
 
 
 def claims(path: str) -> bool:
-    """A folder, or a zip, that holds a picture."""
+    """A folder, or a zip, that holds a picture; a picture, or a pattern that finds one."""
     root = Path(path)
+    if root.suffix.lower() in PICTURES and not root.is_dir():
+        return True
+    if glob.has_magic(path) and not root.exists():
+        return any(Path(name).suffix.lower() in PICTURES for name in glob.iglob(path, recursive=True))
     if root.is_dir():
-        return any(Path(name).suffix.lower() in PICTURES for *_, names in os.walk(root) for name in names)
+        return _tree.any_below(root, PICTURES)
     if root.suffix.lower() != ".zip" or not zipfile.is_zipfile(root):
         return False
     with zipfile.ZipFile(root) as archive:
@@ -38,66 +61,165 @@ def claims(path: str) -> bool:
 
 
 def load(cfg: Config) -> Collected:
-    """Every picture below the folder, in the order of the names."""
+    """Every picture below the folder, in the order of the names.
+
+    Errors: DataError where there is no picture, or some pictures stand in class folders and some do not.
+    """
+    found = _listed(cfg)
+    labels = found.told.labels
+    _tree.refuse_no_class(labels, cfg.path, "picture")
+    columns = {"image": found.images}
+    if not any(labels):
+        lone = f"Pictures stand directly in {cfg.path}: put each into a folder named by its class to train on them."
+        return Collected(pa.table(columns), tuple(found.quarantine), (lone,))
+    part = None
+    if found.told.parts:
+        columns["part"], part = pa.array(found.told.parts), "part"
+    table = pa.table({**columns, "label": pa.array(labels)})
+    notes = tuple(_tree.counted(labels, found.told.note))
+    return Collected(table, tuple(found.quarantine), notes, part, "label")
+
+
+def stream(cfg: Config, rows: int) -> Iterator[Collected]:
+    """The same pictures in pieces, to be answered: none needs a class, and those outside train and test are there too.
+
+    Those of a zip are `{path, bytes}`, and no more than `rows`, or little more than 64 MB of them, in memory.
+    """
     root = Path(cfg.path)
-    if zipfile.is_zipfile(root):
-        return _zipped(root)
-    if not root.is_dir():
-        raise DataError(f"data.path: {root} is not a folder. Name the folder that holds one folder per class.")
-    files = sorted(p for p in root.rglob("*") if p.is_file() and not p.name.startswith("."))
-    places = [PurePosixPath(p.relative_to(root).as_posix()) for p in files]
-    good, bad = _sorted(places, str(root))
-    table = _table([places[i] for i in good], pa.array([str(files[i]) for i in good]), str(root))
-    return _collected(table, bad)
+    if root.is_file() and zipfile.is_zipfile(root):
+        yield from _streamed(root, min(rows, PIECE))
+        return
+    places, images, bad = _files(cfg)
+    whole = _told(pa.table({"image": images}), places, cfg.path)
+    for start in range(0, whole.num_rows, min(rows, PIECE)):
+        yield Collected(whole.slice(start, min(rows, PIECE)), tuple(bad) if start == 0 else ())
 
 
-def _zipped(root: Path) -> Collected:
+def _streamed(root: Path, rows: int) -> Iterator[Collected]:
     with zipfile.ZipFile(root) as archive:
-        infos = sorted((i for i in archive.infolist() if not i.is_dir()), key=lambda i: i.filename)
-        places = [PurePosixPath(i.filename) for i in infos]
-        good, bad = _sorted(places, str(root))
-        bodies = pa.array([archive.read(infos[i]) for i in good], pa.large_binary())
-    return _collected(_table([places[i] for i in good], bodies, str(root)), bad)
+        members, places, bad = _members(archive, root)
+        _refuse_none(places, str(root), bad)
+        whole = _told(pa.table({"image": pa.array([f"{root}/{place}" for place in places])}), places, str(root))
+        good, bodies, size = list[int](), list[bytes](), 0
+        for row, place in enumerate(places):
+            body = _member(archive, members[place])
+            if isinstance(body, str):
+                bad.append(_tree.aside(str(root), place, body))
+            else:
+                good, bodies, size = [*good, row], [*bodies, body], size + len(body)
+            if len(bodies) == rows or size >= HELD or row == len(places) - 1:
+                table = whole.take(pa.array(good, pa.int64()))
+                paths = table["image"].combine_chunks()
+                cells = pa.StructArray.from_arrays([paths, pa.array(bodies, pa.large_binary())], fields=list(CELL))
+                yield Collected(table.set_column(0, "image", cells), tuple(bad))
+                good, bodies, size, bad = [], [], 0, []
 
 
-def _collected(table: pa.Table, bad: tuple[Quarantined, ...]) -> Collected:
-    part = "part" if "part" in table.column_names else None
-    classes = len(table["label"].unique())
-    told = "; the folders say which part a picture belongs to" if part else ""
-    return Collected(table, bad, (f"{classes} folders are the classes{told}.",), part, "label")
+def _told(table: pa.Table, places: Sequence[PurePosixPath], root: str) -> pa.Table:
+    """With the label and the part of each picture, where its folders say them."""
+    told = _tree.told(places, root)
+    for name, said in (("part", told.parts), ("label", told.labels)):
+        if said and any(said):
+            table = table.append_column(name, pa.array([word or None for word in said], pa.string()))
+    return table
 
 
-def _sorted(places: list[PurePosixPath], root: str) -> tuple[list[int], tuple[Quarantined, ...]]:
-    good = [i for i, p in enumerate(places) if p.suffix.lower() in PICTURES]
-    taken = set(good)
-    bad = tuple(
-        Quarantined(f"{root}/{p}", None, "image", "is not a picture by its name")
-        for i, p in enumerate(places)
-        if i not in taken
-    )
-    return good, bad
+def source_line(cfg: Config, row_numbers: Sequence[int]) -> list[tuple[str, int | None]]:
+    """The file of each row of the loaded table; pictures have no lines."""
+    found = _listed(cfg)
+    if pa.types.is_string(found.images.type):
+        return [(found.images[row].as_py(), None) for row in row_numbers]
+    return [(f"{cfg.path}/{found.places[row]}", None) for row in row_numbers]
 
 
-def _table(places: list[PurePosixPath], images: pa.Array, root: str) -> pa.Table:
+def _listed(cfg: Config) -> Listed:
+    root = Path(cfg.path)
+    places, images, bad = _zipped(root) if root.is_file() and zipfile.is_zipfile(root) else _files(cfg)
+    told = _tree.told(places, cfg.path)
+    if told.outside:
+        why = "stands beside the train and test folders, in none of them"
+        bad += [_tree.aside(cfg.path, places[i], why) for i in told.outside]
+        left = sorted(set(range(len(places))) - set(told.outside))
+        places, images = [places[i] for i in left], images.take(pa.array(left))
+        told = _tree.told(places, cfg.path)
+    _refuse_none(places, cfg.path, bad)
+    return Listed(places, images, told, bad)
+
+
+def _refuse_none(places: Sequence[PurePosixPath], root: str, bad: Sequence[Quarantined]) -> None:
     if not places:
-        raise DataError(f"data.path: {root} holds no picture ({', '.join(PICTURES)}).")
-    common = _common([p.parts[:-1] for p in places])
-    inner = [p.parts[common:-1] for p in places]
-    columns = {"image": images}
-    if all(parts and parts[0].lower() in PARTS for parts in inner):
-        names = [PARTS[parts[0].lower()] for parts in inner]
-        if "test" not in names:  # only train and validation folders: the second is what judges
-            names = ["test" if name == "validation" else name for name in names]
-        columns["part"] = pa.array(names)
-        inner = [parts[1:] for parts in inner]
-    if not all(inner):
-        raise DataError(f"data.path: pictures stand directly in {root}; put each into a folder named by its class.")
-    return pa.table({**columns, "label": pa.array(["/".join(parts) for parts in inner])})
+        first = f" The first file was set aside: {bad[0].file} {bad[0].reason}." if bad else ""
+        raise DataError(f"data.path: {root} holds no usable picture ({', '.join(PICTURES)}).{first}")
 
 
-def _common(parts: list[tuple[str, ...]]) -> int:
-    """How many leading folders all pictures share, when only one folder stands at each of those levels."""
-    depth = 0
-    while all(len(p) > depth + 1 for p in parts) and len({p[depth] for p in parts}) == 1:
-        depth += 1
-    return depth
+def _files(cfg: Config) -> tuple[list[PurePosixPath], pa.ChunkedArray, list[Quarantined]]:
+    """Pictures of a folder, of a pattern, or a single one: places below the folder they share, and their paths."""
+    root, odd = Path(cfg.path), []
+    if root.is_dir():
+        files, odd = _tree.below(root)
+    else:
+        matches = [cfg.path] if root.is_file() else glob.glob(cfg.path, recursive=True)
+        found = sorted({Path(name) for name in matches if Path(name).is_file()})
+        if not found:
+            what = (
+                "no file matches this pattern" if glob.has_magic(cfg.path) else "there is no such folder, zip or file"
+            )
+            raise DataError(f"data.path: {root}: {what}. Name a folder of pictures, or a pattern such as 'a/*.jpg'.")
+        root = Path(os.path.commonpath([path.parent for path in found]))
+        files = [PurePosixPath(path.relative_to(root).as_posix()) for path in found]
+    good, bad = _tree.known(files, PICTURES, str(root), "picture")
+    bad += [_tree.aside(str(root), place, reason) for place, reason in odd]
+    places = [files[i] for i in good]
+    _refuse_none(places, cfg.path, bad)
+    return places, pa.chunked_array([pa.array([str(root / place) for place in places], pa.string())]), bad
+
+
+def _zipped(root: Path) -> tuple[list[PurePosixPath], pa.ChunkedArray, list[Quarantined]]:
+    """Nothing is extracted, so a member's name is only a name; no member is unpacked beyond its bound."""
+    with zipfile.ZipFile(root) as archive:
+        members, named, bad = _members(archive, root)
+        total = sum(members[place].file_size for place in named if members[place].file_size <= MOST_MEMBER)
+        if total > MOST_UNPACKED:
+            raise DataError(
+                f"data.path: {root} unpacks to {total / 1e9:.0f} GB, more than {MOST_UNPACKED / 1e9:.0f} GB. "
+                "Unpack it and name the folder."
+            )
+        places: list[PurePosixPath] = []
+        chunks: list[pa.Array] = []
+        bodies: list[bytes] = []
+        for place in named:
+            body = _member(archive, members[place])
+            if isinstance(body, str):
+                bad.append(_tree.aside(str(root), place, body))
+                continue
+            places.append(place)
+            bodies.append(body)
+            if len(bodies) == CHUNK:
+                chunks.append(pa.array(bodies, pa.large_binary()))
+                bodies = []
+    return places, pa.chunked_array([*chunks, pa.array(bodies, pa.large_binary())]), bad
+
+
+def _members(
+    archive: zipfile.ZipFile, root: Path
+) -> tuple[dict[PurePosixPath, zipfile.ZipInfo], list[PurePosixPath], list[Quarantined]]:
+    """The members by place, the places of pictures in order, and what is none by its name."""
+    members = {PurePosixPath(i.filename): i for i in archive.infolist() if not i.is_dir()}
+    named = sorted(place for place in members if not any(map(_tree.is_clutter, place.parts)))
+    good, bad = _tree.known(named, PICTURES, str(root), "picture")
+    return members, [named[i] for i in good], bad
+
+
+def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes | str:
+    """The bytes of a member, never more than it says, or a reason why they cannot be had."""
+    if info.file_size > MOST_MEMBER:
+        return f"unpacks to {info.file_size:,} bytes, more than {MOST_MEMBER:,}"
+    if info.flag_bits & 1:
+        return "is encrypted"
+    try:
+        with archive.open(info) as file:
+            return file.read(info.file_size)
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError):
+        return "is damaged in the archive"
+    except NotImplementedError:
+        return "is packed in a way that is not read: pack the archive anew"

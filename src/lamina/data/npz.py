@@ -1,33 +1,42 @@
 """Arrays on disk: NumPy `.npz` and the IDX files of MNIST, pictures or plain numbers.
 
 An `.npz` holds `x` and `y` (any case, also `images`/`labels`, `data`/`target`), or these with `_train`, `_validation`,
-`_test` behind. Pictures are uint8 (rows, height, width) or (rows, height, width, 3), red first; other arrays of two
+`_test` behind. Pictures are (rows, height, width) or (rows, height, width, 1, 3 or 4), red first, 0 to 255; pictures of
+numbers from 0 to 1, or with the colours before the height, are brought to that, and a note says so. Other arrays of two
 dimensions become one number column each. Nothing is unpickled. A folder or `.gz` of IDX files is known by its names.
 """
 
 import gzip
 import re
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pyarrow as pa
+from pydantic import Field
 
 from lamina import config
 from lamina.config import DataError
+from lamina.data._pictures import pnm
 from lamina.schema import Collected
 
 INPUTS, TARGETS = ("x", "images", "data", "features"), ("y", "labels", "target", "targets")
 PARTS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
-IDX_FILE = re.compile(r"(train|t10k|test)[-_](images|labels)[-.]idx\d-ubyte(\.gz)?")
+IDX_FILE = re.compile(r"(?:.*[-_])?(train|t10k|test)[-_](images|labels)[-.]idx\d-ubyte(\.gz)?")
 IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+MOST_BYTES = 16 << 30  # of one array, unpacked
+CHANNELS = (1, 3, 4)
+
+Arrays = dict[str, np.ndarray]
 
 
 class Config(config.Config):
     """Which file holds the arrays."""
 
     kind: Literal["npz"] = "npz"
-    path: str
+    path: str = Field(description="An .npz file, or a folder of IDX files.")
 
 
 def claims(path: str) -> bool:
@@ -37,68 +46,130 @@ def claims(path: str) -> bool:
 
 
 def load(cfg: Config) -> Collected:
-    """All rows, part after part, with the columns `image` (or x0, x1 ...), `label` and `part`."""
+    """All rows, part after part, with the columns `image` (or x0, x1 ...), `label` and `part`.
+
+    Errors: DataError naming the array that cannot be used.
+    """
     path = Path(cfg.path)
     arrays = _idx_folder(path) if path.is_dir() else _npz(path)
     pairs = _pairs(arrays, str(path))
+    form, notes = _form([inputs for inputs, _ in pairs.values()], str(path))
     tables = []
     for part, (inputs, labels) in pairs.items():
-        if len(inputs) != len(labels):
-            raise DataError(f"{path}: {part or 'x'} has {len(inputs)} rows but {len(labels)} labels.")
-        columns = _columns(inputs, str(path)) | {"label": pa.array(np.ravel(labels))}
+        classes = _classes(labels, f"{path}: y{'_' * bool(part)}{part}")
+        if len(inputs) != len(classes):
+            raise DataError(f"{path}: {part or 'x'} has {len(inputs)} rows but {len(classes)} labels.")
+        columns = _columns(inputs, form) | {"label": pa.array(classes)}
         if part:
             columns["part"] = pa.array([part] * len(inputs))
         tables.append(pa.table(columns))
     table = pa.concat_tables(tables)
-    return Collected(table, part="part" if "part" in table.column_names else None, target="label")
+    told = "part" if "part" in table.column_names and "train" in pairs else None
+    if "part" in table.column_names and not told:
+        table = table.drop_columns(["part"])
+    return Collected(table, notes=notes, part=told, target="label")
 
 
-def _npz(path: Path) -> dict[str, np.ndarray]:
+def _npz(path: Path) -> Arrays:
+    if not path.is_file():
+        raise DataError(f"{path}: there is no such file. Looked in {path.parent.absolute()}.")
     try:
+        with zipfile.ZipFile(path) as archive:
+            large = [i.filename for i in archive.infolist() if i.file_size > MOST_BYTES]
+        if large:
+            raise DataError(f"{path}: {large[0]} unpacks to more than {MOST_BYTES >> 30} GB. Give fewer rows.")
         with np.load(path, allow_pickle=False) as found:
             return {name: found[name] for name in found.files}
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: cannot be read as .npz ({error}).") from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{path}: cannot be read as .npz ({error}). Write it with numpy.savez.") from None
 
 
-def _pairs(arrays: dict[str, np.ndarray], where: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Inputs and labels by part; the part is empty when the file knows none."""
-    found: dict[str, dict[str, np.ndarray]] = {}
+def _pairs(arrays: Arrays, where: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Inputs and labels by part; the part is empty when the file knows none. With parts, the whole is not used."""
+    found: dict[str, Arrays] = {}
     for name, values in arrays.items():
-        match = re.fullmatch(r"(?i)([a-z]+)(?:_(train|val|valid|validation|test))?", name)
-        role = match and ("x" if match[1].lower() in INPUTS else "y" if match[1].lower() in TARGETS else None)
+        match = re.fullmatch(
+            r"(?i)(?:(train|val|valid|validation|test)_)?([a-z]+)(?:_(train|val|valid|validation|test))?", name
+        )
+        role = match and ("x" if match[2].lower() in INPUTS else "y" if match[2].lower() in TARGETS else None)
         if match and role:
-            found.setdefault(PARTS.get((match[2] or "").lower(), ""), {})[role] = values
+            part = (match[1] or match[3] or "").lower()
+            found.setdefault(PARTS.get(part, ""), {})[role] = values
     pairs = {part: (both["x"], both["y"]) for part, both in found.items() if {"x", "y"} <= set(both)}
     if not pairs:
         raise DataError(f"{where}: holds {', '.join(arrays)}; wanted x and y, or x_train, y_train, x_test, y_test.")
+    if len(pairs) > 1:
+        pairs.pop("", None)
+    for part, (inputs, labels) in pairs.items():
+        if not inputs.ndim or not labels.ndim or not len(inputs):
+            raise DataError(f"{where}: {part or 'x'} holds no rows.")
     return pairs
 
 
-def _columns(inputs: np.ndarray, where: str) -> dict[str, pa.Array]:
-    if inputs.ndim in (3, 4) and inputs.dtype == np.uint8 and (inputs.ndim == 3 or inputs.shape[3] in (1, 3)):
-        return {"image": pnm(inputs)}
-    if inputs.ndim == 2:
-        return {f"x{i}": pa.array(column) for i, column in enumerate(inputs.T)}
-    raise DataError(f"{where}: an array of shape {inputs.shape} and type {inputs.dtype} is neither pictures nor rows.")
+class Form(config.Config):
+    """How arrays become columns: `first` when the colours come first; `scale` brings the values to 0..255."""
+
+    pictures: bool
+    first: bool = False
+    scale: float = 1.0
 
 
-def pnm(images: np.ndarray) -> pa.Array:
-    """Raw pictures as PNM files, which is a header before the same bytes."""
-    count, height, width = images.shape[:3]
-    colour = images.ndim == 4 and images.shape[3] == 3
-    head = f"P{6 if colour else 5}\n{width} {height}\n255\n".encode()
-    body = np.ascontiguousarray(images).reshape(count, -1)
-    whole = np.concatenate([np.tile(np.frombuffer(head, np.uint8), (count, 1)), body], axis=1)
-    offsets = np.arange(count + 1, dtype=np.int64) * whole.shape[1]
-    return pa.LargeBinaryArray.from_buffers(
-        pa.large_binary(), count, [None, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(whole))]
-    )
+def _form(inputs: list[np.ndarray], where: str) -> tuple[Form, tuple[str, ...]]:
+    """What the arrays of all parts are, decided by the first of them, and notes."""
+    one = inputs[0]
+    odd = [a.shape[1:] for a in inputs if a.shape[1:] != one.shape[1:]]
+    if odd:
+        raise DataError(f"{where}: the parts have rows of different shapes, {one.shape[1:]} and {odd[0]}.")
+    if one.dtype.kind not in "biuf":
+        raise DataError(f"{where}: an array of type {one.dtype} holds no numbers.")
+    if one.ndim == 2:
+        return Form(pictures=False), ()
+    last, before = (one.ndim == 4 and one.shape[at] in CHANNELS for at in (-1, 1))
+    if one.ndim not in (3, 4) or (one.ndim == 4 and not last and not before):
+        raise DataError(f"{where}: an array of shape {one.shape} is neither pictures nor rows.")
+    notes = ()
+    if first := before and not last:
+        notes += (f"The pictures have their colours first {one.shape[1:]}; they were put last.",)
+    low, high = min(float(a.min()) for a in inputs), max(float(a.max()) for a in inputs)
+    if one.dtype == np.uint8:
+        return Form(pictures=True, first=first), notes
+    if not (np.isfinite(low) and np.isfinite(high) and low >= 0 and high <= 65535):
+        raise DataError(f"{where}: pictures must hold numbers from 0 to 255, or 0 to 1 (got {low:g} to {high:g}).")
+    scale = 255.0 if high <= 1 else 1.0 if high <= 255 else 255 / 65535
+    if scale != 1:
+        notes += (f"The pictures hold numbers from {low:g} to {high:g}; they were multiplied by {scale:.4g}.",)
+    return Form(pictures=True, first=first, scale=scale), notes
 
 
-def _idx_folder(path: Path) -> dict[str, np.ndarray]:
+def _columns(inputs: np.ndarray, form: Form) -> dict[str, pa.Array]:
+    if not form.pictures:
+        return {f"x{i}": pa.array(np.ascontiguousarray(column)) for i, column in enumerate(inputs.T)}
+    if form.first:
+        inputs = np.moveaxis(inputs, 1, -1)
+    if inputs.dtype != np.uint8:
+        whole = np.empty(inputs.shape, np.uint8)
+        for start in range(0, len(inputs), 1024):
+            whole[start : start + 1024] = np.rint(inputs[start : start + 1024].astype(np.float64) * form.scale)
+        inputs = whole
+    return {"image": pnm(inputs)}
+
+
+def _classes(labels: np.ndarray, where: str) -> np.ndarray:
+    """Labels (rows,) of (rows,), (rows, 1), or one column per class with a single 1 in each row."""
+    if labels.ndim == 2 and labels.shape[1] > 1:
+        hot = ((labels == 0) | (labels == 1)).all() and (labels.sum(1) == 1).all() if labels.dtype.kind in "biuf" else 0
+        if not hot:
+            raise DataError(f"{where}: of shape {labels.shape} is neither one label per row nor one column per class.")
+        return labels.argmax(1)
+    if labels.ndim > 2 or labels.dtype.kind not in "biufUS":
+        raise DataError(f"{where}: of shape {labels.shape} and type {labels.dtype} is not one label per row.")
+    flat = labels.reshape(-1)
+    return np.char.decode(flat, "utf-8", "replace") if flat.dtype.kind == "S" else flat
+
+
+def _idx_folder(path: Path) -> Arrays:
     """`train-images-idx3-ubyte`, `t10k-labels-idx1-ubyte` and so on, gzipped or not."""
-    found = {}
+    found: Arrays = {}
     for file in sorted(path.iterdir()):
         if match := IDX_FILE.fullmatch(file.name):
             part = "train" if match[1] == "train" else "test"
@@ -109,12 +180,21 @@ def _idx_folder(path: Path) -> dict[str, np.ndarray]:
 
 
 def _idx(file: Path) -> np.ndarray:
-    with gzip.open(file) if file.suffix == ".gz" else open(file, "rb") as opened:
-        body = opened.read()
-    if len(body) < 4 or body[:2] != b"\0\0" or body[2] not in IDX_TYPES:
-        raise DataError(f"{file}: is not an IDX file.")
-    shape = np.frombuffer(body, ">u4", body[3], 4)
-    values = np.frombuffer(body, IDX_TYPES[body[2]], offset=4 + 4 * body[3])
-    if values.size != np.prod(shape, dtype=np.int64):
-        raise DataError(f"{file}: is cut short: {values.size:,} values of {int(np.prod(shape)):,}.")
-    return values.reshape(shape).astype(values.dtype.newbyteorder("="))
+    """One array of the format of http://yann.lecun.com/exdb/mnist, no more bytes of it than its header says."""
+    try:
+        with gzip.open(file) if file.suffix == ".gz" else open(file, "rb") as opened:
+            head = opened.read(4)
+            if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in IDX_TYPES:
+                raise DataError(f"{file}: is not an IDX file.")
+            shape = np.frombuffer(opened.read(4 * head[3]), ">u4")
+            kind = np.dtype(IDX_TYPES[head[2]])
+            wanted = int(np.prod(shape, dtype=object)) * kind.itemsize
+            if len(shape) < head[3] or wanted > MOST_BYTES:
+                raise DataError(f"{file}: its header is damaged or says it is too large.")
+            body = opened.read(wanted)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{file}: cannot be read ({error}). Fetch it anew.") from None
+    if len(body) < wanted:
+        raise DataError(f"{file}: is cut short: {len(body):,} bytes of {wanted:,}.")
+    values = np.frombuffer(body, kind).reshape(shape)
+    return values.astype(kind.newbyteorder("="), copy=False)

@@ -1,24 +1,25 @@
 """One thread does the work; requests that arrive while it is busy are joined and answered together."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
 Asked = TypeVar("Asked")
+Body = TypeVar("Body", bound=Sized)
 Result = TypeVar("Result")
 JOIN = 1 << 20  # bytes of request bodies after which a batch is closed
 
 
-class Batcher(Generic[Result]):
+class Batcher(Generic[Body, Result]):
     """`submit` bodies from any thread; `solve` gets them in lists, one list at a time, in order of arrival."""
 
-    def __init__(self, solve: Callable[[list[bytearray]], Sequence[Result | Exception]]):
+    def __init__(self, solve: Callable[[list[Body]], Sequence[Result | Exception]]):
         self._solve = solve
-        self._waiting: deque[tuple[bytearray, Future[Result]]] = deque()
+        self._waiting: deque[tuple[Body, Future[Result]]] = deque()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="lamina-predict")
 
-    def submit(self, body: bytearray) -> "Future[Result]":
+    def submit(self, body: Body) -> "Future[Result]":
         """The result to come. A future cancelled before its turn is never worked on."""
         future: Future[Result] = Future()
         self._waiting.append((body, future))
@@ -26,7 +27,7 @@ class Batcher(Generic[Result]):
         return future
 
     def _work(self) -> None:
-        batch, size = list[tuple[bytearray, Future[Result]]](), 0
+        batch, size = list[tuple[Body, Future[Result]]](), 0
         while self._waiting and size < JOIN:
             body, future = self._waiting.popleft()
             if future.set_running_or_notify_cancel():

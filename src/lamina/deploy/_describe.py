@@ -9,13 +9,19 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from lamina import __version__
 from lamina.config import Config
 from lamina.deploy._limits import Limits
-from lamina.deploy.bundle import FORMAT, Bundle
-from lamina.deploy.predictor import Predictor
+from lamina.deploy.bundle import FORMAT
+from lamina.deploy.predictor import Predictor, from_json, json_rows
+from lamina.preprocess import Preprocessor
 from lamina.schema import Column
 
 ANY = str | float | bool | None
 TYPES = {"text": str | None, "time": str | None}
 LONG = 200  # characters of an example cell
+TINY = (  # eight by eight pixels of sky and grass
+    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAHElEQVQI12OMWvWMARtgYsABSJdgefMojNZ2AABUvAQgMr+MLQAAAABJRU5ErkJggg=="
+)
+BASE64 = "a picture (PNG, JPEG, WebP, GIF, BMP or TIFF) in base64; null or left out means missing"
+FILE = {"type": "string", "format": "binary", "contentMediaType": "image/*"}  # a file to choose, on the page of /docs
 
 
 class Described(Config):
@@ -60,14 +66,16 @@ class Fault(Config):
 def about(predictor: Predictor, limits: Limits) -> About:
     """The page of /schema."""
     bundle = predictor.bundle
-    row, answer = example(bundle)
+    row, answer = example(predictor)
+    files = set(predictor.pictures)
     return About(
         model=bundle.id,
         task=bundle.task.kind,
         target=predictor.target,
         classes=tuple(map(str, bundle.task.state["classes"])) if "classes" in bundle.task.state else None,
         columns=tuple(
-            Described(name=c.name, kind=c.kind, examples=_examples(c), missing=True) for c in bundle.prep.used
+            Described(name=c.name, kind=c.kind, examples=() if c.name in files else _examples(c), missing=True)
+            for c in bundle.prep.used
         ),
         example=row,
         answer=answer,
@@ -77,13 +85,17 @@ def about(predictor: Predictor, limits: Limits) -> About:
     )
 
 
-def example(bundle: Bundle) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The golden row with the fewest gaps, long cells cut short, and its answer."""
-    golden = bundle.golden
+def example(predictor: Predictor) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The golden row with the fewest gaps, long cells cut short and a tiny picture for each picture, and its answer."""
+    golden = predictor.bundle.golden
     gaps = [sum(value is None for value in row.values()) for row in golden.rows]
     best = gaps.index(min(gaps))
-    kinds = {column.name: column.kind for column in bundle.prep.used}
-    return {name: _example(value, kinds.get(name)) for name, value in golden.rows[best].items()}, golden.answers[best]
+    kinds = {column.name: column.kind for column in predictor.bundle.prep.used}
+    row = {name: _example(value, kinds.get(name)) for name, value in golden.rows[best].items()}
+    if not predictor.pictures:
+        return row, golden.answers[best]
+    row |= dict.fromkeys(predictor.pictures, TINY)
+    return row, json_rows(predictor.answers(from_json([row], predictor.bundle.prep)))[0]
 
 
 def _example(value: Any, kind: str | None) -> Any:
@@ -99,19 +111,24 @@ def _example(value: Any, kind: str | None) -> Any:
     return value[:LONG]
 
 
-def row_schema(columns: tuple[Column, ...]) -> dict[str, Any]:
-    """The JSON schema of one row, from a pydantic model of its own for this bundle."""
-    fields: Mapping[str, Any] = {f"column{i}": _field(column) for i, column in enumerate(columns)}
+def row_schema(prep: Preprocessor, files: bool = True) -> dict[str, Any]:
+    """The JSON schema of one row, from a pydantic model of its own for this bundle; without pictures if not `files`."""
+    pictures = {column.name for column in prep.files}
+    columns = [column for column in prep.used if files or column.name not in pictures]
+    fields: Mapping[str, Any] = {f"column{i}": _field(c, c.name in pictures) for i, c in enumerate(columns)}
     model: type[BaseModel] = create_model("Row", __config__=ConfigDict(extra="allow"), **fields)
     return model.model_json_schema()
 
 
-def _field(column: Column) -> tuple[Any, Any]:
+def _field(column: Column, file: bool) -> tuple[Any, Any]:
     """Any name may be a column's, so it is given as the alias and the field gets a number."""
-    told = f"{column.kind}; null or left out means missing"
-    shown = list(_examples(column))
-    value = Field(default=None, alias=column.name, title=column.name, description=told, examples=shown)
-    return TYPES.get(column.kind, ANY), value
+    told = BASE64 if file else f"{column.kind}; null or left out means missing"
+    shown = [TINY] if file else list(_examples(column))
+    more: dict[str, Any] = {"contentEncoding": "base64", "contentMediaType": "image/*"} if file else {}
+    value = Field(
+        default=None, alias=column.name, title=column.name, description=told, examples=shown, json_schema_extra=more
+    )
+    return str | None if file else TYPES.get(column.kind, ANY), value
 
 
 def _examples(column: Column) -> tuple[Any, ...]:
@@ -120,13 +137,14 @@ def _examples(column: Column) -> tuple[Any, ...]:
 
 def request_body(predictor: Predictor) -> dict[str, Any]:
     """The OpenAPI description of the body of /predict, with an example that works as it stands."""
-    columns = predictor.bundle.prep.used
-    row, _ = example(predictor.bundle)
+    prep = predictor.bundle.prep
+    columns = prep.used
+    row, _ = example(predictor)
     rows = {
         "type": "object",
         "title": "Rows",
         "required": ["rows"],
-        "properties": {"rows": {"type": "array", "minItems": 1, "items": row_schema(columns)}},
+        "properties": {"rows": {"type": "array", "minItems": 1, "items": row_schema(prep)}},
         "additionalProperties": False,
     }
     lists = {name: {"type": "array", "items": {}} for name in (c.name for c in columns)}
@@ -141,5 +159,17 @@ def request_body(predictor: Predictor) -> dict[str, Any]:
         "rows": {"summary": "a list of rows", "value": {"rows": [row]}},
         "columns": {"summary": "a list per column", "value": {"columns": {k: [v] for k, v in row.items()}}},
     }
-    content = {"schema": {"oneOf": [rows, by_column]}, "examples": examples}
-    return {"required": True, "content": {"application/json": content}}
+    content: dict[str, Any] = {"application/json": {"schema": {"oneOf": [rows, by_column]}, "examples": examples}}
+    return {"required": True, "content": content | _files(prep)}
+
+
+def _files(prep: Preprocessor) -> dict[str, Any]:
+    """Pictures as files: in a form, and alone where they are all there is."""
+    if not prep.files:
+        return {}
+    many = {"type": "array", "items": FILE, "description": "one file for each row"}
+    properties = {column.name: {**many, "title": column.name} for column in prep.files}
+    properties |= row_schema(prep, files=False).get("properties", {})
+    form = {"type": "object", "required": [column.name for column in prep.files], "properties": properties}
+    alone = {"image/*": {"schema": FILE}} if len(prep.used) == 1 else {}
+    return {"multipart/form-data": {"schema": form}, **alone}

@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from lamina.deploy._batching import Batcher, together
 from lamina.deploy._limits import Limits, RequestError, busy
-from lamina.deploy._question import Question, notes, parse, read
+from lamina.deploy._question import Question, notes, parse
+from lamina.deploy._sent import Sent, question, refused
 from lamina.deploy.predictor import Predictor, json_rows
 
 HELD = 8  # largest bodies that may be in memory at a time
@@ -30,10 +31,10 @@ class Desk:
     def __init__(self, predictor: Predictor, limits: Limits):
         self.limits = limits
         self.requests = self.bytes = 0
-        self._batcher = Batcher[Reply](lambda bodies: replies(predictor, limits, bodies))
+        self._batcher = Batcher[Sent, Reply](lambda bodies: replies(predictor, limits, bodies))
 
-    async def reply(self, stream: AsyncIterator[bytes]) -> Reply:
-        """Read one body and answer it, or raise a `RequestError`."""
+    async def reply(self, stream: AsyncIterator[bytes], kind: str) -> Reply:
+        """Read one body, whose `Content-Type` is `kind`, and answer it, or raise a `RequestError`."""
         body = bytearray()
         try:
             await self._receive(stream, body)
@@ -41,7 +42,7 @@ class Desk:
                 raise busy(f"The server is busy with {self.requests:,} requests. Try again in a second.")
             self.requests += 1
             try:
-                return await self._answer(body)
+                return await self._answer(Sent(body, kind))
             finally:
                 self.requests -= 1
         finally:
@@ -67,7 +68,7 @@ class Desk:
         except ClientDisconnect:
             raise RequestError(400, "body: ended before it was complete. Send it again.") from None
 
-    async def _answer(self, body: bytearray) -> Reply:
+    async def _answer(self, body: Sent) -> Reply:
         try:
             async with asyncio.timeout(self.limits.seconds):
                 return await asyncio.wrap_future(self._batcher.submit(body))
@@ -75,7 +76,7 @@ class Desk:
             raise RequestError(504, f"There was no answer within {self.limits.seconds:g} seconds. {LATE}") from None
 
 
-def replies(predictor: Predictor, limits: Limits, bodies: Sequence[bytes | bytearray]) -> Sequence[Reply | Exception]:
+def replies(predictor: Predictor, limits: Limits, bodies: Sequence[Sent]) -> Sequence[Reply | Exception]:
     """Answer several bodies at once; each gets a reply or an exception of its own."""
     asked = [_read(predictor, limits, body) for body in bodies]
     good = [one for one in asked if isinstance(one, Question)]
@@ -83,21 +84,24 @@ def replies(predictor: Predictor, limits: Limits, bodies: Sequence[bytes | bytea
     return [next(found) if isinstance(one, Question) else one for one in asked]
 
 
-def _read(predictor: Predictor, limits: Limits, body: bytes | bytearray) -> Question | Exception:
+def _read(predictor: Predictor, limits: Limits, body: Sent) -> Question | Exception:
     try:
-        return read(body, predictor.bundle.prep, limits)
+        return question(body, predictor.bundle.prep, limits)
     except Exception as error:  # handed to the one request it belongs to
         return error
 
 
-def _answers(predictor: Predictor, asked: list[Question]) -> list[Reply]:
-    """One pass through the model for all, then a reply for each."""
+def _answers(predictor: Predictor, asked: list[Question]) -> list[Reply | Exception]:
+    """One pass through the model for all, then a reply for each; a picture of no use refuses its own request."""
     rows, malformed = parse(asked, predictor.bundle.prep)
-    answers = predictor.answers(rows)
+    answers, broken = predictor.checked(rows)
     assert answers.num_rows == rows.num_rows
-    replies, stop = list[Reply](), 0
+    replies, stop = list[Reply | Exception](), 0
     for one in asked:
         start, stop = stop, stop + one.rows
+        if lost := next((cell for cell in broken if start <= cell.row < stop), None):
+            replies.append(refused(one, lost._replace(row=lost.row - start)))
+            continue
         first, last = (bisect_left(malformed, row, key=lambda cell: cell.row) for row in (start, stop))
         told = notes(one, malformed[first:last], start)
         replies.append(_write(predictor.bundle.id, answers.slice(start, one.rows), told))

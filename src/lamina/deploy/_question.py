@@ -1,4 +1,4 @@
-"""The body of a request becomes a table of typed columns, each cell by itself.
+"""The rows of a request become a table of typed columns, each cell by itself.
 
 A table in memory has one type per column, so one odd cell would turn its whole column to text, and requests that
 are answered together would change one another. Here the cells of a column are parsed in groups of one JSON type
@@ -49,17 +49,27 @@ class Malformed(NamedTuple):
     cells: pa.Array
 
 
-def read(body: bytes | bytearray, prep: Preprocessor, limits: Limits) -> Question:
-    """Check one request, without parsing its cells. Raises `RequestError` with a sentence that names the place."""
-    asked = _question(_json(body, limits), limits)
-    for name, values in asked.values.items():
-        _check(name, values, asked, limits)
+def read(body: bytes | bytearray, limits: Limits) -> Question:
+    """One request in JSON, without a look at its cells. Raises `RequestError` with a sentence that names the place."""
+    return _question(_json(body, limits), limits)
+
+
+def read_rows(body: bytes, limits: Limits) -> Question:
+    """The rows of a form's field: a list of objects, in JSON."""
+    value = _json(body, limits)
+    return _by_row(value.get("rows") if isinstance(value, dict) else value, limits)
+
+
+def admitted(asked: Question, prep: Preprocessor, limits: Limits) -> Question:
+    """The columns that the model uses, with plain cells, none too long; notes on the others. Raises `RequestError`."""
     used = {column.name for column in prep.used}
     if not used & asked.values.keys():
         got = ", ".join(shown(name) for name in list(asked.values)[:5]) or "no column"
         where = "rows" if asked.by_row else "columns"
         cure = f"This model knows {_some(sorted(used))}."
         raise RequestError(400, f"{where}: not one column is known (got {got}). {cure}")
+    for name, values in asked.values.items():
+        _check(name, values, asked, limits)
     known = {column.name for column in prep.schema.columns} | {c.name for c in (prep.schema.target,) if c}
     unknown = [name for name in asked.values if name not in known]
     notes = [_unknown(name, used) for name in unknown[: NOTES - 1]]
@@ -87,6 +97,8 @@ def parse(asked: Sequence[Question], prep: Preprocessor) -> tuple[pa.Table, list
             values = found[column.name].combine_chunks()
             parsed[column.name].append(values)
             malformed += _malformed(column, raw[column.name].combine_chunks(), values)
+    files = {c.name: pa.array(cells[c.name], pa.large_binary()) for c in prep.files}
+    parsed |= {name: [typed(pa.table(files), prep.files)[name].combine_chunks()] for name in files}
     nothing = typed(pa.table({"": pa.nulls(rows)}), tuple(c for c in prep.used if not parsed[c.name]))
     whole = {name: reduce(_filled, arrays) if arrays else nothing[name] for name, arrays in parsed.items()}
     return pa.table(whole), sorted(malformed, key=lambda one: one.row)

@@ -6,14 +6,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.feather
 import pyarrow.parquet
 
 from lamina import data
-from lamina.config import Config, DataError, nearest
+from lamina.config import Config, DataError, kind, nearest, plugin
 from lamina.deploy.predictor import Predictor, json_rows
+from lamina.preprocess import Broken
 from lamina.schema import Quarantined, Row
 
 FORMATS = (".csv", ".parquet", ".jsonl", ".feather")
@@ -21,34 +24,91 @@ PIECE = 65_536
 SHOWN = 20
 
 
-def predict(predictor: Predictor, source: Config, output: Path, keep: list[str]) -> Row:
-    """Write the answers of every usable row of a source, in order; rows that cannot be read go to
-    `<output>.quarantine.jsonl` with file, line and reason.
+def predict(predictor: Predictor, source: Config, output: Path, keep: list[str] | None = None) -> Row:
+    """Write the answers of every usable row of a source, in order; rows that cannot be read, or whose picture cannot
+    be used, go to `<output>.quarantine.jsonl` with file, line and reason.
+
+    `keep`: columns to copy beside the answers; when not said, where each picture is.
     """
     if output.suffix not in FORMATS:
         raise DataError(f"-o: must end in one of {', '.join(FORMATS)} (got '{output}').")
-    lost: list[Quarantined] = []
-    count = 0
+    lost, broken = list[Quarantined](), list[Broken]()
+    count = start = 0
     output.parent.mkdir(parents=True, exist_ok=True)
     with _writer(output) as write:
         for piece in data.stream(source, PIECE):
+            rows = predictor.named(piece.table)
+            keep = _paths(predictor, rows) if keep is None else keep
+            answers, found = predictor.checked(rows)
+            answers = _beside(rows, keep, answers)
+            if found:
+                good = np.ones(rows.num_rows, bool)
+                good[[cell.row for cell in found]] = False
+                answers = answers.filter(pa.array(good))
+            write(answers)
             lost += piece.quarantine
-            count += piece.table.num_rows
-            write(_beside(piece.table, keep, predictor.answers(piece.table)))
-    found: Row = {"output": str(output), "rows": count, "quarantined": len(lost)}
+            if kind(source) == "folders":  # each row is a file, and says which
+                lost += [Quarantined(_file(rows, cell), None, cell.column, cell.reason) for cell in found]
+            else:
+                broken += [cell._replace(row=start + cell.row) for cell in found]
+            start, count = start + rows.num_rows, count + answers.num_rows
+    lost += _places(broken, source)
+    told: Row = {"output": str(output), "rows": count, "quarantined": len(lost)}
     if lost:
         aside = output.with_name(f"{output.name}.quarantine.jsonl")
         aside.write_text("".join(json.dumps(q._asdict(), ensure_ascii=False) + "\n" for q in lost), "utf-8")
-        found |= {"quarantine_file": str(aside), "quarantine": [q._asdict() for q in lost[:SHOWN]]}
-    return found
+        told |= {"quarantine_file": str(aside), "quarantine": [q._asdict() for q in lost[:SHOWN]]}
+    return told
+
+
+def _places(broken: list[Broken], source: Config) -> list[Quarantined]:
+    """Where the rows stand whose pictures cannot be used; each row once."""
+    first = {cell.row: cell for cell in reversed(broken)}
+    rows = sorted(first)
+    module = plugin("data", kind(source))
+    known = rows and "source_line" in vars(module)
+    places = module.source_line(source, rows) if known else [("rows given", row + 1) for row in rows]
+    return [
+        Quarantined(file, line, first[r].column, first[r].reason) for r, (file, line) in zip(rows, places, strict=True)
+    ]
+
+
+def _file(rows: pa.Table, cell: Broken) -> str:
+    paths = _path(rows[cell.column])
+    assert paths is not None
+    return paths[cell.row].as_py()
+
+
+def _paths(predictor: Predictor, rows: pa.Table) -> list[str]:
+    """The columns that say where a picture is."""
+    found = [name for name in predictor.pictures if name in rows.column_names and _path(rows[name]) is not None]
+    return [name for name in found if not pc.any(pc.starts_with(_path(rows[name]), "data:")).as_py()]
+
+
+def _path(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
+    """The paths of a column of pictures, if it has any."""
+    if pa.types.is_struct(column.type):
+        return pc.struct_field(column, "path") if column.type.get_field_index("path") >= 0 else None
+    return column if pa.types.is_string(column.type) else None
 
 
 def _beside(rows: pa.Table, keep: list[str], answers: pa.Table) -> pa.Table:
     for name in reversed(keep):
         if name not in rows.column_names:
             raise DataError(f"--keep: the rows have no column '{name}'. {nearest(name, rows.column_names)}")
-        answers = answers.add_column(0, name, rows[name])
+        cells = _path(rows[name])
+        answers = answers.add_column(0, name, rows[name] if cells is None else cells)
     return answers
+
+
+def _flat(table: pa.Table) -> pa.Table:
+    """Structs as columns of their own, and lists as text with `|` between, which reads back as labels."""
+    table = table.flatten()
+    for i, field in enumerate(table.schema):
+        if pa.types.is_list(field.type):
+            joined = pc.binary_join(table[field.name].cast(pa.list_(pa.string())), "|")
+            table = table.set_column(i, field.name, joined)
+    return table
 
 
 @contextmanager
@@ -63,7 +123,7 @@ def _writer(path: Path) -> Iterator[Callable[[pa.Table], None]]:
                 opened.append(open(aside, "w", encoding="utf-8"))  # noqa: SIM115 - closed below
             opened[0].write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in json_rows(table)))
             return
-        table = table.flatten() if path.suffix == ".csv" else table
+        table = _flat(table) if path.suffix == ".csv" else table
         if not opened:
             opened.append(_arrow_writer(path.suffix, aside, table.schema))
         opened[0].write_table(table)

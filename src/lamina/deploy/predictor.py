@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,11 @@ from lamina.data.arrays import like, table
 from lamina.deploy import _graph
 from lamina.deploy._strict import COPY, first_line, fits, refused
 from lamina.deploy.bundle import Bundle, open_bundle
-from lamina.preprocess import Preprocessor, wired
+from lamina.preprocess import Broken, Preprocessor, wired
 from lamina.schema import clean
 
 AGREE = 1e-4  # relative and absolute, on the golden rows of another machine
+SHOWN = 5  # broken cells in one error
 BATCH, BATCH_NUMBERS = 4096, 1 << 23  # rows at a time, and numbers of their inputs
 
 
@@ -37,20 +40,45 @@ class Predictor:
         aim = self.bundle.schema.target
         return aim.name if aim else None
 
+    @property
+    def pictures(self) -> list[str]:
+        """Names of the columns whose cells are pictures."""
+        return [column.name for column in self.bundle.prep.files]
+
     def predict(self, rows: Any) -> Any:
         """Answers in the caller's own type, one per row, in order.
 
         `rows`: a list of dicts, a dict of columns, Arrow, pandas, polars or NumPy. Columns may be absent, extra or
-        in any order; missing, unseen and malformed values mean what they meant in training.
+        in any order; missing, unseen and malformed values mean what they meant in training. A picture is a path,
+        bytes, a uint8 array (red first) or a PIL image; where it is all a bundle asks for, a list or an array of
+        pictures will do. Errors: DataError naming each picture that cannot be used.
         """
-        return like(self.answers(table(rows)), rows)
+        answers, broken = self.checked(table(rows, self.pictures))
+        if broken:
+            told = "\n".join(f"rows[{row}].{name}: {reason}." for row, name, reason in broken[:SHOWN])
+            more = f"\n... and {len(broken) - SHOWN:,} more." if len(broken) > SHOWN else ""
+            raise DataError(f"{told}{more}\nLeave these rows out; None is a cell that is missing.")
+        return like(answers, rows)
+
+    def named(self, rows: pa.Table, target: str | None = None) -> pa.Table:
+        """Rows of a folder of pictures, whose columns are always `image` and `label`, under this bundle's names."""
+        names = {"image": self.pictures[0]} if len(self.pictures) == 1 else {}
+        names |= {target: self.target} if target and self.target else {}
+        found = set(rows.column_names)
+        wanted = {old: new for old, new in names.items() if old in found and new not in found}
+        return rows.rename_columns([wanted.get(name, name) for name in rows.column_names])
 
     def answers(self, rows: pa.Table) -> pa.Table:
-        """Answers for an Arrow table of raw rows."""
-        return self.task.table(self.decoded(rows), self.state)
+        """Answers for an Arrow table of raw rows; a picture that cannot be used counts as missing."""
+        return self.checked(rows)[0]
 
-    def decoded(self, rows: pa.Table) -> dict[str, np.ndarray]:
-        """Answers as arrays (probabilities, predictions ...), before they get names."""
+    def checked(self, rows: pa.Table) -> tuple[pa.Table, list[Broken]]:
+        """Answers, and the cells that are there but cannot be used, such as pictures that are cut short."""
+        broken = list[Broken]()
+        return self.task.table(self.decoded(rows, broken), self.state), broken
+
+    def decoded(self, rows: pa.Table, broken: list[Broken] | None = None) -> dict[str, np.ndarray]:
+        """Answers as arrays (probabilities, predictions ...), before they get names; cells of no use go to `broken`."""
         if rows.num_columns and not set(rows.column_names) & {c.name for c in self.bundle.prep.used}:
             known = ", ".join(c.name for c in self.bundle.prep.used[:5])
             got = ", ".join(rows.column_names[:5])
@@ -58,23 +86,38 @@ class Predictor:
                 f"rows: not one of the columns is known (got {got}). This bundle was trained on {known} ..."
             )
         with np.errstate(all="ignore"):
-            return self.task.decode(self.raw(rows), self.state)
+            return self.task.decode(self.raw(rows, broken), self.state)
 
-    def raw(self, rows: pa.Table) -> dict[str, np.ndarray]:
+    def raw(self, rows: pa.Table, broken: list[Broken] | None = None) -> dict[str, np.ndarray]:
         """What the network itself gives, (rows, size) float32 by output name."""
+        broken = [] if broken is None else broken
         rows = rows if rows.num_columns else pa.table({"": pa.nulls(0)})
         wide = sum(math.prod(n or 1 for n in feed.shape) for feed in self.bundle.prep.inputs.values())
         size = max(1, min(BATCH, BATCH_NUMBERS // max(wide, 1)))
-        parts = [self._run(self.encode(rows.slice(i, size))) for i in range(0, max(rows.num_rows, 1), size)]
+        parts = list[dict[str, np.ndarray]]()
+        for start in range(0, max(rows.num_rows, 1), size):
+            found = list[Broken]()
+            parts.append(self._run(self.encode(rows.slice(start, size), found)))
+            broken += [cell._replace(row=start + cell.row) for cell in found]
         return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
 
-    def encode(self, rows: pa.Table) -> dict[str, np.ndarray]:
-        """Raw rows to network inputs."""
-        return self.bundle.prep.encode(clean(rows, self.bundle.schema.missing))
+    def encode(self, rows: pa.Table, broken: list[Broken] | None = None) -> dict[str, np.ndarray]:
+        """Raw rows to network inputs; cells of no use go to `broken`."""
+        return self.bundle.prep.encode(clean(rows, self.bundle.schema.missing), broken=broken)
+
+    def bounded(self, pixels: int) -> "Predictor":
+        """The same predictor, which refuses pictures of more pixels."""
+        other = copy(self)
+        other.bundle = replace(self.bundle, prep=self.bundle.prep.bounded(pixels))
+        return other
 
     def stream(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
         """Answers for one table after the other, in constant memory."""
         return (self.answers(rows) for rows in tables)
+
+    def fed(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """What the network itself gives for inputs that are encoded already, all in one batch."""
+        return self._run(inputs)
 
 
 def _runtime(bundle: Bundle, threads: int | None) -> Any:

@@ -20,7 +20,9 @@ from lamina.config import LaminaError
 from lamina.deploy import _describe as describe
 from lamina.deploy._desk import Desk
 from lamina.deploy._door import Door, State
+from lamina.deploy._form import library
 from lamina.deploy._limits import Limits, RequestError, busy, shown
+from lamina.deploy._sent import check_kind
 from lamina.deploy.predictor import Predictor
 
 if TYPE_CHECKING:
@@ -41,6 +43,9 @@ def app(
     """
     fastapi = _installed()
     limits = limits or Limits()
+    if predictor.bundle.prep.files:
+        library()
+        limits, predictor = limits.for_pictures(), predictor.bounded(limits.pixels)
     state = State()
     secured = [fastapi.Depends(_bearer())] if token else []
     api = fastapi.FastAPI(
@@ -78,7 +83,7 @@ def _bearer() -> Any:
 def _predict(api: "FastAPI", predictor: Predictor, desk: Desk, state: State) -> None:
     from fastapi import Request, Response
 
-    row, answer = describe.example(predictor.bundle)
+    row, answer = describe.example(predictor)
     told = describe.Answers(predictions=(answer,), model=predictor.bundle.id).model_dump(exclude_defaults=True)
     faults = {code: {"model": describe.Fault, "description": why} for code, why in FAULTS.items()}
 
@@ -90,8 +95,10 @@ def _predict(api: "FastAPI", predictor: Predictor, desk: Desk, state: State) -> 
         openapi_extra={"requestBody": describe.request_body(predictor)},
     )
     async def predict(request: Request) -> Response:
-        _json_only(request.headers.get("content-type", ""), request.headers.get("content-encoding", "identity"))
-        reply = await desk.reply(request.stream())
+        kind = request.headers.get("content-type", "")
+        _plain_only(request.headers.get("content-encoding", "identity"))
+        check_kind(kind, predictor.bundle.prep)
+        reply = await desk.reply(request.stream(), kind)
         state.metrics.rows += reply.rows
         return Response(reply.body, media_type="application/json")
 
@@ -99,19 +106,16 @@ def _predict(api: "FastAPI", predictor: Predictor, desk: Desk, state: State) -> 
 FAULTS: dict[int | str, str] = {
     400: "the request is not understood; `error` says where and why",
     408: "the body came too slowly",
-    413: "the body, its rows or a cell are too large",
-    415: "the body is not plain JSON",
+    413: "the body, its rows, a cell or a picture are too large",
+    415: "the body is of no type that this model takes, or a picture of no known format",
     503: "the server is busy or stopping; Retry-After says when to come back",
     504: "there was no answer in time",
 }
 
 
-def _json_only(kind: str, encoding: str) -> None:
+def _plain_only(encoding: str) -> None:
     if encoding.strip().lower() not in ("", "identity"):
         raise RequestError(415, f"Content-Encoding: must be none (got {shown(encoding)}). Send the body uncompressed.")
-    if kind.partition(";")[0].strip().lower() != "application/json":
-        cure = "Send JSON with the header Content-Type: application/json."
-        raise RequestError(415, f"Content-Type: must be application/json (got {shown(kind)}). {cure}")
 
 
 def _pages(api: "FastAPI", predictor: Predictor, limits: Limits, state: State) -> None:

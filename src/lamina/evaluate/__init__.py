@@ -10,7 +10,7 @@ NumPy, scikit-learn and matplotlib only: answers come from the predictor that is
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -39,8 +39,21 @@ def draw(names: Sequence[str], context: Context) -> dict[str, str]:
     """SVG text by plot name, in the order asked; a plot that these rows do not define is left out."""
     unknown = [name for name in names if name not in _DRAWN]
     assert not unknown, f"plots: there is no {unknown}; there is {sorted(_DRAWN)}"
+    context = _pairs(context) if context.target.ndim == 2 else context
     drawn = {name: _DRAWN[name](context) for name in names}
     return {name: svg for name, svg in drawn.items() if svg}
+
+
+def _pairs(context: Context) -> Context:
+    """Several labels per row as one yes or no per pair of row and label, which curves of two classes are made for."""
+
+    def flat(answers: metrics.Answers) -> metrics.Answers:
+        yes = answers["probabilities"].ravel()
+        return {"probabilities": np.stack([1 - yes, yes], axis=1)}
+
+    others = {name: flat(answers) for name, answers in context.baselines.items()}
+    target = context.target.ravel().astype(np.int64)
+    return replace(context, target=target, answers=flat(context.answers), baselines=others, classes=("no", "yes"))
 
 
 def _labelled(context: Context) -> dict[str, metrics.Answers]:

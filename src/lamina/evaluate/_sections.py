@@ -3,7 +3,7 @@
 import json
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lamina.evaluate._html import code, escape, facts, listed, number, seconds, section, table
@@ -13,6 +13,7 @@ from lamina.evaluate.metrics import HIGHER, label
 Report = Mapping[str, Any]
 Plots = Mapping[str, str]
 
+PICTURES = ("augmented", "worst", "confused", "heat", "duplicates")  # HTML that `gallery` made
 _OWN = "the network"
 _CAPTIONS = {
     "comparison": "The band is the 95 % interval of the network’s score: a method inside it may be as good by chance.",
@@ -167,7 +168,9 @@ def data(report: Report, plots: Plots) -> str:
     heads = ["column", "kind", "missing", "distinct", "examples", "note"]
     shown = table(heads, columns, (2, 3))
     shown += '<p class="quiet">Missing and distinct are counted in the training rows.</p>' if columns else ""
-    return section("The data", "data", known, listed(told.get("notes") or []), shown, quarantine(told))
+    twins = ((report.get("pictures") or {}).get("duplicates") or {}).get("told")
+    notes = [*(told.get("notes") or []), *([twins] if twins and "duplicates" not in plots else [])]
+    return section("The data", "data", known, listed(notes), shown, quarantine(told))
 
 
 def _column(column: Mapping[str, Any], rows: Any) -> list[str]:
@@ -224,20 +227,38 @@ def usage(report: Report, plots: Plots) -> str:
     if not report.get("bundle"):
         return ""
     bundle, example = str(report["bundle"]), report.get("example") or {}
-    row, path = example.get("row") or {}, shlex.quote(bundle)
-    body = shlex.quote(json.dumps({"rows": [row]}, ensure_ascii=False))
-    shell = f"lamina predict {path} rows.csv -o answers.csv\nlamina serve {path}"
-    curl = f"curl -s http://127.0.0.1:8000/predict -H 'Content-Type: application/json' -d {body}"
-    python = f"import lamina\n\npredictor = lamina.load({bundle!r})\npredictor.predict([{row!r}])"
+    row, path, pictures = example.get("row") or {}, shlex.quote(bundle), example.get("pictures") or []
+    alone = bool(pictures) and len(row) == 1
+    rows, of = ("pictures/", "picture") if alone else ("rows.csv", "row")
+    shell = f"lamina predict {path} {rows} -o answers.csv\nlamina serve {path}"
+    shell += f"\nlamina explain {path} picture.jpg -o why.png" if pictures else ""
     answer = json.dumps(example["answer"], ensure_ascii=False, indent=2) if example.get("answer") is not None else ""
     return section(
         "Use it",
         "use",
         code(shell, "Command line"),
-        code(curl, "Over HTTP, once it is served") if row else "",
-        code(python, "Python") if row else "",
-        code(answer, "The answer to that row") if answer else "",
+        code(_curl(row, pictures), "Over HTTP, once it is served") if row else "",
+        code(f"import lamina\n\npredictor = lamina.load({bundle!r})\npredictor.predict([{row!r}])", "Python")
+        if row
+        else "",
+        code(answer, f"The answer to {'a test' if pictures else 'that'} {of}") if answer else "",
     )
+
+
+def _curl(row: Mapping[str, Any], pictures: Sequence[str]) -> str:
+    """The request for one row: as JSON, or as a form where pictures go as files."""
+    if not pictures:
+        body = shlex.quote(json.dumps({"rows": [row]}, ensure_ascii=False))
+        return f"curl -s http://127.0.0.1:8000/predict -H 'Content-Type: application/json' -d {body}"
+    fields = []
+    for name, value in row.items():
+        if name in pictures:
+            fields.append(f"-F {shlex.quote(f'{name}=@picture.jpg')}")
+        elif value is not None:
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            plain = text[:1] not in ("@", "<") and ";" not in text  # which curl would read as files and types
+            fields.append(f"{'-F' if plain else '--form-string'} {shlex.quote(f'{name}={text}')}")
+    return f"curl -s {' '.join(fields)} http://127.0.0.1:8000/predict"
 
 
 def versions(report: Report, plots: Plots) -> str:
@@ -248,9 +269,26 @@ def versions(report: Report, plots: Plots) -> str:
 
 def other(report: Report, plots: Plots) -> str:
     """Plots that no other part has a place for."""
-    return section("More pictures", "more", _beside(_figures(plots, *(n for n in plots if n not in _CAPTIONS))))
+    own = [name for name in plots if name not in _CAPTIONS and name not in PICTURES]
+    return section("More plots", "more", _beside(_figures(plots, *own)))
+
+
+def pictures(report: Report, plots: Plots) -> str:
+    """Test pictures: those with the worst answers, what is confused with what, and what answers hang on."""
+    return section("Test pictures", "pictures", *(plots.get(name, "") for name in ("confused", "worst", "heat")))
+
+
+def augmented(report: Report, plots: Plots) -> str:
+    """Training pictures as the network sees them."""
+    return section("What the network saw", "augmented", plots.get("augmented", ""))
+
+
+def duplicates(report: Report, plots: Plots) -> str:
+    """Pictures that stand in training and in what is judged."""
+    return section("The same picture twice", "duplicates", plots.get("duplicates", ""))
 
 
 ORDER: tuple[Callable[[Report, Plots], str], ...] = (
-    headline, scores, comparison, errors, confidence, other, training, data, design, usage, versions,
+    headline, scores, comparison, duplicates, errors, pictures, confidence, other, training, augmented, data, design,
+    usage, versions,
 )  # fmt: skip

@@ -1,8 +1,9 @@
 """What a network must beat: naive and classical predictors on the very same inputs.
 
 A baseline is `f(train, target, spec, classes)`: arrays by input name as the network gets them, the target
-(class codes, or numbers), what the inputs mean, and the number of classes (0 for numbers). It answers with
-a function from features to answers: `{"probabilities": (n, classes)}` or `{"prediction": (n,)}`.
+(class codes, numbers, or bool (n, classes) where a row may have several labels), what the inputs mean, and the number
+of classes (0 for numbers). It answers with a function from features to answers: `{"probabilities": (n, classes)}`,
+with `chosen` bool of the same shape for several labels, or `{"prediction": (n,)}`.
 """
 
 import warnings
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from lamina.evaluate.thresholds import best_threshold, thresholds
 from lamina.schema import Spec
 
 Features = Mapping[str, np.ndarray]
@@ -22,10 +24,13 @@ LABELS = {
     "logistic": "logistic regression",
     "ridge": "ridge regression",
     "gradient_boosting": "gradient boosting",
+    "frequent_labels": "most frequent labels",
+    "logistic_labels": "logistic regression per label",
 }
 _MOST_ROWS = 100_000
 _MOST_PICTURES, _SIDE = 10_000, 12  # to fit on, and the pixels a side that they are shrunk to
 _MOST_CLASSES = 50  # boosting grows one tree per class and round
+_BY_CLASS = ("gradient_boosting", "logistic_labels")
 _MOST_CODES = 255  # categories scikit-learn's trees can split as categories
 _ONE_THREAD_CELLS = 2_000_000  # below this, waking threads costs more than it gives
 
@@ -64,6 +69,44 @@ def ridge(train: Features, target: np.ndarray, spec: Spec, classes: int) -> Pred
     return lambda features: {"prediction": model.predict(columns(features))}
 
 
+def frequent_labels(train: Features, target: np.ndarray, spec: Spec, classes: int) -> Predict:
+    """Answer every row with the same labels, those that together have the best F1 on the training rows."""
+    shares = target.mean(axis=0)
+    chosen = shares >= best_threshold(np.tile(shares, (len(target), 1)).ravel(), target.ravel())
+    return lambda features: {
+        "probabilities": np.tile(shares, (_rows(features), 1)),
+        "chosen": np.tile(chosen, (_rows(features), 1)),
+    }
+
+
+def logistic_labels(train: Features, target: np.ndarray, spec: Spec, classes: int) -> Predict:
+    """One logistic regression per label; its thresholds come from a fifth of the training rows held out for that."""
+    held = np.random.default_rng(0).random(len(target)) < 0.2
+    if held.any() and not held.all():
+        some = {name: values[~held] for name, values in train.items()}
+        tried = _per_label(some, target[~held], spec)({name: values[held] for name, values in train.items()})
+        limits = thresholds(tried, target[held])
+    else:
+        limits = (0.5,) * classes
+    chances = _per_label(train, target, spec)
+    return lambda features: {"probabilities": (found := chances(features)), "chosen": found >= np.array(limits)}
+
+
+def _per_label(train: Features, target: np.ndarray, spec: Spec) -> Callable[[Features], np.ndarray]:
+    """Probabilities (n, classes) of one `logistic` per label; a label that all or no rows have keeps its share."""
+    varied = [c for c in range(target.shape[1]) if 0 < target[:, c].sum() < len(target)]
+    fitted = {c: logistic(train, target[:, c].astype(np.int64), spec, 2) for c in varied}
+    shares = target.mean(axis=0)
+
+    def predict(features: Features) -> np.ndarray:
+        found = np.tile(shares, (_rows(features), 1))
+        for c, model in fitted.items():
+            found[:, c] = model(features)["probabilities"][:, 1]
+        return found
+
+    return predict
+
+
 def gradient_boosting(train: Features, target: np.ndarray, spec: Spec, classes: int) -> Predict:
     """Gradient-boosted trees on numbers and categories, stopped early on a tenth of the training rows."""
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
@@ -94,10 +137,13 @@ def gradient_boosting(train: Features, target: np.ndarray, spec: Spec, classes: 
     return predict
 
 
-_BASELINES = {f.__name__: f for f in (majority, mean, logistic, ridge, gradient_boosting)}
+_BASELINES = {
+    f.__name__: f for f in (majority, mean, logistic, ridge, gradient_boosting, frequent_labels, logistic_labels)
+}
 _FOR = {
     "classification": ("majority", "logistic", "gradient_boosting"),
     "regression": ("mean", "ridge", "gradient_boosting"),
+    "multilabel": ("frequent_labels", "logistic_labels"),
 }
 
 
@@ -113,7 +159,7 @@ def fit(
 
     `classes` is 0 where numbers are asked for. More than 100,000 rows are sampled down to that, always the same ones.
     """
-    task = "classification" if classes else "regression"
+    task = "multilabel" if target.ndim == 2 else "classification" if classes else "regression"
     wrong = [name for name in names if name not in _FOR[task]]
     assert not wrong, f"baselines: {wrong} are not for {task}"
     known = ("number", "category", "tokens", "image")
@@ -126,7 +172,7 @@ def fit(
         train, target = {name: array[pick] for name, array in train.items()}, target[pick]
     fitted = {}
     for name in names:
-        if name == "gradient_boosting" and classes > _MOST_CLASSES:
+        if name in _BY_CLASS and classes > _MOST_CLASSES:
             notes.append(f"Baseline {LABELS[name]} was left out: {classes} classes would take too long.")
             continue
         try:

@@ -1,10 +1,11 @@
-"""Honest confidence from rows the network was not trained on: one temperature, one interval width."""
+"""Honest confidence from rows the network was not trained on: one temperature, one interval width, thresholds."""
 
 from typing import Any
 
 import numpy as np
 
 from lamina.cases import Case
+from lamina.evaluate.thresholds import thresholds
 
 _COLDEST, _HOTTEST = 0.05, 20.0
 _GOLDEN = (np.sqrt(5) - 1) / 2
@@ -15,7 +16,8 @@ def temperature(logits: np.ndarray, target: np.ndarray) -> float:
 
     `logits` is (n, classes), or (n, 1) for the log-odds of class 1; `target` holds class codes (n,). The answer
     is between 0.05 and 20, and 1 when no row has finite logits. Guo et al. 2017, "On Calibration of Modern
-    Neural Networks".
+    Neural Networks"; as Platt 1999, one row in n + 2 is taken to be mislabelled, so that n right answers do not
+    make the next one certain.
     """
     logits = logits.astype(np.float64)
     if logits.shape[1] == 1:
@@ -26,13 +28,15 @@ def temperature(logits: np.ndarray, target: np.ndarray) -> float:
     logits, target = logits[kept], target[kept].astype(np.int64)
     # Below, every logit is relative to the right class: the loss is then one log-sum-exp.
     margins = logits - logits[np.arange(len(target)), target][:, None]  # (n, classes)
-    return float(np.exp(_minimise(lambda t: _nll(margins, np.exp(t)), np.log(_COLDEST), np.log(_HOTTEST))))
+    doubt = 1 / (len(target) + 2)
+    return float(np.exp(_minimise(lambda t: _nll(margins, np.exp(t), doubt), np.log(_COLDEST), np.log(_HOTTEST))))
 
 
-def _nll(margins: np.ndarray, t: float) -> float:
+def _nll(margins: np.ndarray, t: float, doubt: float) -> float:
+    """Mean loss where a share `doubt` of the labels is any class at all."""
     scaled = margins / t
     top = scaled.max(axis=1)
-    return float((top + np.log(np.exp(scaled - top[:, None]).sum(axis=1))).mean())
+    return float((top + np.log(np.exp(scaled - top[:, None]).sum(axis=1)) - doubt * scaled.mean(axis=1)).mean())
 
 
 def _minimise(f, low: float, high: float, steps: int = 40) -> float:
@@ -73,6 +77,9 @@ def calibrated(case: Case, raw: dict[str, np.ndarray], encoded: np.ndarray) -> C
     elif task.calibration == "conformal":
         errors = task.decode(raw, state)["prediction"] - task.truth(encoded, state)
         found: dict[str, Any] = {"half_width": conformal(errors)}
+    elif task.calibration == "thresholds":
+        chances = task.decode(raw, state)["probabilities"]
+        found = {"thresholds": thresholds(chances, task.truth(encoded, state))}
     else:
         found = {}
     return case.with_state(state.model_copy(update=found))

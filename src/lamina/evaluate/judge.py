@@ -6,11 +6,13 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+import pyarrow as pa
+
 from lamina import __version__, evaluate
 from lamina.cases import Case
 from lamina.config import kind
 from lamina.deploy.predictor import Predictor, json_rows
-from lamina.evaluate import baselines, metrics, report
+from lamina.evaluate import baselines, gallery, metrics, report
 from lamina.recipe import dump
 from lamina.run import Run
 from lamina.schema import Row, Spec
@@ -18,6 +20,7 @@ from lamina.train.settings import Config as Train
 from lamina.train.settings import Data
 
 SHOWN = 20  # quarantined rows in the report
+RARE = 0.05  # of the training rows, below which a class is easily overlooked
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,8 @@ INTERVAL = ("coverage", "interval_width")
 
 def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -> Row:
     """Fit the baselines, write `report.html` and `report.json`, and return the result of the run."""
-    case, found, notes = finding.case, finding.score, list(finding.case.notes)
+    case, found = finding.case, finding.score
+    notes = [*case.notes, *_rare(case, found["scores"])]
     answers, scored = rivals(finding, arrays, notes)
     primary, rows, end = case.task.metrics[0], out.rows(), finding.end
     target = case.target.name
@@ -71,6 +75,7 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
         rows=rows,
         best=end["best_epoch"],
     )
+    seen, pieces = gallery.made(case, finding.predictor, found, arrays, finding.cfg.augment)
     example = case.parts.test.slice(0, 1).select([c.name for c in finding.predictor.bundle.prep.used])
     page = report.write(
         out.folder,
@@ -90,7 +95,8 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
                 "parameters": sum(layer["parameters"] for layer in finding.layers),
                 "layers": finding.layers,
             },
-            "data": _data(case, notes),
+            "pictures": seen,
+            "data": _sized(_data(case, notes), finding.predictor),
             "training": {
                 "rows": rows,
                 "best": {"epoch": end["best_epoch"], "weights": end["best_weights"]},
@@ -103,11 +109,11 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
             },
             "calibration": _calibration(case),
             "recipe": dump(out.recipe()),
-            "example": {"row": json_rows(example)[0], "answer": json_rows(finding.predictor.answers(example))[0]},
+            "example": _example(finding.predictor, example),
             "versions": versions(),
             "bundle": str(out.bundle),
         },
-        evaluate.draw(case.task.plots, context),
+        evaluate.draw(case.task.plots, context) | pieces,
     )
     return {
         "run": str(out.folder),
@@ -120,7 +126,26 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
         "quarantined": len(case.quarantine),
         "parts": {name: table.num_rows for name, table in case.parts._asdict().items()},
         "verdict": verdict,
+        **({"notes": [seen["duplicates"]["told"]]} if "duplicates" in pieces else {}),
     }
+
+
+def _rare(case: Case, scores: dict[str, float | None]) -> list[str]:
+    """A sentence where accuracy misleads because a class is rare."""
+    state, told = case.state.model_dump(), scores.get("balanced_accuracy")
+    if told is None or scores.get("accuracy") is None:
+        return []
+    shares = {name: count / sum(state["counts"]) for name, count in zip(state["classes"], state["counts"], strict=True)}
+    rare = sorted((name for name in shares if shares[name] < RARE), key=lambda name: shares[name])
+    if not rare or len(shares) > 1 / RARE:  # of many classes all are rare
+        return []
+    named = ", ".join(f"'{name}' ({shares[name]:.1%})" for name in rare[:5]) + (" ..." if len(rare) > 5 else "")
+    weighed = case.task_cfg.model_dump()["class_weight"] != "none"
+    cure = "" if weighed else " To have rare classes count as much in training: --set task.class_weight=balanced."
+    return [
+        f"Rare classes: {named} of the training rows. Accuracy {scores['accuracy']:.3f} says little of them; "
+        f"balanced accuracy is {told:.3f}.{cure}"
+    ]
 
 
 def _data(case: Case, notes: list[str]) -> Row:
@@ -147,3 +172,20 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def _sized(data: Row, predictor: Predictor) -> Row:
+    """The same, with what the network sees of pictures."""
+    prep = predictor.bundle.prep
+    for told in (c for c in data["columns"] if c["name"] in prep.pictures):
+        height, width, channels = prep.inputs[prep.pictures[told["name"]]].shape
+        told["note"] += f"; the network sees {width} x {height}, {'grey' if channels == 1 else 'colour'}"
+    return data
+
+
+def _example(predictor: Predictor, row: pa.Table) -> Row:
+    """A row and its answer; a picture is a file's name here, because its bytes are long and say nothing to a reader."""
+    prep = predictor.bundle.prep
+    cells = json_rows(row.drop_columns([name for name in prep.pictures if name in row.column_names]))[0]
+    told = {c.name: "picture.jpg" if c.name in prep.pictures else cells.get(c.name) for c in prep.used}
+    return {"row": told, "answer": json_rows(predictor.answers(row))[0], "pictures": list(prep.pictures)}

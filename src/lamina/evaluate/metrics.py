@@ -1,7 +1,8 @@
 """Scores on held-out rows: one function per metric, named as it appears in the report.
 
 Each takes the target and the answers of one predictor, both by row. Classification: `target` holds class
-codes (n,), `answers["probabilities"]` is (n, classes). Regression: `target` and `answers["prediction"]` are
+codes (n,), `answers["probabilities"]` is (n, classes). Several labels: `target` and `answers["chosen"]` are bool
+(n, classes), `answers["probabilities"]` of each class by itself. Regression: `target` and `answers["prediction"]` are
 (n,) in the target's unit, `answers["low"]` and `answers["high"]` the ends of the interval. A metric that
 these rows do not define (no rows, one class only, a value that is not finite) is None.
 """
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from lamina.config import LaminaError, nearest
+from lamina.evaluate import _multilabel
 
 Answers = Mapping[str, np.ndarray]
 Metric = Callable[[np.ndarray, Answers], float | None]
@@ -145,6 +147,12 @@ def ece(target: np.ndarray, answers: Answers) -> Any:
     return (share * np.abs(said - right)).sum()
 
 
+for _named in (_multilabel.f1_micro, _multilabel.f1_macro, _multilabel.f1_samples, _multilabel.precision_micro,
+               _multilabel.recall_micro, _multilabel.mean_average_precision, _multilabel.subset_accuracy):  # fmt: skip
+    _metric(True, "probabilities", "chosen")(_named)
+_metric(False, "chosen")(_multilabel.hamming_loss)
+
+
 @_metric(False, "prediction")
 def rmse(target: np.ndarray, answers: Answers) -> Any:
     """Root of the mean squared error, in the target's unit."""
@@ -207,8 +215,18 @@ def reliability(target: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarr
 def per_class(target: np.ndarray, probabilities: np.ndarray, names: Sequence[str]) -> list[dict[str, Any]]:
     """One dict per class: class, precision, recall, f1, support (rows), predicted (rows); None where undefined."""
     counts = confusion(target, probabilities)
-    support, predicted = counts.sum(1).tolist(), counts.sum(0).tolist()
-    p, r, f = (values.tolist() for values in _rates(counts))
+    return _by_class(np.diagonal(counts), counts.sum(1), counts.sum(0), names)
+
+
+def per_label(target: np.ndarray, answers: Answers, names: Sequence[str]) -> list[dict[str, Any]]:
+    """As `per_class`, where a row may have several labels."""
+    return _by_class(*_multilabel.counted(target, answers, 0), names)
+
+
+def _by_class(hits: np.ndarray, actual: np.ndarray, answered: np.ndarray, names: Sequence[str]) -> list[dict[str, Any]]:
+    support, predicted = actual.tolist(), answered.tolist()
+    rates = (_ratio(hits, answered), _ratio(hits, actual), _ratio(2 * hits, actual + answered))
+    p, r, f = (values.tolist() for values in rates)
     return [
         {
             "class": name,
@@ -222,8 +240,24 @@ def per_class(target: np.ndarray, probabilities: np.ndarray, names: Sequence[str
     ]
 
 
-_LABELS = {"roc_auc": "ROC AUC", "pr_auc": "average precision", "ece": "calibration error", "rmse": "RMSE",
-           "mae": "MAE", "r2": "R²", "f1": "F1", "f1_weighted": "F1, weighted"}  # fmt: skip
+_LABELS = {
+    "roc_auc": "ROC AUC",
+    "pr_auc": "average precision",
+    "ece": "calibration error",
+    "f1": "F1",
+    "f1_weighted": "F1, weighted",
+    "f1_micro": "F1 over all labels",
+    "f1_macro": "F1, mean of labels",
+    "f1_samples": "F1, mean of rows",
+    "precision_micro": "precision",
+    "recall_micro": "recall",
+    "mean_average_precision": "mAP",
+    "subset_accuracy": "all labels right",
+    "hamming_loss": "Hamming loss",
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "r2": "R²",
+}
 
 
 def label(name: str) -> str:

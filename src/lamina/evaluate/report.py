@@ -17,14 +17,14 @@ from lamina.evaluate._html import number
 from lamina.evaluate.baselines import LABELS
 from lamina.evaluate.metrics import label
 
-_NAIVE = ("majority", "mean")
+_NAIVE = ("majority", "mean", "frequent_labels")
 
 
 def write(folder: Path, report: Mapping[str, Any], plots: Mapping[str, str]) -> Path:
     """Write `report.json` and `report.html` into `folder` and return the path of the page.
 
     Parts of the report that are absent are left out. A number that is not finite is null in the JSON. Text
-    of the report is escaped in the page; `plots` are SVG made by this package and are placed as they are.
+    of the report is escaped in the page; `plots` are SVG and HTML made by this package and are placed as they are.
     """
     plain = _plain(report)
     folder.mkdir(parents=True, exist_ok=True)
@@ -39,7 +39,8 @@ def _page(report: Mapping[str, Any], plots: Mapping[str, str]) -> str:
     template = Template(Path(__file__).with_name("_report.html").read_text(encoding="utf-8"))
     title = " · ".join(str(report[key]) for key in ("name", "target") if report.get(key)) or "Report"
     body = "\n".join(part for part in (section(report, plots) for section in _sections.ORDER) if part)
-    return template.substitute(title=html.escape(title), body=body)
+    images = "; img-src data:" if any("<img" in piece for piece in plots.values()) else ""
+    return template.substitute(title=html.escape(title), body=body, images=images)
 
 
 def verdict(

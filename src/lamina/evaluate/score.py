@@ -1,5 +1,6 @@
 """What a bundle is worth on rows it has never seen: the numbers of a report, from the predictor that is served."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from lamina import labelled
 from lamina.config import Config, DataError, nearest
 from lamina.deploy.predictor import Predictor
 from lamina.evaluate import metrics
-from lamina.preprocess import typed
+from lamina.preprocess import Broken, typed
 from lamina.schema import Collected
 
 
@@ -21,11 +22,11 @@ def truth(predictor: Predictor, rows: pa.Table) -> np.ndarray:
     return predictor.task.truth(predictor.task.encode(values, predictor.state), predictor.state)
 
 
-def score(predictor: Predictor, rows: pa.Table) -> dict[str, Any]:
+def score(predictor: Predictor, rows: pa.Table, answers: dict[str, np.ndarray] | None = None) -> dict[str, Any]:
     """`scores` by metric (primary first), the 95 % `interval` of the primary, `per_class` where there are classes,
-    and the `target` and `answers` (arrays by row) that plots are made of.
+    and the `target` and `answers` (arrays by row) that plots are made of. `answers`: those of the rows, if known.
     """
-    target, answers = truth(predictor, rows), predictor.decoded(rows)
+    target, answers = truth(predictor, rows), predictor.decoded(rows) if answers is None else answers
     names = predictor.task.metrics
     found: dict[str, Any] = {
         "scores": metrics.scores(names, target, answers),
@@ -33,7 +34,9 @@ def score(predictor: Predictor, rows: pa.Table) -> dict[str, Any]:
         "target": target,
         "answers": answers,
     }
-    if "probabilities" in answers:
+    if "chosen" in answers:
+        found["per_class"] = metrics.per_label(target, answers, predictor.state.classes)
+    elif "probabilities" in answers:
         found["per_class"] = metrics.per_class(target, answers["probabilities"], predictor.state.classes)
     return found
 
@@ -44,12 +47,24 @@ def judged(predictor: Predictor, collected: Collected, source: Config) -> dict[s
     aim = bundle.schema.target
     if aim is None:
         raise DataError("evaluate: this bundle predicts no column, so there is nothing to compare with.")
+    collected = replace(collected, table=predictor.named(collected.table, collected.target))
     table = labelled.rows(collected, bundle.schema.missing)
     if aim.name not in table.column_names:
         raise DataError(f"evaluate: the rows have no column '{aim.name}'. {nearest(aim.name, table.column_names[:-1])}")
     table, bad = labelled.split_off(table, aim, source)
     table, worse = labelled.known(table, aim, predictor.task, predictor.state, source)
+    broken = list[Broken]()
+    answers = predictor.decoded(table.drop_columns([labelled.ROW]), broken) if table.num_rows else {}
+    first = {cell.row: cell for cell in reversed(broken)}
+    good = np.ones(table.num_rows, bool)
+    good[list(first)] = False
+    for name in predictor.pictures:
+        mine = sorted(cell.row for cell in first.values() if cell.column == name)
+        mask = np.isin(np.arange(table.num_rows), mine)
+        worse += labelled.lines(table, mask, name, [first[row].reason for row in mine], source)
     lost = (*collected.quarantine, *bad, *worse)
-    if not table.num_rows:
+    if not good.any():
         raise DataError(f"evaluate: no row can be used; the first was set aside because {lost[0].reason}.")
-    return score(predictor, table.drop_columns([labelled.ROW])) | {"rows": table.num_rows, "quarantine": lost}
+    table, answers = table.filter(pa.array(good)), {name: values[good] for name, values in answers.items()}
+    found = score(predictor, table.drop_columns([labelled.ROW]), answers)
+    return found | {"rows": table.num_rows, "quarantine": lost}

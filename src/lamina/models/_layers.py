@@ -160,12 +160,12 @@ class Flat(nn.Module):
         return torch.cat(parts, 1) if len(parts) > 1 else parts[0]  # (rows, width)
 
 
-def log_mean_probability(members: Tensor) -> Tensor:
+def log_mean_probability(members: Tensor, apart: bool) -> Tensor:
     """Logits whose probabilities are the mean of the members': (members, rows, size) to (rows, size).
 
-    One column means the logit of two classes, more mean a softmax over classes.
+    `apart`: each column is the logit of its own yes or no; else they are a softmax over classes.
     """
-    if members.shape[-1] == 1:
+    if apart:
         # softplus and not logsigmoid, which exporters write as log(sigmoid(x)) and lose digits
         return (-F.softplus(-members)).logsumexp(0) - (-F.softplus(members)).logsumexp(0)
     return members.log_softmax(-1).logsumexp(0)

@@ -18,18 +18,23 @@ from lamina import config
 from lamina.models._layers import ActivationName, Normalized, Pixels, activation
 from lamina.models._losses import loss
 from lamina.models._pictures import last, only
-from lamina.schema import Batch, Spec
+from lamina.schema import Batch, Input, Output, Spec
 
 SMOOTHED = ("binary_cross_entropy", "cross_entropy")
 
 
-class Config(config.Config):
+class BodyConfig(config.Config):
+    """What the body is made of, for another architecture that borrows it too."""
+
     kind: Literal["cnn"] = "cnn"
     width: int = Field(
         default=64, ge=2, le=2048, description="channels of the first stage; each next has twice as many"
     )
     most: int = Field(default=256, ge=2, le=4096, description="channels at most")
     activation: ActivationName = Field(default="relu", description="any of the activations below")
+
+
+class Config(BodyConfig):
     label_smoothing: float = Field(default=0.1, ge=0, lt=0.5, description="share of the label given to all classes")
     views: Literal["one", "flips", "shifts"] = Field(
         default="one", description="answers averaged over: flips, or 1 px shifts"
@@ -61,15 +66,13 @@ def training(cfg: Config, spec: Spec) -> dict[str, Any]:
     }
 
 
-class Model(nn.Module):
-    parts = ("",)
+class Body(nn.Module):
+    """Pictures of one column (rows, height, width, channels) to (rows, `width`): the largest answer of each channel."""
 
-    def __init__(self, cfg: Config, spec: Spec):
+    def __init__(self, feed: Input, name: str, cfg: BodyConfig):
         super().__init__()
-        (self.name, feed), *_ = spec.inputs.items()
         height, width, channels = (n or 1 for n in feed.shape)
-        self.views = cfg.views
-        self.pixels = Pixels(feed)
+        self.name, self.pixels = name, Pixels(feed)
         kernel, stride = _stem(min(height, width))
         first = max(1, cfg.width // 2)
         layers: list[nn.Module] = [nn.Conv2d(channels, first, kernel, stride, kernel // 2, bias=False), _norm(first)]
@@ -81,19 +84,39 @@ class Model(nn.Module):
             layers += [_filters(before, after), *([nn.MaxPool2d(2)] if side >= 2 else []), _norm(after)]
             layers += [activation(cfg.activation), _filters(after, after), _norm(after), activation(cfg.activation)]
             before, side = after, max(1, side // 2)
-        self.body = nn.Sequential(*layers)
-        self.head = nn.Linear(before, spec.output.size)
-        smoothing = (
-            {"label_smoothing": cfg.label_smoothing} if spec.output.loss in SMOOTHED and cfg.label_smoothing else {}
-        )
-        self.loss = loss(spec.output.model_copy(update={"settings": {**smoothing, **spec.output.settings}}))
+        self.layers = nn.Sequential(*layers)
+        self.width = before
         last(self)
 
+    def features(self, x: Tensor) -> Tensor:
+        """`x`: pixels of mean 0 and spread 1, (rows, channels, height, width)."""
+        return self.layers(x).amax((2, 3))  # (rows, width)
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        return self.features(self.pixels(inputs[self.name]))
+
+
+def body(cfg: BodyConfig, spec: Spec) -> Body:
+    """The network without its head, for a spec of one picture column: what `combine` borrows."""
+    (name, feed), *_ = spec.inputs.items()
+    return Body(feed, name, cfg)
+
+
+class Model(nn.Module):
+    parts = ("",)
+
+    def __init__(self, cfg: Config, spec: Spec):
+        super().__init__()
+        self.views = cfg.views
+        self.body = body(cfg, spec)
+        self.head = nn.Linear(self.body.width, spec.output.size)
+        self.loss = loss(smoothed(spec.output, cfg.label_smoothing))
+
     def answer(self, x: Tensor) -> Tensor:
-        return self.head(self.body(x).amax((2, 3))).float()  # (rows, size)
+        return self.head(self.body.features(x)).float()  # (rows, size)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        x = self.pixels(inputs[self.name])
+        x = self.body.pixels(inputs[self.body.name])
         if self.training or self.views == "one":
             return {"target": self.answer(x)}
         views = [x, x.flip(3)] if self.views == "flips" else _shifted(x)
@@ -101,6 +124,12 @@ class Model(nn.Module):
 
     def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
         yield "", self.loss(self(batch.inputs)["target"], batch.target)
+
+
+def smoothed(output: Output, share: float) -> Output:
+    """The same output with labels smoothed, where it has classes and its task does not say otherwise."""
+    smoothing = {"label_smoothing": share} if output.loss in SMOOTHED and share else {}
+    return output.model_copy(update={"settings": {**smoothing, **output.settings}})
 
 
 def _stem(side: int) -> tuple[int, int]:

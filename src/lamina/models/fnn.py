@@ -31,16 +31,21 @@ from lamina.schema import Batch, Input, Spec
 FEW = 10  # codes up to which a category is one-hot
 
 
-class Config(config.Config):
+class BodyConfig(config.Config):
+    """What the body is made of, for another architecture that borrows it too."""
+
     kind: Literal["fnn"] = "fnn"
     width: int = Field(default=256, ge=1, le=1 << 14)
     depth: int = Field(default=2, ge=1, le=64, description="hidden layers")
     activation: ActivationName = "relu"
     dropout: float = Field(default=0.1, ge=0, lt=1)
-    members: int = Field(default=4, ge=1, le=256, description="networks in the ensemble")
     number_width: int = Field(default=16, ge=1, le=1024, description="length of a number's vector")
     category_width: int = Field(default=8, ge=1, le=1024, description="length of a category's vector")
     token_width: int = Field(default=32, ge=1, le=1024, description="length of a word's vector")
+
+
+class Config(BodyConfig):
+    members: int = Field(default=4, ge=1, le=256, description="networks in the ensemble")
 
 
 def training(cfg: Config, spec: Spec) -> dict[str, Any]:
@@ -116,6 +121,24 @@ class Categories(nn.Module):
         return torch.cat(found, 1) if len(found) > 1 else found[0]  # (rows, width)
 
 
+class Body(nn.Module):
+    """The hidden layers of one network, without an ensemble: any inputs to (rows, `width`)."""
+
+    def __init__(self, cfg: BodyConfig, spec: Spec):
+        super().__init__()
+        self.encoders = nn.ModuleDict({name: _encoder(cfg, feed) for name, feed in spec.inputs.items()})
+        self.layers = _hidden(cfg, sum(_width(encoder) for encoder in self.encoders.values()))
+        self.width = cfg.width
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        return self.layers(_joined(self.encoders, inputs))
+
+
+def body(cfg: BodyConfig, spec: Spec) -> Body:
+    """The network without its head and its ensemble: what `combine` borrows."""
+    return Body(cfg, spec)
+
+
 class Model(nn.Module):
     parts = ("",)
 
@@ -124,35 +147,39 @@ class Model(nn.Module):
         self.encoders = nn.ModuleDict({name: _encoder(cfg, feed) for name, feed in spec.inputs.items()})
         width = sum(_width(encoder) for encoder in self.encoders.values())
         self.signs = nn.Parameter(torch.randint(0, 2, (cfg.members, 1, width)).float() * 2 - 1)
-        sizes = [width] + [cfg.width] * cfg.depth
-        self.body = nn.Sequential(
-            *(
-                layer
-                for n_in, n_out in pairwise(sizes)
-                for layer in (nn.Linear(n_in, n_out), activation(cfg.activation), Dropout(cfg.dropout))
-            )
-        )
-        bound = 1 / math.sqrt(sizes[-1])
-        self.head = nn.Parameter(torch.empty(cfg.members, sizes[-1], spec.output.size).uniform_(-bound, bound))
+        self.body = _hidden(cfg, width)
+        bound = 1 / math.sqrt(cfg.width)
+        self.head = nn.Parameter(torch.empty(cfg.members, cfg.width, spec.output.size).uniform_(-bound, bound))
         self.head_bias = nn.Parameter(torch.zeros(cfg.members, 1, spec.output.size))
         self.loss = loss(spec.output)
-        self.of_probabilities = spec.output.loss in ("binary_cross_entropy", "cross_entropy")
+        self.of_probabilities = spec.output.loss in ("binary_cross_entropy", "cross_entropy", "multilabel")
+        self.apart = spec.output.loss != "cross_entropy"
 
     def members(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        joined = [encoder(inputs[name]) for name, encoder in self.encoders.items()]
-        entrance = (torch.cat(joined, 1) if len(joined) > 1 else joined[0]).unsqueeze(0) * self.signs
+        entrance = _joined(self.encoders, inputs).unsqueeze(0) * self.signs
         hidden = self.body(entrance)  # (members, rows, width)
         return torch.bmm(hidden, self.head.to(hidden.dtype)).float() + self.head_bias  # (members, rows, size)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         members = self.members(inputs)
-        return {"target": log_mean_probability(members) if self.of_probabilities else members.mean(0)}
+        return {"target": log_mean_probability(members, self.apart) if self.of_probabilities else members.mean(0)}
 
     def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
         yield "", self.loss(self.members(batch.inputs), batch.target)
 
 
-def _encoder(cfg: Config, feed: Input) -> nn.Module:
+def _joined(encoders: nn.ModuleDict, inputs: Mapping[str, Tensor]) -> Tensor:
+    found = [encoder(inputs[name]) for name, encoder in encoders.items()]
+    return torch.cat(found, 1) if len(found) > 1 else found[0]  # (rows, sum of widths)
+
+
+def _hidden(cfg: BodyConfig, entrance: int) -> nn.Sequential:
+    sizes = pairwise([entrance] + [cfg.width] * cfg.depth)
+    layers = ((nn.Linear(n_in, n_out), activation(cfg.activation), Dropout(cfg.dropout)) for n_in, n_out in sizes)
+    return nn.Sequential(*(layer for group in layers for layer in group))
+
+
+def _encoder(cfg: BodyConfig, feed: Input) -> nn.Module:
     if feed.kind == "number":
         return Numbers(feed, cfg.number_width)
     if feed.kind == "category":

@@ -266,7 +266,8 @@ def _stack(cfg: Config, shape: Shape, spec: Spec) -> tuple[nn.Sequential, Shape]
 def _folded(items: list[tuple[str, Layer]], spec: Spec) -> list[tuple[str, Layer]]:
     """Without a closing sigmoid or softmax where the loss wants logits."""
     name, last = items[-1]
-    links = {"binary_cross_entropy": ("sigmoid", "softmax"), "cross_entropy": ("softmax",)}.get(spec.output.loss, ())
+    known = {"binary_cross_entropy": ("sigmoid", "softmax"), "cross_entropy": ("softmax",), "multilabel": ("sigmoid",)}
+    links = known.get(spec.output.loss, ())
     if isinstance(last, Dense) and last.activation in links:
         return [*items[:-1], (name, last.model_copy(update={"activation": "linear"}))]
     if isinstance(last, Activation) and last.activation in links:

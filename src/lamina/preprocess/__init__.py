@@ -11,20 +11,24 @@ A column kind is one file here, named by the kind, with
 - `feed(state) -> Input`: what the network must be ready for;
 - where cells can be broken, `faults(values, state) -> reasons`: rows to set aside in training, None for a sound one;
 - where encoding is long, `kept(values, state)`: as `encode`, from a file on disk when there is one;
+- where there is more to say of cells than their values, `about(column, cfg) -> note`: a few words;
 - where cells must not leave with a bundle, `golden(values, state, rng) -> cells`: as many made-up ones, plain JSON;
-- where JSON writes cells otherwise than files do, `wire(cells) -> pa.Array`: what `parse` takes, out of JSON.
+- where cells are files, `checked(values, state) -> (array, reasons)`: as `encode`, and why a cell is of no use;
+  `wire(cells) -> pa.Array`: what `parse` takes, out of JSON; `bounded(state, most)`: refuses what is larger;
+  `area(body)`: pixels of one.
 
 Arrays of kind `number` and of kind `category` are laid side by side into one input each; others stay apart.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from lamina.config import Config, LaminaError, nearest, parse, plugin
+from lamina.preprocess import _survey
 from lamina.preprocess._infer import column as infer_column
 from lamina.preprocess._infer import columns as infer_columns
 from lamina.schema import MISSING, Column, Input, Schema
@@ -41,6 +45,11 @@ def infer(table: pa.Table, target: str | None, given: Mapping[str, Config], miss
     found = infer_columns(table.drop_columns([target] if target else []), given)
     aim = infer_column(table[target], target, given.get(target)) if target else None
     return Schema(columns=found, target=aim, missing=missing)
+
+
+def look(values: pa.Array, kind: str) -> dict[str, Any]:
+    """The settings that a kind finds out by looking at some cells, such as how times are written."""
+    return plugin("preprocess", kind).detect(values)[1]
 
 
 def typed(table: pa.Table, columns: tuple[Column, ...]) -> pa.Table:
@@ -60,6 +69,16 @@ def faults(tables: Iterable[pa.Table], column: Column) -> Iterator[list[str | No
         values = _parse(table, column)
         state = state or module.fit(values, settings(column))
         yield module.faults(values, state)
+
+
+def surveyed(table: pa.Table, columns: tuple[Column, ...], labels: list[Any], parts: list[Any]) -> list[dict[str, Any]]:
+    """What each column of pictures holds: counts by class, sizes, colours, broken ones, the same one twice."""
+    most = {c.name: settings(c).model_dump()["max_pixels"] for c in columns if c.kind == "image"}
+    return [
+        {"column": c.name, **_survey.survey(_parse(table, c), most[c.name], labels, parts)}
+        for c in columns
+        if c.name in most
+    ]
 
 
 def wired(columns: tuple[Column, ...], cells: Mapping[str, list[Any]]) -> dict[str, pa.Array]:
@@ -90,6 +109,14 @@ def settings(column: Column) -> Config:
     return cfg
 
 
+class Broken(NamedTuple):
+    """A cell that is there but cannot be used, and why."""
+
+    row: int
+    column: str
+    reason: str
+
+
 @dataclass(frozen=True)
 class Preprocessor:
     """Fitted preprocessing: `encode` turns raw rows into network inputs. Built by `fit` or `restore`."""
@@ -102,6 +129,11 @@ class Preprocessor:
         return tuple(c for c in self.schema.columns if c.kind not in UNUSED)
 
     @property
+    def pictures(self) -> dict[str, str]:
+        """Name of each column of pictures, to the name of the input it becomes."""
+        return {c.name: f"image{i}" for i, c in enumerate(self.used) if c.kind == "image"}
+
+    @property
     def inputs(self) -> dict[str, Input]:
         """Name to `Input`, as a network's `Spec` wants them; in the order of the names, whatever the file's order."""
         groups: dict[str, list[Input]] = {}
@@ -110,10 +142,28 @@ class Preprocessor:
             groups.setdefault(feed.kind if feed.kind in JOINED else f"{feed.kind}{i}", []).append(feed)
         return {name: _join(groups[name]) for name in sorted(groups)}
 
-    def encode(self, table: pa.Table, keep: bool = False) -> dict[str, np.ndarray]:
+    @property
+    def files(self) -> tuple[Column, ...]:
+        """The columns whose cells are files, such as pictures: they come as paths, or over a wire as bytes."""
+        return tuple(c for c in self.used if "wire" in vars(_plugin(c)))
+
+    def area(self, name: str, bodies: Iterable[bytes | None]) -> int:
+        """Pixels of all these cells of a column of files, by their headers."""
+        column = next(c for c in self.files if c.name == name)
+        return sum(_plugin(column).area(body) for body in bodies if body)
+
+    def bounded(self, most: int) -> "Preprocessor":
+        """The same, refusing pictures of more pixels than that."""
+        pairs = zip(self.used, self.states, strict=True)
+        return Preprocessor(
+            self.schema, tuple(_plugin(c).bounded(s, most) if "bounded" in vars(_plugin(c)) else s for c, s in pairs)
+        )
+
+    def encode(self, table: pa.Table, keep: bool = False, broken: list[Broken] | None = None) -> dict[str, np.ndarray]:
         """Raw rows (cleaned by `schema.clean`) to arrays by input name; the first dimension is the row.
 
-        `keep`: what takes long may be kept on disk, and be a memory map of it.
+        `keep`: what takes long may be kept on disk, and be a memory map of it. To `broken` are added the cells that
+        are there but cannot be used, such as pictures that are cut short.
         """
         parsed = typed(table, self.used)
         groups: dict[str, list[np.ndarray]] = {}
@@ -121,8 +171,13 @@ class Preprocessor:
             module = _plugin(column)
             values = parsed[column.name].combine_chunks()
             kind = module.feed(state).kind
-            encode = module.kept if keep and "kept" in vars(module) else module.encode
-            groups.setdefault(kind if kind in JOINED else f"{kind}{i}", []).append(encode(values, state))
+            if broken is not None and "checked" in vars(module):
+                array, reasons = module.checked(values, state)
+                broken += [Broken(row, column.name, why) for row, why in enumerate(reasons) if why]
+            else:
+                encode = module.kept if keep and "kept" in vars(module) else module.encode
+                array = encode(values, state)
+            groups.setdefault(kind if kind in JOINED else f"{kind}{i}", []).append(array)
         return {name: np.concatenate(g, axis=1) if len(g) > 1 else g[0] for name, g in groups.items()}
 
     def golden(self, name: str, values: pa.Array, rng: np.random.Generator) -> list[Any] | None:
@@ -182,11 +237,13 @@ def _join(feeds: list[Input]) -> Input:
 __all__ = [
     "MISSING",
     "UNUSED",
+    "Broken",
     "Preprocessor",
     "can_be_broken",
     "faults",
     "fit",
     "infer",
+    "look",
     "restore",
     "settings",
     "typed",

@@ -19,7 +19,7 @@ NAMED_ID = re.compile(
 )
 FEW = 20
 SAMPLED = 10_000
-SILENT = ("identifier", "ignore", "text")  # kinds whose values may name a person: they stay where they are
+SILENT = ("identifier", "ignore", "text", "image")  # kinds whose values may name a person: they stay where they are
 
 
 def columns(table: pa.Table, given: Mapping[str, Config]) -> tuple[Column, ...]:
@@ -35,6 +35,9 @@ def column(values: pa.ChunkedArray, name: str, given: Config | None = None) -> C
     found = given.model_dump(mode="json", exclude_defaults=True) if given else None
     kind, settings, note = (given.model_dump()["kind"], found, "as told") if given else _kind(known, name, distinct)
     settings = {k: v for k, v in (settings or {}).items() if k != "kind"}
+    module = vars(plugin("preprocess", kind)) if kind in available("preprocess") else {}
+    if "about" in module:
+        note = "; ".join(filter(None, (note, module["about"](known, _config(kind, settings)))))
     shown = () if kind in SILENT else _examples(known, name)
     return Column(
         name=name, kind=kind, settings=settings, note=note, missing=values.null_count, distinct=distinct, examples=shown

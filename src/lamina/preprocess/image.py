@@ -9,12 +9,12 @@ missing, which is an even grey.
 """
 
 import base64
-import hashlib
+import math
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Any, Literal
+from functools import partial
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -22,28 +22,34 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from lamina import config
-from lamina.preprocess import _decode
+from lamina.preprocess import _cells, _decode, _header, _kept, _survey
 from lamina.schema import PICTURES, Input
 
 CELL = pa.struct([("path", pa.string()), ("bytes", pa.large_binary())])
-KEPT_FROM = 256  # fewer pictures are decoded faster than a file of them is found
-LOOKED_AT = 256  # pictures whose size and colours decide the settings
+KEPT_FROM = 64  # fewer pictures are not worth a file
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+LOOKED_AT = 128  # pictures whose size and colours decide the settings
 LARGEST_SIDE = 224
 GREY = 128
 NAMED = rf"(?i)({'|'.join(suffix.replace('.', '[.]') for suffix in PICTURES)})$"
 ADDRESS = "data:"
 
+T = TypeVar("T")
 Fit = Literal["letterbox", "crop", "stretch"]
+Side = Annotated[int, Field(ge=1, le=4096)]
 
 
 class Config(config.Config):
     kind: Literal["image"] = "image"
-    size: tuple[int, int] | int | None = Field(
+    size: tuple[Side, Side] | Side | None = Field(
         default=None, description="height and width in pixels; from the data when unset"
     )
     channels: Literal[1, 3] | None = Field(default=None, description="1 grey or 3 colour; from the data when unset")
     fit: Fit = Field(default="letterbox", description="letterbox, crop or stretch: how another shape is made to fit")
     max_pixels: int = Field(default=50_000_000, ge=1, description="larger pictures are refused before they are decoded")
+
+
+LEARNED: dict[str, "State"] = {}  # of the last columns: rows are looked through before they are fitted
 
 
 class State(config.Config):
@@ -62,8 +68,8 @@ def detect(column: pa.Array) -> tuple[float, dict[str, Any]]:
         names = {field.name for field in column.type}
         return (0.98 if "bytes" in names and names <= {"bytes", "path"} else 0.0), {}
     if _is_binary(column.type):
-        first = column.slice(0, 5).to_pylist()
-        return (0.98 if first and all(_decode.format_of(body) for body in first) else 0.0), {}
+        known = [_header.format_of(body) is not None for body in column.slice(0, 100).to_pylist()]
+        return (0.98 if sum(known) * 2 > len(known) else 0.0), {}  # the others will be set aside, each with its reason
     if not pa.types.is_string(column.type) or not len(column):
         return 0.0, {}
     named = pc.match_substring_regex(column, NAMED).cast(pa.float64())
@@ -99,55 +105,88 @@ def wire(cells: Iterable[Any]) -> pa.Array:
 
 
 def _from_base64(cell: Any) -> bytes | None:
-    """The bytes; a cell that is there but is no base64 is bytes of no known format."""
+    """The bytes; a cell that is there but is no base64 is bytes of no known format. Line breaks may stand in it."""
     if cell is None:
         return None
     try:
-        return base64.b64decode(cell.rpartition(",")[2], validate=True) or b"?"
-    except (ValueError, AttributeError):
+        text = cell.partition(",")[2] if cell[: len(ADDRESS)].lower() == ADDRESS else cell
+        return base64.b64decode("".join(text.split()), validate=True) or b"?"
+    except (ValueError, AttributeError, TypeError):
         return b"?"
 
 
 def fit(values: pa.Array, cfg: Config) -> State:
     """Size and colours by a sample of the training pictures: their median shape, never above 224; grey if all are."""
     known = values.drop_null()
-    sample = known.take(pa.array(np.arange(0, len(known), max(1, len(known) // LOOKED_AT)))).to_pylist()
-    found = [pixels for pixels, _ in _threaded(lambda cell: _pixels(cell, cfg.max_pixels, 0), sample)]
-    pictures = [pixels for pixels in found if pixels is not None]
-    height, width = _size(pictures, cfg)
-    channels = cfg.channels or (1 if pictures and all(map(_is_grey, pictures)) else 3)
-    size = _decode.Size(height, width, channels, cfg.fit)
-    fitted = [_decode.fitted(pixels, size) for pixels in pictures]
-    seen = np.stack(fitted) if fitted else np.full((1, 1, 1, channels), GREY, np.uint8)
-    numbers = seen.reshape(-1, channels).astype(np.float64) / 255
+    sample = known.take(pa.array(np.linspace(0, len(known) - 1, min(len(known), LOOKED_AT)).astype(np.int64)))
+    key = _cells.name(sample, cfg)
+    if key not in LEARNED:
+        if len(LEARNED) > 16:
+            LEARNED.clear()
+        LEARNED[key] = _learned(sample, cfg)
+    return LEARNED[key]
+
+
+def about(column: pa.Array, cfg: Config) -> str:
+    """Sizes and colours of a sample, in a few words: width x height, `32 x 32 px, colour`."""
+    return _survey.about(parse(column, cfg), cfg.max_pixels)
+
+
+def _learned(sample: pa.Array, cfg: Config) -> State:
+    """The headers give the size; each picture is then decoded no larger than need be, and only its sums are held."""
+    fixed = (cfg.size, cfg.size) if isinstance(cfg.size, int) else cfg.size
+    height, width = fixed or _size([s for s in _threaded(lambda i: _shape_of(sample[i]), len(sample)) if s])
+    size = _decode.Size(height, width, cfg.channels or 3, cfg.fit)
+
+    def looked(place: int) -> tuple[np.ndarray, np.ndarray, bool] | None:
+        pixels, _ = _pixels(sample[place], cfg.max_pixels, max(height, width))
+        if pixels is None:
+            return None
+        spots = _decode.fitted(pixels, size)
+        return *_decode.spread(spots), _is_grey(spots)
+
+    seen = [one for one in _threaded(looked, len(sample)) if one]
+    channels = cfg.channels or (1 if seen and all(grey for *_, grey in seen) else 3)
+    means = [_mean([mean[i] for mean, *_ in seen], GREY) for i in range(channels)]
+    squares = [_mean([m[i] ** 2 + std[i] ** 2 for m, std, _ in seen], GREY**2) for i in range(channels)]
     return State(
         height=height,
         width=width,
         channels=channels,
         fit=cfg.fit,
         max_pixels=cfg.max_pixels,
-        mean=tuple(numbers.mean(0).tolist()),
-        std=tuple(np.maximum(numbers.std(0), 1e-3).tolist()),
+        mean=tuple(mean / 255 for mean in means),
+        std=tuple(max(max(s - m**2, 0.0) ** 0.5 / 255, 1e-3) for m, s in zip(means, squares, strict=True)),
     )
 
 
-def _size(pictures: list[np.ndarray], cfg: Config) -> tuple[int, int]:
-    if isinstance(cfg.size, int):
-        return cfg.size, cfg.size
-    if cfg.size is not None:
-        return cfg.size
-    if not pictures:
+def _mean(values: list[float], otherwise: float) -> float:
+    """The same whatever the order of the rows."""
+    return math.fsum(values) / len(values) if values else float(otherwise)
+
+
+def _shape_of(cell: pa.Scalar) -> tuple[int, int] | None:
+    body, _ = _cells.body(cell)
+    return _decode.upright(body) if body else None
+
+
+def _size(shapes: list[tuple[int, int]]) -> tuple[int, int]:
+    if not shapes:
         return 32, 32
-    shapes = np.array([pixels.shape[:2] for pixels in pictures])
     height, width = np.median(shapes, axis=0)
-    if len(np.unique(shapes, axis=0)) > 1:
+    if len(set(shapes)) > 1:
         height = width = (height * width) ** 0.5  # many shapes: a square of the usual area
     shrink = min(1.0, LARGEST_SIDE / max(height, width))
     return max(1, round(height * shrink)), max(1, round(width * shrink))
 
 
 def _is_grey(pixels: np.ndarray) -> bool:
-    return pixels.shape[2] == 1 or bool((np.ptp(pixels.astype(np.int16), axis=2) <= 2).all())
+    return pixels.shape[2] == 1 or not any((_apart(pixels, 0, i) > 2).any() for i in (1, 2))
+
+
+def _apart(pixels: np.ndarray, one: int, other: int) -> np.ndarray:
+    a, b = pixels[:, :, one], pixels[:, :, other]
+    return np.maximum(a, b) - np.minimum(a, b)
 
 
 def faults(values: pa.Array, state: State) -> list[str | None]:
@@ -156,27 +195,58 @@ def faults(values: pa.Array, state: State) -> list[str | None]:
         return [None] * len(values)
     if len(values) < KEPT_FROM:
         return _decoded(values, state, np.empty((len(values), *_shape(state)), np.uint8))
-    return _keep(_file(values, state), values, state)
+    name = _cells.name(values, state)
+    if (told := _kept.reasons(name, len(values))) is not None:
+        return told
+    array, reasons = _kept.made(name, (len(values), *_shape(state)), lambda out: _decoded(values, state, out))
+    sound = np.array([reason is None for reason in reasons])
+    if not sound.all():  # what training will ask for are the sound ones
+        rows = np.flatnonzero(sound)
+        _kept.made(
+            _cells.name(values.take(pa.array(rows)), state), (len(rows), *_shape(state)), partial(_picked, array, rows)
+        )
+    return reasons
+
+
+def _picked(array: np.ndarray, rows: np.ndarray, out: np.ndarray) -> list[str | None]:
+    for start in range(0, len(rows), 256):
+        out[start : start + 256] = array[rows[start : start + 256]]
+    return [None] * len(rows)
 
 
 def encode(values: pa.Array, state: State) -> np.ndarray:
     """(rows, height, width, channels) uint8; a picture that cannot be had is an even grey."""
+    return checked(values, state)[0]
+
+
+def checked(values: pa.Array, state: State) -> tuple[np.ndarray, list[str | None]]:
+    """The same array, and for each row why its picture cannot be had, or None."""
     raw = _raw(values)
     if raw is not None and raw.shape[1:] == _shape(state):
-        return raw
+        return raw, [None] * len(raw)
     out = np.empty((len(values), *_shape(state)), np.uint8)
-    _decoded(values, state, out)
-    return out
+    return out, _decoded(values, state, out)
+
+
+def area(body: bytes) -> int:
+    """Pixels by the header alone; 0 for what is no picture."""
+    height, width = _decode.upright(body) or (0, 0)
+    return height * width
+
+
+def bounded(state: State, pixels: int) -> State:
+    """The state that refuses pictures of more than so many pixels, if it does not refuse them already."""
+    return state.model_copy(update={"max_pixels": min(state.max_pixels, pixels)})
 
 
 def kept(values: pa.Array, state: State) -> np.ndarray:
     """The same array as `encode`, from a file on disk that is written when it is not there."""
-    if len(values) < KEPT_FROM or _raw(values) is not None:
+    raw = _raw(values)
+    if len(values) < KEPT_FROM or (raw is not None and raw.shape[1:] == _shape(state)):
         return encode(values, state)
-    file = _file(values, state)
-    if not file.exists():
-        _keep(file, values, state)
-    return np.load(file, mmap_mode="c", allow_pickle=False)
+    name, shape = _cells.name(values, state), (len(values), *_shape(state))
+    there = _kept.found(name, shape)
+    return there if there is not None else _kept.made(name, shape, lambda out: _decoded(values, state, out))[0]
 
 
 def _shape(state: State) -> tuple[int, int, int]:
@@ -197,6 +267,8 @@ def _raw(values: pa.Array) -> np.ndarray | None:
         width, height = map(int, head[1].split())
     except ValueError:
         return None
+    if min(width, height) < 1:
+        return None
     start, channels = sum(map(len, head[:3])) + 3, 1 if head[0] == b"P5" else 3
     files = np.frombuffer(bodies.buffers()[2], np.uint8)[offsets[0] : offsets[-1]].reshape(len(bodies), long)
     if long - start != height * width * channels or (files[:, :start] != files[0, :start]).any():
@@ -204,78 +276,33 @@ def _raw(values: pa.Array) -> np.ndarray | None:
     return files[:, start:].reshape(len(bodies), height, width, channels)
 
 
-def _decoded(values: pa.Array, state: State, out: Any) -> list[str | None]:
+def _decoded(values: pa.Array, state: State, out: np.ndarray) -> list[str | None]:
     """Write every picture into `out`; the reason for each that cannot be had."""
-    size, cells = _decode.Size(*_shape(state), state.fit), values.to_pylist()
+    size = _decode.Size(*_shape(state), state.fit)
 
     def one(place: int) -> str | None:
-        cell = cells[place]
-        pixels, reason = (None, None) if cell is None else _pixels(cell, state.max_pixels, max(size[:2]))
+        cell = values[place]
+        pixels, reason = _pixels(cell, state.max_pixels, max(size[:2])) if cell.is_valid else (None, "")
         out[place] = GREY if pixels is None else _decode.fitted(pixels, size)
         return reason or None
 
-    return _threaded(one, range(len(cells)))
+    return _threaded(one, len(values))
 
 
-def _pixels(cell: dict[str, Any], most: int, reduce: int) -> tuple[np.ndarray | None, str]:
-    body = cell["bytes"]
-    if body is None:
-        try:
-            with open(cell["path"], "rb") as file:
-                body = file.read()
-        except (OSError, ValueError) as error:
-            why = error.strerror if isinstance(error, OSError) else "no such name"
-            return None, f"{cell['path'][:200]} cannot be read ({why})"
-    return _decode.pixels(body, most, reduce)
+def _pixels(cell: pa.Scalar, most: int, reduce: int) -> tuple[np.ndarray | None, str]:
+    body, reason = _cells.body(cell)
+    return (None, reason) if body is None else _decode.pixels(body, most, reduce)
 
 
-def _threaded(function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
-    """OpenCV lets go of the interpreter lock, so threads decode side by side."""
-    items = list(items)
-    if len(items) < 4:
-        return [function(item) for item in items]
+def _threaded(function: Callable[[int], T], count: int) -> list[T]:
+    """The function of 0, 1 ... in threads: OpenCV lets go of the interpreter lock, so they decode side by side."""
+    if count < 4 or CORES == 1:
+        return [function(place) for place in range(count)]
     _decode.opencv()
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(function, items))
-
-
-def _file(values: pa.Array, state: State) -> Path:
-    """The file of these pictures at these settings: named by path, size and time of each file, or by its bytes."""
-    digest = hashlib.sha256(state.model_dump_json(exclude={"mean", "std"}).encode())
-    for cell in values.to_pylist():
-        if cell is None:
-            digest.update(b"none")
-        elif cell["bytes"] is not None:
-            digest.update(hashlib.blake2b(cell["bytes"], digest_size=16).digest())
-        else:
-            digest.update(_stamp(cell["path"]).encode("utf-8", "replace"))
-    return home() / f"{digest.hexdigest()[:32]}.npy"
-
-
-def home() -> Path:
-    """Where decoded pictures are kept."""
-    return config.cache() / "images"
-
-
-def _keep(file: Path, values: pa.Array, state: State) -> list[str | None]:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    aside = file.with_suffix(f".{os.getpid()}")
-    out = np.lib.format.open_memmap(aside, "w+", np.uint8, (len(values), *_shape(state)))
-    try:
-        reasons = _decoded(values, state, out)
-        out.flush()
-        aside.replace(file)
-    finally:
-        aside.unlink(missing_ok=True)
-    return reasons
-
-
-def _stamp(path: str) -> str:
-    try:
-        info = os.stat(path)
-    except (OSError, ValueError):
-        return f"{path}\0gone"
-    return f"{os.path.abspath(path)}\0{info.st_size}\0{info.st_mtime_ns}"
+    step = max(1, min(32, count // (4 * CORES)))
+    pieces = (range(start, min(start + step, count)) for start in range(0, count, step))
+    with ThreadPoolExecutor(CORES) as pool:
+        return [one for piece in pool.map(lambda piece: [function(place) for place in piece], pieces) for one in piece]
 
 
 def golden(values: pa.Array, state: State, rng: np.random.Generator) -> list[Any]:

@@ -3,7 +3,8 @@
 A task is one file here, NumPy and Arrow only, with
 
 - `Config` (settings, `kind: Literal["<name>"]`) and `State` (what was learned from the training target);
-- `target`: the column kind by which the target is parsed (`category`, `number`, ...);
+- `target`: the column kind by which the target is parsed (`category`, `number`, ...), and where that kind needs them
+  `reading`: its settings for a target;
 - `suits(values) -> float`: how well a raw target column fits this task, 0 to 1;
 - `fit(values, cfg) -> State`, `encode(values, state) -> array`;
 - `unknown(values, state)`: a mask of the rows it cannot take;

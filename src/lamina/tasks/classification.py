@@ -1,6 +1,6 @@
 """One label out of two or more, with a probability for each."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from lamina import config
-from lamina.config import DataError
+from lamina.config import DataError, RecipeError, nearest
 from lamina.schema import Output
 
 target = "category"
@@ -31,10 +31,14 @@ calibration = "temperature"
 MANY = 20  # whole numbers 0..k or 1..k are labels up to this many, measurements above
 
 
+Weight = Annotated[float, Field(gt=0)]
+
+
 class Config(config.Config):
     kind: Literal["classification"] = "classification"
     label_smoothing: float = Field(default=0.0, ge=0, lt=0.5)
-    class_weight: Literal["none", "balanced"] = "none"
+    class_weight: Literal["none", "root", "balanced"] | dict[str, Weight] = "none"
+    focal: float = Field(default=0.0, ge=0, le=10)
 
 
 class State(config.Config):
@@ -78,6 +82,9 @@ def fit(values: pa.Array, cfg: Config) -> State:
     whole = all(v.lstrip("-").isdigit() and str(int(v)) == v for v in found)
     kind = "integer" if whole else "boolean" if set(found) == {"false", "true"} else "string"
     classes = sorted(found, key=int) if whole else sorted(found)
+    strange = [label for label in cfg.class_weight if label not in found] if isinstance(cfg.class_weight, dict) else []
+    if strange:
+        raise RecipeError([f"task.class_weight: there is no class '{strange[0]}'. {nearest(strange[0], classes)}"])
     return State(classes=tuple(classes), counts=tuple(found[c] for c in classes), type=kind)
 
 
@@ -117,9 +124,13 @@ def output(state: State, cfg: Config) -> Output:
     settings: dict[str, float | list[float]] = {}
     if cfg.label_smoothing:
         settings["label_smoothing"] = cfg.label_smoothing
-    if cfg.class_weight == "balanced":
-        total = sum(state.counts)
-        settings["class_weight"] = [total / (len(state.counts) * c) for c in state.counts]
+    if cfg.class_weight in ("balanced", "root"):
+        even, power = sum(state.counts) / len(state.counts), 1.0 if cfg.class_weight == "balanced" else 0.5
+        settings["class_weight"] = [(even / c) ** power for c in state.counts]
+    elif isinstance(cfg.class_weight, dict):
+        settings["class_weight"] = [cfg.class_weight.get(c, 1.0) for c in state.classes]
+    if cfg.focal:
+        settings["focal"] = cfg.focal
     if len(state.classes) == 2:
         return Output(size=1, loss="binary_cross_entropy", settings=settings)
     return Output(size=len(state.classes), loss="cross_entropy", settings=settings)

@@ -98,6 +98,7 @@ def _named(value: Any) -> Any:
 Named = Annotated[
     Flip | FlipVertical | Shift | Rotate | Scale | Crop | Colour | Blur | Erase | Mixup | CutMix | TrivialAugment,
     Field(discriminator="kind"),
+    BeforeValidator(_named),  # last, so that it sees a bare name before the names are told apart
 ]
 Step = Annotated[Named, BeforeValidator(_named)]
 

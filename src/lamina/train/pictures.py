@@ -20,15 +20,27 @@ from lamina.train import augment
 
 def augmented(batch: Batch, steps: Sequence[Any], seed: tuple[int, int, int]) -> Batch:
     """The batch with its pictures augmented; `seed` is (seed, epoch, position)."""
-    image = next((name for name, values in batch.inputs.items() if values.ndim == 4), None)
-    if image is None:
+    images = [name for name, values in batch.inputs.items() if values.ndim == 4]
+    if not images:
         raise TrainingError("train.augment: the table has no pictures to change. Leave it out.")
+    if len(batch.inputs) > 1 and any(isinstance(step, augment.Mixup | augment.CutMix) for step in steps):
+        raise TrainingError(
+            "train.augment: mixup and cutmix need a table of one picture column alone; other columns cannot be mixed. "
+            "Leave them out."
+        )
     rng = torch.Generator().manual_seed(int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> 1))
-    found = batch.inputs[image].permute(0, 3, 1, 2).float()  # (rows, channels, height, width)
+    inputs, target = dict(batch.inputs), batch.target
+    for image in images:
+        inputs[image], target = _changed(inputs[image], target, steps, rng)
+    return Batch(inputs, target)
+
+
+def _changed(pictures: Tensor, target: Any, steps: Sequence[Any], rng: torch.Generator) -> tuple[Tensor, Any]:
+    """Pictures (rows, height, width, channels) with every step applied, and the target, mixed where they are."""
+    found = pictures.permute(0, 3, 1, 2).float()  # (rows, channels, height, width)
     geometry = [step for step in steps if isinstance(step, augment.GEOMETRY)]
     if geometry:
         found = _moved(found, _affine(geometry, found, rng))
-    target = batch.target
     for step in steps:
         if isinstance(step, augment.TrivialAugment):
             found = _trivial(found, rng)
@@ -42,8 +54,16 @@ def augmented(batch: Batch, steps: Sequence[Any], seed: tuple[int, int, int]) ->
             found = _erased(found, step, rng)
         elif isinstance(step, augment.Mixup | augment.CutMix):
             found, target = _mixed(found, target, step, rng)
-    inputs = {**batch.inputs, image: found.permute(0, 2, 3, 1)}
-    return Batch(inputs, target)
+    return found.permute(0, 2, 3, 1), target
+
+
+def views(inputs: dict[str, np.ndarray], target: np.ndarray, steps: Sequence[Any], seed: int, count: int) -> np.ndarray:
+    """(count, rows, height, width, channels) uint8: pictures as `count` epochs would show them to the network."""
+    tensors = {name: torch.from_numpy(np.array(values)) for name, values in inputs.items()}
+    image = next(name for name, values in tensors.items() if values.ndim == 4)
+    batch = Batch(tensors, torch.from_numpy(np.array(target)))
+    seen = [augmented(batch, steps, (seed, epoch, 0)).inputs[image] for epoch in range(count)]
+    return torch.stack(seen).round().clamp(0, 255).to(torch.uint8).numpy()
 
 
 def _draw(rows: int, low: float, high: float, rng: torch.Generator, like: Tensor) -> Tensor:

@@ -1,0 +1,135 @@
+"""Test pictures that are, exactly or nearly, training pictures: for them a score measures memory and not skill.
+
+Exact: the same pixels, once brought to one size. Near: a difference hash (64 bits: is each of 8 x 8 places brighter
+than the one to its left; Krawetz 2013) that differs in 4 bits at most picks candidates, and the pixels decide. A hash
+alone would call two handwritten ones the same, and any two pictures of a single colour.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+CLEAR = 4.0  # grey levels; where a picture is even, noise must not decide the bits
+BITS = 4  # most bits of the hash that may differ: re-saved and resized copies differ in 0 to 3
+SHARE = 0.04  # most mean difference of small grey copies, as a share of the contrast: MNIST's nearest two are at 0.047
+COLOURS = 0.08  # the same of small copies in colour, which compression changes more
+DETAIL = 0.35  # the same of all pixels, where another compression or size shows more
+FLAT = 2.0  # pictures whose pixels differ less than this from their mean, of 255, are of a single colour
+SMALL = 16  # side of the small copies that candidates are compared by, at most: half the side, to even out noise
+MOST_PAIRS = 4_000_000_000  # hashes compared; above, test pictures are sampled
+_CHUNK = 512
+
+
+class Pair(NamedTuple):
+    """A picture that is judged (row of its part) and the training picture that it repeats."""
+
+    row: int
+    training_row: int
+    exact: bool
+
+
+class Found(NamedTuple):
+    """`pairs` in the order of the rows; `looked`: pictures looked at, of `rows`; `flat`: exact ones of one colour."""
+
+    pairs: tuple[Pair, ...]
+    looked: int
+    rows: int
+    flat: int
+
+
+class _Known(NamedTuple):
+    """What is remembered of pictures: a hash of the bytes, the difference hash, a small copy, and the contrast."""
+
+    exact: np.ndarray
+    bits: np.ndarray
+    small: np.ndarray
+    contrast: np.ndarray
+
+
+def find(judged: np.ndarray, training: np.ndarray, seed: int = 0) -> Found:
+    """For each judged picture the training picture it repeats, if there is one; both (rows, height, width, channels).
+
+    60,000 training and 10,000 judged pictures take a few seconds. Copies that are mirrored, turned or cropped are not
+    looked for.
+    """
+    rows = np.arange(len(judged))
+    most = max(1, MOST_PAIRS // max(1, len(training)))
+    if len(judged) > most:
+        rows = np.sort(np.random.default_rng(seed).choice(len(judged), most, replace=False))
+    ours, theirs = _known(judged, rows), _known(training, np.arange(len(training)))
+    first = dict(zip(theirs.exact[::-1].tolist(), range(len(training) - 1, -1, -1), strict=True))
+    pairs = {i: Pair(int(rows[i]), first[key], True) for i, key in enumerate(ours.exact.tolist()) if key in first}
+    flat = sum(ours.contrast[i] < FLAT for i in pairs)
+    open_ = np.array([i for i in range(len(rows)) if i not in pairs and ours.contrast[i] >= FLAT], np.int64)
+    lively = np.flatnonzero(theirs.contrast >= FLAT)
+    for i, place in _candidates(ours, theirs, open_, lively):
+        if _same(judged[rows[i]], training[place]):
+            pairs[i] = Pair(int(rows[i]), int(place), False)
+    return Found(tuple(pairs[i] for i in sorted(pairs)), len(rows), len(judged), int(flat))
+
+
+def dhash(small: np.ndarray) -> np.ndarray:
+    """(rows,) uint64 of grey copies (rows, 8, 9): whether each place is clearly brighter than its left neighbour."""
+    return np.packbits(small[:, :, 1:] > small[:, :, :-1] + CLEAR, axis=None).view(np.uint64)
+
+
+def _known(pictures: np.ndarray, rows: np.ndarray) -> _Known:
+    height, width = pictures.shape[1:3]
+    tall, wide = _weights(height, 8), _weights(width, 9)
+    tall_small, wide_small = _half(height), _half(width)
+    exact, bits, small, contrast = [], [], [], []
+    for start in range(0, len(rows), _CHUNK):
+        part = np.ascontiguousarray(pictures[rows[start : start + _CHUNK]])
+        exact += [hashlib.blake2b(one, digest_size=8).digest() for one in part]
+        grey = part.mean(axis=3, dtype=np.float32)  # (rows, height, width)
+        bits.append(dhash(tall @ grey @ wide.T))
+        small.append(np.rint(tall_small @ grey @ wide_small.T).astype(np.uint8).reshape(len(part), -1))
+        contrast.append(np.abs(grey - grey.mean(axis=(1, 2), keepdims=True)).mean(axis=(1, 2)))
+    if not bits:
+        none = np.zeros(0)
+        return _Known(none, none.astype(np.uint64), np.zeros((0, 1), np.uint8), none)
+    return _Known(
+        np.frombuffer(b"".join(exact), np.uint64), np.concatenate(bits), np.concatenate(small), np.concatenate(contrast)
+    )
+
+
+def _weights(side: int, places: int) -> np.ndarray:
+    """(places, side): the share of each pixel in each of as many equal stretches; each line sums to 1."""
+    edges = np.linspace(0, side, places + 1)
+    low, high = np.arange(side), np.arange(side) + 1
+    inside = np.minimum(high, edges[1:, None]) - np.maximum(low, edges[:-1, None])
+    return (np.clip(inside, 0, None) / (side / places)).astype(np.float32)
+
+
+def _half(side: int) -> np.ndarray:
+    return _weights(side, min(SMALL, -(-side // 2)))
+
+
+def _candidates(ours: _Known, theirs: _Known, rows: np.ndarray, lively: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Row and its nearest training row by the small copies, where the hashes are near and the small copies too.
+
+    Copies cannot be nearer than their means are, so only those of about the same mean are compared.
+    """
+    means = theirs.small[lively].mean(axis=1)
+    lively = lively[np.argsort(means, kind="stable")]
+    means, bits, small, contrast = np.sort(means), theirs.bits[lively], theirs.small[lively], theirs.contrast[lively]
+    for row in rows.tolist():
+        mine, away = ours.small[row].astype(np.int16), SHARE * ours.contrast[row] + 1e-3
+        low, high = np.searchsorted(means, (mine.mean() - away, mine.mean() + away))
+        near = low + np.flatnonzero(np.bitwise_count(bits[low:high] ^ ours.bits[row]) <= BITS)
+        if len(near):
+            apart = np.abs(small[near] - mine).mean(axis=1) / np.minimum(contrast[near], ours.contrast[row])
+            best = int(apart.argmin())
+            if apart[best] <= SHARE:
+                yield row, int(lively[near[best]])
+
+
+def _same(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether the pixels agree in every colour, as far as another compression or size changes them."""
+    apart = one.astype(np.float32) - other
+    height, width = one.shape[:2]
+    blocks = np.einsum("yh,hwc,xw->yxc", _half(height), apart, _half(width), optimize=True)
+    contrast = min(float(np.abs(picture - picture.mean()).mean()) for picture in (one, other))
+    return float(np.abs(blocks).mean()) <= COLOURS * contrast and float(np.abs(apart).mean()) <= DETAIL * contrast

@@ -1,0 +1,141 @@
+"""Pictures, numbers, categories and words of one table, each read by the body made for it, joined before one head.
+
+Every picture column has a body of its own, lent by another architecture, and the other columns share one. What each
+body finds is brought to one width and scale, so that none drowns the others, and two layers answer from all of them.
+In training a body is hidden in some rows (modality dropout: Neverova et al. 2016, ModDrop), so that a row without its
+picture is answered by the rest; a picture that is even all over, as a missing one is, counts as hidden.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import BeforeValidator, Field, SerializeAsAny
+from torch import Tensor, nn
+
+from lamina import config
+from lamina.config import RecipeError, available, parse, plugin
+from lamina.models import cnn, fnn
+from lamina.models._layers import ActivationName, Dropout, activation
+from lamina.models._losses import loss
+from lamina.schema import Batch, Input, Spec
+
+EVEN = 1.0  # spread of a picture, of 255, below which there is nothing on it
+REST = 0.05  # of the learning rate of filters: what the other weights are trained with
+
+
+def _lent(value: Any) -> Any:
+    """Settings of a body: those of an architecture that has a function `body`, by its name."""
+    if isinstance(value, config.Config):
+        return value
+    value = {"kind": value} if isinstance(value, str) else value
+    if not isinstance(value, dict):
+        raise ValueError("write kind: and settings, such as {kind: cnn, width: 32}")
+    faults: list[str] = []
+    try:
+        module = vars(plugin("models", str(value.get("kind", "cnn")), "picture"))
+    except RecipeError as error:
+        raise ValueError(str(error).rstrip(".")) from None
+    if "body" not in module:
+        able = [name for name in available("models") if "body" in vars(plugin("models", name))]
+        raise ValueError(f"{value.get('kind')} lends no body. Use one of {', '.join(able)}")
+    found = parse(module.get("BodyConfig", module["Config"]), value, "", faults)
+    if found is None:
+        raise ValueError("; ".join(fault.rstrip(".") for fault in faults))
+    return found
+
+
+class Config(config.Config):
+    kind: Literal["combine"] = "combine"
+    picture: Annotated[SerializeAsAny[config.Config], BeforeValidator(_lent)] = Field(
+        default=cnn.BodyConfig(), description="the body for each picture column: an architecture and its settings"
+    )
+    table: fnn.BodyConfig = Field(default=fnn.BodyConfig(), description="the body for all other columns")
+    width: int = Field(default=128, ge=1, le=1 << 14, description="numbers from each body, and in the layer behind")
+    activation: ActivationName = "relu"
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    label_smoothing: float = Field(default=0.1, ge=0, lt=0.5, description="share of the label given to all classes")
+    hide: float = Field(default=0.1, ge=0, lt=1, description="share of the rows in which a body is hidden in training")
+
+
+def suits(spec: Spec) -> float:
+    """A picture beside anything else, or several pictures; tables alone as well, though others are made for those."""
+    pictures = sum(feed.kind == "image" for feed in spec.inputs.values())
+    return 0.9 if pictures and len(spec.inputs) > 1 else 0.05
+
+
+def training(cfg: Config, spec: Spec) -> dict[str, Any]:
+    """With pictures what their body asks for, the other weights at the pace of tables; else as for tables."""
+    pictures, _ = _sorted(spec)
+    if not pictures:
+        return fnn.training(fnn.Config(), spec)
+    module = plugin("models", config.kind(cfg.picture))
+    said = module.training(cfg.picture, _only(spec, pictures[:1]))
+    if isinstance(cfg.picture, cnn.BodyConfig):
+        said["optimizer"] = {**said["optimizer"], "rest": REST / 2}
+    return {**said, "clip": None, "ema": 0.99}
+
+
+class Model(nn.Module):
+    parts = ("",)
+
+    def __init__(self, cfg: Config, spec: Spec):
+        super().__init__()
+        pictures, others = _sorted(spec)
+        lend = plugin("models", config.kind(cfg.picture)).body
+        bodies = [lend(cfg.picture, _only(spec, [name])) for name in pictures]
+        bodies += [fnn.body(cfg.table, _only(spec, others))] if others else []
+        self.pictures, self.hide = pictures, cfg.hide
+        self.bodies = nn.ModuleList(bodies)
+        self.entrances = nn.ModuleList(
+            nn.Sequential(nn.LayerNorm(body.width), nn.Linear(body.width, cfg.width)) for body in bodies
+        )
+        # what stands for a body that is hidden; one alone never is
+        count = len(bodies) if len(bodies) > 1 else 0
+        self.absent = nn.ParameterList(0.5 * torch.randn(cfg.width) for _ in range(count))
+        self.joint = nn.Sequential(
+            activation(cfg.activation),
+            Dropout(cfg.dropout),
+            nn.Linear(len(bodies) * cfg.width, cfg.width),
+            activation(cfg.activation),
+            nn.Linear(cfg.width, spec.output.size),
+        )
+        self.loss = loss(cnn.smoothed(spec.output, cfg.label_smoothing))
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        found = [entrance(body(inputs)) for body, entrance in zip(self.bodies, self.entrances, strict=True)]
+        if len(self.absent):
+            triples = zip(self._hidden(inputs), self.absent, found, strict=True)
+            found = [torch.where(hidden[:, None], absent, x) for hidden, absent, x in triples]
+        return {"target": self.joint(torch.cat(found, 1)).float()}  # (rows, size)
+
+    def _hidden(self, inputs: Mapping[str, Tensor]) -> list[Tensor]:
+        """For each body, which rows (rows,) it is hidden in: those without a picture, and in training one in some."""
+        rows = len(next(iter(inputs.values())))
+        blank = [_even(inputs[name]) for name in self.pictures]
+        blank += [torch.zeros_like(blank[0])] * (len(self.bodies) - len(blank))
+        if not self.training or not self.hide:
+            return blank
+        lot = torch.rand(rows, device=blank[0].device)
+        place = (lot / self.hide * len(self.bodies)).floor()  # at or above the number of bodies: nothing is hidden
+        return [even | (place == i) for i, even in enumerate(blank)]
+
+    def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
+        yield "", self.loss(self(batch.inputs)["target"], batch.target)
+
+
+def _sorted(spec: Spec) -> tuple[list[str], list[str]]:
+    """Names of the picture inputs, and of the others."""
+    pictures = [name for name, feed in spec.inputs.items() if feed.kind == "image"]
+    return pictures, [name for name in spec.inputs if name not in pictures]
+
+
+def _only(spec: Spec, names: list[str]) -> Spec:
+    inputs: dict[str, Input] = {name: spec.inputs[name] for name in names}
+    return spec.model_copy(update={"inputs": inputs})
+
+
+def _even(pictures: Tensor) -> Tensor:
+    """(rows,) bool: pictures (rows, height, width, channels) of one grey, whatever its brightness."""
+    flat = pictures.flatten(1).float()
+    return flat.amax(1) - flat.amin(1) < EVEN

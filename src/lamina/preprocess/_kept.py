@@ -1,0 +1,143 @@
+"""Decoded pictures on disk: memory maps named by content, the oldest removed when the folder grows too large.
+
+Nothing here is needed for a right answer: where the disk is full or may not be written, arrays stay in memory.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import sys
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from lamina.config import LaminaError, cache
+
+ROOM = 20.0  # GB
+SPARE = 1 << 26  # bytes that are left free on the disk
+LEFTOVER = 86_400.0  # seconds after which an unfinished file is that of a killed run
+Reasons = list[str | None]
+
+
+def home() -> Path:
+    """Where decoded pictures are kept."""
+    return cache() / "images"
+
+
+def room() -> float:
+    """The bytes all kept files may take together: `$LAMINA_CACHE_GB`, else 20 GB."""
+    said = os.environ.get("LAMINA_CACHE_GB") or ROOM
+    try:
+        return max(float(said), 0.0) * 1e9
+    except ValueError:
+        raise LaminaError(f"LAMINA_CACHE_GB: must be a number of gigabytes (got '{said}').") from None
+
+
+def found(name: str, shape: tuple[int, ...]) -> np.ndarray | None:
+    """The array of that name, or None; a file that is not what it should be counts as absent."""
+    file = home() / f"{name}.npy"
+    try:
+        array = np.load(file, mmap_mode="c", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    with contextlib.suppress(OSError):
+        os.utime(file)  # the oldest in use is the first to go
+    return array if array.shape == shape and array.dtype == np.uint8 else None
+
+
+def reasons(name: str, rows: int) -> Reasons | None:
+    """What was wrong with each picture when the array of that name was made, if both are there."""
+    try:
+        with open(home() / f"{name}.json", "rb") as file:
+            bad = json.load(file)
+        told: Reasons = [None] * rows
+        for row, reason in bad.items():
+            told[int(row)] = str(reason)
+    except (OSError, ValueError, IndexError, AttributeError):
+        return None
+    return told if (home() / f"{name}.npy").exists() else None
+
+
+def made(name: str, shape: tuple[int, ...], fill: Callable[[np.ndarray], Reasons]) -> tuple[np.ndarray, Reasons]:
+    """An array that `fill` has written, kept by that name where the disk lets us, and what `fill` said."""
+    aside = home() / f"{name}.{uuid.uuid4().hex[:8]}.part"
+    try:
+        out = _mapped(aside, shape)
+    except OSError:
+        out = np.empty(shape, np.uint8)
+        return out, fill(out)
+    try:
+        with _on_its_way(aside):
+            said = fill(out)
+        with contextlib.suppress(OSError):
+            bad = {str(row): reason for row, reason in enumerate(said) if reason}
+            marks = aside.with_suffix(".json")
+            marks.write_text(json.dumps(bad), "utf-8")
+            marks.replace(home() / f"{name}.json")
+            aside.replace(home() / f"{name}.npy")
+            _tidy(name)
+        return out, said
+    finally:
+        for left in (aside, aside.with_suffix(".json")):
+            with contextlib.suppress(OSError):
+                left.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _on_its_way(file: Path) -> Iterator[None]:
+    """Writes to the disk what is done while the rest is being done, so that little is left to wait for."""
+    done = threading.Event()
+
+    def write() -> None:
+        with open(file, "r+b") as opened, contextlib.suppress(OSError):
+            while not done.wait(0.25):
+                os.fsync(opened.fileno())
+            os.fsync(opened.fileno())
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        yield
+    finally:
+        done.set()
+        writer.join()
+
+
+def _mapped(file: Path, shape: tuple[int, ...]) -> np.memmap:
+    """A new memory map whose room on the disk is already taken: a full disk would else kill the run when written to."""
+    if int(np.prod(shape)) == 0:
+        raise OSError("nothing to keep")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if shutil.disk_usage(file.parent).free < int(np.prod(shape)) + SPARE:
+        raise OSError("the disk is full")
+    try:
+        out = cast("np.memmap", np.lib.format.open_memmap(file, "w+", np.uint8, shape))
+        if sys.platform == "linux":
+            with open(file, "r+b") as opened:
+                os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
+    except OSError:
+        file.unlink(missing_ok=True)
+        raise
+    return out
+
+
+def _tidy(newest: str) -> None:
+    """Remove what was used longest ago until the rest fits; the newest stays. Other runs may do the same meanwhile."""
+    files = []
+    for entry in os.scandir(home()):
+        with contextlib.suppress(OSError):
+            files.append((entry.stat().st_mtime, entry.stat().st_size, Path(entry.path)))
+    total, now = sum(size for _, size, _ in files), max(when for when, _, _ in files)
+    most = room()
+    for when, size, file in sorted(files):
+        left = file.suffix == ".part" and now - when > LEFTOVER
+        if left or (total > most and file.suffix == ".npy" and file.stem != newest):
+            with contextlib.suppress(OSError):
+                file.unlink(missing_ok=True)
+                file.with_suffix(".json").unlink(missing_ok=True)
+            total -= size

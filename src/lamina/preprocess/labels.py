@@ -1,0 +1,119 @@
+"""Several labels in one cell: a list, or a text with separators such as `cat|dog`. An empty list is no label.
+
+A JSON list as text (`["cat", "dog"]`) is a list too. Labels compare as text, in any order, each counted once; blanks
+around a label do not count. As an input, each label known from training is one number, 0 or 1.
+"""
+
+import json
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+
+from lamina import config
+from lamina.preprocess import category
+from lamina.schema import Input
+
+SEPARATORS = ("|", ";", ",")
+OFTEN = 0.1  # of the cells that hold a separator, at least
+LISTED = pa.list_(pa.string())
+
+
+class Config(config.Config):
+    kind: Literal["labels"] = "labels"
+    separator: str | None = Field(default=None, min_length=1, max_length=8)
+    blank: bool = Field(default=False, description="an empty text is a row without labels, and not a missing cell")
+    min_count: int = Field(default=3, ge=1)
+    max_size: int = Field(default=256, ge=1, le=10_000)
+
+
+class State(config.Config):
+    values: tuple[str, ...] = Field(max_length=10_000)
+
+
+def detect(column: pa.Array) -> tuple[float, dict[str, Any]]:
+    """Lists of texts; or texts of which a tenth holds a separator, where labels come again in other company."""
+    if _is_list(column.type):
+        inner = column.type.value_type
+        return (0.95 if pa.types.is_string(inner) or pa.types.is_large_string(inner) else 0.0), {}
+    if not pa.types.is_string(column.type) or not len(column):
+        return 0.0, {}
+    shares = {by: pc.mean(pc.match_substring(column, by).cast(pa.float64())).as_py() for by in SEPARATORS}
+    separator = next((by for by in SEPARATORS if shares[by] >= OFTEN), None)
+    if separator is None:
+        return 0.0, {}
+    cells = pc.unique(column).to_pylist()
+    labels = {label for cell in cells for label in _split(cell, separator)}
+    few = len(labels) <= len(cells) * (0.5 if separator == "," else 0.95)  # commas stand in names and sentences too
+    return (0.7 if few else 0.0), {"separator": separator}
+
+
+def parse(column: pa.Array, cfg: Config) -> pa.Array:
+    """Cells to sorted lists of labels, each once; missing ones stay missing, but for texts where `blank` is set."""
+    if _is_list(column.type):
+        return pa.array([None if cell is None else _clean(cell) for cell in column.to_pylist()], LISTED)
+    if pa.types.is_struct(column.type) or pa.types.is_map(column.type):
+        return pa.nulls(len(column), LISTED)
+    coded = category.written(column).dictionary_encode()
+    known = [_split(cell, cfg.separator) for cell in coded.dictionary.to_pylist()]
+    nothing = [] if cfg.blank else None
+    return pa.array([*known, nothing], LISTED).take(pc.fill_null(coded.indices, len(known)))
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+
+
+def _split(cell: str, separator: str | None) -> list[str]:
+    """The labels of one text; without a separator said, by the first of the usual ones that it holds."""
+    if cell.startswith("[") and cell.endswith("]"):
+        try:
+            return _clean(json.loads(cell))
+        except (ValueError, RecursionError):
+            pass  # a text in brackets that is no JSON is a text like any other
+    by = separator or next((usual for usual in SEPARATORS if usual in cell), "\0")
+    return _clean(cell.split(by))
+
+
+def _clean(labels: list[Any]) -> list[str]:
+    found = (label if isinstance(label, str) else _written(label) for label in labels if label is not None)
+    return sorted({bare for label in found if (bare := label.strip())})
+
+
+def _written(label: Any) -> str:
+    """As a category of its own would be written."""
+    if isinstance(label, bool):
+        return str(label).lower()
+    return str(int(label)) if isinstance(label, float) and label.is_integer() else str(label)
+
+
+def fit(values: pa.Array, cfg: Config) -> State:
+    counts = values.drop_null().flatten().value_counts().to_pylist()
+    ranked = sorted(
+        ((c["counts"], c["values"]) for c in counts if c["counts"] >= cfg.min_count), key=lambda c: (-c[0], c[1])
+    )
+    return State(values=tuple(label for _, label in ranked[: cfg.max_size]))
+
+
+def encode(values: pa.Array, state: State) -> np.ndarray:
+    """(rows, labels + 1) float32 zeros and ones; the last is 1 where a label is rare or was never seen."""
+    lengths = pc.fill_null(pc.list_value_length(values), 0).to_numpy(zero_copy_only=False)
+    found = pc.index_in(pc.list_flatten(values), value_set=pa.array(state.values, pa.string()))
+    place = pc.fill_null(found, len(state.values)).to_numpy(zero_copy_only=False)
+    out = np.zeros((len(values), len(state.values) + 1), np.float32)
+    out[np.repeat(np.arange(len(values)), lengths), place] = 1
+    return out
+
+
+def golden(values: pa.Array, state: State, rng: np.random.Generator) -> list[Any]:
+    """Made-up cells of known labels, so that nobody's set of labels leaves with a bundle; JSON lists as text."""
+    known = np.array(state.values, dtype=object)
+    drawn = (known[rng.random(len(known)) < min(0.5, 2 / max(len(known), 1))] for _ in range(len(values)))
+    return [json.dumps(sorted(labels), ensure_ascii=False) for labels in drawn]
+
+
+def feed(state: State) -> Input:
+    width = len(state.values) + 1
+    return Input(kind="number", shape=(width,), dtype="float32", edges=((0.0, 1.0),) * width)

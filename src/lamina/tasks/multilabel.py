@@ -1,0 +1,154 @@
+"""Any number of labels per row, each with a probability and a threshold of its own (multi-label classification)."""
+
+from typing import Any, Literal, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field, model_validator
+
+from lamina import config
+from lamina.config import DataError
+from lamina.schema import Output
+
+target = "labels"
+reading = {"blank": True}  # files cannot tell an empty text from a missing one: here it is a row without labels
+metrics = (  # F1 of the labels that are answered comes first: it is what the user gets, thresholds and all
+    "f1_micro",
+    "f1_macro",
+    "f1_samples",
+    "precision_micro",
+    "recall_micro",
+    "mean_average_precision",
+    "subset_accuracy",
+    "hamming_loss",
+)
+baselines = ("frequent_labels", "logistic_labels")
+plots = ("comparison", "precision_recall", "reliability", "learning")
+calibration = "thresholds"
+
+HALF = 0.5
+MOST_WEIGHT = 100.0  # of a rare label under `balanced`
+FEWER = 0.95  # labels per different cell, at most, where a text is taken for several labels
+
+
+class Config(config.Config):
+    kind: Literal["multilabel"] = "multilabel"
+    label_smoothing: float = Field(default=0.0, ge=0, lt=0.5)
+    class_weight: Literal["none", "balanced"] = "none"
+
+
+class State(config.Config):
+    """`thresholds`: a label is answered from this probability on; one half each before calibration."""
+
+    classes: tuple[str, ...] = Field(min_length=1, max_length=100_000)
+    counts: tuple[int, ...]
+    rows: int = Field(ge=1)
+    type: Literal["string", "integer"]
+    thresholds: tuple[float, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_each(self) -> Self:
+        if len(self.counts) != len(self.classes) or len(self.thresholds) not in (0, len(self.classes)):
+            raise ValueError("counts and thresholds must be as many as the classes")
+        return self
+
+
+def suits(values: pa.Array) -> float:
+    """Lists of texts, or of whole numbers where they are not all of one length, as vectors are; texts with `|` or `;`
+    between labels that come again in other company.
+    """
+    if pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
+        inner = values.type.value_type
+        if pa.types.is_string(inner) or pa.types.is_large_string(inner):
+            return 0.95
+        ragged = len(pc.unique(pc.list_value_length(values.drop_null()))) > 1
+        return 0.6 if ragged and _whole(pc.list_flatten(values)) else 0.0
+    return 0.95 if pa.types.is_string(values.type) and any(_separated(values, by) for by in "|;") else 0.0
+
+
+def _whole(numbers: pa.Array) -> bool:
+    if not pa.types.is_floating(numbers.type):
+        return pa.types.is_integer(numbers.type)
+    return bool(pc.all(pc.equal(pc.floor(numbers), numbers), min_count=0).as_py())
+
+
+def _separated(values: pa.Array, separator: str) -> bool:
+    known = values.drop_null()
+    if not pc.any(pc.match_substring(known, separator)).as_py():
+        return False
+    cells = pc.unique(known)
+    parts = pc.list_flatten(pc.split_pattern(cells, separator))
+    return len(pc.unique(pc.utf8_trim_whitespace(parts))) <= FEWER * len(cells)
+
+
+def fit(values: pa.Array, cfg: Config) -> State:
+    """`values`: training cells as lists of text, nulls already gone. Classes are sorted, numbers by value."""
+    found = {c["values"]: c["counts"] for c in values.flatten().value_counts().to_pylist()}
+    if not found:
+        raise DataError("target: multilabel needs at least one label (every list is empty).")
+    whole = all(v.lstrip("-").isdigit() and str(int(v)) == v for v in found)
+    classes = sorted(found, key=int) if whole else sorted(found)
+    kind = "integer" if whole else "string"
+    return State(classes=tuple(classes), counts=tuple(found[c] for c in classes), rows=len(values), type=kind)
+
+
+def _places(values: pa.Array, state: State) -> tuple[np.ndarray, np.ndarray]:
+    """The row and the class code of every label; -1 where it is unknown."""
+    lengths = pc.fill_null(pc.list_value_length(values), 0).to_numpy(zero_copy_only=False)
+    codes = pc.index_in(pc.list_flatten(values), value_set=pa.array(state.classes, pa.string()))
+    return np.repeat(np.arange(len(values)), lengths), pc.fill_null(codes, -1).to_numpy(zero_copy_only=False)
+
+
+def unknown(values: pa.Array, state: State) -> np.ndarray:
+    """(rows,) bool: cells that are missing, or hold a label never seen in training."""
+    rows, codes = _places(values, state)
+    bad = pc.is_null(values).to_numpy(zero_copy_only=False).copy()
+    bad[rows[codes < 0]] = True
+    return bad
+
+
+def encode(values: pa.Array, state: State) -> np.ndarray:
+    """(rows, classes) float32 zeros and ones."""
+    rows, codes = _places(values, state)
+    out = np.zeros((len(values), len(state.classes)), np.float32)
+    out[rows[codes >= 0], codes[codes >= 0]] = 1
+    return out
+
+
+def output(state: State, cfg: Config) -> Output:
+    settings: dict[str, float | list[float]] = {}
+    if cfg.label_smoothing:
+        settings["label_smoothing"] = cfg.label_smoothing
+    if cfg.class_weight == "balanced":
+        settings["class_weight"] = [min(MOST_WEIGHT, max(state.rows - c, 1) / c) for c in state.counts]
+    return Output(size=len(state.classes), loss="multilabel", settings=settings)
+
+
+def decode(raw: dict[str, np.ndarray], state: State) -> dict[str, np.ndarray]:
+    """Raw `target` (rows, classes) logits to `probabilities` float64 and `chosen` bool, both (rows, classes)."""
+    chances = 0.5 * (1 + np.tanh(0.5 * raw["target"].astype(np.float64)))
+    return {"probabilities": chances, "chosen": chances >= np.array(state.thresholds or (HALF,) * len(state.classes))}
+
+
+def table(answers: dict[str, np.ndarray], state: State) -> pa.Table:
+    """`prediction`, the list of labels in their own type, and `probabilities`, a struct with one field per class."""
+    own: list[Any] = [int(c) for c in state.classes] if state.type == "integer" else list(state.classes)
+    rows, codes = np.nonzero(answers["chosen"])
+    offsets = np.searchsorted(rows, np.arange(len(answers["chosen"]) + 1))
+    labels = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(own).take(pa.array(codes)))
+    spread = pa.StructArray.from_arrays([pa.array(c) for c in answers["probabilities"].T], names=list(state.classes))
+    return pa.table({"prediction": labels, "probabilities": spread})
+
+
+def quick(raw: dict[str, np.ndarray], truth: np.ndarray, state: State) -> dict[str, float]:
+    """Mean log-loss over rows and labels, which decides what is best, and micro F1 at one half."""
+    logits = raw["target"].astype(np.float64)
+    loss = float(np.logaddexp(0, np.where(truth > 0.5, -logits, logits)).mean())
+    hits, chosen = ((logits > 0) & (truth > 0.5)).sum(), (logits > 0).sum() + (truth > 0.5).sum()
+    return {"loss": loss, "f1_micro": float(2 * hits / chosen) if chosen else 1.0}
+
+
+def truth(encoded: np.ndarray, state: State) -> np.ndarray:
+    """Encoded targets as (rows, classes) bool."""
+    return encoded > 0.5
