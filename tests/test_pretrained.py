@@ -429,7 +429,7 @@ def test_augmentation_with_a_frozen_backbone_is_refused(tmp_path, cache):
 
 
 def test_a_network_that_cannot_be_exported_leaves_no_bundle(tmp_path, cache):
-    noise = helper.make_node("RandomNormalLike", ["pixels"], ["noise"], scale=1e-4)
+    noise = helper.make_node("RandomNormalLike", ["pixels"], ["noise"], scale=1e-3, seed=1.0)
     noisy = network(nodes=[noise, helper.make_node("Add", ["pixels", "noise"], ["turned"])], first="turned")
     with pytest.raises(LaminaError, match=r"bundle: no exporter could write this network .*answers differ"):
         fitted(saved(tmp_path / "net.onnx", noisy), tmp_path / "run")
@@ -504,3 +504,9 @@ def test_a_name_that_is_nowhere_on_a_machine_without_network_says_where_to_get_i
         f"model.name: someone/some-network: is not a folder, is not in {tmp_path / 'hub'}, and the hub cannot be "
         "reached. On a connected machine: hf download someone/some-network --local-dir DIR, then name DIR."
     )
+
+
+def test_without_transformers_the_cure_is_to_install_it(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(RecipeError, match=r"needs transformers, .* pip install 'lamina\[huggingface\]', or name an"):
+        built(tmp_path)
