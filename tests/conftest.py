@@ -2,6 +2,7 @@
 
 import csv
 import importlib
+import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,12 @@ def write_csv(path: Path, rows: list[dict[str, Any]]) -> Path:
         for row in rows:
             writer.writerow("" if v is None else str(v).lower() if isinstance(v, bool) else v for v in row.values())
     return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory) -> None:
+    """Nothing that a test decodes stays in the user's cache."""
+    os.environ["LAMINA_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="session", autouse=True)

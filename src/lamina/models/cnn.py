@@ -47,9 +47,7 @@ def suits(spec: Spec) -> float:
 
 
 def training(cfg: Config, spec: Spec) -> dict[str, Any]:
-    """About a thousand steps on 60,000 pictures, four thousand times a hundred on few; grey ones may turn and scale,
-    coloured ones are mirrored.
-    """
+    """1,000 to 1,600 steps in 2 to 60 epochs; grey pictures are turned, scaled and moved, others mirrored and moved."""
     rows, (feed, *_) = max(spec.rows, 1), spec.inputs.values()
     height, _, channels = (n or 1 for n in feed.shape)
     size = max(8, min(256 if rows >= 20_000 else 128, rows // 8))

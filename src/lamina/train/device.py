@@ -18,6 +18,7 @@ Said = Mapping[str, Any]
 WORTH_PROBE = 6e7  # multiply-adds of a step below which fork and join, and casting, cost more than the work
 FASTER = 1.15
 MUCH_FASTER = 1.5  # before all threads are taken: they pay back little, and badly when a neighbour comes
+LONG, LONG_FASTER = 0.02, 1.25  # seconds of a pass in which threads wait seldom for one another, and what is then asked
 PROBE_SECONDS = 0.05
 AGREE = 0.02
 
@@ -80,7 +81,8 @@ def _choice(cfg: settings.Config, model: nn.Module, batch: Batch, where: torch.d
     threads = cfg.threads or 1
     if not cfg.threads and cores > 1:  # by the usual pass, neighbours and all: two threads on a busy core wait for it
         usual = {count: statistics.median(_probe(model, batch, count, precision)[0]) for count in (1, cores)}
-        threads = cores if usual[cores] * MUCH_FASTER < usual[1] else 1
+        wanted = LONG_FASTER if usual[cores] > LONG else MUCH_FASTER
+        threads = cores if usual[cores] * wanted < usual[1] else 1
     torch.set_num_threads(cores)
     return threads, precision
 
