@@ -28,7 +28,7 @@ def steps(*said: Any) -> tuple[Any, ...]:
 def batch(height: int = 12, width: int = 10, channels: int = 3) -> Batch:
     rng = np.random.default_rng(0)
     made = rng.integers(0, 256, (ROWS, height, width, channels), dtype=np.uint8)
-    return Batch({"image0": torch.from_numpy(made), "number": torch.zeros(ROWS, 2)}, torch.arange(ROWS))
+    return Batch({"image0": torch.from_numpy(made)}, torch.arange(ROWS))
 
 
 def changed(*said: Any, of: Batch | None = None, seed: tuple[int, int, int] = (0, 1, 2)) -> tuple[Tensor, Any]:
@@ -55,10 +55,18 @@ def test_seed_epoch_and_position_decide_the_pictures(name):
 
 
 @each
-def test_other_inputs_and_labels_are_left_alone_unless_pictures_are_mixed(name):
-    found = pictures.augmented(batch(), steps(name), (0, 0, 0))
-    assert torch.equal(found.inputs["number"], batch().inputs["number"])
-    assert isinstance(found.target, Mixed) == (name in MIXED)
+def test_other_inputs_and_labels_are_left_alone_and_every_picture_column_is_changed(name):
+    both = {"image0": batch().inputs["image0"], "image2": batch().inputs["image0"], "number": torch.ones(ROWS, 2)}
+    mixed = Batch(both, torch.arange(ROWS))
+    if name in MIXED:
+        with pytest.raises(TrainingError, match=r"train.augment: mixup and cutmix need a table of one picture column"):
+            pictures.augmented(mixed, steps(name), (0, 0, 0))
+        assert isinstance(changed(name)[1], Mixed)
+        return
+    found = pictures.augmented(mixed, steps(name), (0, 0, 0))
+    assert torch.equal(found.inputs["number"], both["number"])
+    assert torch.equal(found.target, mixed.target)
+    assert all((found.inputs[image] != both[image]).any() for image in ("image0", "image2"))
 
 
 @pytest.mark.parametrize(("name", "dim"), [("flip", 2), ("flip_vertical", 1)])

@@ -22,6 +22,7 @@ from conftest import customers, write_csv
 from lamina import models
 from lamina.config import Interrupted, LaminaError, TrainingError, parse, plugin
 from lamina.deploy.bundle import open_bundle
+from lamina.models import cnn
 from lamina.run import Run
 from lamina.schema import Batch, Input, Output, Row, Spec
 from lamina.train import checkpoint, fit, progress, settings
@@ -114,12 +115,22 @@ def rows_of(count: int, seed: int) -> Data:
         "category": rng.integers(0, (4, 14), (count, 2)),
         "number": rng.normal(size=(count, 3)).astype(np.float32),
         "tokens2": rng.integers(0, 40, (count, 5)),
-        "image3": rng.integers(0, 256, (count, 8, 8, 3), dtype=np.uint8),
     }
     return Data(inputs, (inputs["number"][:, 0] + rng.normal(size=count) > 0).astype(np.float32))
 
 
+def pictures_of(count: int, seed: int) -> Data:
+    made = np.random.default_rng(seed).integers(0, 256, (count, 8, 8, 3), dtype=np.uint8)
+    return Data({"image3": made}, (made[:, :, :, 0].mean((1, 2)) > 127).astype(np.float32))
+
+
 TRAIN, HELD_OUT = rows_of(ROWS, 1), rows_of(80, 2)
+TRAIN_PICTURES, HELD_OUT_PICTURES = pictures_of(ROWS, 1), pictures_of(80, 2)
+
+
+def seen_by(model: nn.Module) -> tuple[Data, Data]:
+    """The rows to train on and those held out."""
+    return (TRAIN_PICTURES, HELD_OUT_PICTURES) if isinstance(model, cnn.Model) else (TRAIN, HELD_OUT)
 
 
 def score(raw: dict[str, np.ndarray], target: np.ndarray) -> dict[str, float]:
@@ -131,8 +142,9 @@ def home(folder: Path | None, stop: Callable[[], bool] = lambda: False) -> fit.H
     return fit.Home(score, 7, folder, stop)
 
 
-def run(model: nn.Module, cfg: settings.Config, folder: Path | None, train: Data = TRAIN) -> list[Row]:
-    return list(fit.fit(model, train, HELD_OUT, cfg, home(folder)))
+def run(model: nn.Module, cfg: settings.Config, folder: Path | None, train: Data | None = None) -> list[Row]:
+    own, held_out = seen_by(model)
+    return list(fit.fit(model, train or own, held_out, cfg, home(folder)))
 
 
 @pytest.fixture(autouse=True)
@@ -172,7 +184,7 @@ def test_a_run_dropped_at_random_steps_ends_in_the_same_bits(way, tmp_path):
     told: list[Row] = []
     for drop in (*(draw.randint(1, 8) for _ in range(6)), 1000):
         other = network(name, seed=100 if (tmp_path / "dropped").exists() else 0)  # what is saved must replace it all
-        going = fit.fit(other, TRAIN, HELD_OUT, cfg, home(tmp_path / "dropped"))
+        going = fit.fit(other, *seen_by(other), cfg, home(tmp_path / "dropped"))
         told += itertools.islice(going, drop)
         going.close()
     assert told[-1]["at"] == "end"

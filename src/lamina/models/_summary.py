@@ -36,7 +36,8 @@ def summary(model: nn.Module, spec: Spec) -> list[dict[str, Any]]:
     for handle in handles:
         handle.remove()
     for name, module in model.named_modules():
-        if any(module.children()) and not _whole(module) and not name.startswith(tuple(inside)):
+        bare = any(module.children()) or isinstance(module, nn.ParameterList)  # what is never called itself
+        if bare and not _whole(module) and not name.startswith(tuple(inside)):
             rows += [_own(name, key, p) for key, p in module.named_parameters(recurse=False)]
     return rows
 
