@@ -11,6 +11,7 @@ missing, which is an even grey.
 import base64
 import math
 import os
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -30,6 +31,7 @@ CELL = pa.struct([("path", pa.string()), ("bytes", pa.large_binary())])
 KEPT_FROM = 64  # fewer pictures are not worth a file
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 LOOKED_AT = 128  # pictures whose size and colours decide the settings
+TRIED, QUICK = 8, 2e-4  # pictures, and seconds for one of them below which threads do not pay
 LARGEST_SIDE = 224
 GREY = 128
 NAMED = rf"(?i)({'|'.join(suffix.replace('.', '[.]') for suffix in PICTURES)})$"
@@ -306,14 +308,24 @@ def _pixels(cells: _cells.Cells, place: int, most: int, reduce: int) -> tuple[np
 
 
 def _threaded(function: Callable[[int], T], count: int) -> list[T]:
-    """The function of 0, 1 ... in threads: OpenCV lets go of the interpreter lock, so they decode side by side."""
-    if count < 4 or CORES == 1:
-        return [function(place) for place in range(count)]
-    _decode.opencv()
+    """The function of 0, 1 ... in threads: OpenCV lets go of the interpreter lock, so they decode side by side.
+
+    Where the first few are done in no time, one thread does them all: more would only pass the lock to and fro.
+    """
+    done, quickest = [], math.inf
+    for place in range(min(count, TRIED)):
+        start = time.perf_counter()
+        done.append(function(place))
+        quickest = min(quickest, time.perf_counter() - start)
+        if quickest > 10 * QUICK:
+            break
+    if CORES == 1 or quickest < QUICK:
+        return [*done, *map(function, range(len(done), count))]
     step = max(1, min(32, count // (4 * CORES)))
-    pieces = (range(start, min(start + step, count)) for start in range(0, count, step))
+    pieces = (range(start, min(start + step, count)) for start in range(len(done), count, step))
     with ThreadPoolExecutor(CORES) as pool:
-        return [one for piece in pool.map(lambda piece: [function(place) for place in piece], pieces) for one in piece]
+        found = pool.map(lambda piece: [function(place) for place in piece], pieces)
+        return [*done, *(one for piece in found for one in piece)]
 
 
 def golden(values: pa.Array, state: State, rng: np.random.Generator) -> list[Any]:
