@@ -47,11 +47,11 @@ def suits(spec: Spec) -> float:
 
 
 def training(cfg: Config, spec: Spec) -> dict[str, Any]:
-    """1,000 to 1,600 steps in 2 to 60 epochs; grey pictures are turned, scaled and moved, others mirrored and moved."""
+    """1,000 to 3,200 steps in 2 to 60 epochs; grey pictures are turned, scaled and moved, others mirrored and moved."""
     rows, (feed, *_) = max(spec.rows, 1), spec.inputs.values()
     height, _, channels = (n or 1 for n in feed.shape)
     size = max(8, min(256 if rows >= 20_000 else 128, rows // 8))
-    steps = max(1000, min(1600, rows * 40 // size))
+    steps = max(1000, min(3200, rows * 40 // size))
     grey = [{"kind": "rotate", "degrees": 12.0}, {"kind": "scale", "by": 0.1}]
     moved = {"kind": "shift", "pixels": max(1, round(height / (11 if channels == 1 else 16)))}
     return {
