@@ -11,7 +11,7 @@ from lamina.config import TrainingError, parse
 from lamina.schema import Batch, Mixed
 from lamina.train import augment, pictures, settings
 
-NAMES = [cls.model_fields["kind"].default for cls in get_args(get_args(augment.Named)[0])]
+NAMES = [cls.model_fields["kind"].default for cls in get_args(get_args(augment.Step)[0])]
 MIXED = ("mixup", "cutmix")
 ROWS = 64
 

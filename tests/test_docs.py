@@ -301,7 +301,7 @@ def builtin(folder: str) -> list[str]:
     return [name for name in available(folder) if name in inside and package]
 
 
-@pytest.mark.parametrize("name", ["settings.Optimizer", "settings.Schedule", "augment.Named"])
+@pytest.mark.parametrize("name", ["settings.Optimizer", "settings.Schedule", "augment.Step"])
 def test_tables_of_choices_are_their_classes(name) -> None:
     rows = tables(ROOT / "docs" / "4-train.md")[f"choices: lamina.train.{name}"]
     module, _, choice = name.partition(".")

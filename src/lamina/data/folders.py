@@ -221,5 +221,5 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes | str:
             return file.read(info.file_size)
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError):
         return "is damaged in the archive"
-    except NotImplementedError:
+    except NotImplementedError:  # how zipfile says that it does not know a compression
         return "is packed in a way that is not read: pack the archive anew"

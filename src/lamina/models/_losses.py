@@ -12,12 +12,20 @@ from torch import Tensor, nn
 
 from lamina.schema import Mixed, Output
 
+SMOOTHED = ("binary_cross_entropy", "cross_entropy")
+
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def loss(output: Output) -> nn.Module:
     """The loss module an output asks for: called with raw outputs and the encoded target, which may be `Mixed`."""
     return Shared(LOSSES[output.loss](output))
+
+
+def smoothed(output: Output, share: float) -> Output:
+    """The same output with labels smoothed, where it has classes and its task does not say otherwise."""
+    smoothing = {"label_smoothing": share} if output.loss in SMOOTHED and share else {}
+    return output.model_copy(update={"settings": {**smoothing, **output.settings}})
 
 
 class Shared(nn.Module):

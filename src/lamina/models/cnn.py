@@ -16,11 +16,9 @@ from torch import Tensor, nn
 
 from lamina import config
 from lamina.models._layers import ActivationName, Normalized, Pixels, activation
-from lamina.models._losses import loss
+from lamina.models._losses import loss, smoothed
 from lamina.models._pictures import last, only
-from lamina.schema import Batch, Input, Output, Spec
-
-SMOOTHED = ("binary_cross_entropy", "cross_entropy")
+from lamina.schema import Batch, Input, Spec
 
 
 class BodyConfig(config.Config):
@@ -122,12 +120,6 @@ class Model(nn.Module):
 
     def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
         yield "", self.loss(self(batch.inputs)["target"], batch.target)
-
-
-def smoothed(output: Output, share: float) -> Output:
-    """The same output with labels smoothed, where it has classes and its task does not say otherwise."""
-    smoothing = {"label_smoothing": share} if output.loss in SMOOTHED and share else {}
-    return output.model_copy(update={"settings": {**smoothing, **output.settings}})
 
 
 def _stem(side: int) -> tuple[int, int]:

@@ -17,7 +17,7 @@ from lamina import config
 from lamina.config import RecipeError, available, parse, plugin
 from lamina.models import cnn, fnn
 from lamina.models._layers import ActivationName, Dropout, activation
-from lamina.models._losses import loss
+from lamina.models._losses import loss, smoothed
 from lamina.schema import Batch, Input, Spec
 
 EVEN = 1.0  # spread of a picture, of 255, below which there is nothing on it
@@ -100,7 +100,7 @@ class Model(nn.Module):
             activation(cfg.activation),
             nn.Linear(cfg.width, spec.output.size),
         )
-        self.loss = loss(cnn.smoothed(spec.output, cfg.label_smoothing))
+        self.loss = loss(smoothed(spec.output, cfg.label_smoothing))
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         found = [entrance(body(inputs)) for body, entrance in zip(self.bodies, self.entrances, strict=True)]

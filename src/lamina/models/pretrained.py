@@ -26,13 +26,12 @@ from lamina import config
 from lamina.config import RecipeError
 from lamina.models import _backbone_huggingface, _backbone_onnx
 from lamina.models._layers import ActivationName, Pixels, activation
-from lamina.models._losses import loss
+from lamina.models._losses import loss, smoothed
 from lamina.models._pictures import only
 from lamina.schema import Batch, Input, Output, Spec
 
 GRAPH_ONLY = True  # what builds the network again is not in the bundle
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-SMOOTHED = ("binary_cross_entropy", "cross_entropy")
 DEEPEST = 12  # blocks that the decay of learning rates is counted over
 CHUNK, ROWS = 2048, 32  # pictures in one file of features, and at a time
 
@@ -217,8 +216,7 @@ class Head(nn.Module):
         nn.init.normal_(last.weight, std=0.01)
         nn.init.zeros_(last.bias)
         self.layers = nn.Sequential(*layers, last)
-        smoothing = {"label_smoothing": cfg.label_smoothing} if output.loss in SMOOTHED and cfg.label_smoothing else {}
-        self.loss = loss(output.model_copy(update={"settings": {**smoothing, **output.settings}}))
+        self.loss = loss(smoothed(output, cfg.label_smoothing))
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {"target": self.layers(inputs["features"]).float()}  # (rows, size)

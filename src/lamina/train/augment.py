@@ -95,11 +95,10 @@ def _named(value: Any) -> Any:
     return {"kind": value} if isinstance(value, str) else value
 
 
-Named = Annotated[
+Step = Annotated[
     Flip | FlipVertical | Shift | Rotate | Scale | Crop | Colour | Blur | Erase | Mixup | CutMix | TrivialAugment,
     Field(discriminator="kind"),
     BeforeValidator(_named),  # last, so that it sees a bare name before the names are told apart
 ]
-Step = Annotated[Named, BeforeValidator(_named)]
 
 GEOMETRY = (Flip, FlipVertical, Shift, Rotate, Scale, Crop)
