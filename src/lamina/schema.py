@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -73,19 +74,29 @@ class Input(Config):
 
     `sizes` are the number of codes of each category (or of the vocabulary); `edges` the bin edges of each
     number, as many lists as numbers, each increasing. `mean` and `std` are those of an image's channels, 0 to 1.
+
+    A series has the shape (steps, channels). Series of one column are standardised; steps behind the end of a short
+    one are NaN in all channels, and no other step is. For a forecast there are two: `history`, without NaN, whose first
+    `targets` channels go on into the answer, and `future`, (horizon, channels), which is known beforehand.
     """
 
-    kind: Literal["number", "category", "tokens", "image"]
+    kind: Literal["number", "category", "tokens", "image", "series"]
     shape: tuple[int | None, ...]
     dtype: Literal["float32", "int64", "uint8"]
     sizes: tuple[int, ...] = ()
+    targets: int = 0
     edges: tuple[tuple[float, ...], ...] = ()
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
 
 
 class Output(Config):
-    """What the network must answer: `size` raw numbers per row and the loss they are trained with."""
+    """What the network must answer: `size` raw numbers per row and the loss they are trained with.
+
+    A forecast has the settings `horizon` (steps), `targets` and `quantiles` (empty for a point): its `size` numbers are
+    (horizon, targets, quantiles or 1) laid flat, in the unit of the history, and its target is (horizon, targets) with
+    NaN where nothing was measured.
+    """
 
     size: int
     loss: str
@@ -98,6 +109,35 @@ class Spec(Config):
     inputs: dict[str, Input]
     output: Output
     rows: int = 0
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Stretches of `length` steps of `values` (steps, channels), one per row, from `starts` (rows,) on.
+
+    They overlap and are never copied as a whole: `windows[rows]` copies some, as (rows, length, channels).
+    """
+
+    values: np.ndarray
+    starts: np.ndarray
+    length: int
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return len(self.starts), self.length, self.values.shape[1]
+
+    @property
+    def ndim(self) -> int:
+        return 3
+
+    def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
+        return self.values[self.starts[rows][:, None] + np.arange(self.length)]
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        return self[:].astype(dtype or self.values.dtype, copy=False)
 
 
 class Mixed(NamedTuple):

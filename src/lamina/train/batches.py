@@ -4,12 +4,13 @@ The order of rows is a function of (seed, epoch) alone, so the state of the data
 """
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from lamina.schema import Batch
+from lamina.schema import Batch, Windows
 
 GATHER = 1 << 16  # rows gathered at once: a bound on memory, large enough to cost nothing per step
 GATHER_BYTES = 1 << 28
@@ -17,10 +18,44 @@ LARGEST = 8192  # rows of a batch for evaluation, and the numbers of its inputs
 LARGEST_NUMBERS = 1 << 23
 
 
-def tensors(inputs: Mapping[str, np.ndarray], target: np.ndarray | None, device: torch.device) -> Batch:
-    """NumPy arrays as one batch of all rows on the device."""
-    moved = {name: torch.from_numpy(np.ascontiguousarray(values)).to(device) for name, values in inputs.items()}
-    return Batch(moved, None if target is None else torch.from_numpy(np.ascontiguousarray(target)).to(device))
+class Rolled:
+    """Windows on a device: what is asked of a tensor of all rows, without there being one."""
+
+    def __init__(self, windows: Windows, device: torch.device):
+        self.values = torch.from_numpy(np.ascontiguousarray(windows.values)).to(device)
+        self.starts = torch.from_numpy(np.ascontiguousarray(windows.starts)).to(device)
+        self.view = self.values.unfold(0, windows.length, 1).transpose(1, 2)  # (starts, length, channels), no copy
+        self.device = device
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, rows: slice) -> Tensor:
+        return self.view.index_select(0, self.starts[rows])
+
+    def index_select(self, dim: int, rows: Tensor) -> Tensor:
+        return self.view.index_select(dim, self.starts.index_select(0, rows))
+
+
+def tensors(
+    inputs: Mapping[str, np.ndarray | Windows], target: np.ndarray | Windows | None, device: torch.device
+) -> Batch:
+    """NumPy arrays as one batch of all rows on the device; windows stay views."""
+    moved = {name: _moved(values, device) for name, values in inputs.items()}
+    return Batch(moved, None if target is None else _moved(target, device))
+
+
+def _moved(values: np.ndarray | Windows, device: torch.device) -> Any:
+    if isinstance(values, Windows):
+        return Rolled(values, device)
+    return torch.from_numpy(np.ascontiguousarray(values)).to(device)
+
+
+def finite(values: Any) -> bool:
+    """Whether all numbers are; in series (rows, steps, channels), NaN marks what was not measured."""
+    series = isinstance(values, Rolled) or values.ndim == 3
+    values = values.values if isinstance(values, Rolled) else values
+    return not (values.is_floating_point() and bool((values.isinf() if series else ~values.isfinite()).any()))
 
 
 def rows(data: Batch) -> int:

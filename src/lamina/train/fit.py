@@ -225,7 +225,7 @@ class _Loop:
     def _cause(self, data: Batch) -> str:
         """The likely reason of a loss or gradient that is not finite, with its cure."""
         values = (data.target, *data.inputs.values())
-        if any(v.is_floating_point() and not torch.isfinite(v).all() for v in values):
+        if not all(batches.finite(v) for v in values):
             return "The data holds values that are not finite. Look at the columns with: lamina inspect."
         largest = max((p.detach().abs().max().item() for p in self.model.parameters()), default=0.0)
         if largest > 1e3 or self.cfg.lr > 0.1:

@@ -9,15 +9,16 @@ import numpy as np
 from pydantic import BeforeValidator, Field
 
 from lamina import config
+from lamina.schema import Windows
 from lamina.train.augment import Step
 
 
 @dataclass(frozen=True)
 class Data:
-    """Encoded rows: inputs by name (rows, ...) and the encoded target (rows,)."""
+    """Encoded rows: inputs by name (rows, ...) and the encoded target (rows,), or windows of a long series."""
 
-    inputs: Mapping[str, np.ndarray]
-    target: np.ndarray
+    inputs: Mapping[str, np.ndarray | Windows]
+    target: np.ndarray | Windows
 
 
 UNITS = {"s": 1, "m": 60, "h": 3600}
