@@ -133,8 +133,19 @@ class FlatPixels(nn.Module):
         return x.flatten(1)  # (rows, width)
 
 
+class FlatSeries(nn.Module):
+    """Series to one vector each, zeros behind their ends."""
+
+    def __init__(self, feed: Input):
+        super().__init__()
+        self.width = math.prod(n or 1 for n in feed.shape)
+
+    def forward(self, series: Tensor) -> Tensor:
+        return torch.where(series.isnan(), torch.zeros_like(series), series).flatten(1)  # (rows, width)
+
+
 class Flat(nn.Module):
-    """Every input side by side in one vector: numbers, one-hot categories, mean token embeddings, pixels."""
+    """Every input side by side in one vector: numbers, one-hot categories, mean token embeddings, pixels, steps."""
 
     def __init__(self, spec: Spec, token_width: int = 32):
         super().__init__()
@@ -148,8 +159,8 @@ class Flat(nn.Module):
             elif feed.kind == "category":
                 self.encoders[name] = OneHot(feed.sizes)
                 self.width += sum(feed.sizes) - len(feed.sizes)
-            elif feed.kind == "image":
-                flat = self.encoders[name] = FlatPixels(feed)
+            elif feed.kind in ("image", "series"):
+                flat = self.encoders[name] = FlatPixels(feed) if feed.kind == "image" else FlatSeries(feed)
                 self.width += flat.width
             else:
                 self.encoders[name] = TokenMean(feed.sizes[0], token_width)

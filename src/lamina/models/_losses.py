@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lamina.models._series import FORECASTS, Horizon
 from lamina.schema import Mixed, Output
 
 SMOOTHED = ("binary_cross_entropy", "cross_entropy")
@@ -142,11 +143,12 @@ def _weights(output: Output) -> Tensor | None:
     return torch.tensor(found) if found is not None else None
 
 
-LOSSES: dict[str, type[Binary] | type[Classes] | type[Labels] | type[Squared] | type[Absolute] | type[Huber]] = {
+LOSSES: dict[str, Callable[[Output], nn.Module]] = {
     "binary_cross_entropy": Binary,
     "cross_entropy": Classes,
     "multilabel": Labels,
     "mse": Squared,
     "mae": Absolute,
     "huber": Huber,
+    **dict.fromkeys(FORECASTS, Horizon),
 }

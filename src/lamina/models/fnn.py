@@ -20,6 +20,7 @@ from lamina.models._layers import (
     ActivationName,
     Dropout,
     FlatPixels,
+    FlatSeries,
     OneHot,
     TokenMean,
     activation,
@@ -186,9 +187,11 @@ def _encoder(cfg: BodyConfig, feed: Input) -> nn.Module:
         return Categories(feed, cfg.category_width)
     if feed.kind == "image":
         return FlatPixels(feed)
+    if feed.kind == "series":
+        return FlatSeries(feed)
     return TokenMean(feed.sizes[0], cfg.token_width)
 
 
 def _width(encoder: nn.Module) -> int:
-    assert isinstance(encoder, Numbers | Categories | TokenMean | FlatPixels)
+    assert isinstance(encoder, Numbers | Categories | TokenMean | FlatPixels | FlatSeries)
     return encoder.width

@@ -1,0 +1,101 @@
+"""What networks for series share: steps that are not there, the level of each window, the shape of a forecast."""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lamina.schema import Output, Spec
+
+Level = Literal["last", "mean", "none"]
+
+FORECASTS = ("forecast_mse", "forecast_mae", "forecast_huber", "pinball")
+SMALLEST = 1e-3  # spread of a window, in training deviations, below which it is flat
+
+
+def forecasts(spec: Spec) -> bool:
+    """Whether the answer is the future of a series."""
+    return spec.output.loss in FORECASTS
+
+
+def only(spec: Spec) -> str:
+    """The one series of a spec without other inputs, or nothing; never where the future is asked for."""
+    names = [name for name, feed in spec.inputs.items() if feed.kind == "series"]
+    return names[0] if len(names) == len(spec.inputs) == 1 and not forecasts(spec) else ""
+
+
+def present(series: Tensor) -> tuple[Tensor, Tensor]:
+    """Series (rows, steps, channels) with zeros behind their ends, and which steps are there (rows, steps) as 0 or 1."""
+    absent = series.isnan()
+    return torch.where(absent, torch.zeros_like(series), series), 1.0 - absent[:, :, 0].to(series.dtype)
+
+
+class Levelled(nn.Module):
+    """Each window relative to its own level and spread, and forecasts back from it. Kim et al. 2022 (RevIN), without its
+    affine part; level `last` as in Zeng et al. 2023 (NLinear).
+
+    Call it with a history (rows, steps, channels): the first `targets` channels are levelled, the others stay.
+    """
+
+    def __init__(self, output: Output, level: Level = "last", spread: bool = True):
+        super().__init__()
+        self.level, self.spread, self.horizon, self.targets, self.quantiles = level, spread, *sizes(output)
+
+    def forward(self, history: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The levelled history, the levels and the spreads (rows, 1, targets)."""
+        own = history[:, :, : self.targets]
+        centre = own[:, -1:] if self.level == "last" else own.mean(1, keepdim=True)
+        if self.level == "none":
+            centre = torch.zeros_like(centre)
+        scale = torch.ones_like(centre)
+        if self.spread:
+            mean = own.mean(1, keepdim=True)
+            scale = ((own - mean).square().mean(1, keepdim=True) + SMALLEST**2).sqrt()
+        return torch.cat([(own - centre) / scale, history[:, :, self.targets :]], 2), centre, scale
+
+    def restored(self, raw: Tensor, centre: Tensor, scale: Tensor) -> Tensor:
+        """Raw outputs (rows, size) relative to a level as outputs in the unit of the history."""
+        shaped = raw.view(-1, self.horizon, self.targets, self.quantiles)
+        return (shaped * scale.unsqueeze(3) + centre.unsqueeze(3)).flatten(1)  # (rows, size)
+
+
+def sizes(output: Output) -> tuple[int, int, int]:
+    """Horizon, targets, and numbers per target and step."""
+    said = output.settings
+    assert isinstance(said["quantiles"], list)
+    return int(_one(said["horizon"])), int(_one(said["targets"])), max(1, len(said["quantiles"]))
+
+
+def _one(value: float | list[float]) -> float:
+    assert not isinstance(value, list)
+    return value
+
+
+class Horizon(nn.Module):
+    """Raw (..., rows, size), target (rows, horizon, targets) with NaN where nothing was measured.
+
+    `pinball`: mean quantile loss (Koenker and Bassett 1978); the others are those of regression.
+    """
+
+    def __init__(self, output: Output):
+        super().__init__()
+        self.kind, self.shape = output.loss, sizes(output)
+        quantiles = output.settings["quantiles"]
+        self.quantiles: Tensor
+        self.register_buffer("quantiles", torch.tensor(quantiles), persistent=False)
+
+    def forward(self, raw: Tensor, target: Tensor) -> Tensor:
+        there = ~target.isnan()
+        truth = torch.where(there, target, torch.zeros_like(target)).unsqueeze(-1)
+        error = truth - raw.unflatten(-1, self.shape)  # (..., rows, horizon, targets, quantiles)
+        if self.kind == "pinball":
+            each = torch.maximum(self.quantiles * error, (self.quantiles - 1) * error)
+        elif self.kind == "forecast_mse":
+            each = error.square()
+        elif self.kind == "forecast_mae":
+            each = error.abs()
+        else:
+            each = F.smooth_l1_loss(error, torch.zeros_like(error), reduction="none")
+        weight = there.unsqueeze(-1).to(each.dtype)
+        return (each * weight).sum() / (weight.expand_as(each).sum().clamp(min=1))
