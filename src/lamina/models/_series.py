@@ -26,13 +26,13 @@ def only(spec: Spec) -> str:
 
 
 def present(series: Tensor) -> tuple[Tensor, Tensor]:
-    """Series (rows, steps, channels) with zeros behind their ends, and which steps are there (rows, steps) as 0 or 1."""
+    """Series (rows, steps, channels) with zeros behind their ends, and 1 for each step that is there, (rows, steps)."""
     absent = series.isnan()
     return torch.where(absent, torch.zeros_like(series), series), 1.0 - absent[:, :, 0].to(series.dtype)
 
 
 class Levelled(nn.Module):
-    """Each window relative to its own level and spread, and forecasts back from it. Kim et al. 2022 (RevIN), without its
+    """Each window relative to its own level and spread, and forecasts back from it. Kim et al. 2022, RevIN, without its
     affine part; level `last` as in Zeng et al. 2023 (NLinear).
 
     Call it with a history (rows, steps, channels): the first `targets` channels are levelled, the others stay.

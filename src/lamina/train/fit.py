@@ -76,7 +76,7 @@ def fit(model: nn.Module, train: Data, validation: Data, cfg: settings.Config, h
             if clock.over():
                 break
         row = loop.row(data)
-        row |= loop.judge(held_out, validation.target, home.score) | clock.rate()
+        row |= loop.judge(held_out, np.asarray(validation.target), home.score) | clock.rate()
         state.epoch, state.position, state.rows = state.epoch + 1, 0, state.rows + 1
         state.done = _reason(state, cfg, clock)
         yield {"at": "epoch", "epoch": state.epoch, **row}
