@@ -35,12 +35,19 @@ class Case:
         return self.schema.target
 
     @property
+    def about(self) -> str:
+        """What a run is about, in a word: the column it predicts, or the columns there are."""
+        return self.schema.target.name if self.schema.target else ", ".join(c.name for c in self.schema.columns[:3])
+
+    @property
     def judged(self) -> pa.Table:
         """The rows by which a network is judged."""
         return self.parts.test
 
     def encoded(self, table: pa.Table) -> np.ndarray:
-        """The target of some rows as the loss wants it."""
+        """The target of some rows as the loss wants it; zeros where there is none."""
+        if self.schema.target is None:
+            return np.zeros(table.num_rows, np.int64)
         return self.task.encode(typed(table, (self.target,))[self.target.name].combine_chunks(), self.state)
 
     def arrays(self, prep: Preprocessor) -> dict[str, Data]:

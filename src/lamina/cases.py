@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lamina import ahead, data, labelled, preprocess, tasks
+from lamina import ahead, data, labelled, originals, preprocess, tasks
 from lamina.case import Case
 from lamina.config import Config, DataError, plugin
 from lamina.config import kind as kind_of
@@ -23,6 +23,8 @@ def collect(recipe: Recipe, given: Collected | None = None, given_test: Collecte
     if recipe.task is not None and ahead.asked(recipe.task):
         return ahead.collect(recipe, collected)
     wanted = collected.target if recipe.target is None else recipe.target
+    if wanted is None and recipe.task is not None and _aimless(recipe.task):
+        return _untargeted(recipe, collected, given_test)
     if wanted is None:
         seen = "".join(f" {note}" for note in collected.notes)
         raise DataError(f"target: is required. Say which column is to be predicted with: --target COLUMN.{seen}")
@@ -43,7 +45,7 @@ def collect(recipe: Recipe, given: Collected | None = None, given_test: Collecte
     schema = _schema(recipe, parts.train, aim, collected.beside)
     parts, broken = _sound(parts, schema, (source, test_source or source))
     lost = (*collected.quarantine, *bad, *tested.quarantine, *late, *broken)
-    return Case(
+    case = Case(
         recipe=recipe.model_copy(update={"target": name}),
         task=task,
         task_cfg=task_cfg,
@@ -54,6 +56,41 @@ def collect(recipe: Recipe, given: Collected | None = None, given_test: Collecte
         quarantine=lost,
         notes=(*collected.notes, *tested.notes, *_relabelled(parts.test, aim, state)),
     )
+    return originals.of(case) if originals.asked(task_cfg) else case
+
+
+def _aimless(task: Config) -> bool:
+    """Whether a task can do without a column to predict."""
+    return bool(vars(plugin("tasks", kind_of(task))).get("aimless"))
+
+
+def _untargeted(recipe: Recipe, collected: Collected, given_test: Collected | None) -> Case:
+    """The same where no column is to be predicted: every row is usable whose cells are sound."""
+    source, cfg = recipe.data, recipe.task
+    assert cfg is not None
+    task = plugin("tasks", kind_of(cfg))
+    table = labelled.rows(collected, recipe.missing)
+    path = source.model_dump().get("test")
+    later, tested = source.model_copy(update={"path": path, "test": None}), given_test
+    tested = tested or (data.load(later) if path else None)
+    test = labelled.rows(tested, recipe.missing) if tested else None
+    parts = split(table, _by_source(recipe.split, collected), None, recipe.seed, test)
+    given = {name: Unused(kind="ignore") for name in collected.beside if name in table.column_names} | recipe.columns
+    seen = preprocess.infer(parts.train.drop_columns([labelled.ROW]), None, given, recipe.missing)
+    parts, broken = _sound(parts, seen, (source, later if path else source))
+    extra = tested or Collected(pa.table({}))
+    case = Case(
+        recipe=recipe,
+        task=task,
+        task_cfg=cfg,
+        state=task.fit(None, cfg),
+        schema=seen,
+        parts=Parts(*(t.drop_columns([labelled.ROW]) for t in parts)),
+        read=sum(c.table.num_rows + len(c.quarantine) for c in (collected, extra)),
+        quarantine=(*collected.quarantine, *extra.quarantine, *broken),
+        notes=(*collected.notes, *extra.notes),
+    )
+    return originals.of(case) if originals.asked(cfg) else case
 
 
 def _by_source(said: Split, collected: Collected) -> Split:

@@ -80,9 +80,11 @@ class Input(Config):
     A series has the shape (steps, channels). Series of one column are standardised; steps behind the end of a short
     one are NaN in all channels, and no other step is. For a forecast there are two: `history`, without NaN, whose first
     `targets` channels go on into the answer, and `future`, (horizon, channels), which is known beforehand.
+
+    A row to be made is blocks of numbers, as wide as `sizes` say: 1 for a number in (-1, 1), more for one of several.
     """
 
-    kind: Literal["number", "category", "tokens", "image", "series"]
+    kind: Literal["number", "category", "tokens", "image", "series", "row"]
     shape: tuple[int | None, ...]
     dtype: Literal["float32", "int64", "uint8"]
     sizes: tuple[int, ...] = ()

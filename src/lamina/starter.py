@@ -21,7 +21,12 @@ def recipe(case: Case) -> str:
     suggested = models.training(choice, case.spec(prep))
     train = Train.model_validate_json(json.dumps(suggested)).model_dump(mode="json", include=set(suggested))
     told = case.recipe.model_copy(
-        update={"target": case.target.name, "task": case.task_cfg, "columns": {}, "train": train}
+        update={
+            "target": case.schema.target.name if case.schema.target else None,
+            "task": case.task_cfg,
+            "columns": {},
+            "train": train,
+        }
     )
     values = dump(told)
     lines = [

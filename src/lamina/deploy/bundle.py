@@ -26,14 +26,14 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from lamina import __version__, frames
+from lamina import __version__, frames, rows
 from lamina.config import BundleError, Config, available, plugin
 from lamina.deploy import _graph
 from lamina.deploy._members import Read, members
 from lamina.deploy._strict import TEXT_BYTES, fits, parsed, refused, shown, strict_json, typed
 from lamina.deploy._tensors import Whole, weights
 from lamina.preprocess import UNUSED, Preprocessor, restore
-from lamina.schema import Output, Schema, Spec
+from lamina.schema import Input, Output, Schema, Spec
 
 FORMAT = (1, 0)
 ROLES = {
@@ -193,7 +193,7 @@ def open_bundle(path: str | Path) -> Bundle:
         raise refused("model.onnx", "", "is missing though model.json asks for it")
     prep = fits("preprocess.json", lambda: _restore(schema, files))
     state, output = fits("task.json", lambda: _task(task))
-    if fits("preprocess.json", lambda: frames.feeds(prep, state) if framed else prep.inputs) != model.spec.inputs:
+    if fits("preprocess.json", lambda: feeds(task.kind, prep, state)) != model.spec.inputs:
         raise refused("model.json", "spec.inputs", "is not what the preprocessing gives")
     if output != model.spec.output:
         raise refused("model.json", "spec.output", "is not what the task asks for")
@@ -201,6 +201,14 @@ def open_bundle(path: str | Path) -> Bundle:
     if not isinstance(training, dict):
         raise refused("training.json", "", "must be an object")
     return Bundle(path, model, task, state, prep, golden, training, digest(encode(hashes))[:16], files)
+
+
+def feeds(task: str, prep: Preprocessor, state: Any) -> dict[str, Input]:
+    """What a network of a task is built for: by column, or windows of series, or what is to be made more of."""
+    said = vars(plugin("tasks", task))
+    if said.get("framed"):
+        return frames.feeds(prep, state)
+    return rows.feeds(prep, state) if said.get("generative") else prep.inputs
 
 
 def _listed(names: set[str], read: Read) -> tuple[dict[str, bytes], dict[str, str]]:

@@ -12,36 +12,31 @@ from lamina.ahead import Ahead
 from lamina.case import Case
 from lamina.config import Config, TrainingError, kind
 from lamina.deploy import bundle, export
+from lamina.deploy import made as requested
 from lamina.deploy.predictor import forecast, from_json, json_rows, onnx_runtime
 from lamina.evaluate.judge import Finding, versions
+from lamina.originals import Originals
 from lamina.preprocess import Preprocessor
 from lamina.recipe import plain
-from lamina.schema import Spec, clean
+from lamina.schema import Row, Spec, clean
 
 GOLDEN = 24
 
 
 def files(model: nn.Module, choice: Config, prep: Preprocessor, spec: Spec, case: Case) -> dict[str, bytes]:
     """The files of a bundle; `finished` adds how it was made and what it is worth."""
-    module, task_cfg, state = case.task, case.task_cfg, case.state
+    task_cfg, state = case.task_cfg, case.state
     weights = save({k: v.detach().cpu().clone().contiguous() for k, v in model.state_dict().items()})
     lean = spec.model_copy(update={"rows": 0})
     config = choice.model_dump(mode="json")
-    ahead = case if isinstance(case, Ahead) else None
-    rows = ahead.golden(prep) if ahead else golden_rows(case.parts.train, prep)
-    cells = clean(from_json(rows, prep), prep.schema.missing)
-    encoded = ahead.sample(prep) if ahead else prep.encode(cells)
-    graph, reason = export.onnx(model, encoded)
+    rows, encoded = _tried(case, prep, config)
+    graph, reason = export.onnx(model.get_submodule("generator") if isinstance(case, Originals) else model, encoded)
     if graph is None and models.graph_only(kind(choice)):
         raise TrainingError(
             f"bundle: no exporter could write this network as a graph ({reason}), and nothing else would open the "
             "bundle elsewhere. Use another backbone, or an .onnx file of this one."
         )
     run = onnx_runtime(graph) if graph else models.runtime(kind(choice), config, lean, weights)
-    if ahead:
-        answers, _ = forecast(run, module, state, prep, cells)
-    else:
-        answers = module.table(module.decode(run(encoded), state), state)
     made = {
         "model.json": bundle.encode(
             {
@@ -67,8 +62,34 @@ def files(model: nn.Module, choice: Config, prep: Preprocessor, spec: Spec, case
         made["model.onnx"] = graph
     of = {name: bundle.digest(made[name]) for name in bundle.BOUND if name in made}
     made |= {"training.json": bundle.encode({}), "CARD.md": b""}
-    made["golden.json"] = bundle.encode({"of": of, "rows": rows, "answers": json_rows(answers)})
+    answers = _answers(run, case, prep, rows, encoded)
+    made["golden.json"] = bundle.encode({"of": of, "rows": rows, "answers": answers})
     return made
+
+
+def _tried(case: Case, prep: Preprocessor, config: dict[str, Any]) -> tuple[list[Row], dict[str, np.ndarray]]:
+    """Golden rows, and what a network is fed when its graph is compared with it."""
+    if isinstance(case, Originals):
+        rows = case.golden()
+        inputs = {"noise": requested.noise([row["seed"] for row in rows], config["latent"])}
+        names = [row.get(case.about) for row in rows]
+        if case.state.classes:
+            inputs["condition"] = requested.codes(names, case.state.classes, case.about)
+        return rows, inputs
+    if isinstance(case, Ahead):
+        return case.golden(prep), case.sample(prep)
+    rows = golden_rows(case.parts.train, prep)
+    return rows, prep.encode(clean(from_json(rows, prep), prep.schema.missing))
+
+
+def _answers(run: Any, case: Case, prep: Preprocessor, rows: list[Row], encoded: dict[str, np.ndarray]) -> list[Any]:
+    """What the bundle answers to its golden rows."""
+    if isinstance(case, Originals):
+        return requested.excerpt(next(iter(run(encoded).values())))
+    if isinstance(case, Ahead):
+        cells = clean(from_json(rows, prep), prep.schema.missing)
+        return json_rows(forecast(run, case.task, case.state, prep, cells)[0])
+    return json_rows(case.task.table(case.task.decode(run(encoded), case.state), case.state))
 
 
 def golden_rows(train: pa.Table, prep: Preprocessor) -> list[dict[str, Any]]:
@@ -102,7 +123,7 @@ def finished(made: dict[str, bytes], finding: Finding, result: dict[str, Any]) -
     scores = [f"| {name} | {value:.4g} |" for name, value in result["scores"].items() if value is not None]
     columns = [c.name for c in finding.predictor.bundle.prep.used]
     lines = [
-        f"# {case.target.name}",
+        f"# {case.about}",
         "",
         result["verdict"],
         "",

@@ -14,7 +14,7 @@ import pyarrow as pa
 from lamina import frames, models
 from lamina.config import DataError, plugin
 from lamina.data.arrays import like, table
-from lamina.deploy import _graph
+from lamina.deploy import _graph, made
 from lamina.deploy._strict import COPY, first_line, fits, refused
 from lamina.deploy.bundle import Bundle, open_bundle
 from lamina.preprocess import Broken, Preprocessor, wired
@@ -39,6 +39,11 @@ class Predictor:
     def framed(self) -> bool:
         """Whether rows are steps of series, and answers the steps after them."""
         return bool(vars(self.task).get("framed"))
+
+    @property
+    def generative(self) -> bool:
+        """Whether rows are requests, and answers new pictures or rows."""
+        return bool(vars(self.task).get("generative"))
 
     @property
     def target(self) -> str | None:
@@ -82,6 +87,8 @@ class Predictor:
         broken = list[Broken]()
         if self.framed:
             return self.forecast(rows)[0], broken
+        if self.generative:
+            return made.answers(self._run, self.bundle, rows), broken
         return self.task.table(self.decoded(rows, broken), self.state), broken
 
     def forecast(self, rows: pa.Table) -> tuple[pa.Table, list[str]]:
@@ -122,6 +129,18 @@ class Predictor:
         other = copy(self)
         other.bundle = replace(self.bundle, prep=self.bundle.prep.bounded(pixels))
         return other
+
+    def generate(self, count: int, seed: int = 0, labels: Any = None) -> Any:
+        """New pictures (count, height, width, channels) uint8, red first, or rows as an Arrow table.
+
+        `labels`: a class for all, or one for each; as often as in training when left out. The same seed makes the same.
+        Errors: DataError where the bundle does not generate, or has no such class.
+        """
+        if not self.generative:
+            raise DataError(f"generate: this bundle is for {self.bundle.task.kind}. Train one with: --task generation")
+        each = [labels] * count if isinstance(labels, str) else labels
+        seeds = [int(value) for value in np.random.SeedSequence(seed).generate_state(count, np.uint32)]
+        return made.generated(self._run, self.bundle, seeds, each)
 
     def stream(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
         """Answers for one table after the other, in constant memory."""
@@ -209,6 +228,9 @@ def from_json(rows: Sequence[Mapping[str, Any]], prep: Preprocessor) -> pa.Table
 def _self_test(predictor: Predictor) -> None:
     """The golden rows must give their golden answers."""
     golden = predictor.bundle.golden
+    if predictor.generative:
+        made.self_test(predictor._run, predictor.bundle)
+        return
     got = fits("golden.json", lambda: json_rows(predictor.answers(from_json(golden.rows, predictor.bundle.prep))))
     if len(got) != len(golden.answers):
         raise refused("golden.json", "answers", f"are {len(golden.answers)}, the network gives {len(got)}")

@@ -39,7 +39,7 @@ def draw(names: Sequence[str], context: Context) -> dict[str, str]:
     """SVG text by plot name, in the order asked; a plot that these rows do not define is left out."""
     unknown = [name for name in names if name not in _DRAWN]
     assert not unknown, f"plots: there is no {unknown}; there is {sorted(_DRAWN)}"
-    context = _pairs(context) if context.target.ndim == 2 else context
+    context = _pairs(context) if context.target.ndim == 2 and "probabilities" in context.answers else context
     drawn = {name: _DRAWN[name](context) for name in names}
     return {name: svg for name, svg in drawn.items() if svg}
 

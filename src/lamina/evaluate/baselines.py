@@ -29,6 +29,7 @@ LABELS = {
     "last_value": "last value",
     "seasonal_naive": "seasonal naive",
     "linear_window": "ridge regression",
+    "held_out": "real, held out",
 }
 _MOST_ROWS = 100_000
 _MOST_PICTURES, _SIDE = 10_000, 12  # to fit on, and the pixels a side that they are shrunk to

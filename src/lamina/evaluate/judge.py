@@ -14,7 +14,8 @@ from lamina.ahead import Ahead
 from lamina.case import Case
 from lamina.config import kind
 from lamina.deploy.predictor import Predictor, json_rows
-from lamina.evaluate import backtest, baselines, gallery, metrics, report
+from lamina.evaluate import backtest, baselines, gallery, generated, metrics, report
+from lamina.originals import Originals
 from lamina.recipe import dump
 from lamina.run import Run
 from lamina.schema import Row, Spec
@@ -42,6 +43,8 @@ def rivals(finding: Finding, arrays: dict[str, Data], notes: list[str]) -> tuple
     """Answers and scores of each baseline on the test rows."""
     if isinstance(finding.case, Ahead):
         return _naive(finding, finding.case)
+    if isinstance(finding.case, Originals):
+        return generated.rivals(finding, arrays)
     state, task = finding.case.state, finding.case.task
     classes = len(state.model_dump().get("classes", ()))
     target = task.truth(arrays["train"].target, state)
@@ -73,7 +76,7 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
     notes = [*case.notes, *_rare(case, found["scores"])]
     answers, scored = rivals(finding, arrays, notes)
     primary, rows, end = case.task.metrics[0], out.rows(), finding.end
-    target = case.target.name
+    target = case.about
     verdict = report.verdict(primary, metrics.HIGHER[primary], found["scores"], scored, target, found["interval"])
     context = evaluate.Context(
         target=found["target"],
@@ -88,7 +91,12 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
         best=end["best_epoch"],
     )
     seen, pieces = gallery.made(case, finding.predictor, found, arrays, finding.cfg.augment)
-    example = case.judged.slice(0, 1).select([c.name for c in finding.predictor.bundle.prep.used])
+    if isinstance(case, Originals):
+        verdict, pieces = generated.verdict(found["scores"], scored), pieces | generated.pieces(finding)
+        example = generated.example(finding.predictor)
+    else:
+        row = case.judged.slice(0, 1).select([c.name for c in finding.predictor.bundle.prep.used])
+        example = _example(finding.predictor, row)
     page = report.write(
         out.folder,
         {
@@ -121,7 +129,7 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
             },
             "calibration": _calibration(case),
             "recipe": dump(out.recipe()),
-            "example": _example(finding.predictor, example),
+            "example": example,
             "versions": versions(),
             "bundle": str(out.bundle),
         },
@@ -162,10 +170,11 @@ def _rare(case: Case, scores: dict[str, float | None]) -> list[str]:
 
 
 def _data(case: Case, notes: list[str]) -> Row:
+    aim = [case.schema.target.model_dump(mode="json", exclude={"settings"})] if case.schema.target else []
     return {
         "source": str(case.recipe.data.model_dump(mode="json").get("path") or kind(case.recipe.data)),
         "rows": case.counts(),
-        "columns": [c.model_dump(mode="json", exclude={"settings"}) for c in (*case.schema.columns, case.target)],
+        "columns": [c.model_dump(mode="json", exclude={"settings"}) for c in case.schema.columns] + aim,
         "quarantine": [q._asdict() for q in case.quarantine[:SHOWN]],
         "notes": notes,
     }

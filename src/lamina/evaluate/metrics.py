@@ -15,6 +15,7 @@ import numpy as np
 
 from lamina.config import LaminaError, nearest
 from lamina.evaluate import _multilabel
+from lamina.tasks import generation
 
 Answers = Mapping[str, np.ndarray]
 Metric = Callable[[np.ndarray, Answers], float | None]
@@ -213,6 +214,38 @@ def scaled_mse(target: np.ndarray, answers: Answers) -> Any:
 def scaled_mae(target: np.ndarray, answers: Answers) -> Any:
     """Mean absolute error in training deviations of each target."""
     return np.mean(np.abs(answers["prediction"] - target) / answers["std"])
+
+
+@_metric(False, "features")
+def frechet_distance(target: np.ndarray, answers: Answers) -> Any:
+    """Distance of what was made to real rows, both as clouds of features (Heusel et al. 2017)."""
+    return generation.frechet(target, answers["features"])
+
+
+@_metric(True, "features")
+def fidelity(target: np.ndarray, answers: Answers) -> Any:
+    """Share of what was made that lies among real rows (Kynkaanniemi et al. 2019, precision)."""
+    return _among(answers["features"], target)
+
+
+@_metric(True, "features")
+def diversity(target: np.ndarray, answers: Answers) -> Any:
+    """Share of real rows that lie among what was made (Kynkaanniemi et al. 2019, recall)."""
+    return _among(target, answers["features"])
+
+
+def _among(some: np.ndarray, others: np.ndarray, neighbours: int = 3) -> float:
+    """Share of `some` that are no farther from one of `others` than that one is from its third neighbour."""
+    from sklearn.neighbors import NearestNeighbors
+
+    near = NearestNeighbors(n_neighbors=min(neighbours + 1, len(others))).fit(others)
+    reach = near.kneighbors(others)[0][:, -1]
+    inside = np.zeros(len(some), bool)
+    for at in range(0, len(some), 256):
+        part = some[at : at + 256]
+        gaps = (part**2).sum(1)[:, None] + (others**2).sum(1) - 2 * part @ others.T
+        inside[at : at + 256] = (gaps <= reach**2 + 1e-9).any(axis=1)
+    return float(inside.mean())
 
 
 def _finite(target: np.ndarray, answers: Answers) -> bool:

@@ -9,7 +9,7 @@ import pyarrow as pa
 from lamina import labelled
 from lamina.config import Config, DataError, nearest
 from lamina.deploy.predictor import Predictor
-from lamina.evaluate import backtest, metrics
+from lamina.evaluate import backtest, generated, metrics
 from lamina.preprocess import Broken, typed
 from lamina.schema import Collected
 
@@ -28,6 +28,8 @@ def score(predictor: Predictor, rows: pa.Table, answers: dict[str, np.ndarray] |
     """
     if predictor.framed:
         return backtest.score(predictor, rows)
+    if predictor.generative:
+        return generated.score(predictor, rows)
     target, answers = truth(predictor, rows), predictor.decoded(rows) if answers is None else answers
     names = predictor.task.metrics
     found: dict[str, Any] = {

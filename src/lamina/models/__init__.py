@@ -18,6 +18,12 @@ An ordinary network has one part, the module itself: `parts = ("",)`. A GAN name
         yield "critic", self.critic_loss(batch, fake.detach())
         yield "generator", self.generator_loss(fake)          # sees the updated critic
 
+A network that makes pictures or rows says `generates = True` in its file and has a setting `latent`, the numbers that
+something new is made of. Its `forward(inputs)` judges rows that there are: the `loss` of each, (rows, 1), or features
+(rows, features) of the `real` ones and of as many `fake` ones. Its part `generator` is what is exported: from `noise`
+(rows, latent) and, where there are classes, `condition` (rows, 1) int64, to `image` (rows, height, width, channels), 0
+to 255, or to `row` (rows, width).
+
 A network that is frozen in part may compute that part once, before training, with two more methods:
 
     def learner(self):                  # the module that is trained, with `parts`, `forward` and `losses` of its own
@@ -37,6 +43,7 @@ from lamina.config import BundleError, RecipeError, available, parse, plugin
 from lamina.schema import Spec
 
 DEFAULT, GENERAL = "fnn", 0.1
+GENERATION = "generation"  # the loss of a task that wants more of what there is
 
 Raw = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 
@@ -44,6 +51,8 @@ Raw = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 def suits(name: str, spec: Spec) -> float:
     """How well an architecture fits some inputs, 0 when it cannot take them."""
     module = vars(plugin("models", name))
+    if (spec.output.loss == GENERATION) != ("generates" in module):
+        return 0.0
     return module["suits"](spec) if "suits" in module else GENERAL
 
 
@@ -109,6 +118,7 @@ def runtime(kind: str, config: dict[str, Any], spec: Spec, weights: bytes) -> Ra
     model = build(cfg, spec, 0)
     model.load_state_dict(tensors)
     model.eval()
+    model = model.generator if spec.output.loss == GENERATION else model
 
     def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         with torch.inference_mode():

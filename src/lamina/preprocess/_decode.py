@@ -184,6 +184,14 @@ def png(spots: np.ndarray, height: int, width: int) -> bytes:
     return body.tobytes()
 
 
+def as_png(picture: np.ndarray) -> bytes:
+    """A picture (height, width, 1 or 3) uint8, red first, as PNG."""
+    cv2 = opencv()
+    done, body = cv2.imencode(".png", np.ascontiguousarray(picture[:, :, ::-1]))
+    assert done
+    return body.tobytes()
+
+
 def data_address(picture: np.ndarray, side: int) -> str:
     """A picture (height, width, 1 or 3) uint8, red first, as a `data:` address, no side longer than `side` pixels.
 

@@ -1,0 +1,128 @@
+"""New pictures or rows like those of the data, of a class where one is asked for."""
+
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+
+from lamina import config
+from lamina.schema import Output
+
+target = "category"
+aimless = True
+generative = True
+metrics = ("frechet_distance", "fidelity", "diversity")
+baselines = ()
+plots = ("learning",)
+calibration = "none"
+
+LOSS = "generation"
+MOST = 10_000  # classes
+
+
+class Config(config.Config):
+    kind: Literal["generation"] = "generation"
+
+
+class Made(config.Config):
+    """How one column of a table is written in numbers: one of `values`, or the nearest of some `centres` and the way to
+    it; `missing` cells are one more choice. What is made stays between `low` and `high`, `whole` where all numbers are.
+    """
+
+    name: str
+    kind: str
+    missing: bool
+    values: tuple[str, ...] = ()
+    centres: tuple[float, ...] = Field(default=(), max_length=1000)
+    spreads: tuple[float, ...] = Field(default=(), max_length=1000)
+    low: float = 0.0
+    high: float = 0.0
+    whole: bool = False
+
+    @property
+    def blocks(self) -> tuple[int, ...]:
+        """Widths of the numbers of a cell: 1 for a way, more for a choice."""
+        choices = (len(self.values) or len(self.centres)) + self.missing
+        return (choices,) if self.values else (1, choices)
+
+
+class State(config.Config):
+    """The classes that can be asked for, none where the data has no label, and how many training rows each has; of a
+    table, how its columns are written.
+    """
+
+    classes: tuple[str, ...] = Field(default=(), max_length=MOST)
+    counts: tuple[int, ...] = Field(default=(), max_length=MOST)
+    columns: tuple[Made, ...] = Field(default=(), max_length=MOST)
+
+
+def suits(values: pa.Array) -> float:
+    """Never by the target: that something new is wanted has to be said."""
+    return 0.0
+
+
+def fit(values: pa.Array | None, cfg: Config) -> State:
+    """`values`: training labels as text without nulls, or None where there is no label."""
+    if values is None:
+        return State()
+    found = {c["values"]: c["counts"] for c in values.value_counts().to_pylist()}
+    whole = all(v.lstrip("-").isdigit() for v in found)
+    classes = sorted(found, key=int) if whole else sorted(found)
+    return State(classes=tuple(classes), counts=tuple(found[c] for c in classes))
+
+
+def unknown(values: pa.Array, state: State) -> np.ndarray:
+    """A mask of the labels that no training row had."""
+    return pc.invert(pc.is_in(values, value_set=pa.array(state.classes, pa.string()))).to_numpy(zero_copy_only=False)
+
+
+def encode(values: pa.Array, state: State) -> np.ndarray:
+    """(rows,) int64 codes of the classes."""
+    return (
+        pc.index_in(values, value_set=pa.array(state.classes, pa.string()))
+        .to_numpy(zero_copy_only=False)
+        .astype(np.int64)
+    )
+
+
+def truth(encoded: np.ndarray, state: State) -> np.ndarray:
+    return encoded
+
+
+def output(state: State, cfg: Config) -> Output:
+    """As many numbers as classes: what a network is told, and not what it answers."""
+    return Output(size=len(state.classes), loss=LOSS)
+
+
+def quick(raw: dict[str, np.ndarray], encoded: np.ndarray, state: State) -> dict[str, float]:
+    """The loss of held-out rows where a network has one (`loss`, (rows, 1)), else the distance of `real` and `fake`
+    features (rows, features).
+    """
+    if "loss" in raw:
+        parts = {name: float(values.mean()) for name, values in raw.items()}
+        return {"loss": parts.pop("loss"), **(parts or {"loss_": 0.0})}
+    distance = frechet(raw["real"], raw["fake"])
+    return {"loss": distance, "frechet": distance}
+
+
+def frechet(real: np.ndarray, fake: np.ndarray) -> float:
+    """Distance of two clouds (rows, features) as if each were normal: Heusel et al. 2017, without the square root."""
+    real, fake = real.astype(np.float64), fake.astype(np.float64)
+    gap = real.mean(0) - fake.mean(0)
+    first, second = (np.atleast_2d(np.cov(values, rowvar=False)) for values in (real, fake))
+    values, vectors = np.linalg.eigh(first)
+    root = vectors * np.sqrt(np.clip(values, 0, None)) @ vectors.T
+    mixed = np.sqrt(np.clip(np.linalg.eigvalsh(root @ second @ root), 0, None)).sum()
+    return float(gap @ gap + np.trace(first) + np.trace(second) - 2 * mixed)
+
+
+def labels(said: Any, count: int, state: State, rng: np.random.Generator) -> np.ndarray:
+    """Codes of the classes to make, (count,): those said, or as often as the training rows had them."""
+    if not state.classes:
+        return np.zeros(count, np.int64)
+    if said is None:
+        shares = np.array(state.counts) / sum(state.counts)
+        return rng.choice(len(state.classes), count, p=shares)
+    return np.full(count, state.classes.index(said))
