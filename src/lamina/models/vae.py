@@ -9,12 +9,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
 from lamina import config
+from lamina.models import _vae_rows
 from lamina.models._layers import Pixels
+from lamina.models._vae_rows import told
 from lamina.schema import Batch, Input, Spec
 
 generates = True
@@ -42,25 +43,13 @@ def training(cfg: Config, spec: Spec) -> dict[str, Any]:
     return {"epochs": epochs, "batch_size": 128, "lr": 1e-3, "ema": 0.999, "clip": 1.0, "patience": max(5, epochs // 5)}
 
 
-def told(x: Tensor, condition: Tensor | None, classes: int) -> Tensor:
-    """Numbers (rows, n) with the class of each row beside them, as zeros and a one."""
-    return x if condition is None else torch.cat([x, F.one_hot(condition[:, 0], classes).to(x.dtype)], 1)
-
-
 class Decoder(nn.Module):
-    """Noise and a class to a picture (rows, height, width, channels), 0 to 255, or to a row."""
+    """Noise and a class to a picture (rows, height, width, channels), 0 to 255."""
 
     def __init__(self, cfg: Config, feed: Input, classes: int):
         super().__init__()
-        self.classes, self.kind = classes, feed.kind
+        self.classes = classes
         entrance = cfg.latent + classes
-        if feed.kind == "row":
-            width = feed.shape[0] or 1
-            self.layers = nn.Sequential(
-                nn.Linear(entrance, cfg.hidden), nn.ReLU(), nn.Linear(cfg.hidden, cfg.hidden), nn.ReLU(),
-                nn.Linear(cfg.hidden, width),
-            )  # fmt: skip
-            return
         self.height, self.side, channels = (n or 1 for n in feed.shape)
         self.tall, self.wide = math.ceil(self.height / 4), math.ceil(self.side / 4)
         c = cfg.width
@@ -71,31 +60,22 @@ class Decoder(nn.Module):
         )  # fmt: skip
 
     def raw(self, noise: Tensor, condition: Tensor | None) -> Tensor:
-        """Logits of pixels (rows, channels, height, width), or a row as it leaves the last layer."""
+        """Logits of pixels (rows, channels, height, width)."""
         noise = told(noise, condition, self.classes)
-        if self.kind == "row":
-            return self.layers(noise)
         x = self.first(noise).unflatten(1, (-1, self.tall, self.wide))
         return self.layers(x)[:, :, : self.height, : self.side]
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         raw = self.raw(inputs["noise"], inputs.get("condition"))
-        return {"row": raw} if self.kind == "row" else {"image": torch.sigmoid(raw).permute(0, 2, 3, 1) * 255}
+        return {"image": torch.sigmoid(raw).permute(0, 2, 3, 1) * 255}
 
 
 class Encoder(nn.Module):
-    """Pictures or rows, and their classes, to mean and log-variance (rows, 2 * latent)."""
+    """Pictures and their classes to mean and log-variance (rows, 2 * latent)."""
 
     def __init__(self, cfg: Config, feed: Input, classes: int):
         super().__init__()
-        self.kind, self.classes, c = feed.kind, classes, cfg.width
-        if feed.kind == "row":
-            entrance = feed.shape[0] or 1
-            self.layers = nn.Sequential(
-                nn.Linear(entrance, cfg.hidden), nn.ReLU(), nn.Linear(cfg.hidden, cfg.hidden), nn.ReLU()
-            )
-            self.head = nn.Linear(cfg.hidden + classes, 2 * cfg.latent)
-            return
+        self.classes, c = classes, cfg.width
         height, width, channels = (n or 1 for n in feed.shape)
         self.pixels = Pixels(feed)
         self.layers = nn.Sequential(
@@ -105,7 +85,7 @@ class Encoder(nn.Module):
         self.head = nn.Linear(4 * c * (height // 4) * (width // 4) + classes, 2 * cfg.latent)
 
     def forward(self, originals: Tensor, condition: Tensor | None) -> Tensor:
-        x = self.layers(self.pixels(originals) if self.kind == "image" else originals)
+        x = self.layers(self.pixels(originals))
         return self.head(told(x, condition, self.classes))
 
 
@@ -115,33 +95,34 @@ class Model(nn.Module):
     def __init__(self, cfg: Config, spec: Spec):
         super().__init__()
         ((self.name, feed),) = ((name, feed) for name, feed in spec.inputs.items() if name != "condition")
-        self.kind, self.sizes, self.cfg = feed.kind, feed.sizes, cfg
-        self.encoder = Encoder(cfg, feed, spec.output.size)
-        self.generator = Decoder(cfg, feed, spec.output.size)
+        self.kind, self.cfg = feed.kind, cfg
+        size = spec.output.size
+        if feed.kind == "row":
+            self.encoder = _vae_rows.Encoder(cfg.latent, cfg.hidden, feed, size)
+            self.generator = _vae_rows.Decoder(cfg.latent, cfg.hidden, feed, size)
+        else:
+            self.encoder, self.generator = Encoder(cfg, feed, size), Decoder(cfg, feed, size)
 
     def both(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """What each row costs: to be told again, and to be told at all, in nats (rows,)."""
         originals, condition = inputs[self.name], inputs.get("condition")
         mean, spread = self.encoder(originals, condition).chunk(2, 1)
         spread = spread.clamp(-8, 8)
-        noise = mean + torch.randn_like(mean) * (0.5 * spread).exp() if self.training else mean
+        noise = mean + self._drawn(mean) * (0.5 * spread).exp()
         raw = self.generator.raw(noise, condition)
+        if isinstance(self.generator, _vae_rows.Decoder):
+            told = self.generator.unlikely(noise, condition) - 0.5 * (1 + spread)
+            return self.generator.again(raw, originals), told.sum(1)
         told = 0.5 * (mean.square() + spread.exp() - 1 - spread)
-        return self._again(raw, originals), told.clamp(min=self.cfg.free_bits).sum(1) if self.training else told.sum(1)
+        wanted = originals.permute(0, 3, 1, 2).float() / 255
+        again = _normal((torch.sigmoid(raw) - wanted).flatten(1))
+        return again, told.clamp(min=self.cfg.free_bits).sum(1) if self.training else told.sum(1)
 
-    def _again(self, raw: Tensor, originals: Tensor) -> Tensor:
-        if self.kind == "image":
-            wanted = originals.permute(0, 3, 1, 2).float() / 255
-            return _normal((torch.sigmoid(raw) - wanted).flatten(1))
-        costs, at, ways = [], 0, []
-        for size in self.sizes:
-            block, wanted = raw[:, at : at + size], originals[:, at : at + size]
-            if size == 1:
-                ways.append(torch.tanh(block) - wanted)
-            else:
-                costs.append(-(wanted * block.log_softmax(1)).sum(1))
-            at += size
-        return sum(costs, torch.zeros_like(raw[:, 0])) + (_normal(torch.cat(ways, 1)) if ways else 0.0)
+    def _drawn(self, like: Tensor) -> Tensor:
+        """Normal numbers; in evaluation always the same for rows, and none for pictures."""
+        if self.training or self.kind == "image":
+            return torch.randn_like(like) if self.training else torch.zeros_like(like)
+        return torch.randn(like.shape, generator=torch.Generator().manual_seed(0)).to(like)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         again, told = self.both(inputs)
