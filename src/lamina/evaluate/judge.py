@@ -14,7 +14,7 @@ from lamina.ahead import Ahead
 from lamina.case import Case
 from lamina.config import kind
 from lamina.deploy.predictor import Predictor, json_rows
-from lamina.evaluate import backtest, baselines, gallery, generated, metrics, report
+from lamina.evaluate import _made_page, backtest, baselines, gallery, generated, metrics, report
 from lamina.originals import Originals
 from lamina.recipe import dump
 from lamina.run import Run
@@ -73,7 +73,8 @@ INTERVAL = ("coverage", "interval_width")
 def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -> Row:
     """Fit the baselines, write `report.html` and `report.json`, and return the result of the run."""
     case, found = finding.case, finding.score
-    notes = [*case.notes, *_rare(case, found["scores"])]
+    mixed = [told] if (told := finding.end.get("augmented")) else []
+    notes = [*case.notes, *_rare(case, found["scores"]), *mixed]
     answers, scored = rivals(finding, arrays, notes)
     primary, rows, end = case.task.metrics[0], out.rows(), finding.end
     target = case.about
@@ -91,8 +92,11 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
         best=end["best_epoch"],
     )
     seen, pieces = gallery.made(case, finding.predictor, found, arrays, finding.cfg.augment)
+    tabled = generated.tabled(finding) if isinstance(case, Originals) else None
     if isinstance(case, Originals):
         verdict, pieces = generated.verdict(found["scores"], scored), pieces | generated.pieces(finding)
+        if tabled:
+            verdict, pieces = _made_page.verdict(tabled), pieces | {"made_rows": _made_page.piece(tabled)}
         example = generated.example(finding.predictor)
     else:
         row = case.judged.slice(0, 1).select([c.name for c in finding.predictor.bundle.prep.used])
@@ -110,6 +114,7 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
             "interval": found["interval"],
             "baselines": scored,
             "per_class": found.get("per_class", []),
+            **({"made_rows": tabled} if tabled else {}),
             "model": {
                 "kind": finding.predictor.bundle.model.kind,
                 "parameters": sum(layer["parameters"] for layer in finding.layers),
@@ -146,8 +151,13 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
         "quarantined": len(case.quarantine),
         "parts": {name: table.num_rows for name, table in case.parts._asdict().items()},
         "verdict": verdict,
-        **({"notes": [seen["duplicates"]["told"]]} if "duplicates" in pieces else {}),
+        **({"made_rows": {k: v for k, v in tabled.items() if k != "columns"}} if tabled else {}),
+        **({"notes": told} if (told := [*_twice(seen, pieces), *mixed]) else {}),
     }
+
+
+def _twice(seen: Row, pieces: dict[str, str]) -> list[str]:
+    return [seen["duplicates"]["told"]] if "duplicates" in pieces else []
 
 
 def _rare(case: Case, scores: dict[str, float | None]) -> list[str]:

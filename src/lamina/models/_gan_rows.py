@@ -87,8 +87,9 @@ def losses(model: "Model", batch: Batch) -> Iterator[tuple[str, Tensor]]:
 
     fake = made().detach()
     if model.cfg.preset == "wgan_gp":
-        yield "critic", critic(fake, condition).mean() - critic(real, condition).mean() + _between(
-            critic, real, fake, condition
+        yield (
+            "critic",
+            critic(fake, condition).mean() - critic(real, condition).mean() + _between(critic, real, fake, condition),
         )
         yield "generator", -critic(made(), condition).mean()
         return

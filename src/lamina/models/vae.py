@@ -111,8 +111,8 @@ class Model(nn.Module):
         noise = mean + self._drawn(mean) * (0.5 * spread).exp()
         raw = self.generator.raw(noise, condition)
         if isinstance(self.generator, _vae_rows.Decoder):
-            told = self.generator.unlikely(noise, condition) - 0.5 * (1 + spread)
-            return self.generator.again(raw, originals), told.sum(1)
+            told = self.generator.unlikely(noise, condition) - 0.5 * (1 + spread).sum(1)
+            return self.generator.again(raw, originals), told
         told = 0.5 * (mean.square() + spread.exp() - 1 - spread)
         wanted = originals.permute(0, 3, 1, 2).float() / 255
         again = _normal((torch.sigmoid(raw) - wanted).flatten(1))
