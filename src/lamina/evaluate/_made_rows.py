@@ -3,7 +3,7 @@
 - Train on made, test on real (Esteban et al. 2017): a fixed classifier learns the class from rows, and is tested on
   real rows that no one has seen.
 - Columns by themselves (Kolmogorov-Smirnov distance of numbers, total variation of texts) and in pairs.
-- A detector that learns to tell made from real (two-sample test by a classifier, Lopez-Paz and Oquab 2017): 0.5 is best.
+- A detector that learns to tell made from real (a two-sample test, Lopez-Paz and Oquab 2017): 0.5 is best.
 - Copies: rows that are a training row, and how near the nearest training row is, beside real rows.
 - Cells that no row of the training data could have; there must be none.
 """
@@ -149,7 +149,10 @@ def _classifier(texts: np.ndarray) -> Any:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     return HistGradientBoostingClassifier(
-        max_iter=100, categorical_features=texts, early_stopping=False, random_state=0
+        max_iter=100,
+        categorical_features=texts,  # pyright: ignore[reportArgumentType]
+        early_stopping=False,  # pyright: ignore[reportArgumentType]
+        random_state=0,
     )
 
 
@@ -176,7 +179,7 @@ def _learned(rows: Plain, real: Plain, classes: int) -> dict[str, float | None]:
     return {
         "accuracy": float(accuracy_score(real.classes, told)),
         "roc_auc": area,
-        "f1": float(f1_score(real.classes, told, average="macro", labels=there, zero_division=0)),
+        "f1": float(f1_score(real.classes, told, average="macro", labels=there)),
     }
 
 
@@ -214,7 +217,7 @@ def _bars(reader: Reader, i: int, own: np.ndarray, real: np.ndarray) -> dict[str
         ]
         order = np.argsort(-counts[0], kind="stable")[:BARS]
         order = order[(counts[0] + counts[1])[order] > 0]
-        names = [words[k] if k < len(words) else "missing" for k in order]
+        names = [words[k] if k < len(words) else "missing" for k in order.tolist()]
         counts = [c[order] for c in counts]
     else:
         known = np.concatenate([real[~np.isnan(real)], own[~np.isnan(own)]])

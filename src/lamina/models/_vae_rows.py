@@ -68,6 +68,7 @@ class Decoder(nn.Module):
         """Minus the log-density of what the encoder gives, in nats, up to a constant: (rows,)."""
         cost = torch.zeros_like(hidden[:, 0])
         for coupling in reversed(self.prior):
+            assert isinstance(coupling, _Coupling)
             hidden, shrunk = coupling.back(hidden, condition)
             cost = cost + shrunk
         return 0.5 * hidden.square().sum(1) + cost
@@ -92,7 +93,8 @@ class _Coupling(nn.Module):
         super().__init__()
         self.classes, self.kept = classes, latent // 2
         self.layers = layers(self.kept + classes, hidden, 2 * (latent - self.kept))
-        nn.init.normal_(self.layers[-1].weight, std=1e-3)
+        with torch.no_grad():
+            [*self.layers.parameters()][-2].mul_(0.01)
 
     def _said(self, kept: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor]:
         stretch, move = self.layers(told(kept, condition, self.classes)).chunk(2, 1)

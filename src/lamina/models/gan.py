@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -20,7 +21,8 @@ class Config(config.Config):
     preset: Literal["relativistic", "wgan_gp"] = Field(
         default="relativistic", description="what critic and generator minimise"
     )
-    penalty: float = Field(default=1.0, ge=0, description="weight of the critic's steepness (relativistic)")
+    penalty: float = Field(default=0.1, ge=0, description="weight of the critic's steepness (relativistic)")
+    moments: float = Field(default=10.0, ge=0, description="weight of means and covariances, for rows")
 
 
 def suits(spec: Spec) -> float:
@@ -43,6 +45,8 @@ class Model(nn.Module):
         self.cfg = cfg
         self.generator = _gan_rows.Generator(cfg, feed, spec.output.size)
         self.critic = _gan_rows.Critic(cfg, feed, spec.output.size)
+        self.turn: Tensor
+        self.register_buffer("turn", torch.zeros((), dtype=torch.int64))  # steps so far: penalties come every few
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return _gan_rows.features(self, inputs)
