@@ -19,7 +19,8 @@ from lamina.schema import Batch, Input, Spec
 if TYPE_CHECKING:
     from lamina.models.gan import Config, Model
 
-LAZY = 4  # steps from one penalty to the next
+MOMENTS = 10.0  # weight of means and covariances
+STEEP = 0.1  # of `penalty`: rows are wide and near each other
 PACK = 4  # rows that are judged together
 HEAT = 0.2  # of the softmax that stands for a draw
 WGAN_PENALTY = 10.0
@@ -94,19 +95,20 @@ def losses(model: "Model", batch: Batch) -> Iterator[tuple[str, Tensor]]:
             critic(fake, condition).mean() - critic(real, condition).mean() + _between(critic, real, fake, condition),
         )
         apart = _apart(_said(real, condition, model), _said(made, condition, model))
-        yield "generator", model.cfg.moments * apart - critic(made, condition).mean()
+        yield "generator", MOMENTS * apart - critic(made, condition).mean()
         return
     model.turn += 1
-    lazy = int(model.turn) % LAZY == 0
+    every = model.cfg.penalty_every
+    lazy = int(model.turn) % every == 0
     real, fake = real.detach().requires_grad_(lazy), fake.requires_grad_(lazy)
     first, second = critic(real, condition), critic(fake, condition)
     loss = F.softplus(second - first).mean()
     if lazy:
-        loss = loss + LAZY * model.cfg.penalty / 2 * (_steepness(first, real) + _steepness(second, fake))
+        loss = loss + every * STEEP * model.cfg.penalty / 2 * (_steepness(first, real) + _steepness(second, fake))
     yield "critic", loss
     real = real.detach()
     loss = F.softplus(critic(real, condition) - critic(made, condition)).mean()
-    yield "generator", loss + model.cfg.moments * _apart(*(_said(rows, condition, model) for rows in (real, made)))
+    yield "generator", loss + MOMENTS * _apart(*(_said(rows, condition, model) for rows in (real, made)))
 
 
 def _apart(real: Tensor, made: Tensor) -> Tensor:
