@@ -1,7 +1,9 @@
 """Variational autoencoder: pictures or rows to a few normal numbers and back. Kingma and Welling 2014.
 
 The spread of what is decoded is the best one for each batch (Rybkin et al. 2021, sigma-VAE), so that no weight has to
-be found between the two halves of the loss; `free_bits` per latent number are not pressed out (Kingma et al. 2016).
+be found between the two halves of the loss; pictures that are nearly black and white are yes or no at each pixel.
+`free_bits` per latent number are not pressed out (Kingma et al. 2016), and the pressure grows over the first steps
+(Sonderby et al. 2016).
 """
 
 import math
@@ -14,7 +16,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from lamina import config
-from lamina.models._layers import Pixels
+from lamina.models import _fixed, _vae_pictures
 from lamina.schema import Batch, Input, Spec
 
 generates = True
@@ -27,6 +29,10 @@ class Config(config.Config):
     hidden: int = Field(default=256, ge=4, le=1 << 14, description="width of the layers for rows")
     beta: float = Field(default=1.0, gt=0, le=1000, description="weight of the distance to the normal distribution")
     free_bits: float = Field(default=0.1, ge=0, description="nats per latent number that cost nothing")
+    warmup: int = Field(default=500, ge=0, description="steps over which `beta` grows from 0")
+    likelihood: Literal["auto", "normal", "bernoulli"] = Field(
+        default="auto", description="of a pixel; auto looks whether pictures are nearly black and white"
+    )
 
 
 def suits(spec: Spec) -> float:
@@ -48,91 +54,25 @@ def told(x: Tensor, condition: Tensor | None, classes: int) -> Tensor:
 
 
 class Decoder(nn.Module):
-    """Noise and a class to a picture (rows, height, width, channels), 0 to 255, or to a row."""
+    """Noise and a class to a row."""
 
     def __init__(self, cfg: Config, feed: Input, classes: int):
         super().__init__()
-        self.classes, self.kind = classes, feed.kind
-        entrance = cfg.latent + classes
-        if feed.kind == "row":
-            width = feed.shape[0] or 1
-            self.layers = nn.Sequential(
-                nn.Linear(entrance, cfg.hidden), nn.ReLU(), nn.Linear(cfg.hidden, cfg.hidden), nn.ReLU(),
-                nn.Linear(cfg.hidden, width),
-            )  # fmt: skip
-            return
-        self.height, self.side, channels = (n or 1 for n in feed.shape)
-        self.tall, self.wide = math.ceil(self.height / 4), math.ceil(self.side / 4)
-        c = cfg.width
-        self.first = nn.Linear(entrance, 4 * c * self.tall * self.wide)
+        self.classes, self.sizes = classes, feed.sizes
         self.layers = nn.Sequential(
-            nn.SiLU(), nn.ConvTranspose2d(4 * c, 2 * c, 4, 2, 1), nn.SiLU(), nn.Conv2d(2 * c, 2 * c, 3, 1, 1),
-            nn.SiLU(), nn.ConvTranspose2d(2 * c, c, 4, 2, 1), nn.SiLU(), nn.Conv2d(c, channels, 3, 1, 1),
+            nn.Linear(cfg.latent + classes, cfg.hidden), nn.ReLU(), nn.Linear(cfg.hidden, cfg.hidden), nn.ReLU(),
+            nn.Linear(cfg.hidden, feed.shape[0] or 1),
         )  # fmt: skip
 
     def raw(self, noise: Tensor, condition: Tensor | None) -> Tensor:
-        """Logits of pixels (rows, channels, height, width), or a row as it leaves the last layer."""
-        noise = told(noise, condition, self.classes)
-        if self.kind == "row":
-            return self.layers(noise)
-        x = self.first(noise).unflatten(1, (-1, self.tall, self.wide))
-        return self.layers(x)[:, :, : self.height, : self.side]
+        """A row as it leaves the last layer."""
+        return self.layers(told(noise, condition, self.classes))
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        raw = self.raw(inputs["noise"], inputs.get("condition"))
-        return {"row": raw} if self.kind == "row" else {"image": torch.sigmoid(raw).permute(0, 2, 3, 1) * 255}
+        return {"row": self.raw(inputs["noise"], inputs.get("condition"))}
 
-
-class Encoder(nn.Module):
-    """Pictures or rows, and their classes, to mean and log-variance (rows, 2 * latent)."""
-
-    def __init__(self, cfg: Config, feed: Input, classes: int):
-        super().__init__()
-        self.kind, self.classes, c = feed.kind, classes, cfg.width
-        if feed.kind == "row":
-            entrance = feed.shape[0] or 1
-            self.layers = nn.Sequential(
-                nn.Linear(entrance, cfg.hidden), nn.ReLU(), nn.Linear(cfg.hidden, cfg.hidden), nn.ReLU()
-            )
-            self.head = nn.Linear(cfg.hidden + classes, 2 * cfg.latent)
-            return
-        height, width, channels = (n or 1 for n in feed.shape)
-        self.pixels = Pixels(feed)
-        self.layers = nn.Sequential(
-            nn.Conv2d(channels, c, 4, 2, 1), nn.SiLU(), nn.Conv2d(c, 2 * c, 3, 1, 1), nn.SiLU(),
-            nn.Conv2d(2 * c, 4 * c, 4, 2, 1), nn.SiLU(), nn.Flatten(),
-        )  # fmt: skip
-        self.head = nn.Linear(4 * c * (height // 4) * (width // 4) + classes, 2 * cfg.latent)
-
-    def forward(self, originals: Tensor, condition: Tensor | None) -> Tensor:
-        x = self.layers(self.pixels(originals) if self.kind == "image" else originals)
-        return self.head(told(x, condition, self.classes))
-
-
-class Model(nn.Module):
-    parts = ("",)
-
-    def __init__(self, cfg: Config, spec: Spec):
-        super().__init__()
-        ((self.name, feed),) = ((name, feed) for name, feed in spec.inputs.items() if name != "condition")
-        self.kind, self.sizes, self.cfg = feed.kind, feed.sizes, cfg
-        self.encoder = Encoder(cfg, feed, spec.output.size)
-        self.generator = Decoder(cfg, feed, spec.output.size)
-
-    def both(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """What each row costs: to be told again, and to be told at all, in nats (rows,)."""
-        originals, condition = inputs[self.name], inputs.get("condition")
-        mean, spread = self.encoder(originals, condition).chunk(2, 1)
-        spread = spread.clamp(-8, 8)
-        noise = mean + torch.randn_like(mean) * (0.5 * spread).exp() if self.training else mean
-        raw = self.generator.raw(noise, condition)
-        told = 0.5 * (mean.square() + spread.exp() - 1 - spread)
-        return self._again(raw, originals), told.clamp(min=self.cfg.free_bits).sum(1) if self.training else told.sum(1)
-
-    def _again(self, raw: Tensor, originals: Tensor) -> Tensor:
-        if self.kind == "image":
-            wanted = originals.permute(0, 3, 1, 2).float() / 255
-            return _normal((torch.sigmoid(raw) - wanted).flatten(1))
+    def again(self, raw: Tensor, originals: Tensor) -> Tensor:
+        """Nats per row to tell it by what the network gives."""
         costs, at, ways = [], 0, []
         for size in self.sizes:
             block, wanted = raw[:, at : at + size], originals[:, at : at + size]
@@ -143,13 +83,73 @@ class Model(nn.Module):
             at += size
         return sum(costs, torch.zeros_like(raw[:, 0])) + (_normal(torch.cat(ways, 1)) if ways else 0.0)
 
+
+class Encoder(nn.Module):
+    """Rows and their classes to mean and log-variance (rows, 2 * latent)."""
+
+    def __init__(self, cfg: Config, feed: Input, classes: int):
+        super().__init__()
+        self.classes = classes
+        self.layers = nn.Sequential(
+            nn.Linear(feed.shape[0] or 1, cfg.hidden), nn.ReLU(), nn.Linear(cfg.hidden, cfg.hidden), nn.ReLU()
+        )
+        self.head = nn.Linear(cfg.hidden + classes, 2 * cfg.latent)
+
+    def forward(self, originals: Tensor, condition: Tensor | None) -> Tensor:
+        return self.head(told(self.layers(originals), condition, self.classes))
+
+
+class Model(nn.Module):
+    parts = ("",)
+
+    def __init__(self, cfg: Config, spec: Spec):
+        super().__init__()
+        ((self.name, feed),) = ((name, feed) for name, feed in spec.inputs.items() if name != "condition")
+        self.cfg, size = cfg, spec.output.size
+        if feed.kind == "image":
+            self.encoder, self.generator = _vae_pictures.Encoder(cfg, feed, size), _vae_pictures.Decoder(cfg, feed, size)
+        else:
+            self.encoder, self.generator = Encoder(cfg, feed, size), Decoder(cfg, feed, size)
+        self.turn: Tensor
+        self.register_buffer("turn", torch.zeros((), dtype=torch.int64))  # steps so far
+
+    def both(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """What each row costs: to be told again, and to be told at all, in nats (rows,)."""
+        originals, condition = inputs[self.name], inputs.get("condition")
+        mean, spread = self.coded(inputs)
+        drawn = torch.randn_like(mean) if self.training else _fixed.noise(originals, self.cfg.latent)
+        raw = self.generator.raw(mean + drawn * (0.5 * spread).exp(), condition)
+        cost = 0.5 * (mean.square() + spread.exp() - 1 - spread)
+        free = self.cfg.free_bits if self.training else 0.0
+        return self.generator.again(raw, originals), cost.clamp(min=free).sum(1)
+
+    def coded(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Where the code of each row lies, and the logarithm of its variance, (rows, latent) each."""
+        mean, spread = self.encoder(inputs[self.name], inputs.get("condition")).chunk(2, 1)
+        return mean, spread.clamp(-8, 8)
+
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        again, told = self.both(inputs)
-        return {"loss": (again + told)[:, None]}
+        again, cost = self.both(inputs)
+        return {"loss": (again + cost)[:, None], "reconstruction": again[:, None]}
 
     def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
-        again, told = self.both(batch.inputs)
-        yield "", again.mean() + self.cfg.beta * told.mean()
+        again, cost = self.both(batch.inputs)
+        self.turn += 1
+        pressure = self.cfg.beta * min(1.0, int(self.turn) / max(self.cfg.warmup, 1))
+        yield "", again.mean() + pressure * cost.mean()
+
+    @torch.no_grad()
+    def settle(self, inputs: Mapping[str, Tensor]) -> None:
+        """Learn where the codes of training pictures lie, so that new ones are drawn from there."""
+        if not isinstance(self.generator, _vae_pictures.Decoder):
+            return
+        found = [self.coded({n: v[at : at + 512] for n, v in inputs.items()}) for at in range(0, _rows(inputs), 512)]
+        mean, spread = (torch.cat(values) for values in zip(*found, strict=True))
+        self.generator.settle(mean, spread, inputs.get("condition"))
+
+
+def _rows(inputs: Mapping[str, Tensor]) -> int:
+    return len(next(iter(inputs.values())))
 
 
 def _normal(error: Tensor) -> Tensor:
