@@ -61,7 +61,7 @@ def generated(run: Any, bundle: Bundle, seeds: Sequence[int], labels: Sequence[A
     found = raw(run, bundle, seeds, named)
     if not bundle.task_state.columns:
         return np.clip(np.rint(found), 0, 255).astype(np.uint8)
-    table = rows.decode(found, bundle.task_state.columns)
+    table = rows.decode(found, bundle.task_state.columns, seeds)
     aim = bundle.schema.target
     return table.append_column(aim.name, pa.array([str(v) for v in named])) if aim and named is not None else table
 

@@ -10,20 +10,23 @@ A class is told to the generator by an embedding and to the critic by a projecti
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lamina.models import _diffaugment
+from lamina.models import _diffaugment, _fixed
 from lamina.models._pictures import last
 from lamina.models._residual import SLOPE, Grower, Plan, Reader, scaled
-from lamina.schema import Batch, Input
+from lamina.schema import Batch, Input, Spec
 
 if TYPE_CHECKING:
     from lamina.models.gan import Config, Model
 
+STEPS = 10_000
+BETAS = {"relativistic": (0.0, 0.99), "dcgan": (0.5, 0.999), "wgan_gp": (0.0, 0.9)}
 CRITIC_STEPS = 5  # of wgan_gp, each on its own share of the batch
 WGAN_PENALTY = 10.0
 PENALISED = 0.5  # share of a batch on which lazy penalties are taken
@@ -48,7 +51,7 @@ class Generator(nn.Module):
 
 
 class Critic(nn.Module):
-    """Pictures (rows, channels, height, width), -1 to 1, and their classes to a score (rows,): the higher the realer."""
+    """Pictures (rows, channels, height, width), -1 to 1, and their classes to a score (rows,): higher is realer."""
 
     def __init__(self, cfg: "Config", feed: Input, classes: int):
         super().__init__()
@@ -66,15 +69,42 @@ class Critic(nn.Module):
         return (x * head).sum(1)  # elementwise, so that scores are never rounded to half precision
 
 
+def training(cfg: "Config", spec: Spec) -> dict[str, Any]:
+    """About 10,000 steps of 64."""
+    rows = max(spec.rows, 1)
+    size = max(1, min(64, rows // 4)) * (CRITIC_STEPS if cfg.preset == "wgan_gp" else 1)
+    return {
+        "epochs": max(2, min(2000, math.ceil(STEPS / math.ceil(rows / size)))),
+        "batch_size": size,
+        "lr": {"relativistic": 5e-4, "dcgan": 2e-4, "wgan_gp": 2e-4}[cfg.preset],
+        "optimizer": {"kind": "adam", "betas": BETAS[cfg.preset]},
+        "schedule": {"kind": "cosine", "warmup": 0.01},
+        "ema": 0.999,
+    }
+
+
+def changed(model: "Model", pictures: Tensor) -> Tensor:
+    """Pictures as the critic sees them."""
+    return _diffaugment.changed(pictures) if model.augmented else pictures
+
+
+def features(model: "Model", inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What fixed filters see in the real pictures, and in one made for each of them."""
+    real, filters = inputs[model.name], model.filters
+    assert filters is not None
+    made = _generator(model).raw(_fixed.noise(real, model.cfg.latent), inputs.get("condition"))
+    return {"real": filters(scaled(real)), "fake": filters(made)}
+
+
 def losses(model: "Model", batch: Batch) -> Iterator[tuple[str, Tensor]]:
     """The critic's loss, then the generator's, which sees the critic after its step."""
     real, condition = scaled(batch.inputs[model.name]), batch.inputs.get("condition")
     if model.cfg.preset == "wgan_gp":
         yield from _wasserstein(model, real, condition)
         return
-    fake = model.generator.raw(noise(model, len(real)), condition)
+    fake = _generator(model).raw(noise(model, len(real)), condition)
     relative = model.cfg.preset == "relativistic"
-    shown, made = model.changed(real), model.changed(fake.detach())
+    shown, made = changed(model, real), changed(model, fake.detach())
     mine, theirs = _scores(model, shown, made, condition)
     lost = F.softplus(theirs - mine) if relative else F.softplus(-mine) + F.softplus(theirs)
     loss = lost.mean()
@@ -85,7 +115,7 @@ def losses(model: "Model", batch: Batch) -> Iterator[tuple[str, Tensor]]:
         loss = loss + 0.5 * model.cfg.penalty * model.cfg.penalty_every * penalties
     model.turn += 1
     yield "critic", loss
-    theirs = model.critic(model.changed(fake), condition)
+    theirs = model.critic(changed(model, fake), condition)
     if not relative:
         yield "generator", F.softplus(-theirs).mean()
         return
@@ -108,15 +138,15 @@ def _wasserstein(model: "Model", real: Tensor, condition: Tensor | None) -> Iter
     shares = list(zip(real.chunk(count), told, strict=False))
     for some, own in shares:
         with torch.no_grad():
-            fake = model.generator.raw(noise(model, len(some)), own).float()
-        shown, made = model.changed(some), model.changed(fake)
+            fake = _generator(model).raw(noise(model, len(some)), own).float()
+        shown, made = changed(model, some), changed(model, fake)
         mine, theirs = _scores(model, shown, made, own)
         between = torch.rand(len(some), 1, 1, 1, device=some.device)
         steep = _steepness(model, shown * between + made * (1 - between), own)
         penalty = (steep.square().sum((1, 2, 3)).add(1e-12).sqrt() - 1).square().mean()
         yield "critic", theirs.mean() - mine.mean() + WGAN_PENALTY * penalty
     some, own = shares[-1]
-    yield "generator", -model.critic(model.changed(model.generator.raw(noise(model, len(some)), own)), own).mean()
+    yield "generator", -model.critic(changed(model, _generator(model).raw(noise(model, len(some)), own)), own).mean()
 
 
 def _steepness(model: "Model", x: Tensor, condition: Tensor | None) -> Tensor:
@@ -125,6 +155,11 @@ def _steepness(model: "Model", x: Tensor, condition: Tensor | None) -> Tensor:
         x = x.detach().float().requires_grad_()
         (steep,) = torch.autograd.grad(model.critic(x, condition).sum(), x, create_graph=True)
     return steep
+
+
+def _generator(model: "Model") -> Generator:
+    assert isinstance(model.generator, Generator)
+    return model.generator
 
 
 def noise(model: "Model", rows: int) -> Tensor:
@@ -140,7 +175,7 @@ class _ClassicGrower(nn.Module):
         self.first = nn.Linear(entrance, plan.flat)
         self.named = nn.Embedding(classes, plan.flat) if classes else None
         layers: list[nn.Module] = [nn.BatchNorm2d(widths[0]), nn.ReLU()]
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in pairwise(widths):
             layers += [nn.Upsample(scale_factor=2), nn.Conv2d(before, after, 3, padding=1, bias=False)]
             layers += [nn.BatchNorm2d(after), nn.ReLU()]
         self.layers = nn.Sequential(*layers, nn.Upsample(scale_factor=2), nn.Conv2d(widths[-1], plan.channels, 5, 1, 2))
@@ -161,7 +196,7 @@ class _ClassicReader(nn.Module):
         super().__init__()
         self.plan, widths = plan, plan.widths[::-1]
         layers: list[nn.Module] = [nn.Conv2d(plan.channels, widths[0], 4, 2, 1), nn.LeakyReLU(SLOPE)]
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in pairwise(widths):
             layers += [nn.Conv2d(before, after, 4, 2, 1, bias=False), nn.BatchNorm2d(after), nn.LeakyReLU(SLOPE)]
         self.layers = nn.Sequential(*layers)
         _normal(self)

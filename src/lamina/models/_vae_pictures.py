@@ -138,7 +138,7 @@ def _factor(within: Tensor, own: Tensor) -> Tensor:
 
 
 def _mixture(decoder: Decoder, mean: Tensor, own: Tensor) -> None:
-    """Clouds by expectation and maximisation, from codes far apart; those without codes of their own are never drawn."""
+    """Clouds by expectation and maximisation; those that a small set does not need are never drawn."""
     rows, latent = mean.shape
     count = max(1, min(CLOUDS, rows // (EACH * latent)))
     rng = torch.Generator().manual_seed(0)
@@ -163,7 +163,7 @@ def _mixture(decoder: Decoder, mean: Tensor, own: Tensor) -> None:
 
 
 def _normal(even: Tensor) -> Tensor:
-    """The normal number below which a share `even` of them lies, to 4e-4: Hastings 1955, as no exporter knows erfinv."""
+    """The normal number below which a share `even` of them lies, to 4e-4 (Hastings 1955): exporters know no erfinv."""
     t = (-2 * torch.minimum(even, 1 - even).log()).sqrt()
     top = 2.515517 + t * (0.802853 + t * 0.010328)
     size = t - top / (1 + t * (1.432788 + t * (0.189269 + t * 0.001308)))

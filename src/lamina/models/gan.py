@@ -4,7 +4,6 @@ Both learn in turn, in the one training loop: `parts = ("critic", "generator")`.
 its weights averaged over training.
 """
 
-import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
@@ -13,8 +12,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from lamina import config
-from lamina.models import _diffaugment, _fixed, _gan_pictures
-from lamina.models._residual import scaled
+from lamina.config import RecipeError
+from lamina.models import _fixed, _gan_pictures, _gan_rows
 from lamina.schema import Batch, Spec
 
 generates = True
@@ -25,7 +24,8 @@ SMALL = 20_000  # pictures, below which the critic would learn them by heart
 class Config(config.Config):
     kind: Literal["gan"] = "gan"
     latent: int = Field(default=64, ge=1, le=4096, description="numbers that something new is made of")
-    width: int = Field(default=32, ge=4, le=1024, description="channels of a map of 16 pixels a side")
+    width: int = Field(default=32, ge=4, le=1024, description="of pictures: channels of a map of 16 pixels a side")
+    hidden: int = Field(default=256, ge=4, le=1 << 14, description="of rows: width of the layers")
     preset: Literal["relativistic", "dcgan", "wgan_gp"] = Field(
         default="relativistic", description="what critic and generator minimise, and how they are built"
     )
@@ -37,24 +37,15 @@ class Config(config.Config):
 
 
 def suits(spec: Spec) -> float:
-    """One column of pictures."""
+    """One column of pictures, or rows of a table."""
     kinds = [feed.kind for name, feed in spec.inputs.items() if name != "condition"]
-    return 0.7 if kinds == ["image"] else 0.0
+    return 0.7 if kinds in (["image"], ["row"]) else 0.0
 
 
 def training(cfg: Config, spec: Spec) -> dict[str, Any]:
-    """About 10,000 steps of 64."""
-    rows, size = max(spec.rows, 1), max(1, min(64, max(spec.rows, 1) // 4))
-    betas = {"relativistic": (0.0, 0.99), "dcgan": (0.5, 0.999), "wgan_gp": (0.0, 0.9)}[cfg.preset]
-    size = size * (_gan_pictures.CRITIC_STEPS if cfg.preset == "wgan_gp" else 1)
-    return {
-        "epochs": max(2, min(2000, math.ceil(10_000 / math.ceil(rows / size)))),
-        "batch_size": size,
-        "lr": {"relativistic": 5e-4, "dcgan": 2e-4, "wgan_gp": 2e-4}[cfg.preset],
-        "optimizer": {"kind": "adam", "betas": betas},
-        "schedule": {"kind": "cosine", "warmup": 0.01},
-        "ema": 0.999,
-    }
+    """About 10,000 steps of 64 pictures, or 6,000 of up to 500 rows."""
+    pictures = any(feed.kind == "image" for feed in spec.inputs.values())
+    return (_gan_pictures if pictures else _gan_rows).training(cfg, spec)
 
 
 class Model(nn.Module):
@@ -63,23 +54,18 @@ class Model(nn.Module):
     def __init__(self, cfg: Config, spec: Spec):
         super().__init__()
         ((self.name, feed),) = ((name, feed) for name, feed in spec.inputs.items() if name != "condition")
-        self.cfg = cfg
-        self.generator = _gan_pictures.Generator(cfg, feed, spec.output.size)
-        self.critic = _gan_pictures.Critic(cfg, feed, spec.output.size)
-        self.filters = _fixed.Filters(feed.shape[-1] or 1)
-        self.augmented = cfg.diffaugment if cfg.diffaugment is not None else spec.rows < SMALL
+        self.cfg, classes = cfg, spec.output.size
         self.turn: Tensor
-        self.register_buffer("turn", torch.zeros((), dtype=torch.int64))  # steps so far: penalties come every few
-
-    def changed(self, pictures: Tensor) -> Tensor:
-        """Pictures as the critic sees them."""
-        return _diffaugment.changed(pictures) if self.augmented else pictures
+        self.register_buffer("turn", torch.zeros((), dtype=torch.int64))  # steps so far: some things come every few
+        self.augmented = cfg.diffaugment if cfg.diffaugment is not None else spec.rows < SMALL
+        if feed.kind == "row" and cfg.preset == "dcgan":
+            raise RecipeError(["model.preset: dcgan makes pictures. Use relativistic or wgan_gp for rows."])
+        self.kind, of = feed.kind, _gan_pictures if feed.kind == "image" else _gan_rows
+        self.generator, self.critic = of.Generator(cfg, feed, classes), of.Critic(cfg, feed, classes)
+        self.filters = _fixed.Filters(feed.shape[-1] or 1) if feed.kind == "image" else None
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Features of the real pictures, and of one made for each of them."""
-        real = inputs[self.name]
-        made = self.generator.raw(_fixed.noise(real, self.cfg.latent), inputs.get("condition"))
-        return {"real": self.filters(scaled(real)), "fake": self.filters(made)}
+        return (_gan_pictures if self.kind == "image" else _gan_rows).features(self, inputs)
 
     def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
-        return _gan_pictures.losses(self, batch)
+        return (_gan_pictures if self.kind == "image" else _gan_rows).losses(self, batch)

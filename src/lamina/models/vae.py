@@ -11,13 +11,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
 from lamina import config
-from lamina.models import _fixed, _vae_pictures
-from lamina.schema import Batch, Input, Spec
+from lamina.models import _fixed, _vae_pictures, _vae_rows
+from lamina.schema import Batch, Spec
 
 generates = True
 
@@ -25,8 +24,8 @@ generates = True
 class Config(config.Config):
     kind: Literal["vae"] = "vae"
     latent: int = Field(default=32, ge=1, le=4096, description="numbers that something new is made of")
-    width: int = Field(default=32, ge=4, le=1024, description="channels of the first layer for pictures")
-    hidden: int = Field(default=256, ge=4, le=1 << 14, description="width of the layers for rows")
+    width: int = Field(default=32, ge=4, le=1024, description="of pictures: channels of a map of 16 pixels a side")
+    hidden: int = Field(default=256, ge=4, le=1 << 14, description="of rows: width of the layers")
     beta: float = Field(default=1.0, gt=0, le=1000, description="weight of the distance to the normal distribution")
     free_bits: float = Field(default=0.1, ge=0, description="nats per latent number that cost nothing")
     warmup: int = Field(default=500, ge=0, description="steps over which `beta` grows from 0")
@@ -48,57 +47,6 @@ def training(cfg: Config, spec: Spec) -> dict[str, Any]:
     return {"epochs": epochs, "batch_size": 128, "lr": 1e-3, "ema": 0.999, "clip": 1.0, "patience": max(5, epochs // 5)}
 
 
-def told(x: Tensor, condition: Tensor | None, classes: int) -> Tensor:
-    """Numbers (rows, n) with the class of each row beside them, as zeros and a one."""
-    return x if condition is None else torch.cat([x, F.one_hot(condition[:, 0], classes).to(x.dtype)], 1)
-
-
-class Decoder(nn.Module):
-    """Noise and a class to a row."""
-
-    def __init__(self, cfg: Config, feed: Input, classes: int):
-        super().__init__()
-        self.classes, self.sizes = classes, feed.sizes
-        self.layers = nn.Sequential(
-            nn.Linear(cfg.latent + classes, cfg.hidden), nn.ReLU(), nn.Linear(cfg.hidden, cfg.hidden), nn.ReLU(),
-            nn.Linear(cfg.hidden, feed.shape[0] or 1),
-        )  # fmt: skip
-
-    def raw(self, noise: Tensor, condition: Tensor | None) -> Tensor:
-        """A row as it leaves the last layer."""
-        return self.layers(told(noise, condition, self.classes))
-
-    def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return {"row": self.raw(inputs["noise"], inputs.get("condition"))}
-
-    def again(self, raw: Tensor, originals: Tensor) -> Tensor:
-        """Nats per row to tell it by what the network gives."""
-        costs, at, ways = [], 0, []
-        for size in self.sizes:
-            block, wanted = raw[:, at : at + size], originals[:, at : at + size]
-            if size == 1:
-                ways.append(torch.tanh(block) - wanted)
-            else:
-                costs.append(-(wanted * block.log_softmax(1)).sum(1))
-            at += size
-        return sum(costs, torch.zeros_like(raw[:, 0])) + (_normal(torch.cat(ways, 1)) if ways else 0.0)
-
-
-class Encoder(nn.Module):
-    """Rows and their classes to mean and log-variance (rows, 2 * latent)."""
-
-    def __init__(self, cfg: Config, feed: Input, classes: int):
-        super().__init__()
-        self.classes = classes
-        self.layers = nn.Sequential(
-            nn.Linear(feed.shape[0] or 1, cfg.hidden), nn.ReLU(), nn.Linear(cfg.hidden, cfg.hidden), nn.ReLU()
-        )
-        self.head = nn.Linear(cfg.hidden + classes, 2 * cfg.latent)
-
-    def forward(self, originals: Tensor, condition: Tensor | None) -> Tensor:
-        return self.head(told(self.layers(originals), condition, self.classes))
-
-
 class Model(nn.Module):
     parts = ("",)
 
@@ -107,9 +55,13 @@ class Model(nn.Module):
         ((self.name, feed),) = ((name, feed) for name, feed in spec.inputs.items() if name != "condition")
         self.cfg, size = cfg, spec.output.size
         if feed.kind == "image":
-            self.encoder, self.generator = _vae_pictures.Encoder(cfg, feed, size), _vae_pictures.Decoder(cfg, feed, size)
+            self.encoder, self.generator = (
+                _vae_pictures.Encoder(cfg, feed, size),
+                _vae_pictures.Decoder(cfg, feed, size),
+            )
         else:
-            self.encoder, self.generator = Encoder(cfg, feed, size), Decoder(cfg, feed, size)
+            self.encoder = _vae_rows.Encoder(cfg.latent, cfg.hidden, feed, size)
+            self.generator = _vae_rows.Decoder(cfg.latent, cfg.hidden, feed, size)
         self.turn: Tensor
         self.register_buffer("turn", torch.zeros((), dtype=torch.int64))  # steps so far
 
@@ -118,7 +70,11 @@ class Model(nn.Module):
         originals, condition = inputs[self.name], inputs.get("condition")
         mean, spread = self.coded(inputs)
         drawn = torch.randn_like(mean) if self.training else _fixed.noise(originals, self.cfg.latent)
-        raw = self.generator.raw(mean + drawn * (0.5 * spread).exp(), condition)
+        codes = mean + drawn * (0.5 * spread).exp()
+        raw = self.generator.raw(codes, condition)
+        if isinstance(self.generator, _vae_rows.Decoder):
+            cost = self.generator.unlikely(codes, condition) - 0.5 * (1 + spread)
+            return self.generator.again(raw, originals), cost.sum(1)
         cost = 0.5 * (mean.square() + spread.exp() - 1 - spread)
         free = self.cfg.free_bits if self.training else 0.0
         return self.generator.again(raw, originals), cost.clamp(min=free).sum(1)
@@ -150,9 +106,3 @@ class Model(nn.Module):
 
 def _rows(inputs: Mapping[str, Tensor]) -> int:
     return len(next(iter(inputs.values())))
-
-
-def _normal(error: Tensor) -> Tensor:
-    """Nats per row of errors (rows, n) under a normal distribution of the spread that suits the batch best."""
-    spread = error.square().mean().clamp(min=1e-6)
-    return (0.5 * error.square() / spread + 0.5 * spread.log()).sum(1)

@@ -1,11 +1,11 @@
 """New pictures or rows like those of the data, of a class where one is asked for."""
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from lamina import config
 from lamina.schema import Output
@@ -27,25 +27,46 @@ class Config(config.Config):
 
 
 class Made(config.Config):
-    """How one column of a table is written in numbers: one of `values`, or the nearest of some `centres` and the way to
-    it; `missing` cells are one more choice. What is made stays between `low` and `high`, `whole` where all numbers are.
+    """How one column of a table is written in numbers, and what its cells may be.
+
+    Text is one of `values`, which had `shares` of the training rows. A number is one of `spikes`, numbers that many rows
+    share, or near one of `centres`: then it is its way from there in parts of `reaches`. A `missing` cell is one more
+    choice. Numbers stay between `low` and `high`, have at most `decimals` (any where it is -1) and, where there is a
+    `grid`, are on it; times are counted in `unit` seconds. `form` says what a cell is given as. A column with one choice
+    only has no numbers.
     """
 
-    name: str
+    name: str = Field(max_length=10_000)
     kind: str
-    missing: bool
-    values: tuple[str, ...] = ()
+    form: str = Field(default="text", max_length=40)
+    missing: bool = False
+    values: tuple[str, ...] = Field(default=(), max_length=MOST)
+    shares: tuple[float, ...] = Field(default=(), max_length=MOST)
+    spikes: tuple[float, ...] = Field(default=(), max_length=MOST)
     centres: tuple[float, ...] = Field(default=(), max_length=1000)
     spreads: tuple[float, ...] = Field(default=(), max_length=1000)
+    reaches: tuple[float, ...] = Field(default=(), max_length=1000)
+    grid: tuple[float, ...] = Field(default=(), max_length=MOST)
     low: float = 0.0
     high: float = 0.0
-    whole: bool = False
+    decimals: int = Field(default=-1, ge=-1, le=12)
+    unit: int = Field(default=1, ge=1, le=86_400)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if not len(self.centres) == len(self.spreads) == len(self.reaches) or len(self.values) != len(self.shares):
+            raise ValueError("a column's centres, spreads and reaches, or values and shares, differ in number")
+        return self
+
+    @property
+    def choices(self) -> int:
+        return len(self.values) + len(self.centres) + len(self.spikes) + self.missing
 
     @property
     def blocks(self) -> tuple[int, ...]:
         """Widths of the numbers of a cell: 1 for a way, more for a choice."""
-        choices = (len(self.values) or len(self.centres)) + self.missing
-        return (choices,) if self.values else (1, choices)
+        choice = (self.choices,) if self.choices > 1 else ()
+        return (1, *choice) if self.centres else choice
 
 
 class State(config.Config):

@@ -27,7 +27,7 @@ class Seen:
 
 
 class Examiner:
-    """`look(pictures)` of a classifier fitted for at most `seconds`; of fixed random filters where there is no class."""
+    """What a classifier sees in pictures, fitted for at most `seconds`; fixed random filters where there is no class."""
 
     def __init__(self, feed: Input, classes: int):
         self.feed, self.classes, self.name = feed, classes, "image"
@@ -35,7 +35,9 @@ class Examiner:
         self.model: Any = None
         self.seconds = 0.0
 
-    def fit(self, train: tuple[np.ndarray, np.ndarray], held_out: tuple[np.ndarray, np.ndarray], seconds: float) -> None:
+    def fit(
+        self, train: tuple[np.ndarray, np.ndarray], held_out: tuple[np.ndarray, np.ndarray], seconds: float
+    ) -> None:
         """`train` and `held_out`: pictures (rows, height, width, channels) and codes (rows,)."""
         start, cfg = time.perf_counter(), cnn.Config()
         output = Output(size=self.classes, loss="cross_entropy")

@@ -1,0 +1,35 @@
+"""A row of a table as a network sees it: blocks of numbers, a way of width 1 or the scores of a choice."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Blocks(nn.Module):
+    """Where in a row (rows, width) the ways and the choices are; all choices are worked on at once."""
+
+    def __init__(self, sizes: tuple[int, ...]):
+        super().__init__()
+        starts = torch.tensor([0, *sizes]).cumsum(0)[:-1].tolist()
+        ways = [at for at, size in zip(starts, sizes, strict=True) if size == 1]
+        choices = [(at, size) for at, size in zip(starts, sizes, strict=True) if size > 1]
+        self.width, self.ways, longest = sum(sizes), len(ways), max((size for _, size in choices), default=0)
+        laid = [[at + i if i < size else self.width for i in range(longest)] for at, size in choices]
+        back = [row * longest + i for row, (_, size) in enumerate(choices) for i in range(size)]
+        columns = [at + i for at, size in choices for i in range(size)]
+        order = torch.tensor([*ways, *columns], dtype=torch.long).argsort()
+        fixed = {"laid": laid, "back": back, "way": ways, "column": columns, "order": order.tolist()}
+        for name, values in fixed.items():
+            self.register_buffer(name, torch.tensor(values, dtype=torch.long), persistent=False)
+        self.longest = longest
+
+    def scores(self, row: Tensor) -> Tensor:
+        """The logarithm of each choice's share, (rows, numbers that belong to choices)."""
+        if not self.longest:
+            return row[:, :0]
+        padded = F.pad(row, (0, 1), value=-1e9)[:, self.laid]  # (rows, choices, longest)
+        return padded.log_softmax(2).flatten(1)[:, self.back]
+
+    def joined(self, ways: Tensor, choices: Tensor) -> Tensor:
+        """A row of its ways and its choices, each in its place."""
+        return torch.cat([ways, choices], 1)[:, self.order]
