@@ -90,7 +90,7 @@ def changed(model: "Model", pictures: Tensor) -> Tensor:
 
 def features(model: "Model", inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """What fixed filters see in the real pictures, and in one made for each of them."""
-    real, filters = inputs[model.name], model.filters
+    real, filters = inputs[model.name], model.loss_filters
     assert filters is not None
     made = _generator(model).raw(_fixed.noise(real, model.cfg.latent), inputs.get("condition"))
     return {"real": filters(scaled(real)), "fake": filters(made)}

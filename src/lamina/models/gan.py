@@ -62,7 +62,7 @@ class Model(nn.Module):
             raise RecipeError(["model.preset: dcgan makes pictures. Use relativistic or wgan_gp for rows."])
         self.kind, of = feed.kind, _gan_pictures if feed.kind == "image" else _gan_rows
         self.generator, self.critic = of.Generator(cfg, feed, classes), of.Critic(cfg, feed, classes)
-        self.filters = _fixed.Filters(feed.shape[-1] or 1) if feed.kind == "image" else None
+        self.loss_filters = _fixed.Filters(feed.shape[-1] or 1) if feed.kind == "image" else None
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return (_gan_pictures if self.kind == "image" else _gan_rows).features(self, inputs)

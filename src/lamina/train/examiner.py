@@ -27,7 +27,7 @@ class Seen:
 
 
 class Examiner:
-    """What a classifier sees in pictures, fitted for at most `seconds`; fixed random filters where there is no class."""
+    """What a classifier sees in pictures, fitted for at most `seconds`; fixed filters where there is no class."""
 
     def __init__(self, feed: Input, classes: int):
         self.feed, self.classes, self.name = feed, classes, "image"
