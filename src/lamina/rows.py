@@ -1,8 +1,8 @@
 """Rows of a table as the numbers that a generator learns and makes, and back; one code for training and serving.
 
-A number is its way, -1 to 1, from the middle of the nearest of a few normal distributions, and which of them that is (Xu
-et al. 2019, CTGAN: mode-specific normalisation); a number that many rows share, such as 0, is a choice of its own, and
-so comes back exactly. Anything else is which of its values it is. A missing cell is one more choice.
+A number is its way, -1 to 1, from the middle of the nearest of a few normal distributions, and which of them that is
+(Xu et al. 2019, CTGAN: mode-specific normalisation); a number that many rows share, such as 0, is a choice of its own,
+and so comes back exactly. Anything else is which of its values it is. A missing cell is one more choice.
 
 What few rows have may name a person, and is not kept: a text that fewer than five rows have counts as a frequent one
 (which, its hash says), and numbers stay between the fifth smallest and the fifth largest.

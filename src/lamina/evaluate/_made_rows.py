@@ -1,7 +1,7 @@
-"""What made rows of a table are worth: to learn from, beside real rows and beside SMOTE, and how one tells them apart.
+"""What made rows of a table are worth: to learn from, beside real rows and SMOTE, and how one tells them apart.
 
-- Train on made, test on real (Esteban et al. 2017): a fixed classifier learns the class from rows, and is tested on real
-  rows that no one has seen.
+- Train on made, test on real (Esteban et al. 2017): a fixed classifier learns the class from rows, and is tested on
+  real rows that no one has seen.
 - Columns by themselves (Kolmogorov-Smirnov distance of numbers, total variation of texts) and in pairs.
 - A detector that learns to tell made from real (two-sample test by a classifier, Lopez-Paz and Oquab 2017): 0.5 is best.
 - Copies: rows that are a training row, and how near the nearest training row is, beside real rows.
@@ -22,6 +22,7 @@ from lamina.schema import Column, Schema
 LEARNED, TESTED, NEAR = 10_000, 10_000, 2_000
 MOST_CODES = 250  # of a text: what the classifier takes
 SEED = 1
+SHOWN, BARS = 9, 12  # columns with histograms, and bars of each
 
 
 class Plain(NamedTuple):
@@ -102,7 +103,14 @@ def judged(train: pa.Table, held: pa.Table, made: pa.Table, schema: Schema, clas
         sources = {"real": seen, "made": own, "smote": rival}
         found["trained_on"] = {name: _learned(rows, real, len(classes)) for name, rows in sources.items()}
         found["smote"] = _compared(reader, rival, real)
-    return found | _compared(reader, own, real) | {"columns": _columns(reader, own, real), "held": _held(reader, real)}
+    return (
+        found
+        | _compared(reader, own, real)
+        | {
+            "columns": _columns(reader, own, real, SHOWN),
+            "held": _held(reader, real),
+        }
+    )
 
 
 def _some(plain: Plain, count: int, rng: np.random.Generator) -> Plain:
@@ -185,13 +193,41 @@ def _detected(own: Plain, real: Plain) -> float:
     return float(roc_auc_score(np.repeat([1, 0], count - half), model.predict_proba(new)[:, 1]))
 
 
-def _columns(reader: Reader, own: Plain, real: Plain) -> list[dict[str, Any]]:
-    """The distance of each column, 0 to 1."""
+def _columns(reader: Reader, own: Plain, real: Plain, shown: int = 0) -> list[dict[str, Any]]:
+    """The distance of each column, 0 to 1; and the shares of its values for the `shown` worst."""
     found = []
     for i, column in enumerate(reader.columns):
         distance = (_variation if reader.texts[i] else _steps)(own.cells[:, i], real.cells[:, i])
-        found.append({"column": column.name, "distance": distance, "kind": column.kind})
+        found.append({"column": column.name, "kind": column.kind, "distance": distance})
+    for i in sorted(range(len(found)), key=lambda i: -found[i]["distance"])[:shown]:
+        found[i] |= _bars(reader, i, own.cells[:, i], real.cells[:, i])
     return found
+
+
+def _bars(reader: Reader, i: int, own: np.ndarray, real: np.ndarray) -> dict[str, Any]:
+    """Names of bars, and the shares of real and of made cells that fall in each."""
+    column = reader.columns[i]
+    if reader.texts[i]:
+        words = reader.words[column.name].to_pylist()
+        counts = [
+            np.bincount(np.nan_to_num(v, nan=len(words)).astype(int), minlength=len(words) + 1) for v in (real, own)
+        ]
+        order = np.argsort(-counts[0], kind="stable")[:BARS]
+        order = order[(counts[0] + counts[1])[order] > 0]
+        names = [words[k] if k < len(words) else "missing" for k in order]
+        counts = [c[order] for c in counts]
+    else:
+        known = np.concatenate([real[~np.isnan(real)], own[~np.isnan(own)]])
+        low, high = np.quantile(known, [0.005, 0.995]) if len(known) else (0, 1)
+        edges = np.linspace(low, high if high > low else low + 1, BARS + 1)
+        counts = [np.histogram(np.clip(v[~np.isnan(v)], edges[0], edges[-1]), edges)[0] for v in (real, own)]
+        names = [_mark(float(edge), column) for edge in edges[:-1]]
+    shares = [(c / len(v)).round(5).tolist() for c, v in zip(counts, (real, own), strict=True)]
+    return {"names": names, "real": shares[0], "made": shares[1]}
+
+
+def _mark(value: float, column: Column) -> str:
+    return str(np.datetime64(int(value), "s").astype("datetime64[D]")) if column.kind == "time" else f"{value:.4g}"
 
 
 def _variation(own: np.ndarray, real: np.ndarray) -> float:

@@ -13,7 +13,7 @@ from lamina.evaluate.metrics import HIGHER, label
 Report = Mapping[str, Any]
 Plots = Mapping[str, str]
 
-PICTURES = ("augmented", "worst", "confused", "heat", "duplicates", "made_pictures")  # HTML that `gallery` made
+PICTURES = ("augmented", "worst", "confused", "heat", "duplicates", "made_pictures", "made_rows")  # HTML that `gallery` made
 _OWN = "the network"
 _CAPTIONS = {
     "comparison": "The band is the 95 % interval of the network’s score: a method inside it may be as good by chance.",
@@ -283,6 +283,11 @@ def made_pictures(report: Report, plots: Plots) -> str:
     return section("The pictures it makes", "made-pictures", plots.get("made_pictures", ""))
 
 
+def made_rows(report: Report, plots: Plots) -> str:
+    """Rows of a table that were made, beside real ones and SMOTE's."""
+    return section("The rows it makes", "made-rows", plots.get("made_rows", ""))
+
+
 def augmented(report: Report, plots: Plots) -> str:
     """Training pictures as the network sees them."""
     return section("What the network saw", "augmented", plots.get("augmented", ""))
@@ -294,6 +299,6 @@ def duplicates(report: Report, plots: Plots) -> str:
 
 
 ORDER: tuple[Callable[[Report, Plots], str], ...] = (
-    headline, scores, comparison, made_pictures, duplicates, errors, pictures, confidence, other, training, augmented,
-    data, design, usage, versions,
+    headline, scores, comparison, made_pictures, made_rows, duplicates, errors, pictures, confidence, other, training,
+    augmented, data, design, usage, versions,
 )  # fmt: skip

@@ -48,7 +48,11 @@ def _between(
     if not few:
         return plain[start]
     unique, back = np.unique(start, return_inverse=True)
-    found = NearestNeighbors(n_neighbors=few + 1, algorithm="brute").fit(near).kneighbors(near[unique], return_distance=False)
+    found = (
+        NearestNeighbors(n_neighbors=few + 1, algorithm="brute")
+        .fit(near)
+        .kneighbors(near[unique], return_distance=False)
+    )
     around = found[:, 1:][back]  # (count, few); the first is the row itself
     other = plain[around[np.arange(count), rng.integers(0, few, count)]]
     made = plain[start] + rng.random((count, 1)) * (other - plain[start])

@@ -8,7 +8,7 @@ import pyarrow as pa
 from lamina import rows
 from lamina.deploy import made
 from lamina.deploy.predictor import Predictor
-from lamina.evaluate import metrics
+from lamina.evaluate import _made_rows, metrics
 from lamina.evaluate._html import number
 from lamina.schema import Row, clean
 from lamina.train.settings import Data
@@ -88,6 +88,17 @@ def rivals(finding: "Finding", arrays: dict[str, Data]) -> tuple[dict[str, Any],
     return {"held_out": answers}, {
         "held_out": metrics.scores(finding.case.task.metrics, finding.score["target"], answers)
     }
+
+
+def tabled(finding: "Finding") -> dict[str, Any] | None:
+    """What made rows of a table are worth beside real rows and SMOTE; nothing where pictures are made."""
+    predictor, parts = finding.predictor, finding.case.parts
+    if not predictor.state.columns:
+        return None
+    schema, most = predictor.bundle.schema, min(parts.train.num_rows, _made_rows.LEARNED)
+    made = predictor.generate(most, _made_rows.SEED)
+    train, held = clean(parts.train, schema.missing), clean(parts.test, schema.missing)
+    return _made_rows.judged(train, held, made, schema, predictor.state.classes)
 
 
 def verdict(scores: dict[str, Any], scored: dict[str, Any]) -> str:

@@ -14,7 +14,17 @@ from lamina.ahead import Ahead
 from lamina.case import Case
 from lamina.config import kind
 from lamina.deploy.predictor import Predictor, json_rows
-from lamina.evaluate import _made_pictures, _made_sheets, backtest, baselines, gallery, generated, metrics, report
+from lamina.evaluate import (
+    _made_page,
+    _made_pictures,
+    _made_sheets,
+    backtest,
+    baselines,
+    gallery,
+    generated,
+    metrics,
+    report,
+)
 from lamina.originals import Originals
 from lamina.recipe import dump
 from lamina.run import Run
@@ -80,7 +90,8 @@ INTERVAL = ("coverage", "interval_width")
 def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -> Row:
     """Fit the baselines, write `report.html` and `report.json`, and return the result of the run."""
     case, found = finding.case, finding.score
-    notes = [*case.notes, *_rare(case, found["scores"])]
+    mixed = [told] if (told := finding.end.get("augmented")) else []
+    notes = [*case.notes, *_rare(case, found["scores"]), *mixed]
     answers, scored = rivals(finding, arrays, notes)
     pictured = _pictured(finding, arrays)
     if pictured:
@@ -102,11 +113,14 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
         best=end["best_epoch"],
     )
     seen, pieces = gallery.made(case, finding.predictor, found, arrays, finding.cfg.augment)
+    tabled = generated.tabled(finding) if isinstance(case, Originals) else None
     if isinstance(case, Originals):
         verdict = generated.verdict(found["scores"], scored)
         if pictured:
             verdict = _made_pictures.verdict(pictured)
             pieces |= {"made_pictures": _made_sheets.pieces(pictured, case.state.classes)}
+        if tabled:
+            verdict, pieces = _made_page.verdict(tabled), pieces | {"made_rows": _made_page.piece(tabled)}
         example = generated.example(finding.predictor)
     else:
         row = case.judged.slice(0, 1).select([c.name for c in finding.predictor.bundle.prep.used])
@@ -125,6 +139,7 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
             "baselines": scored,
             "per_class": found.get("per_class", []),
             **({"made_pictures": pictured.facts} if pictured else {}),
+            **({"made_rows": tabled} if tabled else {}),
             "model": {
                 "kind": finding.predictor.bundle.model.kind,
                 "parameters": sum(layer["parameters"] for layer in finding.layers),
@@ -162,8 +177,13 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
         "parts": {name: table.num_rows for name, table in case.parts._asdict().items()},
         "verdict": verdict,
         **({"made_pictures": pictured.facts} if pictured else {}),
-        **({"notes": [seen["duplicates"]["told"]]} if "duplicates" in pieces else {}),
+        **({"made_rows": {k: v for k, v in tabled.items() if k != "columns"}} if tabled else {}),
+        **({"notes": told} if (told := [*_twice(seen, pieces), *mixed]) else {}),
     }
+
+
+def _twice(seen: Row, pieces: dict[str, str]) -> list[str]:
+    return [seen["duplicates"]["told"]] if "duplicates" in pieces else []
 
 
 def _rare(case: Case, scores: dict[str, float | None]) -> list[str]:

@@ -1,5 +1,7 @@
 """A row of a table as a network sees it: blocks of numbers, a way of width 1 or the scores of a choice."""
 
+import itertools
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,15 +12,15 @@ class Blocks(nn.Module):
 
     def __init__(self, sizes: tuple[int, ...]):
         super().__init__()
-        starts = torch.tensor([0, *sizes]).cumsum(0)[:-1].tolist()
+        starts = [0, *itertools.accumulate(sizes)][:-1]
         ways = [at for at, size in zip(starts, sizes, strict=True) if size == 1]
         choices = [(at, size) for at, size in zip(starts, sizes, strict=True) if size > 1]
         self.width, self.ways, longest = sum(sizes), len(ways), max((size for _, size in choices), default=0)
         laid = [[at + i if i < size else self.width for i in range(longest)] for at, size in choices]
         back = [row * longest + i for row, (_, size) in enumerate(choices) for i in range(size)]
         columns = [at + i for at, size in choices for i in range(size)]
-        order = torch.tensor([*ways, *columns], dtype=torch.long).argsort()
-        fixed = {"laid": laid, "back": back, "way": ways, "column": columns, "order": order.tolist()}
+        order = sorted(range(self.width), key=[*ways, *columns].__getitem__)
+        fixed = {"laid": laid, "back": back, "way": ways, "column": columns, "order": order}
         for name, values in fixed.items():
             self.register_buffer(name, torch.tensor(values, dtype=torch.long), persistent=False)
         self.longest = longest

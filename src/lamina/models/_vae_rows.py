@@ -15,6 +15,7 @@ from lamina.models._blocks import Blocks
 from lamina.schema import Input
 
 NARROWEST, WIDEST = -5.0, 1.0  # logarithm of the spread of a way
+COUPLINGS = 4
 
 
 def told(x: Tensor, condition: Tensor | None, classes: int) -> Tensor:
@@ -46,7 +47,9 @@ class Decoder(nn.Module):
     def __init__(self, latent: int, hidden: int, feed: Input, classes: int):
         super().__init__()
         self.classes, self.blocks = classes, Blocks(feed.sizes)
-        self.prior = nn.ModuleList(_Coupling(latent, hidden // 2, classes, turn) for turn in range(COUPLINGS))
+        self.prior = nn.ModuleList(
+            _Coupling(latent, hidden // 2, classes) for _ in range(COUPLINGS if latent > 1 else 0)
+        )
         self.layers = layers(latent + classes, hidden, self.blocks.width + self.blocks.ways)
 
     def raw(self, hidden: Tensor, condition: Tensor | None) -> Tensor:
@@ -62,12 +65,12 @@ class Decoder(nn.Module):
         return {"row": torch.cat([blocks.joined(ways, raw[:, blocks.column]), spreads], 1)}
 
     def unlikely(self, hidden: Tensor, condition: Tensor | None) -> Tensor:
-        """Minus the log-density of what the encoder gives, in nats, up to a constant: (rows, latent)."""
-        cost = torch.zeros_like(hidden)
+        """Minus the log-density of what the encoder gives, in nats, up to a constant: (rows,)."""
+        cost = torch.zeros_like(hidden[:, 0])
         for coupling in reversed(self.prior):
             hidden, shrunk = coupling.back(hidden, condition)
             cost = cost + shrunk
-        return 0.5 * hidden.square() + cost
+        return 0.5 * hidden.square().sum(1) + cost
 
     def again(self, raw: Tensor, originals: Tensor) -> Tensor:
         """Nats it costs to tell each row, (rows,)."""
@@ -80,32 +83,28 @@ class Decoder(nn.Module):
         return cost + ((0.5 * error.square() + spread) * (wanted != 0)).sum(1)
 
 
-COUPLINGS = 4
-
-
 class _Coupling(nn.Module):
-    """Stretches and moves every other number, by how much the others and the class say."""
+    """Stretches and moves one half of the numbers by how much the other half and the class say; the halves change
+    places.
+    """
 
-    def __init__(self, latent: int, hidden: int, classes: int, turn: int):
+    def __init__(self, latent: int, hidden: int, classes: int):
         super().__init__()
-        self.classes = classes
-        kept = (torch.arange(latent) % 2 == turn % 2).float() if latent > 1 else torch.zeros(1)
-        self.register_buffer("kept", kept, persistent=False)
-        self.layers = nn.Sequential(
-            nn.Linear(latent + classes, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(),
-            nn.Linear(hidden, 2 * latent),
-        )  # fmt: skip
+        self.classes, self.kept = classes, latent // 2
+        self.layers = layers(self.kept + classes, hidden, 2 * (latent - self.kept))
         nn.init.normal_(self.layers[-1].weight, std=1e-3)
 
-    def _said(self, x: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor]:
-        stretch, move = self.layers(told(x * self.kept, condition, self.classes)).chunk(2, 1)
-        return torch.tanh(stretch) * (1 - self.kept), move * (1 - self.kept)
+    def _said(self, kept: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor]:
+        stretch, move = self.layers(told(kept, condition, self.classes)).chunk(2, 1)
+        return torch.tanh(stretch), move
 
     def forward(self, x: Tensor, condition: Tensor | None) -> Tensor:
-        stretch, move = self._said(x, condition)
-        return x * stretch.exp() + move
+        kept, other = x[:, : self.kept], x[:, self.kept :]
+        stretch, move = self._said(kept, condition)
+        return torch.cat([other * stretch.exp() + move, kept], 1)
 
     def back(self, x: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor]:
-        """What `forward` made `x` of, and the logarithm of the stretch (rows, latent)."""
-        stretch, move = self._said(x, condition)
-        return (x - move) * (-stretch).exp(), stretch
+        """What `forward` made `x` of, and the logarithm of the stretch (rows,)."""
+        other, kept = x[:, : -self.kept], x[:, -self.kept :]
+        stretch, move = self._said(kept, condition)
+        return torch.cat([kept, (other - move) * (-stretch).exp()], 1), stretch.sum(1)

@@ -28,9 +28,9 @@ class Config(config.Config):
     hidden: int = Field(default=256, ge=4, le=1 << 14, description="of rows: width of the layers")
     beta: float = Field(default=1.0, gt=0, le=1000, description="weight of the distance to the normal distribution")
     free_bits: float = Field(default=0.1, ge=0, description="nats per latent number that cost nothing")
-    warmup: int = Field(default=500, ge=0, description="steps over which `beta` grows from 0")
+    warmup: int = Field(default=500, ge=0, description="of pictures: steps over which `beta` grows from 0")
     likelihood: Literal["auto", "normal", "bernoulli"] = Field(
-        default="auto", description="of a pixel; auto looks whether pictures are nearly black and white"
+        default="auto", description="of pixels; auto looks whether pictures are nearly black and white"
     )
 
 
@@ -73,8 +73,8 @@ class Model(nn.Module):
         codes = mean + drawn * (0.5 * spread).exp()
         raw = self.generator.raw(codes, condition)
         if isinstance(self.generator, _vae_rows.Decoder):
-            cost = self.generator.unlikely(codes, condition) - 0.5 * (1 + spread)
-            return self.generator.again(raw, originals), cost.sum(1)
+            cost = self.generator.unlikely(codes, condition) - 0.5 * (1 + spread).sum(1)
+            return self.generator.again(raw, originals), cost
         cost = 0.5 * (mean.square() + spread.exp() - 1 - spread)
         free = self.cfg.free_bits if self.training else 0.0
         return self.generator.again(raw, originals), cost.clamp(min=free).sum(1)
@@ -91,7 +91,8 @@ class Model(nn.Module):
     def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
         again, cost = self.both(batch.inputs)
         self.turn += 1
-        pressure = self.cfg.beta * min(1.0, int(self.turn) / max(self.cfg.warmup, 1))
+        early = isinstance(self.generator, _vae_pictures.Decoder) and int(self.turn) < self.cfg.warmup
+        pressure = self.cfg.beta * (int(self.turn) / self.cfg.warmup if early else 1.0)
         yield "", again.mean() + pressure * cost.mean()
 
     @torch.no_grad()

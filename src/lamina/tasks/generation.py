@@ -29,11 +29,11 @@ class Config(config.Config):
 class Made(config.Config):
     """How one column of a table is written in numbers, and what its cells may be.
 
-    Text is one of `values`, which had `shares` of the training rows. A number is one of `spikes`, numbers that many rows
+    Text is one of `values`, which had `shares` of the training rows. A number is one of `spikes`, which many rows
     share, or near one of `centres`: then it is its way from there in parts of `reaches`. A `missing` cell is one more
     choice. Numbers stay between `low` and `high`, have at most `decimals` (any where it is -1) and, where there is a
-    `grid`, are on it; times are counted in `unit` seconds. `form` says what a cell is given as. A column with one choice
-    only has no numbers.
+    `grid`, are on it; times are counted in `unit` seconds. `form` says what a cell is given as. A column with one
+    choice only has no numbers.
     """
 
     name: str = Field(max_length=10_000)
