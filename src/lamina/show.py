@@ -190,6 +190,22 @@ def predicted(found: Row) -> None:
         quarantine(found["quarantine"])
 
 
+def made(found: Row) -> None:
+    """How many pictures or rows were made, where they are, and where it is said that they were made."""
+    of = ", ".join(f"{escape(name)} {count:,}" for name, count in list(found["labels"].items())[:FIRST * 2])
+    more = len(found["labels"]) - FIRST * 2
+    classes = f" ({of}{f' and {more:,} classes more' if more > 0 else ''})" if of else ""
+    out.print(f"{found['made']:,} {found['of']} in {escape(found['output'])}{classes}", soft_wrap=True)
+    if "sheet" in found:
+        out.print(f"sheet    {escape(found['sheet'])}", soft_wrap=True)
+        out.print(f"index    {escape(found['index'])} (file, label, seed)", soft_wrap=True)
+        out.print("Each PNG says in its metadata that it was made, by which bundle and from which seed.")
+    elif found["marked"] == found["output"]:
+        out.print("The metadata of the file say that its rows were made, by which bundle and from which seed.")
+    else:
+        out.print(f"The rows themselves do not say that they were made; {escape(found['marked'])} does.", soft_wrap=True)
+
+
 def explained(found: Row) -> None:
     """The best answers to each picture, and where the drawing is."""
     for one in found["pictures"]:
