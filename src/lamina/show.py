@@ -155,6 +155,8 @@ def result(found: Row) -> None:
     out.print()
     out.print(f"report   {escape(found['report'])}", soft_wrap=True)
     out.print(f"bundle   {escape(found['bundle'])}", soft_wrap=True)
+    if found["task"] == "generation":
+        out.print(f"make     lamina generate {escape(found['bundle'])} -n 64 -o made", soft_wrap=True)
     out.print(f"serve    lamina serve {escape(found['bundle'])}", soft_wrap=True)
     out.print(f"[dim]{found['seconds']:.1f} s in all[/]")
 
@@ -218,8 +220,12 @@ def explained(found: Row) -> None:
 
 def looked(found: Row) -> None:
     if "bundle" in found:
-        asked = f"{found['task']} of '{escape(str(found['target']))}' by {found['model']}"
-        out.print(f"[bold]{escape(found['bundle'])}[/]  {asked}")
+        of = f" of '{escape(found['target'])}'" if found["target"] else ""
+        out.print(f"[bold]{escape(found['bundle'])}[/]  {found['task']}{of} by {found['model']}")
+        if found["classes"]:
+            shown = ", ".join(_short(name, 24) for name in found["classes"][:FIRST * 2])
+            more = f" and {len(found['classes']) - FIRST * 2:,} more" if len(found["classes"]) > FIRST * 2 else ""
+            out.print(f"{len(found['classes']):,} classes: {escape(shown)}{more}", soft_wrap=True)
         files = _table("file", "bytes", "what it is", right=(1,))
         for file in found["files"]:
             files.add_row(file["path"], f"{file['bytes']:,}", file["role"])

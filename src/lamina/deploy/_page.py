@@ -85,13 +85,14 @@ def html(predictor: Predictor, limits: Limits) -> str:
         for name in predictor.state.classes[:1000]
     )
     chosen = f'<label>class<select name="label"><option value="">as in training</option>{options}</select></label>'
+    told = "the answer says so in its field <code>source</code>" if rows else "each picture says so in its metadata"
     about = f"{bundle.model.kind}, bundle {bundle.id}"
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>Made by {escaping.escape(about)}</title><style>{STYLE}</style></head><body>
 <h1>New {of}, made by a network</h1>
-<p>{escaping.escape(about)}. Nothing here is real, and each {of.rstrip("s")} says so: pictures in their metadata, rows in
-the answer's <code>source</code>. The same seed makes the same. <a href="docs">How to ask for them in a program</a></p>
+<p>{escaping.escape(about)}. Nothing here is real, and {told}. The same seed makes the same.
+<a href="docs">How to ask for them in a program</a></p>
 <form>
 <label>how many<input name="count" type="number" min="1" max="{most}" value="{min(most, 10 if rows else FIRST)}"></label>
 <label>seed<input name="seed" type="number" min="0" value="0"></label>

@@ -226,6 +226,8 @@ def usage(report: Report, plots: Plots) -> str:
     """Commands that put the bundle to work, with a row of the data to try."""
     if not report.get("bundle"):
         return ""
+    if report.get("task") == "generation":
+        return _making(report)
     bundle, example = str(report["bundle"]), report.get("example") or {}
     row, path, pictures = example.get("row") or {}, shlex.quote(bundle), example.get("pictures") or []
     alone = bool(pictures) and len(row) == 1
@@ -242,6 +244,26 @@ def usage(report: Report, plots: Plots) -> str:
         if row
         else "",
         code(answer, f"The answer to {'a test' if pictures else 'that'} {of}") if answer else "",
+    )
+
+
+def _making(report: Report) -> str:
+    """The same for a generator, which answers no rows."""
+    bundle, row = str(report["bundle"]), (report.get("example") or {}).get("row") or {}
+    label = next((str(value) for name, value in row.items() if name != "seed"), None)
+    pictures = bool((report.get("example") or {}).get("made") == "pictures")
+    path, wish = shlex.quote(bundle), {"count": 4, "seed": 1, **({"label": label} if label else {})}
+    chosen = f" --label {shlex.quote(label)}" if label else ""
+    shell = f"lamina generate {path} -n 64 -o {'made' if pictures else 'made.csv'}{chosen}\nlamina serve {path}"
+    body = shlex.quote(json.dumps(wish, ensure_ascii=False))
+    curl = f"curl -s http://127.0.0.1:8000/generate -H 'Content-Type: application/json' -d {body}"
+    python = f"import lamina\n\nlamina.load({bundle!r}).generate(64, seed=1{f', label={label!r}' if label else ''})"
+    return section(
+        "Use it",
+        "use",
+        code(shell, "Command line"),
+        code(curl, "Over HTTP, once it is served"),
+        code(python, "Python"),
     )
 
 

@@ -139,6 +139,7 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
         "run": str(out.folder),
         "bundle": str(out.bundle),
         "report": str(page),
+        "task": kind(case.task_cfg),
         "scores": found["scores"],
         "baselines": scored,
         "seconds": round(seconds, 3),
