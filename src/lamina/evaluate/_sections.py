@@ -300,6 +300,15 @@ def pictures(report: Report, plots: Plots) -> str:
     return section("Test pictures", "pictures", *(plots.get(name, "") for name in ("confused", "worst", "heat")))
 
 
+def damage(report: Report, plots: Plots) -> str:
+    """What is left when pictures are compressed, blurred or shrunk."""
+    told = report.get("damage") or []
+    names = [name for name in (told[0] if told else {}) if name not in ("damage", "rows")]
+    rows = [[escape(row["damage"]), *(number(row.get(name)) for name in names)] for row in told]
+    heads = ["done to the test pictures", *(escape(label(name)) for name in names)]
+    return section("Damaged pictures", "damage", table(heads, rows, range(1, len(heads))))
+
+
 def augmented(report: Report, plots: Plots) -> str:
     """Training pictures as the network sees them."""
     return section("What the network saw", "augmented", plots.get("augmented", ""))
@@ -311,6 +320,6 @@ def duplicates(report: Report, plots: Plots) -> str:
 
 
 ORDER: tuple[Callable[[Report, Plots], str], ...] = (
-    headline, scores, comparison, duplicates, errors, pictures, confidence, other, training, augmented, data, design,
+    headline, scores, comparison, duplicates, errors, pictures, damage, confidence, other, training, augmented, data, design,
     usage, versions,
 )  # fmt: skip

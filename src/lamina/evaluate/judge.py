@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lamina import __version__, evaluate
+from lamina import __version__, evaluate, models
 from lamina.ahead import Ahead
 from lamina.case import Case
 from lamina.config import kind
 from lamina.deploy.predictor import Predictor, json_rows
-from lamina.evaluate import backtest, baselines, gallery, generated, metrics, report
+from lamina.evaluate import backtest, baselines, damaged, gallery, generated, metrics, report
 from lamina.originals import Originals
 from lamina.recipe import dump
 from lamina.run import Run
@@ -97,6 +97,7 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
     else:
         row = case.judged.slice(0, 1).select([c.name for c in finding.predictor.bundle.prep.used])
         example = _example(finding.predictor, row)
+    harm = _damage(finding, arrays["test"])
     page = report.write(
         out.folder,
         {
@@ -116,6 +117,7 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
                 "layers": finding.layers,
             },
             "pictures": seen,
+            **({"damage": harm} if harm else {}),
             "data": _sized(_data(case, notes), finding.predictor),
             "training": {
                 "rows": rows,
@@ -149,6 +151,15 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
         "verdict": verdict,
         **({"notes": [seen["duplicates"]["told"]]} if "duplicates" in pieces else {}),
     }
+
+
+def _damage(finding: Finding, test: Data) -> list[Row]:
+    """What damaged test pictures do to the answers, where the architecture is judged by that."""
+    inputs = {name: values for name, values in test.inputs.items() if isinstance(values, np.ndarray)}
+    if not models.tried_by_damage(finding.predictor.bundle.model.kind) or "classes" not in finding.case.state.model_dump():
+        return []
+    target = finding.case.task.truth(np.asarray(test.target), finding.case.state)
+    return damaged.table(finding.predictor, inputs, target) if target.ndim == 1 else []
 
 
 def _rare(case: Case, scores: dict[str, float | None]) -> list[str]:

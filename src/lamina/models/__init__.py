@@ -5,6 +5,7 @@
 - `suits(spec) -> float`, where it is made for something: how well, 0 to 1, and 0 for what it cannot take; the one that
   suits best is taken where the recipe names none, and `fnn` where none is made for the data;
 - `example(spec) -> dict`, only where a setting has no default: settings to try it with, for the contract tests;
+- `tried_by_damage = True`, where the report is to say what compressed, blurred and shrunk pictures do to its answers;
 - `GRAPH_ONLY = True`, where the network cannot be built again from a bundle alone: it is then served by its graph;
 - `Model(cfg, spec)`: an `nn.Module` with `parts`, `forward(inputs) -> {"target": (rows, size)}` and
   `losses(batch)`, which yields `(part, loss)`; the loop steps that part and resumes the generator.
@@ -84,6 +85,11 @@ def learner(model: Any) -> Any:
 def prepared(model: Any, data: Any) -> Any:
     """A part of the data (a dataclass with `inputs`) as `learner` takes it."""
     return replace(data, inputs=model.prepared(data.inputs)) if "prepared" in vars(type(model)) else data
+
+
+def tried_by_damage(name: str) -> bool:
+    """Whether the report of this architecture says what damaged pictures do to its answers."""
+    return bool(vars(plugin("models", name)).get("tried_by_damage"))
 
 
 def graph_only(name: str) -> bool:
