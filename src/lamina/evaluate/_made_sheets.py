@@ -14,7 +14,7 @@ from lamina.preprocess._decode import as_png
 COLUMNS, ROWS = 16, 10
 NEAREST = 12
 MOST_BARS = 40
-ZOOM = 640  # pixels of a sheet's width, about
+ZOOM = 980  # pixels of a sheet's width, at most
 
 
 def pieces(found: Made, classes: Sequence[str]) -> str:
@@ -22,10 +22,10 @@ def pieces(found: Made, classes: Sequence[str]) -> str:
     few = 2 <= len(classes) <= ROWS
     order = _by_class(found.asked, len(classes)) if few else np.arange(min(COLUMNS * ROWS, len(found.pictures)))
     lead = "Each row is one class. None was picked by hand." if few else "The first ones; none was picked by hand."
-    parts = [under("Made", lead, _sheet(found.pictures[order]))]
+    parts = [_told(found), under("Made", lead, _sheet(found.pictures[order]))]
     real = found.real[: COLUMNS * 4]
     parts.append(under("Real, held out", "What the network has never seen, in no order.", _sheet(real)))
-    parts += [_told(found), _histogram(found), _ways(found), _nearest(found)]
+    parts += [_histogram(found), _ways(found), _nearest(found)]
     return "\n".join(part for part in parts if part)
 
 
@@ -46,7 +46,7 @@ def _sheet(pictures: np.ndarray, columns: int = COLUMNS) -> str:
     for i, picture in enumerate(pictures):
         top, left = i // columns * (height + 1), i % columns * (width + 1)
         sheet[top : top + height, left : left + width] = picture
-    zoom = max(1, min(4, round(ZOOM / sheet.shape[1])))
+    zoom = max(1, min(4, ZOOM // sheet.shape[1]))
     body = base64.b64encode(as_png(sheet)).decode()
     size = f'width="{zoom * sheet.shape[1]}" height="{zoom * sheet.shape[0]}"'
     return f'<img class="sheet" {size} alt="{rows} pictures" src="data:image/png;base64,{body}">'
@@ -75,7 +75,8 @@ def _histogram(found: Made) -> str:
     names = list(told["counts"])
     at = np.arange(len(names))
     with style():
-        fig = figure(max(420, min(980, 90 + 46 * len(names))), 260)
+        width = max(420, min(980, 90 + 46 * len(names)))
+        fig = figure(width, 260)
         axes = panel(fig, (48, 34, 20, 62), f"classes of {told['counted']:,} made pictures, by the classifier")
         axes.bar(at - 0.2, list(told["wanted"].values()), 0.36, color=GREYS[2], label="asked for")
         axes.bar(at + 0.2, list(told["counts"].values()), 0.36, color=ACCENT, label="seen")
@@ -85,7 +86,7 @@ def _histogram(found: Made) -> str:
         axes.grid(visible=False, axis="x")
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14 if not slanted else -0.3), ncols=2, frameon=False)
         drawn = svg(fig, "classes", "Classes of made pictures")
-    return f'<figure><div class="card">{drawn}</div></figure>'
+    return f'<figure style="width:{width + 22}px"><div class="card">{drawn}</div></figure>'
 
 
 def _ways(found: Made) -> str:

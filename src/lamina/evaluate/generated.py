@@ -44,9 +44,8 @@ def _filtered(pictures: np.ndarray) -> np.ndarray:
             (step[0], 2 * step[1], 2 * step[2], step[1], step[2], step[3]),
         )
         x = np.ascontiguousarray(np.maximum(np.tensordot(patches, filters, 3), 0))
-        found += [x.mean((1, 2)), x.std((1, 2))]
-        if min(x.shape[1:3]) > 1:
-            found += [x[:, i::2, j::2].mean((1, 2)) for i in (0, 1) for j in (0, 1)]
+        quarters = [x[:, i::2, j::2] for i in (0, 1) for j in (0, 1)] if min(x.shape[1:3]) > 1 else []
+        found += [x.mean((1, 2)), x.std((1, 2)), *(quarter.mean((1, 2)) for quarter in quarters)]
     return np.concatenate(found, axis=1).astype(np.float64)
 
 
@@ -117,4 +116,5 @@ def example(predictor: Predictor) -> Row:
     row = made.requests(pa.Table.from_pylist(list(predictor.bundle.golden.rows[:1])), predictor.bundle)
     aim = predictor.target
     asked: Row = {"seed": row[0][0]} | ({aim: row[1][0]} if aim and row[1] else {})
-    return {"row": asked, "answer": None, "pictures": []}
+    of = "rows" if predictor.state.columns else "pictures"
+    return {"row": asked, "answer": None, "pictures": [], "made": of}

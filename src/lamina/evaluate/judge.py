@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lamina import __version__, evaluate
+from lamina import __version__, evaluate, models
 from lamina.ahead import Ahead
 from lamina.case import Case
 from lamina.config import kind
@@ -20,6 +20,7 @@ from lamina.evaluate import (
     _made_sheets,
     backtest,
     baselines,
+    damaged,
     gallery,
     generated,
     metrics,
@@ -125,6 +126,7 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
     else:
         row = case.judged.slice(0, 1).select([c.name for c in finding.predictor.bundle.prep.used])
         example = _example(finding.predictor, row)
+    harm = _damage(finding, arrays["test"])
     page = report.write(
         out.folder,
         {
@@ -146,6 +148,7 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
                 "layers": finding.layers,
             },
             "pictures": seen,
+            **({"damage": harm} if harm else {}),
             "data": _sized(_data(case, notes), finding.predictor),
             "training": {
                 "rows": rows,
@@ -169,6 +172,7 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
         "run": str(out.folder),
         "bundle": str(out.bundle),
         "report": str(page),
+        "task": kind(case.task_cfg),
         "scores": found["scores"],
         "baselines": scored,
         "seconds": round(seconds, 3),
@@ -184,6 +188,15 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
 
 def _twice(seen: Row, pieces: dict[str, str]) -> list[str]:
     return [seen["duplicates"]["told"]] if "duplicates" in pieces else []
+
+
+def _damage(finding: Finding, test: Data) -> list[Row]:
+    """What damaged test pictures do to the answers, where the architecture is judged by that."""
+    inputs = {name: values for name, values in test.inputs.items() if isinstance(values, np.ndarray)}
+    if not models.tried_by_damage(finding.predictor.bundle.model.kind) or "classes" not in finding.case.state.model_dump():
+        return []
+    target = finding.case.task.truth(np.asarray(test.target), finding.case.state)
+    return damaged.table(finding.predictor, inputs, target) if target.ndim == 1 else []
 
 
 def _rare(case: Case, scores: dict[str, float | None]) -> list[str]:
