@@ -25,7 +25,7 @@ from lamina.train.device import decide
 from lamina.train.fit import Home, fit, outputs
 from lamina.train.settings import Data
 
-ARCHITECTURES = available("models")
+ARCHITECTURES = [name for name in available("models") if "generates" not in vars(plugin("models", name))]
 ROWS = 256
 OUTPUTS = {
     "two classes": Output(size=1, loss="binary_cross_entropy"),

@@ -201,6 +201,27 @@ def predict(
 
 
 @app.command()
+def generate(  # noqa: PLR0913 - one argument per option
+    bundle: Bundle,
+    output: Annotated[Path, typer.Option("-o", "--output", help="A new folder for pictures, or one file for rows.")],
+    count: Annotated[int, typer.Option("-n", "--count", help="How many pictures or rows to make.")] = 64,
+    label: Annotated[list[str] | None, typer.Option(help="The class to make; several are taken in turn.")] = None,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same.")] = 0,
+    form: Annotated[
+        str | None, typer.Option("--format", help="png, csv, parquet, jsonl, feather; by the suffix when left out.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Make new pictures or rows with a bundle that generates, in constant memory; each says that it was made."""
+    from lamina.deploy import written
+    from lamina.deploy.predictor import Predictor
+    from lamina.estimator import located
+
+    found = written.write(Predictor(located(bundle)), count, output, seed, label or None, form)
+    _emit(found) if as_json else _show().made(found)
+
+
+@app.command()
 def explain(
     bundle: Bundle,
     pictures: Annotated[list[Path], typer.Argument(help="Picture files, such as pictures/*.jpg.")],

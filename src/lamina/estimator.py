@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from lamina.data import arrays
 from lamina.deploy import bundle
 from lamina.deploy.predictor import Predictor
@@ -29,8 +31,18 @@ class Estimator:
         """
         return self.predictor.predict(rows)
 
+    def generate(self, count: int, seed: int = 0, label: Any = None) -> Any:
+        """New pictures (count, height, width, channels) uint8, red first, or rows as an Arrow table.
+
+        `label`: the class of all, or several that are taken in turn; as often as in training when left out. The same
+        seed makes the same, here, on the command line and on a server. Only for a bundle of the task generation.
+        """
+        return self.predictor.generate(count, seed, label)
+
     def evaluate(self, rows: Any) -> dict[str, float | None]:
-        """Scores by metric on rows that hold the target too; the first is the primary one."""
+        """Scores by metric on rows that hold the target too; the first is the primary one. Of a generator: how near
+        what it makes is to these rows.
+        """
         from lamina.evaluate.score import judged
 
         return judged(self.predictor, Collected(arrays.table(rows, self.predictor.pictures)), arrays.Config())["scores"]
@@ -46,25 +58,27 @@ class Estimator:
 
     def __repr__(self) -> str:
         found = self.predictor.bundle
-        return f"<lamina {found.task.kind} of '{self.predictor.target}' by {found.model.kind}, bundle {found.id}>"
+        of = f" of '{self.predictor.target}'" if self.predictor.target else ""
+        return f"<lamina {found.task.kind}{of} by {found.model.kind}, bundle {found.id}>"
 
 
 def fit(
     rows: Any,
-    target: str,
+    target: str | None = None,
     *,
     test: Any = None,
     recipe: Mapping[str, Any] | None = None,
     out: str | Path | None = None,
 ) -> Estimator:
-    """Train on rows in memory and return what predicts.
+    """Train on rows in memory and return what predicts, or what generates, for which no target is needed.
 
     `recipe` holds any other choice as plain values: `{"model": "fnn", "train": {"budget": "60s"}}`. `test`: rows kept
     for judging only. The run directory is `out`, or a temporary one that lives as long as the estimator. Raises
     `LaminaError` with a sentence for anything that cannot be done.
     """
-    choices = build({**(recipe or {}), "data": {"kind": "arrays"}, "target": target})
-    given = Collected(arrays.table(rows)), Collected(arrays.table(test)) if test is not None else None
+    said = {} if target is None else {"target": target}
+    choices = build({**(recipe or {}), "data": {"kind": "arrays"}, **said})
+    given = _collected(rows), _collected(test) if test is not None else None
     if out:
         return _fitted(choices, Path(out), given)
     home = Path(tempfile.mkdtemp(prefix="lamina-"))
@@ -75,6 +89,12 @@ def fit(
         raise
     weakref.finalize(estimator, shutil.rmtree, home, ignore_errors=True)
     return estimator
+
+
+def _collected(rows: Any) -> Collected:
+    """Rows in memory; an array of pictures is the column `image`."""
+    alone = isinstance(rows, np.ndarray) and rows.dtype == np.uint8 and rows.ndim in (3, 4)
+    return Collected(arrays.table({"image": rows} if alone else rows))
 
 
 def _fitted(choices: Recipe, folder: Path, given: tuple[Collected, Collected | None]) -> Estimator:

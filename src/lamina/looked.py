@@ -72,6 +72,7 @@ def _bundle(path: Path) -> Row:
         "model": opened.model.kind,
         "runtime": opened.model.runtime,
         "target": aim.name if aim else None,
+        "classes": list(map(str, opened.task.state.get("classes", ()))),
         "scores": opened.training.get("scores", {}),
         "columns": [_column(c) for c in opened.schema.columns],
         "files": [{"path": name, "bytes": len(body), "role": ROLES[name]} for name, body in opened.files.items()],

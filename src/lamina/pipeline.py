@@ -56,6 +56,7 @@ def run(recipe: Recipe, out: Run, given: Given = (None, None), stop: Callable[[]
     for end in mixed.fit(learner, mixed.Rows(train, more, validation), cfg, home):
         out.log(end)
         yield end
+    models.settled(learner, train)
     case = calibrate.calibrated(case, outputs(learner, validation), validation.target)
 
     # 5 evaluate: what is judged is the bundle, exactly as it will be served

@@ -160,6 +160,8 @@ def result(found: Row) -> None:
     out.print()
     out.print(f"report   {escape(found['report'])}", soft_wrap=True)
     out.print(f"bundle   {escape(found['bundle'])}", soft_wrap=True)
+    if found["task"] == "generation":
+        out.print(f"make     lamina generate {escape(found['bundle'])} -n 64 -o made", soft_wrap=True)
     out.print(f"serve    lamina serve {escape(found['bundle'])}", soft_wrap=True)
     out.print(f"[dim]{found['seconds']:.1f} s in all[/]")
 
@@ -195,6 +197,22 @@ def predicted(found: Row) -> None:
         quarantine(found["quarantine"])
 
 
+def made(found: Row) -> None:
+    """How many pictures or rows were made, where they are, and where it is said that they were made."""
+    of = ", ".join(f"{escape(name)} {count:,}" for name, count in list(found["labels"].items())[:FIRST * 2])
+    more = len(found["labels"]) - FIRST * 2
+    classes = f" ({of}{f' and {more:,} classes more' if more > 0 else ''})" if of else ""
+    out.print(f"{found['made']:,} {found['of']} in {escape(found['output'])}{classes}", soft_wrap=True)
+    if "sheet" in found:
+        out.print(f"sheet    {escape(found['sheet'])}", soft_wrap=True)
+        out.print(f"index    {escape(found['index'])} (file, label, seed)", soft_wrap=True)
+        out.print("Each PNG says in its metadata that it was made, by which bundle and from which seed.")
+    elif found["marked"] == found["output"]:
+        out.print("The metadata of the file say that its rows were made, by which bundle and from which seed.")
+    else:
+        out.print(f"The rows themselves do not say that they were made; {escape(found['marked'])} does.", soft_wrap=True)
+
+
 def explained(found: Row) -> None:
     """The best answers to each picture, and where the drawing is."""
     for one in found["pictures"]:
@@ -207,8 +225,12 @@ def explained(found: Row) -> None:
 
 def looked(found: Row) -> None:
     if "bundle" in found:
-        asked = f"{found['task']} of '{escape(str(found['target']))}' by {found['model']}"
-        out.print(f"[bold]{escape(found['bundle'])}[/]  {asked}")
+        of = f" of '{escape(found['target'])}'" if found["target"] else ""
+        out.print(f"[bold]{escape(found['bundle'])}[/]  {found['task']}{of} by {found['model']}")
+        if found["classes"]:
+            shown = ", ".join(_short(name, 24) for name in found["classes"][:FIRST * 2])
+            more = f" and {len(found['classes']) - FIRST * 2:,} more" if len(found["classes"]) > FIRST * 2 else ""
+            out.print(f"{len(found['classes']):,} classes: {escape(shown)}{more}", soft_wrap=True)
         files = _table("file", "bytes", "what it is", right=(1,))
         for file in found["files"]:
             files.add_row(file["path"], f"{file['bytes']:,}", file["role"])

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from lamina import __version__
 from lamina.config import Config
+from lamina.deploy import _wish
 from lamina.deploy._limits import Limits
 from lamina.deploy.bundle import FORMAT
 from lamina.deploy.predictor import Predictor, from_json, json_rows
@@ -39,8 +40,8 @@ class About(Config):
     model: str = Field(description="id of the bundle, also the header X-Model-Version of every answer")
     task: str
     target: str | None
-    classes: tuple[str, ...] | None = Field(description="labels, for a classification")
-    columns: tuple[Described, ...]
+    classes: tuple[str, ...] | None = Field(description="labels that are answered, or can be asked for")
+    columns: tuple[Described, ...] = Field(description="those the model reads, or those of the rows that it makes")
     example: dict[str, Any] = Field(description="a row to try; its values come from different rows of the data")
     answer: dict[str, Any] = Field(description="the answer to that row")
     limits: Limits
@@ -68,6 +69,7 @@ def about(predictor: Predictor, limits: Limits) -> About:
     bundle = predictor.bundle
     row, answer = example(predictor)
     files = set(predictor.pictures)
+    columns = () if predictor.generative and files else bundle.prep.used
     return About(
         model=bundle.id,
         task=bundle.task.kind,
@@ -75,7 +77,7 @@ def about(predictor: Predictor, limits: Limits) -> About:
         classes=tuple(map(str, bundle.task.state["classes"])) if "classes" in bundle.task.state else None,
         columns=tuple(
             Described(name=c.name, kind=c.kind, examples=() if c.name in files else _examples(c), missing=True)
-            for c in bundle.prep.used
+            for c in columns
         ),
         example=row,
         answer=answer,
@@ -87,6 +89,8 @@ def about(predictor: Predictor, limits: Limits) -> About:
 
 def example(predictor: Predictor) -> tuple[dict[str, Any], dict[str, Any]]:
     """The golden row with the fewest gaps, long cells cut short and a tiny picture for each picture, and its answer."""
+    if predictor.generative:
+        return _wish.example(predictor)
     golden = predictor.bundle.golden
     gaps = [sum(value is None for value in row.values()) for row in golden.rows]
     best = gaps.index(min(gaps))

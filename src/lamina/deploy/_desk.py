@@ -3,7 +3,7 @@
 import asyncio
 import json
 from bisect import bisect_left
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -28,10 +28,10 @@ class Reply(NamedTuple):
 class Desk:
     """Takes bodies in, within limits of number, size and time, and gives replies out."""
 
-    def __init__(self, predictor: Predictor, limits: Limits):
+    def __init__(self, limits: Limits, solve: Callable[[list[Sent]], Sequence[Reply | Exception]]):
         self.limits = limits
         self.requests = self.bytes = 0
-        self._batcher = Batcher[Sent, Reply](lambda bodies: replies(predictor, limits, bodies))
+        self._batcher = Batcher[Sent, Reply](solve)
 
     async def reply(self, stream: AsyncIterator[bytes], kind: str) -> Reply:
         """Read one body, whose `Content-Type` is `kind`, and answer it, or raise a `RequestError`."""

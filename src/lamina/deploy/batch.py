@@ -32,10 +32,14 @@ def predict(predictor: Predictor, source: Config, output: Path, keep: list[str] 
     """
     if output.suffix not in FORMATS:
         raise DataError(f"-o: must end in one of {', '.join(FORMATS)} (got '{output}').")
+    if predictor.generative:
+        raise DataError(
+            "predict: this bundle answers no rows, it makes new ones. Make some with: lamina generate BUNDLE -n 64 -o made"
+        )
     lost, broken = list[Quarantined](), list[Broken]()
     count = start = 0
     output.parent.mkdir(parents=True, exist_ok=True)
-    with _writer(output) as write:
+    with writer(output) as write:
         for piece in data.stream(source, PIECE):
             rows = predictor.named(piece.table)
             keep = _paths(predictor, rows) if keep is None else keep
@@ -112,7 +116,7 @@ def _flat(table: pa.Table) -> pa.Table:
 
 
 @contextmanager
-def _writer(path: Path) -> Iterator[Callable[[pa.Table], None]]:
+def writer(path: Path) -> Iterator[Callable[[pa.Table], None]]:
     """A function that appends a table; the file appears under its name only when all is written."""
     aside = path.with_name(f".{path.name}.writing")
     opened: list[Any] = []

@@ -8,11 +8,12 @@ import pyarrow as pa
 
 from lamina import rows
 from lamina.config import DataError, nearest
+from lamina.deploy import _mark
 from lamina.deploy._strict import refused
 from lamina.deploy.bundle import Bundle
 
 BATCH = 256
-LARGEST = 1 << 63
+LARGEST = 1 << 53  # of a seed: what a number of JSON holds exactly everywhere
 SHOWN = 16  # numbers of an answer that are kept to compare
 AGREE = 2e-2  # of 255, or of a score, between machines
 
@@ -21,6 +22,35 @@ def noise(seeds: Sequence[int], latent: int) -> np.ndarray:
     """Normal numbers (seeds, latent), a function of each seed."""
     drawn = [np.random.Generator(np.random.PCG64(seed)).standard_normal(latent) for seed in seeds]
     return np.stack(drawn).astype(np.float32) if drawn else np.zeros((0, latent), np.float32)
+
+
+def seeds(seed: int, count: int, start: int = 0) -> list[int]:
+    """The seed of each picture or row, from number `start` on, of those that one seed gives; the first stay the same
+    however many are asked for. Errors: DataError for a seed or a count that is none.
+    """
+    if not (isinstance(seed, int | np.integer) and 0 <= seed < LARGEST):
+        raise DataError(f"seed: must be a whole number from 0 to {LARGEST - 1} (got {seed!r}).")
+    if not (isinstance(count, int | np.integer) and count >= 0):
+        raise DataError(f"count: must be a whole number from 0 on (got {count!r}).")
+    return (np.random.PCG64(int(seed)).advance(start).random_raw(int(count)) >> np.uint64(11)).tolist()
+
+
+def classes(said: Any, count: int, bundle: Bundle, start: int = 0) -> list[str] | None:
+    """The class of each, from number `start` on: one for all, or several taken in turn; None where nothing is said.
+
+    Errors: DataError for a class that there is not.
+    """
+    if said is None:
+        return None
+    state, wanted = bundle.task_state, [said] if isinstance(said, str) or not np.ndim(said) else list(said)
+    if not state.classes:
+        raise DataError("label: this bundle was trained without classes. Leave the label out.")
+    for label in map(str, wanted):
+        if label not in state.classes:
+            raise DataError(f"label: there is no class '{label}'. {nearest(label, state.classes)}")
+    if not wanted:
+        raise DataError("label: the list is empty. Leave it out for classes as often as in training.")
+    return [str(wanted[i % len(wanted)]) for i in range(start, start + count)]
 
 
 def codes(labels: Sequence[Any], classes: tuple[str, ...], name: str) -> np.ndarray:
@@ -41,13 +71,13 @@ def raw(run: Any, bundle: Bundle, seeds: Sequence[int], labels: Sequence[Any] | 
     classes = bundle.task_state.classes
     inputs = {"noise": noise(seeds, latent)}
     if classes:
-        labels = _drawn(seeds, bundle) if labels is None else labels
+        labels = drawn(seeds, bundle) if labels is None else labels
         inputs["condition"] = codes(labels, classes, bundle.schema.target.name if bundle.schema.target else "class")
     parts = [run({k: v[at : at + BATCH] for k, v in inputs.items()}) for at in range(0, len(seeds), BATCH)]
     return np.concatenate([next(iter(part.values())) for part in parts])
 
 
-def _drawn(seeds: Sequence[int], bundle: Bundle) -> list[str]:
+def drawn(seeds: Sequence[int], bundle: Bundle) -> list[str]:
     """A class for each seed, as often as in training."""
     state = bundle.task_state
     edges = np.cumsum(state.counts) / sum(state.counts)
@@ -57,7 +87,7 @@ def _drawn(seeds: Sequence[int], bundle: Bundle) -> list[str]:
 
 def generated(run: Any, bundle: Bundle, seeds: Sequence[int], labels: Sequence[Any] | None) -> np.ndarray | pa.Table:
     """Pictures (rows, height, width, channels) uint8, or rows with the class as one more column."""
-    named = labels if labels is not None or not bundle.task_state.classes else _drawn(seeds, bundle)
+    named = labels if labels is not None or not bundle.task_state.classes else drawn(seeds, bundle)
     found = raw(run, bundle, seeds, named)
     if not bundle.task_state.columns:
         return np.clip(np.rint(found), 0, 255).astype(np.uint8)
@@ -68,10 +98,16 @@ def generated(run: Any, bundle: Bundle, seeds: Sequence[int], labels: Sequence[A
 
 def requests(table: pa.Table, bundle: Bundle) -> tuple[list[int], list[Any] | None]:
     """Seeds and classes out of rows of requests; a row without a seed takes its number."""
+    own = {"seed"} | ({bundle.schema.target.name} if bundle.schema.target else set())
+    if strange := sorted(set(table.column_names) - own):
+        raise DataError(
+            f"rows: '{strange[0]}' is nothing to ask for. This bundle answers no rows, it makes new ones: "
+            "lamina generate, or generate(count) in Python."
+        )
     said = table["seed"].to_pylist() if "seed" in table.column_names else [None] * table.num_rows
     for row, seed in enumerate(said):
         if seed is not None and not (isinstance(seed, int) and 0 <= seed < LARGEST):
-            raise DataError(f"rows[{row}].seed: must be a whole number from 0 on (got {seed!r}).")
+            raise DataError(f"rows[{row}].seed: must be a whole number from 0 to {LARGEST - 1} (got {seed!r}).")
     seeds = [row if seed is None else seed for row, seed in enumerate(said)]
     aim = bundle.schema.target
     labels = table[aim.name].to_pylist() if aim and aim.name in table.column_names else None
@@ -79,14 +115,13 @@ def requests(table: pa.Table, bundle: Bundle) -> tuple[list[int], list[Any] | No
 
 
 def answers(run: Any, bundle: Bundle, table: pa.Table) -> pa.Table:
-    """For each request a picture as PNG in the column `image`, or a row."""
-    from lamina.preprocess._decode import as_png
-
+    """For each request a picture as PNG in the column `image`, which says that it was made, or a row."""
     seeds, labels = requests(table, bundle)
     found = generated(run, bundle, seeds, labels)
     if isinstance(found, pa.Table):
         return found
-    return pa.table({"image": pa.array([as_png(picture) for picture in found], pa.binary())})
+    marked = [_mark.png(picture, bundle.id, seed) for picture, seed in zip(found, seeds, strict=True)]
+    return pa.table({"image": pa.array(marked, pa.binary())})
 
 
 def excerpt(found: np.ndarray) -> list[dict[str, list[float]]]:

@@ -133,14 +133,20 @@ class Predictor:
     def generate(self, count: int, seed: int = 0, labels: Any = None) -> Any:
         """New pictures (count, height, width, channels) uint8, red first, or rows as an Arrow table.
 
-        `labels`: a class for all, or one for each; as often as in training when left out. The same seed makes the same.
-        Errors: DataError where the bundle does not generate, or has no such class.
+        `labels`: a class for all, or several taken in turn; as often as in training when left out. The same seed makes
+        the same. Errors: DataError where the bundle does not generate, or has no such class.
         """
+        self.must_generate()
+        return self.requested(made.seeds(seed, count), made.classes(labels, count, self.bundle))
+
+    def requested(self, seeds: Sequence[int], labels: Sequence[str] | None) -> Any:
+        """The same for a seed and a class of each."""
+        return made.generated(self._run, self.bundle, seeds, labels)
+
+    def must_generate(self) -> None:
+        """Errors: DataError where the bundle makes nothing new."""
         if not self.generative:
             raise DataError(f"generate: this bundle is for {self.bundle.task.kind}. Train one with: --task generation")
-        each = [labels] * count if isinstance(labels, str) else labels
-        seeds = [int(value) for value in np.random.SeedSequence(seed).generate_state(count, np.uint32)]
-        return made.generated(self._run, self.bundle, seeds, each)
 
     def stream(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
         """Answers for one table after the other, in constant memory."""

@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 from lamina import __version__
 from lamina.config import LaminaError
 from lamina.deploy import _describe as describe
-from lamina.deploy._desk import Desk
+from lamina.deploy import _page, _wish
+from lamina.deploy._desk import Desk, replies
 from lamina.deploy._door import Door, State
 from lamina.deploy._form import library
 from lamina.deploy._limits import Limits, RequestError, busy, shown
-from lamina.deploy._sent import check_kind
+from lamina.deploy._sent import JSON, check_kind, media
 from lamina.deploy.predictor import Predictor
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Limits", "app", "serve"]
 
+ANSWERS = "Send raw rows, get one answer for each. Columns may be missing, extra or in any order."
+MAKES = "Ask for new pictures or rows by their number, a seed and a class. What is made says that it was made."
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -43,7 +46,7 @@ def app(
     """
     fastapi = _installed()
     limits = limits or Limits()
-    if predictor.bundle.prep.files:
+    if predictor.bundle.prep.files and not predictor.generative:
         library()
         limits, predictor = limits.for_pictures(), predictor.bounded(limits.pixels)
     state = State()
@@ -51,15 +54,18 @@ def app(
     api = fastapi.FastAPI(
         title=f"{predictor.target or 'model'} ({predictor.bundle.task.kind})",
         version=predictor.bundle.id,
-        description="Send raw rows, get one answer for each. Columns may be missing, extra or in any order.",
+        description=MAKES if predictor.generative else ANSWERS,
         redirect_slashes=False,
         dependencies=secured,
     )
     api.state.lamina = state
     _pages(api, predictor, limits, state)
     _health(api, state)
-    _predict(api, predictor, Desk(predictor, limits), state)
-    _sentences(api)
+    if predictor.generative:
+        _generate(api, predictor, Desk(limits, lambda bodies: _wish.replies(predictor, limits, bodies)), state)
+    else:
+        _predict(api, predictor, Desk(limits, lambda bodies: replies(predictor, limits, bodies)), state)
+    _sentences(api, "generate" if predictor.generative else "predict")
     api.add_middleware(Door, token=token, hosts=hosts, version=predictor.bundle.id, state=state)
     return api
 
@@ -103,6 +109,29 @@ def _predict(api: "FastAPI", predictor: Predictor, desk: Desk, state: State) -> 
         return Response(reply.body, media_type="application/json")
 
 
+def _generate(api: "FastAPI", predictor: Predictor, desk: Desk, state: State) -> None:
+    from fastapi import Request, Response
+
+    faults = {code: {"model": describe.Fault, "description": why} for code, why in FAULTS.items()}
+
+    @api.post(
+        "/generate",
+        summary=f"New {'rows' if predictor.state.columns else 'pictures'}, of a class where one is asked for",
+        response_model=_wish.Made,
+        responses=faults,
+        openapi_extra={"requestBody": _wish.request_body(predictor)},
+    )
+    async def generate(request: Request) -> Response:
+        kind = request.headers.get("content-type", "")
+        _plain_only(request.headers.get("content-encoding", "identity"))
+        if media(kind) != JSON:
+            cure = "Send JSON with the header Content-Type: application/json."
+            raise RequestError(415, f"Content-Type: must be application/json (got {shown(kind)}). {cure}")
+        reply = await desk.reply(request.stream(), kind)
+        state.metrics.rows += reply.rows
+        return Response(reply.body, media_type=JSON)
+
+
 FAULTS: dict[int | str, str] = {
     400: "the request is not understood; `error` says where and why",
     408: "the body came too slowly",
@@ -119,14 +148,19 @@ def _plain_only(encoding: str) -> None:
 
 
 def _pages(api: "FastAPI", predictor: Predictor, limits: Limits, state: State) -> None:
-    from fastapi import Response
+    from fastapi import Request, Response
 
     about = describe.about(predictor, limits)
-    links = {"predict": "POST /predict", "columns": "/schema", "docs": "/docs", "health": "/health", "ready": "/ready"}
+    asked = {"generate": "POST /generate"} if predictor.generative else {"predict": "POST /predict"}
+    links = {**asked, "columns": "/schema", "docs": "/docs", "health": "/health", "ready": "/ready"}
     home = {"model": about.model, "task": about.task, "target": about.target, "lamina": __version__, "links": links}
 
-    @api.get("/", summary="What this is and where to go")
-    async def index() -> dict[str, Any]:
+    tried = _page.html(predictor, limits) if predictor.generative else ""
+
+    @api.get("/", summary="What this is and where to go; for a browser, a page to try a generator on")
+    async def index(request: Request) -> Any:
+        if tried and "text/html" in request.headers.get("accept", ""):
+            return Response(tried, media_type="text/html", headers=_page.HEADERS)
         return home
 
     @api.get("/schema", summary="What the model takes and what it answers", response_model=describe.About)
@@ -152,16 +186,17 @@ def _health(api: "FastAPI", state: State) -> None:
         return {"status": "ready"}
 
 
-def _sentences(api: "FastAPI") -> None:
+def _sentences(api: "FastAPI", verb: str) -> None:
     """Errors of the framework become refusals, which `Door` writes."""
     from starlette.exceptions import HTTPException
 
     async def refuse(request: Any, error: Any) -> Any:
         asked = f"{shown(request.method)[1:-1]} {shown(request.url.path)[1:-1]}"
+        if error.status_code == 404 and verb == "generate" and request.url.path == "/predict":
+            cure = 'Send {"count": 4} to POST /generate.'
+            raise RequestError(404, f"{asked}: this model answers no rows, it makes new ones. {cure}")
         if error.status_code == 404:
-            raise RequestError(
-                404, f"{asked}: there is no such path. There is POST /predict, GET /schema and GET /docs."
-            )
+            raise RequestError(404, f"{asked}: there is no such path. There is POST /{verb}, GET /schema and GET /docs.")
         if error.status_code == 405:
             allowed = (error.headers or {}).get("Allow", "another method")
             raise RequestError(405, f"{asked}: this path takes {allowed}.", error.headers)
@@ -195,7 +230,7 @@ def serve(
         predictor = Predictor(path)
         api = app(predictor, limits, token, (*LOOPBACK, _in_url(host)) if local else ())
         url = f"http://{_in_url(host)}:{listener.getsockname()[1]}"
-        line = f"Serving {api.title} on {url} (try it: {url}/docs). Stop it with Ctrl-C."
+        line = f"Serving {api.title} on {url} (try it: {url}{'' if predictor.generative else '/docs'}). Stop it with Ctrl-C."
         told = {"url": url, "docs": f"{url}/docs", "bundle": predictor.bundle.id}
         _run(api, listener, limits, json.dumps(told) if as_json else line)
 

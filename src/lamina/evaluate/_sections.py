@@ -13,7 +13,7 @@ from lamina.evaluate.metrics import HIGHER, label
 Report = Mapping[str, Any]
 Plots = Mapping[str, str]
 
-PICTURES = ("augmented", "worst", "confused", "heat", "duplicates", "made_rows")  # HTML that `gallery` made
+PICTURES = ("augmented", "worst", "confused", "heat", "duplicates", "made_pictures", "made_rows")  # HTML that `gallery` made
 _OWN = "the network"
 _CAPTIONS = {
     "comparison": "The band is the 95 % interval of the network’s score: a method inside it may be as good by chance.",
@@ -90,12 +90,13 @@ def comparison(report: Report, plots: Plots) -> str:
         [f'<span class="keep">{escape(name)}</span>', *(_best(metric, name, rows) for metric in metrics)]
         for name in ranked
     ]
-    heads = ["method", *(escape(label(metric)) for metric in metrics)]
+    heads = ["what" if report.get("task") == "generation" else "method", *(escape(label(metric)) for metric in metrics)]
     shown = table(heads, cells, range(1, len(heads)), ranked.index(_OWN)) if baselines else ""
-    warning = ""
-    if ranked[0] != _OWN and values.get(primary) is not None and rank(ranked[0]) < rank(_OWN):
+    warning, made = "", report.get("task") == "generation"
+    if not made and ranked[0] != _OWN and values.get(primary) is not None and rank(ranked[0]) < rank(_OWN):
         warning = _warning(ranked[0], rows[ranked[0]][primary], report)
-    return section("Beside simpler methods", "comparison", warning, _beside(_figures(plots, "comparison")), shown)
+    title = "Beside real ones" if made else "Beside simpler methods"
+    return section(title, "comparison", warning, _beside(_figures(plots, "comparison")), shown)
 
 
 def _warning(better: str, value: float, report: Report) -> str:
@@ -226,6 +227,8 @@ def usage(report: Report, plots: Plots) -> str:
     """Commands that put the bundle to work, with a row of the data to try."""
     if not report.get("bundle"):
         return ""
+    if report.get("task") == "generation":
+        return _making(report)
     bundle, example = str(report["bundle"]), report.get("example") or {}
     row, path, pictures = example.get("row") or {}, shlex.quote(bundle), example.get("pictures") or []
     alone = bool(pictures) and len(row) == 1
@@ -242,6 +245,26 @@ def usage(report: Report, plots: Plots) -> str:
         if row
         else "",
         code(answer, f"The answer to {'a test' if pictures else 'that'} {of}") if answer else "",
+    )
+
+
+def _making(report: Report) -> str:
+    """The same for a generator, which answers no rows."""
+    bundle, row = str(report["bundle"]), (report.get("example") or {}).get("row") or {}
+    label = next((str(value) for name, value in row.items() if name != "seed"), None)
+    pictures = bool((report.get("example") or {}).get("made") == "pictures")
+    path, wish = shlex.quote(bundle), {"count": 4, "seed": 1, **({"label": label} if label else {})}
+    chosen = f" --label {shlex.quote(label)}" if label else ""
+    shell = f"lamina generate {path} -n 64 -o {'made' if pictures else 'made.csv'}{chosen}\nlamina serve {path}"
+    body = shlex.quote(json.dumps(wish, ensure_ascii=False))
+    curl = f"curl -s http://127.0.0.1:8000/generate -H 'Content-Type: application/json' -d {body}"
+    python = f"import lamina\n\nlamina.load({bundle!r}).generate(64, seed=1{f', label={label!r}' if label else ''})"
+    return section(
+        "Use it",
+        "use",
+        code(shell, "Command line"),
+        code(curl, "Over HTTP, once it is served"),
+        code(python, "Python"),
     )
 
 
@@ -278,9 +301,23 @@ def pictures(report: Report, plots: Plots) -> str:
     return section("Test pictures", "pictures", *(plots.get(name, "") for name in ("confused", "worst", "heat")))
 
 
+def made_pictures(report: Report, plots: Plots) -> str:
+    """Pictures that were made, beside real ones."""
+    return section("The pictures it makes", "made-pictures", plots.get("made_pictures", ""))
+
+
 def made_rows(report: Report, plots: Plots) -> str:
     """Rows of a table that were made, beside real ones and SMOTE's."""
     return section("The rows it makes", "made-rows", plots.get("made_rows", ""))
+
+
+def damage(report: Report, plots: Plots) -> str:
+    """What is left when pictures are compressed, blurred or shrunk."""
+    told = report.get("damage") or []
+    names = [name for name in (told[0] if told else {}) if name not in ("damage", "rows")]
+    rows = [[escape(row["damage"]), *(number(row.get(name)) for name in names)] for row in told]
+    heads = ["done to the test pictures", *(escape(label(name)) for name in names)]
+    return section("Damaged pictures", "damage", table(heads, rows, range(1, len(heads))))
 
 
 def augmented(report: Report, plots: Plots) -> str:
@@ -294,6 +331,6 @@ def duplicates(report: Report, plots: Plots) -> str:
 
 
 ORDER: tuple[Callable[[Report, Plots], str], ...] = (
-    headline, scores, comparison, made_rows, duplicates, errors, pictures, confidence, other, training, augmented, data,
-    design, usage, versions,
+    headline, scores, comparison, made_pictures, made_rows, duplicates, errors, pictures, damage, confidence, other,
+    training, augmented, data, design, usage, versions,
 )  # fmt: skip

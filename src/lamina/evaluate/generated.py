@@ -10,7 +10,6 @@ from lamina.deploy import made
 from lamina.deploy.predictor import Predictor
 from lamina.evaluate import _made_rows, metrics
 from lamina.evaluate._html import number
-from lamina.preprocess._decode import data_address
 from lamina.schema import Row, clean
 from lamina.train.settings import Data
 
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from lamina.evaluate.judge import Finding
 
 MOST = 2_000  # made, and real ones they are compared with
-SHEET = 64
 
 
 def features(originals: np.ndarray) -> np.ndarray:
@@ -46,8 +44,8 @@ def _filtered(pictures: np.ndarray) -> np.ndarray:
             (step[0], 2 * step[1], 2 * step[2], step[1], step[2], step[3]),
         )
         x = np.ascontiguousarray(np.maximum(np.tensordot(patches, filters, 3), 0))
-        quarters = [x[:, i::2, j::2].mean((1, 2)) for i in (0, 1) for j in (0, 1)]
-        found += [x.mean((1, 2)), x.std((1, 2)), *(quarters if min(x.shape[1:3]) > 1 else [])]
+        quarters = [x[:, i::2, j::2] for i in (0, 1) for j in (0, 1)] if min(x.shape[1:3]) > 1 else []
+        found += [x.mean((1, 2)), x.std((1, 2)), *(quarter.mean((1, 2)) for quarter in quarters)]
     return np.concatenate(found, axis=1).astype(np.float64)
 
 
@@ -113,20 +111,10 @@ def verdict(scores: dict[str, Any], scored: dict[str, Any]) -> str:
     )
 
 
-def pieces(finding: "Finding") -> dict[str, str]:
-    """A sheet of pictures that were made."""
-    predictor = finding.predictor
-    if predictor.state.columns:
-        return {}
-    shots = [
-        f'<img class="sharp" src="{data_address(p, 64)}" alt="made" width="64">' for p in made_by(predictor, SHEET)
-    ]
-    return {"pictures": f'<div class="shots">{"".join(shots)}</div>'}
-
-
 def example(predictor: Predictor) -> Row:
     """A request, and what comes back."""
     row = made.requests(pa.Table.from_pylist(list(predictor.bundle.golden.rows[:1])), predictor.bundle)
     aim = predictor.target
     asked: Row = {"seed": row[0][0]} | ({aim: row[1][0]} if aim and row[1] else {})
-    return {"row": asked, "answer": None, "pictures": []}
+    of = "rows" if predictor.state.columns else "pictures"
+    return {"row": asked, "answer": None, "pictures": [], "made": of}

@@ -13,6 +13,7 @@ from lamina.evaluate import backtest, generated, metrics
 from lamina.preprocess import Broken, typed
 from lamina.schema import Collected
 
+FEWEST = 10  # real rows that what was made can be compared with
 
 def truth(predictor: Predictor, rows: pa.Table) -> np.ndarray:
     """The target of rows (cleaned, label known) as metrics want it."""
@@ -49,6 +50,8 @@ def judged(predictor: Predictor, collected: Collected, source: Config) -> dict[s
     """`score` of a source's rows; those without a usable target are in `quarantine`, with the reason."""
     bundle = predictor.bundle
     aim = bundle.schema.target
+    if predictor.generative:
+        return _compared(predictor, collected, source)
     if aim is None:
         raise DataError("evaluate: this bundle predicts no column, so there is nothing to compare with.")
     collected = replace(collected, table=predictor.named(collected.table, collected.target))
@@ -79,3 +82,24 @@ def judged(predictor: Predictor, collected: Collected, source: Config) -> dict[s
     table, answers = table.filter(pa.array(good)), {name: values[good] for name, values in answers.items()}
     found = score(predictor, table.drop_columns([labelled.ROW]), answers)
     return found | {"rows": table.num_rows, "quarantine": lost}
+
+
+def _compared(predictor: Predictor, collected: Collected, source: Config) -> dict[str, Any]:
+    """The same for a generator: what it makes beside these real rows, at most 2,000, whose classes play no part."""
+    prep = predictor.bundle.prep
+    table = predictor.named(collected.table, collected.target)
+    if absent := [column.name for column in prep.used if column.name not in table.column_names]:
+        raise DataError(f"evaluate: the rows have no column '{absent[0]}'. {nearest(absent[0], table.column_names)}")
+    table = labelled.rows(replace(collected, table=table), predictor.bundle.schema.missing)
+    table = table.take(np.sort(np.random.default_rng(0).permutation(table.num_rows)[: generated.MOST]))
+    lost, broken = [*collected.quarantine], list[Broken]()
+    if prep.files:
+        predictor.encode(table.drop_columns([labelled.ROW]), broken)
+        bad = np.isin(np.arange(table.num_rows), [cell.row for cell in broken])
+        told = [cell.reason for cell in sorted(broken, key=lambda cell: cell.row)]
+        lost += labelled.lines(table, bad, prep.files[0].name, told, source)
+        table = table.filter(pa.array(~bad))
+    if table.num_rows < FEWEST:
+        raise DataError(f"evaluate: {table.num_rows} usable rows are too few to compare with. Give {FEWEST} or more.")
+    found = score(predictor, table.drop_columns([labelled.ROW]))
+    return found | {"rows": table.num_rows, "quarantine": tuple(lost)}

@@ -5,6 +5,7 @@
 - `suits(spec) -> float`, where it is made for something: how well, 0 to 1, and 0 for what it cannot take; the one that
   suits best is taken where the recipe names none, and `fnn` where none is made for the data;
 - `example(spec) -> dict`, only where a setting has no default: settings to try it with, for the contract tests;
+- `tried_by_damage = True`, where the report is to say what compressed, blurred and shrunk pictures do to its answers;
 - `GRAPH_ONLY = True`, where the network cannot be built again from a bundle alone: it is then served by its graph;
 - `Model(cfg, spec)`: an `nn.Module` with `parts`, `forward(inputs) -> {"target": (rows, size)}` and
   `losses(batch)`, which yields `(part, loss)`; the loop steps that part and resumes the generator.
@@ -19,10 +20,12 @@ An ordinary network has one part, the module itself: `parts = ("",)`. A GAN name
         yield "generator", self.generator_loss(fake)          # sees the updated critic
 
 A network that makes pictures or rows says `generates = True` in its file and has a setting `latent`, the numbers that
-something new is made of. Its `forward(inputs)` judges rows that there are: the `loss` of each, (rows, 1), or features
-(rows, features) of the `real` ones and of as many `fake` ones. Its part `generator` is what is exported: from `noise`
+something new is made of. Its `forward(inputs)` judges rows that there are: first the `loss` of each, (rows, 1), and by other names
+what it is made of, or features (rows, features) of the `real` ones and of as many `fake` ones. Its part `generator` is what is exported: from `noise`
 (rows, latent) and, where there are classes, `condition` (rows, 1) int64, to `image` (rows, height, width, channels), 0
 to 255, or to `row` (rows, width).
+
+A network that learns something at once from training rows, when its weights are found, has a method `settle(inputs)`.
 
 A network that is frozen in part may compute that part once, before training, with two more methods:
 
@@ -84,6 +87,22 @@ def learner(model: Any) -> Any:
 def prepared(model: Any, data: Any) -> Any:
     """A part of the data (a dataclass with `inputs`) as `learner` takes it."""
     return replace(data, inputs=model.prepared(data.inputs)) if "prepared" in vars(type(model)) else data
+
+
+def settled(model: Any, data: Any, most: int = 20_000) -> None:
+    """What is learned at once, from tensors of at most as many training rows, evenly spread, after all steps."""
+    if "settle" not in vars(type(model)):
+        return
+    import torch
+
+    every = max(1, -(-len(data.target) // most))
+    where = next(model.parameters()).device
+    model.settle({n: torch.from_numpy(np.ascontiguousarray(v[::every])).to(where) for n, v in data.inputs.items()})
+
+
+def tried_by_damage(name: str) -> bool:
+    """Whether the report of this architecture says what damaged pictures do to its answers."""
+    return bool(vars(plugin("models", name)).get("tried_by_damage"))
 
 
 def graph_only(name: str) -> bool:

@@ -118,14 +118,14 @@ def output(state: State, cfg: Config) -> Output:
 
 
 def quick(raw: dict[str, np.ndarray], encoded: np.ndarray, state: State) -> dict[str, float]:
-    """The loss of held-out rows where a network has one (`loss`, (rows, 1)), else the distance of `real` and `fake`
-    features (rows, features).
+    """The loss of held-out rows where a network has one (`loss`, (rows, 1)) and the first of its parts, else the
+    distance of `real` and `fake` features (rows, features).
     """
     if "loss" in raw:
-        parts = {name: float(values.mean()) for name, values in raw.items()}
-        return {"loss": parts.pop("loss"), **(parts or {"loss_": 0.0})}
+        loss, *parts = ((name, float(values.mean())) for name, values in raw.items())
+        return dict([loss, *(parts[:1] or [("nats", loss[1])])])
     distance = frechet(raw["real"], raw["fake"])
-    return {"loss": distance, "frechet": distance}
+    return {"loss": distance, "frechet_distance": distance}
 
 
 def frechet(real: np.ndarray, fake: np.ndarray) -> float:

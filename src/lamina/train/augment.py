@@ -63,6 +63,23 @@ class Blur(config.Config):
     share: Share = 0.2
 
 
+class Jpeg(config.Config):
+    """What JPEG of a quality between `low` and `high` loses, for a share of the pictures."""
+
+    kind: Literal["jpeg"] = "jpeg"
+    low: int = Field(default=60, ge=1, le=100)
+    high: int = Field(default=95, ge=1, le=100)
+    share: Share = 0.5
+
+
+class Resize(config.Config):
+    """Shrunk to between the share `smallest` of the side and all of it, and back, for a share of the pictures."""
+
+    kind: Literal["resize"] = "resize"
+    smallest: float = Field(default=0.5, gt=0, lt=1)
+    share: Share = 0.3
+
+
 class Erase(config.Config):
     """A square of the share `size` of the side greyed out, for a share of the pictures. DeVries and Taylor 2017."""
 
@@ -96,7 +113,20 @@ def _named(value: Any) -> Any:
 
 
 Step = Annotated[
-    Flip | FlipVertical | Shift | Rotate | Scale | Crop | Colour | Blur | Erase | Mixup | CutMix | TrivialAugment,
+    Flip
+    | FlipVertical
+    | Shift
+    | Rotate
+    | Scale
+    | Crop
+    | Colour
+    | Blur
+    | Jpeg
+    | Resize
+    | Erase
+    | Mixup
+    | CutMix
+    | TrivialAugment,
     Field(discriminator="kind"),
     BeforeValidator(_named),  # last, so that it sees a bare name before the names are told apart
 ]

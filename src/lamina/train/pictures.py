@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lamina.config import TrainingError
 from lamina.schema import Batch, Mixed
-from lamina.train import augment
+from lamina.train import augment, jpeg
 
 
 def augmented(batch: Batch, steps: Sequence[Any], seed: tuple[int, int, int]) -> Batch:
@@ -50,6 +50,11 @@ def _changed(pictures: Tensor, target: Any, steps: Sequence[Any], rng: torch.Gen
             found = _where(
                 _lot(found, step.share, rng), F.avg_pool2d(F.pad(found, (1, 1, 1, 1), "reflect"), 3, 1), found
             )
+        elif isinstance(step, augment.Jpeg):
+            quality = _draw(len(found), min(step.low, step.high), max(step.low, step.high), rng, found)
+            found = _where(_lot(found, step.share, rng), jpeg.compressed(found, quality), found)
+        elif isinstance(step, augment.Resize):
+            found = _where(_lot(found, step.share, rng), _resized(found, step.smallest, rng), found)
         elif isinstance(step, augment.Erase):
             found = _erased(found, step, rng)
         elif isinstance(step, augment.Mixup | augment.CutMix):
@@ -120,6 +125,14 @@ def _coloured(found: Tensor, by: float, rng: torch.Generator) -> Tensor:
     found = (found - middle) * contrast + middle * light
     grey = found.mean(1, keepdim=True)
     return (grey + (found - grey) * colour).clamp(0, 255)
+
+
+def _resized(found: Tensor, smallest: float, rng: torch.Generator) -> Tensor:
+    """Shrunk, to one size for the whole batch, and back; whole numbers, as pictures from a file are."""
+    by = float(_draw(1, smallest, 1, rng, found))
+    small = [max(1, round(n * by)) for n in found.shape[2:]]
+    shrunk = F.interpolate(found, small, mode="bilinear", antialias=True, align_corners=False)
+    return F.interpolate(shrunk, found.shape[2:], mode="bilinear", align_corners=False).round().clamp(0, 255)
 
 
 def _erased(found: Tensor, step: augment.Erase, rng: torch.Generator) -> Tensor:
