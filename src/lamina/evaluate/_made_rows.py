@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from lamina.evaluate._smote import smote
 from lamina.preprocess import category, typed
 from lamina.schema import Column, Schema
+from lamina.tasks import classification
 
 LEARNED, TESTED, NEAR = 10_000, 10_000, 2_000
 MOST_CODES = 250  # of a text: what the classifier takes
@@ -36,8 +37,8 @@ class Plain(NamedTuple):
 class Reader:
     """Cells of the training rows as numbers, and what they may be."""
 
-    def __init__(self, train: pa.Table, columns: Sequence[Column], target: str | None, classes: Sequence[str]):
-        self.columns, self.target, self.classes = columns, target, pa.array(classes, pa.string())
+    def __init__(self, train: pa.Table, columns: Sequence[Column], target: Column | None, classes: Sequence[str]):
+        self.columns, self.target, self.classes = columns, target, tuple(classes)
         self.words = {c.name: _words(train, c) for c in columns if not _numeric(c)}
         self.texts = np.array([not _numeric(c) for c in columns])
         self.train = self.plain(train)
@@ -51,8 +52,8 @@ class Reader:
         cells = np.stack([self._cells(table, c) for c in self.columns], axis=1)
         classes = np.zeros(table.num_rows, np.int64)
         if self.target:
-            said = category.parse(table[self.target].combine_chunks(), category.Config())
-            classes = pc.fill_null(pc.index_in(said, self.classes), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+            said = typed(table, (self.target,))[self.target.name].combine_chunks()
+            classes = np.maximum(classification.codes(said, self.classes), 0)
         return Plain(cells, self.texts, classes)
 
     def _cells(self, table: pa.Table, column: Column) -> np.ndarray:
@@ -92,7 +93,7 @@ def judged(train: pa.Table, held: pa.Table, made: pa.Table, schema: Schema, clas
     """All of it, as plain values. Tables are cleaned; `held` are real rows that no network has seen."""
     names = set(made.column_names)
     columns = [c for c in schema.columns if c.name in names and c.kind not in ("constant",)]
-    target = schema.target.name if schema.target and classes else None
+    target = schema.target if classes else None
     reader = Reader(train, columns, target, classes)
     rng = np.random.default_rng(SEED)
     real = reader.plain(held.take(pa.array(rng.permutation(held.num_rows)[:TESTED])))

@@ -67,7 +67,7 @@ class Critic(nn.Module):
         self.classes, hidden = classes, cfg.hidden
         self.layers = nn.Sequential(
             nn.Linear(PACK * ((feed.shape[0] or 1) + classes), hidden), nn.LeakyReLU(SLOPE),
-            nn.Linear(hidden, hidden), nn.LeakyReLU(SLOPE), nn.Linear(hidden, 1),
+            nn.Linear(hidden, hidden), nn.LeakyReLU(SLOPE), nn.Linear(hidden, 1, bias=False),
         )  # fmt: skip
 
     def forward(self, rows: Tensor, condition: Tensor | None) -> Tensor:
@@ -148,7 +148,7 @@ def _said(rows: Tensor, condition: Tensor | None, model: "Model") -> Tensor:
 
 
 def training(cfg: "Config", spec: Spec) -> dict[str, Any]:
-    """About 6,000 steps of up to 500."""
+    """About 4,000 steps of up to 500."""
     rows, wgan = max(spec.rows, 1), cfg.preset == "wgan_gp"
     size = max(PACK, min(500, rows // 10))
     return {
@@ -161,4 +161,4 @@ def training(cfg: "Config", spec: Spec) -> dict[str, Any]:
     }
 
 
-STEPS = 6_000
+STEPS = 4_000
