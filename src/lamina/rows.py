@@ -225,7 +225,7 @@ def _chosen(numbers: np.ndarray, made: Made) -> tuple[np.ndarray, np.ndarray]:
         nearest = np.where(numbers - spikes[above - 1] <= spikes[above] - numbers, above - 1, above)
     if not len(centres):
         return nearest, np.zeros(len(numbers))
-    mode, away = _nearest(numbers, centres, np.array(made.spreads))
+    mode, away = _nearest(np.clip(numbers, made.low, made.high), centres, np.array(made.spreads))
     way = np.clip(away / np.array(made.reaches)[mode], -1, 1)
     exact = spikes[nearest] == numbers if len(spikes) else np.zeros(len(numbers), bool)
     return np.where(exact, len(centres) + nearest, mode), np.where(exact, 0, way)
