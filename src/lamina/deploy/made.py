@@ -8,8 +8,8 @@ import pyarrow as pa
 
 from lamina import rows
 from lamina.config import DataError, nearest
-from lamina.deploy import _mark
-from lamina.deploy._strict import refused
+from lamina.deploy import _mark, _possible
+from lamina.deploy._strict import fits, refused
 from lamina.deploy.bundle import Bundle
 
 BATCH = 256
@@ -67,14 +67,26 @@ def codes(labels: Sequence[Any], classes: tuple[str, ...], name: str) -> np.ndar
 
 def raw(run: Any, bundle: Bundle, seeds: Sequence[int], labels: Sequence[Any] | None) -> np.ndarray:
     """Pictures (rows, height, width, channels), 0 to 255, or rows (rows, width), as the network gives them."""
-    latent = int(bundle.model.config["latent"])
-    classes = bundle.task_state.classes
-    inputs = {"noise": noise(seeds, latent)}
+    latent, classes = _possible.check(bundle), bundle.task_state.classes
+    if not len(seeds):
+        return np.zeros((0, *_shape(bundle)), np.float32)
+    inputs = dict[str, np.ndarray]()
     if classes:
         labels = drawn(seeds, bundle) if labels is None else labels
         inputs["condition"] = codes(labels, classes, bundle.schema.target.name if bundle.schema.target else "class")
-    parts = [run({k: v[at : at + BATCH] for k, v in inputs.items()}) for at in range(0, len(seeds), BATCH)]
-    return np.concatenate([next(iter(part.values())) for part in parts])
+    parts = []
+    for at in range(0, len(seeds), BATCH):
+        fed = {"noise": noise(seeds[at : at + BATCH], latent)} | {k: v[at : at + BATCH] for k, v in inputs.items()}
+        parts.append(next(iter(run(fed).values())))
+        if parts[-1].shape != (len(fed["noise"]), *_shape(bundle)) or not np.isfinite(parts[-1]).all():
+            raise refused("model.onnx", "", f"does not make finite numbers of the shape {_shape(bundle)}")
+    return np.concatenate(parts)
+
+
+def _shape(bundle: Bundle) -> tuple[int, ...]:
+    """Of one picture or row."""
+    (shape,) = (feed.shape for name, feed in bundle.model.spec.inputs.items() if name != "condition")
+    return tuple(n or 1 for n in shape)
 
 
 def drawn(seeds: Sequence[int], bundle: Bundle) -> list[str]:
@@ -131,12 +143,32 @@ def excerpt(found: np.ndarray) -> list[dict[str, list[float]]]:
     return [{"excerpt": [round(float(v), 4) for v in row]} for row in picked]
 
 
+def golden(found: np.ndarray, columns: Sequence[Any]) -> list[dict[str, Any]]:
+    """What is kept of each answer to compare with later: a few numbers, and of a table the row that is read from it."""
+    few = excerpt(found)
+    if not columns:
+        return few
+    return [told | {"row": row} for told, row in zip(few, rows.decode(found, columns).to_pylist(), strict=True)]
+
+
 def self_test(run: Any, bundle: Bundle) -> None:
-    """The golden requests must give their golden answers."""
-    golden = bundle.golden
-    seeds, labels = requests(pa.Table.from_pylist(list(golden.rows)), bundle)
-    got = excerpt(raw(run, bundle, seeds, labels))
-    for i, (mine, theirs) in enumerate(zip(got, golden.answers, strict=True)):
-        there = np.array(theirs.get("excerpt", []), np.float64)
-        if there.shape != (len(mine["excerpt"]),) or not np.allclose(mine["excerpt"], there, rtol=AGREE, atol=AGREE):
+    """The golden requests must give their golden answers. Errors: BundleError."""
+    _possible.check(bundle)
+    asked = fits("golden.json", lambda: requests(pa.Table.from_pylist(list(bundle.golden.rows)), bundle))
+    found = fits("golden.json", lambda: raw(run, bundle, *asked))
+    got = fits("task.json", lambda: golden(found, bundle.task_state.columns))
+    for i, (mine, theirs) in enumerate(zip(got, bundle.golden.answers, strict=True)):
+        if not _agree(mine, theirs):
             raise refused("golden.json", f"answers.{i}", f"differ: got {mine}, expected {theirs}")
+
+
+def _agree(mine: Any, theirs: Any) -> bool:
+    """The same up to what arithmetic of another machine does to numbers."""
+    if isinstance(mine, dict):
+        return isinstance(theirs, dict) and mine.keys() == theirs.keys() and all(_agree(mine[k], theirs[k]) for k in mine)
+    if isinstance(mine, list):
+        alike = isinstance(theirs, list) and len(mine) == len(theirs)
+        return alike and all(_agree(a, b) for a, b in zip(mine, theirs, strict=True))
+    if isinstance(mine, float):
+        return type(theirs) in (int, float) and bool(np.isclose(mine, theirs, rtol=AGREE, atol=AGREE))
+    return type(mine) is type(theirs) and mine == theirs

@@ -85,7 +85,7 @@ def _tried(case: Case, prep: Preprocessor, config: dict[str, Any]) -> tuple[list
 def _answers(run: Any, case: Case, prep: Preprocessor, rows: list[Row], encoded: dict[str, np.ndarray]) -> list[Any]:
     """What the bundle answers to its golden rows."""
     if isinstance(case, Originals):
-        return requested.excerpt(next(iter(run(encoded).values())))
+        return requested.golden(next(iter(run(encoded).values())), case.state.columns)
     if isinstance(case, Ahead):
         cells = clean(from_json(rows, prep), prep.schema.missing)
         return json_rows(forecast(run, case.task, case.state, prep, cells)[0])

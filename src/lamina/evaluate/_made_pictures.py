@@ -20,6 +20,8 @@ COUNTED, COMPARED = 1_000, 2_000  # made pictures whose classes are counted, and
 SHORTEST, LONGEST = 3.0, 60.0  # seconds for the classifier
 TRUSTED = 0.6  # accuracy on test rows, below which what the classifier says is not worth telling
 MOST_CLASSES = 200
+COLLAPSED = 0.5  # of the spread of real ones' features
+RECALLED = 0.02  # of made pictures are closer to a training picture than any held-out one
 
 
 class Made(NamedTuple):
@@ -133,13 +135,9 @@ def verdict(found: Made) -> str:
         told.append(f"They are {own:.3g} away from real ones (Frechet distance); held-out real ones are {held:.2g}.")
     if facts["spread"] < COLLAPSED:
         told.insert(0, f"The pictures are all alike: their spread is {facts['spread']:.0%} of that of real ones.")
-    if facts["memory"]["closer_than_any_real"] > RECALLED:
+    if facts["memory"]["closer_than_any_real"] > max(RECALLED, 5 / len(found.memory.held)):
         told.append(
             f"{facts['memory']['closer_than_any_real']:.0%} of them are closer to a training picture than any held-out "
             "one is: some may be training pictures again."
         )
     return " ".join(told)
-
-
-COLLAPSED = 0.5
-RECALLED = 0.02

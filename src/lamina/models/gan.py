@@ -27,7 +27,7 @@ class Config(config.Config):
     width: int = Field(default=32, ge=4, le=1024, description="of pictures: channels of a map of 16 pixels a side")
     hidden: int = Field(default=256, ge=4, le=1 << 14, description="of rows: width of the layers")
     preset: Literal["relativistic", "dcgan", "wgan_gp"] = Field(
-        default="relativistic", description="what critic and generator minimise, and how they are built"
+        default="relativistic", description="relativistic, dcgan or wgan_gp: what critic and generator minimise"
     )
     penalty: float = Field(default=1.0, ge=0, description="weight of the critic's steepness (relativistic)")
     penalty_every: int = Field(default=8, ge=1, description="steps between two penalties (relativistic)")

@@ -30,7 +30,7 @@ class Config(config.Config):
     free_bits: float = Field(default=0.1, ge=0, description="nats per latent number that cost nothing")
     warmup: int = Field(default=500, ge=0, description="of pictures: steps over which `beta` grows from 0")
     likelihood: Literal["auto", "normal", "bernoulli"] = Field(
-        default="auto", description="of pixels; auto looks whether pictures are nearly black and white"
+        default="auto", description="normal or bernoulli pixels; auto looks whether they are nearly black and white"
     )
 
 

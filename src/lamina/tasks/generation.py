@@ -20,6 +20,8 @@ calibration = "none"
 
 LOSS = "generation"
 MOST = 10_000  # classes
+ALIKE = 0.4  # of the spread of real ones' features, below which a generator has collapsed
+AWAY = 10.0  # times the best distance, above which it has diverged
 
 
 class Config(config.Config):
@@ -121,7 +123,23 @@ def quick(raw: dict[str, np.ndarray], encoded: np.ndarray, state: State) -> dict
         loss, *parts = ((name, float(values.mean())) for name, values in raw.items())
         return dict([loss, *(parts[:1] or [("nats", loss[1])])])
     distance = frechet(raw["real"], raw["fake"])
-    return {"loss": distance, "frechet_distance": distance}
+    spread = float(raw["fake"].std(0).mean() / max(raw["real"].std(0).mean(), 1e-12))
+    return {"loss": distance, "frechet_distance": distance, "spread": spread}
+
+
+def warning(found: dict[str, float], best: float, epoch: int) -> str:
+    """What is wrong with a generator by what `quick` found, in a sentence, or nothing; `best`: the loss of `epoch`."""
+    if found.get("spread", 1.0) < ALIKE:
+        return (
+            f"What is made is all alike: its spread is {found['spread']:.0%} of that of real ones. The generator has "
+            "collapsed: try train.lr lower, or model.penalty higher."
+        )
+    if "spread" in found and found["loss"] > AWAY * best > 0:
+        return (
+            f"What is made has moved away from real ones since epoch {epoch}, whose weights are kept: try train.lr "
+            "lower, or model.penalty higher."
+        )
+    return ""
 
 
 def frechet(real: np.ndarray, fake: np.ndarray) -> float:
