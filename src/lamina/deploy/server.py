@@ -196,7 +196,9 @@ def _sentences(api: "FastAPI", verb: str) -> None:
             cure = 'Send {"count": 4} to POST /generate.'
             raise RequestError(404, f"{asked}: this model answers no rows, it makes new ones. {cure}")
         if error.status_code == 404:
-            raise RequestError(404, f"{asked}: there is no such path. There is POST /{verb}, GET /schema and GET /docs.")
+            raise RequestError(
+                404, f"{asked}: there is no such path. There is POST /{verb}, GET /schema and GET /docs."
+            )
         if error.status_code == 405:
             allowed = (error.headers or {}).get("Allow", "another method")
             raise RequestError(405, f"{asked}: this path takes {allowed}.", error.headers)

@@ -37,7 +37,9 @@ MOST_SIDE = 128  # of the middle of a picture whose frequencies are looked at
 
 class Config(config.Config):
     kind: Literal["detector"] = "detector"
-    width: int = Field(default=16, ge=2, le=1024, description="channels of the first stage; each next has twice as many")
+    width: int = Field(
+        default=16, ge=2, le=1024, description="channels of the first stage; each next has twice as many"
+    )
     most: int = Field(default=64, ge=2, le=2048, description="channels at most")
     activation: ActivationName = Field(default="relu", description="any of the activations below")
     spectrum: bool = Field(default=True, description="whether the strength of each frequency is looked at too")
