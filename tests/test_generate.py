@@ -1,4 +1,4 @@
-"""Using a generator: the same pictures and rows from Python, command line and server, and each says that it was made."""
+"""Using a generator: the same from Python, command line and server, and each picture says that it was made."""
 
 import asyncio
 import base64
@@ -299,7 +299,7 @@ def test_a_format_that_is_said_is_added_to_a_name_without_it(tabled, tmp_path):
 def test_a_bundle_that_answers_makes_nothing_and_one_that_makes_answers_nothing(
     pictured, churn_run, churn_csv, tmp_path
 ):
-    with pytest.raises(DataError, match="this bundle is for classification. Train one with: --task generation"):
+    with pytest.raises(DataError, match=r"this bundle is for classification\. Train one with: --task generation"):
         churn_run.generate(3)
     code, _, error = command("generate", churn_run.result["bundle"], "-o", tmp_path / "out")
     assert code == 1 and "--task generation" in error
@@ -356,7 +356,7 @@ def test_a_generator_needs_no_target_and_learns_from_an_array_of_pictures():
     estimator = lamina.fit(pictures((8, 8, 1), codes(60, 0), 0), recipe=recipe)
     assert estimator.generate(4).shape == (4, 8, 8, 1)
     assert repr(estimator).startswith("<lamina generation by vae, bundle ")
-    with pytest.raises(DataError, match="this bundle was trained without classes. Leave the label out"):
+    with pytest.raises(DataError, match=r"this bundle was trained without classes\. Leave the label out"):
         estimator.generate(2, label="7")
     assert ask(estimator, "POST", "/generate", json={}).json()["made"][0].keys() == {"image", "seed"}
 

@@ -232,7 +232,8 @@ def serve(
         predictor = Predictor(path)
         api = app(predictor, limits, token, (*LOOPBACK, _in_url(host)) if local else ())
         url = f"http://{_in_url(host)}:{listener.getsockname()[1]}"
-        line = f"Serving {api.title} on {url} (try it: {url}{'' if predictor.generative else '/docs'}). Stop it with Ctrl-C."
+        tried = url if predictor.generative else f"{url}/docs"
+        line = f"Serving {api.title} on {url} (try it: {tried}). Stop it with Ctrl-C."
         told = {"url": url, "docs": f"{url}/docs", "bundle": predictor.bundle.id}
         _run(api, listener, limits, json.dumps(told) if as_json else line)
 
