@@ -264,3 +264,18 @@ def test_made_rows_must_have_the_columns_and_the_task_a_target(made_by, tmp_path
         mixed("few", few)
     with pytest.raises(RecipeError, match="augment_with: is for tasks that predict"):
         fitted("itself", FAST | {"train": FAST["train"] | {"augment_with": made_by.result["bundle"]}})
+
+
+def test_made_pictures_are_learned_from_too():
+    rng = np.random.default_rng(0)
+    dark = np.arange(120) % 2
+    seen = {"image": (rng.integers(0, 60, (120, 8, 8, 1)) + 150 * dark[:, None, None, None]).astype(np.uint8)}
+    seen |= {"label": np.array(["night", "day"])[dark]}
+    model = {"kind": "vae", "width": 4, "latent": 4}
+    made = {"task": "generation", "model": model, "train": {"epochs": 1}}
+    maker = lamina.fit(seen, "label", recipe=made, out=_RUNS["folder"] / "maker")
+    train = {"epochs": 1, "augment_with": maker.result["run"], "augment_share": 0.25}
+    recipe = {"model": {"kind": "cnn", "width": 4}, "train": train}
+    found = lamina.fit(seen, "label", recipe=recipe, out=_RUNS["folder"] / "seer")
+    parts = found.result["parts"]
+    assert f"with {round(parts['train'] / 4)} made rows beside {parts['train']} real ones" in found.result["notes"][-1]
