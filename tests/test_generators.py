@@ -393,3 +393,38 @@ def test_classes_come_as_often_as_in_training_when_none_is_asked_for(name, sort,
     counts = np.array(estimator.predictor.state.counts)
     shares = np.array([drawn.count(label) for label in CLASSES]) / len(drawn)
     assert np.abs(shares - counts / counts.sum()).max() < 0.03
+
+
+# the task
+
+
+def test_classes_are_those_of_training_in_their_own_order_and_others_are_unknown():
+    state = generation.fit(pa.array(["10", "9", "9", "-1"]), generation.Config())
+    assert (state.classes, state.counts) == (("-1", "9", "10"), (1, 2, 1))
+    assert generation.encode(pa.array(["9", "10"]), state).tolist() == [1, 2]
+    assert generation.unknown(pa.array(["9", "7"]), state).tolist() == [False, True]
+    assert generation.State.model_validate_json(state.model_dump_json()) == state
+    assert generation.output(state, generation.Config()).size == 3
+    assert generation.fit(None, generation.Config()).classes == ()
+
+
+@pytest.mark.parametrize("values", [["yes", "no"] * 9, list(range(30)), ["a"] * 9])
+def test_generation_is_never_the_task_that_a_target_suggests(values):
+    assert generation.suits(pa.array(values)) == 0
+
+
+def test_the_distance_of_two_normal_clouds_is_that_of_their_means_and_spreads():
+    rng = np.random.default_rng(0)
+    cloud = rng.normal(size=(200_000, 2))
+    assert generation.frechet(cloud, cloud) == pytest.approx(0, abs=1e-9)
+    assert generation.frechet(cloud, cloud + np.array([3, 4])) == pytest.approx(25, rel=1e-6)
+    assert generation.frechet(cloud, 3 * cloud) == pytest.approx(2 * (3 - 1) ** 2, rel=0.02)
+
+
+def test_the_cheap_scores_of_a_generator_are_a_loss_and_a_number_with_a_name():
+    rng = np.random.default_rng(0)
+    clouds = {"real": rng.normal(size=(50, 4)), "fake": rng.normal(size=(50, 4))}
+    assert list(quick(clouds, np.zeros(50))) == ["loss", "frechet_distance"]
+    parts = {"loss": np.full((5, 1), 3.0), "reconstruction": np.full((5, 1), 2.0), "divergence": np.ones((5, 1))}
+    assert quick(parts, np.zeros(5)) == {"loss": 3.0, "reconstruction": 2.0}
+    assert quick({"loss": np.ones((5, 1))}, np.zeros(5)) == {"loss": 1.0, "nats": 1.0}

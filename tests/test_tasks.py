@@ -23,7 +23,7 @@ from lamina.preprocess import typed
 from lamina.recipe import build
 from lamina.schema import MISSING, Collected, Column, Mixed, clean
 
-TASKS = available("tasks")
+TASKS = [name for name in available("tasks") if "generative" not in vars(plugin("tasks", name))]
 RNG = np.random.default_rng(0)
 TARGETS: dict[str, pa.Array] = {
     "words": pa.array(["no", "yes", "no"] * 10),

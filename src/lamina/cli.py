@@ -201,7 +201,7 @@ def predict(
 
 
 @app.command()
-def generate(  # noqa: PLR0913 - one argument per option
+def generate(
     bundle: Bundle,
     output: Annotated[Path, typer.Option("-o", "--output", help="A new folder for pictures, or one file for rows.")],
     count: Annotated[int, typer.Option("-n", "--count", help="How many pictures or rows to make.")] = 64,

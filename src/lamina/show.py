@@ -199,7 +199,7 @@ def predicted(found: Row) -> None:
 
 def made(found: Row) -> None:
     """How many pictures or rows were made, where they are, and where it is said that they were made."""
-    of = ", ".join(f"{escape(name)} {count:,}" for name, count in list(found["labels"].items())[:FIRST * 2])
+    of = ", ".join(f"{escape(name)} {count:,}" for name, count in list(found["labels"].items())[: FIRST * 2])
     more = len(found["labels"]) - FIRST * 2
     classes = f" ({of}{f' and {more:,} classes more' if more > 0 else ''})" if of else ""
     out.print(f"{found['made']:,} {found['of']} in {escape(found['output'])}{classes}", soft_wrap=True)
@@ -210,7 +210,9 @@ def made(found: Row) -> None:
     elif found["marked"] == found["output"]:
         out.print("The metadata of the file say that its rows were made, by which bundle and from which seed.")
     else:
-        out.print(f"The rows themselves do not say that they were made; {escape(found['marked'])} does.", soft_wrap=True)
+        out.print(
+            f"The rows themselves do not say that they were made; {escape(found['marked'])} does.", soft_wrap=True
+        )
 
 
 def explained(found: Row) -> None:
@@ -228,7 +230,7 @@ def looked(found: Row) -> None:
         of = f" of '{escape(found['target'])}'" if found["target"] else ""
         out.print(f"[bold]{escape(found['bundle'])}[/]  {found['task']}{of} by {found['model']}")
         if found["classes"]:
-            shown = ", ".join(_short(name, 24) for name in found["classes"][:FIRST * 2])
+            shown = ", ".join(_short(name, 24) for name in found["classes"][: FIRST * 2])
             more = f" and {len(found['classes']) - FIRST * 2:,} more" if len(found["classes"]) > FIRST * 2 else ""
             out.print(f"{len(found['classes']):,} classes: {escape(shown)}{more}", soft_wrap=True)
         files = _table("file", "bytes", "what it is", right=(1,))

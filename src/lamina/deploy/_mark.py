@@ -29,10 +29,12 @@ def sentence(bundle: str, seed: int) -> str:
 
 
 def png(picture: np.ndarray, bundle: str, seed: int) -> bytes:
-    """A picture (height, width, 1 or 3) uint8, red first, as PNG that says it was made, by what, and from which seed."""
+    """A picture (height, width, 1 or 3) uint8, red first, as PNG that says it was made, by what and from which seed."""
     body, tool = as_png(picture), f"Lamina {__version__}"
     packet = XMP.format(tool=tool, made=MADE).encode()
-    told = _chunk(b"tEXt", b"Software\0" + tool.encode()) + _chunk(b"tEXt", b"Source\0" + sentence(bundle, seed).encode())
+    told = _chunk(b"tEXt", b"Software\0" + tool.encode()) + _chunk(
+        b"tEXt", b"Source\0" + sentence(bundle, seed).encode()
+    )
     told += _chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + packet)
     return body[:HEAD] + told + body[HEAD:]
 

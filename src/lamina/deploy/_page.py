@@ -79,7 +79,7 @@ def html(predictor: Predictor, limits: Limits) -> str:
     """The whole page; everything that comes from the bundle is escaped."""
     bundle, rows = predictor.bundle, bool(predictor.state.columns)
     most = limits.rows if rows else limits.made
-    of = "rows" if rows else "pictures"
+    of, start = ("rows", min(most, 10)) if rows else ("pictures", min(most, FIRST))
     options = "".join(
         f'<option value="{escaping.escape(json.dumps(name))}">{escaping.escape(name)}</option>'
         for name in predictor.state.classes[:1000]
@@ -94,7 +94,7 @@ def html(predictor: Predictor, limits: Limits) -> str:
 <p>{escaping.escape(about)}. Nothing here is real, and {told}. The same seed makes the same.
 <a href="docs">How to ask for them in a program</a></p>
 <form>
-<label>how many<input name="count" type="number" min="1" max="{most}" value="{min(most, 10 if rows else FIRST)}"></label>
+<label>how many<input name="count" type="number" min="1" max="{most}" value="{start}"></label>
 <label>seed<input name="seed" type="number" min="0" value="0"></label>
 {chosen if options else ""}<button>Make</button><span id="said"></span>
 </form>

@@ -34,7 +34,8 @@ def predict(predictor: Predictor, source: Config, output: Path, keep: list[str] 
         raise DataError(f"-o: must end in one of {', '.join(FORMATS)} (got '{output}').")
     if predictor.generative:
         raise DataError(
-            "predict: this bundle answers no rows, it makes new ones. Make some with: lamina generate BUNDLE -n 64 -o made"
+            "predict: this bundle answers no rows, it makes new ones. "
+            "Make some with: lamina generate BUNDLE -n 64 -o made"
         )
     lost, broken = list[Quarantined](), list[Broken]()
     count = start = 0

@@ -15,7 +15,7 @@ from lamina.deploy.bundle import Bundle
 BATCH = 256
 LARGEST = 1 << 53  # of a seed: what a number of JSON holds exactly everywhere
 SHOWN = 16  # numbers of an answer that are kept to compare
-AGREE = 2e-2  # of 255, or of a score, between machines
+AGREE, NEAR = 2e-3, 2e-2  # of a number, and of 255 or of a score, between machines
 
 
 def noise(seeds: Sequence[int], latent: int) -> np.ndarray:
@@ -165,10 +165,12 @@ def self_test(run: Any, bundle: Bundle) -> None:
 def _agree(mine: Any, theirs: Any) -> bool:
     """The same up to what arithmetic of another machine does to numbers."""
     if isinstance(mine, dict):
-        return isinstance(theirs, dict) and mine.keys() == theirs.keys() and all(_agree(mine[k], theirs[k]) for k in mine)
+        return (
+            isinstance(theirs, dict) and mine.keys() == theirs.keys() and all(_agree(mine[k], theirs[k]) for k in mine)
+        )
     if isinstance(mine, list):
         alike = isinstance(theirs, list) and len(mine) == len(theirs)
         return alike and all(_agree(a, b) for a, b in zip(mine, theirs, strict=True))
     if isinstance(mine, float):
-        return type(theirs) in (int, float) and bool(np.isclose(mine, theirs, rtol=AGREE, atol=AGREE))
+        return type(theirs) in (int, float) and bool(np.isclose(mine, theirs, rtol=AGREE, atol=NEAR))
     return type(mine) is type(theirs) and mine == theirs

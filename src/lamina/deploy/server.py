@@ -196,7 +196,9 @@ def _sentences(api: "FastAPI", verb: str) -> None:
             cure = 'Send {"count": 4} to POST /generate.'
             raise RequestError(404, f"{asked}: this model answers no rows, it makes new ones. {cure}")
         if error.status_code == 404:
-            raise RequestError(404, f"{asked}: there is no such path. There is POST /{verb}, GET /schema and GET /docs.")
+            raise RequestError(
+                404, f"{asked}: there is no such path. There is POST /{verb}, GET /schema and GET /docs."
+            )
         if error.status_code == 405:
             allowed = (error.headers or {}).get("Allow", "another method")
             raise RequestError(405, f"{asked}: this path takes {allowed}.", error.headers)
@@ -230,7 +232,8 @@ def serve(
         predictor = Predictor(path)
         api = app(predictor, limits, token, (*LOOPBACK, _in_url(host)) if local else ())
         url = f"http://{_in_url(host)}:{listener.getsockname()[1]}"
-        line = f"Serving {api.title} on {url} (try it: {url}{'' if predictor.generative else '/docs'}). Stop it with Ctrl-C."
+        tried = url if predictor.generative else f"{url}/docs"
+        line = f"Serving {api.title} on {url} (try it: {tried}). Stop it with Ctrl-C."
         told = {"url": url, "docs": f"{url}/docs", "bundle": predictor.bundle.id}
         _run(api, listener, limits, json.dumps(told) if as_json else line)
 

@@ -41,11 +41,15 @@ def write(
     output = output if output.suffix == suffix or not rows else output.with_name(output.name + suffix)
     pieces = _pieces(predictor, count, seed, label, ROWS if rows else PICTURES)
     told = _table(pieces, predictor, output, seed) if rows else _folder(pieces, predictor, output)
-    return {"output": str(output), "made": count, "of": "rows" if rows else "pictures"} | told | {
-        "seed": seed,
-        "bundle": predictor.bundle.id,
-        "source": _mark.MADE,
-    }
+    return (
+        {"output": str(output), "made": count, "of": "rows" if rows else "pictures"}
+        | told
+        | {
+            "seed": seed,
+            "bundle": predictor.bundle.id,
+            "source": _mark.MADE,
+        }
+    )
 
 
 def _suffix(output: Path, form: str | None, rows: bool) -> str:

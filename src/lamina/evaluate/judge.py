@@ -195,7 +195,10 @@ def _twice(seen: Row, pieces: dict[str, str]) -> list[str]:
 def _damage(finding: Finding, test: Data) -> list[Row]:
     """What damaged test pictures do to the answers, where the architecture is judged by that."""
     inputs = {name: values for name, values in test.inputs.items() if isinstance(values, np.ndarray)}
-    if not models.tried_by_damage(finding.predictor.bundle.model.kind) or "classes" not in finding.case.state.model_dump():
+    if (
+        not models.tried_by_damage(finding.predictor.bundle.model.kind)
+        or "classes" not in finding.case.state.model_dump()
+    ):
         return []
     target = finding.case.task.truth(np.asarray(test.target), finding.case.state)
     return damaged.table(finding.predictor, inputs, target) if target.ndim == 1 else []

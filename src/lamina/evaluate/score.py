@@ -15,6 +15,7 @@ from lamina.schema import Collected
 
 FEWEST = 10  # real rows that what was made can be compared with
 
+
 def truth(predictor: Predictor, rows: pa.Table) -> np.ndarray:
     """The target of rows (cleaned, label known) as metrics want it."""
     aim = predictor.bundle.schema.target

@@ -20,10 +20,10 @@ An ordinary network has one part, the module itself: `parts = ("",)`. A GAN name
         yield "generator", self.generator_loss(fake)          # sees the updated critic
 
 A network that makes pictures or rows says `generates = True` in its file and has a setting `latent`, the numbers that
-something new is made of. Its `forward(inputs)` judges rows that there are: first the `loss` of each, (rows, 1), and by other names
-what it is made of, or features (rows, features) of the `real` ones and of as many `fake` ones. Its part `generator` is what is exported: from `noise`
-(rows, latent) and, where there are classes, `condition` (rows, 1) int64, to `image` (rows, height, width, channels), 0
-to 255, or to `row` (rows, width).
+something new is made of. Its `forward(inputs)` judges rows that there are: first the `loss` of each, (rows, 1), and by
+other names what it is made of, or features (rows, features) of the `real` ones and of as many `fake` ones. Its part
+`generator` is what is exported: from `noise` (rows, latent) and, where there are classes, `condition` (rows, 1) int64,
+to `image` (rows, height, width, channels), 0 to 255, or to `row` (rows, width).
 
 A network that learns something at once from training rows, when its weights are found, has a method `settle(inputs)`.
 

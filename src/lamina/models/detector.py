@@ -2,8 +2,8 @@
 
 Three views. Fixed high-pass filters leave the residual that neighbouring pixels do not explain (Fridrich and Kodovsky
 2012, SRM); convolutions look at it beside the pixels, at full size, because the traces of upsampling are a pixel or two
-wide and a strided stem would lose them (Wang et al. 2020). The strength of each frequency, as mean and spread over rings
-of the spectrum, shows what generators repeat or lack (Durall et al. 2020).
+wide and a strided stem would lose them (Wang et al. 2020). The strength of each frequency, as mean and spread over
+rings of the spectrum, shows what generators repeat or lack (Durall et al. 2020).
 """
 
 import math
@@ -37,7 +37,9 @@ MOST_SIDE = 128  # of the middle of a picture whose frequencies are looked at
 
 class Config(config.Config):
     kind: Literal["detector"] = "detector"
-    width: int = Field(default=16, ge=2, le=1024, description="channels of the first stage; each next has twice as many")
+    width: int = Field(
+        default=16, ge=2, le=1024, description="channels of the first stage; each next has twice as many"
+    )
     most: int = Field(default=64, ge=2, le=2048, description="channels at most")
     activation: ActivationName = Field(default="relu", description="any of the activations below")
     spectrum: bool = Field(default=True, description="whether the strength of each frequency is looked at too")
@@ -64,7 +66,7 @@ def training(cfg: Config, spec: Spec) -> dict[str, Any]:
 
 
 class Residual(nn.Module):
-    """Pictures (rows, channels, height, width) to what neighbours do not explain, (rows, 4 * channels, height, width)."""
+    """Pictures (rows, channels, height, width) to what neighbours do not explain, (rows, 4 channels, height, width)."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -161,7 +163,7 @@ class Model(nn.Module):
 
 
 def _body(cfg: Config, feed: Input) -> tuple[nn.Sequential, int]:
-    """Stages of two convolutions, the first at full size, until the map is about 8 pixels; and the channels at its end."""
+    """Stages of two convolutions, the first at full size, until the map is about 8 pixels; and its channels."""
     height, width, channels = (n or 1 for n in feed.shape)
     before, after, side = channels * (1 + len(FILTERS)), cfg.width, min(height, width)
     layers: list[nn.Module] = []

@@ -41,7 +41,7 @@ def compressed(pictures: Tensor, quality: Tensor) -> Tensor:
 
 def _channel(values: Tensor, table: tuple[tuple[int, ...], ...], quality: Tensor) -> Tensor:
     """One channel (rows, height, width) of 0 to 255, block by block to steps of the table and back."""
-    rows, height, width = values.shape
+    height, width = values.shape[1:]
     filled = F.pad(values[:, None] - 128, (0, -width % SIDE, 0, -height % SIDE), "replicate")[:, 0]
     blocks = filled.unflatten(2, (-1, SIDE)).unflatten(1, (-1, SIDE)).transpose(2, 3)  # (rows, down, across, 8, 8)
     cosines, steps = _cosines(values.device), _steps(table, quality)[:, None, None]
