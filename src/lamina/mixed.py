@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from torch import nn
 
 from lamina import data, models
 from lamina.ahead import Ahead
@@ -39,7 +38,7 @@ class Rows(NamedTuple):
     validation: Data
 
 
-def made(case: Case, prep: Preprocessor, cfg: settings.Config, model: nn.Module) -> Data | None:
+def made(case: Case, prep: Preprocessor, cfg: settings.Config, model: Any) -> Data | None:
     """The rows of `train.augment_with` as the network takes them, as many as `train.augment_share` says.
 
     Errors: RecipeError for a task without rows to add to, DataError where the rows made do not fit the data.
@@ -103,7 +102,7 @@ def _pictured(case: Case, pictures: np.ndarray, labels: list[str] | None) -> pa.
     return pa.table({columns[0]: pa.array([as_png(p) for p in pictures], pa.binary()), case.target.name: labels})
 
 
-def fit(model: nn.Module, rows: Rows, cfg: settings.Config, home: training.Home) -> Iterator[Row]:
+def fit(model: Any, rows: Rows, cfg: settings.Config, home: training.Home) -> Iterator[Row]:
     """`train.fit`, and where there are rows to add, twice: the better network is left in `model`.
 
     The last row says in a sentence, `augmented`, what the made rows were worth.

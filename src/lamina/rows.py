@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lamina.config import DataError
-from lamina.preprocess import UNUSED, Preprocessor, category, typed
+from lamina.preprocess import UNUSED, Preprocessor, category, time, typed
 from lamina.schema import Column, Input, Schema
 from lamina.tasks.generation import Made, State
 
@@ -31,6 +31,7 @@ COVERED = 0.98  # of the rows, for a grid
 WRITABLE = ("number", "category", "boolean", "time", "constant")
 UNITS = (86_400, 3_600, 60, 1)
 ISO = {86_400: "%Y-%m-%d", 3_600: "%Y-%m-%dT%H:%M", 60: "%Y-%m-%dT%H:%M", 1: "%Y-%m-%dT%H:%M:%S"}
+TIMES = {*ISO.values(), *(form for _, form in time.FORMATS)}
 
 
 def feeds(prep: Preprocessor, state: State) -> dict[str, Input]:
@@ -106,7 +107,8 @@ def _numbers(table: pa.Table, column: Column, raw: pa.Array) -> tuple[np.ndarray
         seconds = known.cast(pa.int64()).to_numpy(zero_copy_only=False)
         unit = next(u for u in UNITS if not (seconds % u).any())
         known, form = pa.array(seconds // unit), _form(raw.type)
-        form = str(column.settings.get("format") or ISO[unit]) if form == "text" else form
+        said = str(column.settings.get("format"))
+        form = (said if said in TIMES else ISO[unit]) if form == "text" else form
     numbers = known.to_numpy(zero_copy_only=False).astype(np.float64)
     decimals = next((d for d in range(7) if np.allclose(np.round(numbers, d), numbers, rtol=1e-12, atol=1e-12)), -1)
     form = "whole" if form == "number" and decimals == 0 else form
@@ -225,7 +227,7 @@ def _chosen(numbers: np.ndarray, made: Made) -> tuple[np.ndarray, np.ndarray]:
         nearest = np.where(numbers - spikes[above - 1] <= spikes[above] - numbers, above - 1, above)
     if not len(centres):
         return nearest, np.zeros(len(numbers))
-    mode, away = _nearest(numbers, centres, np.array(made.spreads))
+    mode, away = _nearest(np.clip(numbers, made.low, made.high), centres, np.array(made.spreads))
     way = np.clip(away / np.array(made.reaches)[mode], -1, 1)
     exact = spikes[nearest] == numbers if len(spikes) else np.zeros(len(numbers), bool)
     return np.where(exact, len(centres) + nearest, mode), np.where(exact, 0, way)

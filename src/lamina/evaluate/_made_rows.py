@@ -3,7 +3,7 @@
 - Train on made, test on real (Esteban et al. 2017): a fixed classifier learns the class from rows, and is tested on
   real rows that no one has seen.
 - Columns by themselves (Kolmogorov-Smirnov distance of numbers, total variation of texts) and in pairs.
-- A detector that learns to tell made from real (two-sample test by a classifier, Lopez-Paz and Oquab 2017): 0.5 is best.
+- A detector that learns to tell made from real (a two-sample test, Lopez-Paz and Oquab 2017): 0.5 is best.
 - Copies: rows that are a training row, and how near the nearest training row is, beside real rows.
 - Cells that no row of the training data could have; there must be none.
 """
@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from lamina.evaluate._smote import smote
 from lamina.preprocess import category, typed
 from lamina.schema import Column, Schema
+from lamina.tasks import classification
 
 LEARNED, TESTED, NEAR = 10_000, 10_000, 2_000
 MOST_CODES = 250  # of a text: what the classifier takes
@@ -36,8 +37,8 @@ class Plain(NamedTuple):
 class Reader:
     """Cells of the training rows as numbers, and what they may be."""
 
-    def __init__(self, train: pa.Table, columns: Sequence[Column], target: str | None, classes: Sequence[str]):
-        self.columns, self.target, self.classes = columns, target, pa.array(classes, pa.string())
+    def __init__(self, train: pa.Table, columns: Sequence[Column], target: Column | None, classes: Sequence[str]):
+        self.columns, self.target, self.classes = columns, target, tuple(classes)
         self.words = {c.name: _words(train, c) for c in columns if not _numeric(c)}
         self.texts = np.array([not _numeric(c) for c in columns])
         self.train = self.plain(train)
@@ -51,8 +52,8 @@ class Reader:
         cells = np.stack([self._cells(table, c) for c in self.columns], axis=1)
         classes = np.zeros(table.num_rows, np.int64)
         if self.target:
-            said = category.parse(table[self.target].combine_chunks(), category.Config())
-            classes = pc.fill_null(pc.index_in(said, self.classes), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+            said = typed(table, (self.target,))[self.target.name].combine_chunks()
+            classes = np.maximum(classification.codes(said, self.classes), 0)
         return Plain(cells, self.texts, classes)
 
     def _cells(self, table: pa.Table, column: Column) -> np.ndarray:
@@ -92,7 +93,7 @@ def judged(train: pa.Table, held: pa.Table, made: pa.Table, schema: Schema, clas
     """All of it, as plain values. Tables are cleaned; `held` are real rows that no network has seen."""
     names = set(made.column_names)
     columns = [c for c in schema.columns if c.name in names and c.kind not in ("constant",)]
-    target = schema.target.name if schema.target and classes else None
+    target = schema.target if classes else None
     reader = Reader(train, columns, target, classes)
     rng = np.random.default_rng(SEED)
     real = reader.plain(held.take(pa.array(rng.permutation(held.num_rows)[:TESTED])))
@@ -149,7 +150,10 @@ def _classifier(texts: np.ndarray) -> Any:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     return HistGradientBoostingClassifier(
-        max_iter=100, categorical_features=texts, early_stopping=False, random_state=0
+        max_iter=100,
+        categorical_features=texts,  # pyright: ignore[reportArgumentType]
+        early_stopping=False,  # pyright: ignore[reportArgumentType]
+        random_state=0,
     )
 
 
@@ -176,7 +180,7 @@ def _learned(rows: Plain, real: Plain, classes: int) -> dict[str, float | None]:
     return {
         "accuracy": float(accuracy_score(real.classes, told)),
         "roc_auc": area,
-        "f1": float(f1_score(real.classes, told, average="macro", labels=there, zero_division=0)),
+        "f1": float(f1_score(real.classes, told, average="macro", labels=there)),
     }
 
 
@@ -214,7 +218,7 @@ def _bars(reader: Reader, i: int, own: np.ndarray, real: np.ndarray) -> dict[str
         ]
         order = np.argsort(-counts[0], kind="stable")[:BARS]
         order = order[(counts[0] + counts[1])[order] > 0]
-        names = [words[k] if k < len(words) else "missing" for k in order]
+        names = [words[k] if k < len(words) else "missing" for k in order.tolist()]
         counts = [c[order] for c in counts]
     else:
         known = np.concatenate([real[~np.isnan(real)], own[~np.isnan(own)]])

@@ -23,7 +23,8 @@ A network that makes pictures or rows says `generates = True` in its file and ha
 something new is made of. Its `forward(inputs)` judges rows that there are: first the `loss` of each, (rows, 1), and by
 other names what it is made of, or features (rows, features) of the `real` ones and of as many `fake` ones. Its part
 `generator` is what is exported: from `noise` (rows, latent) and, where there are classes, `condition` (rows, 1) int64,
-to `image` (rows, height, width, channels), 0 to 255, or to `row` (rows, width).
+to `image` (rows, height, width, channels), 0 to 255, or to `row` (rows, width), where a choice is scores; as many
+numbers more as there are ways say the logarithm of the spread of each.
 
 A network that learns something at once from training rows, when its weights are found, has a method `settle(inputs)`.
 

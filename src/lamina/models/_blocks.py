@@ -10,6 +10,12 @@ from torch import Tensor, nn
 class Blocks(nn.Module):
     """Where in a row (rows, width) the ways and the choices are; all choices are worked on at once."""
 
+    laid: Tensor
+    back: Tensor
+    way: Tensor
+    column: Tensor
+    order: Tensor
+
     def __init__(self, sizes: tuple[int, ...]):
         super().__init__()
         starts = [0, *itertools.accumulate(sizes)][:-1]
@@ -31,6 +37,15 @@ class Blocks(nn.Module):
             return row[:, :0]
         padded = F.pad(row, (0, 1), value=-1e9)[:, self.laid]  # (rows, choices, longest)
         return padded.log_softmax(2).flatten(1)[:, self.back]
+
+    def made(self, shares: Tensor) -> Tensor:
+        """The greatest of each choice's `shares` as one, the others as zeros, in the same order."""
+        if not self.longest:
+            return shares
+        grid = shares.new_zeros(len(shares), len(self.laid) * self.longest)
+        grid[:, self.back] = shares
+        best = grid.view(len(shares), -1, self.longest).argmax(2)
+        return F.one_hot(best, self.longest).flatten(1)[:, self.back].to(shares.dtype)
 
     def joined(self, ways: Tensor, choices: Tensor) -> Tensor:
         """A row of its ways and its choices, each in its place."""

@@ -6,6 +6,7 @@ affine couplings, Dinh et al. 2017; for autoencoders Chen et al. 2017): what the
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,11 +17,26 @@ from lamina.schema import Input
 
 NARROWEST, WIDEST = -5.0, 1.0  # logarithm of the spread of a way
 COUPLINGS = 4
+STEPS = 4_000
 
 
 def told(x: Tensor, condition: Tensor | None, classes: int) -> Tensor:
     """Numbers (rows, n) with the class of each row beside them, as zeros and a one."""
     return x if condition is None else torch.cat([x, F.one_hot(condition[:, 0], classes).to(x.dtype)], 1)
+
+
+def training(rows: int) -> dict[str, Any]:
+    """About 4,000 steps of up to 256."""
+    size = max(8, min(256, rows // 16))
+    epochs = max(5, min(300, -(-STEPS * size // rows)))
+    return {
+        "epochs": epochs,
+        "batch_size": size,
+        "lr": 2e-3,
+        "ema": 0.999,
+        "clip": 1.0,
+        "patience": max(5, epochs // 5),
+    }
 
 
 def layers(entrance: int, hidden: int, end: int) -> nn.Sequential:
@@ -68,6 +84,7 @@ class Decoder(nn.Module):
         """Minus the log-density of what the encoder gives, in nats, up to a constant: (rows,)."""
         cost = torch.zeros_like(hidden[:, 0])
         for coupling in reversed(self.prior):
+            assert isinstance(coupling, _Coupling)
             hidden, shrunk = coupling.back(hidden, condition)
             cost = cost + shrunk
         return 0.5 * hidden.square().sum(1) + cost
@@ -92,7 +109,8 @@ class _Coupling(nn.Module):
         super().__init__()
         self.classes, self.kept = classes, latent // 2
         self.layers = layers(self.kept + classes, hidden, 2 * (latent - self.kept))
-        nn.init.normal_(self.layers[-1].weight, std=1e-3)
+        with torch.no_grad():
+            [*self.layers.parameters()][-2].mul_(0.01)
 
     def _said(self, kept: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor]:
         stretch, move = self.layers(told(kept, condition, self.classes)).chunk(2, 1)

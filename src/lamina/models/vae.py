@@ -41,8 +41,10 @@ def suits(spec: Spec) -> float:
 
 
 def training(cfg: Config, spec: Spec) -> dict[str, Any]:
-    """About 4,000 steps of 128."""
+    """About 4,000 steps of 128, or for rows of up to 256."""
     rows = max(spec.rows, 1)
+    if "row" in spec.inputs:
+        return _vae_rows.training(rows)
     epochs = max(5, min(300, math.ceil(4000 * 128 / rows)))
     return {"epochs": epochs, "batch_size": 128, "lr": 1e-3, "ema": 0.999, "clip": 1.0, "patience": max(5, epochs // 5)}
 

@@ -4,11 +4,11 @@ from typing import Any, Literal, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
 from lamina import config
 from lamina.schema import Output
+from lamina.tasks import classification
 
 target = "category"
 aimless = True
@@ -98,16 +98,12 @@ def fit(values: pa.Array | None, cfg: Config) -> State:
 
 def unknown(values: pa.Array, state: State) -> np.ndarray:
     """A mask of the labels that no training row had."""
-    return pc.invert(pc.is_in(values, value_set=pa.array(state.classes, pa.string()))).to_numpy(zero_copy_only=False)
+    return classification.codes(values, state.classes) < 0
 
 
 def encode(values: pa.Array, state: State) -> np.ndarray:
     """(rows,) int64 codes of the classes."""
-    return (
-        pc.index_in(values, value_set=pa.array(state.classes, pa.string()))
-        .to_numpy(zero_copy_only=False)
-        .astype(np.int64)
-    )
+    return classification.codes(values, state.classes)
 
 
 def truth(encoded: np.ndarray, state: State) -> np.ndarray:
