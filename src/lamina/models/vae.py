@@ -49,7 +49,8 @@ def training(cfg: Config, spec: Spec) -> dict[str, Any]:
         return _vae_rows.training(rows)
     size = max(1, min(128, rows // 4))
     epochs = max(3, min(300, math.ceil(STEPS / math.ceil(rows / size))))
-    return {"epochs": epochs, "batch_size": size, "lr": 1e-3, "ema": 0.998, "clip": 10.0, "patience": max(5, epochs // 5)}
+    patience = max(5, epochs // 5)
+    return {"epochs": epochs, "batch_size": size, "lr": 1e-3, "ema": 0.998, "clip": 10.0, "patience": patience}
 
 
 class Model(nn.Module):
