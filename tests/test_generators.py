@@ -424,7 +424,7 @@ def test_the_distance_of_two_normal_clouds_is_that_of_their_means_and_spreads():
 def test_the_cheap_scores_of_a_generator_are_a_loss_and_a_number_with_a_name():
     rng = np.random.default_rng(0)
     clouds = {"real": rng.normal(size=(50, 4)), "fake": rng.normal(size=(50, 4))}
-    assert list(quick(clouds, np.zeros(50))) == ["loss", "frechet_distance"]
+    assert list(quick(clouds, np.zeros(50))) == ["loss", "frechet_distance", "spread"]
     parts = {"loss": np.full((5, 1), 3.0), "reconstruction": np.full((5, 1), 2.0), "divergence": np.ones((5, 1))}
     assert quick(parts, np.zeros(5)) == {"loss": 3.0, "reconstruction": 2.0}
     assert quick({"loss": np.ones((5, 1))}, np.zeros(5)) == {"loss": 1.0, "nats": 1.0}

@@ -12,7 +12,7 @@ from lamina.data._split import Parts
 from lamina.preprocess import Preprocessor, typed
 from lamina.recipe import Recipe
 from lamina.schema import Column, Quarantined, Row, Schema, Spec
-from lamina.train.settings import Data
+from lamina.train.settings import Data, Sketch
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,10 @@ class Case:
     def warning(self, found: dict[str, float], best: float, epoch: int) -> str:
         """What is wrong with a run by what `quick` found, where a task can tell."""
         return self.task.warning(found, best, epoch) if "warning" in vars(self.task) else ""
+
+    def sketch(self, model: Config) -> Sketch | None:
+        """What is drawn as the run goes on, if anything is."""
+        return None
 
     def with_state(self, state: Any) -> "Case":
         return replace(self, state=state)

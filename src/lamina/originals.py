@@ -1,15 +1,20 @@
 """What a recipe asks of its data where new pictures or rows are to be made: what is learned from, and what is asked."""
 
+import base64
 from dataclasses import dataclass, replace
+
+import numpy as np
 
 from lamina import rows
 from lamina.case import Case
 from lamina.config import Config, DataError, kind, plugin
 from lamina.preprocess import UNUSED, Preprocessor
+from lamina.preprocess._decode import as_png
 from lamina.schema import Row, Schema, Spec
-from lamina.train.settings import Data
+from lamina.train.settings import Data, Sketch
 
 GOLDEN = 8
+SKETCHED, SIDE = 20, 48  # pictures of a sketch, and pixels of theirs at most
 
 
 def asked(task: Config) -> bool:
@@ -51,8 +56,26 @@ class Originals(Case):
         spec = super().spec(prep)
         return spec.model_copy(update={"inputs": rows.feeds(prep, self.state)})
 
+    def sketch(self, model: Config) -> Sketch | None:
+        """A few pictures, of one class after the other, always of the same noise."""
+        if self.state.columns:
+            return None
+        latent, classes = int(model.model_dump()["latent"]), len(self.state.classes)
+        noise = np.random.default_rng(0).standard_normal((SKETCHED, latent)).astype(np.float32)
+        inputs: dict[str, np.ndarray] = {"noise": noise}
+        if classes:
+            inputs["condition"] = np.arange(SKETCHED)[:, None] % classes
+        return Sketch(inputs, _drawn)
+
     def golden(self) -> list[Row]:
         """Requests: a seed, and a class where there are some."""
         classes = self.state.classes
         named = [{self.about: classes[i % len(classes)]} if classes else {} for i in range(GOLDEN)]
         return [{**label, "seed": i} for i, label in enumerate(named)]
+
+
+def _drawn(found: dict[str, np.ndarray]) -> str:
+    """Pictures side by side as a PNG in base64, large ones by every other pixel or fewer."""
+    pictures = np.clip(np.rint(found["image"]), 0, 255).astype(np.uint8)
+    every = -(-max(pictures.shape[1:3]) // SIDE)
+    return base64.b64encode(as_png(np.concatenate(pictures[:, ::every, ::every], axis=1))).decode()

@@ -52,7 +52,8 @@ def run(recipe: Recipe, out: Run, given: Given = (None, None), stop: Callable[[]
     yield {"at": "design", "kind": kind(choice), "layers": layers, "train": cfg}
 
     # 4 train
-    home, end = Home(case.quick, recipe.seed, out.checkpoints, stop, case.warning), {}
+    home = Home(case.quick, recipe.seed, out.checkpoints, stop, case.warning, case.sketch(choice))
+    end: Row = {}
     for end in mixed.fit(learner, mixed.Rows(train, more, validation), cfg, home):
         out.log(end)
         yield end

@@ -1,31 +1,32 @@
 """Made pictures as pieces of the page: sheets, classes, ways between two, the nearest training pictures."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from lamina.evaluate._canvas import ACCENT, GREYS, INK, figure, panel, style, svg, text
-from lamina.evaluate._html import facts, number
+from lamina.evaluate._html import facts, number, table
 from lamina.evaluate._made_pictures import Made
 from lamina.evaluate._shots import percent, under
 from lamina.preprocess._decode import as_png
 
 COLUMNS, ROWS = 16, 10
 NEAREST = 12
+LEARNED = "What the same noise became, by weights averaged over the last steps."
 MOST_BARS = 40
 ZOOM = 980  # pixels of a sheet's width, at most
 
 
-def pieces(found: Made, classes: Sequence[str]) -> str:
-    """HTML of everything that there is to see of made pictures."""
+def pieces(found: Made, classes: Sequence[str], sketches: Mapping[int, str]) -> str:
+    """HTML of everything that there is to see of made pictures; `sketches`: PNG in base64 by epoch."""
     few = 2 <= len(classes) <= ROWS
     order = _by_class(found.asked, len(classes)) if few else np.arange(min(COLUMNS * ROWS, len(found.pictures)))
     lead = "Each row is one class. None was picked by hand." if few else "The first ones; none was picked by hand."
     parts = [_told(found), under("Made", lead, _sheet(found.pictures[order]))]
     real = found.real[: COLUMNS * 4]
     parts.append(under("Real, held out", "What the network has never seen, in no order.", _sheet(real)))
-    parts += [_histogram(found), _ways(found), _nearest(found)]
+    parts += [_histogram(found), _ways(found), _nearest(found), _learned(sketches)]
     return "\n".join(part for part in parts if part)
 
 
@@ -108,3 +109,12 @@ def _nearest(found: Made) -> str:
         "but 1\u00a0% of those. Pictures that are blurred or plain are close to many."
     )
     return under("Learned by heart?", lead, _sheet(pairs, NEAREST))
+
+
+def _learned(sketches: Mapping[int, str]) -> str:
+    """The same noise as the network learned, one line per epoch."""
+    lines = []
+    for epoch, body in sorted(sketches.items()):
+        shown = f'<img class="sheet" alt="after epoch {epoch}" src="data:image/png;base64,{body}">'
+        lines.append([str(epoch), shown])
+    return under("As it learned", LEARNED, table(["after epoch", ""], lines) if lines else "")

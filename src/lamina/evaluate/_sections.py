@@ -13,10 +13,7 @@ from lamina.evaluate.metrics import HIGHER, label
 Report = Mapping[str, Any]
 Plots = Mapping[str, str]
 
-PICTURES = (  # pieces of HTML, each in a place of its own
-    *("augmented", "worst", "confused", "heat", "duplicates"),
-    *("made_pictures", "made_rows"),
-)
+PICTURES = ("augmented", "worst", "confused", "heat", "duplicates", "made_pictures", "made_rows")  # made HTML
 _OWN = "the network"
 _CAPTIONS = {
     "comparison": "The band is the 95 % interval of the network’s score: a method inside it may be as good by chance.",

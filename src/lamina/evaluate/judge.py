@@ -98,7 +98,9 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
     if pictured:
         found: dict[str, Any] = {**found, "scores": pictured.scores}
         scored = {"held_out": pictured.held}
-    primary, rows, end = case.task.metrics[0], out.rows(), finding.end
+    sketches = {row["epoch"]: row["sketch"] for row in out.rows() if "sketch" in row}
+    rows = [{name: value for name, value in row.items() if name != "sketch"} for row in out.rows()]
+    primary, end = case.task.metrics[0], finding.end
     target = case.about
     verdict = report.verdict(primary, metrics.HIGHER[primary], found["scores"], scored, target, found["interval"])
     context = evaluate.Context(
@@ -119,7 +121,7 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
         verdict = generated.verdict(found["scores"], scored)
         if pictured:
             verdict = _made_pictures.verdict(pictured)
-            pieces |= {"made_pictures": _made_sheets.pieces(pictured, case.state.classes)}
+            pieces |= {"made_pictures": _made_sheets.pieces(pictured, case.state.classes, sketches)}
         if tabled:
             verdict, pieces = _made_page.verdict(tabled), pieces | {"made_rows": _made_page.piece(tabled)}
         example = generated.example(finding.predictor)

@@ -11,7 +11,7 @@ on (seed, epoch), and a checkpoint holds all the rest (weights, optimizers, aver
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,8 @@ class Home:
     """What a run lends to training: where checkpoints go, how it is asked to stop, and how answers are scored.
 
     `score(raw, target)` gives named numbers; the first is minimised and decides which weights are best.
-    `warn(numbers, best, epoch)` is a sentence where they tell that the run goes wrong, and "" otherwise.
+    `warn(numbers, best, epoch)` is a sentence where they tell that the run goes wrong, and "" otherwise. `sketch` is
+    drawn after epochs 1, 2, 4, 8 and so on.
     """
 
     score: Score
@@ -46,6 +47,7 @@ class Home:
     folder: Path | None = None
     stop: Callable[[], bool] = lambda: False
     warn: Callable[[dict[str, float], float, int], str] = lambda found, best, epoch: ""
+    sketch: settings.Sketch | None = None
 
 
 def fit(model: nn.Module, train: Data, validation: Data, cfg: settings.Config, home: Home) -> Iterator[Row]:
@@ -78,14 +80,8 @@ def fit(model: nn.Module, train: Data, validation: Data, cfg: settings.Config, h
                     loop.save(home.folder)
             if clock.over():
                 break
-        row = loop.row(data)
-        row |= loop.judge(held_out, np.asarray(validation.target), home.score) | clock.rate()
-        if (
-            (told := home.warn(loop.found, state.best, state.best_epoch))
-            and clock.progress() > EARLY
-            and not state.warned
-        ):
-            state.warned, row["notes"] = True, [*row.get("notes", []), told]
+        row = loop.row(data) | loop.judge(held_out, np.asarray(validation.target), home.score) | clock.rate()
+        row |= _told(loop, home, row, clock.progress())
         state.epoch, state.position, state.rows = state.epoch + 1, 0, state.rows + 1
         state.done = _reason(state, cfg, clock)
         yield {"at": "epoch", "epoch": state.epoch, **row}
@@ -98,6 +94,17 @@ def fit(model: nn.Module, train: Data, validation: Data, cfg: settings.Config, h
         "at": "end",
         **{k: v for k, v in asdict(state).items() if k not in ("position", "notes", "rows", "lr", "warned")},
     }
+
+
+def _told(loop: "_Loop", home: Home, row: Row, progress: float) -> Row:
+    """What a row says beyond numbers: that a run goes wrong, once, and now and then a sketch."""
+    state, said, epoch = loop.state, Row(), loop.state.epoch + 1
+    wrong = home.warn(loop.found, state.best, state.best_epoch)
+    if wrong and progress > EARLY and not state.warned:
+        state.warned, said["notes"] = True, [*row.get("notes", []), wrong]
+    if home.sketch and not epoch & (epoch - 1):
+        said["sketch"] = home.sketch.draw(loop.made(home.sketch.inputs))
+    return said
 
 
 def _reason(state: Progress, cfg: settings.Config, clock: "Clock") -> str:
@@ -227,6 +234,11 @@ class _Loop:
         (_, loss), (name, value) = list(self.found.items())[:2]
         is_best = self.state.best_epoch == self.state.epoch + 1
         return {"validation_loss": loss, "score": value, "score_name": name, "weights": better, "best": is_best}
+
+    def made(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """What the generator makes now, by averaged weights where there are some; draws no random number."""
+        generator = (self.average or self.model).get_submodule("generator")
+        return outputs(generator, Data(inputs, np.zeros(0)))
 
     def _give_up(self, data: Batch) -> None:
         stuck = max(part.stuck(self._updates(self.state.step)) for part in self.parts.values())

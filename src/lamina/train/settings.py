@@ -1,7 +1,7 @@
 """Settings of training. What is left out is filled in from the architecture's own suggestion, then from here."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -19,6 +19,14 @@ class Data:
 
     inputs: Mapping[str, np.ndarray | Windows]
     target: np.ndarray | Windows
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """What a generator is asked as it learns, always the same, and how its answers become text for a row."""
+
+    inputs: Mapping[str, np.ndarray]
+    draw: Callable[[dict[str, np.ndarray]], str]
 
 
 UNITS = {"s": 1, "m": 60, "h": 3600}
