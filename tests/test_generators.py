@@ -246,7 +246,7 @@ def test_the_exported_graph_makes_what_the_network_makes(name, sort, classes):
 def test_pictures_have_the_shape_and_range_of_the_originals_and_rows_the_width(name, sort, classes):
     found = answers(trained(name, sort, classes)[0], asked(sort, classes, 20))
     if sort == "rows":
-        assert found.shape == (20, sum(BLOCKS))
+        assert found.shape in ((20, sum(BLOCKS)), (20, sum(BLOCKS) + BLOCKS.count(1)))  # with the spread of each way
     else:
         assert found.shape == (20, *SHAPES[sort])
         assert found.min() >= -0.5 and found.max() <= 255.5

@@ -66,6 +66,10 @@ class Case:
     def quick(self, raw: dict[str, np.ndarray], target: np.ndarray) -> dict[str, float]:
         return self.task.quick(raw, target, self.state)
 
+    def warning(self, found: dict[str, float], best: float, epoch: int) -> str:
+        """What is wrong with a run by what `quick` found, where a task can tell."""
+        return self.task.warning(found, best, epoch) if "warning" in vars(self.task) else ""
+
     def with_state(self, state: Any) -> "Case":
         return replace(self, state=state)
 

@@ -30,7 +30,8 @@ def of(case: Case) -> "Originals":
     found = Originals(**vars(case))
     if pictured(case.schema):
         return found
-    return replace(found, state=case.state.model_copy(update={"columns": rows.fit(case.parts.train, case.schema)}))
+    columns, notes = rows.fit(case.parts.train, case.schema)
+    return replace(found, state=case.state.model_copy(update={"columns": columns}), notes=(*case.notes, *notes))
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 
-from lamina import cases, models, preprocess
+from lamina import cases, mixed, models, preprocess
 from lamina.config import Interrupted, kind
 from lamina.deploy import bundle, make
 from lamina.deploy.predictor import Predictor
@@ -13,7 +13,7 @@ from lamina.recipe import Recipe
 from lamina.run import Run
 from lamina.schema import Collected, Row
 from lamina.train.device import decide
-from lamina.train.fit import Home, fit, outputs
+from lamina.train.fit import Home, outputs
 
 Given = tuple[Collected | None, Collected | None]
 
@@ -47,14 +47,16 @@ def run(recipe: Recipe, out: Run, given: Given = (None, None), stop: Callable[[]
     learner = models.learner(model)
     train, validation = (models.prepared(model, arrays[part]) for part in ("train", "validation"))
     cfg = decide(recipe.train, models.training(choice, spec), learner, train)
+    more = mixed.made(case, prep, cfg, model)
     out.write_recipe(case.recipe, cfg)
     yield {"at": "design", "kind": kind(choice), "layers": layers, "train": cfg}
 
     # 4 train
-    home, end = Home(case.quick, recipe.seed, out.checkpoints, stop), {}
-    for end in fit(learner, train, validation, cfg, home):
+    home, end = Home(case.quick, recipe.seed, out.checkpoints, stop, case.warning), {}
+    for end in mixed.fit(learner, mixed.Rows(train, more, validation), cfg, home):
         out.log(end)
         yield end
+    models.settled(learner, train)
     case = calibrate.calibrated(case, outputs(learner, validation), validation.target)
 
     # 5 evaluate: what is judged is the bundle, exactly as it will be served

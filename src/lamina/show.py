@@ -151,6 +151,11 @@ def result(found: Row) -> None:
         others = (scores.get(name) for scores in found["baselines"].values())
         table.add_row(name.replace("_", " "), f"[bold]{number(found['scores'][name])}[/]", *(_cell(v) for v in others))
     out.print(table)
+    if made := found.get("made_rows", {}).get("trained_on"):
+        learned = _table("a classifier that learned from", "accuracy", "ROC AUC", "F1", right=range(1, 4))
+        for name, told in {"real": "real rows", "made": "the network's rows", "smote": "SMOTE's rows"}.items():
+            learned.add_row(told, *(_cell(made[name][metric]) for metric in ("accuracy", "roc_auc", "f1")))
+        out.print(learned)
     out.print(escape(found["verdict"]))
     out.print()
     out.print(f"report   {escape(found['report'])}", soft_wrap=True)

@@ -1,14 +1,17 @@
 """What a bundle that generates says of itself must be possible, before anything is made of it or memory is given."""
 
+import math
 from typing import Any
 
+from lamina import rows
 from lamina.deploy._strict import refused, shown
-from lamina.preprocess import UNUSED
 from lamina.tasks.generation import Made
 
 LATENT, GOLDEN = 1 << 14, 256  # numbers of noise, and golden requests, at most
 EXACT = float(1 << 53)  # up to which whole numbers are whole
+LATEST = 2.6e11  # seconds from 1970 within which a calendar is sure
 BOOLEANS = {"true", "false"}
+FORMS = {"text", "whole", "number", "boolean", "date", "moment"}
 
 
 def check(bundle: Any) -> int:
@@ -23,8 +26,9 @@ def check(bundle: Any) -> int:
         raise refused("task.json", "state.counts", "must be one for each class, 1 or more")
     if len(set(state.classes)) != len(state.classes) or (state.classes and not bundle.schema.target):
         raise refused("task.json", "state.classes", "must be different ones, of a column that the schema names")
-    used = [(column.name, column.kind) for column in bundle.schema.columns if column.kind not in UNUSED]
-    if state.columns and [(made.name, made.kind) for made in state.columns] != used:
+    kinds = {column.name: column.kind for column in bundle.schema.columns}
+    names = [made.name for made in state.columns]
+    if len(set(names)) != len(names) or any(kinds.get(made.name) != made.kind for made in state.columns):
         raise refused("task.json", "state.columns", "are not those of the schema")
     for i, made in enumerate(state.columns):
         if reason := _impossible(made):
@@ -34,19 +38,35 @@ def check(bundle: Any) -> int:
 
 def _impossible(made: Made) -> str:
     """Why a column cannot be written so, or nothing."""
-    if bool(made.values) == bool(made.centres):
-        return "must have either values or centres"
-    if made.values:
-        if len(set(made.values)) != len(made.values):
-            return "has a value twice"
-        if made.kind == "boolean" and not set(made.values) <= BOOLEANS:
-            return "has a value that is not true or false"
-        return "" if made.kind != "number" or all(map(_number, made.values)) else "has a value that is not a number"
-    if made.kind != "number" or len(made.spreads) != len(made.centres) or min(made.spreads) <= 0:
-        return "must be a number with a spread above 0 for each centre"
-    if made.low > made.high or (made.whole and max(abs(made.low), abs(made.high)) > EXACT):
+    if made.kind not in rows.WRITABLE:
+        return f"is of the kind {shown(made.kind, 40)}, which is not made"
+    numeric = made.kind in ("number", "time")
+    if made.form not in (FORMS | rows.TIMES if numeric else FORMS):
+        return f"has the unknown form {shown(made.form, 40)}"
+    if not numeric:
+        return _texts(made)
+    numbers = (*made.spikes, *made.centres, *made.reaches, *made.grid, made.low, made.high)
+    alike = len(made.centres) == len(made.spreads) == len(made.reaches) and not made.values
+    if not alike or not all(map(math.isfinite, (*numbers, *made.spreads))) or min(made.spreads, default=1) <= 0:
+        return "must be numbers, with a spread above 0 for each centre"
+    most = LATEST / made.unit if made.kind == "time" else EXACT if made.decimals == 0 else math.inf
+    ordered = all(list(v) == sorted(set(v)) for v in (made.spikes, made.grid))
+    if not ordered or made.low > made.high or max(map(abs, numbers)) > most:
         return "has no range that can be"
     return ""
+
+
+def _texts(made: Made) -> str:
+    if made.spikes or made.centres or (not made.values and made.kind != "constant"):
+        return "must have values and nothing else"
+    if len(made.values) != len(made.shares):
+        return "must have a share for each value"
+    if len(set(made.values)) != len(made.values):
+        return "has a value twice"
+    if made.form == "boolean" and not set(made.values) <= BOOLEANS:
+        return "has a value that is not true or false"
+    exact = made.form not in ("number", "whole") or all(map(_number, made.values))
+    return "" if exact and min(made.shares, default=1) > 0 else "has a value that is not a number"
 
 
 def _number(text: str) -> bool:

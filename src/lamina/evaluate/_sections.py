@@ -13,7 +13,10 @@ from lamina.evaluate.metrics import HIGHER, label
 Report = Mapping[str, Any]
 Plots = Mapping[str, str]
 
-PICTURES = ("augmented", "worst", "confused", "heat", "duplicates")  # HTML that `gallery` made
+PICTURES = (  # pieces of HTML, each in a place of its own
+    *("augmented", "worst", "confused", "heat", "duplicates"),
+    *("made_pictures", "made_rows"),
+)
 _OWN = "the network"
 _CAPTIONS = {
     "comparison": "The band is the 95 % interval of the network’s score: a method inside it may be as good by chance.",
@@ -90,12 +93,13 @@ def comparison(report: Report, plots: Plots) -> str:
         [f'<span class="keep">{escape(name)}</span>', *(_best(metric, name, rows) for metric in metrics)]
         for name in ranked
     ]
-    heads = ["method", *(escape(label(metric)) for metric in metrics)]
+    heads = ["what" if report.get("task") == "generation" else "method", *(escape(label(metric)) for metric in metrics)]
     shown = table(heads, cells, range(1, len(heads)), ranked.index(_OWN)) if baselines else ""
-    warning = ""
-    if ranked[0] != _OWN and values.get(primary) is not None and rank(ranked[0]) < rank(_OWN):
+    warning, made = "", report.get("task") == "generation"
+    if not made and ranked[0] != _OWN and values.get(primary) is not None and rank(ranked[0]) < rank(_OWN):
         warning = _warning(ranked[0], rows[ranked[0]][primary], report)
-    return section("Beside simpler methods", "comparison", warning, _beside(_figures(plots, "comparison")), shown)
+    title = "Beside real ones" if made else "Beside simpler methods"
+    return section(title, "comparison", warning, _beside(_figures(plots, "comparison")), shown)
 
 
 def _warning(better: str, value: float, report: Report) -> str:
@@ -300,6 +304,16 @@ def pictures(report: Report, plots: Plots) -> str:
     return section("Test pictures", "pictures", *(plots.get(name, "") for name in ("confused", "worst", "heat")))
 
 
+def made_pictures(report: Report, plots: Plots) -> str:
+    """Pictures that were made, beside real ones."""
+    return section("The pictures it makes", "made-pictures", plots.get("made_pictures", ""))
+
+
+def made_rows(report: Report, plots: Plots) -> str:
+    """Rows of a table that were made, beside real ones and SMOTE's."""
+    return section("The rows it makes", "made-rows", plots.get("made_rows", ""))
+
+
 def damage(report: Report, plots: Plots) -> str:
     """What is left when pictures are compressed, blurred or shrunk."""
     told = report.get("damage") or []
@@ -320,6 +334,6 @@ def duplicates(report: Report, plots: Plots) -> str:
 
 
 ORDER: tuple[Callable[[Report, Plots], str], ...] = (
-    headline, scores, comparison, duplicates, errors, pictures, damage, confidence, other, training, augmented, data,
-    design, usage, versions,
+    headline, scores, comparison, made_pictures, made_rows, duplicates, errors, pictures, damage, confidence, other,
+    training, augmented, data, design, usage, versions,
 )  # fmt: skip

@@ -8,9 +8,8 @@ import pyarrow as pa
 from lamina import rows
 from lamina.deploy import made
 from lamina.deploy.predictor import Predictor
-from lamina.evaluate import metrics
+from lamina.evaluate import _made_rows, metrics
 from lamina.evaluate._html import number
-from lamina.preprocess._decode import data_address
 from lamina.schema import Row, clean
 from lamina.train.settings import Data
 
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from lamina.evaluate.judge import Finding
 
 MOST = 2_000  # made, and real ones they are compared with
-SHEET = 64
 
 
 def features(originals: np.ndarray) -> np.ndarray:
@@ -91,6 +89,17 @@ def rivals(finding: "Finding", arrays: dict[str, Data]) -> tuple[dict[str, Any],
     }
 
 
+def tabled(finding: "Finding") -> dict[str, Any] | None:
+    """What made rows of a table are worth beside real rows and SMOTE; nothing where pictures are made."""
+    predictor, parts = finding.predictor, finding.case.parts
+    if not predictor.state.columns:
+        return None
+    schema, most = predictor.bundle.schema, min(parts.train.num_rows, _made_rows.LEARNED)
+    made = predictor.generate(most, _made_rows.SEED)
+    train, held = clean(parts.train, schema.missing), clean(parts.test, schema.missing)
+    return _made_rows.judged(train, held, made, schema, predictor.state.classes)
+
+
 def verdict(scores: dict[str, Any], scored: dict[str, Any]) -> str:
     """The distance to real ones, and the one that real ones have."""
     own, held = scores.get("frechet_distance"), scored["held_out"].get("frechet_distance")
@@ -100,17 +109,6 @@ def verdict(scores: dict[str, Any], scored: dict[str, Any]) -> str:
         f"What the network makes is {number(own)} away from real ones (Frechet distance); real ones that were held out "
         f"are {number(held)} away."
     )
-
-
-def pieces(finding: "Finding") -> dict[str, str]:
-    """A sheet of pictures that were made."""
-    predictor = finding.predictor
-    if predictor.state.columns:
-        return {}
-    shots = [
-        f'<img class="sharp" src="{data_address(p, 64)}" alt="made" width="64">' for p in made_by(predictor, SHEET)
-    ]
-    return {"pictures": f'<div class="shots">{"".join(shots)}</div>'}
 
 
 def example(predictor: Predictor) -> Row:

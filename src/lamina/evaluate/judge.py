@@ -14,7 +14,18 @@ from lamina.ahead import Ahead
 from lamina.case import Case
 from lamina.config import kind
 from lamina.deploy.predictor import Predictor, json_rows
-from lamina.evaluate import backtest, baselines, damaged, gallery, generated, metrics, report
+from lamina.evaluate import (
+    _made_page,
+    _made_pictures,
+    _made_sheets,
+    backtest,
+    baselines,
+    damaged,
+    gallery,
+    generated,
+    metrics,
+    report,
+)
 from lamina.originals import Originals
 from lamina.recipe import dump
 from lamina.run import Run
@@ -55,6 +66,13 @@ def rivals(finding: Finding, arrays: dict[str, Data], notes: list[str]) -> tuple
     return answers, {name: metrics.scores(_own(task.metrics, a), truth, a) for name, a in answers.items()}
 
 
+def _pictured(finding: Finding, arrays: dict[str, Data]) -> _made_pictures.Made | None:
+    """What made pictures are worth; nothing where a run makes none."""
+    if not isinstance(finding.case, Originals) or finding.case.state.columns:
+        return None
+    return _made_pictures.judged(finding.predictor, arrays, finding.end["elapsed"])
+
+
 def _naive(finding: Finding, case: Ahead) -> tuple[dict[str, Any], dict[str, Any]]:
     """The same of baselines that forecast."""
     tests = {name: backtest.flat(t, t.answers) for name, t in backtest.rivals(finding.score["test"], case).items()}
@@ -73,8 +91,13 @@ INTERVAL = ("coverage", "interval_width")
 def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -> Row:
     """Fit the baselines, write `report.html` and `report.json`, and return the result of the run."""
     case, found = finding.case, finding.score
-    notes = [*case.notes, *_rare(case, found["scores"])]
+    mixed = [told] if (told := finding.end.get("augmented")) else []
+    notes = [*case.notes, *_rare(case, found["scores"]), *mixed]
     answers, scored = rivals(finding, arrays, notes)
+    pictured = _pictured(finding, arrays)
+    if pictured:
+        found: dict[str, Any] = {**found, "scores": pictured.scores}
+        scored = {"held_out": pictured.held}
     primary, rows, end = case.task.metrics[0], out.rows(), finding.end
     target = case.about
     verdict = report.verdict(primary, metrics.HIGHER[primary], found["scores"], scored, target, found["interval"])
@@ -91,8 +114,14 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
         best=end["best_epoch"],
     )
     seen, pieces = gallery.made(case, finding.predictor, found, arrays, finding.cfg.augment)
+    tabled = generated.tabled(finding) if isinstance(case, Originals) else None
     if isinstance(case, Originals):
-        verdict, pieces = generated.verdict(found["scores"], scored), pieces | generated.pieces(finding)
+        verdict = generated.verdict(found["scores"], scored)
+        if pictured:
+            verdict = _made_pictures.verdict(pictured)
+            pieces |= {"made_pictures": _made_sheets.pieces(pictured, case.state.classes)}
+        if tabled:
+            verdict, pieces = _made_page.verdict(tabled), pieces | {"made_rows": _made_page.piece(tabled)}
         example = generated.example(finding.predictor)
     else:
         row = case.judged.slice(0, 1).select([c.name for c in finding.predictor.bundle.prep.used])
@@ -111,6 +140,8 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
             "interval": found["interval"],
             "baselines": scored,
             "per_class": found.get("per_class", []),
+            **({"made_pictures": pictured.facts} if pictured else {}),
+            **({"made_rows": tabled} if tabled else {}),
             "model": {
                 "kind": finding.predictor.bundle.model.kind,
                 "parameters": sum(layer["parameters"] for layer in finding.layers),
@@ -149,8 +180,14 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
         "quarantined": len(case.quarantine),
         "parts": {name: table.num_rows for name, table in case.parts._asdict().items()},
         "verdict": verdict,
-        **({"notes": [seen["duplicates"]["told"]]} if "duplicates" in pieces else {}),
+        **({"made_pictures": pictured.facts} if pictured else {}),
+        **({"made_rows": {k: v for k, v in tabled.items() if k != "columns"}} if tabled else {}),
+        **({"notes": told} if (told := [*_twice(seen, pieces), *mixed]) else {}),
     }
+
+
+def _twice(seen: Row, pieces: dict[str, str]) -> list[str]:
+    return [seen["duplicates"]["told"]] if "duplicates" in pieces else []
 
 
 def _damage(finding: Finding, test: Data) -> list[Row]:

@@ -23,7 +23,10 @@ A network that makes pictures or rows says `generates = True` in its file and ha
 something new is made of. Its `forward(inputs)` judges rows that there are: first the `loss` of each, (rows, 1), and by
 other names what it is made of, or features (rows, features) of the `real` ones and of as many `fake` ones. Its part
 `generator` is what is exported: from `noise` (rows, latent) and, where there are classes, `condition` (rows, 1) int64,
-to `image` (rows, height, width, channels), 0 to 255, or to `row` (rows, width).
+to `image` (rows, height, width, channels), 0 to 255, or to `row` (rows, width), where a choice is scores; as many
+numbers more as there are ways say the logarithm of the spread of each.
+
+A network that learns something at once from training rows, when its weights are found, has a method `settle(inputs)`.
 
 A network that is frozen in part may compute that part once, before training, with two more methods:
 
@@ -85,6 +88,17 @@ def learner(model: Any) -> Any:
 def prepared(model: Any, data: Any) -> Any:
     """A part of the data (a dataclass with `inputs`) as `learner` takes it."""
     return replace(data, inputs=model.prepared(data.inputs)) if "prepared" in vars(type(model)) else data
+
+
+def settled(model: Any, data: Any, most: int = 20_000) -> None:
+    """What is learned at once, from tensors of at most as many training rows, evenly spread, after all steps."""
+    if "settle" not in vars(type(model)):
+        return
+    import torch
+
+    every = max(1, -(-len(data.target) // most))
+    where = next(model.parameters()).device
+    model.settle({n: torch.from_numpy(np.ascontiguousarray(v[::every])).to(where) for n, v in data.inputs.items()})
 
 
 def tried_by_damage(name: str) -> bool:

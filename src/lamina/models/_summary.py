@@ -35,7 +35,12 @@ def summary(model: nn.Module, spec: Spec) -> list[dict[str, Any]]:
     model.train(was_training)
     for handle in handles:
         handle.remove()
+    called = {row.pop("name") for row in rows}
     for name, module in model.named_modules():
+        idle = not any(module.children()) and name not in called and not name.startswith(("loss", *inside))
+        if idle and not _whole(module):  # a critic, which only training asks
+            rows += [_own(name, key, p) for key, p in module.named_parameters(recurse=False)]
+            continue
         bare = any(module.children()) or isinstance(module, nn.ParameterList)  # what is never called itself
         if bare and not _whole(module) and not name.startswith(tuple(inside)):
             rows += [_own(name, key, p) for key, p in module.named_parameters(recurse=False)]
@@ -61,6 +66,7 @@ def _note(rows: list[dict[str, Any]], name: str, module: nn.Module) -> Any:
         label = f"{name} ({type(module).__name__})"
         rows.append(
             {
+                "name": name,
                 "layer": label,
                 "output": " x ".join(map(str, shape)),
                 "parameters": sum(p.numel() for p in module.parameters(recurse=_whole(module))),

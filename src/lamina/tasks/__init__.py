@@ -12,6 +12,7 @@ A task is one file here, NumPy and Arrow only, with
 - `output(state, cfg) -> Output`: what the network must answer and its loss;
 - `decode(raw, state) -> answers`: raw outputs to arrays; `table(answers, state) -> pa.Table`: to what a person reads;
 - `quick(raw, target, state) -> dict`: two cheap numbers, what is minimised and what the progress line shows;
+- `warning(found, best, epoch) -> str`, where it can tell from `quick` that a run goes wrong: a sentence, said once;
 - `metrics` (first is primary), `baselines`, `plots`, `calibration`: names of what belongs to it.
 """
 

@@ -88,7 +88,7 @@ def fit(values: pa.Array, cfg: Config) -> State:
     return State(classes=tuple(classes), counts=tuple(found[c] for c in classes), type=kind)
 
 
-def _codes(values: pa.Array, state: State) -> np.ndarray:
+def codes(values: pa.Array, classes: tuple[str, ...]) -> np.ndarray:
     """(rows,) class codes, -1 where the label is unknown.
 
     A label that differs from exactly one class only in case, blanks or closing punctuation is that class:
@@ -96,9 +96,9 @@ def _codes(values: pa.Array, state: State) -> np.ndarray:
     """
     distinct = pc.unique(values).to_pylist()
     loose: dict[str, list[int]] = {}
-    for code, name in enumerate(state.classes):
+    for code, name in enumerate(classes):
         loose.setdefault(_loose(name), []).append(code)
-    exact = {name: code for code, name in enumerate(state.classes)}
+    exact = {name: code for code, name in enumerate(classes)}
     near = {v: loose.get(_loose(v), []) if v is not None else [] for v in distinct}
     found = [exact.get(v, near[v][0] if len(near[v]) == 1 else -1) for v in distinct]
     places = pc.index_in(values, value_set=pa.array(distinct, values.type)).to_numpy(zero_copy_only=False)
@@ -111,13 +111,13 @@ def _loose(label: str) -> str:
 
 def unknown(values: pa.Array, state: State) -> np.ndarray:
     """(rows,) bool: labels never seen in training."""
-    return _codes(values, state) < 0
+    return codes(values, state.classes) < 0
 
 
 def encode(values: pa.Array, state: State) -> np.ndarray:
     """(rows,) float32 zeros and ones for two classes, int64 codes for more."""
-    codes = _codes(values, state)
-    return codes.astype(np.float32) if len(state.classes) == 2 else codes
+    found = codes(values, state.classes)
+    return found.astype(np.float32) if len(state.classes) == 2 else found
 
 
 def output(state: State, cfg: Config) -> Output:

@@ -4,11 +4,11 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import Field
 
 from lamina import config
 from lamina.schema import Output
+from lamina.tasks import classification
 
 target = "category"
 aimless = True
@@ -20,6 +20,8 @@ calibration = "none"
 
 LOSS = "generation"
 MOST = 10_000  # classes
+ALIKE = 0.4  # of the spread of real ones' features, below which a generator has collapsed
+AWAY = 10.0  # times the best distance, above which it has diverged
 
 
 class Config(config.Config):
@@ -27,25 +29,40 @@ class Config(config.Config):
 
 
 class Made(config.Config):
-    """How one column of a table is written in numbers: one of `values`, or the nearest of some `centres` and the way to
-    it; `missing` cells are one more choice. What is made stays between `low` and `high`, `whole` where all numbers are.
+    """How one column of a table is written in numbers, and what its cells may be.
+
+    Text is one of `values`, which had `shares` of the training rows. A number is one of `spikes`, which many rows
+    share, or near one of `centres`: then it is its way from there in parts of `reaches`. A `missing` cell is one more
+    choice. Numbers stay between `low` and `high`, have at most `decimals` (any where it is -1) and, where there is a
+    `grid`, are on it; times are counted in `unit` seconds. `form` says what a cell is given as. A column with one
+    choice only has no numbers.
     """
 
-    name: str
+    name: str = Field(max_length=10_000)
     kind: str
-    missing: bool
-    values: tuple[str, ...] = ()
+    form: str = Field(default="text", max_length=40)
+    missing: bool = False
+    values: tuple[str, ...] = Field(default=(), max_length=MOST)
+    shares: tuple[float, ...] = Field(default=(), max_length=MOST)
+    spikes: tuple[float, ...] = Field(default=(), max_length=MOST)
     centres: tuple[float, ...] = Field(default=(), max_length=1000)
     spreads: tuple[float, ...] = Field(default=(), max_length=1000)
+    reaches: tuple[float, ...] = Field(default=(), max_length=1000)
+    grid: tuple[float, ...] = Field(default=(), max_length=MOST)
     low: float = 0.0
     high: float = 0.0
-    whole: bool = False
+    decimals: int = Field(default=-1, ge=-1, le=12)
+    unit: int = Field(default=1, ge=1, le=86_400)
+
+    @property
+    def choices(self) -> int:
+        return len(self.values) + len(self.centres) + len(self.spikes) + self.missing
 
     @property
     def blocks(self) -> tuple[int, ...]:
         """Widths of the numbers of a cell: 1 for a way, more for a choice."""
-        choices = (len(self.values) or len(self.centres)) + self.missing
-        return (choices,) if self.values else (1, choices)
+        choice = (self.choices,) if self.choices > 1 else ()
+        return (1, *choice) if self.centres else choice
 
 
 class State(config.Config):
@@ -75,16 +92,12 @@ def fit(values: pa.Array | None, cfg: Config) -> State:
 
 def unknown(values: pa.Array, state: State) -> np.ndarray:
     """A mask of the labels that no training row had."""
-    return pc.invert(pc.is_in(values, value_set=pa.array(state.classes, pa.string()))).to_numpy(zero_copy_only=False)
+    return classification.codes(values, state.classes) < 0
 
 
 def encode(values: pa.Array, state: State) -> np.ndarray:
     """(rows,) int64 codes of the classes."""
-    return (
-        pc.index_in(values, value_set=pa.array(state.classes, pa.string()))
-        .to_numpy(zero_copy_only=False)
-        .astype(np.int64)
-    )
+    return classification.codes(values, state.classes)
 
 
 def truth(encoded: np.ndarray, state: State) -> np.ndarray:
@@ -104,7 +117,23 @@ def quick(raw: dict[str, np.ndarray], encoded: np.ndarray, state: State) -> dict
         loss, *parts = ((name, float(values.mean())) for name, values in raw.items())
         return dict([loss, *(parts[:1] or [("nats", loss[1])])])
     distance = frechet(raw["real"], raw["fake"])
-    return {"loss": distance, "frechet_distance": distance}
+    spread = float(raw["fake"].std(0).mean() / max(raw["real"].std(0).mean(), 1e-12))
+    return {"loss": distance, "frechet_distance": distance, "spread": spread}
+
+
+def warning(found: dict[str, float], best: float, epoch: int) -> str:
+    """What is wrong with a generator by what `quick` found, in a sentence, or nothing; `best`: the loss of `epoch`."""
+    if found.get("spread", 1.0) < ALIKE:
+        return (
+            f"What is made is all alike: its spread is {found['spread']:.0%} of that of real ones. The generator has "
+            "collapsed: try train.lr lower, or model.penalty higher."
+        )
+    if "spread" in found and found["loss"] > AWAY * best > 0:
+        return (
+            f"What is made has moved away from real ones since epoch {epoch}, whose weights are kept: try train.lr "
+            "lower, or model.penalty higher."
+        )
+    return ""
 
 
 def frechet(real: np.ndarray, fake: np.ndarray) -> float:

@@ -27,6 +27,7 @@ from lamina.train.part import Part
 from lamina.train.progress import Clock, Progress
 from lamina.train.settings import Data
 
+EARLY = 0.1  # of a run, before which nothing is wrong yet
 HOPELESS = 50  # steps in a row without one finite gradient
 
 Score = Callable[[dict[str, np.ndarray], np.ndarray], dict[str, float]]
@@ -37,12 +38,14 @@ class Home:
     """What a run lends to training: where checkpoints go, how it is asked to stop, and how answers are scored.
 
     `score(raw, target)` gives named numbers; the first is minimised and decides which weights are best.
+    `warn(numbers, best, epoch)` is a sentence where they tell that the run goes wrong, and "" otherwise.
     """
 
     score: Score
     seed: int = 0
     folder: Path | None = None
     stop: Callable[[], bool] = lambda: False
+    warn: Callable[[dict[str, float], float, int], str] = lambda found, best, epoch: ""
 
 
 def fit(model: nn.Module, train: Data, validation: Data, cfg: settings.Config, home: Home) -> Iterator[Row]:
@@ -77,6 +80,12 @@ def fit(model: nn.Module, train: Data, validation: Data, cfg: settings.Config, h
                 break
         row = loop.row(data)
         row |= loop.judge(held_out, np.asarray(validation.target), home.score) | clock.rate()
+        if (
+            (told := home.warn(loop.found, state.best, state.best_epoch))
+            and clock.progress() > EARLY
+            and not state.warned
+        ):
+            state.warned, row["notes"] = True, [*row.get("notes", []), told]
         state.epoch, state.position, state.rows = state.epoch + 1, 0, state.rows + 1
         state.done = _reason(state, cfg, clock)
         yield {"at": "epoch", "epoch": state.epoch, **row}
@@ -85,7 +94,10 @@ def fit(model: nn.Module, train: Data, validation: Data, cfg: settings.Config, h
         if home.stop() and not state.done:
             raise _interrupted(loop, home.folder)
     loop.restore_best(data)
-    yield {"at": "end", **{k: v for k, v in asdict(state).items() if k not in ("position", "notes", "rows", "lr")}}
+    yield {
+        "at": "end",
+        **{k: v for k, v in asdict(state).items() if k not in ("position", "notes", "rows", "lr", "warned")},
+    }
 
 
 def _reason(state: Progress, cfg: settings.Config, clock: "Clock") -> str:
@@ -130,6 +142,7 @@ class _Loop:
         if self.average is not None:
             self.pairs = ([*self.average.parameters()], [*model.parameters()])
         self.best: dict[str, Tensor] = {}
+        self.found: dict[str, float] = {}  # by the last look at the validation rows
         self.state = Progress()
         self.loss_sum = torch.zeros((), device=where)
         norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._NormBase)]
@@ -210,7 +223,8 @@ class _Loop:
             self.state.best, self.state.best_weights = first[better], better
             self.state.best_epoch = self.state.epoch + 1
             self.best = {k: v.detach().clone() for k, v in models[better].state_dict().items()}
-        (_, loss), (name, value) = list(found[better].items())[:2]
+        self.found = found[better]
+        (_, loss), (name, value) = list(self.found.items())[:2]
         is_best = self.state.best_epoch == self.state.epoch + 1
         return {"validation_loss": loss, "score": value, "score_name": name, "weights": better, "best": is_best}
 

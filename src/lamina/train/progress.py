@@ -25,6 +25,7 @@ class Progress:
     best_weights: str = "raw"
     skipped: int = 0
     done: str = ""
+    warned: bool = False
     notes: list[str] = field(default_factory=list)
 
 

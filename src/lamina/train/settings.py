@@ -116,6 +116,10 @@ class Config(config.Config):
     optimizer: Optimizer = Field(default=AdamW(), description="adamw, adam, sgd or muon, with its settings")
     schedule: Schedule = Field(default=Cosine(), description="cosine, one_cycle, linear or constant, with its settings")
     augment: tuple[Step, ...] = Field(default=(), description="changes made to pictures, in order, by name")
+    augment_with: str | None = Field(
+        default=None, description="a bundle that makes rows or pictures, or a file of rows, to learn from as well"
+    )
+    augment_share: float = Field(default=0.5, gt=0, le=20, description="rows of `augment_with` for each training row")
     clip: float | None = Field(default=None, gt=0, description="largest gradient norm")
     accumulate: int = Field(default=1, ge=1, description="batches per step")
     ema: float | None = Field(default=None, gt=0, lt=1, description="decay of the moving average of weights, per step")

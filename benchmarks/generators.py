@@ -1,0 +1,102 @@
+"""Generators of pictures side by side, judged by one classifier that has seen neither.
+
+    python benchmarks/generators.py DATA [--out FOLDER] [--models gan vae] [--seed 0] [--set train.budget=5m ...]
+
+Trains each network on DATA (pictures with a label, such as mnist.npz or toy:digits) as `lamina train --task generation`
+would, then one classifier on the training rows (60 s at most), and prints its accuracy on test rows; for each network,
+and for validation pictures that were held out, the Frechet distance to test pictures by the classifier's features, the
+classes of 1,000 pictures and the share of the class asked for. Writes a sheet of each, which is to be looked at.
+"""
+
+import argparse
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from lamina import cases, pipeline
+from lamina.deploy.predictor import Predictor
+from lamina.evaluate import _memory
+from lamina.recipe import build
+from lamina.run import Run
+from lamina.tasks.generation import frechet, labels
+from lamina.train.examiner import Examiner
+
+COMPARED, COUNTED, COLUMNS = 5_000, 1_000, 16
+
+
+def trained(data: str, kind: str, seed: int, overrides: list[str], folder: Path) -> tuple[Predictor, float]:
+    """The bundle of one run, made unless it is there, and the seconds that the run took."""
+    start = time.perf_counter()
+    if not (folder / "DONE").exists():
+        recipe = build({"data": data, "task": "generation", "model": kind, "seed": seed}, overrides)
+        for row in pipeline.run(recipe, Run.create(folder)):
+            if row["at"] == "epoch":
+                score = f"{row['score_name']} {row['score']:.4g}"
+                print(f"  {kind} epoch {row['epoch']}  {score}  {row['rate']:.1f} steps/s", flush=True)
+    return Predictor(folder / "bundle"), time.perf_counter() - start
+
+
+def sheet(pictures: np.ndarray, path: Path) -> None:
+    """Pictures as one PNG, `COLUMNS` in a row, twice as large."""
+    rows = len(pictures) // COLUMNS * COLUMNS
+    _, height, width, channels = pictures.shape
+    whole = pictures[:rows].reshape(-1, COLUMNS, height, width, channels).transpose(0, 2, 1, 3, 4)
+    whole = whole.reshape(-1, COLUMNS * width, channels).repeat(2, 0).repeat(2, 1)
+    cv2.imwrite(str(path), whole[:, :, ::-1] if channels == 3 else whole)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data")
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--models", nargs="+", default=["gan", "vae"])
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--set", nargs="*", default=[], dest="overrides")
+    said = parser.parse_args()
+    out = said.out or Path(tempfile.mkdtemp(prefix="generators-"))
+    out.mkdir(parents=True, exist_ok=True)
+    found = {}
+    for kind in said.models:
+        found[kind] = trained(said.data, kind, said.seed, said.overrides, out / kind)
+    case = cases.collect(build({"data": said.data, "task": "generation", "seed": said.seed}))
+    prep = next(iter(found.values()))[0].bundle.prep
+    ((name, feed),) = prep.inputs.items()
+    real = {part: prep.encode(table)[name] for part, table in case.parts._asdict().items()}
+    codes = {part: case.encoded(table) for part, table in case.parts._asdict().items()}
+    examiner = Examiner(feed, len(case.state.classes))
+    examiner.fit((real["train"], codes["train"]), (real["validation"], codes["validation"]), 60.0)
+    right = (examiner.look(real["test"]).probabilities.argmax(1) == codes["test"]).mean()
+    print(f"{os.cpu_count()} cores. Classifier: {right:.2%} right on {len(codes['test']):,} test rows, "
+          f"trained for {examiner.seconds:.0f} s")  # fmt: skip
+    test = examiner.look(real["test"][:COMPARED]).features
+    count = len(test)
+
+    def told(who: str, pictures: np.ndarray, asked: np.ndarray, seconds: float | None) -> None:
+        seen = examiner.look(pictures)
+        classes = seen.probabilities.argmax(1)
+        counts = np.bincount(classes[:COUNTED], minlength=len(case.state.classes))
+        memory = _memory.recalled(pictures, real["test"], real["train"])
+        took = "" if seconds is None else f"   {seconds:.0f} s in all"
+        print(f"{who:10} Frechet {frechet(test, seen.features):8.3f}   as asked {np.mean(classes == asked):.1%}   "
+              f"classes of {COUNTED:,}: {' '.join(map(str, counts))}   nearest training picture "
+              f"{np.median(memory.made):.1f} (real {np.median(memory.held):.1f}), closer than any real one "
+              f"{memory.closer:.1%}{took}", flush=True)  # fmt: skip
+        order = np.argsort(asked[: COLUMNS * 30], kind="stable")
+        first = [order[asked[order] == code][:COLUMNS] for code in range(len(case.state.classes))]
+        sheet(pictures[np.concatenate([rows for rows in first if len(rows) == COLUMNS])], out / f"{who}.png")
+
+    held = np.random.default_rng(0).permutation(len(real["validation"]))[:count]
+    told("real", real["validation"][held], codes["validation"][held], None)
+    for kind, (predictor, seconds) in found.items():
+        asked = labels(None, count, case.state, np.random.default_rng(said.seed))
+        made = predictor.generate(count, said.seed, [case.state.classes[code] for code in asked])
+        told(kind, made, asked, seconds)
+    print(f"sheets in {out}")
+
+
+if __name__ == "__main__":
+    main()

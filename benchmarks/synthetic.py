@@ -1,0 +1,53 @@
+"""Made rows of the Adult table, by the default `lamina train --task generation` for each network, beside SMOTE and real
+rows: what a classifier that learns from them is worth on real rows, and how one tells them from real ones.
+
+    python benchmarks/synthetic.py DATA [gan,vae]
+
+DATA holds adult/adult-train.csv and adult/adult-test.csv (the official split, files as UCI gives them).
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+NAMES = {"accuracy": "accuracy", "roc_auc": "ROC AUC", "f1": "F1 (macro)"}
+LIKE = {
+    "detector_auc": "detector",
+    "column_distance": "columns",
+    "pair_difference": "pairs",
+    "copies": "copies",
+    "nearest": "nearest",
+    "invalid": "invalid",
+}
+
+
+def made(data: Path, model: str, out: Path) -> tuple[dict, float]:
+    """What the report of one run says of the rows made, and the seconds of the whole process."""
+    files = [str(data / "adult/adult-train.csv"), "--test", str(data / "adult/adult-test.csv"), "--target", "-1"]
+    said = [*files, "--task", "generation", "--model", model, "--out", str(out), "--json"]
+    start = time.perf_counter()
+    done = subprocess.run([sys.executable, "-m", "lamina", "train", *said], check=True, capture_output=True, text=True)
+    return json.loads(done.stdout)["made_rows"], time.perf_counter() - start
+
+
+def line(name: str, learned: dict, like: dict, end: str = "") -> str:
+    scores = [learned.get(key) for key in NAMES] + [like.get(key) for key in LIKE]
+    return f"{name:6s}" + "".join("         -" if v is None else f"{v:10.4f}" for v in scores) + end
+
+
+def main(data: Path, models: list[str]) -> None:
+    print(" " * 6 + "".join(f"{name:>10s}" for name in (*NAMES.values(), *LIKE.values())))
+    with tempfile.TemporaryDirectory() as scratch:
+        found = {}
+        for model in models:
+            found, seconds = made(data, model, Path(scratch) / model)
+            print(line(model, found["trained_on"]["made"], found, f"   {seconds:.0f} s"), flush=True)
+        print(line("SMOTE", found["trained_on"]["smote"], found["smote"]))
+        print(line("real", found["trained_on"]["real"], found["held"]))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2].split(",") if len(sys.argv) > 2 else ["vae", "gan"])

@@ -1,0 +1,68 @@
+"""New rows between neighbours of a class: the simple way to make rows, beside which a network has to stand.
+
+SMOTE and, for columns of text, SMOTE-NC: Chawla et al. 2002. A new row lies at random between a row and one of its five
+nearest of the same class; its texts are those most of the five have.
+"""
+
+import numpy as np
+
+NEIGHBOURS = 5
+MOST = 10_000  # rows of a class among which neighbours are looked for
+
+
+def smote(plain: np.ndarray, texts: np.ndarray, classes: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """`count` rows like those of `plain` (rows, columns), where NaN is missing, and their classes.
+
+    `texts`: a mask of the columns that hold codes of texts. Classes come as often as there are.
+    """
+    rng = np.random.default_rng(0)
+    asked = rng.choice(classes, count)
+    made = np.empty((count, plain.shape[1]))
+    near = _scaled(plain, texts)
+    for code in np.unique(asked):
+        own, wanted = np.flatnonzero(classes == code), np.flatnonzero(asked == code)
+        own = rng.permutation(own)[:MOST]
+        made[wanted] = _between(plain[own], texts, near[own], len(wanted), rng)
+    return made, asked
+
+
+def _scaled(plain: np.ndarray, texts: np.ndarray) -> np.ndarray:
+    """Columns to measure distances by: numbers by their spread, each text that differs as far as a median spread."""
+    numbers = plain[:, ~texts]
+    numbers = np.where(np.isnan(numbers), np.nanmedian(numbers, axis=0, keepdims=True), numbers) if len(numbers) else 0
+    spread = np.std(numbers, axis=0)
+    blocks = [numbers / np.where(spread > 0, spread, 1)]
+    for column in plain[:, texts].T:
+        codes = np.nan_to_num(column, nan=-1).astype(np.int64) + 1
+        blocks.append(np.eye(codes.max() + 1)[codes] / np.sqrt(2))
+    return np.concatenate(blocks, axis=1).astype(np.float32)
+
+
+def _between(
+    plain: np.ndarray, texts: np.ndarray, near: np.ndarray, count: int, rng: np.random.Generator
+) -> np.ndarray:
+    from sklearn.neighbors import NearestNeighbors
+
+    start = rng.integers(0, len(plain), count)
+    few = min(NEIGHBOURS, len(plain) - 1)
+    if not few:
+        return plain[start]
+    unique, back = np.unique(start, return_inverse=True)
+    found = (
+        NearestNeighbors(n_neighbors=few + 1, algorithm="brute")
+        .fit(near)
+        .kneighbors(near[unique], return_distance=False)
+    )
+    around = found[:, 1:][back]  # (count, few); the first is the row itself
+    other = plain[around[np.arange(count), rng.integers(0, few, count)]]
+    made = plain[start] + rng.random((count, 1)) * (other - plain[start])
+    for column in np.flatnonzero(texts):
+        made[:, column] = _most(plain[around, column])
+    return made
+
+
+def _most(values: np.ndarray) -> np.ndarray:
+    """The value that most of each row (rows, few) are."""
+    codes = np.nan_to_num(values, nan=-1)
+    votes = (codes[:, :, None] == codes[:, None, :]).sum(2)
+    return values[np.arange(len(values)), votes.argmax(1)]
