@@ -382,6 +382,7 @@ def test_a_class_of_pictures_that_is_asked_for_is_made(name, sort, classes):
         assert (np.argmax(bands, axis=0) == k).mean() > 0.5  # by chance a third
 
 
+@pytest.mark.slow  # the report on made rows takes its time
 @pytest.mark.parametrize(("name", "sort", "classes"), [case for case in SOME if case[1] == "rows"])
 def test_a_class_of_rows_that_is_asked_for_is_made(name, sort, classes, folder):
     estimator = learned(name, sort, folder)
@@ -394,6 +395,7 @@ def test_a_class_of_rows_that_is_asked_for_is_made(name, sort, classes, folder):
         assert right.mean() > 0.7 and near.mean() > 0.7
 
 
+@pytest.mark.slow  # the report on made rows takes its time
 @pytest.mark.parametrize(("name", "sort", "classes"), [case for case in SOME if case[1] == "rows"])
 def test_classes_come_as_often_as_in_training_when_none_is_asked_for(name, sort, classes, folder):
     estimator = learned(name, sort, folder)
