@@ -367,25 +367,36 @@ def learned(name: str, sort: str, folder: Path) -> lamina.Estimator:
     return LEARNED[name, sort]
 
 
-@some
-def test_a_class_that_is_asked_for_is_made(name, sort, classes, folder):
+@pytest.mark.parametrize(("name", "sort", "classes"), [case for case in SOME if case[1] != "rows"])
+def test_a_class_of_pictures_that_is_asked_for_is_made(name, sort, classes):
+    model, own = built(name, sort, classes), data(sort, COUNTS[classes])
+    cfg = settled(name, sort, classes, {"epochs": 100, "patience": 100})
+    list(fit(model, own, held(sort, classes), cfg, Home(quick)))
+    models.settled(model, own)
+    height = SHAPES[sort][0]
+    third = height // 3
+    for k in range(3):
+        inputs = asked(sort, classes, 60) | {"condition": np.full((60, 1), k)}
+        found = answers(model.eval(), inputs)
+        bands = [found[:, height - (i + 1) * third : height - i * third].mean((1, 2, 3)) for i in range(3)]
+        assert (np.argmax(bands, axis=0) == k).mean() > 0.5  # by chance a third
+
+
+@pytest.mark.slow  # the report on made rows takes its time
+@pytest.mark.parametrize(("name", "sort", "classes"), [case for case in SOME if case[1] == "rows"])
+def test_a_class_of_rows_that_is_asked_for_is_made(name, sort, classes, folder):
     estimator = learned(name, sort, folder)
     for k, label in enumerate(CLASSES):
         found = estimator.generate(60, seed=k, label=label)
-        if sort == "rows":
-            assert isinstance(found, pa.Table)
-            assert set(found["class"].to_pylist()) == {label}
-            right = np.array(found["place"].to_pylist()) == "abc"[k]
-            near = np.abs(found["size"].to_numpy() - (k - 1) * 10) < 5
-            assert right.mean() > 0.7 and near.mean() > 0.7
-        else:
-            height = SHAPES[sort][0]
-            third = height // 3
-            bands = [found[:, height - (i + 1) * third : height - i * third].mean((1, 2, 3)) for i in range(3)]
-            assert (np.argmax(bands, axis=0) == k).mean() > 0.5  # by chance a third
+        assert isinstance(found, pa.Table)
+        assert set(found["class"].to_pylist()) == {label}
+        right = np.array(found["place"].to_pylist()) == "abc"[k]
+        near = np.abs(found["size"].to_numpy() - (k - 1) * 10) < 5
+        assert right.mean() > 0.7 and near.mean() > 0.7
 
 
-@some
+@pytest.mark.slow  # the report on made rows takes its time
+@pytest.mark.parametrize(("name", "sort", "classes"), [case for case in SOME if case[1] == "rows"])
 def test_classes_come_as_often_as_in_training_when_none_is_asked_for(name, sort, classes, folder):
     estimator = learned(name, sort, folder)
     seeds = made.seeds(0, 3000)
