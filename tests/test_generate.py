@@ -247,6 +247,12 @@ def test_the_contact_sheet_has_the_classes_in_rows(pictured, tmp_path):
     assert np.array_equal(sheet[4 : 4 + 9 * scale, margin : margin + 14 * scale], large)
 
 
+def test_pictures_may_come_alone_to_be_one_class_of_a_folder(pictured, tmp_path):
+    code, said, _ = command("generate", path(pictured), "-n", 3, "-o", tmp_path / "out", "--no-sheet")
+    assert code == 0 and "Each PNG says" in said
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["000001.png", "000002.png", "000003.png"]
+
+
 def test_a_folder_that_is_not_empty_is_left_alone(pictured, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("mine")

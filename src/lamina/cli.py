@@ -201,7 +201,7 @@ def predict(
 
 
 @app.command()
-def generate(
+def generate(  # noqa: PLR0913 - one argument per option
     bundle: Bundle,
     output: Annotated[Path, typer.Option("-o", "--output", help="A new folder for pictures, or one file for rows.")],
     count: Annotated[int, typer.Option("-n", "--count", help="How many pictures or rows to make.")] = 64,
@@ -210,6 +210,7 @@ def generate(
     form: Annotated[
         str | None, typer.Option("--format", help="png, csv, parquet, jsonl, feather; by the suffix when left out.")
     ] = None,
+    sheet: Annotated[bool, typer.Option(help="Beside pictures, a contact sheet and an index.")] = True,
     as_json: Json = False,
 ) -> None:
     """Make new pictures or rows with a bundle that generates, in constant memory; each says that it was made."""
@@ -217,7 +218,8 @@ def generate(
     from lamina.deploy.predictor import Predictor
     from lamina.estimator import located
 
-    found = written.write(Predictor(located(bundle)), count, output, seed, label or None, form)
+    wish = written.Wish(count=count, seed=seed, label=tuple(label) if label else None, form=form, sheet=sheet)
+    found = written.write(Predictor(located(bundle)), wish, output)
     _emit(found) if as_json else _show().made(found)
 
 

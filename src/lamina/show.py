@@ -206,6 +206,7 @@ def made(found: Row) -> None:
     if "sheet" in found:
         out.print(f"sheet    {escape(found['sheet'])}", soft_wrap=True)
         out.print(f"index    {escape(found['index'])} (file, label, seed)", soft_wrap=True)
+    if found["of"] == "pictures":
         out.print("Each PNG says in its metadata that it was made, by which bundle and from which seed.")
     elif found["marked"] == found["output"]:
         out.print("The metadata of the file say that its rows were made, by which bundle and from which seed.")

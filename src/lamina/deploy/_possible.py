@@ -46,7 +46,8 @@ def _impossible(made: Made) -> str:
     if not numeric:
         return _texts(made)
     numbers = (*made.spikes, *made.centres, *made.reaches, *made.grid, made.low, made.high)
-    if made.values or not all(map(math.isfinite, (*numbers, *made.spreads))) or min(made.spreads, default=1) <= 0:
+    alike = len(made.centres) == len(made.spreads) == len(made.reaches) and not made.values
+    if not alike or not all(map(math.isfinite, (*numbers, *made.spreads))) or min(made.spreads, default=1) <= 0:
         return "must be numbers, with a spread above 0 for each centre"
     most = LATEST / made.unit if made.kind == "time" else EXACT if made.decimals == 0 else math.inf
     ordered = all(list(v) == sorted(set(v)) for v in (made.spikes, made.grid))
@@ -58,6 +59,8 @@ def _impossible(made: Made) -> str:
 def _texts(made: Made) -> str:
     if made.spikes or made.centres or (not made.values and made.kind != "constant"):
         return "must have values and nothing else"
+    if len(made.values) != len(made.shares):
+        return "must have a share for each value"
     if len(set(made.values)) != len(made.values):
         return "has a value twice"
     if made.form == "boolean" and not set(made.values) <= BOOLEANS:

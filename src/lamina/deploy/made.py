@@ -78,9 +78,16 @@ def raw(run: Any, bundle: Bundle, seeds: Sequence[int], labels: Sequence[Any] | 
     for at in range(0, len(seeds), BATCH):
         fed = {"noise": noise(seeds[at : at + BATCH], latent)} | {k: v[at : at + BATCH] for k, v in inputs.items()}
         parts.append(next(iter(run(fed).values())))
-        if parts[-1].shape != (len(fed["noise"]), *_shape(bundle)) or not np.isfinite(parts[-1]).all():
+        count, *shape = parts[-1].shape
+        if count != len(fed["noise"]) or tuple(shape) not in _shapes(bundle) or not np.isfinite(parts[-1]).all():
             raise refused("model.onnx", "", f"does not make finite numbers of the shape {_shape(bundle)}")
     return np.concatenate(parts)
+
+
+def _shapes(bundle: Bundle) -> tuple[tuple[int, ...], ...]:
+    """Those that one answer may have: a row's ways may come with their spreads."""
+    shape, columns = _shape(bundle), bundle.task_state.columns
+    return (shape, (shape[0] + sum(bool(made.centres) for made in columns),)) if columns else (shape,)
 
 
 def _shape(bundle: Bundle) -> tuple[int, ...]:

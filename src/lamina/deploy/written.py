@@ -9,6 +9,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,31 +26,34 @@ SHEET, INDEX = "sheet.png", "index.csv"
 DIGITS = 6
 
 
-def write(
-    predictor: Predictor, count: int, output: Path, seed: int = 0, label: Any = None, form: str | None = None
-) -> Row:
-    """Make pictures into a new folder `output`, with a contact sheet and an index, or rows into one file.
+@dataclass(frozen=True)
+class Wish:
+    """What to make. `label`: a class for all, or several taken in turn. `form`: png, csv, parquet, jsonl or feather; by
+    the suffix of the output when left out. `sheet`: whether pictures get a contact sheet and an index beside them.
+    """
 
-    `label`: a class for all, or several taken in turn. `form`: png, csv, parquet, jsonl or feather; by the suffix of
-    `output` when left out. Errors: DataError for what this bundle cannot make, LaminaError where it cannot be written.
+    count: int
+    seed: int = 0
+    label: Any = None
+    form: str | None = None
+    sheet: bool = True
+
+
+def write(predictor: Predictor, wish: Wish, output: Path) -> Row:
+    """Make pictures into a new folder `output`, or rows into one file.
+
+    Errors: DataError for what this bundle cannot make, LaminaError where it cannot be written.
     """
     predictor.must_generate()
-    if count < 1:
-        raise DataError(f"-n: must be 1 or more (got {count}).")
+    if wish.count < 1:
+        raise DataError(f"-n: must be 1 or more (got {wish.count}).")
     rows = bool(predictor.state.columns)
-    suffix = _suffix(output, form, rows)
+    suffix = _suffix(output, wish.form, rows)
     output = output if output.suffix == suffix or not rows else output.with_name(output.name + suffix)
-    pieces = _pieces(predictor, count, seed, label, ROWS if rows else PICTURES)
-    told = _table(pieces, predictor, output, seed) if rows else _folder(pieces, predictor, output)
-    return (
-        {"output": str(output), "made": count, "of": "rows" if rows else "pictures"}
-        | told
-        | {
-            "seed": seed,
-            "bundle": predictor.bundle.id,
-            "source": _mark.MADE,
-        }
-    )
+    pieces = _pieces(predictor, wish, ROWS if rows else PICTURES)
+    told = _table(pieces, predictor, output, wish.seed) if rows else _folder(pieces, predictor, output, wish.sheet)
+    about = {"output": str(output), "made": wish.count, "of": "rows" if rows else "pictures"}
+    return about | told | {"seed": wish.seed, "bundle": predictor.bundle.id, "source": _mark.MADE}
 
 
 def _suffix(output: Path, form: str | None, rows: bool) -> str:
@@ -66,14 +70,12 @@ def _suffix(output: Path, form: str | None, rows: bool) -> str:
     return suffix
 
 
-def _pieces(
-    predictor: Predictor, count: int, seed: int, label: Any, size: int
-) -> Iterator[tuple[list[int], list[str] | None, Any]]:
+def _pieces(predictor: Predictor, wish: Wish, size: int) -> Iterator[tuple[list[int], list[str] | None, Any]]:
     """Seeds, classes and what is made of them, so many at a time."""
-    for start in range(0, count, size):
-        many = min(size, count - start)
-        seeds = made.seeds(seed, many, start)
-        labels = made.classes(label, many, predictor.bundle, start)
+    for start in range(0, wish.count, size):
+        many = min(size, wish.count - start)
+        seeds = made.seeds(wish.seed, many, start)
+        labels = made.classes(wish.label, many, predictor.bundle, start)
         labels = made.drawn(seeds, predictor.bundle) if labels is None and predictor.state.classes else labels
         yield seeds, labels, predictor.requested(seeds, labels)
 
@@ -95,7 +97,7 @@ def _table(pieces: Iterator[Any], predictor: Predictor, output: Path, seed: int)
     return told | {"marked": str(output)}
 
 
-def _folder(pieces: Iterator[Any], predictor: Predictor, output: Path) -> Row:
+def _folder(pieces: Iterator[Any], predictor: Predictor, output: Path, sheet: bool) -> Row:
     """A folder of PNG files, the contact sheet and the index; it appears under its name when all is written."""
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise LaminaError(f"-o: {output} is there already and not empty. Name a new folder.")
@@ -104,10 +106,13 @@ def _folder(pieces: Iterator[Any], predictor: Predictor, output: Path) -> Row:
     aside.mkdir(parents=True)
     try:
         told = _pictures(pieces, predictor, aside)
+        if not sheet:
+            (aside / SHEET).unlink()
+            (aside / INDEX).unlink()
         aside.replace(output)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    return told | {"sheet": str(output / SHEET), "index": str(output / INDEX)}
+    return told | ({"sheet": str(output / SHEET), "index": str(output / INDEX)} if sheet else {})
 
 
 def _pictures(pieces: Iterator[Any], predictor: Predictor, folder: Path) -> Row:

@@ -225,13 +225,15 @@ def _bars(reader: Reader, i: int, own: np.ndarray, real: np.ndarray) -> dict[str
         low, high = np.quantile(known, [0.005, 0.995]) if len(known) else (0, 1)
         edges = np.linspace(low, high if high > low else low + 1, BARS + 1)
         counts = [np.histogram(np.clip(v[~np.isnan(v)], edges[0], edges[-1]), edges)[0] for v in (real, own)]
-        names = [_mark(float(edge), column) for edge in edges[:-1]]
+        names = [_mark(float(edge), column, float(high - low)) for edge in edges[:-1]]
     shares = [(c / len(v)).round(5).tolist() for c, v in zip(counts, (real, own), strict=True)]
     return {"names": names, "real": shares[0], "made": shares[1]}
 
 
-def _mark(value: float, column: Column) -> str:
-    return str(np.datetime64(int(value), "s").astype("datetime64[D]")) if column.kind == "time" else f"{value:.4g}"
+def _mark(value: float, column: Column, span: float) -> str:
+    if column.kind == "time":
+        return str(np.datetime64(int(value), "s").astype("datetime64[D]"))
+    return f"{value:,.0f}" if span > 2 * BARS else f"{value:.3g}"
 
 
 def _variation(own: np.ndarray, real: np.ndarray) -> float:
@@ -257,7 +259,9 @@ def _pairs(plain: Plain) -> np.ndarray:
     texts, the root of the explained share of a number by a text.
     """
     cells, texts = plain.cells, plain.texts
-    filled = np.where(np.isnan(cells), np.nanmean(np.where(np.isfinite(cells), cells, np.nan), axis=0), cells)
+    known = ~np.isnan(cells)
+    middle = np.where(known, cells, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    filled = np.where(known, cells, middle)
     found = []
     for i in range(len(texts)):
         for j in range(i):
@@ -301,7 +305,7 @@ def _nearness(reader: Reader, own: Plain) -> tuple[float, float]:
     def scaled(cells: np.ndarray) -> np.ndarray:
         numbers = (cells - middle) / np.where(spread > 0, spread, 1)
         blocks = [np.nan_to_num(numbers[:, ~reader.texts])]
-        for i in np.flatnonzero(reader.texts):
+        for i in np.flatnonzero(reader.texts).tolist():
             size = len(reader.words[reader.columns[i].name]) + 1
             blocks.append(np.eye(size)[np.nan_to_num(cells[:, i], nan=-1).astype(np.int64) + 1] / np.sqrt(2))
         return np.concatenate(blocks, axis=1).astype(np.float32)

@@ -94,7 +94,7 @@ def losses(model: "Model", batch: Batch) -> Iterator[tuple[str, Tensor]]:
             "critic",
             critic(fake, condition).mean() - critic(real, condition).mean() + _between(critic, real, fake, condition),
         )
-        apart = _apart(_said(real, condition, model), _said(made, condition, model))
+        apart = _apart(*(told(rows, condition, generator.classes) for rows in (real, made)))
         yield "generator", MOMENTS * apart - critic(made, condition).mean()
         return
     model.turn += 1
@@ -108,7 +108,7 @@ def losses(model: "Model", batch: Batch) -> Iterator[tuple[str, Tensor]]:
     yield "critic", loss
     real = real.detach()
     loss = F.softplus(critic(real, condition) - critic(made, condition)).mean()
-    yield "generator", loss + MOMENTS * _apart(*(_said(rows, condition, model) for rows in (real, made)))
+    yield "generator", loss + MOMENTS * _apart(*(told(rows, condition, generator.classes) for rows in (real, made)))
 
 
 def _apart(real: Tensor, made: Tensor) -> Tensor:
@@ -139,12 +139,9 @@ def features(model: "Model", inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
     rng = torch.Generator().manual_seed(0)
     noise = torch.randn(len(real), model.cfg.latent, generator=rng).to(real)
     uniform = torch.rand(len(real), len(generator.blocks.column), generator=rng).clamp(1e-6, 1 - 1e-6).to(real)
-    soft = generator.drawn(generator.raw(noise, condition), uniform)
-    return {"real": _said(real, condition, model), "fake": _said(soft, condition, model)}
-
-
-def _said(rows: Tensor, condition: Tensor | None, model: "Model") -> Tensor:
-    return told(rows, condition, model.generator.classes)
+    made = generator.drawn(generator.raw(noise, condition), uniform)
+    classes = generator.classes
+    return {"real": told(real, condition, classes), "fake": told(made, condition, classes)}
 
 
 def training(cfg: "Config", spec: Spec) -> dict[str, Any]:

@@ -95,11 +95,15 @@ class Spectrum(nn.Module):
         down, across = torch.arange(self.height), torch.arange(self.wide // 2 + 1)
         vertical, level = _turns(self.height, self.height), _turns(self.wide, self.wide // 2 + 1).T
         self.window: Tensor
-        self.down: Tensor  # cosines and sines, (2, frequencies, height)
-        self.across: Tensor  # (2, width, frequencies)
+        self.down_cos: Tensor  # (frequencies, height), each matrix stored as it is used, which exporters want
+        self.down_sin: Tensor
+        self.across_cos: Tensor  # (width, frequencies)
+        self.across_sin: Tensor
         self.register_buffer("window", _hann(self.height)[:, None] * _hann(self.wide)[None])
-        self.register_buffer("down", torch.stack([vertical.cos(), vertical.sin()]))
-        self.register_buffer("across", torch.stack([level.cos(), level.sin()]))
+        self.register_buffer("down_cos", vertical.cos())
+        self.register_buffer("down_sin", vertical.sin())
+        self.register_buffer("across_cos", level.cos().contiguous())
+        self.register_buffer("across_sin", level.sin().contiguous())
         steep = torch.minimum(down, self.height - down) / self.height
         radius = (steep[:, None] ** 2 + (across[None] / self.wide) ** 2).sqrt() / 0.5  # 1 is every other pixel
         ring = (radius * (self.rings - 1)).round().clamp(max=self.rings - 1).long().flatten()
@@ -113,9 +117,9 @@ class Spectrum(nn.Module):
         top, left = (x.shape[2] - self.height) // 2, (x.shape[3] - self.wide) // 2
         grey = x.float().mean(1)[:, top : top + self.height, left : left + self.wide]  # (rows, height, width)
         grey = (grey - grey.mean((1, 2), keepdim=True)) * self.window
-        right, turned = grey @ self.across[0], grey @ self.across[1]  # (rows, height, frequencies)
-        real = self.down[0] @ right - self.down[1] @ turned
-        imaginary = self.down[1] @ right + self.down[0] @ turned
+        right, turned = grey @ self.across_cos, grey @ self.across_sin  # (rows, height, frequencies)
+        real = self.down_cos @ right - self.down_sin @ turned
+        imaginary = self.down_sin @ right + self.down_cos @ turned
         strength = (real.square() + imaginary.square() + 1e-4).log().flatten(1)  # (rows, frequencies)
         mean = strength @ self.share
         spread = (strength.square() @ self.share - mean.square()).clamp(min=0).add(1e-6).sqrt()

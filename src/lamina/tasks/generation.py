@@ -1,10 +1,10 @@
 """New pictures or rows like those of the data, of a class where one is asked for."""
 
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from lamina import config
 from lamina.schema import Output
@@ -53,12 +53,6 @@ class Made(config.Config):
     high: float = 0.0
     decimals: int = Field(default=-1, ge=-1, le=12)
     unit: int = Field(default=1, ge=1, le=86_400)
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if not len(self.centres) == len(self.spreads) == len(self.reaches) or len(self.values) != len(self.shares):
-            raise ValueError("a column's centres, spreads and reaches, or values and shares, differ in number")
-        return self
 
     @property
     def choices(self) -> int:

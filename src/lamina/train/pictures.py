@@ -130,7 +130,7 @@ def _coloured(found: Tensor, by: float, rng: torch.Generator) -> Tensor:
 def _resized(found: Tensor, smallest: float, rng: torch.Generator) -> Tensor:
     """Shrunk, to one size for the whole batch, and back; whole numbers, as pictures from a file are."""
     by = float(_draw(1, smallest, 1, rng, found))
-    small = [max(1, round(n * by)) for n in found.shape[2:]]
+    small = [max(1, min(n - 1, round(n * by))) for n in found.shape[2:]]
     shrunk = F.interpolate(found, small, mode="bilinear", antialias=True, align_corners=False)
     return F.interpolate(shrunk, found.shape[2:], mode="bilinear", align_corners=False).round().clamp(0, 255)
 
