@@ -29,7 +29,7 @@ STEPS = 8_000
 BETAS = {"relativistic": (0.0, 0.99), "dcgan": (0.5, 0.999), "wgan_gp": (0.0, 0.9)}
 CRITIC_STEPS = 5  # of wgan_gp, each on its own share of the batch
 WGAN_PENALTY = 10.0
-PENALISED = 0.5  # share of a batch on which lazy penalties are taken
+PENALISED = 0.25  # share of a batch on which lazy penalties are taken
 
 
 class Generator(nn.Module):

@@ -30,7 +30,7 @@ class Config(config.Config):
         default="relativistic", description="relativistic, dcgan or wgan_gp: what critic and generator minimise"
     )
     penalty: float = Field(default=1.0, ge=0, description="weight of the critic's steepness (relativistic)")
-    penalty_every: int = Field(default=8, ge=1, description="steps between two penalties (relativistic)")
+    penalty_every: int = Field(default=4, ge=1, description="steps between two penalties (relativistic)")
     diffaugment: bool | None = Field(
         default=None, description="the critic sees changed pictures; by default below 20,000 of them"
     )
