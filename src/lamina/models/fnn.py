@@ -27,6 +27,7 @@ from lamina.models._layers import (
     log_mean_probability,
 )
 from lamina.models._losses import loss
+from lamina.models._series import Levelled, forecasts
 from lamina.schema import Batch, Input, Spec
 
 FEW = 10  # codes up to which a category is one-hot
@@ -155,8 +156,15 @@ class Model(nn.Module):
         self.loss = loss(spec.output)
         self.of_probabilities = spec.output.loss in ("binary_cross_entropy", "cross_entropy", "multilabel")
         self.apart = spec.output.loss != "cross_entropy"
+        self.level = Levelled(spec.output) if forecasts(spec) else None
 
     def members(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        if self.level is None:
+            return self._raw(inputs)
+        history, centre, scale = self.level(inputs["history"])
+        return self.level.restored(self._raw({**inputs, "history": history}), centre, scale)
+
+    def _raw(self, inputs: Mapping[str, Tensor]) -> Tensor:
         entrance = _joined(self.encoders, inputs).unsqueeze(0) * self.signs
         hidden = self.body(entrance)  # (members, rows, width)
         return torch.bmm(hidden, self.head.to(hidden.dtype)).float() + self.head_bias  # (members, rows, size)
