@@ -20,6 +20,7 @@ from lamina.train.settings import Data
 USABLE = ("number", "boolean", "category")  # kinds of columns that help to forecast
 SEASONS = {60: 60, 600: 144, 900: 96, 1800: 48, 3600: 24, 86_400: 7, 604_800: 52}  # by seconds of a step
 MOST_CONTEXT = 336
+LONGEST_SEASON = 1024  # of which two are looked at
 MEASURED = 0.7  # of a history, at least, to be learned from
 MOST_NUMBERS = 1 << 24  # of validation targets that are kept; more windows are thinned out evenly
 
@@ -313,6 +314,9 @@ def _season(found: Frames) -> int:
 
 
 def _context(length: int, season: int, horizon: int) -> int:
-    """Whole seasons up to 336 steps, and no more than a quarter of what there is to train on."""
-    most = max(min(MOST_CONTEXT, length // 4, length - horizon - 8), 1)
+    """Whole seasons up to 336 steps or two seasons, and no more than a third of what there is to train on, or half of
+    it for two seasons.
+    """
+    two = 2 * season if 1 < season <= LONGEST_SEASON else 1
+    most = max(min(max(MOST_CONTEXT, two), max(length // 3, min(two, length // 2)), length - horizon - 8), 1)
     return most // season * season if most >= season else most

@@ -46,6 +46,7 @@ def run(recipe: Recipe, out: Run, given: Given = (None, None), stop: Callable[[]
     layers = models.summary(model, spec)
     learner = models.learner(model)
     train, validation = (models.prepared(model, arrays[part]) for part in ("train", "validation"))
+    models.begun(model, train, validation)
     cfg = decide(recipe.train, models.training(choice, spec), learner, train)
     out.write_recipe(case.recipe, cfg)
     yield {"at": "design", "kind": kind(choice), "layers": layers, "train": cfg}

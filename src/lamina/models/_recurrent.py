@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from lamina import config
+from lamina.models import _begin
 from lamina.models._layers import ActivationName, Dropout, Flat
 from lamina.models._losses import loss
 from lamina.models._recurrence import Recurrence
@@ -243,6 +244,11 @@ class Model(nn.Module):
         super().__init__()
         self.net = Forecast(cfg, spec) if forecasts(spec) else Whole(cfg, spec)
         self.loss = loss(spec.output)
+
+    def begin(self, train: Batch, validation: Batch) -> None:
+        """Forecasts: the weighted sum of the past in closed form, which the recurrent layers then add to."""
+        if isinstance(self.net, Forecast) and self.net.skip is not None:
+            _begin.begin(self.net.level, [self.net.skip], train, validation)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {"target": self.net(inputs).float()}  # (rows, size)

@@ -68,6 +68,7 @@ class Straight(nn.Module):
     def __init__(self, output: Output, steps: int, each: bool = False):
         super().__init__()
         self.shape = horizon, targets, quantiles = sizes(output)
+        self.quantiles = output.settings["quantiles"]
         sets = targets if each else 1
         self.weight = nn.Parameter(torch.zeros(sets, steps, horizon * quantiles))
         self.bias = nn.Parameter(torch.zeros(sets, 1, horizon * quantiles))
