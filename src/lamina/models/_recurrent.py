@@ -116,7 +116,7 @@ def ended(x: Tensor, lengths: Tensor | None) -> Tensor:
     """The last step that is there of each series: (rows, steps, n) to (rows, n)."""
     if lengths is None:
         return x[:, -1]
-    return x.gather(1, (lengths - 1)[:, None, None].expand(-1, 1, x.shape[2])).squeeze(1)
+    return x.gather(1, (lengths - 1)[:, None, None].expand(-1, 1, x.shape[2]))[:, 0]
 
 
 def behind(x: Tensor, lengths: Tensor) -> Tensor:
