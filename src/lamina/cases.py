@@ -1,90 +1,27 @@
 """What a recipe asks of its data: the usable rows in three parts, the task, and all that was set aside on the way."""
 
-import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from lamina import data, labelled, preprocess, tasks
+from lamina import ahead, data, labelled, preprocess, tasks
+from lamina.case import Case
 from lamina.config import Config, DataError, plugin
 from lamina.config import kind as kind_of
 from lamina.data._split import Auto, ByColumn, Parts, Split, split
-from lamina.preprocess import Preprocessor, typed
+from lamina.preprocess import typed
 from lamina.recipe import Recipe, Unused
-from lamina.schema import Collected, Column, Quarantined, Row, Schema, Spec
-from lamina.train.settings import Data
-
-
-@dataclass(frozen=True)
-class Case:
-    """A recipe's data, split and understood. Everything learned (schema, task state) comes from training rows."""
-
-    recipe: Recipe
-    task: Any
-    task_cfg: Any
-    state: Any
-    schema: Schema
-    parts: Parts
-    read: int
-    quarantine: tuple[Quarantined, ...]
-    notes: tuple[str, ...]
-
-    @property
-    def target(self) -> Column:
-        assert self.schema.target is not None
-        return self.schema.target
-
-    def encoded(self, table: pa.Table) -> np.ndarray:
-        """The target of some rows as the loss wants it."""
-        return self.task.encode(typed(table, (self.target,))[self.target.name].combine_chunks(), self.state)
-
-    def arrays(self, prep: Preprocessor) -> dict[str, Data]:
-        """Inputs and target of each part, as the network is fed."""
-        return {name: Data(prep.encode(t, keep=True), self.encoded(t)) for name, t in self.parts._asdict().items()}
-
-    def spec(self, prep: Preprocessor) -> Spec:
-        """What the network is built for."""
-        output = self.task.output(self.state, self.task_cfg)
-        return Spec(inputs=prep.inputs, output=output, rows=self.parts.train.num_rows)
-
-    def designed(self, model: Config) -> "Case":
-        """The same data for a recipe that names its model."""
-        return replace(self, recipe=self.recipe.model_copy(update={"model": model}))
-
-    def quick(self, raw: dict[str, np.ndarray], target: np.ndarray) -> dict[str, float]:
-        return self.task.quick(raw, target, self.state)
-
-    def with_state(self, state: Any) -> "Case":
-        return replace(self, state=state)
-
-    def counts(self) -> Row:
-        """Rows in = used + quarantined."""
-        sizes = {name: table.num_rows for name, table in self.parts._asdict().items()}
-        return {"read": self.read, "used": sum(sizes.values()), "quarantined": len(self.quarantine), **sizes}
-
-    def fingerprint(self) -> str:
-        """A hash of every training and validation cell, so that a resumed run can tell that its data changed."""
-        digest = hashlib.sha256()
-        for table in (self.parts.train, self.parts.validation):
-            for name in table.column_names:
-                digest.update(name.encode())
-                for buffer in _solid(table[name]).buffers():
-                    digest.update(buffer or b"-")
-        return digest.hexdigest()
-
-
-def _solid(column: pa.ChunkedArray) -> pa.Array:
-    """One array without offset, so that equal values have equal bytes."""
-    array = column.combine_chunks()
-    return pa.concat_arrays([array.take(pa.array(np.arange(len(array))))])
+from lamina.schema import Collected, Column, Quarantined, Schema
 
 
 def collect(recipe: Recipe, given: Collected | None = None, given_test: Collected | None = None) -> Case:
     """Read the recipe's rows, set aside those without a usable target, decide the task, split, look at the columns."""
     source = recipe.data
     collected = given or data.load(source)
+    if recipe.task is not None and ahead.asked(recipe.task):
+        return ahead.collect(recipe, collected)
     wanted = collected.target if recipe.target is None else recipe.target
     if wanted is None:
         seen = "".join(f" {note}" for note in collected.notes)

@@ -63,7 +63,7 @@ def run(recipe: Recipe, out: Run, given: Given = (None, None), stop: Callable[[]
         raise Interrupted("train: stopped after training, before the bundle was written; nothing is lost.")
     made = make.files(model, choice, prep, spec, case)
     predictor = Predictor(bundle.write(out.bundle, made))
-    found = judge.Finding(case, spec, cfg, layers, end, predictor, score(predictor, case.parts.test))
+    found = judge.Finding(case, spec, cfg, layers, end, predictor, score(predictor, case.judged))
     result = judge.write(found, arrays, out, time.perf_counter() - start)
 
     # 6 deploy reads the bundle, and nothing else

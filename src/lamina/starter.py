@@ -4,7 +4,7 @@ import json
 import re
 
 from lamina import models, preprocess
-from lamina.cases import Case
+from lamina.case import Case
 from lamina.preprocess import UNUSED
 from lamina.recipe import dump, load_yaml
 from lamina.schema import Column

@@ -66,7 +66,26 @@ class ByColumn(Config):
         return self
 
 
-Split = Annotated[Auto | Random | Stratified | ByColumn, Field(discriminator="kind")]
+class Ordered(Config):
+    """The first rows to train, the next to validate, the last to test: shares of the rows, or from 1 on numbers."""
+
+    kind: Literal["time"] = "time"
+    train: int | None = Field(default=None, ge=1)
+    validation: Annotated[float, Field(gt=0)] = 0.15
+    test: Annotated[float, Field(gt=0)] = 0.15
+    embargo: int = Field(default=0, ge=0, description="rows left out between two parts")
+
+    def sizes(self, rows: int, least: int = 1) -> tuple[int, int, int]:
+        """Rows of train, validation and test, embargoes left out; a share gives at least `least`."""
+        later = [int(v) if v >= 1 else max(round(v * rows), least) for v in (self.validation, self.test)]
+        train = rows - sum(later) - 2 * self.embargo if self.train is None else self.train
+        if train < 1 or train + sum(later) + 2 * self.embargo > rows:
+            asked = f"{max(train, 0):,} + {later[0]:,} + {later[1]:,}, embargo {self.embargo:,}"
+            raise DataError(f"split: {rows:,} rows are too few for train, validation and test ({asked}). Ask for less.")
+        return train, later[0], later[1]
+
+
+Split = Annotated[Auto | Random | Stratified | ByColumn | Ordered, Field(discriminator="kind")]
 
 
 class Parts(NamedTuple):
@@ -79,7 +98,7 @@ class Parts(NamedTuple):
 
 def split(
     table: pa.Table,
-    cfg: Auto | Random | Stratified | ByColumn,
+    cfg: Auto | Random | Stratified | ByColumn | Ordered,
     target: str | None,
     seed: int,
     test: pa.Table | None = None,
@@ -96,6 +115,8 @@ def split(
     rng = np.random.Generator(np.random.PCG64(seed))
     if isinstance(cfg, ByColumn):
         return _by_column(table, cfg, rng, test)
+    if isinstance(cfg, Ordered):
+        return _in_order(table, cfg, test)
     classes = _classes(table, cfg, target)
     part = drawn(classes, cfg.validation, cfg.test if test is None else 0.0, rng)
     return _parts(table, part, test)
@@ -168,6 +189,16 @@ def _by_column(table: pa.Table, cfg: ByColumn, rng: np.random.Generator, test: p
     if test is not None and cfg.name in test.column_names:
         test = test.drop_columns([cfg.name])
     return _parts(table.drop_columns([cfg.name]), part, test)
+
+
+def _in_order(table: pa.Table, cfg: Ordered, test: pa.Table | None) -> Parts:
+    if test is not None:
+        validation = cfg.sizes(table.num_rows)[1]
+        train = table.num_rows - validation - cfg.embargo
+        return Parts(table.slice(0, train), table.slice(train + cfg.embargo), test)
+    train, validation, tests = cfg.sizes(table.num_rows)
+    first, second = train + cfg.embargo, train + validation + 2 * cfg.embargo
+    return Parts(table.slice(0, train), table.slice(first, validation), table.slice(second, tests))
 
 
 def _parts(table: pa.Table, part: np.ndarray, test: pa.Table | None) -> Parts:

@@ -8,10 +8,11 @@ from safetensors.torch import save
 from torch import nn
 
 from lamina import models
-from lamina.cases import Case
+from lamina.ahead import Ahead
+from lamina.case import Case
 from lamina.config import Config, TrainingError, kind
 from lamina.deploy import bundle, export
-from lamina.deploy.predictor import from_json, json_rows, onnx_runtime
+from lamina.deploy.predictor import forecast, from_json, json_rows, onnx_runtime
 from lamina.evaluate.judge import Finding, versions
 from lamina.preprocess import Preprocessor
 from lamina.recipe import plain
@@ -26,8 +27,10 @@ def files(model: nn.Module, choice: Config, prep: Preprocessor, spec: Spec, case
     weights = save({k: v.detach().cpu().clone().contiguous() for k, v in model.state_dict().items()})
     lean = spec.model_copy(update={"rows": 0})
     config = choice.model_dump(mode="json")
-    rows = golden_rows(case.parts.train, prep)
-    encoded = prep.encode(clean(from_json(rows, prep), prep.schema.missing))
+    ahead = case if isinstance(case, Ahead) else None
+    rows = ahead.golden(prep) if ahead else golden_rows(case.parts.train, prep)
+    cells = clean(from_json(rows, prep), prep.schema.missing)
+    encoded = ahead.sample(prep) if ahead else prep.encode(cells)
     graph, reason = export.onnx(model, encoded)
     if graph is None and models.graph_only(kind(choice)):
         raise TrainingError(
@@ -35,7 +38,10 @@ def files(model: nn.Module, choice: Config, prep: Preprocessor, spec: Spec, case
             "bundle elsewhere. Use another backbone, or an .onnx file of this one."
         )
     run = onnx_runtime(graph) if graph else models.runtime(kind(choice), config, lean, weights)
-    answers = module.table(module.decode(run(encoded), state), state)
+    if ahead:
+        answers, _ = forecast(run, module, state, prep, cells)
+    else:
+        answers = module.table(module.decode(run(encoded), state), state)
     made = {
         "model.json": bundle.encode(
             {

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lamina import models
+from lamina import frames, models
 from lamina.config import DataError, plugin
 from lamina.data.arrays import like, table
 from lamina.deploy import _graph
@@ -34,6 +34,11 @@ class Predictor:
         self.state = self.bundle.task_state
         self._run = _runtime(self.bundle, threads)
         _self_test(self)
+
+    @property
+    def framed(self) -> bool:
+        """Whether rows are steps of series, and answers the steps after them."""
+        return bool(vars(self.task).get("framed"))
 
     @property
     def target(self) -> str | None:
@@ -75,7 +80,14 @@ class Predictor:
     def checked(self, rows: pa.Table) -> tuple[pa.Table, list[Broken]]:
         """Answers, and the cells that are there but cannot be used, such as pictures that are cut short."""
         broken = list[Broken]()
+        if self.framed:
+            return self.forecast(rows)[0], broken
         return self.task.table(self.decoded(rows, broken), self.state), broken
+
+    def forecast(self, rows: pa.Table) -> tuple[pa.Table, list[str]]:
+        """The steps after the rows given, which are the history of one or several series, and what to know of them."""
+        rows = clean(rows, self.bundle.schema.missing)
+        return forecast(self._run, self.task, self.state, self.bundle.prep, rows)
 
     def decoded(self, rows: pa.Table, broken: list[Broken] | None = None) -> dict[str, np.ndarray]:
         """Answers as arrays (probabilities, predictions ...), before they get names; cells of no use go to `broken`."""
@@ -118,6 +130,17 @@ class Predictor:
     def fed(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """What the network itself gives for inputs that are encoded already, all in one batch."""
         return self._run(inputs)
+
+
+def forecast(run: Any, task: Any, state: Any, prep: Preprocessor, rows: pa.Table) -> tuple[pa.Table, list[str]]:
+    """Answers of a network that forecasts, `run`, for the steps after the cleaned rows given."""
+    found = frames.histories(rows, prep, state)
+    size = max(1, min(BATCH, BATCH_NUMBERS // max(1, found.inputs["history"][0].size)))
+    parts = [run({k: v[at : at + size] for k, v in found.inputs.items()}) for at in range(0, len(found.ids), size)]
+    raw = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    with np.errstate(all="ignore"):
+        answers = task.decode(raw | {"last": found.last}, state)
+    return task.table(answers | {"ids": found.ids, "times": found.times}, state), list(found.notes)
 
 
 def _runtime(bundle: Bundle, threads: int | None) -> Any:

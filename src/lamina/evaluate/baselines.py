@@ -26,6 +26,9 @@ LABELS = {
     "gradient_boosting": "gradient boosting",
     "frequent_labels": "most frequent labels",
     "logistic_labels": "logistic regression per label",
+    "last_value": "last value",
+    "seasonal_naive": "seasonal naive",
+    "linear_window": "ridge regression",
 }
 _MOST_ROWS = 100_000
 _MOST_PICTURES, _SIDE = 10_000, 12  # to fit on, and the pixels a side that they are shrunk to

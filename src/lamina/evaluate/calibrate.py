@@ -4,7 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from lamina.cases import Case
+from lamina.ahead import Ahead
+from lamina.case import Case
+from lamina.evaluate import backtest
 from lamina.evaluate.thresholds import thresholds
 
 _COLDEST, _HOTTEST = 0.05, 20.0
@@ -77,6 +79,9 @@ def calibrated(case: Case, raw: dict[str, np.ndarray], encoded: np.ndarray) -> C
     elif task.calibration == "conformal":
         errors = task.decode(raw, state)["prediction"] - task.truth(encoded, state)
         found: dict[str, Any] = {"half_width": conformal(errors)}
+    elif isinstance(case, Ahead):
+        found = backtest.widths(case, raw, encoded)
+        found = {"half_widths": tuple(map(tuple, found["half_widths"].tolist()))}
     elif task.calibration == "thresholds":
         chances = task.decode(raw, state)["probabilities"]
         found = {"thresholds": thresholds(chances, task.truth(encoded, state))}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
-from lamina.cases import Case
+from lamina.case import Case
 from lamina.deploy.predictor import Predictor
 from lamina.evaluate import duplicates, explain
 from lamina.evaluate._html import number
@@ -36,7 +36,7 @@ class _Seen:
     answers: Mapping[str, np.ndarray]
 
     def pictures(self, part: str) -> np.ndarray:
-        return self.arrays[part].inputs[self.name]
+        return np.asarray(self.arrays[part].inputs[self.name])
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -6,13 +6,15 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from lamina import __version__, evaluate
-from lamina.cases import Case
+from lamina.ahead import Ahead
+from lamina.case import Case
 from lamina.config import kind
 from lamina.deploy.predictor import Predictor, json_rows
-from lamina.evaluate import baselines, gallery, metrics, report
+from lamina.evaluate import backtest, baselines, gallery, metrics, report
 from lamina.recipe import dump
 from lamina.run import Run
 from lamina.schema import Row, Spec
@@ -38,13 +40,23 @@ class Finding:
 
 def rivals(finding: Finding, arrays: dict[str, Data], notes: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Answers and scores of each baseline on the test rows."""
+    if isinstance(finding.case, Ahead):
+        return _naive(finding, finding.case)
     state, task = finding.case.state, finding.case.task
     classes = len(state.model_dump().get("classes", ()))
     target = task.truth(arrays["train"].target, state)
-    fitted = baselines.fit(task.baselines, arrays["train"].inputs, target, finding.spec, classes, notes)
-    answers = {name: predict(arrays["test"].inputs) for name, predict in fitted.items()}
+    seen, new = ({n: np.asarray(v) for n, v in arrays[part].inputs.items()} for part in ("train", "test"))
+    fitted = baselines.fit(task.baselines, seen, target, finding.spec, classes, notes)
+    answers = {name: predict(new) for name, predict in fitted.items()}
     truth = finding.score["target"]
     return answers, {name: metrics.scores(_own(task.metrics, a), truth, a) for name, a in answers.items()}
+
+
+def _naive(finding: Finding, case: Ahead) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The same of baselines that forecast."""
+    tests = {name: backtest.flat(t, t.answers) for name, t in backtest.rivals(finding.score["test"], case).items()}
+    scored = {name: metrics.scores(_own(case.task.metrics, a), truth, a) for name, (truth, a) in tests.items()}
+    return {name: answers for name, (_, answers) in tests.items()}, scored
 
 
 def _own(names: tuple[str, ...], answers: dict[str, Any]) -> tuple[str, ...]:
@@ -76,7 +88,7 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
         best=end["best_epoch"],
     )
     seen, pieces = gallery.made(case, finding.predictor, found, arrays, finding.cfg.augment)
-    example = case.parts.test.slice(0, 1).select([c.name for c in finding.predictor.bundle.prep.used])
+    example = case.judged.slice(0, 1).select([c.name for c in finding.predictor.bundle.prep.used])
     page = report.write(
         out.folder,
         {

@@ -189,6 +189,32 @@ def interval_width(target: np.ndarray, answers: Answers) -> Any:
     return np.mean(answers["high"] - answers["low"])
 
 
+@_metric(False, "prediction", "naive")
+def mase(target: np.ndarray, answers: Answers) -> Any:
+    """Mean absolute error, where that of the seasonal naive forecast on training rows is 1 (Hyndman, Koehler 2006)."""
+    return np.mean(np.abs(answers["prediction"] - target) / answers["naive"])
+
+
+@_metric(False, "prediction")
+def smape(target: np.ndarray, answers: Answers) -> Any:
+    """Absolute error in percent of half the sum of truth and forecast, both taken without sign; 0 to 200."""
+    size = np.abs(target) + np.abs(answers["prediction"])
+    error = np.abs(answers["prediction"] - target)
+    return 200 * np.mean(np.divide(error, size, out=np.zeros(len(size)), where=size > 0))
+
+
+@_metric(False, "prediction", "std")
+def scaled_mse(target: np.ndarray, answers: Answers) -> Any:
+    """Mean squared error in training deviations of each target: what papers on long horizons report."""
+    return np.mean(((answers["prediction"] - target) / answers["std"]) ** 2)
+
+
+@_metric(False, "prediction", "std")
+def scaled_mae(target: np.ndarray, answers: Answers) -> Any:
+    """Mean absolute error in training deviations of each target."""
+    return np.mean(np.abs(answers["prediction"] - target) / answers["std"])
+
+
 def _finite(target: np.ndarray, answers: Answers) -> bool:
     return bool(np.isfinite(target).all() and np.isfinite(answers["prediction"]).all())
 
@@ -256,6 +282,10 @@ _LABELS = {
     "hamming_loss": "Hamming loss",
     "rmse": "RMSE",
     "mae": "MAE",
+    "mase": "MASE",
+    "smape": "sMAPE",
+    "scaled_mse": "MSE in deviations",
+    "scaled_mae": "MAE in deviations",
     "r2": "R²",
 }
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 from lamina import labelled
 from lamina.config import Config, DataError, nearest
 from lamina.deploy.predictor import Predictor
-from lamina.evaluate import metrics
+from lamina.evaluate import backtest, metrics
 from lamina.preprocess import Broken, typed
 from lamina.schema import Collected
 
@@ -26,6 +26,8 @@ def score(predictor: Predictor, rows: pa.Table, answers: dict[str, np.ndarray] |
     """`scores` by metric (primary first), the 95 % `interval` of the primary, `per_class` where there are classes,
     and the `target` and `answers` (arrays by row) that plots are made of. `answers`: those of the rows, if known.
     """
+    if predictor.framed:
+        return backtest.score(predictor, rows)
     target, answers = truth(predictor, rows), predictor.decoded(rows) if answers is None else answers
     names = predictor.task.metrics
     found: dict[str, Any] = {
@@ -51,6 +53,13 @@ def judged(predictor: Predictor, collected: Collected, source: Config) -> dict[s
     table = labelled.rows(collected, bundle.schema.missing)
     if aim.name not in table.column_names:
         raise DataError(f"evaluate: the rows have no column '{aim.name}'. {nearest(aim.name, table.column_names[:-1])}")
+    if predictor.framed:
+        found = backtest.score(predictor, table.drop_columns([labelled.ROW]))
+        lost = [*collected.quarantine]
+        for gone in found["test"].frames.lost:
+            bad = np.isin(np.arange(table.num_rows), gone.rows)
+            lost += labelled.lines(table, bad, aim.name, [gone.reason] * len(gone.rows), source)
+        return found | {"rows": table.num_rows, "quarantine": tuple(lost)}
     table, bad = labelled.split_off(table, aim, source)
     table, worse = labelled.known(table, aim, predictor.task, predictor.state, source)
     broken = list[Broken]()

@@ -180,9 +180,22 @@ class Preprocessor:
             groups.setdefault(kind if kind in JOINED else f"{kind}{i}", []).append(array)
         return {name: np.concatenate(g, axis=1) if len(g) > 1 else g[0] for name, g in groups.items()}
 
+    def feed(self, name: str) -> Input:
+        """What one column by itself is to a network."""
+        column, state = self._of(name)
+        return _plugin(column).feed(state)
+
+    def alone(self, name: str, values: pa.Array) -> np.ndarray:
+        """Typed values of one column as its kind encodes them, (rows, width)."""
+        column, state = self._of(name)
+        return _plugin(column).encode(values, state)
+
+    def _of(self, name: str) -> tuple[Column, Config]:
+        return next((c, s) for c, s in zip(self.used, self.states, strict=True) if c.name == name)
+
     def golden(self, name: str, values: pa.Array, rng: np.random.Generator) -> list[Any] | None:
         """Made-up cells for a column whose kind makes some; None where any training value will do."""
-        column, state = next((c, s) for c, s in zip(self.used, self.states, strict=True) if c.name == name)
+        column, state = self._of(name)
         if "golden" not in vars(_plugin(column)):
             return None
         return _plugin(column).golden(_plugin(column).parse(values, settings(column)), state, rng)

@@ -75,7 +75,7 @@ def epoch(data: Batch, size: int, seed: int, number: int, start: int = 0) -> Ite
     count = rows(data)
     order = torch.from_numpy(np.random.Generator(np.random.PCG64([seed, number])).permutation(count))
     sizes = bounds(count, size)
-    wide = sum(values[:1].numel() * values.element_size() for values in data.inputs.values())
+    wide = sum(values[:1].nbytes for values in data.inputs.values())
     group = max(1, min(GATHER, GATHER_BYTES // max(wide, 1)) // size)
     for first in range(start - start % group, len(sizes), group):
         part = sizes[first : first + group]
