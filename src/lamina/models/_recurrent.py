@@ -209,7 +209,7 @@ class Forecast(nn.Module):
         if future:
             self.known = Beforehand(future, spec.output)
             self.told = nn.Linear(self.stack.width + (future.shape[1] or 1), cfg.width)
-            self.after = _small(nn.Linear(cfg.width, self.targets * quantiles, bias=False))
+            self.after = _small(nn.Linear(cfg.width, 2 * self.targets * quantiles, bias=False))
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         history, centre, scale = self.level(inputs["history"])
@@ -222,8 +222,9 @@ class Forecast(nn.Module):
             return self.level.restored(raw, centre, scale)
         future = inputs["future"]
         each = torch.cat([state.unsqueeze(1).expand(-1, self.horizon, -1), future], 2)
-        raw = raw + self.after(self.told(each).relu()).flatten(1)
-        return self.level.restored(raw, centre, scale) + self.known(future)
+        of_spread, of_unit = self.after(self.told(each).relu()).chunk(2, 2)  # effects grow with the series, or do not
+        found = self.level.restored(raw + of_spread.flatten(1), centre, scale)
+        return found + self.known(future) + of_unit.flatten(1)
 
 
 def _small(layer: nn.Linear) -> nn.Linear:
