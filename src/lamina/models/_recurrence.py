@@ -16,8 +16,10 @@ from lamina.models._layers import ActivationName, activation
 
 Kind = Literal["rnn", "lstm", "gru"]
 
+Gradients = tuple[Tensor | None, ...]
+
 GATES: dict[Kind, int] = {"rnn": 1, "lstm": 4, "gru": 3}  # in the order of PyTorch: input, forget, cell, output
-FUSED: dict[tuple[Kind, ActivationName], Any] = {
+FUSED: dict[tuple[str, str], Any] = {
     ("rnn", "tanh"): torch._VF.rnn_tanh,  # pyright: ignore[reportAttributeAccessIssue]
     ("rnn", "relu"): torch._VF.rnn_relu,  # pyright: ignore[reportAttributeAccessIssue]
     ("lstm", "tanh"): torch._VF.lstm,  # pyright: ignore[reportAttributeAccessIssue]
@@ -105,7 +107,9 @@ class Plain(torch.autograd.Function):
     """h_t = act(W_ih x_t + W_hh h_{t-1} + b), all in place in one buffer (steps * rows, units)."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, w_ih: Tensor, w_hh: Tensor, b: Tensor, name: ActivationName, last: bool) -> Tensor:
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, x: Tensor, w_ih: Tensor, w_hh: Tensor, b: Tensor, name: ActivationName, last: bool
+    ) -> Tensor:
         rows, steps, _ = x.shape
         given = x.transpose(0, 1).flatten(0, 1)  # (steps * rows, n)
         states = torch.addmm(b, given, w_ih.t())
@@ -120,7 +124,7 @@ class Plain(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad: Tensor) -> Gradients:  # pyright: ignore[reportIncompatibleMethodOverride]
         given, states, w_ih, w_hh = ctx.saved_tensors
         d, rows = _slope(ctx.name, states), ctx.rows
         pieces, space = d.split(rows), torch.empty_like(d[:rows])
@@ -143,7 +147,9 @@ class Gated(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, w_ih: Tensor, w_hh: Tensor, b: Tensor, name: ActivationName, last: bool) -> Tensor:
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, x: Tensor, w_ih: Tensor, w_hh: Tensor, b: Tensor, name: ActivationName, last: bool
+    ) -> Tensor:
         rows, steps, n_in = x.shape
         units = w_hh.shape[1]
         weights = _output_before_cell(torch.cat([w_hh, w_ih, b[:, None]], 1), units)
@@ -170,7 +176,7 @@ class Gated(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad: Tensor) -> Gradients:  # pyright: ignore[reportIncompatibleMethodOverride]
         joined, gates, cells, acted, weights = ctx.saved_tensors
         steps, units, rows = cells.shape
         i, f, o, g = gates.view(steps, 4, units, rows).unbind(1)
@@ -214,4 +220,4 @@ def _cell_before_output(weights: Tensor, units: int) -> Tensor:
     return _output_before_cell(weights, units)  # a swap is its own inverse
 
 
-HAND: dict[tuple[Kind, ActivationName], Any] = {("rnn", "tanh"): Plain, ("rnn", "relu"): Plain, ("lstm", "relu"): Gated}
+HAND: dict[tuple[str, str], Any] = {("rnn", "tanh"): Plain, ("rnn", "relu"): Plain, ("lstm", "relu"): Gated}

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from pydantic import Field
@@ -12,7 +12,7 @@ from lamina import config
 from lamina.models import _begin
 from lamina.models._layers import ActivationName, Dropout, Flat
 from lamina.models._losses import loss
-from lamina.models._recurrence import Recurrence
+from lamina.models._recurrence import Kind, Recurrence
 from lamina.models._series import Beforehand, Levelled, Straight, forecasts, only, present, sizes
 from lamina.schema import Batch, Input, Spec
 
@@ -20,7 +20,8 @@ Pooling = Literal["last", "mean", "max", "attention"]
 
 
 class Settings(config.Config):
-    kind: Literal["rnn", "lstm", "gru"]
+    """Settings of all three; each adds its `kind`."""
+
     width: int = Field(default=64, ge=1, le=1 << 13, description="numbers in the state of a layer")
     depth: int = Field(default=1, ge=1, le=16, description="layers, each on the states of the one before")
     bidirectional: bool = Field(default=False, description="also from the end to the start, beside it")
@@ -34,7 +35,8 @@ class Settings(config.Config):
     layer_norm: bool = Field(default=True, description="normalise states between layers")
     dropout: float = Field(default=0.1, ge=0, lt=1, description="share zeroed between layers and before the answer")
     skip: bool = Field(
-        default=True, description="a forecast is a weighted sum of the past, as that of `linear`, and what is added to it"
+        default=True,
+        description="a forecast is a weighted sum of the past, as that of `linear`, and what is added to it",
     )
 
 
@@ -72,10 +74,10 @@ class Stack(nn.Module):
 
     def __init__(self, cfg: Settings, n_in: int):
         super().__init__()
-        ways = 2 if cfg.bidirectional else 1
+        ways, kind = 2 if cfg.bidirectional else 1, cast(Kind, config.kind(cfg))
         self.width = ways * cfg.width
         self.layers = nn.ModuleList(
-            nn.ModuleList(Recurrence(cfg.kind, n, cfg.width, cfg.activation) for _ in range(ways))
+            nn.ModuleList(Recurrence(kind, n, cfg.width, cfg.activation) for _ in range(ways))
             for n in [n_in] + [self.width] * (cfg.depth - 1)
         )
         norm = nn.LayerNorm if cfg.layer_norm else nn.Identity
@@ -115,7 +117,7 @@ def ended(x: Tensor, lengths: Tensor | None) -> Tensor:
     """The last step that is there of each series: (rows, steps, n) to (rows, n)."""
     if lengths is None:
         return x[:, -1]
-    return x.gather(1, (lengths - 1)[:, None, None].expand(-1, 1, x.shape[2])).squeeze(1)
+    return x.gather(1, (lengths - 1)[:, None, None].expand(-1, 1, x.shape[2]))[:, 0]
 
 
 def behind(x: Tensor, lengths: Tensor) -> Tensor:
@@ -198,7 +200,8 @@ class Forecast(nn.Module):
         self.horizon, self.targets, quantiles = sizes(spec.output)
         self.level = Levelled(spec.output)
         self.stack = Stack(cfg, channels)
-        self.pool = Pool(cfg.pooling, self.stack.width, 2 if cfg.bidirectional else 1) if _pools(cfg) else None
+        ways, pooling = 2 if cfg.bidirectional else 1, cfg.pooling or "last"
+        self.pool = Pool(pooling, self.stack.width, ways) if ways > 1 or pooling != "last" else None
         self.dropout = Dropout(cfg.dropout)
         self.head = _small(nn.Linear(self.stack.width, spec.output.size))
         self.skip = Straight(spec.output, steps) if cfg.skip else None
@@ -207,7 +210,7 @@ class Forecast(nn.Module):
         if future:
             self.known = Beforehand(future, spec.output)
             self.told = nn.Linear(self.stack.width + (future.shape[1] or 1), cfg.width)
-            self.after = _small(nn.Linear(cfg.width, self.targets * quantiles, bias=False))
+            self.after = _small(nn.Linear(cfg.width, 2 * self.targets * quantiles, bias=False))
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         history, centre, scale = self.level(inputs["history"])
@@ -220,12 +223,9 @@ class Forecast(nn.Module):
             return self.level.restored(raw, centre, scale)
         future = inputs["future"]
         each = torch.cat([state.unsqueeze(1).expand(-1, self.horizon, -1), future], 2)
-        raw = raw + self.after(self.told(each).relu()).flatten(1)
-        return self.level.restored(raw, centre, scale) + self.known(future)
-
-
-def _pools(cfg: Settings) -> bool:
-    return cfg.bidirectional or cfg.pooling not in (None, "last")
+        of_spread, of_unit = self.after(self.told(each).relu()).chunk(2, 2)  # effects grow with the series, or do not
+        found = self.level.restored(raw + of_spread.flatten(1), centre, scale)
+        return found + self.known(future) + of_unit.flatten(1)
 
 
 def _small(layer: nn.Linear) -> nn.Linear:

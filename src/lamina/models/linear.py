@@ -8,7 +8,6 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
