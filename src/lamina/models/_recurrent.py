@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal, cast
 
 import torch
+import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -15,6 +16,8 @@ from lamina.models._losses import loss
 from lamina.models._recurrence import Kind, Recurrence
 from lamina.models._series import Beforehand, Levelled, Straight, forecasts, only, present, sizes
 from lamina.schema import Batch, Input, Spec
+
+MOST_PATCHES = 32  # pieces of a history, by default
 
 Pooling = Literal["last", "mean", "max", "attention"]
 
@@ -34,6 +37,12 @@ class Settings(config.Config):
     )
     layer_norm: bool = Field(default=True, description="normalise states between layers")
     dropout: float = Field(default=0.1, ge=0, lt=1, description="share zeroed between layers and before the answer")
+    patch: int | None = Field(
+        default=None,
+        ge=1,
+        le=1 << 13,
+        description="forecasts: steps of history joined into one; when unset, as many as leave about 32",
+    )
     skip: bool = Field(
         default=True,
         description="a forecast is a weighted sum of the past, as that of `linear`, and what is added to it",
@@ -199,7 +208,8 @@ class Forecast(nn.Module):
         steps, channels = (n or 1 for n in spec.inputs["history"].shape)
         self.horizon, self.targets, quantiles = sizes(spec.output)
         self.level = Levelled(spec.output)
-        self.stack = Stack(cfg, channels)
+        self.patch = min(cfg.patch or _patch(steps), steps)
+        self.stack = Stack(cfg, channels * self.patch)
         ways, pooling = 2 if cfg.bidirectional else 1, cfg.pooling or "last"
         self.pool = Pool(pooling, self.stack.width, ways) if ways > 1 or pooling != "last" else None
         self.dropout = Dropout(cfg.dropout)
@@ -214,7 +224,7 @@ class Forecast(nn.Module):
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         history, centre, scale = self.level(inputs["history"])
-        found = self.stack(history, None, self.pool is None)
+        found = self.stack(joined(history, self.patch), None, self.pool is None)
         state = self.dropout(found if self.pool is None else self.pool(found, None))  # (rows, width)
         raw = self.head(state)
         if self.skip is not None:
@@ -226,6 +236,22 @@ class Forecast(nn.Module):
         of_spread, of_unit = self.after(self.told(each).relu()).chunk(2, 2)  # effects grow with the series, or do not
         found = self.level.restored(raw + of_spread.flatten(1), centre, scale)
         return found + self.known(future) + of_unit.flatten(1)
+
+
+def _patch(steps: int) -> int:
+    """The least number of steps that cuts a history into 32 pieces at most, whole ones if any such is near."""
+    least = -(-steps // MOST_PATCHES)
+    return next((n for n in range(least, 2 * least) if steps % n == 0), least)
+
+
+def joined(series: Tensor, patch: int) -> Tensor:
+    """Series (rows, steps, n) with `patch` steps side by side, (rows, pieces, patch * n); the first is filled up with
+    zeros in front. Lin et al. 2023, SegRNN.
+    """
+    if patch == 1:
+        return series
+    full = F.pad(series, (0, 0, -series.shape[1] % patch, 0))
+    return full.unflatten(1, (-1, patch)).flatten(2)
 
 
 def _small(layer: nn.Linear) -> nn.Linear:
