@@ -20,6 +20,7 @@ from lamina.train.settings import Data
 USABLE = ("number", "boolean", "category")  # kinds of columns that help to forecast
 SEASONS = {60: 60, 600: 144, 900: 96, 1800: 48, 3600: 24, 86_400: 7, 604_800: 52}  # by seconds of a step
 MOST_CONTEXT = 336
+ALIKE = 0.3  # correlation of steps one cycle apart, at least
 LONGEST_SEASON = 1024  # of which two are looked at
 MEASURED = 0.7  # of a history, at least, to be learned from
 MOST_NUMBERS = 1 << 24  # of validation targets that are kept; more windows are thinned out evenly
@@ -306,11 +307,37 @@ def _cuts(found: Frames, said: Ordered, horizon: int) -> np.ndarray:
 
 
 def _season(found: Frames) -> int:
-    """The usual cycle of a step: a day of hours, a week of days, a year of months."""
+    """The usual cycle of a step: a day of hours, a week of days, a year of months; where the step tells of none, the
+    cycle that the first half of the longest series shows.
+    """
     step = found.step
-    if step.unit == "second":
-        return SEASONS.get(step.count, 1)
-    return {"month": max(1, 12 // step.count), "business": 5}.get(step.unit, 1)
+    usual = {"month": max(1, 12 // step.count), "business": 5}.get(step.unit, 1)
+    usual = SEASONS.get(step.count, 1) if step.unit == "second" else usual
+    if usual > 1 or step.unit in ("month", "business"):
+        return usual
+    longest = max(found.spans, key=lambda span: span.stop - span.start)
+    half = found.values[longest][: (longest.stop - longest.start) // 2]
+    return _cycle(half[:, 0])
+
+
+def _cycle(values: np.ndarray) -> int:
+    """The shortest lag after which a series, without its straight trend, comes back about as alike as it ever does; 1
+    where it does not.
+    """
+    known = np.flatnonzero(~np.isnan(values))
+    most = min(len(values) // 3, LONGEST_SEASON)
+    if most < 3 or len(known) < len(values) // 2:
+        return 1
+    filled = np.interp(np.arange(len(values)), known, values[known])
+    rest = filled - np.polyval(np.polyfit(known, values[known], 1), np.arange(len(values)))
+    alike = np.fft.irfft(np.abs(np.fft.rfft(rest, 2 * len(rest))) ** 2)[: most + 1]
+    if alike[0] <= 1e-12 or (alike > 0).all():
+        return 1
+    alike = alike / alike[0] * len(rest) / (len(rest) - np.arange(most + 1))  # of the pairs that a lag leaves
+    first = max(2, int(np.argmax(alike < 0)))
+    peaks = first + np.flatnonzero((alike[first:-1] > alike[first - 1 : -2]) & (alike[first:-1] >= alike[first + 1 :]))
+    strong = peaks[alike[peaks] > max(ALIKE, 3 / np.sqrt(len(rest)))]
+    return int(strong[alike[strong] >= 0.9 * alike[strong].max()][0]) if len(strong) else 1
 
 
 def _context(length: int, season: int, horizon: int) -> int:
