@@ -26,7 +26,7 @@ __all__ = ["CLOCK", "Frames", "Roles", "calendar", "encoded", "feeds", "frames",
 
 WIDEST = 20  # steps of a grid per row, at most
 MOST, MOST_WINDOW = 1 << 28, 1 << 24  # numbers that may be made of the rows given, and of one window
-TWICE = 0.5  # share of rows with the time of another, from which on something else must be meant
+TWICE = 0.3  # share of rows with the time of another, from which on something else must be meant
 
 
 class Lost(NamedTuple):
@@ -147,7 +147,8 @@ def _unreadable(table: pa.Table, roles: Roles) -> str:
 
 
 def _many(twice: np.ndarray, roles: Roles) -> str:
-    cure = "If the table holds several series, say which column tells them apart: --set task.series=COLUMN."
+    cure = "If the table holds several series, say which column tells them apart: --set task.series=COLUMN. If not, "
+    cure += "leave out the rows that are there twice."
     if roles.series:
         cure = "Times are read to the second: for finer ones give numbers, or --set task.step=row."
     return f"time: {int(twice.sum()):,} of {len(twice):,} rows have the same time as another. {cure}"

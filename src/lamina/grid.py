@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lamina.config import DataError
+from lamina.schema import DAYS
 from lamina.tasks.forecasting import Step
 
 DAY = 86_400
@@ -22,7 +23,6 @@ ROUND = (
 )
 FINEST = 1_000_000  # parts of one that a time given as a number may have
 EXACT = 2.0**53
-LAST = 253_370_764_800  # seconds from 1970 to the year 9999
 
 
 class Clock(NamedTuple):
@@ -226,7 +226,7 @@ def times(index: np.ndarray, step: Step) -> np.ndarray:
 def ahead(index: np.ndarray, step: Step) -> np.ndarray:
     """The same for steps still to come. Errors: DataError where they lie behind the calendar's end."""
     latest = int(index.max()) * step.count  # a Python number, which does not run over
-    seconds = {"second": latest + step.phase, "business": latest // 5 * 7 * DAY, "month": latest * 30 * DAY}
-    if seconds.get(step.unit, 0) >= LAST:
+    days = {"second": (latest + step.phase) / DAY, "business": latest / 5 * 7, "month": (latest + 1) * 30.436_875}
+    if days.get(step.unit, 0) >= DAYS[1]:
         raise DataError(f"rows: the steps ahead, each a {said(step)}, lie after the year 9998. Send earlier times.")
     return times(index, step)

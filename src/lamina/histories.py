@@ -19,7 +19,7 @@ from lamina.tasks.forecasting import State
 
 @dataclass(frozen=True)
 class Histories:
-    """What to forecast from: one row per series. `last`: (series, targets), `times`: (series, horizon); `lost` are rows
+    """What to forecast from: one row per series. `last`: (series, targets), `times`: (series, horizon), None where each row is a step; `lost` are rows
     given that belong to no series.
     """
 
@@ -30,7 +30,7 @@ class Histories:
     state: State
     last: np.ndarray
     ids: pa.Array
-    times: np.ndarray
+    times: np.ndarray | None
     notes: tuple[str, ...]
 
     def inputs(self, some: slice) -> dict[str, np.ndarray]:
@@ -95,7 +95,8 @@ def histories(rows: pa.Table, prep: Preprocessor, state: State) -> Histories:
     latest = frames.latest(~np.isnan(found.values), found.bounds)
     values = found.values[latest, np.arange(found.values.shape[1])][end - 1]
     ids = _named(found.ids, next((c for c in prep.used if c.name == state.series), None))
-    return Histories(found, seen, known, end, state, values, ids, grid.ahead(index, state.step), tuple(notes))
+    times = None if state.step.unit == "row" else grid.ahead(index, state.step)
+    return Histories(found, seen, known, end, state, values, ids, times, tuple(notes))
 
 
 def _named(ids: list[Any], column: Column | None) -> pa.Array:

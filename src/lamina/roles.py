@@ -44,8 +44,8 @@ def find(recipe: Recipe, cfg: Any, table: pa.Table) -> Found:
         there((cfg.series,), table, "task.series")
     targets = _targets(cfg, recipe, kinds, table, (*time, cfg.series, *cfg.known))
     roles = Roles(time, cfg.series, targets)
-    if both := {*time, cfg.series} & {*targets, *cfg.known}:
-        raise RecipeError([f"task: column '{min(both, key=str)}' cannot be forecast and be the time or the series."])
+    if both := ({*time, cfg.series} & {*targets, *cfg.known}) | (set(targets) & set(cfg.known)):
+        raise RecipeError([f"task: column '{min(both, key=str)}' has two roles: time, series, target or known."])
     columns = _kinds(seen, roles)
     if time and cfg.series is None and (name := _telling(table, columns, seen, roles, cfg)):
         notes.append(f"The series are told apart by '{name}'; say another with task.series.")
@@ -122,7 +122,7 @@ def _telling(table: pa.Table, columns: tuple[Column, ...], seen: Schema, roles: 
     clock = grid.clock(typed(table, tuple(c for c in columns if c.name in roles.time)), roles.time, None)
     stamps = np.unique(clock.stamps, return_inverse=True)[1]
     count, times = len(stamps), int(stamps.max(initial=0)) + 1
-    if times > count / 2:
+    if times > 0.9 * count:
         return None
     for column in seen.columns:
         taken = column.name in (*roles.time, *roles.targets, *cfg.known) or column.kind in ("time", "image", "constant")

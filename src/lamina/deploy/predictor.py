@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from lamina import frames, histories, models
 from lamina.config import DataError, plugin
-from lamina.data.arrays import like, table
+from lamina.data.arrays import like, table, timed
 from lamina.deploy import _graph
 from lamina.deploy._strict import COPY, first_line, fits, refused
 from lamina.deploy.bundle import Bundle, open_bundle
@@ -50,6 +50,16 @@ class Predictor:
         return bool(vars(self.task).get("framed"))
 
     @property
+    def context(self) -> int | None:
+        """Steps of history that a forecast looks at: of a longer one, only the last count."""
+        return self.state.context if self.framed else None
+
+    @property
+    def horizon(self) -> int | None:
+        """Steps ahead that a forecast has."""
+        return self.state.horizon if self.framed else None
+
+    @property
     def target(self) -> str | None:
         aim = self.bundle.schema.target
         return aim.name if aim else None
@@ -60,19 +70,29 @@ class Predictor:
         return [column.name for column in self.bundle.prep.files]
 
     def predict(self, rows: Any) -> Any:
-        """Answers in the caller's own type, one per row, in order.
+        """Answers in the caller's own type, one per row, in order; of a forecast one per step ahead.
 
         `rows`: a list of dicts, a dict of columns, Arrow, pandas, polars or NumPy. Columns may be absent, extra or
         in any order; missing, unseen and malformed values mean what they meant in training. A picture is a path,
         bytes, a uint8 array (red first) or a PIL image; where it is all a bundle asks for, a list or an array of
         pictures will do. Errors: DataError naming each picture that cannot be used.
         """
+        if self.framed:
+            return self._continued(rows)
         answers, broken = self.checked(table(rows, self.pictures))
         if broken:
             told = "\n".join(f"rows[{row}].{name}: {reason}." for row, name, reason in broken[:SHOWN])
             more = f"\n... and {len(broken) - SHOWN:,} more." if len(broken) > SHOWN else ""
             raise DataError(f"{told}{more}\nLeave these rows out; None is a cell that is missing.")
         return like(answers, rows)
+
+    def _continued(self, rows: Any) -> Any:
+        """A forecast in the caller's own type; where the times of a pandas frame were its index, so are those ahead."""
+        time = self.state.time[0] if len(self.state.time) == 1 else None
+        given = timed(rows, time)
+        found = like(self.forecast(table(given)).answers, given, aligned=False)
+        asked = time is not None and given is not rows and time in found
+        return found.set_index(time) if asked and self.state.series is None else found
 
     def named(self, rows: pa.Table, target: str | None = None) -> pa.Table:
         """Rows of a folder of pictures, whose columns are always `image` and `label`, under this bundle's names."""

@@ -218,7 +218,8 @@ def table(answers: dict[str, Any], state: State) -> pa.Table:
         ids = answers.get("ids", pa.nulls(rows, pa.string()))
         columns[state.series] = ids.take(pa.array(np.repeat(np.arange(rows), state.horizon)))
     when = answers.get("times")
-    name = state.time[0] if len(state.time) == 1 else _free("time" if state.time else "step", columns)
+    name = "step" if when is None else state.time[0] if len(state.time) == 1 else "time"
+    name = _free(name, columns)
     columns[name] = pa.array(np.tile(np.arange(1, state.horizon + 1), rows) if when is None else when.ravel())
     parts = ("prediction", "low", "high")
     for i, one in enumerate(state.targets):
