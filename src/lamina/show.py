@@ -183,6 +183,8 @@ def quarantine(lost: Sequence[Row]) -> None:
 
 def predicted(found: Row) -> None:
     out.print(f"{found['rows']:,} answers in {escape(found['output'])}", soft_wrap=True)
+    for note in found.get("notes", ()):
+        out.print(escape(note), soft_wrap=True)
     if found["quarantined"]:
         out.print(
             f"{found['quarantined']:,} rows could not be read: {escape(found['quarantine_file'])}", soft_wrap=True

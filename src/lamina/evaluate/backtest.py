@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lamina import frames
+from lamina import frames, histories
 from lamina.ahead import Ahead, thinned
 from lamina.config import DataError
 from lamina.deploy.predictor import Predictor
 from lamina.evaluate import metrics
-from lamina.frames import Frames, Roles
+from lamina.frames import Frames
 from lamina.schema import Windows, clean
 from lamina.tasks import forecasting
 
@@ -46,7 +46,7 @@ def run(predictor: Predictor, rows: pa.Table) -> Backtest:
     """
     state, prep = predictor.state, predictor.bundle.prep
     table = clean(rows, predictor.bundle.schema.missing)
-    found = frames.frames(table, prep.used, Roles(state.time, state.series, tuple(state.names)), state.step)
+    found = histories.given(table, prep, state)
     history, known, target = frames.encoded(found, prep, state)
     context, horizon = state.context, state.horizon
     origins = np.concatenate(

@@ -5,11 +5,11 @@ history before `horizon` steps to come. See `lamina.frames` for how rows become 
 """
 
 import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from lamina import config
 from lamina.config import DataError
@@ -56,13 +56,16 @@ class Config(config.Config):
 
 
 class Step(config.Config):
-    """The time between two rows: `count` seconds, months or business days, or of a time that is a number, its unit;
-    `phase` puts the grid in its place. Of rows without time, or too uneven in time for a grid, each is a step.
+    """The time between two rows: `count` seconds, months or business days, or of times that are numbers, parts of one,
+    of which there are `scale`; `phase` puts the grid in its place. A row belongs to the step nearest to its time, or
+    with `bins` to the one that has begun. Of rows without time, or too uneven in time for a grid, each is a step.
     """
 
     unit: Literal["second", "month", "business", "number", "row"]
     count: int = Field(default=1, ge=1, le=1 << 40)
     phase: int = Field(default=0, ge=-(1 << 50), le=1 << 50)
+    scale: int = Field(default=1, ge=1, le=1_000_000)
+    bins: bool = False
 
 
 class Target(config.Config):
@@ -90,8 +93,15 @@ class State(config.Config):
     context: int = Field(ge=1, le=LONGEST)
     transform: Transform = "none"
     calendar: bool = False
-    quantiles: tuple[float, ...] = ()
+    quantiles: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(default=(), max_length=99)
     half_widths: tuple[tuple[float, ...], ...] = ()
+
+    @model_validator(mode="after")
+    def _a_width_for_each_number(self) -> Self:
+        wrong = any(len(row) != len(self.targets) for row in self.half_widths)
+        if self.half_widths and (wrong or len(self.half_widths) != self.horizon):
+            raise ValueError("half_widths must be (horizon, targets)")
+        return self
 
     @property
     def names(self) -> list[str]:
@@ -129,7 +139,7 @@ def worked(values: np.ndarray, transform: Transform) -> np.ndarray:
 def standard(values: np.ndarray, state: State) -> np.ndarray:
     """Worked values (..., targets) in training deviations, float32."""
     mean, std = (np.array([getter(one) for one in state.targets]) for getter in (lambda t: t.mean, lambda t: t.std))
-    return ((values - mean) / std).astype(np.float32)
+    return np.clip((values - mean) / std, -1e9, 1e9).astype(np.float32)
 
 
 def levels(standardised: np.ndarray, state: State) -> np.ndarray:
@@ -198,16 +208,18 @@ def decode(raw: dict[str, np.ndarray], state: State) -> dict[str, np.ndarray]:
     return found
 
 
-def table(answers: dict[str, np.ndarray], state: State) -> pa.Table:
+def table(answers: dict[str, Any], state: State) -> pa.Table:
     """One row per series and step ahead: the series, the time or the step, then the forecast; several targets have each
     a column of their own name.
     """
     rows = len(answers["prediction"])
     columns: dict[str, Any] = {}
     if state.series is not None:
-        columns[state.series] = pa.array(np.repeat(answers.get("ids", np.full(rows, "", object)), state.horizon))
+        ids = answers.get("ids", pa.nulls(rows, pa.string()))
+        columns[state.series] = ids.take(pa.array(np.repeat(np.arange(rows), state.horizon)))
     when = answers.get("times")
-    name = state.time[0] if len(state.time) == 1 else "time" if state.time else "step"
+    name = "step" if when is None else state.time[0] if len(state.time) == 1 else "time"
+    name = _free(name, columns)
     columns[name] = pa.array(np.tile(np.arange(1, state.horizon + 1), rows) if when is None else when.ravel())
     parts = ("prediction", "low", "high")
     for i, one in enumerate(state.targets):
