@@ -56,7 +56,7 @@ def run(recipe: Recipe, out: Run, given: Given = (None, None), stop: Callable[[]
     for end in fit(learner, train, validation, cfg, home):
         out.log(end)
         yield end
-    case = calibrate.calibrated(case, outputs(learner, validation), validation.target)
+    case = calibrate.calibrated(case, outputs(learner, validation), validation)
 
     # 5 evaluate: what is judged is the bundle, exactly as it will be served
     yield {"at": "evaluate"}

@@ -168,7 +168,10 @@ def forecast(run: Any, task: Any, state: Any, prep: Preprocessor, rows: pa.Table
     if count * wide > MOST_NUMBERS:
         raise DataError(f"rows: hold {count:,} series, each with {wide:,} numbers ahead. Send fewer series at a time.")
     size = max(1, min(BATCH, BATCH_NUMBERS // max(wide, state.context * found.seen.shape[1])))
-    parts = [run(found.inputs(slice(at, at + size))) for at in range(0, count, size)]
+    parts = list[dict[str, np.ndarray]]()
+    for at in range(0, count, size):
+        inputs = found.inputs(slice(at, at + size))
+        parts.append(run(inputs) | {"spread": task.spread(inputs["history"], state)})
     raw = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     with np.errstate(all="ignore"):
         answers = task.decode(raw | {"last": found.last}, state)

@@ -24,6 +24,7 @@ calibration = "horizon"
 
 LONGEST, FARTHEST = 100_000, 10_000  # steps of history and ahead
 FLAT = 1e-9
+ONE_STILL, MANY_STILL = 0.3, 1e-3  # training deviations that a history scatters by, at least: of one series, of many
 
 
 def _names(value: Any) -> Any:
@@ -80,7 +81,9 @@ class Target(config.Config):
 
 
 class State(config.Config):
-    """`half_widths` (horizon, targets) are those of the interval, before a log-return is turned back to a price."""
+    """`half_widths` (horizon, targets) are those of the interval, in spreads of the history that a forecast goes on
+    from, before a log-return is turned back to a price.
+    """
 
     targets: tuple[Target, ...] = Field(min_length=1, max_length=10_000)
     time: tuple[str, ...] = ()
@@ -142,6 +145,15 @@ def standard(values: np.ndarray, state: State) -> np.ndarray:
     return np.clip((values - mean) / std, -1e9, 1e9).astype(np.float32)
 
 
+def spread(history: np.ndarray, state: State) -> np.ndarray:
+    """How widely the targets of each history fed (rows, context, channels) scatter, (rows, 1, targets) in own units:
+    what errors of a forecast from it are in proportion to, be it of a large series or of a small one.
+    """
+    own = history[:, :, : len(state.targets)].astype(np.float64)
+    least = ONE_STILL if state.series is None else MANY_STILL
+    return np.sqrt(own.var(axis=1, keepdims=True) + least**2) * np.array([one.std for one in state.targets])
+
+
 def levels(standardised: np.ndarray, state: State) -> np.ndarray:
     """(rows, horizon, targets) in training deviations, to own units; of log-returns to their sums from the origin."""
     mean, std = (np.array([getter(one) for one in state.targets]) for getter in (lambda t: t.mean, lambda t: t.std))
@@ -189,12 +201,13 @@ def interval(raw: np.ndarray, state: State) -> tuple[np.ndarray, np.ndarray]:
 
 
 def decode(raw: dict[str, np.ndarray], state: State) -> dict[str, np.ndarray]:
-    """Raw `target` (rows, size), and for prices the `last` ones seen (rows, targets), to `prediction`, `low` and `high`
+    """Raw `target` (rows, size), the `spread` of each history and for prices the `last` ones seen (rows, targets), to `prediction`, `low` and `high`
     (rows, horizon, targets), and with quantiles `quantiles` (rows, horizon, targets, quantiles).
     """
     target = raw["target"].astype(np.float64)
     last = raw.get("last", np.ones((len(target), len(state.targets))))
     half = np.array(state.half_widths) if state.half_widths else np.zeros((state.horizon, len(state.targets)))
+    half = half * raw.get("spread", 1.0)
     low, high = interval(target, state)
     middle = _own(levels(point(target, state), state), last, state)
     found = {
