@@ -35,12 +35,12 @@ def suits(spec: Spec) -> float:
 
 
 def training(cfg: Config, spec: Spec) -> dict[str, Any]:
-    """About 2,000 steps in 40 to 300 epochs; for a forecast 1,200 in 8 to 200, with a moving average of weights."""
+    """About 2,000 steps in 40 to 300 epochs; for a forecast 1,000 in 8 to 200, with a moving average of weights."""
     if forecasts(spec):
         rows = max(spec.rows, 1)
         size = min(128, max(16, 2 ** round(math.log2(max(rows / 16, 1)))))
-        epochs = max(8, min(200, math.ceil(1200 / math.ceil(rows / size))))
-        said = {"epochs": epochs, "batch_size": size, "lr": 5e-3, "optimizer": "adam", "schedule": "cosine"}
+        epochs = max(8, min(200, math.ceil(1000 / math.ceil(rows / size))))
+        said = {"epochs": epochs, "batch_size": size, "lr": 2e-3, "optimizer": "adam", "schedule": "cosine"}
         return {**said, "ema": 0.99, "patience": max(5, epochs // 4)}
     size = 32 if spec.rows < 10_000 else 256
     epochs = max(40, min(300, math.ceil(2000 * size / max(spec.rows, 1))))
