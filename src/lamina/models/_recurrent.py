@@ -74,7 +74,7 @@ def training(cfg: Settings, spec: Spec) -> dict[str, Any]:
         "schedule": {"kind": "cosine", "warmup": 0.05},
         "clip": 1.0,
         "ema": 0.99,
-        "patience": 8 if ahead else 25,
+        "patience": 5 if ahead else 25,
     }
 
 
