@@ -18,9 +18,10 @@ import pyarrow.parquet
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 import lamina
-from lamina import histories
+from lamina import cases, cli, histories, recipe
 from lamina.config import BundleError, DataError
 from lamina.data import arrays, files, toy
 from lamina.deploy import batch, bundle
@@ -332,6 +333,48 @@ def test_rows_set_aside_are_named_and_notes_are_told(months, tmp_path):
     assert any("1 rows were left out" in note for note in told["notes"])
     with pytest.raises(DataError, match="--keep: the rows of a forecast are steps to come"):
         batch.predict(months.predictor, files.Config(path=str(tmp_path / "rows.csv")), tmp_path / "o.csv", ["Month"])
+
+
+def test_a_recipe_written_from_series_holds_what_was_found_and_trains_alike(months, tmp_path):
+    AIRLINE.to_csv(tmp_path / "rows.csv", index=False)
+    words = ["init", str(tmp_path / "rows.csv"), "--target", "Passengers", "-o", str(tmp_path / "r.yaml"), "--json"]
+    assert run(words)["used"] == 144
+    text = (tmp_path / "r.yaml").read_text()
+    assert "context: 24" in text
+    assert "step: 1mo" in text
+    case, again = (
+        cases.collect(recipe.read(tmp_path / "r.yaml")),
+        cases.collect(recipe.build({"data": str(tmp_path / "rows.csv"), "target": "Passengers"})),
+    )
+    assert case.state == again.state
+    assert case.schema.columns[0].kind == "time"
+
+
+def test_inspect_says_that_a_table_is_series_and_how_they_lie(tmp_path):
+    AIRLINE.drop(index=7).to_csv(tmp_path / "rows.csv", index=False)
+    (note,) = run(["inspect", str(tmp_path / "rows.csv"), "--target", "Passengers", "--json"])["notes"]
+    assert "a time series in time: in 'Month', one month apart, 1 of 144 steps without a row." in note
+    assert "lamina train DATA --task forecasting --target Passengers" in note
+    assert not run(["inspect", "toy:wine", "--json"])["notes"]
+
+
+def test_a_forecast_is_trained_judged_and_asked_for_from_the_command_line(tmp_path):
+    AIRLINE.to_csv(tmp_path / "rows.csv", index=False)
+    source, out = str(tmp_path / "rows.csv"), str(tmp_path / "run")
+    sets = ["--set", "train.epochs=2", "--model", "linear", "--out", out, "--json"]
+    told = run(["train", source, "--task", "forecasting", "--target", "Passengers", *sets])
+    judged = run(["evaluate", out, source, "--json"])
+    assert next(iter(judged["scores"])) == next(iter(told["scores"])) == "mase"
+    assert judged["rows"] == 144
+    found = run(["predict", out, source, "-o", str(tmp_path / "o.csv"), "--json"])
+    assert found["rows"] == 12
+
+
+def run(words: list[str]) -> dict[str, Any]:
+    """What a command prints as JSON."""
+    result = CliRunner().invoke(cli.app, words)
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
 
 
 # of strangers
