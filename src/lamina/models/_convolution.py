@@ -9,6 +9,7 @@ series is a matter of luck.
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +22,7 @@ from lamina.schema import Spec
 LONGEST, SHORTEST = 39, 3  # kernels, in steps
 MODULES = 3
 MOST_STEPS = 512  # that the modules see: longer series are halved, quartered ... by the first convolution
+FEW = 1000  # rows, a seventh of which cannot tell one epoch from another
 BESIDE = 64  # numbers that come from the columns beside the series
 
 
@@ -28,6 +30,23 @@ def takes(spec: Spec) -> bool:
     """One or several series, perhaps with numbers, categories and words beside them, and no forecast asked for."""
     kinds = {feed.kind for feed in spec.inputs.values()}
     return "series" in kinds and "image" not in kinds and not forecasts(spec)
+
+
+def training(spec: Spec) -> dict[str, Any]:
+    """About 400 steps for a few series, up to 3,000 for many; the last weights are kept where few rows would judge."""
+    rows = max(spec.rows, 1)
+    size = max(8, min(128, 2 ** round(math.log2(max(rows / 3, 1)))))
+    size = min(size, 16) if rows <= FEW else size
+    steps = max(400, min(3000, 4 * math.ceil(rows / size) * 10))
+    return {
+        "epochs": max(4, min(400, math.ceil(steps / math.ceil(rows / size)))),
+        "batch_size": size,
+        "lr": 2e-3,
+        "optimizer": {"kind": "adamw", "weight_decay": 1e-2},
+        "schedule": {"kind": "cosine", "warmup": 0.05},
+        "clip": 1.0,
+        "keep": "last" if rows <= FEW else "best",
+    }
 
 
 class Norm(nn.BatchNorm1d):
