@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from lamina.config import DataError, nearest
 from lamina.schema import MISSING
 
+FEWEST = 4  # numbers in each row of an array that is one series and not some columns
 MANY = 12  # columns that count up, from which on a note says that they look like one series
 COUNTED = re.compile(r"(.*?)[ _\-.]?(\d+)")
 
@@ -29,11 +30,11 @@ def column(flat: np.ndarray, steps: Sequence[int] | np.ndarray, channels: int) -
 
 def are(values: Any) -> bool:
     """Whether a column given in Python is series: an array (rows, steps, channels) of numbers, one of floats (rows,
-    steps), or arrays of numbers one by one, of one or two dimensions.
+    four steps or more), or arrays of numbers one by one, of one or two dimensions.
     """
     if isinstance(values, np.ndarray) and values.dtype != object:
-        floats = values.dtype.kind == "f" and values.ndim in (2, 3)
-        return (floats or (values.dtype.kind in "iu" and values.ndim == 3 and values.dtype != np.uint8)) and values.size
+        many = values.ndim == 3 or (values.ndim == 2 and values.dtype.kind == "f" and values.shape[1] >= FEWEST)
+        return many and values.dtype.kind in "iuf" and values.dtype != np.uint8 and values.size > 0
     first = next((value for value in values if value is not None), None)
     return isinstance(first, np.ndarray) and _is_one(first)
 
@@ -58,7 +59,9 @@ def given(name: str, values: Any) -> pa.Array:
     widths = {cell.shape[1] if cell.ndim == 2 else 1 for cell in cells if cell is not None}
     if len(widths) > 1:
         told = ", ".join(map(str, sorted(widths)))
-        raise DataError(f"data.{name}: the series must have equally many channels, (steps, channels) each (got {told}).")
+        raise DataError(
+            f"data.{name}: the series must have equally many channels, (steps, channels) each (got {told})."
+        )
     steps = [0 if cell is None else len(cell) for cell in cells]
     flat = [cell.reshape(-1).astype(np.float64) for cell in cells if cell is not None]
     found = column(np.concatenate(flat) if flat else np.zeros(0), steps, max(widths, default=1))

@@ -32,7 +32,7 @@ def table(source: Any, pictures: Sequence[str] = ()) -> pa.Table:
     `pictures`: columns known to be pictures, whose cells may be paths, bytes, arrays and PIL images, mixed; where there
     is one such column, a list or an array of pictures is a table of it. uint8 arrays of 3 or 4 dimensions always are.
 
-    Arrays (rows, steps, channels), floats (rows, steps), and lists of arrays are series: a list in each cell.
+    Arrays (rows, steps, channels), floats (rows, four steps or more), and lists of arrays are series.
 
     The index of a pandas frame is not used; categories become text; other 2-D columns `x` are spread as x_0, x_1, ...;
     nested dicts of rows and structs become columns with dots. Errors: DataError naming the column.

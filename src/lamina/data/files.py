@@ -106,7 +106,9 @@ def stream(cfg: Config, rows: int = 65_536) -> Iterator[Collected]:
             for piece in one.read(rows):
                 good, last = good + piece.table.num_rows, piece.quarantine or last
                 if piece.table.num_rows or piece.quarantine:
-                    yield Collected(_series.grouped(conform(piece.table, schema), cfg.series or {}), piece.quarantine, notes)
+                    yield Collected(
+                        _series.grouped(conform(piece.table, schema), cfg.series or {}), piece.quarantine, notes
+                    )
                     notes = ()
         _refuse_nothing(files, good, last)
 

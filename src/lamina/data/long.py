@@ -32,7 +32,8 @@ class Config(config.Config):
     series: str = Field(description="The column that says which series a row belongs to.")
     time: str | None = Field(default=None, description="The column to sort by; the order of the file when unset.")
     values: tuple[str, ...] | None = Field(
-        default=None, description="The columns of numbers, one channel each; those that change within a series if unset."
+        default=None,
+        description="The columns of numbers, one channel each; those that change within a series if unset.",
     )
     delimiter: str | None = Field(default=None, pattern=r'^[^"\r\n]$', description="One character; found when unset.")
     sheet: str | None = Field(default=None, description="Name of the sheet of a workbook; the first when unset.")
@@ -93,7 +94,9 @@ def _grouped(cfg: Config) -> tuple[Collected, np.ndarray]:
     name = unique([*columns, varying[0] if len(varying) == 1 else "series"])[-1]
     whole = pa.table({**columns, name: cells})
     kept = np.array([group not in bad for group in range(whole.num_rows)], bool)
-    notes = [f"{table.num_rows:,} rows make {whole.num_rows:,} series; channels of '{name}': {', '.join(varying[:20])}."]
+    notes = [
+        f"{table.num_rows:,} rows make {whole.num_rows:,} series; channels of '{name}': {', '.join(varying[:20])}."
+    ]
     notes += [f"Columns {', '.join(left[:10])} change within a series and are no numbers: left out."] if left else []
     places = files.source_line(_files(cfg), [int(groups.first[g]) for g in sorted(bad)]) if bad else []
     lost = [Quarantined(*place, name, bad[g]) for g, place in zip(sorted(bad), places, strict=True)]

@@ -288,4 +288,3 @@ def _number(text: str) -> float | None:
         return float(text)
     except ValueError:
         return None
-

@@ -107,7 +107,9 @@ def parse(asked: Sequence[Question], prep: Preprocessor) -> tuple[pa.Table, list
     parsed |= {name: [typed(pa.table(files), prep.files)[name].combine_chunks()] for name in files}
     if series:
         raw = clean(pa.table(wired(series, lists)), prep.schema.missing)
-        parsed |= {name: [column.combine_chunks()] for name, column in zip(lists, typed(raw, series).columns, strict=True)}
+        parsed |= {
+            name: [column.combine_chunks()] for name, column in zip(lists, typed(raw, series).columns, strict=True)
+        }
     nothing = typed(pa.table({"": pa.nulls(rows)}), tuple(c for c in prep.used if not parsed[c.name]))
     whole = {name: reduce(_filled, arrays) if arrays else nothing[name] for name, arrays in parsed.items()}
     return pa.table(whole), sorted(malformed, key=lambda one: one.row)
@@ -247,7 +249,9 @@ def check_series(name: str, values: list[Any], asked: Question, limits: Limits) 
         elif isinstance(cell, list):
             _check_list(cell, asked.spot(name, row), limits)
         elif cell is not None:
-            raise RequestError(400, f"{asked.spot(name, row)}: must be a list of numbers (got {_what(cell)}). {A_SERIES}")
+            raise RequestError(
+                400, f"{asked.spot(name, row)}: must be a list of numbers (got {_what(cell)}). {A_SERIES}"
+            )
 
 
 def _check_list(cell: list[Any], spot: str, limits: Limits) -> None:

@@ -83,7 +83,9 @@ def _means(seen: _Seen) -> str:
     limits = _limits([*means.values()] if several else [*means.values(), *(p.reshape(-1) for p in picked.values())])
     for name, rows in shown.items():
         lines = [] if several else [Line(one[:, 0], FAINT, 0.8, 0.7) for one in picked[name]]
-        lines += [Line(means[name][:, c], COLOURS[c], 2.2 - several * 0.6) for c in range(min(CHANNELS, train.shape[2]))]
+        lines += [
+            Line(means[name][:, c], COLOURS[c], 2.2 - several * 0.6) for c in range(min(CHANNELS, train.shape[2]))
+        ]
         told = f"<b>{words(name)}</b><br>{len(rows):,} training series"
         figures.append(figure([_drawn(lines, limits, f"mean of the training series: {name}")], told))
     of = "each class" if seen.classes else "low, middle and high targets"
@@ -111,7 +113,9 @@ def _worst(seen: _Seen) -> tuple[list[Row], str]:
     for row in np.argsort(-loss, kind="stable")[:WORST].tolist():
         actual, guess = seen.label(target[row]), seen.label(predicted[row])
         chance = None if sure is None else float(sure[row])
-        found.append({"row": row, "actual": actual, "predicted": guess, "probability": chance, "loss": float(loss[row])})
+        found.append(
+            {"row": row, "actual": actual, "predicted": guess, "probability": chance, "loss": float(loss[row])}
+        )
         lines = [Line(means[actual], COLOURS[0], 1.2, 0.55)] if actual in means else []
         lines += [Line(means[guess], COLOURS[1], 1.2, 0.55)] if guess in means and guess != actual else []
         if test.shape[2] > 1:

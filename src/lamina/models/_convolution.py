@@ -129,7 +129,9 @@ class Branch(nn.Module):
     def __init__(self, spec: Spec, width: int, name: ActivationName, beside: int):
         super().__init__()
         series = {key: feed.shape for key, feed in spec.inputs.items() if feed.kind == "series"}
-        self.series = nn.ModuleDict({key: Member(c or 1, steps or 1, width, name) for key, (steps, c) in series.items()})
+        self.series = nn.ModuleDict(
+            {key: Member(c or 1, steps or 1, width, name) for key, (steps, c) in series.items()}
+        )
         self.beside = nn.Sequential(nn.Linear(beside, BESIDE), activation(name)) if beside else None
         found = sum(member.width for member in self.series.values() if isinstance(member, Member))
         self.head = nn.Linear(found + BESIDE * bool(beside), spec.output.size)

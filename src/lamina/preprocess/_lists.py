@@ -43,6 +43,20 @@ def holds_whole_numbers(kind: pa.DataType) -> bool:
     return depth == 1 and pa.types.is_integer(inner)
 
 
+def distinct(column: pa.Array) -> int:
+    """How many cells differ, by their numbers and how many lists or numbers are in them."""
+    outer = pc.list_value_length(column).to_numpy(zero_copy_only=False).astype(np.int64)
+    inside, sizes, ends = column.flatten(), outer, np.cumsum(outer)
+    if is_list(inside.type):
+        each = pc.fill_null(pc.list_value_length(inside), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+        bounds = np.concatenate([[0], np.cumsum(each)])
+        inside, sizes = inside.flatten(), bounds[ends] - bounds[ends - outer]
+        ends = np.cumsum(sizes)
+    values = _numbers(inside)[0]
+    spans = zip(outer.tolist(), (ends - sizes).tolist(), ends.tolist(), strict=True)
+    return len({(count, hash(values[first:last].tobytes())) for count, first, last in spans})
+
+
 def looks_like_numbers(column: pa.Array, fewest: int) -> bool:
     """Whether text is made of numbers with separators between them, enough of them in a typical cell."""
     nested = pc.match_substring_regex(column, r"^\s*\[[\[\]\s\d.,eE+\-nulaN]*\]\s*$")
