@@ -109,9 +109,11 @@ def flat(lists: pa.Array) -> tuple[np.ndarray, np.ndarray]:
 
 
 def parsed(column: pa.Array, order: Layout) -> pa.Array:
-    """Any column as `CELL`: null where the cell is missing or is no series at all."""
+    """Any column as `CELL`, one that is so already as it is: null where the cell is missing or is no series at all."""
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
+    if column.type == CELL:
+        return column
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         return _from_text(column.cast(pa.string()), order)
     inner, depth = _innermost(column.type)
