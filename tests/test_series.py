@@ -1,4 +1,4 @@
-"""Whole series: what a cell means, where series come from, what the network makes of them, and one answer everywhere."""
+"""Whole series: what a cell means, where series come from, what the network makes of them, one answer everywhere."""
 
 import asyncio
 import json
@@ -212,7 +212,7 @@ def test_the_test_file_beside_a_train_file_judges_and_a_note_says_so(tmp_path):
 
 
 def test_arff_files_of_one_and_of_several_channels_are_read(tmp_path):
-    one = "% made by hand\n@RELATION toy\n@ATTRIBUTE t1 NUMERIC\n@ATTRIBUTE t2 NUMERIC\n@ATTRIBUTE target {'1','two, 2'}\n"
+    one = "% by hand\n@RELATION toy\n@ATTRIBUTE t1 NUMERIC\n@ATTRIBUTE t2 NUMERIC\n@ATTRIBUTE target {'1','two, 2'}\n"
     found = loaded(write(tmp_path, "One.arff", one + "@DATA\n1.5,?,'two, 2'\n3,4,1\n"))
     assert found.table.to_pylist() == [{"series": [1.5, None], "label": "two, 2"}, {"series": [3, 4], "label": "1"}]
     many = (

@@ -64,7 +64,7 @@ def question(sent: Sent, prep: Preprocessor, limits: Limits) -> Question:
 
 
 def refused(asked: Question, broken: Broken, prep: Preprocessor) -> RequestError:
-    """Why a picture cannot be used: 413 for too many pixels, 400 for a broken one, 415 for what is none. Or a series."""
+    """Why a picture cannot be used: 413 for too many pixels, 400 for a broken one, 415 for what is none."""
     if broken.column not in {column.name for column in prep.files}:
         cure = "Send a list of numbers; null stands for a gap."
         return RequestError(400, f"{asked.spot(broken.column, broken.row)}: {broken.reason}. {cure}")

@@ -295,6 +295,6 @@ def duplicates(report: Report, plots: Plots) -> str:
 
 
 ORDER: tuple[Callable[[Report, Plots], str], ...] = (
-    headline, scores, comparison, duplicates, errors, pictures, series, confidence, other, training, augmented, data, design,
-    usage, versions,
+    headline, scores, comparison, duplicates, errors, pictures, series, confidence, other, training, augmented, data,
+    design, usage, versions,
 )  # fmt: skip

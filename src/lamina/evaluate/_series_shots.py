@@ -53,7 +53,7 @@ class _Seen(NamedTuple):
 def made(
     case: Case, predictor: Predictor, score: Mapping[str, Any], arrays: Mapping[str, Data]
 ) -> tuple[Row, dict[str, str]]:
-    """Facts for `report.json` and pieces of the page by name; both empty where there are no series or several labels."""
+    """Facts for `report.json` and pieces of the page by name; both empty without series, or with several labels."""
     prep = predictor.bundle.prep
     found = [(i, column) for i, column in enumerate(prep.used) if column.kind == "series"]
     if not found or np.ndim(score["target"]) != 1:
@@ -111,7 +111,7 @@ def _worst(seen: _Seen) -> tuple[list[Row], str]:
     means = {name: _mean(seen.parts["train"][rows])[:, 0] for name, rows in groups.items() if len(rows)}
     found, figures = [], []
     for row in np.argsort(-loss, kind="stable")[:WORST].tolist():
-        actual, guess = seen.label(target[row]), seen.label(predicted[row])
+        actual, guess = seen.label(float(target[row])), seen.label(float(predicted[row]))
         chance = None if sure is None else float(sure[row])
         found.append(
             {"row": row, "actual": actual, "predicted": guess, "probability": chance, "loss": float(loss[row])}
@@ -122,8 +122,9 @@ def _worst(seen: _Seen) -> tuple[list[Row], str]:
             lines += [Line(test[row, :, c], COLOURS[c], 1.1) for c in range(min(CHANNELS, test.shape[2]))]
         else:
             lines.append(Line(test[row, :, 0], "var(--ink)", 1.5))
-        figures.append(figure([_drawn(lines, _limits([test[row], *(line.values for line in lines)]), f"test series {row + 1}")],
-                              _told(row, actual, guess, chance, float(loss[row]))))  # fmt: skip
+        limits = _limits([test[row], *(line.values for line in lines)])
+        told = _told(row, actual, guess, chance, float(loss[row]))
+        figures.append(figure([_drawn(lines, limits, f"test series {row + 1}")], told))
     lead = f"The {len(found)} test series with the highest loss, the worst first: look for wrong labels among them."
     if means:
         lead += " Blue is the mean of what they are, orange the mean of what they were taken for."

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from lamina.evaluate._neighbours import nearest, pieces, side_by_side
 from lamina.evaluate.thresholds import best_threshold, thresholds
 from lamina.schema import Spec
 
@@ -30,7 +31,7 @@ LABELS = {
 }
 _MOST_ROWS = 100_000
 _MOST_PICTURES, _SIDE = 10_000, 12  # to fit on, and the pixels a side that they are shrunk to
-_MOST_SERIES, _PIECES = 10_000, 256  # to fit on, and the means of a channel that they are shrunk to
+_MOST_SERIES = 10_000  # to fit on
 _MOST_CLASSES = 50  # boosting grows one tree per class and round
 _BY_CLASS = ("gradient_boosting", "logistic_labels")
 _MOST_CODES = 255  # categories scikit-learn's trees can split as categories
@@ -146,13 +147,15 @@ def nearest_neighbour(train: Features, target: np.ndarray, spec: Spec, classes: 
     about training series when asked for each without itself.
     """
     names = _kinds(train, spec, "series")
-    known = _flat(train, names)
-    own = _nearest(known, known, itself=False) if len(target) > 1 else np.zeros(len(target), int)
+    known = side_by_side([train[name] for name in names])
+    own = nearest(known, known, itself=False) if len(target) > 1 else np.zeros(len(target), int)
     right = (float((target[own] == target).sum()) + 1) / (len(target) + 2)
 
     def predict(features: Features) -> dict[str, np.ndarray]:
         found = np.full((_rows(features), classes), (1 - right) / max(1, classes - 1))
-        found[np.arange(len(found)), target[_nearest(_flat(features, names), known)]] = max(right, 1 / classes)
+        found[np.arange(len(found)), target[nearest(side_by_side([features[name] for name in names]), known)]] = max(
+            right, 1 / classes
+        )
         return {"probabilities": found / found.sum(axis=1, keepdims=True)}
 
     return predict
@@ -245,7 +248,7 @@ def _columns(train: Features, spec: Spec) -> Callable[[Features], Any]:
         blocks += [_one_hot(features[name], spec.inputs[name].sizes) for name in categories]
         blocks += [weigh.transform(_counts(features[name], weigh.n_features_in_)) for name, weigh in words.items()]
         blocks += [csr_matrix(_shrunk(features[name]), dtype=np.float64) for name in pictures]
-        blocks += [csr_matrix(_pieces(features[name]), dtype=np.float64) for name in series]
+        blocks += [csr_matrix(pieces(features[name]), dtype=np.float64) for name in series]
         return hstack(blocks).tocsr()
 
     return matrix
@@ -261,31 +264,6 @@ def _shrunk(pictures: np.ndarray) -> np.ndarray:
         grey = pictures[start : start + 512].mean(axis=3, dtype=np.float32)
         parts.append(np.add.reduceat(np.add.reduceat(grey, tops, axis=1), lefts, axis=2) / areas)
     return np.concatenate(parts).reshape(rows, -1) / 127.5 - 1
-
-
-def _pieces(series: np.ndarray) -> np.ndarray:
-    """Series (rows, steps, channels) as the means of at most 256 pieces of each channel; zero behind their ends."""
-    rows, steps = series.shape[:2]
-    starts = np.unique(np.linspace(0, steps, min(steps, _PIECES), endpoint=False).astype(int))
-    sums = np.add.reduceat(np.nan_to_num(series), starts, axis=1)
-    return (sums / np.diff([*starts, steps])[:, None]).reshape(rows, -1)
-
-
-def _flat(features: Features, names: list[str]) -> np.ndarray:
-    """All steps of all series side by side, zero behind their ends."""
-    return np.concatenate([np.nan_to_num(features[name]).reshape(len(features[name]), -1) for name in names], axis=1)
-
-
-def _nearest(rows: np.ndarray, known: np.ndarray, itself: bool = True) -> np.ndarray:
-    """Which of `known` each row is nearest to; not the one at its own place where `itself` is false."""
-    squares, found = np.square(known, dtype=np.float64).sum(axis=1), []
-    for start in range(0, len(rows), 1024):
-        part = rows[start : start + 1024]
-        apart = squares - 2 * (part @ known.T).astype(np.float64)
-        if not itself:
-            apart[np.arange(len(part)), start + np.arange(len(part))] = np.inf
-        found.append(apart.argmin(axis=1))
-    return np.concatenate(found) if found else np.zeros(0, np.int64)
 
 
 def _one_hot(codes: np.ndarray, sizes: Sequence[int]) -> Any:

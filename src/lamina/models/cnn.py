@@ -23,7 +23,6 @@ from lamina.models._losses import loss, smoothed
 from lamina.models._pictures import last, only
 from lamina.schema import Batch, Input, Spec
 
-
 MEMBERS = 3  # for series
 
 

@@ -82,7 +82,7 @@ def surveyed(table: pa.Table, columns: tuple[Column, ...], labels: list[Any], pa
 
 
 def wired(columns: tuple[Column, ...], cells: Mapping[str, list[Any]]) -> dict[str, pa.Array]:
-    """What `typed` takes for the cells of those columns whose kind JSON writes in its own way (pictures: base64; series: lists)."""
+    """What `typed` takes for the cells of those columns whose kind JSON writes in its own way: base64, lists."""
     found = {c.name: vars(_plugin(c)) for c in columns if c.kind not in UNUSED and c.name in cells}
     return {name: module["wire"](cells[name]) for name, module in found.items() if "wire" in module}
 

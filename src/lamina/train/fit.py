@@ -196,8 +196,9 @@ class _Loop:
         return step // self.cfg.accumulate
 
     def judge(self, inputs: Batch, target: np.ndarray, score: Score) -> Row:
-        """Scores raw and averaged weights on the validation rows and keeps the better where it is the best yet, or where
-        the last are to be kept and it is finite: a few rows cannot tell one epoch from another.
+        """Scores raw and averaged weights on the validation rows and keeps the better where it is the best yet.
+
+        With `keep: last` the latest that is finite counts as best: a few rows cannot tell one epoch from another.
         """
         found: dict[str, dict[str, float]] = {}
         models = {"raw": self.model} | ({"ema": self.average} if self.average is not None else {})
