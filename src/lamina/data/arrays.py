@@ -90,7 +90,7 @@ def like(answers: pa.Table, source: Any) -> Any:
 
 
 def _from_rows(rows: Sequence[Mapping[str, Any]], pictures: Sequence[str]) -> pa.Table:
-    """Columns of pictures and of arrays by themselves, so that none of their cells is taken apart; others as they are."""
+    """Columns of pictures and of arrays by themselves, so that no cell of them is taken apart; others as is."""
     firsts: dict[Any, Any] = {}
     for row in rows:
         firsts |= {name: cell for name, cell in row.items() if cell is not None and name not in firsts}

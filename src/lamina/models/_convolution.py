@@ -1,8 +1,8 @@
 """Convolutional network for series: a few small Inception networks trained at once, which answer by their mean.
 
 Each member looks at the series through kernels of three lengths and a pooled branch (Ismail Fawaz et al. 2020,
-InceptionTime, with three modules and one shortcut in place of six and two), then takes the mean and the largest answer
-of each channel over the steps that are there. What stands behind the end of a series is held at zero after each module,
+InceptionTime, with three modules and one shortcut in place of six and two), then takes the mean of each channel
+over the steps that are there. What stands behind the end of a series is held at zero after each module,
 so that an answer does not depend on how far a series is padded. Several members, because one network trained on fifty
 series is a matter of luck.
 """
@@ -104,7 +104,7 @@ class Member(nn.Module):
         self.entrance_norm = Norm(wide)
         self.layers = nn.ModuleList(Module(before if i == 0 else wide, width, kernels, name) for i in range(MODULES))
         self.activation = activation(name)
-        self.width = 2 * wide
+        self.width = wide
 
     def forward(self, x: Tensor, there: Tensor) -> Tensor:
         there = there[:, :, :: self.stride]
@@ -113,8 +113,7 @@ class Member(nn.Module):
         for layer in self.layers:
             x = layer(x, there)
         x = self.activation(x + shortcut) * there
-        mean = x.sum(2) / there.sum(2).clamp(min=1)
-        return torch.cat([mean, x.amax(2)], 1)  # (rows, width)
+        return x.sum(2) / there.sum(2).clamp(min=1)  # (rows, width)
 
 
 def lengths(steps: int) -> tuple[int, ...]:
