@@ -120,7 +120,7 @@ class Model(nn.Module):
         self.loss = loss(smoothed(spec.output, cfg.label_smoothing))
         _refuse_unused(cfg, self.series)
         if self.series:
-            self.network = _convolution.Network(spec, max(1, cfg.width // 2), cfg.members or MEMBERS, cfg.activation)
+            self.network = _convolution.Network(spec, max(1, cfg.width // 4), cfg.members or MEMBERS, cfg.activation)
             return
         self.body = body(cfg, spec)
         self.head = nn.Linear(self.body.width, spec.output.size)
