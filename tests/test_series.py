@@ -380,6 +380,27 @@ def test_series_of_several_columns_and_what_stands_beside_them_all_count(loss):
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in model.parameters())
 
 
+@pytest.mark.parametrize("steps", [9, 600])
+def test_the_graph_of_any_length_and_mixture_agrees_with_the_network(steps):
+    from lamina.deploy import export
+
+    more = Input(kind="series", shape=(7, 1), dtype="float32")
+    series = Input(kind="series", shape=(steps, 2), dtype="float32")
+    spec = spec_of(number0=NUMBERS, series1=more).model_copy(
+        update={"inputs": {"number0": NUMBERS, "series0": series, "series1": more}}
+    )
+    model = made(spec, width=8).eval()
+    inputs = {"series0": padded(6, steps - 3, behind=3), "series1": padded(6, 7, 1), "number0": torch.randn(6, 2)}
+    fed = {name: value.numpy() for name, value in inputs.items()}
+    graph, why = export.onnx(model, fed)
+    assert graph is not None, why
+    one = {name: value[:1] for name, value in fed.items()}
+    for some, rows in ((fed, slice(0, 6)), (one, slice(0, 1))):
+        with torch.no_grad():
+            wanted = model(inputs)["target"][rows].numpy()
+        np.testing.assert_allclose(onnx_runtime(graph)(some)["target"], wanted, atol=1e-5)
+
+
 def models_batch(inputs: dict[str, torch.Tensor], target: torch.Tensor) -> Any:
     from lamina.schema import Batch
 
@@ -564,7 +585,9 @@ def test_a_number_is_answered_for_series_beside_other_columns(tmp_path):
     size = rng.normal(size=120)
     price = signal[:, :, 0].mean(1) * 4 + size
     rows = {"signal": signal, "size": size, "town": ["a", "b", "c"] * 40, "price": price}
-    made = lamina.fit(rows, "price", recipe={**QUICK, "train": {"epochs": 40, "threads": 1}}, out=tmp_path / "run")
+    made = lamina.fit(
+        rows, "price", recipe={**QUICK, "train": {"epochs": 15, "batch_size": 8, "threads": 1}}, out=tmp_path / "run"
+    )
     assert made.predictor.bundle.model.kind == "cnn"
     assert made.result["scores"]["r2"] > 0.5
     assert set(made.result["baselines"]) == {"mean", "ridge", "gradient_boosting"}

@@ -89,7 +89,7 @@ def _means(seen: _Seen) -> str:
         told = f"<b>{words(name)}</b><br>{len(rows):,} training series"
         figures.append(figure([_drawn(lines, limits, f"mean of the training series: {name}")], told))
     of = "each class" if seen.classes else "low, middle and high targets"
-    lead = f"The mean of the training series of {of} ({words(seen.column)}), in the data’s own unit"
+    lead = f"The mean of the training series of {of}, column {words(seen.column)}, in the data’s own unit"
     if several:
         lead += f"; one line for each channel{f', the first {CHANNELS}' if train.shape[2] > CHANNELS else ''}."
     else:

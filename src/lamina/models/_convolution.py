@@ -33,13 +33,12 @@ def takes(spec: Spec) -> bool:
 
 
 def training(spec: Spec) -> dict[str, Any]:
-    """About 400 steps for a few series, up to 3,000 for many; the last weights are kept where few rows would judge."""
+    """About 400 steps for a few series, up to 2,000 for many; the last weights are kept where few rows would judge."""
     rows = max(spec.rows, 1)
-    size = max(8, min(128, 2 ** round(math.log2(max(rows / 3, 1)))))
-    size = min(size, 16) if rows <= FEW else size
-    steps = max(400, min(3000, 4 * math.ceil(rows / size) * 10))
+    size = max(8, min(16 if rows <= FEW else 128, 2 ** round(math.log2(max(rows / 3, 1)))))
+    steps = max(400, min(2000, 40 * math.ceil(rows / size)))
     return {
-        "epochs": max(4, min(400, math.ceil(steps / math.ceil(rows / size)))),
+        "epochs": max(2, min(400, math.ceil(steps / math.ceil(rows / size)))),
         "batch_size": size,
         "lr": 2e-3,
         "optimizer": {"kind": "adamw", "weight_decay": 1e-2},
