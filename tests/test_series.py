@@ -632,3 +632,12 @@ def test_days_of_power_demand_are_told_apart_as_well_as_by_their_neighbours(tmp_
     assert result["parts"] == {"train": 57, "validation": 10, "test": 1029}
     assert result["scores"]["accuracy"] > 0.93
     assert result["baselines"]["nearest_neighbour"]["accuracy"] > 0.93
+
+
+def test_a_state_that_would_fill_the_memory_is_refused():
+    state = plugin("preprocess", "series").State
+    sound = {"steps": 4, "channels": 1, "layout": "steps_first", "normalise": "none", "mean": (0.0,), "std": (1.0,)}
+    assert state(**sound).steps == 4
+    for wrong in ({"steps": 1 << 20, "channels": 1 << 20}, {"mean": ()}, {"std": (0.0,)}):
+        with pytest.raises(ValueError, match=r"at most|one number|greater than 0"):
+            state(**{**sound, **wrong})

@@ -9,11 +9,11 @@ shorter one NaN in all channels. A missing cell is the training mean all along.
 
 import math
 from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from lamina import config
 from lamina.preprocess import _lists
@@ -22,6 +22,7 @@ from lamina.schema import Input
 Layout = Literal["steps_first", "channels_first"]
 
 MOST_STEPS = 16_384  # that a network sees when nothing is said
+MOST_NUMBERS = 1 << 22  # of one row, whatever is said
 ENOUGH = 0.95
 FEWEST, FEWEST_WHOLE = 4, 8  # numbers of a typical cell: fewer are coordinates, and whole ones codes
 BLOCK = 1 << 21  # numbers encoded at once
@@ -46,7 +47,15 @@ class State(config.Config):
     layout: Layout
     normalise: Literal["global", "each", "none"]
     mean: tuple[float, ...]
-    std: tuple[float, ...]
+    std: tuple[Annotated[float, Field(gt=0)], ...]
+
+    @model_validator(mode="after")
+    def _of_one_size(self) -> Self:
+        if self.steps * self.channels > MOST_NUMBERS:
+            raise ValueError(f"steps x channels must be at most {MOST_NUMBERS:,}")
+        if len(self.mean) != self.channels or len(self.std) != self.channels:
+            raise ValueError("mean and std must have one number for each channel")
+        return self
 
 
 class _Cells(NamedTuple):
@@ -111,10 +120,10 @@ def _read(values: pa.Array) -> _Cells:
 def fit(values: pa.Array, cfg: Config) -> State:
     cells = _read(values)
     sound = np.array([reason is None for reason in cells.reasons], bool) & ~cells.missing
-    channels = int(np.bincount(cells.channels[sound]).argmax()) if sound.any() else 1
+    channels = min(MOST_NUMBERS, int(np.bincount(cells.channels[sound]).argmax())) if sound.any() else 1
     rows = np.flatnonzero(cells.whole(channels))
     longest = int(cells.sizes[rows].max(initial=channels)) // channels
-    steps = min(longest, cfg.steps or MOST_STEPS)
+    steps = max(1, min(longest, cfg.steps or MOST_STEPS, MOST_NUMBERS // channels))
     state = State(
         steps=steps, channels=channels, layout=cfg.layout, normalise=cfg.normalise, mean=(0.0,) * channels,
         std=(1.0,) * channels,
