@@ -18,7 +18,7 @@ def unrolled(table: pa.Table, series: str | None) -> tuple[pa.Table, str, np.nda
     """One row per step: lists are laid out, single cells repeated. Also the name of the column that says which series a
     step belongs to (added, as the row's number, where `series` is None), and of each step the row it came from.
 
-    Lists of one row must be equally long; a missing list counts as one of missing steps. Errors: DataError naming the row.
+    Lists of one row must be equally long; a missing list is one of missing steps. Errors: DataError naming the row.
     """
     lists = [field.name for field in table.schema if _listed(field.type)]
     lengths = {name: pc.fill_null(pc.list_value_length(table[name]), -1).to_numpy() for name in lists}
