@@ -167,13 +167,13 @@ def collect(recipe: Recipe, collected: Collected) -> Ahead:
     found = frames.frames(bare, columns, roles, step)
     season = cfg.season or _season(found)
     horizon = cfg.horizon or max(1, min(season if season > 1 else 10, int(np.diff(found.bounds).max()) // 10))
-    cuts = _cuts(found, _split(recipe.split), horizon)
+    season, cuts, transform = _parted(found, roles.targets, recipe, (season, horizon))
     train = [found.values[a:b] for a, b in cuts[:, :2]]
     context = cfg.context or _context(max(len(one) for one in train), season, horizon)
     parts = Parts(*(_rows(bare, found, cuts[:, 2 * i], cuts[:, 2 * i + 1]) for i in range(3)))
     schema = _schema(columns, parts.train, roles, recipe)
     state = forecasting.State(
-        **forecasting.understood(train, roles.targets, cfg, season),
+        **forecasting.understood(train, roles.targets, transform, season),
         time=roles.time,
         series=roles.series,
         known=_there(cfg.known, bare, "task.known"),
@@ -198,21 +198,37 @@ def collect(recipe: Recipe, collected: Collected) -> Ahead:
         parts=parts,
         read=collected.table.num_rows + len(collected.quarantine),
         quarantine=(*collected.quarantine, *_lost(found, table, roles, recipe.data)),
-        notes=(*collected.notes, *notes, *found.notes, _told(state, len(found.ids))),
+        notes=(*collected.notes, *notes, *found.notes, _told(state, len(found.ids), int(cuts[0, 2] - cuts[0, 1]))),
         frames=found,
         cuts=cuts,
         table=bare,
     )
 
 
-def _told(state: forecasting.State, series: int) -> str:
+def _parted(
+    found: Frames, names: tuple[str, ...], recipe: Recipe, said: tuple[int, int]
+) -> tuple[int, np.ndarray, forecasting.Transform]:
+    """Season, cuts in time and transform; prices have no season, and a horizon is left out between two parts."""
+    cfg: Any = recipe.task
+    split, (season, horizon) = _split(recipe.split), said
+    cuts = _cuts(found, split, horizon)
+    sure = np.maximum(cuts[:, 1] - 2 * horizon, cuts[:, 0])  # what is of training with an embargo too
+    transform = forecasting.moves([found.values[a:b] for a, b in zip(cuts[:, 0], sure, strict=True)], names, cfg)
+    if transform == "none":
+        return season, cuts, transform
+    if split.embargo is None:
+        gap = min(horizon, int(np.diff(found.bounds).min()) // 20)
+        cuts = _cuts(found, split.model_copy(update={"embargo": gap}), horizon)
+    return cfg.season or 1, cuts, transform
+
+
+def _told(state: forecasting.State, series: int, gap: int) -> str:
     said = frames.said(state.step)
-    many = f"{series:,} series of " if series > 1 else ""
-    kept = " Log-returns are forecast, because the target moves as prices do." if state.transform != "none" else ""
-    return (
-        f"{many}steps of one {said}: {state.horizon:,} ahead from {state.context:,} of history, "
-        f"season {state.season:,}.{kept}".capitalize()
-    )
+    many = f"{series:,} series of steps" if series > 1 else "Steps"
+    kept = " Log-returns are forecast, as of prices." if state.transform != "none" else ""
+    left = f" {gap:,} step{'s are' if gap > 1 else ' is'} left out between two parts." if gap else ""
+    season = f", season {state.season:,}" if state.season > 1 else ""
+    return f"{many} of one {said}: {state.horizon:,} ahead from {state.context:,} of history{season}.{kept}{left}"
 
 
 def _there(names: tuple[str, ...], table: pa.Table, place: str) -> tuple[str, ...]:
@@ -299,7 +315,7 @@ def _cuts(found: Frames, said: Ordered, horizon: int) -> np.ndarray:
     for span, first, last in zip(found.spans, firsts, lasts, strict=True):
         begin, length = (low, high - low) if shared else (first, int(last - first) + 1)
         train, validation, test = said.sizes(length, least=min(2 * horizon, max(horizon, length // 4)))
-        edges = np.cumsum([0, train, said.embargo, validation, said.embargo, test]) + begin
+        edges = np.cumsum([0, train, said.gap, validation, said.gap, test]) + begin
         cuts.append(np.clip(edges - first, 0, span.stop - span.start) + span.start)
     return np.array(cuts)
 

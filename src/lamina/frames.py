@@ -293,7 +293,10 @@ def encoded(found: Frames, prep: Preprocessor, state: State) -> tuple[np.ndarray
     spans = found.spans
     target = np.concatenate([forecasting.worked(found.values[span], state.transform) for span in spans])
     target = forecasting.standard(target, state)
-    seen = target[latest(~np.isnan(target), found.bounds), np.arange(target.shape[1])]
+    if state.transform == "none":
+        seen = target[latest(~np.isnan(target), found.bounds), np.arange(target.shape[1])]
+    else:
+        seen = np.where(np.isnan(target), forecasting.still(state), target)
     past = _covariates(found, prep, state.past)
     known = np.concatenate([_covariates(found, prep, state.known), _calendar(found.index, state)], axis=1)
     return np.nan_to_num(np.concatenate([seen, past, known], axis=1)), known, target
@@ -403,7 +406,9 @@ def histories(rows: pa.Table, prep: Preprocessor, state: State) -> Histories:
     back = np.maximum(end[:, None] + np.arange(-context, 0), starts[:, None])
     history = seen[back]
     if state.transform != "none":  # before the first price nothing moved
-        history[:, :, : len(state.targets)][end[:, None] + np.arange(-context, 0) < starts[:, None]] = 0
+        history[:, :, : len(state.targets)][end[:, None] + np.arange(-context, 0) < starts[:, None]] = (
+            forecasting.still(state)
+        )
     index = found.index[end - 1][:, None] + np.arange(1, horizon + 1)
     inputs = {"history": history}
     if known.shape[1]:

@@ -73,14 +73,20 @@ class Ordered(Config):
     train: int | None = Field(default=None, ge=1)
     validation: Annotated[float, Field(gt=0)] = 0.15
     test: Annotated[float, Field(gt=0)] = 0.15
-    embargo: int = Field(default=0, ge=0, description="rows left out between two parts")
+    embargo: int | None = Field(
+        default=None, ge=0, description="rows left out between two parts; unset, the horizon of a forecast of prices"
+    )
+
+    @property
+    def gap(self) -> int:
+        return self.embargo or 0
 
     def sizes(self, rows: int, least: int = 1) -> tuple[int, int, int]:
         """Rows of train, validation and test, embargoes left out; a share gives at least `least`."""
         later = [int(v) if v >= 1 else max(round(v * rows), least) for v in (self.validation, self.test)]
-        train = rows - sum(later) - 2 * self.embargo if self.train is None else self.train
-        if train < 1 or train + sum(later) + 2 * self.embargo > rows:
-            asked = f"{max(train, 0):,} + {later[0]:,} + {later[1]:,}, embargo {self.embargo:,}"
+        train = rows - sum(later) - 2 * self.gap if self.train is None else self.train
+        if train < 1 or train + sum(later) + 2 * self.gap > rows:
+            asked = f"{max(train, 0):,} + {later[0]:,} + {later[1]:,}, embargo {self.gap:,}"
             raise DataError(f"split: {rows:,} rows are too few for train, validation and test ({asked}). Ask for less.")
         return train, later[0], later[1]
 
@@ -194,10 +200,10 @@ def _by_column(table: pa.Table, cfg: ByColumn, rng: np.random.Generator, test: p
 def _in_order(table: pa.Table, cfg: Ordered, test: pa.Table | None) -> Parts:
     if test is not None:
         validation = cfg.sizes(table.num_rows)[1]
-        train = table.num_rows - validation - cfg.embargo
-        return Parts(table.slice(0, train), table.slice(train + cfg.embargo), test)
+        train = table.num_rows - validation - cfg.gap
+        return Parts(table.slice(0, train), table.slice(train + cfg.gap), test)
     train, validation, tests = cfg.sizes(table.num_rows)
-    first, second = train + cfg.embargo, train + validation + 2 * cfg.embargo
+    first, second = train + cfg.gap, train + validation + 2 * cfg.gap
     return Parts(table.slice(0, train), table.slice(first, validation), table.slice(second, tests))
 
 

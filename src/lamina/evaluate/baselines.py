@@ -29,6 +29,8 @@ LABELS = {
     "last_value": "last value",
     "seasonal_naive": "seasonal naive",
     "linear_window": "ridge regression",
+    "random_walk": "random walk",
+    "drift": "random walk with drift",
 }
 _MOST_ROWS = 100_000
 _MOST_PICTURES, _SIDE = 10_000, 12  # to fit on, and the pixels a side that they are shrunk to
