@@ -184,7 +184,11 @@ def quarantine(lost: Sequence[Row]) -> None:
 
 
 def predicted(found: Row) -> None:
-    out.print(f"{found['rows']:,} answers in {escape(found['output'])}", soft_wrap=True)
+    told = f"{found['rows']:,} answers"
+    if "horizon" in found:
+        series, ahead = found["rows"] // found["horizon"], found["horizon"]
+        told = f"{ahead:,} step{'s' if ahead > 1 else ''} ahead" + (f" of {series:,} series" if series > 1 else "")
+    out.print(f"{told} in {escape(found['output'])}", soft_wrap=True)
     if found["quarantined"]:
         out.print(
             f"{found['quarantined']:,} rows could not be read: {escape(found['quarantine_file'])}", soft_wrap=True

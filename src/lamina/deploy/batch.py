@@ -54,6 +54,8 @@ def predict(predictor: Predictor, source: Config, output: Path, keep: list[str] 
             start, count = start + rows.num_rows, count + answers.num_rows
     lost += _places(broken, source)
     told: Row = {"output": str(output), "rows": count, "quarantined": len(lost)}
+    if predictor.framed:
+        told["horizon"] = predictor.state.horizon
     if lost:
         aside = output.with_name(f"{output.name}.quarantine.jsonl")
         aside.write_text("".join(json.dumps(q._asdict(), ensure_ascii=False) + "\n" for q in lost), "utf-8")

@@ -38,8 +38,10 @@ def fan(one: Fan) -> str:
                 axes.fill_between(times, low, high, color=ACCENT, alpha=0.15, linewidth=0)
             else:
                 axes.vlines(times, low, high, color=ACCENT, alpha=0.3, linewidth=5)
-        axes.plot(one.times, one.measured, color=INK, linewidth=1.3, marker=None)
-        alone = np.isfinite(one.measured[-ahead:])
+        there = np.isfinite(one.measured)
+        axes.plot(one.times[there], one.measured[there], color=GREYS[3], linewidth=1.0)  # over what was not measured
+        axes.plot(one.times, one.measured, color=INK, linewidth=1.3)
+        alone = there[-ahead:]
         if few:
             axes.plot(times[alone], one.measured[-ahead:][alone], few, color=INK, markersize=4)
         axes.plot(times, one.prediction, color=ACCENT, linewidth=1.9, marker=few, markersize=5, zorder=3)
@@ -93,7 +95,8 @@ def coverage(values: Sequence[float | None], wanted: float = 0.9) -> str:
         fig = figure(WIDE, 320)
         axes = panel(fig, (48, 34, 14, 42), "share of truths inside the interval")
         axes.axhline(wanted, color=QUIET, linewidth=1, linestyle=(0, (3, 3)))
-        axes.annotate("wanted", (0, wanted), (4, 4), xycoords=("axes fraction", "data"), textcoords="offset points",
+        above = bool(np.nanmean(found[: max(1, len(found) // 4)]) < wanted) if np.isfinite(found).any() else True
+        axes.annotate("wanted", (0, wanted), (4, 4 if above else -13), xycoords=("axes fraction", "data"), textcoords="offset points",
                       color=QUIET, fontsize=11)  # fmt: skip
         marker = "o" if len(found) <= 3 else None
         axes.plot(np.arange(1, len(found) + 1), found, color=ACCENT, linewidth=2.2, marker=marker)
@@ -113,7 +116,7 @@ def correlated(lags: Sequence[float], bound: float) -> str:
         axes.bar(np.arange(1, len(found) + 1), found, width=0.7, color=colours, zorder=2)
         axes.axhline(0, color=INK, linewidth=0.8)
         most = max(float(np.abs(found).max()), 2 * bound) * 1.1
-        axes.set(xlabel="steps later", ylim=(max(-1.0, -most), min(1.0, most)))
+        axes.set(xlabel="steps later", xlim=(0.2, len(found) + 0.8), ylim=(max(-1.0, -most), min(1.0, most)))
         _whole(axes)
         return svg(fig, "residuals", "Autocorrelation of errors one step ahead")
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from lamina.evaluate._html import code, escape, figure, number, section, table
 from lamina.evaluate.baselines import LABELS
+from lamina.evaluate.directions import percent
 
 Report = Mapping[str, Any]
 Plots = Mapping[str, str]
@@ -25,13 +26,18 @@ _AUTOCORRELATION = (
     "Errors one step ahead. Bars inside the blue band may be chance; a bar that sticks out says that an error tells "
     "something of the error that many steps later."
 )
+PICKED = 3  # series or targets that have fans of their own
 ANSWERED = 3  # steps of the answer that are shown
 
 
 def fans(report: Report, plots: Plots) -> str:
     """Forecasts beside what came."""
-    shown = f'<div class="beside">{plots["fans"]}</div>' if plots.get("fans") else ""
-    return section("Forecasts", "forecasts", f'<p class="quiet lead">{_FANS}</p>' if shown else "", shown)
+    if not plots.get("fans"):
+        return ""
+    of = report["forecast"]["of"]
+    few = " Shown are the one that comes first and those forecast best and worst." if max(of.values()) > PICKED else ""
+    lead = f'<p class="quiet lead">{_FANS}{few}</p>'
+    return section("Forecasts", "forecasts", lead, f'<div class="beside">{plots["fans"]}</div>')
 
 
 def prices(report: Report, plots: Plots) -> str:
@@ -40,14 +46,15 @@ def prices(report: Report, plots: Plots) -> str:
     if not told:
         return ""
     walk = told["walk"]
-    interval = f"; 95 % interval {_pair(walk['interval'])}" if walk["interval"] else ""
-    gap = number(walk["network"] - walk["walk"])
+    doubt = ", too few forecasts for an interval"
+    if walk["interval"]:
+        chance = "" if walk["beats"] else ": it does not show that the network is better"
+        doubt = f", with a 95 % interval of {_pair(walk['interval'])}{chance}"
     facts = (
         f"MASE {number(walk['network'])} of the network, {number(walk['walk'])} of the {LABELS[walk['rival']]}: "
-        f"a difference of {gap}{interval}."
+        f"a difference of {number(walk['network'] - walk['walk'])}{doubt}."
     )
-    kind = "quiet lead" if walk["beats"] else "callout"
-    verdict = "" if walk["beats"] else f"<b>{escape(report.get('verdict'), 600)}</b> "
+    kind = "lead" if walk["beats"] else "callout"
     rows = [_moves(f"{row['step']:,}", row) for row in told["steps"]]
     if len(rows) > 1:
         rows.append(_moves("<b>all</b>", told["all"]))
@@ -59,7 +66,7 @@ def prices(report: Report, plots: Plots) -> str:
     return section(
         "Beside the random walk",
         "prices",
-        f'<p class="{kind}">{verdict}{facts}</p>',
+        f'<p class="{kind}">{facts}</p>',
         f'<p class="lead">{escape(told["told"], 400)}</p>',
         table(heads, rows, range(1, 5)),
         f'<p class="quiet">{note}</p>',
@@ -67,9 +74,8 @@ def prices(report: Report, plots: Plots) -> str:
 
 
 def _moves(name: str, row: Mapping[str, Any]) -> list[str]:
-    ends = f"{row['low']:.1%} to {row['high']:.1%}" if row["low"] is not None else "–"
-    right, up = (f"{row[key]:.1%}" if row[key] is not None else "–" for key in ("right", "up"))
-    return [name, right, ends, up, number(row["moves"])]
+    ends = f"{percent(row['low'])} to {percent(row['high'])}" if row["low"] is not None else number(None)
+    return [name, percent(row["right"]), ends, percent(row["up"]), number(row["moves"])]
 
 
 def _pair(ends: Sequence[float]) -> str:
@@ -91,9 +97,15 @@ def backtest(report: Report, plots: Plots) -> str:
         "backtest",
         f'<div class="beside">{"".join(figures)}</div>' if figures else "",
         f"<h3>In order of time</h3>{folds}" if folds else "",
-        f"<h3>By target</h3>{targets}" if targets else "",
-        f"<h3>By series, the best first</h3>{series}" if series else "",
+        f"<h3>By target{_of(told, 'targets')}</h3>{targets}" if targets else "",
+        f"<h3>By series, the best first{_of(told, 'series')}</h3>{series}" if series else "",
     )
+
+
+def _of(told: Mapping[str, Any], what: str) -> str:
+    """How many there are where only some are shown."""
+    shown, count = len(told[what]), told["of"][what]
+    return f" ({shown // 2} best and {shown // 2} worst of {count:,})" if count > shown else ""
 
 
 def _table(head: str, rows: Sequence[Mapping[str, Any]], name: Callable[[Mapping[str, Any]], str], counted: bool) -> str:
@@ -111,7 +123,7 @@ def _table(head: str, rows: Sequence[Mapping[str, Any]], name: Callable[[Mapping
         best = min((v for v in mase.values() if v is not None), default=None)
         shown = [f"<b>{number(v)}</b>" if v is not None and v == best else number(v) for v in mase.values()]
         count = [number(row["forecasts"])] if counted else []
-        lines.append([escape(name(row), 60), *count, *shown, *(number(scores[NETWORK].get(key)) for key in others)])
+        lines.append([f'<span class="keep">{escape(name(row), 60)}</span>', *count, *shown, *(number(scores[NETWORK].get(key)) for key in others)])
     return table(heads, lines, range(1, len(heads)))
 
 

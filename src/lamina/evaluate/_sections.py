@@ -15,9 +15,10 @@ Plots = Mapping[str, str]
 
 PICTURES = ("augmented", "worst", "confused", "heat", "duplicates")  # HTML that `gallery` made
 _OWN = "the network"
+_BAND = "The band is the 95 % interval of the network’s score: a method inside it may be as good by chance."
 _CAPTIONS = {
-    "comparison": "The band is the 95 % interval of the network’s score: a method inside it may be as good by chance.",
-    "confusion": "Blue is right, orange is mistaken; the stronger, the larger the share of the actual class.",
+    "comparison": "",
+        "confusion": "Blue is right, orange is mistaken; the stronger, the larger the share of the actual class.",
     "roc": "As the threshold moves: the share of the class that is found, by the share of the others taken for it.",
     "precision_recall": "As the threshold moves: the share of alarms that are right, by the share of the class found.",
     "reliability": "On the line, 80 of 100 answers of 80 % confidence are right; below it, confidence is too high.",
@@ -89,9 +90,15 @@ def comparison(report: Report, plots: Plots) -> str:
     heads = ["method", *(escape(label(metric)) for metric in metrics)]
     shown = table(heads, cells, range(1, len(heads)), ranked.index(_OWN)) if baselines else ""
     warning = ""
-    if ranked[0] != _OWN and values.get(primary) is not None and rank(ranked[0]) < rank(_OWN):
+    told = "prices" in (report.get("forecast") or {})  # beside the random walk
+    if not told and ranked[0] != _OWN and values.get(primary) is not None and rank(ranked[0]) < rank(_OWN):
         warning = _warning(ranked[0], rows[ranked[0]][primary], report)
-    return section("Beside simpler methods", "comparison", warning, _beside(_figures(plots, "comparison")), shown)
+    return section("Beside simpler methods", "comparison", warning, _beside(_compared(report, plots)), shown)
+
+
+def _compared(report: Report, plots: Plots) -> str:
+    drawn = plots.get("comparison")
+    return figure(drawn, _BAND if report.get("interval") else "") if drawn else ""
 
 
 def _warning(better: str, value: float, report: Report) -> str:

@@ -14,6 +14,7 @@ NETWORK = "network"
 FOLDS = 6
 MOST, ENDS = 20, 8  # rows of a table, and at both ends of a longer one
 DAY = 86_400
+SMALL = 0.1  # a correlation that explains 1 % of the next error
 
 
 def when(index: np.ndarray, step: Step) -> list[str]:
@@ -80,12 +81,18 @@ def folds(test: Backtest, errors: Errors) -> list[Row]:
     number = int(np.clip(len(times) // test.state.horizon, min(2, len(times)), FOLDS))
     group = place * number // len(times)
     edges = [times[np.arange(len(times)) * number // len(times) == i][[0, -1]] for i in range(number)]
-    said = when(np.concatenate(edges), test.state.step)
+    said = _days(when(np.concatenate(edges), test.state.step))
     counts = np.bincount(group)
     return [
         {"from": said[2 * i], "to": said[2 * i + 1], "forecasts": int(counts[i]), "scores": scores}
         for i, scores in enumerate(_grouped(errors, group))
     ]
+
+
+def _days(said: list[str]) -> list[str]:
+    """Times of day left out where the days alone tell stretches apart."""
+    days = [text[:10] for text in said]
+    return days if " " in said[0] and len(set(days)) == len(days) else said
 
 
 def by_target(test: Backtest, errors: Errors) -> list[Row]:
@@ -152,6 +159,12 @@ def _meaning(found: np.ndarray, bound: float, season: int) -> str:
         return (
             f"{len(out)} of {len(found)} bars stick{'s' if len(out) == 1 else ''} out, no more than chance explains: the "
             "errors hold nothing that the next forecast could have been told."
+        )
+    most = float(np.abs(found).max())
+    if most < SMALL:
+        return (
+            f"{len(out)} of {len(found)} bars stick out of the 95 % bounds, but none is beyond {SMALL:g}: an error says "
+            "next to nothing of those after it, and there is little left to learn from it."
         )
     which = ", ".join(map(str, out[:5].tolist())) + (" ..." if len(out) > 5 else "")
     cure = "a longer task.context may help"

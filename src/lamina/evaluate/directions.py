@@ -115,14 +115,18 @@ def verdict(found: Row, target: str, scores: Mapping[str, Mapping[str, float | N
     return f"The network forecasts {target} better than the {rival}: {told} ({within}).{better}"
 
 
+def percent(share: float | None) -> str:
+    return number(None) if share is None else f"{100 * share:.1f} %"
+
+
 def sentence(found: Row) -> str:
     """What the direction of moves is worth."""
     one = found["all"]
     if one["right"] is None:
         return "No price moved, so there is no direction to tell."
     told = (
-        f"The direction of the move was right in {one['right']:.1%} of {one['moves']:,} cases "
-        f"(95 % interval {one['low']:.1%} to {one['high']:.1%}); always saying up is right in {one['up']:.1%}."
+        f"The direction of the move was right in {percent(one['right'])} of {one['moves']:,} cases (95 % interval "
+        f"{percent(one['low'])} to {percent(one['high'])}); always saying up is right in {percent(one['up'])}."
     )
     constant = max(one["up"], 1 - one["up"])
     if one["low"] <= 0.5:

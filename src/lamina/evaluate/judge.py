@@ -173,10 +173,11 @@ def _rare(case: Case, scores: dict[str, float | None]) -> list[str]:
 
 
 def _data(case: Case, notes: list[str]) -> Row:
+    columns = (*(c for c in case.schema.columns if c.name != case.target.name), case.target)
     return {
         "source": str(case.recipe.data.model_dump(mode="json").get("path") or kind(case.recipe.data)),
         "rows": case.counts(),
-        "columns": [c.model_dump(mode="json", exclude={"settings"}) for c in (*case.schema.columns, case.target)],
+        "columns": [c.model_dump(mode="json", exclude={"settings"}) for c in columns],
         "quarantine": [q._asdict() for q in case.quarantine[:SHOWN]],
         "notes": notes,
     }

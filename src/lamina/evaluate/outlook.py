@@ -14,12 +14,13 @@ from lamina.ahead import Ahead
 from lamina.deploy.predictor import Predictor, json_rows
 from lamina.evaluate import _fans, _stretches, directions, report
 from lamina.evaluate._fans import Fan
+from lamina.evaluate._forecasts import PICKED
 from lamina.evaluate._html import figure, number
 from lamina.evaluate.backtest import Backtest
 from lamina.evaluate.baselines import LABELS
 from lamina.schema import Row, Windows, clean
 
-PICKED, DRAWN = 3, 6  # series or targets with fans of their own, and fans in all
+DRAWN = 6  # fans in all
 SENT = 1000  # rows of history in the example, at most
 
 
@@ -35,6 +36,7 @@ def made(
         "folds": _stretches.folds(test, sums),
         "targets": _stretches.by_target(test, sums),
         "series": _stretches.by_series(test, sums),
+        "of": {"targets": len(test.state.targets), "series": len(np.unique(_stretches.series_of(test)))},
         "residuals": _stretches.residuals(test),
     }
     if test.state.transform == "log_return":
@@ -83,14 +85,14 @@ def _drawn(case: Ahead, predictor: Predictor, test: Backtest, sums: Mapping[str,
         picked = [worst, *(int(i) for i in dict.fromkeys(spread.tolist()) if i != worst)]
         found = _answers(predictor, test, test.origins[picked])
         for place, row in enumerate(picked):
-            what = "the worst of the test part" if place == 0 else "of the test part"
+            what = "the worst" if place == 0 else ""
             fan = _tested(test, row, target, {name: values[place, :, target] for name, values in found.items()})
             named.append((what, fan, float(mase[row, target])))
     facts, drawn = [], []
     for what, one, score in named:
         first = _stretches.written(one.times[-len(one.prediction) :][:1], test.state.step)[0]
-        off = "" if score is None else f", MASE {number(score)}"
-        title = f"{one.title + ' ' if one.title else ''}from {first}: {what}{off}"
+        told = ", ".join(part for part in (what, f"MASE {number(score)}" if score is not None else "") if part)
+        title = f"{one.title + ' ' if one.title else ''}from {first}: {told}"
         facts.append({"title": title, "mase": score})
         drawn.append(_fans.fan(Fan(title, *(vars(one)[part] for part in ("times", "measured", "prediction", "bands")))))
     return facts, drawn
@@ -182,7 +184,18 @@ def example(case: Ahead, predictor: Predictor) -> Row:
     source = found.source[found.spans[0]]
     rows = case.table.take(pa.array(source[source >= 0][-min(state.context, SENT) :]))
     rows = rows.select([column.name for column in predictor.bundle.prep.used])
-    return {"rows": json_rows(rows), "answer": json_rows(predictor.answers(rows)), "context": state.context}
+    numbers = [column.name for column in predictor.bundle.prep.used if column.kind == "number"]
+    sent = [row | {name: _number(row[name]) for name in numbers} for row in json_rows(rows)]
+    return {"rows": sent, "answer": json_rows(predictor.answers(rows)), "context": state.context}
+
+
+def _number(cell: Any) -> Any:
+    """A text that is a number as one; any other cell as it is."""
+    try:
+        found = float(cell) if isinstance(cell, str) else cell
+    except ValueError:
+        return cell
+    return int(found) if isinstance(found, float) and found.is_integer() and "." not in str(cell) else found
 
 
 def targets(case: Ahead) -> str:
