@@ -285,7 +285,9 @@ def _schema(columns: tuple[Column, ...], train: pa.Table, roles: Roles, recipe: 
     given = {c.name: preprocess.settings(c) for c in columns}
     again = preprocess.infer(train.select(list(given)), None, given, recipe.missing)
     notes = {c.name: c.note for c in columns}
-    kept = tuple(c.model_copy(update={"note": notes[c.name]}) for c in again.columns if c.name in held or c.distinct > 1)
+    kept = tuple(
+        c.model_copy(update={"note": notes[c.name]}) for c in again.columns if c.name in held or c.distinct > 1
+    )
     aim = next(c for c in kept if c.name == roles.targets[0])
     return Schema(columns=kept, target=aim.model_copy(update={"note": "the target"}), missing=recipe.missing)
 

@@ -147,7 +147,7 @@ def result(found: Row) -> None:
     """Scores beside the baselines, the verdict, and where everything is."""
     names = [name for name, value in found["scores"].items() if value is not None]
     table = _table(
-        "score on test rows", "network", *(LABELS.get(b, b) for b in found["baselines"]), right=range(1, 9)
+        "score on test rows", "network", *(LABELS.get(str(b), str(b)) for b in found["baselines"]), right=range(1, 9)
     )
     for name in names:
         others = (scores.get(name) for scores in found["baselines"].values())

@@ -73,7 +73,9 @@ def by_step(errors: Mapping[str, Sequence[float | None]], heading: str) -> str:
         for name, values in errors.items():
             own = name == NETWORK
             found = np.array([np.nan if v is None else v for v in values], float)
-            line = axes.plot(np.arange(1, len(found) + 1), found, label=text(name), color=ACCENT, linewidth=2.2, zorder=3)
+            line = axes.plot(
+                np.arange(1, len(found) + 1), found, label=text(name), color=ACCENT, linewidth=2.2, zorder=3
+            )
             if not own:
                 i = others.index(name) % len(GREYS)
                 line[0].set(color=GREYS[i], linestyle=DASHES[i], linewidth=1.5, zorder=2)
@@ -96,8 +98,8 @@ def coverage(values: Sequence[float | None], wanted: float = 0.9) -> str:
         axes = panel(fig, (48, 34, 14, 42), "share of truths inside the interval")
         axes.axhline(wanted, color=QUIET, linewidth=1, linestyle=(0, (3, 3)))
         above = bool(np.nanmean(found[: max(1, len(found) // 4)]) < wanted) if np.isfinite(found).any() else True
-        axes.annotate("wanted", (0, wanted), (4, 4 if above else -13), xycoords=("axes fraction", "data"), textcoords="offset points",
-                      color=QUIET, fontsize=11)  # fmt: skip
+        axes.annotate("wanted", (0, wanted), (4, 4 if above else -13), color=QUIET, fontsize=11,
+                      xycoords=("axes fraction", "data"), textcoords="offset points")  # fmt: skip
         marker = "o" if len(found) <= 3 else None
         axes.plot(np.arange(1, len(found) + 1), found, color=ACCENT, linewidth=2.2, marker=marker)
         axes.set(xlabel="step ahead", ylim=(min(0.5, float(np.nanmin(found, initial=1.0))) - 0.02, 1.02))

@@ -108,7 +108,9 @@ def _of(told: Mapping[str, Any], what: str) -> str:
     return f" ({shown // 2} best and {shown // 2} worst of {count:,})" if count > shown else ""
 
 
-def _table(head: str, rows: Sequence[Mapping[str, Any]], name: Callable[[Mapping[str, Any]], str], counted: bool) -> str:
+def _table(
+    head: str, rows: Sequence[Mapping[str, Any]], name: Callable[[Mapping[str, Any]], str], counted: bool
+) -> str:
     """MASE of every method, then what else is known of the network's forecasts."""
     if not rows:
         return ""
@@ -123,7 +125,14 @@ def _table(head: str, rows: Sequence[Mapping[str, Any]], name: Callable[[Mapping
         best = min((v for v in mase.values() if v is not None), default=None)
         shown = [f"<b>{number(v)}</b>" if v is not None and v == best else number(v) for v in mase.values()]
         count = [number(row["forecasts"])] if counted else []
-        lines.append([f'<span class="keep">{escape(name(row), 60)}</span>', *count, *shown, *(number(scores[NETWORK].get(key)) for key in others)])
+        lines.append(
+            [
+                f'<span class="keep">{escape(name(row), 60)}</span>',
+                *count,
+                *shown,
+                *(number(scores[NETWORK].get(key)) for key in others),
+            ]
+        )
     return table(heads, lines, range(1, len(heads)))
 
 

@@ -18,7 +18,7 @@ _OWN = "the network"
 _BAND = "The band is the 95 % interval of the network’s score: a method inside it may be as good by chance."
 _CAPTIONS = {
     "comparison": "",
-        "confusion": "Blue is right, orange is mistaken; the stronger, the larger the share of the actual class.",
+    "confusion": "Blue is right, orange is mistaken; the stronger, the larger the share of the actual class.",
     "roc": "As the threshold moves: the share of the class that is found, by the share of the others taken for it.",
     "precision_recall": "As the threshold moves: the share of alarms that are right, by the share of the class found.",
     "reliability": "On the line, 80 of 100 answers of 80 % confidence are right; below it, confidence is too high.",
@@ -294,6 +294,6 @@ def duplicates(report: Report, plots: Plots) -> str:
 
 
 ORDER: tuple[Callable[[Report, Plots], str], ...] = (
-    headline, scores, comparison, *_forecasts.ORDER, duplicates, errors, pictures, confidence, other, training, augmented, data, design,
-    usage, versions,
+    headline, scores, comparison, *_forecasts.ORDER, duplicates, errors, pictures, confidence, other, training,
+    augmented, data, design, usage, versions,
 )  # fmt: skip

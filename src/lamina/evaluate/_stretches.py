@@ -1,7 +1,7 @@
 """Errors of a backtest by step ahead, by stretch of time, by target and by series, in sums over arrays."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -32,20 +32,32 @@ def written(found: np.ndarray, step: Step) -> list[str]:
     return [text.replace("T", " ") for text in np.datetime_as_string(found, unit).tolist()]
 
 
-def sums(test: Backtest) -> dict[str, np.ndarray]:
-    """Sums of errors (origins, horizon, targets) that every table below is made of, and where there is one."""
+class Errors(NamedTuple):
+    """Sums of errors, by name, that every table below is made of: by origin and target, and by step ahead."""
+
+    cells: dict[str, np.ndarray]  # (origins, targets)
+    steps: dict[str, np.ndarray]  # (horizon,)
+
+
+def errors(test: Backtest) -> Errors:
+    """Each kind of error is summed as soon as it is known, because all of them at once may not fit in memory."""
     truth, said = test.truth, test.answers["prediction"]
     error, there = np.abs(said - truth), ~np.isnan(truth)
+    cells, steps = {}, {}
+
+    def add(name: str, values: np.ndarray) -> None:
+        values = np.where(there, values, 0.0)
+        cells[name], steps[name] = values.sum(axis=1), values.sum(axis=(0, 2))
+
+    add("mase", error / np.array([one.naive for one in test.state.targets]))
+    add("rmse", error**2)
+    add("mae", error)
     size = np.abs(truth) + np.abs(said)
-    found = {
-        "mase": error / np.array([one.naive for one in test.state.targets]),
-        "rmse": error**2,
-        "mae": error,
-        "smape": 200 * np.divide(error, size, out=np.zeros(error.shape), where=size > 0),
-    }
+    add("smape", 200 * np.divide(error, size, out=np.zeros(error.shape), where=size > 0))
     if "low" in test.answers:
-        found["coverage"] = ((test.answers["low"] <= truth) & (truth <= test.answers["high"])).astype(float)
-    return {name: np.where(there, values, 0.0) for name, values in found.items()} | {"count": there.astype(float)}
+        add("coverage", (test.answers["low"] <= truth) & (truth <= test.answers["high"]))
+    add("count", there)
+    return Errors(cells, steps)
 
 
 def _means(totals: Mapping[str, np.ndarray]) -> list[dict[str, float | None]]:
@@ -56,25 +68,23 @@ def _means(totals: Mapping[str, np.ndarray]) -> list[dict[str, float | None]]:
     return [{name: float(v[i]) if count[i] else None for name, v in found.items()} for i in range(len(count))]
 
 
-Errors = Mapping[str, Mapping[str, np.ndarray]]  # sums by method
-
-
-def _grouped(errors: Errors, group: np.ndarray) -> list[dict[str, Any]]:
+def _grouped(found: Mapping[str, Errors], group: np.ndarray) -> list[dict[str, Any]]:
     """Scores by method of each group of origins."""
-    found = {}
-    for method, own in errors.items():
-        found[method] = _means({name: np.bincount(group, values.sum(axis=(1, 2))) for name, values in own.items()})
-    return [dict(zip(found, row, strict=True)) for row in zip(*found.values(), strict=True)]
+    scored = {
+        method: _means({name: np.bincount(group, values.sum(axis=1)) for name, values in own.cells.items()})
+        for method, own in found.items()
+    }
+    return [dict(zip(scored, row, strict=True)) for row in zip(*scored.values(), strict=True)]
 
 
-def by_step(errors: Errors) -> Row:
+def by_step(found: Mapping[str, Errors]) -> Row:
     """MASE of each method, and the network's coverage, for each step ahead."""
-    found = {m: _means({name: values.sum(axis=(0, 2)) for name, values in own.items()}) for m, own in errors.items()}
-    mase = {method: [one["mase"] for one in rows] for method, rows in found.items()}
-    return {"mase": mase, "coverage": [one.get("coverage") for one in found[NETWORK]]}
+    scored = {method: _means(own.steps) for method, own in found.items()}
+    mase = {method: [one["mase"] for one in rows] for method, rows in scored.items()}
+    return {"mase": mase, "coverage": [one.get("coverage") for one in scored[NETWORK]]}
 
 
-def folds(test: Backtest, errors: Errors) -> list[Row]:
+def folds(test: Backtest, found: Mapping[str, Errors]) -> list[Row]:
     """The test part as stretches in order of time, each with the times its forecasts begin at."""
     index = test.frames.index[test.origins]
     times, place = np.unique(index, return_inverse=True)
@@ -85,7 +95,7 @@ def folds(test: Backtest, errors: Errors) -> list[Row]:
     counts = np.bincount(group)
     return [
         {"from": said[2 * i], "to": said[2 * i + 1], "forecasts": int(counts[i]), "scores": scores}
-        for i, scores in enumerate(_grouped(errors, group))
+        for i, scores in enumerate(_grouped(found, group))
     ]
 
 
@@ -95,16 +105,16 @@ def _days(said: list[str]) -> list[str]:
     return days if " " in said[0] and len(set(days)) == len(days) else said
 
 
-def by_target(test: Backtest, errors: Errors) -> list[Row]:
+def by_target(test: Backtest, found: Mapping[str, Errors]) -> list[Row]:
     """One row per target, where there are several; of many, those forecast best and worst."""
     if len(test.state.targets) < 2:
         return []
-    found = {m: _means({name: values.sum(axis=(0, 1)) for name, values in own.items()}) for m, own in errors.items()}
-    rows = [{"name": one.name, "scores": {m: found[m][i] for m in found}} for i, one in enumerate(test.state.targets)]
+    scored = {m: _means({name: values.sum(axis=0) for name, values in own.cells.items()}) for m, own in found.items()}
+    rows = [{"name": one.name, "scores": {m: scored[m][i] for m in scored}} for i, one in enumerate(test.state.targets)]
     return rows if len(rows) <= MOST else _ends(rows)
 
 
-def by_series(test: Backtest, errors: Errors) -> list[Row]:
+def by_series(test: Backtest, found: Mapping[str, Errors]) -> list[Row]:
     """One row per series, where there are several, from the best to the worst; of many, both ends."""
     if len(test.frames.ids) < 2:
         return []
@@ -112,7 +122,7 @@ def by_series(test: Backtest, errors: Errors) -> list[Row]:
     counts = np.bincount(group)
     return _ends([
         {"name": str(test.frames.ids[which[i]]), "forecasts": int(counts[i]), "scores": scores}
-        for i, scores in enumerate(_grouped(errors, group))
+        for i, scores in enumerate(_grouped(found, group))
     ])  # fmt: skip
 
 
@@ -157,14 +167,14 @@ def _meaning(found: np.ndarray, bound: float, season: int) -> str:
     out = np.flatnonzero(np.abs(found) > bound) + 1
     if len(out) <= max(1, round(0.1 * len(found))):
         return (
-            f"{len(out)} of {len(found)} bars stick{'s' if len(out) == 1 else ''} out, no more than chance explains: the "
-            "errors hold nothing that the next forecast could have been told."
+            f"{len(out)} of {len(found)} bars stick{'s' if len(out) == 1 else ''} out, no more than chance explains: "
+            "the errors hold nothing that the next forecast could have been told."
         )
     most = float(np.abs(found).max())
     if most < SMALL:
         return (
-            f"{len(out)} of {len(found)} bars stick out of the 95 % bounds, but none is beyond {SMALL:g}: an error says "
-            "next to nothing of those after it, and there is little left to learn from it."
+            f"{len(out)} of {len(found)} bars stick out of the 95 % bounds, but none is beyond {SMALL:g}: an error "
+            "says next to nothing of those after it, and there is little left to learn from it."
         )
     which = ", ".join(map(str, out[:5].tolist())) + (" ..." if len(out) > 5 else "")
     cure = "a longer task.context may help"

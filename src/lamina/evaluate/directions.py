@@ -1,7 +1,6 @@
 """What a forecast of prices is worth: beside the random walk, and in the direction of the move."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -65,7 +64,7 @@ def _drawn(each: np.ndarray, weight: np.ndarray, block: int) -> tuple[float, flo
 
 
 def direction(test: Backtest, step: int | None = None) -> Row:
-    """How often the direction of the move from the last value was right, with a 95 % interval, and how often it went up.
+    """How often the direction of the move from the last value was right, with a 95 % interval, and how often it was up.
 
     Moves of forecasts that overlap are not independent: only one forecast per horizon counts (per step, one per that
     many steps), and series that are right and wrong together count as fewer. The interval is Wilson's (1927).
@@ -129,6 +128,10 @@ def sentence(found: Row) -> str:
         f"{percent(one['low'])} to {percent(one['high'])}); always saying up is right in {percent(one['up'])}."
     )
     constant = max(one["up"], 1 - one["up"])
+    first = found["steps"][0]
+    if one["low"] <= 0.5 and len(found["steps"]) > 1 and (first["low"] or 0) > 0.5:
+        alone = f"{percent(first['right'])} ({percent(first['low'])} to {percent(first['high'])})"
+        return f"{told} Over all steps that is no better than tossing a coin; one step ahead it is right in {alone}."
     if one["low"] <= 0.5:
         return f"{told} That is no better than tossing a coin."
     if one["low"] <= constant:

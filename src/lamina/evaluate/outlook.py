@@ -28,7 +28,7 @@ def made(
     case: Ahead, predictor: Predictor, test: Backtest, rivals: Mapping[str, Backtest]
 ) -> tuple[Row, dict[str, str]]:
     """Facts for `report.json` and pieces of the page by name."""
-    sums = {_stretches.NETWORK: _stretches.sums(test)} | {name: _stretches.sums(one) for name, one in rivals.items()}
+    sums = {name: _stretches.errors(one) for name, one in {_stretches.NETWORK: test, **rivals}.items()}
     steps = _stretches.by_step(sums)
     facts: Row = {
         "told": _told(test),
@@ -42,10 +42,10 @@ def made(
     if test.state.transform == "log_return":
         facts["prices"] = directions.judged(test, rivals)
         facts["prices"]["told"] = directions.sentence(facts["prices"])
-    facts["fans"], fans = _drawn(case, predictor, test, sums[_stretches.NETWORK])
+    facts["fans"], fans = _drawn(case, predictor, test, sums[_stretches.NETWORK].cells)
     pieces = {"fans": "".join(figure(svg) for svg in fans)}
     if test.state.horizon > 1:
-        lines = {LABELS.get(name, name): values for name, values in steps["mase"].items()}
+        lines = {LABELS.get(str(name), str(name)): values for name, values in steps["mase"].items()}
         pieces["by_step"] = _fans.by_step(lines, "MASE by step ahead: lower is better")
         pieces["coverage_by_step"] = _fans.coverage(steps["coverage"])
     if facts["residuals"]:
@@ -70,10 +70,12 @@ def _told(test: Backtest) -> str:
 # fans
 
 
-def _drawn(case: Ahead, predictor: Predictor, test: Backtest, sums: Mapping[str, np.ndarray]) -> tuple[list[Row], list[str]]:
+def _drawn(
+    case: Ahead, predictor: Predictor, test: Backtest, sums: Mapping[str, np.ndarray]
+) -> tuple[list[Row], list[str]]:
     """Of a few series and targets: what comes after the data, the worst forecast of the test part, and others."""
     chosen = _chosen(test, sums)
-    mase = sums["mase"].sum(axis=1) / np.maximum(sums["count"].sum(axis=1), 1)  # (origins, targets)
+    mase = sums["mase"] / np.maximum(sums["count"], 1)  # (origins, targets)
     of = _stretches.series_of(test)
     named: list[tuple[str, Fan, float | None]] = []
     for series, target in chosen:
@@ -102,12 +104,14 @@ def _chosen(test: Backtest, sums: Mapping[str, np.ndarray]) -> list[tuple[int, i
     """Pairs of series and target: all of a few, else the first, the best and the worst forecast ones."""
     series, count = np.unique(_stretches.series_of(test), return_inverse=True)
     total, there = (np.zeros((len(series), len(test.state.targets))) for _ in range(2))
-    np.add.at(total, count, sums["mase"].sum(axis=1))
-    np.add.at(there, count, sums["count"].sum(axis=1))
+    np.add.at(total, count, sums["mase"])
+    np.add.at(there, count, sums["count"])
     score = np.where(there > 0, total / np.maximum(there, 1), np.nan).ravel()
     known = np.flatnonzero(np.isfinite(score))
     if len(known) > PICKED:
-        known = np.array(list(dict.fromkeys([known[0], known[np.argmin(score[known])], known[np.argmax(score[known])]])))
+        known = np.array(
+            list(dict.fromkeys([known[0], known[np.argmin(score[known])], known[np.argmax(score[known])]]))
+        )
     width = len(test.state.targets)
     return [(int(series[i // width]), int(i % width)) for i in known.tolist()]
 
@@ -204,7 +208,6 @@ def targets(case: Ahead) -> str:
     if len(names) <= 3:
         return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
     return f"{names[0]}, {names[1]} and {len(names) - 2:,} more"
-
 
 
 def verdict(facts: Row, target: str, found: Mapping[str, Any], scored: Mapping[str, Mapping[str, float | None]]) -> str:

@@ -1,4 +1,4 @@
-"""Whether a column moves as prices do: positive, by small shares of itself, without cycle, memory or pull to a level."""
+"""Does a column move as prices do: positive, by small shares of itself, without cycle, memory or pull to a level?"""
 
 import re
 from typing import NamedTuple

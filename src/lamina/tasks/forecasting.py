@@ -17,7 +17,17 @@ from lamina.tasks import _prices
 
 target = "number"
 framed = True
-metrics = ("mase", "rmse", "mae", "smape", "scaled_mse", "scaled_mae", "directional_accuracy", "coverage", "interval_width")
+metrics = (
+    "mase",
+    "rmse",
+    "mae",
+    "smape",
+    "scaled_mse",
+    "scaled_mae",
+    "directional_accuracy",
+    "coverage",
+    "interval_width",
+)
 baselines = ("last_value", "seasonal_naive", "linear_window")
 plots = ("comparison", "learning")
 calibration = "horizon"
@@ -286,4 +296,3 @@ def understood(series: list[np.ndarray], names: tuple[str, ...], transform: Tran
         std = float(known.std())
         targets.append(Target(name=name, mean=float(known.mean()), std=std if std > FLAT else 1.0, naive=error))
     return {"targets": tuple(targets), "transform": transform}
-
