@@ -99,7 +99,7 @@ def verdict(found: Row, target: str, scores: Mapping[str, Mapping[str, float | N
     walk = found["walk"]
     rival, ends = LABELS[walk["rival"]], walk["interval"]
     told = f"MASE {number(walk['network'])} against {number(walk['walk'])}"
-    told += "" if walk["rival"] == "random_walk" else " with drift"
+    told += " with drift" if walk["rival"] == "drift" and not walk["beats"] else ""
     within = f"95 % interval of the difference: {number(ends[0])} to {number(ends[1])}" if ends else ""
     if not walk["beats"]:
         why = ""

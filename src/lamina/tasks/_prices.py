@@ -27,7 +27,7 @@ class _Asked(NamedTuple):
 
 
 NAMED = _Asked(fewest=150, largest=0.3, certain=4.5, bouncing=0.4, together=70, pull=-3.5)
-UNNAMED = _Asked(fewest=250, largest=0.15, certain=3.8, bouncing=0.3, together=42, pull=-3.0)
+UNNAMED = _Asked(fewest=250, largest=0.15, certain=3.8, bouncing=0.3, together=42, pull=-3.3)
 
 
 def like(series: list[np.ndarray], names: tuple[str, ...]) -> bool:
