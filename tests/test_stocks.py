@@ -3,6 +3,7 @@
 import csv
 import json
 from datetime import date, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import matplotlib
@@ -205,7 +206,7 @@ def test_the_walk_forward_table_goes_through_the_test_part_in_order_without_a_ga
     told = json.loads((folder / "report.json").read_text("utf-8"))["forecast"]
     folds = told["folds"]
     assert len(folds) == 6 and all(one["from"] <= one["to"] for one in folds)
-    assert all(before["to"] < after["from"] for before, after in zip(folds, folds[1:], strict=False))
+    assert all(before["to"] < after["from"] for before, after in pairwise(folds))
     weights = np.array([one["forecasts"] for one in folds])
     mase = np.array([one["scores"]["network"]["mase"] for one in folds])
     assert np.average(mase, weights=weights) == pytest.approx(estimator.result["scores"]["mase"], rel=0.02)

@@ -105,7 +105,8 @@ def _beside(rows: pa.Table, keep: list[str], answers: pa.Table) -> pa.Table:
 
 def _flat(table: pa.Table) -> pa.Table:
     """Structs as columns of their own, and lists as text with `|` between, which reads back as labels."""
-    table = table.flatten()
+    while any(pa.types.is_struct(field.type) for field in table.schema):
+        table = table.flatten()  # one level at a time
     for i, field in enumerate(table.schema):
         if pa.types.is_list(field.type):
             joined = pc.binary_join(table[field.name].cast(pa.list_(pa.string())), "|")
