@@ -506,6 +506,7 @@ def test_a_source_is_found_by_the_module_of_its_config():
 
 def test_toy_tables_are_there_under_their_names():
     churn, wine = data.load(toy.Config(name="churn")), data.load(toy.Config(name="wine"))
+    assert data.load(toy.Config(name="airline")).table.shape == (144, 2)
     assert churn.table.shape == (7_043, 21)
     assert churn.table["Churn"].value_counts().to_pylist() == [
         {"values": "No", "counts": 5_174},

@@ -112,8 +112,14 @@ def test_the_history_beside_the_report_is_what_the_commands_on_it_send(made):
 
 def test_the_verdict_speaks_of_forecasts():
     scores = {"mase": 0.8}
-    said = report.verdict("mase", False, scores, {"seasonal_naive": {"mase": 1.0}}, "sales", None, "forecasts")
-    assert said == ("The network forecasts sales better than the seasonal naive forecast: MASE 0.8000 against 1.000.")
+    said = report.verdict("mase", False, scores, {"seasonal_naive": {"mase": 1.0}}, "sales", (0.7, 0.9), "forecasts")
+    assert said == "The network forecasts sales better than the seasonal naive forecast: MASE 0.8000 against 1.000."
+    said = report.verdict("mase", False, scores, {"last_value": {"mase": 0.82}}, "sales", None, "forecasts")
+    assert said.endswith("MASE 0.8000 against 0.8200, on too few forecasts to tell it from chance.")
+    said = report.verdict("mase", False, scores, {"last_value": {"mase": 0.78}}, "sales", None, "forecasts")
+    assert said.startswith("The last value is better here") and said.endswith(
+        "too few forecasts to tell it from chance."
+    )
     said = report.verdict("mase", False, scores, {"linear_window": {"mase": 0.7}}, "sales", (0.6, 0.9), "forecasts")
     assert said.startswith("Ridge regression is slightly better here: MASE 0.7000 against 0.8000 for the network")
     said = report.verdict("mase", False, scores, {"last_value": {"mase": 0.85}}, "sales", (0.7, 0.9), "forecasts")
@@ -127,7 +133,10 @@ def backtest(errors, season=1):
     state = State(targets=(Target(name="x", mean=0.0, std=1.0, naive=1.0),), horizon=1, context=2, season=season)
     step = Step(unit="row")
     index, bounds = np.arange(count + 2), np.array([0, count + 2])
-    found = Frames(pa.table({}), values, index, bounds, [""], step, index, (), ())
+    found = Frames(
+        table=pa.table({}), values=values, index=index, bounds=bounds, ids=[""], step=step, source=index,
+        used=count, lost=(), notes=(),
+    )  # fmt: skip
     origins = np.arange(2, count + 2)
     truth = np.full((count, 1, 1), 10.0)
     return Backtest(found, origins, truth, {"prediction": truth - errors[:, None, None]}, values, state)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lamina import ahead, data, labelled, preprocess, tasks
+from lamina import ahead, data, labelled, preprocess, roles, tasks
 from lamina.case import Case
 from lamina.config import Config, DataError, plugin
 from lamina.config import kind as kind_of
@@ -21,13 +21,18 @@ def collect(recipe: Recipe, given: Collected | None = None, given_test: Collecte
     source = recipe.data
     collected = given or data.load(source)
     if recipe.task is not None and ahead.asked(recipe.task):
-        return ahead.collect(recipe, collected)
+        return ahead.collect(recipe, collected, given_test)
     wanted = collected.target if recipe.target is None else recipe.target
     if wanted is None:
         seen = "".join(f" {note}" for note in collected.notes)
         raise DataError(f"target: is required. Say which column is to be predicted with: --target COLUMN.{seen}")
     table = labelled.rows(collected, recipe.missing)
     name = labelled.column(table, wanted)
+    surely, told = (False, ()) if recipe.task else roles.surely(recipe, table.drop_columns([labelled.ROW]), name)
+    if surely:
+        wanted = recipe.model_copy(update={"task": plugin("tasks", "forecasting").Config(), "target": name})
+        found = ahead.collect(wanted, collected, given_test)
+        return replace(found, notes=(*told, *found.notes))
     task_cfg, task = _task(recipe, table, name)
     aim = Column(name=name, kind=task.target, settings=_target_settings(recipe, table[name], name, task))
     table, bad = labelled.split_off(table, aim, source)
@@ -52,7 +57,7 @@ def collect(recipe: Recipe, given: Collected | None = None, given_test: Collecte
         parts=Parts(*(t.drop_columns([labelled.ROW]) for t in parts)),
         read=collected.table.num_rows + len(collected.quarantine) + tested.table.num_rows + len(tested.quarantine),
         quarantine=lost,
-        notes=(*collected.notes, *tested.notes, *_relabelled(parts.test, aim, state)),
+        notes=(*collected.notes, *told, *tested.notes, *_relabelled(parts.test, aim, state)),
     )
 
 

@@ -46,6 +46,7 @@ def run(recipe: Recipe, out: Run, given: Given = (None, None), stop: Callable[[]
     layers = models.summary(model, spec)
     learner = models.learner(model)
     train, validation = (models.prepared(model, arrays[part]) for part in ("train", "validation"))
+    models.begun(model, train, validation)
     cfg = decide(recipe.train, models.training(choice, spec), learner, train)
     out.write_recipe(case.recipe, cfg)
     yield {"at": "design", "kind": kind(choice), "layers": layers, "train": cfg}
@@ -55,7 +56,7 @@ def run(recipe: Recipe, out: Run, given: Given = (None, None), stop: Callable[[]
     for end in fit(learner, train, validation, cfg, home):
         out.log(end)
         yield end
-    case = calibrate.calibrated(case, outputs(learner, validation), validation.target)
+    case = calibrate.calibrated(case, outputs(learner, validation), validation)
 
     # 5 evaluate: what is judged is the bundle, exactly as it will be served
     yield {"at": "evaluate"}

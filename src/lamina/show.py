@@ -189,6 +189,8 @@ def predicted(found: Row) -> None:
         series, ahead = found["rows"] // found["horizon"], found["horizon"]
         told = f"{ahead:,} step{'s' if ahead > 1 else ''} ahead" + (f" of {series:,} series" if series > 1 else "")
     out.print(f"{told} in {escape(found['output'])}", soft_wrap=True)
+    for note in found.get("notes", ()):
+        out.print(escape(note), soft_wrap=True)
     if found["quarantined"]:
         out.print(
             f"{found['quarantined']:,} rows could not be read: {escape(found['quarantine_file'])}", soft_wrap=True

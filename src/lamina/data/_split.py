@@ -90,6 +90,14 @@ class Ordered(Config):
             raise DataError(f"split: {rows:,} rows are too few for train, validation and test ({asked}). Ask for less.")
         return train, later[0], later[1]
 
+    def halves(self, rows: int, least: int = 1) -> tuple[int, int, int]:
+        """The same where the test rows are given apart: train, validation, and none."""
+        later = int(self.validation) if self.validation >= 1 else max(round(self.validation * rows), least)
+        train = rows - later - self.gap if self.train is None else self.train
+        if train < 1 or train + later + self.gap > rows:
+            raise DataError(f"split: {rows:,} rows are too few for train and validation ({later:,}). Ask for less.")
+        return train, rows - train - self.gap, 0
+
 
 Split = Annotated[Auto | Random | Stratified | ByColumn | Ordered, Field(discriminator="kind")]
 

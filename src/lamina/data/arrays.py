@@ -32,8 +32,8 @@ def table(source: Any, pictures: Sequence[str] = ()) -> pa.Table:
     `pictures`: columns known to be pictures, whose cells may be paths, bytes, arrays and PIL images, mixed; where there
     is one such column, a list or an array of pictures is a table of it. uint8 arrays of 3 or 4 dimensions always are.
 
-    The index of a pandas frame is not used; categories become text; a 2-D column `x` is spread as x_0, x_1, ...;
-    nested dicts of rows and structs become columns with dots. Errors: DataError naming the column.
+    The index of a pandas frame is not used (but see `timed`); categories become text; a 2-D column `x` is spread as
+    x_0, x_1, ...; nested dicts of rows and structs become columns with dots. Errors: DataError naming the column.
     """
     source = _given.given(source, pictures)
     if isinstance(source, pa.RecordBatch):
@@ -64,8 +64,27 @@ def table(source: Any, pictures: Sequence[str] = ()) -> pa.Table:
     raise DataError(f"data: cannot read {_name(source)} as a table. Give {KINDS}.")
 
 
-def like(answers: pa.Table, source: Any) -> Any:
-    """The answers in the type the rows came in.
+def timed(source: Any, name: str | None = None) -> Any:
+    """A pandas frame or Series whose index is times, as a frame with them in its first column, which is called `name`,
+    as the index is, or `time`; anything else as it is.
+    """
+    if _is(source, "pandas", "Series"):
+        source = source.to_frame(str(source.name if source.name is not None else "value"))
+    if not _is(source, "pandas", "DataFrame"):
+        return source
+    index, pandas = source.index, sys.modules["pandas"]
+    if isinstance(index, pandas.PeriodIndex):
+        index = index.to_timestamp()
+    name = name or str(index.name or "time")
+    if not isinstance(index, pandas.DatetimeIndex) or name in source.columns:
+        return source
+    found = source.copy(deep=False)
+    found.insert(0, name, index)
+    return found
+
+
+def like(answers: pa.Table, source: Any, aligned: bool = True) -> Any:
+    """The answers in the type the rows came in; `aligned`: there is one for each row.
 
     pandas gives pandas with the same index, polars gives polars, Arrow gives Arrow, a list of dicts the same with
     nested dicts for structs, a dict of columns gives a dict of lists, and NumPy a dict of arrays. Where columns
@@ -73,7 +92,8 @@ def like(answers: pa.Table, source: Any) -> Any:
     """
     if _is(source, "pandas", "DataFrame"):
         frame = _flat(answers).to_pandas()
-        frame.index = source.index
+        if aligned:
+            frame.index = source.index
         return frame
     if _is(source, "polars", "DataFrame"):
         return sys.modules["polars"].from_arrow(answers)

@@ -39,7 +39,7 @@ def files(model: nn.Module, choice: Config, prep: Preprocessor, spec: Spec, case
         )
     run = onnx_runtime(graph) if graph else models.runtime(kind(choice), config, lean, weights)
     if ahead:
-        answers, _ = forecast(run, module, state, prep, cells)
+        answers = forecast(run, module, state, prep, cells).answers
     else:
         answers = module.table(module.decode(run(encoded), state), state)
     made = {

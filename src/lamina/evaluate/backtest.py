@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lamina import frames
+from lamina import frames, histories
 from lamina.ahead import Ahead, thinned
 from lamina.config import DataError
 from lamina.deploy.predictor import Predictor
 from lamina.evaluate import metrics
-from lamina.frames import Frames, Roles
+from lamina.frames import Frames
 from lamina.schema import Windows, clean
 from lamina.tasks import forecasting
+from lamina.train.settings import Data
 
 BATCH = 512
 MOST_FITTED = 4_000  # windows that the linear baseline is fitted on
@@ -46,7 +47,7 @@ def run(predictor: Predictor, rows: pa.Table) -> Backtest:
     """
     state, prep = predictor.state, predictor.bundle.prep
     table = clean(rows, predictor.bundle.schema.missing)
-    found = frames.frames(table, prep.used, Roles(state.time, state.series, tuple(state.names)), state.step)
+    found = histories.given(table, prep, state)
     history, known, target = frames.encoded(found, prep, state)
     context, horizon = state.context, state.horizon
     origins = np.concatenate(
@@ -67,7 +68,8 @@ def run(predictor: Predictor, rows: pa.Table) -> Backtest:
         inputs = {"history": Windows(history, some - context, context)[:]}
         if known.shape[1]:
             inputs["future"] = Windows(known, some, horizon)[:]
-        parts.append(predictor.task.decode(predictor.fed(inputs) | {"last": seen[some - 1]}, state))
+        beside = {"last": seen[some - 1], "spread": forecasting.spread(inputs["history"], state)}
+        parts.append(predictor.task.decode(predictor.fed(inputs) | beside, state))
     answers = {name: np.concatenate([part[name] for part in parts]) for name in ("prediction", "low", "high")}
     return Backtest(found, origins, Windows(found.values, origins, horizon)[:], answers, seen, state)
 
@@ -182,11 +184,16 @@ def rivals(test: Backtest, case: Ahead) -> dict[str, Backtest]:
     return {name: replace(test, answers={"prediction": RIVALS[name](test, case)}) for name in names}
 
 
-def widths(case: Ahead, raw: Answers, encoded: np.ndarray) -> Answers:
-    """Half widths (horizon, targets) of an interval that held nine of ten validation steps (Vovk et al. 2005)."""
+def widths(case: Ahead, raw: Answers, validation: Data) -> Answers:
+    """Half widths (horizon, targets), in spreads of the history, of an interval that held nine of ten validation steps.
+    Vovk et al. 2005; errors in proportion as in Lei et al. 2018.
+    """
     low, high = forecasting.interval(raw["target"].astype(np.float64), case.state)
-    truth = forecasting.levels(encoded, case.state)
-    beyond = np.maximum(low - truth, truth - high)  # (rows, horizon, targets): how far outside
+    truth = forecasting.levels(np.asarray(validation.target), case.state)
+    history = validation.inputs["history"]
+    pieces = [slice(at, at + BATCH) for at in range(0, len(truth), BATCH)]
+    spread = np.concatenate([forecasting.spread(history[piece], case.state) for piece in pieces])
+    beyond = np.maximum(low - truth, truth - high) / spread  # (rows, horizon, targets): how far outside
     return {
         "half_widths": np.array(
             [[_ninth(step[:, t]) for t in range(step.shape[1])] for step in beyond.transpose(1, 0, 2)]

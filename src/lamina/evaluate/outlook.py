@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lamina import frames
+from lamina import frames, histories
 from lamina.ahead import Ahead
 from lamina.deploy.predictor import Predictor, json_rows
 from lamina.evaluate import _fans, _stretches, directions, report
@@ -122,7 +122,8 @@ def _answers(predictor: Predictor, test: Backtest, origins: np.ndarray) -> dict[
     inputs = {"history": Windows(history, origins - test.state.context, test.state.context)[:]}
     if known.shape[1]:
         inputs["future"] = Windows(known, origins, test.state.horizon)[:]
-    return predictor.task.decode(predictor.fed(inputs) | {"last": test.seen[origins - 1]}, test.state)
+    spread = predictor.task.spread(inputs["history"], test.state)
+    return predictor.task.decode(predictor.fed(inputs) | {"last": test.seen[origins - 1], "spread": spread}, test.state)
 
 
 def _before(state: Any) -> int:
@@ -145,12 +146,14 @@ def _after(case: Ahead, predictor: Predictor, series: int, target: int) -> Fan:
     span = found.spans[series]
     source = found.source[span]
     rows = clean(case.table.take(pa.array(source[source >= 0])), predictor.bundle.schema.missing)
-    seen = frames.histories(rows, predictor.bundle.prep, state)
-    answers = predictor.task.decode(predictor.fed(seen.inputs) | {"last": seen.last}, state)
+    seen = histories.histories(rows, predictor.bundle.prep, state)
+    inputs = seen.inputs(slice(None))
+    beside = {"last": seen.last, "spread": predictor.task.spread(inputs["history"], state)}
+    answers = predictor.task.decode(predictor.fed(inputs) | beside, state)
     measured = found.values[span, target]
     end = int(np.flatnonzero(np.isfinite(found.values[span]).any(axis=1))[-1]) + 1
     begin = max(end - _before(state), 0)
-    times = np.concatenate([frames.times(found.index[span][begin:end], state.step), seen.times[0]])
+    times = frames.times(found.index[span][end - 1] + 1 + np.arange(begin - end, state.horizon), state.step)
     measured = np.concatenate([measured[begin:end], np.full(state.horizon, np.nan)])
     own = {name: values[0, :, target] for name, values in answers.items()}
     title = " ".join(part for part in (_series(found.ids[series], len(found.ids)), _target(state, target)) if part)

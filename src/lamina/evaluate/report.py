@@ -69,18 +69,22 @@ def verdict(
     doubt = (
         f"a difference inside the 95 % interval ({number(interval[0])} to {number(interval[1])})" if interval else ""
     )
+    if interval is None and verb == "forecasts":
+        doubt = "on too few forecasts to tell it from chance"
     if gain <= 0 and best in _NAIVE:
         return f"The network has learned nothing useful: always answering with the {rival} gives {facts}."
     if gain == 0:
         return f"The network and {rival} are equally good: {name} {number(value)} for both."
     if gain < 0:
         rival = rival[0].upper() + rival[1:]
-        return f"{rival} is {'slightly ' if within else ''}better here: {facts}{', ' + doubt if within else ''}."
+        doubted = f", {doubt}" if within or (doubt and interval is None) else ""
+        return f"{rival} is {'slightly ' if within else ''}better here: {facts}{doubted}."
     facts = f"{name} {number(value)} against {number(rivals[best])} for {rival}"
     if within:
         return f"The network is slightly better than {rival} at {_DOING[verb]} {target}: {facts}, {doubt}."
     if verb == "forecasts":
-        return f"The network forecasts {target} better than {rival}: {facts.removesuffix(f' for {rival}')}."
+        facts = facts.removesuffix(f" for {rival}") + (f", {doubt}" if interval is None else "")
+        return f"The network forecasts {target} better than {rival}: {facts}."
     return f"The network predicts {target} best: {facts}."
 
 

@@ -25,6 +25,11 @@ A network that is frozen in part may compute that part once, before training, wi
 
     def prepared(self, inputs):         # arrays of all rows to the arrays that `learner` takes
         return {"features": ...}
+
+A network that knows better weights to begin from than chance puts them in place with one more:
+
+    def begin(self, train, validation): # batches of all rows, as NumPy arrays or windows of a series
+        ...
 """
 
 from collections.abc import Callable, Mapping
@@ -34,7 +39,7 @@ from typing import Any
 import numpy as np
 
 from lamina.config import BundleError, RecipeError, available, parse, plugin
-from lamina.schema import Spec
+from lamina.schema import Batch, Spec
 
 DEFAULT, GENERAL = "fnn", 0.1
 
@@ -75,6 +80,12 @@ def learner(model: Any) -> Any:
 def prepared(model: Any, data: Any) -> Any:
     """A part of the data (a dataclass with `inputs`) as `learner` takes it."""
     return replace(data, inputs=model.prepared(data.inputs)) if "prepared" in vars(type(model)) else data
+
+
+def begun(model: Any, train: Any, validation: Any) -> None:
+    """Let a network look at the rows for weights to begin from, where it can."""
+    if "begin" in vars(type(model)):
+        model.begin(*(Batch(part.inputs, part.target) for part in (train, validation)))
 
 
 def graph_only(name: str) -> bool:

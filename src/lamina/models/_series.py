@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lamina.schema import Output, Spec
+from lamina.schema import Input, Output, Spec
 
 Level = Literal["last", "mean", "none"]
 
@@ -55,9 +55,46 @@ class Levelled(nn.Module):
         return torch.cat([(own - centre) / scale, history[:, :, self.targets :]], 2), centre, scale
 
     def restored(self, raw: Tensor, centre: Tensor, scale: Tensor) -> Tensor:
-        """Raw outputs (rows, size) relative to a level as outputs in the unit of the history."""
-        shaped = raw.view(-1, self.horizon, self.targets, self.quantiles)
-        return (shaped * scale.unsqueeze(3) + centre.unsqueeze(3)).flatten(1)  # (rows, size)
+        """Raw outputs (..., rows, size) relative to a level as outputs in the unit of the history."""
+        shaped = raw.unflatten(-1, (self.horizon, self.targets, self.quantiles))
+        return (shaped * scale.unsqueeze(3) + centre.unsqueeze(3)).flatten(-3)  # (..., rows, size)
+
+
+class Straight(nn.Module):
+    """The future of each target as a weighted sum of its own past, from zero on: beside the level `last` it starts by
+    repeating the last value. Zeng et al. 2023, LTSF-Linear; one set of weights for all targets, or one `each`.
+    """
+
+    def __init__(self, output: Output, steps: int, each: bool = False):
+        super().__init__()
+        self.shape = horizon, targets, quantiles = sizes(output)
+        self.quantiles = output.settings["quantiles"]
+        sets = targets if each else 1
+        self.weight = nn.Parameter(torch.zeros(sets, steps, horizon * quantiles))
+        self.bias = nn.Parameter(torch.zeros(sets, 1, horizon * quantiles))
+
+    def forward(self, past: Tensor) -> Tensor:
+        """Levelled targets (rows, steps, targets) to (rows, size)."""
+        horizon, targets, quantiles = self.shape
+        if len(self.weight) == 1:
+            found = past.transpose(1, 2) @ self.weight[0] + self.bias[0]  # (rows, targets, horizon * quantiles)
+        else:
+            found = torch.baddbmm(self.bias, past.permute(2, 0, 1), self.weight).transpose(0, 1)
+        return found.reshape(-1, targets, horizon, quantiles).transpose(1, 2).flatten(1)  # (rows, size)
+
+
+class Beforehand(nn.Module):
+    """What is known of each step to come, weighted the same at every step: (rows, horizon, n) to (rows, size)."""
+
+    def __init__(self, feed: Input, output: Output):
+        super().__init__()
+        _, targets, quantiles = sizes(output)
+        self.layer = nn.Linear(feed.shape[1] or 1, targets * quantiles)
+        nn.init.zeros_(self.layer.weight)
+        nn.init.zeros_(self.layer.bias)
+
+    def forward(self, future: Tensor) -> Tensor:
+        return self.layer(future).flatten(1)
 
 
 def sizes(output: Output) -> tuple[int, int, int]:

@@ -52,6 +52,11 @@ def look(values: pa.Array, kind: str) -> dict[str, Any]:
     return plugin("preprocess", kind).detect(values)[1]
 
 
+def suits(values: pa.Array, kind: str) -> float:
+    """How well raw cells fit a kind, 0 to 1."""
+    return plugin("preprocess", kind).detect(values)[0] if len(values) else 0.0
+
+
 def typed(table: pa.Table, columns: tuple[Column, ...]) -> pa.Table:
     """The columns asked for, each parsed by its kind; a column that is absent counts as missing in every row."""
     return pa.table({c.name: _parse(table, c) for c in columns}) if columns else table.select([])
@@ -259,6 +264,7 @@ __all__ = [
     "look",
     "restore",
     "settings",
+    "suits",
     "typed",
     "wired",
 ]

@@ -4,11 +4,11 @@ Rows are steps of a series here, and no rows of their own: what is learned from 
 history before `horizon` steps to come. See `lamina.frames` for how rows become windows.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from lamina import config
 from lamina.config import DataError
@@ -34,6 +34,7 @@ calibration = "horizon"
 
 LONGEST, FARTHEST = 100_000, 10_000  # steps of history and ahead
 FLAT = 1e-9
+ONE_STILL, MANY_STILL = 0.3, 1e-3  # training deviations that a history scatters by, at least: of one series, of many
 
 
 def _names(value: Any) -> Any:
@@ -66,13 +67,16 @@ class Config(config.Config):
 
 
 class Step(config.Config):
-    """The time between two rows: `count` seconds, months or business days, or of a time that is a number, its unit;
-    `phase` puts the grid in its place. Of rows without time, or too uneven in time for a grid, each is a step.
+    """The time between two rows: `count` seconds, months or business days, or of times that are numbers, parts of one,
+    of which there are `scale`; `phase` puts the grid in its place. A row belongs to the step nearest to its time, or
+    with `bins` to the one that has begun. Of rows without time, or too uneven in time for a grid, each is a step.
     """
 
     unit: Literal["second", "month", "business", "number", "row"]
     count: int = Field(default=1, ge=1, le=1 << 40)
     phase: int = Field(default=0, ge=-(1 << 50), le=1 << 50)
+    scale: int = Field(default=1, ge=1, le=1_000_000)
+    bins: bool = False
 
 
 class Target(config.Config):
@@ -87,7 +91,9 @@ class Target(config.Config):
 
 
 class State(config.Config):
-    """`half_widths` (horizon, targets) are those of the interval, before a log-return is turned back to a price."""
+    """`half_widths` (horizon, targets) are those of the interval, in spreads of the history that a forecast goes on
+    from, before a log-return is turned back to a price.
+    """
 
     targets: tuple[Target, ...] = Field(min_length=1, max_length=10_000)
     time: tuple[str, ...] = ()
@@ -100,8 +106,15 @@ class State(config.Config):
     context: int = Field(ge=1, le=LONGEST)
     transform: Transform = "none"
     calendar: bool = False
-    quantiles: tuple[float, ...] = ()
+    quantiles: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(default=(), max_length=99)
     half_widths: tuple[tuple[float, ...], ...] = ()
+
+    @model_validator(mode="after")
+    def _a_width_for_each_number(self) -> Self:
+        wrong = any(len(row) != len(self.targets) for row in self.half_widths)
+        if self.half_widths and (wrong or len(self.half_widths) != self.horizon):
+            raise ValueError("half_widths must be (horizon, targets)")
+        return self
 
     @property
     def names(self) -> list[str]:
@@ -148,7 +161,16 @@ def still(state: State) -> np.ndarray:
 def standard(values: np.ndarray, state: State) -> np.ndarray:
     """Worked values (..., targets) in training deviations, float32."""
     mean, std = (np.array([getter(one) for one in state.targets]) for getter in (lambda t: t.mean, lambda t: t.std))
-    return ((values - mean) / std).astype(np.float32)
+    return np.clip((values - mean) / std, -1e9, 1e9).astype(np.float32)
+
+
+def spread(history: np.ndarray, state: State) -> np.ndarray:
+    """How widely the targets of each history fed (rows, context, channels) scatter, (rows, 1, targets) in own units:
+    what errors of a forecast from it are in proportion to, be it of a large series or of a small one.
+    """
+    own = history[:, :, : len(state.targets)].astype(np.float64)
+    least = ONE_STILL if state.series is None else MANY_STILL
+    return np.sqrt(own.var(axis=1, keepdims=True) + least**2) * np.array([one.std for one in state.targets])
 
 
 def levels(standardised: np.ndarray, state: State) -> np.ndarray:
@@ -202,12 +224,13 @@ def interval(raw: np.ndarray, state: State) -> tuple[np.ndarray, np.ndarray]:
 
 
 def decode(raw: dict[str, np.ndarray], state: State) -> dict[str, np.ndarray]:
-    """Raw `target` (rows, size), and for prices the `last` ones seen (rows, targets), to `prediction`, `low` and `high`
+    """Raw `target` (rows, size), the `spread` of each history and for prices the `last` ones seen (rows, targets), to `prediction`, `low` and `high`
     (rows, horizon, targets), and with quantiles `quantiles` (rows, horizon, targets, quantiles).
     """
     target = raw["target"].astype(np.float64)
     last = raw.get("last", np.ones((len(target), len(state.targets))))
     half = np.array(state.half_widths) if state.half_widths else np.zeros((state.horizon, len(state.targets)))
+    half = half * raw.get("spread", 1.0)
     low, high = interval(target, state)
     middle = _own(levels(point(target, state), state), last, state)
     found = {
@@ -221,16 +244,18 @@ def decode(raw: dict[str, np.ndarray], state: State) -> dict[str, np.ndarray]:
     return found
 
 
-def table(answers: dict[str, np.ndarray], state: State) -> pa.Table:
+def table(answers: dict[str, Any], state: State) -> pa.Table:
     """One row per series and step ahead: the series, the time or the step, then the forecast; several targets have each
     a column of their own name.
     """
     rows = len(answers["prediction"])
     columns: dict[str, Any] = {}
     if state.series is not None:
-        columns[state.series] = pa.array(np.repeat(answers.get("ids", np.full(rows, "", object)), state.horizon))
+        ids = answers.get("ids", pa.nulls(rows, pa.string()))
+        columns[state.series] = ids.take(pa.array(np.repeat(np.arange(rows), state.horizon)))
     when = answers.get("times")
-    name = state.time[0] if len(state.time) == 1 else "time" if state.time else "step"
+    name = "step" if when is None else state.time[0] if len(state.time) == 1 else "time"
+    name = _free(name, columns)
     columns[name] = pa.array(np.tile(np.arange(1, state.horizon + 1), rows) if when is None else when.ravel())
     parts = ("prediction", "low", "high")
     for i, one in enumerate(state.targets):
