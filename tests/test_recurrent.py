@@ -12,7 +12,7 @@ from lamina import models
 from lamina.config import RecipeError, parse, plugin
 from lamina.deploy import export
 from lamina.deploy.predictor import onnx_runtime
-from lamina.models._recurrence import Gated, Plain, Recurrence
+from lamina.models._recurrence import BY_HAND, Recurrence
 from lamina.models._recurrent import Pool, Stack, turned
 from lamina.models._series import FORECASTS
 from lamina.schema import Batch, Input, Output, Spec
@@ -199,13 +199,14 @@ def test_a_layer_is_pytorchs_own_fused_by_hand_and_step_by_step(kind, theirs, na
 
 
 @pytest.mark.parametrize("last", [True, False])
-@pytest.mark.parametrize("name", ["tanh", "relu"])
-@pytest.mark.parametrize(("kind", "by_hand"), [("rnn", Plain), ("lstm", Gated)])
-def test_gradients_written_by_hand_are_those_of_autograd(kind, by_hand, name, last):
+@pytest.mark.parametrize(("kind", "name"), [*BY_HAND, ("lstm", "tanh")])
+def test_gradients_written_by_hand_are_those_of_autograd(kind, name, last):
     torch.manual_seed(1)
-    layer = Recurrence(kind, 3, 4, name).double()
+    layer, by_hand = Recurrence(kind, 3, 4, name).double(), BY_HAND[kind, "relu" if kind == "lstm" else name]
     x = torch.randn(3, 6, 3, dtype=torch.float64, requires_grad=True)
-    leaves = [x, layer.weight_ih, layer.weight_hh, layer.bias_ih]
+    leaves = [x, *layer.parameters()]
+    for bias in leaves[3:]:
+        nn.init.normal_(bias)
 
     def fast(*values: Tensor) -> Any:
         return by_hand.apply(*values, name, last)

@@ -1,8 +1,7 @@
-"""One recurrent layer in one direction: PyTorch's fused kernels, and faster training where those are slow.
+"""One recurrent layer in one direction: PyTorch's kernels, and faster training where those are slow.
 
-PyTorch trains its plain recurrent network through autograd, one node per step; written by hand, as one function with
-the gradients of all weights in one product each, a step takes half as long. The same is done for an LSTM whose
-activation is relu, which no fused kernel knows. Everything else that has no kernel goes step by step.
+PyTorch trains plain layers and GRUs through autograd, several nodes per step; and no kernel of it knows an LSTM with
+relu. These are trained by gradients written by hand. Everything else that has no kernel goes step by step.
 """
 
 from typing import Any, Literal
@@ -10,13 +9,11 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
+from lamina.models._by_hand import GRUByHand, LSTMByHand, RNNByHand
 from lamina.models._layers import ActivationName, activation
 
 Kind = Literal["rnn", "lstm", "gru"]
-
-Gradients = tuple[Tensor | None, ...]
 
 GATES: dict[Kind, int] = {"rnn": 1, "lstm": 4, "gru": 3}  # in the order of PyTorch: input, forget, cell, output
 FUSED: dict[tuple[str, str], Any] = {
@@ -24,6 +21,12 @@ FUSED: dict[tuple[str, str], Any] = {
     ("rnn", "relu"): torch._VF.rnn_relu,  # pyright: ignore[reportAttributeAccessIssue]
     ("lstm", "tanh"): torch._VF.lstm,  # pyright: ignore[reportAttributeAccessIssue]
     ("gru", "tanh"): torch._VF.gru,  # pyright: ignore[reportAttributeAccessIssue]
+}
+BY_HAND: dict[tuple[str, str], Any] = {
+    ("rnn", "tanh"): RNNByHand,
+    ("rnn", "relu"): RNNByHand,
+    ("lstm", "relu"): LSTMByHand,
+    ("gru", "tanh"): GRUByHand,
 }
 AT_ONCE = 1 << 22  # hidden numbers computed at once without gradients: a bound on memory
 
@@ -62,9 +65,10 @@ class Recurrence(nn.Module):
         return torch.cat([self._states(part, last) for part in x.split(size)])
 
     def _states(self, x: Tensor, last: bool) -> Tensor:
-        by_hand = HAND.get((self.kind, self.name))
+        by_hand = BY_HAND.get((self.kind, self.name))
         if by_hand and self.training and x.device.type == "cpu" and not torch.is_autocast_enabled("cpu"):
-            return by_hand.apply(x, self.weight_ih, self.weight_hh, self.bias_ih, self.name, last)
+            biases = (self.bias_ih, self.bias_hh) if self.kind == "gru" else (self.bias_ih,)
+            return by_hand.apply(x, self.weight_ih, self.weight_hh, *biases, self.name, last)
         if (self.kind, self.name) in FUSED:
             states = self._fused(x)
             return states[:, -1] if last else states
@@ -96,128 +100,3 @@ class Recurrence(nn.Module):
                 h = new + z * (h - new)
             states.append(h)
         return states
-
-
-def _slope(name: ActivationName, of: Tensor) -> Tensor:
-    """The derivative of tanh or relu, from what it gave."""
-    return 1 - of * of if name == "tanh" else (of > 0).to(of.dtype)
-
-
-class Plain(torch.autograd.Function):
-    """h_t = act(W_ih x_t + W_hh h_{t-1} + b), all in place in one buffer (steps * rows, units)."""
-
-    @staticmethod
-    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx: Any, x: Tensor, w_ih: Tensor, w_hh: Tensor, b: Tensor, name: ActivationName, last: bool
-    ) -> Tensor:
-        rows, steps, _ = x.shape
-        given = x.transpose(0, 1).flatten(0, 1)  # (steps * rows, n)
-        states = torch.addmm(b, given, w_ih.t())
-        w, act = w_hh.t().contiguous(), torch.tanh_ if name == "tanh" else torch.relu_
-        first, *rest = states.split(rows)
-        h = act(first)
-        for now in rest:
-            h = act(now.addmm_(h, w))
-        ctx.save_for_backward(given, states, w_ih, w_hh)
-        ctx.rows, ctx.name, ctx.last = rows, name, last
-        return h.clone() if last else states.view(steps, rows, -1).transpose(0, 1).contiguous()
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> Gradients:  # pyright: ignore[reportIncompatibleMethodOverride]
-        given, states, w_ih, w_hh = ctx.saved_tensors
-        d, rows = _slope(ctx.name, states), ctx.rows
-        pieces, space = d.split(rows), torch.empty_like(d[:rows])
-        grads = (grad,) if ctx.last else grad.transpose(0, 1).contiguous().unbind(0)
-        now = pieces[-1].mul_(grads[-1])
-        for t in range(len(pieces) - 2, -1, -1):
-            torch.mm(now, w_hh, out=space)
-            now = pieces[t].mul_(space if ctx.last else space.add_(grads[t]))
-        flat = d.t()
-        gave = None
-        if ctx.needs_input_grad[0]:
-            gave = (d @ w_ih).view(len(pieces), rows, -1).transpose(0, 1)
-        return gave, flat @ given, flat[:, rows:] @ states[:-rows], d.sum(0), None, None
-
-
-class Gated(torch.autograd.Function):
-    """An LSTM whose activation is relu or tanh, with rows as the last dimension: all gates are whole blocks then.
-
-    `joined` holds, for each step, the state before it, its input, and 1 for the bias: one product gives all gates.
-    """
-
-    @staticmethod
-    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx: Any, x: Tensor, w_ih: Tensor, w_hh: Tensor, b: Tensor, name: ActivationName, last: bool
-    ) -> Tensor:
-        rows, steps, n_in = x.shape
-        units = w_hh.shape[1]
-        weights = _output_before_cell(torch.cat([w_hh, w_ih, b[:, None]], 1), units)
-        joined = x.new_ones(steps + 1, units + n_in + 1, rows)
-        joined[0, :units] = 0
-        joined[:-1, units:-1] = x.permute(1, 2, 0)
-        gates, cells, acted = x.new_empty(steps, 4 * units, rows), x.new_empty(steps, units, rows), None
-        acted = torch.empty_like(cells)
-        i, f, o, g = (part.unbind(0) for part in gates.view(steps, 4, units, rows).unbind(1))
-        together, pushed = gates[:, : 3 * units].unbind(0), gates.unbind(0)
-        states, c, a, before = joined[:, :units].unbind(0), cells.unbind(0), acted.unbind(0), joined.unbind(0)
-        relu = name == "relu"
-        for t in range(steps):
-            torch.mm(weights, before[t], out=pushed[t])
-            together[t].sigmoid_()
-            torch.mul(i[t], g[t].relu_() if relu else g[t].tanh_(), out=c[t])
-            if t:
-                c[t].addcmul_(f[t], c[t - 1])
-            shown = torch.clamp_min(c[t], 0, out=a[t]) if relu else torch.tanh(c[t], out=a[t])
-            torch.mul(shown, o[t], out=states[t + 1])
-        ctx.save_for_backward(joined, gates, cells, acted, weights)
-        ctx.name, ctx.last = name, last
-        return states[-1].t().contiguous() if last else joined[1:, :units].permute(2, 0, 1).contiguous()
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> Gradients:  # pyright: ignore[reportIncompatibleMethodOverride]
-        joined, gates, cells, acted, weights = ctx.saved_tensors
-        steps, units, rows = cells.shape
-        i, f, o, g = gates.view(steps, 4, units, rows).unbind(1)
-        d = torch.empty_like(gates)  # what a gate's change does to the cell or, for the output gate, to the state
-        open_, own = gates[:, : 3 * units], d.view(steps, 4, units, rows)
-        torch.mul(open_, 1 - open_, out=d[:, : 3 * units])
-        own[:, 0].mul_(g)
-        own[1:, 1].mul_(cells[:-1])
-        own[0, 1] = 0
-        own[:, 2].mul_(acted)
-        torch.mul(i, _slope(ctx.name, g), out=own[:, 3])
-        shown = (_slope(ctx.name, acted).mul_(o)).unbind(0)
-        kept, whole, of_output = f.unbind(0), d.unbind(0), own[:, 2].unbind(0)
-        inner, cell = own[:, :2].unbind(0), own[:, 3].unbind(0)
-        w, grads = weights[:, :units].t().contiguous(), grad if ctx.last else grad.permute(1, 2, 0).contiguous()
-        dh = grads.t().contiguous() if ctx.last else grads[-1]
-        dc, space = torch.zeros_like(dh), torch.empty_like(dh)
-        for t in range(steps - 1, -1, -1):
-            dc.addcmul_(dh, shown[t])
-            inner[t].mul_(dc)
-            cell[t].mul_(dc)
-            of_output[t].mul_(dh)
-            if t:
-                torch.mm(w, whole[t], out=space)
-                dh = space if ctx.last else space.add_(grads[t - 1])
-                dc.mul_(kept[t])
-        flat = d.transpose(0, 1).reshape(4 * units, -1)  # (gates, steps * rows)
-        all_ = _cell_before_output(flat @ joined[:-1].transpose(1, 2).reshape(steps * rows, -1), units)
-        gave = None
-        if ctx.needs_input_grad[0]:
-            gave = torch.matmul(weights[:, units:-1].t(), d).permute(2, 0, 1)
-        return gave, all_[:, units:-1], all_[:, :units], all_[:, -1], None, None
-
-
-def _output_before_cell(weights: Tensor, units: int) -> Tensor:
-    """Input, forget, cell, output to input, forget, output, cell: what is squashed by sigmoid stands together."""
-    return torch.cat([weights[: 2 * units], weights[3 * units :], weights[2 * units : 3 * units]])
-
-
-def _cell_before_output(weights: Tensor, units: int) -> Tensor:
-    return _output_before_cell(weights, units)  # a swap is its own inverse
-
-
-HAND: dict[tuple[str, str], Any] = {("rnn", "tanh"): Plain, ("rnn", "relu"): Plain, ("lstm", "relu"): Gated}

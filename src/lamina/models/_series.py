@@ -11,7 +11,7 @@ from lamina.schema import Input, Output, Spec
 Level = Literal["last", "mean", "none"]
 
 FORECASTS = ("forecast_mse", "forecast_mae", "forecast_huber", "pinball")
-SMALLEST = 1e-3  # spread of a window, in training deviations, below which it is flat
+SMALLEST = 1e-6  # spread of a window, in training deviations, below which it is flat
 
 
 def forecasts(spec: Spec) -> bool:

@@ -34,7 +34,7 @@ calibration = "horizon"
 
 LONGEST, FARTHEST = 100_000, 10_000  # steps of history and ahead
 FLAT = 1e-9
-ONE_STILL, MANY_STILL = 0.3, 1e-3  # training deviations that a history scatters by, at least: of one series, of many
+ONE_STILL, MANY_STILL = 0.3, 1e-6  # training deviations that a history scatters by, at least: of one series, of many
 
 
 def _names(value: Any) -> Any:
