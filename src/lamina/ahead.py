@@ -180,14 +180,15 @@ def collect(recipe: Recipe, collected: Collected, tested: Collected | None = Non
     found = frames.frames(bare, columns, roles, cfg.step)
     season = cfg.season or _season(found)
     horizon = cfg.horizon or max(1, min(season if season > 1 else 10, int(np.diff(found.bounds).max()) // 10))
-    cuts = _cuts(found, _split(recipe.split), horizon, first if len(sources) > 1 else None)
+    known_from = first if len(sources) > 1 else None
+    season, cuts, transform = _parted(found, roles.targets, recipe, (season, horizon, known_from))
     train = [found.values[a:b] for a, b in cuts[:, :2]]
     context = cfg.context or _context(max(len(one) for one in train), season, horizon)
     parts = Parts(*(_rows(bare, found, cuts[:, 2 * i], cuts[:, 2 * i + 1]) for i in range(3)))
     schema = _schema(columns, parts.train, roles, recipe)
     known = tuple(c.name for c in schema.columns if c.name in cfg.known)
     state = forecasting.State(
-        **forecasting.understood(train, roles.targets, cfg, season),
+        **forecasting.understood(train, roles.targets, transform, season),
         time=roles.time,
         series=roles.series,
         known=known,
@@ -225,12 +226,29 @@ def collect(recipe: Recipe, collected: Collected, tested: Collected | None = Non
                 for n in cfg.known
                 if n not in known
             ),
-            _told(state, len(found.ids)),
+            _told(state, len(found.ids), int((cuts[:, 2] - cuts[:, 1]).max())),
         ),
         frames=found,
         cuts=cuts,
         table=bare,
     )
+
+
+def _parted(
+    found: Frames, names: tuple[str, ...], recipe: Recipe, said: tuple[int, int, int | None]
+) -> tuple[int, np.ndarray, forecasting.Transform]:
+    """Season, cuts in time and transform; prices have no season, and a horizon is left out between two parts."""
+    cfg: Any = recipe.task
+    split, (season, horizon, known) = _split(recipe.split), said
+    cuts = _cuts(found, split, horizon, known)
+    sure = np.maximum(cuts[:, 1] - 2 * horizon, cuts[:, 0])  # what is of training with an embargo too
+    transform = forecasting.moves([found.values[a:b] for a, b in zip(cuts[:, 0], sure, strict=True)], names, cfg)
+    if transform == "none":
+        return season, cuts, transform
+    if split.embargo is None:
+        gap = min(horizon, int(np.median(np.diff(found.bounds))) // 20)
+        cuts = _cuts(found, split.model_copy(update={"embargo": gap}), horizon, known)
+    return cfg.season or 1, cuts, transform
 
 
 def _rows_given(
@@ -266,14 +284,13 @@ def _uncut(cuts: np.ndarray, found: Frames) -> list[str]:
     return [told] if short else []
 
 
-def _told(state: forecasting.State, series: int) -> str:
+def _told(state: forecasting.State, series: int, gap: int) -> str:
     said = frames.said(state.step)
-    many = f"{series:,} series of " if series > 1 else ""
-    kept = " Log-returns are forecast, because the target moves as prices do." if state.transform != "none" else ""
-    return (
-        f"{many}steps of one {said}: {state.horizon:,} ahead from {state.context:,} of history, "
-        f"season {state.season:,}.{kept}".capitalize()
-    )
+    many = f"{series:,} series of steps" if series > 1 else "Steps"
+    kept = " Log-returns are forecast, as of prices." if state.transform != "none" else ""
+    left = f" {gap:,} step{'s are' if gap > 1 else ' is'} left out between two parts." if gap else ""
+    season = f", season {state.season:,}" if state.season > 1 else ""
+    return f"{many} of one {said}: {state.horizon:,} ahead from {state.context:,} of history{season}.{kept}{left}"
 
 
 def _schema(columns: tuple[Column, ...], train: pa.Table, roles: Roles, recipe: Recipe) -> Schema:
@@ -281,7 +298,10 @@ def _schema(columns: tuple[Column, ...], train: pa.Table, roles: Roles, recipe: 
     held = (*roles.time, roles.series, *roles.targets)
     given = {c.name: preprocess.settings(c) for c in columns}
     again = preprocess.infer(train.select(list(given)), None, given, recipe.missing)
-    kept = tuple(c for c in again.columns if c.name in held or c.distinct > 1)
+    notes = {c.name: c.note for c in columns}
+    kept = tuple(
+        c.model_copy(update={"note": notes[c.name]}) for c in again.columns if c.name in held or c.distinct > 1
+    )
     aim = next(c for c in kept if c.name == roles.targets[0])
     return Schema(columns=kept, target=aim.model_copy(update={"note": "the target"}), missing=recipe.missing)
 
@@ -324,9 +344,9 @@ def _cuts(found: Frames, said: Ordered, horizon: int, known: int | None = None) 
             train, validation, test = said.sizes(end, least=least) if known is None else said.halves(end, least)
         except DataError as error:
             faults.append(error)
-            train, validation, test = end, -said.embargo, length - end - said.embargo
-        test = test if known is None else length - end - said.embargo
-        edges = np.cumsum([0, train, said.embargo, validation, said.embargo, test]) + begin
+            train, validation, test = end, -said.gap, length - end - said.gap
+        test = test if known is None else length - end - said.gap
+        edges = np.cumsum([0, train, said.gap, validation, said.gap, test]) + begin
         cuts.append(np.clip(edges - first, 0, span.stop - span.start) + span.start)
     if faults and len(faults) == len(cuts):
         raise faults[0]

@@ -232,7 +232,10 @@ def encoded(found: Frames, prep: Preprocessor, state: State) -> tuple[np.ndarray
     spans = found.spans
     target = np.concatenate([forecasting.worked(found.values[span], state.transform) for span in spans])
     target = forecasting.standard(target, state)
-    seen = target[latest(~np.isnan(target), found.bounds), np.arange(target.shape[1])]
+    if state.transform == "none":
+        seen = target[latest(~np.isnan(target), found.bounds), np.arange(target.shape[1])]
+    else:
+        seen = np.where(np.isnan(target), forecasting.still(state), target)
     past = _covariates(found, prep, state.past)
     known = np.concatenate([_covariates(found, prep, state.known), calendar(found.index, state)], axis=1)
     return np.nan_to_num(np.concatenate([seen, past, known], axis=1)), known, target

@@ -14,6 +14,7 @@ from lamina.config import DataError
 from lamina.frames import Frames
 from lamina.preprocess import Preprocessor
 from lamina.schema import Column
+from lamina.tasks import forecasting
 from lamina.tasks.forecasting import State
 
 
@@ -40,7 +41,7 @@ class Histories:
         steps = end + np.arange(-state.context, 0)
         history = self.seen[np.maximum(steps, starts)]  # (series, context, channels)
         if state.transform != "none":  # before the first price nothing moved
-            history[:, :, : len(state.targets)][steps < starts] = 0
+            history[:, :, : len(state.targets)][steps < starts] = forecasting.still(state)
         if not self.known.shape[1]:
             return {"history": history}
         ahead = np.arange(state.horizon)

@@ -74,24 +74,30 @@ class Ordered(Config):
     train: int | None = Field(default=None, ge=1)
     validation: Annotated[float, Field(gt=0)] = 0.15
     test: Annotated[float, Field(gt=0)] = 0.15
-    embargo: int = Field(default=0, ge=0, description="rows left out between two parts")
+    embargo: int | None = Field(
+        default=None, ge=0, description="rows left out between two parts; unset, the horizon of a forecast of prices"
+    )
+
+    @property
+    def gap(self) -> int:
+        return self.embargo or 0
 
     def sizes(self, rows: int, least: int = 1) -> tuple[int, int, int]:
         """Rows of train, validation and test, embargoes left out; a share gives at least `least`."""
         later = [int(v) if v >= 1 else max(round(v * rows), least) for v in (self.validation, self.test)]
-        train = rows - sum(later) - 2 * self.embargo if self.train is None else self.train
-        if train < 1 or train + sum(later) + 2 * self.embargo > rows:
-            asked = f"{max(train, 0):,} + {later[0]:,} + {later[1]:,}, embargo {self.embargo:,}"
+        train = rows - sum(later) - 2 * self.gap if self.train is None else self.train
+        if train < 1 or train + sum(later) + 2 * self.gap > rows:
+            asked = f"{max(train, 0):,} + {later[0]:,} + {later[1]:,}, embargo {self.gap:,}"
             raise DataError(f"split: {rows:,} rows are too few for train, validation and test ({asked}). Ask for less.")
         return train, later[0], later[1]
 
     def halves(self, rows: int, least: int = 1) -> tuple[int, int, int]:
         """The same where the test rows are given apart: train, validation, and none."""
         later = int(self.validation) if self.validation >= 1 else max(round(self.validation * rows), least)
-        train = rows - later - self.embargo if self.train is None else self.train
-        if train < 1 or train + later + self.embargo > rows:
+        train = rows - later - self.gap if self.train is None else self.train
+        if train < 1 or train + later + self.gap > rows:
             raise DataError(f"split: {rows:,} rows are too few for train and validation ({later:,}). Ask for less.")
-        return train, rows - train - self.embargo, 0
+        return train, rows - train - self.gap, 0
 
 
 Split = Annotated[Auto | Random | Stratified | ByColumn | Ordered, Field(discriminator="kind")]
@@ -208,10 +214,10 @@ def _by_column(
 def _in_order(table: pa.Table, cfg: Ordered, test: pa.Table | None) -> Parts:
     if test is not None:
         validation = cfg.sizes(table.num_rows)[1]
-        train = table.num_rows - validation - cfg.embargo
-        return Parts(table.slice(0, train), table.slice(train + cfg.embargo), test)
+        train = table.num_rows - validation - cfg.gap
+        return Parts(table.slice(0, train), table.slice(train + cfg.gap), test)
     train, validation, tests = cfg.sizes(table.num_rows)
-    first, second = train + cfg.embargo, train + validation + 2 * cfg.embargo
+    first, second = train + cfg.gap, train + validation + 2 * cfg.gap
     return Parts(table.slice(0, train), table.slice(first, validation), table.slice(second, tests))
 
 

@@ -71,6 +71,7 @@ def _continued(predictor: Predictor, source: Config, output: Path, keep: list[st
     column = ", ".join(predictor.state.time) or predictor.state.names[0]
     broken = [Broken(int(row), column, gone.reason) for gone in found.lost for row in gone.rows]
     told = _told(output, found.answers.num_rows, [*lost, *_places(broken, source)])
+    told["horizon"] = predictor.state.horizon
     return told | {"notes": found.notes} if found.notes else told
 
 
@@ -128,7 +129,7 @@ def _flat(table: pa.Table) -> pa.Table:
     all at midnight as days.
     """
     while any(pa.types.is_struct(field.type) for field in table.schema):
-        table = table.flatten()
+        table = table.flatten()  # one level at a time
     for i, field in enumerate(table.schema):
         if pa.types.is_list(field.type):
             joined = pc.binary_join(table[field.name].cast(pa.list_(pa.string())), "|")

@@ -92,6 +92,13 @@ def _reliability(context: Context) -> str:
     return _plots.reliability(context.answers["probabilities"], context.target) if _usable(context) else ""
 
 
+def _learning(context: Context) -> str:
+    if not context.rows:
+        return ""
+    name = context.rows[-1].get("score_name") or context.primary
+    return _plots.learning(context.rows, context.best, metrics.label(name))
+
+
 _DRAWN: dict[str, Callable[[Context], str]] = {
     "comparison": _comparison,
     "confusion": _confusion,
@@ -99,5 +106,5 @@ _DRAWN: dict[str, Callable[[Context], str]] = {
     "precision_recall": lambda c: _curve(c, _curves.precision_recall, _plots.precision_recall),
     "reliability": _reliability,
     "residuals": lambda c: _plots.residuals(c.target, c.answers["prediction"]) if len(c.target) else "",
-    "learning": lambda c: _plots.learning(c.rows, c.best, metrics.label(c.primary)) if c.rows else "",
+    "learning": _learning,
 }

@@ -77,9 +77,11 @@ def run(predictor: Predictor, rows: pa.Table) -> Backtest:
 def flat(test: Backtest, answers: Answers) -> tuple[np.ndarray, Answers]:
     """Truth and answers of all that was measured, one below the other, with what errors are scaled by."""
     there = ~np.isnan(test.truth)
-    scales = {"naive": [one.naive for one in test.state.targets]}
+    scales: dict[str, Any] = {"naive": [one.naive for one in test.state.targets]}
     if test.state.transform == "none":
         scales["std"] = [one.std for one in test.state.targets]
+    else:
+        scales["last"] = test.seen[test.origins - 1][:, None]
     scaled = {name: np.broadcast_to(np.array(values), test.truth.shape)[there] for name, values in scales.items()}
     return test.truth[there], {name: values[there] for name, values in answers.items()} | scaled
 
@@ -119,6 +121,13 @@ def interval(test: Backtest) -> tuple[float, float] | None:
 
 
 # what a network must beat
+
+
+def drift(test: Backtest, case: Ahead) -> np.ndarray:
+    """Every step ahead as the last one moved on by the mean log-return of training: the random walk with drift."""
+    mean = np.array([one.mean for one in test.state.targets])
+    ahead = np.arange(1, test.state.horizon + 1)[:, None]
+    return test.seen[test.origins - 1][:, None] * np.exp(mean * ahead)
 
 
 def last_value(test: Backtest, case: Ahead) -> np.ndarray:
@@ -162,12 +171,16 @@ RIVALS: dict[str, Callable[[Backtest, Ahead], np.ndarray]] = {
     "last_value": last_value,
     "seasonal_naive": seasonal_naive,
     "linear_window": ridge,
+    "random_walk": last_value,
+    "drift": drift,
 }
+PRICES = ("random_walk", "drift", "linear_window")
 
 
 def rivals(test: Backtest, case: Ahead) -> dict[str, Backtest]:
     """The same test with the answers of each baseline."""
-    names = [name for name in case.task.baselines if name != "seasonal_naive" or case.state.season > 1]
+    all_of = case.task.baselines if case.state.transform == "none" else PRICES
+    names = [name for name in all_of if name != "seasonal_naive" or case.state.season > 1]
     return {name: replace(test, answers={"prediction": RIVALS[name](test, case)}) for name in names}
 
 

@@ -1,5 +1,6 @@
 """The network beside its baselines, as one report."""
 
+import json
 import platform
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from lamina.ahead import Ahead
 from lamina.case import Case
 from lamina.config import kind
 from lamina.deploy.predictor import Predictor, json_rows
-from lamina.evaluate import _series_shots, backtest, baselines, gallery, metrics, report
+from lamina.evaluate import _series_shots, backtest, baselines, gallery, metrics, outlook, report
 from lamina.recipe import dump
 from lamina.run import Run
 from lamina.schema import Row, Spec
@@ -41,8 +42,6 @@ class Finding:
 
 def rivals(finding: Finding, arrays: dict[str, Data], notes: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Answers and scores of each baseline on the test rows."""
-    if isinstance(finding.case, Ahead):
-        return _naive(finding, finding.case)
     state, task = finding.case.state, finding.case.task
     classes = len(state.model_dump().get("classes", ()))
     target = task.truth(arrays["train"].target, state)
@@ -53,11 +52,11 @@ def rivals(finding: Finding, arrays: dict[str, Data], notes: list[str]) -> tuple
     return answers, {name: metrics.scores(_own(task.metrics, a), truth, a) for name, a in answers.items()}
 
 
-def _naive(finding: Finding, case: Ahead) -> tuple[dict[str, Any], dict[str, Any]]:
+def _naive(tests: dict[str, backtest.Backtest], names: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The same of baselines that forecast."""
-    tests = {name: backtest.flat(t, t.answers) for name, t in backtest.rivals(finding.score["test"], case).items()}
-    scored = {name: metrics.scores(_own(case.task.metrics, a), truth, a) for name, (truth, a) in tests.items()}
-    return {name: answers for name, (_, answers) in tests.items()}, scored
+    flat = {name: backtest.flat(test, test.answers) for name, test in tests.items()}
+    scored = {name: metrics.scores(_own(names, a), truth, a) for name, (truth, a) in flat.items()}
+    return {name: answers for name, (_, answers) in flat.items()}, scored
 
 
 def _own(names: tuple[str, ...], answers: dict[str, Any]) -> tuple[str, ...]:
@@ -72,10 +71,24 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
     """Fit the baselines, write `report.html` and `report.json`, and return the result of the run."""
     case, found = finding.case, finding.score
     notes = [*case.notes, *_rare(case, found["scores"])]
-    answers, scored = rivals(finding, arrays, notes)
     primary, rows, end = case.task.metrics[0], out.rows(), finding.end
-    target = case.target.name
-    verdict = report.verdict(primary, metrics.HIGHER[primary], found["scores"], scored, target, found["interval"])
+    seen, pieces = gallery.made(case, finding.predictor, found, arrays, finding.cfg.augment)
+    recorded, shots = _series_shots.made(case, finding.predictor, found, arrays)
+    pieces, outlined = pieces | shots, Row()
+    if isinstance(case, Ahead):
+        tests = backtest.rivals(found["test"], case)
+        answers, scored = _naive(tests, case.task.metrics)
+        outlined, drawn = outlook.made(case, finding.predictor, found["test"], tests)
+        target, pieces = outlook.targets(case), pieces | drawn
+        verdict = outlook.verdict(outlined, target, found, scored)
+        example = outlook.example(case, finding.predictor)
+        out.history.write_text(json.dumps({"rows": example["rows"]}, ensure_ascii=False) + "\n", "utf-8")
+    else:
+        answers, scored = rivals(finding, arrays, notes)
+        target = case.target.name
+        verdict = report.verdict(primary, metrics.HIGHER[primary], found["scores"], scored, target, found["interval"])
+        row = case.judged.slice(0, 1).select([c.name for c in finding.predictor.bundle.prep.used])
+        example = _example(finding.predictor, row)
     context = evaluate.Context(
         target=found["target"],
         answers=found["answers"],
@@ -88,9 +101,6 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
         rows=rows,
         best=end["best_epoch"],
     )
-    seen, pieces = gallery.made(case, finding.predictor, found, arrays, finding.cfg.augment)
-    recorded, drawn = _series_shots.made(case, finding.predictor, found, arrays)
-    example = case.judged.slice(0, 1).select([c.name for c in finding.predictor.bundle.prep.used])
     page = report.write(
         out.folder,
         {
@@ -111,6 +121,7 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
             },
             "pictures": seen,
             "series": recorded,
+            **({"forecast": outlined, "history": str(out.history)} if outlined else {}),
             "data": _sized(_data(case, notes), finding.predictor),
             "training": {
                 "rows": rows,
@@ -124,11 +135,11 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
             },
             "calibration": _calibration(case),
             "recipe": dump(out.recipe()),
-            "example": _example(finding.predictor, example),
+            "example": example,
             "versions": versions(),
             "bundle": str(out.bundle),
         },
-        evaluate.draw(case.task.plots, context) | pieces | drawn,
+        evaluate.draw(case.task.plots, context) | pieces,
     )
     return {
         "run": str(out.folder),
@@ -165,10 +176,11 @@ def _rare(case: Case, scores: dict[str, float | None]) -> list[str]:
 
 
 def _data(case: Case, notes: list[str]) -> Row:
+    columns = (*(c for c in case.schema.columns if c.name != case.target.name), case.target)
     return {
         "source": str(case.recipe.data.model_dump(mode="json").get("path") or kind(case.recipe.data)),
         "rows": case.counts(),
-        "columns": [c.model_dump(mode="json", exclude={"settings"}) for c in (*case.schema.columns, case.target)],
+        "columns": [c.model_dump(mode="json", exclude={"settings"}) for c in columns],
         "quarantine": [q._asdict() for q in case.quarantine[:SHOWN]],
         "notes": notes,
     }

@@ -215,6 +215,14 @@ def scaled_mae(target: np.ndarray, answers: Answers) -> Any:
     return np.mean(np.abs(answers["prediction"] - target) / answers["std"])
 
 
+@_metric(True, "prediction", "last")
+def directional_accuracy(target: np.ndarray, answers: Answers) -> Any:
+    """Share of moves from the last value whose direction was right; without a move, or a forecast of one, None."""
+    truth, said = np.sign(target - answers["last"]), np.sign(answers["prediction"] - answers["last"])
+    moved = truth != 0
+    return np.mean(truth[moved] == said[moved]) if moved.any() and said.any() else None
+
+
 def _finite(target: np.ndarray, answers: Answers) -> bool:
     return bool(np.isfinite(target).all() and np.isfinite(answers["prediction"]).all())
 
@@ -286,6 +294,7 @@ _LABELS = {
     "smape": "sMAPE",
     "scaled_mse": "MSE in deviations",
     "scaled_mae": "MAE in deviations",
+    "directional_accuracy": "right direction",
     "r2": "R²",
 }
 

@@ -4,7 +4,6 @@ Rows are steps of a series here, and no rows of their own: what is learned from 
 history before `horizon` steps to come. See `lamina.frames` for how rows become windows.
 """
 
-import math
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
@@ -14,10 +13,21 @@ from pydantic import BeforeValidator, Field, model_validator
 from lamina import config
 from lamina.config import DataError
 from lamina.schema import Output
+from lamina.tasks import _prices
 
 target = "number"
 framed = True
-metrics = ("mase", "rmse", "mae", "smape", "scaled_mse", "scaled_mae", "coverage", "interval_width")
+metrics = (
+    "mase",
+    "rmse",
+    "mae",
+    "smape",
+    "scaled_mse",
+    "scaled_mae",
+    "directional_accuracy",
+    "coverage",
+    "interval_width",
+)
 baselines = ("last_value", "seasonal_naive", "linear_window")
 plots = ("comparison", "learning")
 calibration = "horizon"
@@ -130,13 +140,22 @@ def output(state: State, cfg: Config) -> Output:
 def worked(values: np.ndarray, transform: Transform) -> np.ndarray:
     """What is forecast of a stretch (steps, targets) of one series: the values, or each step's log-return.
 
-    The first log-return, for which there is nothing before, is 0; NaN stays NaN, and so does what is not positive.
+    NaN stays NaN, and so does what is not positive. A log-return is measured from the last value there was: what
+    happened over a gap is the return of the first step after it. The first step, with nothing before it, has none.
     """
     if transform == "none":
         return values
-    with np.errstate(all="ignore"):
-        logs = np.log(np.where(values > 0, values, np.nan))
-    return np.diff(logs, axis=0, prepend=logs[:1])
+    there = values > 0  # False for NaN
+    logs = np.log(np.where(there, values, 1.0))
+    before = np.maximum.accumulate(np.where(there, np.arange(len(values))[:, None], -1), axis=0)[:-1]
+    known = there[1:] & (before >= 0)
+    moved = logs[1:] - np.take_along_axis(logs, np.maximum(before, 0), axis=0)
+    return np.concatenate([np.full((min(len(values), 1), values.shape[1]), np.nan), np.where(known, moved, np.nan)])
+
+
+def still(state: State) -> np.ndarray:
+    """What a network is fed (targets,) for a step at which a price was not measured: it has not moved."""
+    return standard(np.zeros(len(state.targets)), state)
 
 
 def standard(values: np.ndarray, state: State) -> np.ndarray:
@@ -155,10 +174,14 @@ def spread(history: np.ndarray, state: State) -> np.ndarray:
 
 
 def levels(standardised: np.ndarray, state: State) -> np.ndarray:
-    """(rows, horizon, targets) in training deviations, to own units; of log-returns to their sums from the origin."""
+    """(rows, horizon, targets) in training deviations, to own units; of log-returns to their sums from the origin, of
+    which a step that is NaN has none.
+    """
     mean, std = (np.array([getter(one) for one in state.targets]) for getter in (lambda t: t.mean, lambda t: t.std))
     found = standardised.astype(np.float64) * std + mean
-    return np.cumsum(found, axis=1) if state.transform == "log_return" else found
+    if state.transform == "none":
+        return found
+    return np.where(np.isnan(found), np.nan, np.nancumsum(found, axis=1))
 
 
 def _own(level: np.ndarray, last: np.ndarray, state: State) -> np.ndarray:
@@ -270,13 +293,19 @@ def quick(raw: dict[str, np.ndarray], encoded: np.ndarray, state: State) -> dict
     return {"loss": first, "scaled_mae": float(np.abs(error).sum()) / count}
 
 
-def understood(series: list[np.ndarray], names: tuple[str, ...], cfg: Config, season: int) -> dict[str, Any]:
-    """What is learned of the targets from the training steps of each series, (steps, targets) with NaN for gaps: their
-    transform, mean, deviation and naive error.
-    """
-    transform = cfg.transform if cfg.transform != "auto" else _transform(series)
-    if transform == "log_return" and any(np.nanmin(one) <= 0 for one in series if np.isfinite(one).any()):
+def moves(series: list[np.ndarray], names: tuple[str, ...], cfg: Config) -> Transform:
+    """What is done to the targets: log-returns where each looks like a price. Errors: DataError."""
+    if cfg.transform == "auto":
+        return "log_return" if _prices.like(series, names) else "none"
+    if cfg.transform == "log_return" and any(np.nanmin(one, initial=np.inf) <= 0 for one in series):
         raise DataError("task.transform: log_return needs numbers above 0. Use none.")
+    return cfg.transform
+
+
+def understood(series: list[np.ndarray], names: tuple[str, ...], transform: Transform, season: int) -> dict[str, Any]:
+    """What is learned of the targets from the training steps of each series, (steps, targets) with NaN for gaps: their
+    mean, deviation and naive error.
+    """
     found = np.concatenate([worked(one, transform) for one in series])
     targets = []
     for i, name in enumerate(names):
@@ -292,26 +321,3 @@ def understood(series: list[np.ndarray], names: tuple[str, ...], cfg: Config, se
         std = float(known.std())
         targets.append(Target(name=name, mean=float(known.mean()), std=std if std > FLAT else 1.0, naive=error))
     return {"targets": tuple(targets), "transform": transform}
-
-
-def _transform(series: list[np.ndarray]) -> Transform:
-    """Log-returns where each target looks like a price."""
-    return "log_return" if all(_like_prices(one) for one in series if len(one) > 1) and series else "none"
-
-
-def _like_prices(values: np.ndarray) -> bool:
-    """Positive, about a year of days, and as a random walk moves: no cycle and no memory in the changes."""
-    found = values[~np.isnan(values).any(axis=1)]
-    if len(found) < 250 or found.min() <= 0:
-        return False
-    logs = np.log(found)
-    changes = np.diff(logs, axis=0)
-    spread, level = changes.std(axis=0), logs.std(axis=0)
-    if (spread < FLAT).any() or (level < 3 * spread).any():
-        return False
-    memory = [
-        abs(float(np.corrcoef(changes[:-lag, i], changes[lag:, i])[0, 1]))
-        for lag in (1, 2, 5)
-        for i in range(changes.shape[1])
-    ]
-    return max(memory) < max(0.1, 3 / math.sqrt(len(changes)))
