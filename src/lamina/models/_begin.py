@@ -86,7 +86,9 @@ def _penalised(fitted: Sums, judged: Sums, reach: int) -> tuple[np.ndarray, floa
     best: tuple[np.ndarray, float] = (np.zeros_like(turned), judged.future)
     for penalty in PENALTIES:
         weight = vectors @ (turned / (np.maximum(values, 0) + penalty * unit)[:, None])
-        explained = 2 * (weight * judged.both[-reach:]).sum() - (weight * (judged.past[-reach:, -reach:] @ weight)).sum()
+        explained = (
+            2 * (weight * judged.both[-reach:]).sum() - (weight * (judged.past[-reach:, -reach:] @ weight)).sum()
+        )
         error = max(judged.future - float(explained), 0.0)
         if error < best[1]:
             best = weight, error
