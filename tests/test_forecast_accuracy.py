@@ -148,3 +148,10 @@ def test_the_season_is_the_usual_one_of_a_step_and_the_history_holds_two_of_them
     assert rhythm.season(Step(unit="month"), nothing) == 12
     assert rhythm.season(Step(unit="row"), np.sin(np.arange(300) * 2 * np.pi / 30)) == 30
     assert [rhythm.context(length, 12, 12) for length in (20, 40, 60, 100, 4000)] == [1, 12, 24, 24, 336]
+
+
+def test_prices_that_move_at_random_are_forecast_about_as_well_as_by_the_last_one():
+    rng = np.random.default_rng(0)
+    prices = 100 * np.exp(np.cumsum(0.01 * rng.normal(size=700)))
+    found = learned(days(prices), horizon=5, transform="log_return").result
+    assert found["scores"]["mae"] < 1.04 * found["baselines"]["last_value"]["mae"]

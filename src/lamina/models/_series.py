@@ -40,7 +40,7 @@ class Levelled(nn.Module):
 
     def __init__(self, output: Output, level: Level = "last", spread: bool = True):
         super().__init__()
-        self.level: Level = level
+        self.level: Level = "none" if output.settings.get("returns") else level  # the best guess of a return is none
         self.spread, self.horizon, self.targets, self.quantiles = spread, *sizes(output)
 
     def forward(self, history: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -124,6 +124,8 @@ def output(state: State, cfg: Config) -> Output:
         "targets": float(len(state.targets)),
         "quantiles": list(state.quantiles),
     }
+    if state.transform == "log_return":
+        settings["returns"] = 1.0
     return Output(size=size, loss="pinball" if cfg.loss == "pinball" else f"forecast_{cfg.loss}", settings=settings)
 
 
