@@ -45,6 +45,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "fnn": {"kind": "fnn", "width": 16, "depth": 1, "members": 2, "dropout": 0.3},
     "linear": {"kind": "linear"},
     "cnn": {"kind": "cnn", "width": 4},
+    "gru": {"kind": "gru", "width": 8, "depth": 2, "dropout": 0.3},
     "sequential": {"kind": "sequential", "layers": LAYERS},
 }
 WAYS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -66,6 +67,7 @@ WAYS: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "pictures, trivially augmented": ("cnn", {"augment": ["trivial_augment", "blur", "cutmix"]}),
+    "words in order": ("gru", {"clip": 1.0, "ema": 0.9}),
     "patience": ("linear", {"lr": 3.0, "patience": 1, "schedule": "constant"}),
     "two parts": ("two", {"optimizer": "adam", "ema": 0.9}),
 }
