@@ -19,6 +19,8 @@ PICTURES = (
     *(".pbm", ".pgm", ".ppm", ".pnm", ".pam"),
 )
 
+PICTURE_NAME = rf"(?i)({'|'.join(suffix.replace('.', '[.]') for suffix in PICTURES)})$"
+
 PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
 DAYS = (-718_797, 2_932_532)  # since 1970: the years 2 to 9998, so that no zone leads out of the calendar

@@ -11,9 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lamina.data._opened import Opened, Piece
-from lamina.schema import PICTURES
+from lamina.schema import PICTURE_NAME
 
-NAMED = rf"(?i)({'|'.join(suffix.replace('.', '[.]') for suffix in PICTURES)})$"
 MOSTLY = 0.95
 
 
@@ -40,7 +39,9 @@ def _found(table: pa.Table, folder: Path) -> pa.Table:
 def _are_names(column: pa.ChunkedArray) -> bool:
     known = column.slice(0, 1000).drop_null()
     shown = pc.utf8_trim_whitespace(known)
-    return bool(len(known)) and pc.mean(pc.match_substring_regex(shown, NAMED).cast(pa.float64())).as_py() > MOSTLY
+    return (
+        bool(len(known)) and pc.mean(pc.match_substring_regex(shown, PICTURE_NAME).cast(pa.float64())).as_py() > MOSTLY
+    )
 
 
 def _beside(cell: str, folder: Path) -> str:

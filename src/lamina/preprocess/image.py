@@ -25,7 +25,7 @@ from pydantic import Field
 from lamina import config
 from lamina.preprocess import _cells, _decode, _header, _kept, _survey
 from lamina.preprocess._quiet import quiet
-from lamina.schema import PICTURES, Input
+from lamina.schema import PICTURE_NAME, Input
 
 CELL = pa.struct([("path", pa.string()), ("bytes", pa.large_binary())])
 KEPT_FROM = 64  # fewer pictures are not worth a file
@@ -34,7 +34,6 @@ LOOKED_AT = 128  # pictures whose size and colours decide the settings
 TRIED, QUICK = 8, 2e-4  # pictures, and seconds for one of them below which threads do not pay
 LARGEST_SIDE = 224
 GREY = 128
-NAMED = rf"(?i)({'|'.join(suffix.replace('.', '[.]') for suffix in PICTURES)})$"
 ADDRESS = "data:"
 
 T = TypeVar("T")
@@ -75,7 +74,7 @@ def detect(column: pa.Array) -> tuple[float, dict[str, Any]]:
         return (0.98 if sum(known) * 2 > len(known) else 0.0), {}  # the others will be set aside, each with its reason
     if not pa.types.is_string(column.type) or not len(column):
         return 0.0, {}
-    named = pc.match_substring_regex(column, NAMED).cast(pa.float64())
+    named = pc.match_substring_regex(column, PICTURE_NAME).cast(pa.float64())
     return (0.97 if pc.mean(named).as_py() > 0.95 else 0.0), {}
 
 
