@@ -127,7 +127,8 @@ def _flat(table: pa.Table) -> pa.Table:
     """Structs as columns of their own, lists as text with `|` between, which reads back as labels, and times that are
     all at midnight as days.
     """
-    table = table.flatten()
+    while any(pa.types.is_struct(field.type) for field in table.schema):
+        table = table.flatten()
     for i, field in enumerate(table.schema):
         if pa.types.is_list(field.type):
             joined = pc.binary_join(table[field.name].cast(pa.list_(pa.string())), "|")
