@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lamina import data, frames, grid, labelled, preprocess
+from lamina import data, frames, grid, labelled, preprocess, rhythm
 from lamina import roles as roles_of
 from lamina.case import Case
 from lamina.config import Config, DataError, RecipeError, kind, plugin
@@ -20,10 +20,6 @@ from lamina.schema import Collected, Column, Quarantined, Row, Schema, Spec, Win
 from lamina.tasks import forecasting
 from lamina.train.settings import Data
 
-SEASONS = {60: 60, 600: 144, 900: 96, 1800: 48, 3600: 24, 86_400: 7, 604_800: 52}  # by seconds of a step
-MOST_CONTEXT = 336
-ALIKE = 0.3  # correlation of steps one cycle apart, at least
-LONGEST_SEASON = 1024  # of which two are looked at
 MEASURED = 0.7  # of a history, at least, to be learned from
 MOST_NUMBERS = 1 << 24  # of validation targets that are kept; more windows are thinned out evenly
 
@@ -178,12 +174,12 @@ def collect(recipe: Recipe, collected: Collected, tested: Collected | None = Non
     bare = table.drop_columns([labelled.ROW])
     roles, columns, notes = roles_of.find(recipe, cfg, bare)
     found = frames.frames(bare, columns, roles, cfg.step)
-    season = cfg.season or _season(found)
+    season = cfg.season or rhythm.season(found.step, _first_half(found))
     horizon = cfg.horizon or max(1, min(season if season > 1 else 10, int(np.diff(found.bounds).max()) // 10))
     known_from = first if len(sources) > 1 else None
     season, cuts, transform = _parted(found, roles.targets, recipe, (season, horizon, known_from))
     train = [found.values[a:b] for a, b in cuts[:, :2]]
-    context = cfg.context or _context(max(len(one) for one in train), season, horizon)
+    context = cfg.context or rhythm.context(max(len(one) for one in train), season, horizon)
     parts = Parts(*(_rows(bare, found, cuts[:, 2 * i], cuts[:, 2 * i + 1]) for i in range(3)))
     schema = _schema(columns, parts.train, roles, recipe)
     known = tuple(c.name for c in schema.columns if c.name in cfg.known)
@@ -362,44 +358,7 @@ def _first_test(source: np.ndarray, known: int) -> int:
     return first
 
 
-def _season(found: Frames) -> int:
-    """The usual cycle of a step: a day of hours, a week of days, a year of months; where the step tells of none, the
-    cycle that the first half of the longest series shows.
-    """
-    step = found.step
-    usual = {"month": max(1, 12 // step.count), "business": 5}.get(step.unit, 1)
-    usual = SEASONS.get(step.count, 1) if step.unit == "second" else usual
-    if usual > 1 or step.unit in ("month", "business"):
-        return usual
+def _first_half(found: Frames) -> np.ndarray:
+    """The first target of the longest series, as far as no test row can lie."""
     longest = max(found.spans, key=lambda span: span.stop - span.start)
-    half = found.values[longest][: (longest.stop - longest.start) // 2]
-    return _cycle(half[:, 0])
-
-
-def _cycle(values: np.ndarray) -> int:
-    """The shortest lag after which a series, without its straight trend, comes back about as alike as it ever does; 1
-    where it does not.
-    """
-    known = np.flatnonzero(~np.isnan(values))
-    most = min(len(values) // 3, LONGEST_SEASON)
-    if most < 3 or len(known) < len(values) // 2:
-        return 1
-    filled = np.interp(np.arange(len(values)), known, values[known])
-    rest = filled - np.polyval(np.polyfit(known, values[known], 1), np.arange(len(values)))
-    alike = np.fft.irfft(np.abs(np.fft.rfft(rest, 2 * len(rest))) ** 2)[: most + 1]
-    if alike[0] <= 1e-12 or (alike > 0).all():
-        return 1
-    alike = alike / alike[0] * len(rest) / (len(rest) - np.arange(most + 1))  # of the pairs that a lag leaves
-    first = max(2, int(np.argmax(alike < 0)))
-    peaks = first + np.flatnonzero((alike[first:-1] > alike[first - 1 : -2]) & (alike[first:-1] >= alike[first + 1 :]))
-    strong = peaks[alike[peaks] > max(ALIKE, 3 / np.sqrt(len(rest)))]
-    return int(strong[alike[strong] >= 0.9 * alike[strong].max()][0]) if len(strong) else 1
-
-
-def _context(length: int, season: int, horizon: int) -> int:
-    """Whole seasons up to 336 steps or two seasons, and no more than a third of what there is to train on, or half of
-    it for two seasons.
-    """
-    two = 2 * season if 1 < season <= LONGEST_SEASON else 1
-    most = max(min(max(MOST_CONTEXT, two), max(length // 3, min(two, length // 2)), length - horizon - 8), 1)
-    return most // season * season if most >= season else most
+    return found.values[longest, 0][: (longest.stop - longest.start) // 2]

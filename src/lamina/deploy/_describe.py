@@ -22,6 +22,7 @@ TYPES: dict[str, Any] = {"text": str | None, "time": str | None, "series": SERIE
 TOLD = {"series": "a list of numbers, or of steps that are lists of channels, null for a gap"}
 LONG = 200  # characters of an example cell
 HISTORY = 36  # rows of an example of a history
+MIDNIGHT = "T00:00:00"
 TINY = (  # eight by eight pixels of sky and grass
     "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAHElEQVQI12OMWvWMARtgYsABSJdgefMojNZ2AABUvAQgMr+MLQAAAABJRU5ErkJggg=="
 )
@@ -153,6 +154,11 @@ def example(predictor: Predictor) -> tuple[Any, Any]:
     if predictor.framed:
         of = {column.name: column.kind for column in predictor.bundle.prep.used}
         history = [{k: _example(v, of.get(k)) for k, v in row.items()} for row in golden.rows[-HISTORY:]]
+        days = all(str(row[name]).endswith(MIDNIGHT) for row in history for name in predictor.state.time)
+        history = [
+            {k: v.removesuffix(MIDNIGHT) if days and isinstance(v, str) else v for k, v in row.items()}
+            for row in history
+        ]
         return history, json_rows(predictor.answers(from_json(history, predictor.bundle.prep)))
     gaps = [sum(value is None for value in row.values()) for row in golden.rows]
     best = gaps.index(min(gaps))

@@ -44,7 +44,8 @@ def begin(level: Levelled, parts: list[Straight], train: Batch, validation: Batc
     begin as far from it as it was wrong on the validation windows.
     """
     horizon, targets, _ = parts[0].shape
-    wanted, how = parts[0].quantiles, (level.level, level.spread)
+    wanted = parts[0].quantiles
+    how: tuple[Level, bool] = level.level, level.spread
     sets = [[i] for i in range(targets)] if len(parts[0].weight) > 1 else [list(range(targets))]
     for place, own in enumerate(sets):
         weight = ridge(train, validation, own, *how)

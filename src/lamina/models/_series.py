@@ -40,7 +40,8 @@ class Levelled(nn.Module):
 
     def __init__(self, output: Output, level: Level = "last", spread: bool = True):
         super().__init__()
-        self.level, self.spread, self.horizon, self.targets, self.quantiles = level, spread, *sizes(output)
+        self.level: Level = "none" if output.settings.get("returns") else level  # the best guess of a return is none
+        self.spread, self.horizon, self.targets, self.quantiles = spread, *sizes(output)
 
     def forward(self, history: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The levelled history, the levels and the spreads (rows, 1, targets)."""
@@ -68,7 +69,7 @@ class Straight(nn.Module):
     def __init__(self, output: Output, steps: int, each: bool = False):
         super().__init__()
         self.shape = horizon, targets, quantiles = sizes(output)
-        self.quantiles = output.settings["quantiles"]
+        self.quantiles = wanted(output)
         sets = targets if each else 1
         self.weight = nn.Parameter(torch.zeros(sets, steps, horizon * quantiles))
         self.bias = nn.Parameter(torch.zeros(sets, 1, horizon * quantiles))
@@ -102,6 +103,13 @@ def sizes(output: Output) -> tuple[int, int, int]:
     said = output.settings
     assert isinstance(said["quantiles"], list)
     return int(_one(said["horizon"])), int(_one(said["targets"])), max(1, len(said["quantiles"]))
+
+
+def wanted(output: Output) -> tuple[float, ...]:
+    """The quantiles asked for; none for a point."""
+    said = output.settings["quantiles"]
+    assert isinstance(said, list)
+    return tuple(said)
 
 
 def _one(value: float | list[float]) -> float:
