@@ -35,12 +35,14 @@ class Levelled(nn.Module):
     """Each window relative to its own level and spread, and forecasts back from it. Kim et al. 2022, RevIN, without its
     affine part; level `last` as in Zeng et al. 2023 (NLinear).
 
-    Call it with a history (rows, steps, channels): the first `targets` channels are levelled, the others stay.
+    Call it with a history (rows, steps, channels): the first `targets` channels are levelled, the others stay. Where
+    the output says that its numbers are `changes`, such as log-returns, they have no level: the last is no forecast.
     """
 
     def __init__(self, output: Output, level: Level = "last", spread: bool = True):
         super().__init__()
-        self.level, self.spread, self.horizon, self.targets, self.quantiles = level, spread, *sizes(output)
+        self.level: Level = "none" if output.settings.get("changes") else level
+        self.spread, self.horizon, self.targets, self.quantiles = spread, *sizes(output)
 
     def forward(self, history: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The levelled history, the levels and the spreads (rows, 1, targets)."""

@@ -133,6 +133,7 @@ def output(state: State, cfg: Config) -> Output:
         "horizon": float(state.horizon),
         "targets": float(len(state.targets)),
         "quantiles": list(state.quantiles),
+        **({"changes": 1.0} if state.transform == "log_return" else {}),
     }
     return Output(size=size, loss="pinball" if cfg.loss == "pinball" else f"forecast_{cfg.loss}", settings=settings)
 
