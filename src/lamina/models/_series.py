@@ -70,7 +70,7 @@ class Straight(nn.Module):
     def __init__(self, output: Output, steps: int, each: bool = False):
         super().__init__()
         self.shape = horizon, targets, quantiles = sizes(output)
-        self.quantiles = output.settings["quantiles"]
+        self.quantiles = wanted(output)
         sets = targets if each else 1
         self.weight = nn.Parameter(torch.zeros(sets, steps, horizon * quantiles))
         self.bias = nn.Parameter(torch.zeros(sets, 1, horizon * quantiles))
@@ -104,6 +104,13 @@ def sizes(output: Output) -> tuple[int, int, int]:
     said = output.settings
     assert isinstance(said["quantiles"], list)
     return int(_one(said["horizon"])), int(_one(said["targets"])), max(1, len(said["quantiles"]))
+
+
+def wanted(output: Output) -> tuple[float, ...]:
+    """The quantiles asked for; none for a point."""
+    said = output.settings["quantiles"]
+    assert isinstance(said, list)
+    return tuple(said)
 
 
 def _one(value: float | list[float]) -> float:

@@ -225,8 +225,9 @@ def interval(raw: np.ndarray, state: State) -> tuple[np.ndarray, np.ndarray]:
 
 
 def decode(raw: dict[str, np.ndarray], state: State) -> dict[str, np.ndarray]:
-    """Raw `target` (rows, size), the `spread` of each history and for prices the `last` ones seen (rows, targets), to `prediction`, `low` and `high`
-    (rows, horizon, targets), and with quantiles `quantiles` (rows, horizon, targets, quantiles).
+    """Raw `target` (rows, size), the `spread` of each history and for prices the `last` ones seen (rows, targets), to
+    `prediction`, `low` and `high` (rows, horizon, targets), and with quantiles `quantiles` (rows, horizon, targets,
+    quantiles).
     """
     target = raw["target"].astype(np.float64)
     last = raw.get("last", np.ones((len(target), len(state.targets))))
