@@ -144,7 +144,7 @@ def test_a_baseline_of_another_task_is_our_fault():
 
 
 def test_every_baseline_has_a_name_for_people():
-    assert set(baselines.LABELS) == {*CLASSIFIERS, *REGRESSORS, *SEVERAL}
+    assert set(baselines.LABELS) == {*CLASSIFIERS, *REGRESSORS, *SEVERAL, "nearest_neighbour"}
 
 
 def test_labels_by_logistic_regression_beat_the_most_frequent_ones_and_rare_ones_do_no_harm():

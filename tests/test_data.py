@@ -590,7 +590,7 @@ def test_what_is_no_table_is_refused_with_a_sentence():
         (np.ones(3), "must have 2 dimensions"),
         ({"a": 1}, "data.a: must be a list"),
         ({"a": [1], "b": [1, 2]}, r"equally long \(got a: 1, b: 2\)"),
-        ({"a": np.ones((1, 2, 3))}, "data.a: must have 1 or 2 dimensions"),
+        ({"a": np.ones((1, 2, 3, 4))}, "data.a: must have 1 or 2 dimensions"),
     ):
         with pytest.raises(DataError, match=said):
             arrays.table(source)

@@ -33,7 +33,8 @@ def collect(recipe: Recipe, given: Collected | None = None, given_test: Collecte
         wanted = recipe.model_copy(update={"task": plugin("tasks", "forecasting").Config(), "target": name})
         found = ahead.collect(wanted, collected, given_test)
         return replace(found, notes=(*told, *found.notes))
-    task_cfg, task = _task(recipe, table, name)
+    known = collected.task if name == collected.target else None
+    task_cfg, task = _task(recipe, table, name, known)
     aim = Column(name=name, kind=task.target, settings=_target_settings(recipe, table[name], name, task))
     table, bad = labelled.split_off(table, aim, source)
     if bad and not table.num_rows:
@@ -82,8 +83,11 @@ def _sound(parts: Parts, schema: Schema, sources: tuple[Config, Config]) -> tupl
     return parts, lost
 
 
-def _task(recipe: Recipe, table: pa.Table, name: str) -> tuple[Config, Any]:
-    cfg = recipe.task or plugin("tasks", tasks.suggest(table[name].combine_chunks(), name)).Config()
+def _task(recipe: Recipe, table: pa.Table, name: str, known: str | None) -> tuple[Config, Any]:
+    """The task said, else what the source is for, else what fits the target."""
+    cfg = recipe.task
+    if cfg is None:
+        cfg = plugin("tasks", known or tasks.suggest(table[name].combine_chunks(), name)).Config()
     return cfg, plugin("tasks", kind_of(cfg))
 
 

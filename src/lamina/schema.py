@@ -39,8 +39,9 @@ class Quarantined(NamedTuple):
 class Collected:
     """What a source gave: rows in = `table.num_rows` + len(`quarantine`).
 
-    A source may know which column says the `part` of a row (train, validation, test), which is the `target`, and which
-    columns stand `beside`: they say where a row comes from, and are not learned from unless a recipe gives their kind.
+    A source may know which column says the `part` of a row (train, validation, test), which is the `target`, which
+    `task` it is for, and which columns stand `beside`: they say where a row comes from, and are not learned from unless
+    a recipe gives their kind.
     """
 
     table: pa.Table
@@ -49,6 +50,7 @@ class Collected:
     part: str | None = None
     target: str | None = None
     beside: tuple[str, ...] = ()
+    task: str | None = None
 
 
 class Column(Config):

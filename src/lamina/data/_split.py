@@ -12,6 +12,7 @@ FEWEST = 10
 MOST_VALIDATION = 50_000
 ENOUGH = 5_000  # validation rows where the test rows are given: an accuracy of 99 % is then known to 0.3 points
 MOST_CLASSES = 100
+SMALL = 1000  # training rows, below which classes are drawn evenly from a given part too
 TRAIN, VALIDATION, TEST = 0, 1, 2
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -128,7 +129,7 @@ def split(
         raise DataError(f"target: there is no column '{target}'. {nearest(target, table.column_names)}")
     rng = np.random.Generator(np.random.PCG64(seed))
     if isinstance(cfg, ByColumn):
-        return _by_column(table, cfg, rng, test)
+        return _by_column(table, cfg, target, rng, test)
     if isinstance(cfg, Ordered):
         return _in_order(table, cfg, test)
     classes = _classes(table, cfg, target)
@@ -181,7 +182,9 @@ def drawn(classes: np.ndarray, validation: float, test: float, rng: np.random.Ge
     return part
 
 
-def _by_column(table: pa.Table, cfg: ByColumn, rng: np.random.Generator, test: pa.Table | None) -> Parts:
+def _by_column(
+    table: pa.Table, cfg: ByColumn, target: str | None, rng: np.random.Generator, test: pa.Table | None
+) -> Parts:
     if cfg.name not in table.column_names:
         raise DataError(f"split.name: there is no column '{cfg.name}'. {nearest(cfg.name, table.column_names)}")
     said = [_folded(value) for value in table[cfg.name].to_pylist()]
@@ -199,7 +202,10 @@ def _by_column(table: pa.Table, cfg: ByColumn, rng: np.random.Generator, test: p
     if not (part == VALIDATION).any() and (part == TRAIN).any():
         trains = np.flatnonzero(part == TRAIN)
         share = min(Fractions().validation, ENOUGH / len(trains))
-        part[trains] = drawn(np.zeros(len(trains), np.int64), share, 0.0, rng)
+        classes = np.zeros(len(trains), np.int64)
+        if len(trains) < SMALL:  # where a random draw could leave a class to one part
+            classes = _classes(table.take(pa.array(trains)), Auto(), target)
+        part[trains] = drawn(classes, share, 0.0, rng)
     if test is not None and cfg.name in test.column_names:
         test = test.drop_columns([cfg.name])
     return _parts(table.drop_columns([cfg.name]), part, test)

@@ -15,7 +15,9 @@ from lamina.preprocess import Preprocessor
 from lamina.schema import Column
 
 ANY = str | float | bool | None
-TYPES = {"text": str | None, "time": str | None}
+SERIES = list[float | None] | list[list[float | None]] | None
+TYPES: dict[str, Any] = {"text": str | None, "time": str | None, "series": SERIES}
+TOLD = {"series": "a list of numbers, or of steps that are lists of channels, null for a gap"}
 LONG = 200  # characters of an example cell
 TINY = (  # eight by eight pixels of sky and grass
     "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAHElEQVQI12OMWvWMARtgYsABSJdgefMojNZ2AABUvAQgMr+MLQAAAABJRU5ErkJggg=="
@@ -122,7 +124,7 @@ def row_schema(prep: Preprocessor, files: bool = True) -> dict[str, Any]:
 
 def _field(column: Column, file: bool) -> tuple[Any, Any]:
     """Any name may be a column's, so it is given as the alias and the field gets a number."""
-    told = BASE64 if file else f"{column.kind}; null or left out means missing"
+    told = BASE64 if file else f"{TOLD.get(column.kind, column.kind)}; null or left out means missing"
     shown = [TINY] if file else list(_examples(column))
     more: dict[str, Any] = {"contentEncoding": "base64", "contentMediaType": "image/*"} if file else {}
     value = Field(

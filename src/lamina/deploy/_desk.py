@@ -100,7 +100,7 @@ def _answers(predictor: Predictor, asked: list[Question]) -> list[Reply | Except
     for one in asked:
         start, stop = stop, stop + one.rows
         if lost := next((cell for cell in broken if start <= cell.row < stop), None):
-            replies.append(refused(one, lost._replace(row=lost.row - start)))
+            replies.append(refused(one, lost._replace(row=lost.row - start), predictor.bundle.prep))
             continue
         first, last = (bisect_left(malformed, row, key=lambda cell: cell.row) for row in (start, stop))
         told = notes(one, malformed[first:last], start)

@@ -63,8 +63,11 @@ def question(sent: Sent, prep: Preprocessor, limits: Limits) -> Question:
     return admitted(asked, prep, limits)
 
 
-def refused(asked: Question, broken: Broken) -> RequestError:
+def refused(asked: Question, broken: Broken, prep: Preprocessor) -> RequestError:
     """Why a picture cannot be used: 413 for too many pixels, 400 for a broken one, 415 for what is none."""
+    if broken.column not in {column.name for column in prep.files}:
+        cure = "Send a list of numbers; null stands for a gap."
+        return RequestError(400, f"{asked.spot(broken.column, broken.row)}: {broken.reason}. {cure}")
     status, cure = 415, "Send a PNG, JPEG, WebP, GIF, BMP or TIFF file."
     if "pixels" in broken.reason:
         status, cure = 413, "Send a smaller one."

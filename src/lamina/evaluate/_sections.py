@@ -14,6 +14,7 @@ Report = Mapping[str, Any]
 Plots = Mapping[str, str]
 
 PICTURES = ("augmented", "worst", "confused", "heat", "duplicates")  # HTML that `gallery` made
+SERIES = ("class_means", "worst_series")  # HTML that `_series_shots` made
 _OWN = "the network"
 _BAND = "The band is the 95 % interval of the network’s score: a method inside it may be as good by chance."
 _CAPTIONS = {
@@ -274,13 +275,19 @@ def versions(report: Report, plots: Plots) -> str:
 
 def other(report: Report, plots: Plots) -> str:
     """Plots that no other part has a place for."""
-    own = [name for name in plots if name not in _CAPTIONS and name not in (*PICTURES, *_forecasts.PIECES)]
+    placed = (*_CAPTIONS, *PICTURES, *SERIES, *_forecasts.PIECES)
+    own = [name for name in plots if name not in placed]
     return section("More plots", "more", _beside(_figures(plots, *own)))
 
 
 def pictures(report: Report, plots: Plots) -> str:
     """Test pictures: those with the worst answers, what is confused with what, and what answers hang on."""
     return section("Test pictures", "pictures", *(plots.get(name, "") for name in ("confused", "worst", "heat")))
+
+
+def series(report: Report, plots: Plots) -> str:
+    """What the series of each answer look like, and the test series with the worst answers."""
+    return section("The series", "series", *(plots.get(name, "") for name in SERIES))
 
 
 def augmented(report: Report, plots: Plots) -> str:
@@ -294,6 +301,6 @@ def duplicates(report: Report, plots: Plots) -> str:
 
 
 ORDER: tuple[Callable[[Report, Plots], str], ...] = (
-    headline, scores, comparison, *_forecasts.ORDER, duplicates, errors, pictures, confidence, other, training,
+    headline, scores, comparison, *_forecasts.ORDER, duplicates, errors, pictures, series, confidence, other, training,
     augmented, data, design, usage, versions,
 )  # fmt: skip

@@ -15,7 +15,7 @@ from lamina.ahead import Ahead
 from lamina.case import Case
 from lamina.config import kind
 from lamina.deploy.predictor import Predictor, json_rows
-from lamina.evaluate import backtest, baselines, gallery, metrics, outlook, report
+from lamina.evaluate import _series_shots, backtest, baselines, gallery, metrics, outlook, report
 from lamina.recipe import dump
 from lamina.run import Run
 from lamina.schema import Row, Spec
@@ -23,6 +23,7 @@ from lamina.train.settings import Config as Train
 from lamina.train.settings import Data
 
 SHOWN = 20  # quarantined rows in the report
+STEPS = 12  # of a series in the example of a row
 RARE = 0.05  # of the training rows, below which a class is easily overlooked
 
 
@@ -72,17 +73,19 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
     notes = [*case.notes, *_rare(case, found["scores"])]
     primary, rows, end = case.task.metrics[0], out.rows(), finding.end
     seen, pieces = gallery.made(case, finding.predictor, found, arrays, finding.cfg.augment)
-    outlined: Row = {}
+    outlined: Row = {}  # of a forecast
+    recorded: Row = {}  # of whole series
     if isinstance(case, Ahead):
         tests = backtest.rivals(found["test"], case)
         answers, scored = _naive(tests, case.task.metrics)
         outlined, drawn = outlook.made(case, finding.predictor, found["test"], tests)
-        target, pieces = outlook.targets(case), pieces | drawn
+        target = outlook.targets(case)
         verdict = outlook.verdict(outlined, target, found, scored)
         example = outlook.example(case, finding.predictor)
         out.history.write_text(json.dumps({"rows": example["rows"]}, ensure_ascii=False) + "\n", "utf-8")
     else:
         answers, scored = rivals(finding, arrays, notes)
+        recorded, drawn = _series_shots.made(case, finding.predictor, found, arrays)
         target = case.target.name
         verdict = report.verdict(primary, metrics.HIGHER[primary], found["scores"], scored, target, found["interval"])
         row = case.judged.slice(0, 1).select([c.name for c in finding.predictor.bundle.prep.used])
@@ -118,6 +121,7 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
                 "layers": finding.layers,
             },
             "pictures": seen,
+            "series": recorded,
             **({"forecast": outlined, "history": str(out.history)} if outlined else {}),
             "data": _sized(_data(case, notes), finding.predictor),
             "training": {
@@ -136,7 +140,7 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
             "versions": versions(),
             "bundle": str(out.bundle),
         },
-        evaluate.draw(case.task.plots, context) | pieces,
+        evaluate.draw(case.task.plots, context) | pieces | drawn,
     )
     return {
         "run": str(out.folder),
@@ -211,6 +215,23 @@ def _sized(data: Row, predictor: Predictor) -> Row:
 def _example(predictor: Predictor, row: pa.Table) -> Row:
     """A row and its answer; a picture is a file's name here, because its bytes are long and say nothing to a reader."""
     prep = predictor.bundle.prep
+    for name in (c.name for c in prep.used if c.kind == "series" and c.name in row.column_names):
+        row = row.set_column(row.column_names.index(name), name, _shortened(row[name].combine_chunks()))
     cells = json_rows(row.drop_columns([name for name in prep.pictures if name in row.column_names]))[0]
     told = {c.name: "picture.jpg" if c.name in prep.pictures else cells.get(c.name) for c in prep.used}
     return {"row": told, "answer": json_rows(predictor.answers(row))[0], "pictures": list(prep.pictures)}
+
+
+def _shortened(series: pa.Array) -> pa.Array:
+    """The first steps of one series, rounded: enough to show how it is written."""
+    if not (pa.types.is_list(series.type) or pa.types.is_large_list(series.type)):
+        return series
+    cell = series[0].as_py()
+    if cell is None:
+        return series
+    short = [[_rounded(v) for v in step[:STEPS]] if isinstance(step, list) else _rounded(step) for step in cell[:STEPS]]
+    return pa.array([short])
+
+
+def _rounded(value: Any) -> Any:
+    return float(f"{value:.4g}") if isinstance(value, float) else value
