@@ -195,6 +195,15 @@ def test_a_time_that_no_format_fits_is_a_sentence_that_names_a_cell(months):
     assert "2 rows were left out: the time is missing or cannot be read" in told(months, some)[1]
 
 
+def test_times_written_in_any_way_are_read_once_it_is_said_how():
+    days = [datetime(2024, 1, 1) + timedelta(days=i) for i in range(60)]
+    for form, whole in (("%d %b %Y", False), ("%Y%m%d", True)):
+        rows = [{"t": int(d.strftime(form)) if whole else d.strftime(form), "y": float(d.weekday())} for d in days]
+        said = {"columns": {"t": {"kind": "time", "format": form}}, "task": {"kind": "forecasting", "horizon": 3}}
+        found = lamina.fit(rows, "y", recipe={**said, **QUICK})
+        assert [row["t"] for row in found.predict(rows)] == [days[-1] + timedelta(days=i) for i in (1, 2, 3)]
+
+
 def test_numbers_can_be_times():
     rows = [{"t": 1000 + 5 * i, "y": float(i % 4)} for i in range(100)]
     estimator = learned(rows, horizon=3, context=8, time="t")

@@ -49,6 +49,13 @@ class Ahead(Case):
         begin = np.maximum(self.cuts[:, 4] - self.state.context, self.frames.bounds[:-1])
         return _rows(self.table, self.frames, begin, self.cuts[:, 5])
 
+    @property
+    def chosen(self) -> Config:
+        """The task's settings with what was found in place of what was left open."""
+        names = ("horizon", "context", "season", "series", "transform")
+        found = {name: vars(self.state)[name] for name in names} | {"time": self.state.time or None}
+        return self.task_cfg.model_copy(update=found | {"step": grid.written(self.state.step)})
+
     def windows(self, prep: Preprocessor) -> tuple[dict[str, Windows], Windows]:
         """Inputs and target of every window that some series holds, whatever its part."""
         state = self.state

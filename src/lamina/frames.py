@@ -142,7 +142,7 @@ def _unreadable(table: pa.Table, roles: Roles) -> str:
     names = ", ".join(roles.time)
     cells = table[roles.time[0]].drop_null() if roles.time[0] in table.column_names else []
     got = f"got {str(cells[0].as_py())[:40]!r}" if len(cells) else "all are missing"
-    cure = f"Say how times are written: --set columns.{roles.time[0]}.kind=time and .format='%d %b %Y', or task.time."
+    cure = f"Say how they are written, such as --set 'columns.{roles.time[0]}={{kind: time, format: \"%d %b %Y\"}}'."
     return f"time: no row has a time that can be read in {names} ({got}). {cure}"
 
 

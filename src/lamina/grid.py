@@ -41,8 +41,7 @@ def clock(cells: pa.Table, names: tuple[str, ...], scale: int | None) -> Clock:
     if len(names) > 1:
         stamps, there = _joined({name.lower(): floats(cells[name]) for name in names})
         return Clock(stamps, there, True, 1)
-    (name,) = names
-    column = cells[name].combine_chunks()
+    column = next(cells[name] for name in names).combine_chunks()
     if pa.types.is_timestamp(column.type):
         there = pc.is_valid(column).to_numpy(zero_copy_only=False)
         return Clock(pc.fill_null(column.cast(pa.int64()), 0).to_numpy(zero_copy_only=False), there, True, 1)

@@ -20,8 +20,8 @@ from lamina.tasks.forecasting import State
 
 @dataclass(frozen=True)
 class Histories:
-    """What to forecast from: one row per series. `last`: (series, targets), `times`: (series, horizon), None where each row is a step; `lost` are rows
-    given that belong to no series.
+    """What to forecast from: one row per series. `last`: (series, targets); `times`: (series, horizon), or None where
+    each row is a step, which has no time.
     """
 
     frames: Frames

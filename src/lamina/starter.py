@@ -4,7 +4,9 @@ import json
 import re
 
 from lamina import models, preprocess
+from lamina.ahead import Ahead
 from lamina.case import Case
+from lamina.config import Config
 from lamina.preprocess import UNUSED
 from lamina.recipe import dump, load_yaml
 from lamina.schema import Column
@@ -21,7 +23,7 @@ def recipe(case: Case) -> str:
     suggested = models.training(choice, case.spec(prep))
     train = Train.model_validate_json(json.dumps(suggested)).model_dump(mode="json", include=set(suggested))
     told = case.recipe.model_copy(
-        update={"target": case.target.name, "task": case.task_cfg, "columns": {}, "train": train}
+        update={"target": case.target.name, "task": _task(case), "columns": {}, "train": train}
     )
     values = dump(told)
     lines = [
@@ -41,6 +43,11 @@ def recipe(case: Case) -> str:
     text = "\n".join(lines) + "\n"
     load_yaml(text, "recipe")
     return text
+
+
+def _task(case: Case) -> Config:
+    """The task with what was found in place of what was left open."""
+    return case.chosen if isinstance(case, Ahead) else case.task_cfg
 
 
 def _column(column: Column) -> str:

@@ -19,7 +19,7 @@ class Config(Settings):
 
     kind: Literal["toy"] = "toy"
     name: str = Field(
-        description="churn (7,043 customers), wine (6,497 wines), airline (144 months) or digits (5,000 pictures)."
+        description="churn (7,043 customers), wine (6,497 wines), digits (5,000 pictures) or airline (144 months)."
     )
 
 

@@ -1,12 +1,14 @@
 """What a server says about its model: the page of /schema and the typed row of /openapi.json."""
 
+import csv
+import io
 import math
 from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from lamina import __version__
+from lamina import __version__, grid
 from lamina.config import Config
 from lamina.deploy._limits import Limits
 from lamina.deploy.bundle import FORMAT
@@ -19,6 +21,8 @@ SERIES = list[float | None] | list[list[float | None]] | None
 TYPES: dict[str, Any] = {"text": str | None, "time": str | None, "series": SERIES}
 TOLD = {"series": "a list of numbers, or of steps that are lists of channels, null for a gap"}
 LONG = 200  # characters of an example cell
+HISTORY = 36  # rows of an example of a history
+MIDNIGHT = "T00:00:00"
 TINY = (  # eight by eight pixels of sky and grass
     "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAHElEQVQI12OMWvWMARtgYsABSJdgefMojNZ2AABUvAQgMr+MLQAAAABJRU5ErkJggg=="
 )
@@ -35,6 +39,20 @@ class Described(Config):
     missing: bool = Field(description="whether null, or leaving the column out, is allowed")
 
 
+class Forecast(Config):
+    """What the rows of a history are. Each row is a step of a series."""
+
+    context: int = Field(description="steps of history that are looked at: more do no harm, fewer are extended")
+    horizon: int = Field(description="steps that are answered")
+    step: str = Field(description="the time between two of them")
+    time: tuple[str, ...] = Field(description="columns that say when; none: rows are in order")
+    series: str | None = Field(description="the column that says which series a row belongs to")
+    targets: tuple[str, ...] = Field(description="columns that are continued")
+    known: tuple[str, ...] = Field(
+        description="columns to give for the steps ahead too, in rows behind the last target"
+    )
+
+
 class About(Config):
     """What the model takes and what it answers."""
 
@@ -43,19 +61,26 @@ class About(Config):
     target: str | None
     classes: tuple[str, ...] | None = Field(description="labels, for a classification")
     columns: tuple[Described, ...]
-    example: dict[str, Any] = Field(description="a row to try; its values come from different rows of the data")
-    answer: dict[str, Any] = Field(description="the answer to that row")
+    forecast: Forecast | None = Field(default=None, description="what a history must hold, for a forecast")
+    example: dict[str, Any] | tuple[dict[str, Any], ...] = Field(
+        description="a row to try, or a history; its values come from different rows of the data"
+    )
+    answer: dict[str, Any] | tuple[dict[str, Any], ...] = Field(
+        description="the answer to that row, or the steps ahead"
+    )
     limits: Limits
     format: str = Field(description="version of the bundle format that this server reads")
     versions: dict[str, Any] = Field(description="this server's, and those the model was trained with")
 
 
 class Answers(Config):
-    """One prediction per row, in order."""
+    """One prediction per row, in order; of a forecast, one per series and step ahead."""
 
     predictions: tuple[dict[str, Any], ...]
     model: str
-    notes: tuple[str, ...] = Field(default=(), description="unused columns, and cells that were read as missing")
+    notes: tuple[str, ...] = Field(
+        default=(), description="unused columns, cells that were read as missing, and what was done to a history"
+    )
 
 
 class Fault(Config):
@@ -69,27 +94,72 @@ def about(predictor: Predictor, limits: Limits) -> About:
     """The page of /schema."""
     bundle = predictor.bundle
     row, answer = example(predictor)
-    files = set(predictor.pictures)
+    files, needed = set(predictor.pictures), _needed(predictor)
     return About(
         model=bundle.id,
         task=bundle.task.kind,
         target=predictor.target,
         classes=tuple(map(str, bundle.task.state["classes"])) if "classes" in bundle.task.state else None,
         columns=tuple(
-            Described(name=c.name, kind=c.kind, examples=() if c.name in files else _examples(c), missing=True)
+            Described(
+                name=c.name, kind=c.kind, examples=() if c.name in files else _examples(c), missing=c.name not in needed
+            )
             for c in bundle.prep.used
         ),
-        example=row,
-        answer=answer,
+        forecast=_forecast(predictor),
+        example=row if isinstance(row, dict) else tuple(row),
+        answer=answer if isinstance(answer, dict) else tuple(answer),
         limits=limits,
         format=".".join(map(str, FORMAT)),
         versions={"server": __version__, "training": bundle.training.get("versions", {})},
     )
 
 
-def example(predictor: Predictor) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The golden row with the fewest gaps, long cells cut short and a tiny picture for each picture, and its answer."""
+def summary(predictor: Predictor) -> str:
+    """What to send and what comes back, in a sentence or two."""
+    if not predictor.framed:
+        return "Send raw rows, get one answer for each. Columns may be missing, extra or in any order."
+    state, step = predictor.state, grid.said(predictor.state.step)
+    return (
+        f"Send the history of one or several series, in rows of one {step}, and get the next {state.horizon:,} steps. "
+        f"The last {state.context:,} rows of a series are looked at. JSON or CSV; columns may be in any order."
+    )
+
+
+def _forecast(predictor: Predictor) -> Forecast | None:
+    if not predictor.framed:
+        return None
+    state = predictor.state
+    return Forecast(
+        context=state.context,
+        horizon=state.horizon,
+        step=grid.said(state.step),
+        time=state.time,
+        series=state.series,
+        targets=tuple(state.names),
+        known=state.known,
+    )
+
+
+def _needed(predictor: Predictor) -> set[str]:
+    """The columns without which a row says nothing."""
+    return {*predictor.state.time, predictor.state.series or ""} if predictor.framed else set()
+
+
+def example(predictor: Predictor) -> tuple[Any, Any]:
+    """The golden row with the fewest gaps, long cells cut short and a tiny picture for each picture, and its answer; of
+    a forecast, the last golden rows and the steps after them.
+    """
     golden = predictor.bundle.golden
+    if predictor.framed:
+        of = {column.name: column.kind for column in predictor.bundle.prep.used}
+        history = [{k: _example(v, of.get(k)) for k, v in row.items()} for row in golden.rows[-HISTORY:]]
+        days = all(str(row[name]).endswith(MIDNIGHT) for row in history for name in predictor.state.time)
+        history = [
+            {k: v.removesuffix(MIDNIGHT) if days and isinstance(v, str) else v for k, v in row.items()}
+            for row in history
+        ]
+        return history, json_rows(predictor.answers(from_json(history, predictor.bundle.prep)))
     gaps = [sum(value is None for value in row.values()) for row in golden.rows]
     best = gaps.index(min(gaps))
     kinds = {column.name: column.kind for column in predictor.bundle.prep.used}
@@ -142,6 +212,7 @@ def request_body(predictor: Predictor) -> dict[str, Any]:
     prep = predictor.bundle.prep
     columns = prep.used
     row, _ = example(predictor)
+    given = row if isinstance(row, list) else [row]
     rows = {
         "type": "object",
         "title": "Rows",
@@ -158,11 +229,25 @@ def request_body(predictor: Predictor) -> dict[str, Any]:
         "additionalProperties": False,
     }
     examples = {
-        "rows": {"summary": "a list of rows", "value": {"rows": [row]}},
-        "columns": {"summary": "a list per column", "value": {"columns": {k: [v] for k, v in row.items()}}},
+        "rows": {"summary": "a list of rows", "value": {"rows": given}},
+        "columns": {
+            "summary": "a list per column",
+            "value": {"columns": {k: [one[k] for one in given] for k in given[0]}},
+        },
     }
     content: dict[str, Any] = {"application/json": {"schema": {"oneOf": [rows, by_column]}, "examples": examples}}
-    return {"required": True, "content": content | _files(prep)}
+    lines = {"text/csv": {"schema": {"type": "string"}, "example": history(predictor)}} if predictor.framed else {}
+    return {"required": True, "content": content | lines | _files(prep)}
+
+
+def history(predictor: Predictor) -> str:
+    """The example of a forecast as CSV."""
+    rows, _ = example(predictor)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(rows[0])
+    writer.writerows(row.values() for row in rows)
+    return text.getvalue()
 
 
 def _files(prep: Preprocessor) -> dict[str, Any]:

@@ -5,7 +5,9 @@ are answered together would change one another. Here the cells of a column are p
 each: what a cell means depends on nothing but the cell.
 """
 
+import csv
 import difflib
+import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -54,6 +56,34 @@ class Malformed(NamedTuple):
 def read(body: bytes | bytearray, limits: Limits) -> Question:
     """One request in JSON, without a look at its cells. Raises `RequestError` with a sentence that names the place."""
     return _question(_json(body, limits), limits)
+
+
+def read_csv(body: bytes | bytearray, limits: Limits) -> Question:
+    """One request in CSV: names in the first line, a row in each other; cells are text, and empty ones missing."""
+    try:
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise RequestError(400, f"body: is not UTF-8 (byte {error.start}). Send CSV in UTF-8.") from None
+    first = text.lstrip().partition("\n")[0]
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count), strict=True)
+    rows = list[list[str]]()
+    try:
+        for line in lines:
+            if rows and line and len(line) != len(rows[0]):
+                where = f"line {lines.line_num}: has {len(line)} cells, and the first line {len(rows[0])} names"
+                raise RequestError(400, f"{where}. Give one value for each; an empty one is missing.")
+            if len(rows) > limits.rows:
+                raise _too_many(limits)
+            rows += [line] if line else []
+    except csv.Error as error:
+        raise RequestError(400, f"line {lines.line_num}: is not CSV ({error}).") from None
+    names = [name.strip() for name in rows[0]] if rows else []
+    if len(rows) < 2 or len(set(names)) < len(names):
+        what = "names a column twice" if len(set(names)) < len(names) else "holds no row"
+        raise RequestError(400, f"body: {what}. Send a first line of names, each once, and then a line for each row.")
+    return Question(
+        {name: list(cells) for name, cells in zip(names, zip(*rows[1:], strict=True), strict=True)}, len(rows) - 1, True
+    )
 
 
 def read_rows(body: bytes, limits: Limits) -> Question:
