@@ -99,7 +99,7 @@ class Output(Config):
 
     A forecast has the settings `horizon` (steps), `targets` and `quantiles` (empty for a point): its `size` numbers are
     (horizon, targets, quantiles or 1) laid flat, in the unit of the history, and its target is (horizon, targets) with
-    NaN where nothing was measured.
+    NaN where nothing was measured; `changes` is 1 where the numbers are changes, which have no level.
     """
 
     size: int

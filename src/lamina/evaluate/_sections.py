@@ -105,7 +105,8 @@ def _compared(report: Report, plots: Plots) -> str:
 def _warning(better: str, value: float, report: Report) -> str:
     primary, interval = report["primary"], report.get("interval")
     told = f"{escape(label(primary))} {number(value)} against {number(report['scores'][primary])} for the network"
-    doubt = "" if not interval else ". The difference is larger than chance explains"
+    few = ", on too few forecasts to tell it from chance" if report.get("forecast") else ""
+    doubt = few if not interval else ". The difference is larger than chance explains"
     if interval and interval[0] <= value <= interval[1]:
         doubt = ", a difference inside the 95 % interval: chance may explain it"
     return f'<p class="callout"><b>{escape(better[0].upper() + better[1:])} is better here:</b> {told}{doubt}.</p>'

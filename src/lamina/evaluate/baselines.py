@@ -30,9 +30,9 @@ LABELS = {
     "last_value": "last value",
     "seasonal_naive": "seasonal naive",
     "linear_window": "ridge regression",
-    "nearest_neighbour": "nearest series (1-NN)",
     "random_walk": "random walk",
     "drift": "random walk with drift",
+    "nearest_neighbour": "nearest series (1-NN)",
 }
 _MOST_ROWS = 100_000
 _MOST_PICTURES, _SIDE = 10_000, 12  # to fit on, and the pixels a side that they are shrunk to

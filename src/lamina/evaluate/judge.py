@@ -73,18 +73,19 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
     notes = [*case.notes, *_rare(case, found["scores"])]
     primary, rows, end = case.task.metrics[0], out.rows(), finding.end
     seen, pieces = gallery.made(case, finding.predictor, found, arrays, finding.cfg.augment)
-    recorded, shots = _series_shots.made(case, finding.predictor, found, arrays)
-    pieces, outlined = pieces | shots, Row()
+    outlined: Row = {}  # of a forecast
+    recorded: Row = {}  # of whole series
     if isinstance(case, Ahead):
         tests = backtest.rivals(found["test"], case)
         answers, scored = _naive(tests, case.task.metrics)
         outlined, drawn = outlook.made(case, finding.predictor, found["test"], tests)
-        target, pieces = outlook.targets(case), pieces | drawn
+        target = outlook.targets(case)
         verdict = outlook.verdict(outlined, target, found, scored)
         example = outlook.example(case, finding.predictor)
         out.history.write_text(json.dumps({"rows": example["rows"]}, ensure_ascii=False) + "\n", "utf-8")
     else:
         answers, scored = rivals(finding, arrays, notes)
+        recorded, drawn = _series_shots.made(case, finding.predictor, found, arrays)
         target = case.target.name
         verdict = report.verdict(primary, metrics.HIGHER[primary], found["scores"], scored, target, found["interval"])
         row = case.judged.slice(0, 1).select([c.name for c in finding.predictor.bundle.prep.used])
@@ -139,7 +140,7 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
             "versions": versions(),
             "bundle": str(out.bundle),
         },
-        evaluate.draw(case.task.plots, context) | pieces,
+        evaluate.draw(case.task.plots, context) | pieces | drawn,
     )
     return {
         "run": str(out.folder),

@@ -81,6 +81,7 @@ def verdict(
         return f"{rival} is {'slightly ' if within else ''}better here: {facts}{doubted}."
     facts = f"{name} {number(value)} against {number(rivals[best])} for {rival}"
     if within:
+        facts = facts.removesuffix(f" for {rival}")
         return f"The network is slightly better than {rival} at {_DOING[verb]} {target}: {facts}, {doubt}."
     if verb == "forecasts":
         facts = facts.removesuffix(f" for {rival}") + (f", {doubt}" if interval is None else "")

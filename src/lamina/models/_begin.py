@@ -124,7 +124,8 @@ def _relative(history: np.ndarray, target: np.ndarray, level: Level, spread: boo
     past, future = (part.transpose(0, 2, 1).reshape(-1, part.shape[1]) for part in (history, target))
     there = ~np.isnan(future)
     last = np.maximum.accumulate(np.where(there, np.arange(1, there.shape[1] + 1), 0), axis=1)
-    future = np.take_along_axis(np.concatenate([past[:, -1:], future], axis=1), last, axis=1)
+    bridged = np.take_along_axis(np.concatenate([past[:, -1:], future], axis=1), last, axis=1)
+    future = np.where(there, future, 0.0) if level == "none" else bridged
     mean = past.mean(axis=1, keepdims=True)
     centre = past[:, -1:] if level == "last" else mean if level == "mean" else np.zeros_like(mean)
     scale = np.ones_like(mean)

@@ -35,12 +35,13 @@ class Levelled(nn.Module):
     """Each window relative to its own level and spread, and forecasts back from it. Kim et al. 2022, RevIN, without its
     affine part; level `last` as in Zeng et al. 2023 (NLinear).
 
-    Call it with a history (rows, steps, channels): the first `targets` channels are levelled, the others stay.
+    Call it with a history (rows, steps, channels): the first `targets` channels are levelled, the others stay. Where
+    the output says that its numbers are `changes`, such as log-returns, they have no level: the last is no forecast.
     """
 
     def __init__(self, output: Output, level: Level = "last", spread: bool = True):
         super().__init__()
-        self.level: Level = "none" if output.settings.get("returns") else level  # the best guess of a return is none
+        self.level: Level = "none" if output.settings.get("changes") else level  # the best guess of a change is none
         self.spread, self.horizon, self.targets, self.quantiles = spread, *sizes(output)
 
     def forward(self, history: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -133,9 +133,8 @@ def output(state: State, cfg: Config) -> Output:
         "horizon": float(state.horizon),
         "targets": float(len(state.targets)),
         "quantiles": list(state.quantiles),
+        **({"changes": 1.0} if state.transform == "log_return" else {}),
     }
-    if state.transform == "log_return":
-        settings["returns"] = 1.0
     return Output(size=size, loss="pinball" if cfg.loss == "pinball" else f"forecast_{cfg.loss}", settings=settings)
 
 
