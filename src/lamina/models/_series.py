@@ -54,12 +54,15 @@ class Levelled(nn.Module):
         if self.spread:
             mean = own.mean(1, keepdim=True)
             scale = ((own - mean).square().mean(1, keepdim=True) + SMALLEST**2).sqrt()
-        return torch.cat([(own - centre) / scale, history[:, :, self.targets :]], 2), centre, scale
+        levelled = (own - centre) / scale
+        if history.shape[2] == self.targets:
+            return levelled, centre, scale
+        return torch.cat([levelled, history[:, :, self.targets :]], 2), centre, scale
 
     def restored(self, raw: Tensor, centre: Tensor, scale: Tensor) -> Tensor:
         """Raw outputs (..., rows, size) relative to a level as outputs in the unit of the history."""
         shaped = raw.unflatten(-1, (self.horizon, self.targets, self.quantiles))
-        return (shaped * scale.unsqueeze(3) + centre.unsqueeze(3)).flatten(-3)  # (..., rows, size)
+        return torch.addcmul(centre.unsqueeze(3), shaped, scale.unsqueeze(3)).flatten(-3)  # (..., rows, size)
 
 
 class Straight(nn.Module):
@@ -132,9 +135,9 @@ class Horizon(nn.Module):
         self.register_buffer("quantiles", torch.tensor(quantiles), persistent=False)
 
     def forward(self, raw: Tensor, target: Tensor) -> Tensor:
-        there = ~target.isnan()
-        truth = torch.where(there, target, torch.zeros_like(target)).unsqueeze(-1)
-        error = truth - raw.unflatten(-1, self.shape)  # (..., rows, horizon, targets, quantiles)
+        absent = target.isnan().unsqueeze(-1)
+        error = target.unsqueeze(-1) - raw.unflatten(-1, self.shape)  # (..., rows, horizon, targets, quantiles)
+        error = error.masked_fill(absent, 0.0)  # which costs nothing and has no gradient, whatever the loss
         if self.kind == "pinball":
             each = torch.maximum(self.quantiles * error, (self.quantiles - 1) * error)
         elif self.kind == "forecast_mse":
@@ -143,5 +146,5 @@ class Horizon(nn.Module):
             each = error.abs()
         else:
             each = F.smooth_l1_loss(error, torch.zeros_like(error), reduction="none")
-        weight = there.unsqueeze(-1).to(each.dtype)
-        return (each * weight).sum() / (weight.expand_as(each).sum().clamp(min=1))
+        share = (~absent).sum().clamp(min=1) * (each.numel() // absent.numel())
+        return each.sum() / share
