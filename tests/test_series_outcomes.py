@@ -560,3 +560,19 @@ def test_answers_come_in_the_type_of_the_rows(months):
         found = months.predict(rows)
         assert type(found) is type(rows)
         assert len(found["prediction"] if isinstance(found, dict) else found) == 6
+
+
+def test_rows_whose_cells_are_whole_series_are_forecast_as_if_each_step_had_a_row():
+    steps = [[float(i % 7 + 10 * k) for i in range(60 + 10 * k)] for k in range(2)]
+    rolled = [{"shop": name, "sales": values} for name, values in zip("ab", steps, strict=True)]
+    flat = [{"shop": row["shop"], "sales": value} for row in rolled for value in row["sales"]]
+    recipe = {"task": {"kind": "forecasting", "series": "shop", "horizon": 7, "season": 7}, "train": {"epochs": 1}}
+    one, other = (lamina.fit(rows, "sales", recipe=recipe) for rows in (rolled, flat))
+    assert one.result["scores"] == other.result["scores"]
+    assert one.predict(rolled) == other.predict(flat) == one.predict(flat)
+
+
+def test_lists_of_one_row_that_are_not_equally_long_are_a_sentence():
+    rows = [{"day": [1, 2, 3], "sales": [1.0, 2.0]}] * 3
+    with pytest.raises(DataError, match=r"rows\[0\]\.(sales|day): has \d steps where another list of that row has 3"):
+        lamina.fit(rows, "sales", recipe={"task": "forecasting"})

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lamina import data, frames, grid, labelled, preprocess, rhythm
+from lamina import data, frames, grid, labelled, preprocess, rhythm, unrolled
 from lamina import roles as roles_of
 from lamina.case import Case
 from lamina.config import Config, DataError, RecipeError, kind, plugin
@@ -171,6 +171,11 @@ def collect(recipe: Recipe, collected: Collected, tested: Collected | None = Non
     """
     cfg: Any = recipe.task
     sources, table, first = _rows_given(recipe, collected, tested)
+    if unrolled.is_rolled(table, cfg.targets or (recipe.target or "",)):
+        table, series, parent = unrolled.unrolled(table, cfg.series)
+        first = int((parent < first).sum())
+        cfg = cfg.model_copy(update={"series": series})
+        recipe = recipe.model_copy(update={"task": cfg})
     bare = table.drop_columns([labelled.ROW])
     roles, columns, notes = roles_of.find(recipe, cfg, bare)
     found = frames.frames(bare, columns, roles, cfg.step)

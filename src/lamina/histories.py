@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lamina import frames, grid
+from lamina import frames, grid, unrolled
 from lamina.config import DataError
 from lamina.frames import Frames
 from lamina.preprocess import Preprocessor
@@ -58,6 +58,9 @@ def given(rows: pa.Table, prep: Preprocessor, state: State) -> Frames:
     and not there; one that only helps counts as not measured, which is noted.
     """
     roles = frames.Roles(state.time, state.series, tuple(state.names))
+    if unrolled.is_rolled(rows, roles.targets):
+        rows, series, _ = unrolled.unrolled(rows, state.series if state.series in rows.column_names else None)
+        rows = rows.rename_columns([state.series or n if n == series else n for n in rows.column_names])
     there = set(rows.column_names)
     for name in (*roles.time, *([roles.series] if roles.series else []), *roles.targets):
         if name not in there:
