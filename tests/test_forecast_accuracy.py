@@ -154,4 +154,4 @@ def test_prices_that_move_at_random_are_forecast_about_as_well_as_by_the_last_on
     rng = np.random.default_rng(0)
     prices = 100 * np.exp(np.cumsum(0.01 * rng.normal(size=700)))
     found = learned(days(prices), horizon=5, transform="log_return").result
-    assert found["scores"]["mae"] < 1.04 * found["baselines"]["last_value"]["mae"]
+    assert found["scores"]["mae"] < 1.04 * found["baselines"]["random_walk"]["mae"]
