@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import lamina
+from lamina.data import toy
 
 REMARKS = ("the line drops every evening", "asked twice for a refund", "kind and quick service", "never had a problem")
 SMALL = {"kind": "fnn", "width": 32, "depth": 1, "members": 2}
@@ -108,3 +109,13 @@ def numbers_run(tmp_path_factory) -> lamina.Estimator:
 @pytest.fixture(scope="session")
 def numbers_bundle(numbers_run) -> Path:
     return Path(numbers_run.result["bundle"])
+
+
+@pytest.fixture(scope="session")
+def months_bundle(tmp_path_factory) -> Path:
+    """Airline passengers of the next six months."""
+    task = {"kind": "forecasting", "horizon": 6, "context": 24}
+    recipe = {"task": task, "model": "linear", "train": {**QUICK, "epochs": 2}}
+    rows = toy.load(toy.Config(name="airline")).table
+    out = tmp_path_factory.mktemp("runs") / "months"
+    return Path(lamina.fit(rows, "Passengers", recipe=recipe, out=out).result["bundle"])

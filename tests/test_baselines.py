@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lamina.evaluate import baselines, metrics
+from lamina.evaluate import backtest, baselines, metrics
 from lamina.schema import Input, Output, Spec
 
 toys = pytest.importorskip("sklearn.datasets")
@@ -144,7 +144,8 @@ def test_a_baseline_of_another_task_is_our_fault():
 
 
 def test_every_baseline_has_a_name_for_people():
-    assert set(baselines.LABELS) == {*CLASSIFIERS, *REGRESSORS, *SEVERAL, "held_out"}
+    named = {*CLASSIFIERS, *REGRESSORS, *SEVERAL, "nearest_neighbour", "held_out", *backtest.RIVALS}
+    assert set(baselines.LABELS) == named
 
 
 def test_labels_by_logistic_regression_beat_the_most_frequent_ones_and_rare_ones_do_no_harm():

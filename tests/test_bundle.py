@@ -20,6 +20,7 @@ import pytest
 
 from conftest import customers, houses
 from lamina.config import BundleError
+from lamina.data import toy
 from lamina.deploy import bundle
 from lamina.deploy.bundle import digest, encode, manifest, open_bundle, pack
 from lamina.deploy.predictor import Predictor
@@ -185,11 +186,14 @@ def mutated(files: Files, draw: random.Random) -> tuple[str, Files]:
     return f"bytes of {name}", files | {name: mutate_bytes(files[name], draw)}
 
 
-@pytest.fixture(scope="module", params=["churn", "numbers"])
+@pytest.fixture(scope="module", params=["churn", "numbers", "months"])
 def whole(request) -> tuple[Files, list[dict[str, Any]], Any]:
     """A good bundle's files, rows to ask, and its answers."""
     path = request.getfixturevalue(f"{request.param}_bundle")
-    rows = probes(customers(60, seed=5) if request.param == "churn" else houses(60, seed=5))
+    if request.param == "months":
+        rows = toy.load(toy.Config(name="airline")).table.to_pylist()
+    else:
+        rows = probes(customers(60, seed=5) if request.param == "churn" else houses(60, seed=5))
     return read(path), rows, Predictor(path).predict(rows)
 
 

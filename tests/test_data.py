@@ -506,6 +506,7 @@ def test_a_source_is_found_by_the_module_of_its_config():
 
 def test_toy_tables_are_there_under_their_names():
     churn, wine = data.load(toy.Config(name="churn")), data.load(toy.Config(name="wine"))
+    assert data.load(toy.Config(name="airline")).table.shape == (144, 2)
     assert churn.table.shape == (7_043, 21)
     assert churn.table["Churn"].value_counts().to_pylist() == [
         {"values": "No", "counts": 5_174},
@@ -589,7 +590,7 @@ def test_what_is_no_table_is_refused_with_a_sentence():
         (np.ones(3), "must have 2 dimensions"),
         ({"a": 1}, "data.a: must be a list"),
         ({"a": [1], "b": [1, 2]}, r"equally long \(got a: 1, b: 2\)"),
-        ({"a": np.ones((1, 2, 3))}, "data.a: must have 1 or 2 dimensions"),
+        ({"a": np.ones((1, 2, 3, 4))}, "data.a: must have 1 or 2 dimensions"),
     ):
         with pytest.raises(DataError, match=said):
             arrays.table(source)

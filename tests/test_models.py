@@ -32,14 +32,29 @@ OUTPUTS = {
     "three classes": Output(size=3, loss="cross_entropy"),
     "a number": Output(size=1, loss="mse"),
 }
+STEPS, HORIZON, TARGETS, QUANTILES = 12, 4, 2, [0.1, 0.5, 0.9]
+FORECASTS = {
+    "a forecast": Output(
+        size=HORIZON * TARGETS,
+        loss="forecast_mse",
+        settings={"horizon": HORIZON, "targets": TARGETS, "quantiles": []},
+    ),
+    "quantiles": Output(
+        size=HORIZON * TARGETS * len(QUANTILES),
+        loss="pinball",
+        settings={"horizon": HORIZON, "targets": TARGETS, "quantiles": QUANTILES},
+    ),
+}
 SORTS = {"numbers": ("number",), "categories": ("category",), "words": ("tokens3",), "pictures": ("image4",)}
+SORTS["series"] = ("series5",)
 SORTS["everything"] = tuple(name for names in SORTS.values() for name in names)
+SORTS["a history and a future"] = ("history", "future")
 SIZES = (4, 30)  # few enough for one-hot, and too many
 WORDS = 40
 SIDE = 8
 
-PAIRS = [(sort, answer) for sort in SORTS for answer in OUTPUTS]
-SOME = [(sort, answer) for sort, answer in PAIRS if sort == "everything" or answer == "two classes"]
+PAIRS = [(sort, answer) for sort in SORTS for answer in (FORECASTS if "history" in SORTS[sort] else OUTPUTS)]
+SOME = [(sort, answer) for sort, answer in PAIRS if sort == "everything" or answer in ("two classes", *FORECASTS)]
 
 
 def rows(count: int, seed: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
@@ -54,7 +69,13 @@ def rows(count: int, seed: int) -> tuple[dict[str, np.ndarray], dict[str, np.nda
     red, blue = np.array([1, 0, 0]), np.array([0, 0, 1])
     pictures = 128 + 50 * (tint[:, None, None, None] * (red - blue)) + 10 * rng.normal(size=(count, SIDE, SIDE, 3))
     inputs["image4"] = pictures.clip(0, 255).astype(np.uint8)
+    lengths, slope = rng.integers(4, STEPS + 1, count), rng.uniform(-1, 1, count)
+    rise = slope[:, None, None] * np.array([1.0, 0.0]) * np.minimum(np.arange(STEPS) - 1, 4)[:, None] / 2
+    series = (rise + 0.4 * rng.normal(size=(count, STEPS, 2))).astype(np.float32)
+    series[np.arange(STEPS) >= lengths[:, None]] = np.nan  # behind the ends
+    inputs["series5"] = series
     parts = {
+        "series5": 1.8 * slope,
         "image4": 1.8 * tint,
         "number": 0.8 * numbers @ [1.0, -0.7, 0.5],
         "category": np.array([0.0, -1.0, 0.0, 1.0])[codes[:, 0]] + np.where(codes[:, 1] % 2, 0.6, -0.6),
@@ -63,8 +84,24 @@ def rows(count: int, seed: int) -> tuple[dict[str, np.ndarray], dict[str, np.nda
     return inputs, parts
 
 
+def windows(count: int, seed: int) -> Data:
+    """Waves of any phase and level, and a future that moves the first target; a tenth of the answers not measured."""
+    rng = np.random.default_rng(seed)
+    phase, level = rng.uniform(0, 6.3, (count, 1, 2)), 3 * rng.normal(size=(count, 1, 2))
+    steps = np.arange(STEPS + HORIZON)[:, None]
+    waves = np.sin(steps * 0.8 + phase) + level + 0.1 * rng.normal(size=(count, STEPS + HORIZON, 2))
+    beside, future = rng.normal(size=(count, STEPS, 1)), rng.normal(size=(count, HORIZON, 1))
+    target = waves[:, STEPS:] + future * np.array([0.7, 0.0])
+    target[rng.random(target.shape) < 0.1] = np.nan
+    history = np.concatenate([waves[:, :STEPS], beside], axis=2)
+    inputs = {"future": future.astype(np.float32), "history": history.astype(np.float32)}
+    return Data(inputs, target.astype(np.float32))
+
+
 def data(sort: str, answer: str, count: int = ROWS, seed: int = 0) -> Data:
     """A task that a straight line can nearly do."""
+    if answer in FORECASTS:
+        return windows(count, seed)
     inputs, parts = rows(count, seed)
     names = sorted(SORTS[sort])
     score = sum(parts[name] for name in names) / np.sqrt(len(names))
@@ -84,17 +121,20 @@ def spec_of(sort: str, answer: str, count: int = ROWS) -> Spec:
         "category": Input(kind="category", shape=(2,), dtype="int64", sizes=SIZES),
         "tokens3": Input(kind="tokens", shape=(6,), dtype="int64", sizes=(WORDS,)),
         "image4": Input(kind="image", shape=(SIDE, SIDE, 3), dtype="uint8", mean=(0.5,) * 3, std=(0.2,) * 3),
+        "series5": Input(kind="series", shape=(STEPS, 2), dtype="float32"),
+        "history": Input(kind="series", shape=(STEPS, TARGETS + 1), dtype="float32", targets=TARGETS),
+        "future": Input(kind="series", shape=(HORIZON, 1), dtype="float32"),
     }
-    return Spec(inputs={n: known[n] for n in sorted(SORTS[sort])}, output=OUTPUTS[answer], rows=count)
+    return Spec(inputs={n: known[n] for n in sorted(SORTS[sort])}, output=(OUTPUTS | FORECASTS)[answer], rows=count)
 
 
 def takes(name: str, sort: str) -> bool:
-    return models.suits(name, spec_of(sort, "two classes")) > 0
+    return models.suits(name, spec_of(sort, next(answer for other, answer in PAIRS if other == sort))) > 0
 
 
 def widest(name: str) -> str:
     """Everything together, or the one sort that an architecture is made for."""
-    return next(sort for sort in ("everything", *SORTS) if takes(name, sort))
+    return next(sort for sort in ("everything", "series", *SORTS) if takes(name, sort))
 
 
 def over(pairs: list[tuple[str, str]]) -> pytest.MarkDecorator:
@@ -127,6 +167,8 @@ def built(name: str, sort: str, answer: str, seed: int = 0) -> tuple[Any, Any, S
 def quick(raw: dict[str, np.ndarray], target: np.ndarray) -> dict[str, float]:
     """The loss that is minimised, by the plain formulas, and accuracy or the root of the squared error."""
     logits = raw["target"].astype(np.float64)
+    if target.ndim == 3:
+        return {"loss": missed(logits, target), "rmse": missed(logits, target) ** 0.5}
     if target.dtype == np.int64:
         own = logits[np.arange(len(target)), target]
         loss = float((np.logaddexp.reduce(logits, axis=1) - own).mean())
@@ -136,6 +178,15 @@ def quick(raw: dict[str, np.ndarray], target: np.ndarray) -> dict[str, float]:
         return {"loss": loss, "accuracy": float(((logits[:, 0] > 0) == target).mean())}
     error = float(((logits[:, 0] - target) ** 2).mean())
     return {"loss": error, "rmse": error**0.5}
+
+
+def missed(raw: np.ndarray, target: np.ndarray) -> float:
+    """The mean squared error of a forecast, or the mean pinball loss of its quantiles, over what was measured."""
+    error = target[..., None] - raw.reshape(*target.shape, -1)
+    if error.shape[-1] == 1:
+        return float(np.nanmean(error**2))
+    levels = np.array(QUANTILES)
+    return float(np.nanmean(np.maximum(levels * error, (levels - 1) * error)))
 
 
 class Trained(NamedTuple):
@@ -230,10 +281,15 @@ def test_training_changes_every_trainable_tensor_and_stays_finite(name, sort, an
 
 
 @each_trained
-def test_a_learnable_answer_is_learned_better_than_the_majority_or_the_mean(name, sort, answer):
+def test_a_learnable_answer_is_learned_better_than_the_majority_the_mean_or_the_last_value(name, sort, answer):
     fresh = data(sort, answer, 400, seed=2)
     found = quick({"target": answers(learned(name, sort, answer).model, fresh.inputs)}, fresh.target)
-    if answer == "a number":
+    if answer in FORECASTS:
+        last = fresh.inputs["history"][:, -1:, :TARGETS, None]  # repeated: better only by waves and by the future
+        many = FORECASTS[answer].size // (HORIZON * TARGETS)
+        repeated = np.broadcast_to(last, (len(last), HORIZON, TARGETS, many)).reshape(len(last), -1)
+        assert found["loss"] < (0.5 if many == 1 else 0.7) * missed(repeated, fresh.target)
+    elif answer == "a number":
         assert found["rmse"] < 0.8 * fresh.target.std()
     else:
         _, counts = np.unique(fresh.target, return_counts=True)
@@ -272,7 +328,7 @@ def test_neither_neighbours_nor_batch_size_change_an_answer(name, sort, answer):
     alone = np.concatenate([answers(model, {k: v[i : i + 1] for k, v in inputs.items()}) for i in range(33)])
     order = np.random.default_rng(0).permutation(33)
     shuffled = answers(model, {k: v[order] for k, v in inputs.items()})
-    assert together.shape == (33, OUTPUTS[answer].size)
+    assert together.shape == (33, (OUTPUTS | FORECASTS)[answer].size)
     np.testing.assert_allclose(alone, together, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(shuffled, together[order], rtol=1e-5, atol=1e-5)
 

@@ -16,7 +16,7 @@ from lamina.train.settings import Config as Train
 BASE = {"data": "churn.csv", "target": "left"}
 FOLDERS = {"data": "data", "tasks": "task", "models": "model", "preprocess": "columns"}
 PLUGINS = [(folder, name) for folder in FOLDERS for name in available(folder)]
-NEEDED: dict[str, dict[str, Any]] = {"data.toy": {"name": "churn"}}
+NEEDED: dict[str, dict[str, Any]] = {"data.toy": {"name": "churn"}, "data.long": {"series": "id"}}
 
 each_plugin = pytest.mark.parametrize(("folder", "name"), PLUGINS)
 
@@ -30,7 +30,11 @@ def faults(raw: Any, overrides: tuple[str, ...] = ()) -> list[str]:
 def chosen(folder: str, name: str) -> dict[str, Any]:
     """A recipe that uses a plug-in with nothing but what it needs."""
     path = plugin(folder, name).Config.model_fields.get("path") if folder == "data" else None
-    said = {"kind": name, **({"path": "a.csv"} if path and path.is_required() else NEEDED.get(f"{folder}.{name}", {}))}
+    said = {
+        "kind": name,
+        **({"path": "a.csv"} if path and path.is_required() else {}),
+        **NEEDED.get(f"{folder}.{name}", {}),
+    }
     if folder == "models" and "example" in vars(plugin(folder, name)):
         numbers = Input(kind="number", shape=(1,), dtype="float32", edges=((0.0, 1.0),))
         said |= plugin(folder, name).example(Spec(inputs={"number": numbers}, output=Output(size=1, loss="mse")))

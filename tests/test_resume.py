@@ -23,6 +23,7 @@ from lamina import models
 from lamina.config import Interrupted, LaminaError, TrainingError, parse, plugin
 from lamina.deploy.bundle import open_bundle
 from lamina.models import cnn
+from lamina.recipe import build
 from lamina.run import Run
 from lamina.schema import Batch, Input, Output, Row, Spec
 from lamina.train import checkpoint, fit, progress, settings
@@ -45,6 +46,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "fnn": {"kind": "fnn", "width": 16, "depth": 1, "members": 2, "dropout": 0.3},
     "linear": {"kind": "linear"},
     "cnn": {"kind": "cnn", "width": 4},
+    "gru": {"kind": "gru", "width": 8, "depth": 2, "dropout": 0.3},
     "sequential": {"kind": "sequential", "layers": LAYERS},
 }
 WAYS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -66,6 +68,7 @@ WAYS: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "pictures, trivially augmented": ("cnn", {"augment": ["trivial_augment", "blur", "cutmix"]}),
+    "words in order": ("gru", {"clip": 1.0, "ema": 0.9}),
     "patience": ("linear", {"lr": 3.0, "patience": 1, "schedule": "constant"}),
     "two parts": ("two", {"optimizer": "adam", "ema": 0.9}),
 }
@@ -547,6 +550,28 @@ def test_going_on_with_a_finished_run_says_that_nothing_is_left_to_do(finished):
     assert {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()} == before
     done = subprocess.run(command("--resume", finished, "--json"), check=False, capture_output=True, text=True)
     assert json.loads(done.stdout)["bundle"] == str(finished / "bundle")
+
+
+@pytest.mark.parametrize("at", [1, 4])
+def test_a_forecast_stopped_and_gone_on_with_ends_in_the_same_bits(at, tmp_path):
+    """Windows of a series, drawn in the same order, from the step at which it was stopped."""
+    from lamina import pipeline
+
+    said = {"epochs": 3, "batch_size": BATCH, "threads": 1, "checkpoint_every": 1e-9, "ema": 0.9}
+    task = {"kind": "forecasting", "horizon": 4, "context": 12, "calendar": True}
+    recipe = build(
+        {"data": "toy:airline", "target": "Passengers", "task": task, "model": NETWORKS["fnn"], "train": said}
+    )
+    *_, whole = pipeline.run(recipe, Run.create(tmp_path / "whole"))
+    asked, run = itertools.count(), Run.create(tmp_path / "cut")
+    with pytest.raises(Interrupted):
+        list(pipeline.run(recipe, run, stop=lambda: next(asked) >= at))
+    resumed = Run.resume(tmp_path / "cut")
+    *_, cut = pipeline.run(resumed.recipe(), resumed)
+    one, other = (open_bundle(Path(result["bundle"])).files for result in (whole, cut))
+    assert one["weights.safetensors"] == other["weights.safetensors"]
+    assert one["task.json"] == other["task.json"]
+    assert cut["scores"] == whole["scores"]
 
 
 @pytest.mark.parametrize(("number", "mark"), [(signal.SIGTERM, "step-"), (signal.SIGINT, "data.sha256")])

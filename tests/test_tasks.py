@@ -4,6 +4,7 @@ The contracts run over every task found in the folder, on every target column th
 """
 
 import datetime
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 
 import lamina
 from conftest import customers
-from lamina import cases, evaluate, tasks
+from lamina import cases, evaluate, preprocess, tasks
 from lamina.config import DataError, available, parse, plugin
 from lamina.data import arrays
 from lamina.evaluate import baselines, metrics
@@ -52,10 +53,17 @@ def fitted(task: str, values: pa.Array, said: dict[str, Any] | None = None) -> t
     return module, cfg, module.fit(parsed(values, task).drop_null(), cfg)
 
 
+def framed(task: str) -> bool:
+    """Whether rows are steps of series, which a task sees no target column of."""
+    return bool(vars(plugin("tasks", task)).get("framed"))
+
+
 def suited() -> list[tuple[str, str]]:
     """Each task with the target columns that can be read as its kind."""
     found = []
     for task in TASKS:
+        if framed(task):
+            continue
         for name, values in TARGETS.items():
             if parsed(values, task).null_count < len(values):
                 found.append((task, name))
@@ -81,7 +89,7 @@ def test_a_task_is_named_by_its_file_and_says_what_belongs_to_it(task):
     assert module.metrics and all(name in metrics.HIGHER for name in module.metrics)
     assert all(name in baselines.LABELS for name in module.baselines)
     assert all(name in evaluate._DRAWN for name in module.plots)
-    assert any(name == task for name, _ in suited()), "no target column suits it"
+    assert framed(task) or any(name == task for name, _ in suited()), "no target column suits it"
 
 
 @each
@@ -155,6 +163,95 @@ def test_targets_of_training_are_known_and_others_are_not(task, name):
     assert not module.unknown(parsed(TARGETS[name], task), state).any()
     strange = parsed(pa.array(["never seen", None, "no such thing"]), task)
     assert module.unknown(strange, state).tolist() == [True, True, True]
+
+
+# every task whose rows are steps of series: what it learns comes from a table of them, by the way that training goes
+
+MADE = {
+    "one target": {"target": "y"},
+    "several targets": {"target": "y", "task": {"targets": ["y", "z"]}},
+    "several series": {"target": "y", "task": {"series": "shop"}},
+    "quantiles": {"target": "y", "task": {"loss": "pinball"}},
+    "prices": {"target": "y", "task": {"transform": "log_return", "series": "shop"}},
+}
+each_framed = pytest.mark.parametrize(
+    ("task", "name"), [(task, name) for task in TASKS if framed(task) for name in MADE], scope="module"
+)
+
+
+@functools.cache
+def in_time(task: str, name: str) -> tuple[Any, np.ndarray]:
+    """A small table as a case of the task, and the encoded targets of its validation steps."""
+    rng, several = np.random.default_rng(0), "series" in str(MADE[name])
+    rows = [
+        {"day": f"2024-{1 + i // 28:02}-{1 + i % 28:02}", "shop": shop, "y": 9 + rng.random(), "z": rng.normal()}
+        for shop in ("a", "b")[: 1 + several]
+        for i in range(120)
+    ]
+    said = {"kind": task, "horizon": 4, "context": 12, "step": "row", **MADE[name].get("task", {})}
+    recipe = build({"data": {"kind": "arrays"}, "target": MADE[name]["target"], "task": said})
+    case = cases.collect(recipe, Collected(arrays.table(rows)))
+    return case, np.asarray(case.arrays(preprocess.fit(case.parts.train, case.schema))["validation"].target)
+
+
+@each_framed
+def test_a_state_learned_from_series_survives_json(task, name):
+    case, _ = in_time(task, name)
+    again = case.task.State.model_validate_json(json.dumps(json.loads(case.state.model_dump_json()), allow_nan=False))
+    assert again == case.state
+    assert case.task.output(again, case.task_cfg) == case.task.output(case.state, case.task_cfg)
+
+
+@each_framed
+def test_targets_of_series_have_a_loss_that_exists_and_gaps_do_not_count(task, name):
+    import torch
+
+    case, encoded = in_time(task, name)
+    output = case.task.output(case.state, case.task_cfg)
+    guess = torch.from_numpy(raw(output, len(encoded))["target"])
+    holed = encoded.copy()
+    holed[0] = np.nan
+    loss = _losses.loss(output)
+    assert torch.isfinite(loss(guess, torch.from_numpy(encoded)))
+    torch.testing.assert_close(loss(guess, torch.from_numpy(holed)), loss(guess[1:], torch.from_numpy(encoded[1:])))
+
+
+@each_framed
+def test_any_finite_output_becomes_answers_for_each_series_and_step(task, name):
+    case, _ = in_time(task, name)
+    output, targets = case.task.output(case.state, case.task_cfg), case.state.names
+    for count, scale in ((0, 1), (1, 1), (30, 1), (5, 1e4), (5, 1e30)):
+        found = case.task.decode(raw(output, count, scale), case.state)
+        assert all(np.isfinite(values).all() for values in found.values())
+        assert (found["low"] <= found["prediction"]).all()
+        assert (found["prediction"] <= found["high"]).all()
+        table = case.task.table(found, case.state)
+        assert table.num_rows == count * case.state.horizon
+        assert set(targets if len(targets) > 1 else ["prediction", "low", "high"]) < set(table.column_names)
+
+
+@each_framed
+def test_the_cheap_scores_of_series_are_a_loss_to_minimise_and_one_to_show(task, name):
+    case, encoded = in_time(task, name)
+    output = case.task.output(case.state, case.task_cfg)
+    for scale in (1, 1e5):
+        found = case.task.quick(raw(output, len(encoded), scale), encoded, case.state)
+        assert len(found) == 2
+        assert next(iter(found)) == "loss"
+        assert all(isinstance(value, float) and np.isfinite(value) for value in found.values())
+
+
+@each_framed
+def test_changing_later_rows_changes_nothing_that_is_learned(task, name):
+    case, _ = in_time(task, name)
+    rows = case.table.to_pandas()
+    late = rows.groupby("shop").cumcount() >= 90
+    rows.loc[late, ["y", "z"]] = rows.loc[late, ["y", "z"]] * 3 + 1
+    other = cases.collect(case.recipe, Collected(arrays.table(rows)))
+    assert other.state == case.state
+    assert (
+        preprocess.fit(other.parts.train, other.schema).dump() == preprocess.fit(case.parts.train, case.schema).dump()
+    )
 
 
 @each_task

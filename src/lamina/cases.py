@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lamina import ahead, data, labelled, originals, preprocess, tasks
+from lamina import ahead, data, labelled, originals, preprocess, roles, tasks
 from lamina.case import Case
 from lamina.config import Config, DataError, plugin
 from lamina.config import kind as kind_of
@@ -21,7 +21,7 @@ def collect(recipe: Recipe, given: Collected | None = None, given_test: Collecte
     source = recipe.data
     collected = given or data.load(source)
     if recipe.task is not None and ahead.asked(recipe.task):
-        return ahead.collect(recipe, collected)
+        return ahead.collect(recipe, collected, given_test)
     wanted = collected.target if recipe.target is None else recipe.target
     if wanted is None and recipe.task is not None and _aimless(recipe.task):
         return _untargeted(recipe, collected, given_test)
@@ -30,7 +30,13 @@ def collect(recipe: Recipe, given: Collected | None = None, given_test: Collecte
         raise DataError(f"target: is required. Say which column is to be predicted with: --target COLUMN.{seen}")
     table = labelled.rows(collected, recipe.missing)
     name = labelled.column(table, wanted)
-    task_cfg, task = _task(recipe, table, name)
+    surely, told = (False, ()) if recipe.task else roles.surely(recipe, table.drop_columns([labelled.ROW]), name)
+    if surely:
+        wanted = recipe.model_copy(update={"task": plugin("tasks", "forecasting").Config(), "target": name})
+        found = ahead.collect(wanted, collected, given_test)
+        return replace(found, notes=(*told, *found.notes))
+    known = collected.task if name == collected.target else None
+    task_cfg, task = _task(recipe, table, name, known)
     aim = Column(name=name, kind=task.target, settings=_target_settings(recipe, table[name], name, task))
     table, bad = labelled.split_off(table, aim, source)
     if bad and not table.num_rows:
@@ -54,7 +60,7 @@ def collect(recipe: Recipe, given: Collected | None = None, given_test: Collecte
         parts=Parts(*(t.drop_columns([labelled.ROW]) for t in parts)),
         read=collected.table.num_rows + len(collected.quarantine) + tested.table.num_rows + len(tested.quarantine),
         quarantine=lost,
-        notes=(*collected.notes, *tested.notes, *_relabelled(parts.test, aim, state)),
+        notes=(*collected.notes, *told, *tested.notes, *_relabelled(parts.test, aim, state)),
     )
     return originals.of(case) if originals.asked(task_cfg) else case
 
@@ -114,8 +120,11 @@ def _sound(parts: Parts, schema: Schema, sources: tuple[Config, Config]) -> tupl
     return parts, lost
 
 
-def _task(recipe: Recipe, table: pa.Table, name: str) -> tuple[Config, Any]:
-    cfg = recipe.task or plugin("tasks", tasks.suggest(table[name].combine_chunks(), name)).Config()
+def _task(recipe: Recipe, table: pa.Table, name: str, known: str | None) -> tuple[Config, Any]:
+    """The task said, else what the source is for, else what fits the target."""
+    cfg = recipe.task
+    if cfg is None:
+        cfg = plugin("tasks", known or tasks.suggest(table[name].combine_chunks(), name)).Config()
     return cfg, plugin("tasks", kind_of(cfg))
 
 

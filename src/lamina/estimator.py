@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from lamina.config import kind, plugin
 from lamina.data import arrays
 from lamina.deploy import bundle
 from lamina.deploy.predictor import Predictor
@@ -24,7 +25,8 @@ class Estimator:
         self.result = result or {}
 
     def predict(self, rows: Any) -> Any:
-        """Answers, one per row: `prediction`, and `probabilities` by class or the interval `low` to `high`.
+        """Answers, one per row: `prediction`, and `probabilities` by class or the interval `low` to `high`; of a
+        forecast one per step after the rows, which are the history.
 
         `rows`: pandas or polars frame, Arrow table, list of dicts, dict of columns, or 2-D NumPy array. Columns may be
         absent, extra or in any order. A picture is a path, bytes, a uint8 array (red first) or a PIL image.
@@ -45,6 +47,8 @@ class Estimator:
         """
         from lamina.evaluate.score import judged
 
+        if self.predictor.framed:
+            rows = arrays.timed(rows, self.predictor.state.time[0] if len(self.predictor.state.time) == 1 else None)
         return judged(self.predictor, Collected(arrays.table(rows, self.predictor.pictures)), arrays.Config())["scores"]
 
     def save(self, path: str | Path) -> Path:
@@ -73,11 +77,14 @@ def fit(
     """Train on rows in memory and return what predicts, or what generates, for which no target is needed.
 
     `recipe` holds any other choice as plain values: `{"model": "fnn", "train": {"budget": "60s"}}`. `test`: rows kept
-    for judging only. The run directory is `out`, or a temporary one that lives as long as the estimator. Raises
-    `LaminaError` with a sentence for anything that cannot be done.
+    for judging only. Times in the index of a pandas frame are a column for a forecast. The run directory is `out`, or a
+    temporary one that lives as long as the estimator. Raises `LaminaError` with a sentence for anything that cannot be
+    done.
     """
     said = {} if target is None else {"target": target}
     choices = build({**(recipe or {}), "data": {"kind": "arrays"}, **said})
+    if _in_time(choices, rows):
+        rows, test = arrays.timed(rows), arrays.timed(test)
     given = _collected(rows), _collected(test) if test is not None else None
     if out:
         return _fitted(choices, Path(out), given)
@@ -95,6 +102,14 @@ def _collected(rows: Any) -> Collected:
     """Rows in memory; an array of pictures is the column `image`."""
     alone = isinstance(rows, np.ndarray) and rows.dtype == np.uint8 and rows.ndim in (3, 4)
     return Collected(arrays.table({"image": rows} if alone else rows))
+
+
+def _in_time(recipe: Recipe, rows: Any) -> bool:
+    """Whether times in an index are data: for a forecast, and beside a single column, which leaves nothing else."""
+    if recipe.task is not None:
+        return bool(vars(plugin("tasks", kind(recipe.task))).get("framed"))
+    given = arrays.timed(rows)
+    return given is not rows and given.shape[1] == 2
 
 
 def _fitted(choices: Recipe, folder: Path, given: tuple[Collected, Collected | None]) -> Estimator:

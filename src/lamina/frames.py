@@ -14,16 +14,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lamina import grid
 from lamina.config import DataError
+from lamina.grid import CLOCK, DAY, floats, read, said, times
 from lamina.preprocess import Preprocessor, typed
 from lamina.schema import Column, Input
 from lamina.tasks import forecasting
 from lamina.tasks.forecasting import State, Step
 
-DAY = 86_400
-SPARSE = 0.6  # share of grid steps that rows must fill, or each row is a step
+__all__ = ["CLOCK", "Frames", "Roles", "calendar", "encoded", "feeds", "frames", "latest", "read", "said", "times"]
+
 WIDEST = 20  # steps of a grid per row, at most
-CLOCK = ("year", "month", "day", "hour", "minute")
+MOST, MOST_WINDOW = 1 << 28, 1 << 24  # numbers that may be made of the rows given, and of one window
+TWICE = 0.3  # share of rows with the time of another, from which on something else must be meant
 
 
 class Lost(NamedTuple):
@@ -46,7 +49,8 @@ class Frames:
     """Series one behind the other, `bounds[i]` to `bounds[i + 1]`, one row per step and every step there.
 
     `table`: typed columns, null where nothing was measured; `values` (steps, targets), the same with NaN; `index`: the
-    number of each step on the grid; `source`: its row in the table given, -1 for none.
+    number of each step on the grid; `source`: its row in the table given (the last, if several share it), -1 for none;
+    `used`: how many rows given are in some step.
     """
 
     table: pa.Table
@@ -58,57 +62,107 @@ class Frames:
     source: np.ndarray
     lost: tuple[Lost, ...]
     notes: tuple[str, ...]
+    used: int
 
     @property
     def spans(self) -> list[slice]:
         return [slice(int(a), int(b)) for a, b in zip(self.bounds[:-1], self.bounds[1:], strict=True)]
 
 
-def frames(table: pa.Table, columns: tuple[Column, ...], roles: Roles, step: Step | None = None) -> Frames:
-    """The rows of a cleaned table as series; without a `step`, it is found from the times. Columns are read by kind."""
-    count, known = table.num_rows, {column.name: column for column in columns}
+def frames(table: pa.Table, columns: tuple[Column, ...], roles: Roles, step: Step | str | None = None) -> Frames:
+    """The rows of a cleaned table as series. `step`: that of a state, or as a recipe writes it; else it is found.
+
+    Columns are read by their kind. Errors: DataError where no row has a time, where the rows cover a sliver of their
+    grid, and without a state's `step` where half of them have the time of another.
+    """
+    if not table.num_rows:
+        raise DataError("rows: there is none. Give the history that a forecast goes on from.")
     cells = typed(table, columns)
     code, ids = _codes(cells, roles.series)
-    stamps, there = _stamps(table, known, roles.time)
-    there &= code >= 0
-    lost = [Lost(np.flatnonzero(~there), "the time is missing or cannot be read")] if not there.all() else []
-    order = np.lexsort((np.arange(count), stamps, code))
-    order = order[there[order]]
+    clock = grid.clock(cells, roles.time, step.scale if isinstance(step, Step) else None)
+    lost = _without_place(code, clock.there, roles)
+    order = np.lexsort((np.arange(table.num_rows), clock.stamps, code))
+    order = order[(clock.there & (code >= 0))[order]]
     if not len(order):
-        raise DataError("time: no row has a time that can be read. Say which column it is with task.time.")
-    twice = _same(code[order], stamps[order])
-    if twice.any():
-        lost.append(Lost(np.sort(order[:-1][twice]), "another row has the same time, and the last one counts"))
-        order = order[~np.append(twice, False)]
+        raise DataError(_unreadable(table, roles))
     notes = [] if (np.diff(order) > 0).all() or len(ids) > 1 else ["Rows were put in order of time."]
-    code, stamps = code[order], stamps[order]
-    step, told = (step, []) if step else _step(code, stamps, cells, roles, known)
-    index = _index(code, stamps, step)
-    group = np.concatenate([[0], np.cumsum(~_same(code, index))]) if len(code) > 1 else np.zeros(1, np.int64)
+    code, stamps = code[order], clock.stamps[order]
+    fixed, told = isinstance(step, Step), list[str]()
+    if not isinstance(step, Step):
+        step, told = _step(code, stamps, clock, roles, step)
+    twice = np.append(_same(code, stamps) & (step.unit != "row"), False)
+    if twice.any():
+        if not fixed and twice.mean() > TWICE:
+            raise DataError(_many(twice, roles))
+        lost.append(Lost(np.sort(order[twice]), "another row has the same time, and the last one counts"))
+        order, code, stamps = order[~twice], code[~twice], stamps[~twice]
+    index = grid.index(code, stamps, step)
+    group = np.concatenate([[0], np.cumsum(~_same(code, index))])
     ends = np.append(np.flatnonzero(np.diff(group)), len(group) - 1)
     if len(ends) < len(group):
         told.append(f"{len(group) - len(ends):,} rows share a step with others; numbers of one step were averaged.")
-    code, index = code[ends], index[ends]
-    starts = np.flatnonzero(np.diff(code, prepend=-1))
-    lengths = index[np.append(starts[1:], len(code)) - 1] - index[starts] + 1
-    if lengths.sum() > WIDEST * count + 10_000:
-        raise DataError(
-            f"time: {count:,} rows spread over {lengths.sum():,} steps of {said(step)}. Say another task.step, or row."
-        )
-    bounds = np.concatenate([[0], np.cumsum(lengths)])
-    place = np.repeat(bounds[:-1], np.diff(np.append(starts, len(code)))) + index
-    place -= np.repeat(index[starts], np.diff(np.append(starts, len(code))))
+    bounds, place, whole = _spread(code[ends], index[ends], table.num_rows, step)
     source = np.full(bounds[-1], -1)
     source[place] = order[ends]
     if missing := int((source < 0).sum()):
         told.append(f"{missing:,} of {len(source):,} steps have no row; they count as not measured.")
     taken = cells.take(pa.array(source, pa.int64(), mask=source < 0))
     taken = _averaged(taken, cells, order, group, ends, place)
-    first = index[starts]
-    whole = np.concatenate([np.arange(a, a + n) for a, n in zip(first, lengths, strict=True)])
-    values = np.stack([_floats(taken[name]) for name in roles.targets], axis=1)
-    named = [ids[c] for c in code[starts]]
-    return Frames(taken, values, whole, bounds, named, step, source, tuple(lost), (*notes, *told))
+    values = np.stack([floats(taken[name]) for name in roles.targets], axis=1)
+    starts = np.flatnonzero(np.diff(code[ends], prepend=-1))
+    named = [ids[c] for c in code[ends][starts]]
+    notes += told + _malformed(table, cells, roles.targets)
+    return Frames(taken, values, whole, bounds, named, step, source, tuple(lost), tuple(notes), len(order))
+
+
+def _spread(code: np.ndarray, index: np.ndarray, count: int, step: Step) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where each series begins and ends once every step is there, where each given step then is, and all numbers."""
+    starts = np.flatnonzero(np.diff(code, prepend=-1))
+    each = np.diff(np.append(starts, len(code)))
+    lengths = index[np.append(starts[1:], len(code)) - 1] - index[starts] + 1
+    if lengths.sum() > WIDEST * count + 10_000 or lengths.max() > WIDEST * count + 10_000:  # a sum may run over
+        steps = f"{float(lengths.astype(float).sum()):,.0f} steps of {said(step)}"
+        raise DataError(f"time: {count:,} rows spread over {steps}. Say another task.step, or task.step: row.")
+    bounds = np.concatenate([[0], np.cumsum(lengths)])
+    place = np.repeat(bounds[:-1] - index[starts], each) + index
+    whole = np.arange(bounds[-1]) + np.repeat(index[starts] - bounds[:-1], lengths)
+    return bounds, place, whole
+
+
+def _without_place(code: np.ndarray, there: np.ndarray, roles: Roles) -> list[Lost]:
+    found = [Lost(np.flatnonzero(~there), "the time is missing or cannot be read")] if not there.all() else []
+    strays = np.flatnonzero(there & (code < 0))
+    return [*found, Lost(strays, f"'{roles.series}' is missing, so it belongs to no series")] if len(strays) else found
+
+
+def _unreadable(table: pa.Table, roles: Roles) -> str:
+    """Why no row has a place, with a cell to see it by."""
+    if not roles.time:
+        return f"rows: none says in '{roles.series}' which series it belongs to."
+    names = ", ".join(roles.time)
+    cells = table[roles.time[0]].drop_null() if roles.time[0] in table.column_names else []
+    got = f"got {str(cells[0].as_py())[:40]!r}" if len(cells) else "all are missing"
+    cure = f"Say how they are written, such as --set 'columns.{roles.time[0]}={{kind: time, format: \"%d %b %Y\"}}'."
+    return f"time: no row has a time that can be read in {names} ({got}). {cure}"
+
+
+def _many(twice: np.ndarray, roles: Roles) -> str:
+    cure = "If the table holds several series, say which column tells them apart: --set task.series=COLUMN. If not, "
+    cure += "leave out the rows that are there twice."
+    if roles.series:
+        cure = "Times are read to the second: for finer ones give numbers, or --set task.step=row."
+    return f"time: {int(twice.sum()):,} of {len(twice):,} rows have the same time as another. {cure}"
+
+
+def _malformed(table: pa.Table, cells: pa.Table, targets: Sequence[str]) -> list[str]:
+    """A note on each target with cells that are no numbers."""
+    told = []
+    for name in targets:
+        if name in table.column_names and (lost := cells[name].null_count - table[name].null_count) > 0:
+            bad = pc.and_(pc.is_valid(table[name]), pc.is_null(cells[name]))
+            first = table[name].filter(bad)[0].as_py()
+            told.append(f"{lost:,} cells of '{name}' are no numbers, such as {str(first)[:40]!r}: not measured.")
+    return told
 
 
 def _codes(cells: pa.Table, name: str | None) -> tuple[np.ndarray, list[Any]]:
@@ -119,29 +173,15 @@ def _codes(cells: pa.Table, name: str | None) -> tuple[np.ndarray, list[Any]]:
     return pc.fill_null(coded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64), coded.dictionary.to_pylist()
 
 
-def _stamps(table: pa.Table, known: dict[str, Column], time: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Seconds since 1970, or the number that a time is; and where there is one."""
-    if not time:
-        return np.arange(table.num_rows), np.ones(table.num_rows, bool)
-    cells = typed(table, tuple(known[name] for name in time))
-    if len(time) > 1:
-        parts = {name.lower(): _floats(cells[name]) for name in time}
-        there = np.asarray(~np.isnan(np.stack(list(parts.values()))).any(axis=0))
-        clock = {
-            name: np.where(there, parts.get(name, 1.0 * (name in CLOCK[:3])), 1).astype(np.int64) for name in CLOCK
-        }
-        months = (clock["year"] - 1970) * 12 + clock["month"] - 1
-        days = months.astype("M8[M]").astype("M8[D]").astype(np.int64) + clock["day"] - 1
-        return days * DAY + clock["hour"] * 3600 + clock["minute"] * 60, there
-    column = cells.column(0).combine_chunks()
-    there = pc.is_valid(column).to_numpy(zero_copy_only=False)
-    if pa.types.is_timestamp(column.type):
-        return pc.fill_null(column.cast(pa.int64()), 0).to_numpy(zero_copy_only=False), there
-    return np.where(there, np.nan_to_num(_floats(column)), 0).round().astype(np.int64), there
-
-
-def _floats(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
-    return pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False).astype(np.float64)
+def _step(
+    code: np.ndarray, stamps: np.ndarray, clock: grid.Clock, roles: Roles, wanted: str | None
+) -> tuple[Step, list[str]]:
+    """The step asked for, or the one that most rows follow, and what to say of it."""
+    if wanted:
+        return grid.asked(read(wanted), code, stamps), []
+    if not roles.time:
+        return Step(unit="row"), ["No column of time was found: rows are taken in their order, each a step."]
+    return grid.found(code, clock, stamps, roles.time[0])
 
 
 def _same(code: np.ndarray, stamps: np.ndarray) -> np.ndarray:
@@ -159,119 +199,13 @@ def _averaged(
     for i, field in enumerate(taken.schema):
         if not pa.types.is_floating(field.type):
             continue
-        values = _floats(cells[field.name])[order]
+        values = floats(cells[field.name])[order]
         there = ~np.isnan(values)
         total, counted = (np.add.reduceat(v, begins) for v in (np.where(there, values, 0), there.astype(float)))
-        found = _floats(taken[field.name])
+        found = floats(taken[field.name])
         found[place] = np.divide(total, counted, out=np.full(len(total), np.nan), where=counted > 0)
         taken = taken.set_column(i, field.name, pa.array(found, from_pandas=True))
     return taken
-
-
-# the grid
-
-
-def said(step: Step) -> str:
-    """A step as a person would say it."""
-    if step.unit == "second":
-        for seconds, name in ((7 * DAY, "week"), (DAY, "day"), (3600, "hour"), (60, "minute"), (1, "second")):
-            if step.count % seconds == 0:
-                count = step.count // seconds
-                return name if count == 1 else f"{count} {name}s"
-    name = {"month": "month", "business": "business day", "number": "one", "row": "row"}[step.unit]
-    return name if step.count == 1 else f"{step.count} {name}s"
-
-
-def read(text: str) -> Step:
-    """`15min`, `1h`, `d`, `1w`, `3mo`, `1y`, `b` (business day) or `row` as a step."""
-    digits = "".join(c for c in text if c.isdigit())
-    unit, count = text[len(digits) :].strip().lower(), int(digits or 1)
-    seconds = {"s": 1, "min": 60, "h": 3600, "d": DAY, "w": 7 * DAY}
-    if unit in seconds and count:
-        return Step(unit="second", count=count * seconds[unit])
-    if unit in ("mo", "q", "y") and count:
-        return Step(unit="month", count=count * {"mo": 1, "q": 3, "y": 12}[unit])
-    if unit in ("b", "row"):
-        return Step(unit="business" if unit == "b" else "row")
-    raise DataError(f"task.step: '{text}' is not a step. Write 15min, 1h, 1d, 1w, 1mo, 1q, 1y, b or row.")
-
-
-def phased(step: Step, stamps: np.ndarray) -> Step:
-    """A step on the grid that most of the times lie on."""
-    if step.unit == "month":
-        stamp = stamps.astype("M8[s]")
-        month = stamp.astype("M8[M]")
-        days = (stamp.astype("M8[D]") - month.astype("M8[D]")).astype(np.int64) + 1
-        ends = ((month + 1).astype("M8[D]") - stamp.astype("M8[D]")).astype(np.int64) == 1
-        day = 31 if ends.all() else int(_often(days))
-        return step.model_copy(update={"phase": int(_often(month.astype(np.int64) % step.count)) * 32 + day})
-    if step.unit in ("second", "number"):
-        return step.model_copy(update={"phase": int(_often(stamps % step.count))})
-    return step
-
-
-def _often(values: np.ndarray) -> np.integer:
-    found, counts = np.unique(values, return_counts=True)
-    return found[counts.argmax()]
-
-
-def _step(
-    code: np.ndarray, stamps: np.ndarray, cells: pa.Table, roles: Roles, known: dict[str, Column]
-) -> tuple[Step, list[str]]:
-    """The step that most rows follow, and what to say of it."""
-    if not roles.time:
-        return Step(unit="row"), ["No column of time was found: rows are taken in their order, each a step."]
-    gaps = np.diff(stamps)[np.diff(code) == 0]
-    gaps = gaps[gaps > 0]
-    if not len(gaps):
-        return Step(unit="row"), []
-    common, name = int(_often(gaps)), roles.time[0]
-    if len(roles.time) == 1 and not pa.types.is_timestamp(cells[name].type):
-        found = Step(unit="number", count=common)
-    elif common >= 28 * DAY and (gaps >= 28 * DAY).mean() > 0.9:
-        found = Step(unit="month", count=max(1, round(float(np.median(gaps)) / (30.44 * DAY))))
-    elif common == DAY and _weekdays(stamps) and len(stamps) > 10:
-        found = Step(unit="business")
-    else:
-        found = Step(unit="second", count=common)
-    found = phased(found, stamps)
-    index = _index(code, stamps, found)
-    filled = len(np.unique(np.stack([code, index]), axis=1).T)
-    span = sum(int(np.ptp(index[code == c])) + 1 for c in np.unique(code)) if code[-1] < 1000 else filled
-    if filled < SPARSE * span:
-        return Step(unit="row"), [f"The times in '{name}' are too uneven for a grid: each row is taken as one step."]
-    return found, []
-
-
-def _weekdays(stamps: np.ndarray) -> bool:
-    """Whether no row is of a Saturday or Sunday."""
-    return bool(((stamps // DAY + 3) % 7 < 5).all())
-
-
-def _index(code: np.ndarray, stamps: np.ndarray, step: Step) -> np.ndarray:
-    """The number of each row's step on the grid."""
-    if step.unit in ("second", "number"):
-        return (stamps - step.phase + step.count // 2) // step.count
-    if step.unit == "month":
-        return (stamps.astype("M8[s]").astype("M8[M]").astype(np.int64) - step.phase // 32) // step.count
-    if step.unit == "business":
-        return np.busday_count(np.datetime64("1970-01-01"), stamps.astype("M8[s]").astype("M8[D]"))
-    starts = np.flatnonzero(np.diff(code, prepend=-1))
-    return np.arange(len(code)) - np.repeat(starts, np.diff(np.append(starts, len(code))))
-
-
-def times(index: np.ndarray, step: Step) -> np.ndarray:
-    """Step numbers as times (datetime64 in seconds), or as the numbers that stand for them."""
-    if step.unit == "second":
-        return (index * step.count + step.phase).astype("M8[s]")
-    if step.unit == "month":
-        month = (index * step.count + step.phase // 32).astype("M8[M]")
-        last = ((month + 1).astype("M8[D]") - month.astype("M8[D]")).astype(np.int64)
-        return (month.astype("M8[D]") + np.minimum(step.phase % 32, last) - 1).astype("M8[s]")
-    if step.unit == "business":
-        days = np.busday_offset(np.datetime64("1970-01-01"), index, roll="forward")
-        return np.asarray(days).astype("M8[s]")
-    return index * step.count + step.phase
 
 
 # what a network is fed
@@ -281,6 +215,11 @@ def feeds(prep: Preprocessor, state: State) -> dict[str, Input]:
     """The inputs of a network that forecasts: `history` and, where something is known beforehand, `future`."""
     ahead = sum(_widths(prep, state.known)) + len(_cycles(state)) * 2
     width = len(state.targets) + sum(_widths(prep, state.past)) + ahead
+    if (state.context + state.horizon) * width > MOST_WINDOW:
+        raise DataError(
+            f"task.context: {state.context:,} steps of {width:,} channels are more than a network can be fed. Ask for "
+            "a smaller context, or set columns to ignore."
+        )
     history = Input(kind="series", shape=(state.context, width), dtype="float32", targets=len(state.targets))
     future = Input(kind="series", shape=(state.horizon, ahead), dtype="float32")
     return {"future": future, "history": history} if ahead else {"history": history}
@@ -293,9 +232,12 @@ def encoded(found: Frames, prep: Preprocessor, state: State) -> tuple[np.ndarray
     spans = found.spans
     target = np.concatenate([forecasting.worked(found.values[span], state.transform) for span in spans])
     target = forecasting.standard(target, state)
-    seen = target[latest(~np.isnan(target), found.bounds), np.arange(target.shape[1])]
+    if state.transform == "none":
+        seen = target[latest(~np.isnan(target), found.bounds), np.arange(target.shape[1])]
+    else:
+        seen = np.where(np.isnan(target), forecasting.still(state), target)
     past = _covariates(found, prep, state.past)
-    known = np.concatenate([_covariates(found, prep, state.known), _calendar(found.index, state)], axis=1)
+    known = np.concatenate([_covariates(found, prep, state.known), calendar(found.index, state)], axis=1)
     return np.nan_to_num(np.concatenate([seen, past, known], axis=1)), known, target
 
 
@@ -330,7 +272,13 @@ def _widths(prep: Preprocessor, names: Sequence[str]) -> list[int]:
 
 
 def _one_hot(codes: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
-    return np.concatenate([np.eye(size, dtype=np.float32)[codes[:, i]] for i, size in enumerate(sizes)], axis=1)
+    begins = np.cumsum([0, *sizes])
+    if len(codes) * int(begins[-1]) > MOST:
+        raise DataError(f"rows: {len(codes):,} steps of {begins[-1]:,} categories are too many. Send fewer rows.")
+    found = np.zeros((len(codes), begins[-1]), np.float32)
+    for i in range(len(sizes)):
+        found[np.arange(len(codes)), begins[i] + codes[:, i]] = 1
+    return found
 
 
 def _cycles(state: State) -> tuple[str, ...]:
@@ -344,7 +292,7 @@ def _cycles(state: State) -> tuple[str, ...]:
     return tuple(name for name, longest in (("year", 31 * DAY), ("week", DAY), ("day", 43_200)) if seconds <= longest)
 
 
-def _calendar(index: np.ndarray, state: State) -> np.ndarray:
+def calendar(index: np.ndarray, state: State) -> np.ndarray:
     """Sine and cosine of the place in each cycle, (steps, 2 per cycle)."""
     cycles = _cycles(state)
     if not cycles:
@@ -360,75 +308,3 @@ def _calendar(index: np.ndarray, state: State) -> np.ndarray:
     }
     angles = [2 * np.pi * share[name] for name in cycles]
     return np.stack([f(angle) for angle in angles for f in (np.sin, np.cos)], axis=1).astype(np.float32)
-
-
-@dataclass(frozen=True)
-class Histories:
-    """What to forecast from: one row per series. `last`: (series, targets), `times`: (series, horizon)."""
-
-    inputs: dict[str, np.ndarray]
-    last: np.ndarray
-    ids: np.ndarray
-    times: np.ndarray
-    notes: tuple[str, ...]
-
-
-def histories(rows: pa.Table, prep: Preprocessor, state: State) -> Histories:
-    """The end of each series' history, and what is known of the steps after it.
-
-    A series ends with its last row in which a target was measured; rows after that are the future, of which known
-    columns are read. A history shorter than the context is extended backwards by its first value. Errors: DataError for
-    a series without one measured value.
-    """
-    roles = Roles(state.time, state.series, tuple(state.names))
-    for name in (*roles.time, *([roles.series] if roles.series else []), *roles.targets):
-        if name not in rows.column_names:
-            raise DataError(f"rows: column '{name}' is missing. A forecast continues from rows that have it.")
-    found = frames(rows, prep.used, roles, state.step)
-    seen, known, _ = encoded(found, prep, state)
-    notes = [*(f"{len(lost.rows):,} rows were left out: {lost.reason}." for lost in found.lost), *found.notes]
-    ends, context, horizon = [], state.context, state.horizon
-    for name, span in zip(found.ids, found.spans, strict=True):
-        measured = np.flatnonzero(~np.isnan(found.values[span]).all(axis=1))
-        if not len(measured):
-            which = f"series '{name}'" if state.series else "rows"
-            told = " or ".join(f"'{target}'" for target in state.names[:3])
-            raise DataError(f"{which}: no row has a value of {told}, so there is nothing to go on from.")
-        ends.append(span.start + int(measured[-1]) + 1)
-    starts, stops = found.bounds[:-1], found.bounds[1:]
-    end = np.array(ends)
-    if short := int((end - starts < context).sum()):
-        told = f"{short:,} of {len(end):,} series are" if state.series else "The history is"
-        notes.append(f"{told} shorter than {context:,} steps; extended backwards by the first value.")
-    back = np.maximum(end[:, None] + np.arange(-context, 0), starts[:, None])
-    history = seen[back]
-    if state.transform != "none":  # before the first price nothing moved
-        history[:, :, : len(state.targets)][end[:, None] + np.arange(-context, 0) < starts[:, None]] = 0
-    index = found.index[end - 1][:, None] + np.arange(1, horizon + 1)
-    inputs = {"history": history}
-    if known.shape[1]:
-        inputs["future"], late = _future(known, found, prep, state, end, stops, index)
-        notes += late
-    last = found.values[latest(~np.isnan(found.values), found.bounds), np.arange(len(roles.targets))][end - 1]
-    return Histories(inputs, last, np.array(found.ids, object), times(index, state.step), tuple(notes))
-
-
-def _future(
-    known: np.ndarray,
-    found: Frames,
-    prep: Preprocessor,
-    state: State,
-    end: np.ndarray,
-    stops: np.ndarray,
-    index: np.ndarray,
-) -> tuple[np.ndarray, list[str]]:
-    """What is known of the steps ahead (series, horizon, channels); columns that end too soon keep their last value."""
-    ahead = end[:, None] + np.arange(state.horizon)
-    future = known[np.minimum(ahead, stops[:, None] - 1)]
-    calendar = [_calendar(row, state) for row in index]
-    own = sum(_widths(prep, state.known))
-    future[:, :, own:] = np.stack(calendar)
-    late = int((stops - end < state.horizon).sum()) if state.known else 0
-    names = ", ".join(state.known)
-    told = f"{names}: fewer than {state.horizon} rows ahead were given for {late:,} series; the last value was kept."
-    return future, [told] if late else []

@@ -7,7 +7,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from lamina import __version__, data, labelled, preprocess
+import pyarrow as pa
+
+from lamina import __version__, data, labelled, preprocess, roles
 from lamina.deploy.bundle import ROLES, open_bundle
 from lamina.recipe import Recipe, Unused, build, read
 from lamina.schema import Column, Row
@@ -45,11 +47,20 @@ def at(source: str, target: str | None, sets: list[str]) -> Row:
         "rows": table.num_rows,
         "quarantined": len(collected.quarantine),
         "quarantine": [q._asdict() for q in collected.quarantine[:SHOWN]],
-        "notes": list(collected.notes),
+        "notes": [*collected.notes, *_in_time(recipe, table, aim)],
         "target": aim,
         "columns": [_column(c) for c in columns],
         "pictures": preprocess.surveyed(table, schema.columns, labels, parts),
     }
+
+
+def _in_time(recipe: Recipe, table: pa.Table, target: str | None) -> list[str]:
+    """What to say of a table whose rows look like steps in time."""
+    found = roles.meant(recipe, table, target)
+    if found is None:
+        return []
+    name = target or "COLUMN"
+    return [f"{found.told()} Learn from the past with: lamina train DATA --task forecasting --target {name}"]
 
 
 def _told(path: Path, source: str, sets: list[str]) -> Recipe:

@@ -46,6 +46,7 @@ def run(recipe: Recipe, out: Run, given: Given = (None, None), stop: Callable[[]
     layers = models.summary(model, spec)
     learner = models.learner(model)
     train, validation = (models.prepared(model, arrays[part]) for part in ("train", "validation"))
+    models.begun(model, train, validation)
     cfg = decide(recipe.train, models.training(choice, spec), learner, train)
     more = mixed.made(case, prep, cfg, model)
     out.write_recipe(case.recipe, cfg)
@@ -58,7 +59,7 @@ def run(recipe: Recipe, out: Run, given: Given = (None, None), stop: Callable[[]
         out.log(end)
         yield end
     models.settled(learner, train)
-    case = calibrate.calibrated(case, outputs(learner, validation), validation.target)
+    case = calibrate.calibrated(case, outputs(learner, validation), validation)
 
     # 5 evaluate: what is judged is the bundle, exactly as it will be served
     yield {"at": "evaluate"}

@@ -5,6 +5,7 @@ rows.jsonl       one row per epoch
 checkpoints/     enough to go on after a kill, bit for bit
 bundle/          what is deployed
 report.html      for people; report.json for programs
+history.json     of forecasts: the last rows of the data, to try a request with
 DONE             there when all of the above is
 """
 
@@ -31,6 +32,7 @@ class Run:
         self.checkpoints = folder / "checkpoints"
         self.bundle = folder / "bundle"
         self.report = folder / "report.html"
+        self.history = folder / "history.json"
         self.done = folder / "DONE"
 
     @classmethod

@@ -39,8 +39,9 @@ class Quarantined(NamedTuple):
 class Collected:
     """What a source gave: rows in = `table.num_rows` + len(`quarantine`).
 
-    A source may know which column says the `part` of a row (train, validation, test), which is the `target`, and which
-    columns stand `beside`: they say where a row comes from, and are not learned from unless a recipe gives their kind.
+    A source may know which column says the `part` of a row (train, validation, test), which is the `target`, which
+    `task` it is for, and which columns stand `beside`: they say where a row comes from, and are not learned from unless
+    a recipe gives their kind.
     """
 
     table: pa.Table
@@ -49,6 +50,7 @@ class Collected:
     part: str | None = None
     target: str | None = None
     beside: tuple[str, ...] = ()
+    task: str | None = None
 
 
 class Column(Config):
@@ -99,7 +101,7 @@ class Output(Config):
 
     A forecast has the settings `horizon` (steps), `targets` and `quantiles` (empty for a point): its `size` numbers are
     (horizon, targets, quantiles or 1) laid flat, in the unit of the history, and its target is (horizon, targets) with
-    NaN where nothing was measured.
+    NaN where nothing was measured; `changes` is 1 where the numbers are changes, which have no level.
     """
 
     size: int

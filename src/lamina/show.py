@@ -12,6 +12,8 @@ from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+from lamina.evaluate.baselines import LABELS
+from lamina.evaluate.metrics import label
 from lamina.evaluate.report import number
 from lamina.schema import Quarantined, Row
 
@@ -76,7 +78,7 @@ def _tell(console: Console, row: Row, folder: Path, quiet: bool) -> None:
 def _line(row: Row) -> str:
     return (
         f"epoch {row['epoch']}  loss {row['loss']:.4f}  validation {row['validation_loss']:.4f}  "
-        f"{row['score_name']} {number(row['score'])}  {row['rate']:,.0f} steps/s  {row['seconds']:.1f} s  "
+        f"{label(row['score_name'])} {number(row['score'])}  {row['rate']:,.0f} steps/s  {row['seconds']:.1f} s  "
         f"left {_time(row['left'])}{'  *' if row['best'] else ''}"
     )
 
@@ -90,7 +92,7 @@ def _progress(row: Row) -> Table:
         f"loss {row['loss']:.4f}",
     ]
     if row["at"] == "epoch":
-        cells += [f"validation {row['validation_loss']:.4f}", f"{row['score_name']} {number(row['score'])}"]
+        cells += [f"validation {row['validation_loss']:.4f}", f"{label(row['score_name'])} {number(row['score'])}"]
     cells += [f"{row['rate']:,.0f} steps/s", f"left {_time(row['left'])}"]
     line.add_row(*cells)
     return line
@@ -145,11 +147,11 @@ def result(found: Row) -> None:
     """Scores beside the baselines, the verdict, and where everything is."""
     names = [name for name, value in found["scores"].items() if value is not None]
     table = _table(
-        "score on test rows", "network", *(b.replace("_", " ") for b in found["baselines"]), right=range(1, 9)
+        "score on test rows", "network", *(LABELS.get(str(b), str(b)) for b in found["baselines"]), right=range(1, 9)
     )
     for name in names:
         others = (scores.get(name) for scores in found["baselines"].values())
-        table.add_row(name.replace("_", " "), f"[bold]{number(found['scores'][name])}[/]", *(_cell(v) for v in others))
+        table.add_row(label(name), f"[bold]{number(found['scores'][name])}[/]", *(_cell(v) for v in others))
     out.print(table)
     if made := found.get("made_rows", {}).get("trained_on"):
         learned = _table("a classifier that learned from", "accuracy", "ROC AUC", "F1", right=range(1, 4))
@@ -173,7 +175,7 @@ def _cell(value: float | None) -> str:
 def scores(found: Row, lost: Sequence[Quarantined]) -> None:
     table = _table("score", "value", right=(1,))
     for name, value in found["scores"].items():
-        table.add_row(name.replace("_", " "), _cell(value))
+        table.add_row(label(name), _cell(value))
     out.print(table)
     out.print(f"{found['rows']:,} rows judged, {found['quarantined']:,} set aside")
     quarantine([q._asdict() for q in lost])
@@ -189,7 +191,13 @@ def quarantine(lost: Sequence[Row]) -> None:
 
 
 def predicted(found: Row) -> None:
-    out.print(f"{found['rows']:,} answers in {escape(found['output'])}", soft_wrap=True)
+    told = f"{found['rows']:,} answers"
+    if "horizon" in found:
+        series, ahead = found["rows"] // found["horizon"], found["horizon"]
+        told = f"{ahead:,} step{'s' if ahead > 1 else ''} ahead" + (f" of {series:,} series" if series > 1 else "")
+    out.print(f"{told} in {escape(found['output'])}", soft_wrap=True)
+    for note in found.get("notes", ()):
+        out.print(escape(note), soft_wrap=True)
     if found["quarantined"]:
         out.print(
             f"{found['quarantined']:,} rows could not be read: {escape(found['quarantine_file'])}", soft_wrap=True

@@ -4,7 +4,9 @@ import json
 import re
 
 from lamina import models, preprocess
+from lamina.ahead import Ahead
 from lamina.case import Case
+from lamina.config import Config
 from lamina.preprocess import UNUSED
 from lamina.recipe import dump, load_yaml
 from lamina.schema import Column
@@ -23,7 +25,7 @@ def recipe(case: Case) -> str:
     told = case.recipe.model_copy(
         update={
             "target": case.schema.target.name if case.schema.target else None,
-            "task": case.task_cfg,
+            "task": _task(case),
             "columns": {},
             "train": train,
         }
@@ -46,6 +48,11 @@ def recipe(case: Case) -> str:
     text = "\n".join(lines) + "\n"
     load_yaml(text, "recipe")
     return text
+
+
+def _task(case: Case) -> Config:
+    """The task with what was found in place of what was left open."""
+    return case.chosen if isinstance(case, Ahead) else case.task_cfg
 
 
 def _column(column: Column) -> str:

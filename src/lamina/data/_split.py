@@ -12,6 +12,7 @@ FEWEST = 10
 MOST_VALIDATION = 50_000
 ENOUGH = 5_000  # validation rows where the test rows are given: an accuracy of 99 % is then known to 0.3 points
 MOST_CLASSES = 100
+SMALL = 1000  # training rows, below which classes are drawn evenly from a given part too
 TRAIN, VALIDATION, TEST = 0, 1, 2
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -73,16 +74,30 @@ class Ordered(Config):
     train: int | None = Field(default=None, ge=1)
     validation: Annotated[float, Field(gt=0)] = 0.15
     test: Annotated[float, Field(gt=0)] = 0.15
-    embargo: int = Field(default=0, ge=0, description="rows left out between two parts")
+    embargo: int | None = Field(
+        default=None, ge=0, description="rows left out between two parts; unset, the horizon of a forecast of prices"
+    )
+
+    @property
+    def gap(self) -> int:
+        return self.embargo or 0
 
     def sizes(self, rows: int, least: int = 1) -> tuple[int, int, int]:
         """Rows of train, validation and test, embargoes left out; a share gives at least `least`."""
         later = [int(v) if v >= 1 else max(round(v * rows), least) for v in (self.validation, self.test)]
-        train = rows - sum(later) - 2 * self.embargo if self.train is None else self.train
-        if train < 1 or train + sum(later) + 2 * self.embargo > rows:
-            asked = f"{max(train, 0):,} + {later[0]:,} + {later[1]:,}, embargo {self.embargo:,}"
+        train = rows - sum(later) - 2 * self.gap if self.train is None else self.train
+        if train < 1 or train + sum(later) + 2 * self.gap > rows:
+            asked = f"{max(train, 0):,} + {later[0]:,} + {later[1]:,}, embargo {self.gap:,}"
             raise DataError(f"split: {rows:,} rows are too few for train, validation and test ({asked}). Ask for less.")
         return train, later[0], later[1]
+
+    def halves(self, rows: int, least: int = 1) -> tuple[int, int, int]:
+        """The same where the test rows are given apart: train, validation, and none."""
+        later = int(self.validation) if self.validation >= 1 else max(round(self.validation * rows), least)
+        train = rows - later - self.gap if self.train is None else self.train
+        if train < 1 or train + later + self.gap > rows:
+            raise DataError(f"split: {rows:,} rows are too few for train and validation ({later:,}). Ask for less.")
+        return train, rows - train - self.gap, 0
 
 
 Split = Annotated[Auto | Random | Stratified | ByColumn | Ordered, Field(discriminator="kind")]
@@ -114,7 +129,7 @@ def split(
         raise DataError(f"target: there is no column '{target}'. {nearest(target, table.column_names)}")
     rng = np.random.Generator(np.random.PCG64(seed))
     if isinstance(cfg, ByColumn):
-        return _by_column(table, cfg, rng, test)
+        return _by_column(table, cfg, target, rng, test)
     if isinstance(cfg, Ordered):
         return _in_order(table, cfg, test)
     classes = _classes(table, cfg, target)
@@ -167,7 +182,9 @@ def drawn(classes: np.ndarray, validation: float, test: float, rng: np.random.Ge
     return part
 
 
-def _by_column(table: pa.Table, cfg: ByColumn, rng: np.random.Generator, test: pa.Table | None) -> Parts:
+def _by_column(
+    table: pa.Table, cfg: ByColumn, target: str | None, rng: np.random.Generator, test: pa.Table | None
+) -> Parts:
     if cfg.name not in table.column_names:
         raise DataError(f"split.name: there is no column '{cfg.name}'. {nearest(cfg.name, table.column_names)}")
     said = [_folded(value) for value in table[cfg.name].to_pylist()]
@@ -185,7 +202,10 @@ def _by_column(table: pa.Table, cfg: ByColumn, rng: np.random.Generator, test: p
     if not (part == VALIDATION).any() and (part == TRAIN).any():
         trains = np.flatnonzero(part == TRAIN)
         share = min(Fractions().validation, ENOUGH / len(trains))
-        part[trains] = drawn(np.zeros(len(trains), np.int64), share, 0.0, rng)
+        classes = np.zeros(len(trains), np.int64)
+        if len(trains) < SMALL:  # where a random draw could leave a class to one part
+            classes = _classes(table.take(pa.array(trains)), Auto(), target)
+        part[trains] = drawn(classes, share, 0.0, rng)
     if test is not None and cfg.name in test.column_names:
         test = test.drop_columns([cfg.name])
     return _parts(table.drop_columns([cfg.name]), part, test)
@@ -194,10 +214,10 @@ def _by_column(table: pa.Table, cfg: ByColumn, rng: np.random.Generator, test: p
 def _in_order(table: pa.Table, cfg: Ordered, test: pa.Table | None) -> Parts:
     if test is not None:
         validation = cfg.sizes(table.num_rows)[1]
-        train = table.num_rows - validation - cfg.embargo
-        return Parts(table.slice(0, train), table.slice(train + cfg.embargo), test)
+        train = table.num_rows - validation - cfg.gap
+        return Parts(table.slice(0, train), table.slice(train + cfg.gap), test)
     train, validation, tests = cfg.sizes(table.num_rows)
-    first, second = train + cfg.embargo, train + validation + 2 * cfg.embargo
+    first, second = train + cfg.gap, train + validation + 2 * cfg.gap
     return Parts(table.slice(0, train), table.slice(first, validation), table.slice(second, tests))
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from lamina.config import Config as Settings
 from lamina.config import DataError
-from lamina.data import _given, _pictures, _values
+from lamina.data import _given, _pictures, _series, _values
 from lamina.schema import Collected
 
 KINDS = "a table (pandas, polars, Arrow), a dict of columns, a list of dicts, or a 2-D NumPy array"
@@ -32,8 +32,10 @@ def table(source: Any, pictures: Sequence[str] = ()) -> pa.Table:
     `pictures`: columns known to be pictures, whose cells may be paths, bytes, arrays and PIL images, mixed; where there
     is one such column, a list or an array of pictures is a table of it. uint8 arrays of 3 or 4 dimensions always are.
 
-    The index of a pandas frame is not used; categories become text; a 2-D column `x` is spread as x_0, x_1, ...;
-    nested dicts of rows and structs become columns with dots. Errors: DataError naming the column.
+    Arrays (rows, steps, channels), floats (rows, four steps or more), and lists of arrays are series.
+
+    The index of a pandas frame is not used (but see `timed`); categories become text; other 2-D columns `x` are spread
+    as x_0, x_1, ...; nested dicts of rows and structs become columns with dots. Errors: DataError naming the column.
     """
     source = _given.given(source, pictures)
     if isinstance(source, pa.RecordBatch):
@@ -64,8 +66,27 @@ def table(source: Any, pictures: Sequence[str] = ()) -> pa.Table:
     raise DataError(f"data: cannot read {_name(source)} as a table. Give {KINDS}.")
 
 
-def like(answers: pa.Table, source: Any) -> Any:
-    """The answers in the type the rows came in.
+def timed(source: Any, name: str | None = None) -> Any:
+    """A pandas frame or Series whose index is times, as a frame with them in its first column, which is called `name`,
+    as the index is, or `time`; anything else as it is.
+    """
+    if _is(source, "pandas", "Series"):
+        source = source.to_frame(str(source.name if source.name is not None else "value"))
+    if not _is(source, "pandas", "DataFrame"):
+        return source
+    index, pandas = source.index, sys.modules["pandas"]
+    if isinstance(index, pandas.PeriodIndex):
+        index = index.to_timestamp()
+    name = name or str(index.name or "time")
+    if not isinstance(index, pandas.DatetimeIndex) or name in source.columns:
+        return source
+    found = source.copy(deep=False)
+    found.insert(0, name, index)
+    return found
+
+
+def like(answers: pa.Table, source: Any, aligned: bool = True) -> Any:
+    """The answers in the type the rows came in; `aligned`: there is one for each row.
 
     pandas gives pandas with the same index, polars gives polars, Arrow gives Arrow, a list of dicts the same with
     nested dicts for structs, a dict of columns gives a dict of lists, and NumPy a dict of arrays. Where columns
@@ -73,7 +94,8 @@ def like(answers: pa.Table, source: Any) -> Any:
     """
     if _is(source, "pandas", "DataFrame"):
         frame = _flat(answers).to_pandas()
-        frame.index = source.index
+        if aligned:
+            frame.index = source.index
         return frame
     if _is(source, "polars", "DataFrame"):
         return sys.modules["polars"].from_arrow(answers)
@@ -88,16 +110,19 @@ def like(answers: pa.Table, source: Any) -> Any:
 
 
 def _from_rows(rows: Sequence[Mapping[str, Any]], pictures: Sequence[str]) -> pa.Table:
-    """Columns of pictures by themselves, so that no cell of theirs is taken apart; the others as they are."""
+    """Columns of pictures and of arrays by themselves, so that no cell of them is taken apart; others as is."""
     firsts: dict[Any, Any] = {}
     for row in rows:
         firsts |= {name: cell for name, cell in row.items() if cell is not None and name not in firsts}
-    wanted = [name for name, cell in firsts.items() if name in pictures or _given.are([cell])]
+    shown = {name for name, cell in firsts.items() if name in pictures or _given.are([cell])}
+    wanted = [name for name, cell in firsts.items() if name in shown or _series.are([cell])]
     if not wanted:
         return _values.table(rows)
     held = {name: [row.get(name) for row in rows] for name in wanted}
     found = _values.table([{name: row[name] for name in row if name not in held} for row in rows])
-    columns = {str(name): _given.cells(str(name), cells) for name, cells in held.items()}
+    columns = {
+        str(name): (_given.cells if name in shown else _series.given)(str(name), cells) for name, cells in held.items()
+    }
     return pa.table({name: found[name] for name in found.column_names} | columns)
 
 
@@ -111,7 +136,7 @@ def _from_columns(names: list[str], columns: Sequence[Any], pictures: Sequence[s
             held[name] = _given.cells(name, column)
             spread.append(name)
             arrays.append(pa.nulls(len(held[name]), pa.string()))
-        elif isinstance(column, np.ndarray) and column.ndim == 2:
+        elif isinstance(column, np.ndarray) and column.ndim == 2 and not _series.are(column):
             spread += [f"{name}_{i}" for i in range(column.shape[1])]
             arrays += [_column(name, part) for part in column.T]
         else:
@@ -140,6 +165,8 @@ def _column(name: str, values: Any) -> Any:
         return values
     if isinstance(values, str | bytes | Mapping) or not (hasattr(values, "__len__") and hasattr(values, "__iter__")):
         raise DataError(f"data.{name}: must be a list or an array, one value per row (got {_name(values)}). Wrap it.")
+    if not _is(values, "pandas", "Series") and not _is(values, "polars", "Series") and _series.are(values):
+        return _series.given(name, values)
     if isinstance(values, np.ndarray):
         return _from_numpy(name, values)
     if _is(values, "pandas", "Series"):

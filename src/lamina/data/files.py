@@ -14,7 +14,7 @@ from pydantic import Field
 
 from lamina.config import Config as Settings
 from lamina.config import DataError, RecipeError, nearest
-from lamina.data import _columnar, _delimited, _documents, _pictures
+from lamina.data import _columnar, _delimited, _documents, _pictures, _series
 from lamina.data._opened import Opened, conform, united
 from lamina.data._text import COMPRESSED, readable
 from lamina.schema import Collected, Quarantined
@@ -66,6 +66,9 @@ class Config(Settings):
     encoding: str = Field(default="auto", description="auto, or a text encoding such as utf-8 or cp1252.")
     sheet: str | None = Field(default=None, description="Name of the sheet of a workbook; the first when unset.")
     decimal: Literal[".", ","] | None = Field(default=None, description="Decimal mark; found out when unset.")
+    series: dict[str, str] | None = Field(
+        default=None, description="Columns that are the steps of one series: a name for it, and a pattern such as t*."
+    )
 
 
 def load(cfg: Config) -> Collected:
@@ -82,7 +85,10 @@ def load(cfg: Config) -> Collected:
     bad = tuple(row for piece in pieces for row in piece.quarantine)
     table = pa.concat_tables([schema.empty_table(), *tables])
     _refuse_nothing(files, table.num_rows, bad)
-    return Collected(table, bad, (*(note for one in files for note in one.notes), *notes))
+    told = (*(note for one in files for note in one.notes), *notes)
+    if cfg.series is None:
+        return Collected(table, bad, (*told, *_series.hint(table.column_names)))
+    return Collected(_series.grouped(table, cfg.series), bad, told)
 
 
 def stream(cfg: Config, rows: int = 65_536) -> Iterator[Collected]:
@@ -100,7 +106,9 @@ def stream(cfg: Config, rows: int = 65_536) -> Iterator[Collected]:
             for piece in one.read(rows):
                 good, last = good + piece.table.num_rows, piece.quarantine or last
                 if piece.table.num_rows or piece.quarantine:
-                    yield Collected(conform(piece.table, schema), piece.quarantine, notes)
+                    yield Collected(
+                        _series.grouped(conform(piece.table, schema), cfg.series or {}), piece.quarantine, notes
+                    )
                     notes = ()
         _refuse_nothing(files, good, last)
 

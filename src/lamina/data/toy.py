@@ -18,7 +18,9 @@ class Config(Settings):
     """Which of them: each is a file in the folder samples."""
 
     kind: Literal["toy"] = "toy"
-    name: str = Field(description="churn (7,043 customers), wine (6,497 wines) or digits (5,000 pictures).")
+    name: str = Field(
+        description="churn (7,043 customers), wine (6,497 wines), digits (5,000 pictures) or airline (144 months)."
+    )
 
 
 def names() -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from lamina.config import DataError
 from lamina.deploy._batching import Batcher, together
 from lamina.deploy._limits import Limits, RequestError, busy
 from lamina.deploy._question import Question, notes, parse
@@ -92,7 +93,12 @@ def _read(predictor: Predictor, limits: Limits, body: Sent) -> Question | Except
 
 
 def _answers(predictor: Predictor, asked: list[Question]) -> list[Reply | Exception]:
-    """One pass through the model for all, then a reply for each; a picture of no use refuses its own request."""
+    """One pass through the model for all, then a reply for each; a picture of no use refuses its own request.
+
+    The rows of a forecast are one history, so that its requests are answered one after the other.
+    """
+    if predictor.framed:
+        return [_continued(predictor, one) for one in asked]
     rows, malformed = parse(asked, predictor.bundle.prep)
     answers, broken = predictor.checked(rows)
     assert answers.num_rows == rows.num_rows
@@ -100,12 +106,24 @@ def _answers(predictor: Predictor, asked: list[Question]) -> list[Reply | Except
     for one in asked:
         start, stop = stop, stop + one.rows
         if lost := next((cell for cell in broken if start <= cell.row < stop), None):
-            replies.append(refused(one, lost._replace(row=lost.row - start)))
+            replies.append(refused(one, lost._replace(row=lost.row - start), predictor.bundle.prep))
             continue
         first, last = (bisect_left(malformed, row, key=lambda cell: cell.row) for row in (start, stop))
         told = notes(one, malformed[first:last], start)
         replies.append(_write(predictor.bundle.id, answers.slice(start, one.rows), told))
     return replies
+
+
+def _continued(predictor: Predictor, asked: Question) -> Reply | Exception:
+    """The steps after the history of one request. What the history lacks is its sender's fault."""
+    try:
+        rows, malformed = parse([asked], predictor.bundle.prep)
+        found = predictor.forecast(rows.select([name for name in rows.column_names if name in asked.values]))
+    except DataError as error:
+        return RequestError(400, str(error))
+    except Exception as error:  # handed to the one request it belongs to
+        return error
+    return _write(predictor.bundle.id, found.answers, [*notes(asked, malformed, 0), *found.notes])
 
 
 def _write(model: str, answers: pa.Table, told: list[str]) -> Reply:

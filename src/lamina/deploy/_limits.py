@@ -15,6 +15,7 @@ class Limits(Config):
     body: int = Field(default=10_000_000, ge=1, description="bytes of one request; 32 MB where columns are pictures")
     rows: int = Field(default=10_000, ge=1, description="rows of one request")
     text: int = Field(default=100_000, ge=1, description="characters of one cell")
+    numbers: int = Field(default=1_000_000, ge=1, description="numbers of one series")
     picture: int = Field(default=10_000_000, ge=1, description="bytes of one picture")
     pixels: int = Field(default=50_000_000, ge=1, description="pixels of one picture; the column's max_pixels if less")
     area: int = Field(default=200_000_000, ge=1, description="pixels of all pictures of one request")

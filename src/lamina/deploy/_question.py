@@ -5,7 +5,9 @@ are answered together would change one another. Here the cells of a column are p
 each: what a cell means depends on nothing but the cell.
 """
 
+import csv
 import difflib
+import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,13 +19,15 @@ import pyarrow as pa
 
 from lamina.data.arrays import table
 from lamina.deploy._limits import Limits, RequestError, shown
-from lamina.preprocess import Preprocessor, typed
+from lamina.preprocess import Preprocessor, typed, wired
 from lamina.schema import Column, clean
 
 NOTES = 20
 SHAPE = 'Send {"rows": [{"column": value, ...}, ...]} or {"columns": {"column": [value, ...], ...}}.'
 SCALARS = (str, bool, int, float)
+SERIES = "series"
 A_KIND = {"number": "a number", "boolean": "true or false", "time": "a point in time"}
+A_SERIES = "Send a list of numbers, or of steps that are lists of channels; null stands for a gap."
 WIDEST = 18  # digits that fit 64 bits whatever they are
 
 
@@ -54,6 +58,34 @@ def read(body: bytes | bytearray, limits: Limits) -> Question:
     return _question(_json(body, limits), limits)
 
 
+def read_csv(body: bytes | bytearray, limits: Limits) -> Question:
+    """One request in CSV: names in the first line, a row in each other; cells are text, and empty ones missing."""
+    try:
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise RequestError(400, f"body: is not UTF-8 (byte {error.start}). Send CSV in UTF-8.") from None
+    first = text.lstrip().partition("\n")[0]
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count), strict=True)
+    rows = list[list[str]]()
+    try:
+        for line in lines:
+            if rows and line and len(line) != len(rows[0]):
+                where = f"line {lines.line_num}: has {len(line)} cells, and the first line {len(rows[0])} names"
+                raise RequestError(400, f"{where}. Give one value for each; an empty one is missing.")
+            if len(rows) > limits.rows:
+                raise _too_many(limits)
+            rows += [line] if line else []
+    except csv.Error as error:
+        raise RequestError(400, f"line {lines.line_num}: is not CSV ({error}).") from None
+    names = [name.strip() for name in rows[0]] if rows else []
+    if len(rows) < 2 or len(set(names)) < len(names):
+        what = "names a column twice" if len(set(names)) < len(names) else "holds no row"
+        raise RequestError(400, f"body: {what}. Send a first line of names, each once, and then a line for each row.")
+    return Question(
+        {name: list(cells) for name, cells in zip(names, zip(*rows[1:], strict=True), strict=True)}, len(rows) - 1, True
+    )
+
+
 def read_rows(body: bytes, limits: Limits) -> Question:
     """The rows of a form's field: a list of objects, in JSON."""
     value = _json(body, limits)
@@ -68,8 +100,9 @@ def admitted(asked: Question, prep: Preprocessor, limits: Limits) -> Question:
         where = "rows" if asked.by_row else "columns"
         cure = f"This model knows {_some(sorted(used))}."
         raise RequestError(400, f"{where}: not one column is known (got {got}). {cure}")
+    series = {column.name for column in prep.used if column.kind == SERIES}
     for name, values in asked.values.items():
-        _check(name, values, asked, limits)
+        check_series(name, values, asked, limits) if name in series else _check(name, values, asked, limits)
     known = {column.name for column in prep.schema.columns} | {c.name for c in (prep.schema.target,) if c}
     unknown = [name for name in asked.values if name not in known]
     notes = [_unknown(name, used) for name in unknown[: NOTES - 1]]
@@ -85,8 +118,11 @@ def parse(asked: Sequence[Question], prep: Preprocessor) -> tuple[pa.Table, list
     cells = {c.name: [v for one in asked for v in one.values.get(c.name) or [None] * one.rows] for c in prep.used}
     parsed: dict[str, list[pa.Array]] = {name: [] for name in cells}
     malformed: list[Malformed] = []
+    series = tuple(column for column in prep.used if column.kind == SERIES)
+    lists = {column.name: cells[column.name] for column in series}
     for kind in SCALARS:
         part = {name: [v if type(v) is kind else None for v in values] for name, values in cells.items()}
+        part = {name: values for name, values in part.items() if name not in lists}
         part = {name: values for name, values in part.items() if any(v is not None for v in values)}
         if not part:
             continue
@@ -99,6 +135,11 @@ def parse(asked: Sequence[Question], prep: Preprocessor) -> tuple[pa.Table, list
             malformed += _malformed(column, raw[column.name].combine_chunks(), values)
     files = {c.name: pa.array(cells[c.name], pa.large_binary()) for c in prep.files}
     parsed |= {name: [typed(pa.table(files), prep.files)[name].combine_chunks()] for name in files}
+    if series:
+        raw = clean(pa.table(wired(series, lists)), prep.schema.missing)
+        parsed |= {
+            name: [column.combine_chunks()] for name, column in zip(lists, typed(raw, series).columns, strict=True)
+        }
     nothing = typed(pa.table({"": pa.nulls(rows)}), tuple(c for c in prep.used if not parsed[c.name]))
     whole = {name: reduce(_filled, arrays) if arrays else nothing[name] for name, arrays in parsed.items()}
     return pa.table(whole), sorted(malformed, key=lambda one: one.row)
@@ -227,6 +268,37 @@ def _check(name: str, values: list[Any], asked: Question, limits: Limits) -> Non
         if len(values[row]) > limits.text:
             size = f"{len(values[row]):,} characters; at most {limits.text:,} are taken"
             raise RequestError(413, f"{asked.spot(name, row)}: has {size}. Shorten it.")
+
+
+def check_series(name: str, values: list[Any], asked: Question, limits: Limits) -> None:
+    """Only lists of numbers, lists of these, and text, none too long."""
+    for row, cell in enumerate(values):
+        if isinstance(cell, str):
+            if len(cell) > 16 * limits.numbers:
+                raise _too_long(asked.spot(name, row), limits)
+        elif isinstance(cell, list):
+            _check_list(cell, asked.spot(name, row), limits)
+        elif cell is not None:
+            raise RequestError(
+                400, f"{asked.spot(name, row)}: must be a list of numbers (got {_what(cell)}). {A_SERIES}"
+            )
+
+
+def _check_list(cell: list[Any], spot: str, limits: Limits) -> None:
+    if sum(len(inner) if isinstance(inner, list) else 1 for inner in cell) > limits.numbers:
+        raise _too_long(spot, limits)
+    nested = any(isinstance(inner, list) for inner in cell)
+    for i, inner in enumerate(cell):
+        if nested and not isinstance(inner, list):
+            raise RequestError(400, f"{spot}[{i}]: must be a list, as others are (got {_what(inner)}). {A_SERIES}")
+        for k, value in enumerate(inner if nested else (inner,)):
+            if value is not None and type(value) not in (int, float):
+                at = f"{spot}[{i}][{k}]" if nested else f"{spot}[{i}]"
+                raise RequestError(400, f"{at}: must be a number (got {_what(value)}). {A_SERIES}")
+
+
+def _too_long(spot: str, limits: Limits) -> RequestError:
+    return RequestError(413, f"{spot}: has more than {limits.numbers:,} numbers. Send a shorter series.")
 
 
 def _unknown(name: str, used: set[str]) -> str:

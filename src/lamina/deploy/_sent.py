@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 
 from lamina.deploy import _form
 from lamina.deploy._limits import Limits, RequestError, shown
-from lamina.deploy._question import Question, admitted, read
+from lamina.deploy._question import Question, admitted, read, read_csv
 from lamina.preprocess import Broken, Preprocessor, wired
 
-JSON, FORM, BYTES = "application/json", "multipart/form-data", "application/octet-stream"
+JSON, CSV, FORM, BYTES = "application/json", "text/csv", "multipart/form-data", "application/octet-stream"
 BASE64 = "Send the bytes of a picture in base64; null means missing."
 BROKEN = ("cut short", "cannot be decoded")  # a picture by its first bytes, and yet of no use
 UNREADABLE = b"?"  # what `wired` gives for a cell that is no base64
@@ -29,14 +29,18 @@ def media(kind: str) -> str:
     return kind.partition(";")[0].strip().lower()
 
 
-def check_kind(kind: str, prep: Preprocessor) -> None:
-    """Refuse a content type that this model does not take, before its body is read."""
+def check_kind(kind: str, prep: Preprocessor, framed: bool = False) -> None:
+    """Refuse a content type that this model does not take, before its body is read. One that forecasts takes CSV."""
     found, files = media(kind), prep.files
+    if framed and found == CSV:
+        return
     alone = len(files) == len(prep.used) == 1
     if found == JSON or (files and found == FORM) or (alone and (found == BYTES or found.startswith("image/"))):
         return
     if not files:
         cure = "Send JSON with the header Content-Type: application/json."
+        if framed:
+            cure = "Send JSON with that header, or CSV with Content-Type: text/csv."
         raise RequestError(415, f"Content-Type: must be application/json (got {shown(kind)}). {cure}")
     wanted = f"{JSON}, {FORM}, or image/png, image/jpeg ... for one picture" if alone else f"{JSON} or {FORM}"
     cure = f"Send a file with: curl -F {files[0].name}=@picture.jpg"
@@ -46,7 +50,9 @@ def check_kind(kind: str, prep: Preprocessor) -> None:
 def question(sent: Sent, prep: Preprocessor, limits: Limits) -> Question:
     """One request, whose cells are not parsed yet; pictures are bytes. Raises `RequestError`, naming the place."""
     kind = media(sent.kind)
-    if kind == JSON:
+    if kind == CSV:
+        asked = read_csv(sent.body, limits)
+    elif kind == JSON:
         asked = _from_base64(read(sent.body, limits), prep, limits)
     elif kind == FORM:
         asked = _form.read(sent.body, sent.kind, prep, limits)
@@ -63,8 +69,11 @@ def question(sent: Sent, prep: Preprocessor, limits: Limits) -> Question:
     return admitted(asked, prep, limits)
 
 
-def refused(asked: Question, broken: Broken) -> RequestError:
+def refused(asked: Question, broken: Broken, prep: Preprocessor) -> RequestError:
     """Why a picture cannot be used: 413 for too many pixels, 400 for a broken one, 415 for what is none."""
+    if broken.column not in {column.name for column in prep.files}:
+        cure = "Send a list of numbers; null stands for a gap."
+        return RequestError(400, f"{asked.spot(broken.column, broken.row)}: {broken.reason}. {cure}")
     status, cure = 415, "Send a PNG, JPEG, WebP, GIF, BMP or TIFF file."
     if "pixels" in broken.reason:
         status, cure = 413, "Send a smaller one."

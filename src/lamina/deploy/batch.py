@@ -37,6 +37,8 @@ def predict(predictor: Predictor, source: Config, output: Path, keep: list[str] 
             "predict: this bundle answers no rows, it makes new ones. "
             "Make some with: lamina generate BUNDLE -n 64 -o made"
         )
+    if predictor.framed:
+        return _continued(predictor, source, output, keep)
     lost, broken = list[Quarantined](), list[Broken]()
     count = start = 0
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -58,6 +60,27 @@ def predict(predictor: Predictor, source: Config, output: Path, keep: list[str] 
                 broken += [cell._replace(row=start + cell.row) for cell in found]
             start, count = start + rows.num_rows, count + answers.num_rows
     lost += _places(broken, source)
+    return _told(output, count, lost)
+
+
+def _continued(predictor: Predictor, source: Config, output: Path, keep: list[str] | None) -> Row:
+    """Write the steps ahead of the series in a source; all its rows are needed together, as the history."""
+    if keep:
+        raise DataError("--keep: the rows of a forecast are steps to come, and there is nothing to copy. Leave it out.")
+    pieces = list(data.stream(source, PIECE))
+    found = predictor.forecast(pa.concat_tables([piece.table for piece in pieces], promote_options="permissive"))
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with writer(output) as write:
+        write(found.answers)
+    lost = [row for piece in pieces for row in piece.quarantine]
+    column = ", ".join(predictor.state.time) or predictor.state.names[0]
+    broken = [Broken(int(row), column, gone.reason) for gone in found.lost for row in gone.rows]
+    told = _told(output, found.answers.num_rows, [*lost, *_places(broken, source)])
+    told["horizon"] = predictor.state.horizon
+    return told | {"notes": found.notes} if found.notes else told
+
+
+def _told(output: Path, count: int, lost: list[Quarantined]) -> Row:
     told: Row = {"output": str(output), "rows": count, "quarantined": len(lost)}
     if lost:
         aside = output.with_name(f"{output.name}.quarantine.jsonl")
@@ -107,13 +130,24 @@ def _beside(rows: pa.Table, keep: list[str], answers: pa.Table) -> pa.Table:
 
 
 def _flat(table: pa.Table) -> pa.Table:
-    """Structs as columns of their own, and lists as text with `|` between, which reads back as labels."""
-    table = table.flatten()
+    """Structs as columns of their own, lists as text with `|` between, which reads back as labels, and times that are
+    all at midnight as days.
+    """
+    while any(pa.types.is_struct(field.type) for field in table.schema):
+        table = table.flatten()  # one level at a time
     for i, field in enumerate(table.schema):
         if pa.types.is_list(field.type):
             joined = pc.binary_join(table[field.name].cast(pa.list_(pa.string())), "|")
             table = table.set_column(i, field.name, joined)
+        elif pa.types.is_timestamp(field.type) and (days := _days(table[field.name])) is not None:
+            table = table.set_column(i, field.name, days)
     return table
+
+
+def _days(times: pa.ChunkedArray) -> pa.ChunkedArray | None:
+    """Times as days, where each is a midnight."""
+    whole = times.cast(pa.date32(), safe=False)
+    return whole if pc.all(pc.equal(whole.cast(times.type), times), min_count=0).as_py() else None
 
 
 @contextmanager

@@ -88,7 +88,7 @@ def _answers(run: Any, case: Case, prep: Preprocessor, rows: list[Row], encoded:
         return requested.golden(next(iter(run(encoded).values())), case.state.columns)
     if isinstance(case, Ahead):
         cells = clean(from_json(rows, prep), prep.schema.missing)
-        return json_rows(forecast(run, case.task, case.state, prep, cells)[0])
+        return json_rows(forecast(run, case.task, case.state, prep, cells).answers)
     return json_rows(case.task.table(case.task.decode(run(encoded), case.state), case.state))
 
 

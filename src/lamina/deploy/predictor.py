@@ -6,14 +6,14 @@ from copy import copy
 from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from lamina import frames, models
+from lamina import frames, histories, models
 from lamina.config import DataError, plugin
-from lamina.data.arrays import like, table
+from lamina.data.arrays import like, table, timed
 from lamina.deploy import _graph, made
 from lamina.deploy._strict import COPY, first_line, fits, refused
 from lamina.deploy.bundle import Bundle, open_bundle
@@ -23,6 +23,15 @@ from lamina.schema import clean
 AGREE = 1e-4  # relative and absolute, on the golden rows of another machine
 SHOWN = 5  # broken cells in one error
 BATCH, BATCH_NUMBERS = 4096, 1 << 23  # rows at a time, and numbers of their inputs
+MOST_NUMBERS = 1 << 26  # of one forecast
+
+
+class Forecast(NamedTuple):
+    """Answers, what to know of them, and the rows given that belong to no series, with the reason."""
+
+    answers: pa.Table
+    notes: list[str]
+    lost: tuple[frames.Lost, ...]
 
 
 class Predictor:
@@ -46,6 +55,16 @@ class Predictor:
         return bool(vars(self.task).get("generative"))
 
     @property
+    def context(self) -> int | None:
+        """Steps of history that a forecast looks at: of a longer one, only the last count."""
+        return self.state.context if self.framed else None
+
+    @property
+    def horizon(self) -> int | None:
+        """Steps ahead that a forecast has."""
+        return self.state.horizon if self.framed else None
+
+    @property
     def target(self) -> str | None:
         aim = self.bundle.schema.target
         return aim.name if aim else None
@@ -56,19 +75,29 @@ class Predictor:
         return [column.name for column in self.bundle.prep.files]
 
     def predict(self, rows: Any) -> Any:
-        """Answers in the caller's own type, one per row, in order.
+        """Answers in the caller's own type, one per row, in order; of a forecast one per step ahead.
 
         `rows`: a list of dicts, a dict of columns, Arrow, pandas, polars or NumPy. Columns may be absent, extra or
         in any order; missing, unseen and malformed values mean what they meant in training. A picture is a path,
         bytes, a uint8 array (red first) or a PIL image; where it is all a bundle asks for, a list or an array of
         pictures will do. Errors: DataError naming each picture that cannot be used.
         """
+        if self.framed:
+            return self._continued(rows)
         answers, broken = self.checked(table(rows, self.pictures))
         if broken:
             told = "\n".join(f"rows[{row}].{name}: {reason}." for row, name, reason in broken[:SHOWN])
             more = f"\n... and {len(broken) - SHOWN:,} more." if len(broken) > SHOWN else ""
             raise DataError(f"{told}{more}\nLeave these rows out; None is a cell that is missing.")
         return like(answers, rows)
+
+    def _continued(self, rows: Any) -> Any:
+        """A forecast in the caller's own type; where the times of a pandas frame were its index, so are those ahead."""
+        time = self.state.time[0] if len(self.state.time) == 1 else None
+        given = timed(rows, time)
+        found = like(self.forecast(table(given)).answers, given, aligned=False)
+        asked = time is not None and given is not rows and time in found
+        return found.set_index(time) if asked and self.state.series is None else found
 
     def named(self, rows: pa.Table, target: str | None = None) -> pa.Table:
         """Rows of a folder of pictures, whose columns are always `image` and `label`, under this bundle's names."""
@@ -86,12 +115,12 @@ class Predictor:
         """Answers, and the cells that are there but cannot be used, such as pictures that are cut short."""
         broken = list[Broken]()
         if self.framed:
-            return self.forecast(rows)[0], broken
+            return self.forecast(rows).answers, broken
         if self.generative:
             return made.answers(self._run, self.bundle, rows), broken
         return self.task.table(self.decoded(rows, broken), self.state), broken
 
-    def forecast(self, rows: pa.Table) -> tuple[pa.Table, list[str]]:
+    def forecast(self, rows: pa.Table) -> Forecast:
         """The steps after the rows given, which are the history of one or several series, and what to know of them."""
         rows = clean(rows, self.bundle.schema.missing)
         return forecast(self._run, self.task, self.state, self.bundle.prep, rows)
@@ -157,15 +186,22 @@ class Predictor:
         return self._run(inputs)
 
 
-def forecast(run: Any, task: Any, state: Any, prep: Preprocessor, rows: pa.Table) -> tuple[pa.Table, list[str]]:
+def forecast(run: Any, task: Any, state: Any, prep: Preprocessor, rows: pa.Table) -> Forecast:
     """Answers of a network that forecasts, `run`, for the steps after the cleaned rows given."""
-    found = frames.histories(rows, prep, state)
-    size = max(1, min(BATCH, BATCH_NUMBERS // max(1, found.inputs["history"][0].size)))
-    parts = [run({k: v[at : at + size] for k, v in found.inputs.items()}) for at in range(0, len(found.ids), size)]
+    found = histories.histories(rows, prep, state)
+    count, wide = len(found.end), max(1, len(state.quantiles)) * len(state.targets) * state.horizon
+    if count * wide > MOST_NUMBERS:
+        raise DataError(f"rows: hold {count:,} series, each with {wide:,} numbers ahead. Send fewer series at a time.")
+    size = max(1, min(BATCH, BATCH_NUMBERS // max(wide, state.context * found.seen.shape[1])))
+    parts = list[dict[str, np.ndarray]]()
+    for at in range(0, count, size):
+        inputs = found.inputs(slice(at, at + size))
+        parts.append(run(inputs) | {"spread": task.spread(inputs["history"], state)})
     raw = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     with np.errstate(all="ignore"):
         answers = task.decode(raw | {"last": found.last}, state)
-    return task.table(answers | {"ids": found.ids, "times": found.times}, state), list(found.notes)
+    table = task.table(answers | {"ids": found.ids, "times": found.times}, state)
+    return Forecast(table, list(found.notes), found.frames.lost)
 
 
 def _runtime(bundle: Bundle, threads: int | None) -> Any:

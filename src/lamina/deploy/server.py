@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from lamina import __version__
 from lamina.config import LaminaError
 from lamina.deploy import _describe as describe
-from lamina.deploy import _page, _wish
+from lamina.deploy import _page, _try, _wish
 from lamina.deploy._desk import Desk, replies
 from lamina.deploy._door import Door, State
 from lamina.deploy._form import library
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Limits", "app", "serve"]
 
-ANSWERS = "Send raw rows, get one answer for each. Columns may be missing, extra or in any order."
-MAKES = "Ask for new pictures or rows by their number, a seed and a class. What is made says that it was made."
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -54,7 +52,7 @@ def app(
     api = fastapi.FastAPI(
         title=f"{predictor.target or 'model'} ({predictor.bundle.task.kind})",
         version=predictor.bundle.id,
-        description=MAKES if predictor.generative else ANSWERS,
+        description=describe.summary(predictor),
         redirect_slashes=False,
         dependencies=secured,
     )
@@ -90,12 +88,13 @@ def _predict(api: "FastAPI", predictor: Predictor, desk: Desk, state: State) -> 
     from fastapi import Request, Response
 
     row, answer = describe.example(predictor)
-    told = describe.Answers(predictions=(answer,), model=predictor.bundle.id).model_dump(exclude_defaults=True)
+    answers = tuple(answer) if predictor.framed else (answer,)
+    told = describe.Answers(predictions=answers, model=predictor.bundle.id).model_dump(exclude_defaults=True)
     faults = {code: {"model": describe.Fault, "description": why} for code, why in FAULTS.items()}
 
     @api.post(
         "/predict",
-        summary=f"Answers for rows such as {json.dumps(row, ensure_ascii=False)[:60]} ...",
+        summary=f"Answers for rows such as {json.dumps(row, ensure_ascii=False).lstrip('[')[:60]} ...",
         response_model=describe.Answers,
         responses={200: {"content": {"application/json": {"example": told}}}, **faults},
         openapi_extra={"requestBody": describe.request_body(predictor)},
@@ -103,7 +102,7 @@ def _predict(api: "FastAPI", predictor: Predictor, desk: Desk, state: State) -> 
     async def predict(request: Request) -> Response:
         kind = request.headers.get("content-type", "")
         _plain_only(request.headers.get("content-encoding", "identity"))
-        check_kind(kind, predictor.bundle.prep)
+        check_kind(kind, predictor.bundle.prep, predictor.framed)
         reply = await desk.reply(request.stream(), kind)
         state.metrics.rows += reply.rows
         return Response(reply.body, media_type="application/json")
@@ -153,6 +152,7 @@ def _pages(api: "FastAPI", predictor: Predictor, limits: Limits, state: State) -
     about = describe.about(predictor, limits)
     asked = {"generate": "POST /generate"} if predictor.generative else {"predict": "POST /predict"}
     links = {**asked, "columns": "/schema", "docs": "/docs", "health": "/health", "ready": "/ready"}
+    links |= {"try": "/try"} if predictor.framed else {}
     home = {"model": about.model, "task": about.task, "target": about.target, "lamina": __version__, "links": links}
 
     tried = _page.html(predictor, limits) if predictor.generative else ""
@@ -166,6 +166,13 @@ def _pages(api: "FastAPI", predictor: Predictor, limits: Limits, state: State) -
     @api.get("/schema", summary="What the model takes and what it answers", response_model=describe.About)
     async def schema() -> Response:
         return Response(about.model_dump_json(), media_type="application/json")
+
+    if predictor.framed:
+        page = _try.page(predictor)
+
+        @api.get("/try", summary="A page to send a history with and see it go on", include_in_schema=False)
+        async def form() -> Response:
+            return Response(page, media_type="text/html; charset=utf-8")
 
     @api.get("/metrics", summary="Counts and durations, for Prometheus", include_in_schema=False)
     async def metrics() -> Response:
@@ -232,7 +239,7 @@ def serve(
         predictor = Predictor(path)
         api = app(predictor, limits, token, (*LOOPBACK, _in_url(host)) if local else ())
         url = f"http://{_in_url(host)}:{listener.getsockname()[1]}"
-        tried = url if predictor.generative else f"{url}/docs"
+        tried = url if predictor.generative else f"{url}/{'try' if predictor.framed else 'docs'}"
         line = f"Serving {api.title} on {url} (try it: {tried}). Stop it with Ctrl-C."
         told = {"url": url, "docs": f"{url}/docs", "bundle": predictor.bundle.id}
         _run(api, listener, limits, json.dumps(told) if as_json else line)

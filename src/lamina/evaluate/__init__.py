@@ -93,9 +93,10 @@ def _reliability(context: Context) -> str:
 
 
 def _learning(context: Context) -> str:
-    """What is drawn beside the loss is what each row calls its score, which need not be the primary metric."""
-    named = context.rows[-1].get("score_name", context.primary)
-    return _plots.learning(context.rows, context.best, metrics.label(named))
+    if not context.rows:
+        return ""
+    name = context.rows[-1].get("score_name") or context.primary
+    return _plots.learning(context.rows, context.best, metrics.label(name))
 
 
 _DRAWN: dict[str, Callable[[Context], str]] = {
@@ -105,5 +106,5 @@ _DRAWN: dict[str, Callable[[Context], str]] = {
     "precision_recall": lambda c: _curve(c, _curves.precision_recall, _plots.precision_recall),
     "reliability": _reliability,
     "residuals": lambda c: _plots.residuals(c.target, c.answers["prediction"]) if len(c.target) else "",
-    "learning": lambda c: _learning(c) if c.rows else "",
+    "learning": _learning,
 }

@@ -2,6 +2,7 @@
 
 import html
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -70,6 +71,14 @@ def facts(pairs: Sequence[tuple[str, str]]) -> str:
 def listed(lines: Sequence[Any]) -> str:
     """Plain sentences, one below the other."""
     return f'<ul class="notes">{"".join(f"<li>{escape(line, 400)}</li>" for line in lines)}</ul>' if lines else ""
+
+
+def figure(svg: str, caption: str = "") -> str:
+    """A plot in its card, as wide as it is drawn, with a line below it."""
+    width = re.search(r'viewBox="0 0 (\d+)', svg)
+    fitted = f' style="width:{int(width[1]) + 22}px"' if width else ""
+    below = f"<figcaption>{caption}</figcaption>" if caption else ""
+    return f'<figure{fitted}><div class="card">{svg}</div>{below}</figure>'
 
 
 def code(text: str, title: str = "") -> str:

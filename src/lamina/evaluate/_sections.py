@@ -1,12 +1,12 @@
 """The parts of the page, in reading order. Each takes the report and the plots and gives HTML, or "" when absent."""
 
 import json
-import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from lamina.evaluate._html import code, escape, facts, listed, number, seconds, section, table
+from lamina.evaluate import _forecasts
+from lamina.evaluate._html import code, escape, facts, figure, listed, number, seconds, section, table
 from lamina.evaluate.baselines import LABELS
 from lamina.evaluate.metrics import HIGHER, label
 
@@ -14,9 +14,11 @@ Report = Mapping[str, Any]
 Plots = Mapping[str, str]
 
 PICTURES = ("augmented", "worst", "confused", "heat", "duplicates", "made_pictures", "made_rows")  # made HTML
+SERIES = ("class_means", "worst_series")  # HTML that `_series_shots` made
 _OWN = "the network"
+_BAND = "The band is the 95 % interval of the network’s score: a method inside it may be as good by chance."
 _CAPTIONS = {
-    "comparison": "The band is the 95 % interval of the network’s score: a method inside it may be as good by chance.",
+    "comparison": "",
     "confusion": "Blue is right, orange is mistaken; the stronger, the larger the share of the actual class.",
     "roc": "As the threshold moves: the share of the class that is found, by the share of the others taken for it.",
     "precision_recall": "As the threshold moves: the share of alarms that are right, by the share of the class found.",
@@ -27,13 +29,7 @@ _CAPTIONS = {
 
 
 def _figures(plots: Plots, *names: str) -> str:
-    shown = []
-    for name in (name for name in names if name in plots):
-        caption = f"<figcaption>{_CAPTIONS[name]}</figcaption>" if name in _CAPTIONS else ""
-        width = re.search(r'viewBox="0 0 (\d+)', plots[name])
-        fitted = f' style="width:{int(width[1]) + 22}px"' if width else ""
-        shown.append(f'<figure{fitted}><div class="card">{plots[name]}</div>{caption}</figure>')
-    return "".join(shown)
+    return "".join(figure(plots[name], _CAPTIONS.get(name, "")) for name in names if name in plots)
 
 
 def _beside(*parts: str) -> str:
@@ -65,12 +61,14 @@ def scores(report: Report, plots: Plots) -> str:
         under = "" if HIGHER.get(name, True) else "lower is better"
         if own and interval:
             under = f"95 % interval: {number(interval[0])} to {number(interval[1])}"
-        told = f'<span class="name">{escape(label(name))}</span><b>{number(values[name])}</b>'
+        named = f'<span class="name">{escape(label(name))}</span><b>{number(values[name])}</b>'
         below = f'<span class="under">{under}</span>' if under else ""
         main = " main" if own else ""
-        tiles.append(f'<div class="tile{main}">{told}{below}</div>')
+        tiles.append(f'<div class="tile{main}">{named}{below}</div>')
     test = ((report.get("data") or {}).get("rows") or {}).get("test")
-    seen = f'<p class="quiet">Measured on {number(test)} test rows that played no part in training.</p>' if test else ""
+    told = f"Measured on {number(test)} test rows that played no part in training." if test else ""
+    told = escape((report.get("forecast") or {}).get("told") or told, 600) if told else ""
+    seen = f'<p class="quiet">{told}</p>' if told else ""
     return f'<section id="scores"><div class="tiles">{"".join(tiles)}</div>\n{seen}</section>' if tiles else ""
 
 
@@ -93,16 +91,23 @@ def comparison(report: Report, plots: Plots) -> str:
     heads = ["what" if report.get("task") == "generation" else "method", *(escape(label(metric)) for metric in metrics)]
     shown = table(heads, cells, range(1, len(heads)), ranked.index(_OWN)) if baselines else ""
     warning, made = "", report.get("task") == "generation"
-    if not made and ranked[0] != _OWN and values.get(primary) is not None and rank(ranked[0]) < rank(_OWN):
+    told = made or "prices" in (report.get("forecast") or {})  # beside real ones, or the random walk
+    if not told and ranked[0] != _OWN and values.get(primary) is not None and rank(ranked[0]) < rank(_OWN):
         warning = _warning(ranked[0], rows[ranked[0]][primary], report)
     title = "Beside real ones" if made else "Beside simpler methods"
-    return section(title, "comparison", warning, _beside(_figures(plots, "comparison")), shown)
+    return section(title, "comparison", warning, _beside(_compared(report, plots)), shown)
+
+
+def _compared(report: Report, plots: Plots) -> str:
+    drawn = plots.get("comparison")
+    return figure(drawn, _BAND if report.get("interval") else "") if drawn else ""
 
 
 def _warning(better: str, value: float, report: Report) -> str:
     primary, interval = report["primary"], report.get("interval")
     told = f"{escape(label(primary))} {number(value)} against {number(report['scores'][primary])} for the network"
-    doubt = "" if not interval else ". The difference is larger than chance explains"
+    few = ", on too few forecasts to tell it from chance" if report.get("forecast") else ""
+    doubt = few if not interval else ". The difference is larger than chance explains"
     if interval and interval[0] <= value <= interval[1]:
         doubt = ", a difference inside the 95 % interval: chance may explain it"
     return f'<p class="callout"><b>{escape(better[0].upper() + better[1:])} is better here:</b> {told}{doubt}.</p>'
@@ -230,6 +235,8 @@ def usage(report: Report, plots: Plots) -> str:
     if report.get("task") == "generation":
         return _making(report)
     bundle, example = str(report["bundle"]), report.get("example") or {}
+    if "rows" in example:
+        return _forecasts.usage(bundle, example, str(report.get("history")))
     row, path, pictures = example.get("row") or {}, shlex.quote(bundle), example.get("pictures") or []
     alone = bool(pictures) and len(row) == 1
     rows, of = ("pictures/", "picture") if alone else ("rows.csv", "row")
@@ -292,7 +299,8 @@ def versions(report: Report, plots: Plots) -> str:
 
 def other(report: Report, plots: Plots) -> str:
     """Plots that no other part has a place for."""
-    own = [name for name in plots if name not in _CAPTIONS and name not in PICTURES]
+    placed = (*_CAPTIONS, *PICTURES, *SERIES, *_forecasts.PIECES)
+    own = [name for name in plots if name not in placed]
     return section("More plots", "more", _beside(_figures(plots, *own)))
 
 
@@ -320,6 +328,11 @@ def damage(report: Report, plots: Plots) -> str:
     return section("Damaged pictures", "damage", table(heads, rows, range(1, len(heads))))
 
 
+def series(report: Report, plots: Plots) -> str:
+    """What the series of each answer look like, and the test series with the worst answers."""
+    return section("The series", "series", *(plots.get(name, "") for name in SERIES))
+
+
 def augmented(report: Report, plots: Plots) -> str:
     """Training pictures as the network sees them."""
     return section("What the network saw", "augmented", plots.get("augmented", ""))
@@ -331,6 +344,6 @@ def duplicates(report: Report, plots: Plots) -> str:
 
 
 ORDER: tuple[Callable[[Report, Plots], str], ...] = (
-    headline, scores, comparison, made_pictures, made_rows, duplicates, errors, pictures, damage, confidence, other,
-    training, augmented, data, design, usage, versions,
+    headline, scores, comparison, *_forecasts.ORDER, made_pictures, made_rows, duplicates, errors, pictures, damage,
+    series, confidence, other, training, augmented, data, design, usage, versions,
 )  # fmt: skip

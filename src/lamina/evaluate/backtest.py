@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lamina import frames
+from lamina import frames, histories
 from lamina.ahead import Ahead, thinned
 from lamina.config import DataError
 from lamina.deploy.predictor import Predictor
 from lamina.evaluate import metrics
-from lamina.frames import Frames, Roles
+from lamina.frames import Frames
 from lamina.schema import Windows, clean
 from lamina.tasks import forecasting
+from lamina.train.settings import Data
 
 BATCH = 512
 MOST_FITTED = 4_000  # windows that the linear baseline is fitted on
@@ -46,7 +47,7 @@ def run(predictor: Predictor, rows: pa.Table) -> Backtest:
     """
     state, prep = predictor.state, predictor.bundle.prep
     table = clean(rows, predictor.bundle.schema.missing)
-    found = frames.frames(table, prep.used, Roles(state.time, state.series, tuple(state.names)), state.step)
+    found = histories.given(table, prep, state)
     history, known, target = frames.encoded(found, prep, state)
     context, horizon = state.context, state.horizon
     origins = np.concatenate(
@@ -67,7 +68,8 @@ def run(predictor: Predictor, rows: pa.Table) -> Backtest:
         inputs = {"history": Windows(history, some - context, context)[:]}
         if known.shape[1]:
             inputs["future"] = Windows(known, some, horizon)[:]
-        parts.append(predictor.task.decode(predictor.fed(inputs) | {"last": seen[some - 1]}, state))
+        beside = {"last": seen[some - 1], "spread": forecasting.spread(inputs["history"], state)}
+        parts.append(predictor.task.decode(predictor.fed(inputs) | beside, state))
     answers = {name: np.concatenate([part[name] for part in parts]) for name in ("prediction", "low", "high")}
     return Backtest(found, origins, Windows(found.values, origins, horizon)[:], answers, seen, state)
 
@@ -75,9 +77,11 @@ def run(predictor: Predictor, rows: pa.Table) -> Backtest:
 def flat(test: Backtest, answers: Answers) -> tuple[np.ndarray, Answers]:
     """Truth and answers of all that was measured, one below the other, with what errors are scaled by."""
     there = ~np.isnan(test.truth)
-    scales = {"naive": [one.naive for one in test.state.targets]}
+    scales: dict[str, Any] = {"naive": [one.naive for one in test.state.targets]}
     if test.state.transform == "none":
         scales["std"] = [one.std for one in test.state.targets]
+    else:
+        scales["last"] = test.seen[test.origins - 1][:, None]
     scaled = {name: np.broadcast_to(np.array(values), test.truth.shape)[there] for name, values in scales.items()}
     return test.truth[there], {name: values[there] for name, values in answers.items()} | scaled
 
@@ -117,6 +121,13 @@ def interval(test: Backtest) -> tuple[float, float] | None:
 
 
 # what a network must beat
+
+
+def drift(test: Backtest, case: Ahead) -> np.ndarray:
+    """Every step ahead as the last one moved on by the mean log-return of training: the random walk with drift."""
+    mean = np.array([one.mean for one in test.state.targets])
+    ahead = np.arange(1, test.state.horizon + 1)[:, None]
+    return test.seen[test.origins - 1][:, None] * np.exp(mean * ahead)
 
 
 def last_value(test: Backtest, case: Ahead) -> np.ndarray:
@@ -160,20 +171,29 @@ RIVALS: dict[str, Callable[[Backtest, Ahead], np.ndarray]] = {
     "last_value": last_value,
     "seasonal_naive": seasonal_naive,
     "linear_window": ridge,
+    "random_walk": last_value,
+    "drift": drift,
 }
+PRICES = ("random_walk", "drift", "linear_window")
 
 
 def rivals(test: Backtest, case: Ahead) -> dict[str, Backtest]:
     """The same test with the answers of each baseline."""
-    names = [name for name in case.task.baselines if name != "seasonal_naive" or case.state.season > 1]
+    all_of = case.task.baselines if case.state.transform == "none" else PRICES
+    names = [name for name in all_of if name != "seasonal_naive" or case.state.season > 1]
     return {name: replace(test, answers={"prediction": RIVALS[name](test, case)}) for name in names}
 
 
-def widths(case: Ahead, raw: Answers, encoded: np.ndarray) -> Answers:
-    """Half widths (horizon, targets) of an interval that held nine of ten validation steps (Vovk et al. 2005)."""
+def widths(case: Ahead, raw: Answers, validation: Data) -> Answers:
+    """Half widths (horizon, targets), in spreads of the history, of an interval that held nine of ten validation steps.
+    Vovk et al. 2005; errors in proportion as in Lei et al. 2018.
+    """
     low, high = forecasting.interval(raw["target"].astype(np.float64), case.state)
-    truth = forecasting.levels(encoded, case.state)
-    beyond = np.maximum(low - truth, truth - high)  # (rows, horizon, targets): how far outside
+    truth = forecasting.levels(np.asarray(validation.target), case.state)
+    history = validation.inputs["history"]
+    pieces = [slice(at, at + BATCH) for at in range(0, len(truth), BATCH)]
+    spread = np.concatenate([forecasting.spread(history[piece], case.state) for piece in pieces])
+    beyond = np.maximum(low - truth, truth - high) / spread  # (rows, horizon, targets): how far outside
     return {
         "half_widths": np.array(
             [[_ninth(step[:, t]) for t in range(step.shape[1])] for step in beyond.transpose(1, 0, 2)]

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from lamina.evaluate._neighbours import nearest, pieces, side_by_side
 from lamina.evaluate.thresholds import best_threshold, thresholds
 from lamina.schema import Spec
 
@@ -30,9 +31,13 @@ LABELS = {
     "seasonal_naive": "seasonal naive",
     "linear_window": "ridge regression",
     "held_out": "real, held out",
+    "random_walk": "random walk",
+    "drift": "random walk with drift",
+    "nearest_neighbour": "nearest series (1-NN)",
 }
 _MOST_ROWS = 100_000
 _MOST_PICTURES, _SIDE = 10_000, 12  # to fit on, and the pixels a side that they are shrunk to
+_MOST_SERIES = 10_000  # to fit on
 _MOST_CLASSES = 50  # boosting grows one tree per class and round
 _BY_CLASS = ("gradient_boosting", "logistic_labels")
 _MOST_CODES = 255  # categories scikit-learn's trees can split as categories
@@ -52,7 +57,9 @@ def mean(train: Features, target: np.ndarray, spec: Spec, classes: int) -> Predi
 
 
 def logistic(train: Features, target: np.ndarray, spec: Spec, classes: int) -> Predict:
-    """Logistic regression with an L2 penalty on numbers, one-hot categories, tf-idf of words, shrunk grey pictures."""
+    """Logistic regression with an L2 penalty on numbers, one-hot categories, tf-idf of words, shrunk grey pictures, and
+    the steps of series.
+    """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
@@ -141,11 +148,31 @@ def gradient_boosting(train: Features, target: np.ndarray, spec: Spec, classes: 
     return predict
 
 
+def nearest_neighbour(train: Features, target: np.ndarray, spec: Spec, classes: int) -> Predict:
+    """The label of the training series that is nearest by Euclidean distance over all steps; as sure as it is right
+    about training series when asked for each without itself.
+    """
+    names = _kinds(train, spec, "series")
+    known = side_by_side([train[name] for name in names])
+    own = nearest(known, known, itself=False) if len(target) > 1 else np.zeros(len(target), int)
+    right = (float((target[own] == target).sum()) + 1) / (len(target) + 2)
+
+    def predict(features: Features) -> dict[str, np.ndarray]:
+        found = np.full((_rows(features), classes), (1 - right) / max(1, classes - 1))
+        found[np.arange(len(found)), target[nearest(side_by_side([features[name] for name in names]), known)]] = max(
+            right, 1 / classes
+        )
+        return {"probabilities": found / found.sum(axis=1, keepdims=True)}
+
+    return predict
+
+
 _BASELINES = {
-    f.__name__: f for f in (majority, mean, logistic, ridge, gradient_boosting, frequent_labels, logistic_labels)
+    f.__name__: f
+    for f in (majority, mean, logistic, ridge, gradient_boosting, frequent_labels, logistic_labels, nearest_neighbour)
 }
 _FOR = {
-    "classification": ("majority", "logistic", "gradient_boosting"),
+    "classification": ("majority", "logistic", "gradient_boosting", "nearest_neighbour"),
     "regression": ("mean", "ridge", "gradient_boosting"),
     "multilabel": ("frequent_labels", "logistic_labels"),
 }
@@ -159,17 +186,20 @@ def fit(
     classes: int,
     notes: list[str],
 ) -> dict[str, Predict]:
-    """Fit the baselines named; one that cannot be fitted is left out and `notes` says why.
+    """Fit the baselines named; one that cannot be fitted is left out and `notes` says why, and one that is not meant
+    for such inputs is left out without a word.
 
     `classes` is 0 where numbers are asked for. More than 100,000 rows are sampled down to that, always the same ones.
     """
     task = "multilabel" if target.ndim == 2 else "classification" if classes else "regression"
     wrong = [name for name in names if name not in _FOR[task]]
     assert not wrong, f"baselines: {wrong} are not for {task}"
-    known = ("number", "category", "tokens", "image")
+    names = [name for name in names if _applies(name, train, spec)]
+    known = ("number", "category", "tokens", "image", "series")
     if ignored := [name for name in train if spec.inputs[name].kind not in known]:
         notes.append(f"Baselines do not use the input {', '.join(ignored)}.")
     most = _MOST_PICTURES if _kinds(train, spec, "image") else _MOST_ROWS
+    most = min(most, _MOST_SERIES) if _kinds(train, spec, "series") else most
     if len(target) > most:
         notes.append(f"Baselines were fitted on {most:,} of the {len(target):,} training rows, drawn at random.")
         pick = np.sort(np.random.default_rng(0).choice(len(target), most, replace=False))
@@ -185,6 +215,12 @@ def fit(
             reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
             notes.append(f"Baseline {LABELS[name]} was left out: {reason}.")
     return fitted
+
+
+def _applies(name: str, features: Features, spec: Spec) -> bool:
+    """Neighbours are sought among series; trees are no use where there is nothing but series."""
+    series = _kinds(features, spec, "series")
+    return bool(series) if name == "nearest_neighbour" else name != "gradient_boosting" or len(series) < len(features)
 
 
 def _rows(features: Features) -> int:
@@ -209,15 +245,16 @@ def _columns(train: Features, spec: Spec) -> Callable[[Features], Any]:
         for name in _kinds(train, spec, "tokens")
     }
     numbers, categories = _kinds(train, spec, "number"), _kinds(train, spec, "category")
-    pictures = _kinds(train, spec, "image")
-    if not numbers + categories + pictures + list(words):
-        raise ValueError("there are no numbers, categories, words or pictures to learn from")
+    pictures, series = _kinds(train, spec, "image"), _kinds(train, spec, "series")
+    if not numbers + categories + pictures + series + list(words):
+        raise ValueError("there are no numbers, categories, words, pictures or series to learn from")
 
     def matrix(features: Features) -> Any:
         blocks = [csr_matrix(features[name], dtype=np.float64) for name in numbers]
         blocks += [_one_hot(features[name], spec.inputs[name].sizes) for name in categories]
         blocks += [weigh.transform(_counts(features[name], weigh.n_features_in_)) for name, weigh in words.items()]
         blocks += [csr_matrix(_shrunk(features[name]), dtype=np.float64) for name in pictures]
+        blocks += [csr_matrix(pieces(features[name]), dtype=np.float64) for name in series]
         return hstack(blocks).tocsr()
 
     return matrix

@@ -8,6 +8,7 @@ from lamina.ahead import Ahead
 from lamina.case import Case
 from lamina.evaluate import backtest
 from lamina.evaluate.thresholds import thresholds
+from lamina.train.settings import Data
 
 _COLDEST, _HOTTEST = 0.05, 20.0
 _GOLDEN = (np.sqrt(5) - 1) / 2
@@ -71,16 +72,16 @@ def conformal(residuals: np.ndarray, coverage: float = 0.9) -> float:
     return float(sizes[min(rank, len(sizes)) - 1])
 
 
-def calibrated(case: Case, raw: dict[str, np.ndarray], encoded: np.ndarray) -> Case:
-    """The case with what its task calibrates, fitted on validation rows: raw outputs and encoded targets."""
-    state, task = case.state, case.task
+def calibrated(case: Case, raw: dict[str, np.ndarray], validation: Data) -> Case:
+    """The case with what its task calibrates, fitted on validation rows and the raw outputs for them."""
+    state, task, encoded = case.state, case.task, np.asarray(validation.target)
     if task.calibration == "temperature":
         found = {"temperature": temperature(raw["target"], task.truth(encoded, state))}
     elif task.calibration == "conformal":
         errors = task.decode(raw, state)["prediction"] - task.truth(encoded, state)
         found: dict[str, Any] = {"half_width": conformal(errors)}
     elif isinstance(case, Ahead):
-        found = backtest.widths(case, raw, encoded)
+        found = backtest.widths(case, raw, validation)
         found = {"half_widths": tuple(map(tuple, found["half_widths"].tolist()))}
     elif task.calibration == "thresholds":
         chances = task.decode(raw, state)["probabilities"]

@@ -1,5 +1,6 @@
 """The network beside its baselines, as one report."""
 
+import json
 import platform
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,12 +19,14 @@ from lamina.evaluate import (
     _made_page,
     _made_pictures,
     _made_sheets,
+    _series_shots,
     backtest,
     baselines,
     damaged,
     gallery,
     generated,
     metrics,
+    outlook,
     report,
 )
 from lamina.originals import Originals
@@ -34,6 +37,7 @@ from lamina.train.settings import Config as Train
 from lamina.train.settings import Data
 
 SHOWN = 20  # quarantined rows in the report
+STEPS = 12  # of a series in the example of a row
 RARE = 0.05  # of the training rows, below which a class is easily overlooked
 
 
@@ -52,8 +56,6 @@ class Finding:
 
 def rivals(finding: Finding, arrays: dict[str, Data], notes: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Answers and scores of each baseline on the test rows."""
-    if isinstance(finding.case, Ahead):
-        return _naive(finding, finding.case)
     if isinstance(finding.case, Originals):
         return generated.rivals(finding, arrays)
     state, task = finding.case.state, finding.case.task
@@ -73,11 +75,11 @@ def _pictured(finding: Finding, arrays: dict[str, Data]) -> _made_pictures.Made 
     return _made_pictures.judged(finding.predictor, arrays, finding.end["elapsed"])
 
 
-def _naive(finding: Finding, case: Ahead) -> tuple[dict[str, Any], dict[str, Any]]:
+def _naive(tests: dict[str, backtest.Backtest], names: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The same of baselines that forecast."""
-    tests = {name: backtest.flat(t, t.answers) for name, t in backtest.rivals(finding.score["test"], case).items()}
-    scored = {name: metrics.scores(_own(case.task.metrics, a), truth, a) for name, (truth, a) in tests.items()}
-    return {name: answers for name, (_, answers) in tests.items()}, scored
+    flat = {name: backtest.flat(test, test.answers) for name, test in tests.items()}
+    scored = {name: metrics.scores(_own(names, a), truth, a) for name, (truth, a) in flat.items()}
+    return {name: answers for name, (_, answers) in flat.items()}, scored
 
 
 def _own(names: tuple[str, ...], answers: dict[str, Any]) -> tuple[str, ...]:
@@ -93,16 +95,41 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
     case, found = finding.case, finding.score
     mixed = [told] if (told := finding.end.get("augmented")) else []
     notes = [*case.notes, *_rare(case, found["scores"]), *mixed]
-    answers, scored = rivals(finding, arrays, notes)
-    pictured = _pictured(finding, arrays)
-    if pictured:
-        found: dict[str, Any] = {**found, "scores": pictured.scores}
-        scored = {"held_out": pictured.held}
     sketches = {row["epoch"]: row["sketch"] for row in out.rows() if "sketch" in row}
     rows = [{name: value for name, value in row.items() if name != "sketch"} for row in out.rows()]
     primary, end = case.task.metrics[0], finding.end
-    target = case.about
-    verdict = report.verdict(primary, metrics.HIGHER[primary], found["scores"], scored, target, found["interval"])
+    seen, pieces = gallery.made(case, finding.predictor, found, arrays, finding.cfg.augment)
+    outlined: Row = {}  # of a forecast
+    recorded: Row = {}  # of whole series
+    pictured: _made_pictures.Made | None = None  # of pictures that were made
+    tabled: Any = None  # of rows that were made
+    if isinstance(case, Ahead):
+        tests = backtest.rivals(found["test"], case)
+        answers, scored = _naive(tests, case.task.metrics)
+        outlined, drawn = outlook.made(case, finding.predictor, found["test"], tests)
+        target = outlook.targets(case)
+        verdict = outlook.verdict(outlined, target, found, scored)
+        example = outlook.example(case, finding.predictor)
+        out.history.write_text(json.dumps({"rows": example["rows"]}, ensure_ascii=False) + "\n", "utf-8")
+    elif isinstance(case, Originals):
+        answers, scored = rivals(finding, arrays, notes)
+        target, pictured, drawn = case.about, _pictured(finding, arrays), dict[str, str]()
+        tabled = generated.tabled(finding)
+        verdict = generated.verdict(found["scores"], scored)
+        if pictured:
+            found: dict[str, Any] = {**found, "scores": pictured.scores}
+            scored, verdict = {"held_out": pictured.held}, _made_pictures.verdict(pictured)
+            drawn["made_pictures"] = _made_sheets.pieces(pictured, case.state.classes, sketches)
+        if tabled:
+            verdict, drawn["made_rows"] = _made_page.verdict(tabled), _made_page.piece(tabled)
+        example = generated.example(finding.predictor)
+    else:
+        answers, scored = rivals(finding, arrays, notes)
+        recorded, drawn = _series_shots.made(case, finding.predictor, found, arrays)
+        target = case.about
+        verdict = report.verdict(primary, metrics.HIGHER[primary], found["scores"], scored, target, found["interval"])
+        row = case.judged.slice(0, 1).select([c.name for c in finding.predictor.bundle.prep.used])
+        example = _example(finding.predictor, row)
     context = evaluate.Context(
         target=found["target"],
         answers=found["answers"],
@@ -115,19 +142,6 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
         rows=rows,
         best=end["best_epoch"],
     )
-    seen, pieces = gallery.made(case, finding.predictor, found, arrays, finding.cfg.augment)
-    tabled = generated.tabled(finding) if isinstance(case, Originals) else None
-    if isinstance(case, Originals):
-        verdict = generated.verdict(found["scores"], scored)
-        if pictured:
-            verdict = _made_pictures.verdict(pictured)
-            pieces |= {"made_pictures": _made_sheets.pieces(pictured, case.state.classes, sketches)}
-        if tabled:
-            verdict, pieces = _made_page.verdict(tabled), pieces | {"made_rows": _made_page.piece(tabled)}
-        example = generated.example(finding.predictor)
-    else:
-        row = case.judged.slice(0, 1).select([c.name for c in finding.predictor.bundle.prep.used])
-        example = _example(finding.predictor, row)
     harm = _damage(finding, arrays["test"])
     page = report.write(
         out.folder,
@@ -150,6 +164,8 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
                 "layers": finding.layers,
             },
             "pictures": seen,
+            "series": recorded,
+            **({"forecast": outlined, "history": str(out.history)} if outlined else {}),
             **({"damage": harm} if harm else {}),
             "data": _sized(_data(case, notes), finding.predictor),
             "training": {
@@ -168,7 +184,7 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
             "versions": versions(),
             "bundle": str(out.bundle),
         },
-        evaluate.draw(case.task.plots, context) | pieces,
+        evaluate.draw(case.task.plots, context) | pieces | drawn,
     )
     return {
         "run": str(out.folder),
@@ -224,11 +240,12 @@ def _rare(case: Case, scores: dict[str, float | None]) -> list[str]:
 
 
 def _data(case: Case, notes: list[str]) -> Row:
-    aim = [case.schema.target.model_dump(mode="json", exclude={"settings"})] if case.schema.target else []
+    aim = case.schema.target
+    columns = [c for c in case.schema.columns if not aim or c.name != aim.name] + ([aim] if aim else [])
     return {
         "source": str(case.recipe.data.model_dump(mode="json").get("path") or kind(case.recipe.data)),
         "rows": case.counts(),
-        "columns": [c.model_dump(mode="json", exclude={"settings"}) for c in case.schema.columns] + aim,
+        "columns": [c.model_dump(mode="json", exclude={"settings"}) for c in columns],
         "quarantine": [q._asdict() for q in case.quarantine[:SHOWN]],
         "notes": notes,
     }
@@ -262,6 +279,23 @@ def _sized(data: Row, predictor: Predictor) -> Row:
 def _example(predictor: Predictor, row: pa.Table) -> Row:
     """A row and its answer; a picture is a file's name here, because its bytes are long and say nothing to a reader."""
     prep = predictor.bundle.prep
+    for name in (c.name for c in prep.used if c.kind == "series" and c.name in row.column_names):
+        row = row.set_column(row.column_names.index(name), name, _shortened(row[name].combine_chunks()))
     cells = json_rows(row.drop_columns([name for name in prep.pictures if name in row.column_names]))[0]
     told = {c.name: "picture.jpg" if c.name in prep.pictures else cells.get(c.name) for c in prep.used}
     return {"row": told, "answer": json_rows(predictor.answers(row))[0], "pictures": list(prep.pictures)}
+
+
+def _shortened(series: pa.Array) -> pa.Array:
+    """The first steps of one series, rounded: enough to show how it is written."""
+    if not (pa.types.is_list(series.type) or pa.types.is_large_list(series.type)):
+        return series
+    cell = series[0].as_py()
+    if cell is None:
+        return series
+    short = [[_rounded(v) for v in step[:STEPS]] if isinstance(step, list) else _rounded(step) for step in cell[:STEPS]]
+    return pa.array([short])
+
+
+def _rounded(value: Any) -> Any:
+    return float(f"{value:.4g}") if isinstance(value, float) else value

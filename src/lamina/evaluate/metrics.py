@@ -216,6 +216,14 @@ def scaled_mae(target: np.ndarray, answers: Answers) -> Any:
     return np.mean(np.abs(answers["prediction"] - target) / answers["std"])
 
 
+@_metric(True, "prediction", "last")
+def directional_accuracy(target: np.ndarray, answers: Answers) -> Any:
+    """Share of moves from the last value whose direction was right; without a move, or a forecast of one, None."""
+    truth, said = np.sign(target - answers["last"]), np.sign(answers["prediction"] - answers["last"])
+    moved = truth != 0
+    return np.mean(truth[moved] == said[moved]) if moved.any() and said.any() else None
+
+
 @_metric(False, "features")
 def frechet_distance(target: np.ndarray, answers: Answers) -> Any:
     """Distance of what was made to real rows, both as clouds of features (Heusel et al. 2017)."""
@@ -319,6 +327,7 @@ _LABELS = {
     "smape": "sMAPE",
     "scaled_mse": "MSE in deviations",
     "scaled_mae": "MAE in deviations",
+    "directional_accuracy": "right direction",
     "r2": "R²",
 }
 

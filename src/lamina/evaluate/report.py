@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from lamina.evaluate._html import number
 from lamina.evaluate.baselines import LABELS
 from lamina.evaluate.metrics import label
 
+_SAID = {"last_value": "the last value", "seasonal_naive": "the seasonal naive forecast"}  # in a sentence
+_DOING = {"predicts": "predicting", "forecasts": "forecasting"}
 _NAIVE = ("majority", "mean", "frequent_labels")
 
 
@@ -50,6 +52,7 @@ def verdict(
     baselines: Mapping[str, Mapping[str, float | None]],
     target: str,
     interval: Sequence[float] | None = None,
+    verb: Literal["predicts", "forecasts"] = "predicts",
 ) -> str:
     """One honest sentence: does the network beat the best baseline, and is the difference more than chance?"""
     value, name = scores.get(primary), label(primary)
@@ -57,25 +60,32 @@ def verdict(
         return f"The network could not be judged: {name} is not defined on these test rows."
     rivals = {b: v for b, s in baselines.items() if (v := s.get(primary)) is not None}
     if not rivals:
-        return f"The network predicts {target} with {name} {number(value)} on rows it has never seen."
+        return f"The network {verb} {target} with {name} {number(value)} on rows it has never seen."
     sign = 1 if higher_is_better else -1
     best = max(rivals, key=lambda b: sign * rivals[b])
-    gain, rival = sign * (value - rivals[best]), LABELS.get(best, best)
+    gain, rival = sign * (value - rivals[best]), _SAID.get(best, LABELS.get(best, best))
     facts = f"{name} {number(rivals[best])} against {number(value)} for the network"
     within = interval is not None and interval[0] <= rivals[best] <= interval[1]
     doubt = (
         f"a difference inside the 95 % interval ({number(interval[0])} to {number(interval[1])})" if interval else ""
     )
+    if interval is None and verb == "forecasts":
+        doubt = "on too few forecasts to tell it from chance"
     if gain <= 0 and best in _NAIVE:
         return f"The network has learned nothing useful: always answering with the {rival} gives {facts}."
     if gain == 0:
         return f"The network and {rival} are equally good: {name} {number(value)} for both."
     if gain < 0:
         rival = rival[0].upper() + rival[1:]
-        return f"{rival} is {'slightly ' if within else ''}better here: {facts}{', ' + doubt if within else ''}."
+        doubted = f", {doubt}" if within or (doubt and interval is None) else ""
+        return f"{rival} is {'slightly ' if within else ''}better here: {facts}{doubted}."
     facts = f"{name} {number(value)} against {number(rivals[best])} for {rival}"
     if within:
-        return f"The network is slightly better than {rival} at predicting {target}: {facts}, {doubt}."
+        facts = facts.removesuffix(f" for {rival}")
+        return f"The network is slightly better than {rival} at {_DOING[verb]} {target}: {facts}, {doubt}."
+    if verb == "forecasts":
+        facts = facts.removesuffix(f" for {rival}") + (f", {doubt}" if interval is None else "")
+        return f"The network forecasts {target} better than {rival}: {facts}."
     return f"The network predicts {target} best: {facts}."
 
 

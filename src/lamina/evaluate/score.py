@@ -73,7 +73,7 @@ def judged(predictor: Predictor, collected: Collected, source: Config) -> dict[s
     first = {cell.row: cell for cell in reversed(broken)}
     good = np.ones(table.num_rows, bool)
     good[list(first)] = False
-    for name in predictor.pictures:
+    for name in dict.fromkeys(cell.column for cell in first.values()):
         mine = sorted(cell.row for cell in first.values() if cell.column == name)
         mask = np.isin(np.arange(table.num_rows), mine)
         worse += labelled.lines(table, mask, name, [first[row].reason for row in mine], source)

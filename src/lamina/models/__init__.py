@@ -35,6 +35,11 @@ A network that is frozen in part may compute that part once, before training, wi
 
     def prepared(self, inputs):         # arrays of all rows to the arrays that `learner` takes
         return {"features": ...}
+
+A network that knows better weights to begin from than chance puts them in place with one more:
+
+    def begin(self, train, validation): # batches of all rows, as NumPy arrays or windows of a series
+        ...
 """
 
 from collections.abc import Callable, Mapping
@@ -44,7 +49,7 @@ from typing import Any
 import numpy as np
 
 from lamina.config import BundleError, RecipeError, available, parse, plugin
-from lamina.schema import Spec
+from lamina.schema import Batch, Spec
 
 DEFAULT, GENERAL = "fnn", 0.1
 GENERATION = "generation"  # the loss of a task that wants more of what there is
@@ -104,6 +109,12 @@ def settled(model: Any, data: Any, most: int = 20_000) -> None:
 def tried_by_damage(name: str) -> bool:
     """Whether the report of this architecture says what damaged pictures do to its answers."""
     return bool(vars(plugin("models", name)).get("tried_by_damage"))
+
+
+def begun(model: Any, train: Any, validation: Any) -> None:
+    """Let a network look at the rows for weights to begin from, where it can."""
+    if "begin" in vars(type(model)):
+        model.begin(*(Batch(part.inputs, part.target) for part in (train, validation)))
 
 
 def graph_only(name: str) -> bool:

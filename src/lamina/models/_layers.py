@@ -1,7 +1,7 @@
 """Layers that several architectures share."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Literal
 
@@ -166,7 +166,7 @@ class Flat(nn.Module):
                 self.encoders[name] = TokenMean(feed.sizes[0], token_width)
                 self.width += token_width
 
-    def forward(self, inputs: dict[str, Tensor]) -> Tensor:
+    def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         parts = [self.encoders[name](inputs[name]) for name in self.order]
         return torch.cat(parts, 1) if len(parts) > 1 else parts[0]  # (rows, width)
 

@@ -6,12 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lamina.schema import Output, Spec
+from lamina.schema import Input, Output, Spec
 
 Level = Literal["last", "mean", "none"]
 
 FORECASTS = ("forecast_mse", "forecast_mae", "forecast_huber", "pinball")
-SMALLEST = 1e-3  # spread of a window, in training deviations, below which it is flat
+SMALLEST = 1e-6  # spread of a window, in training deviations, below which it is flat
 
 
 def forecasts(spec: Spec) -> bool:
@@ -35,12 +35,14 @@ class Levelled(nn.Module):
     """Each window relative to its own level and spread, and forecasts back from it. Kim et al. 2022, RevIN, without its
     affine part; level `last` as in Zeng et al. 2023 (NLinear).
 
-    Call it with a history (rows, steps, channels): the first `targets` channels are levelled, the others stay.
+    Call it with a history (rows, steps, channels): the first `targets` channels are levelled, the others stay. Where
+    the output says that its numbers are `changes`, such as log-returns, they have no level: the last is no forecast.
     """
 
     def __init__(self, output: Output, level: Level = "last", spread: bool = True):
         super().__init__()
-        self.level, self.spread, self.horizon, self.targets, self.quantiles = level, spread, *sizes(output)
+        self.level: Level = "none" if output.settings.get("changes") else level  # the best guess of a change is none
+        self.spread, self.horizon, self.targets, self.quantiles = spread, *sizes(output)
 
     def forward(self, history: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The levelled history, the levels and the spreads (rows, 1, targets)."""
@@ -52,12 +54,52 @@ class Levelled(nn.Module):
         if self.spread:
             mean = own.mean(1, keepdim=True)
             scale = ((own - mean).square().mean(1, keepdim=True) + SMALLEST**2).sqrt()
-        return torch.cat([(own - centre) / scale, history[:, :, self.targets :]], 2), centre, scale
+        levelled = (own - centre) / scale
+        if history.shape[2] == self.targets:
+            return levelled, centre, scale
+        return torch.cat([levelled, history[:, :, self.targets :]], 2), centre, scale
 
     def restored(self, raw: Tensor, centre: Tensor, scale: Tensor) -> Tensor:
-        """Raw outputs (rows, size) relative to a level as outputs in the unit of the history."""
-        shaped = raw.view(-1, self.horizon, self.targets, self.quantiles)
-        return (shaped * scale.unsqueeze(3) + centre.unsqueeze(3)).flatten(1)  # (rows, size)
+        """Raw outputs (..., rows, size) relative to a level as outputs in the unit of the history."""
+        shaped = raw.unflatten(-1, (self.horizon, self.targets, self.quantiles))
+        return torch.addcmul(centre.unsqueeze(3), shaped, scale.unsqueeze(3)).flatten(-3)  # (..., rows, size)
+
+
+class Straight(nn.Module):
+    """The future of each target as a weighted sum of its own past, from zero on: beside the level `last` it starts by
+    repeating the last value. Zeng et al. 2023, LTSF-Linear; one set of weights for all targets, or one `each`.
+    """
+
+    def __init__(self, output: Output, steps: int, each: bool = False):
+        super().__init__()
+        self.shape = horizon, targets, quantiles = sizes(output)
+        self.quantiles = wanted(output)
+        sets = targets if each else 1
+        self.weight = nn.Parameter(torch.zeros(sets, steps, horizon * quantiles))
+        self.bias = nn.Parameter(torch.zeros(sets, 1, horizon * quantiles))
+
+    def forward(self, past: Tensor) -> Tensor:
+        """Levelled targets (rows, steps, targets) to (rows, size)."""
+        horizon, targets, quantiles = self.shape
+        if len(self.weight) == 1:
+            found = past.transpose(1, 2) @ self.weight[0] + self.bias[0]  # (rows, targets, horizon * quantiles)
+        else:
+            found = torch.baddbmm(self.bias, past.permute(2, 0, 1), self.weight).transpose(0, 1)
+        return found.reshape(-1, targets, horizon, quantiles).transpose(1, 2).flatten(1)  # (rows, size)
+
+
+class Beforehand(nn.Module):
+    """What is known of each step to come, weighted the same at every step: (rows, horizon, n) to (rows, size)."""
+
+    def __init__(self, feed: Input, output: Output):
+        super().__init__()
+        _, targets, quantiles = sizes(output)
+        self.layer = nn.Linear(feed.shape[1] or 1, targets * quantiles)
+        nn.init.zeros_(self.layer.weight)
+        nn.init.zeros_(self.layer.bias)
+
+    def forward(self, future: Tensor) -> Tensor:
+        return self.layer(future).flatten(1)
 
 
 def sizes(output: Output) -> tuple[int, int, int]:
@@ -65,6 +107,13 @@ def sizes(output: Output) -> tuple[int, int, int]:
     said = output.settings
     assert isinstance(said["quantiles"], list)
     return int(_one(said["horizon"])), int(_one(said["targets"])), max(1, len(said["quantiles"]))
+
+
+def wanted(output: Output) -> tuple[float, ...]:
+    """The quantiles asked for; none for a point."""
+    said = output.settings["quantiles"]
+    assert isinstance(said, list)
+    return tuple(said)
 
 
 def _one(value: float | list[float]) -> float:
@@ -86,9 +135,9 @@ class Horizon(nn.Module):
         self.register_buffer("quantiles", torch.tensor(quantiles), persistent=False)
 
     def forward(self, raw: Tensor, target: Tensor) -> Tensor:
-        there = ~target.isnan()
-        truth = torch.where(there, target, torch.zeros_like(target)).unsqueeze(-1)
-        error = truth - raw.unflatten(-1, self.shape)  # (..., rows, horizon, targets, quantiles)
+        absent = target.isnan().unsqueeze(-1)
+        error = target.unsqueeze(-1) - raw.unflatten(-1, self.shape)  # (..., rows, horizon, targets, quantiles)
+        error = error.masked_fill(absent, 0.0)  # which costs nothing and has no gradient, whatever the loss
         if self.kind == "pinball":
             each = torch.maximum(self.quantiles * error, (self.quantiles - 1) * error)
         elif self.kind == "forecast_mse":
@@ -97,5 +146,5 @@ class Horizon(nn.Module):
             each = error.abs()
         else:
             each = F.smooth_l1_loss(error, torch.zeros_like(error), reduction="none")
-        weight = there.unsqueeze(-1).to(each.dtype)
-        return (each * weight).sum() / (weight.expand_as(each).sum().clamp(min=1))
+        share = (~absent).sum().clamp(min=1) * (each.numel() // absent.numel())
+        return each.sum() / share

@@ -60,6 +60,7 @@ def _own(module: str, name: str, weight: Tensor) -> dict[str, Any]:
 
 def _note(rows: list[dict[str, Any]], name: str, module: nn.Module) -> Any:
     def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+        output = output[0] if isinstance(output, tuple) else output
         shape = list(output.shape) if isinstance(output, Tensor) else []
         if ROWS in shape:
             shape.remove(ROWS)

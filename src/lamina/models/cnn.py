@@ -1,9 +1,10 @@
-"""Convolutional network for pictures, frugal enough for a CPU: strided stem, then stages of two 3 x 3 convolutions.
+"""Convolutional network for pictures or for series, frugal enough for a CPU.
 
+Pictures: a strided stem, then stages of two 3 x 3 convolutions.
 A stem that halves the picture at once makes several epochs affordable; each stage is conv, max-pool, batch norm, conv,
 batch norm, and doubles the width up to `most`; the largest answer of each channel goes to a linear head. Filters behind
 the stem are trained by orthogonalised momentum and kept at a fixed norm (Jordan et al. 2024, Muon), which batch norm
-makes harmless.
+makes harmless. Series: a few Inception networks of one dimension, trained at once (`_convolution`).
 """
 
 import math
@@ -15,10 +16,14 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from lamina import config
+from lamina.config import RecipeError
+from lamina.models import _convolution
 from lamina.models._layers import ActivationName, Normalized, Pixels, activation
 from lamina.models._losses import loss, smoothed
 from lamina.models._pictures import last, only
 from lamina.schema import Batch, Input, Spec
+
+MEMBERS = 3  # for series
 
 
 class BodyConfig(config.Config):
@@ -37,15 +42,22 @@ class Config(BodyConfig):
     views: Literal["one", "flips", "shifts"] = Field(
         default="one", description="answers averaged over: flips, or 1 px shifts"
     )
+    members: int | None = Field(
+        default=None, ge=1, le=64, description="networks that answer a series together; 3 when unset"
+    )
 
 
 def suits(spec: Spec) -> float:
-    """One column of pictures and nothing else."""
+    """One column of pictures and nothing else, or series, alone better than with others beside them."""
+    if _convolution.takes(spec):
+        return 0.9 if all(feed.kind == "series" for feed in spec.inputs.values()) else 0.6
     return 0.9 if only(spec) else 0.0
 
 
 def training(cfg: Config, spec: Spec) -> dict[str, Any]:
     """1,000 to 3,200 steps in 2 to 60 epochs; grey pictures are turned, scaled and moved, others mirrored and moved."""
+    if _convolution.takes(spec):
+        return _convolution.training(spec)
     rows, (feed, *_) = max(spec.rows, 1), spec.inputs.values()
     height, _, channels = (n or 1 for n in feed.shape)
     size = max(8, min(256 if rows >= 20_000 else 128, rows // 8))
@@ -104,14 +116,21 @@ class Model(nn.Module):
     def __init__(self, cfg: Config, spec: Spec):
         super().__init__()
         self.views = cfg.views
+        self.series = _convolution.takes(spec)
+        self.loss = loss(smoothed(spec.output, cfg.label_smoothing))
+        _refuse_unused(cfg, self.series)
+        if self.series:
+            self.network = _convolution.Network(spec, max(1, cfg.width // 4), cfg.members or MEMBERS, cfg.activation)
+            return
         self.body = body(cfg, spec)
         self.head = nn.Linear(self.body.width, spec.output.size)
-        self.loss = loss(smoothed(spec.output, cfg.label_smoothing))
 
     def answer(self, x: Tensor) -> Tensor:
         return self.head(self.body.features(x)).float()  # (rows, size)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        if self.series:
+            return {"target": self.network.answer(self.network(inputs))}
         x = self.body.pixels(inputs[self.body.name])
         if self.training or self.views == "one":
             return {"target": self.answer(x)}
@@ -119,7 +138,18 @@ class Model(nn.Module):
         return {"target": torch.stack([self.answer(view) for view in views]).mean(0)}
 
     def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
-        yield "", self.loss(self(batch.inputs)["target"], batch.target)
+        yield "", self.loss(self.network(batch.inputs) if self.series else self(batch.inputs)["target"], batch.target)
+
+
+def _refuse_unused(cfg: Config, series: bool) -> None:
+    """A setting that would be ignored is an error."""
+    said, plain, wrong = cfg.model_dump(), Config().model_dump(), ("most", "views") if series else ("members",)
+    if faults := [
+        f"model.{name}: is for {'pictures' if series else 'series'}, and there are none here. Leave it out."
+        for name in wrong
+        if said[name] != plain[name]
+    ]:
+        raise RecipeError(faults)
 
 
 def _stem(side: int) -> tuple[int, int]:

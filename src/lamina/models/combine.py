@@ -18,6 +18,7 @@ from lamina.config import RecipeError, available, parse, plugin
 from lamina.models import cnn, fnn
 from lamina.models._layers import ActivationName, Dropout, activation
 from lamina.models._losses import loss, smoothed
+from lamina.models._series import forecasts
 from lamina.schema import Batch, Input, Spec
 
 EVEN = 1.0  # spread of a picture, of 255, below which there is nothing on it
@@ -59,7 +60,10 @@ class Config(config.Config):
 
 
 def suits(spec: Spec) -> float:
-    """A picture beside anything else, or several pictures; tables alone as well, though others are made for those."""
+    """A picture beside anything else, or several pictures; tables alone as well, though others are made for those; no
+    forecast."""
+    if forecasts(spec):
+        return 0.0
     pictures = sum(feed.kind == "image" for feed in spec.inputs.values())
     return 0.9 if pictures and len(spec.inputs) > 1 else 0.05
 

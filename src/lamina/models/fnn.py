@@ -16,6 +16,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from lamina import config
+from lamina.models import _begin
 from lamina.models._layers import (
     ActivationName,
     Dropout,
@@ -27,6 +28,7 @@ from lamina.models._layers import (
     log_mean_probability,
 )
 from lamina.models._losses import loss
+from lamina.models._series import Levelled, Straight, forecasts
 from lamina.schema import Batch, Input, Spec
 
 FEW = 10  # codes up to which a category is one-hot
@@ -155,8 +157,25 @@ class Model(nn.Module):
         self.loss = loss(spec.output)
         self.of_probabilities = spec.output.loss in ("binary_cross_entropy", "cross_entropy", "multilabel")
         self.apart = spec.output.loss != "cross_entropy"
+        self.level = Levelled(spec.output) if forecasts(spec) else None
+        self.skip = Straight(spec.output, spec.inputs["history"].shape[0] or 1) if forecasts(spec) else None
+        if self.skip is not None:
+            with torch.no_grad():
+                self.head.mul_(0.1)
+
+    def begin(self, train: Batch, validation: Batch) -> None:
+        """Forecasts: a weighted sum of the past in closed form, which the network then adds to."""
+        if self.level is not None and self.skip is not None:
+            _begin.begin(self.level, [self.skip], train, validation)
 
     def members(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        if self.level is None or self.skip is None:
+            return self._raw(inputs)
+        history, centre, scale = self.level(inputs["history"])
+        straight = self.skip(history[:, :, : self.skip.shape[1]])  # (rows, size), the same for all members
+        return self.level.restored(self._raw({**inputs, "history": history}) + straight, centre, scale)
+
+    def _raw(self, inputs: Mapping[str, Tensor]) -> Tensor:
         entrance = _joined(self.encoders, inputs).unsqueeze(0) * self.signs
         hidden = self.body(entrance)  # (members, rows, width)
         return torch.bmm(hidden, self.head.to(hidden.dtype)).float() + self.head_bias  # (members, rows, size)

@@ -16,6 +16,12 @@ One column of pictures may be met by layers for pictures, the classic being
       - dense: {units: 128, activation: relu}
       - dense: {units: 10, activation: softmax}
 
+and one series (a column of recordings, or the history of a forecast) by layers for series:
+
+    layers:
+      - lstm: {units: 50, activation: relu}
+      - dense: 1
+
 The last layer must give as many numbers as the task needs (two classes: 1, or 2 with softmax). A closing sigmoid
 or softmax is folded into the loss, which computes it from logits: the same function, without overflow.
 """
@@ -46,24 +52,42 @@ from lamina.models._pictures import (
     last,
     only,
 )
+from lamina.models._sequences import (
+    GRU,
+    LSTM,
+    AveragePooling1D,
+    Bidirectional,
+    Channels,
+    Conv1D,
+    Each,
+    Entrance,
+    FlatSteps,
+    GlobalAveragePooling1D,
+    GlobalMaxPooling1D,
+    MaxPooling1D,
+    SimpleRNN,
+    entered,
+)
+from lamina.models._series import Levelled, forecasts
 from lamina.schema import Batch, Spec
 
 
 class Dense(config.Config):
-    """Fully connected: the last dimension becomes `units`."""
+    """Fully connected, of series at each step: the last dimension becomes `units`."""
 
     units: int = Field(ge=1, le=1 << 16)
     activation: ActivationName = "linear"
     use_bias: bool = True
 
     def build(self, shape: Shape) -> Built:
-        if len(shape) != 1:
+        if len(shape) == 3:
             raise ValueError(f"dense takes one vector per row (got {shape}). Put flatten before it")
         layer = nn.Linear(shape[-1], self.units, self.use_bias)
         nn.init.xavier_uniform_(layer.weight)  # Keras' own start: Glorot uniform and zero bias
         if self.use_bias:
             nn.init.zeros_(layer.bias)
-        return [layer, *activated(self.activation, (self.units,))], (self.units,)
+        shape = (*shape[:-1], self.units)
+        return _each([layer, *activated(self.activation, shape)], shape), shape
 
 
 class Dropout(config.Config):
@@ -72,28 +96,30 @@ class Dropout(config.Config):
     rate: float = Field(ge=0, lt=1)
 
     def build(self, shape: Shape) -> Built:
-        return [nn.Dropout(self.rate)], shape
+        return _each([nn.Dropout(self.rate)], shape), shape
 
 
 class BatchNormalization(config.Config):
-    """Normalises each feature, of pictures each channel, over the batch."""
+    """Normalises each feature, of pictures and series each channel, over the batch."""
 
     momentum: float = Field(default=0.99, ge=0, lt=1)
     epsilon: float = Field(default=1e-3, gt=0)
 
     def build(self, shape: Shape) -> Built:
-        norm = (nn.BatchNorm2d if len(shape) == 3 else nn.BatchNorm1d)(shape[0], self.epsilon, 1 - self.momentum)
-        return [Normalized(norm)], shape
+        channels = shape[-1] if len(shape) == 2 else shape[0]
+        make = nn.BatchNorm2d if len(shape) == 3 else nn.BatchNorm1d
+        norm = Normalized(make(channels, self.epsilon, 1 - self.momentum))
+        return [Each(Channels(norm)) if len(shape) == 2 else norm], shape
 
 
 class LayerNormalization(config.Config):
-    """Normalises each row over its features, of pictures each pixel over its channels."""
+    """Normalises each row over its features, of pictures and series each pixel or step over its channels."""
 
     epsilon: float = Field(default=1e-3, gt=0)
 
     def build(self, shape: Shape) -> Built:
-        norm = nn.LayerNorm(shape[0], eps=self.epsilon)
-        return [norm if len(shape) == 1 else ChannelsLast(norm)], shape
+        norm = nn.LayerNorm(shape[0] if len(shape) == 3 else shape[-1], eps=self.epsilon)
+        return [ChannelsLast(norm)] if len(shape) == 3 else _each([norm], shape), shape
 
 
 class Activation(config.Config):
@@ -102,14 +128,20 @@ class Activation(config.Config):
     activation: ActivationName
 
     def build(self, shape: Shape) -> Built:
-        return activated(self.activation, shape), shape
+        return _each(activated(self.activation, shape), shape), shape
 
 
 class Flatten(config.Config):
     """All dimensions of a row in one."""
 
     def build(self, shape: Shape) -> Built:
-        return [FlatPicture() if len(shape) == 3 else nn.Flatten()], (math.prod(shape),)
+        flat = {3: FlatPicture, 2: FlatSteps}.get(len(shape), nn.Flatten)
+        return [flat()], (math.prod(shape),)
+
+
+def _each(layers: list[nn.Module], shape: Shape) -> list[nn.Module]:
+    """Layers of vectors, on every step of a series."""
+    return [Each(layer) for layer in layers] if len(shape) == 2 else layers
 
 
 Layer = (
@@ -124,6 +156,15 @@ Layer = (
     | AveragePooling2D
     | GlobalMaxPooling2D
     | GlobalAveragePooling2D
+    | SimpleRNN
+    | LSTM
+    | GRU
+    | Bidirectional
+    | Conv1D
+    | MaxPooling1D
+    | AveragePooling1D
+    | GlobalMaxPooling1D
+    | GlobalAveragePooling1D
 )
 LAYERS: dict[str, type[Layer]] = {
     "dense": Dense,
@@ -137,20 +178,29 @@ LAYERS: dict[str, type[Layer]] = {
     "average_pooling2d": AveragePooling2D,
     "global_max_pooling2d": GlobalMaxPooling2D,
     "global_average_pooling2d": GlobalAveragePooling2D,
+    "simple_rnn": SimpleRNN,
+    "lstm": LSTM,
+    "gru": GRU,
+    "bidirectional": Bidirectional,
+    "conv1d": Conv1D,
+    "max_pooling1d": MaxPooling1D,
+    "average_pooling1d": AveragePooling1D,
+    "global_max_pooling1d": GlobalMaxPooling1D,
+    "global_average_pooling1d": GlobalAveragePooling1D,
 }
-SHORT = {
+SHORT = {word.replace("_", ""): word for word in LAYERS} | {
     "batchnorm": "batch_normalization",
     "layernorm": "layer_normalization",
     "conv": "conv2d",
     "maxpool": "max_pooling2d",
     "maxpool2d": "max_pooling2d",
-    "maxpooling2d": "max_pooling2d",
+    "maxpool1d": "max_pooling1d",
     "avgpool": "average_pooling2d",
-    "averagepooling2d": "average_pooling2d",
+    "avgpool1d": "average_pooling1d",
     "globalmaxpool": "global_max_pooling2d",
-    "globalmaxpooling2d": "global_max_pooling2d",
+    "globalmaxpool1d": "global_max_pooling1d",
     "globalavgpool": "global_average_pooling2d",
-    "globalaveragepooling2d": "global_average_pooling2d",
+    "globalavgpool1d": "global_average_pooling1d",
 }
 
 
@@ -202,6 +252,10 @@ def example(spec: Spec) -> dict[str, Any]:
         first = [{"conv2d": {"filters": 16, "activation": "relu"}}, "batch_normalization", {"maxpool": 2}]
         more = [{"conv2d": {"filters": 16, "padding": "same", "strides": 2}}, "layer_normalization", {"avgpool": 2}]
         return {"layers": [*first, *more, {"activation": "relu"}, "flatten", {"dense": spec.output.size}]}
+    if entered(spec):
+        first = [{"conv1d": {"filters": 8, "activation": "relu"}}, "layer_normalization", {"max_pooling1d": 2}]
+        more = [{"bidirectional": {"gru": {"units": 8, "return_sequences": True}}}, {"dense": 12}]
+        return {"layers": [*first, *more, {"lstm": 12}, {"dense": spec.output.size}]}
     first = {"dense": {"units": 32, "activation": "relu"}}
     rest = ["batch_normalization", {"dropout": 0.1}, "layer_normalization", {"activation": "tanh"}, "flatten"]
     return {"layers": [first, *rest, {"dense": spec.output.size}]}
@@ -218,31 +272,50 @@ class Model(nn.Module):
 
     def __init__(self, cfg: Config, spec: Spec):
         super().__init__()
-        self.picture, self.loss = only(spec), loss(spec.output)
-        self.entrance = Pixels(spec.inputs[self.picture]) if self.picture else Flat(spec)
+        self.alone, self.loss = only(spec) or entered(spec), loss(spec.output)
+        self.level = Levelled(spec.output) if forecasts(spec) else None
+        self.entrance = _entrance(spec)
         self.layers, shape = _stack(cfg, _entering(self.entrance, spec), spec)
         self.size = spec.output.size
         if shape not in ((self.size,), (2,) if self.size == 1 and spec.output.loss == "binary_cross_entropy" else ()):
+            cure = " Put flatten or a recurrent layer without return_sequences before it." if len(shape) == 2 else ""
             raise RecipeError(
-                [f"model.layers: the last layer gives {shape} numbers per row, the task needs {self.size}."]
+                [f"model.layers: the last layer gives {shape} numbers per row, the task needs {self.size}.{cure}"]
             )
 
         last(self.layers)
 
     def forward(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        raw = self.layers(self.entrance(inputs[self.picture] if self.picture else inputs))
+        if self.level is not None:
+            history, centre, scale = self.level(inputs["history"])
+            return {"target": self.level.restored(self._raw({**inputs, "history": history}), centre, scale)}
+        raw = self._raw(inputs)
         if raw.shape[-1] > self.size:
             raw = raw[:, 1:] - raw[:, :1]  # two softmax units are one logit
         return {"target": raw}  # (rows, size)
 
+    def _raw(self, inputs: dict[str, Tensor]) -> Tensor:
+        return self.layers(self.entrance(inputs[self.alone] if self.alone else inputs))
+
     def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
         yield "", self.loss(self(batch.inputs)["target"], batch.target)
+
+
+def _entrance(spec: Spec) -> nn.Module:
+    """One column of pictures or one series as it is, anything else side by side in a vector."""
+    if picture := only(spec):
+        return Pixels(spec.inputs[picture])
+    if name := entered(spec):
+        return Entrance(spec.inputs[name], forecasts(spec))
+    return Flat(spec)
 
 
 def _entering(entrance: nn.Module, spec: Spec) -> Shape:
     """The shape of one row for the first layer."""
     if isinstance(entrance, Flat):
         return (int(entrance.width),)
+    if isinstance(entrance, Entrance):
+        return entrance.shape
     (feed,) = spec.inputs.values()
     height, width, channels = (n or 1 for n in feed.shape)
     return channels, height, width
@@ -254,7 +327,7 @@ def _stack(cfg: Config, shape: Shape, spec: Spec) -> tuple[nn.Sequential, Shape]
     modules: list[nn.Module] = []
     for i, (name, layer) in enumerate(items):
         try:
-            if i == 0 and len(shape) == 3 and isinstance(layer, Dense):
+            if i == 0 and len(shape) > 1 and isinstance(layer, Dense):
                 modules, shape = Flatten().build(shape)
             built, shape = layer.build(shape)
         except ValueError as error:

@@ -13,9 +13,9 @@ A column kind is one file here, named by the kind, with
 - where encoding is long, `kept(values, state)`: as `encode`, from a file on disk when there is one;
 - where there is more to say of cells than their values, `about(column, cfg) -> note`: a few words;
 - where cells must not leave with a bundle, `golden(values, state, rng) -> cells`: as many made-up ones, plain JSON;
-- where cells are files, `checked(values, state) -> (array, reasons)`: as `encode`, and why a cell is of no use;
-  `wire(cells) -> pa.Array`: what `parse` takes, out of JSON; `bounded(state, most)`: refuses what is larger;
-  `area(body)`: pixels of one.
+- where JSON has no plain value for cells, `wire(cells) -> pa.Array`: what `parse` takes, out of JSON;
+- where cells can be broken when asked too, `checked(values, state) -> (array, reasons)`: as `encode`, and why not;
+- where cells are files, `bounded(state, most)`: refuses what is larger; `area(body)`: pixels of one.
 
 Arrays of kind `number` and of kind `category` are laid side by side into one input each; others stay apart.
 """
@@ -52,6 +52,11 @@ def look(values: pa.Array, kind: str) -> dict[str, Any]:
     return plugin("preprocess", kind).detect(values)[1]
 
 
+def suits(values: pa.Array, kind: str) -> float:
+    """How well raw cells fit a kind, 0 to 1."""
+    return plugin("preprocess", kind).detect(values)[0] if len(values) else 0.0
+
+
 def typed(table: pa.Table, columns: tuple[Column, ...]) -> pa.Table:
     """The columns asked for, each parsed by its kind; a column that is absent counts as missing in every row."""
     return pa.table({c.name: _parse(table, c) for c in columns}) if columns else table.select([])
@@ -82,7 +87,7 @@ def surveyed(table: pa.Table, columns: tuple[Column, ...], labels: list[Any], pa
 
 
 def wired(columns: tuple[Column, ...], cells: Mapping[str, list[Any]]) -> dict[str, pa.Array]:
-    """What `typed` takes for the cells of those columns whose kind JSON writes in its own way (pictures: base64)."""
+    """What `typed` takes for the cells of those columns whose kind JSON writes in its own way: base64, lists."""
     found = {c.name: vars(_plugin(c)) for c in columns if c.kind not in UNUSED and c.name in cells}
     return {name: module["wire"](cells[name]) for name, module in found.items() if "wire" in module}
 
@@ -145,7 +150,7 @@ class Preprocessor:
     @property
     def files(self) -> tuple[Column, ...]:
         """The columns whose cells are files, such as pictures: they come as paths, or over a wire as bytes."""
-        return tuple(c for c in self.used if "wire" in vars(_plugin(c)))
+        return tuple(c for c in self.used if "area" in vars(_plugin(c)))
 
     def area(self, name: str, bodies: Iterable[bytes | None]) -> int:
         """Pixels of all these cells of a column of files, by their headers."""
@@ -259,6 +264,7 @@ __all__ = [
     "look",
     "restore",
     "settings",
+    "suits",
     "typed",
     "wired",
 ]

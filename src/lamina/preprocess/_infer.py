@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lamina.config import Config, available, plugin
-from lamina.preprocess import category
+from lamina.preprocess import _lists, category
 from lamina.schema import Column
 
 NAMED_ID = re.compile(
@@ -32,7 +32,7 @@ def column(values: pa.ChunkedArray, name: str, given: Config | None = None) -> C
     """One column: its kind, settings found, missing and distinct counts, examples and a note on anything odd."""
     values = values.combine_chunks() if values.num_chunks != 1 else values.chunk(0)
     known = values.drop_null()
-    distinct = len(pc.unique(known if pa.types.is_primitive(known.type) else category.written(known)))
+    distinct = _distinct(known)
     found = given.model_dump(mode="json", exclude_defaults=True) if given else None
     kind, settings, note = (given.model_dump()["kind"], found, "as told") if given else _kind(known, name, distinct)
     settings = {k: v for k, v in (settings or {}).items() if k != "kind"}
@@ -43,6 +43,12 @@ def column(values: pa.ChunkedArray, name: str, given: Config | None = None) -> C
     return Column(
         name=name, kind=kind, settings=settings, note=note, missing=values.null_count, distinct=distinct, examples=shown
     )
+
+
+def _distinct(known: pa.Array) -> int:
+    if _lists.holds_numbers(known.type):
+        return _lists.distinct(known)
+    return len(pc.unique(known if pa.types.is_primitive(known.type) else category.written(known)))
 
 
 def _examples(known: pa.Array, name: str) -> tuple[str, ...]:

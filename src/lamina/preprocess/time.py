@@ -28,7 +28,7 @@ FORMATS = (
     (r"^\d\d?/\d\d?/\d{4} \d\d?:\d\d$", "%m/%d/%Y %H:%M"),
     (r"^\d\d?/\d\d?/\d{4} \d\d?:\d\d$", "%d/%m/%Y %H:%M"),
 )
-ISO_TAIL = r"(T|(\.\d+)|(Z|[+-]\d\d:?\d\d)$)"
+YEAR_FIRST = tuple(form for _, form in FORMATS if form.startswith("%Y"))
 SECONDS = pa.timestamp("s")
 
 
@@ -59,20 +59,32 @@ def detect(column: pa.Array) -> tuple[float, dict[str, Any]]:
 
 
 def _share(column: pa.Array, form: str | None) -> float:
-    return 1 - parse(column, Config(format=form)).null_count / max(len(column), 1)
+    return 1 - _text(column, form).null_count / max(len(column), 1)
 
 
 def parse(column: pa.Array, cfg: Config) -> pa.Array:
-    """Cells to seconds since 1970 as a timestamp without zone."""
+    """Cells to seconds since 1970 as a timestamp without zone. Text that is not of the column's format is read too
+    where it can mean one moment only, because it begins with the year: ISO 8601, `2024-03`, `2024/3/1`.
+    """
     if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
         if pa.types.is_timestamp(column.type) and column.type.tz:
             column = column.cast(pa.timestamp(column.type.unit, "UTC"))
         return column.cast(SECONDS, safe=False)
+    if pa.types.is_integer(column.type) and cfg.format is not None:
+        column = column.cast(pa.string())  # such as 20240301 by %Y%m%d
     if not pa.types.is_string(column.type):
         return pa.nulls(len(column), SECONDS)
-    if cfg.format is None:
-        return _iso(column)
-    return _read(_shaped(column, cfg.format), cfg.format)
+    found = _text(column, cfg.format)
+    for form in (None, *YEAR_FIRST):
+        if found.null_count == column.null_count:
+            break
+        found = found.fill_null(_text(pc.if_else(found.is_null(), column, pa.scalar(None, pa.string())), form))
+    return found
+
+
+def _text(column: pa.Array, form: str | None) -> pa.Array:
+    """Text by one format, ISO 8601 when none is said."""
+    return _iso(column) if form is None else _read(_shaped(column, form), form)
 
 
 def _shaped(column: pa.Array, form: str) -> pa.Array:

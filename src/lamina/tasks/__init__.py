@@ -14,6 +14,9 @@ A task is one file here, NumPy and Arrow only, with
 - `quick(raw, target, state) -> dict`: two cheap numbers, what is minimised and what the progress line shows;
 - `warning(found, best, epoch) -> str`, where it can tell from `quick` that a run goes wrong: a sentence, said once;
 - `metrics` (first is primary), `baselines`, `plots`, `calibration`: names of what belongs to it.
+
+A task with `framed = True` takes rows as steps of series and no row by itself: it has no `fit`, `encode`, `truth` and
+`unknown`; its `State` is made by `lamina.ahead` and its answers have one row per series and step.
 """
 
 from typing import Any

@@ -24,7 +24,7 @@ metrics = (
     "log_loss",
     "ece",
 )
-baselines = ("majority", "logistic", "gradient_boosting")
+baselines = ("majority", "logistic", "gradient_boosting", "nearest_neighbour")
 plots = ("comparison", "confusion", "roc", "precision_recall", "reliability", "learning")
 calibration = "temperature"
 

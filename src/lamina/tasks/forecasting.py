@@ -4,26 +4,37 @@ Rows are steps of a series here, and no rows of their own: what is learned from 
 history before `horizon` steps to come. See `lamina.frames` for how rows become windows.
 """
 
-import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from lamina import config
 from lamina.config import DataError
 from lamina.schema import Output
+from lamina.tasks import _prices
 
 target = "number"
 framed = True
-metrics = ("mase", "rmse", "mae", "smape", "scaled_mse", "scaled_mae", "coverage", "interval_width")
+metrics = (
+    "mase",
+    "rmse",
+    "mae",
+    "smape",
+    "scaled_mse",
+    "scaled_mae",
+    "directional_accuracy",
+    "coverage",
+    "interval_width",
+)
 baselines = ("last_value", "seasonal_naive", "linear_window")
 plots = ("comparison", "learning")
 calibration = "horizon"
 
 LONGEST, FARTHEST = 100_000, 10_000  # steps of history and ahead
 FLAT = 1e-9
+ONE_STILL, MANY_STILL = 0.3, 1e-6  # training deviations that a history scatters by, at least: of one series, of many
 
 
 def _names(value: Any) -> Any:
@@ -56,13 +67,16 @@ class Config(config.Config):
 
 
 class Step(config.Config):
-    """The time between two rows: `count` seconds, months or business days, or of a time that is a number, its unit;
-    `phase` puts the grid in its place. Of rows without time, or too uneven in time for a grid, each is a step.
+    """The time between two rows: `count` seconds, months or business days, or of times that are numbers, parts of one,
+    of which there are `scale`; `phase` puts the grid in its place. A row belongs to the step nearest to its time, or
+    with `bins` to the one that has begun. Of rows without time, or too uneven in time for a grid, each is a step.
     """
 
     unit: Literal["second", "month", "business", "number", "row"]
     count: int = Field(default=1, ge=1, le=1 << 40)
     phase: int = Field(default=0, ge=-(1 << 50), le=1 << 50)
+    scale: int = Field(default=1, ge=1, le=1_000_000)
+    bins: bool = False
 
 
 class Target(config.Config):
@@ -77,7 +91,9 @@ class Target(config.Config):
 
 
 class State(config.Config):
-    """`half_widths` (horizon, targets) are those of the interval, before a log-return is turned back to a price."""
+    """`half_widths` (horizon, targets) are those of the interval, in spreads of the history that a forecast goes on
+    from, before a log-return is turned back to a price.
+    """
 
     targets: tuple[Target, ...] = Field(min_length=1, max_length=10_000)
     time: tuple[str, ...] = ()
@@ -90,8 +106,15 @@ class State(config.Config):
     context: int = Field(ge=1, le=LONGEST)
     transform: Transform = "none"
     calendar: bool = False
-    quantiles: tuple[float, ...] = ()
+    quantiles: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(default=(), max_length=99)
     half_widths: tuple[tuple[float, ...], ...] = ()
+
+    @model_validator(mode="after")
+    def _a_width_for_each_number(self) -> Self:
+        wrong = any(len(row) != len(self.targets) for row in self.half_widths)
+        if self.half_widths and (wrong or len(self.half_widths) != self.horizon):
+            raise ValueError("half_widths must be (horizon, targets)")
+        return self
 
     @property
     def names(self) -> list[str]:
@@ -110,6 +133,7 @@ def output(state: State, cfg: Config) -> Output:
         "horizon": float(state.horizon),
         "targets": float(len(state.targets)),
         "quantiles": list(state.quantiles),
+        **({"changes": 1.0} if state.transform == "log_return" else {}),
     }
     return Output(size=size, loss="pinball" if cfg.loss == "pinball" else f"forecast_{cfg.loss}", settings=settings)
 
@@ -117,26 +141,48 @@ def output(state: State, cfg: Config) -> Output:
 def worked(values: np.ndarray, transform: Transform) -> np.ndarray:
     """What is forecast of a stretch (steps, targets) of one series: the values, or each step's log-return.
 
-    The first log-return, for which there is nothing before, is 0; NaN stays NaN, and so does what is not positive.
+    NaN stays NaN, and so does what is not positive. A log-return is measured from the last value there was: what
+    happened over a gap is the return of the first step after it. The first step, with nothing before it, has none.
     """
     if transform == "none":
         return values
-    with np.errstate(all="ignore"):
-        logs = np.log(np.where(values > 0, values, np.nan))
-    return np.diff(logs, axis=0, prepend=logs[:1])
+    there = values > 0  # False for NaN
+    logs = np.log(np.where(there, values, 1.0))
+    before = np.maximum.accumulate(np.where(there, np.arange(len(values))[:, None], -1), axis=0)[:-1]
+    known = there[1:] & (before >= 0)
+    moved = logs[1:] - np.take_along_axis(logs, np.maximum(before, 0), axis=0)
+    return np.concatenate([np.full((min(len(values), 1), values.shape[1]), np.nan), np.where(known, moved, np.nan)])
+
+
+def still(state: State) -> np.ndarray:
+    """What a network is fed (targets,) for a step at which a price was not measured: it has not moved."""
+    return standard(np.zeros(len(state.targets)), state)
 
 
 def standard(values: np.ndarray, state: State) -> np.ndarray:
     """Worked values (..., targets) in training deviations, float32."""
     mean, std = (np.array([getter(one) for one in state.targets]) for getter in (lambda t: t.mean, lambda t: t.std))
-    return ((values - mean) / std).astype(np.float32)
+    return np.clip((values - mean) / std, -1e9, 1e9).astype(np.float32)
+
+
+def spread(history: np.ndarray, state: State) -> np.ndarray:
+    """How widely the targets of each history fed (rows, context, channels) scatter, (rows, 1, targets) in own units:
+    what errors of a forecast from it are in proportion to, be it of a large series or of a small one.
+    """
+    own = history[:, :, : len(state.targets)].astype(np.float64)
+    least = ONE_STILL if state.series is None else MANY_STILL
+    return np.sqrt(own.var(axis=1, keepdims=True) + least**2) * np.array([one.std for one in state.targets])
 
 
 def levels(standardised: np.ndarray, state: State) -> np.ndarray:
-    """(rows, horizon, targets) in training deviations, to own units; of log-returns to their sums from the origin."""
+    """(rows, horizon, targets) in training deviations, to own units; of log-returns to their sums from the origin, of
+    which a step that is NaN has none.
+    """
     mean, std = (np.array([getter(one) for one in state.targets]) for getter in (lambda t: t.mean, lambda t: t.std))
     found = standardised.astype(np.float64) * std + mean
-    return np.cumsum(found, axis=1) if state.transform == "log_return" else found
+    if state.transform == "none":
+        return found
+    return np.where(np.isnan(found), np.nan, np.nancumsum(found, axis=1))
 
 
 def _own(level: np.ndarray, last: np.ndarray, state: State) -> np.ndarray:
@@ -179,12 +225,14 @@ def interval(raw: np.ndarray, state: State) -> tuple[np.ndarray, np.ndarray]:
 
 
 def decode(raw: dict[str, np.ndarray], state: State) -> dict[str, np.ndarray]:
-    """Raw `target` (rows, size), and for prices the `last` ones seen (rows, targets), to `prediction`, `low` and `high`
-    (rows, horizon, targets), and with quantiles `quantiles` (rows, horizon, targets, quantiles).
+    """Raw `target` (rows, size), the `spread` of each history and for prices the `last` ones seen (rows, targets), to
+    `prediction`, `low` and `high` (rows, horizon, targets), and with quantiles `quantiles` (rows, horizon, targets,
+    quantiles).
     """
     target = raw["target"].astype(np.float64)
     last = raw.get("last", np.ones((len(target), len(state.targets))))
     half = np.array(state.half_widths) if state.half_widths else np.zeros((state.horizon, len(state.targets)))
+    half = half * raw.get("spread", 1.0)
     low, high = interval(target, state)
     middle = _own(levels(point(target, state), state), last, state)
     found = {
@@ -198,16 +246,18 @@ def decode(raw: dict[str, np.ndarray], state: State) -> dict[str, np.ndarray]:
     return found
 
 
-def table(answers: dict[str, np.ndarray], state: State) -> pa.Table:
+def table(answers: dict[str, Any], state: State) -> pa.Table:
     """One row per series and step ahead: the series, the time or the step, then the forecast; several targets have each
     a column of their own name.
     """
     rows = len(answers["prediction"])
     columns: dict[str, Any] = {}
     if state.series is not None:
-        columns[state.series] = pa.array(np.repeat(answers.get("ids", np.full(rows, "", object)), state.horizon))
+        ids = answers.get("ids", pa.nulls(rows, pa.string()))
+        columns[state.series] = ids.take(pa.array(np.repeat(np.arange(rows), state.horizon)))
     when = answers.get("times")
-    name = state.time[0] if len(state.time) == 1 else "time" if state.time else "step"
+    name = "step" if when is None else state.time[0] if len(state.time) == 1 else "time"
+    name = _free(name, columns)
     columns[name] = pa.array(np.tile(np.arange(1, state.horizon + 1), rows) if when is None else when.ravel())
     parts = ("prediction", "low", "high")
     for i, one in enumerate(state.targets):
@@ -245,13 +295,19 @@ def quick(raw: dict[str, np.ndarray], encoded: np.ndarray, state: State) -> dict
     return {"loss": first, "scaled_mae": float(np.abs(error).sum()) / count}
 
 
-def understood(series: list[np.ndarray], names: tuple[str, ...], cfg: Config, season: int) -> dict[str, Any]:
-    """What is learned of the targets from the training steps of each series, (steps, targets) with NaN for gaps: their
-    transform, mean, deviation and naive error.
-    """
-    transform = cfg.transform if cfg.transform != "auto" else _transform(series)
-    if transform == "log_return" and any(np.nanmin(one) <= 0 for one in series if np.isfinite(one).any()):
+def moves(series: list[np.ndarray], names: tuple[str, ...], cfg: Config) -> Transform:
+    """What is done to the targets: log-returns where each looks like a price. Errors: DataError."""
+    if cfg.transform == "auto":
+        return "log_return" if _prices.like(series, names) else "none"
+    if cfg.transform == "log_return" and any(np.nanmin(one, initial=np.inf) <= 0 for one in series):
         raise DataError("task.transform: log_return needs numbers above 0. Use none.")
+    return cfg.transform
+
+
+def understood(series: list[np.ndarray], names: tuple[str, ...], transform: Transform, season: int) -> dict[str, Any]:
+    """What is learned of the targets from the training steps of each series, (steps, targets) with NaN for gaps: their
+    mean, deviation and naive error.
+    """
     found = np.concatenate([worked(one, transform) for one in series])
     targets = []
     for i, name in enumerate(names):
@@ -267,26 +323,3 @@ def understood(series: list[np.ndarray], names: tuple[str, ...], cfg: Config, se
         std = float(known.std())
         targets.append(Target(name=name, mean=float(known.mean()), std=std if std > FLAT else 1.0, naive=error))
     return {"targets": tuple(targets), "transform": transform}
-
-
-def _transform(series: list[np.ndarray]) -> Transform:
-    """Log-returns where each target looks like a price."""
-    return "log_return" if all(_like_prices(one) for one in series if len(one) > 1) and series else "none"
-
-
-def _like_prices(values: np.ndarray) -> bool:
-    """Positive, about a year of days, and as a random walk moves: no cycle and no memory in the changes."""
-    found = values[~np.isnan(values).any(axis=1)]
-    if len(found) < 250 or found.min() <= 0:
-        return False
-    logs = np.log(found)
-    changes = np.diff(logs, axis=0)
-    spread, level = changes.std(axis=0), logs.std(axis=0)
-    if (spread < FLAT).any() or (level < 3 * spread).any():
-        return False
-    memory = [
-        abs(float(np.corrcoef(changes[:-lag, i], changes[lag:, i])[0, 1]))
-        for lag in (1, 2, 5)
-        for i in range(changes.shape[1])
-    ]
-    return max(memory) < max(0.1, 3 / math.sqrt(len(changes)))

@@ -216,7 +216,10 @@ class _Loop:
         return step // self.cfg.accumulate
 
     def judge(self, inputs: Batch, target: np.ndarray, score: Score) -> Row:
-        """Scores raw and averaged weights on the validation rows and keeps the better where it is the best yet."""
+        """Scores raw and averaged weights on the validation rows and keeps the better where it is the best yet.
+
+        With `keep: last` the latest that is finite counts as best: a few rows cannot tell one epoch from another.
+        """
         found: dict[str, dict[str, float]] = {}
         models = {"raw": self.model} | ({"ema": self.average} if self.average is not None else {})
         for name, model in models.items():
@@ -226,7 +229,7 @@ class _Loop:
             found[name] = score(outputs(model, inputs), target)
         first = {name: next(iter(scores.values())) for name, scores in found.items()}
         better = min(first, key=lambda name: first[name] if math.isfinite(first[name]) else math.inf)
-        if first[better] < self.state.best:
+        if first[better] < self.state.best or (self.cfg.keep == "last" and math.isfinite(first[better])):
             self.state.best, self.state.best_weights = first[better], better
             self.state.best_epoch = self.state.epoch + 1
             self.best = {k: v.detach().clone() for k, v in models[better].state_dict().items()}

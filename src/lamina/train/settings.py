@@ -134,6 +134,9 @@ class Config(config.Config):
     patience: int | None = Field(
         default=None, ge=1, description="epochs without a better validation loss before stopping"
     )
+    keep: Literal["best", "last"] = Field(
+        default="best", description="the weights that are kept: best by validation loss, or last of all"
+    )
     precision: Literal["auto", "fp32", "bf16"] = Field(default="auto", description="of the arithmetic; auto measures")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         default="auto", description="where to compute; auto takes the best"

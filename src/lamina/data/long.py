@@ -1,0 +1,215 @@
+"""Long tables: many rows to one series, told apart by a column, as loggers and databases write them.
+
+The rows of one series become one row: its numbers as a list in the order of time, with duplicates and gaps as they are,
+beside the columns that say one and the same thing in all its rows, such as a label. A series whose label changes on the
+way, or with a time or a number that cannot be read, is set aside with the reason and the line it begins on.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+
+from lamina import config
+from lamina.config import DataError, nearest
+from lamina.data import _series, files
+from lamina.data._values import unique
+from lamina.schema import MISSING, Collected, Quarantined
+
+CONSTANT = 0.9  # of the series in which a column of numbers says one thing: then it should in all
+LABELLED = 0.5  # the same of other columns, which would else be of no use
+
+
+class Config(config.Config):
+    """Which files hold the table, read as `files` does, and which columns make its series."""
+
+    kind: Literal["long"] = "long"
+    path: str | tuple[str, ...] = Field(description="A file, a pattern such as data/*.csv, or a list of these.")
+    test: str | tuple[str, ...] | None = Field(default=None, description="A separate test file, pattern or list.")
+    series: str = Field(description="The column that says which series a row belongs to.")
+    time: str | None = Field(default=None, description="The column to sort by; the order of the file when unset.")
+    values: tuple[str, ...] | None = Field(
+        default=None,
+        description="The columns of numbers, one channel each; those that change within a series if unset.",
+    )
+    delimiter: str | None = Field(default=None, pattern=r'^[^"\r\n]$', description="One character; found when unset.")
+    sheet: str | None = Field(default=None, description="Name of the sheet of a workbook; the first when unset.")
+
+
+class _Groups(NamedTuple):
+    """Rows by series: `order` sorts them by series and time; `starts` and `counts` are those of each series in it."""
+
+    order: np.ndarray
+    starts: np.ndarray
+    counts: np.ndarray
+    first: np.ndarray  # the row each series begins with in the file
+
+
+def load(cfg: Config) -> Collected:
+    """One row per series, in the order in which they begin. Errors: DataError where a column named is not there."""
+    return _grouped(cfg)[0]
+
+
+def source_line(cfg: Config, row_numbers: Sequence[int]) -> list[tuple[str, int | None]]:
+    """File and line, from 1, at which the series begin whose rows in the loaded table are given by their index."""
+    firsts = _grouped(cfg)[1]
+    return files.source_line(_files(cfg), [int(firsts[row]) for row in row_numbers])
+
+
+def _files(cfg: Config) -> files.Config:
+    return files.Config(path=cfg.path, delimiter=cfg.delimiter, sheet=cfg.sheet)
+
+
+def _grouped(cfg: Config) -> tuple[Collected, np.ndarray]:
+    found = files.load(_files(cfg))
+    table = found.table
+    asked = {"series": cfg.series, "time": cfg.time, **{f"values.{i}": name for i, name in enumerate(cfg.values or ())}}
+    for setting, name in asked.items():
+        if name is not None and name not in table.column_names:
+            raise DataError(f"data.{setting}: there is no column '{name}'. {nearest(name, table.column_names)}")
+    bad: dict[int, str] = {}
+    groups = _groups(table, cfg, bad)
+    names = [name for name in table.column_names if name not in (cfg.series, cfg.time)]
+    same = {name: _same(table[name].combine_chunks(), groups) for name in names if name not in (cfg.values or ())}
+    constant = [name for name, each in same.items() if each.mean() >= _enough(table[name])]
+    if cfg.values is not None:
+        varying, left = list(cfg.values), [name for name in same if name not in constant]
+    else:
+        others = [name for name in names if name not in constant]
+        varying = [name for name in others if _is_number(table[name].combine_chunks())]
+        left = [name for name in others if name not in varying]
+    if not varying:
+        raise DataError(
+            f"data.values: no column of numbers changes within a series of '{cfg.series}'. Name one with "
+            "--set data.values=[COLUMN]"
+        )
+    for name in constant:
+        for group in np.flatnonzero(~same[name]).tolist():
+            bad.setdefault(group, f"column '{name}' does not say the same in all rows of this series")
+    columns = {name: table[name].combine_chunks().take(pa.array(groups.first)) for name in (cfg.series, *constant)}
+    cells = _cells(table, varying, groups, bad)
+    name = unique([*columns, varying[0] if len(varying) == 1 else "series"])[-1]
+    whole = pa.table({**columns, name: cells})
+    kept = np.array([group not in bad for group in range(whole.num_rows)], bool)
+    notes = [
+        f"{table.num_rows:,} rows make {whole.num_rows:,} series; channels of '{name}': {', '.join(varying[:20])}."
+    ]
+    notes += [f"Columns {', '.join(left[:10])} change within a series and are no numbers: left out."] if left else []
+    places = files.source_line(_files(cfg), [int(groups.first[g]) for g in sorted(bad)]) if bad else []
+    lost = [Quarantined(*place, name, bad[g]) for g, place in zip(sorted(bad), places, strict=True)]
+    if not kept.any():
+        raise DataError(f"data: no series can be used; the first was set aside because {lost[0].reason}.")
+    told = tuple(note for note in found.notes if "count up" not in note)
+    collected = Collected(
+        whole.filter(pa.array(kept)), (*found.quarantine, *lost), (*told, *notes), beside=(cfg.series,)
+    )
+    return collected, groups.first[kept]
+
+
+def _enough(cells: pa.ChunkedArray) -> float:
+    return CONSTANT if _is_number(cells.combine_chunks()) else LABELLED
+
+
+def _groups(table: pa.Table, cfg: Config, bad: dict[int, str]) -> _Groups:
+    codes = table[cfg.series].combine_chunks().dictionary_encode(null_encoding="encode")
+    indices = codes.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    if not len(indices):
+        raise DataError(f"data.series: column '{cfg.series}' is empty.")
+    counts = np.bincount(indices)
+    first = np.full(len(counts), len(indices))
+    np.minimum.at(first, indices, np.arange(len(indices)))
+    when = np.zeros(len(indices))
+    if cfg.time is not None:
+        when = _times(table[cfg.time].combine_chunks())
+        for row in np.flatnonzero(np.isnan(when)).tolist():
+            cell = table[cfg.time][row].as_py()
+            bad.setdefault(int(indices[row]), f"its time '{cell}' cannot be read" if cell else "a time is missing")
+    if codes.dictionary.null_count:
+        empty = int(np.flatnonzero(codes.dictionary.is_null().to_numpy(zero_copy_only=False))[0])
+        bad[empty] = f"column '{cfg.series}' does not say which series these rows belong to"
+    order = np.lexsort((when, indices))  # stable: rows of one time stay in the order of the file
+    return _Groups(order, np.cumsum(counts) - counts, counts, first)
+
+
+def _times(cells: pa.Array) -> np.ndarray:
+    """Numbers, or points in time as seconds; NaN where neither can be read."""
+    numbers = _numbers(cells)
+    if not pa.types.is_temporal(cells.type) and np.isnan(numbers).mean() < 1 - CONSTANT:
+        return numbers
+    stamp = pa.timestamp("us")
+    if not pa.types.is_string(cells.type):
+        ticks = cells.cast(stamp, safe=False) if not pa.types.is_time(cells.type) else cells
+        return _numbers(ticks.cast(pa.int64(), safe=False) if pa.types.is_timestamp(ticks.type) else ticks)
+    shape = r"^\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)?(Z|[+-]\d\d:?\d\d)?$"
+    fits = pc.match_substring_regex(cells, shape)
+    zoned = pc.match_substring_regex(cells, r"T?\d\d:\d\d.*(Z|[+-]\d\d:?\d\d)$")
+    cells = pc.if_else(fits, cells, pa.scalar(None, pa.string()))
+    found = np.full(len(cells), np.nan)
+    for mask, kind in ((zoned, pa.timestamp("us", "UTC")), (pc.invert(zoned), stamp)):
+        some = pc.if_else(mask, cells, pa.scalar(None, pa.string()))
+        try:
+            read = some.cast(kind)
+        except pa.ArrowInvalid:  # one that no calendar has: they are read one by one
+            read = pa.array([_stamp(text, kind) for text in some.to_pylist()], kind)
+        there = read.is_valid().to_numpy(zero_copy_only=False)
+        found[there] = read.drop_null().cast(pa.int64()).to_numpy()
+    return found
+
+
+def _stamp(text: str | None, kind: pa.DataType) -> pa.Scalar:
+    try:
+        return pa.scalar(text).cast(kind)
+    except pa.ArrowInvalid:
+        return pa.scalar(None, kind)
+
+
+def _text(cells: pa.Array) -> pa.Array:
+    """Text without what means missing."""
+    cells = pc.utf8_trim_whitespace(cells)
+    return pc.if_else(pc.is_in(cells, value_set=pa.array(MISSING)), pa.scalar(None, pa.string()), cells)
+
+
+def _numbers(cells: pa.Array) -> np.ndarray:
+    """float64, NaN where there is no number."""
+    if pa.types.is_string(cells.type):
+        cells = _text(cells)
+        plain = pc.match_substring_regex(cells, r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
+        cells = pc.if_else(plain, cells, pa.scalar(None, pa.string()))
+    if pa.types.is_boolean(cells.type):
+        cells = cells.cast(pa.int8())
+    try:
+        return cells.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return np.full(len(cells), np.nan)
+
+
+def _is_number(cells: pa.Array) -> bool:
+    known = (_text(cells) if pa.types.is_string(cells.type) else cells).drop_null()
+    return bool(len(known)) and not pa.types.is_temporal(known.type) and np.isnan(_numbers(known)).mean() < 1 - CONSTANT
+
+
+def _same(cells: pa.Array, groups: _Groups) -> np.ndarray:
+    """For each series, whether a column says one thing in all its rows."""
+    if pa.types.is_nested(cells.type):
+        return np.zeros(len(groups.counts), bool)
+    codes = cells.dictionary_encode(null_encoding="encode").indices.to_numpy(zero_copy_only=False)[groups.order]
+    return np.minimum.reduceat(codes, groups.starts) == np.maximum.reduceat(codes, groups.starts)
+
+
+def _cells(table: pa.Table, names: list[str], groups: _Groups, bad: dict[int, str]) -> pa.Array:
+    """Series out of the columns of their channels, in the order of time."""
+    group_of = np.repeat(np.arange(len(groups.counts)), groups.counts)
+    channels = []
+    for name in names:
+        cells = table[name].combine_chunks()
+        values = _numbers(cells)[groups.order]
+        there = (_text(cells) if pa.types.is_string(cells.type) else cells).is_valid().to_numpy(zero_copy_only=False)
+        strange = np.isnan(values) & there[groups.order] & pa.types.is_string(cells.type)
+        for place in np.flatnonzero(strange).tolist():
+            got = cells[int(groups.order[place])].as_py()
+            bad.setdefault(int(group_of[place]), f"column '{name}' holds '{got[:40]}', which is no number")
+        channels.append(values)
+    return _series.column(np.stack(channels, axis=1).reshape(-1), groups.counts, len(names))

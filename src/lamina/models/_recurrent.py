@@ -1,0 +1,286 @@
+"""What `rnn`, `lstm` and `gru` share: stacked layers over a series, and an answer from the states."""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, cast
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from lamina import config
+from lamina.models import _begin
+from lamina.models._layers import ActivationName, Dropout, Flat
+from lamina.models._losses import loss
+from lamina.models._recurrence import Kind, Recurrence
+from lamina.models._series import Beforehand, Levelled, Straight, forecasts, only, present, sizes
+from lamina.schema import Batch, Input, Spec
+
+MOST_PATCHES = 32  # pieces of a history, by default
+
+Pooling = Literal["last", "mean", "max", "attention"]
+
+
+class Settings(config.Config):
+    """Settings of all three; each adds its `kind`."""
+
+    width: int = Field(default=64, ge=1, le=1 << 13, description="numbers in the state of a layer")
+    depth: int = Field(default=1, ge=1, le=16, description="layers, each on the states of the one before")
+    bidirectional: bool = Field(default=False, description="also from the end to the start, beside it")
+    pooling: Pooling | None = Field(
+        default=None,
+        description="one state of many: last, mean, max or attention; last for a forecast and max otherwise when unset",
+    )
+    activation: ActivationName = Field(
+        default="tanh", description="of the state: any of the activations below; tanh is the fastest"
+    )
+    layer_norm: bool = Field(default=True, description="normalise states between layers")
+    dropout: float = Field(default=0.1, ge=0, lt=1, description="share zeroed between layers and before the answer")
+    patch: int | None = Field(
+        default=None,
+        ge=1,
+        le=1 << 13,
+        description="forecasts: steps of history joined into one; when unset, as many as leave about 32",
+    )
+    skip: bool = Field(
+        default=True,
+        description="a forecast is a weighted sum of the past, as that of `linear`, and what is added to it",
+    )
+
+
+def suits(spec: Spec) -> float:
+    """Series, alone or beside numbers, categories and texts; a forecast; least, texts as sequences of words."""
+    kinds = {feed.kind for feed in spec.inputs.values()}
+    if forecasts(spec):
+        return 0.5
+    if "image" in kinds or not kinds & {"series", "tokens"}:
+        return 0.0
+    return 0.05 if "series" not in kinds else 0.8 if only(spec) else 0.6
+
+
+def training(cfg: Settings, spec: Spec) -> dict[str, Any]:
+    """About 1,500 steps in 4 to 100 epochs; a forecast begins nearly right, and has about 1,000 in 4 to 50; AdamW with
+    a gradient of norm 1 at most, moving average of weights.
+    """
+    rows, ahead = max(spec.rows, 1), forecasts(spec)
+    steps, most = (1000, 50) if ahead else (1500, 100)
+    size = 128 if ahead else min(128, max(16, 2 ** round(math.log2(max(rows / 30, 1)))))
+    return {
+        "epochs": max(4, min(most, math.ceil(steps / math.ceil(rows / size)))),
+        "batch_size": size,
+        "lr": 2e-3 if ahead else 5e-3,
+        "optimizer": {"kind": "adamw", "weight_decay": 1e-2},
+        "schedule": {"kind": "cosine", "warmup": 0.05},
+        "clip": 1.0,
+        "ema": 0.99,
+        "patience": 5 if ahead else 25,
+    }
+
+
+class Stack(nn.Module):
+    """Recurrent layers over series of some length: (rows, steps, n) to the states of the last, (rows, steps, width).
+
+    The states of a layer are added to those of the layer before, from the second on.
+    """
+
+    def __init__(self, cfg: Settings, n_in: int):
+        super().__init__()
+        ways, kind = 2 if cfg.bidirectional else 1, cast(Kind, config.kind(cfg))
+        self.width = ways * cfg.width
+        self.layers = nn.ModuleList(
+            nn.ModuleList(Recurrence(kind, n, cfg.width, cfg.activation) for _ in range(ways))
+            for n in [n_in] + [self.width] * (cfg.depth - 1)
+        )
+        norm = nn.LayerNorm if cfg.layer_norm else nn.Identity
+        self.between = nn.ModuleList(
+            nn.Sequential(norm(self.width), Dropout(cfg.dropout)) for _ in range(cfg.depth - 1)
+        )
+
+    def forward(self, x: Tensor, lengths: Tensor | None, last: bool = False) -> Tensor:
+        """`last`: of series that are all there, (rows, width) after the last step alone."""
+        alone = last and len(self.layers[0]) == 1  # pyright: ignore[reportArgumentType]
+        for i, directions in enumerate(self.layers):
+            ends = alone and i == len(self.layers) - 1
+            given = x if i == 0 else self.between[i - 1](x)
+            found = both(directions, given, lengths, ends)
+            x = found if i == 0 else found + (x[:, -1] if ends else x)
+        return x if alone or not last else ended(x, lengths)
+
+
+def both(directions: nn.Module, x: Tensor, lengths: Tensor | None, last: bool = False) -> Tensor:
+    """One layer from the start to the end and, where it has two directions, from the end to the start beside it."""
+    assert isinstance(directions, nn.ModuleList)
+    ahead, *back = directions
+    found = ahead(x, last)
+    return torch.cat([found, *(turned(layer(turned(x, lengths)), lengths) for layer in back)], 2) if back else found
+
+
+def turned(x: Tensor, lengths: Tensor | None) -> Tensor:
+    """Series (rows, steps, n), each backwards over its own length; what lies behind stays there."""
+    if lengths is None:
+        return x.flip(1)
+    step = torch.arange(x.shape[1], device=x.device)
+    back = lengths[:, None] - 1 - step
+    return x.gather(1, torch.where(back < 0, step, back).unsqueeze(2).expand(-1, -1, x.shape[2]))
+
+
+def ended(x: Tensor, lengths: Tensor | None) -> Tensor:
+    """The last step that is there of each series: (rows, steps, n) to (rows, n)."""
+    if lengths is None:
+        return x[:, -1]
+    return x.gather(1, (lengths - 1)[:, None, None].expand(-1, 1, x.shape[2]))[:, 0]
+
+
+def behind(x: Tensor, lengths: Tensor) -> Tensor:
+    """True for the steps behind the end of each series, (rows, steps, 1)."""
+    return (torch.arange(x.shape[1], device=x.device) >= lengths[:, None]).unsqueeze(2)
+
+
+class Pool(nn.Module):
+    """States (rows, steps, width) to one (rows, width), of the steps that are there."""
+
+    def __init__(self, name: Pooling, width: int, ways: int):
+        super().__init__()
+        self.name, self.ways = name, ways
+        self.score = nn.Linear(width, 1, bias=False) if name == "attention" else None
+
+    def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        if self.name == "last":
+            ahead, *back = x.chunk(self.ways, 2)
+            return torch.cat([ended(ahead, lengths), *(part[:, 0] for part in back)], 1)
+        absent = behind(x, lengths) if lengths is not None else torch.zeros_like(x[:, :, :1], dtype=torch.bool)
+        if self.name == "max":
+            return x.masked_fill(absent, float("-inf")).amax(1)
+        if self.score is None:
+            there = (~absent).to(x.dtype)
+            return (x * there).sum(1) / there.sum(1)
+        weight = self.score(x).masked_fill(absent, float("-inf")).softmax(1)  # (rows, steps, 1)
+        return (x * weight).sum(1)
+
+
+class Sequence(nn.Module):
+    """One series, or one text word by word, to (rows, `width`)."""
+
+    def __init__(self, cfg: Settings, feed: Input):
+        super().__init__()
+        words = feed.kind == "tokens"
+        self.table = nn.Embedding(feed.sizes[0], cfg.width, padding_idx=0) if words else None
+        self.stack = Stack(cfg, cfg.width if words else feed.shape[1] or 1)
+        self.width = self.stack.width
+        self.pool = Pool(cfg.pooling or "max", self.width, 2 if cfg.bidirectional else 1)
+
+    def forward(self, series: Tensor) -> Tensor:
+        if self.table is None:
+            x, there = present(series)
+        else:
+            x, there = self.table(series), (series != 0).to(torch.float32)
+        step = torch.arange(1, x.shape[1] + 1, device=x.device)
+        lengths = (there * step).amax(1).long().clamp(min=1)  # a word that is unknown may lie within a text
+        return self.pool(self.stack(x, lengths), lengths)
+
+
+class Whole(nn.Module):
+    """Series and all else, side by side: inputs by name to (rows, size)."""
+
+    def __init__(self, cfg: Settings, spec: Spec):
+        super().__init__()
+        kind = "series" if any(feed.kind == "series" for feed in spec.inputs.values()) else "tokens"
+        self.series = nn.ModuleDict({n: Sequence(cfg, feed) for n, feed in spec.inputs.items() if feed.kind == kind})
+        rest = {name: feed for name, feed in spec.inputs.items() if feed.kind != kind}
+        self.rest = Flat(spec.model_copy(update={"inputs": rest})) if rest else None
+        width = sum(one.width for one in self.series.values() if isinstance(one, Sequence))
+        self.dropout = Dropout(cfg.dropout)
+        self.head = nn.Linear(width + (self.rest.width if self.rest else 0), spec.output.size)
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        found = [one(inputs[name]) for name, one in self.series.items()]
+        if self.rest is not None:
+            found.append(self.rest({name: inputs[name] for name in self.rest.order}))
+        return self.head(self.dropout(torch.cat(found, 1)))
+
+
+class Forecast(nn.Module):
+    """A history, and what is known of the future, to all steps of the future at once: (rows, size).
+
+    The state after the history gives each step its own answer; with a future, each step is told what is known of it.
+    """
+
+    def __init__(self, cfg: Settings, spec: Spec):
+        super().__init__()
+        steps, channels = (n or 1 for n in spec.inputs["history"].shape)
+        self.horizon, self.targets, quantiles = sizes(spec.output)
+        self.level = Levelled(spec.output)
+        self.patch = min(cfg.patch or _patch(steps), steps)
+        self.stack = Stack(cfg, channels * self.patch)
+        ways, pooling = 2 if cfg.bidirectional else 1, cfg.pooling or "last"
+        self.pool = Pool(pooling, self.stack.width, ways) if ways > 1 or pooling != "last" else None
+        self.dropout = Dropout(cfg.dropout)
+        self.head = _small(nn.Linear(self.stack.width, spec.output.size))
+        self.skip = Straight(spec.output, steps) if cfg.skip else None
+        future = spec.inputs.get("future")
+        self.told = self.known = self.after = None
+        if future:
+            self.known = Beforehand(future, spec.output)
+            self.told = nn.Linear(self.stack.width + (future.shape[1] or 1), cfg.width)
+            self.after = _small(nn.Linear(cfg.width, 2 * self.targets * quantiles, bias=False))
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        history, centre, scale = self.level(inputs["history"])
+        found = self.stack(joined(history, self.patch), None, self.pool is None)
+        state = self.dropout(found if self.pool is None else self.pool(found, None))  # (rows, width)
+        raw = self.head(state)
+        if self.skip is not None:
+            raw = raw + self.skip(history[:, :, : self.targets])
+        if self.told is None or self.after is None or self.known is None:
+            return self.level.restored(raw, centre, scale)
+        future = inputs["future"]
+        each = torch.cat([state.unsqueeze(1).expand(-1, self.horizon, -1), future], 2)
+        of_spread, of_unit = self.after(self.told(each).relu()).chunk(2, 2)  # effects grow with the series, or do not
+        found = self.level.restored(raw + of_spread.flatten(1), centre, scale)
+        return found + self.known(future) + of_unit.flatten(1)
+
+
+def _patch(steps: int) -> int:
+    """The least number of steps that cuts a history into 32 pieces at most, whole ones if any such is near."""
+    least = -(-steps // MOST_PATCHES)
+    return next((n for n in range(least, 2 * least) if steps % n == 0), least)
+
+
+def joined(series: Tensor, patch: int) -> Tensor:
+    """Series (rows, steps, n) with `patch` steps side by side, (rows, pieces, patch * n); the first is filled up with
+    zeros in front. Lin et al. 2023, SegRNN.
+    """
+    if patch == 1:
+        return series
+    full = F.pad(series, (0, 0, -series.shape[1] % patch, 0))
+    return full.unflatten(1, (-1, patch)).flatten(2)
+
+
+def _small(layer: nn.Linear) -> nn.Linear:
+    """Of little weight at first, so that a forecast starts from the last value."""
+    with torch.no_grad():
+        layer.weight.mul_(0.1)
+        if layer.bias is not None:
+            layer.bias.zero_()
+    return layer
+
+
+class Model(nn.Module):
+    parts = ("",)
+
+    def __init__(self, cfg: Settings, spec: Spec):
+        super().__init__()
+        self.net = Forecast(cfg, spec) if forecasts(spec) else Whole(cfg, spec)
+        self.loss = loss(spec.output)
+
+    def begin(self, train: Batch, validation: Batch) -> None:
+        """Forecasts: the weighted sum of the past in closed form, which the recurrent layers then add to."""
+        if isinstance(self.net, Forecast) and self.net.skip is not None:
+            _begin.begin(self.net.level, [self.net.skip], train, validation)
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {"target": self.net(inputs).float()}  # (rows, size)
+
+    def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
+        yield "", self.loss(self(batch.inputs)["target"], batch.target)

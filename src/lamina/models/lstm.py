@@ -1,0 +1,11 @@
+"""Long short-term memory, of Hochreiter and Schmidhuber 1997: gates decide what a cell takes, keeps and shows."""
+
+from typing import Literal
+
+from lamina.models import _recurrent
+
+Model, suits, training = _recurrent.Model, _recurrent.suits, _recurrent.training
+
+
+class Config(_recurrent.Settings):
+    kind: Literal["lstm"] = "lstm"

@@ -1,0 +1,20 @@
+"""The plain recurrent network, of Elman 1990: each state is made of the one before and of what is new.
+
+It forgets within some tens of steps, because its gradients fade (Bengio et al. 1994); `lstm` and `gru` remember longer.
+"""
+
+from typing import Literal
+
+from lamina.models import _recurrent
+from lamina.schema import Spec
+
+Model, training = _recurrent.Model, _recurrent.training
+
+
+class Config(_recurrent.Settings):
+    kind: Literal["rnn"] = "rnn"
+
+
+def suits(spec: Spec) -> float:
+    """As the others do, a little less."""
+    return 0.8 * _recurrent.suits(spec)
