@@ -58,7 +58,8 @@ def test_the_report_says_what_damage_does_to_the_answers(detector):
         "half the size and back",
     ]
     assert report["damage"][0]["accuracy"] == pytest.approx(report["scores"]["accuracy"])
-    assert all(0 <= row["accuracy"] <= 1 and row["rows"] == detector.result["parts"]["test"] for row in report["damage"])
+    tests = detector.result["parts"]["test"]
+    assert all(0 <= row["accuracy"] <= 1 and row["rows"] == tests for row in report["damage"])
     assert report["damage"][4]["accuracy"] < report["damage"][0]["accuracy"]  # the trace is what shrinking takes away
     page = Path(detector.result["report"]).read_text("utf-8")
     assert "Damaged pictures" in page and "JPEG, quality 50" in page
