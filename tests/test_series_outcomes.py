@@ -12,9 +12,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from typer.testing import CliRunner
 
 import lamina
 from lamina import cases
+from lamina.cli import app
 from lamina.config import DataError, LaminaError
 from lamina.data import arrays, toy
 from lamina.recipe import build
@@ -576,3 +578,22 @@ def test_lists_of_one_row_that_are_not_equally_long_are_a_sentence():
     rows = [{"day": [1, 2, 3], "sales": [1.0, 2.0]}] * 3
     with pytest.raises(DataError, match=r"rows\[0\]\.(sales|day): has \d steps where another list of that row has 3"):
         lamina.fit(rows, "sales", recipe={"task": "forecasting"})
+
+
+def test_a_step_without_a_time_inside_a_row_is_told_of_by_its_row(tmp_path):
+    days = [str(date(2024, 1, 1) + timedelta(days=i)) for i in range(60)]
+    rows = [{"shop": name, "day": list(days), "sales": [float(i % 7) for i in range(60)]} for name in "ab"]
+    recipe = {"task": {"kind": "forecasting", "series": "shop", "horizon": 3}, "train": {"epochs": 1}}
+    run = lamina.fit(rows, "sales", recipe=recipe, out=tmp_path / "run").result["run"]
+    rows[1]["day"][20] = None
+    file = tmp_path / "rows.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = CliRunner().invoke(app, ["predict", run, str(file), "-o", str(tmp_path / "ahead.csv"), "--json"])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.output)
+    assert found["rows"] == 6
+    assert [(row["line"], row["reason"]) for row in found["quarantine"]] == [
+        (2, "some of its steps: the time is missing or cannot be read")
+    ]
+    done = CliRunner().invoke(app, ["evaluate", run, str(file), "--json"])
+    assert json.loads(done.output)["quarantined"] == 1

@@ -86,10 +86,7 @@ def test_several_series_of_prices_are_prices_and_one_that_is_none_among_them_doe
 
 
 def test_the_real_prices_that_matplotlib_brings_along_are_prices_and_their_volume_is_none():
-    file = Path(matplotlib.get_data_path()) / "sample_data" / "goog.npz"
-    if not file.exists():
-        pytest.skip("this matplotlib has no sample data")
-    days = np.load(file)["price_data"]
+    days = np.load(Path(matplotlib.get_data_path()) / "sample_data" / "goog.npz")["price_data"]
     assert like(days["close"], "close") and like(days["adj_close"], "GOOG")
     assert not like(days["volume"], "close")
 
@@ -113,7 +110,7 @@ def test_the_real_prices_that_matplotlib_brings_along_are_prices_and_their_volum
 )
 def test_temperatures_sunspots_dust_passengers_and_load_are_no_prices_even_by_that_name(file, column, shift):
     if not (DATA / file).exists():
-        pytest.skip(f"{DATA / file} is not on this machine")
+        pytest.skip(f"the real series are not on this machine: ../shared/data/time_series/{file}")
     with open(DATA / file, encoding="utf-8", newline="") as rows:
         cells = [row[column] for row in csv.DictReader(rows)]
     values = np.array([float(c) if c.replace(".", "").replace("-", "").isdigit() else np.nan for c in cells])

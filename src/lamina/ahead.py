@@ -1,6 +1,6 @@
 """What a recipe asks of its data where the next steps of series are to be forecast: rows become windows of history."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from lamina import roles as roles_of
 from lamina.case import Case
 from lamina.config import Config, DataError, RecipeError, kind, plugin
 from lamina.data._split import Auto, Ordered, Parts, Split
-from lamina.frames import Frames, Roles
+from lamina.frames import Encoded, Frames, Roles
 from lamina.grid import DAY
 from lamina.preprocess import Preprocessor
 from lamina.recipe import Recipe
@@ -52,20 +52,18 @@ class Ahead(Case):
         found = {name: vars(self.state)[name] for name in names} | {"time": self.state.time or None}
         return self.task_cfg.model_copy(update=found | {"step": grid.written(self.state.step)})
 
-    def windows(self, prep: Preprocessor) -> tuple[dict[str, Windows], Windows]:
-        """Inputs and target of every window that some series holds, whatever its part."""
-        state = self.state
-        seen, known, target = frames.encoded(self.frames, prep, state)
-        starts = np.arange(len(target) - state.context - state.horizon + 1)
-        inputs = {"history": Windows(seen, starts, state.context)}
-        if known.shape[1]:
-            inputs["future"] = Windows(known, starts + state.context, state.horizon)
-        return inputs, Windows(target, starts + state.context, state.horizon)
+    def inputs(self, steps: Encoded, origins: np.ndarray) -> dict[str, Windows]:
+        """What a network is fed to forecast from some first steps ahead, as views of the encoded steps."""
+        seen, known, _ = steps
+        context = self.state.context
+        history = {"history": Windows(seen, origins - context, context)}
+        return history | ({"future": Windows(known, origins, self.state.horizon)} if known.shape[1] else {})
 
     def arrays(self, prep: Preprocessor) -> dict[str, Data]:
         """Windows of each part; those of training stay views of the series."""
-        inputs, target = self.windows(prep)
-        there = np.asarray(~np.isnan(target.values).all(axis=1))
+        steps = frames.encoded(self.frames, prep, self.state)
+        target = steps[2]
+        there = np.asarray(~np.isnan(target).all(axis=1))
         found = {}
         for i, name in enumerate(Parts._fields):
             origins = self.origins(i)
@@ -75,17 +73,14 @@ class Ahead(Case):
                     kept &= _share(there, origins - self.state.context, self.state.context) >= MEASURED
                 origins = origins[kept]
             if name == "validation":
-                origins = thinned(origins, target.length * target.shape[2])
+                origins = thinned(origins, self.state.horizon * target.shape[1])
             if not len(origins):
                 raise DataError(
                     f"{name}: no window of {self.state.context:,} steps of history and {self.state.horizon:,} ahead "
                     "fits. Ask for a smaller task.horizon or task.context, or give longer series."
                 )
-            picked = {
-                name: replace(w, starts=origins + (0 if name == "future" else -w.length)) for name, w in inputs.items()
-            }
-            aim = replace(target, starts=origins)
-            found[name] = Data(picked, aim if name == "train" else aim[:])
+            aim = Windows(target, origins, self.state.horizon)
+            found[name] = Data(self.inputs(steps, origins), aim if name == "train" else aim[:])
         return found
 
     def origins(self, part: int) -> np.ndarray:
@@ -109,10 +104,10 @@ class Ahead(Case):
 
     def sample(self, prep: Preprocessor, count: int = 16) -> dict[str, np.ndarray]:
         """Inputs of a few windows of the training steps."""
-        inputs, _ = self.windows(prep)
         origins = self.origins(0)
         picked = origins[np.linspace(0, len(origins) - 1, count).astype(int)]
-        return {n: replace(w, starts=picked + (0 if n == "future" else -w.length))[:] for n, w in inputs.items()}
+        steps = frames.encoded(self.frames, prep, self.state)
+        return {name: windows[:] for name, windows in self.inputs(steps, picked).items()}
 
     def golden(self, prep: Preprocessor) -> list[Row]:
         """A made-up history: an even time, and in each other column values of training rows in any order."""

@@ -29,6 +29,9 @@ MOST, MOST_WINDOW = 1 << 28, 1 << 24  # numbers that may be made of the rows giv
 TWICE = 0.3  # share of rows with the time of another, from which on something else must be meant
 
 
+Encoded = tuple[np.ndarray, np.ndarray, np.ndarray]  # seen, known beforehand, target: (steps, channels) each
+
+
 class Lost(NamedTuple):
     """Rows, by their place in the table given, that no series can take, and why."""
 
@@ -225,7 +228,7 @@ def feeds(prep: Preprocessor, state: State) -> dict[str, Input]:
     return {"future": future, "history": history} if ahead else {"history": history}
 
 
-def encoded(found: Frames, prep: Preprocessor, state: State) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def encoded(found: Frames, prep: Preprocessor, state: State) -> Encoded:
     """What a network sees of each step, (steps, channels); of that, what is known beforehand; and the target (steps,
     targets) in training deviations, NaN where nothing was measured.
     """

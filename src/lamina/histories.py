@@ -58,8 +58,9 @@ def given(rows: pa.Table, prep: Preprocessor, state: State) -> Frames:
     and not there; one that only helps counts as not measured, which is noted.
     """
     roles = frames.Roles(state.time, state.series, tuple(state.names))
+    parent = None
     if unrolled.is_rolled(rows, roles.targets):
-        rows, series, _ = unrolled.unrolled(rows, state.series if state.series in rows.column_names else None)
+        rows, series, parent = unrolled.unrolled(rows, state.series if state.series in rows.column_names else None)
         rows = rows.rename_columns([state.series or n if n == series else n for n in rows.column_names])
     there = set(rows.column_names)
     for name in (*roles.time, *([roles.series] if roles.series else []), *roles.targets):
@@ -69,6 +70,9 @@ def given(rows: pa.Table, prep: Preprocessor, state: State) -> Frames:
     found = frames.frames(rows, prep.used, roles, state.step)
     gone = [name for name in (*state.past, *state.known) if name not in there]
     told = [f"Column {', '.join(map(repr, gone))} is not there; it counts as not measured."] if gone else []
+    if parent is not None:  # of a row that is a series, some steps are lost, and the row is what can be pointed at
+        lost = (frames.Lost(np.unique(parent[gone.rows]), f"some of its steps: {gone.reason}") for gone in found.lost)
+        found = replace(found, lost=tuple(lost))
     return replace(found, notes=(*found.notes, *told))
 
 

@@ -112,12 +112,17 @@ def _steps(columns: list[pa.Array]) -> pa.Array:
 def _numbers(cells: pa.Array) -> np.ndarray | None:
     """float64 with NaN where missing; None where a text is no number."""
     if pa.types.is_string(cells.type):
-        cells = pc.utf8_trim_whitespace(cells)
-        cells = pc.if_else(pc.is_in(cells, value_set=pa.array(MISSING)), pa.scalar(None, pa.string()), cells)
+        cells = present(cells)
     try:
         return cells.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):  # how Arrow says that a cast cannot be
         return None
+
+
+def present(cells: pa.Array) -> pa.Array:
+    """Text without the blanks around it, and without what means missing."""
+    cells = pc.utf8_trim_whitespace(cells)
+    return pc.if_else(pc.is_in(cells, value_set=pa.array(MISSING)), pa.scalar(None, pa.string()), cells)
 
 
 def hint(names: Iterable[str]) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from lamina import config
 from lamina.config import DataError, nearest
 from lamina.data import _series, files
 from lamina.data._values import unique
-from lamina.schema import MISSING, Collected, Quarantined
+from lamina.schema import Collected, Quarantined
 
 CONSTANT = 0.9  # of the series in which a column of numbers says one thing: then it should in all
 LABELLED = 0.5  # the same of other columns, which would else be of no use
@@ -166,28 +166,22 @@ def _stamp(text: str | None, kind: pa.DataType) -> pa.Scalar:
         return pa.scalar(None, kind)
 
 
-def _text(cells: pa.Array) -> pa.Array:
-    """Text without what means missing."""
-    cells = pc.utf8_trim_whitespace(cells)
-    return pc.if_else(pc.is_in(cells, value_set=pa.array(MISSING)), pa.scalar(None, pa.string()), cells)
-
-
 def _numbers(cells: pa.Array) -> np.ndarray:
     """float64, NaN where there is no number."""
     if pa.types.is_string(cells.type):
-        cells = _text(cells)
+        cells = _series.present(cells)
         plain = pc.match_substring_regex(cells, r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
         cells = pc.if_else(plain, cells, pa.scalar(None, pa.string()))
     if pa.types.is_boolean(cells.type):
         cells = cells.cast(pa.int8())
     try:
         return cells.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):  # how Arrow says that a cast cannot be
         return np.full(len(cells), np.nan)
 
 
 def _is_number(cells: pa.Array) -> bool:
-    known = (_text(cells) if pa.types.is_string(cells.type) else cells).drop_null()
+    known = (_series.present(cells) if pa.types.is_string(cells.type) else cells).drop_null()
     return bool(len(known)) and not pa.types.is_temporal(known.type) and np.isnan(_numbers(known)).mean() < 1 - CONSTANT
 
 
@@ -206,7 +200,11 @@ def _cells(table: pa.Table, names: list[str], groups: _Groups, bad: dict[int, st
     for name in names:
         cells = table[name].combine_chunks()
         values = _numbers(cells)[groups.order]
-        there = (_text(cells) if pa.types.is_string(cells.type) else cells).is_valid().to_numpy(zero_copy_only=False)
+        there = (
+            (_series.present(cells) if pa.types.is_string(cells.type) else cells)
+            .is_valid()
+            .to_numpy(zero_copy_only=False)
+        )
         strange = np.isnan(values) & there[groups.order] & pa.types.is_string(cells.type)
         for place in np.flatnonzero(strange).tolist():
             got = cells[int(groups.order[place])].as_py()
