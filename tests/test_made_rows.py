@@ -242,6 +242,10 @@ def test_made_rows_are_learned_from_and_the_report_says_whether_that_helped(made
     real = report["data"]["rows"]["train"]
     assert f"with {real:,} made rows beside {real:,} real ones" in told and "kept" in told
     assert found.result["notes"] == [told]
+    compared, kept = report["augmented"], report["augmented"]["helped"]
+    assert compared["validation"][kept] == min(compared["validation"])
+    assert compared["test"]["accuracy"][kept] == pytest.approx(report["scores"]["accuracy"])
+    assert "On test rows, without and with: loss " in told
 
 
 def test_the_better_of_both_networks_is_kept(made_by):

@@ -30,15 +30,22 @@ from lamina.train import settings
 from lamina.train.settings import Data
 
 
+class More(NamedTuple):
+    """Made rows to add to the training rows, and test rows on which both networks are compared in the end."""
+
+    rows: Data
+    test: Data
+
+
 class Rows(NamedTuple):
     """Encoded rows to train on, those to add to them if any, and those to judge by."""
 
     train: Data
-    more: Data | None
+    more: More | None
     validation: Data
 
 
-def made(case: Case, prep: Preprocessor, cfg: settings.Config, model: Any) -> Data | None:
+def made(case: Case, prep: Preprocessor, cfg: settings.Config, model: Any, test: Data) -> More | None:
     """The rows of `train.augment_with` as the network takes them, as many as `train.augment_share` says.
 
     Errors: RecipeError for a task without rows to add to, DataError where the rows made do not fit the data.
@@ -61,7 +68,8 @@ def made(case: Case, prep: Preprocessor, cfg: settings.Config, model: Any) -> Da
     if not sound.any():
         raise DataError(f"train.augment_with: no row of {cfg.augment_with} has a target that the data has.")
     table = table.filter(pa.array(sound))
-    return models.prepared(model, Data(prep.encode(table), case.encoded(table)))
+    found = Data(prep.encode(table), case.encoded(table))
+    return More(models.prepared(model, found), models.prepared(model, test))
 
 
 def _table(case: Case, path: str, count: int) -> pa.Table:
@@ -103,9 +111,9 @@ def _pictured(case: Case, pictures: np.ndarray, labels: list[str] | None) -> pa.
 
 
 def fit(model: Any, rows: Rows, cfg: settings.Config, home: training.Home) -> Iterator[Row]:
-    """`train.fit`, and where there are rows to add, twice: the better network is left in `model`.
+    """`train.fit`, and where there are rows to add, twice: the better network by validation is left in `model`.
 
-    The last row says in a sentence, `augmented`, what the made rows were worth.
+    The last row then has `augmented`: a sentence on what the made rows were worth, and the numbers it is made of.
     """
     if rows.more is None:
         yield from training.fit(model, rows.train, rows.validation, cfg, home)
@@ -117,20 +125,34 @@ def fit(model: Any, rows: Rows, cfg: settings.Config, home: training.Home) -> It
         if row["at"] == "step":
             yield row
     without, end = end, {}
-    for row in training.fit(model, _joined(rows.train, rows.more), rows.validation, cfg, home):
+    for row in training.fit(model, _joined(rows.train, rows.more.rows), rows.validation, cfg, home):
         if row["at"] != "end":
             yield row
         end = row
-    told = (
-        f"Validation loss {without['best']:.4g} without and {end['best']:.4g} with {len(rows.more.target):,} made rows "
-        f"beside {len(rows.train.target):,} real ones"
-    )
-    if math.isfinite(end["best"]) and end["best"] < without["best"]:
-        yield end | {"augmented": f"{told}: they helped, and the network that learned from them was kept."}
+    helped = math.isfinite(end["best"]) and end["best"] < without["best"]
+    test = rows.more.test
+    tested = [home.score(training.outputs(network, test), np.asarray(test.target)) for network in (alone, model)]
+    facts: Row = {"real": len(rows.train.target), "made": len(rows.more.rows.target), "helped": helped}
+    facts |= {"validation": [without["best"], end["best"]]}
+    facts |= {"test": {name: [value, tested[1][name]] for name, value in tested[0].items()}}
+    if helped:
+        yield end | {"augmented": {**facts, "told": told(facts)}}
         return
     model.load_state_dict(alone.state_dict())
     yield from epochs
-    yield without | {"augmented": f"{told}: they did not help, and the network without them was kept."}
+    yield without | {"augmented": {**facts, "told": told(facts)}}
+
+
+def told(facts: Row) -> str:
+    """Whether made rows helped, by validation rows and by test rows, in two sentences."""
+    without, beside = facts["validation"]
+    kept = "they helped, and the network that learned from them was kept"
+    kept = kept if facts["helped"] else "they did not help, and the network without them was kept"
+    tested = ", ".join(f"{name.replace('_', ' ')} {a:.4g} and {b:.4g}" for name, (a, b) in facts["test"].items())
+    return (
+        f"Validation loss {without:.4g} without and {beside:.4g} with {facts['made']:,} made rows beside "
+        f"{facts['real']:,} real ones: {kept}. On test rows, without and with: {tested}."
+    )
 
 
 def _joined(first: Data, second: Data) -> Data:

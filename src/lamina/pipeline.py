@@ -48,7 +48,7 @@ def run(recipe: Recipe, out: Run, given: Given = (None, None), stop: Callable[[]
     train, validation = (models.prepared(model, arrays[part]) for part in ("train", "validation"))
     models.begun(model, train, validation)
     cfg = decide(recipe.train, models.training(choice, spec), learner, train)
-    more = mixed.made(case, prep, cfg, model)
+    more = mixed.made(case, prep, cfg, model, arrays["test"])
     out.write_recipe(case.recipe, cfg)
     yield {"at": "design", "kind": kind(choice), "layers": layers, "train": cfg}
 

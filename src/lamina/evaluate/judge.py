@@ -93,7 +93,8 @@ INTERVAL = ("coverage", "interval_width")
 def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -> Row:
     """Fit the baselines, write `report.html` and `report.json`, and return the result of the run."""
     case, found = finding.case, finding.score
-    mixed = [told] if (told := finding.end.get("augmented")) else []
+    augmented = finding.end.get("augmented")
+    mixed = [augmented["told"]] if augmented else []
     notes = [*case.notes, *_rare(case, found["scores"]), *mixed]
     sketches = {row["epoch"]: row["sketch"] for row in out.rows() if "sketch" in row}
     rows = [{name: value for name, value in row.items() if name != "sketch"} for row in out.rows()]
@@ -167,6 +168,7 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
             "series": recorded,
             **({"forecast": outlined, "history": str(out.history)} if outlined else {}),
             **({"damage": harm} if harm else {}),
+            **({"augmented": augmented} if augmented else {}),
             "data": _sized(_data(case, notes), finding.predictor),
             "training": {
                 "rows": rows,

@@ -25,7 +25,7 @@ from lamina.schema import Batch, Input, Spec
 if TYPE_CHECKING:
     from lamina.models.gan import Config, Model
 
-STEPS = 8_000
+STEPS = 6_500
 BETAS = {"relativistic": (0.0, 0.99), "dcgan": (0.5, 0.999), "wgan_gp": (0.0, 0.9)}
 CRITIC_STEPS = 5  # of wgan_gp, each on its own share of the batch
 WGAN_PENALTY = 10.0
@@ -70,7 +70,7 @@ class Critic(nn.Module):
 
 
 def training(cfg: "Config", spec: Spec) -> dict[str, Any]:
-    """About 8,000 steps of 64."""
+    """About 6,500 steps of 64."""
     rows = max(spec.rows, 1)
     size = max(1, min(64, rows // 4)) * (CRITIC_STEPS if cfg.preset == "wgan_gp" else 1)
     return {

@@ -43,7 +43,7 @@ def suits(spec: Spec) -> float:
 
 
 def training(cfg: Config, spec: Spec) -> dict[str, Any]:
-    """About 8,000 steps of 64 pictures, or 4,000 of up to 500 rows."""
+    """About 6,500 steps of 64 pictures, or 4,000 of up to 500 rows."""
     pictures = any(feed.kind == "image" for feed in spec.inputs.values())
     return (_gan_pictures if pictures else _gan_rows).training(cfg, spec)
 
