@@ -14,6 +14,7 @@ NETWORK = "network"
 _MOST_CLASSES = 20  # more cells than this cannot hold a number that can be read
 _SHOWN_CLASSES = 14
 _MOST_POINTS = 5_000
+_WIDE = 100  # times the lowest of a line: beyond, its axis is logarithmic
 
 
 def confusion(matrix: np.ndarray, names: Sequence[str]) -> str:
@@ -215,7 +216,7 @@ def _series(rows: Sequence[Mapping[str, Any]], key: str) -> np.ndarray:
 
 
 def _history(axes: Any, x: np.ndarray, lines: Mapping[str, tuple[np.ndarray, str]], best: int | None) -> None:
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
     ends = []
     for label, (values, colour) in lines.items():
@@ -230,18 +231,26 @@ def _history(axes: Any, x: np.ndarray, lines: Mapping[str, tuple[np.ndarray, str
             axes.axvline(best, color=QUIET, linewidth=0.8, linestyle=(0, (2, 2)))
             axes.annotate("best", (best, 1), (0, 2), xycoords=("data", "axes fraction"), textcoords="offset points",
                           color=QUIET, fontsize=11, ha="center")  # fmt: skip
-    low, high = axes.get_ylim()
-    ends.sort(key=lambda end: end[0])
-    if len(ends) == 2 and (gap := (high - low) * 0.07 - (ends[1][0] - ends[0][0])) > 0:
+    drawn = np.concatenate([values[np.isfinite(values)] for values, _ in lines.values()])
+    if len(drawn) and drawn.min() > 0 and drawn.max() > _WIDE * drawn.min():
+        axes.set_yscale("log")
+    scale = np.log if axes.get_yscale() == "log" else np.asarray
+    low, high = scale(axes.get_ylim())
+    ends = sorted([float((scale(end) - low) / (high - low)), *rest] for end, *rest in ends)
+    if len(ends) == 2 and (gap := 0.07 - (ends[1][0] - ends[0][0])) > 0:
         ends[0][0], ends[1][0] = ends[0][0] - gap / 2, ends[1][0] + gap / 2
     for height, label, colour in ends:
-        axes.annotate(label, (1, height), (6, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
+        axes.annotate(label, (1, height), (6, 0), xycoords="axes fraction", textcoords="offset points",
                       color=colour, va="center", annotation_clip=False)  # fmt: skip
     if len(np.unique(x)) == 1 or axes.get_xlim()[1] - axes.get_xlim()[0] < 1:
         axes.set_xlim(x.min() - 1, x.max() + 1)
     axes.set(xlabel="epoch")
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
-    _plain_numbers(axes.yaxis, 5)
+    if axes.get_yscale() == "linear":
+        _plain_numbers(axes.yaxis, 5)
+        return
+    axes.yaxis.set_major_formatter(FuncFormatter(_short_number))
+    axes.yaxis.set_minor_locator(NullLocator())
 
 
 def comparison(
