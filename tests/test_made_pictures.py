@@ -284,3 +284,16 @@ def test_the_class_that_is_asked_for_is_made_and_the_report_says_what_it_is_wort
     assert page.count('<img class="sheet"') == 4 + 5, "made, real, ways, pairs; epochs 1, 2, 4, 8 and 16"
     made = lamina.load(run / "bundle").generate(40, seed=3, label="left")
     assert (made[:, :, :4].mean((1, 2, 3)) > made[:, :, 4:].mean((1, 2, 3))).mean() > 0.9
+
+
+@pytest.mark.parametrize("name", ["gan", "vae"])
+def test_shapes_on_white_are_learned_and_not_the_white_alone(name):
+    rng = np.random.default_rng(0)
+    pictures = np.full((200, 16, 16, 3), 255, np.uint8)
+    for picture, (top, left), colour in zip(
+        pictures, rng.integers(1, 9, (200, 2)), rng.integers(0, 200, (200, 3)), strict=True
+    ):
+        picture[top : top + 6, left : left + 6] = colour
+    recipe = {"task": "generation", "model": {"kind": name, "width": 8}, "train": {"epochs": 15}}
+    found = lamina.fit(pictures, recipe=recipe).generate(100)
+    assert found.std(0).mean() > 0.5 * pictures.std(0).mean()

@@ -1,13 +1,13 @@
 """Made rows or pictures beside the real ones to learn from, and whether that helped: `train.augment_with`.
 
 Only training rows are added to; columns are understood from real rows, and validation and test rows are real ones. The
-network is trained twice from the same start, without and with the made rows, and the better by the validation rows is
-kept.
+network is trained twice from the same start, without and with the made rows; the second is kept where validation rows
+say that it is better, and not by chance.
 """
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,6 +28,8 @@ from lamina.schema import Row, clean
 from lamina.train import fit as training
 from lamina.train import settings
 from lamina.train.settings import Data
+
+DRAWS, SURE = 400, 0.95
 
 
 class More(NamedTuple):
@@ -129,11 +131,12 @@ def fit(model: Any, rows: Rows, cfg: settings.Config, home: training.Home) -> It
         if row["at"] != "end":
             yield row
         end = row
-    helped = math.isfinite(end["best"]) and end["best"] < without["best"]
-    test = rows.more.test
-    tested = [home.score(training.outputs(network, test), np.asarray(test.target)) for network in (alone, model)]
+    both, test = (alone, model), rows.more.test
+    sure = _sure([training.outputs(network, rows.validation) for network in both], rows.validation, home)
+    helped = math.isfinite(end["best"]) and end["best"] < without["best"] and sure >= SURE
+    tested = [home.score(training.outputs(network, test), np.asarray(test.target)) for network in both]
     facts: Row = {"real": len(rows.train.target), "made": len(rows.more.rows.target), "helped": helped}
-    facts |= {"validation": [without["best"], end["best"]]}
+    facts |= {"validation": [without["best"], end["best"]], "sure": sure}
     facts |= {"test": {name: [value, tested[1][name]] for name, value in tested[0].items()}}
     if helped:
         yield end | {"augmented": {**facts, "told": told(facts)}}
@@ -143,11 +146,27 @@ def fit(model: Any, rows: Rows, cfg: settings.Config, home: training.Home) -> It
     yield without | {"augmented": {**facts, "told": told(facts)}}
 
 
+def _sure(raws: Sequence[dict[str, np.ndarray]], rows: Data, home: training.Home) -> float:
+    """The share of draws of validation rows, with replacement, on which the second network is the better one.
+
+    Few rows have a loss by chance: the mean alone would often keep a network that made rows have harmed.
+    """
+    target, rng, better = np.asarray(rows.target), np.random.default_rng(0), 0
+    for _ in range(DRAWS):
+        drawn = rng.integers(0, len(target), len(target))
+        scored = [home.score({name: v[drawn] for name, v in raw.items()}, target[drawn]) for raw in raws]
+        first, second = (next(iter(found.values())) for found in scored)
+        better += second < first
+    return better / DRAWS
+
+
 def told(facts: Row) -> str:
     """Whether made rows helped, by validation rows and by test rows, in two sentences."""
     without, beside = facts["validation"]
     kept = "they helped, and the network that learned from them was kept"
-    kept = kept if facts["helped"] else "they did not help, and the network without them was kept"
+    if not facts["helped"]:
+        unsure = f"they may have helped by chance (they do in {facts['sure']:.0%} of draws of these rows)"
+        kept = f"{'they did not help' if beside >= without else unsure}, and the network without them was kept"
     tested = ", ".join(f"{name.replace('_', ' ')} {a:.4g} and {b:.4g}" for name, (a, b) in facts["test"].items())
     return (
         f"Validation loss {without:.4g} without and {beside:.4g} with {facts['made']:,} made rows beside "

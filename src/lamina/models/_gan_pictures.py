@@ -39,14 +39,19 @@ class Generator(nn.Module):
         super().__init__()
         plan = Plan(feed, cfg.width)
         make = _ClassicGrower if cfg.preset == "dcgan" else Grower
-        self.body = make(plan, cfg.latent, classes)
+        self.body, self.limited = make(plan, cfg.latent, classes), cfg.preset == "dcgan"
 
     def raw(self, noise: Tensor, condition: Tensor | None) -> Tensor:
-        """Pixels (rows, channels, height, width), -1 to 1."""
-        return torch.tanh(self.body(noise, condition))
+        """Pixels (rows, channels, height, width), -1 to 1 and a little beyond: at a limit, white would not learn."""
+        found = self.body(noise, condition)
+        return torch.tanh(found) if self.limited else found  # DCGAN is as it was published
+
+    def shown(self, noise: Tensor, condition: Tensor | None) -> Tensor:
+        """The same within the limits."""
+        return self.raw(noise, condition).float().clamp(-1, 1)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        made = self.raw(inputs["noise"], inputs.get("condition")).float()
+        made = self.shown(inputs["noise"], inputs.get("condition"))
         return {"image": (made.permute(0, 2, 3, 1) + 1) * 127.5}
 
 
@@ -92,7 +97,7 @@ def features(model: "Model", inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """What fixed filters see in the real pictures, and in one made for each of them."""
     real, filters = inputs[model.name], model.loss_filters
     assert filters is not None
-    made = _generator(model).raw(_fixed.noise(real, model.cfg.latent), inputs.get("condition"))
+    made = _generator(model).shown(_fixed.noise(real, model.cfg.latent), inputs.get("condition"))
     return {"real": filters(scaled(real)), "fake": filters(made)}
 
 

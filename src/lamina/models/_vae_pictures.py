@@ -25,6 +25,7 @@ APART = 64  # classes, up to which each has a shape of its own and not only a pl
 CLOUDS, EACH = 16, 20  # at most, where there is no class; and codes per number of a code that each needs
 CODES = 20_000  # looked at to place them
 ROUNDS = 30
+RENEWED = 0.05  # share of the variance that a batch renews
 
 
 def likelihood(cfg: "Config", feed: Input) -> str:
@@ -61,7 +62,13 @@ class Decoder(nn.Module):
     def __init__(self, cfg: "Config", feed: Input, classes: int):
         super().__init__()
         self.body, self.clouds = Grower(Plan(feed, cfg.width), cfg.latent, classes), 1 if classes else CLOUDS
-        self.likelihood = likelihood(cfg, feed)
+        self.likelihood, channels = likelihood(cfg, feed), feed.shape[-1] or 1
+        self.middle: Tensor  # of normal pixels and how they spread, so that an untrained network is right on average
+        self.spread: Tensor
+        self.register_buffer("middle", torch.tensor(feed.mean or (0.5,) * channels).view(1, -1, 1, 1))
+        self.register_buffer("spread", torch.tensor(feed.std or (0.25,) * channels).view(1, -1, 1, 1))
+        self.variance: Tensor  # of what is left unexplained, over the last batches
+        self.register_buffer("variance", self.spread.square().mean().clamp(min=1e-6))
         places, shapes = (classes, classes if classes <= APART else 1) if classes else (CLOUDS, CLOUDS)
         self.edges: Tensor
         self.centres: Tensor
@@ -72,21 +79,28 @@ class Decoder(nn.Module):
         self.register_buffer("factors", torch.eye(cfg.latent).repeat(shapes, 1, 1))
 
     def raw(self, codes: Tensor, condition: Tensor | None) -> Tensor:
-        """Logits of pixels (rows, channels, height, width)."""
+        """Logits of pixels, or pixels of mean 0 and spread 1, (rows, channels, height, width)."""
         return self.body(codes, condition)
 
     def again(self, raw: Tensor, originals: Tensor) -> Tensor:
         """Nats per row to tell a picture (rows, height, width, channels), 0 to 255, by raw pixels."""
-        raw, wanted = raw.float().flatten(1), originals.permute(0, 3, 1, 2).float().div(255).flatten(1)
+        wanted = originals.permute(0, 3, 1, 2).float() / 255
         if self.likelihood == "bernoulli":
-            return F.binary_cross_entropy_with_logits(raw, wanted, reduction="none").sum(1)
-        error = (torch.sigmoid(raw) - wanted).square()
-        spread = error.mean().clamp(min=1e-6)
-        return (0.5 * error / spread + 0.5 * spread.log()).sum(1)
+            return F.binary_cross_entropy_with_logits(raw.float(), wanted, reduction="none").sum((1, 2, 3))
+        error = (self.shown(raw) - wanted).square()
+        best = error.mean().clamp(min=1e-6)
+        if self.training:
+            self.variance.lerp_(best.detach(), RENEWED)
+        variance = best if self.training else self.variance  # a row that is judged heeds no neighbour
+        return (0.5 * error / variance + 0.5 * variance.log()).sum((1, 2, 3))
+
+    def shown(self, raw: Tensor) -> Tensor:
+        """Raw pixels as they are seen, 0 to 1; normal ones may lie beyond, so that white never lacks a gradient."""
+        return torch.sigmoid(raw.float()) if self.likelihood == "bernoulli" else raw.float() * self.spread + self.middle
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         condition = inputs.get("condition")
-        made = torch.sigmoid(self.raw(self.placed(inputs["noise"], condition), condition).float())
+        made = self.shown(self.raw(self.placed(inputs["noise"], condition), condition).float()).clamp(0, 1)
         return {"image": made.permute(0, 2, 3, 1) * 255}
 
     def placed(self, noise: Tensor, condition: Tensor | None) -> Tensor:
