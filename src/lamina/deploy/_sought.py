@@ -85,7 +85,7 @@ def _turns(asked: Asked, where: Where, bundle: Bundle) -> list[_Turn]:
             name = aim.name if aim else "the class"
             raise DataError(f"where: '{name}' is the class, which label names too. Ask for it once.")
         label = where.classes[0] if len(where.classes) == 1 else None
-    several = 1 if isinstance(label, str) or not np.ndim(label) else max(1, len(label))
+    several = 1 if label is None or isinstance(label, str) or not np.ndim(label) else max(1, len(label))
     named = made.classes(label, several, bundle)
     return [_Turn(at, several, named[at] if named else None) for at in range(several)]
 

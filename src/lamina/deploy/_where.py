@@ -274,7 +274,9 @@ def _made_as(made: Made) -> str:
     ends = [*spots, *(() if made.grid or not made.centres else (made.low, made.high))]
     if len(ends) == len(spots) <= LISTED:
         return f"{name} as {', '.join(_said(spot, made) for spot in spots)}"
-    decimals = {0: " in whole numbers", -1: ""}.get(made.decimals, f" with {made.decimals} decimals")
+    decimals = {0: " in whole numbers", -1: ""}.get(
+        made.decimals, f" with {made.decimals} decimal{'s' if made.decimals > 1 else ''}"
+    )
     steps = {86_400: " in days", 3_600: " in hours", 60: " in minutes"}.get(made.unit, "")
     return (
         f"{name} from {_said(min(ends), made)} to {_said(max(ends), made)}{steps if made.kind == 'time' else decimals}"
