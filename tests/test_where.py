@@ -25,7 +25,7 @@ SMALL = {"kind": "vae", "hidden": 16, "latent": 6}
 
 
 def trained(folder: Any, target: str | None) -> lamina.Estimator:
-    rows = [{name: row[name] for name in FACTS} for row in customers(400)]
+    rows = [{name: row[name] for name in FACTS} | {"a<=b": row["paperless"]} for row in customers(400)]
     recipe = {"task": "generation", "model": SMALL, "train": {"epochs": 3, "threads": 1}}
     return lamina.fit(rows, target, recipe=recipe, out=folder / "run")
 
@@ -66,6 +66,7 @@ MET: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "plan>basic": ("plan", known(operator.gt, "basic")),
     "plan=": ("plan", lambda cell: cell is None),
     "paperless=true": ("paperless", lambda cell: cell is True),
+    "a<=b=true": ("a<=b", lambda cell: cell is True),
     "since>=2021-02-03": ("since", known(operator.ge, "2021-02-03")),
     "since<2020-01-01T12:00": ("since", known(operator.le, "2020-01-01")),
 }

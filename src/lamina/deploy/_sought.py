@@ -57,12 +57,13 @@ def pieces(make: Make, bundle: Bundle, asked: Asked) -> Iterator[Piece]:
 
 def gathered(found: Iterator[Piece], size: int) -> Iterator[Piece]:
     """The same in pieces of `size` rows or a little more: files want few large ones."""
-    some = list[Piece]()
+    some, rows = list[Piece](), 0
     for piece in found:
         some.append(piece)
-        if sum(len(seeds) for seeds, _, _ in some) >= size:
+        rows += len(piece[0])
+        if rows >= size:
             yield _joined(some)
-            some = []
+            some, rows = [], 0
     if some:
         yield _joined(some)
 
@@ -156,4 +157,4 @@ def _in_turn(some: Sequence[Piece]) -> Piece:
 def _joined(some: Sequence[Piece]) -> Piece:
     seeds = [seed for piece in some for seed in piece[0]]
     labels = None if some[0][1] is None else [label for piece in some for label in piece[1] or ()]
-    return seeds, labels, pa.concat_tables([piece[2] for piece in some])
+    return seeds, labels, pa.concat_tables([piece[2] for piece in some]).combine_chunks()

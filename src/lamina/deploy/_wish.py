@@ -5,7 +5,6 @@ import json
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-import pyarrow as pa
 from pydantic import Field
 
 from lamina.config import Config, DataError, parse
@@ -88,7 +87,7 @@ def granted(predictor: Predictor, wish: Wish, tried: int | None = None) -> list[
     bundle = predictor.bundle
     if wish.where:
         asked = _sought.Asked(wish.count, wish.seed, wish.label, wish.where, tried)
-        return json_rows(pa.concat_tables([rows for *_, rows in predictor.sought(asked)]))
+        return json_rows(predictor.meeting(asked))
     seeds = made.seeds(wish.seed, wish.count)
     labels = made.classes(wish.label, wish.count, bundle)
     labels = made.drawn(seeds, bundle) if labels is None and bundle.task_state.classes else labels

@@ -168,12 +168,16 @@ class Predictor:
         """
         self.must_generate()
         if _where.conditions(where, self.bundle) and count:
-            return pa.concat_tables([rows for *_, rows in self.sought(_sought.Asked(count, seed, labels, where))])
+            return self.meeting(_sought.Asked(count, seed, labels, where))
         return self.requested(made.seeds(seed, count), made.classes(labels, count, self.bundle))
 
     def requested(self, seeds: Sequence[int], labels: Sequence[str] | None) -> Any:
         """The same for a seed and a class of each."""
         return made.generated(self._run, self.bundle, seeds, labels)
+
+    def meeting(self, asked: _sought.Asked) -> pa.Table:
+        """Rows that meet conditions, all in one table."""
+        return pa.concat_tables([rows for *_, rows in self.sought(asked)]).combine_chunks()
 
     def sought(self, asked: _sought.Asked) -> Iterator[_sought.Piece]:
         """Seeds, classes and rows that meet conditions, some at a time, as many as are asked for in all."""
