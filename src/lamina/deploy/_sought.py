@@ -46,7 +46,7 @@ def pieces(make: Make, bundle: Bundle, asked: Asked) -> Iterator[Piece]:
     """
     where, left = conditions(asked.where, bundle), asked.count
     assert where is not None
-    made.seeds(asked.seed, left)
+    made.seeds(asked.seed, min(left, 1))
     streams = [_Stream(_kept(make, bundle, asked, where, turn)) for turn in _turns(asked, where, bundle)]
     while left:
         used = streams[: min(left, len(streams))]
