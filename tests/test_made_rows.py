@@ -11,9 +11,10 @@ import pyarrow.compute as pc
 import pytest
 
 import lamina
-from lamina import preprocess, rows
+from lamina import columns, preprocess, rows
 from lamina.config import DataError, RecipeError
 from lamina.evaluate import _made_rows
+from lamina.evaluate._made_cells import Reader
 from lamina.evaluate._smote import smote
 from lamina.schema import MISSING, Column, Schema, clean
 
@@ -52,7 +53,7 @@ def people(count: int = COUNT, seed: int = 0) -> pa.Table:
 def understood(table: pa.Table) -> tuple[pa.Table, Schema, Any, tuple[str, ...]]:
     table = clean(table, MISSING)
     schema = preprocess.infer(table, None, {}, MISSING)
-    return table, schema, *rows.fit(table, schema)
+    return table, schema, *columns.fit(table, schema)
 
 
 @pytest.fixture(scope="module")
@@ -142,14 +143,14 @@ def test_scores_of_any_size_make_valid_cells():
     width = rows.encode(table, schema, columns).shape[1]
     wild = np.random.default_rng(0).normal(0, 200, (500, width)).astype(np.float32)
     made = rows.decode(wild, columns, range(500))
-    reader = _made_rows.Reader(table, [c for c in schema.columns if c.name in made.column_names], None, ())
+    reader = Reader(table, [c for c in schema.columns if c.name in made.column_names], None, ())
     assert reader.invalid(made, reader.plain(made)) == 0.0
 
 
 def test_a_cell_that_no_training_row_could_have_is_found():
     table, schema, _, _ = understood(people())
     columns = [c for c in schema.columns if c.name in ("age", "city")]
-    reader = _made_rows.Reader(table, columns, None, ())
+    reader = Reader(table, columns, None, ())
     other = pa.table({"age": [30.5, 200.0, 30.0], "city": ["Bonn", "Rom", None]})
     assert reader.invalid(other, reader.plain(other)) == pytest.approx(4 / 6)
 

@@ -206,6 +206,9 @@ def generate(  # noqa: PLR0913 - one argument per option
     output: Annotated[Path, typer.Option("-o", "--output", help="A new folder for pictures, or one file for rows.")],
     count: Annotated[int, typer.Option("-n", "--count", help="How many pictures or rows to make.")] = 64,
     label: Annotated[list[str] | None, typer.Option(help="The class to make; several are taken in turn.")] = None,
+    where: Annotated[
+        list[str] | None, typer.Option(help="What rows have to meet: 'tenure>=24'; several have to hold together.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="The same seed makes the same.")] = 0,
     form: Annotated[
         str | None, typer.Option("--format", help="png, csv, parquet, jsonl, feather; by the suffix when left out.")
@@ -218,7 +221,9 @@ def generate(  # noqa: PLR0913 - one argument per option
     from lamina.deploy.predictor import Predictor
     from lamina.estimator import located
 
-    wish = written.Wish(count=count, seed=seed, label=tuple(label) if label else None, form=form, sheet=sheet)
+    wish = written.Wish(
+        count=count, seed=seed, label=tuple(label) if label else None, form=form, sheet=sheet, where=where
+    )
     found = written.write(Predictor(located(bundle)), wish, output)
     _emit(found) if as_json else _show().made(found)
 

@@ -33,13 +33,15 @@ class Estimator:
         """
         return self.predictor.predict(rows)
 
-    def generate(self, count: int, seed: int = 0, label: Any = None) -> Any:
+    def generate(self, count: int, seed: int = 0, label: Any = None, where: Any = None) -> Any:
         """New pictures (count, height, width, channels) uint8, red first, or rows as an Arrow table.
 
-        `label`: the class of all, or several that are taken in turn; as often as in training when left out. The same
-        seed makes the same, here, on the command line and on a server. Only for a bundle of the task generation.
+        `label`: the class of all, or several that are taken in turn; as often as in training when left out. `where`:
+        what every row has to meet, as `["Contract=Two year", "tenure>=24"]` or as values by column, `{"Contract":
+        "Two year"}`. The same seed makes the same, here, on the command line and on a server. Only for a bundle of the
+        task generation.
         """
-        return self.predictor.generate(count, seed, label)
+        return self.predictor.generate(count, seed, label, where)
 
     def evaluate(self, rows: Any) -> dict[str, float | None]:
         """Scores by metric on rows that hold the target too; the first is the primary one. Of a generator: how near

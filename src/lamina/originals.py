@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lamina import rows
+from lamina import columns, rows
 from lamina.case import Case
 from lamina.config import Config, DataError, kind, plugin
 from lamina.preprocess import UNUSED, Preprocessor
@@ -35,8 +35,8 @@ def of(case: Case) -> "Originals":
     found = Originals(**vars(case))
     if pictured(case.schema):
         return found
-    columns, notes = rows.fit(case.parts.train, case.schema)
-    return replace(found, state=case.state.model_copy(update={"columns": columns}), notes=(*case.notes, *notes))
+    made, notes = columns.fit(case.parts.train, case.schema)
+    return replace(found, state=case.state.model_copy(update={"columns": made}), notes=(*case.notes, *notes))
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,10 @@
 
 A number is its way, -1 to 1, from the middle of the nearest of a few normal distributions, and which of them that is
 (Xu et al. 2019, CTGAN: mode-specific normalisation); a number that many rows share, such as 0, is a choice of its own,
-and so comes back exactly. Anything else is which of its values it is. A missing cell is one more choice.
-
-What few rows have may name a person, and is not kept: a text that fewer than five rows have counts as a frequent one
-(which, its hash says), and numbers stay between the fifth smallest and the fifth largest.
+and so comes back exactly. Anything else is which of its values it is. A missing cell is one more choice. What the
+choices of a column are, `columns` finds out.
 """
 
-import warnings
 import zlib
 from collections.abc import Iterator, Sequence
 
@@ -16,22 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lamina.config import DataError
-from lamina.preprocess import UNUSED, Preprocessor, category, time, typed
+from lamina.columns import assigned, texts
+from lamina.preprocess import Preprocessor, typed
 from lamina.schema import Column, Input, Schema
 from lamina.tasks.generation import Made, State
-
-MODES = 10
-FEW = 20  # distinct numbers that are each a choice
-CHOICES = 500  # texts of a column, the most frequent
-RARE = 5  # rows that must share what is kept of them
-SPIKE, ABOVE, NEAR = 0.005, 4, 5  # share of the rows, times its neighbours, how many of those
-SAMPLED = 5_000
-COVERED = 0.98  # of the rows, for a grid
-WRITABLE = ("number", "category", "boolean", "time", "constant")
-UNITS = (86_400, 3_600, 60, 1)
-ISO = {86_400: "%Y-%m-%d", 3_600: "%Y-%m-%dT%H:%M", 60: "%Y-%m-%dT%H:%M", 1: "%Y-%m-%dT%H:%M:%S"}
-TIMES = {*ISO.values(), *(form for _, form in time.FORMATS)}
 
 
 def feeds(prep: Preprocessor, state: State) -> dict[str, Input]:
@@ -42,143 +27,6 @@ def feeds(prep: Preprocessor, state: State) -> dict[str, Input]:
         return condition | prep.inputs
     sizes = tuple(size for column in state.columns for size in column.blocks)
     return condition | {"row": Input(kind="row", shape=(sum(sizes),), dtype="float32", sizes=sizes)}
-
-
-def fit(table: pa.Table, schema: Schema) -> tuple[tuple[Made, ...], tuple[str, ...]]:
-    """How to write each column, from training rows (cleaned), and a note on those that are left out."""
-    found, left = list[Made](), list[str]()
-    for column in schema.columns:
-        made = _made(table, column) if column.kind in WRITABLE else None
-        if made is not None:
-            found.append(made)
-        elif column.kind != "ignore":
-            left.append(column.name)
-    if not any(made.blocks for made in found):
-        raise DataError("columns: no column is left whose cells could be made. Numbers, categories and times can.")
-    why = "identifiers, free text and columns of rare values only are not made"
-    return tuple(found), (f"Not in the rows that are made: {', '.join(left)} ({why}).",) if left else ()
-
-
-def _made(table: pa.Table, column: Column) -> Made | None:
-    raw = table[column.name].combine_chunks()
-    few = min(RARE, max(1, table.num_rows // 50))
-    if column.kind in ("number", "time"):
-        numbers, extra = _numbers(table, column, raw)
-        return Made(**(extra | _number(numbers, few, extra["decimals"]))) if len(numbers) else None
-    texts = _texts(table, column)
-    counts = texts.drop_null().value_counts().to_pylist()
-    ranked = sorted(((c["counts"], c["values"]) for c in counts), key=lambda c: (-c[0], c[1]))
-    kept = [(count, text) for count, text in ranked if count >= few or column.kind == "constant"][:CHOICES]
-    if not kept and column.kind != "constant":
-        return None
-    total = sum(count for count, _ in kept)
-    return Made(
-        name=column.name,
-        kind=column.kind,
-        form=_form(raw.type),
-        missing=texts.null_count > 0,
-        values=tuple(text for _, text in kept),
-        shares=tuple(count / total for count, _ in kept),
-    )
-
-
-def _form(kind: pa.DataType) -> str:
-    tests = {"boolean": pa.types.is_boolean, "whole": pa.types.is_integer, "number": pa.types.is_floating}
-    tests |= {"date": pa.types.is_date, "moment": pa.types.is_timestamp}
-    return next((name for name, test in tests.items() if test(kind)), "text")
-
-
-def _texts(table: pa.Table, column: Column) -> pa.Array:
-    """Cells as they are spelled; what its kind cannot read is missing."""
-    if column.name not in table.column_names:
-        return pa.nulls(table.num_rows, pa.string())
-    texts = category.parse(table[column.name].combine_chunks(), category.Config())
-    if column.kind in UNUSED:
-        return texts
-    known = pc.is_valid(typed(table, (column,))[column.name].combine_chunks())
-    return pc.if_else(known, texts, pa.scalar(None, pa.string()))
-
-
-def _numbers(table: pa.Table, column: Column, raw: pa.Array) -> tuple[np.ndarray, dict]:
-    """Known cells of a number or a time, and how they are written."""
-    cells = typed(table, (column,))[column.name].combine_chunks()
-    known, unit, form = cells.drop_null(), 1, "number"
-    if column.kind == "time":
-        seconds = known.cast(pa.int64()).to_numpy(zero_copy_only=False)
-        unit = next(u for u in UNITS if not (seconds % u).any())
-        known, form = pa.array(seconds // unit), _form(raw.type)
-        said = str(column.settings.get("format"))
-        form = (said if said in TIMES else ISO[unit]) if form == "text" else form
-    numbers = known.to_numpy(zero_copy_only=False).astype(np.float64)
-    decimals = next((d for d in range(7) if np.allclose(np.round(numbers, d), numbers, rtol=1e-12, atol=1e-12)), -1)
-    form = "whole" if form == "number" and decimals == 0 else form
-    made = {"name": column.name, "kind": column.kind, "form": form, "missing": cells.null_count > 0}
-    return numbers, made | {"unit": unit, "decimals": decimals}
-
-
-def _number(numbers: np.ndarray, few: int, decimals: int) -> dict:
-    """The choices of a column of numbers, and their limits."""
-    distinct, counts = np.unique(numbers, return_counts=True)
-    ordered = np.sort(numbers)
-    low, high = ordered[min(few, len(ordered)) - 1], ordered[-min(few, len(ordered))]
-    if low > high:
-        low, high = high, low
-    limits = {"low": float(low), "high": float(high)}
-    often = distinct[counts >= few]
-    if len(distinct) <= FEW:
-        return limits | {"spikes": tuple((often if len(often) else distinct).tolist())}
-    spikes = distinct[_spiked(counts, len(numbers)) & (counts >= few)]
-    rest = np.clip(numbers[~np.isin(numbers, spikes)], low, high)
-    if len(rest) < few:
-        return limits | {"spikes": tuple(often.tolist())}
-    centres, spreads = _modes(rest)
-    used = np.bincount(_nearest(rest, centres, spreads)[0], minlength=len(centres)) > 0
-    covers = decimals >= 0 and len(often) <= 1000 and counts[counts >= few].sum() >= COVERED * len(numbers)
-    return limits | {
-        "spikes": tuple(spikes.tolist()),
-        "centres": tuple(centres[used].tolist()),
-        "spreads": tuple(spreads[used].tolist()),
-        "reaches": tuple(_reaches(rest, centres[used], spreads[used]).tolist()),
-        "grid": tuple(often.tolist()) if covers else (),
-    }
-
-
-def _reaches(numbers: np.ndarray, centres: np.ndarray, spreads: np.ndarray) -> np.ndarray:
-    """How far numbers lie from the centre they belong to, at most."""
-    mode, away = _nearest(numbers, centres, spreads)
-    found = [np.abs(away[mode == m]).max(initial=1e-9 * spread) for m, spread in enumerate(spreads)]
-    return np.array(found)
-
-
-def _spiked(counts: np.ndarray, rows: int) -> np.ndarray:
-    """A mask of the numbers that far more rows have than the numbers next to them."""
-    around = np.lib.stride_tricks.sliding_window_view(np.pad(counts, NEAR, mode="reflect"), 2 * NEAR + 1)
-    return (counts >= SPIKE * rows) & (counts >= ABOVE * np.median(around, axis=1))
-
-
-def _modes(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Centres and spreads of the parts that a mixture of normals finds."""
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.mixture import BayesianGaussianMixture
-
-    sample = np.random.default_rng(0).permutation(numbers)[:SAMPLED]
-    scale = sample.std() or 1.0
-    model = BayesianGaussianMixture(
-        n_components=min(MODES, len(np.unique(sample))), weight_concentration_prior=1e-3, max_iter=60, random_state=0
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # any mixture will do: it is a way of writing
-        model.fit(((sample - sample.mean()) / scale)[:, None])
-    kept = model.weights_ > min(0.005, model.weights_.max() / 2)
-    centres = model.means_[kept, 0] * scale + sample.mean()
-    return centres, np.maximum(np.sqrt(model.covariances_[kept, 0, 0]) * scale, 1e-9 * scale)
-
-
-def _nearest(numbers: np.ndarray, centres: np.ndarray, spreads: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each number the likeliest centre, and the way from there."""
-    away = numbers[:, None] - centres
-    mode = (-0.5 * (away / spreads) ** 2 - np.log(spreads)).argmax(axis=1)
-    return mode, away[np.arange(len(mode)), mode]
 
 
 def encode(table: pa.Table, schema: Schema, columns: Sequence[Made]) -> np.ndarray:
@@ -209,9 +57,9 @@ def _write(block: np.ndarray, made: Made, table: pa.Table, column: Column) -> No
         if made.centres:
             block[:, 0] = np.where(absent, 0, way)
     else:
-        texts = _texts(table, column)
-        absent = pc.is_null(texts).to_numpy(zero_copy_only=False)
-        choice = _codes(texts, made)
+        cells = texts(table, column)
+        absent = pc.is_null(cells).to_numpy(zero_copy_only=False)
+        choice = _codes(cells, made)
     if made.choices > 1:
         choice = np.where(absent & made.missing, made.choices - 1, choice)
         block[np.arange(len(block)), len(made.blocks) - 1 + choice] = 1
@@ -227,18 +75,18 @@ def _chosen(numbers: np.ndarray, made: Made) -> tuple[np.ndarray, np.ndarray]:
         nearest = np.where(numbers - spikes[above - 1] <= spikes[above] - numbers, above - 1, above)
     if not len(centres):
         return nearest, np.zeros(len(numbers))
-    mode, away = _nearest(np.clip(numbers, made.low, made.high), centres, np.array(made.spreads))
+    mode, away = assigned(np.clip(numbers, made.low, made.high), centres, np.array(made.spreads))
     way = np.clip(away / np.array(made.reaches)[mode], -1, 1)
     exact = spikes[nearest] == numbers if len(spikes) else np.zeros(len(numbers), bool)
     return np.where(exact, len(centres) + nearest, mode), np.where(exact, 0, way)
 
 
-def _codes(texts: pa.Array, made: Made) -> np.ndarray:
+def _codes(cells: pa.Array, made: Made) -> np.ndarray:
     """Which value each text is; one that is not kept is one of them all the same, as often as those occur."""
-    found = pc.index_in(texts, value_set=pa.array(made.values, pa.string()))
+    found = pc.index_in(cells, value_set=pa.array(made.values, pa.string()))
     codes = pc.fill_null(found, -1).to_numpy(zero_copy_only=False).astype(np.int64)
     if made.values and (other := codes < 0).any():
-        words = texts.filter(pa.array(other)).fill_null("").dictionary_encode()
+        words = cells.filter(pa.array(other)).fill_null("").dictionary_encode()
         drawn = np.array([zlib.crc32(word.encode()) / 2**32 for word in words.dictionary.to_pylist()])
         picked = np.searchsorted(np.cumsum(made.shares), drawn).clip(0, len(made.values) - 1)
         codes[other] = picked[words.indices.to_numpy(zero_copy_only=False)]

@@ -211,6 +211,8 @@ def made(found: Row) -> None:
     more = len(found["labels"]) - FIRST * 2
     classes = f" ({of}{f' and {more:,} classes more' if more > 0 else ''})" if of else ""
     out.print(f"{found['made']:,} {found['of']} in {escape(found['output'])}{classes}", soft_wrap=True)
+    if "tried" in found:
+        out.print(f"Of {found['tried']:,} rows tried, these are the first that meet the conditions.")
     if "sheet" in found:
         out.print(f"sheet    {escape(found['sheet'])}", soft_wrap=True)
         out.print(f"index    {escape(found['index'])} (file, label, seed)", soft_wrap=True)

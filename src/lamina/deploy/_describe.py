@@ -120,7 +120,8 @@ def about(predictor: Predictor, limits: Limits) -> About:
 def summary(predictor: Predictor) -> str:
     """What to send and what comes back, in a sentence or two."""
     if predictor.generative:
-        return "Ask for new pictures or rows by their number, a seed and a class. What is made says that it was made."
+        what, more = ("rows", ", and what they have to meet") if predictor.state.columns else ("pictures", "")
+        return f"Ask for new {what} by their number, a seed and a class{more}. What is made says that it was made."
     if not predictor.framed:
         return "Send raw rows, get one answer for each. Columns may be missing, extra or in any order."
     state, step = predictor.state, grid.said(predictor.state.step)

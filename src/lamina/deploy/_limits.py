@@ -20,6 +20,9 @@ class Limits(Config):
     pixels: int = Field(default=50_000_000, ge=1, description="pixels of one picture; the column's max_pixels if less")
     area: int = Field(default=200_000_000, ge=1, description="pixels of all pictures of one request")
     made: int = Field(default=256, ge=1, description="pictures made for one request; of rows as many as `rows`")
+    tried: int = Field(
+        default=50_000, ge=1, description="rows made to find those that meet the conditions of a request"
+    )
     waiting: int = Field(default=256, ge=1, description="requests being answered or waiting for it")
     seconds: float = Field(default=30.0, gt=0, description="for the upload of one request, and again for its answer")
     drain: float = Field(default=0.5, ge=0, description="seconds between not ready and not listening, on SIGTERM")

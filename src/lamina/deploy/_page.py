@@ -5,6 +5,7 @@ import hashlib
 import html as escaping
 import json
 
+from lamina.deploy import _where
 from lamina.deploy._limits import Limits
 from lamina.deploy.predictor import Predictor
 
@@ -14,9 +15,10 @@ STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2.5rem auto; padding: 0 1.2rem }
 h1 { font-size: 1.5rem; margin: 0 } p { margin: .4rem 0 1.2rem; color: var(--soft) }
 form { display: flex; flex-wrap: wrap; gap: .8rem; align-items: end; margin-bottom: 1.4rem }
-label { display: grid; gap: .2rem; font-size: .85rem } input, select, button { font: inherit; padding: .35rem .6rem;
- border: 1px solid var(--line); border-radius: .4rem; background: transparent; color: inherit }
-input { width: 8rem } button { background: var(--blue); color: #fff; border-color: var(--blue); cursor: pointer }
+label { display: grid; gap: .2rem; font-size: .85rem } input, select, textarea, button { font: inherit;
+ padding: .35rem .6rem; border: 1px solid var(--line); border-radius: .4rem; background: transparent; color: inherit }
+input { width: 8rem } textarea { width: 16rem }
+button { background: var(--blue); color: #fff; border-color: var(--blue); cursor: pointer }
 #made { display: grid; grid-template-columns: repeat(auto-fill, minmax(7rem, 1fr)); gap: .8rem }
 figure { margin: 0; border: 1px solid var(--line); border-radius: .5rem; overflow: hidden }
 img { width: 100%; display: block; image-rendering: pixelated } figcaption { font-size: .8rem; padding: .2rem .5rem }
@@ -47,6 +49,8 @@ async function make(event) {
   if (event) event.preventDefault();
   const wish = {count: Number(form.count.value), seed: Number(form.seed.value)};
   if (form.label && form.label.value) wish.label = JSON.parse(form.label.value);
+  const where = form.where ? form.where.value.split("\\n").filter(line => line.trim()) : [];
+  if (where.length) wish.where = where;
   said.textContent = "making ..."; said.className = "";
   const start = performance.now();
   const answer = await fetch("generate", {method: "POST", headers: {"Content-Type": "application/json"},
@@ -85,6 +89,8 @@ def html(predictor: Predictor, limits: Limits) -> str:
         for name in predictor.state.classes[:1000]
     )
     chosen = f'<label>class<select name="label"><option value="">as in training</option>{options}</select></label>'
+    asked = escaping.escape(_where.examples(bundle)[0]) if rows else ""
+    where = f'<label>where, one in a line<textarea name="where" rows="1" placeholder="{asked}"></textarea></label>'
     told = "the answer says so in its field <code>source</code>" if rows else "each picture says so in its metadata"
     about = f"{bundle.model.kind}, bundle {bundle.id}"
     return f"""<!doctype html>
@@ -96,7 +102,7 @@ def html(predictor: Predictor, limits: Limits) -> str:
 <form>
 <label>how many<input name="count" type="number" min="1" max="{most}" value="{start}"></label>
 <label>seed<input name="seed" type="number" min="0" value="0"></label>
-{chosen if options else ""}<button>Make</button><span id="said"></span>
+{chosen if options else ""}{where if rows else ""}<button>Make</button><span id="said"></span>
 </form>
 <div id="made"></div><div id="rows"></div>
 <script>{SCRIPT}</script></body></html>"""

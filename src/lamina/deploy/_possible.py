@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from lamina import rows
+from lamina import columns
 from lamina.deploy._strict import refused, shown
 from lamina.tasks.generation import Made
 
@@ -38,10 +38,10 @@ def check(bundle: Any) -> int:
 
 def _impossible(made: Made) -> str:
     """Why a column cannot be written so, or nothing."""
-    if made.kind not in rows.WRITABLE:
+    if made.kind not in columns.WRITABLE:
         return f"is of the kind {shown(made.kind, 40)}, which is not made"
     numeric = made.kind in ("number", "time")
-    if made.form not in (FORMS | rows.TIMES if numeric else FORMS):
+    if made.form not in (FORMS | columns.TIMES if numeric else FORMS):
         return f"has the unknown form {shown(made.form, 40)}"
     if not numeric:
         return _texts(made)

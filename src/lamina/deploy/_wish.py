@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from lamina.config import Config, DataError, parse
-from lamina.deploy import _mark, made
+from lamina.deploy import _mark, _sought, _where, made
 from lamina.deploy._desk import Reply
 from lamina.deploy._limits import Limits, RequestError
 from lamina.deploy._sent import Sent
@@ -27,6 +27,10 @@ class Wish(Config):
     seed: int = Field(default=0, ge=0, lt=made.LARGEST, description="the same seed makes the same")
     label: Label | Annotated[tuple[Label, ...], Field(min_length=1)] | None = Field(
         default=None, description="the class to make, or several that are taken in turn; as in training when left out"
+    )
+    where: Annotated[tuple[str, ...], Field(min_length=1)] | None = Field(
+        default=None,
+        description="conditions that every row has to meet: column, one of = != < <= > >=, value; column= is missing",
     )
 
 
@@ -50,10 +54,10 @@ def _reply(predictor: Predictor, limits: Limits, body: Sent) -> Reply | Exceptio
         if wish.count > most:
             cure = "Send several requests with other seeds."
             raise RequestError(413, f"count: at most {most:,} are made for one request (got {wish.count:,}). {cure}")
-        found = Made(made=tuple(granted(predictor, wish)), model=predictor.bundle.id)
+        found = Made(made=tuple(granted(predictor, wish, limits.tried)), model=predictor.bundle.id)
         return Reply(json.dumps(found.model_dump(), allow_nan=False).encode(), wish.count)
     except DataError as error:
-        return RequestError(400, str(error))
+        return RequestError(413 if isinstance(error, _sought.Rare) else 400, str(error))
     except Exception as error:  # handed to the one request it belongs to
         return error
 
@@ -75,9 +79,15 @@ def read(body: bytes | bytearray) -> Wish:
     return wish
 
 
-def granted(predictor: Predictor, wish: Wish) -> list[Row]:
-    """What was wished for, as plain values. Errors: DataError for a class that there is not."""
+def granted(predictor: Predictor, wish: Wish, tried: int | None = None) -> list[Row]:
+    """What was wished for, as plain values; `tried`: rows that may be made to find those that meet conditions.
+
+    Errors: DataError for a class that there is not, or conditions that are not met.
+    """
     bundle = predictor.bundle
+    if wish.where:
+        asked = _sought.Asked(wish.count, wish.seed, wish.label, wish.where, tried)
+        return json_rows(predictor.meeting(asked))
     seeds = made.seeds(wish.seed, wish.count)
     labels = made.classes(wish.label, wish.count, bundle)
     labels = made.drawn(seeds, bundle) if labels is None and bundle.task_state.classes else labels
@@ -102,5 +112,9 @@ def request_body(predictor: Predictor) -> dict[str, Any]:
     schema = Wish.model_json_schema()
     if predictor.state.classes:
         schema["properties"]["label"]["examples"] = list(predictor.state.classes[:10])
+    if predictor.state.columns:
+        schema["properties"]["where"]["examples"] = [_where.examples(predictor.bundle)]
+    else:
+        del schema["properties"]["where"]
     content = {"application/json": {"schema": schema, "example": example(predictor)[0] | {"count": 4}}}
     return {"required": True, "content": content}

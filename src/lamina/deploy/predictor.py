@@ -14,7 +14,7 @@ import pyarrow as pa
 from lamina import frames, histories, models
 from lamina.config import DataError, plugin
 from lamina.data.arrays import like, table, timed
-from lamina.deploy import _graph, made
+from lamina.deploy import _graph, _sought, _where, made
 from lamina.deploy._strict import COPY, first_line, fits, refused
 from lamina.deploy.bundle import Bundle, open_bundle
 from lamina.preprocess import Broken, Preprocessor, wired
@@ -159,18 +159,29 @@ class Predictor:
         other.bundle = replace(self.bundle, prep=self.bundle.prep.bounded(pixels))
         return other
 
-    def generate(self, count: int, seed: int = 0, labels: Any = None) -> Any:
+    def generate(self, count: int, seed: int = 0, labels: Any = None, where: Any = None) -> Any:
         """New pictures (count, height, width, channels) uint8, red first, or rows as an Arrow table.
 
-        `labels`: a class for all, or several taken in turn; as often as in training when left out. The same seed makes
-        the same. Errors: DataError where the bundle does not generate, or has no such class.
+        `labels`: a class for all, or several taken in turn; as often as in training when left out. `where`: what rows
+        have to meet, see `Estimator.generate`. The same seed makes the same. Errors: DataError where the bundle does
+        not generate, has no such class, or hardly ever makes such rows.
         """
         self.must_generate()
+        if _where.conditions(where, self.bundle) and count:
+            return self.meeting(_sought.Asked(count, seed, labels, where))
         return self.requested(made.seeds(seed, count), made.classes(labels, count, self.bundle))
 
     def requested(self, seeds: Sequence[int], labels: Sequence[str] | None) -> Any:
         """The same for a seed and a class of each."""
         return made.generated(self._run, self.bundle, seeds, labels)
+
+    def meeting(self, asked: _sought.Asked) -> pa.Table:
+        """Rows that meet conditions, all in one table."""
+        return pa.concat_tables([rows for *_, rows in self.sought(asked)]).combine_chunks()
+
+    def sought(self, asked: _sought.Asked) -> Iterator[_sought.Piece]:
+        """Seeds, classes and rows that meet conditions, some at a time, as many as are asked for in all."""
+        return _sought.pieces(self.requested, self.bundle, asked)
 
     def must_generate(self) -> None:
         """Errors: DataError where the bundle makes nothing new."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lamina.config import DataError, LaminaError
-from lamina.deploy import _mark, _sheet, made
+from lamina.deploy import _mark, _sheet, _sought, made
 from lamina.deploy.batch import FORMATS, writer
 from lamina.deploy.predictor import Predictor
 from lamina.schema import Row
@@ -30,6 +30,7 @@ DIGITS = 6
 class Wish:
     """What to make. `label`: a class for all, or several taken in turn. `form`: png, csv, parquet, jsonl or feather; by
     the suffix of the output when left out. `sheet`: whether pictures get a contact sheet and an index beside them.
+    `where`: what rows have to meet.
     """
 
     count: int
@@ -37,6 +38,7 @@ class Wish:
     label: Any = None
     form: str | None = None
     sheet: bool = True
+    where: Any = None
 
 
 def write(predictor: Predictor, wish: Wish, output: Path) -> Row:
@@ -50,9 +52,14 @@ def write(predictor: Predictor, wish: Wish, output: Path) -> Row:
     rows = bool(predictor.state.columns)
     suffix = _suffix(output, wish.form, rows)
     output = output if output.suffix == suffix or not rows else output.with_name(output.name + suffix)
-    pieces = _pieces(predictor, wish, ROWS if rows else PICTURES)
+    asked = _sought.Asked(wish.count, wish.seed, wish.label, wish.where) if wish.where else None
+    if asked:
+        pieces = _sought.gathered(predictor.sought(asked), ROWS)
+    else:
+        pieces = _pieces(predictor, wish, ROWS if rows else PICTURES)
     told = _table(pieces, predictor, output, wish.seed) if rows else _folder(pieces, predictor, output, wish.sheet)
     about = {"output": str(output), "made": wish.count, "of": "rows" if rows else "pictures"}
+    told |= {"tried": asked.tried} if asked else {}
     return about | told | {"seed": wish.seed, "bundle": predictor.bundle.id, "source": _mark.MADE}
 
 
