@@ -9,6 +9,7 @@ import pyarrow as pa
 from lamina import data, labelled, preprocess
 from lamina.case import Case, Other
 from lamina.config import Config, DataError, nearest
+from lamina.data import _named
 from lamina.preprocess import UNUSED
 from lamina.schema import Quarantined, named
 
@@ -40,8 +41,9 @@ def _look(other: Other, case: Case) -> None:
     names = {"image": pictures[0]} if len(pictures) == 1 else {}
     rows = named(collected.table, names | ({collected.target: aim.name} if collected.target else {}))
     if aim.name not in rows.column_names:
-        told = "".join(f" {note}" for note in collected.notes)
-        raise DataError(f"there is no column '{aim.name}'. {nearest(aim.name, rows.column_names)}{told}")
+        if rows.column_names == pictures:
+            raise DataError(f"its pictures have no class. Say which one: CLASS={_named.told(other.source)}")
+        raise DataError(f"there is no column '{aim.name}'. {nearest(aim.name, rows.column_names)}")
     if not {column.name for column in used} & set(rows.column_names):
         known, got = (", ".join(names[:5]) for names in ([c.name for c in used], rows.column_names))
         raise DataError(f"has none of the columns that are learned from, {known} (got {got}).")

@@ -27,7 +27,8 @@ def _claimed(path: Any) -> str:
 
 def one_source(value: Mapping[str, Any]) -> bool:
     """Whether settings are those of one source, and not sources by name."""
-    own = isinstance(value.get("classes"), dict) and "kind" not in value["classes"]
+    classes = value.get("classes")
+    own = isinstance(classes, dict) and "kind" not in classes and value.keys() <= {"kind", "classes"}
     return own or isinstance(value.get("kind"), str) or isinstance(value.get("path"), str | list)
 
 
