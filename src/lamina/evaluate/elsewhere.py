@@ -114,8 +114,9 @@ def _verdict(row: Row, what: str, tested: Mapping[str, float | None], target: np
 
 def _percent(share: float) -> str:
     """Never 0 % or 100 % of what is not."""
-    near = share not in (0, 1) and not 0.01 <= share <= 0.99
-    return f"{100 * share:.{2 if near else 0}f} %"
+    if share in (0, 1) or 0.01 <= share <= 0.99:
+        return f"{share:.0%}".replace("%", " %")
+    return f"{100 * share:.{2 if share < 0.01 else 4}g} %"
 
 
 def headline(found: Sequence[Row]) -> str:
