@@ -76,7 +76,7 @@ def main() -> None:
         for part, count, seed in zip(PARTS, counts, (said.seed, said.seed + OTHER), strict=True):
             (out / name).mkdir(exist_ok=True)
             lamina("generate", path, "-n", count, "-o", out / name / part, "--seed", seed, "--no-sheet")
-    told, harm = [], []
+    told, harm, heads = [], [], list[str]()
     for name in bundles:
         others = [other for other in bundles if other != name]
         sets = [word for one in said.overrides for word in ("--set", one)]
