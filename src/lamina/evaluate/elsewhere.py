@@ -116,7 +116,7 @@ def _percent(share: float) -> str:
     """Never 0 % or 100 % of what is not."""
     if share in (0, 1) or 0.01 <= share <= 0.99:
         return f"{share:.0%}".replace("%", " %")
-    return f"{100 * share:.{2 if share < 0.01 else 4}g} %"
+    return f"{100 * share:.{2 if share < 0.01 else 3}g} %"
 
 
 def headline(found: Sequence[Row]) -> str:
