@@ -25,8 +25,9 @@ import pytest
 
 import lamina
 from conftest import customers
-from lamina import cli
+from lamina import cli, data
 from lamina.config import BundleError, DataError, LaminaError
+from lamina.data import folders
 from lamina.deploy import made, written
 from lamina.deploy.bundle import open_bundle
 from lamina.deploy.predictor import Predictor
@@ -570,3 +571,10 @@ def test_a_bundle_of_a_generator_survives_packing(pictured, tmp_path):
     packed = lamina.load(pictured.save(tmp_path / "one.lamina"))
     assert np.array_equal(packed.generate(3, seed=8), pictured.generate(3, seed=8))
     assert open_bundle(tmp_path / "one.lamina").id == pictured.predictor.bundle.id
+
+
+def test_the_contact_sheet_is_no_picture_of_a_class(pictured, tmp_path):
+    written.write(pictured.predictor, written.Wish(count=12), tmp_path / "made")
+    found = data.load(folders.Config(path=str(tmp_path)))
+    assert (tmp_path / "made" / "sheet.png").exists() and found.table.num_rows == 12
+    assert {Path(lost.file).name for lost in found.quarantine} == {"sheet.png", "index.csv"}

@@ -16,7 +16,11 @@ from lamina.train.settings import Config as Train
 BASE = {"data": "churn.csv", "target": "left"}
 FOLDERS = {"data": "data", "tasks": "task", "models": "model", "preprocess": "columns"}
 PLUGINS = [(folder, name) for folder in FOLDERS for name in available(folder)]
-NEEDED: dict[str, dict[str, Any]] = {"data.toy": {"name": "churn"}, "data.long": {"series": "id"}}
+NEEDED: dict[str, dict[str, Any]] = {
+    "data.toy": {"name": "churn"},
+    "data.long": {"series": "id"},
+    "data.classes": {"classes": {"cat": "cats", "dog": ["dogs", "more.zip"]}},
+}
 
 each_plugin = pytest.mark.parametrize(("folder", "name"), PLUGINS)
 

@@ -1,8 +1,8 @@
 """A recipe's data, split and understood: what every later stage asks of it."""
 
 import hashlib
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -11,8 +11,16 @@ from lamina.config import Config
 from lamina.data._split import Parts
 from lamina.preprocess import Preprocessor, typed
 from lamina.recipe import Recipe
-from lamina.schema import Column, Quarantined, Row, Schema, Spec
+from lamina.schema import Collected, Column, Quarantined, Row, Schema, Spec
 from lamina.train.settings import Data, Sketch
+
+
+class Other(NamedTuple):
+    """Other data, read and looked at, that the finished network is to be judged by."""
+
+    name: str
+    source: Config
+    collected: Collected
 
 
 @dataclass(frozen=True)
@@ -28,6 +36,7 @@ class Case:
     read: int
     quarantine: tuple[Quarantined, ...]
     notes: tuple[str, ...]
+    also: tuple[Other, ...] = field(default=(), kw_only=True)
 
     @property
     def target(self) -> Column:

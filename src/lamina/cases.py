@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lamina import ahead, data, labelled, originals, preprocess, roles, tasks
+from lamina import ahead, data, labelled, originals, others, preprocess, roles, tasks
 from lamina.case import Case
 from lamina.config import Config, DataError, plugin
 from lamina.config import kind as kind_of
@@ -17,6 +17,12 @@ from lamina.schema import Collected, Column, Quarantined, Schema
 
 
 def collect(recipe: Recipe, given: Collected | None = None, given_test: Collected | None = None) -> Case:
+    """What a recipe asks of its data, and the other data that the finished network is to be judged by."""
+    case = _collected(recipe, given, given_test)
+    return replace(case, also=others.read(recipe.also, case)) if recipe.also else case
+
+
+def _collected(recipe: Recipe, given: Collected | None, given_test: Collected | None) -> Case:
     """Read the recipe's rows, set aside those without a usable target, decide the task, split, look at the columns."""
     source = recipe.data
     collected = given or data.load(source)

@@ -30,8 +30,11 @@ EXTRAS = {  # which extra holds an optional package
 
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on standard output.")]
 Bundle = Annotated[Path, typer.Argument(help="A bundle: directory, .lamina file, or the run that holds one.")]
-SOURCE = "A data file, a pattern such as 'data/*.csv', a folder of pictures, toy:churn, or a recipe (.yaml)."
-Source = Annotated[str, typer.Argument(help=SOURCE)]
+SOURCE = (
+    "A data file, a pattern such as 'data/*.csv', a folder of pictures, toy:churn, a recipe (.yaml); "
+    "or NAME=PATH for each class: real=photos/ generated=made/"
+)
+Source = Annotated[list[str], typer.Argument(help=SOURCE)]
 Target = Annotated[str | None, typer.Option(help="The column to predict, by name, or by number (-1 is the last).")]
 Sets = Annotated[list[str] | None, typer.Option("--set", help="Any choice of the recipe: train.lr=1e-3. Repeatable.")]
 
@@ -83,9 +86,12 @@ def about(version: Annotated[bool, typer.Option("--version", help="Print the ver
 
 @app.command()
 def train(  # noqa: PLR0913 - one argument per option
-    source: Annotated[str | None, typer.Argument(help=SOURCE)] = None,
+    source: Annotated[list[str] | None, typer.Argument(help=SOURCE)] = None,
     target: Target = None,
     test: Annotated[str | None, typer.Option(help="A separate test file.")] = None,
+    also: Annotated[
+        list[str] | None, typer.Option(help="Other data to judge the finished network by, as SOURCE. Repeatable.")
+    ] = None,
     task: Annotated[str | None, typer.Option(help="What is asked: classification, regression ...")] = None,
     model: Annotated[str | None, typer.Option(help="Which network: fnn, linear, sequential ...")] = None,
     budget: Annotated[str | None, typer.Option(help="Time for training, such as 60s or 5m.")] = None,
@@ -99,7 +105,7 @@ def train(  # noqa: PLR0913 - one argument per option
     from lamina.run import Run, fresh_folder
 
     if resume is not None:
-        if source or target or test or task or model or budget or sets or out or seed is not None:
+        if source or target or test or also or task or model or budget or sets or out or seed is not None:
             raise typer.BadParameter("goes alone: everything else is in the run's recipe.", param_hint="--resume")
         run = Run.resume(resume)
         if run.done.exists():
@@ -109,11 +115,11 @@ def train(  # noqa: PLR0913 - one argument per option
             return
         recipe = run.recipe()
     else:
-        if source is None:
+        if not source:
             raise typer.BadParameter("is missing: a data file, or a recipe.", param_hint="SOURCE")
         options = {"target": target, "data.test": test, "task": task, "model": model, "train.budget": budget}
         options |= {"seed": None if seed is None else str(seed)}
-        recipe = _recipe(source, options, sets or [])
+        recipe = _recipe(source, options, [*_others(also), *(sets or [])])
         run = Run.create(out or fresh_folder(recipe.name or _stem(source)))
     with _stoppable() as stop, run.locked():
         from lamina import pipeline  # a second or two, in which the run can already be asked to stop
@@ -303,24 +309,32 @@ def doctor(as_json: Json = False) -> None:
     _emit(found) if as_json else _show().machine(found)
 
 
-def _recipe(source: str, options: dict[str, str | None], sets: list[str], trains: bool = True) -> Any:
+def _recipe(source: list[str], options: dict[str, str | None], sets: list[str], trains: bool = True) -> Any:
     """A recipe file, or one made of a data source, with the command line's choices over it."""
     from lamina import recipe
 
     chosen = [f"{key}={json.dumps(value)}" for key, value in options.items() if value is not None and key != "seed"]
     chosen += [f"seed={options['seed']}"] if options.get("seed") is not None else []
-    if Path(source).suffix in (".yaml", ".yml"):
-        return recipe.read(Path(source), [*chosen, *sets], trains)
-    return recipe.build({"data": source}, [*chosen, *sets], trains)
+    return recipe.by_words(source, [*chosen, *sets], trains)
 
 
-def _source(source: str, sets: list[str] | None) -> Any:
+def _others(also: list[str] | None) -> list[str]:
+    """Other data as an override of the recipe: each is a path, or classes with blanks between."""
+    from lamina.data import _named
+
+    split = [(one, shlex.split(one) if _named.is_class(one) else []) for one in also or []]
+    found = [_named.said(words if words and all(map(_named.is_class, words)) else [one]) for one, words in split]
+    return [f"also={json.dumps(found)}"] if found else []
+
+
+def _source(source: list[str], sets: list[str] | None) -> Any:
     """The settings of a data source alone."""
     return _recipe(source, {}, sets or [], trains=False).data
 
 
-def _stem(source: str) -> str:
-    name = Path(source.removeprefix("toy:")).name.split(".")[0]
+def _stem(source: list[str]) -> str:
+    name = "-".join(dict.fromkeys(word.partition("=")[0] for word in source)) if len(source) > 1 else source[0]
+    name = Path(name.removeprefix("toy:")).name.split(".")[0]
     return "".join(c if c.isalnum() or c in "-_" else "-" for c in name) or "run"
 
 

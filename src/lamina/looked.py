@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from lamina import __version__, data, labelled, preprocess, roles
 from lamina.deploy.bundle import ROLES, open_bundle
-from lamina.recipe import Recipe, Unused, build, read
+from lamina.recipe import Recipe, Unused, by_words
 from lamina.schema import Column, Row
 
 EXTRAS = {
@@ -24,13 +24,13 @@ EXTRAS = {
 SHOWN = 20
 
 
-def at(source: str, target: str | None, sets: list[str]) -> Row:
+def at(source: list[str], target: str | None, sets: list[str]) -> Row:
     """Plain values about a bundle, or about the columns and unusable rows of a data source."""
-    path = Path(source)
+    path = Path(source[0])
     inside = path / "bundle"
-    if inside.is_dir() or path.suffix == ".lamina" or (path / "manifest.json").exists():
+    if len(source) == 1 and (inside.is_dir() or path.suffix == ".lamina" or (path / "manifest.json").exists()):
         return _bundle(inside if inside.is_dir() else path)
-    recipe = _told(path, source, sets)
+    recipe = by_words(source, sets, trains=False)
     collected = data.load(recipe.data)
     table = labelled.rows(collected, recipe.missing).drop_columns([labelled.ROW])
     target = target or recipe.target
@@ -43,7 +43,7 @@ def at(source: str, target: str | None, sets: list[str]) -> Row:
     labels = table[label].to_pylist() if label and label in table.column_names else []
     parts = table[collected.part].to_pylist() if collected.part else []
     return {
-        "source": source,
+        "source": " ".join(source),
         "rows": table.num_rows,
         "quarantined": len(collected.quarantine),
         "quarantine": [q._asdict() for q in collected.quarantine[:SHOWN]],
@@ -61,12 +61,6 @@ def _in_time(recipe: Recipe, table: pa.Table, target: str | None) -> list[str]:
         return []
     name = target or "COLUMN"
     return [f"{found.told()} Learn from the past with: lamina train DATA --task forecasting --target {name}"]
-
-
-def _told(path: Path, source: str, sets: list[str]) -> Recipe:
-    if path.suffix in (".yaml", ".yml"):
-        return read(path, sets, trains=False)
-    return build({"data": source}, sets, trains=False)
 
 
 def _column(column: Column) -> Row:

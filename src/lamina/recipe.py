@@ -6,17 +6,19 @@ task: classification             # left out: decided from the target
 columns: {zip: category, id: ignore}
 model: {kind: fnn, width: 256}   # or just: model: fnn
 train: {epochs: 20}
+also: {later: adult_2020.csv}    # judged with the finished network too
 """
 
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, SerializeAsAny
 
 from lamina.config import Config, RecipeError, available, nearest, parse, plugin
+from lamina.data import _named
 from lamina.data._split import Auto, Split
 from lamina.preprocess import UNUSED
 from lamina.schema import MISSING
@@ -56,6 +58,7 @@ class Recipe(Config):
     train: dict[str, Any] = {}
     seed: int = 0
     name: str | None = None
+    also: dict[str, SerializeAsAny[Config]] = {}
 
 
 def read(path: Path, overrides: Iterable[str] = (), trains: bool = True) -> Recipe:
@@ -71,6 +74,14 @@ def read(path: Path, overrides: Iterable[str] = (), trains: bool = True) -> Reci
     return build(values, overrides, trains)
 
 
+def by_words(words: Sequence[str], overrides: Iterable[str] = (), trains: bool = True) -> Recipe:
+    """The same for the words of a command line: a recipe file, a source, or `NAME=PATH` for each class."""
+    said = _named.said(words)
+    if isinstance(said, str) and Path(said).suffix in (".yaml", ".yml"):
+        return read(Path(said), overrides, trains)
+    return build({"data": said}, overrides, trains)
+
+
 def build(raw: Mapping[str, Any], overrides: Iterable[str] = (), trains: bool = True) -> Recipe:
     """Plain values to a checked recipe. What only looks at data or answers rows says `trains=False`: the model is then
     not looked at, which would import torch.
@@ -78,7 +89,7 @@ def build(raw: Mapping[str, Any], overrides: Iterable[str] = (), trains: bool = 
     if not isinstance(raw, Mapping):
         raise RecipeError([f"recipe: must be settings by name (got {raw!r}).".replace("\n", " ")[:200]])
     values, faults = merged(raw, overrides), list[str]()
-    known = (*SECTIONS, *Rest.model_fields, "columns", "train")
+    known = (*SECTIONS, *Rest.model_fields, "columns", "train", "also")
     faults += [f"{key}: unknown section. {nearest(key, known)}" for key in values if key not in known]
     looked_at = {name: value for name, value in values.items() if trains or name != "model"}
     sections = {name: _choice(folder, looked_at.get(name), name, faults) for name, folder in SECTIONS.items()}
@@ -87,6 +98,7 @@ def build(raw: Mapping[str, Any], overrides: Iterable[str] = (), trains: bool = 
         faults.append(f"columns: write name: kind for each column (got {values['columns']!r}).")
     else:
         columns = {str(n): _column(str(n), v, faults) for n, v in (values.get("columns") or {}).items()}
+    also = _also(values.get("also"), faults)
     rest = parse(Rest, _rest(values), "", faults)
     train = values.get("train") or {}
     if not isinstance(train, dict):
@@ -98,7 +110,7 @@ def build(raw: Mapping[str, Any], overrides: Iterable[str] = (), trains: bool = 
     if faults or rest is None:
         raise RecipeError(faults)
     chosen = {"data": sections["data"], "task": sections["task"], "columns": columns, "train": train}
-    chosen["model"] = sections["model"]
+    chosen |= {"model": sections["model"], "also": also}
     return Recipe.model_construct(**chosen, **{name: rest.__dict__[name] for name in Rest.model_fields})
 
 
@@ -117,7 +129,7 @@ def _choice(folder: str, value: Any, path: str, faults: list[str]) -> Config | N
     if value is None:
         return None
     if folder == "data":
-        value = _source(value)
+        value = _named.settings(value)
     if isinstance(value, str):
         value = {"kind": value}
     if folder == "models" and isinstance(value, dict):
@@ -136,19 +148,14 @@ def _word(name: str) -> str:
     return name.replace("-", "_")
 
 
-def _source(value: Any) -> Any:
-    """A bare path, list of paths, or `toy:name`, as a data choice; a source that claims the path is taken."""
-    if isinstance(value, str) and value.startswith("toy:"):
-        return {"kind": "toy", "name": value.removeprefix("toy:")}
-    if isinstance(value, str | list):
-        value = {"path": value}
-    return {"kind": _claimed(value.get("path")), **value} if isinstance(value, dict) else value
-
-
-def _claimed(path: Any) -> str:
-    """The source whose `claims(path)` says so; else plain files."""
-    sources = {name: vars(plugin("data", name)) for name in available("data")} if isinstance(path, str) else {}
-    return next((name for name, found in sources.items() if "claims" in found and found["claims"](path)), "files")
+def _also(value: Any, faults: list[str]) -> dict[str, Config]:
+    """Other data by name: one choice of data, a list of them, or names and choices."""
+    if isinstance(value, dict) and not _named.one_source(value):
+        choices = {str(name): _choice("data", one, f"also.{name}", faults) for name, one in value.items()}
+        return {name: cfg for name, cfg in choices.items() if cfg}
+    each = value if isinstance(value, list) else [value] if value else []
+    found = [_choice("data", one, "also", faults) for one in each]
+    return _named.by_name([cfg for cfg in found if cfg])
 
 
 def _column(name: str, value: Any, faults: list[str]) -> Config:
@@ -176,7 +183,7 @@ def merged(raw: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
         node = values
         for part in path:
             if isinstance(node.get(spot), str):
-                node[spot] = {"kind": node[spot]} if spot != "data" else _source(node[spot])
+                node[spot] = {"kind": node[spot]} if spot != "data" else _named.settings(node[spot])
             node = node.setdefault(spot, {}) if node.get(spot) is not None else node.update({spot: {}}) or node[spot]
             if not isinstance(node, dict):
                 raise RecipeError([f"--set {override}: {spot} holds a value, not settings."])
@@ -242,8 +249,7 @@ def dump(recipe: Recipe) -> str:
 
 def plain(recipe: Recipe) -> dict[str, Any]:
     """The recipe as plain values; reading them back gives the same recipe."""
-    data = _said(recipe.data)  # a bare name would be a path
-    values: dict[str, Any] = {"data": {"kind": data} if isinstance(data, str) else data, "target": recipe.target}
+    values: dict[str, Any] = {"data": _of_kind(recipe.data), "target": recipe.target}
     if recipe.task:
         values["task"] = _said(recipe.task)
     if recipe.columns:
@@ -258,7 +264,15 @@ def plain(recipe: Recipe) -> dict[str, Any]:
     values["seed"] = recipe.seed
     if recipe.name:
         values["name"] = recipe.name
+    if recipe.also:
+        values["also"] = {name: _of_kind(cfg) for name, cfg in recipe.also.items()}
     return {k: v for k, v in json.loads(json.dumps(values)).items() if v is not None}
+
+
+def _of_kind(source: Config) -> Any:
+    """A source with its kind spelled out: a bare name would be a path."""
+    said = _said(source)
+    return {"kind": said} if isinstance(said, str) else said
 
 
 def _said(cfg: Config) -> Any:
@@ -289,14 +303,15 @@ def json_schema() -> dict[str, Any]:
         if parse(Train, {name: "1s"}, name, []):  # a time, which is read from text too
             train["properties"][name] = {"anyOf": [{"type": "string"}, schema]}
     paths = [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]
-    data = choice("data")
+    sources = {"anyOf": [*paths, *choice("data")["anyOf"][1:]]}
     properties = rest["properties"] | {name: choice(folder) for name, folder in SECTIONS.items() if name != "data"}
     properties |= {
-        "data": {"anyOf": [*paths, *data["anyOf"][1:]]},
+        "data": sources,
+        "also": {"anyOf": [*sources["anyOf"], {"type": "object", "additionalProperties": sources}]},
         "columns": {"type": "object", "additionalProperties": choice("preprocess")},
         "train": train,
     }
-    return _named(
+    return _open(
         {
             "$schema": "https://json-schema.org/draft/2020-12/schema",
             "title": "Lamina recipe",
@@ -309,14 +324,14 @@ def json_schema() -> dict[str, Any]:
     )
 
 
-def _named(schema: Any) -> Any:
+def _open(schema: Any) -> Any:
     """The schema with every choice by kind open to the kind's bare name."""
     if isinstance(schema, list):
-        return [_named(item) for item in schema]
+        return [_open(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
     if "discriminator" in schema and "oneOf" in schema:
         names = {"enum": sorted(schema["discriminator"]["mapping"])}
         rest = {k: v for k, v in schema.items() if k not in ("discriminator", "oneOf")}
         return {**rest, "anyOf": [names, *schema["oneOf"]]}
-    return {k: _named(v) for k, v in schema.items()}
+    return {k: _open(v) for k, v in schema.items()}

@@ -162,6 +162,13 @@ class Batch:
     target: Any = None
 
 
+def named(rows: pa.Table, names: Mapping[str, str]) -> pa.Table:
+    """Columns under other names, where these are free: sources say `image` and `label`, whoever asks has its own."""
+    found = set(rows.column_names)
+    wanted = {old: new for old, new in names.items() if old in found and new not in found}
+    return rows.rename_columns([wanted.get(name, name) for name in rows.column_names])
+
+
 def clean(table: pa.Table, missing: tuple[str, ...]) -> pa.Table:
     """Text cells stripped of surrounding blanks, texts that mean 'missing' turned to null, durations to seconds,
     times outside the calendar to null.

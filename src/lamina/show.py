@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+from lamina.evaluate import elsewhere
 from lamina.evaluate.baselines import LABELS
 from lamina.evaluate.metrics import label
 from lamina.evaluate.report import number
@@ -158,6 +159,8 @@ def result(found: Row) -> None:
         for name, told in {"real": "real rows", "made": "the network's rows", "smote": "SMOTE's rows"}.items():
             learned.add_row(told, *(_cell(made[name][metric]) for metric in ("accuracy", "roc_auc", "f1")))
         out.print(learned)
+    if found.get("also"):
+        judged_also(found)
     out.print(escape(found["verdict"]))
     out.print()
     out.print(f"report   {escape(found['report'])}", soft_wrap=True)
@@ -166,6 +169,27 @@ def result(found: Row) -> None:
         out.print(f"make     lamina generate {escape(found['bundle'])} -n 64 -o made", soft_wrap=True)
     out.print(f"serve    lamina serve {escape(found['bundle'])}", soft_wrap=True)
     out.print(f"[dim]{found['seconds']:.1f} s in all[/]")
+
+
+def judged_also(found: Row) -> None:
+    """Scores on other data below those of the test rows, and what is to be said of them."""
+    primary = next(iter(found["scores"]))
+    names = elsewhere.shown(found["scores"], primary)
+    table = _table("on other data", "rows", *map(label, names), "difference", right=range(1, 7))
+    test = (number(found["parts"]["test"]), *(_cell(found["scores"][name]) for name in names))
+    table.add_row("[bold]test rows[/]", *test, "")
+    for row in found["also"]:
+        values = (_cell(row["scores"].get(name)) for name in names)
+        table.add_row(
+            escape(_short(row["name"], 40)),
+            number(row["rows"]),
+            *values,
+            elsewhere.signed(row["difference"].get(primary)),
+        )
+    out.print(table)
+    for row in found["also"]:
+        if told := row.get("verdict") or ("" if row["scores"] else f"{row['name']}: {row['told']}"):
+            out.print(escape(told), soft_wrap=True)
 
 
 def _cell(value: float | None) -> str:

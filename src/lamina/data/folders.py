@@ -18,7 +18,7 @@ from pydantic import Field
 
 from lamina import config
 from lamina.config import DataError
-from lamina.data import _tree
+from lamina.data import _contact, _tree
 from lamina.schema import PICTURES, Collected, Quarantined
 
 MOST_MEMBER = 1 << 28  # bytes of one picture in a zip, unpacked
@@ -78,6 +78,16 @@ def load(cfg: Config) -> Collected:
     table = pa.table({**columns, "label": pa.array(labels)})
     notes = tuple(_tree.counted(labels, found.told.note))
     return Collected(table, tuple(found.quarantine), notes, part, "label")
+
+
+def together(cfg: Config) -> Collected:
+    """The same pictures without a class, whatever folders they stand in; `part` where folders say it."""
+    found = _listed(cfg)
+    table = pa.table({"image": found.images})
+    if not found.told.parts:
+        return Collected(table, tuple(found.quarantine))
+    note = f"{cfg.path}: {found.told.note}."
+    return Collected(table.append_column("part", pa.array(found.told.parts)), tuple(found.quarantine), (note,), "part")
 
 
 def stream(cfg: Config, rows: int) -> Iterator[Collected]:
@@ -170,8 +180,19 @@ def _files(cfg: Config) -> tuple[list[PurePosixPath], pa.ChunkedArray, list[Quar
     good, bad = _tree.known(files, PICTURES, str(root), "picture")
     bad += [_tree.aside(str(root), place, reason) for place, reason in odd]
     places = [files[i] for i in good]
+    sheets = [place for place in places if _contact.named(place) and _contact.marked(_head(root / place))]
+    bad += [_tree.aside(str(root), place, _contact.REASON) for place in sheets]
+    places = [place for place in places if place not in sheets]
     _refuse_none(places, cfg.path, bad)
     return places, pa.chunked_array([pa.array([str(root / place) for place in places], pa.string())]), bad
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(_contact.HEAD)
+    except OSError:  # told of when it is decoded
+        return b""
 
 
 def _zipped(root: Path) -> tuple[list[PurePosixPath], pa.ChunkedArray, list[Quarantined]]:
@@ -207,7 +228,11 @@ def _members(
     members = {PurePosixPath(i.filename): i for i in archive.infolist() if not i.is_dir()}
     named = sorted(place for place in members if not any(map(_tree.is_clutter, place.parts)))
     good, bad = _tree.known(named, PICTURES, str(root), "picture")
-    return members, [named[i] for i in good], bad
+    places = [named[i] for i in good]
+    heads = {place: _member(archive, members[place]) for place in places if _contact.named(place)}
+    sheets = [place for place, head in heads.items() if isinstance(head, bytes) and _contact.marked(head)]
+    bad += [_tree.aside(str(root), place, _contact.REASON) for place in sheets]
+    return members, [place for place in places if place not in sheets], bad
 
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes | str:

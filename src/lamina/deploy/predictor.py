@@ -18,7 +18,7 @@ from lamina.deploy import _graph, _sought, _where, made
 from lamina.deploy._strict import COPY, first_line, fits, refused
 from lamina.deploy.bundle import Bundle, open_bundle
 from lamina.preprocess import Broken, Preprocessor, wired
-from lamina.schema import clean
+from lamina.schema import clean, named
 
 AGREE = 1e-4  # relative and absolute, on the golden rows of another machine
 SHOWN = 5  # broken cells in one error
@@ -102,10 +102,7 @@ class Predictor:
     def named(self, rows: pa.Table, target: str | None = None) -> pa.Table:
         """Rows of a folder of pictures, whose columns are always `image` and `label`, under this bundle's names."""
         names = {"image": self.pictures[0]} if len(self.pictures) == 1 else {}
-        names |= {target: self.target} if target and self.target else {}
-        found = set(rows.column_names)
-        wanted = {old: new for old, new in names.items() if old in found and new not in found}
-        return rows.rename_columns([wanted.get(name, name) for name in rows.column_names])
+        return named(rows, names | ({target: self.target} if target and self.target else {}))
 
     def answers(self, rows: pa.Table) -> pa.Table:
         """Answers for an Arrow table of raw rows; a picture that cannot be used counts as missing."""

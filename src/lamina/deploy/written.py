@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lamina.config import DataError, LaminaError
+from lamina.data import _contact
 from lamina.deploy import _mark, _sheet, _sought, made
 from lamina.deploy.batch import FORMATS, writer
 from lamina.deploy.predictor import Predictor
@@ -22,7 +23,7 @@ from lamina.schema import Row
 PICTURES, ROWS = 256, 16_384  # made at a time
 PNG = ".png"
 PLAIN = (".csv", ".jsonl")  # nothing but the rows has a place in these
-SHEET, INDEX = "sheet.png", "index.csv"
+SHEET, INDEX = _contact.NAME, "index.csv"
 DIGITS = 6
 
 

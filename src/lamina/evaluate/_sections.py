@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from lamina.evaluate import _forecasts
+from lamina.evaluate import _forecasts, elsewhere
 from lamina.evaluate._html import code, escape, facts, figure, listed, number, seconds, section, table
 from lamina.evaluate.baselines import LABELS
 from lamina.evaluate.metrics import HIGHER, label
@@ -344,6 +344,6 @@ def duplicates(report: Report, plots: Plots) -> str:
 
 
 ORDER: tuple[Callable[[Report, Plots], str], ...] = (
-    headline, scores, comparison, *_forecasts.ORDER, made_pictures, made_rows, duplicates, errors, pictures, damage,
-    series, confidence, other, training, augmented, data, design, usage, versions,
+    headline, scores, comparison, elsewhere.page, *_forecasts.ORDER, made_pictures, made_rows, duplicates, errors,
+    pictures, damage, series, confidence, other, training, augmented, data, design, usage, versions,
 )  # fmt: skip

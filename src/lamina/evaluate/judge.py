@@ -14,6 +14,7 @@ from lamina import __version__, evaluate, models
 from lamina.ahead import Ahead
 from lamina.case import Case
 from lamina.config import kind
+from lamina.data import _named
 from lamina.deploy.predictor import Predictor, json_rows
 from lamina.evaluate import (
     _made_page,
@@ -23,6 +24,7 @@ from lamina.evaluate import (
     backtest,
     baselines,
     damaged,
+    elsewhere,
     gallery,
     generated,
     metrics,
@@ -143,7 +145,8 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
         rows=rows,
         best=end["best_epoch"],
     )
-    harm = _damage(finding, arrays["test"])
+    harm, others = _damage(finding, arrays["test"]), elsewhere.rows(case, finding.predictor, found)
+    verdict += elsewhere.headline(others)
     page = report.write(
         out.folder,
         {
@@ -169,6 +172,7 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
             **({"forecast": outlined, "history": str(out.history)} if outlined else {}),
             **({"damage": harm} if harm else {}),
             **({"augmented": augmented} if augmented else {}),
+            **({"also": others} if others else {}),
             "data": _sized(_data(case, notes), finding.predictor),
             "training": {
                 "rows": rows,
@@ -200,6 +204,7 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
         "quarantined": len(case.quarantine),
         "parts": {name: table.num_rows for name, table in case.parts._asdict().items()},
         "verdict": verdict,
+        **({"also": others} if others else {}),
         **({"made_pictures": pictured.facts} if pictured else {}),
         **({"made_rows": {k: v for k, v in tabled.items() if k != "columns"}} if tabled else {}),
         **({"notes": told} if (told := [*_twice(seen, pieces), *mixed]) else {}),
@@ -245,7 +250,7 @@ def _data(case: Case, notes: list[str]) -> Row:
     aim = case.schema.target
     columns = [c for c in case.schema.columns if not aim or c.name != aim.name] + ([aim] if aim else [])
     return {
-        "source": str(case.recipe.data.model_dump(mode="json").get("path") or kind(case.recipe.data)),
+        "source": _named.told(case.recipe.data),
         "rows": case.counts(),
         "columns": [c.model_dump(mode="json", exclude={"settings"}) for c in columns],
         "quarantine": [q._asdict() for q in case.quarantine[:SHOWN]],

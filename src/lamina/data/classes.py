@@ -1,0 +1,195 @@
+"""Classes named one by one: each is a folder of pictures, a zip, a pattern, a file, or several of these.
+
+Gives the columns of what stands there, and `label`, the name of the class. Whatever folders stand inside the folder of
+a class, all pictures there are of that class; train, validation and test folders count where every class has them.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import pyarrow as pa
+from pydantic import Field
+
+from lamina import config, data
+from lamina.config import DataError, kind, parse, plugin
+from lamina.data import _named, folders
+from lamina.schema import Collected
+
+LABEL, PART = "label", "part"
+LOSSY = (".jpg", ".jpeg", ".jfif", ".webp", ".avif", ".jp2")
+FILES = (pa.string(), pa.large_binary(), folders.CELL)  # how a picture may be written
+
+
+class Config(config.Config):
+    """What is of each class."""
+
+    kind: Literal["classes"] = "classes"
+    classes: dict[str, str | tuple[str, ...]] = Field(
+        min_length=1,
+        description="For each class its folder, zip, pattern or file, or a list of these.",
+    )
+
+
+class Piece(NamedTuple):
+    """What one path gave, all of one class."""
+
+    name: str
+    path: str
+    source: config.Config
+    found: Collected
+
+
+def load(cfg: Config) -> Collected:
+    """The rows of all classes, class after class.
+
+    Errors: DataError where a class has nothing, two share a file, or their columns are not the same sort of thing.
+    """
+    pieces = [_piece(name, path) for name, path in _named.each(cfg.classes)]
+    _refuse_shared(pieces)
+    known = [piece for piece in pieces if _knows_parts(piece)]
+    parted = len(known) == len(pieces)
+    tables = [_labelled(piece, parted) for piece in pieces]
+    notes = [note for piece in pieces for note in piece.found.notes]
+    if known and not parted:
+        name = next(piece.name for piece in pieces if not _knows_parts(piece))
+        notes.append(f"The parts that {known[0].path} knows are not used, since '{name}' has none: rows are drawn.")
+    notes += _by_compression(pieces)
+    return Collected(
+        _joined(pieces, tables, notes),
+        tuple(lost for piece in pieces for lost in piece.found.quarantine),
+        tuple(dict.fromkeys(notes)),
+        PART if parted else None,
+        LABEL,
+        tuple(dict.fromkeys(name for piece in pieces for name in piece.found.beside)),
+        "classification",
+    )
+
+
+def source_line(cfg: Config, row_numbers: Sequence[int]) -> list[tuple[str, int | None]]:
+    """File and line of rows of the loaded table, by the sources they came from."""
+    wanted, places, first = sorted(set(row_numbers)), dict[int, tuple[str, int | None]](), 0
+    for name, path in _named.each(cfg.classes):
+        piece = _piece(name, path)
+        mine = [row for row in wanted if first <= row < first + piece.found.table.num_rows]
+        module, own = plugin("data", kind(piece.source)), [row - first for row in mine]
+        known = mine and "source_line" in vars(module)
+        found = module.source_line(piece.source, own) if known else [(path, row + 1) for row in own]
+        places |= dict(zip(mine, found, strict=True))
+        first += piece.found.table.num_rows
+    return [places[row] for row in row_numbers]
+
+
+def _piece(name: str, path: str) -> Piece:
+    """What stands at a path, without what its own folders or labels say of a class."""
+    said = _named.settings(path)
+    if said["kind"] == "files" and Path(path).is_dir():  # empty, or it would be claimed
+        said["kind"] = "folders"
+    faults = list[str]()
+    source = parse(plugin("data", said["kind"]).Config, said, f"data.classes.{name}", faults)
+    if source is None:
+        raise config.RecipeError(faults)
+    try:
+        found = folders.together(source) if isinstance(source, folders.Config) else data.load(source)
+    except DataError as error:
+        raise DataError(f"data.classes.{name}: {str(error).removeprefix('data.path: ')}") from None
+    table = found.table.drop_columns([found.target]) if found.target else found.table
+    if LABEL in table.column_names:
+        raise DataError(
+            f"data.classes.{name}: {path} has a column '{LABEL}', which is what the class is to be called. Rename it."
+        )
+    return Piece(name, path, source, replace(found, table=table))
+
+
+def _knows_parts(piece: Piece) -> bool:
+    return piece.found.part is not None and not piece.found.table[piece.found.part].null_count
+
+
+def _labelled(piece: Piece, parted: bool) -> pa.Table:
+    """The table of a class with its name, and its parts if all have some."""
+    table, part = piece.found.table, piece.found.part
+    if part is not None:
+        cells = table[part]
+        table = table.drop_columns([part])
+        table = table.append_column(PART, cells) if parted else table
+    return table.append_column(LABEL, pa.array([piece.name] * table.num_rows, pa.string()))
+
+
+def _joined(pieces: list[Piece], tables: list[pa.Table], notes: list[str]) -> pa.Table:
+    """One table; pictures that are files in one and bytes in another become both. What only some have is told."""
+    own = [set(table.column_names) - {LABEL, PART} for table in tables]
+    every, some = set.intersection(*own), set.union(*own)
+    if not every:
+        other = next(i for i, names in enumerate(own) if not names & own[0])
+        raise DataError(
+            f"data.classes: '{pieces[0].name}' ({pieces[0].path}) and '{pieces[other].name}' ({pieces[other].path}) "
+            "have no column in common. Name sources of one sort, such as folders of pictures."
+        )
+    if lone := sorted(some - every):
+        notes.append(f"Columns that not every class has give the class away: {', '.join(lone[:10])}.")
+    for name in every:
+        types = {table.schema.field(name).type for table in tables}
+        if len(types) > 1 and types <= set(FILES):
+            tables = [table.set_column(table.column_names.index(name), name, _cells(table[name])) for table in tables]
+    try:
+        return pa.concat_tables(tables, promote_options="permissive")
+    except pa.ArrowTypeError as error:  # how Arrow says that types have nothing in common
+        raise DataError(f"data.classes: the columns of the classes are of different types ({error}).") from None
+
+
+def _cells(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Pictures as `{path, bytes}`."""
+    if column.type == folders.CELL:
+        return column
+    whole = column.combine_chunks()
+    empty = pa.nulls(len(whole), pa.large_binary() if pa.types.is_string(column.type) else pa.string())
+    pair = [whole, empty] if pa.types.is_string(column.type) else [empty, whole]
+    return pa.chunked_array([pa.StructArray.from_arrays(pair, fields=list(folders.CELL))])
+
+
+def _by_compression(pieces: list[Piece]) -> list[str]:
+    """A sentence where compression alone tells two classes apart, which is then what a network learns."""
+    lossy: dict[str, set[bool]] = {}
+    for piece in pieces:
+        for path in piece.found.table["image"].to_pylist() if _are_files(piece) else []:
+            lossy.setdefault(piece.name, set()).add(Path(path).suffix.lower() in LOSSY)
+    packed, plain = ([name for name, found in lossy.items() if found == {one}] for one in (True, False))
+    if not packed or not plain:
+        return []
+    return [
+        f"All pictures of '{packed[0]}' are compressed with loss (such as JPEG) and none of '{plain[0]}': a network "
+        "may learn that, and nothing else. Save all in one format."
+    ]
+
+
+def _are_files(piece: Piece) -> bool:
+    """Whether a path lists pictures that stand in files of their own."""
+    return isinstance(piece.source, folders.Config) and pa.types.is_string(piece.found.table["image"].type)
+
+
+def _refuse_shared(pieces: list[Piece]) -> None:
+    """A file has one class: links are followed, and a folder inside another one is found."""
+    seen: dict[tuple[int, int] | str, Piece] = {}
+    for piece in pieces:
+        table = piece.found.table
+        for path in table["image"].to_pylist() if _are_files(piece) else [piece.path]:
+            mark = _mark(path)
+            other = seen.setdefault(mark, piece)
+            if other.name != piece.name:
+                raise DataError(
+                    f"data.classes: {path} is of two classes, '{other.name}' ({other.path}) and '{piece.name}' "
+                    f"({piece.path}). Name folders that share nothing."
+                )
+            if other is not piece:
+                raise DataError(f"data.classes.{piece.name}: {path} is there twice, by {other.path} and {piece.path}.")
+
+
+def _mark(path: str) -> tuple[int, int] | str:
+    """The same for two names of one file."""
+    try:
+        info = os.stat(path)
+    except OSError:
+        return path
+    return info.st_dev, info.st_ino
