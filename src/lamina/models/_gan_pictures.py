@@ -29,6 +29,7 @@ STEPS = 6_500
 BETAS = {"relativistic": (0.0, 0.99), "dcgan": (0.5, 0.999), "wgan_gp": (0.0, 0.9)}
 CRITIC_STEPS = 5  # of wgan_gp, each on its own share of the batch
 WGAN_PENALTY = 10.0
+LEAK = 0.05  # of what a pixel is beyond black or white
 PENALISED = 0.25  # share of a batch on which lazy penalties are taken
 
 
@@ -44,7 +45,10 @@ class Generator(nn.Module):
     def raw(self, noise: Tensor, condition: Tensor | None) -> Tensor:
         """Pixels (rows, channels, height, width), -1 to 1 and a little beyond: at a limit, white would not learn."""
         found = self.body(noise, condition)
-        return torch.tanh(found) if self.limited else found  # DCGAN is as it was published
+        if self.limited:  # DCGAN is as it was published
+            return torch.tanh(found)
+        inside = found.clamp(-1, 1)
+        return inside + LEAK * (found - inside)
 
     def shown(self, noise: Tensor, condition: Tensor | None) -> Tensor:
         """The same within the limits."""
