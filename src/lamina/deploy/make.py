@@ -1,5 +1,6 @@
 """From a trained network to a bundle: export, golden rows, the card, all written in one go."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from lamina import models
 from lamina.ahead import Ahead
 from lamina.case import Case
 from lamina.config import Config, TrainingError, kind
-from lamina.deploy import bundle, export
+from lamina.deploy import bundle, critic, export
 from lamina.deploy import made as requested
 from lamina.deploy.predictor import forecast, from_json, json_rows, onnx_runtime
 from lamina.evaluate.judge import Finding, versions
@@ -37,6 +38,8 @@ def files(model: nn.Module, choice: Config, prep: Preprocessor, spec: Spec, case
             "bundle elsewhere. Use another backbone, or an .onnx file of this one."
         )
     run = onnx_runtime(graph) if graph else models.runtime(kind(choice), config, lean, weights)
+    own, scored = _critic(model, run, prep, case, config["latent"]) if isinstance(case, Originals) else (None, None)
+    state = state.model_copy(update={"critic": own.state.critic}) if own else state
     made = {
         "model.json": bundle.encode(
             {
@@ -58,11 +61,10 @@ def files(model: nn.Module, choice: Config, prep: Preprocessor, spec: Spec, case
             }
         ),
     }
-    if graph:
-        made["model.onnx"] = graph
+    made |= {name: body for name, body in (("model.onnx", graph), ("critic.onnx", scored)) if body}
     of = {name: bundle.digest(made[name]) for name in bundle.BOUND if name in made}
     made |= {"training.json": bundle.encode({}), "CARD.md": b""}
-    answers = _answers(run, case, prep, rows, encoded)
+    answers = _answers(run, case, prep, rows, encoded, own)
     made["golden.json"] = bundle.encode({"of": of, "rows": rows, "answers": answers})
     return made
 
@@ -82,10 +84,35 @@ def _tried(case: Case, prep: Preprocessor, config: dict[str, Any]) -> tuple[list
     return rows, prep.encode(clean(from_json(rows, prep), prep.schema.missing))
 
 
-def _answers(run: Any, case: Case, prep: Preprocessor, rows: list[Row], encoded: dict[str, np.ndarray]) -> list[Any]:
+def _critic(
+    model: nn.Module, run: Any, prep: Preprocessor, case: Originals, latent: int
+) -> tuple[critic.Critic | None, bytes | None]:
+    """The critic of a generator that has one, which knows how it scores held-out real rows, and its graph."""
+    judge = models.judge(model)
+    if judge is None:
+        return None, None
+    real = case.part(case.parts.validation, prep)
+    codes = np.asarray(real.target)
+    ((name, originals),) = ((name, np.asarray(v)) for name, v in real.inputs.items() if name != "condition")
+    own = critic.Critic(None, name, case.state, judge.together)
+    own = critic.among(own, run, latent, prep.schema)
+    graph, _ = export.onnx(judge, own.fed(originals[: critic.GOLDEN], codes[: critic.GOLDEN]))
+    if graph is None:
+        return None, None
+    own = replace(own, run=onnx_runtime(graph))
+    known = critic.known(own, originals, codes)
+    return replace(own, state=case.state.model_copy(update={"critic": known})), graph
+
+
+def _answers(
+    run: Any, case: Case, prep: Preprocessor, rows: list[Row], encoded: dict[str, np.ndarray], own: critic.Critic | None
+) -> list[Any]:
     """What the bundle answers to its golden rows."""
     if isinstance(case, Originals):
-        return requested.golden(next(iter(run(encoded).values())), case.state.columns)
+        found = next(iter(run(encoded).values()))
+        codes = encoded["condition"][:, 0] if "condition" in encoded else np.full(len(found), -1)
+        scores = critic.golden(own, found, codes, prep.schema) if own else ()
+        return requested.golden(found, case.state.columns, scores)
     if isinstance(case, Ahead):
         cells = clean(from_json(rows, prep), prep.schema.missing)
         return json_rows(forecast(run, case.task, case.state, prep, cells).answers)

@@ -20,6 +20,7 @@ calibration = "none"
 
 LOSS = "generation"
 MOST = 10_000  # classes
+POINTS = 101  # of the spread of a critic's scores
 ALIKE = 0.4  # of the spread of real ones' features, below which a generator has collapsed
 AWAY = 10.0  # times the best distance, above which it has diverged
 
@@ -65,14 +66,25 @@ class Made(config.Config):
         return (1, *choice) if self.centres else choice
 
 
+class Critic(config.Config):
+    """How raw scores of real rows held out from training are spread: 101 numbers, the lowest first, of `known` classes
+    (or where there are none), and where the class is not told. A score is of `together` rows.
+    """
+
+    known: tuple[float, ...] = Field(min_length=POINTS, max_length=POINTS)
+    untold: tuple[float, ...] = Field(min_length=POINTS, max_length=POINTS)
+    together: int = Field(default=1, ge=1, le=16)
+
+
 class State(config.Config):
     """The classes that can be asked for, none where the data has no label, and how many training rows each has; of a
-    table, how its columns are written.
+    table, how its columns are written; where a bundle has a critic, what its scores mean.
     """
 
     classes: tuple[str, ...] = Field(default=(), max_length=MOST)
     counts: tuple[int, ...] = Field(default=(), max_length=MOST)
     columns: tuple[Made, ...] = Field(default=(), max_length=MOST)
+    critic: Critic | None = None
 
 
 def suits(values: pa.Array) -> float:
