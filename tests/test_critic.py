@@ -16,7 +16,6 @@ import pyarrow.parquet
 import pytest
 
 import lamina
-from conftest import customers
 from lamina import models
 from lamina.config import BundleError, DataError, parse, plugin
 from lamina.deploy import export
@@ -26,7 +25,6 @@ from test_bundle import written as laid
 from test_generate import command, path
 from test_generators import CLASSES, SHAPES, blocks, codes, pictures, spec_of
 
-FACTS = ("months", "plan", "paperless", "left")
 SIDE = SHAPES["colour"]
 
 
@@ -42,14 +40,24 @@ def pictured(tmp_path_factory) -> lamina.Estimator:
 
 @pytest.fixture(scope="module")
 def tabled(tmp_path_factory) -> lamina.Estimator:
-    """Rows with a number, a category with gaps, a boolean, and who left as the class, made by a gan."""
-    rows = [{name: row[name] for name in FACTS} for row in customers(400)]
+    """Rows of things, made by a gan."""
     recipe = {
         "task": "generation",
         "model": {"kind": "gan", "hidden": 64, "latent": 8},
         "train": {"epochs": 60, "threads": 1, "batch_size": 64},
     }
-    return lamina.fit(rows, "left", recipe=recipe, out=tmp_path_factory.mktemp("tabled") / "run")
+    return lamina.fit(things(400, 0), "kind", recipe=recipe, out=tmp_path_factory.mktemp("tabled") / "run")
+
+
+def things(count: int, seed: int = 3) -> list[dict[str, Any]]:
+    """Two numbers that go together, a category with gaps, and whether they are large."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for size in rng.normal(10, 3, count):
+        colour = None if rng.random() < 0.1 else str(rng.choice(["red", "green", "blue"]))
+        weight, kind = round(2 * size + 0.3 * rng.normal(), 2), "large" if size > 10 else "small"
+        rows.append({"size": round(size, 2), "weight": weight, "colour": colour, "kind": kind})
+    return rows
 
 
 def fresh(count: int, seed: int = 9) -> tuple[np.ndarray, np.ndarray]:
@@ -90,31 +98,29 @@ def test_a_picture_of_another_class_than_is_told_scores_lower(pictured):
 
 def test_neither_neighbours_nor_their_number_change_a_score(pictured, tabled):
     real, names = fresh(20)
-    people = customers(20, seed=3)
-    for estimator, some in ((pictured, rows_of(real, names)), (tabled, people)):
-        together = column(estimator.predict(some), "raw")
-        alone = np.array([estimator.predict([row])[0]["raw"] for row in some])
+    for estimator, rows in ((pictured, rows_of(real, names)), (tabled, things(20))):
+        together = column(estimator.predict(rows), "raw")
+        alone = np.array([estimator.predict([row])[0]["raw"] for row in rows])
         assert np.allclose(together, alone, atol=1e-4)
 
 
 def test_rows_of_a_table_are_scored_and_columns_that_do_not_belong_together_score_lower(tabled):
-    people = [{name: row[name] for name in FACTS} for row in customers(200, seed=3)]
-    drawn = random.Random(0)
-    torn = [{name: drawn.choice(people)[name] for name in FACTS} for _ in people]
-    scores, worse = column(tabled.predict(people)), column(tabled.predict(torn))
+    whole, drawn = things(200), random.Random(0)
+    torn = [{name: drawn.choice(whole)[name] for name in whole[0]} for _ in whole]
+    scores, worse = column(tabled.predict(whole)), column(tabled.predict(torn))
     assert 0.35 < scores.mean() < 0.65
-    assert worse.mean() < scores.mean() - 0.02
+    assert worse.mean() < scores.mean() - 0.1
 
 
-def test_a_class_that_is_not_told_or_that_nobody_knows_is_averaged_over(pictured):
+def test_a_class_that_is_not_told_or_that_nobody_knows_is_the_one_that_fits_best(pictured):
     real, names = fresh(30)
     untold = pictured.predict(list(real))
     unknown = pictured.predict([{"image": p, "class": "sideways"} for p in real])
     missing = pictured.predict([{"image": p, "class": None} for p in real])
     told = pictured.predict(rows_of(real, names))
     assert untold == unknown == missing
-    assert column(told, "raw").tolist() != column(untold, "raw").tolist()
-    assert 0.2 < column(untold).mean() < 0.8, "they are compared with held-out ones whose class was not told either"
+    assert np.allclose(column(told, "raw"), column(untold, "raw")), "these classes are easily told"
+    assert 0.3 < column(untold).mean() < 0.7, "they are compared with held-out ones whose class was not told either"
 
 
 def test_a_missing_picture_has_no_score_and_requests_are_still_granted(pictured):
@@ -164,15 +170,15 @@ def test_an_archive_of_arrays_and_a_table_of_rows_are_scored_from_files(pictured
     assert code == 0, error
     wanted = pictured.predict(rows_of(real, names))
     assert np.allclose(pa.parquet.read_table(tmp_path / "some.parquet")["raw"], column(wanted, "raw"), atol=1e-4)
-    people = customers(10, seed=3)
-    pa.parquet.write_table(pa.Table.from_pylist(people), tmp_path / "people.parquet")
-    words = ("predict", path(tabled), tmp_path / "people.parquet", "-o", tmp_path / "scores.csv", "--keep", "months")
+    some = things(10)
+    pa.parquet.write_table(pa.Table.from_pylist(some), tmp_path / "things.parquet")
+    words = ("predict", path(tabled), tmp_path / "things.parquet", "-o", tmp_path / "scores.csv", "--keep", "colour")
     code, _, error = command(*words)
     assert code == 0, error
     with open(tmp_path / "scores.csv", newline="") as file:
         found = list(csv.DictReader(file))
-    assert list(found[0]) == ["months", "score", "raw"]
-    assert np.allclose(column(found), column(tabled.predict(people)), atol=1e-6)
+    assert list(found[0]) == ["colour", "score", "raw"]
+    assert np.allclose(column(found), column(tabled.predict(some)), atol=1e-6)
 
 
 def test_what_cannot_be_scored_is_a_sentence(pictured, tabled, tmp_path):
@@ -185,7 +191,7 @@ def test_what_cannot_be_scored_is_a_sentence(pictured, tabled, tmp_path):
         plain.predict([{"a": 1.0}])
     pa.parquet.write_table(pa.table({"seed": [1]}), tmp_path / "seeds.parquet")
     code, _, error = command("predict", path(tabled), tmp_path / "seeds.parquet", "-o", tmp_path / "out.csv")
-    assert code == 1 and "the critic of this bundle scores months, plan" in error and "lamina generate" in error
+    assert code == 1 and "the critic of this bundle scores size, weight" in error and "lamina generate" in error
     assert not (tmp_path / "out.csv").exists()
 
 
@@ -195,7 +201,7 @@ import sys
 import lamina
 import numpy as np
 assert lamina.load(sys.argv[1]).predict(np.zeros((2, 9, 14, 3), np.uint8))["score"].shape == (2,)
-assert 0 <= lamina.load(sys.argv[2]).predict([{"months": 3, "plan": "plus"}])[0]["score"] <= 1
+assert 0 <= lamina.load(sys.argv[2]).predict([{"size": 9, "colour": "red"}])[0]["score"] <= 1
 assert not {"torch", "sklearn", "matplotlib", "onnx"} & set(sys.modules)
 """
     done = subprocess.run(
@@ -215,8 +221,7 @@ def test_the_exported_critic_gives_what_the_network_gives(preset, sort, classes)
     judge = models.judge(models.build(parse(plugin("models", "gan").Config, said, "model", faults), spec, 0))
     code = codes(24, 0)
     rows = (pictures(SHAPES["grey"], code, 0) if sort == "grey" else blocks(code, 0)).astype(np.float32)
-    name, told = ("image0", code[:, None]) if sort == "grey" else ("row", code.reshape(-1, 4))
-    fed = {name: rows if sort == "grey" else rows.reshape(6, 4, -1)} | ({"condition": told} if classes else {})
+    fed = {"image0" if sort == "grey" else "row": rows} | ({"condition": code[:, None]} if classes else {})
     graph, why = export.onnx(judge, fed)
     assert graph is not None, why
 
@@ -261,11 +266,11 @@ ATTACKS = {
     "a critic that nobody knows": (put("task.json", "state", "critic", value=None), "critic.onnx"),
     "the generator as critic": (other_critic, "critic.onnx"),
     "garbage": (lambda f: f | {"critic.onnx": b"garbage" * 100}, "critic.onnx"),
-    "scores out of order": (known("known", [*range(100), 0]), "finite and ordered"),
+    "scores out of order": (known("told", [*range(100), 0]), "finite and ordered"),
     "scores without end": (known("untold", [0.0] * 100 + [1e999]), "task.json"),
-    "too few scores": (known("known", [0.0, 1.0]), "state.critic.known"),
-    "several pictures at once": (known("together", 4), "several pictures at once"),
-    "a lot of lots": (known("together", 10**9), "state.critic.together"),
+    "too few scores": (known("told", [0.0, 1.0]), "state.critic.told"),
+    "no middle for a class": (known("middles", [0.0, 0.0]), "a middle for each class"),
+    "other middles": (known("middles", [5.0, 5.0, 5.0]), "differ"),
     "another golden score": (put("golden.json", "answers", 0, "critic", value=1e3), "differ"),
     "no golden score": (put("golden.json", "answers", 0, value={"excerpt": []}), "differ"),
 }
@@ -279,17 +284,11 @@ def test_attack_on_a_critic_is_refused(attack, pictured, tmp_path):
     assert str(caught.value).isprintable()
 
 
-def test_rows_judged_in_lots_of_another_size_are_refused(tabled, tmp_path):
-    files = known("together", 3)(read(Path(path(tabled))))
-    with pytest.raises(BundleError, match=r"critic\.onnx"):
-        Predictor(laid(tmp_path / "b", sealed(files)))
-
-
 @pytest.mark.parametrize("which", ["pictured", "tabled"])
 def test_a_mutated_critic_gives_the_same_scores_or_is_refused(which, request, tmp_path):
     estimator = request.getfixturevalue(which)
     files, found = read(Path(path(estimator))), Counter[str]()
-    rows = list(fresh(8)[0]) if which == "pictured" else customers(8, seed=3)
+    rows = list(fresh(8)[0]) if which == "pictured" else things(8)
     wanted = column(estimator.predict(rows), "raw")
     for number in range(25):
         draw = random.Random(number)

@@ -26,7 +26,7 @@ def check(bundle: Any) -> int:
         raise refused("task.json", "state.counts", "must be one for each class, 1 or more")
     if len(set(state.classes)) != len(state.classes) or (state.classes and not bundle.schema.target):
         raise refused("task.json", "state.classes", "must be different ones, of a column that the schema names")
-    if state.critic and (reason := _unscored(state.critic, bool(state.columns))):
+    if state.critic and (reason := _unscored(state.critic, len(state.classes))):
         raise refused("task.json", "state.critic", reason)
     kinds = {column.name: column.kind for column in bundle.schema.columns}
     names = [made.name for made in state.columns]
@@ -38,12 +38,12 @@ def check(bundle: Any) -> int:
     return latent
 
 
-def _unscored(critic: Critic, rows: bool) -> str:
+def _unscored(critic: Critic, classes: int) -> str:
     """Why scores cannot be spread so, or nothing."""
-    if critic.together > 1 and not rows:
-        return "judges several pictures at once"
-    spread = (critic.known, critic.untold)
-    sound = all(math.isfinite(v) for values in spread for v in values)
+    if len(critic.middles) != max(1, classes):
+        return "must have a middle for each class"
+    spread = (critic.told, critic.untold)
+    sound = all(math.isfinite(v) for values in (critic.middles, *spread) for v in values)
     return "" if sound and all(list(values) == sorted(values) for values in spread) else "must be finite and ordered"
 
 

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lamina import rows
-from lamina.deploy import _possible, made
-from lamina.deploy._strict import fits, refused
+from lamina.deploy import _possible
+from lamina.deploy._strict import refused
 from lamina.deploy.bundle import Bundle
 from lamina.preprocess import Broken, typed
 from lamina.schema import Schema, clean
@@ -22,115 +22,85 @@ from lamina.tasks.generation import POINTS, State
 from lamina.tasks.generation import Critic as Known
 
 GOLDEN = 32  # real rows by which a graph is compared with its network
+FEWEST = 10  # held-out rows of a class, for a middle of its own
 BATCH = 256  # rows at a time
 PIECE = 2_048  # rows that are decoded at a time
 HELD = 2_000  # real rows by which scores are understood
 MOST = 20  # classes, the most frequent, that are tried where none is told
-DRAWS = 8  # lots in which a row is judged, where several are judged together
 SHARES = np.linspace(0, 1, POINTS)
 
 
 @dataclass(frozen=True)
 class Critic:
-    """`run`, the graph of a critic, which takes the input `name`. Where it judges `together` rows, each is judged in
-    several lots `beside` made rows, (lots, together - 1, width), of the classes `codes`, (lots, together - 1).
+    """`run`, the graph of a critic, which takes the input `name`; `middles` is what it gives the middle real one of
+    each class (or of all, where there are none): it compares within a class only.
     """
 
     run: Any
     name: str
     state: State
-    together: int = 1
-    beside: np.ndarray | None = None
-    codes: np.ndarray | None = None
+    middles: np.ndarray
 
     def raw(self, originals: np.ndarray, codes: np.ndarray) -> np.ndarray:
-        """What the critic itself gives, (rows,), for pictures or rows as a generator has learned them.
+        """How much more real than the middle real one of its class each is found, (rows,), for pictures or rows as a
+        generator has learned them.
 
-        `codes`: (rows,) int64, -1 where the class is not told: then the mean over the most frequent classes, by their
-        share in training.
+        `codes`: (rows,) int64, -1 where the class is not told: then that of the most frequent ones that fits best.
         """
-        found = np.zeros(len(originals))
-        told = codes >= 0 if self.state.classes else np.ones(len(originals), bool)
-        found[told] = self._of(originals[told], codes[told])
+        if not self.state.classes:
+            return self.given(originals, codes) - self.middles[0]
+        found, told = np.zeros(len(originals)), codes >= 0
+        found[told] = self.given(originals[told], codes[told]) - self.middles[codes[told]]
         if not told.all():
-            counts = np.array(self.state.counts)
-            often = np.argsort(-counts, kind="stable")[:MOST]
-            others = originals[~told]
-            tried = [self._of(others, np.full(len(others), code)) for code in often]
-            found[~told] = np.average(tried, axis=0, weights=counts[often])
+            often, others = np.argsort(-np.array(self.state.counts), kind="stable")[:MOST], originals[~told]
+            tried = [self.given(others, np.full(len(others), code)) - self.middles[code] for code in often]
+            found[~told] = np.max(tried, axis=0)
         return found
 
-    def _of(self, originals: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    def given(self, originals: np.ndarray, codes: np.ndarray) -> np.ndarray:
+        """What the critic itself gives, (rows,). Errors: BundleError where that is not a number for each."""
         parts = [np.zeros(0)]
         for at in range(0, len(originals), BATCH):
-            some, own = originals[at : at + BATCH].astype(np.float32), codes[at : at + BATCH].astype(np.int64)
-            parts.append(np.mean([self._asked(*lot) for lot in self._lots(some, own)], axis=0))
+            fed = self.fed(originals[at : at + BATCH], codes[at : at + BATCH])
+            score = next(iter(self.run(fed).values()))
+            if score.shape != (len(fed[self.name]), 1) or not np.isfinite(score).all():
+                raise refused("critic.onnx", "", "does not give one finite number for each row")
+            parts.append(score[:, 0].astype(np.float64))
         return np.concatenate(parts)
 
-    def _lots(self, some: np.ndarray, own: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-        """What the graph is fed, once or several times: rows, and the classes of each."""
-        if self.beside is None or self.codes is None:
-            return [(some, own[:, None])]
-        lots = list[tuple[np.ndarray, np.ndarray]]()
-        for i, (others, codes) in enumerate(zip(self.beside, self.codes, strict=True)):
-            place = i % self.together  # each row stands in each place
-            lot = np.insert(np.repeat(others[None], len(some), axis=0), place, some, axis=1)
-            lots.append((lot, np.insert(np.repeat(codes[None], len(own), axis=0), place, own, axis=1)))
-        return lots
-
     def fed(self, originals: np.ndarray, codes: np.ndarray) -> dict[str, np.ndarray]:
-        """What the graph is fed for a few rows, the first time that each is judged."""
-        some, own = self._lots(originals.astype(np.float32), codes.astype(np.int64))[0]
-        return self._named(some, own)
-
-    def _named(self, originals: np.ndarray, codes: np.ndarray) -> dict[str, np.ndarray]:
-        return {self.name: originals} | ({"condition": codes} if self.state.classes else {})
-
-    def _asked(self, originals: np.ndarray, codes: np.ndarray) -> np.ndarray:
-        score = next(iter(self.run(self._named(originals, codes)).values()))
-        if score.shape != (len(originals), 1) or not np.isfinite(score).all():
-            raise refused("critic.onnx", "", "does not give one finite number for each row")
-        return score[:, 0].astype(np.float64)
+        """What the graph takes."""
+        told = {"condition": codes.astype(np.int64)[:, None]} if self.state.classes else {}
+        return {self.name: originals.astype(np.float32)} | told
 
     def scores(self, raw: np.ndarray, codes: np.ndarray) -> np.ndarray:
-        """The share of held-out real rows that are found less real, (rows,), 0 to 1."""
+        """The share of held-out real ones that are found less real, (rows,), 0 to 1."""
         known = self.state.critic
         assert known is not None
         told = codes >= 0 if self.state.classes else np.ones(len(raw), bool)
-        return np.where(told, np.interp(raw, known.known, SHARES), np.interp(raw, known.untold, SHARES))
+        return np.where(told, np.interp(raw, known.told, SHARES), np.interp(raw, known.untold, SHARES))
 
 
-def of(bundle: Bundle, generator: Any, run: Any) -> Critic:
-    """The critic of an opened bundle, whose graphs are run by `generator` and `run`. Errors: BundleError."""
-    latent, state = _possible.check(bundle), bundle.task_state
+def of(bundle: Bundle, run: Any) -> Critic:
+    """The critic of an opened bundle, whose graph is run by `run`. Errors: BundleError."""
+    _possible.check(bundle)
     (name,) = (name for name in bundle.model.spec.inputs if name != "condition")
-    alone = Critic(run, name, state, state.critic.together)
-    return fits("critic.onnx", lambda: among(alone, generator, latent, bundle.schema))
+    return Critic(run, name, bundle.task_state, np.array(bundle.task_state.critic.middles))
 
 
-def among(critic: Critic, generator: Any, latent: int, schema: Schema) -> Critic:
-    """The same critic with made rows to judge a row beside, where it judges several at once; always the same ones."""
-    if critic.together == 1:
-        return critic
-    state, seeds = critic.state, list(range(DRAWS * (critic.together - 1)))
-    codes = np.zeros(len(seeds), np.int64)
-    fed = {"noise": made.noise(seeds, latent)}
-    if state.classes:
-        edges = np.cumsum(state.counts) / sum(state.counts)
-        codes = np.searchsorted(edges, rows.uniform(seeds, 1)[:, 0]).clip(0, len(edges) - 1)
-        fed["condition"] = codes[:, None]
-    drawn = rows.decode(next(iter(generator(fed).values())), state.columns, seeds)
-    blocks = rows.encode(drawn, schema, state.columns).reshape(DRAWS, critic.together - 1, -1)
-    return replace(critic, beside=blocks, codes=codes.reshape(DRAWS, -1))
-
-
-def known(critic: Critic, originals: np.ndarray, codes: np.ndarray) -> Known:
-    """How the scores of real rows held out from training are spread."""
+def learned(run: Any, name: str, state: State, originals: np.ndarray, codes: np.ndarray) -> Critic:
+    """A critic that knows what its scores mean, by real rows held out from training."""
     some = np.linspace(0, len(originals) - 1, min(len(originals), HELD)).astype(np.int64)
     originals, codes = originals[some], codes[some]
-    told = np.quantile(critic.raw(originals, codes), SHARES)
-    untold = np.quantile(critic.raw(originals, np.full(len(codes), -1)), SHARES) if critic.state.classes else told
-    return Known(known=tuple(told.tolist()), untold=tuple(untold.tolist()), together=critic.together)
+    given = Critic(run, name, state, np.zeros(0)).given(originals, codes)
+    middles = np.full(max(1, len(state.classes)), np.median(given))
+    for code in np.flatnonzero(np.bincount(codes, minlength=len(middles)) >= FEWEST):
+        middles[code] = np.median(given[codes == code])
+    critic = Critic(run, name, state, middles)
+    untold = np.full(len(codes), -1)
+    told, best = (np.quantile(critic.raw(originals, known), SHARES).tolist() for known in (codes, untold))
+    known = Known(middles=tuple(middles.tolist()), told=tuple(told), untold=tuple(best))
+    return replace(critic, state=state.model_copy(update={"critic": known}))
 
 
 def golden(critic: Critic, found: np.ndarray, codes: np.ndarray, schema: Schema) -> list[float]:

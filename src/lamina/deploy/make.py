@@ -1,6 +1,5 @@
 """From a trained network to a bundle: export, golden rows, the card, all written in one go."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -38,7 +37,7 @@ def files(model: nn.Module, choice: Config, prep: Preprocessor, spec: Spec, case
             "bundle elsewhere. Use another backbone, or an .onnx file of this one."
         )
     run = onnx_runtime(graph) if graph else models.runtime(kind(choice), config, lean, weights)
-    own, scored = _critic(model, run, prep, case, config["latent"]) if isinstance(case, Originals) else (None, None)
+    own, scored = _critic(model, prep, case) if isinstance(case, Originals) else (None, None)
     state = state.model_copy(update={"critic": own.state.critic}) if own else state
     made = {
         "model.json": bundle.encode(
@@ -84,9 +83,7 @@ def _tried(case: Case, prep: Preprocessor, config: dict[str, Any]) -> tuple[list
     return rows, prep.encode(clean(from_json(rows, prep), prep.schema.missing))
 
 
-def _critic(
-    model: nn.Module, run: Any, prep: Preprocessor, case: Originals, latent: int
-) -> tuple[critic.Critic | None, bytes | None]:
+def _critic(model: nn.Module, prep: Preprocessor, case: Originals) -> tuple[critic.Critic | None, bytes | None]:
     """The critic of a generator that has one, which knows how it scores held-out real rows, and its graph."""
     judge = models.judge(model)
     if judge is None:
@@ -94,14 +91,9 @@ def _critic(
     real = case.part(case.parts.validation, prep)
     codes = np.asarray(real.target)
     ((name, originals),) = ((name, np.asarray(v)) for name, v in real.inputs.items() if name != "condition")
-    own = critic.Critic(None, name, case.state, judge.together)
-    own = critic.among(own, run, latent, prep.schema)
-    graph, _ = export.onnx(judge, own.fed(originals[: critic.GOLDEN], codes[: critic.GOLDEN]))
-    if graph is None:
-        return None, None
-    own = replace(own, run=onnx_runtime(graph))
-    known = critic.known(own, originals, codes)
-    return replace(own, state=case.state.model_copy(update={"critic": known})), graph
+    some = critic.Critic(None, name, case.state, np.zeros(0)).fed(originals[: critic.GOLDEN], codes[: critic.GOLDEN])
+    graph, _ = export.onnx(judge, some)
+    return (critic.learned(onnx_runtime(graph), name, case.state, originals, codes), graph) if graph else (None, None)
 
 
 def _answers(

@@ -42,7 +42,7 @@ class Predictor:
         self.task = plugin("tasks", self.bundle.task.kind)
         self.state = self.bundle.task_state
         self._run = _runtime(self.bundle, threads)
-        self.critic = _critic(self.bundle, self._run, threads)
+        self.critic = _critic(self.bundle, threads)
         _self_test(self)
 
     @property
@@ -233,11 +233,11 @@ def _runtime(bundle: Bundle, threads: int | None) -> Any:
     )
 
 
-def _critic(bundle: Bundle, run: Any, threads: int | None) -> critic.Critic | None:
+def _critic(bundle: Bundle, threads: int | None) -> critic.Critic | None:
     """What scores pictures or rows, in a bundle that generates and has it."""
     if "critic.onnx" not in bundle.files:
         return None
-    return critic.of(bundle, run, onnx_runtime(bundle.files["critic.onnx"], threads, "critic.onnx"))
+    return critic.of(bundle, onnx_runtime(bundle.files["critic.onnx"], threads, "critic.onnx"))
 
 
 def onnx_runtime(graph: bytes, threads: int | None = None, file: str = "model.onnx") -> Any:

@@ -28,8 +28,6 @@ numbers more as there are ways say the logarithm of the spread of each.
 
 Where another part of it tells real ones from made ones, a method `judge()` gives the module that does. It is exported
 too: from rows as the network is fed, as float32, and their `condition` to a `score` (rows, 1), the higher the realer.
-Its attribute `together` says of how many rows a score is; where of more than one, rows and classes are (lots, together,
-...).
 
 A network that learns something at once from training rows, when its weights are found, has a method `settle(inputs)`.
 

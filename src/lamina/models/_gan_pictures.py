@@ -74,8 +74,6 @@ class Judge(nn.Module):
     score (rows, 1).
     """
 
-    together = 1
-
     def __init__(self, model: "Model"):
         super().__init__()
         self.critic, self.name = model.critic, model.name

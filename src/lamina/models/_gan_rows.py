@@ -65,29 +65,28 @@ class Critic(nn.Module):
     def __init__(self, cfg: "Config", feed: Input, classes: int):
         super().__init__()
         self.classes, hidden = classes, cfg.hidden
-        self.wide = PACK * ((feed.shape[0] or 1) + classes)
         self.layers = nn.Sequential(
-            nn.Linear(self.wide, hidden), nn.LeakyReLU(SLOPE),
+            nn.Linear(PACK * ((feed.shape[0] or 1) + classes), hidden), nn.LeakyReLU(SLOPE),
             nn.Linear(hidden, hidden), nn.LeakyReLU(SLOPE), nn.Linear(hidden, 1, bias=False),
         )  # fmt: skip
 
     def forward(self, rows: Tensor, condition: Tensor | None) -> Tensor:
-        return self.layers(told(rows, condition, self.classes).reshape(-1, self.wide))[:, 0]
+        return self.layers(told(rows, condition, self.classes).reshape(len(rows) // PACK, -1))[:, 0]
 
 
 class Judge(nn.Module):
-    """The critic as it is exported: rows (lots, 4, width) and their classes (lots, 4) to a score of each lot."""
-
-    together = PACK
+    """The critic as it is exported: rows (rows, width) and classes (rows, 1) to a score (rows, 1), each as if it stood
+    there four times. Beside other rows, made or real, real ones were told from made ones no better.
+    """
 
     def __init__(self, model: "Model"):
         super().__init__()
+        assert isinstance(model.critic, Critic)
         self.critic, self.name = model.critic, model.name
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        condition = inputs.get("condition")
-        told = None if condition is None else condition.reshape(-1, 1)
-        return {"score": self.critic(inputs[self.name].flatten(0, 1), told)[:, None]}
+        again = told(inputs[self.name], inputs.get("condition"), self.critic.classes).repeat(1, PACK)
+        return {"score": self.critic.layers(again)}
 
 
 def losses(model: "Model", batch: Batch) -> Iterator[tuple[str, Tensor]]:

@@ -67,13 +67,13 @@ class Made(config.Config):
 
 
 class Critic(config.Config):
-    """How raw scores of real rows held out from training are spread: 101 numbers, the lowest first, of `known` classes
-    (or where there are none), and where the class is not told. A score is of `together` rows.
+    """What its scores mean, by real rows held out from training: the middle one of each class, and how they are spread
+    about it, 101 numbers, the lowest first; `told`: where the class of a row is told, or there is none.
     """
 
-    known: tuple[float, ...] = Field(min_length=POINTS, max_length=POINTS)
+    middles: tuple[float, ...] = Field(min_length=1, max_length=MOST)
+    told: tuple[float, ...] = Field(min_length=POINTS, max_length=POINTS)
     untold: tuple[float, ...] = Field(min_length=POINTS, max_length=POINTS)
-    together: int = Field(default=1, ge=1, le=16)
 
 
 class State(config.Config):
