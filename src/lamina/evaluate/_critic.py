@@ -1,6 +1,7 @@
-"""What the critic of a generator is worth: whether it tells real ones from made ones, and training rows from test rows.
+"""What the critic of a generator is worth: whether it tells real ones from made ones, and training rows from others.
 
-The second is how a critic that learns its training rows by heart gives itself away (Karras et al. 2020, ADA: r_v).
+The second is how a critic that learns its training rows by heart gives itself away (Karras et al. 2020, ADA: r_v). Test
+rows alone may differ from training rows for another reason, such as a file of their own; validation rows do not.
 """
 
 from collections.abc import Mapping
@@ -18,19 +19,18 @@ from lamina.train.settings import Data
 MOST = 2_000  # of each sort
 SEED = 2  # of those that are made
 SURE = 1.96  # deviations that chance seldom reaches
-LEARNED = 0.6  # ROC AUC of training rows against test rows, from which it is more than a beginning
+LEARNED = 0.6  # ROC AUC of training rows against others, from which it is more than a beginning
 
 
 def judged(predictor: Predictor, arrays: Mapping[str, Data]) -> Row | None:
-    """ROC AUC of test rows against made ones and of training rows against test ones; None where there is no critic.
-
-    `chance` is how far from 0.5 the second is by chance, 19 times of 20 (Mann and Whitney 1947).
+    """ROC AUC of test rows against made ones and of training rows against test and validation ones; None where there is
+    no critic. `chance` is how far from 0.5 the latter are by chance, 19 times of 20 (Mann and Whitney 1947).
     """
     critic, state = predictor.critic, predictor.state
     if critic is None:
         return None
     rng, real = np.random.default_rng(0), dict[str, np.ndarray]()
-    for part in ("train", "test"):
+    for part in ("train", "validation", "test"):
         data = arrays[part]
         some = np.sort(rng.permutation(len(data.target))[:MOST])
         originals = np.asarray(data.inputs[critic.name][some])
@@ -41,12 +41,13 @@ def judged(predictor: Predictor, arrays: Mapping[str, Data]) -> Row | None:
     if state.columns:
         made = rows.encode(made, predictor.bundle.schema, state.columns)
     fake = critic.raw(made, asked)
-    test, train = real["test"], real["train"]
+    train, few = len(real["train"]), min(len(real["validation"]), len(real["test"]))
     found = {
-        "real_from_made": _auc(test, fake),
-        "training_from_test": _auc(train, test),
-        "chance": SURE * ((len(train) + len(test) + 1) / (12 * len(train) * len(test))) ** 0.5,
-        "rows": {"train": len(train), "test": len(test), "made": len(fake)},
+        "real_from_made": _auc(real["test"], fake),
+        "training_from_test": _auc(real["train"], real["test"]),
+        "training_from_validation": _auc(real["train"], real["validation"]),
+        "chance": SURE * ((train + few + 1) / (12 * train * few)) ** 0.5,
+        "rows": {**{part: len(values) for part, values in real.items()}, "made": len(fake)},
     }
     return found | {"told": _told(found, "rows" if state.columns else "pictures")}
 
@@ -60,14 +61,17 @@ def _auc(higher: np.ndarray, lower: np.ndarray) -> float:
 
 
 def _told(found: Mapping[str, Any], of: str) -> str:
-    """Both in a sentence each: signs, and never proof."""
-    own, again, chance = found["real_from_made"], found["training_from_test"], found["chance"]
-    told = f"Its critic tells test {of} from made ones with ROC AUC {own:.3f} (0.5: not at all), "
-    told += f"and training {of} from test {of} with {again:.3f}: "
+    """Both in a sentence: signs, and never proof."""
+    test, validation, chance = (found[name] for name in ("training_from_test", "training_from_validation", "chance"))
+    told = (
+        f"Its critic tells test {of} from made ones with ROC AUC {found['real_from_made']:.3f} (0.5: not at all), and "
+        f"training {of} from test {of} with {test:.3f}, from validation {of} with {validation:.3f}: "
+    )
+    again = min(test, validation)
     if again <= 0.5 + chance:
-        return told + f"within chance (0.5 ± {chance:.3f}), no sign that it has learned them by heart."
+        return told + f"no sign that it has learned them by heart (0.5 ± {chance:.3f} is chance)."
     if again < LEARNED:
-        return told + "more than by chance, a sign that it begins to learn them by heart."
+        return told + f"a sign that it begins to learn them by heart (0.5 ± {chance:.3f} is chance)."
     return (
         told + f"a sign that it has learned training {of} by heart, which a generator may then repeat. More {of} help, "
         f"{'model.diffaugment=true, ' if of == 'pictures' else ''}or fewer epochs."
@@ -79,5 +83,6 @@ def piece(found: Mapping[str, Any]) -> str:
     known = [
         ("test rows from made ones, ROC AUC", number(found["real_from_made"])),
         ("training rows from test rows, ROC AUC", number(found["training_from_test"])),
+        ("training rows from validation rows, ROC AUC", number(found["training_from_validation"])),
     ]
     return f'<h3>The critic</h3>{facts(known)}<p class="quiet">{found["told"]}</p>'
