@@ -22,7 +22,7 @@ from lamina.deploy import export
 from lamina.deploy.predictor import Predictor
 from test_bundle import changed, mutated, put, read, sealed
 from test_bundle import written as laid
-from test_generate import command, path
+from test_generate import ask, command, path
 from test_generators import CLASSES, SHAPES, blocks, codes, pictures, spec_of
 
 SIDE = SHAPES["colour"]
@@ -195,6 +195,12 @@ def test_what_cannot_be_scored_is_a_sentence(pictured, tabled, tmp_path):
     assert not (tmp_path / "out.csv").exists()
 
 
+def test_a_server_says_where_the_critic_is_to_be_had(pictured):
+    answer = ask(pictured, "POST", "/predict", json={"rows": [{}]})
+    assert answer.status_code == 404
+    assert "Its critic scores with lamina predict, and in Python." in answer.json()["error"]
+
+
 def test_scoring_needs_no_torch(pictured, tabled):
     code = """
 import sys
@@ -242,11 +248,11 @@ def test_the_report_says_whether_the_critic_tells_real_from_made_and_has_learned
 
 def test_a_critic_that_learned_its_pictures_by_heart_is_found_out(tmp_path):
     """Pictures of noise have nothing in common that could be learned but themselves."""
-    train = {"epochs": 80, "threads": 1, "batch_size": 16, "patience": 100, "keep": "last", "ema": None}
+    train = {"epochs": 200, "threads": 1, "batch_size": 16, "patience": 200, "keep": "last", "ema": None}
     model = {"kind": "gan", "width": 16, "latent": 4, "diffaugment": False, "penalty": 0.01}
     recipe = {"task": "generation", "model": model, "train": train}
-    found = lamina.fit(noise(60)[:, :8, :8], recipe=recipe, out=tmp_path / "run").result["critic"]
-    assert found["training_from_test"] > 0.8 and found["training_from_validation"] > 0.8
+    found = lamina.fit(noise(80)[:, :8, :8], recipe=recipe, out=tmp_path / "run").result["critic"]
+    assert found["training_from_test"] > 0.75 and found["training_from_validation"] > 0.75
     assert "learned training pictures by heart" in found["told"]
 
 
