@@ -707,7 +707,8 @@ def test_a_process_killed_for_real_at_random_moments_ends_in_the_same_bits(kills
 @pytest.mark.slow
 def test_a_game_of_two_networks_killed_twenty_times_ends_in_the_same_bits(tmp_path):
     rows = write_csv(tmp_path / "rows.csv", customers(300))
-    words = ["--kills", "20", "--seed", "3", "--epochs", "60", "--source", rows, "--target", "left", "--network", "gan"]
+    said = ["--kills", "20", "--seed", "3", "--epochs", "600", "--network", "gan"]
+    words = [*said, "--source", rows, "--target", "left"]
     done = subprocess.run([sys.executable, KILL, *words], check=False, capture_output=True, text=True)
     print(done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr
