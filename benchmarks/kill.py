@@ -28,7 +28,7 @@ RECIPE = """\
 data: {source}
 target: {target}
 seed: {seed}
-model: {{kind: fnn, width: 64, depth: 2, dropout: 0.2, members: 2}}
+{network}
 train:
   epochs: {epochs}
   patience: {epochs}
@@ -41,6 +41,10 @@ train:
   precision: fp32
   checkpoint_every: 0.05
 """
+NETWORKS = {
+    "fnn": "model: {kind: fnn, width: 64, depth: 2, dropout: 0.2, members: 2}",
+    "gan": "task: generation\nmodel: {kind: gan, hidden: 64}",  # two parts, each with its optimizer
+}
 CLOCK = ("rate", "seconds", "left")  # fields of a row that depend on the wall clock
 POLL = 0.0005
 PATIENCE = 300
@@ -72,6 +76,7 @@ def main() -> int:
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--source", default="toy:churn")
     parser.add_argument("--target", default="Churn")
+    parser.add_argument("--network", choices=NETWORKS, default="fnn")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="lamina-kill-") as home:
         return _compare(chosen, Path(home))
@@ -79,7 +84,7 @@ def main() -> int:
 
 def _compare(chosen: argparse.Namespace, home: Path) -> int:
     recipe = home / "recipe.yaml"
-    recipe.write_text(RECIPE.format(**vars(chosen)), "utf-8")
+    recipe.write_text(RECIPE.format(**{**vars(chosen), "network": NETWORKS[chosen.network]}), "utf-8")
     print(f"seed {chosen.seed}, {chosen.kills} kills, {chosen.source}, {chosen.epochs} epochs")
     times = _alone(recipe, home / "alone")
     print(f"left alone: {times.start:.1f} s to the first step, {times.steps} steps, {times.rest:.1f} s after the last")
@@ -204,10 +209,11 @@ def _hashes(out: Path, source: str) -> dict[str, str]:
     """What must be the same to the last bit."""
     rows = [json.loads(line) for line in _rows(out)]
     lasting = [{k: v for k, v in row.items() if k not in CLOCK} for row in rows]
-    answers = load(out).predict(_table(source))
+    answers = load(out).predict(_table(source))  # a gan's critic answers too
+    files = [out / "bundle" / name for name in ("weights.safetensors", "model.onnx", "critic.onnx")]
+    files += sorted((out / "checkpoints").glob("step-*/tensors.safetensors"))[-1:]  # and each part's optimizer
     return {
-        "weights.safetensors": _hash((out / "bundle" / "weights.safetensors").read_bytes()),
-        "model.onnx": _hash((out / "bundle" / "model.onnx").read_bytes()),
+        **{file.name: _hash(file.read_bytes()) for file in files if file.exists()},
         "rows.jsonl": _hash(json.dumps(lasting).encode()),
         "answers": _hash(json.dumps(answers.to_pylist()).encode()),
     }

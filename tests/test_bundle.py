@@ -177,7 +177,7 @@ def mutate_header(body: bytes, draw: random.Random) -> bytes:
 
 def mutated(files: Files, draw: random.Random) -> tuple[str, Files]:
     """One file changed, and what was done in a few words."""
-    binary = [name for name in ("weights.safetensors", "model.onnx") if name in files]
+    binary = [name for name in ("weights.safetensors", *bundle.GRAPHS) if name in files]
     name = draw.choice([*JSONS, *JSONS, *binary, *binary, "CARD.md"])
     if name.endswith(".json") and draw.random() < 0.8:
         return f"values of {name}", files | {name: mutate_json(files[name], draw)}

@@ -620,6 +620,75 @@ def test_a_folder_without_a_run_cannot_be_resumed(tmp_path):
         Run.resume(tmp_path)
 
 
+GAN = {"kind": "gan", "width": 8, "hidden": 32, "latent": 6, "penalty_every": 3}
+GAMES: dict[str, list[float]] = {"pictures": [0.4], "rows": [0.3]}  # the share of the steps after which to kill
+TURNS = 20  # epochs
+
+
+def game(sort: str, folder: Path) -> Path:
+    """A recipe of a generator against a critic, told a class, and its data."""
+    kept = {
+        "batch_size": 16,
+        "threads": 1,
+        "precision": "fp32",
+        "checkpoint_every": 1e-9,
+        "ema": 0.9,
+        "optimizer": "adam",
+    }
+    recipe: dict[str, Any] = {"task": "generation", "model": GAN, "train": {"epochs": TURNS, **kept}}
+    if sort == "pictures":  # of one class: no classifier is trained to judge them
+        np.savez(folder / "some.npz", images=pictures_of(120, 3).inputs["image3"], labels=np.full(120, "one"))
+        recipe |= {"data": str(folder / "some.npz"), "target": "label"}
+    else:
+        rows = [{name: row[name] for name in ("months", "plan", "left")} for row in customers(120)]
+        recipe |= {"data": str(write_csv(folder / "some.csv", rows)), "target": "left"}
+    (folder / "recipe.yaml").write_text(json.dumps(recipe), "utf-8")
+    return folder / "recipe.yaml"
+
+
+@pytest.mark.parametrize("sort", GAMES)
+def test_a_game_of_two_networks_killed_for_real_ends_in_the_same_bits(sort, tmp_path, monkeypatch):
+    """Weights of critic and generator, both optimizers, the averages, the turn, the epochs and the whole bundle."""
+    monkeypatch.undo()  # checkpoints after epochs are enough
+    from lamina import pipeline
+    from lamina.recipe import read
+
+    recipe = game(sort, tmp_path)
+    *_, _ = pipeline.run(read(recipe), Run.create(tmp_path / "alone"))
+    (wanted, progress_alone), out = state(tmp_path / "alone" / "checkpoints"), tmp_path / "killed"
+    for share in GAMES[sort]:
+        words = ("--resume", out) if (out / "recipe.yaml").exists() else (recipe, "--out", out)
+        process = subprocess.Popen(command(*words), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        while process.poll() is None and reached(out) < share * progress_alone["step"]:
+            time.sleep(0.0005)
+        process.kill()
+        said = process.communicate()[1]
+        assert process.returncode == -signal.SIGKILL, said
+        assert reached(out) < progress_alone["step"], "it was killed while it learned"
+    done = Run.resume(out)
+    *_, _ = pipeline.run(done.recipe(), done)
+    tensors, progress = state(out / "checkpoints")
+    for part in ("critic", "generator"):
+        assert any(key.startswith(f"optimizer/{part}.") for key in tensors), "each part has an optimizer of its own"
+        assert any(key.startswith(f"ema/{part}.") for key in tensors)
+    assert int(tensors["model/turn"]) == progress["step"] == int(tensors["ema/turn"])
+    same(tensors, wanted)
+    assert progress == progress_alone
+    epochs = [
+        [{k: v for k, v in row.items() if k not in CLOCK} for row in run.rows()]
+        for run in (done, Run(tmp_path / "alone"))
+    ]
+    assert epochs[0] == epochs[1] and len(epochs[0]) == TURNS
+    one, other = (open_bundle(run / "bundle").files for run in (out, tmp_path / "alone"))
+    names = ("weights.safetensors", "model.onnx", "critic.onnx", "task.json", "golden.json")
+    assert [name for name in names if one[name] != other[name]] == []
+
+
+def reached(out: Path) -> int:
+    """The step of the newest checkpoint."""
+    return max((int(path.name.removeprefix("step-")) for path in (out / "checkpoints").glob("step-*")), default=0)
+
+
 @pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
 def test_a_process_killed_for_real_at_random_moments_ends_in_the_same_bits(kills, tmp_path):
     rows = write_csv(tmp_path / "rows.csv", customers(300))
@@ -633,3 +702,14 @@ def test_a_process_killed_for_real_at_random_moments_ends_in_the_same_bits(kills
     print(done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"killed {kills} times" in done.stdout
+
+
+@pytest.mark.slow
+def test_a_game_of_two_networks_killed_twenty_times_ends_in_the_same_bits(tmp_path):
+    rows = write_csv(tmp_path / "rows.csv", customers(300))
+    said = ["--kills", "20", "--seed", "3", "--epochs", "600", "--network", "gan"]
+    words = [*said, "--source", rows, "--target", "left"]
+    done = subprocess.run([sys.executable, KILL, *words], check=False, capture_output=True, text=True)
+    print(done.stdout)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "killed 20 times" in done.stdout and "critic.onnx" in done.stdout

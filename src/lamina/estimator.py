@@ -30,6 +30,9 @@ class Estimator:
 
         `rows`: pandas or polars frame, Arrow table, list of dicts, dict of columns, or 2-D NumPy array. Columns may be
         absent, extra or in any order. A picture is a path, bytes, a uint8 array (red first) or a PIL image.
+
+        A `gan` says how real its critic finds pictures or rows: `score`, the share of held-out real ones that it finds
+        less real (0 to 1), and `raw`, what it gave. The class is looked at where the rows have it.
         """
         return self.predictor.predict(rows)
 

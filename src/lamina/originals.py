@@ -4,6 +4,7 @@ import base64
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pyarrow as pa
 
 from lamina import columns, rows
 from lamina.case import Case
@@ -44,13 +45,14 @@ class Originals(Case):
     """Pictures of one column, or rows of a table, with the class of each where there is one."""
 
     def arrays(self, prep: Preprocessor) -> dict[str, Data]:
-        found = {}
-        for name, table in self.parts._asdict().items():
-            made = self.state.columns
-            inputs = {"row": rows.encode(table, self.schema, made)} if made else prep.encode(table, keep=True)
-            codes = self.encoded(table)
-            found[name] = Data(({"condition": codes[:, None]} if self.state.classes else {}) | inputs, codes)
-        return found
+        return {name: self.part(table, prep) for name, table in self.parts._asdict().items()}
+
+    def part(self, table: pa.Table, prep: Preprocessor) -> Data:
+        """Some rows as a network is fed."""
+        made = self.state.columns
+        inputs = {"row": rows.encode(table, self.schema, made)} if made else prep.encode(table, keep=True)
+        codes = self.encoded(table)
+        return Data(({"condition": codes[:, None]} if self.state.classes else {}) | inputs, codes)
 
     def spec(self, prep: Preprocessor) -> Spec:
         spec = super().spec(prep)

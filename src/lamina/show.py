@@ -162,11 +162,15 @@ def result(found: Row) -> None:
     if found.get("also"):
         judged_also(found)
     out.print(escape(found["verdict"]))
+    if "critic" in found:
+        out.print(escape(found["critic"]["told"]))
     out.print()
     out.print(f"report   {escape(found['report'])}", soft_wrap=True)
     out.print(f"bundle   {escape(found['bundle'])}", soft_wrap=True)
     if found["task"] == "generation":
         out.print(f"make     lamina generate {escape(found['bundle'])} -n 64 -o made", soft_wrap=True)
+    if "critic" in found:
+        out.print(f"score    lamina predict {escape(found['bundle'])} DATA -o scores.csv", soft_wrap=True)
     out.print(f"serve    lamina serve {escape(found['bundle'])}", soft_wrap=True)
     out.print(f"[dim]{found['seconds']:.1f} s in all[/]")
 

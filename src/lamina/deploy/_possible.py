@@ -5,7 +5,7 @@ from typing import Any
 
 from lamina import columns
 from lamina.deploy._strict import refused, shown
-from lamina.tasks.generation import Made
+from lamina.tasks.generation import Critic, Made
 
 LATENT, GOLDEN = 1 << 14, 256  # numbers of noise, and golden requests, at most
 EXACT = float(1 << 53)  # up to which whole numbers are whole
@@ -26,6 +26,8 @@ def check(bundle: Any) -> int:
         raise refused("task.json", "state.counts", "must be one for each class, 1 or more")
     if len(set(state.classes)) != len(state.classes) or (state.classes and not bundle.schema.target):
         raise refused("task.json", "state.classes", "must be different ones, of a column that the schema names")
+    if state.critic and (reason := _unscored(state.critic, len(state.classes))):
+        raise refused("task.json", "state.critic", reason)
     kinds = {column.name: column.kind for column in bundle.schema.columns}
     names = [made.name for made in state.columns]
     if len(set(names)) != len(names) or any(kinds.get(made.name) != made.kind for made in state.columns):
@@ -34,6 +36,15 @@ def check(bundle: Any) -> int:
         if reason := _impossible(made):
             raise refused("task.json", f"state.columns.{i}", f"{reason} ({shown(made.name, 40)})")
     return latent
+
+
+def _unscored(critic: Critic, classes: int) -> str:
+    """Why scores cannot be spread so, or nothing."""
+    if len(critic.middles) != max(1, classes):
+        return "must have a middle for each class"
+    spread = (critic.told, critic.untold)
+    sound = all(math.isfinite(v) for values in (critic.middles, *spread) for v in values)
+    return "" if sound and all(list(values) == sorted(values) for values in spread) else "must be finite and ordered"
 
 
 def _impossible(made: Made) -> str:

@@ -32,11 +32,6 @@ def predict(predictor: Predictor, source: Config, output: Path, keep: list[str] 
     """
     if output.suffix not in FORMATS:
         raise DataError(f"-o: must end in one of {', '.join(FORMATS)} (got '{output}').")
-    if predictor.generative:
-        raise DataError(
-            "predict: this bundle answers no rows, it makes new ones. "
-            "Make some with: lamina generate BUNDLE -n 64 -o made"
-        )
     if predictor.framed:
         return _continued(predictor, source, output, keep)
     lost, broken = list[Quarantined](), list[Broken]()
@@ -44,7 +39,8 @@ def predict(predictor: Predictor, source: Config, output: Path, keep: list[str] 
     output.parent.mkdir(parents=True, exist_ok=True)
     with writer(output) as write:
         for piece in data.stream(source, PIECE):
-            rows = predictor.named(piece.table)
+            rows = predictor.named(piece.table, "label" if predictor.generative and predictor.pictures else None)
+            predictor.must_answer(rows)
             keep = _paths(predictor, rows) if keep is None else keep
             answers, found = predictor.checked(rows)
             answers = _beside(rows, keep, answers)

@@ -40,6 +40,7 @@ ROLES = {
     "model.json": "architecture and its settings",
     "weights.safetensors": "weights",
     "model.onnx": "portable graph",
+    "critic.onnx": "critic of a generator",
     "preprocess.json": "fitted preprocessing",
     "schema.json": "columns",
     "task.json": "task, labels and calibration",
@@ -47,8 +48,8 @@ ROLES = {
     "training.json": "how it was made",
     "CARD.md": "for people",
 }
-OPTIONAL = ("model.onnx",)
-BOUND = ("model.json", "weights.safetensors", "model.onnx", "preprocess.json", "schema.json", "task.json")
+GRAPHS = OPTIONAL = ("model.onnx", "critic.onnx")
+BOUND = ("model.json", "weights.safetensors", *GRAPHS, "preprocess.json", "schema.json", "task.json")
 MANIFEST_BYTES, WEIGHT_BYTES = 1 << 18, 1 << 40
 
 
@@ -187,14 +188,16 @@ def open_bundle(path: str | Path) -> Bundle:
             raise refused("golden.json", f"of.{name}", "the answers were computed with another file")
     _known(model.kind, "models", "model.json")
     tensors = weights(files["weights.safetensors"])
-    if "model.onnx" in files:
-        fits("model.onnx", lambda: _graph.check(files["model.onnx"], tensors))
-    elif model.runtime == "onnx":
+    for name in filter(files.__contains__, GRAPHS):
+        fits(name, lambda name=name: _graph.check(files[name], tensors))
+    if "model.onnx" not in files and model.runtime == "onnx":
         raise refused("model.onnx", "", "is missing though model.json asks for it")
     prep = fits("preprocess.json", lambda: _restore(schema, files))
     state, output = fits("task.json", lambda: _task(task))
     if fits("preprocess.json", lambda: feeds(task.kind, prep, state)) != model.spec.inputs:
         raise refused("model.json", "spec.inputs", "is not what the preprocessing gives")
+    if ("critic.onnx" in files) != (state.model_dump().get("critic") is not None):
+        raise refused("critic.onnx", "", "is there and task.json knows no critic, or the other way round")
     if output != model.spec.output:
         raise refused("model.json", "spec.output", "is not what the task asks for")
     training = strict_json(files["training.json"], "training.json")

@@ -1,6 +1,6 @@
 """Requests in, new pictures or rows out: what a bundle that generates is asked."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -150,9 +150,12 @@ def excerpt(found: np.ndarray) -> list[dict[str, list[float]]]:
     return [{"excerpt": [round(float(v), 4) for v in row]} for row in picked]
 
 
-def golden(found: np.ndarray, columns: Sequence[Any]) -> list[dict[str, Any]]:
-    """What is kept of each answer to compare with later: a few numbers, and of a table the row that is read from it."""
+def golden(found: np.ndarray, columns: Sequence[Any], scores: Sequence[float] = ()) -> list[dict[str, Any]]:
+    """What is kept of each answer to compare with later: a few numbers, of a table the row that is read from it, and
+    what the critic says of it, where there is one.
+    """
     few = excerpt(found)
+    few = [{"critic": score} | told for score, told in zip(scores, few, strict=True)] if scores else few
     if not columns:
         return few
     read = rows.decode(found, columns)
@@ -160,15 +163,27 @@ def golden(found: np.ndarray, columns: Sequence[Any]) -> list[dict[str, Any]]:
     return [told | {"row": row} for told, row in zip(few, read.to_pylist(), strict=True)]
 
 
-def self_test(run: Any, bundle: Bundle) -> None:
-    """The golden requests must give their golden answers. Errors: BundleError."""
+def self_test(run: Any, bundle: Bundle, scored: Callable[[np.ndarray, np.ndarray], list[float]] | None) -> None:
+    """The golden requests must give their golden answers. `scored`: what the critic says of them, by their classes.
+
+    Errors: BundleError.
+    """
     _possible.check(bundle)
     asked = fits("golden.json", lambda: requests(pa.Table.from_pylist(list(bundle.golden.rows)), bundle))
     found = fits("golden.json", lambda: raw(run, bundle, *asked))
-    got = fits("task.json", lambda: golden(found, bundle.task_state.columns))
+    scores = fits("critic.onnx", lambda: scored(found, _told(asked[1], bundle))) if scored else ()
+    got = fits("task.json", lambda: golden(found, bundle.task_state.columns, scores))
     for i, (mine, theirs) in enumerate(zip(got, bundle.golden.answers, strict=True)):
         if not _agree(mine, theirs):
             raise refused("golden.json", f"answers.{i}", f"differ: got {mine}, expected {theirs}")
+
+
+def _told(labels: Sequence[Any] | None, bundle: Bundle) -> np.ndarray:
+    """Codes of the golden classes, (rows,)."""
+    aim = bundle.schema.target
+    if labels is None or aim is None:
+        return np.full(len(bundle.golden.rows), -1)
+    return codes(labels, bundle.task_state.classes, aim.name)[:, 0]
 
 
 def _agree(mine: Any, theirs: Any) -> bool:

@@ -11,7 +11,7 @@ from lamina import models
 from lamina.ahead import Ahead
 from lamina.case import Case
 from lamina.config import Config, TrainingError, kind
-from lamina.deploy import bundle, export
+from lamina.deploy import bundle, critic, export
 from lamina.deploy import made as requested
 from lamina.deploy.predictor import forecast, from_json, json_rows, onnx_runtime
 from lamina.evaluate.judge import Finding, versions
@@ -37,6 +37,8 @@ def files(model: nn.Module, choice: Config, prep: Preprocessor, spec: Spec, case
             "bundle elsewhere. Use another backbone, or an .onnx file of this one."
         )
     run = onnx_runtime(graph) if graph else models.runtime(kind(choice), config, lean, weights)
+    own, scored = _critic(model, prep, case) if isinstance(case, Originals) else (None, None)
+    state = state.model_copy(update={"critic": own.state.critic}) if own else state
     made = {
         "model.json": bundle.encode(
             {
@@ -58,11 +60,10 @@ def files(model: nn.Module, choice: Config, prep: Preprocessor, spec: Spec, case
             }
         ),
     }
-    if graph:
-        made["model.onnx"] = graph
+    made |= {name: body for name, body in (("model.onnx", graph), ("critic.onnx", scored)) if body}
     of = {name: bundle.digest(made[name]) for name in bundle.BOUND if name in made}
     made |= {"training.json": bundle.encode({}), "CARD.md": b""}
-    answers = _answers(run, case, prep, rows, encoded)
+    answers = _answers(run, case, prep, rows, encoded, own)
     made["golden.json"] = bundle.encode({"of": of, "rows": rows, "answers": answers})
     return made
 
@@ -82,10 +83,28 @@ def _tried(case: Case, prep: Preprocessor, config: dict[str, Any]) -> tuple[list
     return rows, prep.encode(clean(from_json(rows, prep), prep.schema.missing))
 
 
-def _answers(run: Any, case: Case, prep: Preprocessor, rows: list[Row], encoded: dict[str, np.ndarray]) -> list[Any]:
+def _critic(model: nn.Module, prep: Preprocessor, case: Originals) -> tuple[critic.Critic | None, bytes | None]:
+    """The critic of a generator that has one, which knows how it scores held-out real rows, and its graph."""
+    judge = models.judge(model)
+    if judge is None:
+        return None, None
+    real = case.part(case.parts.validation, prep)
+    codes = np.asarray(real.target)
+    ((name, originals),) = ((name, np.asarray(v)) for name, v in real.inputs.items() if name != "condition")
+    some = critic.Critic(None, name, case.state, np.zeros(0)).fed(originals[: critic.GOLDEN], codes[: critic.GOLDEN])
+    graph, _ = export.onnx(judge, some)
+    return (critic.learned(onnx_runtime(graph), name, case.state, originals, codes), graph) if graph else (None, None)
+
+
+def _answers(
+    run: Any, case: Case, prep: Preprocessor, rows: list[Row], encoded: dict[str, np.ndarray], own: critic.Critic | None
+) -> list[Any]:
     """What the bundle answers to its golden rows."""
     if isinstance(case, Originals):
-        return requested.golden(next(iter(run(encoded).values())), case.state.columns)
+        found = next(iter(run(encoded).values()))
+        codes = encoded["condition"][:, 0] if "condition" in encoded else np.full(len(found), -1)
+        scores = critic.golden(own, found, codes, prep.schema) if own else ()
+        return requested.golden(found, case.state.columns, scores)
     if isinstance(case, Ahead):
         cells = clean(from_json(rows, prep), prep.schema.missing)
         return json_rows(forecast(run, case.task, case.state, prep, cells).answers)

@@ -14,7 +14,7 @@ import pyarrow as pa
 from lamina import frames, histories, models
 from lamina.config import DataError, plugin
 from lamina.data.arrays import like, table, timed
-from lamina.deploy import _graph, _sought, _where, made
+from lamina.deploy import _graph, _sought, _where, critic, made
 from lamina.deploy._strict import COPY, first_line, fits, refused
 from lamina.deploy.bundle import Bundle, open_bundle
 from lamina.preprocess import Broken, Preprocessor, wired
@@ -42,6 +42,7 @@ class Predictor:
         self.task = plugin("tasks", self.bundle.task.kind)
         self.state = self.bundle.task_state
         self._run = _runtime(self.bundle, threads)
+        self.critic = _critic(self.bundle, threads)
         _self_test(self)
 
     @property
@@ -80,7 +81,8 @@ class Predictor:
         `rows`: a list of dicts, a dict of columns, Arrow, pandas, polars or NumPy. Columns may be absent, extra or
         in any order; missing, unseen and malformed values mean what they meant in training. A picture is a path,
         bytes, a uint8 array (red first) or a PIL image; where it is all a bundle asks for, a list or an array of
-        pictures will do. Errors: DataError naming each picture that cannot be used.
+        pictures will do. A bundle with a critic says how real it finds pictures or rows: `score`, the share of held-out
+        real ones that are found less real, and `raw`. Errors: DataError naming each picture that cannot be used.
         """
         if self.framed:
             return self._continued(rows)
@@ -113,6 +115,8 @@ class Predictor:
         broken = list[Broken]()
         if self.framed:
             return self.forecast(rows).answers, broken
+        if self.critic and critic.given(self.bundle, rows):
+            return critic.answers(self.critic, self.bundle, rows, broken), broken
         if self.generative:
             return made.answers(self._run, self.bundle, rows), broken
         return self.task.table(self.decoded(rows, broken), self.state), broken
@@ -180,6 +184,21 @@ class Predictor:
         """Seeds, classes and rows that meet conditions, some at a time, as many as are asked for in all."""
         return _sought.pieces(self.requested, self.bundle, asked)
 
+    def must_answer(self, rows: pa.Table) -> None:
+        """Errors: DataError where a bundle that generates has no critic, or rows hold nothing for it to score."""
+        if self.critic is None and self.generative:
+            raise DataError(
+                "predict: this bundle answers no rows, it makes new ones. Make some with: lamina generate BUNDLE -n 64 "
+                f"-o made. A {self.bundle.model.kind} has no critic that would score pictures or rows; a gan has: "
+                "--model gan"
+            )
+        if self.critic and not critic.given(self.bundle, rows):
+            known = ", ".join(column.name for column in self.bundle.prep.used[:5])
+            raise DataError(
+                f"predict: the critic of this bundle scores {known}, and the rows have only "
+                f"{', '.join(rows.column_names[:5])}. Make new ones with: lamina generate BUNDLE -n 64 -o made"
+            )
+
     def must_generate(self) -> None:
         """Errors: DataError where the bundle makes nothing new."""
         if not self.generative:
@@ -222,11 +241,18 @@ def _runtime(bundle: Bundle, threads: int | None) -> Any:
     )
 
 
-def onnx_runtime(graph: bytes, threads: int | None = None) -> Any:
-    """Run an ONNX graph held in memory; it may refer to nothing outside itself."""
+def _critic(bundle: Bundle, threads: int | None) -> critic.Critic | None:
+    """What scores pictures or rows, in a bundle that generates and has it."""
+    if "critic.onnx" not in bundle.files:
+        return None
+    return critic.of(bundle, onnx_runtime(bundle.files["critic.onnx"], threads, "critic.onnx"))
+
+
+def onnx_runtime(graph: bytes, threads: int | None = None, file: str = "model.onnx") -> Any:
+    """Run an ONNX graph held in memory; it may refer to nothing outside itself. `file`: its name in a bundle."""
     import onnxruntime
 
-    fits("model.onnx", lambda: _graph.check(graph))
+    fits(file, lambda: _graph.check(graph))
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = threads or 0
@@ -237,13 +263,13 @@ def onnx_runtime(graph: bytes, threads: int | None = None) -> Any:
         wanted = {i.name for i in session.get_inputs()}
         names = [o.name for o in session.get_outputs()]
     except Exception as error:  # ONNX Runtime raises its own classes and plain RuntimeError
-        raise refused("model.onnx", "", f"cannot be loaded ({first_line(error)})", COPY) from None
+        raise refused(file, "", f"cannot be loaded ({first_line(error)})", COPY) from None
 
     def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         try:
             found: list[Any] = list(session.run(names, {name: inputs[name] for name in wanted}))
         except Exception as error:  # see above; KeyError when the graph asks for an input that is not there
-            raise refused("model.onnx", "", f"cannot be run ({first_line(error)})", COPY) from None
+            raise refused(file, "", f"cannot be run ({first_line(error)})", COPY) from None
         return dict(zip(names, found, strict=True))
 
     return run
@@ -279,7 +305,9 @@ def _self_test(predictor: Predictor) -> None:
     """The golden rows must give their golden answers."""
     golden = predictor.bundle.golden
     if predictor.generative:
-        made.self_test(predictor._run, predictor.bundle)
+        own, schema = predictor.critic, predictor.bundle.schema
+        scored = (lambda found, codes: critic.golden(own, found, codes, schema)) if own else None
+        made.self_test(predictor._run, predictor.bundle, scored)
         return
     got = fits("golden.json", lambda: json_rows(predictor.answers(from_json(golden.rows, predictor.bundle.prep))))
     if len(got) != len(golden.answers):

@@ -63,7 +63,7 @@ def app(
         _generate(api, predictor, Desk(limits, lambda bodies: _wish.replies(predictor, limits, bodies)), state)
     else:
         _predict(api, predictor, Desk(limits, lambda bodies: replies(predictor, limits, bodies)), state)
-    _sentences(api, "generate" if predictor.generative else "predict")
+    _sentences(api, "generate" if predictor.generative else "predict", predictor.critic is not None)
     api.add_middleware(Door, token=token, hosts=hosts, version=predictor.bundle.id, state=state)
     return api
 
@@ -193,7 +193,7 @@ def _health(api: "FastAPI", state: State) -> None:
         return {"status": "ready"}
 
 
-def _sentences(api: "FastAPI", verb: str) -> None:
+def _sentences(api: "FastAPI", verb: str, scores: bool) -> None:
     """Errors of the framework become refusals, which `Door` writes."""
     from starlette.exceptions import HTTPException
 
@@ -201,6 +201,7 @@ def _sentences(api: "FastAPI", verb: str) -> None:
         asked = f"{shown(request.method)[1:-1]} {shown(request.url.path)[1:-1]}"
         if error.status_code == 404 and verb == "generate" and request.url.path == "/predict":
             cure = 'Send {"count": 4} to POST /generate.'
+            cure += " Its critic scores with lamina predict, and in Python." if scores else ""
             raise RequestError(404, f"{asked}: this model answers no rows, it makes new ones. {cure}")
         if error.status_code == 404:
             raise RequestError(

@@ -263,6 +263,8 @@ def _making(report: Report) -> str:
     path, wish = shlex.quote(bundle), {"count": 4, "seed": 1, **({"label": label} if label else {})}
     chosen = f" --label {shlex.quote(label)}" if label else ""
     shell = f"lamina generate {path} -n 64 -o {'made' if pictures else 'made.csv'}{chosen}\nlamina serve {path}"
+    if report.get("critic"):
+        shell += f"\nlamina predict {path} {'pictures/' if pictures else 'rows.csv'} -o scores.csv"
     body = shlex.quote(json.dumps(wish, ensure_ascii=False))
     curl = f"curl -s http://127.0.0.1:8000/generate -H 'Content-Type: application/json' -d {body}"
     python = f"import lamina\n\nlamina.load({bundle!r}).generate(64, seed=1{f', label={label!r}' if label else ''})"

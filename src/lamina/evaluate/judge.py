@@ -17,6 +17,7 @@ from lamina.config import kind
 from lamina.data import _named
 from lamina.deploy.predictor import Predictor, json_rows
 from lamina.evaluate import (
+    _critic,
     _made_page,
     _made_pictures,
     _made_sheets,
@@ -106,6 +107,7 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
     recorded: Row = {}  # of whole series
     pictured: _made_pictures.Made | None = None  # of pictures that were made
     tabled: Any = None  # of rows that were made
+    critic: Row | None = None  # of a generator that has one
     if isinstance(case, Ahead):
         tests = backtest.rivals(found["test"], case)
         answers, scored = _naive(tests, case.task.metrics)
@@ -125,6 +127,8 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
             drawn["made_pictures"] = _made_sheets.pieces(pictured, case.state.classes, sketches)
         if tabled:
             verdict, drawn["made_rows"] = _made_page.verdict(tabled), _made_page.piece(tabled)
+        if critic := _critic.judged(finding.predictor, arrays):
+            drawn["made_rows" if tabled else "made_pictures"] += _critic.piece(critic)
         example = generated.example(finding.predictor)
     else:
         answers, scored = rivals(finding, arrays, notes)
@@ -162,6 +166,7 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
             "per_class": found.get("per_class", []),
             **({"made_pictures": pictured.facts} if pictured else {}),
             **({"made_rows": tabled} if tabled else {}),
+            **({"critic": critic} if critic else {}),
             "model": {
                 "kind": finding.predictor.bundle.model.kind,
                 "parameters": sum(layer["parameters"] for layer in finding.layers),
@@ -207,6 +212,7 @@ def write(finding: Finding, arrays: dict[str, Data], out: Run, seconds: float) -
         **({"also": others} if others else {}),
         **({"made_pictures": pictured.facts} if pictured else {}),
         **({"made_rows": {k: v for k, v in tabled.items() if k != "columns"}} if tabled else {}),
+        **({"critic": critic} if critic else {}),
         **({"notes": told} if (told := [*_twice(seen, pieces), *mixed]) else {}),
     }
 

@@ -26,6 +26,9 @@ other names what it is made of, or features (rows, features) of the `real` ones 
 to `image` (rows, height, width, channels), 0 to 255, or to `row` (rows, width), where a choice is scores; as many
 numbers more as there are ways say the logarithm of the spread of each.
 
+Where another part of it tells real ones from made ones, a method `judge()` gives the module that does. It is exported
+too: from rows as the network is fed, as float32, and their `condition` to a `score` (rows, 1), the higher the realer.
+
 A network that learns something at once from training rows, when its weights are found, has a method `settle(inputs)`.
 
 A network that is frozen in part may compute that part once, before training, with two more methods:
@@ -104,6 +107,11 @@ def settled(model: Any, data: Any, most: int = 20_000) -> None:
     every = max(1, -(-len(data.target) // most))
     where = next(model.parameters()).device
     model.settle({n: torch.from_numpy(np.ascontiguousarray(v[::every])).to(where) for n, v in data.inputs.items()})
+
+
+def judge(model: Any) -> Any:
+    """What tells real pictures or rows from made ones, where a network has that; else None."""
+    return model.judge() if "judge" in vars(type(model)) else None
 
 
 def tried_by_damage(name: str) -> bool:

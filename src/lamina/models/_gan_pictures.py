@@ -78,6 +78,19 @@ class Critic(nn.Module):
         return (x * head).sum(1)  # elementwise, so that scores are never rounded to half precision
 
 
+class Judge(nn.Module):
+    """The critic as it is exported: pictures (rows, height, width, channels), 0 to 255, and classes (rows, 1) to a
+    score (rows, 1).
+    """
+
+    def __init__(self, model: "Model"):
+        super().__init__()
+        self.critic, self.name = model.critic, model.name
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {"score": self.critic(scaled(inputs[self.name]), inputs.get("condition"))[:, None]}
+
+
 def training(cfg: "Config", spec: Spec) -> dict[str, Any]:
     """About 6,500 steps of 64."""
     rows = max(spec.rows, 1)

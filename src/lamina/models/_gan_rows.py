@@ -74,6 +74,21 @@ class Critic(nn.Module):
         return self.layers(told(rows, condition, self.classes).reshape(len(rows) // PACK, -1))[:, 0]
 
 
+class Judge(nn.Module):
+    """The critic as it is exported: rows (rows, width) and classes (rows, 1) to a score (rows, 1), each as if it stood
+    there four times. Beside other rows, made or real, real ones were told from made ones no better.
+    """
+
+    def __init__(self, model: "Model"):
+        super().__init__()
+        assert isinstance(model.critic, Critic)
+        self.critic, self.name = model.critic, model.name
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        again = told(inputs[self.name], inputs.get("condition"), self.critic.classes).repeat(1, PACK)
+        return {"score": self.critic.layers(again)}
+
+
 def losses(model: "Model", batch: Batch) -> Iterator[tuple[str, Tensor]]:
     """Of the critic, then of the generator."""
     real, condition = batch.inputs[model.name], batch.inputs.get("condition")

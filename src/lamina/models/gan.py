@@ -1,7 +1,7 @@
 """Generative adversarial network: a generator against a critic that tells real from made. Goodfellow et al. 2014.
 
-Both learn in turn, in the one training loop: `parts = ("critic", "generator")`. What is served is the generator alone,
-its weights averaged over training.
+Both learn in turn, in the one training loop: `parts = ("critic", "generator")`. Both are served: the generator makes,
+the critic scores what there is. Their weights are averaged over training.
 """
 
 from collections.abc import Iterator, Mapping
@@ -66,6 +66,10 @@ class Model(nn.Module):
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return (_gan_pictures if self.kind == "image" else _gan_rows).features(self, inputs)
+
+    def judge(self) -> nn.Module:
+        """The critic as it is served."""
+        return (_gan_pictures if self.kind == "image" else _gan_rows).Judge(self)
 
     def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
         return (_gan_pictures if self.kind == "image" else _gan_rows).losses(self, batch)

@@ -20,6 +20,7 @@ calibration = "none"
 
 LOSS = "generation"
 MOST = 10_000  # classes
+POINTS = 101  # of the spread of a critic's scores
 ALIKE = 0.4  # of the spread of real ones' features, below which a generator has collapsed
 AWAY = 10.0  # times the best distance, above which it has diverged
 
@@ -65,14 +66,25 @@ class Made(config.Config):
         return (1, *choice) if self.centres else choice
 
 
+class Critic(config.Config):
+    """What its scores mean, by real rows held out from training: the middle one of each class, and how they are spread
+    about it, 101 numbers, the lowest first; `told`: where the class of a row is told, or there is none.
+    """
+
+    middles: tuple[float, ...] = Field(min_length=1, max_length=MOST)
+    told: tuple[float, ...] = Field(min_length=POINTS, max_length=POINTS)
+    untold: tuple[float, ...] = Field(min_length=POINTS, max_length=POINTS)
+
+
 class State(config.Config):
     """The classes that can be asked for, none where the data has no label, and how many training rows each has; of a
-    table, how its columns are written.
+    table, how its columns are written; where a bundle has a critic, what its scores mean.
     """
 
     classes: tuple[str, ...] = Field(default=(), max_length=MOST)
     counts: tuple[int, ...] = Field(default=(), max_length=MOST)
     columns: tuple[Made, ...] = Field(default=(), max_length=MOST)
+    critic: Critic | None = None
 
 
 def suits(values: pa.Array) -> float:

@@ -1,0 +1,105 @@
+"""What the critic of a finished run of a gan is worth, by its last weights, their average, and those in the bundle.
+
+    lamina train toy:digits --task generation --model gan --set model.width=16 --budget 280s --out runs/digits
+    python benchmarks/critics.py runs/digits [BUNDLE OF ANOTHER GENERATOR]
+
+Prints ROC AUC: test rows against made ones with the class told and not told, training rows against test and validation
+rows, and for the weights in the bundle, of pictures, test ones against noise, negatives, pictures of another class, and
+what the other generator makes.
+"""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.metrics import roc_auc_score
+from torch import nn
+
+from lamina import cases, load, models, preprocess, rows
+from lamina.deploy import critic
+from lamina.recipe import read
+from lamina.tasks.generation import labels
+from lamina.train import checkpoint
+
+MOST = 1_000  # of each sort
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("other", nargs="?", type=Path)
+    chosen = parser.parse_args()
+    recipe = read(chosen.run / "recipe.yaml")
+    case = cases.collect(recipe)
+    prep = preprocess.fit(case.parts.train, case.schema)
+    spec, arrays, state = case.spec(prep), case.arrays(prep), case.state
+    found = checkpoint.read(chosen.run / "checkpoints")
+    assert found is not None
+    (name,) = (n for n in spec.inputs if n != "condition")
+    rng, real = np.random.default_rng(5), dict[str, tuple[np.ndarray, np.ndarray]]()
+    for part, data in arrays.items():
+        some = np.sort(rng.permutation(len(data.target))[:MOST])
+        real[part] = np.asarray(data.inputs[name][some]), np.asarray(data.target)[some]
+    asked, model = labels(None, MOST, state, rng), models.choice(recipe.model, spec)
+    fed = {"noise": rng.standard_normal((MOST, model.latent)).astype(np.float32)}
+    fed |= {"condition": asked[:, None]} if state.classes else {}
+    for which in ("model", "ema", "best"):
+        weights = {k.partition("/")[2]: v for k, v in found[0].items() if k.startswith(f"{which}/")}
+        if not weights:
+            continue
+        network = models.build(model, spec, 0)
+        network.load_state_dict(weights)
+        network.eval()
+        fake = next(iter(run_by(network.generator)(fed).values()))
+        if state.columns:
+            fake = rows.encode(rows.decode(fake, state.columns, range(MOST)), prep.schema, state.columns)
+        held = arrays["validation"]
+        judge = run_by(models.judge(network))
+        own = critic.learned(judge, name, state, np.asarray(held.inputs[name]), np.asarray(held.target))
+        test, untold = own.raw(*real["test"]), np.full(MOST, -1)
+        told = {
+            "test from made": auc(test, own.raw(fake, asked)),
+            "not told": auc(own.raw(real["test"][0], untold[: len(test)]), own.raw(fake, untold)),
+            "training from test": auc(own.raw(*real["train"]), test),
+            "training from validation": auc(own.raw(*real["train"]), own.raw(*real["validation"])),
+        }
+        if which == "best" and not state.columns:
+            told |= strange(own, *real["test"], test)
+        if which == "best" and chosen.other and not state.columns:
+            made = load(chosen.other).generate(MOST, 7, [state.classes[k] for k in asked] if state.classes else None)
+            told["test from another generator's"] = auc(test, own.raw(made, asked))
+        print(which, ", ".join(f"{key} {value:.3f}" for key, value in told.items()))
+
+
+def strange(own: critic.Critic, pictures: np.ndarray, codes: np.ndarray, test: np.ndarray) -> dict[str, float]:
+    """Test pictures against what the critic was never asked about."""
+    noise = np.random.default_rng(1).integers(0, 256, pictures.shape, np.uint8)
+    wrong = (codes + 1) % max(len(own.state.classes), 1)
+    told = {
+        "test from noise": auc(test, own.raw(noise, codes)),
+        "from negatives": auc(test, own.raw(255 - pictures, codes)),
+    }
+    return told | ({"from another class": auc(test, own.raw(pictures, wrong))} if own.state.classes else {})
+
+
+def run_by(module: nn.Module) -> Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]:
+    """A network as a graph is run."""
+
+    def run(inputs: dict[str, np.ndarray]) -> dict[str, Any]:
+        with torch.inference_mode():
+            found = module({name: torch.from_numpy(np.ascontiguousarray(v)) for name, v in inputs.items()})
+        return {name: value.numpy() for name, value in found.items()}
+
+    return run
+
+
+def auc(higher: np.ndarray, lower: np.ndarray) -> float:
+    """The chance that one of the first scores higher than one of the second."""
+    return float(roc_auc_score(np.repeat([1, 0], [len(higher), len(lower)]), np.concatenate([higher, lower])))
+
+
+if __name__ == "__main__":
+    main()
