@@ -10,7 +10,7 @@ from lamina import columns, rows
 from lamina.case import Case
 from lamina.config import Config, DataError, kind, plugin
 from lamina.preprocess import UNUSED, Preprocessor
-from lamina.preprocess._decode import as_png
+from lamina.preprocess._decode import as_png, shrunk
 from lamina.schema import Row, Schema, Spec
 from lamina.train.settings import Data, Sketch
 
@@ -77,7 +77,7 @@ class Originals(Case):
 
 
 def _drawn(found: dict[str, np.ndarray]) -> str:
-    """Pictures side by side as a PNG in base64, large ones by every other pixel or fewer."""
-    pictures = np.clip(np.rint(found["image"]), 0, 255).astype(np.uint8)
-    every = -(-max(pictures.shape[1:3]) // SIDE)
-    return base64.b64encode(as_png(np.concatenate(pictures[:, ::every, ::every], axis=1))).decode()
+    """Pictures side by side as a PNG in base64, large ones made smaller."""
+    pictures = shrunk(found["image"], -(-max(found["image"].shape[1:3]) // SIDE))
+    pictures = np.clip(np.rint(pictures), 0, 255).astype(np.uint8)
+    return base64.b64encode(as_png(np.concatenate(pictures, axis=1))).decode()

@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lamina.preprocess._decode import shrunk
+
 KNOWN, ASKED = 20_000, 500  # training pictures searched, and pictures that are looked up
 SIDE = 32  # pixels, to which larger pictures are averaged
 RARE = 0.01  # of held-out pictures are as near
@@ -36,13 +38,7 @@ def recalled(made: np.ndarray, held: np.ndarray, training: np.ndarray) -> Memory
 
 def _small(pictures: np.ndarray) -> np.ndarray:
     """(rows, pixels) float32, blocks of larger pictures averaged."""
-    by = -(-max(pictures.shape[1:3]) // SIDE)
-    if by > 1:
-        tall, wide = (n // by * by for n in pictures.shape[1:3])
-        cut = pictures[:, :tall, :wide].astype(np.float32)
-        rows, _, _, channels = cut.shape
-        pictures = cut.reshape(rows, tall // by, by, wide // by, by, channels).mean((2, 4))
-    return pictures.reshape(len(pictures), -1).astype(np.float32)
+    return shrunk(pictures, -(-max(pictures.shape[1:3]) // SIDE)).reshape(len(pictures), -1)
 
 
 def _nearest(some: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -192,6 +192,14 @@ def as_png(picture: np.ndarray) -> bytes:
     return body.tobytes()
 
 
+def shrunk(pictures: np.ndarray, by: int) -> np.ndarray:
+    """Pictures (rows, height, width, channels) with each block of `by` x `by` pixels averaged, float32."""
+    tall, wide = (size // by * by for size in pictures.shape[1:3])
+    cut = pictures[:, :tall, :wide].astype(np.float32)
+    rows, _, _, channels = cut.shape
+    return cut.reshape(rows, tall // by, by, wide // by, by, channels).mean((2, 4)) if by > 1 else cut
+
+
 def data_address(picture: np.ndarray, side: int) -> str:
     """A picture (height, width, 1 or 3) uint8, red first, as a `data:` address, no side longer than `side` pixels.
 
