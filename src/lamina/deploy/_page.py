@@ -11,7 +11,7 @@ from lamina.deploy.predictor import Predictor
 
 FIRST = 24  # pictures that the page shows at once; of rows fewer
 STYLE = """
-:root { color-scheme: light dark; --line: #8884; --soft: #8889; --blue: #2563eb }
+:root { color-scheme: light dark; --line: #8884; --soft: light-dark(#57606a, #a3adba); --blue: #2563eb }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2.5rem auto; padding: 0 1.2rem }
 h1 { font-size: 1.5rem; margin: 0 } p { margin: .4rem 0 1.2rem; color: var(--soft) }
 form { display: flex; flex-wrap: wrap; gap: .8rem; align-items: end; margin-bottom: 1.4rem }

@@ -122,7 +122,9 @@ def examples(bundle: Bundle) -> list[str]:
     number = next((made for made in columns if made.kind == "number"), None)
     if number is not None:
         spots = (*number.spikes, *number.centres)
-        return [f"{number.name}>={min(max(sorted(spots)[len(spots) // 2], number.low), number.high):.10g}"]
+        middle = min(max(sorted(spots)[len(spots) // 2], number.low), number.high)
+        middle = round(middle, number.decimals) if number.decimals >= 0 else float(f"{middle:.3g}")
+        return [f"{number.name}>={middle:.10g}"]
     made = next((made for made in columns if made.values), columns[0])
     return [f"{made.name}{f'={made.values[0]}' if made.values else '!='}"]
 
