@@ -60,7 +60,7 @@ def main() -> None:
     parser.add_argument("--test", type=int, default=1_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--set", nargs="*", default=["train.epochs=6"], dest="overrides")
+    parser.add_argument("--set", nargs="*", default=[], dest="overrides")
     said = parser.parse_args()
     out = said.out or Path(tempfile.mkdtemp(prefix="detectors-"))
     counts = (said.learn, said.test)

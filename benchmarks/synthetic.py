@@ -1,7 +1,7 @@
 """Made rows of the Adult table, by the default `lamina train --task generation` for each network, beside SMOTE and real
 rows: what a classifier that learns from them is worth on real rows, and how one tells them from real ones.
 
-    python benchmarks/synthetic.py DATA [gan,vae]
+    python benchmarks/synthetic.py DATA [vae,gan] [seeds]
 
 DATA holds adult/adult-train.csv and adult/adult-test.csv (the official split, files as UCI gives them).
 """
@@ -24,10 +24,10 @@ LIKE = {
 }
 
 
-def made(data: Path, model: str, out: Path) -> tuple[dict, float]:
+def made(data: Path, model: str, seed: int, out: Path) -> tuple[dict, float]:
     """What the report of one run says of the rows made, and the seconds of the whole process."""
     files = [str(data / "adult/adult-train.csv"), "--test", str(data / "adult/adult-test.csv"), "--target", "-1"]
-    said = [*files, "--task", "generation", "--model", model, "--out", str(out), "--json"]
+    said = [*files, "--task", "generation", "--model", model, "--seed", str(seed), "--out", str(out), "--json"]
     start = time.perf_counter()
     done = subprocess.run([sys.executable, "-m", "lamina", "train", *said], check=True, capture_output=True, text=True)
     return json.loads(done.stdout)["made_rows"], time.perf_counter() - start
@@ -35,19 +35,21 @@ def made(data: Path, model: str, out: Path) -> tuple[dict, float]:
 
 def line(name: str, learned: dict, like: dict, end: str = "") -> str:
     scores = [learned.get(key) for key in NAMES] + [like.get(key) for key in LIKE]
-    return f"{name:6s}" + "".join("         -" if v is None else f"{v:10.4f}" for v in scores) + end
+    return f"{name:9s}" + "".join("          -" if v is None else f"{v:11.4f}" for v in scores) + end
 
 
-def main(data: Path, models: list[str]) -> None:
-    print(" " * 6 + "".join(f"{name:>10s}" for name in (*NAMES.values(), *LIKE.values())))
+def main(data: Path, models: list[str], seeds: int) -> None:
+    print(" " * 9 + "".join(f"{name:>11s}" for name in (*NAMES.values(), *LIKE.values())))
     with tempfile.TemporaryDirectory() as scratch:
-        found = {}
-        for model in models:
-            found, seconds = made(data, model, Path(scratch) / model)
-            print(line(model, found["trained_on"]["made"], found, f"   {seconds:.0f} s"), flush=True)
-        print(line("SMOTE", found["trained_on"]["smote"], found["smote"]))
-        print(line("real", found["trained_on"]["real"], found["held"]))
+        for seed in range(seeds):
+            found = {}
+            for model in models:
+                found, seconds = made(data, model, seed, Path(scratch) / f"{model}{seed}")
+                print(line(f"{model} {seed}", found["trained_on"]["made"], found, f"   {seconds:.0f} s"), flush=True)
+            print(line(f"SMOTE {seed}", found["trained_on"]["smote"], found["smote"]))
+            print(line(f"real {seed}", found["trained_on"]["real"], found["held"]), flush=True)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2].split(",") if len(sys.argv) > 2 else ["vae", "gan"])
+    models = sys.argv[2].split(",") if len(sys.argv) > 2 else ["vae", "gan"]
+    main(Path(sys.argv[1]), models, int(sys.argv[3]) if len(sys.argv) > 3 else 1)
