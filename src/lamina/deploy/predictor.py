@@ -189,8 +189,7 @@ class Predictor:
         if self.critic is None and self.generative:
             raise DataError(
                 "predict: this bundle answers no rows, it makes new ones. Make some with: lamina generate BUNDLE -n 64 "
-                f"-o made. A {self.bundle.model.kind} has no critic that would score pictures or rows; a gan has: "
-                "--model gan"
+                "-o made. It has no critic that would score pictures or rows; one trained anew with --model gan has."
             )
         if self.critic and not critic.given(self.bundle, rows):
             known = ", ".join(column.name for column in self.bundle.prep.used[:5])
