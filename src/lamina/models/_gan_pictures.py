@@ -188,27 +188,18 @@ def noise(model: "Model", rows: int) -> Tensor:
     return torch.randn(rows, model.cfg.latent, device=model.turn.device)
 
 
-class _ClassicGrower(nn.Module):
+class _ClassicGrower(Grower):
     """Upsampling and convolution with batch normalisation; the rest as `Grower`."""
 
     def __init__(self, plan: Plan, entrance: int, classes: int):
-        super().__init__()
-        self.plan, widths = plan, plan.widths
-        self.first = nn.Linear(entrance, plan.flat)
-        self.named = nn.Embedding(classes, plan.flat) if classes else None
+        super().__init__(plan, entrance, classes)
+        widths = plan.widths
         layers: list[nn.Module] = [nn.BatchNorm2d(widths[0]), nn.ReLU()]
         for before, after in pairwise(widths):
             layers += [nn.Upsample(scale_factor=2), nn.Conv2d(before, after, 3, padding=1, bias=False)]
             layers += [nn.BatchNorm2d(after), nn.ReLU()]
         self.layers = nn.Sequential(*layers, nn.Upsample(scale_factor=2), nn.Conv2d(widths[-1], plan.channels, 5, 1, 2))
         _normal(self)
-
-    def forward(self, noise: Tensor, condition: Tensor | None) -> Tensor:
-        x = self.first(noise)
-        if self.named is not None and condition is not None:
-            x = x + self.named(condition[:, 0])
-        x = x.unflatten(1, (-1, *self.plan.coarse)).contiguous(memory_format=torch.channels_last)
-        return self.plan.crop(self.layers(x))
 
 
 class _ClassicReader(nn.Module):
