@@ -162,6 +162,17 @@ class Batch:
     target: Any = None
 
 
+def floats(cells: pa.Array) -> np.ndarray | None:
+    """Cells as float64, NaN where missing; None where they are no numbers.
+
+    Arrow cannot be asked beforehand whether a cast is there and holds for all cells: trying it is how to ask.
+    """
+    try:
+        return cells.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return None
+
+
 def named(rows: pa.Table, names: Mapping[str, str]) -> pa.Table:
     """Columns under other names, where these are free: sources say `image` and `label`, whoever asks has its own."""
     found = set(rows.column_names)

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lamina.config import DataError, nearest
-from lamina.schema import MISSING
+from lamina.schema import MISSING, floats
 
 FEWEST = 4  # numbers in each row of an array that is one series and not some columns
 MANY = 12  # columns that count up, from which on a note says that they look like one series
@@ -111,12 +111,7 @@ def _steps(columns: list[pa.Array]) -> pa.Array:
 
 def _numbers(cells: pa.Array) -> np.ndarray | None:
     """float64 with NaN where missing; None where a text is no number."""
-    if pa.types.is_string(cells.type):
-        cells = present(cells)
-    try:
-        return cells.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):  # how Arrow says that a cast cannot be
-        return None
+    return floats(present(cells) if pa.types.is_string(cells.type) else cells)
 
 
 def present(cells: pa.Array) -> pa.Array:

@@ -17,7 +17,7 @@ from lamina import config
 from lamina.config import DataError, nearest
 from lamina.data import _series, files
 from lamina.data._values import unique
-from lamina.schema import Collected, Quarantined
+from lamina.schema import Collected, Quarantined, floats
 
 CONSTANT = 0.9  # of the series in which a column of numbers says one thing: then it should in all
 LABELLED = 0.5  # the same of other columns, which would else be of no use
@@ -174,10 +174,8 @@ def _numbers(cells: pa.Array) -> np.ndarray:
         cells = pc.if_else(plain, cells, pa.scalar(None, pa.string()))
     if pa.types.is_boolean(cells.type):
         cells = cells.cast(pa.int8())
-    try:
-        return cells.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):  # how Arrow says that a cast cannot be
-        return np.full(len(cells), np.nan)
+    numbers = floats(cells)
+    return np.full(len(cells), np.nan) if numbers is None else numbers
 
 
 def _is_number(cells: pa.Array) -> bool:

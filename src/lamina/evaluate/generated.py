@@ -29,7 +29,10 @@ def features(originals: np.ndarray) -> np.ndarray:
 
 
 def _filtered(pictures: np.ndarray) -> np.ndarray:
-    """Means and spreads of patches' answers to fixed filters, on three scales: (rows, features)."""
+    """Means and spreads of patches' answers to fixed filters, on three scales: (rows, features).
+
+    In NumPy, because a bundle is judged where there is no torch; `models._fixed` is its like for training.
+    """
     rng, found = np.random.default_rng(0), []
     x = pictures.astype(np.float32) / 127.5 - 1
     for _ in range(3):

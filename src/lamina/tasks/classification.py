@@ -9,7 +9,7 @@ from pydantic import Field
 
 from lamina import config
 from lamina.config import DataError, RecipeError, nearest
-from lamina.schema import Output
+from lamina.schema import Output, floats
 
 target = "category"
 metrics = (
@@ -55,7 +55,7 @@ def suits(values: pa.Array) -> float:
     distinct = pc.unique(values.drop_null())
     if pa.types.is_boolean(values.type):
         return 0.9
-    numbers = _numbers(distinct)
+    numbers = floats(distinct)
     if numbers is None:
         return 0.9
     numbers = numbers[np.isfinite(numbers)]
@@ -64,14 +64,6 @@ def suits(values: pa.Array) -> float:
     low, high = numbers.min(), numbers.max()
     whole = bool((numbers == np.floor(numbers)).all())
     return 0.8 if whole and low in (0, 1) and high - low + 1 == len(numbers) <= MANY else 0.0
-
-
-def _numbers(distinct: pa.Array) -> np.ndarray | None:
-    """The distinct values as float64, or None when one of them is not a number."""
-    try:
-        return distinct.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):  # how Arrow says that a cast cannot be
-        return None
 
 
 def fit(values: pa.Array, cfg: Config) -> State:

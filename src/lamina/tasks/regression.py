@@ -10,7 +10,7 @@ from pydantic import Field
 
 from lamina import config
 from lamina.config import DataError
-from lamina.schema import Output
+from lamina.schema import Output, floats
 
 target = "number"
 metrics = ("rmse", "mae", "r2", "coverage", "interval_width")
@@ -36,10 +36,8 @@ class State(config.Config):
 
 def suits(values: pa.Array) -> float:
     """Numbers; labels that happen to be numbers fit classification better and say so there."""
-    try:
-        return 0.5 if len(values.drop_null().cast(pa.float64(), safe=False)) else 0.0
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):  # how Arrow says that a cast cannot be
-        return 0.0
+    numbers = floats(values.drop_null())
+    return 0.5 if numbers is not None and len(numbers) else 0.0
 
 
 def fit(values: pa.Array, cfg: Config) -> State:
