@@ -41,7 +41,6 @@ SUFFIXES: dict[str, Format] = {
     ".xls": "excel",
     ".ods": "excel",
 }
-TEXT = ("csv", "tsv", "json", "jsonl")
 USED_BY: dict[str, tuple[Format, ...]] = {
     "delimiter": ("csv", "tsv"),
     "decimal": ("csv", "tsv"),

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 NEARLY_BINARY = 0.7  # of the spread that black and white would have
 APART = 64  # classes, up to which each has a shape of its own and not only a place
 CLOUDS, EACH = 16, 20  # at most, where there is no class; and codes per number of a code that each needs
-CODES = 20_000  # looked at to place them
 ROUNDS = 30
 RENEWED = 0.05  # share of the variance that a batch renews
 
