@@ -18,9 +18,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from lamina import cases, models, pipeline, preprocess
+from lamina import models, pipeline, preprocess
 from lamina.recipe import build
 from lamina.run import Run
+from lamina.tasks._supervised import experiment as cases
 
 
 def ours(source: str, seed: int, folder: Path) -> tuple[float, float, int, int]:

@@ -18,10 +18,11 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import nn
 
-from lamina import cases, load, models, preprocess, rows
-from lamina.deploy import critic
+from lamina import load, models, preprocess
 from lamina.recipe import read
-from lamina.tasks.generation import labels
+from lamina.tasks._supervised import experiment as cases
+from lamina.tasks.generation import critic, labels
+from lamina.tasks.generation import table_transformer as rows
 from lamina.train import checkpoint
 
 MOST = 1_000  # of each sort

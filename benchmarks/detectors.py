@@ -22,10 +22,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from lamina import cases
 from lamina.deploy.predictor import Predictor
 from lamina.estimator import located
 from lamina.recipe import build
+from lamina.tasks._supervised import experiment as cases
 
 OTHER = 1_000_003  # added to the seed for what is tested on
 PARTS = ("train", "test")

@@ -17,13 +17,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lamina import cases, pipeline
+from lamina import pipeline
 from lamina.deploy.predictor import Predictor
-from lamina.evaluate import _memory
 from lamina.recipe import build
 from lamina.run import Run
+from lamina.tasks._supervised import experiment as cases
 from lamina.tasks.generation import frechet, labels
-from lamina.train.examiner import Examiner
+from lamina.tasks.generation import memorization as _memory
+from lamina.tasks.generation.image_classifier import Examiner
 
 COMPARED, COUNTED, COLUMNS = 5_000, 1_000, 16
 

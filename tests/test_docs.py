@@ -24,13 +24,14 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 import lamina
-from lamina import cli, recipe
-from lamina.config import STAGES, available, plugin
+from lamina import recipe
+from lamina.cli import commands as cli
 from lamina.deploy import bundle
 from lamina.deploy.server import FAULTS
 from lamina.evaluate import baselines, metrics
+from lamina.layers.basic import ACTIVATIONS
 from lamina.models import sequential
-from lamina.models._layers import ACTIVATIONS
+from lamina.plugins import STAGES, available, plugin
 from lamina.preprocess import UNUSED
 
 ROOT = Path(__file__).parents[1]

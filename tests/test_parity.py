@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import lamina
 from conftest import customers, houses, write_csv
-from lamina.cli import app
+from lamina.cli.commands import app
 from lamina.data import arrays
 from lamina.schema import clean
 

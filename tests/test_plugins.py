@@ -21,8 +21,8 @@ from typing import Any, Literal
 from torch import nn
 
 from lamina import config
-from lamina.models._layers import Flat
-from lamina.models._losses import loss
+from lamina.layers.basic import Flat
+from lamina.losses import loss
 
 
 class Config(config.Config):
@@ -264,7 +264,7 @@ def test_settings_and_names_of_a_plug_in_are_checked_like_all_others(folder):
 
 
 def test_the_contract_tests_pick_the_plug_ins_up_and_they_pass(folder):
-    files = [str(TESTS / f"test_{name}.py") for name in ("models", "preprocess", "tasks", "recipe")]
+    files = [str(next(TESTS.rglob(f"test_{name}.py"))) for name in ("models", "preprocess", "tasks", "recipe")]
     only = ["-k", "toynet or toylength or toygrade", "-vv", "-p", "no:cacheprovider"]
     told = python(folder, "-m", "pytest", *files, *only, cwd=TESTS.parent)
     passed = re.findall(r"::(\w+)\[(.*)\] PASSED", told)
@@ -286,5 +286,5 @@ def test_a_plug_in_that_breaks_shows_its_own_traceback(folder, tmp_path):
 def test_a_plug_in_cannot_take_the_name_of_one_that_is_there(tmp_path):
     (tmp_path / "tasks").mkdir()
     (tmp_path / "tasks" / "regression.py").write_text("raise SystemExit('taken over')\n")
-    code = "from lamina.config import plugin; print(plugin('tasks', 'regression').__file__)"
+    code = "from lamina.plugins import plugin; print(plugin('tasks', 'regression').__file__)"
     assert str(tmp_path) not in python(tmp_path, "-c", code)

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lamina.config import RecipeError, available, plugin
+from lamina.config import RecipeError
+from lamina.plugins import available, plugin
 from lamina.recipe import Recipe, build, dump, json_schema, load_yaml, read
 from lamina.schema import Input, Output, Spec
 from lamina.train.settings import Config as Train

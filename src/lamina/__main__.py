@@ -1,5 +1,5 @@
 """`python -m lamina`."""
 
-from lamina.cli import main
+from lamina.cli.commands import main
 
 main()

@@ -1,24 +1,14 @@
-"""Settings, errors, and the rule that the folder is the registry.
-
-A plug-in is a module in one of the stage folders, named by its file. Names come from the folder only:
-no dotted path, no import string and no callable is ever taken from a recipe or a bundle.
-"""
+"""Errors, settings, and how settings are checked: every fault a sentence."""
 
 import difflib
-import functools
-import importlib
 import json
 import os
-import pkgutil
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from types import ModuleType
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-
-STAGES = ("data", "preprocess", "tasks", "models")
 
 
 class LaminaError(Exception):
@@ -69,17 +59,6 @@ class Config(BaseModel):
 C = TypeVar("C", bound=Config)
 
 
-def kind(cfg: Config) -> str:
-    """Which plug-in a group of settings belongs to."""
-    return cfg.model_dump(include={"kind"})["kind"]
-
-
-def cache() -> Path:
-    """Where what is slow to compute is kept: `$LAMINA_CACHE`, else in the user's cache. May be deleted at any time."""
-    said = os.environ.get("LAMINA_CACHE")
-    return Path(said) if said else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lamina"
-
-
 def nearest(word: str, words: Iterable[str]) -> str:
     """`Did you mean 'x'?`, or the list of what there is when nothing is near."""
     words = sorted(words)
@@ -87,33 +66,10 @@ def nearest(word: str, words: Iterable[str]) -> str:
     return f"Did you mean '{close[0]}'?" if close else f"There is: {', '.join(words) or 'nothing'}."
 
 
-def available(folder: str) -> tuple[str, ...]:
-    """Names of the plug-ins in a stage folder, without importing any of them."""
-    return _listed(folder, os.environ.get("LAMINA_PLUGINS", ""))
-
-
-@functools.cache
-def _listed(folder: str, own: str) -> tuple[str, ...]:
-    """Looked up once per folder: a server asks for the same names with every request."""
-    package = importlib.import_module(f"lamina.{folder}")
-    extend(folder, package, own)
-    return tuple(sorted(m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_")))
-
-
-def extend(folder: str, package: ModuleType, own: str) -> None:
-    """Let `$LAMINA_PLUGINS/<folder>` hold plug-ins too: the user's own folder, never named by data."""
-    for root in own.split(os.pathsep):
-        path = os.path.join(root, folder)
-        if root and os.path.isdir(path) and path not in package.__path__:
-            package.__path__.append(path)
-
-
-def plugin(folder: str, name: str, path: str = "") -> ModuleType:
-    """The plug-in module `name` of a stage folder; `path` is where the name was written, for the error."""
-    word = name.replace("-", "_")
-    if word not in available(folder):
-        raise RecipeError([f"{path or folder}: there is no '{name}'. {nearest(word, available(folder))}"])
-    return importlib.import_module(f"lamina.{folder}.{word}")
+def cache() -> Path:
+    """Where what is slow to compute is kept: `$LAMINA_CACHE`, else in the user's cache. May be deleted at any time."""
+    said = os.environ.get("LAMINA_CACHE")
+    return Path(said) if said else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lamina"
 
 
 def parse(cls: type[C], raw: Any, path: str, faults: list[str]) -> C | None:

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from lamina.config import kind, plugin
 from lamina.data import arrays
 from lamina.deploy import bundle
 from lamina.deploy.predictor import Predictor
+from lamina.plugins import kind, plugin
 from lamina.recipe import Recipe, build
 from lamina.schema import Collected, Row
 
@@ -50,7 +50,7 @@ class Estimator:
         """Scores by metric on rows that hold the target too; the first is the primary one. Of a generator: how near
         what it makes is to these rows.
         """
-        from lamina.evaluate.score import judged
+        from lamina.tasks._supervised.evaluation import judged
 
         if self.predictor.framed:
             rows = arrays.timed(rows, self.predictor.state.time[0] if len(self.predictor.state.time) == 1 else None)

@@ -3,15 +3,20 @@
 import time
 from collections.abc import Callable, Iterator
 
-from lamina import cases, mixed, models, preprocess
-from lamina.config import Interrupted, kind
-from lamina.deploy import bundle, make
+from lamina import models, preprocess
+from lamina.config import Interrupted
+from lamina.deploy import bundle
+from lamina.deploy import packaging as make
 from lamina.deploy.predictor import Predictor
-from lamina.evaluate import calibrate, judge
-from lamina.evaluate.score import score
+from lamina.evaluate import calibration as calibrate
+from lamina.evaluate import finding as judge
+from lamina.plugins import kind
 from lamina.recipe import Recipe
 from lamina.run import Run
 from lamina.schema import Collected, Row
+from lamina.tasks._supervised import experiment as cases
+from lamina.tasks._supervised import synthetic_data as mixed
+from lamina.tasks._supervised.evaluation import score
 from lamina.train.device import decide
 from lamina.train.fit import Home, outputs
 

@@ -17,9 +17,10 @@ from typing import Any
 
 from pydantic import Field, SerializeAsAny
 
-from lamina.config import Config, RecipeError, available, nearest, parse, plugin
-from lamina.data import _named
-from lamina.data._split import Auto, Split
+from lamina.config import Config, RecipeError, nearest, parse
+from lamina.data import _locator as _named
+from lamina.data._splits import Auto, Split
+from lamina.plugins import available, plugin
 from lamina.preprocess import UNUSED
 from lamina.schema import MISSING
 from lamina.train.settings import Config as Train

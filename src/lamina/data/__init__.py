@@ -17,7 +17,8 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import cast
 
-from lamina.config import Config, plugin
+from lamina.config import Config
+from lamina.plugins import plugin
 from lamina.schema import Collected
 
 

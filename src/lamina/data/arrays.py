@@ -9,7 +9,10 @@ import pyarrow as pa
 
 from lamina.config import Config as Settings
 from lamina.config import DataError
-from lamina.data import _given, _pictures, _series, _values
+from lamina.data import _arrow_values as _values
+from lamina.data import _image_cells as _pictures
+from lamina.data import _memory_images as _given
+from lamina.data import _series_cells as _series
 from lamina.schema import Collected
 
 KINDS = "a table (pandas, polars, Arrow), a dict of columns, a list of dicts, or a 2-D NumPy array"

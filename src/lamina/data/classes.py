@@ -14,8 +14,10 @@ import pyarrow as pa
 from pydantic import Field
 
 from lamina import config, data
-from lamina.config import DataError, kind, parse, plugin
-from lamina.data import _named, folders
+from lamina.config import DataError, parse
+from lamina.data import _locator as _named
+from lamina.data import folders
+from lamina.plugins import kind, plugin
 from lamina.schema import Collected
 
 LABEL, PART = "label", "part"

@@ -14,9 +14,13 @@ from pydantic import Field
 
 from lamina.config import Config as Settings
 from lamina.config import DataError, RecipeError, nearest
-from lamina.data import _columnar, _delimited, _documents, _pictures, _series
-from lamina.data._opened import Opened, conform, united
-from lamina.data._text import COMPRESSED, readable
+from lamina.data import _image_cells as _pictures
+from lamina.data import _series_cells as _series
+from lamina.data._formats import columnar as _columnar
+from lamina.data._formats import delimited as _delimited
+from lamina.data._formats import json_documents as _documents
+from lamina.data._formats.pieces import Opened, conform, united
+from lamina.data._formats.text import COMPRESSED, readable
 from lamina.schema import Collected, Quarantined
 
 Format = Literal["csv", "tsv", "json", "jsonl", "parquet", "feather", "excel"]

@@ -18,7 +18,8 @@ from pydantic import Field
 
 from lamina import config
 from lamina.config import DataError
-from lamina.data import _contact, _tree
+from lamina.data import _contact_sheets as _contact
+from lamina.data import _folder_layout as _tree
 from lamina.schema import PICTURES, Collected, Quarantined
 
 MOST_MEMBER = 1 << 28  # bytes of one picture in a zip, unpacked

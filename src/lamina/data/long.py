@@ -15,8 +15,9 @@ from pydantic import Field
 
 from lamina import config
 from lamina.config import DataError, nearest
-from lamina.data import _series, files
-from lamina.data._values import unique
+from lamina.data import _series_cells as _series
+from lamina.data import files
+from lamina.data._arrow_values import unique
 from lamina.schema import Collected, Quarantined, floats
 
 CONSTANT = 0.9  # of the series in which a column of numbers says one thing: then it should in all

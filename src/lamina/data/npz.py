@@ -19,7 +19,7 @@ from pydantic import Field
 
 from lamina import config
 from lamina.config import DataError
-from lamina.data._pictures import pnm
+from lamina.data._image_cells import pnm
 from lamina.schema import Collected
 
 INPUTS, TARGETS = ("x", "images", "data", "features"), ("y", "labels", "target", "targets")

@@ -18,7 +18,7 @@ from pydantic import Field
 
 from lamina import config
 from lamina.config import DataError
-from lamina.data import _series
+from lamina.data import _series_cells as _series
 from lamina.schema import Collected, Quarantined
 
 ARCHIVED = re.compile(r".*_(TRAIN|TEST)\.(tsv|txt)", re.IGNORECASE)

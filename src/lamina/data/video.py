@@ -19,8 +19,8 @@ from pydantic import Field
 
 from lamina import config
 from lamina.config import DataError, LaminaError
-from lamina.data import _tree
-from lamina.data._split import TEST, TRAIN, VALIDATION, Fractions, drawn
+from lamina.data import _folder_layout as _tree
+from lamina.data._splits import TEST, TRAIN, VALIDATION, Fractions, drawn
 from lamina.schema import PICTURES, Collected, Quarantined
 
 VIDEOS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ogv")

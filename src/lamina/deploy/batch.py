@@ -14,8 +14,9 @@ import pyarrow.feather
 import pyarrow.parquet
 
 from lamina import data
-from lamina.config import Config, DataError, kind, nearest, plugin
+from lamina.config import Config, DataError, nearest
 from lamina.deploy.predictor import Predictor, json_rows
+from lamina.plugins import kind, plugin
 from lamina.preprocess import Broken
 from lamina.schema import Quarantined, Row
 

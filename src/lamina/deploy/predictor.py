@@ -11,14 +11,21 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from lamina import frames, histories, models
-from lamina.config import DataError, plugin
+from lamina import models
+from lamina.config import DataError
 from lamina.data.arrays import like, table, timed
-from lamina.deploy import _graph, _sought, _where, critic, made
-from lamina.deploy._strict import COPY, first_line, fits, refused
 from lamina.deploy.bundle import Bundle, open_bundle
+from lamina.deploy.bundle import onnx_graph as _graph
+from lamina.deploy.bundle.strict_json import COPY, first_line, fits, refused
+from lamina.plugins import plugin
 from lamina.preprocess import Broken, Preprocessor, wired
 from lamina.schema import clean, named
+from lamina.tasks.forecasting import history as histories
+from lamina.tasks.forecasting import panel as frames
+from lamina.tasks.generation import conditions as _where
+from lamina.tasks.generation import critic
+from lamina.tasks.generation import rejection_sampling as _sought
+from lamina.tasks.generation import sampling as made
 
 AGREE = 1e-4  # relative and absolute, on the golden rows of another machine
 SHOWN = 5  # broken cells in one error

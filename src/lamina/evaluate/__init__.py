@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from lamina.evaluate import _curves, baselines, metrics
-from lamina.evaluate import plots as _plots
+from lamina.evaluate import baselines, metrics
+from lamina.evaluate.plots import curves as _curves
+from lamina.evaluate.plots import figures as _plots
 
 
 @dataclass(frozen=True)

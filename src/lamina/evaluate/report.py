@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from lamina.evaluate import _sections
-from lamina.evaluate._html import number
+from lamina.evaluate import sections as _sections
 from lamina.evaluate.baselines import LABELS
+from lamina.evaluate.markup import number
 from lamina.evaluate.metrics import label
 
 _SAID = {"last_value": "the last value", "seasonal_naive": "the seasonal naive forecast"}  # in a sentence

@@ -51,7 +51,8 @@ from typing import Any
 
 import numpy as np
 
-from lamina.config import BundleError, RecipeError, available, parse, plugin
+from lamina.config import BundleError, RecipeError, parse
+from lamina.plugins import available, plugin
 from lamina.schema import Batch, Spec
 
 DEFAULT, GENERAL = "fnn", 0.1

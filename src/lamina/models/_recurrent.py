@@ -10,11 +10,11 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from lamina import config
-from lamina.models import _begin
-from lamina.models._layers import ActivationName, Dropout, Flat
-from lamina.models._losses import loss
-from lamina.models._recurrence import Kind, Recurrence
-from lamina.models._series import Beforehand, Levelled, Straight, forecasts, only, present, sizes
+from lamina.layers.basic import ActivationName, Dropout, Flat
+from lamina.layers.forecasting import Beforehand, Levelled, Straight, forecasts, only, present, sizes
+from lamina.layers.recurrent import Kind, Recurrence
+from lamina.losses import loss
+from lamina.models import _ridge_init as _begin
 from lamina.schema import Batch, Input, Spec
 
 MOST_PATCHES = 32  # pieces of a history, by default

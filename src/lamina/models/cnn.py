@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from lamina import config
 from lamina.config import RecipeError
-from lamina.models import _convolution
-from lamina.models._layers import ActivationName, Normalized, Pixels, activation
-from lamina.models._losses import loss, smoothed
-from lamina.models._pictures import last, only
+from lamina.layers import inception as _convolution
+from lamina.layers.basic import ActivationName, Normalized, Pixels, activation
+from lamina.layers.images import last, only
+from lamina.losses import loss, smoothed
 from lamina.schema import Batch, Input, Spec
 
 MEMBERS = 3  # for series

@@ -14,11 +14,12 @@ from pydantic import BeforeValidator, Field, SerializeAsAny
 from torch import Tensor, nn
 
 from lamina import config
-from lamina.config import RecipeError, available, parse, plugin
+from lamina.config import RecipeError, parse
+from lamina.layers.basic import ActivationName, Dropout, activation
+from lamina.layers.forecasting import forecasts
+from lamina.losses import loss, smoothed
 from lamina.models import cnn, fnn
-from lamina.models._layers import ActivationName, Dropout, activation
-from lamina.models._losses import loss, smoothed
-from lamina.models._series import forecasts
+from lamina.plugins import available, plugin
 from lamina.schema import Batch, Input, Spec
 
 EVEN = 1.0  # spread of a picture, of 255, below which there is nothing on it

@@ -16,9 +16,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from lamina import config
-from lamina.models._layers import ActivationName, Normalized, Pixels, activation
-from lamina.models._losses import loss, smoothed
-from lamina.models._pictures import last, only
+from lamina.layers.basic import ActivationName, Normalized, Pixels, activation
+from lamina.layers.images import last, only
+from lamina.losses import loss, smoothed
 from lamina.schema import Batch, Input, Spec
 
 tried_by_damage = True  # the report says what is left of its accuracy when pictures are compressed, blurred, shrunk

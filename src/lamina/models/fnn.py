@@ -16,8 +16,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from lamina import config
-from lamina.models import _begin
-from lamina.models._layers import (
+from lamina.layers.basic import (
     ActivationName,
     Dropout,
     FlatPixels,
@@ -27,8 +26,9 @@ from lamina.models._layers import (
     activation,
     log_mean_probability,
 )
-from lamina.models._losses import loss
-from lamina.models._series import Levelled, Straight, forecasts
+from lamina.layers.forecasting import Levelled, Straight, forecasts
+from lamina.losses import loss
+from lamina.models import _ridge_init as _begin
 from lamina.schema import Batch, Input, Spec
 
 FEW = 10  # codes up to which a category is one-hot

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from lamina import config
 from lamina.config import RecipeError
-from lamina.models import _begin
-from lamina.models._layers import Flat
-from lamina.models._losses import loss
-from lamina.models._series import Beforehand, Levelled, Straight, forecasts, sizes
+from lamina.layers.basic import Flat
+from lamina.layers.forecasting import Beforehand, Levelled, Straight, forecasts, sizes
+from lamina.losses import loss
+from lamina.models import _ridge_init as _begin
 from lamina.schema import Batch, Spec
 
 KERNEL = 25  # steps of the moving average, as in DLinear

@@ -36,9 +36,9 @@ from torch import Tensor, nn
 
 from lamina import config
 from lamina.config import RecipeError, nearest, parse
-from lamina.models._layers import ActivationName, Flat, Normalized, Pixels
-from lamina.models._losses import loss
-from lamina.models._pictures import (
+from lamina.layers.basic import ActivationName, Flat, Normalized, Pixels
+from lamina.layers.forecasting import Levelled, forecasts
+from lamina.layers.images import (
     AveragePooling2D,
     Built,
     ChannelsLast,
@@ -52,7 +52,7 @@ from lamina.models._pictures import (
     last,
     only,
 )
-from lamina.models._sequences import (
+from lamina.layers.sequences import (
     GRU,
     LSTM,
     AveragePooling1D,
@@ -68,7 +68,7 @@ from lamina.models._sequences import (
     SimpleRNN,
     entered,
 )
-from lamina.models._series import Levelled, forecasts
+from lamina.losses import loss
 from lamina.schema import Batch, Spec
 
 

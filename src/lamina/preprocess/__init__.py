@@ -27,10 +27,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from lamina.config import Config, LaminaError, nearest, parse, plugin
-from lamina.preprocess import _survey
-from lamina.preprocess._infer import column as infer_column
-from lamina.preprocess._infer import columns as infer_columns
+from lamina.config import Config, LaminaError, nearest, parse
+from lamina.plugins import plugin
+from lamina.preprocess._inference import column as infer_column
+from lamina.preprocess._inference import columns as infer_columns
+from lamina.preprocess.image import survey as _survey
 from lamina.schema import MISSING, Column, Input, Schema
 
 JOINED = ("number", "category")

@@ -16,7 +16,7 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from lamina import config
-from lamina.preprocess import _lists
+from lamina.preprocess import _nested_lists as _lists
 from lamina.schema import Input
 
 Layout = Literal["steps_first", "channels_first"]

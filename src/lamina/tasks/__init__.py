@@ -24,7 +24,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lamina.config import DataError, available, plugin
+from lamina.config import DataError
+from lamina.plugins import available, plugin
 
 
 def suggest(values: pa.Array, target: str) -> str:

@@ -22,8 +22,9 @@ from torch import Tensor, nn
 
 from lamina.config import Interrupted, TrainingError
 from lamina.schema import Batch, Row
-from lamina.train import batches, checkpoint, device, optim, pictures, settings
-from lamina.train.part import Part
+from lamina.train import batches, checkpoint, device, optim, settings
+from lamina.train import image_augmentation as pictures
+from lamina.train.parameter_group import Part
 from lamina.train.progress import Clock, Progress
 from lamina.train.settings import Data
 

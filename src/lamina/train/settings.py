@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field
 
 from lamina import config
 from lamina.schema import Windows
-from lamina.train.augment import Step
+from lamina.train.augmentation import Step
 
 
 @dataclass(frozen=True)

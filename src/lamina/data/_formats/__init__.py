@@ -1,0 +1,1 @@
+"""Stage 1, formats of files: one reader a file; `lamina.data.files` chooses."""

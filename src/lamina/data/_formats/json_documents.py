@@ -1,0 +1,185 @@
+"""JSON and JSON lines: objects as rows, ragged keys as missing, nested objects flattened with dots."""
+
+import json
+from collections.abc import Iterable, Iterator
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from lamina.config import DataError
+from lamina.data import _arrow_values as _values
+from lamina.data._formats.pieces import CHUNK, Opened, Piece
+from lamina.data._formats.text import Text
+from lamina.schema import Quarantined
+
+
+class Parsed(NamedTuple):
+    """One value of a file, the line it begins on, and the reason when it is no row."""
+
+    line: int
+    row: dict[str, Any]
+    reason: str = ""
+
+
+def json_lines(text: Text, whole: bool) -> Opened:
+    """JSON lines, one object per line. Types are settled over the whole file before the first row is given.
+
+    `whole` keeps the rows of that first pass in memory instead of parsing them twice.
+    """
+    kept: list[Parsed] | None = list(_parsed_lines(text.path)) if whole else None
+
+    def rows() -> Iterator[Parsed]:
+        return iter(kept) if kept is not None else _parsed_lines(text.path)
+
+    kinds: dict[str, pa.DataType] = {}
+    source = rows()
+    while taken := list(islice(source, CHUNK)):
+        flat = [_values.flatten(one.row) for one in taken if not one.reason]
+        for name in dict.fromkeys(name for row in flat for name in row):
+            found = _values.kind(row.get(name) for row in flat)
+            kinds[name] = _values.together([kinds.get(name, pa.null()), found])
+    kinds = {name: pa.string() if pa.types.is_null(kind) else kind for name, kind in kinds.items()}
+
+    def read(step: int | None) -> Iterator[Piece]:
+        source = rows()
+        while taken := list(islice(source, step)):
+            table = _values.table([one.row for one in taken if not one.reason], kinds)
+            yield Piece(table, _quarantined(text.file, taken))
+
+    def lines() -> Iterator[int]:
+        return (one.line for one in rows() if not one.reason)
+
+    return Opened(text.file, pa.schema(list(kinds.items())), text.notes, read, lines)
+
+
+def document(text: Text, whole: bool) -> Opened:
+    """A JSON document: an array of objects, an object of columns, or an object with one array of objects inside.
+
+    Errors: DataError with the line of a syntax fault; JSON lines under this name are read as such.
+    """
+    try:
+        content = text.path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{text.file}: is not valid {text.encoding} ({error.reason}). Set encoding.") from None
+    start = len(content) - len(content.lstrip())
+    if content[start : start + 1] == "[":
+        parsed = list(_elements(text.file, content, start + 1))
+    else:
+        found = _loaded(text.file, content)
+        if found is None:
+            return json_lines(text, whole)
+        parsed = _rows(text.file, found)
+    table = _values.table([one.row for one in parsed if not one.reason])
+    read, lines = partial(_read, text.file, table, parsed), partial(_lines, parsed)
+    return Opened(text.file, table.schema, text.notes, read, lines)
+
+
+def _read(file: Path, table: pa.Table, parsed: list[Parsed], step: int | None) -> Iterator[Piece]:
+    start = 0
+    for at in range(0, len(parsed), step or max(1, len(parsed))):
+        taken = parsed[at : at + step] if step else parsed
+        good = sum(not one.reason for one in taken)
+        yield Piece(table.slice(start, good), _quarantined(file, taken))
+        start += good
+
+
+def _lines(parsed: list[Parsed]) -> Iterator[int]:
+    return (one.line for one in parsed if not one.reason)
+
+
+def _quarantined(file: Path, taken: Iterable[Parsed]) -> tuple[Quarantined, ...]:
+    return tuple(Quarantined(str(file), one.line, "", one.reason) for one in taken if one.reason)
+
+
+def _parsed_lines(path: Path) -> Iterator[Parsed]:
+    with path.open("rb") as file:
+        for number, raw in enumerate(file, start=1):
+            if not raw.strip():
+                continue
+            try:
+                yield _judged(number, json.loads(raw.rstrip().decode("utf-8")))
+            except UnicodeDecodeError:
+                yield Parsed(number, {}, "bytes that are not valid in the encoding")
+            except json.JSONDecodeError as error:
+                yield Parsed(number, {}, f"not valid JSON at character {error.pos + 1} ({error.msg})")
+            except (ValueError, RecursionError) as error:
+                yield Parsed(number, {}, f"not usable JSON ({error})")
+
+
+def _judged(line: int, value: Any) -> Parsed:
+    if isinstance(value, dict):
+        return Parsed(line, value)
+    return Parsed(line, {}, f"{_name(value)} where an object is expected")
+
+
+def _name(value: Any) -> str:
+    names = {list: "an array", str: "a string", bool: "true or false", type(None): "null"}
+    return names.get(type(value), "a number")
+
+
+def _elements(file: Path, content: str, at: int) -> Iterator[Parsed]:
+    """The elements of the array whose bracket is just before `at`, each with its line."""
+    decoder, line, counted = json.JSONDecoder(), 1, 0
+    try:
+        at = _skip(content, at)
+        while content[at : at + 1] != "]":
+            line, counted = line + content.count("\n", counted, at), at
+            value, at = decoder.raw_decode(content, at)
+            yield _judged(line, value)
+            at = _skip(content, at)
+            if content[at : at + 1] == ",":
+                at = _skip(content, at + 1)
+            elif content[at : at + 1] != "]":
+                raise json.JSONDecodeError("Expecting ',' or ']'", content, at)
+        if rest := content[at + 1 :].strip():
+            raise json.JSONDecodeError(f"Extra data '{rest[:20]}'", content, at + 1)
+    except (ValueError, RecursionError) as error:
+        raise _broken(file, error) from None
+
+
+def _skip(content: str, at: int) -> int:
+    while content[at : at + 1] in (" ", "\n", "\r", "\t"):
+        at += 1
+    return at
+
+
+def _loaded(file: Path, content: str) -> Any:
+    """The one value of the document; None when lines of JSON follow one another."""
+    try:
+        return json.loads(content)
+    except json.JSONDecodeError as error:
+        # A first line that is a whole value by itself says JSON lines, whatever the name of the file.
+        first = content.lstrip().partition("\n")[0]
+        try:
+            json.loads(first)
+        except ValueError:
+            raise _broken(file, error) from None
+        return None
+    except (ValueError, RecursionError) as error:
+        raise _broken(file, error) from None
+
+
+def _broken(file: Path, error: Exception) -> DataError:
+    where = str(error)
+    if isinstance(error, json.JSONDecodeError):
+        where = f"line {error.lineno}, column {error.colno}: {error.msg}"
+    return DataError(f"{file}: is not valid JSON ({where}). Mend it there, or write one object per line as .jsonl.")
+
+
+def _rows(file: Path, found: Any) -> list[Parsed]:
+    if isinstance(found, dict):
+        lists = [value for value in found.values() if isinstance(value, list)]
+        if len(lists) == 1 and lists[0] and all(isinstance(one, dict) for one in lists[0]):
+            return [_judged(number, one) for number, one in enumerate(lists[0], start=1)]
+        if lists and len(lists) == len(found) and len({len(one) for one in lists}) == 1:
+            rows = zip(*lists, strict=True)
+            return [Parsed(number, dict(zip(found, row, strict=True))) for number, row in enumerate(rows, start=1)]
+        if not lists:
+            return [Parsed(1, found)]
+    raise DataError(
+        f"{file}: holds {_name(found) if not isinstance(found, dict) else 'an object'} that is no table. "
+        "Write an array of objects, one per row."
+    )

@@ -1,0 +1,82 @@
+"""What every file format gives: columns, notes, rows in pieces, and the line of each row."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from lamina.data._arrow_values import as_text
+from lamina.schema import Quarantined
+
+CHUNK = 65_536
+
+
+class Piece(NamedTuple):
+    """Some rows of a file, in file order, and the rows among them that cannot be used."""
+
+    table: pa.Table
+    quarantine: tuple[Quarantined, ...] = ()
+
+
+class Opened(NamedTuple):
+    """A file whose columns are known. `read(None)` gives all rows at once, `read(n)` pieces of at most n rows;
+
+    `lines()` gives the line (from 1) of each good row, or its row number where a file has no lines.
+    """
+
+    file: Path
+    schema: pa.Schema
+    notes: tuple[str, ...]
+    read: Callable[[int | None], Iterator[Piece]]
+    lines: Callable[[], Iterator[int]]
+
+
+def united(files: list[Opened]) -> tuple[pa.Schema, tuple[str, ...]]:
+    """The columns of all files by name, and notes: numbers widen, other differences in type become text."""
+    notes: list[str] = []
+    fields: dict[str, list[pa.DataType]] = {}
+    for one in files:
+        for field in one.schema:
+            fields.setdefault(field.name, []).append(field.type)
+    for one in files:
+        if one.schema.names and (absent := [name for name in fields if name not in one.schema.names]):
+            notes.append(f"{one.file}: has no column {', '.join(absent[:10])}; read as missing.")
+    schema = pa.schema([(name, _common(types)) for name, types in fields.items()])
+    for name, types in fields.items():
+        if len(set(types)) > 1:
+            found = ", ".join(sorted(map(str, set(types))))
+            notes.append(f"column {name}: read as {schema.field(name).type}, as the files differ ({found}).")
+    return schema, tuple(notes)
+
+
+def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The table with exactly the columns of the schema; absent ones are null."""
+    if table.schema.equals(schema):
+        return table
+    columns = []
+    for field in schema:
+        if field.name not in table.column_names:
+            columns.append(pa.nulls(table.num_rows, field.type))
+        elif pa.types.is_string(field.type):
+            columns.append(as_text(table[field.name]))
+        else:
+            columns.append(table[field.name].cast(field.type))
+    return pa.table(columns, schema=schema)
+
+
+def sliced(table: pa.Table, rows: int | None) -> Iterator[Piece]:
+    """A table in memory as pieces."""
+    step = rows or max(1, table.num_rows)
+    for start in range(0, max(1, table.num_rows), step):
+        yield Piece(table.slice(start, step))
+
+
+def _common(types: list[pa.DataType]) -> pa.DataType:
+    if len(set(types)) == 1:
+        return types[0]
+    if all(pa.types.is_integer(t) and t != pa.uint64() for t in types):
+        return pa.int64()
+    if all(pa.types.is_integer(t) or pa.types.is_floating(t) for t in types):
+        return pa.float64()
+    return pa.string()

@@ -1,0 +1,104 @@
+"""Pictures that are things in memory (arrays, PIL images, bytes, paths) as cells of a column."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from lamina.config import DataError
+from lamina.data._image_cells import pnm
+
+CELL = pa.struct([("path", pa.string()), ("bytes", pa.large_binary())])
+
+
+def are(values: Any) -> bool:
+    """Whether a column can only be pictures: a uint8 array of 3 or 4 dimensions, or such arrays or PIL images."""
+    if isinstance(values, np.ndarray) and values.dtype != object:
+        return values.dtype == np.uint8 and values.ndim in (3, 4)
+    first = next((value for value in values if value is not None), None)
+    return _is_pil(first) or (isinstance(first, np.ndarray) and _is_array(first))
+
+
+def cells(name: str, values: Any) -> pa.Array:
+    """A column of pictures: texts where all are paths, else bytes; arrays become PNM, which is a header before them.
+
+    Arrays are uint8, (height, width), or red first with 1, 3 or 4 channels behind. Errors: DataError naming the row.
+    """
+    if isinstance(values, np.ndarray) and values.dtype != object and values.ndim in (3, 4):
+        return _many(name, values)
+    found = [_cell(f"{name}[{row}]", value) for row, value in enumerate(values)]
+    if all(body is None for _, body in found):
+        return pa.array([path for path, _ in found], pa.string())
+    bodies = pa.array([body for _, body in found], pa.large_binary())
+    if all(path is None for path, _ in found):
+        return bodies
+    paths = pa.array([path for path, _ in found], pa.string())
+    absent = pa.array([cell == (None, None) for cell in found])
+    return pa.StructArray.from_arrays([paths, bodies], fields=list(CELL), mask=absent)
+
+
+def _many(name: str, values: np.ndarray) -> pa.Array:
+    if values.dtype != np.uint8 or (values.ndim == 4 and values.shape[3] not in (1, 3, 4)) or 0 in values.shape[1:]:
+        raise _refused(f"data.{name}", values)
+    return pnm(values)
+
+
+def _cell(place: str, value: Any) -> tuple[str | None, bytes | None]:
+    """(path, bytes), one of which is None; both where there is no picture."""
+    if value is None or (isinstance(value, float) and value != value) or type(value).__name__ == "NAType":
+        return None, None
+    if isinstance(value, dict) and "bytes" in value and value.keys() <= {"path", "bytes"}:
+        return value.get("path"), value["bytes"]
+    if isinstance(value, bytes | bytearray | memoryview):
+        return None, bytes(value)
+    if isinstance(value, str | os.PathLike):
+        return (os.fspath(value) or None), None
+    value = _from_pil(value) if _is_pil(value) else value
+    if not isinstance(value, np.ndarray):
+        got = type(value).__name__
+        raise DataError(f"data.{place}: must be a picture (got '{got}'). Give a path, bytes, an array or a PIL image.")
+    if not _is_array(value):
+        raise _refused(f"data.{place}", value)
+    return None, _many(place, value[None])[0].as_py()
+
+
+def _is_array(value: np.ndarray) -> bool:
+    shaped = value.ndim == 2 or (value.ndim == 3 and value.shape[2] in (1, 3, 4))
+    return value.dtype == np.uint8 and shaped and 0 not in value.shape
+
+
+def _refused(place: str, value: np.ndarray) -> DataError:
+    wanted = "uint8, 0 to 255, height x width, with 1, 3 or 4 channels last if any"
+    return DataError(f"{place}: pictures must be {wanted} (got {value.dtype} of shape {value.shape}). Convert them.")
+
+
+def _is_pil(value: Any) -> bool:
+    module = sys.modules.get("PIL.Image")
+    return module is not None and isinstance(value, vars(module)["Image"])
+
+
+def _from_pil(image: Any) -> np.ndarray:
+    """Upright, grey or colour, as the file would be read."""
+    from PIL import ImageOps
+
+    image = ImageOps.exif_transpose(image)
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        return np.asarray(image.convert("RGBA"))
+    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
+        raise DataError(
+            f"data: a PIL image of mode {image.mode} is not 8 bits a channel. Convert it, or give its path."
+        )
+    return np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
+
+
+def given(source: Any, pictures: Sequence[str]) -> Any:
+    """A list or an array of pictures alone as the one column there is; anything else as it came."""
+    if len(pictures) != 1:
+        return source
+    if isinstance(source, np.ndarray) and source.dtype != object:
+        return {pictures[0]: source[None] if _is_array(source) else source} if source.ndim in (2, 3, 4) else source
+    alone = isinstance(source, list | tuple | np.ndarray) and len(source)
+    return {pictures[0]: list(source)} if alone and not all(isinstance(row, dict) for row in source) else source

@@ -1,0 +1,277 @@
+"""A bundle is data only: JSON, safetensors and ONNX, listed with their hashes, checked before anything is built.
+
+A directory, or the same files stored in a zip named `.lamina`. No pickle, no import path, no URL, no callable: a
+plug-in is named by its short name and must be one of those installed. Every rejection is a `BundleError` that
+names the file, the place, the reason and the cure.
+
+What that is worth. Damage anywhere is found by the hashes. Somebody who recomputes the hashes can still not make
+opening run anything, read another file, or take much more memory than the files are large; and the files must fit
+one another: the graph holds the numbers of the weights, the weights the network's, and the golden rows must give
+their answers within 1e-4. Somebody who rewrites weights, graph and golden rows together has made another network,
+and what it answers is theirs: hashes say nothing of an author. A graph of theirs may also ask for much time or memory
+when it is run. Open bundles of strangers in a process with limits.
+"""
+
+import hashlib
+import io
+import json
+import os
+import re
+import shutil
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from lamina import __version__
+from lamina.config import BundleError, Config
+from lamina.deploy.bundle import onnx_graph as _graph
+from lamina.deploy.bundle.archive import Read, members
+from lamina.deploy.bundle.strict_json import TEXT_BYTES, fits, parsed, refused, shown, strict_json, typed
+from lamina.deploy.bundle.tensors import Whole, weights
+from lamina.plugins import available, plugin
+from lamina.preprocess import UNUSED, Preprocessor, restore
+from lamina.schema import Input, Output, Schema, Spec
+from lamina.tasks.forecasting import panel as frames
+from lamina.tasks.generation import table_transformer as rows
+
+FORMAT = (1, 0)
+ROLES = {
+    "model.json": "architecture and its settings",
+    "weights.safetensors": "weights",
+    "model.onnx": "portable graph",
+    "critic.onnx": "critic of a generator",
+    "preprocess.json": "fitted preprocessing",
+    "schema.json": "columns",
+    "task.json": "task, labels and calibration",
+    "golden.json": "rows with their answers",
+    "training.json": "how it was made",
+    "CARD.md": "for people",
+}
+GRAPHS = OPTIONAL = ("model.onnx", "critic.onnx")
+BOUND = ("model.json", "weights.safetensors", *GRAPHS, "preprocess.json", "schema.json", "task.json")
+MANIFEST_BYTES, WEIGHT_BYTES = 1 << 18, 1 << 40
+
+
+class Entry(Config):
+    path: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$")
+    bytes: Whole
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    role: str
+
+
+class Manifest(Config):
+    format: Literal["lamina-bundle"]
+    format_version: str = Field(pattern=r"^[0-9]{1,4}\.[0-9]{1,4}$")
+    created_by: str
+    files: tuple[Entry, ...]
+
+
+class ModelFile(Config):
+    kind: str
+    config: dict[str, Any]
+    spec: Spec
+    runtime: Literal["onnx", "torch"]
+    reason: str = ""
+
+
+class TaskFile(Config):
+    kind: str
+    config: dict[str, Any]
+    state: dict[str, Any]
+
+
+class Golden(Config):
+    """Rows (values shuffled within their columns: no real row leaves) and what the network answered.
+
+    `of` are the hashes of the files these answers were computed with.
+    """
+
+    of: dict[str, str]
+    rows: tuple[dict[str, Any], ...] = Field(min_length=1)
+    answers: tuple[dict[str, Any], ...] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle whose every file has been checked against the others; `Predictor` runs it."""
+
+    path: Path
+    model: ModelFile
+    task: TaskFile
+    task_state: Any
+    prep: Preprocessor
+    golden: Golden
+    training: dict[str, Any]
+    id: str
+    files: Mapping[str, bytes]
+
+    @property
+    def schema(self) -> Schema:
+        return self.prep.schema
+
+
+def write(folder: Path, files: Mapping[str, bytes]) -> Path:
+    """Write a bundle directory: `files` by name, plus the manifest; made visible by one rename."""
+    assert set(ROLES) - set(OPTIONAL) <= set(files) <= set(ROLES)
+    for left in folder.parent.glob(f".{folder.name}-*"):  # of a process that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    aside, old = folder.with_name(f".{folder.name}-{os.getpid()}"), folder.with_name(f".{folder.name}-old")
+    aside.mkdir(parents=True)
+    for name, body in (*sorted(files.items()), ("manifest.json", manifest(files))):
+        with open(aside / name, "wb") as file:
+            file.write(body)
+            file.flush()
+            os.fsync(file.fileno())
+    if folder.exists():
+        folder.rename(old)
+    aside.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+    return folder
+
+
+def manifest(files: Mapping[str, bytes]) -> bytes:
+    """The manifest of some files as canonical JSON."""
+    entries = [
+        {"path": name, "bytes": len(body), "sha256": digest(body), "role": ROLES.get(name, "")}
+        for name, body in sorted(files.items())
+    ]
+    return encode(
+        {
+            "format": "lamina-bundle",
+            "format_version": ".".join(map(str, FORMAT)),
+            "created_by": f"lamina {__version__}",
+            "files": entries,
+        }
+    )
+
+
+def digest(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
+
+
+def encode(value: Any) -> bytes:
+    """Strict JSON as bytes."""
+    return json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False).encode()
+
+
+def pack(folder: Path, file: Path) -> Path:
+    """The bundle directory as one stored (uncompressed) zip."""
+    opened = open_bundle(folder)
+    out = io.BytesIO()
+    try:
+        with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED, allowZip64=False) as archive:
+            for name, body in sorted((*opened.files.items(), ("manifest.json", manifest(opened.files)))):
+                archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), body)
+    except zipfile.LargeZipFile:
+        raise BundleError(file.name, "", "would be larger than 4 GB", "Copy the bundle directory instead.") from None
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(out.getvalue())
+    return file
+
+
+def open_bundle(path: str | Path) -> Bundle:
+    """Open and check a bundle directory or `.lamina` file. Raises `BundleError` and nothing else."""
+    path = Path(path)
+    with members(path) as (names, read):
+        files, hashes = _listed(names, read)
+    model = typed(files, "model.json", ModelFile)
+    task = typed(files, "task.json", TaskFile)
+    schema = typed(files, "schema.json", Schema)
+    golden = typed(files, "golden.json", Golden)
+    _known(task.kind, "tasks", "task.json")
+    framed = bool(vars(plugin("tasks", task.kind)).get("framed"))
+    if len(golden.rows) != len(golden.answers) and not framed:
+        raise refused("golden.json", "answers", "are not as many as the rows")
+    for name in BOUND:
+        if golden.of.get(name) != hashes.get(name):
+            raise refused("golden.json", f"of.{name}", "the answers were computed with another file")
+    _known(model.kind, "models", "model.json")
+    tensors = weights(files["weights.safetensors"])
+    for name in filter(files.__contains__, GRAPHS):
+        fits(name, lambda name=name: _graph.check(files[name], tensors))
+    if "model.onnx" not in files and model.runtime == "onnx":
+        raise refused("model.onnx", "", "is missing though model.json asks for it")
+    prep = fits("preprocess.json", lambda: _restore(schema, files))
+    state, output = fits("task.json", lambda: _task(task))
+    if fits("preprocess.json", lambda: feeds(task.kind, prep, state)) != model.spec.inputs:
+        raise refused("model.json", "spec.inputs", "is not what the preprocessing gives")
+    if ("critic.onnx" in files) != (state.model_dump().get("critic") is not None):
+        raise refused("critic.onnx", "", "is there and task.json knows no critic, or the other way round")
+    if output != model.spec.output:
+        raise refused("model.json", "spec.output", "is not what the task asks for")
+    training = strict_json(files["training.json"], "training.json")
+    if not isinstance(training, dict):
+        raise refused("training.json", "", "must be an object")
+    return Bundle(path, model, task, state, prep, golden, training, digest(encode(hashes))[:16], files)
+
+
+def feeds(task: str, prep: Preprocessor, state: Any) -> dict[str, Input]:
+    """What a network of a task is built for: by column, or windows of series, or what is to be made more of."""
+    said = vars(plugin("tasks", task))
+    if said.get("framed"):
+        return frames.feeds(prep, state)
+    return rows.feeds(prep, state) if said.get("generative") else prep.inputs
+
+
+def _listed(names: set[str], read: Read) -> tuple[dict[str, bytes], dict[str, str]]:
+    """The files that the manifest lists, which must be all there are, each with its size and hash; and the hashes."""
+    if "manifest.json" not in names:
+        raise refused("manifest.json", "", "is missing")
+    body = read("manifest.json", MANIFEST_BYTES)
+    _version(strict_json(body, "manifest.json"))
+    listed = typed({"manifest.json": body}, "manifest.json", Manifest)
+    entries = {entry.path: entry for entry in listed.files}
+    extra, missing = names - {"manifest.json", *entries}, set(entries) - names
+    if extra:
+        raise refused(min(extra), "", "is not listed in the manifest", "Remove it, or get a fresh copy.")
+    if missing := missing | set(ROLES) - set(OPTIONAL) - set(entries):
+        raise refused(min(missing), "", "is missing")
+    if len(entries) != len(listed.files) or set(entries) - set(ROLES):
+        raise refused("manifest.json", "files", "names a file twice or one that no bundle has")
+    files, hashes = {}, {}
+    for name, entry in sorted(entries.items()):
+        limit = TEXT_BYTES if name.endswith((".json", ".md")) else WEIGHT_BYTES
+        if entry.bytes > limit:
+            raise refused("manifest.json", f"files.{name}", f"is too large ({entry.bytes:,} bytes of {limit:,})")
+        files[name] = read(name, entry.bytes)
+        hashes[name] = digest(files[name])
+        if len(files[name]) != entry.bytes or hashes[name] != entry.sha256:
+            raise refused(name, "", "differs from its hash in the manifest: damaged or altered")
+    return files, hashes
+
+
+def _version(raw: Any) -> None:
+    text = raw.get("format_version") if isinstance(raw, dict) else None
+    match = re.fullmatch(r"([0-9]{1,4})\.([0-9]{1,4})", text) if isinstance(text, str) else None
+    if match and int(match[1]) > FORMAT[0]:
+        cure = f"Upgrade lamina (this is {__version__}, which reads up to {FORMAT[0]}.x)."
+        raise refused("manifest.json", "format_version", f"{text} is newer than this version reads", cure)
+    if match and int(match[1]) < 1:
+        raise refused("manifest.json", "format_version", f"there never was a version {text}")
+
+
+def _restore(schema: Schema, files: Mapping[str, bytes]) -> Preprocessor:
+    dumped = strict_json(files["preprocess.json"], "preprocess.json")
+    if not isinstance(dumped, list) or not all(isinstance(d, dict) for d in dumped):
+        raise ValueError("must be a list of fitted columns")
+    for column in schema.columns:
+        if column.kind not in UNUSED:
+            _known(column.kind, "preprocess", "schema.json")
+    return restore(schema, dumped)
+
+
+def _task(task: TaskFile) -> tuple[Any, Output]:
+    """What the task learned, and what it asks of the network."""
+    module = plugin("tasks", task.kind)
+    state, cfg = parsed(module.State, task.state, "state"), parsed(module.Config, task.config, "config")
+    return state, module.output(state, cfg)
+
+
+def _known(kind: str, folder: str, name: str) -> None:
+    if kind not in available(folder):
+        cure = f"Install the plug-in '{shown(kind, 40)}', or a version of lamina that has it."
+        raise refused(name, "kind", f"this installation has no '{kind[:40]}' in {folder}", cure)

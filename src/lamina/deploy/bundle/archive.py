@@ -1,0 +1,119 @@
+"""The members of a bundle, in a directory or a zip: names first, then one after the other, never more than expected."""
+
+import io
+import itertools
+import os
+import stat
+import struct
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from lamina.config import BundleError
+from lamina.deploy.bundle.strict_json import refused
+
+MOST = 32  # members of a bundle, with some to spare
+LIST_BYTES = 1 << 16  # of a zip's list of members
+
+Read = Callable[[str, int], bytes]  # a member by name, which may have at most so many bytes
+
+
+@contextmanager
+def members(path: Path) -> Iterator[tuple[set[str], Read]]:
+    """The names in a bundle and how to read one, bounded; nothing is read yet and nothing is ever extracted."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except (OSError, ValueError) as error:
+        cure = "Make one with: lamina train DATA --target COLUMN"
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        there = "cannot be opened" if isinstance(error, PermissionError) else "there is no such bundle"
+        raise refused(str(path), "", f"{there} ({reason})", cure) from None
+    try:
+        mode = os.fstat(handle).st_mode
+        if stat.S_ISDIR(mode):
+            yield _directory(handle, path.name)
+        elif stat.S_ISREG(mode):
+            with open(handle, "rb", closefd=False) as file:
+                yield _archive(file, path.name)
+        else:
+            raise refused(path.name, "", "is neither a directory nor a file")
+    finally:
+        os.close(handle)
+
+
+def _directory(folder: int, title: str) -> tuple[set[str], Read]:
+    """A link, a sub-folder or a special file is refused before it is read."""
+    with os.scandir(folder) as entries:
+        names = {entry.name for entry in itertools.islice(entries, MOST + 1)}
+    if len(names) > MOST:
+        raise refused(title, "", "is not a bundle: it holds too many files")
+
+    def read(name: str, most: int) -> bytes:
+        try:
+            handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+        except OSError as error:
+            raise refused(name, "", f"is a link or cannot be opened ({error.strerror})") from None
+        try:
+            info = os.fstat(handle)
+            if not stat.S_ISREG(info.st_mode) or info.st_nlink != 1:
+                raise refused(name, "", "is not a plain file of its own", "Copy the bundle without links.")
+            with open(handle, "rb", closefd=False) as file:
+                return _at_most(name, most, info.st_size, file.read)
+        finally:
+            os.close(handle)
+
+    return names, read
+
+
+def _archive(file: BinaryIO, name: str) -> tuple[set[str], Read]:
+    """A zip as `pack` writes it and no other: stored, nothing before, between or behind, no name twice."""
+    try:
+        size = _plain_zip(file)
+        archive = zipfile.ZipFile(file)
+        members = {info.filename: info for info in archive.infolist()}
+        if len(members) != len(archive.infolist()):
+            raise ValueError("a name is there twice")
+        if any(info.compress_type != zipfile.ZIP_STORED or info.flag_bits & ~0x800 for info in members.values()):
+            raise ValueError("a member is compressed or encrypted; pack it with: lamina export BUNDLE -o FILE.lamina")
+        if sum(info.file_size + info.compress_size for info in members.values()) > 2 * size:
+            raise ValueError("its members are larger than the file")
+    except Exception as error:  # zipfile meets a hostile archive with a dozen sorts of exception
+        raise refused(name, "", f"is not a bundle ({error})") from None
+
+    def read(name: str, most: int) -> bytes:
+        info = members[name]
+        try:
+            return _at_most(name, most, info.file_size, lambda _: archive.read(info))
+        except BundleError:
+            raise
+        except Exception as error:  # the same
+            raise refused(name, "", f"cannot be read ({error})") from None
+
+    return set(members), read
+
+
+def _plain_zip(file: BinaryIO) -> int:
+    """The size of a zip whose list of members is small and ends the file, so that reading the list costs little."""
+    size = file.seek(0, io.SEEK_END)
+    file.seek(max(0, size - 42))
+    tail = file.read()
+    mark, disks, _, count, total, length, start, comment = struct.unpack("<4sHHHHIIH", tail[-22:])
+    if mark != b"PK\5\6" or disks or comment or count != total or tail[:4] == b"PK\6\7":
+        raise ValueError("not a plain zip")
+    if count > MOST or length > LIST_BYTES or start + length + 22 != size:
+        raise ValueError("its list of members is too long, or something follows it")
+    return size
+
+
+def _at_most(name: str, most: int, size: int, read: Callable[[int], bytes]) -> bytes:
+    if size > most:
+        raise refused(name, "", f"is larger than it may be ({size:,} bytes of {most:,})")
+    try:
+        body = read(size + 1)
+    except MemoryError:
+        raise refused(name, "", f"does not fit in memory ({size:,} bytes)", "Open it on a larger machine.") from None
+    if len(body) != size:
+        raise refused(name, "", "changed while it was read", "Try again.")
+    return body

@@ -1,0 +1,96 @@
+"""The outermost layer: who may come in, one request id, one shape of error, and nothing said of the inside."""
+
+import hmac
+import json
+import logging
+import re
+import time
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from typing import Any
+from uuid import uuid4
+
+from lamina.deploy.server.limits import RequestError
+from lamina.deploy.server.metrics import Metrics
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+OPEN = ("/health", "/livez", "/ready", "/readyz")
+log = logging.getLogger("lamina.server")
+
+
+class State:
+    """What changes while the server runs."""
+
+    def __init__(self) -> None:
+        self.draining = False
+        self.metrics = Metrics()
+
+
+class Door:
+    """ASGI middleware. `hosts` are the names the server goes by, without port; empty for any."""
+
+    def __init__(self, app: Any, token: str | None, hosts: Collection[str], version: str, state: State):
+        self.app, self.token, self.hosts, self.version, self.state = app, token, hosts, version, state
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = {name.lower(): value for name, value in reversed(scope["headers"])}
+        mark = re.sub(r"[^A-Za-z0-9._-]", "", headers.get(b"x-request-id", b"").decode("latin-1"))[:64] or uuid4().hex
+        code, start = 0, time.perf_counter()
+
+        async def stamped(message: Message) -> None:
+            nonlocal code
+            if message["type"] == "http.response.start":
+                code = message["status"]
+                message["headers"] = [*message.get("headers", ()), *self._stamp(mark)]
+            await send(message)
+
+        with self.state.metrics.watched(lambda: code, start):
+            try:
+                self._admit(scope["path"], headers)
+                await self.app(scope, receive, stamped)
+            except Exception as error:
+                if code:  # an answer is on its way; the connection can only be cut
+                    raise
+                await _refuse(_public(error, mark), mark, stamped)
+
+    def _stamp(self, mark: str) -> list[tuple[bytes, bytes]]:
+        stamps = {"x-request-id": mark, "x-model-version": self.version, "x-content-type-options": "nosniff"}
+        if self.state.draining:
+            stamps["connection"] = "close"
+        return [(name.encode(), value.encode()) for name, value in stamps.items()]
+
+    def _admit(self, path: str, headers: dict[bytes, bytes]) -> None:
+        host = headers.get(b"host", b"").decode("latin-1")
+        if self.hosts and re.sub(r":\d*$", "", host).lower() not in self.hosts:
+            names = " or ".join(sorted(self.hosts))
+            raise RequestError(400, f"Host: this server goes by {names}. Use one of them in the URL.")
+        if self.token is None or path in OPEN:
+            return
+        scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
+        if scheme.lower() != b"bearer" or not given.strip():
+            cure = "Send the header Authorization: Bearer <token>."
+            raise RequestError(401, f"Authorization: a token is needed. {cure}", {"WWW-Authenticate": "Bearer"})
+        if not hmac.compare_digest(given.strip(), self.token.encode()):
+            raise RequestError(403, "Authorization: this token is not the server's. Ask whoever started the server.")
+
+
+def _public(error: Exception, mark: str) -> RequestError:
+    """What a client may know of an error; anything not meant for clients goes to the log only."""
+    if isinstance(error, RequestError):
+        return error
+    log.error("request %s failed", mark, exc_info=error)
+    return RequestError(500, f"The server failed on this request. Its log says more under the request id {mark}.")
+
+
+async def _refuse(refusal: RequestError, mark: str, send: Send) -> None:
+    body = json.dumps({"error": str(refusal), "request_id": mark}).encode()
+    headers = {"content-type": "application/json", "content-length": str(len(body)), **refusal.headers}
+    if refusal.status == 408:  # wait no longer for the rest of the body
+        headers["connection"] = "close"
+    pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": refusal.status, "headers": pairs})
+    await send({"type": "http.response.body", "body": body})

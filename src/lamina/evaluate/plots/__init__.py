@@ -1,0 +1,1 @@
+"""Plots as SVG: `canvas` draws, `figures` are the plots, `curves` their points."""

@@ -1,0 +1,102 @@
+"""One recurrent layer in one direction: PyTorch's kernels, and faster training where those are slow.
+
+PyTorch trains plain layers and GRUs through autograd, several nodes per step; and no kernel of it knows an LSTM with
+relu. These are trained by gradients written by hand. Everything else that has no kernel goes step by step.
+"""
+
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lamina.layers.basic import ActivationName, activation
+from lamina.layers.recurrent_autograd import GRUByHand, LSTMByHand, RNNByHand
+
+Kind = Literal["rnn", "lstm", "gru"]
+
+GATES: dict[Kind, int] = {"rnn": 1, "lstm": 4, "gru": 3}  # in the order of PyTorch: input, forget, cell, output
+FUSED: dict[tuple[str, str], Any] = {
+    ("rnn", "tanh"): torch._VF.rnn_tanh,  # pyright: ignore[reportAttributeAccessIssue]
+    ("rnn", "relu"): torch._VF.rnn_relu,  # pyright: ignore[reportAttributeAccessIssue]
+    ("lstm", "tanh"): torch._VF.lstm,  # pyright: ignore[reportAttributeAccessIssue]
+    ("gru", "tanh"): torch._VF.gru,  # pyright: ignore[reportAttributeAccessIssue]
+}
+BY_HAND: dict[tuple[str, str], Any] = {
+    ("rnn", "tanh"): RNNByHand,
+    ("rnn", "relu"): RNNByHand,
+    ("lstm", "relu"): LSTMByHand,
+    ("gru", "tanh"): GRUByHand,
+}
+AT_ONCE = 1 << 22  # hidden numbers computed at once without gradients: a bound on memory
+
+
+class Recurrence(nn.Module):
+    """Series (rows, steps, n) to the state after each step (rows, steps, units), or to the last alone (rows, units).
+
+    Input weights start by Glorot and Bengio 2010 and recurrent ones orthogonal (Saxe et al. 2014), gate by gate; biases
+    at 0, that of the forget gate at 1 (Jozefowicz et al. 2015).
+    """
+
+    whole = True
+
+    def __init__(self, kind: Kind, n_in: int, units: int, name: ActivationName = "tanh"):
+        super().__init__()
+        self.kind, self.units, self.name, gates = kind, units, name, GATES[kind]
+        self.weight_ih = nn.Parameter(torch.empty(gates * units, n_in))
+        self.weight_hh = nn.Parameter(torch.empty(gates * units, units))
+        self.bias_ih = nn.Parameter(torch.zeros(gates * units))
+        self.bias_hh: Tensor
+        if kind == "gru":  # the only one whose second bias is not the first again
+            self.bias_hh = nn.Parameter(torch.zeros(gates * units))
+        else:
+            self.register_buffer("bias_hh", torch.zeros(gates * units))
+        for ih, hh in zip(self.weight_ih.chunk(gates), self.weight_hh.chunk(gates), strict=True):
+            nn.init.xavier_uniform_(ih)
+            nn.init.orthogonal_(hh)
+        if kind == "lstm":
+            nn.init.ones_(self.bias_ih[units : 2 * units])
+        self.activation = activation(name)
+
+    def forward(self, x: Tensor, last: bool = False) -> Tensor:
+        if torch.is_grad_enabled() or torch.jit.is_tracing() or x.numel() // x.shape[2] * self.units <= AT_ONCE:
+            return self._states(x, last)
+        size = max(1, AT_ONCE // (x.shape[1] * self.units))
+        return torch.cat([self._states(part, last) for part in x.split(size)])
+
+    def _states(self, x: Tensor, last: bool) -> Tensor:
+        by_hand = BY_HAND.get((self.kind, self.name))
+        if by_hand and self.training and x.device.type == "cpu" and not torch.is_autocast_enabled("cpu"):
+            biases = (self.bias_ih, self.bias_hh) if self.kind == "gru" else (self.bias_ih,)
+            return by_hand.apply(x, self.weight_ih, self.weight_hh, *biases, self.name, last)
+        if (self.kind, self.name) in FUSED:
+            states = self._fused(x)
+            return states[:, -1] if last else states
+        found = self._stepwise(x)
+        return found[-1] if last else torch.stack(found, 1)
+
+    def _fused(self, x: Tensor) -> Tensor:
+        start = x.new_zeros(1, x.shape[0], self.units)
+        weights = [self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh]
+        state = (start, start) if self.kind == "lstm" else start
+        kernel = FUSED[self.kind, self.name]
+        return kernel(x, state, weights, True, 1, 0.0, self.training, False, True)[0]
+
+    def _stepwise(self, x: Tensor) -> list[Tensor]:
+        """Any activation, by the formulas."""
+        states, h = list[Tensor](), x.new_zeros(x.shape[0], self.units)
+        cell, given = h, F.linear(x, self.weight_ih, self.bias_ih)
+        for now in given.unbind(1):
+            own = F.linear(h, self.weight_hh, self.bias_hh)
+            if self.kind == "rnn":
+                h = self.activation(now + own)
+            elif self.kind == "lstm":
+                i, f, g, o = (now + own).chunk(4, 1)
+                cell = f.sigmoid() * cell + i.sigmoid() * self.activation(g)
+                h = o.sigmoid() * self.activation(cell)
+            else:
+                (r, z), new = (now + own)[:, : 2 * self.units].sigmoid().chunk(2, 1), now[:, 2 * self.units :]
+                new = self.activation(new + r * own[:, 2 * self.units :])
+                h = new + z * (h - new)
+            states.append(h)
+        return states

@@ -1,0 +1,49 @@
+"""The folder is the registry: a plug-in is a module in one of the stage folders, named by its file.
+
+Names come from the folder only: no dotted path, no import string and no callable is ever taken from a recipe or a
+bundle.
+"""
+
+import functools
+import importlib
+import os
+import pkgutil
+from types import ModuleType
+
+from lamina.config import Config, RecipeError, nearest
+
+STAGES = ("data", "preprocess", "tasks", "models")
+
+
+def kind(cfg: Config) -> str:
+    """Which plug-in a group of settings belongs to."""
+    return cfg.model_dump(include={"kind"})["kind"]
+
+
+def available(folder: str) -> tuple[str, ...]:
+    """Names of the plug-ins in a stage folder, without importing any of them."""
+    return _listed(folder, os.environ.get("LAMINA_PLUGINS", ""))
+
+
+@functools.cache
+def _listed(folder: str, own: str) -> tuple[str, ...]:
+    """Looked up once per folder: a server asks for the same names with every request."""
+    package = importlib.import_module(f"lamina.{folder}")
+    extend(folder, package, own)
+    return tuple(sorted(m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_")))
+
+
+def extend(folder: str, package: ModuleType, own: str) -> None:
+    """Let `$LAMINA_PLUGINS/<folder>` hold plug-ins too: the user's own folder, never named by data."""
+    for root in own.split(os.pathsep):
+        path = os.path.join(root, folder)
+        if root and os.path.isdir(path) and path not in package.__path__:
+            package.__path__.append(path)
+
+
+def plugin(folder: str, name: str, path: str = "") -> ModuleType:
+    """The plug-in module `name` of a stage folder; `path` is where the name was written, for the error."""
+    word = name.replace("-", "_")
+    if word not in available(folder):
+        raise RecipeError([f"{path or folder}: there is no '{name}'. {nearest(word, available(folder))}"])
+    return importlib.import_module(f"lamina.{folder}.{word}")

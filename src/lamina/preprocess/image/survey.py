@@ -1,0 +1,136 @@
+"""What a column of pictures holds, before anything is trained: how many of which class, sizes, what is broken."""
+
+import hashlib
+import os
+from collections import Counter, defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from lamina.preprocess.image import cells as _cells
+from lamina.preprocess.image import codec as _decode
+from lamina.preprocess.image import headers as _header
+from lamina.preprocess.image.stderr import quiet
+
+MOST = 5000  # pictures decoded; the rest is only counted
+FEW = 64  # pictures looked at for the note beside a column
+NAMED = 20
+
+Seen = tuple[int, int, bool, str]  # height, width, whether grey, format
+
+
+def about(values: pa.Array, most: int) -> str:
+    """Sizes and colours of a sample of cells `{path, bytes}`, in a few words: width x height."""
+    seen = [found for found in _looked(values.drop_null(), FEW, most)[1] if isinstance(found, tuple)]
+    if not seen:
+        return "no picture of a sample can be decoded"
+    (low_y, high_y), (low_x, high_x) = ((min(n), max(n)) for n in ([s[0] for s in seen], [s[1] for s in seen]))
+    alike = (low_y, low_x) == (high_y, high_x)
+    size = f"{low_x} x {low_y} px" if alike else f"{low_x}-{high_x} x {low_y}-{high_y} px"
+    grey = sum(found[2] for found in seen)
+    return f"{size}, {'grey' if grey == len(seen) else 'some grey' if grey else 'colour'}"
+
+
+def survey(values: pa.Array, most: int, labels: list[Any], parts: list[Any]) -> dict[str, Any]:
+    """Plain values about pictures (cells `{path, bytes}`); `labels` and `parts` may be empty.
+
+    At most 5,000 pictures, evenly spaced, are decoded, none above `most` pixels: `looked` says how many. Files of the
+    same bytes are found among all of them; only those of the same length are read for it.
+    """
+    rows, seen = _looked(values, MOST, most)
+    sound = [found for found in seen if isinstance(found, tuple)]
+    broken = [(row, found) for row, found in zip(rows, seen, strict=True) if isinstance(found, str)]
+    return {
+        "pictures": len(values) - values.null_count,
+        "looked": len(rows),
+        "width": _span([found[1] for found in sound]),
+        "height": _span([found[0] for found in sound]),
+        "grey": sum(found[2] for found in sound),
+        "colour": sum(not found[2] for found in sound),
+        "formats": dict(Counter(found[3] for found in sound).most_common()),
+        "classes": _classes(labels, parts),
+        "broken": len(broken),
+        "reasons": [{"file": _name(values, row), "reason": reason} for row, reason in broken[:NAMED]],
+        "twice": _twice(values, labels, parts),
+    }
+
+
+def _looked(values: pa.Array, count: int, most: int) -> tuple[list[int], list[Seen | str | None]]:
+    """Rows, evenly spaced, and what each holds; the reason where it cannot be used, None where it is missing."""
+
+    column = _cells.cells(values)
+
+    def one(row: int) -> Seen | str | None:
+        if not values[row].is_valid:
+            return None
+        body, reason = _cells.body(column, row)
+        pixels = None
+        if body is not None:
+            pixels, reason = _decode.pixels(body, most)
+        if pixels is None or body is None:
+            return reason
+        spread = pixels.max(axis=2) - pixels.min(axis=2)
+        return pixels.shape[0], pixels.shape[1], not (spread > 2).any(), _header.format_of(body) or ""
+
+    rows = (
+        np.unique(np.linspace(0, len(values) - 1, min(len(values), count)).astype(int)).tolist() if len(values) else []
+    )
+    _decode.opencv()
+    with quiet(), ThreadPoolExecutor(os.cpu_count()) as pool:
+        return rows, list(pool.map(one, rows))
+
+
+def _span(sides: list[int]) -> list[int]:
+    """Smallest, median and largest."""
+    return [min(sides), int(np.median(sides)), max(sides)] if sides else []
+
+
+def _classes(labels: list[Any], parts: list[Any]) -> list[dict[str, Any]]:
+    """Pictures of each class, by part where there are any."""
+    found: dict[str, Counter] = defaultdict(Counter)
+    for label, part in zip(labels, parts or ["all"] * len(labels), strict=True):
+        found[str(label)][str(part)] += 1
+    named = sorted(found, key=lambda label: (not label.isdigit(), int(label) if label.isdigit() else 0, label))
+    return [{"class": label, "all": found[label].total(), "parts": dict(found[label])} for label in named]
+
+
+def _name(values: pa.Array, row: int) -> str:
+    return values[row].as_py()["path"] or f"picture {row + 1}"
+
+
+def _twice(values: pa.Array, labels: list[Any], parts: list[Any]) -> dict[str, Any]:
+    """Groups of pictures with the very same bytes; which of them differ in label, or stand in different parts."""
+    column = _cells.cells(values)
+    lengths: dict[int, list[int]] = defaultdict(list)
+    for row, cell in enumerate(values):
+        if cell.is_valid:
+            lengths[_length(cell)].append(row)
+    groups: dict[bytes, list[int]] = defaultdict(list)
+    for rows in lengths.values():
+        for row in rows if len(rows) > 1 else ():
+            body, _ = _cells.body(column, row)
+            if body:
+                groups[hashlib.blake2b(body, digest_size=16).digest()].append(row)
+    same = [rows for rows in groups.values() if len(rows) > 1]
+    unlike = [rows for rows in same if labels and len({labels[row] for row in rows}) > 1]
+    across = [rows for rows in same if parts and len({parts[row] for row in rows}) > 1]
+    first = sorted(same, key=lambda rows: rows not in unlike)[:NAMED]
+    return {
+        "groups": len(same),
+        "copies": sum(len(rows) - 1 for rows in same),
+        "different_labels": len(unlike),
+        "across_parts": len(across),
+        "files": [[_name(values, row) for row in rows[:4]] for rows in first],
+    }
+
+
+def _length(cell: pa.Scalar) -> int:
+    found = cell.as_py()
+    if found["bytes"] is not None:
+        return len(found["bytes"])
+    try:
+        return os.stat(found["path"]).st_size
+    except (OSError, ValueError):
+        return -1

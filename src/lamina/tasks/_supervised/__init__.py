@@ -1,0 +1,1 @@
+"""What tasks share that predict one column, each row by itself."""

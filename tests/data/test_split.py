@@ -1,0 +1,153 @@
+"""Splitting: every row in one part, the same parts for the same rows and seed."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+
+from lamina.config import DataError
+from lamina.data._splits import Auto, ByColumn, Random, Split, Stratified, split
+
+
+def numbered(target) -> pa.Table:
+    return pa.table({"row": list(range(len(target))), "y": list(target)})
+
+
+def rows(parts) -> list[list[int]]:
+    return [part["row"].to_pylist() for part in parts]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    target=st.lists(st.sampled_from(["a", "b", "c", "d", None]), min_size=10, max_size=200),
+    cfg=st.sampled_from([Auto(), Random(), Auto(validation=0.3, test=0.01), Random(validation=0.05, test=0.9)]),
+    seed=st.integers(0, 2**32),
+)
+def test_every_row_is_in_one_part_and_each_part_keeps_the_order(target, cfg, seed):
+    try:
+        parts = rows(split(numbered(target), cfg, "y", seed))
+    except DataError as fault:
+        assert "no row is left" in str(fault)
+        return
+    assert sorted(row for part in parts for row in part) == list(range(len(target)))
+    assert all(part == sorted(part) for part in parts)
+
+
+def test_the_same_seed_gives_the_same_parts_and_another_seed_others():
+    table = numbered("ab" * 100)
+    assert rows(split(table, Auto(), "y", 3)) == rows(split(table, Auto(), "y", 3))
+    assert rows(split(table, Auto(), "y", 3)) != rows(split(table, Auto(), "y", 4))
+
+
+def test_the_parts_have_the_sizes_asked_for():
+    for cfg in (Random(validation=0.2, test=0.1), Stratified(validation=0.2, test=0.1)):
+        assert [part.num_rows for part in split(numbered("ab" * 500), cfg, "y", 0)] == [700, 200, 100]
+
+
+def test_a_stratified_split_keeps_the_share_of_each_class():
+    target = ["rare"] * 40 + ["common"] * 960
+    for seed in range(5):
+        for part in split(numbered(target), Stratified(), "y", seed):
+            assert part["y"].to_pylist().count("rare") == pytest.approx(0.04 * part.num_rows, abs=1.01)
+
+
+def test_a_class_with_one_row_goes_to_train():
+    for seed in range(20):
+        parts = split(numbered(["only"] + ["a", "b"] * 30), Stratified(), "y", seed)
+        assert "only" in parts.train["y"].to_pylist()
+
+
+def test_rows_of_a_small_class_have_equal_chances_to_be_tested():
+    target = ["rare", "rare"] + ["a"] * 98
+    tested = sum(
+        "rare" in split(numbered(target), Stratified(), "y", seed).test["y"].to_pylist() for seed in range(300)
+    )
+    assert 40 < tested < 140  # one of the two stays in train; the other stands at a uniform place in its half
+
+
+def test_auto_is_stratified_for_few_classes_and_random_for_numbers():
+    few, many, single = numbered([0, 1] * 200), numbered(range(400)), numbered(["only"] + ["a"] * 199)
+    assert rows(split(few, Auto(), "y", 0)) == rows(split(few, Stratified(), "y", 0))
+    assert rows(split(many, Auto(), "y", 0)) == rows(split(many, Random(), "y", 0))
+    assert rows(split(single, Auto(), "y", 0)) == rows(split(single, Random(), "y", 0))
+    assert rows(split(many, Auto(), None, 0)) == rows(split(many, Random(), None, 0))
+    lists = pa.table({"row": range(20), "y": [[1.0]] * 20})
+    assert split(lists, Auto(), "y", 0).train.num_rows == 14
+
+
+def test_rows_without_a_target_do_not_stop_a_split():
+    parts = split(numbered([None] * 5 + ["a", "b"] * 20), Auto(), "y", 0)
+    assert sum(part.num_rows for part in parts) == 45
+
+
+def test_a_separate_test_table_leaves_all_rows_to_train_and_validation():
+    other = numbered("ab")
+    parts = split(numbered("ab" * 50), Auto(), "y", 0, test=other)
+    assert parts.test is other
+    assert [part.num_rows for part in parts] == [85, 15, 2]
+
+
+def test_validation_is_at_most_fifty_thousand_rows():
+    table = pa.table({"y": np.zeros(400_000)})
+    assert [part.num_rows for part in split(table, Random(), None, 0)] == [290_000, 50_000, 60_000]
+
+
+def test_a_column_can_say_the_part():
+    said = ["Train", "train ", "VAL", "val", "Test", "train"] * 2
+    table = pa.table({"row": list(range(12)), "part": said})
+    parts = split(table, ByColumn(name="part", validation="val"), None, 0)
+    assert rows(parts) == [[0, 1, 5, 6, 7, 11], [2, 3, 8, 9], [4, 10]]
+    assert parts.train.column_names == ["row"]
+
+
+def test_a_column_without_validation_has_it_taken_from_train():
+    table = pa.table({"row": list(range(50)), "part": ["train"] * 40 + ["test"] * 10})
+    parts = split(table, ByColumn(name="part"), None, 0)
+    assert [part.num_rows for part in parts] == [34, 6, 10]
+    assert rows(parts)[2] == list(range(40, 50))
+
+
+def test_a_column_without_test_takes_a_separate_table_without_its_part_column():
+    table = pa.table({"row": list(range(20)), "part": ["train"] * 20})
+    other = pa.table({"row": [99], "part": ["test"]})
+    assert split(table, ByColumn(name="part"), None, 0, test=other).test.column_names == ["row"]
+    with pytest.raises(DataError, match="no row is left for test"):
+        split(table, ByColumn(name="part"), None, 0)
+    with pytest.raises(DataError, match="Keep one"):
+        split(table.set_column(1, "part", [["test"] * 20]), ByColumn(name="part"), None, 0, test=other)
+
+
+def test_other_values_of_the_part_column_are_listed():
+    table = pa.table({"part": ["train"] * 9 + ["holdout", None]})
+    with pytest.raises(DataError, match=r"\(got '', 'holdout'\)"):
+        split(table, ByColumn(name="part"), None, 0)
+
+
+def test_what_cannot_be_split_is_refused_with_a_sentence():
+    table = numbered("ab" * 20)
+    for args, said in (
+        ((numbered("ababababa"), Auto(), "y", 0), r"at least 10 rows \(got 9\)"),
+        ((table, Auto(), "z", 0), "target: there is no column 'z'"),
+        ((table, ByColumn(name="prat"), "y", 0), "split.name: there is no column 'prat'"),
+        ((table, Stratified(), None, 0), "stratified needs a target"),
+        ((numbered(range(40)), Stratified(), "y", 0), "no row is left for validation and test"),
+    ):
+        with pytest.raises(DataError, match=said):
+            split(*args)
+
+
+def test_fractions_are_checked_and_the_choice_is_made_by_kind():
+    choice = TypeAdapter(Split)
+    assert choice.validate_json('{"kind": "stratified", "test": 0.2}') == Stratified(test=0.2)
+    assert choice.validate_json('{"kind": "column", "name": "part"}') == ByColumn(name="part")
+    for wrong in (
+        '{"kind": "auto", "test": 0.0}',
+        '{"kind": "random", "validation": 1.0}',
+        '{"kind": "random", "validation": 0.5, "test": 0.5}',
+        '{"kind": "column", "name": "part", "train": "TEST"}',
+        '{"kind": "else"}',
+    ):
+        with pytest.raises(ValidationError):
+            choice.validate_json(wrong)

@@ -1,0 +1,289 @@
+"""Rows of a table that a network makes: written as numbers and back, judged beside real ones, learned from."""
+
+import json
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+import lamina
+from lamina import preprocess
+from lamina.config import DataError, RecipeError
+from lamina.schema import MISSING, Column, Schema, clean
+from lamina.tasks.generation import column_transformer as columns
+from lamina.tasks.generation import table_fidelity as _made_rows
+from lamina.tasks.generation import table_transformer as rows
+from lamina.tasks.generation.smote import smote
+from lamina.tasks.generation.table_cells import Reader
+
+FAST = {"model": {"kind": "vae", "hidden": 64, "latent": 8}, "train": {"epochs": 40, "batch_size": 64, "lr": 3e-3}}
+COUNT = 400
+
+
+def people(count: int = COUNT, seed: int = 0) -> pa.Table:
+    """A column of every sort that can be made, and some that cannot; `bought` hangs on income and city."""
+    rng = np.random.default_rng(seed)
+    income = np.round(rng.lognormal(3, 0.4, count), 2)
+    gain = np.where(rng.random(count) < 0.8, 0.0, np.round(rng.normal(5000, 900, count), 1))
+    city = rng.choice(["Bonn", "Köln", "Trier"], count, p=[0.5, 0.3, 0.2])
+    days = rng.integers(17_000, 19_000, count)
+    bought = income / 22 + (city == "Köln") + 0.3 * rng.normal(size=count) > 1.4
+    return pa.table(
+        {
+            "id": [f"p{i}" for i in range(count)],
+            "income": income,
+            "gain": gain,
+            "age": rng.integers(18, 90, count),
+            "rooms": rng.integers(1, 5, count),
+            "city": pa.array(city).cast(pa.string()),
+            "member": rng.random(count) < 0.4,
+            "since": pa.array(days.astype(np.int32), pa.date32()),
+            "seen": [f"{10 + int(d) % 18}.0{1 + int(d) % 9}.2021 1{int(d) % 10}:30" for d in days],
+            "debt": pa.array(np.where(rng.random(count) < 0.2, None, np.round(rng.normal(0, 3, count), 3))).cast(
+                pa.float64()
+            ),
+            "country": ["DE"] * count,
+            "bought": np.where(bought, "yes", "no"),
+        }
+    )
+
+
+def understood(table: pa.Table) -> tuple[pa.Table, Schema, Any, tuple[str, ...]]:
+    table = clean(table, MISSING)
+    schema = preprocess.infer(table, None, {}, MISSING)
+    return table, schema, *columns.fit(table, schema)
+
+
+@pytest.fixture(scope="module")
+def made_by() -> lamina.Estimator:
+    """A network that makes people, of those who bought and those who did not."""
+    return fitted("generator", FAST)
+
+
+_RUNS: dict[str, Path] = {}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _folder(tmp_path_factory) -> None:
+    _RUNS["folder"] = tmp_path_factory.mktemp("made")
+
+
+def fitted(name: str, recipe: dict[str, Any], task: str = "generation") -> lamina.Estimator:
+    said = recipe | {"task": task}
+    return lamina.fit(people(), "bought", recipe=said, out=_RUNS["folder"] / name)
+
+
+def test_rows_come_back_from_their_numbers():
+    table, schema, columns, _ = understood(people())
+    back = rows.decode(rows.encode(table, schema, columns), columns)
+    assert back["country"].equals(table["country"]) and back["city"].equals(table["city"])
+    assert back["member"].equals(table["member"]) and back["rooms"].equals(table["rooms"])
+    assert back["debt"].null_count == table["debt"].null_count
+    for name in ("income", "gain", "age", "debt"):
+        made = next(c for c in columns if c.name == name)
+        wanted = np.clip(table[name].combine_chunks().to_numpy(zero_copy_only=False), made.low, made.high)
+        np.testing.assert_allclose(back[name].to_numpy(), wanted, atol=0.011, equal_nan=True)
+
+
+def test_a_number_that_many_rows_share_comes_back_exactly():
+    table, schema, columns, _ = understood(people())
+    gain = next(c for c in columns if c.name == "gain")
+    assert 0.0 in gain.spikes and gain.centres
+    back = rows.decode(rows.encode(table, schema, columns), columns)
+    zeros = pc.equal(table["gain"], 0.0)
+    assert pc.all(pc.equal(back["gain"].filter(zeros), 0.0)).as_py()
+    assert (back["gain"].to_numpy() == 0).sum() == pc.sum(zeros).as_py()
+
+
+def test_times_come_back_as_they_were_written():
+    table, schema, columns, _ = understood(people())
+    back = rows.decode(rows.encode(table, schema, columns), columns)
+    assert back["since"].type == pa.date32() and isinstance(back["since"][0].as_py(), date)
+    for cell in back["seen"].to_pylist()[:50]:
+        datetime.strptime(cell, "%d.%m.%Y %H:%M")
+
+
+def test_identifiers_are_left_out_with_a_note_and_constants_return():
+    table, schema, columns, notes = understood(people())
+    back = rows.decode(rows.encode(table, schema, columns), columns)
+    assert "id" not in back.column_names and "id" in notes[0]
+    assert back["country"].to_pylist() == ["DE"] * COUNT
+
+
+def test_what_one_person_alone_has_is_not_kept():
+    table = people()
+    city = table["city"].to_pylist()
+    city[7] = "Atlantis"
+    income = table["income"].to_pylist()
+    income[7] = 99_999.99
+    table = table.set_column(table.column_names.index("city"), "city", [city])
+    table = table.set_column(table.column_names.index("income"), "income", [income])
+    table, schema, columns, _ = understood(table)
+    kept = json.dumps([column.model_dump() for column in columns])
+    assert "Atlantis" not in kept and "99999" not in kept
+    back = rows.decode(rows.encode(table, schema, columns), columns)
+    assert back["city"][7].as_py() in ("Bonn", "Köln", "Trier") and back["income"][7].as_py() < 1000
+
+
+def test_choices_are_drawn_by_their_chances_and_by_the_seed_alone():
+    table, schema, columns, _ = understood(people())
+    city = next((made, at) for made, at in rows.placed(columns) if made.name == "city")
+    matrix = np.zeros((4000, rows.encode(table, schema, columns).shape[1]), np.float32)
+    matrix[:, city[1] : city[1] + 3] = np.log([0.7, 0.2, 0.1])
+    drawn = rows.decode(matrix, columns, range(4000))
+    shares = [pc.mean(pc.equal(drawn["city"], name).cast(pa.float64())).as_py() for name in city[0].values]
+    np.testing.assert_allclose(shares, [0.7, 0.2, 0.1], atol=0.03)
+    assert rows.decode(matrix[:10], columns, range(5, 15)).equals(drawn.slice(5, 10))
+
+
+def test_scores_of_any_size_make_valid_cells():
+    table, schema, columns, _ = understood(people())
+    width = rows.encode(table, schema, columns).shape[1]
+    wild = np.random.default_rng(0).normal(0, 200, (500, width)).astype(np.float32)
+    made = rows.decode(wild, columns, range(500))
+    reader = Reader(table, [c for c in schema.columns if c.name in made.column_names], None, ())
+    assert reader.invalid(made, reader.plain(made)) == 0.0
+
+
+def test_a_cell_that_no_training_row_could_have_is_found():
+    table, schema, _, _ = understood(people())
+    columns = [c for c in schema.columns if c.name in ("age", "city")]
+    reader = Reader(table, columns, None, ())
+    other = pa.table({"age": [30.5, 200.0, 30.0], "city": ["Bonn", "Rom", None]})
+    assert reader.invalid(other, reader.plain(other)) == pytest.approx(4 / 6)
+
+
+def test_smote_lies_between_rows_of_its_class():
+    rng = np.random.default_rng(0)
+    cells = np.concatenate([rng.normal(0, 1, (60, 2)), rng.normal(20, 1, (60, 2))])
+    plain = np.column_stack([cells, np.repeat([0.0, 1.0], 60)])
+    made, classes = smote(plain, np.array([False, False, True]), np.repeat([0, 1], 60), 500)
+    assert (made[classes == 0, :2] < 10).all() and (made[classes == 1, :2] > 10).all()
+    assert (made[:, 2] == classes).all()
+    low, high = cells[:60].min(0), cells[:60].max(0)
+    inner = made[classes == 0, :2]
+    assert (inner >= low).all() and (inner <= high).all() and len(np.unique(inner, axis=0)) > 200
+
+
+def test_a_detector_tells_noise_from_rows_and_not_rows_from_rows():
+    schema = Schema(
+        columns=(Column(name="a", kind="number"), Column(name="b", kind="number")),
+        target=Column(name="c", kind="category"),
+    )
+
+    def table(seed: int, tied: bool) -> pa.Table:
+        rng = np.random.default_rng(seed)
+        a = rng.normal(size=1500)
+        b = a + 0.1 * rng.normal(size=1500) if tied else rng.normal(size=1500)
+        return pa.table({"a": a, "b": b, "c": np.where(a > 0, "x", "y")})
+
+    good = _made_rows.judged(table(0, True), table(1, True), table(2, True), schema, ("x", "y"))
+    bad = _made_rows.judged(table(0, True), table(1, True), table(2, False), schema, ("x", "y"))
+    assert abs(good["detector_auc"] - 0.5) < 0.08 and bad["detector_auc"] > 0.9
+    assert good["pair_difference"] < 0.05 < bad["pair_difference"] and good["column_distance"] < 0.08
+    copied = _made_rows.judged(table(0, True), table(1, True), table(0, True), schema, ("x", "y"))
+    assert copied["copies"] == 1.0 and copied["nearest"] == 0.0 and good["copies"] == 0.0
+
+
+def test_made_rows_are_valid_and_of_the_class_asked_for(made_by):
+    made = made_by.predictor.generate(300, 1, ["yes", "no"] * 150)
+    assert made["bought"].to_pylist() == ["yes", "no"] * 150
+    assert set(made["city"].unique().to_pylist()) == {"Bonn", "Köln", "Trier"}
+    assert set(made["country"].to_pylist()) == {"DE"} and made["age"].type == pa.int64()
+    assert pc.min(made["age"]).as_py() >= 18 and pc.max(made["age"]).as_py() < 90
+    yes = pc.equal(made["bought"], "yes")
+    richer = pc.mean(made["income"].filter(yes)).as_py() - pc.mean(made["income"].filter(pc.invert(yes))).as_py()
+    assert richer > 3
+
+
+def test_the_same_seed_makes_the_same_rows(made_by):
+    first, again, other = (made_by.predictor.generate(20, seed) for seed in (3, 3, 4))
+    assert first.equals(again) and not first.equals(other)
+
+
+def test_the_report_says_what_made_rows_are_worth_beside_smote(made_by):
+    folder = Path(made_by.result["run"])
+    report = json.loads((folder / "report.json").read_text("utf-8"))
+    judged = report["made_rows"]
+    assert set(judged["trained_on"]) == {"real", "made", "smote"} and judged["invalid"] == 0.0
+    assert judged["trained_on"]["made"]["accuracy"] > 0.6 and judged["copies"] == 0.0
+    assert "SMOTE" in report["verdict"] and "detector" in report["verdict"]
+    page = (folder / "report.html").read_text("utf-8")
+    assert "The rows it makes" in page and "SMOTE’s rows" in page and "Columns of real and made rows" in page
+
+
+def test_a_critic_and_a_generator_make_rows_of_the_table():
+    recipe = {"model": {"kind": "gan", "hidden": 32, "latent": 8}, "train": {"epochs": 6, "batch_size": 64}}
+    made = fitted("gan", recipe).predictor.generate(50, 0)
+    assert made.num_rows == 50 and set(made["city"].to_pylist()) <= {"Bonn", "Köln", "Trier"}
+
+
+def test_a_table_without_a_class_is_made_too():
+    table = people(200).select(["income", "city", "debt"])
+    recipe = {"task": "generation", "model": FAST["model"], "train": {"epochs": 3}}
+    found = lamina.fit(table, None, recipe=recipe, out=_RUNS["folder"] / "aimless")
+    assert found.predictor.generate(5, 0).column_names == ["income", "city", "debt"]
+    assert "trained_on" not in found.result["made_rows"] and "detector" in found.result["verdict"]
+
+
+CLASSIFY = {"model": {"kind": "fnn", "width": 16, "depth": 1, "members": 1}, "train": {"epochs": 4, "batch_size": 64}}
+
+
+def mixed(name: str, path: Path, **said: Any) -> lamina.Estimator:
+    recipe = CLASSIFY | {"train": CLASSIFY["train"] | {"augment_with": str(path), **said}}
+    return fitted(name, recipe, "classification")
+
+
+def test_made_rows_are_learned_from_and_the_report_says_whether_that_helped(made_by):
+    found = mixed("with", Path(made_by.result["bundle"]), augment_share=1.0)
+    report = json.loads((Path(found.result["run"]) / "report.json").read_text("utf-8"))
+    (told,) = [note for note in report["data"]["notes"] if "made rows" in note]
+    real = report["data"]["rows"]["train"]
+    assert f"with {real:,} made rows beside {real:,} real ones" in told and "kept" in told
+    assert found.result["notes"] == [told]
+    compared, kept = report["augmented"], report["augmented"]["helped"]
+    without, beside = compared["validation"]
+    assert kept == (beside < without and compared["sure"] >= 0.95)
+    assert compared["test"]["accuracy"][kept] == pytest.approx(report["scores"]["accuracy"])
+    assert "On test rows, without and with: loss " in told
+
+
+def test_the_better_of_both_networks_is_kept(made_by):
+    noise = people(300, seed=1)
+    turned = ["no" if v == "yes" else "yes" for v in noise["bought"].to_pylist()]
+    path = _RUNS["folder"] / "wrong.csv"
+    import pyarrow.csv
+
+    pyarrow.csv.write_csv(noise.set_column(noise.num_columns - 1, "bought", [turned]), path)
+    plain = fitted("plain", CLASSIFY, "classification")
+    harmed = mixed("harmed", path, augment_share=1.0)
+    assert "did not help" in harmed.result["notes"][0]
+    assert harmed.result["scores"] == plain.result["scores"]
+
+
+def test_made_rows_must_have_the_columns_and_the_task_a_target(made_by, tmp_path):
+    few = tmp_path / "few.csv"
+    few.write_text("income,bought\n3.5,yes\n2.5,no\n", encoding="utf-8")
+    with pytest.raises(DataError, match="have no column"):
+        mixed("few", few)
+    with pytest.raises(RecipeError, match="augment_with: is for tasks that predict"):
+        fitted("itself", FAST | {"train": FAST["train"] | {"augment_with": made_by.result["bundle"]}})
+
+
+def test_made_pictures_are_learned_from_too():
+    rng = np.random.default_rng(0)
+    dark = np.arange(120) % 2
+    seen = {"image": (rng.integers(0, 60, (120, 8, 8, 1)) + 150 * dark[:, None, None, None]).astype(np.uint8)}
+    seen |= {"label": np.array(["night", "day"])[dark]}
+    model = {"kind": "vae", "width": 4, "latent": 4}
+    made = {"task": "generation", "model": model, "train": {"epochs": 1}}
+    maker = lamina.fit(seen, "label", recipe=made, out=_RUNS["folder"] / "maker")
+    train = {"epochs": 1, "augment_with": maker.result["run"], "augment_share": 0.25}
+    recipe = {"model": {"kind": "cnn", "width": 4}, "train": train}
+    found = lamina.fit(seen, "label", recipe=recipe, out=_RUNS["folder"] / "seer")
+    parts = found.result["parts"]
+    assert f"with {round(parts['train'] / 4)} made rows beside {parts['train']} real ones" in found.result["notes"][-1]
