@@ -1,11 +1,11 @@
-"""What a bundle that generates says of itself must be possible, before anything is made of it or memory is given."""
+"""What a bundle that generates says of itself must be possible, before anything is generated or memory is given."""
 
 import math
-from typing import Any
 
 from lamina.deploy.bundle.strict_json import refused, shown
-from lamina.tasks.generation import Critic, Made
-from lamina.tasks.generation import column_transformer as columns
+from lamina.task import Session
+from lamina.tasks.generation import column_transformer
+from lamina.tasks.generation.state import ColumnModes, CriticCalibration
 
 LATENT, GOLDEN = 1 << 14, 256  # numbers of noise, and golden requests, at most
 EXACT = float(1 << 53)  # up to which whole numbers are whole
@@ -14,73 +14,81 @@ BOOLEANS = {"true", "false"}
 FORMS = {"text", "whole", "number", "boolean", "date", "moment"}
 
 
-def check(bundle: Any) -> int:
-    """The numbers of noise that its network takes. Errors: BundleError naming file and place."""
-    latent = bundle.model.config.get("latent")
-    if type(latent) is not int or not 1 <= latent <= LATENT:
-        raise refused("model.json", "config.latent", f"must be 1 to {LATENT:,}")
-    if len(bundle.golden.rows) > GOLDEN:
+def check(session: Session) -> None:
+    """Refuse a state that cannot be. Errors: BundleError naming file and place."""
+    latent(session)
+    if len(session.golden) > GOLDEN:
         raise refused("golden.json", "rows", f"are more than {GOLDEN}")
-    state = bundle.task_state
+    state, schema = session.task.state, session.schema
     if len(state.counts) != len(state.classes) or min(state.counts, default=1) < 1:
         raise refused("task.json", "state.counts", "must be one for each class, 1 or more")
-    if len(set(state.classes)) != len(state.classes) or (state.classes and not bundle.schema.target):
+    if len(set(state.classes)) != len(state.classes) or (state.classes and not schema.target):
         raise refused("task.json", "state.classes", "must be different ones, of a column that the schema names")
-    if state.critic and (reason := _unscored(state.critic, len(state.classes))):
+    if ("critic" in session.graphs) != (state.critic is not None):
+        reason = "is there, and task.json knows no critic" if state.critic is None else "is missing"
+        raise refused("critic.onnx", "", reason)
+    if state.critic and (reason := _calibration_fault(state.critic, len(state.classes))):
         raise refused("task.json", "state.critic", reason)
-    kinds = {column.name: column.kind for column in bundle.schema.columns}
-    names = [made.name for made in state.columns]
-    if len(set(names)) != len(names) or any(kinds.get(made.name) != made.kind for made in state.columns):
+    kinds = {column.name: column.kind for column in schema.columns}
+    names = [modes.name for modes in state.columns]
+    if len(set(names)) != len(names) or any(kinds.get(modes.name) != modes.kind for modes in state.columns):
         raise refused("task.json", "state.columns", "are not those of the schema")
-    for i, made in enumerate(state.columns):
-        if reason := _impossible(made):
-            raise refused("task.json", f"state.columns.{i}", f"{reason} ({shown(made.name, 40)})")
-    return latent
+    for i, modes in enumerate(state.columns):
+        if reason := _column_fault(modes):
+            raise refused("task.json", f"state.columns.{i}", f"{reason} ({shown(modes.name, 40)})")
 
 
-def _unscored(critic: Critic, classes: int) -> str:
-    """Why scores cannot be spread so, or nothing."""
-    if len(critic.middles) != max(1, classes):
-        return "must have a middle for each class"
-    spread = (critic.told, critic.untold)
-    sound = all(math.isfinite(v) for values in (critic.middles, *spread) for v in values)
-    return "" if sound and all(list(values) == sorted(values) for values in spread) else "must be finite and ordered"
+def latent(session: Session) -> int:
+    """The numbers of noise that the network takes. Errors: BundleError."""
+    size = session.config.get("latent")
+    if type(size) is not int or not 1 <= size <= LATENT:
+        raise refused("model.json", "config.latent", f"must be 1 to {LATENT:,}")
+    return size
 
 
-def _impossible(made: Made) -> str:
-    """Why a column cannot be written so, or nothing."""
-    if made.kind not in columns.WRITABLE:
-        return f"is of the kind {shown(made.kind, 40)}, which is not made"
-    numeric = made.kind in ("number", "time")
-    if made.form not in (FORMS | columns.TIMES if numeric else FORMS):
-        return f"has the unknown form {shown(made.form, 40)}"
-    if not numeric:
-        return _texts(made)
-    numbers = (*made.spikes, *made.centres, *made.reaches, *made.grid, made.low, made.high)
-    alike = len(made.centres) == len(made.spreads) == len(made.reaches) and not made.values
-    if not alike or not all(map(math.isfinite, (*numbers, *made.spreads))) or min(made.spreads, default=1) <= 0:
+def _calibration_fault(critic: CriticCalibration, classes: int) -> str:
+    """Why scores cannot be spread so, or ""."""
+    if len(critic.medians) != max(1, classes):
+        return "must have a median for each class"
+    quantiles = (critic.conditional, critic.unconditional)
+    sound = all(math.isfinite(v) for values in (critic.medians, *quantiles) for v in values)
+    return "" if sound and all(list(values) == sorted(values) for values in quantiles) else "must be finite and ordered"
+
+
+def _column_fault(modes: ColumnModes) -> str:
+    """Why a column cannot be encoded so, or ""."""
+    if modes.kind not in column_transformer.WRITABLE:
+        return f"is of the kind {shown(modes.kind, 40)}, which is not made"
+    if modes.form not in (FORMS | column_transformer.TIMES if modes.numeric else FORMS):
+        return f"has the unknown form {shown(modes.form, 40)}"
+    if not modes.numeric:
+        return _text_fault(modes)
+    numbers = (*modes.spikes, *modes.centres, *modes.reaches, *modes.grid, modes.low, modes.high)
+    matching = len(modes.centres) == len(modes.spreads) == len(modes.reaches) and not modes.values
+    if not matching or not all(map(math.isfinite, (*numbers, *modes.spreads))) or min(modes.spreads, default=1) <= 0:
         return "must be numbers, with a spread above 0 for each centre"
-    most = LATEST / made.unit if made.kind == "time" else EXACT if made.decimals == 0 else math.inf
-    ordered = all(list(v) == sorted(set(v)) for v in (made.spikes, made.grid))
-    if not ordered or made.low > made.high or max(map(abs, numbers)) > most:
+    most = LATEST / modes.unit if modes.kind == "time" else EXACT if modes.decimals == 0 else math.inf
+    ordered = all(list(v) == sorted(set(v)) for v in (modes.spikes, modes.grid))
+    if not ordered or modes.low > modes.high or max(map(abs, numbers)) > most:
         return "has no range that can be"
     return ""
 
 
-def _texts(made: Made) -> str:
-    if made.spikes or made.centres or (not made.values and made.kind != "constant"):
+def _text_fault(modes: ColumnModes) -> str:
+    """Why a column of text cannot be encoded so, or ""."""
+    if modes.spikes or modes.centres or (not modes.values and modes.kind != "constant"):
         return "must have values and nothing else"
-    if len(made.values) != len(made.shares):
+    if len(modes.values) != len(modes.shares):
         return "must have a share for each value"
-    if len(set(made.values)) != len(made.values):
+    if len(set(modes.values)) != len(modes.values):
         return "has a value twice"
-    if made.form == "boolean" and not set(made.values) <= BOOLEANS:
+    if modes.form == "boolean" and not set(modes.values) <= BOOLEANS:
         return "has a value that is not true or false"
-    exact = made.form not in ("number", "whole") or all(map(_number, made.values))
-    return "" if exact and min(made.shares, default=1) > 0 else "has a value that is not a number"
+    exact = modes.form not in ("number", "whole") or all(map(_is_number, modes.values))
+    return "" if exact and min(modes.shares, default=1) > 0 else "has a value that is not a number"
 
 
-def _number(text: str) -> bool:
+def _is_number(text: str) -> bool:
     try:
         return abs(float(text)) < float("inf")
     except ValueError:

@@ -1,10 +1,11 @@
-"""How each column of a table is to be made, understood from training rows: its choices, its centres, its limits.
+"""How each column of a table is encoded and generated, fitted on training rows: its choices, its modes, its limits.
 
-What few rows have may name a person, and is not kept: a text that fewer than five rows have counts as a frequent one
+What few rows have may name a person, and is not stored: a text that fewer than five rows have counts as a frequent one
 (which, its hash says), and numbers stay between the fifth smallest and the fifth largest.
 """
 
 import warnings
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,14 +14,14 @@ import pyarrow.compute as pc
 from lamina.config import DataError
 from lamina.preprocess import UNUSED, category, time, typed
 from lamina.schema import Column, Schema
-from lamina.tasks.generation import Made
+from lamina.tasks.generation.state import ColumnModes
 
 MODES = 10
 FEW = 20  # distinct numbers that are each a choice
 CHOICES = 500  # texts of a column, the most frequent
-RARE = 5  # rows that must share what is kept of them
+RARE = 5  # rows that must share what is stored of them
 SPIKE, ABOVE, NEAR = 0.005, 4, 5  # share of the rows, times its neighbours, how many of those
-SAMPLED = 5_000
+SAMPLE = 5_000
 COVERED = 0.98  # of the rows, for a grid
 WRITABLE = ("number", "category", "boolean", "time", "constant")
 UNITS = (86_400, 3_600, 60, 1)
@@ -28,41 +29,42 @@ ISO = {86_400: "%Y-%m-%d", 3_600: "%Y-%m-%dT%H:%M", 60: "%Y-%m-%dT%H:%M", 1: "%Y
 TIMES = {*ISO.values(), *(form for _, form in time.FORMATS)}
 
 
-def fit(table: pa.Table, schema: Schema) -> tuple[tuple[Made, ...], tuple[str, ...]]:
-    """How to write each column, from training rows (cleaned), and a note on those that are left out."""
-    found, left = list[Made](), list[str]()
+def fit(table: pa.Table, schema: Schema) -> tuple[tuple[ColumnModes, ...], tuple[str, ...]]:
+    """How to encode each column, from training rows (cleaned), and a note on those that are left out."""
+    columns, omitted = list[ColumnModes](), list[str]()
     for column in schema.columns:
-        made = _made(table, column) if column.kind in WRITABLE else None
-        if made is not None:
-            found.append(made)
+        modes = _modes_of(table, column) if column.kind in WRITABLE else None
+        if modes is not None:
+            columns.append(modes)
         elif column.kind != "ignore":
-            left.append(column.name)
-    if not any(made.blocks for made in found):
+            omitted.append(column.name)
+    if not any(modes.blocks for modes in columns):
         raise DataError("columns: no column is left whose cells could be made. Numbers, categories and times can.")
     why = "identifiers, free text and columns of rare values only are not made"
-    return tuple(found), (f"Not in the rows that are made: {', '.join(left)} ({why}).",) if left else ()
+    return tuple(columns), (f"Not in the rows that are made: {', '.join(omitted)} ({why}).",) if omitted else ()
 
 
-def _made(table: pa.Table, column: Column) -> Made | None:
+def _modes_of(table: pa.Table, column: Column) -> ColumnModes | None:
+    """The modes of one column; None where no value is frequent enough."""
     raw = table[column.name].combine_chunks()
     few = min(RARE, max(1, table.num_rows // 50))
     if column.kind in ("number", "time"):
-        numbers, extra = _numbers(table, column, raw)
-        return Made(**(extra | _number(numbers, few, extra["decimals"]))) if len(numbers) else None
-    found = texts(table, column)
-    counts = found.drop_null().value_counts().to_pylist()
+        numbers, settings = _numbers(table, column, raw)
+        return ColumnModes(**settings, **_number(numbers, few, settings["decimals"])) if len(numbers) else None
+    cells = texts(table, column)
+    counts = cells.drop_null().value_counts().to_pylist()
     ranked = sorted(((c["counts"], c["values"]) for c in counts), key=lambda c: (-c[0], c[1]))
-    kept = [(count, text) for count, text in ranked if count >= few or column.kind == "constant"][:CHOICES]
-    if not kept and column.kind != "constant":
+    frequent = [(count, text) for count, text in ranked if count >= few or column.kind == "constant"][:CHOICES]
+    if not frequent and column.kind != "constant":
         return None
-    total = sum(count for count, _ in kept)
-    return Made(
+    total = sum(count for count, _ in frequent)
+    return ColumnModes(
         name=column.name,
         kind=column.kind,
         form=_form(raw.type),
-        missing=found.null_count > 0,
-        values=tuple(text for _, text in kept),
-        shares=tuple(count / total for count, _ in kept),
+        missing=cells.null_count > 0,
+        values=tuple(text for _, text in frequent),
+        shares=tuple(count / total for count, _ in frequent),
     )
 
 
@@ -76,31 +78,31 @@ def texts(table: pa.Table, column: Column) -> pa.Array:
     """Cells as they are spelled; what its kind cannot read is missing."""
     if column.name not in table.column_names:
         return pa.nulls(table.num_rows, pa.string())
-    found = category.parse(table[column.name].combine_chunks(), category.Config())
+    cells = category.parse(table[column.name].combine_chunks(), category.Config())
     if column.kind in UNUSED:
-        return found
-    known = pc.is_valid(typed(table, (column,))[column.name].combine_chunks())
-    return pc.if_else(known, found, pa.scalar(None, pa.string()))
+        return cells
+    valid = pc.is_valid(typed(table, (column,))[column.name].combine_chunks())
+    return pc.if_else(valid, cells, pa.scalar(None, pa.string()))
 
 
-def _numbers(table: pa.Table, column: Column, raw: pa.Array) -> tuple[np.ndarray, dict]:
-    """Known cells of a number or a time, and how they are written."""
+def _numbers(table: pa.Table, column: Column, raw: pa.Array) -> tuple[np.ndarray, dict[str, Any]]:
+    """Present cells of a number or a time, and how they are spelled."""
     cells = typed(table, (column,))[column.name].combine_chunks()
-    known, unit, form = cells.drop_null(), 1, "number"
+    present, unit, form = cells.drop_null(), 1, "number"
     if column.kind == "time":
-        seconds = known.cast(pa.int64()).to_numpy(zero_copy_only=False)
+        seconds = present.cast(pa.int64()).to_numpy(zero_copy_only=False)
         unit = next(u for u in UNITS if not (seconds % u).any())
-        known, form = pa.array(seconds // unit), _form(raw.type)
-        said = str(column.settings.get("format"))
-        form = (said if said in TIMES else ISO[unit]) if form == "text" else form
-    numbers = known.to_numpy(zero_copy_only=False).astype(np.float64)
+        present, form = pa.array(seconds // unit), _form(raw.type)
+        spelling = str(column.settings.get("format"))
+        form = (spelling if spelling in TIMES else ISO[unit]) if form == "text" else form
+    numbers = present.to_numpy(zero_copy_only=False).astype(np.float64)
     decimals = next((d for d in range(7) if np.allclose(np.round(numbers, d), numbers, rtol=1e-12, atol=1e-12)), -1)
     form = "whole" if form == "number" and decimals == 0 else form
-    made = {"name": column.name, "kind": column.kind, "form": form, "missing": cells.null_count > 0}
-    return numbers, made | {"unit": unit, "decimals": decimals}
+    settings = {"name": column.name, "kind": column.kind, "form": form, "missing": cells.null_count > 0}
+    return numbers, settings | {"unit": unit, "decimals": decimals}
 
 
-def _number(numbers: np.ndarray, few: int, decimals: int) -> dict:
+def _number(numbers: np.ndarray, few: int, decimals: int) -> dict[str, Any]:
     """The choices of a column of numbers, and their limits."""
     distinct, counts = np.unique(numbers, return_counts=True)
     ordered = np.sort(numbers)
@@ -108,58 +110,57 @@ def _number(numbers: np.ndarray, few: int, decimals: int) -> dict:
     if low > high:
         low, high = high, low
     limits = {"low": float(low), "high": float(high)}
-    often = distinct[counts >= few]
+    frequent = distinct[counts >= few]
     if len(distinct) <= FEW:
-        return limits | {"spikes": tuple((often if len(often) else distinct).tolist())}
-    spikes = distinct[_spiked(counts, len(numbers)) & (counts >= few)]
+        return limits | {"spikes": tuple((frequent if len(frequent) else distinct).tolist())}
+    spikes = distinct[_is_spike(counts, len(numbers)) & (counts >= few)]
     rest = np.clip(numbers[~np.isin(numbers, spikes)], low, high)
     if len(rest) < few:
-        return limits | {"spikes": tuple(often.tolist())}
-    centres, spreads = _modes(rest)
-    used = np.bincount(assigned(rest, centres, spreads)[0], minlength=len(centres)) > 0
-    covers = decimals >= 0 and len(often) <= 1000 and counts[counts >= few].sum() >= COVERED * len(numbers)
+        return limits | {"spikes": tuple(frequent.tolist())}
+    centres, spreads = _mixture(rest)
+    used = np.bincount(assign(rest, centres, spreads)[0], minlength=len(centres)) > 0
+    covers = decimals >= 0 and len(frequent) <= 1000 and counts[counts >= few].sum() >= COVERED * len(numbers)
     return limits | {
         "spikes": tuple(spikes.tolist()),
         "centres": tuple(centres[used].tolist()),
         "spreads": tuple(spreads[used].tolist()),
         "reaches": tuple(_reaches(rest, centres[used], spreads[used]).tolist()),
-        "grid": tuple(often.tolist()) if covers else (),
+        "grid": tuple(frequent.tolist()) if covers else (),
     }
 
 
 def _reaches(numbers: np.ndarray, centres: np.ndarray, spreads: np.ndarray) -> np.ndarray:
     """How far numbers lie from the centre they belong to, at most."""
-    mode, away = assigned(numbers, centres, spreads)
-    found = [np.abs(away[mode == m]).max(initial=1e-9 * spread) for m, spread in enumerate(spreads)]
-    return np.array(found)
+    mode, offsets = assign(numbers, centres, spreads)
+    return np.array([np.abs(offsets[mode == m]).max(initial=1e-9 * spread) for m, spread in enumerate(spreads)])
 
 
-def _spiked(counts: np.ndarray, rows: int) -> np.ndarray:
+def _is_spike(counts: np.ndarray, rows: int) -> np.ndarray:
     """A mask of the numbers that far more rows have than the numbers next to them."""
     around = np.lib.stride_tricks.sliding_window_view(np.pad(counts, NEAR, mode="reflect"), 2 * NEAR + 1)
     return (counts >= SPIKE * rows) & (counts >= ABOVE * np.median(around, axis=1))
 
 
-def _modes(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Centres and spreads of the parts that a mixture of normals finds."""
+def _mixture(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Centres and spreads of the components of a mixture of normals."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import BayesianGaussianMixture
 
-    sample = np.random.default_rng(0).permutation(numbers)[:SAMPLED]
+    sample = np.random.default_rng(0).permutation(numbers)[:SAMPLE]
     scale = sample.std() or 1.0
     model = BayesianGaussianMixture(
         n_components=min(MODES, len(np.unique(sample))), weight_concentration_prior=1e-3, max_iter=60, random_state=0
     )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # any mixture will do: it is a way of writing
+        warnings.simplefilter("ignore", ConvergenceWarning)  # any mixture will do: it is an encoding
         model.fit(((sample - sample.mean()) / scale)[:, None])
-    kept = model.weights_ > min(0.005, model.weights_.max() / 2)
-    centres = model.means_[kept, 0] * scale + sample.mean()
-    return centres, np.maximum(np.sqrt(model.covariances_[kept, 0, 0]) * scale, 1e-9 * scale)
+    large = model.weights_ > min(0.005, model.weights_.max() / 2)
+    centres = model.means_[large, 0] * scale + sample.mean()
+    return centres, np.maximum(np.sqrt(model.covariances_[large, 0, 0]) * scale, 1e-9 * scale)
 
 
-def assigned(numbers: np.ndarray, centres: np.ndarray, spreads: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each number the likeliest centre, and the way from there."""
-    away = numbers[:, None] - centres
-    mode = (-0.5 * (away / spreads) ** 2 - np.log(spreads)).argmax(axis=1)
-    return mode, away[np.arange(len(mode)), mode]
+def assign(numbers: np.ndarray, centres: np.ndarray, spreads: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each number the likeliest centre, and the offset from there."""
+    offsets = numbers[:, None] - centres
+    mode = (-0.5 * (offsets / spreads) ** 2 - np.log(spreads)).argmax(axis=1)
+    return mode, offsets[np.arange(len(mode)), mode]

@@ -12,43 +12,43 @@ GAP, GROUND = 4, 255
 LETTER = 9  # pixels, about, of a letter
 
 
-class Sheet:
-    """Collects as many pictures as fit, whatever comes; `drawn` lays them out."""
+class ContactSheet:
+    """Collects as many pictures as fit, whatever comes; `draw` lays them out."""
 
     def __init__(self, classes: Sequence[str]):
         self.rows: dict[str, list[np.ndarray]] = {name: [] for name in classes[:DOWN]}
-        self.alone = not classes
-        if self.alone:
+        self.unlabelled = not classes
+        if self.unlabelled:
             self.rows = {str(row): [] for row in range(ACROSS)}
 
     def add(self, picture: np.ndarray, label: str) -> None:
         """One more picture (height, width, 1 or 3) uint8, red first."""
-        if self.alone:
-            label = next((row for row, seen in self.rows.items() if len(seen) < ACROSS), "")
+        if self.unlabelled:
+            label = next((row for row, pictures in self.rows.items() if len(pictures) < ACROSS), "")
         row = self.rows.get(label)
         if row is not None and len(row) < ACROSS:
-            row.append(_sized(picture))
+            row.append(_scale(picture))
 
-    def drawn(self) -> np.ndarray:
+    def draw(self) -> np.ndarray:
         """The sheet, (height, width, 1 or 3) uint8."""
-        rows = {name: seen for name, seen in self.rows.items() if seen}
+        rows = {name: pictures for name, pictures in self.rows.items() if pictures}
         height, width, channels = next(iter(rows.values()))[0].shape
-        names = [] if self.alone else [name if name.isascii() else "" for name in rows]
+        names = [] if self.unlabelled else [name if name.isascii() else "" for name in rows]
         margin = GAP + LETTER * min(20, max((len(name) for name in names), default=0))
-        across = max(len(seen) for seen in rows.values())
+        across = max(len(pictures) for pictures in rows.values())
         page = np.full((len(rows) * (height + GAP) + GAP, across * (width + GAP) + margin, channels), GROUND, np.uint8)
-        for i, seen in enumerate(rows.values()):
+        for i, pictures in enumerate(rows.values()):
             top = GAP + i * (height + GAP)
-            for j, picture in enumerate(seen):
+            for j, picture in enumerate(pictures):
                 left = margin + j * (width + GAP)
                 page[top : top + height, left : left + width] = picture
             if names:
-                _written(page, names[i][:20], top + height // 2 + 5)
+                _label(page, names[i][:20], top + height // 2 + 5)
         return page
 
 
-def _sized(picture: np.ndarray) -> np.ndarray:
-    """Small pictures enlarged a whole number of times, so that every pixel is seen; large ones shrunk."""
+def _scale(picture: np.ndarray) -> np.ndarray:
+    """Small pictures enlarged a whole number of times, so that every pixel shows; large ones shrunk."""
     cv2, longest = opencv(), max(picture.shape[:2])
     if longest <= SMALL:
         times = -(-SMALL // longest)
@@ -59,6 +59,6 @@ def _sized(picture: np.ndarray) -> np.ndarray:
     return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA).reshape(height, width, -1)
 
 
-def _written(page: np.ndarray, name: str, bottom: int) -> None:
+def _label(page: np.ndarray, name: str, bottom: int) -> None:
     cv2 = opencv()
     cv2.putText(page, name, (GAP, bottom), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0,) * page.shape[2], 1, cv2.LINE_AA)

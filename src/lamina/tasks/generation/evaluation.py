@@ -1,40 +1,39 @@
-"""What pictures or rows made by a network are worth, beside real ones that it has never seen."""
+"""What pictures or rows made by a network are worth, beside real ones that it has never seen. No torch."""
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from lamina.config import Config, DataError, nearest
+from lamina.data._quarantine import ROW_NUMBER, locate, with_row_numbers
 from lamina.deploy.predictor import Predictor
 from lamina.evaluate import metrics
-from lamina.evaluate.markup import number
-from lamina.schema import Row, clean
-from lamina.tasks.generation import sampling as made
-from lamina.tasks.generation import table_fidelity as _made_rows
-from lamina.tasks.generation import table_transformer as rows
-from lamina.train.settings import Data
+from lamina.experiment import Baseline, Evaluation, Finding
+from lamina.preprocess import Broken
+from lamina.schema import Collected, clean
+from lamina.task import Session
+from lamina.tasks.generation import sampling, table_transformer
+from lamina.tasks.generation.metrics import NAMES
 
-if TYPE_CHECKING:
-    from lamina.evaluate.finding import Finding
-
-MOST = 2_000  # made, and real ones they are compared with
+MOST = 2_000  # samples, and real ones they are compared with
+FEWEST = 10  # real rows that samples can be compared with
 
 
-def features(originals: np.ndarray) -> np.ndarray:
+def features(values: np.ndarray) -> np.ndarray:
     """Numbers (rows, features) by which pictures (rows, height, width, channels) or rows (rows, width) are compared: of
     pictures, what fixed random filters answer, which no training has shaped.
     """
-    if originals.ndim == 2:
-        return originals.astype(np.float64)
-    return _filtered(originals)
+    return values.astype(np.float64) if values.ndim == 2 else _filter(values)
 
 
-def _filtered(pictures: np.ndarray) -> np.ndarray:
+def _filter(pictures: np.ndarray) -> np.ndarray:
     """Means and spreads of patches' answers to fixed filters, on three scales: (rows, features).
 
-    In NumPy, because a bundle is judged where there is no torch; `models._fixed` is its like for training.
+    In NumPy, because a bundle is judged where there is no torch; `layers.random_features` is its like for training.
     """
-    rng, found = np.random.default_rng(0), []
+    rng, parts = np.random.default_rng(0), list[np.ndarray]()
     x = pictures.astype(np.float32) / 127.5 - 1
     for _ in range(3):
         if min(x.shape[1:3]) < 4:
@@ -49,76 +48,63 @@ def _filtered(pictures: np.ndarray) -> np.ndarray:
         )
         x = np.ascontiguousarray(np.maximum(np.tensordot(patches, filters, 3), 0))
         quarters = [x[:, i::2, j::2] for i in (0, 1) for j in (0, 1)] if min(x.shape[1:3]) > 1 else []
-        found += [x.mean((1, 2)), x.std((1, 2)), *(quarter.mean((1, 2)) for quarter in quarters)]
-    return np.concatenate(found, axis=1).astype(np.float64)
+        parts += [x.mean((1, 2)), x.std((1, 2)), *(quarter.mean((1, 2)) for quarter in quarters)]
+    return np.concatenate(parts, axis=1).astype(np.float64)
 
 
-def made_by(predictor: Predictor, count: int, start: int = 0, labels: Any = None) -> np.ndarray:
-    """Pictures uint8, or rows as blocks of numbers with every choice made."""
-    found = predictor.generate(count, start, labels)
-    if isinstance(found, pa.Table):
-        return rows.encode(found, predictor.bundle.schema, predictor.state.columns)
-    return found
+def generate(session: Session, count: int, seed: int = 0, labels: Any = None) -> Any:
+    """Pictures uint8, or a table, as `count` of one seed; `labels`: a class for all, or several taken in turn."""
+    names = sampling.labels(labels, count, session.task.state)
+    return sampling.generate(session, sampling.seeds(seed, count), names)
 
 
-def real(predictor: Predictor, table: pa.Table) -> np.ndarray:
-    """Rows (cleaned) as a generator has learned them."""
-    if predictor.state.columns:
-        return rows.encode(table, predictor.bundle.schema, predictor.state.columns)
-    (pictures,) = predictor.bundle.prep.encode(table).values()
+def encode(session: Session, samples: Any) -> np.ndarray:
+    """Pictures as they are, rows of a table (cleaned) as blocks of numbers: as a generator has learned them."""
+    if not isinstance(samples, pa.Table):
+        return samples
+    if session.task.state.columns:
+        return table_transformer.encode(samples, session.schema, session.task.state.columns)
+    (pictures,) = session.prep.encode(samples).values()
     return pictures
 
 
-def score(predictor: Predictor, table: pa.Table) -> dict[str, Any]:
-    """As many made as there are real rows, at most 2,000, compared with those."""
-    table = clean(table, predictor.bundle.schema.missing)
+def score(session: Session, table: pa.Table) -> Evaluation:
+    """As many samples as there are real rows, at most 2,000, compared with those."""
+    table = clean(table, session.schema.missing)
     if table.num_rows > MOST:
         table = table.take(np.random.default_rng(0).permutation(table.num_rows)[:MOST])
-    own = real(predictor, table)
-    target, answers = features(own), {"features": features(made_by(predictor, len(own)))}
-    return {
-        "scores": metrics.scores(predictor.task.metrics, target, answers),
-        "interval": None,
-        "target": target,
-        "answers": answers,
-    }
+    real = encode(session, table)
+    target, answers = features(real), {"features": features(encode(session, generate(session, len(real))))}
+    return Evaluation(metrics.scores(NAMES, target, answers), None, target, answers, table.num_rows)
 
 
-def rivals(finding: "Finding", arrays: dict[str, Data]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Real rows that were held out, judged as if they had been made."""
-    held = next(np.asarray(v) for n, v in arrays["validation"].inputs.items() if n != "condition")
-    answers = {"features": features(held[:MOST])}
-    return {"held_out": answers}, {
-        "held_out": metrics.scores(finding.case.task.metrics, finding.score["target"], answers)
-    }
+def score_source(session: Predictor, collected: Collected, source: Config) -> Evaluation:
+    """The same for rows of a source, whose classes play no part; pictures of no use are set aside.
+
+    Errors: DataError where a column is missing, or too few rows are left.
+    """
+    prep = session.prep
+    table = session.named(collected.table, collected.target)
+    if absent := [column.name for column in prep.used if column.name not in table.column_names]:
+        raise DataError(f"evaluate: the rows have no column '{absent[0]}'. {nearest(absent[0], table.column_names)}")
+    table = with_row_numbers(replace(collected, table=table), session.schema.missing)
+    table = table.take(np.sort(np.random.default_rng(0).permutation(table.num_rows)[:MOST]))
+    quarantine, broken = [*collected.quarantine], list[Broken]()
+    if prep.files:
+        session.encode(table.drop_columns([ROW_NUMBER]), broken)
+        bad = np.isin(np.arange(table.num_rows), [cell.row for cell in broken])
+        reasons = [cell.reason for cell in sorted(broken, key=lambda cell: cell.row)]
+        quarantine += locate(table, bad, prep.files[0].name, reasons, source)
+        table = table.filter(pa.array(~bad))
+    if table.num_rows < FEWEST:
+        raise DataError(f"evaluate: {table.num_rows} usable rows are too few to compare with. Give {FEWEST} or more.")
+    evaluation = score(session, table.drop_columns([ROW_NUMBER]))
+    return evaluation._replace(rows=table.num_rows, quarantine=tuple(quarantine))
 
 
-def tabled(finding: "Finding") -> dict[str, Any] | None:
-    """What made rows of a table are worth beside real rows and SMOTE; nothing where pictures are made."""
-    predictor, parts = finding.predictor, finding.case.parts
-    if not predictor.state.columns:
-        return None
-    schema, most = predictor.bundle.schema, min(parts.train.num_rows, _made_rows.LEARNED)
-    made = predictor.generate(most, _made_rows.SEED)
-    train, held = clean(parts.train, schema.missing), clean(parts.test, schema.missing)
-    return _made_rows.judged(train, held, made, schema, predictor.state.classes)
-
-
-def verdict(scores: dict[str, Any], scored: dict[str, Any]) -> str:
-    """The distance to real ones, and the one that real ones have."""
-    own, held = scores.get("frechet_distance"), scored["held_out"].get("frechet_distance")
-    if own is None or held is None:
-        return "What was made could not be compared with real rows."
-    return (
-        f"What the network makes is {number(own)} away from real ones (Frechet distance); real ones that were held out "
-        f"are {number(held)} away."
-    )
-
-
-def example(predictor: Predictor) -> Row:
-    """A request, and what comes back."""
-    row = made.requests(pa.Table.from_pylist(list(predictor.bundle.golden.rows[:1])), predictor.bundle)
-    aim = predictor.target
-    asked: Row = {"seed": row[0][0]} | ({aim: row[1][0]} if aim and row[1] else {})
-    of = "rows" if predictor.state.columns else "pictures"
-    return {"row": asked, "answer": None, "pictures": [], "made": of}
+def held_out(finding: Finding) -> Baseline:
+    """Real rows that were held out, judged as if they had been generated."""
+    inputs = finding.examples["validation"].inputs
+    values = next(np.asarray(v) for name, v in inputs.items() if name != "condition")
+    answers = {"features": features(values[:MOST])}
+    return Baseline(metrics.scores(NAMES, finding.evaluation.target, answers), answers)

@@ -1,85 +1,220 @@
-"""What a recipe asks of its data where new pictures or rows are to be made: what is learned from, and what is asked."""
+"""The training half of generation: pictures of one column, or rows of a table, with the class of each where there is
+one.
+"""
 
 import base64
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
 
+from lamina import experiment, preprocess
 from lamina.config import Config, DataError
-from lamina.experiment import Case
-from lamina.plugins import kind, plugin
-from lamina.preprocess import UNUSED, Preprocessor
+from lamina.data import Sources
+from lamina.data._quarantine import ROW_NUMBER, with_row_numbers
+from lamina.data._splits import Splits, split
+from lamina.experiment import Baseline, Conclusion, Evaluation, Finding, Golden, Section, Suitability, Summary
+from lamina.preprocess import UNUSED, Preprocessor, typed
 from lamina.preprocess.image.codec import as_png, shrunk
-from lamina.schema import Row, Schema, Spec
-from lamina.tasks.generation import column_transformer as columns
-from lamina.tasks.generation import table_transformer as rows
-from lamina.train.settings import Data, Sketch
+from lamina.recipe import Recipe, Unused
+from lamina.schema import Collected, Schema
+from lamina.tasks._supervised import experiment as supervised
+from lamina.tasks._supervised.experiment import split_settings, usable
+from lamina.tasks.generation import column_transformer, critic, evaluation, golden, report, table_transformer
+from lamina.tasks.generation.metrics import NAMES, frechet
+from lamina.tasks.generation.task import Task
+from lamina.train.settings import Examples, Preview
 
-GOLDEN = 8
-SKETCHED, SIDE = 20, 48  # pictures of a sketch, and pixels of theirs at most
+PREVIEWS, SIDE = 20, 48  # pictures of a preview, and pixels of theirs at most
+COLLAPSED = 0.4  # of the spread of real ones' features, below which a generator has collapsed
+AWAY = 10.0  # times the best distance, above which it has diverged
 
 
-def asked(task: Config) -> bool:
-    """Whether a task wants more like what there is."""
-    return bool(vars(plugin("tasks", kind(task))).get("generative"))
+@dataclass(frozen=True)
+class Experiment(experiment.Experiment):
+    """Pictures, or rows whose columns are understood as a generator encodes them."""
+
+    task: Task
+
+    # 1 collect
+
+    @classmethod
+    def suits(cls, name: str, recipe: Recipe, sources: Sources) -> Suitability:
+        """Never by the data: that something new is wanted has to be said."""
+        return Suitability()
+
+    @classmethod
+    def collect(cls, recipe: Recipe, sources: Sources) -> Self:
+        """Rows in three splits, with a usable class where a target is named; then how each column is encoded."""
+        if recipe.also:
+            raise DataError(
+                "also: this run predicts no column, so there is nothing to judge on other data. Leave it out."
+            )
+        unlabelled = recipe.target is None and sources.train.target is None
+        collected = cls._unlabelled(recipe, sources) if unlabelled else cls._labelled(recipe, sources)
+        if _is_pictures(collected.schema):
+            return collected
+        columns, notes = column_transformer.fit(collected.splits.train, collected.schema)
+        return replace(collected, task=collected.task.learned(columns=columns), notes=(*collected.notes, *notes))
+
+    @classmethod
+    def _labelled(cls, recipe: Recipe, sources: Sources) -> Self:
+        """As for a task that predicts the class: rows without one are set aside."""
+        collected = supervised.Experiment.collect(recipe, sources)
+        fields = ("recipe", "task", "schema", "splits", "read", "quarantine", "notes")
+        return cls(**{name: vars(collected)[name] for name in fields})
+
+    @classmethod
+    def _unlabelled(cls, recipe: Recipe, sources: Sources) -> Self:
+        """Every row is usable whose cells are sound."""
+        collected, cfg = sources.train, recipe.task
+        assert cfg is not None
+        table = with_row_numbers(collected, recipe.missing)
+        test = with_row_numbers(sources.test, recipe.missing) if sources.test else None
+        splits = split(table, split_settings(recipe.split, collected), None, recipe.seed, test)
+        settings = {name: Unused(kind="ignore") for name in collected.metadata if name in table.column_names}
+        settings |= recipe.columns
+        schema = preprocess.infer(splits.train.drop_columns([ROW_NUMBER]), None, settings, recipe.missing)
+        splits, broken = usable(splits, schema, sources)
+        tested = sources.test or Collected(pa.table({}))
+        return cls(
+            recipe=recipe,
+            task=Task(cfg, Task.fit(None, cfg)),
+            schema=schema,
+            splits=Splits(*(rows.drop_columns([ROW_NUMBER]) for rows in splits)),
+            read=sum(source.table.num_rows + len(source.quarantine) for source in (collected, tested)),
+            quarantine=(*collected.quarantine, *tested.quarantine, *broken),
+            notes=(*collected.notes, *tested.notes),
+        )
+
+    # 2 preprocess, 3 design
+
+    def examples(self, prep: Preprocessor) -> dict[str, Examples]:
+        return {name: self._encode(table, prep) for name, table in self.splits._asdict().items()}
+
+    def _encode(self, table: pa.Table, prep: Preprocessor) -> Examples:
+        """Some rows as a network is fed."""
+        columns = self.task.state.columns
+        rows = {"row": table_transformer.encode(table, self.schema, columns)} if columns else None
+        inputs: Any = prep.encode(table, keep=True) if rows is None else rows
+        codes = np.zeros(table.num_rows, np.int64)
+        if self.target is not None:
+            codes = self.task.encode(typed(table, (self.target,))[self.target.name].combine_chunks())
+        return Examples(({"condition": codes[:, None]} if self.task.classes else {}) | inputs, codes)
+
+    # 4 train
+
+    def validate(self, outputs: Mapping[str, np.ndarray], target: np.ndarray) -> dict[str, float]:
+        """The loss of held-out rows where a network has one (`loss`, (rows, 1)) and the first of its parts, else the
+        distance of `real` and `fake` features (rows, features).
+        """
+        if "loss" in outputs:
+            loss, *parts = ((name, float(values.mean())) for name, values in outputs.items())
+            return dict([loss, *(parts[:1] or [("nats", loss[1])])])
+        distance = frechet(outputs["real"], outputs["fake"])
+        spread = float(outputs["fake"].std(0).mean() / max(outputs["real"].std(0).mean(), 1e-12))
+        return {"loss": distance, "frechet_distance": distance, "spread": spread}
+
+    def warning(self, scores: Mapping[str, float], best: float, epoch: int) -> str:
+        if scores.get("spread", 1.0) < COLLAPSED:
+            return (
+                f"What is made is all alike: its spread is {scores['spread']:.0%} of that of real ones. The generator "
+                "has collapsed: try train.lr lower, or model.penalty higher."
+            )
+        if "spread" in scores and scores["loss"] > AWAY * best > 0:
+            return (
+                f"What is made has moved away from real ones since epoch {epoch}, whose weights are kept: try train.lr "
+                "lower, or model.penalty higher."
+            )
+        return ""
+
+    def preview(self, model: Config) -> Preview | None:
+        """A few pictures, of one class after the other, always of the same noise."""
+        if self.task.state.columns:
+            return None
+        latent, classes = int(model.model_dump()["latent"]), len(self.task.classes)
+        noise = np.random.default_rng(0).standard_normal((PREVIEWS, latent)).astype(np.float32)
+        inputs: dict[str, np.ndarray] = {"noise": noise}
+        if classes:
+            inputs["condition"] = np.arange(PREVIEWS)[:, None] % classes
+        return Preview(inputs, _draw)
+
+    # 5 evaluate
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        return NAMES
+
+    @property
+    def plots(self) -> tuple[str, ...]:
+        return ("learning",)
+
+    @classmethod
+    def evaluate(cls, session: Any, rows: pa.Table) -> Evaluation:
+        return evaluation.score(session, rows)
+
+    @classmethod
+    def evaluate_source(cls, session: Any, collected: Collected, source: Config) -> Evaluation:
+        return evaluation.score_source(session, collected, source)
+
+    def examine(self, finding: Finding) -> Evaluation:
+        return report.examine(finding)
+
+    def baselines(self, finding: Finding, notes: list[str]) -> dict[str, Baseline]:
+        return report.baselines(finding)
+
+    def conclude(self, finding: Finding, baselines: Mapping[str, Baseline]) -> Conclusion:
+        return report.conclude(finding, baselines)
+
+    def sections(self, finding: Finding, baselines: Mapping[str, Baseline]) -> Iterable[Section]:
+        return report.sections(finding)
+
+    def summary(self, finding: Finding, sections: Mapping[str, Section]) -> Summary:
+        return report.summary(finding)
+
+    # 6 deploy
+
+    def golden(self, prep: Preprocessor, model: Config) -> Golden:
+        """Seeds and classes, and for the critic a few real rows by which graph and network are compared."""
+        state, latent = self.task.state, int(model.model_dump()["latent"])
+        requests = golden.requests(state, self.subject)
+        name, values, codes = self._held_out(prep)
+        some = slice(critic.EXPORT)
+        return Golden(
+            requests,
+            {
+                "model": golden.inputs(requests, state, self.subject, latent),
+                critic.GRAPH: critic.inputs(name, values[some], codes[some], state),
+            },
+        )
+
+    def exported(self, prep: Preprocessor, graphs: Mapping[str, Any]) -> Self:
+        """With what the scores of a critic mean, where there is a graph of one."""
+        if critic.GRAPH not in graphs:
+            return self
+        state = self.task.state
+        calibration = critic.calibrate(graphs[critic.GRAPH], *self._held_out(prep), state)
+        return self.with_task(self.task.learned(critic=calibration))
+
+    def _held_out(self, prep: Preprocessor) -> tuple[str, np.ndarray, np.ndarray]:
+        """Real rows that no weight was learned from: the name of their input, the rows, and their classes."""
+        rows = self._encode(self.splits.validation, prep)
+        ((name, values),) = ((name, np.asarray(v)) for name, v in rows.inputs.items() if name != "condition")
+        return name, values, np.asarray(rows.target)
 
 
-def pictured(schema: Schema) -> bool:
-    """Whether pictures are to be made, and not rows. Errors: DataError for pictures beside other columns."""
+def _is_pictures(schema: Schema) -> bool:
+    """Whether pictures are learned, and not rows. Errors: DataError for pictures beside other columns."""
     kinds = [column.kind for column in schema.columns if column.kind not in UNUSED]
     if "image" in kinds and len(kinds) > 1:
         raise DataError("task: pictures are generated by themselves. Set the kind of the other columns to ignore.")
     return kinds == ["image"]
 
 
-def of(case: Case) -> "Originals":
-    """The case of a generator, which knows how each column of a table is written in numbers and back."""
-    found = Originals(**vars(case))
-    if pictured(case.schema):
-        return found
-    made, notes = columns.fit(case.parts.train, case.schema)
-    return replace(found, state=case.state.model_copy(update={"columns": made}), notes=(*case.notes, *notes))
-
-
-@dataclass(frozen=True)
-class Originals(Case):
-    """Pictures of one column, or rows of a table, with the class of each where there is one."""
-
-    def arrays(self, prep: Preprocessor) -> dict[str, Data]:
-        return {name: self.part(table, prep) for name, table in self.parts._asdict().items()}
-
-    def part(self, table: pa.Table, prep: Preprocessor) -> Data:
-        """Some rows as a network is fed."""
-        made = self.state.columns
-        inputs = {"row": rows.encode(table, self.schema, made)} if made else prep.encode(table, keep=True)
-        codes = self.encoded(table)
-        return Data(({"condition": codes[:, None]} if self.state.classes else {}) | inputs, codes)
-
-    def spec(self, prep: Preprocessor) -> Spec:
-        spec = super().spec(prep)
-        return spec.model_copy(update={"inputs": rows.feeds(prep, self.state)})
-
-    def sketch(self, model: Config) -> Sketch | None:
-        """A few pictures, of one class after the other, always of the same noise."""
-        if self.state.columns:
-            return None
-        latent, classes = int(model.model_dump()["latent"]), len(self.state.classes)
-        noise = np.random.default_rng(0).standard_normal((SKETCHED, latent)).astype(np.float32)
-        inputs: dict[str, np.ndarray] = {"noise": noise}
-        if classes:
-            inputs["condition"] = np.arange(SKETCHED)[:, None] % classes
-        return Sketch(inputs, _drawn)
-
-    def golden(self) -> list[Row]:
-        """Requests: a seed, and a class where there are some."""
-        classes = self.state.classes
-        named = [{self.about: classes[i % len(classes)]} if classes else {} for i in range(GOLDEN)]
-        return [{**label, "seed": i} for i, label in enumerate(named)]
-
-
-def _drawn(found: dict[str, np.ndarray]) -> str:
-    """Pictures side by side as a PNG in base64, large ones made smaller."""
-    pictures = shrunk(found["image"], -(-max(found["image"].shape[1:3]) // SIDE))
+def _draw(outputs: dict[str, np.ndarray]) -> str:
+    """Pictures side by side as a PNG in base64, large ones smaller."""
+    pictures = shrunk(outputs["image"], -(-max(outputs["image"].shape[1:3]) // SIDE))
     pictures = np.clip(np.rint(pictures), 0, 255).astype(np.uint8)
     return base64.b64encode(as_png(np.concatenate(pictures, axis=1))).decode()

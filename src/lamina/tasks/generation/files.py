@@ -1,4 +1,4 @@
-"""As many new pictures or rows as are wanted, into files, a batch at a time, so that they need not fit in memory.
+"""As many new pictures or rows as are asked for, into files, a batch at a time, so that they need not fit in memory.
 
 Each file says that it was made, and by what: pictures inside the PNG, Parquet and Feather in the metadata of their
 schema, CSV and JSON lines, which have none, in a file beside them.
@@ -8,107 +8,101 @@ import csv
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import pyarrow as pa
+from pydantic import BeforeValidator, Field
 
 from lamina.config import DataError, LaminaError
-from lamina.data import _contact_sheets as _contact
-from lamina.deploy.batch import FORMATS, writer
-from lamina.deploy.predictor import Predictor
+from lamina.data import _contact_sheets
+from lamina.deploy.writers import FORMATS, writer
 from lamina.schema import Row
-from lamina.tasks.generation import contact_sheet as _sheet
-from lamina.tasks.generation import provenance as _mark
-from lamina.tasks.generation import rejection_sampling as _sought
-from lamina.tasks.generation import sampling as made
+from lamina.task import Session
+from lamina.tasks.generation import provenance
+from lamina.tasks.generation.contact_sheet import ContactSheet
+from lamina.tasks.generation.requests import GenerateRequest, Sampler, plain
+from lamina.tasks.generation.sampling import Samples
 
-PICTURES, ROWS = 256, 16_384  # made at a time
+PICTURES, ROWS = 256, 16_384  # generated at a time
 PNG = ".png"
 PLAIN = (".csv", ".jsonl")  # nothing but the rows has a place in these
-SHEET, INDEX = _contact.NAME, "index.csv"
+SHEET, INDEX = _contact_sheets.NAME, "index.csv"
 DIGITS = 6
+CLASSES = 10  # in a sentence
 
 
-@dataclass(frozen=True)
-class Wish:
-    """What to make. `label`: a class for all, or several taken in turn. `form`: png, csv, parquet, jsonl or feather; by
-    the suffix of the output when left out. `sheet`: whether pictures get a contact sheet and an index beside them.
-    `where`: what rows have to meet.
-    """
+class GenerateOptions(GenerateRequest):
+    """The same for files, and how they are written."""
 
-    count: int
-    seed: int = 0
-    label: Any = None
-    form: str | None = None
-    sheet: bool = True
-    where: Any = None
+    count: Annotated[int, BeforeValidator(plain)] = Field(
+        default=64, description="how many pictures or rows to make", json_schema_extra={"short": "n"}
+    )
+    format: str | None = Field(
+        default=None, description="png, csv, parquet, jsonl or feather; by the suffix of the output when left out"
+    )
+    sheet: bool = Field(default=True, description="beside pictures, a contact sheet and an index")
 
 
-def write(predictor: Predictor, wish: Wish, output: Path) -> Row:
-    """Make pictures into a new folder `output`, or rows into one file.
+def write(session: Session, rows: pa.Table | None, options: GenerateOptions, output: Path) -> Row:
+    """Write pictures into a new folder `output`, or rows into one file.
 
     Errors: DataError for what this bundle cannot make, LaminaError where it cannot be written.
     """
-    predictor.must_generate()
-    if wish.count < 1:
-        raise DataError(f"-n: must be 1 or more (got {wish.count}).")
-    rows = bool(predictor.state.columns)
-    suffix = _suffix(output, wish.form, rows)
-    output = output if output.suffix == suffix or not rows else output.with_name(output.name + suffix)
-    asked = _sought.Asked(wish.count, wish.seed, wish.label, wish.where) if wish.where else None
-    if asked:
-        pieces = _sought.gathered(predictor.sought(asked), ROWS)
+    if options.size < 1:
+        raise DataError(f"-n: must be 1 or more (got {options.size}).")
+    state = session.task.state
+    suffix = _suffix(output, options.format, bool(state.columns))
+    output = output.with_name(output.name + suffix) if state.columns and output.suffix != suffix else output
+    sampler = Sampler(session, options)
+    batches = sampler.batches(ROWS if state.columns else PICTURES)
+    if state.columns:
+        files, sentences = _write_table(batches, session, output, options.seed)
     else:
-        pieces = _pieces(predictor, wish, ROWS if rows else PICTURES)
-    told = _table(pieces, predictor, output, wish.seed) if rows else _folder(pieces, predictor, output, wish.sheet)
-    about = {"output": str(output), "made": wish.count, "of": "rows" if rows else "pictures"}
-    told |= {"tried": asked.tried} if asked else {}
-    return about | told | {"seed": wish.seed, "bundle": predictor.bundle.id, "source": _mark.MADE}
+        files, sentences = _write_folder(batches, session, output, options.sheet)
+    result: Row = {"output": str(output), "count": options.size, "samples": state.samples, **files}
+    if sampler.rejection is not None:
+        attempts = sampler.rejection.attempts
+        result["attempts"] = attempts
+        sentences = [f"Of {attempts:,} rows tried, these are the first that meet the conditions.", *sentences]
+    first = f"{options.size:,} {state.samples} in {output}{_by_class(files['labels'])}"
+    result |= {"seed": options.seed, "bundle": session.id, "source": provenance.SOURCE_TYPE}
+    return result | {"sentences": [first, *sentences]}
 
 
 def _suffix(output: Path, form: str | None, rows: bool) -> str:
     """How the file ends, checked against what the bundle makes."""
     suffix = f".{form.lower().lstrip('.')}" if form else output.suffix if rows else PNG
     if rows and suffix not in FORMATS:
-        said = "--format" if form else "-o"
-        known = ", ".join(name.lstrip(".") for name in FORMATS)
-        got = form or output
-        raise DataError(f"{said}: this bundle makes rows. Write them to one file, as one of {known} (got '{got}').")
+        option, got = ("--format", form) if form else ("-o", output)
+        formats = ", ".join(name.lstrip(".") for name in FORMATS)
+        raise DataError(f"{option}: this bundle makes rows. Write them to one file, as one of {formats} (got '{got}').")
     if not rows and (suffix != PNG or output.suffix in (PNG, *FORMATS)):
         got = form if form and suffix != PNG else output
         raise DataError(f"-o: this bundle makes pictures. Name a new folder for the PNG files (got '{got}').")
     return suffix
 
 
-def _pieces(predictor: Predictor, wish: Wish, size: int) -> Iterator[tuple[list[int], list[str] | None, Any]]:
-    """Seeds, classes and what is made of them, so many at a time."""
-    for start in range(0, wish.count, size):
-        many = min(size, wish.count - start)
-        seeds = made.seeds(wish.seed, many, start)
-        labels = made.classes(wish.label, many, predictor.bundle, start)
-        labels = made.drawn(seeds, predictor.bundle) if labels is None and predictor.state.classes else labels
-        yield seeds, labels, predictor.requested(seeds, labels)
-
-
-def _table(pieces: Iterator[Any], predictor: Predictor, output: Path, seed: int) -> Row:
+def _write_table(batches: Iterator[Samples], session: Session, output: Path, seed: int) -> tuple[Row, list[str]]:
     """One file of rows, whose class is one more column."""
-    bundle, counts = predictor.bundle, Counter[str]()
-    said = {"lamina": _mark.sentence(bundle.id, seed), "digital_source_type": _mark.MADE}
+    counts, metadata = Counter[str](), provenance.metadata(session.id, seed)
     output.parent.mkdir(parents=True, exist_ok=True)
     with writer(output) as append:
-        for _, labels, table in pieces:
-            counts.update(labels or [])
-            append(table if output.suffix in PLAIN else table.replace_schema_metadata(said))
-    told = {"labels": _ordered(counts, predictor)}
-    if output.suffix in PLAIN:
-        beside = output.with_name(f"{output.name}.source.json")
-        beside.write_text(json.dumps(said, indent=1) + "\n", "utf-8")
-        return told | {"marked": str(beside)}
-    return told | {"marked": str(output)}
+        for batch in batches:
+            counts.update(batch.labels or [])
+            append(batch.values if output.suffix in PLAIN else batch.values.replace_schema_metadata(metadata))
+    labels: Row = {"labels": _ordered(counts, session.task.classes)}
+    if output.suffix not in PLAIN:
+        sentence = "The metadata of the file say that its rows were made, by which bundle and from which seed."
+        return labels | {"metadata": str(output)}, [sentence]
+    beside = output.with_name(f"{output.name}.source.json")
+    beside.write_text(json.dumps(metadata, indent=1) + "\n", "utf-8")
+    sentence = f"The rows themselves do not say that they were made; {beside} does."
+    return labels | {"metadata": str(beside)}, [sentence]
 
 
-def _folder(pieces: Iterator[Any], predictor: Predictor, output: Path, sheet: bool) -> Row:
+def _write_folder(batches: Iterator[Samples], session: Session, output: Path, sheet: bool) -> tuple[Row, list[str]]:
     """A folder of PNG files, the contact sheet and the index; it appears under its name when all is written."""
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise LaminaError(f"-o: {output} is there already and not empty. Name a new folder.")
@@ -116,36 +110,50 @@ def _folder(pieces: Iterator[Any], predictor: Predictor, output: Path, sheet: bo
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     try:
-        told = _pictures(pieces, predictor, aside)
+        labels = _write_pictures(batches, session, aside)
         if not sheet:
             (aside / SHEET).unlink()
             (aside / INDEX).unlink()
         aside.replace(output)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    return told | ({"sheet": str(output / SHEET), "index": str(output / INDEX)} if sheet else {})
+    sentence = "Each PNG says in its metadata that it was made, by which bundle and from which seed."
+    if not sheet:
+        return {"labels": labels}, [sentence]
+    places = {"sheet": str(output / SHEET), "index": str(output / INDEX)}
+    lines = [f"sheet    {places['sheet']}", f"index    {places['index']} (file, label, seed)"]
+    return {"labels": labels, **places}, [*lines, sentence]
 
 
-def _pictures(pieces: Iterator[Any], predictor: Predictor, folder: Path) -> Row:
-    bundle, number, counts = predictor.bundle, 0, Counter[str]()
-    sheet = _sheet.Sheet(predictor.state.classes)
-    first = 0
+def _write_pictures(batches: Iterator[Samples], session: Session, folder: Path) -> dict[str, int]:
+    """Numbered PNG files, the sheet and the index; how many there are of each class."""
+    number, first, counts = 0, 0, Counter[str]()
+    sheet = ContactSheet(session.task.classes)
     with open(folder / INDEX, "w", encoding="utf-8", newline="") as file:
         index = csv.writer(file)
         index.writerow(["file", "label", "seed"])
-        for seeds, labels, pictures in pieces:
+        for seeds, labels, pictures in batches:
             first = first or seeds[0]
             for seed, label, picture in zip(seeds, labels or [""] * len(seeds), pictures, strict=True):
                 number += 1
                 name = f"{number:0{DIGITS}}{PNG}"
-                (folder / name).write_bytes(_mark.png(picture, bundle.id, seed))
+                (folder / name).write_bytes(provenance.png(picture, session.id, seed))
                 index.writerow([name, label, seed])
                 sheet.add(picture, label)
             counts.update(labels or [])
-    (folder / SHEET).write_bytes(_mark.png(sheet.drawn(), bundle.id, first))
-    return {"labels": _ordered(counts, predictor)}
+    (folder / SHEET).write_bytes(provenance.png(sheet.draw(), session.id, first))
+    return _ordered(counts, session.task.classes)
 
 
-def _ordered(counts: Counter[str], predictor: Predictor) -> dict[str, int]:
+def _ordered(counts: Counter[str], classes: Sequence[str]) -> dict[str, int]:
     """How many of each class, in the order of the classes."""
-    return {name: counts[name] for name in predictor.state.classes if counts[name]}
+    return {name: counts[name] for name in classes if counts[name]}
+
+
+def _by_class(labels: dict[str, Any]) -> str:
+    """The same in words."""
+    if not labels:
+        return ""
+    some = ", ".join(f"{name} {count:,}" for name, count in list(labels.items())[:CLASSES])
+    more = f" and {len(labels) - CLASSES:,} classes more" if len(labels) > CLASSES else ""
+    return f" ({some}{more})"

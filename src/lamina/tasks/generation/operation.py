@@ -1,123 +1,118 @@
-"""What a server that makes pictures or rows is asked, and its reply: `{"count": 4, "seed": 1, "label": "7"}`."""
+"""What can be asked of a generator: `generate`, and `predict` where it has a critic that scores what there is."""
 
 import base64
 import json
-from collections.abc import Sequence
-from typing import Annotated, Any
+import shlex
+from typing import Any
 
-from pydantic import Field
+import numpy as np
+import pyarrow as pa
 
-from lamina.config import Config, DataError, parse
-from lamina.deploy.predictor import Predictor, json_rows
-from lamina.deploy.server.content_types import Sent
-from lamina.deploy.server.limits import Limits, RequestError
-from lamina.deploy.server.request_queue import Reply
-from lamina.schema import Row
-from lamina.tasks.generation import conditions as _where
-from lamina.tasks.generation import provenance as _mark
-from lamina.tasks.generation import rejection_sampling as _sought
-from lamina.tasks.generation import sampling as made
+from lamina.data.arrays import json_rows
+from lamina.task import Answers, Example, Operation, Session, Usage
+from lamina.tasks.generation import conditions, critic, files, provenance
+from lamina.tasks.generation.requests import GenerateRequest, Sampler, json_schema, within_limits
+from lamina.tasks.generation.sampling import Samples
 
-SHAPE = 'Send {"count": 4, "seed": 1, "label": "..."}; each may be left out.'
-LONGEST = 1 << 16  # bytes of a request
-Label = str | int | bool
+LABELS = 10  # in an example
+COMMAND = 64  # samples in an example of a command
 
 
-class Wish(Config):
-    """How many pictures or rows to make, of which class. The same seed makes the same, here and everywhere else."""
+def answer(session: Session, rows: pa.Table | None, request: GenerateRequest) -> Answers:
+    """What is asked for, one row each: of pictures `image` (PNG in base64), `seed` and `label`; of a table its rows.
 
-    count: int = Field(default=1, ge=1, description="how many")
-    seed: int = Field(default=0, ge=0, lt=made.LARGEST, description="the same seed makes the same")
-    label: Label | Annotated[tuple[Label, ...], Field(min_length=1)] | None = Field(
-        default=None, description="the class to make, or several that are taken in turn; as in training when left out"
-    )
-    where: Annotated[tuple[str, ...], Field(min_length=1)] | None = Field(
-        default=None,
-        description="conditions that every row has to meet: column, one of = != < <= > >=, value; column= is missing",
-    )
-
-
-class Made(Config):
-    """What was made, in order: of pictures `image` (PNG in base64), `seed` and `label`; of a table the rows."""
-
-    made: tuple[dict[str, Any], ...]
-    model: str
-    source: str = Field(default=_mark.MADE, description="IPTC's word for what a trained network made")
-
-
-def replies(predictor: Predictor, limits: Limits, bodies: Sequence[Sent]) -> Sequence[Reply | Exception]:
-    """Answer several bodies, one after the other; each gets a reply or an exception of its own."""
-    return [_reply(predictor, limits, body) for body in bodies]
-
-
-def _reply(predictor: Predictor, limits: Limits, body: Sent) -> Reply | Exception:
-    try:
-        wish = read(body.body)
-        most = limits.rows if predictor.state.columns else limits.made
-        if wish.count > most:
-            cure = "Send several requests with other seeds."
-            raise RequestError(413, f"count: at most {most:,} are made for one request (got {wish.count:,}). {cure}")
-        found = Made(made=tuple(granted(predictor, wish, limits.tried)), model=predictor.bundle.id)
-        return Reply(json.dumps(found.model_dump(), allow_nan=False).encode(), wish.count)
-    except DataError as error:
-        return RequestError(413 if isinstance(error, _sought.Rare) else 400, str(error))
-    except Exception as error:  # handed to the one request it belongs to
-        return error
-
-
-def read(body: bytes | bytearray) -> Wish:
-    """One request in JSON. Raises `RequestError` with a sentence that names the place."""
-    if len(body) > LONGEST:
-        raise RequestError(413, f"body: is larger than {LONGEST:,} bytes. {SHAPE}")
-    try:
-        value = json.loads(body.decode("utf-8-sig"))
-    except (ValueError, RecursionError):
-        raise RequestError(400, f"body: is not JSON in UTF-8. {SHAPE}") from None
-    if not isinstance(value, dict):
-        raise RequestError(400, f"body: must be an object. {SHAPE}")
-    faults: list[str] = []
-    wish = parse(Wish, value, "", faults)
-    if wish is None:
-        raise RequestError(400, f"{faults[0]} {SHAPE}")
-    return wish
-
-
-def granted(predictor: Predictor, wish: Wish, tried: int | None = None) -> list[Row]:
-    """What was wished for, as plain values; `tried`: rows that may be made to find those that meet conditions.
-
-    Errors: DataError for a class that there is not, or conditions that are not met.
+    Errors: DataError for a class that there is not or conditions that are not met, TooMuch beyond limits.
     """
-    bundle = predictor.bundle
-    if wish.where:
-        asked = _sought.Asked(wish.count, wish.seed, wish.label, wish.where, tried)
-        return json_rows(predictor.meeting(asked))
-    seeds = made.seeds(wish.seed, wish.count)
-    labels = made.classes(wish.label, wish.count, bundle)
-    labels = made.drawn(seeds, bundle) if labels is None and bundle.task_state.classes else labels
-    found = predictor.requested(seeds, labels)
-    if bundle.task_state.columns:
-        return json_rows(found)
-    told = [{"label": label} for label in labels] if labels else [{} for _ in seeds]
-    pictures = (_mark.png(picture, bundle.id, seed) for picture, seed in zip(found, seeds, strict=True))
-    encoded = [base64.b64encode(body).decode() for body in pictures]
-    return [{"image": body, "seed": s, **label} for body, s, label in zip(encoded, seeds, told, strict=True)]
+    return Answers(_table(session, within_limits(session, request)))
 
 
-def example(predictor: Predictor) -> tuple[Row, Row]:
-    """A request that works, and what is made for it."""
-    classes = predictor.state.classes
-    wish = Wish(count=1, seed=0, label=classes[0] if classes else None)
-    return wish.model_dump(exclude_none=True), granted(predictor, wish)[0]
+def _table(session: Session, samples: Samples) -> pa.Table:
+    if session.task.state.columns:
+        return samples.values
+    pngs = (
+        provenance.png(picture, session.id, seed) for picture, seed in zip(samples.values, samples.seeds, strict=True)
+    )
+    columns: dict[str, Any] = {"image": [base64.b64encode(body).decode() for body in pngs], "seed": samples.seeds}
+    return pa.table(columns | ({"label": samples.labels} if samples.labels is not None else {}))
 
 
-def request_body(predictor: Predictor) -> dict[str, Any]:
-    """The OpenAPI description of the body of /generate, with an example that works as it stands."""
-    schema = Wish.model_json_schema()
-    if predictor.state.classes:
-        schema["properties"]["label"]["examples"] = list(predictor.state.classes[:10])
-    if predictor.state.columns:
-        schema["properties"]["where"]["examples"] = [_where.examples(predictor.bundle)]
-    else:
-        del schema["properties"]["where"]
-    content = {"application/json": {"schema": schema, "example": example(predictor)[0] | {"count": 4}}}
-    return {"required": True, "content": content}
+def call(session: Session, request: GenerateRequest) -> np.ndarray | pa.Table:
+    """New pictures (count, height, width, channels) uint8, red first, or rows as an Arrow table."""
+    return Sampler(session, request).whole().values
+
+
+def example(session: Session) -> Example:
+    """A request that works, and what it gives."""
+    classes = session.task.classes
+    request = GenerateRequest(count=1, seed=0, label=classes[0] if classes else None)
+    samples = Sampler(session, request).whole()
+    return Example(request.model_dump(exclude_none=True), json_rows(_table(session, samples)))
+
+
+def schema(session: Session) -> dict[str, Any]:
+    """The JSON schema of a request, with labels and conditions of this bundle."""
+    classes, state = session.task.classes, session.task.state
+    examples: dict[str, Any] = {"label": list(classes[:LABELS])} if classes else {}
+    return json_schema(session, examples | ({"where": [conditions.examples(session)]} if state.columns else {}))
+
+
+def describe(session: Session) -> str:
+    """What to ask for and what comes back, in a sentence or two."""
+    state = session.task.state
+    more = ", and what they have to meet" if state.columns else ""
+    return f"Ask for new {state.samples} by their number, a seed and a class{more}. What is made says that it was made."
+
+
+def usage(session: Session, operation: Operation, path: str) -> Usage:
+    """Commands and code that make more, of a class where there are some."""
+    classes, rows = session.task.classes, bool(session.task.state.columns)
+    label = classes[0] if classes else None
+    option = f" --label {shlex.quote(label)}" if label else ""
+    output = "made.csv" if rows else "made"
+    shell = f"lamina generate {shlex.quote(path)} -n {COMMAND} -o {output}{option}\nlamina serve {shlex.quote(path)}"
+    if critic.GRAPH in session.graphs:
+        shell += f"\nlamina predict {shlex.quote(path)} {'rows.csv' if rows else 'pictures/'} -o scores.csv"
+    body = shlex.quote(json.dumps({"count": 4, "seed": 1, **({"label": label} if label else {})}, ensure_ascii=False))
+    http = f"curl -s http://127.0.0.1:8000/generate -H 'Content-Type: application/json' -d {body}"
+    keyword = f", label={label!r}" if label else ""
+    return Usage(shell, http, f"import lamina\n\nlamina.load({path!r}).generate({COMMAND}, seed=1{keyword})")
+
+
+def has_critic(session: Session) -> bool:
+    return critic.GRAPH in session.graphs
+
+
+def critic_example(session: Session) -> Example:
+    """The first sample of a generator, and how real its critic finds that."""
+    samples = Sampler(session, GenerateRequest()).whole()
+    row = json_rows(_table(session, samples))[0]
+    if not session.task.state.columns:
+        row = {session.prep.files[0].name: row["image"]}
+    return Example([row], json_rows(critic.predict(session, session.rows([row]), None).table))
+
+
+GENERATE = Operation(
+    name="generate",
+    summary="Make new pictures or rows, of a class where one is asked for; each says that it was made.",
+    answer=answer,
+    example=example,
+    request=GenerateRequest,
+    rows="none",
+    items="samples",
+    facts={"source": provenance.SOURCE_TYPE},
+    call=call,
+    write=files.write,
+    options=files.GenerateOptions,
+    usage=usage,
+    describe=describe,
+    schema=schema,
+)
+
+PREDICT = Operation(
+    name="predict",
+    summary="Score how real the critic finds pictures or rows: 0 is below all real ones held out, 1 above all.",
+    answer=critic.predict,
+    example=critic_example,
+    available=has_critic,
+    faces=frozenset({"cli", "python"}),
+)

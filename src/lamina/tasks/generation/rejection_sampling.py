@@ -1,160 +1,165 @@
-"""Rows that meet conditions: those of a seed are made one lot after the other, and those that meet them are kept.
+"""Rows that meet conditions: those of a seed are generated one lot after the other, and those that meet them stay.
 
 So they are as likely as among all rows that the network makes, whatever the condition (rejection, von Neumann 1951),
-and the first ones stay the same however many are asked for. How long is looked for them is bounded.
+and the first ones stay the same however many are asked for. The number of attempts is bounded.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from lamina.config import DataError
-from lamina.deploy.bundle import Bundle
-from lamina.tasks.generation import sampling as made
-from lamina.tasks.generation.conditions import Where, conditions
+from lamina.task import Session
+from lamina.tasks.generation import sampling
+from lamina.tasks.generation.conditions import Conditions
+from lamina.tasks.generation.sampling import Samples
 
-LOT, LEAST = 1024, 16  # rows made at a time, and of each class where several are taken in turn
-TRIED, RARE = 100_000, 1_000  # rows that are always made if need be, and then as long as one in so many is kept
-
-Piece = tuple[list[int], list[str] | None, pa.Table]  # seeds, classes where there are some, and rows
-Make = Callable[[Sequence[int], Sequence[str] | None], Any]
+LOT, LEAST = 1024, 16  # rows at a time, and of each class where several are taken in turn
+PATIENCE, RARE = 100_000, 1_000  # attempts that are always made if need be, and then as long as one in so many matches
 
 
-class Rare(DataError):
+class RareConditions(DataError):
     """Too few rows meet the conditions."""
 
 
-@dataclass
-class Asked:
-    """Rows to make, how many and which. `most`: rows that may be tried in all; `tried`: those that were."""
+class _Stream(NamedTuple):
+    """Which rows of a seed are candidates: number `start` of every `step`, of one class or as in training."""
 
-    count: int
-    seed: int
-    label: Any
-    where: Any
-    most: int | None = None
-    tried: int = field(default=0, init=False)
-
-
-def pieces(make: Make, bundle: Bundle, asked: Asked) -> Iterator[Piece]:
-    """As many rows as asked for, in order, some at a time. `make`: rows of seeds and classes.
-
-    Errors: DataError for conditions that cannot be met, `Rare` where too many rows were made in vain.
-    """
-    where, left = conditions(asked.where, bundle), asked.count
-    assert where is not None
-    made.seeds(asked.seed, min(left, 1))
-    streams = [_Stream(_kept(make, bundle, asked, where, turn)) for turn in _turns(asked, where, bundle)]
-    while left:
-        used = streams[: min(left, len(streams))]
-        most = min(max(1, left // len(streams)), *(stream.filled() for stream in used), left)
-        yield _in_turn([stream.taken(most) for stream in used])
-        left -= most * len(used)
-
-
-def gathered(found: Iterator[Piece], size: int) -> Iterator[Piece]:
-    """The same in pieces of `size` rows or a little more: files want few large ones."""
-    some, rows = list[Piece](), 0
-    for piece in found:
-        some.append(piece)
-        rows += len(piece[0])
-        if rows >= size:
-            yield _joined(some)
-            some, rows = [], 0
-    if some:
-        yield _joined(some)
-
-
-@dataclass(frozen=True)
-class _Turn:
-    """Which rows of a seed are tried: number `at` of every `of`, of one class or as in training."""
-
-    at: int
-    of: int
+    start: int
+    step: int
     label: str | None
 
 
-def _turns(asked: Asked, where: Where, bundle: Bundle) -> list[_Turn]:
+class RejectionSampler:
+    """Rows of a seed that meet conditions. `attempts` counts the rows generated so far; there may be `most`."""
+
+    def __init__(
+        self,
+        session: Session,
+        conditions: Conditions,
+        seed: int,
+        label: Any = None,
+        count: int = 0,
+        most: int | None = None,
+    ):
+        self.session, self.conditions, self.seed, self.count, self.most = session, conditions, seed, count, most
+        self.attempts = 0
+        sampling.seeds(seed, 0)
+        streams = _streams(label, conditions, session)
+        self._buffers = [_Buffer(self._matches(stream)) for stream in streams]
+
+    def batches(self) -> Iterator[Samples]:
+        """As many rows as asked for, in order, some at a time.
+
+        Errors: RareConditions where too many attempts were in vain.
+        """
+        left = self.count
+        while left:
+            used = self._buffers[: min(left, len(self._buffers))]
+            most = min(max(1, left // len(self._buffers)), *(buffer.fill() for buffer in used), left)
+            yield _interleave([buffer.pop(most) for buffer in used])
+            left -= most * len(used)
+
+    def _matches(self, stream: _Stream) -> Iterator[Samples]:
+        """Rows of one stream that meet the conditions, in order, without an end."""
+        size, attempts, count = max(LEAST, LOT // stream.step), 0, 0
+        while True:
+            if self.most is not None and self.attempts >= self.most:
+                raise self._rare(count, attempts, stream)
+            start, lot = attempts * stream.step, size * stream.step
+            seeds, labels = self._candidates(sampling.seeds(self.seed, lot, start)[stream.start :: stream.step], stream)
+            attempts, self.attempts = attempts + size, self.attempts + size
+            if seeds:
+                table = sampling.generate(self.session, seeds, labels)
+                assert isinstance(table, pa.Table)
+                rows = np.flatnonzero(self.conditions.mask(table)).tolist()
+                if rows:
+                    count += len(rows)
+                    names = labels and [labels[row] for row in rows]
+                    yield Samples([seeds[row] for row in rows], names, table.take(pa.array(rows)))
+            if attempts >= PATIENCE and count * RARE < attempts:
+                raise self._rare(count, attempts, stream)
+
+    def _candidates(self, seeds: list[int], stream: _Stream) -> tuple[list[int], list[str] | None]:
+        """The seeds whose class may be generated, and their classes."""
+        state, classes = self.session.task.state, self.conditions.classes
+        if stream.label is not None:
+            return seeds, [stream.label] * len(seeds)
+        if not state.classes:
+            return seeds, None
+        labelled = zip(seeds, sampling.sample_labels(seeds, state), strict=True)
+        allowed = [(seed, name) for seed, name in labelled if classes is None or name in classes]
+        return [seed for seed, _ in allowed], [name for _, name in allowed]
+
+    def _rare(self, count: int, attempts: int, stream: _Stream) -> RareConditions:
+        of = f" of the class '{stream.label}'" if stream.label is not None else ""
+        verb = "meets" if count == 1 else "meet"
+        sentence = f"where: {count:,} of {attempts:,} rows made{of} {verb} {self.conditions}"
+        if not count:
+            return RareConditions(f"{sentence}. Ask for a looser condition.")
+        share = f"about 1 in {round(attempts / count):,}, and {self.count:,} were asked for"
+        return RareConditions(f"{sentence}, {share}. Ask for fewer or a looser condition.")
+
+
+def _streams(label: Any, conditions: Conditions, session: Session) -> list[_Stream]:
     """One for all rows, or one for each of several classes that are taken in turn."""
-    label = asked.label
-    if where.classes is not None:
+    if conditions.classes is not None:
         if label is not None:
-            aim = bundle.schema.target
-            name = aim.name if aim else "the class"
+            name = session.target or "the class"
             raise DataError(f"where: '{name}' is the class, which label names too. Ask for it once.")
-        label = where.classes[0] if len(where.classes) == 1 else None
-    several = 1 if label is None or isinstance(label, str) or not np.ndim(label) else max(1, len(label))
-    named = made.classes(label, several, bundle)
-    return [_Turn(at, several, named[at] if named else None) for at in range(several)]
+        label = conditions.classes[0] if len(conditions.classes) == 1 else None
+    count = 1 if label is None or isinstance(label, str) or not np.ndim(label) else max(1, len(label))
+    labels = sampling.labels(label, count, session.task.state)
+    return [_Stream(start, count, labels[start] if labels else None) for start in range(count)]
 
 
-def _kept(make: Make, bundle: Bundle, asked: Asked, where: Where, turn: _Turn) -> Iterator[Piece]:
-    """Rows of one turn that meet the conditions, in order, without an end."""
-    size, tried, kept = max(LEAST, LOT // turn.of), 0, 0
-    while True:
-        if asked.most is not None and asked.tried >= asked.most:
-            raise _rare(kept, tried, asked, where, turn)
-        seeds = made.seeds(asked.seed, size * turn.of, tried * turn.of)[turn.at :: turn.of]
-        labels = None if turn.label is None else [turn.label] * size
-        if labels is None and bundle.task_state.classes:
-            drawn = zip(seeds, made.drawn(seeds, bundle), strict=True)
-            allowed = [(seed, name) for seed, name in drawn if where.classes is None or name in where.classes]
-            seeds, labels = [seed for seed, _ in allowed], [name for _, name in allowed]
-        tried, asked.tried = tried + size, asked.tried + size
-        if seeds:
-            table = make(seeds, labels)
-            rows = np.flatnonzero(where.meets(table)).tolist()
-            if rows:
-                kept += len(rows)
-                yield [seeds[row] for row in rows], labels and [labels[row] for row in rows], table.take(pa.array(rows))
-        if tried >= TRIED and kept * RARE < tried:
-            raise _rare(kept, tried, asked, where, turn)
+def gather(batches: Iterator[Samples], size: int) -> Iterator[Samples]:
+    """The same in pieces of `size` rows or a little more: files want few large ones."""
+    some, rows = list[Samples](), 0
+    for batch in batches:
+        some.append(batch)
+        rows += len(batch.seeds)
+        if rows >= size:
+            yield _concatenate(some)
+            some, rows = [], 0
+    if some:
+        yield _concatenate(some)
 
 
-def _rare(kept: int, tried: int, asked: Asked, where: Where, turn: _Turn) -> Rare:
-    of = f" of the class '{turn.label}'" if turn.label is not None else ""
-    told = f"{kept:,} of {tried:,} rows made{of} {'meets' if kept == 1 else 'meet'} {where}"
-    if not kept:
-        return Rare(f"where: {told}. Ask for a looser condition.")
-    share = f"about 1 in {round(tried / kept):,}"
-    return Rare(f"where: {told}, {share}, and {asked.count:,} were asked for. Ask for fewer or a looser condition.")
-
-
-class _Stream:
+class _Buffer:
     """Rows to come, of which some are there already."""
 
-    def __init__(self, source: Iterator[Piece]):
+    def __init__(self, source: Iterator[Samples]):
         self.source = source
-        self.piece: Piece | None = None
+        self.batch: Samples | None = None
 
-    def filled(self) -> int:
+    def fill(self) -> int:
         """How many are there, at least one."""
-        if self.piece is None:
-            self.piece = next(self.source)
-        return len(self.piece[0])
+        if self.batch is None:
+            self.batch = next(self.source)
+        return len(self.batch.seeds)
 
-    def taken(self, count: int) -> Piece:
+    def pop(self, count: int) -> Samples:
         """The first of those that are there."""
-        assert self.piece is not None
-        seeds, labels, table = self.piece
-        rest = seeds[count:], labels and labels[count:], table.slice(count)
-        self.piece = rest if rest[0] else None
-        return seeds[:count], labels and labels[:count], table.slice(0, count)
+        assert self.batch is not None
+        seeds, labels, table = self.batch
+        rest = Samples(seeds[count:], labels and labels[count:], table.slice(count))
+        self.batch = rest if rest.seeds else None
+        return Samples(seeds[:count], labels and labels[:count], table.slice(0, count))
 
 
-def _in_turn(some: Sequence[Piece]) -> Piece:
+def _interleave(some: Sequence[Samples]) -> Samples:
     """The first of each, then the second of each: all are as long."""
-    seeds, labels, table = _joined(some)
-    order = np.arange(len(seeds)).reshape(len(some), -1).T.ravel().tolist()
+    seeds, labels, table = _concatenate(some)
     if len(some) == 1:
-        return seeds, labels, table
-    return [seeds[i] for i in order], labels and [labels[i] for i in order], table.take(pa.array(order))
+        return Samples(seeds, labels, table)
+    order = np.arange(len(seeds)).reshape(len(some), -1).T.ravel().tolist()
+    return Samples([seeds[i] for i in order], labels and [labels[i] for i in order], table.take(pa.array(order)))
 
 
-def _joined(some: Sequence[Piece]) -> Piece:
-    seeds = [seed for piece in some for seed in piece[0]]
-    labels = None if some[0][1] is None else [label for piece in some for label in piece[1] or ()]
-    return seeds, labels, pa.concat_tables([piece[2] for piece in some]).combine_chunks()
+def _concatenate(some: Sequence[Samples]) -> Samples:
+    seeds = [seed for batch in some for seed in batch.seeds]
+    labels = None if some[0].labels is None else [label for batch in some for label in batch.labels or ()]
+    return Samples(seeds, labels, pa.concat_tables([batch.values for batch in some]).combine_chunks())

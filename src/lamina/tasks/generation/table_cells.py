@@ -1,4 +1,4 @@
-"""Cells of real and of made rows as numbers that can be compared, and what they may be."""
+"""Cells of real and of generated rows as numbers that can be compared, and what they may be."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,61 +9,66 @@ import pyarrow.compute as pc
 
 from lamina.preprocess import category, typed
 from lamina.schema import Column
-from lamina.tasks import classification
+from lamina.tasks._supervised import labels
 
 
-class Plain(NamedTuple):
-    """Rows as numbers: codes where `texts`, NaN where missing; and the class of each row, or nothing."""
+class Cells(NamedTuple):
+    """Rows as numbers (rows, columns): codes where `texts`, NaN where missing; and the class of each row (rows,)."""
 
-    cells: np.ndarray
+    numbers: np.ndarray
     texts: np.ndarray
     classes: np.ndarray
 
+    def sample(self, count: int, rng: np.random.Generator) -> "Cells":
+        """Some of the rows."""
+        rows = rng.permutation(len(self.numbers))[:count]
+        return Cells(self.numbers[rows], self.texts, self.classes[rows])
 
-class Reader:
-    """Cells of the training rows as numbers, and what they may be."""
+
+class CellEncoder:
+    """Cells as numbers by the training rows, and what they may be."""
 
     def __init__(self, train: pa.Table, columns: Sequence[Column], target: Column | None, classes: Sequence[str]):
         self.columns, self.target, self.classes = columns, target, tuple(classes)
-        self.words = {c.name: _words(train, c) for c in columns if not _numeric(c)}
-        self.texts = np.array([not _numeric(c) for c in columns])
-        self.train = self.plain(train)
-        known = [self.train.cells[:, i] for i in range(len(columns))]
-        self.limits = [(np.nanmin(v), np.nanmax(v)) if np.isfinite(v).any() else (0, 0) for v in known]
-        self.whole = np.array([bool((np.floor(v) == v)[~np.isnan(v)].all()) for v in known])
-        self.missing = np.array([bool(np.isnan(v).any()) for v in known])
+        self.words = {c.name: _words(train, c) for c in columns if not _is_numeric(c)}
+        self.texts = np.array([not _is_numeric(c) for c in columns])
+        self.train = self.encode(train)
+        numbers = [self.train.numbers[:, i] for i in range(len(columns))]
+        self.limits = [(np.nanmin(v), np.nanmax(v)) if np.isfinite(v).any() else (0, 0) for v in numbers]
+        self.whole = np.array([bool((np.floor(v) == v)[~np.isnan(v)].all()) for v in numbers])
+        self.missing = np.array([bool(np.isnan(v).any()) for v in numbers])
 
-    def plain(self, table: pa.Table) -> Plain:
+    def encode(self, table: pa.Table) -> Cells:
         """Rows of any table with these columns."""
-        cells = np.stack([self._cells(table, c) for c in self.columns], axis=1)
+        numbers = np.stack([self._numbers(table, c) for c in self.columns], axis=1)
         classes = np.zeros(table.num_rows, np.int64)
         if self.target:
-            said = typed(table, (self.target,))[self.target.name].combine_chunks()
-            classes = np.maximum(classification.codes(said, self.classes), 0)
-        return Plain(cells, self.texts, classes)
+            values = typed(table, (self.target,))[self.target.name].combine_chunks()
+            classes = np.maximum(labels.codes(values, self.classes), 0)
+        return Cells(numbers, self.texts, classes)
 
-    def _cells(self, table: pa.Table, column: Column) -> np.ndarray:
+    def _numbers(self, table: pa.Table, column: Column) -> np.ndarray:
         if column.name in self.words:
-            found = pc.index_in(_text(table, column), self.words[column.name]).cast(pa.float64())
+            values = pc.index_in(_text(table, column), self.words[column.name]).cast(pa.float64())
         else:
-            found = typed(table, (column,))[column.name].combine_chunks()
-            found = found.cast(pa.int64()).cast(pa.float64(), safe=False) if column.kind == "time" else found
-        return pc.fill_null(found, np.nan).to_numpy(zero_copy_only=False).astype(np.float64)
+            values = typed(table, (column,))[column.name].combine_chunks()
+            values = values.cast(pa.int64()).cast(pa.float64(), safe=False) if column.kind == "time" else values
+        return pc.fill_null(values, np.nan).to_numpy(zero_copy_only=False).astype(np.float64)
 
-    def invalid(self, table: pa.Table, plain: Plain) -> float:
+    def invalid(self, table: pa.Table, cells: Cells) -> float:
         """Share of cells that are of another type, unknown, out of range or missing where none may be."""
-        bad = np.zeros(plain.cells.shape, bool)
+        bad = np.zeros(cells.numbers.shape, bool)
         for i, column in enumerate(self.columns):
-            values, nulls = plain.cells[:, i], pc.is_null(table[column.name]).to_numpy()
+            values, nulls = cells.numbers[:, i], pc.is_null(table[column.name]).to_numpy()
             bad[:, i] = np.isnan(values) & (~nulls | ~self.missing[i])
             with np.errstate(invalid="ignore"):
                 low, high = self.limits[i]
-                part = self.whole[i] & ~np.isnan(values) & (np.floor(values) != values)
-                bad[:, i] |= (values < low) | (values > high) | part
+                fraction = self.whole[i] & ~np.isnan(values) & (np.floor(values) != values)
+                bad[:, i] |= (values < low) | (values > high) | fraction
         return float(bad.mean()) if bad.size else 0.0
 
 
-def _numeric(column: Column) -> bool:
+def _is_numeric(column: Column) -> bool:
     return column.kind in ("number", "time")
 
 

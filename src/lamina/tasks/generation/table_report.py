@@ -1,4 +1,4 @@
-"""What is told of made rows of a table: a sentence, tables and small histograms."""
+"""What is said of generated rows: a sentence, tables and small histograms."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,67 +9,83 @@ from lamina.evaluate.markup import escape, number, table
 from lamina.evaluate.metrics import label
 from lamina.evaluate.plots.canvas import ACCENT, GREYS, figure, panel, style, svg, text
 
-NAMES = {"real": "real rows", "made": "the network’s rows", "smote": "SMOTE’s rows"}
+SOURCES = {"real": "real rows", "made": "the network’s rows", "smote": "SMOTE’s rows"}
 METRICS = ("accuracy", "roc_auc", "f1")
 SIZE, GAP, ACROSS = (230, 150), 24, 3
 EVEN = 0.005  # of a score: less is no difference
 
 
-def verdict(judged: Mapping[str, Any]) -> str:
+def verdict(facts: Mapping[str, Any]) -> str:
     """Whether the rows are worth learning from, whether SMOTE's are better, and how they are told from real ones."""
-    copied = (
-        f"{judged['copies']:.1%} of them are copies of a training row ({judged['held']['copies']:.1%} of real rows are)"
+    copies = (
+        f"{facts['copies']:.1%} of them are copies of a training row ({facts['held']['copies']:.1%} of real rows are)"
     )
-    seen = f"A detector tells its rows from real ones with ROC AUC {number(judged['detector_auc'])} (0.5 is chance)"
-    if "trained_on" not in judged:
-        return f"{seen}; {copied}."
-    found, rival = judged["trained_on"], judged["smote"]["detector_auc"]
-    name = "roc_auc" if all(scores["roc_auc"] is not None for scores in found.values()) else "f1"
-    own, real, smote = (found[key][name] for key in ("made", "real", "smote"))
+    detector = f"A detector tells its rows from real ones with ROC AUC {number(facts['detector_auc'])} (0.5 is chance)"
+    if "trained_on" not in facts:
+        return f"{detector}; {copies}."
+    scores, rival = facts["trained_on"], facts["smote"]["detector_auc"]
+    name = "roc_auc" if all(of["roc_auc"] is not None for of in scores.values()) else "f1"
+    own, real, smote = (scores[key][name] for key in ("made", "real", "smote"))
     better = "SMOTE is better to learn from" if smote > own + EVEN else "the network is better to learn from than SMOTE"
     better = "the network and SMOTE are equally good to learn from" if abs(smote - own) <= EVEN else better
     return (
         f"A classifier that learns from the network’s rows reaches {label(name)} {number(own)} on real ones; from real "
-        f"rows {number(real)}, from SMOTE’s {number(smote)}: {better}. {seen}, SMOTE’s with {number(rival)}; {copied}."
+        f"rows {number(real)}, from SMOTE’s {number(smote)}: {better}. {detector}, SMOTE’s with {number(rival)}; "
+        f"{copies}."
     )
 
 
-def piece(judged: Mapping[str, Any]) -> str:
-    """The tables and the histograms, as HTML."""
-    parts = []
-    if "trained_on" in judged:
+def lines(facts: Mapping[str, Any]) -> tuple[tuple[str, ...], ...]:
+    """What a classifier reaches that learned from each sort of rows, for the terminal; () without classes."""
+    if "trained_on" not in facts:
+        return ()
+    heads = ("a classifier that learned from", *map(label, METRICS))
+    cells = (
+        (name.replace("’", "'"), *(_cell(facts["trained_on"][key][metric]) for metric in METRICS))
+        for key, name in SOURCES.items()
+    )
+    return (heads, *cells)
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None else number(value)
+
+
+def html(facts: Mapping[str, Any]) -> str:
+    """The tables and the histograms."""
+    parts = list[str]()
+    if "trained_on" in facts:
         rows = [
-            [NAMES[name], *(number(judged["trained_on"][name][metric]) for metric in METRICS)]
-            for name in ("real", "made", "smote")
+            [name, *(number(facts["trained_on"][key][metric]) for metric in METRICS)] for key, name in SOURCES.items()
         ]
-        told = "A fixed classifier (gradient boosting) that learned from them, on real rows that nobody has seen:"
+        lead = "A fixed classifier (gradient boosting) that learned from them, on real rows that nobody has seen:"
         heads = ["learned from", *(escape(label(metric)) for metric in METRICS)]
-        parts.append(f'<p class="quiet">{told}</p>{table(heads, rows, range(1, 4), 1)}')
-    parts.append(table(["how like real rows", "the network", "SMOTE", "real rows"], _likeness(judged), range(1, 4)))
-    parts.append(histograms(judged["columns"]))
+        parts.append(f'<p class="quiet">{lead}</p>{table(heads, rows, range(1, 4), 1)}')
+    parts.append(table(["how like real rows", "the network", "SMOTE", "real rows"], _likeness(facts), range(1, 4)))
+    parts.append(histograms(facts["columns"]))
     return "".join(parts)
 
 
-def _likeness(judged: Mapping[str, Any]) -> list[list[str]]:
-    told = {
+def _likeness(facts: Mapping[str, Any]) -> list[list[str]]:
+    measures = {
         "detector_auc": "detector, ROC AUC (0.5: cannot be told apart)",
         "column_distance": "distance of columns, mean (0: the same)",
         "pair_difference": "difference of pairs of columns, mean (0: the same)",
         "copies": "share that is a training row",
         "nearest": "distance to the nearest training row, median",
     }
-    sources = (judged, judged.get("smote", {}), judged["held"])
-    rows = [[escape(said), *(number(source.get(name)) for source in sources)] for name, said in told.items()]
-    return [*rows, ["share of cells that cannot be", number(judged["invalid"]), "", ""]]
+    sources = (facts, facts.get("smote", {}), facts["held"])
+    rows = [[escape(words), *(number(source.get(name)) for source in sources)] for name, words in measures.items()]
+    return [*rows, ["share of cells that cannot be", number(facts["invalid"]), "", ""]]
 
 
 def histograms(columns: Sequence[Mapping[str, Any]]) -> str:
-    """Real and made shares of some columns side by side: real grey, made blue."""
+    """Real and generated shares of some columns side by side: real grey, generated blue."""
     columns = [column for column in columns if column.get("real")]
     if not columns:
         return ""
-    lines = -(-len(columns) // ACROSS)
-    width, height = ACROSS * (SIZE[0] + GAP) + GAP, lines * (SIZE[1] + 60) + 10
+    count = -(-len(columns) // ACROSS)
+    width, height = ACROSS * (SIZE[0] + GAP) + GAP, count * (SIZE[1] + 60) + 10
     with style():
         fig = figure(width, height)
         for i, column in enumerate(columns):
@@ -79,8 +95,8 @@ def histograms(columns: Sequence[Mapping[str, Any]]) -> str:
             at = np.arange(len(column["real"]))
             axes.bar(at - 0.2, column["real"], 0.4, color=GREYS[2])
             axes.bar(at + 0.2, column["made"], 0.4, color=ACCENT)
-            shown = at[:: max(1, len(at) // 3)]
-            axes.set_xticks(shown, [text(column["names"][k], 9) for k in shown])
+            ticks = at[:: max(1, len(at) // 3)]
+            axes.set_xticks(ticks, [text(column["names"][k], 9) for k in ticks])
             axes.set_yticks([])
         caption = "Grey is real, blue is made; the number is the distance of the column, 0 to 1."
         return f"<figure>{svg(fig, 'rows', 'Columns of real and made rows')}<figcaption>{caption}</figcaption></figure>"

@@ -1,0 +1,119 @@
+"""The report of a generator: what its samples are worth, its verdict and its own parts of the page."""
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from lamina.evaluate.markup import number, section
+from lamina.experiment import Baseline, Conclusion, Evaluation, Finding, Section, Summary
+from lamina.schema import Row, clean
+from lamina.tasks.generation import (
+    critic_evaluation,
+    evaluation,
+    image_fidelity,
+    image_report,
+    table_fidelity,
+    table_report,
+)
+from lamina.tasks.generation.image_fidelity import ImageFidelity
+
+
+class Details(NamedTuple):
+    """What pictures or rows are worth beside their scores, and what the critic is worth where there is one."""
+
+    images: ImageFidelity | None
+    table: Row | None
+    critic: Row | None
+
+
+def examine(finding: Finding) -> Evaluation:
+    """The evaluation with its details; pictures are scored by what a classifier of the run's data sees in them."""
+    images, table = _images(finding), _table(finding)
+    details = Details(images, table, critic_evaluation.score(finding.session, finding.examples))
+    scores = finding.evaluation.scores if images is None else images.scores
+    return finding.evaluation._replace(scores=scores, details=details)
+
+
+def _images(finding: Finding) -> ImageFidelity | None:
+    if finding.session.task.state.columns:
+        return None
+    return image_fidelity.measure(finding.session, finding.examples, finding.end["elapsed"])
+
+
+def _table(finding: Finding) -> Row | None:
+    """What rows of a table are worth beside real rows and SMOTE."""
+    session, splits = finding.session, finding.experiment.splits
+    if not session.task.state.columns:
+        return None
+    count, missing = min(splits.train.num_rows, table_fidelity.TRAIN), session.schema.missing
+    samples = evaluation.generate(session, count, table_fidelity.SEED)
+    train, held_out = clean(splits.train, missing), clean(splits.test, missing)
+    return table_fidelity.measure(train, held_out, samples, session.schema, session.task.classes)
+
+
+def baselines(finding: Finding) -> dict[str, Baseline]:
+    """Real ones that were held out."""
+    details: Details = finding.evaluation.details
+    baseline = evaluation.held_out(finding)
+    return {"held_out": baseline if details.images is None else baseline._replace(scores=details.images.held_out)}
+
+
+def conclude(finding: Finding, baselines: Mapping[str, Baseline]) -> Conclusion:
+    """What samples are worth; no network is expected to beat real ones."""
+    return Conclusion(
+        _verdict(finding, baselines),
+        finding.experiment.subject,
+        comparison="Beside real ones",
+        method="what",
+        warns=False,
+    )
+
+
+def _verdict(finding: Finding, baselines: Mapping[str, Baseline]) -> str:
+    details: Details = finding.evaluation.details
+    if details.table is not None:
+        return table_report.verdict(details.table)
+    if details.images is not None and (sentence := image_fidelity.verdict(details.images)):
+        return sentence
+    own = finding.evaluation.scores["frechet_distance"]
+    real = baselines["held_out"].scores["frechet_distance"]
+    if own is None or real is None:
+        return "What was made could not be compared with real rows."
+    return (
+        f"What the network makes is {number(own)} away from real ones (Frechet distance); real ones that were held out "
+        f"are {number(real)} away."
+    )
+
+
+def sections(finding: Finding) -> Iterator[Section]:
+    """The pictures or rows it makes, with the critic where there is one."""
+    details: Details = finding.evaluation.details
+    critic = critic_evaluation.html(details.critic) if details.critic else ""
+    if details.images is not None:
+        previews = {row["epoch"]: row["sketch"] for row in finding.epochs if "sketch" in row}
+        body = image_report.html(details.images, finding.session.task.classes, previews) + critic
+        yield _section("made_pictures", "The pictures it makes", body, details.images.facts)
+    if details.table is not None:
+        yield _section("made_rows", "The rows it makes", table_report.html(details.table) + critic, details.table)
+    if details.critic:
+        yield Section("critic", facts={"critic": details.critic})
+
+
+def _section(name: str, title: str, body: str, facts: Row) -> Section:
+    return Section(name, title, "comparison", section(title, name.replace("_", "-"), body), {name: facts})
+
+
+def summary(finding: Finding) -> Summary:
+    """What a classifier learns from the rows, what the critic is worth, and commands to make more."""
+    details: Details = finding.evaluation.details
+    bundle, facts, commands = finding.session.bundle.path, dict[str, Row](), dict[str, str]()
+    if details.images is not None:
+        facts["made_pictures"] = details.images.facts
+    tables = tuple(filter(None, [table_report.lines(details.table)])) if details.table else ()
+    if details.table:
+        facts["made_rows"] = {name: value for name, value in details.table.items() if name != "columns"}
+    commands["make"] = f"lamina generate {bundle} -n 64 -o made{'.csv' if details.table else ''}"
+    if details.critic:
+        facts["critic"] = details.critic
+        commands["score"] = f"lamina predict {bundle} DATA -o scores.csv"
+    sentences = (details.critic["sentence"],) if details.critic else ()
+    return Summary(tables, sentences, commands, facts)

@@ -1,0 +1,74 @@
+"""A small classifier by which generated pictures are judged: trained on real ones, by the same loop as any network."""
+
+import time
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from lamina import models
+from lamina.layers.random_features import Filters
+from lamina.layers.residual import scaled
+from lamina.models import cnn
+from lamina.schema import Input, Output, Spec
+from lamina.train.device import decide
+from lamina.train.fit import Hooks, fit
+from lamina.train.settings import Examples
+
+BATCH = 512
+NAME = "image"  # of the input
+
+
+class ImagePredictions(NamedTuple):
+    """`features` (rows, features) of pictures, and `probabilities` (rows, classes) where there are classes."""
+
+    features: np.ndarray
+    probabilities: np.ndarray | None
+
+
+class ImageClassifier:
+    """Features and classes of pictures by a network, fitted for at most `seconds`; by fixed filters before that."""
+
+    def __init__(self, feed: Input, classes: int):
+        self.feed, self.classes = feed, classes
+        self.filters = Filters(feed.shape[-1] or 1)
+        self.model: Any = None
+        self.seconds = 0.0
+
+    def fit(
+        self, train: tuple[np.ndarray, np.ndarray], validation: tuple[np.ndarray, np.ndarray], seconds: float
+    ) -> None:
+        """`train` and `validation`: pictures (rows, height, width, channels) and codes (rows,)."""
+        start, cfg = time.perf_counter(), cnn.Config()
+        output = Output(head="logits", size=self.classes, loss="cross_entropy")
+        spec = Spec(inputs={NAME: self.feed}, output=output, rows=len(train[1]))
+        with torch.random.fork_rng(devices=[]):
+            model = models.build(cfg, spec, 0)
+            examples, other = (Examples({NAME: pictures}, codes) for pictures, codes in (train, validation))
+            train_cfg = decide({"budget": seconds}, models.training(cfg, spec), model, examples)
+            for _ in fit(model, examples, other, train_cfg, Hooks(_validate)):
+                pass
+        self.model, self.seconds = model, time.perf_counter() - start
+
+    @torch.inference_mode()
+    def predict(self, pictures: np.ndarray) -> ImagePredictions:
+        """Pictures (rows, height, width, channels), uint8."""
+        features, chances = [], []
+        for start in range(0, len(pictures), BATCH):
+            batch = torch.from_numpy(np.ascontiguousarray(pictures[start : start + BATCH]))
+            if self.model is None:
+                features.append(self.filters(scaled(batch)))
+                continue
+            device = next(self.model.parameters()).device
+            body = self.model.body({NAME: batch.to(device)})
+            features.append(body.float().cpu())
+            chances.append(self.model.head(body).float().softmax(1).cpu())
+        probabilities = torch.cat(chances).numpy() if chances else None
+        return ImagePredictions(torch.cat(features).double().numpy(), probabilities)
+
+
+def _validate(outputs: dict[str, np.ndarray], target: np.ndarray) -> dict[str, float]:
+    """Log loss, and accuracy."""
+    logits = outputs["target"].astype(np.float64)
+    losses = np.logaddexp.reduce(logits, axis=1) - logits[np.arange(len(target)), target]
+    return {"loss": float(losses.mean()), "accuracy": float((logits.argmax(1) == target).mean())}
