@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lamina.config import BundleError, DataError, LaminaError, RecipeError, TrainingError
     from lamina.deploy.predictor import Predictor
-    from lamina.estimator import Estimator, fit, load
+    from lamina.estimator import Estimator, load
     from lamina.recipe import Recipe
+    from lamina.trainer import fit
 
 __version__ = "0.1.0"
 
@@ -20,7 +21,7 @@ _HOMES = {
     "Recipe": "recipe",
     "RecipeError": "config",
     "TrainingError": "config",
-    "fit": "estimator",
+    "fit": "trainer",
     "load": "estimator",
 }
 

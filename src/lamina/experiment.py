@@ -1,108 +1,337 @@
-"""A recipe's data, split and understood: what every later stage asks of it."""
+"""What a task is where it is trained and judged: a recipe's data, split and understood, and every question about them.
+
+`of(name)` is the class of a task; `choose` takes the one that a recipe names, or the one that fits its data best.
+"""
 
 import hashlib
-from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
 
-from lamina.config import Config
-from lamina.data._splits import Parts
-from lamina.preprocess import Preprocessor, typed
+from lamina import models, train
+from lamina.config import Config, DataError, RecipeError
+from lamina.data import Sources
+from lamina.data._splits import Splits
+from lamina.plugins import available, kind, plugin
+from lamina.preprocess import Preprocessor
 from lamina.recipe import Recipe
 from lamina.schema import Collected, Column, Quarantined, Row, Schema, Spec
-from lamina.train.settings import Data, Sketch
+from lamina.task import Task
+from lamina.train.settings import Config as TrainConfig
+from lamina.train.settings import Examples, Preview
+
+Arrays = Mapping[str, np.ndarray]
+Place = Literal["scores", "comparison", "errors", "confidence", "training", "data", "design"]
+NEARLY = 0.1  # how much worse a task may fit for its note to be said all the same
 
 
-class Other(NamedTuple):
-    """Other data, read and looked at, that the finished network is to be judged by."""
+class Suitability(NamedTuple):
+    """How well a task fits some data, 0 to 1, and what to say of it where it is taken or fits nearly as well."""
+
+    score: float = 0.0
+    note: str = ""
+
+
+class Evaluation(NamedTuple):
+    """What a bundle is worth on rows: scores (primary first), the 95 % interval of the primary, the target and the
+    answers (arrays by row) that plots are made of, how many rows were judged and which were set aside.
+
+    `per_class` are rows of a table; `details` are the task's own, for its sections.
+    """
+
+    scores: dict[str, float | None]
+    interval: tuple[float, float] | None
+    target: np.ndarray
+    answers: Arrays
+    rows: int = 0
+    quarantine: tuple[Quarantined, ...] = ()
+    per_class: tuple[Row, ...] = ()
+    details: Any = None
+
+
+class Baseline(NamedTuple):
+    """What the network has to beat: scores on the same rows and the answers they are of."""
+
+    scores: dict[str, float | None]
+    answers: Arrays
+
+
+class Section(NamedTuple):
+    """A part of the report that stands behind the general one named by `after`: HTML for people (none: no part of the
+    page), `facts` for report.json, by key.
+    """
 
     name: str
-    source: Config
-    collected: Collected
+    title: str = ""
+    after: Place = "comparison"
+    html: str = ""
+    facts: Mapping[str, Any] = {}
+
+
+class Conclusion(NamedTuple):
+    """What a report says in its own words: the verdict, the subject of the run, and what the general parts are called.
+
+    `measured` says what the scores were measured on; `doubt` is added where a baseline is better; `warns` is whether
+    that is a warning at all.
+    """
+
+    verdict: str
+    subject: str
+    measured: str = ""
+    comparison: str = "Beside simpler methods"
+    method: str = "method"
+    doubt: str = ""
+    warns: bool = True
+
+
+class Summary(NamedTuple):
+    """What the terminal shows at the end beside scores: tables (title row, then rows), sentences, and commands by
+    name; `facts` go into the result as they are.
+    """
+
+    tables: tuple[tuple[tuple[str, ...], ...], ...] = ()
+    sentences: tuple[str, ...] = ()
+    commands: Mapping[str, str] = {}
+    facts: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True)
-class Case:
-    """A recipe's data, split and understood. Everything learned (schema, task state) comes from training rows."""
+class Finding:
+    """A trained run and what its bundle is worth: everything a report tells."""
+
+    experiment: "Experiment"
+    spec: Spec
+    cfg: TrainConfig
+    layers: list[Row]
+    end: Row  # the last row of training
+    session: Any  # the Predictor of the bundle
+    evaluation: Evaluation
+    examples: Mapping[str, Examples]
+    epochs: list[Row]
+    folder: Path  # of the run, for files beside the report
+
+
+class Golden(NamedTuple):
+    """Requests that travel with a bundle, and what each network is fed when its graph is compared with it."""
+
+    requests: list[Row]
+    inputs: Mapping[str, Mapping[str, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Experiment(ABC):
+    """A recipe's data, split and understood, with the task that was learned from its training rows only."""
 
     recipe: Recipe
-    task: Any
-    task_cfg: Any
-    state: Any
+    task: Any  # the Task of this experiment
     schema: Schema
-    parts: Parts
+    splits: Splits
     read: int
     quarantine: tuple[Quarantined, ...]
     notes: tuple[str, ...]
-    also: tuple[Other, ...] = field(default=(), kw_only=True)
+
+    # 1 collect
+
+    @classmethod
+    @abstractmethod
+    def suits(cls, name: str, recipe: Recipe, sources: Sources) -> Suitability:
+        """How well the task, the plug-in `name`, fits data of which a recipe says no task."""
+
+    @classmethod
+    @abstractmethod
+    def collect(cls, recipe: Recipe, sources: Sources) -> Self:
+        """Rows to an experiment: set aside, split, understood. The recipe says its task."""
 
     @property
-    def target(self) -> Column:
-        assert self.schema.target is not None
+    def target(self) -> Column | None:
         return self.schema.target
 
     @property
-    def about(self) -> str:
+    def subject(self) -> str:
         """What a run is about, in a word: the column it predicts, or the columns there are."""
         return self.schema.target.name if self.schema.target else ", ".join(c.name for c in self.schema.columns[:3])
 
-    @property
-    def judged(self) -> pa.Table:
-        """The rows by which a network is judged."""
-        return self.parts.test
-
-    def encoded(self, table: pa.Table) -> np.ndarray:
-        """The target of some rows as the loss wants it; zeros where there is none."""
-        if self.schema.target is None:
-            return np.zeros(table.num_rows, np.int64)
-        return self.task.encode(typed(table, (self.target,))[self.target.name].combine_chunks(), self.state)
-
-    def arrays(self, prep: Preprocessor) -> dict[str, Data]:
-        """Inputs and target of each part, as the network is fed."""
-        return {name: Data(prep.encode(t, keep=True), self.encoded(t)) for name, t in self.parts._asdict().items()}
-
-    def spec(self, prep: Preprocessor) -> Spec:
-        """What the network is built for."""
-        output = self.task.output(self.state, self.task_cfg)
-        return Spec(inputs=prep.inputs, output=output, rows=self.parts.train.num_rows)
-
-    def designed(self, model: Config) -> "Case":
-        """The same data for a recipe that names its model."""
-        return replace(self, recipe=self.recipe.model_copy(update={"model": model}))
-
-    def quick(self, raw: dict[str, np.ndarray], target: np.ndarray) -> dict[str, float]:
-        return self.task.quick(raw, target, self.state)
-
-    def warning(self, found: dict[str, float], best: float, epoch: int) -> str:
-        """What is wrong with a run by what `quick` found, where a task can tell."""
-        return self.task.warning(found, best, epoch) if "warning" in vars(self.task) else ""
-
-    def sketch(self, model: Config) -> Sketch | None:
-        """What is drawn as the run goes on, if anything is."""
-        return None
-
-    def with_state(self, state: Any) -> "Case":
-        return replace(self, state=state)
-
     def counts(self) -> Row:
         """Rows in = used + quarantined."""
-        sizes = {name: table.num_rows for name, table in self.parts._asdict().items()}
+        sizes = {name: table.num_rows for name, table in self.splits._asdict().items()}
         return {"read": self.read, "used": sum(sizes.values()), "quarantined": len(self.quarantine), **sizes}
+
+    def settings(self) -> Config:
+        """The task's settings, with what the data said in place of what was left open."""
+        return self.task.cfg
 
     def fingerprint(self) -> str:
         """A hash of every training and validation cell, so that a resumed run can tell that its data changed."""
         digest = hashlib.sha256()
-        for table in (self.parts.train, self.parts.validation):
+        for table in (self.splits.train, self.splits.validation):
             for name in table.column_names:
                 digest.update(name.encode())
-                for buffer in _solid(table[name]).buffers():
+                for buffer in _contiguous(table[name]).buffers():
                     digest.update(buffer or b"-")
         return digest.hexdigest()
 
+    def with_model(self, model: Config) -> Self:
+        """The same for a recipe that names its model."""
+        return replace(self, recipe=self.recipe.model_copy(update={"model": model}))
 
-def _solid(column: pa.ChunkedArray) -> pa.Array:
+    def with_task(self, task: Task) -> Self:
+        return replace(self, task=task)
+
+    # 2 preprocess, 3 design
+
+    @abstractmethod
+    def examples(self, prep: Preprocessor) -> dict[str, Examples]:
+        """Encoded inputs and target of each split, as a network is fed."""
+
+    def spec(self, prep: Preprocessor) -> Spec:
+        """What the network is built for."""
+        return Spec(inputs=self.task.inputs(prep), output=self.task.output(), rows=self.splits.train.num_rows)
+
+    # 4 train
+
+    def fit(
+        self, prep: Preprocessor, model: Any, examples: Mapping[str, Examples], cfg: TrainConfig, hooks: Any
+    ) -> Iterator[Row]:
+        """Rows of training, to be pulled; what cannot be is refused at once, before anything is written."""
+        if cfg.augment_with is not None:
+            raise RecipeError(["train.augment_with: is for tasks that predict a column of each row. Leave it out."])
+        return train.fit.fit(models.learner(model), examples["train"], examples["validation"], cfg, hooks)
+
+    @abstractmethod
+    def validate(self, outputs: Arrays, target: np.ndarray) -> dict[str, float]:
+        """Two cheap numbers on validation rows: the first is minimised, the second is shown."""
+
+    def warning(self, scores: Mapping[str, float], best: float, epoch: int) -> str:
+        """What is wrong with a run by what `validate` gave, in a sentence, or ""; `best`: the loss of `epoch`."""
+        return ""
+
+    def preview(self, model: Config) -> Preview | None:
+        """What is drawn as the network learns; nothing by default."""
+        return None
+
+    def target_transform(self) -> Any:
+        """How a target moves with a picture: `f(target, affine, size) -> target`; None where it does not."""
+        return None
+
+    def calibrated(self, outputs: Arrays, validation: Examples) -> Self:
+        """With what is learned from validation rows and the network's raw outputs for them."""
+        return self
+
+    # 5 evaluate
+
+    @property
+    @abstractmethod
+    def metrics(self) -> tuple[str, ...]:
+        """Names of scores in the registry of `lamina.evaluate.metrics`; the first is primary."""
+
+    @property
+    def plots(self) -> tuple[str, ...]:
+        """Names of the general plots that a report draws."""
+        return ("comparison", "learning")
+
+    @property
+    def test(self) -> pa.Table:
+        """The rows by which a network is judged."""
+        return self.splits.test
+
+    @classmethod
+    @abstractmethod
+    def evaluate(cls, session: Any, rows: pa.Table) -> Evaluation:
+        """What a bundle is worth on usable rows. Needs no recipe; `session` is a Predictor."""
+
+    @classmethod
+    @abstractmethod
+    def evaluate_source(cls, session: Any, collected: Collected, source: Config) -> Evaluation:
+        """The same for rows as a source gives them: those of no use are set aside first, with the reason."""
+
+    def examine(self, finding: Finding) -> Evaluation:
+        """The evaluation of a fresh run, where training has left more to judge by than the bundle alone."""
+        return finding.evaluation
+
+    def baselines(self, finding: Finding, notes: list[str]) -> dict[str, Baseline]:
+        """What the network has to beat, by name; what is to be said of them is added to `notes`."""
+        return {}
+
+    @abstractmethod
+    def conclude(self, finding: Finding, baselines: Mapping[str, Baseline]) -> Conclusion:
+        """The verdict, and the words of this task in the report."""
+
+    def sections(self, finding: Finding, baselines: Mapping[str, Baseline]) -> Iterable[Section]:
+        """The task's own parts of the report, in order."""
+        return ()
+
+    def summary(self, finding: Finding, sections: Mapping[str, Section]) -> Summary:
+        """What the terminal shows beside scores and the verdict."""
+        return Summary()
+
+    # 6 deploy
+
+    @abstractmethod
+    def golden(self, prep: Preprocessor, model: Config) -> Golden:
+        """Requests that every opening of the bundle repeats, and inputs to compare graphs by."""
+
+    def exported(self, prep: Preprocessor, graphs: Mapping[str, Any]) -> Self:
+        """With what is learned from the graphs that are served: functions from inputs to outputs, by name."""
+        return self
+
+    def assets(self, model: Any, prep: Preprocessor) -> dict[str, bytes]:
+        """The task's own files in the bundle, by name."""
+        return {}
+
+
+def _contiguous(column: pa.ChunkedArray) -> pa.Array:
     """One array without offset, so that equal values have equal bytes."""
     array = column.combine_chunks()
     return pa.concat_arrays([array.take(pa.array(np.arange(len(array))))])
+
+
+def of(name: str) -> type[Experiment]:
+    """The training half of a task: `experiment.Experiment` of its package, else that of tasks that predict a column."""
+    module = plugin("tasks", name)
+    package = f"{module.__name__}.experiment" if "__path__" in vars(module) else "lamina.tasks._supervised.experiment"
+    return import_module(package).Experiment
+
+
+def choose(recipe: Recipe, sources: Sources) -> tuple[type[Experiment], Recipe, tuple[str, ...]]:
+    """The experiment that a recipe asks for, the recipe with its task, and what to say of the choice.
+
+    A recipe that names no task gets what its source is for, else what fits its data best. Errors: DataError where
+    nothing fits.
+    """
+    if recipe.task is not None:
+        return of(kind(recipe.task)), recipe, ()
+    collected = sources.train
+    if recipe.target is None and collected.target is None:
+        notes = "".join(f" {note}" for note in collected.notes)
+        raise DataError(f"target: is required. Say which column is to be predicted with: --target COLUMN.{notes}")
+    if collected.task and recipe.target in (None, collected.target):
+        return _with_task(collected.task, recipe, ())
+    fitness = {name: of(name).suits(name, recipe, sources) for name in available("tasks")}
+    best = max(fitness, key=lambda name: fitness[name].score)
+    if fitness[best].score <= 0:
+        raise DataError("target: no task fits this column. Say what is asked with: --task NAME")
+    notes = [f.note for f in fitness.values() if f.note and f.score >= fitness[best].score - NEARLY]
+    return _with_task(best, recipe, tuple(notes))
+
+
+def _with_task(name: str, recipe: Recipe, notes: tuple[str, ...]) -> tuple[type[Experiment], Recipe, tuple[str, ...]]:
+    return of(name), recipe.model_copy(update={"task": plugin("tasks", name).Config()}), notes
+
+
+def collect(recipe: Recipe, sources: Sources) -> Experiment:
+    """What a recipe asks of its data, understood by its task."""
+    experiment, recipe, notes = choose(recipe, sources)
+    collected = experiment.collect(recipe, sources)
+    return replace(collected, notes=(*notes, *collected.notes))
+
+
+def advice(recipe: Recipe, sources: Sources) -> list[str]:
+    """What tasks say of data that have not been trained on yet."""
+    notes = (of(name).suits(name, recipe, sources).note for name in available("tasks"))
+    return [note for note in notes if note]

@@ -3,79 +3,80 @@
 import time
 from collections.abc import Callable, Iterator
 
-from lamina import models, preprocess
+from lamina import data, models, preprocess
 from lamina.config import Interrupted
-from lamina.deploy import bundle
-from lamina.deploy import packaging as make
+from lamina.deploy import bundle, packaging
 from lamina.deploy.predictor import Predictor
-from lamina.evaluate import calibration as calibrate
-from lamina.evaluate import finding as judge
+from lamina.evaluate import report
+from lamina.evaluate.versions import versions
+from lamina.experiment import Finding, collect
 from lamina.plugins import kind
 from lamina.recipe import Recipe
 from lamina.run import Run
 from lamina.schema import Collected, Row
-from lamina.tasks._supervised import experiment as cases
-from lamina.tasks._supervised import synthetic_data as mixed
-from lamina.tasks._supervised.evaluation import score
 from lamina.train.device import decide
-from lamina.train.fit import Home, outputs
+from lamina.train.fit import Hooks, outputs
 
-Given = tuple[Collected | None, Collected | None]
+Rows = tuple[Collected | None, Collected | None]
 
 
 def never() -> bool:
     return False
 
 
-def run(recipe: Recipe, out: Run, given: Given = (None, None), stop: Callable[[], bool] = never) -> Iterator[Row]:
+def run(recipe: Recipe, out: Run, rows: Rows = (None, None), stop: Callable[[], bool] = never) -> Iterator[Row]:
     """Train by a recipe into a run directory, going on where an earlier try stopped; the last row is the result.
 
-    `given`: rows in memory and test rows in memory, in place of the recipe's source. `stop` is asked a few times per
+    `rows`: rows in memory and test rows in memory, in place of the recipe's source. `stop` is called a few times per
     second.
     """
     start = time.perf_counter()
 
     # 1 collect
-    case = cases.collect(recipe, *given)
-    out.same_data(case.fingerprint())
-    yield {"at": "collect", **case.counts(), "schema": case.schema, "notes": case.notes}
+    experiment = collect(recipe, data.read(recipe.data, *rows))
+    out.same_data(experiment.fingerprint())
+    yield {"at": "collect", **experiment.counts(), "schema": experiment.schema, "notes": experiment.notes}
 
     # 2 preprocess
-    prep = preprocess.fit(case.parts.train, case.schema)
-    arrays, spec = case.arrays(prep), case.spec(prep)
+    prep = preprocess.fit(experiment.splits.train, experiment.schema)
+    examples, spec = experiment.examples(prep), experiment.spec(prep)
 
     # 3 design
     choice = models.choice(recipe.model, spec)
-    case = case.designed(choice)
+    experiment = experiment.with_model(choice)
     model = models.build(choice, spec, recipe.seed)
     layers = models.summary(model, spec)
-    learner = models.learner(model)
-    train, validation = (models.prepared(model, arrays[part]) for part in ("train", "validation"))
-    models.begun(model, train, validation)
-    cfg = decide(recipe.train, models.training(choice, spec), learner, train)
-    more = mixed.made(case, prep, cfg, model, arrays["test"])
-    out.write_recipe(case.recipe, cfg)
+    network = models.learner(model)
+    inputs = {part: models.precompute(model, rows) for part, rows in examples.items() if part != "test"}
+    models.initialize(model, inputs["train"], inputs["validation"])
+    cfg = decide(recipe.train, models.training(choice, spec), network, inputs["train"])
+    hooks = Hooks(
+        experiment.validate, recipe.seed, out.checkpoints, stop, experiment.warning, experiment.preview(choice),
+        experiment.target_transform(),
+    )  # fmt: skip
+    epochs = experiment.fit(prep, model, inputs | {"test": examples["test"]}, cfg, hooks)
+    out.write_recipe(experiment.recipe, cfg)
     yield {"at": "design", "kind": kind(choice), "layers": layers, "train": cfg}
 
     # 4 train
-    home = Home(case.quick, recipe.seed, out.checkpoints, stop, case.warning, case.sketch(choice))
     end: Row = {}
-    for end in mixed.fit(learner, mixed.Rows(train, more, validation), cfg, home):
+    for end in epochs:
         out.log(end)
         yield end
-    models.settled(learner, train)
-    case = calibrate.calibrated(case, outputs(learner, validation), validation)
+    models.finalize(network, inputs["train"])
+    experiment = experiment.calibrated(outputs(network, inputs["validation"]), inputs["validation"])
 
     # 5 evaluate: what is judged is the bundle, exactly as it will be served
     yield {"at": "evaluate"}
     if stop():
         raise Interrupted("train: stopped after training, before the bundle was written; nothing is lost.")
-    made = make.files(model, choice, prep, spec, case)
-    predictor = Predictor(bundle.write(out.bundle, made))
-    found = judge.Finding(case, spec, cfg, layers, end, predictor, score(predictor, case.judged))
-    result = judge.write(found, arrays, out, time.perf_counter() - start)
+    experiment, files = packaging.files(model, choice, prep, spec, experiment)
+    predictor = Predictor(bundle.write(out.bundle, files, type(experiment.task)))
+    evaluation = experiment.evaluate(predictor, experiment.test)
+    finding = Finding(experiment, spec, cfg, layers, end, predictor, evaluation, examples, out.rows(), out.folder)
+    result = report.write(finding, out, time.perf_counter() - start)
 
     # 6 deploy reads the bundle, and nothing else
-    bundle.write(out.bundle, make.finished(made, found, result))
+    bundle.write(out.bundle, packaging.finished(files, finding, result, versions()), type(experiment.task))
     out.finish()
     yield {"at": "done", **result}

@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import Field, SerializeAsAny
 
 from lamina.config import Config, RecipeError, nearest, parse
-from lamina.data import _locator as _named
+from lamina.data import _locator
 from lamina.data._splits import Auto, Split
 from lamina.plugins import available, plugin
 from lamina.preprocess import UNUSED
@@ -75,12 +75,12 @@ def read(path: Path, overrides: Iterable[str] = (), trains: bool = True) -> Reci
     return build(values, overrides, trains)
 
 
-def by_words(words: Sequence[str], overrides: Iterable[str] = (), trains: bool = True) -> Recipe:
+def from_words(words: Sequence[str], overrides: Iterable[str] = (), trains: bool = True) -> Recipe:
     """The same for the words of a command line: a recipe file, a source, or `NAME=PATH` for each class."""
-    said = _named.said(words)
-    if isinstance(said, str) and Path(said).suffix in (".yaml", ".yml"):
-        return read(Path(said), overrides, trains)
-    return build({"data": said}, overrides, trains)
+    source = _locator.said(words)
+    if isinstance(source, str) and Path(source).suffix in (".yaml", ".yml"):
+        return read(Path(source), overrides, trains)
+    return build({"data": source}, overrides, trains)
 
 
 def build(raw: Mapping[str, Any], overrides: Iterable[str] = (), trains: bool = True) -> Recipe:
@@ -89,11 +89,11 @@ def build(raw: Mapping[str, Any], overrides: Iterable[str] = (), trains: bool = 
     """
     if not isinstance(raw, Mapping):
         raise RecipeError([f"recipe: must be settings by name (got {raw!r}).".replace("\n", " ")[:200]])
-    values, faults = merged(raw, overrides), list[str]()
-    known = (*SECTIONS, *Rest.model_fields, "columns", "train", "also")
-    faults += [f"{key}: unknown section. {nearest(key, known)}" for key in values if key not in known]
-    looked_at = {name: value for name, value in values.items() if trains or name != "model"}
-    sections = {name: _choice(folder, looked_at.get(name), name, faults) for name, folder in SECTIONS.items()}
+    values, faults = merge(raw, overrides), list[str]()
+    names = (*SECTIONS, *Rest.model_fields, "columns", "train", "also")
+    faults += [f"{key}: unknown section. {nearest(key, names)}" for key in values if key not in names]
+    folders = {name: folder for name, folder in SECTIONS.items() if trains or name != "model"}
+    sections = {name: _choice(folder, values.get(name), name, faults) for name, folder in folders.items()}
     columns = {}
     if not isinstance(values.get("columns") or {}, dict):
         faults.append(f"columns: write name: kind for each column (got {values['columns']!r}).")
@@ -110,19 +110,19 @@ def build(raw: Mapping[str, Any], overrides: Iterable[str] = (), trains: bool = 
         faults.append("data: is required. Write data: FILE")
     if faults or rest is None:
         raise RecipeError(faults)
-    chosen = {"data": sections["data"], "task": sections["task"], "columns": columns, "train": train}
-    chosen |= {"model": sections["model"], "also": also}
-    return Recipe.model_construct(**chosen, **{name: rest.__dict__[name] for name in Rest.model_fields})
+    choices = {"data": sections["data"], "task": sections["task"], "columns": columns, "train": train}
+    choices |= {"model": sections.get("model"), "also": also}
+    return Recipe.model_construct(**choices, **{name: rest.__dict__[name] for name in Rest.model_fields})
 
 
 def _rest(values: dict[str, Any]) -> dict[str, Any]:
     """The plain settings, with `split: random` spelled out."""
-    found = {k: v for k, v in values.items() if k in Rest.model_fields and v is not None}
-    if isinstance(found.get("split"), str):
-        found["split"] = {"kind": found["split"]}
-    if isinstance(found.get("split"), dict):
-        found["split"] = {"kind": "auto", **found["split"]}
-    return found
+    rest = {k: v for k, v in values.items() if k in Rest.model_fields and v is not None}
+    if isinstance(rest.get("split"), str):
+        rest["split"] = {"kind": rest["split"]}
+    if isinstance(rest.get("split"), dict):
+        rest["split"] = {"kind": "auto", **rest["split"]}
+    return rest
 
 
 def _choice(folder: str, value: Any, path: str, faults: list[str]) -> Config | None:
@@ -130,7 +130,7 @@ def _choice(folder: str, value: Any, path: str, faults: list[str]) -> Config | N
     if value is None:
         return None
     if folder == "data":
-        value = _named.settings(value)
+        value = _locator.settings(value)
     if isinstance(value, str):
         value = {"kind": value}
     if folder == "models" and isinstance(value, dict):
@@ -151,12 +151,12 @@ def _word(name: str) -> str:
 
 def _also(value: Any, faults: list[str]) -> dict[str, Config]:
     """Other data by name: one choice of data, a list of them, or names and choices."""
-    if isinstance(value, dict) and not _named.one_source(value):
+    if isinstance(value, dict) and not _locator.one_source(value):
         choices = {str(name): _choice("data", one, f"also.{name}", faults) for name, one in value.items()}
         return {name: cfg for name, cfg in choices.items() if cfg}
     each = value if isinstance(value, list) else [value] if value else []
-    found = [_choice("data", one, "also", faults) for one in each]
-    return _named.by_name([cfg for cfg in found if cfg])
+    sources = [_choice("data", one, "also", faults) for one in each]
+    return _locator.by_name([cfg for cfg in sources if cfg])
 
 
 def _column(name: str, value: Any, faults: list[str]) -> Config:
@@ -171,7 +171,7 @@ def _column(name: str, value: Any, faults: list[str]) -> Config:
         return Unused(kind="ignore")
 
 
-def merged(raw: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+def merge(raw: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
     """The values with each `key.sub=value` laid over them; a value is read as YAML 1.2."""
     values = json.loads(json.dumps(raw))
     for override in overrides:
@@ -184,7 +184,7 @@ def merged(raw: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
         node = values
         for part in path:
             if isinstance(node.get(spot), str):
-                node[spot] = {"kind": node[spot]} if spot != "data" else _named.settings(node[spot])
+                node[spot] = {"kind": node[spot]} if spot != "data" else _locator.settings(node[spot])
             node = node.setdefault(spot, {}) if node.get(spot) is not None else node.update({spot: {}}) or node[spot]
             if not isinstance(node, dict):
                 raise RecipeError([f"--set {override}: {spot} holds a value, not settings."])
@@ -250,38 +250,38 @@ def dump(recipe: Recipe) -> str:
 
 def plain(recipe: Recipe) -> dict[str, Any]:
     """The recipe as plain values; reading them back gives the same recipe."""
-    values: dict[str, Any] = {"data": _of_kind(recipe.data), "target": recipe.target}
+    values: dict[str, Any] = {"data": _with_kind(recipe.data), "target": recipe.target}
     if recipe.task:
-        values["task"] = _said(recipe.task)
+        values["task"] = _non_defaults(recipe.task)
     if recipe.columns:
-        values["columns"] = {name: _said(cfg) for name, cfg in recipe.columns.items()}
+        values["columns"] = {name: _non_defaults(cfg) for name, cfg in recipe.columns.items()}
     if recipe.missing != MISSING:
         values["missing"] = list(recipe.missing)
-    values["split"] = _said(recipe.split)
+    values["split"] = _non_defaults(recipe.split)
     if recipe.model:
-        values["model"] = _said(recipe.model)
+        values["model"] = _non_defaults(recipe.model)
     if recipe.train:
         values["train"] = recipe.train
     values["seed"] = recipe.seed
     if recipe.name:
         values["name"] = recipe.name
     if recipe.also:
-        values["also"] = {name: _of_kind(cfg) for name, cfg in recipe.also.items()}
+        values["also"] = {name: _with_kind(cfg) for name, cfg in recipe.also.items()}
     return {k: v for k, v in json.loads(json.dumps(values)).items() if v is not None}
 
 
-def _of_kind(source: Config) -> Any:
+def _with_kind(source: Config) -> Any:
     """A source with its kind spelled out: a bare name would be a path."""
-    said = _said(source)
-    return {"kind": said} if isinstance(said, str) else said
+    settings = _non_defaults(source)
+    return {"kind": settings} if isinstance(settings, str) else settings
 
 
-def _said(cfg: Config) -> Any:
+def _non_defaults(cfg: Config) -> Any:
     """`kind` and whatever is not the default."""
     values = cfg.model_dump(mode="json")
-    kept = cfg.model_dump(mode="json", exclude_defaults=True)
-    kept = {"kind": values["kind"], **kept} if "kind" in values else kept
-    return kept["kind"] if set(kept) == {"kind"} else kept
+    settings = cfg.model_dump(mode="json", exclude_defaults=True)
+    settings = {"kind": values["kind"], **settings} if "kind" in values else settings
+    return settings["kind"] if set(settings) == {"kind"} else settings
 
 
 def json_schema() -> dict[str, Any]:

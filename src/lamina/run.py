@@ -5,7 +5,6 @@ rows.jsonl       one row per epoch
 checkpoints/     enough to go on after a kill, bit for bit
 bundle/          what is deployed
 report.html      for people; report.json for programs
-history.json     of forecasts: the last rows of the data, to try a request with
 DONE             there when all of the above is
 """
 
@@ -32,7 +31,6 @@ class Run:
         self.checkpoints = folder / "checkpoints"
         self.bundle = folder / "bundle"
         self.report = folder / "report.html"
-        self.history = folder / "history.json"
         self.done = folder / "DONE"
 
     @classmethod
@@ -105,8 +103,8 @@ class Run:
         """Append one epoch row; a row for an epoch already there (a resumed run) replaces what follows."""
         if row.get("at") != "epoch":
             return
-        kept = [r for r in self.rows() if r["epoch"] < row["epoch"]]
-        text = "".join(json.dumps(r) + "\n" for r in [*kept, row]) if len(kept) != self._count() else ""
+        earlier = [r for r in self.rows() if r["epoch"] < row["epoch"]]
+        text = "".join(json.dumps(r) + "\n" for r in [*earlier, row]) if len(earlier) != self._count() else ""
         if text:
             _replace(self.rows_file, text)
         else:

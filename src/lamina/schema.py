@@ -40,7 +40,7 @@ class Collected:
     """What a source gave: rows in = `table.num_rows` + len(`quarantine`).
 
     A source may know which column says the `part` of a row (train, validation, test), which is the `target`, which
-    `task` it is for, and which columns stand `beside`: they say where a row comes from, and are not learned from unless
+    `task` it is for, and which columns are `metadata`: they say where a row comes from, and are not learned from unless
     a recipe gives their kind.
     """
 
@@ -49,7 +49,7 @@ class Collected:
     notes: tuple[str, ...] = ()
     part: str | None = None
     target: str | None = None
-    beside: tuple[str, ...] = ()
+    metadata: tuple[str, ...] = ()
     task: str | None = None
 
 
@@ -97,13 +97,16 @@ class Input(Config):
 
 
 class Output(Config):
-    """What the network must answer: `size` raw numbers per row and the loss they are trained with.
+    """What the network must answer: its `head` says what sort of answer, `size` raw numbers per row, and the loss they
+    are trained with. Heads: `value`, `logits`, `multilabel`, `horizon`, `sample`, or any other word that a task and an
+    architecture share; "" in bundles that are older than heads.
 
     A forecast has the settings `horizon` (steps), `targets` and `quantiles` (empty for a point): its `size` numbers are
     (horizon, targets, quantiles or 1) laid flat, in the unit of the history, and its target is (horizon, targets) with
     NaN where nothing was measured; `changes` is 1 where the numbers are changes, which have no level.
     """
 
+    head: str = ""
     size: int
     loss: str
     settings: dict[str, float | list[float]] = {}

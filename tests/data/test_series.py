@@ -249,7 +249,7 @@ def test_a_long_table_becomes_one_row_per_series_in_the_order_of_time(tmp_path):
     assert found.table.num_rows + len(found.quarantine) == 12
     first = found.table.to_pylist()[0]
     assert first == {"machine": "m0", "state": "off", "series": [[0, 0], [1, 1], [2, 2], [3, 3]]}
-    assert found.beside == ("machine",)
+    assert found.metadata == ("machine",)
     assert [(q.line, q.reason) for q in found.quarantine] == [
         (3, "column 'state' does not say the same in all rows of this series"),
         (4, "column 'volts' holds 'many', which is no number"),

@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import cast
 
 from lamina.config import Config
+from lamina.data._sources import Sources, read
 from lamina.plugins import plugin
 from lamina.schema import Collected
 
@@ -42,3 +43,6 @@ def stream(cfg: Config, rows: int = 65_536) -> Iterator[Collected]:
 def _source(cfg: Config) -> ModuleType:
     """The module the class of `cfg` was written in, which is a file of this folder."""
     return plugin("data", type(cfg).__module__.rpartition(".")[2], "data.kind")
+
+
+__all__ = ["Sources", "load", "read", "stream"]

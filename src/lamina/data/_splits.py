@@ -67,7 +67,7 @@ class ByColumn(Config):
         return self
 
 
-class Ordered(Config):
+class TimeSplit(Config):
     """The first rows to train, the next to validate, the last to test: shares of the rows, or from 1 on numbers."""
 
     kind: Literal["time"] = "time"
@@ -100,10 +100,10 @@ class Ordered(Config):
         return train, rows - train - self.gap, 0
 
 
-Split = Annotated[Auto | Random | Stratified | ByColumn | Ordered, Field(discriminator="kind")]
+Split = Annotated[Auto | Random | Stratified | ByColumn | TimeSplit, Field(discriminator="kind")]
 
 
-class Parts(NamedTuple):
+class Splits(NamedTuple):
     """The rows of each part in the order of the table."""
 
     train: pa.Table
@@ -113,11 +113,11 @@ class Parts(NamedTuple):
 
 def split(
     table: pa.Table,
-    cfg: Auto | Random | Stratified | ByColumn | Ordered,
+    cfg: Auto | Random | Stratified | ByColumn | TimeSplit,
     target: str | None,
     seed: int,
     test: pa.Table | None = None,
-) -> Parts:
+) -> Splits:
     """Give every row to one part. With a separate `test` table no test rows are taken from `table`.
 
     Validation is at most 50,000 rows. A class with one row goes to train; rows without a target count as a class.
@@ -130,7 +130,7 @@ def split(
     rng = np.random.Generator(np.random.PCG64(seed))
     if isinstance(cfg, ByColumn):
         return _by_column(table, cfg, target, rng, test)
-    if isinstance(cfg, Ordered):
+    if isinstance(cfg, TimeSplit):
         return _in_order(table, cfg, test)
     classes = _classes(table, cfg, target)
     part = drawn(classes, cfg.validation, cfg.test if test is None else 0.0, rng)
@@ -184,7 +184,7 @@ def drawn(classes: np.ndarray, validation: float, test: float, rng: np.random.Ge
 
 def _by_column(
     table: pa.Table, cfg: ByColumn, target: str | None, rng: np.random.Generator, test: pa.Table | None
-) -> Parts:
+) -> Splits:
     if cfg.name not in table.column_names:
         raise DataError(f"split.name: there is no column '{cfg.name}'. {nearest(cfg.name, table.column_names)}")
     said = [_folded(value) for value in table[cfg.name].to_pylist()]
@@ -211,19 +211,19 @@ def _by_column(
     return _parts(table.drop_columns([cfg.name]), part, test)
 
 
-def _in_order(table: pa.Table, cfg: Ordered, test: pa.Table | None) -> Parts:
+def _in_order(table: pa.Table, cfg: TimeSplit, test: pa.Table | None) -> Splits:
     if test is not None:
         validation = cfg.sizes(table.num_rows)[1]
         train = table.num_rows - validation - cfg.gap
-        return Parts(table.slice(0, train), table.slice(train + cfg.gap), test)
+        return Splits(table.slice(0, train), table.slice(train + cfg.gap), test)
     train, validation, tests = cfg.sizes(table.num_rows)
     first, second = train + cfg.gap, train + validation + 2 * cfg.gap
-    return Parts(table.slice(0, train), table.slice(first, validation), table.slice(second, tests))
+    return Splits(table.slice(0, train), table.slice(first, validation), table.slice(second, tests))
 
 
-def _parts(table: pa.Table, part: np.ndarray, test: pa.Table | None) -> Parts:
+def _parts(table: pa.Table, part: np.ndarray, test: pa.Table | None) -> Splits:
     train, validation, tests = (table.filter(pa.array(part == which)) for which in (TRAIN, VALIDATION, TEST))
-    parts = Parts(train, validation, tests if test is None else test)
+    parts = Splits(train, validation, tests if test is None else test)
     if empty := [name for name, rows in parts._asdict().items() if not rows.num_rows]:
         raise DataError(
             f"split: no row is left for {' and '.join(empty)} (got {table.num_rows} rows in all). Each part needs at "

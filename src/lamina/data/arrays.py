@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import date, datetime
 from typing import Any, Literal
 
 import numpy as np
@@ -110,6 +111,23 @@ def like(answers: pa.Table, source: Any, aligned: bool = True) -> Any:
     if isinstance(source, list | tuple):
         return answers.to_pylist()
     return answers
+
+
+def json_rows(rows: pa.Table) -> list[dict[str, Any]]:
+    """A table as rows of plain JSON values: times in ISO form, NaN as null, structs as objects."""
+    return [{name: _plain(value) for name, value in row.items()} for row in rows.to_pylist()]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_plain(v) for v in value]
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 
 def _from_rows(rows: Sequence[Mapping[str, Any]], pictures: Sequence[str]) -> pa.Table:

@@ -65,7 +65,7 @@ def load(cfg: Config) -> Collected:
         tuple(dict.fromkeys(notes)),
         PART if parted else None,
         LABEL,
-        tuple(dict.fromkeys(name for piece in pieces for name in piece.found.beside)),
+        tuple(dict.fromkeys(name for piece in pieces for name in piece.found.metadata)),
         "classification",
     )
 

@@ -105,7 +105,7 @@ def _grouped(cfg: Config) -> tuple[Collected, np.ndarray]:
         raise DataError(f"data: no series can be used; the first was set aside because {lost[0].reason}.")
     told = tuple(note for note in found.notes if "count up" not in note)
     collected = Collected(
-        whole.filter(pa.array(kept)), (*found.quarantine, *lost), (*told, *notes), beside=(cfg.series,)
+        whole.filter(pa.array(kept)), (*found.quarantine, *lost), (*told, *notes), metadata=(cfg.series,)
     )
     return collected, groups.first[kept]
 

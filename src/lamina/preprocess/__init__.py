@@ -29,6 +29,7 @@ import pyarrow as pa
 
 from lamina.config import Config, LaminaError, nearest, parse
 from lamina.plugins import plugin
+from lamina.preprocess._file_kind import FileKind
 from lamina.preprocess._inference import column as infer_column
 from lamina.preprocess._inference import columns as infer_columns
 from lamina.preprocess.image import survey as _survey
@@ -66,6 +67,11 @@ def typed(table: pa.Table, columns: tuple[Column, ...]) -> pa.Table:
 def can_be_broken(column: Column) -> bool:
     """Whether cells of this kind can be there and yet be of no use, such as pictures that do not decode."""
     return column.kind not in UNUSED and "faults" in vars(_plugin(column))
+
+
+def is_file(column: Column) -> bool:
+    """Whether cells of this kind are files, such as pictures."""
+    return column.kind not in UNUSED and "FILE" in vars(_plugin(column))
 
 
 def faults(tables: Iterable[pa.Table], column: Column) -> Iterator[list[str | None]]:
@@ -152,6 +158,10 @@ class Preprocessor:
     def files(self) -> tuple[Column, ...]:
         """The columns whose cells are files, such as pictures: they come as paths, or over a wire as bytes."""
         return tuple(c for c in self.used if "area" in vars(_plugin(c)))
+
+    def file_kind(self, name: str) -> FileKind:
+        """What is to be known of the files of a column."""
+        return _plugin(next(c for c in self.files if c.name == name)).FILE
 
     def area(self, name: str, bodies: Iterable[bytes | None]) -> int:
         """Pixels of all these cells of a column of files, by their headers."""
@@ -262,6 +272,7 @@ __all__ = [
     "faults",
     "fit",
     "infer",
+    "is_file",
     "look",
     "restore",
     "settings",

@@ -1,5 +1,7 @@
 """One label out of two or more, with a probability for each."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -10,26 +12,11 @@ from pydantic import Field
 from lamina import config
 from lamina.config import DataError, RecipeError, nearest
 from lamina.schema import Output, floats
-
-target = "category"
-metrics = (
-    "accuracy",
-    "balanced_accuracy",
-    "precision",
-    "recall",
-    "f1",
-    "f1_weighted",
-    "roc_auc",
-    "pr_auc",
-    "log_loss",
-    "ece",
-)
-baselines = ("majority", "logistic", "gradient_boosting", "nearest_neighbour")
-plots = ("comparison", "confusion", "roc", "precision_recall", "reliability", "learning")
-calibration = "temperature"
+from lamina.tasks._supervised import labels
+from lamina.tasks._supervised.task import Arrays, SupervisedTask
 
 MANY = 20  # whole numbers 0..k or 1..k are labels up to this many, measurements above
-
+RARE = 0.05  # of the training rows, below which a class is easily overlooked
 
 Weight = Annotated[float, Field(gt=0)]
 
@@ -48,122 +35,154 @@ class State(config.Config):
     temperature: float = Field(default=1.0, gt=0)
 
 
-def suits(values: pa.Array) -> float:
-    """Text and booleans are labels; so are whole numbers that count up from 0 or 1, and any two values."""
-    if pa.types.is_nested(values.type) or pa.types.is_temporal(values.type) or pa.types.is_binary(values.type):
-        return 0.0
-    distinct = pc.unique(values.drop_null())
-    if pa.types.is_boolean(values.type):
-        return 0.9
-    numbers = floats(distinct)
-    if numbers is None:
-        return 0.9
-    numbers = numbers[np.isfinite(numbers)]
-    if len(numbers) <= 2:
-        return 0.8 if len(numbers) == 2 else 0.0
-    low, high = numbers.min(), numbers.max()
-    whole = bool((numbers == np.floor(numbers)).all())
-    return 0.8 if whole and low in (0, 1) and high - low + 1 == len(numbers) <= MANY else 0.0
+@dataclass(frozen=True)
+class Task(SupervisedTask):
+    cfg: Config
+    state: State
 
+    target_kind = "category"
+    metrics = (
+        "accuracy",
+        "balanced_accuracy",
+        "precision",
+        "recall",
+        "f1",
+        "f1_weighted",
+        "roc_auc",
+        "pr_auc",
+        "log_loss",
+        "ece",
+    )
+    baselines = ("majority", "logistic", "gradient_boosting", "nearest_neighbour")
+    plots = ("comparison", "confusion", "roc", "precision_recall", "reliability", "learning")
+    calibration = "temperature"
+    class_table = "per_class"
 
-def fit(values: pa.Array, cfg: Config) -> State:
-    """`values`: training labels as text, nulls already gone. Classes are sorted, numbers by value."""
-    found = {c["values"]: c["counts"] for c in values.value_counts().to_pylist()}
-    if len(found) < 2:
-        raise DataError(f"target: classification needs at least two classes (got {sorted(found)}).")
-    whole = all(v.lstrip("-").isdigit() and str(int(v)) == v for v in found)
-    kind = "integer" if whole else "boolean" if set(found) == {"false", "true"} else "string"
-    classes = sorted(found, key=int) if whole else sorted(found)
-    strange = [label for label in cfg.class_weight if label not in found] if isinstance(cfg.class_weight, dict) else []
-    if strange:
-        raise RecipeError([f"task.class_weight: there is no class '{strange[0]}'. {nearest(strange[0], classes)}"])
-    return State(classes=tuple(classes), counts=tuple(found[c] for c in classes), type=kind)
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.state.classes
 
+    @classmethod
+    def suits(cls, values: pa.Array) -> float:
+        """Text and booleans are labels; so are whole numbers that count up from 0 or 1, and any two values."""
+        if pa.types.is_nested(values.type) or pa.types.is_temporal(values.type) or pa.types.is_binary(values.type):
+            return 0.0
+        distinct = pc.unique(values.drop_null())
+        if pa.types.is_boolean(values.type):
+            return 0.9
+        numbers = floats(distinct)
+        if numbers is None:
+            return 0.9
+        numbers = numbers[np.isfinite(numbers)]
+        if len(numbers) <= 2:
+            return 0.8 if len(numbers) == 2 else 0.0
+        low, high = numbers.min(), numbers.max()
+        whole = bool((numbers == np.floor(numbers)).all())
+        return 0.8 if whole and low in (0, 1) and high - low + 1 == len(numbers) <= MANY else 0.0
 
-def codes(values: pa.Array, classes: tuple[str, ...]) -> np.ndarray:
-    """(rows,) class codes, -1 where the label is unknown.
+    @classmethod
+    def fit(cls, values: pa.Array, cfg: Config) -> State:
+        """`values`: training labels as text, nulls already gone. Classes are sorted, numbers by value."""
+        names, counts, integers = labels.classes(values)
+        if len(names) < 2:
+            raise DataError(f"target: classification needs at least two classes (got {list(names)}).")
+        kind = "integer" if integers else "boolean" if set(names) == {"false", "true"} else "string"
+        weights = cfg.class_weight if isinstance(cfg.class_weight, dict) else {}
+        if unknown := [label for label in weights if label not in names]:
+            raise RecipeError([f"task.class_weight: there is no class '{unknown[0]}'. {nearest(unknown[0], names)}"])
+        return State(classes=names, counts=counts, type=kind)
 
-    A label that differs from exactly one class only in case, blanks or closing punctuation is that class:
-    Adult's official test file writes `<=50K.` for `<=50K`.
-    """
-    distinct = pc.unique(values).to_pylist()
-    loose: dict[str, list[int]] = {}
-    for code, name in enumerate(classes):
-        loose.setdefault(_loose(name), []).append(code)
-    exact = {name: code for code, name in enumerate(classes)}
-    near = {v: loose.get(_loose(v), []) if v is not None else [] for v in distinct}
-    found = [exact.get(v, near[v][0] if len(near[v]) == 1 else -1) for v in distinct]
-    places = pc.index_in(values, value_set=pa.array(distinct, values.type)).to_numpy(zero_copy_only=False)
-    return np.array(found, np.int64)[places] if distinct else np.zeros(0, np.int64)
+    def unknown(self, values: pa.Array) -> np.ndarray:
+        """(rows,) bool: labels never seen in training."""
+        return labels.codes(values, self.state.classes) < 0
 
+    def encode(self, values: pa.Array) -> np.ndarray:
+        """(rows,) float32 zeros and ones for two classes, int64 codes for more."""
+        codes = labels.codes(values, self.state.classes)
+        return codes.astype(np.float32) if len(self.state.classes) == 2 else codes
 
-def _loose(label: str) -> str:
-    return label.casefold().strip().rstrip(".;,").strip()
+    def truth(self, encoded: np.ndarray) -> np.ndarray:
+        """Encoded targets as class codes (rows,) int64."""
+        return encoded.astype(np.int64)
 
+    def output(self) -> Output:
+        state, cfg = self.state, self.cfg
+        settings: dict[str, float | list[float]] = {}
+        if cfg.label_smoothing:
+            settings["label_smoothing"] = cfg.label_smoothing
+        if cfg.class_weight == "balanced":
+            total = sum(state.counts)
+            settings["class_weight"] = [total / (len(state.counts) * c) for c in state.counts]
+        elif isinstance(cfg.class_weight, dict):
+            settings["class_weight"] = [cfg.class_weight.get(c, 1.0) for c in state.classes]
+        if cfg.focal:
+            settings["focal"] = cfg.focal
+        if len(state.classes) == 2:
+            return Output(head="logits", size=1, loss="binary_cross_entropy", settings=settings)
+        return Output(head="logits", size=len(state.classes), loss="cross_entropy", settings=settings)
 
-def unknown(values: pa.Array, state: State) -> np.ndarray:
-    """(rows,) bool: labels never seen in training."""
-    return codes(values, state.classes) < 0
+    def decode(self, outputs: Arrays) -> dict[str, np.ndarray]:
+        """Raw `target` (rows, 1) or (rows, classes) logits to `probabilities` (rows, classes), float64."""
+        logits = outputs["target"].astype(np.float64) / self.state.temperature
+        if logits.shape[1] == 1:
+            logits = np.concatenate([np.zeros_like(logits), logits], axis=1)
+        shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return {"probabilities": shifted / shifted.sum(axis=1, keepdims=True)}
 
+    def table(self, answers: Arrays) -> pa.Table:
+        """`prediction` in the label's own type, and `probabilities`, a struct with one field per class."""
+        chances = answers["probabilities"]
+        codes = chances.argmax(axis=1) if len(chances) else np.zeros(0, np.int64)
+        predictions = pa.array(self._labels()).take(pa.array(codes))
+        by_class = pa.StructArray.from_arrays([pa.array(c) for c in chances.T], names=list(self.state.classes))
+        return pa.table({"prediction": predictions, "probabilities": by_class})
 
-def encode(values: pa.Array, state: State) -> np.ndarray:
-    """(rows,) float32 zeros and ones for two classes, int64 codes for more."""
-    found = codes(values, state.classes)
-    return found.astype(np.float32) if len(state.classes) == 2 else found
+    def _labels(self) -> list[Any]:
+        """The classes in their own type."""
+        state = self.state
+        if state.type == "integer":
+            return [int(c) for c in state.classes]
+        return [c == "true" for c in state.classes] if state.type == "boolean" else list(state.classes)
 
+    def validate(self, outputs: Arrays, target: np.ndarray) -> dict[str, float]:
+        """Mean log-loss, which decides what is best, and accuracy."""
+        logits = outputs["target"].astype(np.float64)
+        if logits.shape[1] == 1:
+            z = logits[:, 0] * np.where(target > 0.5, 1.0, -1.0)
+            return {"loss": float(np.logaddexp(0, -z).mean()), "accuracy": float(((logits[:, 0] > 0) == target).mean())}
+        own = np.take_along_axis(logits, target[:, None].astype(np.int64), axis=1)[:, 0]
+        top = logits.max(axis=1)
+        total = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
+        return {"loss": float((total - own).mean()), "accuracy": float((logits.argmax(axis=1) == target).mean())}
 
-def output(state: State, cfg: Config) -> Output:
-    settings: dict[str, float | list[float]] = {}
-    if cfg.label_smoothing:
-        settings["label_smoothing"] = cfg.label_smoothing
-    if cfg.class_weight == "balanced":
-        total = sum(state.counts)
-        settings["class_weight"] = [total / (len(state.counts) * c) for c in state.counts]
-    elif isinstance(cfg.class_weight, dict):
-        settings["class_weight"] = [cfg.class_weight.get(c, 1.0) for c in state.classes]
-    if cfg.focal:
-        settings["focal"] = cfg.focal
-    if len(state.classes) == 2:
-        return Output(size=1, loss="binary_cross_entropy", settings=settings)
-    return Output(size=len(state.classes), loss="cross_entropy", settings=settings)
+    def losses(self, answers: Arrays, target: np.ndarray) -> np.ndarray:
+        """(rows,) log loss."""
+        own = answers["probabilities"][np.arange(len(target)), target.astype(int)]
+        return -np.log(np.maximum(own, 1e-15))
 
+    def label(self, value: Any) -> str:
+        return self.state.classes[int(value)]
 
-def decode(raw: dict[str, np.ndarray], state: State) -> dict[str, np.ndarray]:
-    """Raw `target` (rows, 1) or (rows, classes) logits to `probabilities` (rows, classes), float64."""
-    logits = raw["target"].astype(np.float64) / state.temperature
-    if logits.shape[1] == 1:
-        logits = np.concatenate([np.zeros_like(logits), logits], axis=1)
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return {"probabilities": shifted / shifted.sum(axis=1, keepdims=True)}
+    def spoken(self, answers: Arrays, row: int) -> tuple[str, float]:
+        chances = answers["probabilities"][row]
+        return self.state.classes[int(chances.argmax())], float(chances.max())
 
+    def chances(self, answers: Arrays) -> np.ndarray:
+        return answers["probabilities"]
 
-def table(answers: dict[str, np.ndarray], state: State) -> pa.Table:
-    """`prediction` in the label's own type, and `probabilities`, a struct with one field per class."""
-    chances = answers["probabilities"]
-    codes = chances.argmax(axis=1) if len(chances) else np.zeros(0, np.int64)
-    labels = pa.array(_typed(state)).take(pa.array(codes))
-    spread = pa.StructArray.from_arrays([pa.array(c) for c in chances.T], names=list(state.classes))
-    return pa.table({"prediction": labels, "probabilities": spread})
-
-
-def _typed(state: State) -> list[Any]:
-    if state.type == "integer":
-        return [int(c) for c in state.classes]
-    return [c == "true" for c in state.classes] if state.type == "boolean" else list(state.classes)
-
-
-def quick(raw: dict[str, np.ndarray], truth: np.ndarray, state: State) -> dict[str, float]:
-    """Mean log-loss, which decides what is best, and accuracy."""
-    logits = raw["target"].astype(np.float64)
-    if logits.shape[1] == 1:
-        z = logits[:, 0] * np.where(truth > 0.5, 1.0, -1.0)
-        return {"loss": float(np.logaddexp(0, -z).mean()), "accuracy": float(((logits[:, 0] > 0) == truth).mean())}
-    own = np.take_along_axis(logits, truth[:, None].astype(np.int64), axis=1)[:, 0]
-    top = logits.max(axis=1)
-    total = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
-    return {"loss": float((total - own).mean()), "accuracy": float((logits.argmax(axis=1) == truth).mean())}
-
-
-def truth(encoded: np.ndarray, state: State) -> np.ndarray:
-    """Encoded targets as class codes (rows,) int64."""
-    return encoded.astype(np.int64)
+    def remarks(self, scores: Mapping[str, float | None]) -> list[str]:
+        """A sentence where accuracy misleads because a class is rare."""
+        state, cfg, balanced = self.state, self.cfg, scores.get("balanced_accuracy")
+        if balanced is None or scores.get("accuracy") is None:
+            return []
+        shares = {name: c / sum(state.counts) for name, c in zip(state.classes, state.counts, strict=True)}
+        rare = sorted((name for name in shares if shares[name] < RARE), key=lambda name: shares[name])
+        if not rare or len(shares) > 1 / RARE:  # of many classes all are rare
+            return []
+        names = ", ".join(f"'{name}' ({shares[name]:.1%})" for name in rare[:5]) + (" ..." if len(rare) > 5 else "")
+        weighs = cfg.class_weight != "none" or cfg.focal != 0
+        cure = "" if weighs else " Try --set task.focal=2, or --set task.class_weight=balanced."
+        return [
+            f"Rare classes: {names} of the training rows. Accuracy {scores['accuracy']:.3f} says little of them; "
+            f"balanced accuracy is {balanced:.3f}.{cure}"
+        ]

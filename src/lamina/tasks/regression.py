@@ -1,6 +1,7 @@
 """A number, with an interval that holds the truth nine times in ten."""
 
 import math
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -11,12 +12,7 @@ from pydantic import Field
 from lamina import config
 from lamina.config import DataError
 from lamina.schema import Output, floats
-
-target = "number"
-metrics = ("rmse", "mae", "r2", "coverage", "interval_width")
-baselines = ("mean", "ridge", "gradient_boosting")
-plots = ("comparison", "residuals", "learning")
-calibration = "conformal"
+from lamina.tasks._supervised.task import Arrays, SupervisedTask
 
 
 class Config(config.Config):
@@ -34,52 +30,62 @@ class State(config.Config):
     half_width: float | None = None
 
 
-def suits(values: pa.Array) -> float:
-    """Numbers; labels that happen to be numbers fit classification better and say so there."""
-    numbers = floats(values.drop_null())
-    return 0.5 if numbers is not None and len(numbers) else 0.0
+@dataclass(frozen=True)
+class Task(SupervisedTask):
+    cfg: Config
+    state: State
 
+    target_kind = "number"
+    metrics = ("rmse", "mae", "r2", "coverage", "interval_width")
+    baselines = ("mean", "ridge", "gradient_boosting")
+    plots = ("comparison", "residuals", "learning")
+    calibration = "conformal"
 
-def fit(values: pa.Array, cfg: Config) -> State:
-    """`values`: training targets, float64, nulls already gone."""
-    numbers = values.to_numpy(zero_copy_only=False)
-    if not len(numbers) or numbers.min() == numbers.max():
-        raise DataError("target: regression needs at least two different numbers.")
-    return State(mean=numbers.mean(), std=numbers.std(), low=numbers.min(), high=numbers.max())
+    @classmethod
+    def suits(cls, values: pa.Array) -> float:
+        """Numbers; labels that happen to be numbers fit a task of labels better and say so there."""
+        numbers = floats(values.drop_null())
+        return 0.5 if numbers is not None and len(numbers) else 0.0
 
+    @classmethod
+    def fit(cls, values: pa.Array, cfg: Config) -> State:
+        """`values`: training targets, float64, nulls already gone."""
+        numbers = values.to_numpy(zero_copy_only=False)
+        if not len(numbers) or numbers.min() == numbers.max():
+            raise DataError("target: regression needs at least two different numbers.")
+        return State(mean=numbers.mean(), std=numbers.std(), low=numbers.min(), high=numbers.max())
 
-def unknown(values: pa.Array, state: State) -> np.ndarray:
-    return pc.is_null(values).to_numpy(zero_copy_only=False)
+    def unknown(self, values: pa.Array) -> np.ndarray:
+        return pc.is_null(values).to_numpy(zero_copy_only=False)
 
+    def encode(self, values: pa.Array) -> np.ndarray:
+        """(rows,) float32, standardised by the training mean and deviation."""
+        return ((values.to_numpy(zero_copy_only=False) - self.state.mean) / self.state.std).astype(np.float32)
 
-def encode(values: pa.Array, state: State) -> np.ndarray:
-    """(rows,) float32, standardised by the training mean and deviation."""
-    return ((values.to_numpy(zero_copy_only=False) - state.mean) / state.std).astype(np.float32)
+    def truth(self, encoded: np.ndarray) -> np.ndarray:
+        """Encoded targets back in their own unit."""
+        return encoded.astype(np.float64) * self.state.std + self.state.mean
 
+    def output(self) -> Output:
+        return Output(head="value", size=1, loss=self.cfg.loss)
 
-def output(state: State, cfg: Config) -> Output:
-    return Output(size=1, loss=cfg.loss)
+    def decode(self, outputs: Arrays) -> dict[str, np.ndarray]:
+        """Raw `target` (rows, 1) to `prediction`, `low` and `high` (rows,) in the target's own unit."""
+        state = self.state
+        guess = outputs["target"][:, 0].astype(np.float64) * state.std + state.mean
+        guess = np.clip(guess, state.low, state.high)
+        half = state.half_width or 0.0
+        return {"prediction": guess, "low": guess - half, "high": guess + half}
 
+    def table(self, answers: Arrays) -> pa.Table:
+        return pa.table({name: pa.array(answers[name]) for name in ("prediction", "low", "high")})
 
-def decode(raw: dict[str, np.ndarray], state: State) -> dict[str, np.ndarray]:
-    """Raw `target` (rows, 1) to `prediction`, `low` and `high` (rows,) in the target's own unit."""
-    guess = raw["target"][:, 0].astype(np.float64) * state.std + state.mean
-    guess = np.clip(guess, state.low, state.high)
-    half = state.half_width or 0.0
-    return {"prediction": guess, "low": guess - half, "high": guess + half}
+    def validate(self, outputs: Arrays, target: np.ndarray) -> dict[str, float]:
+        """Mean squared error in training deviations, which decides what is best, and RMSE in the target's unit."""
+        error = outputs["target"][:, 0].astype(np.float64) - target
+        mse = float((error**2).mean())
+        return {"loss": mse, "rmse": math.sqrt(mse) * self.state.std}
 
-
-def table(answers: dict[str, np.ndarray], state: State) -> pa.Table:
-    return pa.table({name: pa.array(answers[name]) for name in ("prediction", "low", "high")})
-
-
-def truth(encoded: np.ndarray, state: State) -> np.ndarray:
-    """Encoded targets back in their own unit."""
-    return encoded.astype(np.float64) * state.std + state.mean
-
-
-def quick(raw: dict[str, np.ndarray], encoded: np.ndarray, state: State) -> dict[str, float]:
-    """Mean squared error in training deviations, which decides what is best, and RMSE in the target's unit."""
-    error = raw["target"][:, 0].astype(np.float64) - encoded
-    mse = float((error**2).mean())
-    return {"loss": mse, "rmse": math.sqrt(mse) * state.std}
+    def losses(self, answers: Arrays, target: np.ndarray) -> np.ndarray:
+        """(rows,) absolute error."""
+        return np.abs(answers["prediction"] - target)

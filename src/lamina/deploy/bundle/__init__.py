@@ -18,6 +18,7 @@ import json
 import os
 import re
 import shutil
+import tempfile
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,22 +29,20 @@ from pydantic import Field
 
 from lamina import __version__
 from lamina.config import BundleError, Config
-from lamina.deploy.bundle import onnx_graph as _graph
+from lamina.deploy.bundle import onnx_graph
 from lamina.deploy.bundle.archive import Read, members
 from lamina.deploy.bundle.strict_json import TEXT_BYTES, fits, parsed, refused, shown, strict_json, typed
 from lamina.deploy.bundle.tensors import Whole, weights
 from lamina.plugins import available, plugin
 from lamina.preprocess import UNUSED, Preprocessor, restore
-from lamina.schema import Input, Output, Schema, Spec
-from lamina.tasks.forecasting import panel as frames
-from lamina.tasks.generation import table_transformer as rows
+from lamina.schema import Output, Schema, Spec
+from lamina.task import Task
 
 FORMAT = (1, 0)
 ROLES = {
     "model.json": "architecture and its settings",
     "weights.safetensors": "weights",
     "model.onnx": "portable graph",
-    "critic.onnx": "critic of a generator",
     "preprocess.json": "fitted preprocessing",
     "schema.json": "columns",
     "task.json": "task, labels and calibration",
@@ -51,8 +50,8 @@ ROLES = {
     "training.json": "how it was made",
     "CARD.md": "for people",
 }
-GRAPHS = OPTIONAL = ("model.onnx", "critic.onnx")
-BOUND = ("model.json", "weights.safetensors", *GRAPHS, "preprocess.json", "schema.json", "task.json")
+OPTIONAL = ("model.onnx",)
+BOUND = ("model.json", "weights.safetensors", "model.onnx", "preprocess.json", "schema.json", "task.json")
 MANIFEST_BYTES, WEIGHT_BYTES = 1 << 18, 1 << 40
 
 
@@ -101,8 +100,7 @@ class Bundle:
 
     path: Path
     model: ModelFile
-    task: TaskFile
-    task_state: Any
+    task: Task
     prep: Preprocessor
     golden: Golden
     training: dict[str, Any]
@@ -113,15 +111,35 @@ class Bundle:
     def schema(self) -> Schema:
         return self.prep.schema
 
+    @property
+    def assets(self) -> dict[str, bytes]:
+        """The task's own files that are there."""
+        return {name: body for name, body in self.files.items() if name in self.task.assets}
 
-def write(folder: Path, files: Mapping[str, bytes]) -> Path:
+    @property
+    def roles(self) -> dict[str, str]:
+        """What each file of a bundle of this task is."""
+        return roles(type(self.task))
+
+
+def roles(task: type[Task]) -> dict[str, str]:
+    """What each file is that a bundle of a task may have."""
+    return ROLES | {name: asset.role for name, asset in task.assets.items()}
+
+
+def bound(task: type[Task]) -> tuple[str, ...]:
+    """The files that golden answers were computed with: those of every bundle, and the task's own graphs."""
+    return (*BOUND, *(name for name, asset in task.assets.items() if asset.graph))
+
+
+def write(folder: Path, files: Mapping[str, bytes], task: type[Task]) -> Path:
     """Write a bundle directory: `files` by name, plus the manifest; made visible by one rename."""
-    assert set(ROLES) - set(OPTIONAL) <= set(files) <= set(ROLES)
+    assert set(ROLES) - set(OPTIONAL) <= set(files) <= set(roles(task))
     for left in folder.parent.glob(f".{folder.name}-*"):  # of a process that was killed
         shutil.rmtree(left, ignore_errors=True)
     aside, old = folder.with_name(f".{folder.name}-{os.getpid()}"), folder.with_name(f".{folder.name}-old")
     aside.mkdir(parents=True)
-    for name, body in (*sorted(files.items()), ("manifest.json", manifest(files))):
+    for name, body in (*sorted(files.items()), ("manifest.json", manifest(files, roles(task)))):
         with open(aside / name, "wb") as file:
             file.write(body)
             file.flush()
@@ -133,10 +151,10 @@ def write(folder: Path, files: Mapping[str, bytes]) -> Path:
     return folder
 
 
-def manifest(files: Mapping[str, bytes]) -> bytes:
+def manifest(files: Mapping[str, bytes], roles: Mapping[str, str] = ROLES) -> bytes:
     """The manifest of some files as canonical JSON."""
     entries = [
-        {"path": name, "bytes": len(body), "sha256": digest(body), "role": ROLES.get(name, "")}
+        {"path": name, "bytes": len(body), "sha256": digest(body), "role": roles.get(name, "")}
         for name, body in sorted(files.items())
     ]
     return encode(
@@ -164,7 +182,7 @@ def pack(folder: Path, file: Path) -> Path:
     out = io.BytesIO()
     try:
         with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED, allowZip64=False) as archive:
-            for name, body in sorted((*opened.files.items(), ("manifest.json", manifest(opened.files)))):
+            for name, body in sorted((*opened.files.items(), ("manifest.json", manifest(opened.files, opened.roles)))):
                 archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), body)
     except zipfile.LargeZipFile:
         raise BundleError(file.name, "", "would be larger than 4 GB", "Copy the bundle directory instead.") from None
@@ -173,75 +191,94 @@ def pack(folder: Path, file: Path) -> Path:
     return file
 
 
+def with_assets(opened: Bundle, assets: Mapping[str, bytes], output: Path) -> Path:
+    """A new bundle like an opened one, with other files of the task's own: a directory, or a `.lamina` file.
+
+    Errors: BundleError where the new bundle would not open.
+    """
+    files = {**opened.files, **assets}
+    if output.suffix != ".lamina":
+        return write(output, files, type(opened.task))
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}-") as folder:
+        return pack(write(Path(folder) / "bundle", files, type(opened.task)), output)
+
+
+def locate(path: str | Path) -> Path:
+    """The bundle itself, when a run directory was named."""
+    inside = Path(path) / "bundle"
+    return inside if inside.is_dir() else Path(path)
+
+
 def open_bundle(path: str | Path) -> Bundle:
     """Open and check a bundle directory or `.lamina` file. Raises `BundleError` and nothing else."""
     path = Path(path)
     with members(path) as (names, read):
-        files, hashes = _listed(names, read)
+        files, hashes, task_file = _listed(names, read)
     model = typed(files, "model.json", ModelFile)
-    task = typed(files, "task.json", TaskFile)
     schema = typed(files, "schema.json", Schema)
     golden = typed(files, "golden.json", Golden)
-    _known(task.kind, "tasks", "task.json")
-    framed = bool(vars(plugin("tasks", task.kind)).get("framed"))
-    if len(golden.rows) != len(golden.answers) and not framed:
-        raise refused("golden.json", "answers", "are not as many as the rows")
-    for name in BOUND:
+    module = plugin("tasks", task_file.kind)
+    for name in bound(module.Task):
         if golden.of.get(name) != hashes.get(name):
             raise refused("golden.json", f"of.{name}", "the answers were computed with another file")
     _known(model.kind, "models", "model.json")
     tensors = weights(files["weights.safetensors"])
-    for name in filter(files.__contains__, GRAPHS):
-        fits(name, lambda name=name: _graph.check(files[name], tensors))
+    for name in files:
+        if name.endswith(".onnx"):
+            fits(name, lambda name=name: onnx_graph.check(files[name], tensors))
     if "model.onnx" not in files and model.runtime == "onnx":
         raise refused("model.onnx", "", "is missing though model.json asks for it")
     prep = fits("preprocess.json", lambda: _restore(schema, files))
-    state, output = fits("task.json", lambda: _task(task))
-    if fits("preprocess.json", lambda: feeds(task.kind, prep, state)) != model.spec.inputs:
+    task, output = fits("task.json", lambda: _task(task_file))
+    if fits("preprocess.json", lambda: task.inputs(prep)) != model.spec.inputs:
         raise refused("model.json", "spec.inputs", "is not what the preprocessing gives")
-    if ("critic.onnx" in files) != (state.model_dump().get("critic") is not None):
-        raise refused("critic.onnx", "", "is there and task.json knows no critic, or the other way round")
+    if not model.spec.output.head:  # of a bundle that is older than heads
+        spec = model.spec.model_copy(update={"output": model.spec.output.model_copy(update={"head": output.head})})
+        model = model.model_copy(update={"spec": spec})
     if output != model.spec.output:
         raise refused("model.json", "spec.output", "is not what the task asks for")
     training = strict_json(files["training.json"], "training.json")
     if not isinstance(training, dict):
         raise refused("training.json", "", "must be an object")
-    return Bundle(path, model, task, state, prep, golden, training, digest(encode(hashes))[:16], files)
+    return Bundle(path, model, task, prep, golden, training, digest(encode(hashes))[:16], files)
 
 
-def feeds(task: str, prep: Preprocessor, state: Any) -> dict[str, Input]:
-    """What a network of a task is built for: by column, or windows of series, or what is to be made more of."""
-    said = vars(plugin("tasks", task))
-    if said.get("framed"):
-        return frames.feeds(prep, state)
-    return rows.feeds(prep, state) if said.get("generative") else prep.inputs
-
-
-def _listed(names: set[str], read: Read) -> tuple[dict[str, bytes], dict[str, str]]:
-    """The files that the manifest lists, which must be all there are, each with its size and hash; and the hashes."""
+def _listed(names: set[str], read: Read) -> tuple[dict[str, bytes], dict[str, str], TaskFile]:
+    """The files that the manifest lists, which must be all there are, each with its size and hash; the hashes; and the
+    task, which says what files of its own there may be.
+    """
     if "manifest.json" not in names:
         raise refused("manifest.json", "", "is missing")
     body = read("manifest.json", MANIFEST_BYTES)
     _version(strict_json(body, "manifest.json"))
-    listed = typed({"manifest.json": body}, "manifest.json", Manifest)
-    entries = {entry.path: entry for entry in listed.files}
+    manifest_file = typed({"manifest.json": body}, "manifest.json", Manifest)
+    entries = {entry.path: entry for entry in manifest_file.files}
     extra, missing = names - {"manifest.json", *entries}, set(entries) - names
     if extra:
         raise refused(min(extra), "", "is not listed in the manifest", "Remove it, or get a fresh copy.")
     if missing := missing | set(ROLES) - set(OPTIONAL) - set(entries):
         raise refused(min(missing), "", "is missing")
-    if len(entries) != len(listed.files) or set(entries) - set(ROLES):
+    files = {"task.json": _read(read, entries["task.json"], TEXT_BYTES)}
+    task_file = typed(files, "task.json", TaskFile)
+    _known(task_file.kind, "tasks", "task.json")
+    assets = fits("task.json", lambda: plugin("tasks", task_file.kind).Task.assets)
+    if len(entries) != len(manifest_file.files) or set(entries) - set(ROLES) - set(assets):
         raise refused("manifest.json", "files", "names a file twice or one that no bundle has")
-    files, hashes = {}, {}
     for name, entry in sorted(entries.items()):
         limit = TEXT_BYTES if name.endswith((".json", ".md")) else WEIGHT_BYTES
-        if entry.bytes > limit:
-            raise refused("manifest.json", f"files.{name}", f"is too large ({entry.bytes:,} bytes of {limit:,})")
-        files[name] = read(name, entry.bytes)
-        hashes[name] = digest(files[name])
-        if len(files[name]) != entry.bytes or hashes[name] != entry.sha256:
-            raise refused(name, "", "differs from its hash in the manifest: damaged or altered")
-    return files, hashes
+        limit = assets[name].largest if name in assets else limit
+        files[name] = files.get(name) or _read(read, entry, limit)
+    return files, {name: entries[name].sha256 for name in sorted(files)}, task_file
+
+
+def _read(read: Read, entry: Entry, limit: int) -> bytes:
+    """A file as the manifest lists it: no larger than its limit, and with its hash."""
+    if entry.bytes > limit:
+        raise refused("manifest.json", f"files.{entry.path}", f"is too large ({entry.bytes:,} bytes of {limit:,})")
+    body = read(entry.path, entry.bytes)
+    if len(body) != entry.bytes or digest(body) != entry.sha256:
+        raise refused(entry.path, "", "differs from its hash in the manifest: damaged or altered")
+    return body
 
 
 def _version(raw: Any) -> None:
@@ -264,11 +301,12 @@ def _restore(schema: Schema, files: Mapping[str, bytes]) -> Preprocessor:
     return restore(schema, dumped)
 
 
-def _task(task: TaskFile) -> tuple[Any, Output]:
-    """What the task learned, and what it asks of the network."""
-    module = plugin("tasks", task.kind)
-    state, cfg = parsed(module.State, task.state, "state"), parsed(module.Config, task.config, "config")
-    return state, module.output(state, cfg)
+def _task(file: TaskFile) -> tuple[Task, Output]:
+    """The task with what it learned, and what it asks of the network."""
+    module = plugin("tasks", file.kind)
+    state, cfg = parsed(module.State, file.state, "state"), parsed(module.Config, file.config, "config")
+    task = module.Task(cfg, state)
+    return task, task.output()
 
 
 def _known(kind: str, folder: str, name: str) -> None:

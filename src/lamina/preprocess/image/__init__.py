@@ -23,13 +23,14 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from lamina import config
+from lamina.preprocess._file_kind import FileKind
 from lamina.preprocess.image import cache as _kept
 from lamina.preprocess.image import cells as _cells
 from lamina.preprocess.image import codec as _decode
 from lamina.preprocess.image import headers as _header
 from lamina.preprocess.image import survey as _survey
 from lamina.preprocess.image.stderr import quiet
-from lamina.schema import PICTURE_NAME, Input
+from lamina.schema import PICTURE_NAME, PICTURES, Input
 
 CELL = pa.struct([("path", pa.string()), ("bytes", pa.large_binary())])
 KEPT_FROM = 64  # fewer pictures are not worth a file
@@ -244,6 +245,25 @@ def area(body: bytes) -> int:
     """Pixels by the header alone; 0 for what is no picture."""
     height, width = _decode.upright(body) or (0, 0)
     return height * width
+
+
+TINY = (  # eight by eight pixels of sky and grass
+    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAHElEQVQI12OMWvWMARtgYsABSJdgefMojNZ2AABUvAQgMr+MLQAAAABJRU5ErkJggg=="
+)
+
+FILE = FileKind(
+    noun="picture",
+    plural="pictures",
+    media=("image/*",),
+    formats="PNG, JPEG, WebP, GIF, BMP or TIFF",
+    file_name="picture.jpg",
+    suffixes=PICTURES,
+    unit="pixels",
+    largest=50_000_000,
+    total=200_000_000,
+    sample=lambda: base64.b64decode(TINY),
+    measure=area,
+)
 
 
 def bounded(state: State, pixels: int) -> State:

@@ -1,209 +1,250 @@
-"""What a recipe asks of its data: the usable rows in three parts, the task, and all that was set aside on the way."""
+"""The training half of tasks that predict one column, each row by itself."""
 
-from dataclasses import replace
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from lamina import data, preprocess, tasks
+from lamina import experiment, preprocess
 from lamina.config import Config, DataError
-from lamina.data._splits import Auto, ByColumn, Parts, Split, split
-from lamina.experiment import Case
+from lamina.data import Sources
+from lamina.data._quarantine import ROW_NUMBER, column_name, locate, with_row_numbers
+from lamina.data._splits import Auto, ByColumn, Split, Splits, split
+from lamina.deploy.golden import golden_rows
+from lamina.deploy.session import from_json
+from lamina.evaluate import baselines, calibration, metrics
+from lamina.experiment import Baseline, Conclusion, Evaluation, Finding, Golden, Section, Suitability, Summary
 from lamina.plugins import kind as kind_of
 from lamina.plugins import plugin
-from lamina.preprocess import typed
+from lamina.preprocess import Preprocessor, typed
 from lamina.recipe import Recipe, Unused
-from lamina.schema import Collected, Column, Quarantined, Schema
-from lamina.tasks._supervised import external_data as others
-from lamina.tasks._supervised import target as labelled
-from lamina.tasks.forecasting import column_roles as roles
-from lamina.tasks.forecasting import experiment as ahead
-from lamina.tasks.generation import experiment as originals
+from lamina.schema import Collected, Column, Quarantined, Row, Schema, clean
+from lamina.tasks._supervised import evaluation, external_data, report, synthetic_data
+from lamina.tasks._supervised.external_data import ExternalData
+from lamina.tasks._supervised.target import split_off, with_known_labels
+from lamina.tasks._supervised.task import SupervisedTask
+from lamina.train.settings import Config as TrainConfig
+from lamina.train.settings import Examples
 
 
-def collect(recipe: Recipe, given: Collected | None = None, given_test: Collected | None = None) -> Case:
-    """What a recipe asks of its data, and the other data that the finished network is to be judged by."""
-    case = _collected(recipe, given, given_test)
-    return replace(case, also=others.read(recipe.also, case)) if recipe.also else case
+@dataclass(frozen=True)
+class Experiment(experiment.Experiment):
+    """Rows with a usable target, in three splits; `also` are the other data that the network is to be judged by."""
 
+    task: SupervisedTask
+    also: tuple[ExternalData, ...] = field(default=(), kw_only=True)
 
-def _collected(recipe: Recipe, given: Collected | None, given_test: Collected | None) -> Case:
-    """Read the recipe's rows, set aside those without a usable target, decide the task, split, look at the columns."""
-    source = recipe.data
-    collected = given or data.load(source)
-    if recipe.task is not None and ahead.asked(recipe.task):
-        return ahead.collect(recipe, collected, given_test)
-    wanted = collected.target if recipe.target is None else recipe.target
-    if wanted is None and recipe.task is not None and _aimless(recipe.task):
-        return _untargeted(recipe, collected, given_test)
-    if wanted is None:
-        seen = "".join(f" {note}" for note in collected.notes)
-        raise DataError(f"target: is required. Say which column is to be predicted with: --target COLUMN.{seen}")
-    table = labelled.rows(collected, recipe.missing)
-    name = labelled.column(table, wanted)
-    surely, told = (False, ()) if recipe.task else roles.surely(recipe, table.drop_columns([labelled.ROW]), name)
-    if surely:
-        wanted = recipe.model_copy(update={"task": plugin("tasks", "forecasting").Config(), "target": name})
-        found = ahead.collect(wanted, collected, given_test)
-        return replace(found, notes=(*told, *found.notes))
-    known = collected.task if name == collected.target else None
-    task_cfg, task = _task(recipe, table, name, known)
-    aim = Column(name=name, kind=task.target, settings=_target_settings(recipe, table[name], name, task))
-    table, bad = labelled.split_off(table, aim, source)
-    if bad and not table.num_rows:
-        raise DataError(
-            f"target: no row of column '{name}' can be used: {bad[0].reason}. Look at it: lamina inspect DATA"
+    # 1 collect
+
+    @classmethod
+    def suits(cls, name: str, recipe: Recipe, sources: Sources) -> Suitability:
+        """As well as the raw target column fits the task."""
+        target = recipe.target or sources.train.target
+        if target is None:
+            return Suitability()
+        table = with_row_numbers(sources.train, recipe.missing)
+        values = _numbers(table[column_name(table, target)].combine_chunks())
+        return Suitability(plugin("tasks", name).Task.suits(values))
+
+    @classmethod
+    def collect(cls, recipe: Recipe, sources: Sources) -> Self:
+        """Set aside the rows without a usable target, split, learn the target, look at the columns."""
+        collected, cfg = sources.train, recipe.task
+        assert cfg is not None
+        task_class = plugin("tasks", kind_of(cfg)).Task
+        target = collected.target if recipe.target is None else recipe.target
+        if target is None:
+            notes = "".join(f" {note}" for note in collected.notes)
+            raise DataError(f"target: is required. Say which column is to be predicted with: --target COLUMN.{notes}")
+        table = with_row_numbers(collected, recipe.missing)
+        name = column_name(table, target)
+        settings = _target_settings(recipe, table[name], name, task_class)
+        column = Column(name=name, kind=task_class.target_kind, settings=settings)
+        table, unusable = split_off(table, column, sources.config)
+        if unusable and not table.num_rows:
+            raise DataError(
+                f"target: no row of column '{name}' can be used: {unusable[0].reason}. Look at it: lamina inspect DATA"
+            )
+        test, unusable_test = _test(recipe, column, sources)
+        splits = split(table, split_settings(recipe.split, collected), name, recipe.seed, test)
+        values = typed(splits.train, (column,))[name].combine_chunks()
+        task = task_class(cfg, task_class.fit(values, cfg))
+        splits, unknown = _with_known_labels(splits, column, task, sources)
+        schema = _schema(recipe, splits.train, column, collected.metadata)
+        splits, broken = usable(splits, schema, sources)
+        tested = sources.test or Collected(pa.table({}))
+        made = cls(
+            recipe=recipe.model_copy(update={"target": name}),
+            task=task,
+            schema=schema,
+            splits=Splits(*(t.drop_columns([ROW_NUMBER]) for t in splits)),
+            read=sum(c.table.num_rows + len(c.quarantine) for c in (collected, tested)),
+            quarantine=(*collected.quarantine, *unusable, *tested.quarantine, *unusable_test, *unknown, *broken),
+            notes=(*collected.notes, *tested.notes, *_relabelled(splits.test, column, task)),
         )
-    test, test_source, tested = _test(recipe, name, aim, given_test)
-    parts = split(table, _by_source(recipe.split, collected), name, recipe.seed, test)
-    values = typed(parts.train, (aim,))[name].combine_chunks()
-    state = task.fit(values, task_cfg)
-    parts, late = _with_known_labels(parts, aim, task, state, (source, test_source or source))
-    schema = _schema(recipe, parts.train, aim, collected.beside)
-    parts, broken = _sound(parts, schema, (source, test_source or source))
-    lost = (*collected.quarantine, *bad, *tested.quarantine, *late, *broken)
-    case = Case(
-        recipe=recipe.model_copy(update={"target": name}),
-        task=task,
-        task_cfg=task_cfg,
-        state=state,
-        schema=schema,
-        parts=Parts(*(t.drop_columns([labelled.ROW]) for t in parts)),
-        read=collected.table.num_rows + len(collected.quarantine) + tested.table.num_rows + len(tested.quarantine),
-        quarantine=lost,
-        notes=(*collected.notes, *told, *tested.notes, *_relabelled(parts.test, aim, state)),
-    )
-    return originals.of(case) if originals.asked(task_cfg) else case
+        return replace(made, also=external_data.load(recipe.also, made)) if recipe.also else made
+
+    # 2 preprocess, 3 design
+
+    def encoded(self, table: pa.Table) -> np.ndarray:
+        """The target of some rows as the loss wants it."""
+        assert self.target is not None
+        return self.task.encode(typed(table, (self.target,))[self.target.name].combine_chunks())
+
+    def examples(self, prep: Preprocessor) -> dict[str, Examples]:
+        return {name: Examples(prep.encode(t, keep=True), self.encoded(t)) for name, t in self.splits._asdict().items()}
+
+    # 4 train
+
+    def fit(
+        self, prep: Preprocessor, model: Any, examples: Mapping[str, Examples], cfg: TrainConfig, hooks: Any
+    ) -> Iterator[Row]:
+        if cfg.augment_with is None:
+            return super().fit(prep, model, examples, cfg, hooks)
+        rows = synthetic_data.rows(self, prep, cfg)
+        return synthetic_data.fit(model, examples, rows, cfg, hooks)
+
+    def validate(self, outputs: Mapping[str, np.ndarray], target: np.ndarray) -> dict[str, float]:
+        return self.task.validate(outputs, target)
+
+    def calibrated(self, outputs: Mapping[str, np.ndarray], validation: Examples) -> Self:
+        changes = calibration.fit(self.task, outputs, np.asarray(validation.target))
+        return self.with_task(self.task.learned(**changes))
+
+    # 5 evaluate
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        return self.task.metrics
+
+    @property
+    def plots(self) -> tuple[str, ...]:
+        return self.task.plots
+
+    @classmethod
+    def evaluate(cls, session: Any, rows: pa.Table) -> Evaluation:
+        return evaluation.score(session, rows)
+
+    @classmethod
+    def evaluate_source(cls, session: Any, collected: Collected, source: Config) -> Evaluation:
+        return evaluation.score_source(session, collected, source)
+
+    def examine(self, finding: Finding) -> Evaluation:
+        return report.examine(finding, self.also)
+
+    def baselines(self, finding: Finding, notes: list[str]) -> dict[str, Baseline]:
+        """Naive and classical predictors, fitted on the network's own inputs."""
+        task, examples = self.task, finding.examples
+        notes += report.notes(finding)
+        target = task.truth(np.asarray(examples["train"].target))
+        inputs = [{n: np.asarray(v) for n, v in examples[part].inputs.items()} for part in ("train", "test")]
+        fitted = baselines.fit(task.baselines, inputs[0], target, finding.spec, len(task.classes), notes)
+        answers = {name: predict(inputs[1]) for name, predict in fitted.items()}
+        truth = finding.evaluation.target
+        return {n: Baseline(metrics.scores(metrics.defined(task.metrics, a), truth, a), a) for n, a in answers.items()}
+
+    def conclude(self, finding: Finding, baselines: Mapping[str, Baseline]) -> Conclusion:
+        return report.conclude(finding, baselines)
+
+    def sections(self, finding: Finding, baselines: Mapping[str, Baseline]) -> Iterable[Section]:
+        return report.sections(finding)
+
+    def summary(self, finding: Finding, sections: Mapping[str, Section]) -> Summary:
+        return report.summary(finding)
+
+    # 6 deploy
+
+    def golden(self, prep: Preprocessor, model: Config) -> Golden:
+        """Values of training rows, shuffled within each column, so that nobody's row leaves with the bundle."""
+        rows = golden_rows(self.splits.train, prep)
+        return Golden(rows, {"model": prep.encode(clean(from_json(rows, prep), prep.schema.missing))})
 
 
-def _aimless(task: Config) -> bool:
-    """Whether a task can do without a column to predict."""
-    return bool(vars(plugin("tasks", kind_of(task))).get("aimless"))
-
-
-def _untargeted(recipe: Recipe, collected: Collected, given_test: Collected | None) -> Case:
-    """The same where no column is to be predicted: every row is usable whose cells are sound."""
-    source, cfg = recipe.data, recipe.task
-    assert cfg is not None
-    task = plugin("tasks", kind_of(cfg))
-    table = labelled.rows(collected, recipe.missing)
-    path = source.model_dump().get("test")
-    later, tested = source.model_copy(update={"path": path, "test": None}), given_test
-    tested = tested or (data.load(later) if path else None)
-    test = labelled.rows(tested, recipe.missing) if tested else None
-    parts = split(table, _by_source(recipe.split, collected), None, recipe.seed, test)
-    given = {name: Unused(kind="ignore") for name in collected.beside if name in table.column_names} | recipe.columns
-    seen = preprocess.infer(parts.train.drop_columns([labelled.ROW]), None, given, recipe.missing)
-    parts, broken = _sound(parts, seen, (source, later if path else source))
-    extra = tested or Collected(pa.table({}))
-    case = Case(
-        recipe=recipe,
-        task=task,
-        task_cfg=cfg,
-        state=task.fit(None, cfg),
-        schema=seen,
-        parts=Parts(*(t.drop_columns([labelled.ROW]) for t in parts)),
-        read=sum(c.table.num_rows + len(c.quarantine) for c in (collected, extra)),
-        quarantine=(*collected.quarantine, *extra.quarantine, *broken),
-        notes=(*collected.notes, *extra.notes),
-    )
-    return originals.of(case) if originals.asked(cfg) else case
-
-
-def _by_source(said: Split, collected: Collected) -> Split:
+def split_settings(settings: Split, collected: Collected) -> Split:
     """The split the source knows, where the recipe says nothing of its own."""
-    return ByColumn(name=collected.part) if collected.part and isinstance(said, Auto) else said
+    return ByColumn(name=collected.part) if collected.part and isinstance(settings, Auto) else settings
 
 
-def _sound(parts: Parts, schema: Schema, sources: tuple[Config, Config]) -> tuple[Parts, list[Quarantined]]:
+def usable(splits: Splits, schema: Schema, sources: Sources) -> tuple[Splits, list[Quarantined]]:
     """Without the rows whose cells a kind can tell to be broken, such as pictures that do not decode."""
-    lost: list[Quarantined] = []
+    broken: list[Quarantined] = []
     for column in filter(preprocess.can_be_broken, schema.columns):
-        kept = []
-        for name, table, faults in zip(Parts._fields, parts, preprocess.faults(parts, column), strict=True):
+        tables = []
+        for name, table, faults in zip(Splits._fields, splits, preprocess.faults(splits, column), strict=True):
             bad = np.array([fault is not None for fault in faults])
             reasons = [fault for fault in faults if fault]
-            lost += labelled.lines(table, bad, column.name, reasons, sources[name == "test"])
-            kept.append(table.filter(pa.array(~bad)) if bad.any() else table)
+            source = sources.config if name != "test" else sources.test_config or sources.config
+            broken += locate(table, bad, column.name, reasons, source)
+            tables.append(table.filter(pa.array(~bad)) if bad.any() else table)
             if bad.all():
-                raise DataError(f"{name}: no usable row is left; the first was set aside: {lost[0].reason}.")
-        parts = Parts(*kept)
-    return parts, lost
+                raise DataError(f"{name}: no usable row is left; the first was set aside: {broken[0].reason}.")
+        splits = Splits(*tables)
+    return splits, broken
 
 
-def _task(recipe: Recipe, table: pa.Table, name: str, known: str | None) -> tuple[Config, Any]:
-    """The task said, else what the source is for, else what fits the target."""
-    cfg = recipe.task
-    if cfg is None:
-        cfg = plugin("tasks", known or tasks.suggest(table[name].combine_chunks(), name)).Config()
-    return cfg, plugin("tasks", kind_of(cfg))
+def _numbers(values: pa.Array) -> pa.Array:
+    """Text of which every cell is a number, perhaps as money or percent, as numbers."""
+    if not pa.types.is_string(values.type):
+        return values
+    bare = pc.replace_substring_regex(values, r"[$€£%,\s]", "")
+    plain = pc.match_substring_regex(bare, r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
+    return bare.cast(pa.float64()) if pc.all(plain, min_count=0).as_py() else values
 
 
-def _target_settings(recipe: Recipe, column: pa.ChunkedArray, name: str, task: Any) -> dict[str, Any]:
+def _target_settings(recipe: Recipe, column: pa.ChunkedArray, name: str, task: type[SupervisedTask]) -> dict[str, Any]:
     """What the recipe says of the target's cells, over what its kind finds out by looking at them."""
-    kind = task.target
-    found = preprocess.look(column.combine_chunks().drop_null(), kind) | vars(task).get("reading", {})
-    said = recipe.columns.get(name)
-    values = said.model_dump(mode="json", exclude_defaults=True) if said else {}
-    own = {k: v for k, v in values.items() if k != "kind"} if said and kind_of(said) == kind else {}
-    return found | own
+    kind = task.target_kind
+    detected = preprocess.look(column.combine_chunks().drop_null(), kind) | dict(task.target_settings)
+    cfg = recipe.columns.get(name)
+    values = cfg.model_dump(mode="json", exclude_defaults=True) if cfg else {}
+    own = {k: v for k, v in values.items() if k != "kind"} if cfg and kind_of(cfg) == kind else {}
+    return detected | own
 
 
-def _test(
-    recipe: Recipe, name: str, aim: Column, given: Collected | None
-) -> tuple[pa.Table | None, Config | None, Collected]:
-    """The separate test rows, if the recipe names a file or rows were given."""
-    source = recipe.data
-    path = source.model_dump().get("test")
-    if given is None and path is None:
-        return None, None, Collected(pa.table({}))
-    source = source if given else source.model_copy(update={"path": path, "test": None})
-    collected = given or data.load(source)
-    table = labelled.rows(collected, recipe.missing)
-    if name not in table.column_names:
-        raise DataError(f"test: the test rows have no column '{name}', so they cannot be judged.")
-    table, bad = labelled.split_off(table, aim, source)
-    return table, source, replace(collected, quarantine=(*collected.quarantine, *bad), table=_less(collected, bad))
-
-
-def _less(collected: Collected, bad: list[Quarantined]) -> pa.Table:
-    """The table without as many rows as were set aside after reading: only its length is used."""
-    return collected.table.slice(0, collected.table.num_rows - len(bad))
+def _test(recipe: Recipe, column: Column, sources: Sources) -> tuple[pa.Table | None, list[Quarantined]]:
+    """The separate test rows with a usable target, if there are any, and those set aside."""
+    if sources.test is None:
+        return None, []
+    table = with_row_numbers(sources.test, recipe.missing)
+    if column.name not in table.column_names:
+        raise DataError(f"test: the test rows have no column '{column.name}', so they cannot be judged.")
+    return split_off(table, column, sources.test_config or sources.config)
 
 
 def _with_known_labels(
-    parts: Parts, aim: Column, task: Any, state: Any, sources: tuple[Config, Config]
-) -> tuple[Parts, list[Quarantined]]:
-    validation, bad = labelled.known(parts.validation, aim, task, state, sources[0])
-    test, worse = labelled.known(parts.test, aim, task, state, sources[1])
+    splits: Splits, column: Column, task: SupervisedTask, sources: Sources
+) -> tuple[Splits, list[Quarantined]]:
+    validation, bad = with_known_labels(splits.validation, column, task, sources.config)
+    test, worse = with_known_labels(splits.test, column, task, sources.test_config or sources.config)
     for name, rows in (("validation", validation), ("test", test)):
         if not rows.num_rows:
             why = f" Its labels are unknown: {(bad + worse)[0].reason}." if bad + worse else ""
             raise DataError(f"{name}: no usable row is left.{why}")
-    return Parts(parts.train, validation, test), bad + worse
+    return Splits(splits.train, validation, test), bad + worse
 
 
-def _relabelled(test: pa.Table, aim: Column, state: Any) -> tuple[str, ...]:
+def _relabelled(test: pa.Table, column: Column, task: SupervisedTask) -> tuple[str, ...]:
     """A note where test labels are written otherwise than in training."""
-    classes = state.model_dump().get("classes")
-    if not classes:
+    if not task.classes:
         return ()
-    labels = typed(test, (aim,))[aim.name].combine_chunks()
+    labels = typed(test, (column,))[column.name].combine_chunks()
     labels = labels.flatten() if pa.types.is_list(labels.type) else labels
-    seen = set(labels.unique().to_pylist()) - set(classes)
-    return (f"Test labels {', '.join(map(repr, sorted(seen)))} were read as the class they resemble.",) if seen else ()
+    new = sorted(set(labels.unique().to_pylist()) - set(task.classes))
+    return (f"Test labels {', '.join(map(repr, new))} were read as the class they resemble.",) if new else ()
 
 
-def _schema(recipe: Recipe, train: pa.Table, aim: Column, beside: tuple[str, ...]) -> Schema:
+def _schema(recipe: Recipe, train: pa.Table, target: Column, metadata: tuple[str, ...]) -> Schema:
     """Kinds of all columns from training rows; the target's kind is the task's."""
-    given: dict[str, Config] = {name: Unused(kind="ignore") for name in beside if name in train.column_names}
-    given |= {name: cfg for name, cfg in recipe.columns.items() if name != aim.name}
-    table = train.drop_columns([labelled.ROW])
-    seen = preprocess.infer(table.drop_columns([aim.name]), None, given, recipe.missing)
-    looked = preprocess.infer(table.select([aim.name]), None, {}, recipe.missing).columns[0]
+    settings: dict[str, Config] = {name: Unused(kind="ignore") for name in metadata if name in train.column_names}
+    settings |= {name: cfg for name, cfg in recipe.columns.items() if name != target.name}
+    table = train.drop_columns([ROW_NUMBER])
+    features = preprocess.infer(table.drop_columns([target.name]), None, settings, recipe.missing)
+    inferred = preprocess.infer(table.select([target.name]), None, {}, recipe.missing).columns[0]
     return Schema(
-        columns=seen.columns,
-        target=looked.model_copy(update={"kind": aim.kind, "settings": aim.settings, "note": "the target"}),
+        columns=features.columns,
+        target=inferred.model_copy(update={"kind": target.kind, "settings": target.settings, "note": "the target"}),
         missing=recipe.missing,
     )

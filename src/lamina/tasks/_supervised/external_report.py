@@ -6,93 +6,98 @@ from typing import Any
 import numpy as np
 
 from lamina.config import DataError
-from lamina.data import _locator as _named
-from lamina.deploy.predictor import Predictor
+from lamina.data import _locator
 from lamina.evaluate import metrics
 from lamina.evaluate.markup import escape, number, section, table
-from lamina.experiment import Case, Other
+from lamina.experiment import Evaluation, Experiment, Section
 from lamina.schema import Row
-from lamina.tasks._supervised.evaluation import judged
+from lamina.tasks._supervised.external_data import ExternalData
+from lamina.tasks._supervised.task import SupervisedTask
 
 SHOWN = ("balanced_accuracy", "roc_auc", "log_loss", "f1_macro", "mae", "r2", "smape", "coverage")  # and the primary
 NOTHING, PART = 0.2, 0.8  # of what is above chance on test rows: below, it does not carry over, or in part only
-LOST = 5  # rows set aside that are told of
+QUARANTINE = 5  # rows set aside in the facts
 BETTER = 0.2  # than chance on test rows, at least, for there to be something to carry over
 
 
-def rows(case: Case, predictor: Predictor, tested: Mapping[str, Any]) -> list[Row]:
-    """One for each data set of the recipe's `also`; `tested` is what `score` found of the test rows.
+def rows(external: Sequence[ExternalData], experiment: Experiment, session: Any, test: Evaluation) -> list[Row]:
+    """One for each data set of the recipe's `also`; `test` is the evaluation on the test rows.
 
     Of data that hold a single class, such as what another generator made, neither accuracy nor ranking says anything;
     they are judged together with the test rows of the other classes, and the row says so.
     """
-    return [_row(other, case, predictor, tested) for other in case.also]
+    return [_row(one, experiment, session, test) for one in external]
 
 
-def _row(other: Other, case: Case, predictor: Predictor, tested: Mapping[str, Any]) -> Row:
-    about: Row = {"name": other.name, "source": _named.told(other.source)}
+def _row(external: ExternalData, experiment: Experiment, session: Any, test: Evaluation) -> Row:
+    about: Row = {"name": external.name, "source": _locator.describe(external.source)}
     try:
-        found = judged(predictor, other.collected, other.source)
+        evaluation = experiment.evaluate_source(session, external.collected, external.source)
     except DataError as error:  # what was sound before training is gone
-        return about | {"rows": 0, "scores": {}, "difference": {}, "told": f"Could not be judged: {error}"}
-    classes = case.state.model_dump().get("classes", ())
-    alone = _alone(found)
+        return about | {"rows": 0, "scores": {}, "difference": {}, "description": f"Could not be judged: {error}"}
+    count, only = evaluation.rows, _only_class(evaluation, session)
     own: Row = {}
-    if alone is not None:
-        right = found["answers"]["probabilities"].argmax(1) == alone
-        own = {"class": classes[alone], "right": float(right.mean())}
-        found |= _completed(found, tested, alone, predictor.task.metrics)
-        own["with"] = {classes[code]: int((found["beside"] == code).sum()) for code in np.unique(found["beside"])}
-    scores = found["scores"]
-    difference = {n: _less(scores.get(n), v) for n, v in tested["scores"].items()}
-    about |= {"rows": found["rows"], "quarantined": len(found["quarantine"]), **own}
-    about["quarantine"] = [lost._asdict() for lost in found["quarantine"][:LOST]]
-    about |= {"scores": scores, "interval": found["interval"], "difference": difference}
-    what = "pictures" if predictor.pictures else "rows"
-    return about | {"told": _told(about, what), **_verdict(about, what, tested["scores"], found["target"])}
+    if only is not None:
+        classes = session.task.classes
+        own = {"class": classes[only], "right": float((_codes(evaluation, session) == only).mean())}
+        evaluation, codes = _completed(evaluation, test, only, session)
+        own["with"] = {classes[code]: int((codes == code).sum()) for code in np.unique(codes)}
+    scores = evaluation.scores
+    difference = {n: _minus(scores.get(n), v) for n, v in test.scores.items()}
+    about |= {"rows": count, "quarantined": len(evaluation.quarantine), **own}
+    about["quarantine"] = [row._asdict() for row in evaluation.quarantine[:QUARANTINE]]
+    about |= {"scores": scores, "interval": evaluation.interval, "difference": difference}
+    noun = session.prep.file_kind(session.files[0]).plural if session.files else "rows"
+    about["description"] = _describe(about, noun)
+    return about | _verdict(about, noun, test.scores, evaluation.target)
 
 
-def _alone(found: Mapping[str, Any]) -> int | None:
-    """The code of the only class there is, of a task that gives each row one."""
-    if found["target"].ndim != 1 or "probabilities" not in found["answers"]:
+def _codes(evaluation: Evaluation, session: Any) -> np.ndarray:
+    """The most probable class of each row."""
+    return session.task.chances(evaluation.answers).argmax(1)
+
+
+def _only_class(evaluation: Evaluation, session: Any) -> int | None:
+    """The code of the only class there is, of a task whose classes exclude one another."""
+    if not isinstance(session.task, SupervisedTask) or session.task.chances(evaluation.answers) is None:
         return None
-    codes = np.unique(found["target"])
+    codes = np.unique(evaluation.target)
     return int(codes[0]) if len(codes) == 1 else None
 
 
-def _completed(found: Mapping[str, Any], tested: Mapping[str, Any], alone: int, names: Sequence[str]) -> Row:
-    """Scores with the test rows of all other classes, whose answers are known already."""
-    rest = tested["target"] != alone
-    target = np.concatenate([found["target"], tested["target"][rest]])
-    theirs = tested["answers"]["probabilities"][rest]
-    answers = {"probabilities": np.concatenate([found["answers"]["probabilities"], theirs])}
-    return {
-        "scores": metrics.scores(names, target, answers),
-        "interval": metrics.bootstrap(names[0], target, answers),
-        "target": target,
-        "beside": tested["target"][rest],
-    }
+def _completed(evaluation: Evaluation, test: Evaluation, only: int, session: Any) -> tuple[Evaluation, np.ndarray]:
+    """Scores with the test rows of all other classes, whose answers are there already; and the classes of these."""
+    rest = test.target != only
+    target = np.concatenate([evaluation.target, test.target[rest]])
+    answers = {name: np.concatenate([v, test.answers[name][rest]]) for name, v in evaluation.answers.items()}
+    names = session.task.metrics
+    completed = evaluation._replace(
+        scores=metrics.scores(names, target, answers),
+        interval=metrics.bootstrap(names[0], target, answers),
+        target=target,
+    )
+    return completed, test.target[rest]
 
 
-def _less(value: float | None, than: float | None) -> float | None:
+def _minus(value: float | None, than: float | None) -> float | None:
     return None if value is None or than is None else value - than
 
 
-def _told(row: Row, what: str) -> str:
+def _describe(row: Row, noun: str) -> str:
     """Which rows were judged."""
-    lost = f"; {row['quarantined']:,} files or rows set aside" if row["quarantined"] else ""
+    aside = f"; {row['quarantined']:,} files or rows set aside" if row["quarantined"] else ""
     if not row.get("with"):
-        return f"Its {row['rows']:,} {what}{lost}."
-    beside = " and ".join(f"{count:,} '{name}'" for name, count in row["with"].items())
-    return f"Its {row['rows']:,} {what}, all '{row['class']}', with the {beside} of the test rows{lost}."
+        return f"Its {row['rows']:,} {noun}{aside}."
+    others = " and ".join(f"{count:,} '{name}'" for name, count in row["with"].items())
+    return f"Its {row['rows']:,} {noun}, all '{row['class']}', with the {others} of the test rows{aside}."
 
 
-def _verdict(row: Row, what: str, tested: Mapping[str, float | None], target: np.ndarray) -> Row:
-    """Whether what was learned holds there too, where that can be said of a task: `carries` and a sentence."""
-    name, mine, theirs = row["name"], row["scores"].get("balanced_accuracy"), tested.get("balanced_accuracy")
+def _verdict(row: Row, noun: str, test: Mapping[str, float | None], target: np.ndarray) -> Row:
+    """Whether what was learned holds there too, where that can be said: `carries` and a sentence."""
+    name, mine, theirs = row["name"], row["scores"].get("balanced_accuracy"), test.get("balanced_accuracy")
     if mine is None or theirs is None:
         r2 = row["scores"].get("r2")
-        if r2 is None or r2 > 0 or (tested.get("r2") or 0) < BETTER:
+        if r2 is None or r2 > 0 or (test.get("r2") or 0) < BETTER:
             return {}
         return {
             "carries": "no",
@@ -103,13 +108,13 @@ def _verdict(row: Row, what: str, tested: Mapping[str, float | None], target: np
         return {}
     share = (mine - chance) / (theirs - chance)
     carries = "no" if share < NOTHING else "in part" if share < PART else "yes"
-    said = {"no": "does not carry over to", "in part": "carries over only in part to", "yes": "carries over to"}
+    claim = {"no": "does not carry over to", "in part": "carries over only in part to", "yes": "carries over to"}
     facts = (
         f"{_percent(mine)} right, {_percent(theirs)} on test rows, {_percent(chance)} by guessing (classes count alike)"
     )
     if "class" in row:
-        facts += f"; it finds {_percent(row['right'])} of its {row['rows']:,} {what} to be '{row['class']}'"
-    return {"carries": carries, "verdict": f"It {said[carries]} {name}: {facts}."}
+        facts += f"; it finds {_percent(row['right'])} of its {row['rows']:,} {noun} to be '{row['class']}'"
+    return {"carries": carries, "verdict": f"It {claim[carries]} {name}: {facts}."}
 
 
 def _percent(share: float) -> str:
@@ -119,39 +124,55 @@ def _percent(share: float) -> str:
     return f"{100 * share:.{2 if share < 0.01 else 3}g} %"
 
 
-def headline(found: Sequence[Row]) -> str:
+def headline(external: Sequence[Row]) -> str:
     """What the first sentence of a report must not leave out."""
-    names = [row["name"] for row in found if row.get("carries") == "no"]
+    names = [row["name"] for row in external if row.get("carries") == "no"]
     return f" It does not carry over to {', '.join(names[:3])}{' ...' if len(names) > 3 else ''}." if names else ""
 
 
-def shown(tested: Mapping[str, float | None], primary: str) -> list[str]:
+def shown(scores: Mapping[str, float | None], primary: str) -> list[str]:
     """The metrics that stand in a table."""
-    return [primary, *(name for name in SHOWN if name != primary and tested.get(name) is not None)][:4]
+    return [primary, *(name for name in SHOWN if name != primary and scores.get(name) is not None)][:4]
 
 
-def page(report: Mapping[str, Any], plots: Mapping[str, str]) -> str:
-    """The network on other data, below its test rows."""
-    found, primary, tested = report.get("also") or [], report.get("primary", ""), report.get("scores") or {}
-    if not found:
-        return ""
-    names = shown(tested, primary)
+def sections(external: Sequence[Row], test: Evaluation, primary: str, count: int) -> list[Section]:
+    """The part of the report on other data; `count`: test rows."""
+    if not external:
+        return []
+    names = shown(test.scores, primary)
     label = metrics.label
     heads = ["data", "rows", *(escape(label(name)) for name in names), f"{escape(label(primary))}, difference"]
-    count = ((report.get("data") or {}).get("rows") or {}).get("test")
-    lines = [["<b>test rows</b>", number(count), *(number(tested.get(name)) for name in names), ""]]
-    for row in found:
-        said = f'<b>{escape(row["name"], 60)}</b><span class="examples">{escape(row["told"], 300)}</span>'
+    lines = [["<b>test rows</b>", number(count), *(number(test.scores.get(name)) for name in names), ""]]
+    for row in external:
+        name = f'<b>{escape(row["name"], 60)}</b><span class="examples">{escape(row["description"], 300)}</span>'
         values = [number(row["scores"].get(name)) for name in names]
-        lines.append([said, number(row["rows"]), *values, signed(row["difference"].get(primary))])
-    told = [
+        lines.append([name, number(row["rows"]), *values, signed(row["difference"].get(primary))])
+    verdicts = [
         f'<p class="{"callout" if row["carries"] == "no" else "lead"}">{escape(row["verdict"], 400)}</p>'
-        for row in found
+        for row in external
         if row.get("verdict")
     ]
-    return section("On other data", "also", *told, table(heads, lines, range(1, len(heads)), 0))
+    html = section("On other data", "also", *verdicts, table(heads, lines, range(1, len(heads)), 0))
+    return [Section("also", "On other data", "comparison", html, {"also": list(external)})]
+
+
+def lines(external: Sequence[Row], test: Evaluation, primary: str, count: int) -> tuple[tuple[str, ...], ...]:
+    """The same for the terminal: a table, heads first."""
+    names = shown(test.scores, primary)
+    heads = ("on other data", "rows", *map(metrics.label, names), "difference")
+    first = ("test rows", number(count), *(_cell(test.scores[name]) for name in names), "")
+    rest = (
+        (row["name"], number(row["rows"]), *(_cell(row["scores"].get(name)) for name in names),
+         signed(row["difference"].get(primary)))
+        for row in external
+    )  # fmt: skip
+    return (heads, first, *rest)
 
 
 def signed(value: float | None) -> str:
     """A difference with its sign."""
     return number(value) if value is None else f"{'+' if value > 0 else ''}{number(value)}"
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None else number(value)

@@ -1,0 +1,42 @@
+"""Golden rows travel with a bundle: requests and their answers, which every opening of it repeats."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from lamina.data.arrays import json_rows
+from lamina.deploy.bundle.strict_json import fits, refused
+from lamina.deploy.session import Session
+from lamina.preprocess import Preprocessor
+from lamina.schema import Row
+
+COUNT = 24
+
+
+def golden_rows(train: pa.Table, prep: Preprocessor) -> list[Row]:
+    """Rows to test a bundle with: values of training rows, shuffled within each column or made up by its kind, so
+    that nobody's row leaves with the bundle; then one row without any value, one of values never seen, and
+    one of each text that means missing.
+    """
+    rng = np.random.Generator(np.random.PCG64(0))
+    names = [c.name for c in prep.used]
+    columns: dict[str, list[Any]] = {}
+    for name in names:
+        chosen = rng.choice(train.num_rows, COUNT, replace=train.num_rows < COUNT)
+        values = train[name].take(pa.array(chosen)).combine_chunks()
+        columns[name] = prep.golden(name, values, rng) or [row[name] for row in json_rows(pa.table({name: values}))]
+    rows = [dict(zip(names, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
+    return [*rows, *(dict.fromkeys(names, text) for text in (None, "never seen", *prep.schema.missing))]
+
+
+def replay(session: Session, requests: Sequence[Row], expected: Sequence[Any]) -> None:
+    """The golden requests must give their golden answers. Errors: BundleError."""
+    session.task.check(session)
+    answers = fits("golden.json", lambda: session.task.replay(session, requests))
+    if len(answers) != len(expected):
+        raise refused("golden.json", "answers", f"are {len(expected)}, the network gives {len(answers)}")
+    for i, (mine, theirs) in enumerate(zip(answers, expected, strict=True)):
+        if not session.task.agrees(mine, theirs):
+            raise refused("golden.json", f"answers.{i}", f"differ: got {mine}, expected {theirs}")

@@ -1,0 +1,125 @@
+"""What a task sees of a bundle: preprocessing, the networks to run, and the task's own files. No torch."""
+
+import base64
+import math
+from collections.abc import Mapping, Sequence
+from copy import copy
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+
+from lamina.data.arrays import table
+from lamina.deploy.onnx_runtime import Run
+from lamina.preprocess import Broken, Preprocessor, wired
+from lamina.schema import Row, Schema, Spec, clean, named
+from lamina.task import RequestLimits, Task
+
+BATCH, BATCH_NUMBERS = 4096, 1 << 23  # rows at a time, and numbers of their inputs
+LONG = 200  # characters of an example cell
+
+
+class Session:
+    """A task with fitted preprocessing and the networks to run, by name; "model" is always there."""
+
+    def __init__(
+        self, task: Task, prep: Preprocessor, spec: Spec, config: Mapping[str, Any], runs: Mapping[str, Run]
+    ) -> None:
+        self.task, self.prep, self.spec, self.config = task, prep, spec, config
+        self.id, self.golden, self.limits = "", (), None
+        self.assets: Mapping[str, bytes] = {}
+        self._runs = runs
+
+    id: str
+    golden: Sequence[Row]
+    limits: RequestLimits | None
+
+    @property
+    def graphs(self) -> frozenset[str]:
+        return frozenset(self._runs)
+
+    @property
+    def schema(self) -> Schema:
+        return self.prep.schema
+
+    @property
+    def state(self) -> Any:
+        """What the task learned from training rows."""
+        return self.task.state
+
+    @property
+    def target(self) -> str | None:
+        column = self.schema.target
+        return column.name if column else None
+
+    @property
+    def files(self) -> list[str]:
+        """Names of the columns whose cells are files, such as pictures."""
+        return [column.name for column in self.prep.files]
+
+    def run(self, inputs: Mapping[str, np.ndarray], graph: str = "model") -> dict[str, np.ndarray]:
+        """What a network gives for inputs that are encoded already, all in one batch."""
+        return self._runs[graph](inputs)
+
+    def rows(self, rows: Sequence[Row]) -> pa.Table:
+        return from_json(rows, self.prep)
+
+    def encode(self, rows: pa.Table, broken: list[Broken] | None = None) -> dict[str, np.ndarray]:
+        """Raw rows to network inputs; cells of no use go to `broken`."""
+        return self.prep.encode(clean(rows, self.schema.missing), broken=broken)
+
+    def raw(self, rows: pa.Table, broken: list[Broken] | None = None) -> dict[str, np.ndarray]:
+        """What the network itself gives, (rows, size) float32 by output name; memory is bounded."""
+        broken = [] if broken is None else broken
+        rows = rows if rows.num_columns else pa.table({"": pa.nulls(0)})
+        wide = sum(math.prod(n or 1 for n in feed.shape) for feed in self.spec.inputs.values())
+        size = max(1, min(BATCH, BATCH_NUMBERS // max(wide, 1)))
+        parts = list[dict[str, np.ndarray]]()
+        for start in range(0, max(rows.num_rows, 1), size):
+            unusable = list[Broken]()
+            parts.append(self.run(self.encode(rows.slice(start, size), unusable)))
+            broken += [cell._replace(row=start + cell.row) for cell in unusable]
+        if len(parts) == 1:
+            return parts[0]
+        return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
+
+    def named(self, rows: pa.Table, target: str | None = None) -> pa.Table:
+        """Rows of a folder of files, whose columns are always `image` and `label`, under this bundle's names."""
+        names = {"image": self.files[0]} if len(self.files) == 1 else {}
+        return named(rows, names | ({target: self.target} if target and self.target else {}))
+
+    def bounded(self, limits: RequestLimits, largest: int | None = None) -> Self:
+        """The same where strangers ask: within limits, and refusing files of more units than `largest`."""
+        other = copy(self)
+        other.limits = limits
+        other.prep = self.prep if largest is None else self.prep.bounded(largest)
+        return other
+
+    def example_row(self) -> Row:
+        """The golden row with the fewest gaps, long cells cut short, and a tiny file for each file, in base64."""
+        gaps = [sum(value is None for value in row.values()) for row in self.golden]
+        kinds = {column.name: column.kind for column in self.prep.used}
+        row = {name: example_cell(v, kinds.get(name)) for name, v in self.golden[gaps.index(min(gaps))].items()}
+        return row | {name: base64.b64encode(self.prep.file_kind(name).sample()).decode() for name in self.files}
+
+
+def example_cell(value: Any, kind: str | None) -> Any:
+    """A cell as a client would write it: numbers as numbers, texts not too long."""
+    if not isinstance(value, str):
+        return value
+    try:
+        number = float(value) if kind == "number" else math.nan
+    except ValueError:
+        number = math.nan
+    if math.isfinite(number):
+        return int(number) if number.is_integer() else number
+    return value[:LONG]
+
+
+def from_json(rows: Sequence[Mapping[str, Any]], prep: Preprocessor) -> pa.Table:
+    """Rows out of JSON as a table of raw cells: a file is its bytes there, and never a path."""
+    cells = table(list(rows))
+    values = {name: [row.get(name) for row in rows] for name in cells.column_names}
+    for name, column in wired(prep.used, values).items():
+        cells = cells.set_column(cells.column_names.index(name), name, column)
+    return cells

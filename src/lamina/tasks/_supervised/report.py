@@ -1,0 +1,126 @@
+"""The report of a task that predicts one column: its verdict, and what test pictures and series show."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lamina import models
+from lamina.evaluate import metrics, series_gallery, verdict
+from lamina.evaluate.images import corruptions, gallery
+from lamina.evaluate.markup import escape, number, section, table
+from lamina.experiment import Baseline, Conclusion, Evaluation, Finding, Section, Summary
+from lamina.schema import Row
+from lamina.tasks._supervised import external_report
+from lamina.tasks._supervised.external_data import ExternalData
+from lamina.tasks._supervised.task import SupervisedTask
+
+
+class Details(NamedTuple):
+    """What is judged beside the scores: other data, the first column of pictures and of series as facts and pieces of
+    the page, and what corrupted pictures do.
+    """
+
+    external: list[Row]
+    pictures: Row
+    series: Row
+    pieces: Mapping[str, str]
+    corruptions: list[Row]
+
+
+def examine(finding: Finding, external: Sequence[ExternalData]) -> Evaluation:
+    """The evaluation of a fresh run with its details."""
+    experiment, evaluation = finding.experiment, finding.evaluation
+    pictures, picture_pieces = gallery.pieces(finding)
+    series, series_pieces = series_gallery.pieces(finding)
+    details = Details(
+        external=external_report.rows(external, experiment, finding.session, evaluation),
+        pictures=pictures,
+        series=series,
+        pieces={**picture_pieces, **series_pieces},
+        corruptions=_corruptions(finding),
+    )
+    return evaluation._replace(details=details)
+
+
+def _corruptions(finding: Finding) -> list[Row]:
+    """What corrupted test pictures do to the answers, where the architecture is judged by that."""
+    task, test = finding.experiment.task, finding.examples["test"]
+    if not models.judges_corruptions(finding.session.bundle.model.kind) or not task.classes:
+        return []
+    inputs = {name: values for name, values in test.inputs.items() if isinstance(values, np.ndarray)}
+    target = task.truth(np.asarray(test.target))
+    return corruptions.table(finding.session, inputs, target) if target.ndim == 1 else []
+
+
+def notes(finding: Finding) -> list[str]:
+    """Sentences on what scores hide, on what added rows were worth, and on pictures that are there twice."""
+    task: SupervisedTask = finding.experiment.task
+    details: Details = finding.evaluation.details
+    sentences = [*task.remarks(finding.evaluation.scores), *_augmented(finding)]
+    duplicates = details.pictures.get("duplicates")
+    return [*sentences, *([duplicates["sentence"]] if duplicates and "duplicates" not in details.pieces else [])]
+
+
+def _augmented(finding: Finding) -> list[str]:
+    augmented = finding.end.get("augmented")
+    return [augmented["sentence"]] if augmented else []
+
+
+def conclude(finding: Finding, baselines: Mapping[str, Baseline]) -> Conclusion:
+    """One honest sentence; where other data were judged, it does not leave out that nothing carries over."""
+    experiment, evaluation = finding.experiment, finding.evaluation
+    scores = {name: baseline.scores for name, baseline in baselines.items()}
+    sentence = verdict.sentence(
+        experiment.metrics[0], evaluation.scores, scores, experiment.subject, evaluation.interval
+    )
+    return Conclusion(sentence + external_report.headline(evaluation.details.external), experiment.subject)
+
+
+def sections(finding: Finding) -> Iterator[Section]:
+    """Other data, pictures, corruptions and series, where there are any."""
+    details: Details = finding.evaluation.details
+    pieces, primary = details.pieces, finding.experiment.metrics[0]
+    count = finding.experiment.counts()["test"]
+    yield from external_report.sections(details.external, finding.evaluation, primary, count)
+    yield _section("duplicates", "The same picture twice", "comparison", pieces, "duplicates")
+    yield _section("pictures", "Test pictures", "errors", pieces, "confused", "worst", "heat")
+    if details.corruptions:
+        yield Section(
+            "damage", "Damaged pictures", "errors", _table(details.corruptions), {"damage": details.corruptions}
+        )
+    yield _section("series", "The series", "errors", pieces, "class_means", "worst_series")
+    yield _section("augmented", "What the network saw", "training", pieces, "augmented")
+    facts: Row = {"pictures": details.pictures, "series": details.series}
+    if augmented := finding.end.get("augmented"):
+        facts["augmented"] = augmented
+    yield Section("facts", facts=facts)
+
+
+def _section(name: str, title: str, after: Any, pieces: Mapping[str, str], *names: str) -> Section:
+    return Section(name, title, after, section(title, name, *(pieces.get(piece, "") for piece in names)))
+
+
+def _table(rows: Sequence[Row]) -> str:
+    """What is left when pictures are compressed, blurred or shrunk."""
+    names = [name for name in rows[0] if name not in ("damage", "rows")]
+    cells = [[escape(row["damage"]), *(number(row.get(name)) for name in names)] for row in rows]
+    heads = ["done to the test pictures", *(escape(metrics.label(name)) for name in names)]
+    return section("Damaged pictures", "damage", table(heads, cells, range(1, len(heads))))
+
+
+def summary(finding: Finding) -> Summary:
+    """Other data as a table and sentences; notes on what a person should look at."""
+    details: Details = finding.evaluation.details
+    duplicates = [details.pictures["duplicates"]["sentence"]] if "duplicates" in details.pieces else []
+    remarks = [*duplicates, *_augmented(finding)]
+    facts: Row = {"notes": remarks} if remarks else {}
+    if not details.external:
+        return Summary(facts=facts)
+    primary, count = finding.experiment.metrics[0], finding.experiment.counts()["test"]
+    lines = external_report.lines(details.external, finding.evaluation, primary, count)
+    sentences = (
+        row.get("verdict") or ("" if row["scores"] else f"{row['name']}: {row['description']}")
+        for row in details.external
+    )
+    return Summary((lines,), tuple(filter(None, sentences)), facts={"also": details.external, **facts})

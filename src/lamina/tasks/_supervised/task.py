@@ -1,0 +1,125 @@
+"""The serving half of tasks that predict one column, each row by itself: `predict`."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from lamina.config import DataError
+from lamina.data.arrays import json_rows
+from lamina.preprocess import Broken
+from lamina.task import Answers, Example, Operation, Request, Session, Task
+
+Arrays = Mapping[str, np.ndarray]
+
+
+def decoded(session: Session, rows: pa.Table, broken: list[Broken] | None = None) -> dict[str, np.ndarray]:
+    """Answers as arrays (probabilities, predictions ...), before they get names; cells of no use go to `broken`.
+
+    Errors: DataError where not one column is of the bundle.
+    """
+    if rows.num_columns and not set(rows.column_names) & {c.name for c in session.prep.used}:
+        known = ", ".join(c.name for c in session.prep.used[:5])
+        got = ", ".join(rows.column_names[:5])
+        raise DataError(f"rows: not one of the columns is known (got {got}). This bundle was trained on {known} ...")
+    with np.errstate(all="ignore"):
+        return session.task.decode(session.raw(rows, broken))
+
+
+def predict(session: Session, rows: pa.Table | None, request: Request) -> Answers:
+    """One answer for each row, in order."""
+    assert rows is not None
+    broken = list[Broken]()
+    return Answers(session.task.table(decoded(session, rows, broken)), (), tuple(broken))
+
+
+def example(session: Session) -> Example:
+    """The golden row with the fewest gaps, and its answer."""
+    row = session.example_row()
+    return Example([row], json_rows(predict(session, session.rows([row]), Request()).table))
+
+
+PREDICT = Operation(
+    name="predict",
+    summary="Send raw rows, get one answer for each. Columns may be missing, extra or in any order.",
+    answer=predict,
+    example=example,
+)
+
+
+@dataclass(frozen=True)
+class SupervisedTask(Task):
+    """One column is predicted, each row by itself. A task of this sort is one file with `Config`, `State` and `Task`.
+
+    `target_kind`: the column kind by which the target is parsed, with `target_settings` of it. `metrics` (the first is
+    primary), `baselines`, `plots`, `calibration` and `class_table` are names of what judges it, in `lamina.evaluate`.
+    """
+
+    operations = (PREDICT,)
+
+    target_kind: ClassVar[str]
+    target_settings: ClassVar[Mapping[str, Any]] = {}
+    metrics: ClassVar[tuple[str, ...]]
+    baselines: ClassVar[tuple[str, ...]] = ()
+    plots: ClassVar[tuple[str, ...]] = ("comparison", "learning")
+    calibration: ClassVar[str] = ""
+    class_table: ClassVar[str] = ""
+
+    @classmethod
+    @abstractmethod
+    def suits(cls, values: pa.Array) -> float:
+        """How well a raw target column fits, 0 to 1; text of which every cell is a number comes as numbers."""
+
+    @classmethod
+    @abstractmethod
+    def fit(cls, values: pa.Array, cfg: Any) -> Any:
+        """The state that typed training targets (without nulls) teach."""
+
+    @abstractmethod
+    def encode(self, values: pa.Array) -> np.ndarray:
+        """Typed targets as the loss wants them, (rows, ...)."""
+
+    @abstractmethod
+    def unknown(self, values: pa.Array) -> np.ndarray:
+        """(rows,) bool: typed targets that it cannot take, such as labels never seen in training."""
+
+    @abstractmethod
+    def truth(self, encoded: np.ndarray) -> np.ndarray:
+        """Encoded targets as metrics want them: class codes, or numbers in their own unit."""
+
+    @abstractmethod
+    def decode(self, outputs: Arrays) -> dict[str, np.ndarray]:
+        """Raw outputs of the network to answers as arrays, (rows, ...) each."""
+
+    @abstractmethod
+    def table(self, answers: Arrays) -> pa.Table:
+        """Answers as a person reads them, one row each."""
+
+    @abstractmethod
+    def validate(self, outputs: Arrays, target: np.ndarray) -> dict[str, float]:
+        """Two cheap numbers: the first is minimised, the second is shown."""
+
+    # what a report shows of single rows and of classes
+
+    def losses(self, answers: Arrays, target: np.ndarray) -> np.ndarray | None:
+        """(rows,) how bad each answer is; None where rows have no single answer."""
+        return None
+
+    def label(self, value: Any) -> str | float:
+        """One true target, as `truth` gives it: a name, or a number."""
+        return float(value)
+
+    def spoken(self, answers: Arrays, row: int) -> tuple[str | float, float | None]:
+        """One answer, a name or a number, and how sure it is where that is a probability."""
+        return float(answers["prediction"][row]), None
+
+    def chances(self, answers: Arrays) -> np.ndarray | None:
+        """(rows, classes) probabilities of classes that exclude one another; None where there are none."""
+        return None
+
+    def remarks(self, scores: Mapping[str, float | None]) -> list[str]:
+        """Sentences on what scores hide, such as rare classes."""
+        return []

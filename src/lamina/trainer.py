@@ -1,0 +1,68 @@
+"""The Python face of training: `fit` a table in memory."""
+
+import shutil
+import tempfile
+import weakref
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lamina import pipeline
+from lamina.data import arrays
+from lamina.deploy.predictor import Predictor
+from lamina.estimator import Estimator
+from lamina.plugins import kind, plugin
+from lamina.recipe import Recipe, build
+from lamina.run import Run
+from lamina.schema import Collected
+
+
+def fit(
+    rows: Any,
+    target: str | None = None,
+    *,
+    test: Any = None,
+    recipe: Mapping[str, Any] | None = None,
+    out: str | Path | None = None,
+) -> Estimator:
+    """Train on rows in memory and return what predicts, or what generates, for which no target is needed.
+
+    `recipe` holds any other choice as plain values: `{"model": "fnn", "train": {"budget": "60s"}}`. `test`: rows kept
+    for judging only. Times in the index of a pandas frame are a column for a forecast. The run directory is `out`, or a
+    temporary one that lives as long as the estimator. Raises `LaminaError` with a sentence for anything that cannot be
+    done.
+    """
+    choices = build({**(recipe or {}), "data": {"kind": "arrays"}, **({} if target is None else {"target": target})})
+    sources = _collected(rows, choices), _collected(test, choices) if test is not None else None
+    if out:
+        return _fit(choices, Path(out), sources)
+    folder = Path(tempfile.mkdtemp(prefix="lamina-"))
+    try:
+        estimator = _fit(choices, folder / "run", sources)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    weakref.finalize(estimator, shutil.rmtree, folder, ignore_errors=True)
+    return estimator
+
+
+def _collected(rows: Any, recipe: Recipe) -> Collected:
+    """Rows in memory; an array of pictures is the column `image`, and times in an index are a column where a task says
+    so, or where they stand beside a single column, which leaves nothing else.
+    """
+    if isinstance(rows, np.ndarray) and rows.dtype == np.uint8 and rows.ndim in (3, 4):
+        return Collected(arrays.table({"image": rows}))
+    if recipe.task is not None:
+        return Collected(arrays.table(plugin("tasks", kind(recipe.task)).Task.frame(rows)))
+    with_times = arrays.timed(rows)
+    lone = with_times is not rows and with_times.shape[1] == 2
+    return Collected(arrays.table(with_times if lone else rows))
+
+
+def _fit(choices: Recipe, folder: Path, sources: tuple[Collected, Collected | None]) -> Estimator:
+    run = Run.create(folder)
+    with run.locked():
+        *_, last = pipeline.run(choices, run, sources)
+    return Estimator(Predictor(run.bundle), {k: v for k, v in last.items() if k != "at"})

@@ -1,0 +1,50 @@
+"""A small convolutional network that answers a fixed number of slots, each a box or none."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+from lamina import config
+from lamina.losses import loss
+from lamina.schema import Batch, Spec
+
+HEADS = frozenset({"boxes"})
+
+
+class Config(config.Config):
+    kind: Literal["toy_detector"] = "toy_detector"
+    width: int = 16
+
+
+def suits(spec: Spec) -> float:
+    return 0.9 if [feed.kind for feed in spec.inputs.values()] == ["image"] else 0.0
+
+
+def training(cfg: Config, spec: Spec) -> dict[str, Any]:
+    return {"epochs": 12, "batch_size": 32, "lr": 3e-3}
+
+
+class Model(nn.Module):
+    parts = ("",)
+
+    def __init__(self, cfg: Config, spec: Spec):
+        super().__init__()
+        ((self.name, feed),) = spec.inputs.items()
+        height, width, channels = (int(n or 1) for n in feed.shape)
+        self.net = nn.Sequential(
+            nn.Conv2d(channels, cfg.width, 3, 2, 1),
+            nn.ReLU(),
+            nn.Conv2d(cfg.width, cfg.width, 3, 2, 1),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(cfg.width * -(-height // 4) * -(-width // 4), spec.output.size),
+        )
+        self.loss = loss(spec.output)
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        pictures = inputs[self.name].float().permute(0, 3, 1, 2) / 255  # (rows, channels, height, width)
+        return {"target": self.net(pictures)}
+
+    def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
+        yield "", self.loss(self(batch.inputs)["target"], batch.target)
