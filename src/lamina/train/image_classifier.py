@@ -8,7 +8,7 @@ import torch
 
 from lamina import models
 from lamina.layers.random_features import Filters
-from lamina.layers.residual import scaled
+from lamina.layers.residual import scale_pixels
 from lamina.models import cnn
 from lamina.schema import Input, Output, Spec
 from lamina.train.device import decide
@@ -57,7 +57,7 @@ class ImageClassifier:
         for start in range(0, len(pictures), BATCH):
             batch = torch.from_numpy(np.ascontiguousarray(pictures[start : start + BATCH]))
             if self.model is None:
-                features.append(self.filters(scaled(batch)))
+                features.append(self.filters(scale_pixels(batch)))
                 continue
             device = next(self.model.parameters()).device
             body = self.model.body({NAME: batch.to(device)})

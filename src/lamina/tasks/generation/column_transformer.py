@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lamina.config import DataError
-from lamina.preprocess import UNUSED, category, time, typed
+from lamina.preprocess import UNUSED, category, parse_columns, time
 from lamina.schema import Column, Schema
 from lamina.tasks.generation.state import ColumnModes
 
@@ -81,13 +81,13 @@ def texts(table: pa.Table, column: Column) -> pa.Array:
     cells = category.parse(table[column.name].combine_chunks(), category.Config())
     if column.kind in UNUSED:
         return cells
-    valid = pc.is_valid(typed(table, (column,))[column.name].combine_chunks())
+    valid = pc.is_valid(parse_columns(table, (column,))[column.name].combine_chunks())
     return pc.if_else(valid, cells, pa.scalar(None, pa.string()))
 
 
 def _numbers(table: pa.Table, column: Column, raw: pa.Array) -> tuple[np.ndarray, dict[str, Any]]:
     """Present cells of a number or a time, and how they are spelled."""
-    cells = typed(table, (column,))[column.name].combine_chunks()
+    cells = parse_columns(table, (column,))[column.name].combine_chunks()
     present, unit, form = cells.drop_null(), 1, "number"
     if column.kind == "time":
         seconds = present.cast(pa.int64()).to_numpy(zero_copy_only=False)

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from lamina.config import DataError
 from lamina.deploy.bundle.strict_json import shown
-from lamina.preprocess import category, number, time, typed
+from lamina.preprocess import category, number, parse_columns, time
 from lamina.schema import Column
 from lamina.task import Session
 from lamina.tasks.generation.expressions import OPERATORS, Comparison, Condition, parse, suggestion
@@ -45,7 +45,7 @@ class Conditions:
             cells = category.parse(table[name].combine_chunks(), category.Config())
             mask &= pc.is_in(cells, value_set=pa.array(allowed, pa.string())).to_numpy(zero_copy_only=False)
         for name, (column, modes, comparisons) in self.numbers.items():
-            cells = typed(table, (column,))[name].combine_chunks()
+            cells = parse_columns(table, (column,))[name].combine_chunks()
             cells = cells.cast(pa.int64()) if modes.kind == "time" else cells
             absent = pc.is_null(cells).to_numpy(zero_copy_only=False)
             numbers = pc.fill_null(cells, 0).to_numpy(zero_copy_only=False).astype(np.float64) / modes.unit

@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 
 from lamina.config import DataError
 from lamina.deploy.bundle.strict_json import refused
-from lamina.preprocess import Broken, typed
-from lamina.schema import clean, named
+from lamina.preprocess import Broken, parse_columns
+from lamina.schema import clean, rename_columns
 from lamina.task import Answers, Session
 from lamina.tasks._supervised import labels
 from lamina.tasks.generation import table_transformer
@@ -123,12 +123,12 @@ def predict(session: Session, rows: pa.Table | None, request: Any) -> Answers:
     """
     assert rows is not None
     rows = _with_target(session, rows)
-    columns = [column.name for column in session.prep.used]
+    columns = [column.name for column in session.prep.columns]
     if not set(columns) & set(rows.column_names):
         got = ", ".join(rows.column_names[:5]) or "no column"
         raise DataError(
-            f"predict: the critic of this bundle scores {', '.join(columns[:5])}, and the rows have only {got}. Make new "
-            "ones with: lamina generate BUNDLE -n 64 -o made"
+            f"predict: the critic of this bundle scores {', '.join(columns[:5])}, and the rows have only {got}. Make "
+            "new ones with: lamina generate BUNDLE -n 64 -o made"
         )
     critic, state, broken, parts = of(session), session.task.state, list[Broken](), list[pa.Table]()
     for start in range(0, max(rows.num_rows, 1), PIECE):
@@ -138,7 +138,7 @@ def predict(session: Session, rows: pa.Table | None, request: Any) -> Answers:
             values = table_transformer.encode(piece, session.schema, state.columns)
         else:
             (values,) = session.prep.encode(piece, broken=unusable).values()
-            cells = typed(piece, session.prep.files).columns[0].combine_chunks()
+            cells = parse_columns(piece, session.prep.files).columns[0].combine_chunks()
             absent = pc.is_null(cells).to_numpy(zero_copy_only=False)
         raw = critic.raw(values, codes)
         scores = critic.scores(raw, codes)
@@ -152,7 +152,7 @@ def _with_target(session: Session, rows: pa.Table) -> pa.Table:
     target = session.target
     if target is None or not session.prep.files or target in rows.column_names:
         return rows
-    return named(rows, {"label": target})
+    return rename_columns(rows, {"label": target})
 
 
 def _codes(session: Session, table: pa.Table) -> np.ndarray:
@@ -160,4 +160,4 @@ def _codes(session: Session, table: pa.Table) -> np.ndarray:
     target, classes = session.schema.target, session.task.state.classes
     if target is None or not classes or target.name not in table.column_names:
         return np.full(table.num_rows, -1)
-    return labels.codes(typed(table, (target,))[target.name].combine_chunks(), classes)
+    return labels.codes(parse_columns(table, (target,))[target.name].combine_chunks(), classes)

@@ -85,7 +85,7 @@ def score_source(session: Predictor, collected: Collected, source: Config) -> Ev
     """
     prep = session.prep
     table = session.named(collected.table, collected.target)
-    if absent := [column.name for column in prep.used if column.name not in table.column_names]:
+    if absent := [column.name for column in prep.columns if column.name not in table.column_names]:
         raise DataError(f"evaluate: the rows have no column '{absent[0]}'. {nearest(absent[0], table.column_names)}")
     table = with_row_numbers(replace(collected, table=table), session.schema.missing)
     table = table.take(np.sort(np.random.default_rng(0).permutation(table.num_rows)[:MOST]))

@@ -16,20 +16,19 @@ from lamina.data import Sources
 from lamina.data._quarantine import ROW_NUMBER, with_row_numbers
 from lamina.data._splits import Splits, split
 from lamina.experiment import Baseline, Conclusion, Evaluation, Finding, Golden, Section, Suitability, Summary
-from lamina.preprocess import UNUSED, Preprocessor, typed
-from lamina.preprocess.image.codec import as_png, shrunk
+from lamina.preprocess import UNUSED, Preprocessor, parse_columns
+from lamina.preprocess.image.codec import as_png, downsample
 from lamina.recipe import Recipe, Unused
 from lamina.schema import Collected, Schema
 from lamina.tasks._supervised import experiment as supervised
 from lamina.tasks._supervised.experiment import split_settings, usable
-from lamina.tasks.generation import column_transformer, critic, evaluation, golden, report, table_transformer
-from lamina.tasks.generation.metrics import NAMES, frechet
+from lamina.tasks.generation import column_transformer, critic, evaluation, golden, monitor, report, table_transformer
+from lamina.tasks.generation.metrics import NAMES
+from lamina.tasks.generation.state import Config as TaskConfig
 from lamina.tasks.generation.task import Task
 from lamina.train.settings import Examples, Preview
 
 PREVIEWS, SIDE = 20, 48  # pictures of a preview, and pixels of theirs at most
-COLLAPSED = 0.4  # of the spread of real ones' features, below which a generator has collapsed
-AWAY = 10.0  # times the best distance, above which it has diverged
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ class Experiment(experiment.Experiment):
     def _unlabelled(cls, recipe: Recipe, sources: Sources) -> Self:
         """Every row is usable whose cells are sound."""
         collected, cfg = sources.train, recipe.task
-        assert cfg is not None
+        assert isinstance(cfg, TaskConfig)
         table = with_row_numbers(collected, recipe.missing)
         test = with_row_numbers(sources.test, recipe.missing) if sources.test else None
         splits = split(table, split_settings(recipe.split, collected), None, recipe.seed, test)
@@ -98,37 +97,19 @@ class Experiment(experiment.Experiment):
         """Some rows as a network is fed."""
         columns = self.task.state.columns
         rows = {"row": table_transformer.encode(table, self.schema, columns)} if columns else None
-        inputs: Any = prep.encode(table, keep=True) if rows is None else rows
+        inputs: Any = prep.encode(table, cache=True) if rows is None else rows
         codes = np.zeros(table.num_rows, np.int64)
         if self.target is not None:
-            codes = self.task.encode(typed(table, (self.target,))[self.target.name].combine_chunks())
+            codes = self.task.encode(parse_columns(table, (self.target,))[self.target.name].combine_chunks())
         return Examples(({"condition": codes[:, None]} if self.task.classes else {}) | inputs, codes)
 
     # 4 train
 
     def validate(self, outputs: Mapping[str, np.ndarray], target: np.ndarray) -> dict[str, float]:
-        """The loss of held-out rows where a network has one (`loss`, (rows, 1)) and the first of its parts, else the
-        distance of `real` and `fake` features (rows, features).
-        """
-        if "loss" in outputs:
-            loss, *parts = ((name, float(values.mean())) for name, values in outputs.items())
-            return dict([loss, *(parts[:1] or [("nats", loss[1])])])
-        distance = frechet(outputs["real"], outputs["fake"])
-        spread = float(outputs["fake"].std(0).mean() / max(outputs["real"].std(0).mean(), 1e-12))
-        return {"loss": distance, "frechet_distance": distance, "spread": spread}
+        return monitor.validate(outputs)
 
     def warning(self, scores: Mapping[str, float], best: float, epoch: int) -> str:
-        if scores.get("spread", 1.0) < COLLAPSED:
-            return (
-                f"What is made is all alike: its spread is {scores['spread']:.0%} of that of real ones. The generator "
-                "has collapsed: try train.lr lower, or model.penalty higher."
-            )
-        if "spread" in scores and scores["loss"] > AWAY * best > 0:
-            return (
-                f"What is made has moved away from real ones since epoch {epoch}, whose weights are kept: try train.lr "
-                "lower, or model.penalty higher."
-            )
-        return ""
+        return monitor.warning(scores, best, epoch)
 
     def preview(self, model: Config) -> Preview | None:
         """A few pictures, of one class after the other, always of the same noise."""
@@ -215,6 +196,6 @@ def _is_pictures(schema: Schema) -> bool:
 
 def _draw(outputs: dict[str, np.ndarray]) -> str:
     """Pictures side by side as a PNG in base64, large ones smaller."""
-    pictures = shrunk(outputs["image"], -(-max(outputs["image"].shape[1:3]) // SIDE))
+    pictures = downsample(outputs["image"], -(-max(outputs["image"].shape[1:3]) // SIDE))
     pictures = np.clip(np.rint(pictures), 0, 255).astype(np.uint8)
     return base64.b64encode(as_png(np.concatenate(pictures, axis=1))).decode()

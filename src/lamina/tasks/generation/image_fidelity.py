@@ -85,8 +85,8 @@ def _classifier(
     if 2 <= len(state.classes) <= MOST_CLASSES:
         seconds = min(LONGEST, max(SHORTEST, elapsed / 4))
         classifier.fit((real["train"], codes["train"]), (real["validation"], codes["validation"]), seconds)
-        chances = classifier.predict(real["test"]).probabilities
-        accuracy = float((chances.argmax(1) == codes["test"]).mean())
+        predictions = np.asarray(classifier.predict(real["test"]).probabilities).argmax(1)
+        accuracy = float((predictions == codes["test"]).mean())
         if accuracy >= TRUSTED:
             seconds = round(classifier.seconds, 1)
             return classifier, {"judge": "classifier", "judge_accuracy": accuracy, "judge_seconds": seconds}

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lamina.preprocess.image.codec import shrunk
+from lamina.preprocess.image.codec import downsample
 
 TRAINING, QUERIES = 20_000, 500  # training pictures searched, and pictures that are looked up
 SIDE = 32  # pixels, to which larger pictures are averaged
@@ -39,7 +39,7 @@ def measure(samples: np.ndarray, held_out: np.ndarray, training: np.ndarray) -> 
 
 def _flatten(pictures: np.ndarray) -> np.ndarray:
     """(rows, pixels) float32, blocks of larger pictures averaged."""
-    return shrunk(pictures, -(-max(pictures.shape[1:3]) // SIDE)).reshape(len(pictures), -1)
+    return downsample(pictures, -(-max(pictures.shape[1:3]) // SIDE)).reshape(len(pictures), -1)
 
 
 def _nearest(queries: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

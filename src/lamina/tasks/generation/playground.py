@@ -2,7 +2,7 @@
 
 import html as escaping
 import json
-from importlib.resources import files
+from pathlib import Path
 from string import Template
 
 from lamina.task import RequestLimits, Session
@@ -24,7 +24,7 @@ def html(session: Session) -> str:
     label = f'<label>class<select name="label"><option value="">as in training</option>{options}</select></label>'
     hint = escaping.escape(conditions.examples(session)[0]) if rows else ""
     where = f'<label>where, one in a line<textarea name="where" rows="1" placeholder="{hint}"></textarea></label>'
-    template = Template((files(__package__) / "playground.html").read_text("utf-8"))
+    template = Template(Path(__file__).with_name("playground.html").read_text("utf-8"))
     return template.substitute(
         bundle=escaping.escape(f"bundle {session.id}"),
         samples=state.samples,

@@ -89,7 +89,7 @@ def sections(finding: Finding) -> Iterator[Section]:
     details: Details = finding.evaluation.details
     critic = critic_evaluation.html(details.critic) if details.critic else ""
     if details.images is not None:
-        previews = {row["epoch"]: row["sketch"] for row in finding.epochs if "sketch" in row}
+        previews = {row["epoch"]: row["preview"] for row in finding.epochs if "preview" in row}
         body = image_report.html(details.images, finding.session.task.classes, previews) + critic
         yield _section("made_pictures", "The pictures it makes", body, details.images.facts)
     if details.table is not None:

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lamina.preprocess import category, typed
+from lamina.preprocess import category, parse_columns
 from lamina.schema import Column
 from lamina.tasks._supervised import labels
 
@@ -43,7 +43,7 @@ class CellEncoder:
         numbers = np.stack([self._numbers(table, c) for c in self.columns], axis=1)
         classes = np.zeros(table.num_rows, np.int64)
         if self.target:
-            values = typed(table, (self.target,))[self.target.name].combine_chunks()
+            values = parse_columns(table, (self.target,))[self.target.name].combine_chunks()
             classes = np.maximum(labels.codes(values, self.classes), 0)
         return Cells(numbers, self.texts, classes)
 
@@ -51,7 +51,7 @@ class CellEncoder:
         if column.name in self.words:
             values = pc.index_in(_text(table, column), self.words[column.name]).cast(pa.float64())
         else:
-            values = typed(table, (column,))[column.name].combine_chunks()
+            values = parse_columns(table, (column,))[column.name].combine_chunks()
             values = values.cast(pa.int64()).cast(pa.float64(), safe=False) if column.kind == "time" else values
         return pc.fill_null(values, np.nan).to_numpy(zero_copy_only=False).astype(np.float64)
 

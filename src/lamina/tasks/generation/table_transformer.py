@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lamina.preprocess import Preprocessor, typed
+from lamina.preprocess import Preprocessor, parse_columns
 from lamina.schema import Column, Input, Schema
 from lamina.tasks.generation.column_transformer import assign, texts
 from lamina.tasks.generation.state import ColumnModes, State
@@ -50,7 +50,7 @@ def offsets(columns: Sequence[ColumnModes]) -> Iterator[tuple[ColumnModes, int]]
 def _encode_column(block: np.ndarray, modes: ColumnModes, table: pa.Table, column: Column) -> None:
     """Fill the block (rows, width) of one column."""
     if modes.numeric:
-        cells = typed(table, (column,))[modes.name].combine_chunks()
+        cells = parse_columns(table, (column,))[modes.name].combine_chunks()
         cells = cells.cast(pa.int64()) if modes.kind == "time" else cells
         absent = pc.is_null(cells).to_numpy(zero_copy_only=False)
         numbers = pc.fill_null(cells, 0).to_numpy(zero_copy_only=False).astype(np.float64) / modes.unit
