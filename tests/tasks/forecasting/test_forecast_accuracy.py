@@ -10,8 +10,8 @@ import lamina
 from lamina import models
 from lamina.models import _ridge_init as _begin
 from lamina.schema import Batch, Input, Output, Spec, Windows
-from lamina.tasks.forecasting import Step
-from lamina.tasks.forecasting import seasonality as rhythm
+from lamina.tasks.forecasting import seasonality
+from lamina.tasks.forecasting.state import Frequency
 
 BRIEF = {"epochs": 5}
 
@@ -135,20 +135,20 @@ def test_a_cycle_is_found_in_rows_without_a_time_and_none_in_noise(period: int):
     rng = np.random.default_rng(0)
     steps = np.arange(400)
     noise = 0.3 * rng.normal(size=400)
-    assert rhythm.cycle(np.sin(2 * np.pi * steps / period) + 0.01 * steps + noise) == period
-    assert rhythm.cycle(noise) == 1
-    assert rhythm.cycle(np.cumsum(noise)) == 1
-    assert rhythm.cycle(np.full(400, 3.0)) == 1
+    assert seasonality.cycle(np.sin(2 * np.pi * steps / period) + 0.01 * steps + noise) == period
+    assert seasonality.cycle(noise) == 1
+    assert seasonality.cycle(np.cumsum(noise)) == 1
+    assert seasonality.cycle(np.full(400, 3.0)) == 1
 
 
 def test_the_season_is_the_usual_one_of_a_step_and_the_history_holds_two_of_them():
     seconds = {60: 60, 300: 288, 900: 96, 3600: 24, 21_600: 4, 86_400: 7, 604_800: 52}
     nothing = np.zeros(100)
-    found = {count: rhythm.season(Step(unit="second", count=count), nothing) for count in seconds}
+    found = {count: seasonality.season(Frequency(unit="second", count=count), nothing) for count in seconds}
     assert found == seconds
-    assert rhythm.season(Step(unit="month"), nothing) == 12
-    assert rhythm.season(Step(unit="row"), np.sin(np.arange(300) * 2 * np.pi / 30)) == 30
-    assert [rhythm.context(length, 12, 12) for length in (20, 40, 60, 100, 4000)] == [1, 12, 24, 24, 336]
+    assert seasonality.season(Frequency(unit="month"), nothing) == 12
+    assert seasonality.season(Frequency(unit="row"), np.sin(np.arange(300) * 2 * np.pi / 30)) == 30
+    assert [seasonality.context(length, 12, 12) for length in (20, 40, 60, 100, 4000)] == [1, 12, 24, 24, 336]
 
 
 def test_prices_that_move_at_random_are_forecast_about_as_well_as_by_the_last_one():

@@ -9,12 +9,13 @@ import pyarrow as pa
 import pytest
 
 import lamina
-from lamina.evaluate import report
-from lamina.tasks.forecasting import State, Step, Target
-from lamina.tasks.forecasting import error_breakdown as _stretches
-from lamina.tasks.forecasting import plots as _fans
+from lamina.evaluate import verdict
+from lamina.tasks.forecasting import State, error_breakdown
 from lamina.tasks.forecasting.backtest import Backtest
-from lamina.tasks.forecasting.panel import Frames
+from lamina.tasks.forecasting.panel import Panel
+from lamina.tasks.forecasting.plots import Fan, plot_fan
+from lamina.tasks.forecasting.report import WORDING
+from lamina.tasks.forecasting.state import Frequency, TargetColumn
 
 SMALL = {"kind": "fnn", "width": 16, "depth": 1, "members": 1}
 
@@ -113,18 +114,20 @@ def test_the_history_beside_the_report_is_what_the_commands_on_it_send(made):
 
 
 def test_the_verdict_speaks_of_forecasts():
-    scores = {"mase": 0.8}
-    said = report.verdict("mase", False, scores, {"seasonal_naive": {"mase": 1.0}}, "sales", (0.7, 0.9), "forecasts")
+    def sentence(baselines, interval):
+        return verdict.sentence("mase", {"mase": 0.8}, baselines, "sales", interval, WORDING)
+
+    said = sentence({"seasonal_naive": {"mase": 1.0}}, (0.7, 0.9))
     assert said == "The network forecasts sales better than the seasonal naive forecast: MASE 0.8000 against 1.000."
-    said = report.verdict("mase", False, scores, {"last_value": {"mase": 0.82}}, "sales", None, "forecasts")
+    said = sentence({"last_value": {"mase": 0.82}}, None)
     assert said.endswith("MASE 0.8000 against 0.8200, on too few forecasts to tell it from chance.")
-    said = report.verdict("mase", False, scores, {"last_value": {"mase": 0.78}}, "sales", None, "forecasts")
+    said = sentence({"last_value": {"mase": 0.78}}, None)
     assert said.startswith("The last value is better here") and said.endswith(
         "too few forecasts to tell it from chance."
     )
-    said = report.verdict("mase", False, scores, {"linear_window": {"mase": 0.7}}, "sales", (0.6, 0.9), "forecasts")
+    said = sentence({"linear_window": {"mase": 0.7}}, (0.6, 0.9))
     assert said.startswith("Ridge regression is slightly better here: MASE 0.7000 against 0.8000 for the network")
-    said = report.verdict("mase", False, scores, {"last_value": {"mase": 0.85}}, "sales", (0.7, 0.9), "forecasts")
+    said = sentence({"last_value": {"mase": 0.85}}, (0.7, 0.9))
     assert "slightly better than the last value at forecasting sales" in said
 
 
@@ -132,35 +135,35 @@ def backtest(errors, season=1):
     """A test of one series whose errors one step ahead are those given."""
     count = len(errors)
     values = np.full((count + 2, 1), 10.0)
-    state = State(targets=(Target(name="x", mean=0.0, std=1.0, naive=1.0),), horizon=1, context=2, season=season)
-    step = Step(unit="row")
+    state = State(targets=(TargetColumn(name="x", mean=0.0, std=1.0, naive=1.0),), horizon=1, context=2, season=season)
+    frequency = Frequency(unit="row")
     index, bounds = np.arange(count + 2), np.array([0, count + 2])
-    found = Frames(
-        table=pa.table({}), values=values, index=index, bounds=bounds, ids=[""], step=step, source=index,
-        used=count, lost=(), notes=(),
+    panel = Panel(
+        table=pa.table({}), values=values, index=index, bounds=bounds, ids=[""], frequency=frequency,
+        source=index, row_count=count, exclusions=(), notes=(),
     )  # fmt: skip
     origins = np.arange(2, count + 2)
     truth = np.full((count, 1, 1), 10.0)
-    return Backtest(found, origins, truth, {"prediction": truth - errors[:, None, None]}, values, state)
+    return Backtest(panel, origins, truth, {"prediction": truth - errors[:, None, None]}, values, state)
 
 
 def test_correlated_errors_are_told_from_chance_and_a_forgotten_season_is_named():
     noise = np.random.default_rng(0).normal(size=600)
-    found = _stretches.residuals(backtest(noise))
+    found = error_breakdown.residuals(backtest(noise))
     assert "no more than chance explains" in found["told"] and len(found["lags"]) == 24
-    found = _stretches.residuals(backtest(np.convolve(noise, np.ones(6), "same")))
+    found = error_breakdown.residuals(backtest(np.convolve(noise, np.ones(6), "same")))
     assert found["lags"][0] > 0.7 and "there is more to be learned" in found["told"]
-    found = _stretches.residuals(backtest(noise + np.sin(2 * np.pi * np.arange(600) / 12), season=12))
+    found = error_breakdown.residuals(backtest(noise + np.sin(2 * np.pi * np.arange(600) / 12), season=12))
     assert "the cycle of 12 steps is not learned in full" in found["told"]
-    assert _stretches.residuals(backtest(noise[:8])) == {}
+    assert error_breakdown.residuals(backtest(noise[:8])) == {}
 
 
 def test_times_are_written_as_short_as_their_step_allows():
-    assert _stretches.when(np.array([0, 13]), Step(unit="month", phase=1)) == ["1970-01", "1971-02"]
-    assert _stretches.when(np.array([1]), Step(unit="second", count=86_400)) == ["1970-01-02"]
-    assert _stretches.when(np.array([1]), Step(unit="second", count=3600)) == ["1970-01-01 01:00"]
-    assert _stretches.when(np.array([1]), Step(unit="business")) == ["1970-01-02"]
-    assert _stretches.when(np.array([1]), Step(unit="row")) == ["step 2"]
+    assert error_breakdown.format_steps(np.array([0, 13]), Frequency(unit="month", phase=1)) == ["1970-01", "1971-02"]
+    assert error_breakdown.format_steps(np.array([1]), Frequency(unit="second", count=86_400)) == ["1970-01-02"]
+    assert error_breakdown.format_steps(np.array([1]), Frequency(unit="second", count=3600)) == ["1970-01-01 01:00"]
+    assert error_breakdown.format_steps(np.array([1]), Frequency(unit="business")) == ["1970-01-02"]
+    assert error_breakdown.format_steps(np.array([1]), Frequency(unit="row")) == ["step 2"]
 
 
 @pytest.mark.parametrize("horizon", [1, 30])
@@ -169,7 +172,7 @@ def test_a_fan_of_one_step_or_with_gaps_is_drawn(horizon, times):
     measured = np.sin(np.arange(60.0))
     measured[[3, 4, 59]] = np.nan
     ahead = np.zeros(horizon)
-    svg = _fans.fan(_fans.Fan("a & b", times, measured, ahead, [(ahead - 1, ahead + 1)]))
+    svg = plot_fan(Fan("a & b", times, measured, ahead, [(ahead - 1, ahead + 1)]))
     assert svg.startswith("<svg") and "a &amp; b" in svg and "nan" not in svg.lower()
 
 

@@ -17,11 +17,11 @@ from typer.testing import CliRunner
 import lamina
 from lamina.cli.commands import app
 from lamina.config import DataError, LaminaError
-from lamina.data import arrays, toy
+from lamina.data import arrays, read, toy
+from lamina.experiment import collect
 from lamina.recipe import build
 from lamina.schema import Collected
-from lamina.tasks._supervised import experiment as cases
-from lamina.tasks.forecasting import panel
+from lamina.tasks.forecasting.time_index import to_times
 
 AIRLINE = toy.load(toy.Config(name="airline")).table.to_pandas().astype({"Passengers": int})
 QUICK = {"model": "linear", "train": {"epochs": 2}}
@@ -37,7 +37,7 @@ def collected(rows: Any, target: str | None = "y", test: Any = None, **task: Any
     """What training would be given."""
     recipe = build({"data": {"kind": "arrays"}, "target": target, "task": {"kind": "forecasting", **task}})
     both = [Collected(arrays.table(given)) if given is not None else None for given in (rows, test)]
-    return cases.collect(recipe, *both)
+    return collect(recipe, read(recipe.data, *both))
 
 
 def daily(count: int = 120, first: date = date(2024, 1, 1), seed: int = 0) -> list[dict[str, Any]]:
@@ -84,8 +84,8 @@ def shops() -> lamina.Estimator:
 
 def told(estimator: lamina.Estimator, rows: Any) -> tuple[list[dict[str, Any]], str]:
     """Answers, and the notes as one text."""
-    found = estimator.predictor.forecast(arrays.table(rows))
-    return found.answers.to_pylist(), "\n".join(found.notes)
+    found = estimator.predictor.checked(arrays.table(rows))
+    return found.table.to_pylist(), "\n".join(found.notes)
 
 
 def same(one: Any, other: Any) -> bool:
@@ -102,7 +102,7 @@ def test_shuffled_rows_are_put_in_order(months, days):
     assert "Rows were put in order of time." in told(months, mixed)[1]
     assert months.evaluate(mixed) == pytest.approx(months.evaluate(AIRLINE))
     case = collected(mixed, "Passengers", horizon=6)
-    assert (case.frames.values[:, 0] == AIRLINE["Passengers"].to_numpy()).all()
+    assert (case.panel.values[:, 0] == AIRLINE["Passengers"].to_numpy()).all()
 
 
 def test_a_step_without_a_row_counts_as_not_measured_and_is_fed_the_value_before_it(months):
@@ -117,15 +117,15 @@ def test_a_step_without_a_row_counts_as_not_measured_and_is_fed_the_value_before
     assert "3 of 144 steps have no row" in told(months, gone)[1]
     assert months.evaluate(gone)["mae"] != months.evaluate(kept)["mae"], "what was not measured is not judged"
     case = collected(gone, "Passengers", horizon=6)
-    assert np.isnan(case.frames.values[[130, 131, 140], 0]).all()
+    assert np.isnan(case.panel.values[[130, 131, 140], 0]).all()
     assert case.counts()["read"] == case.counts()["used"] == 141
 
 
 def test_a_long_gap_in_training_keeps_its_windows_out():
     rows = [row for i, row in enumerate(daily(400)) if not 100 <= i < 200]
     case = collected(rows, horizon=7, context=28)
-    prep = __import__("lamina").preprocess.fit(case.parts.train, case.schema)
-    origins = case.arrays(prep)["train"].target.starts
+    prep = __import__("lamina").preprocess.fit(case.splits.train, case.schema)
+    origins = case.examples(prep)["train"].target.starts
     inside = [at for at in origins if 100 + 20 < at <= 200 - 7]
     assert not inside, "a window with nothing measured teaches nothing"
     assert len(origins) < len(case.origins(0))
@@ -147,8 +147,8 @@ def test_jittered_times_lie_on_the_grid_they_mean():
     start = datetime(2024, 3, 1)
     times = [start + timedelta(minutes=10 * i, seconds=int(rng.integers(-90, 90))) for i in range(300)]
     case = collected([{"t": t.isoformat(), "y": float(i % 6)} for i, t in enumerate(times)], horizon=6)
-    assert case.state.step.count == 600
-    assert (case.frames.source == np.arange(300)).all()
+    assert case.task.state.step.count == 600
+    assert (case.panel.source == np.arange(300)).all()
 
 
 def test_uneven_times_make_each_row_a_step():
@@ -170,12 +170,12 @@ def test_times_with_a_zone_are_moments_and_answered_in_utc(months):
     berlin = pd.date_range("2024-03-25", periods=400, freq="h", tz="Europe/Berlin")
     rows = pd.DataFrame({"t": berlin, "y": np.arange(400) % 24})
     case = collected(rows, horizon=24)
-    assert len(case.frames.source) == 400, "the hour that the clocks skip is no gap"
+    assert len(case.panel.source) == 400, "the hour that the clocks skip is no gap"
     text = [{"t": t.isoformat(), "y": float(i % 24)} for i, t in enumerate(berlin)]
-    assert (collected(text, horizon=24).frames.index == case.frames.index).all(), "+01:00, then +02:00"
+    assert (collected(text, horizon=24).panel.index == case.panel.index).all(), "+01:00, then +02:00"
     naive = [{"t": t.tz_localize(None), "y": float(i % 24)} for i, t in enumerate(berlin)]
     clock = collected(naive, horizon=24)
-    assert int((clock.frames.source < 0).sum()) == 1, "as the clock on the wall shows it, an hour is missing"
+    assert int((clock.panel.source < 0).sum()) == 1, "as the clock on the wall shows it, an hour is missing"
     days = [{"t": t.isoformat(), "y": float(i % 7)} for i, t in enumerate(berlin[::24])]
     assert collected(days, horizon=2, context=4).state.step.count == 86_400
 
@@ -213,8 +213,8 @@ def test_numbers_can_be_times():
     assert [row["t"] for row in estimator.predict(rows)] == [1500, 1505, 1510]
     fractions = [{"t": i * 0.01, "y": float(i % 4)} for i in range(100)]
     case = collected(fractions, horizon=3, context=8, time="t")
-    assert (case.frames.source == np.arange(100)).all()
-    assert (case.state.step.count, case.state.step.scale) == (1, 100)
+    assert (case.panel.source == np.arange(100)).all()
+    assert (case.task.state.step.count, case.task.state.step.scale) == (1, 100)
 
 
 def test_columns_named_year_month_day_make_a_time():
@@ -249,11 +249,11 @@ def test_a_step_coarser_than_the_data_averages_what_falls_into_it():
     hours = pd.date_range("2024-01-01", periods=24 * 60, freq="h")
     rows = pd.DataFrame({"t": hours, "y": np.arange(24 * 60) // 24})
     case = collected(rows, step="1d", horizon=3)
-    assert case.frames.values[:, 0].tolist() == list(range(60)), "a day is from midnight to midnight"
+    assert case.panel.values[:, 0].tolist() == list(range(60)), "a day is from midnight to midnight"
     assert (case.counts()["read"], case.counts()["used"], case.counts()["quarantined"]) == (1440, 1440, 0)
     assert any("numbers of one step were averaged" in note for note in case.notes)
     weeks = collected(rows, step="1w", horizon=2, context=2)
-    assert weeks.frames.values[:2, 0].tolist() == [3.0, 10.0], "1 January 2024 is a Monday"
+    assert weeks.panel.values[:2, 0].tolist() == [3.0, 10.0], "1 January 2024 is a Monday"
     with pytest.raises(DataError, match=r"task.step: '1 fortnight' is not a step"):
         collected(rows, step="1 fortnight")
     with pytest.raises(DataError, match=r"1,440 rows spread over 5,180,401 steps of second"):
@@ -276,16 +276,16 @@ def test_a_step_coarser_than_the_data_averages_what_falls_into_it():
 )
 def test_steps_of_the_calendar_go_on(times, following):
     case = collected(pd.DataFrame({"t": times, "y": np.arange(40.0) % 5}), horizon=2, context=5)
-    assert (case.frames.source == np.arange(40)).all()
-    ahead = panel.times(case.frames.index[-1] + np.arange(1, 3), case.state.step)
+    assert (case.panel.source == np.arange(40)).all()
+    ahead = to_times(case.panel.index[-1] + np.arange(1, 3), case.task.state.step)
     assert [str(pd.Timestamp(t)) for t in ahead] == [str(pd.Timestamp(t)) for t in following]
 
 
 def test_a_holiday_is_a_business_day_without_a_row():
     times = pd.bdate_range("2024-04-01", periods=60).drop("2024-05-01")
     case = collected(pd.DataFrame({"t": times, "y": np.arange(59.0)}), horizon=2, context=5)
-    assert case.state.step.unit == "business"
-    assert int((case.frames.source < 0).sum()) == 1
+    assert case.task.state.step.unit == "business"
+    assert int((case.panel.source < 0).sum()) == 1
 
 
 def test_times_after_the_calendars_end_are_a_sentence(months):
@@ -307,7 +307,7 @@ def test_a_cell_that_is_no_finite_number_is_not_measured(months, odd):
     assert months.evaluate(rows) == pytest.approx(months.evaluate(null))
     assert ("1 cells of 'Passengers' are no numbers" in told(months, rows)[1]) == (odd not in ("n/a", ""))
     case = collected(rows, "Passengers", horizon=6)
-    assert np.flatnonzero(np.isnan(case.frames.values[:, 0])).tolist() == [120]
+    assert np.flatnonzero(np.isnan(case.panel.values[:, 0])).tolist() == [120]
 
 
 def test_infinite_and_huge_numbers_give_finite_answers(months):
@@ -362,7 +362,7 @@ def test_a_series_too_short_for_three_parts_is_learned_from_whole_and_the_others
     rows = [*stores(("a", "b")), *({**row, "store": "new", "y": 1.0} for row in daily(4, first=date(2023, 1, 1)))]
     case = collected(rows, horizon=7, context=14)
     assert any(note.startswith("1 of 3 series have no steps to judge by") for note in case.notes)
-    (place,) = [i for i, name in enumerate(case.frames.ids) if name == "new"]
+    (place,) = [i for i, name in enumerate(case.panel.ids) if name == "new"]
     assert case.cuts[place, 1] - case.cuts[place, 0] == 4
     assert len(case.origins(2))
 
@@ -371,11 +371,11 @@ def test_series_all_too_short_are_a_sentence_that_says_what_to_ask_for():
     with pytest.raises(DataError, match=r"split: 6 rows are too few for train, validation and test"):
         collected(daily(6), horizon=5)
     case = collected(daily(40), horizon=5, context=200)
-    prep = lamina.preprocess.fit(case.parts.train, case.schema)
+    prep = lamina.preprocess.fit(case.splits.train, case.schema)
     with pytest.raises(
         DataError, match=r"train: no window of 200 steps of history and 5 ahead fits\. Ask for a smaller"
     ):
-        case.arrays(prep)
+        case.examples(prep)
 
 
 # several series
@@ -466,8 +466,8 @@ def test_rows_behind_the_last_value_say_what_is_known_beforehand(days):
 def test_columns_of_odd_kinds_in_training_say_what_became_of_them():
     rows = [{**row, "key": f"k{i}", "same": 1, "note": None} for i, row in enumerate(daily(100))]
     case = collected(rows, known=["sale", "same"], horizon=7)
-    assert case.state.past == ("heat",)
-    assert case.state.known == ("sale",)
+    assert case.task.state.past == ("heat",)
+    assert case.task.state.known == ("sale",)
     assert any(note.startswith("'same' is not used") for note in case.notes)
     with pytest.raises(LaminaError, match="column 'y' has two roles"):
         collected(rows, known=["y"])
@@ -507,7 +507,8 @@ def test_a_test_file_of_later_rows_is_read_and_its_bad_rows_are_named(tmp_path):
     AIRLINE[:110].to_csv(tmp_path / "a.csv", index=False)
     late.to_csv(tmp_path / "b.csv", index=False)
     data = {"path": str(tmp_path / "a.csv"), "test": str(tmp_path / "b.csv")}
-    case = cases.collect(build({"data": data, "target": "Passengers", "task": TASK}))
+    recipe = build({"data": data, "target": "Passengers", "task": TASK})
+    case = collect(recipe, read(recipe.data))
     (lost,) = case.quarantine
     assert (lost.file, lost.line) == (str(tmp_path / "b.csv"), 12)
     assert case.counts()["read"] == 144
@@ -524,20 +525,20 @@ def test_a_forecast_is_judged_on_what_comes_later_and_on_no_other_rows(split):
 
 def test_times_and_a_number_alone_are_taken_for_a_forecast():
     found = lamina.fit(AIRLINE, "Passengers", recipe=QUICK)
-    assert found.predictor.framed
+    assert found.predictor.task.kind == "forecasting"
     assert re.search("look like a time series in time: in 'Month', one month apart without a gap", notes(found))
     panel = [{k: row[k] for k in ("day", "store", "y")} for row in stores()]
     recipe = build({"data": {"kind": "arrays"}, "target": "y"})
-    assert cases.collect(recipe, Collected(arrays.table(panel))).state.series == "store"
+    assert collect(recipe, read(recipe.data, Collected(arrays.table(panel)))).task.state.series == "store"
 
 
 def test_with_other_columns_a_number_is_a_regression_and_a_note_tells_of_forecasts():
     recipe = build({"data": {"kind": "arrays"}, "target": "y"})
-    case = cases.collect(recipe, Collected(arrays.table(daily())))
-    assert case.task.__name__.endswith("regression")
+    case = collect(recipe, read(recipe.data, Collected(arrays.table(daily()))))
+    assert case.task.kind == "regression"
     assert any("--task forecasting learns from the past only" in note for note in case.notes)
     asked = build({"data": {"kind": "arrays"}, "target": "Passengers", "task": "regression"})
-    assert cases.collect(asked, Collected(arrays.table(AIRLINE))).task.__name__.endswith("regression")
+    assert collect(asked, read(asked.data, Collected(arrays.table(AIRLINE)))).task.kind == "regression"
 
 
 # the caller's own types
@@ -546,7 +547,7 @@ def test_with_other_columns_a_number_is_a_regression_and_a_note_tells_of_forecas
 def test_times_in_an_index_are_times_and_those_ahead_come_back_in_it(months):
     indexed = AIRLINE.assign(Month=pd.to_datetime(AIRLINE["Month"])).set_index("Month")
     estimator = lamina.fit(indexed, "Passengers", recipe=QUICK)
-    assert estimator.predictor.framed
+    assert estimator.predictor.task.kind == "forecasting"
     found = estimator.predict(indexed)
     assert list(found.index) == list(pd.date_range("1961-01-01", periods=len(found), freq="MS"))
     assert estimator.evaluate(indexed)["mae"] == pytest.approx(estimator.evaluate(indexed.reset_index())["mae"])

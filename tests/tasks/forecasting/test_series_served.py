@@ -24,7 +24,7 @@ import lamina
 from lamina import recipe
 from lamina.cli import commands as cli
 from lamina.config import BundleError, DataError
-from lamina.data import arrays, files, toy
+from lamina.data import arrays, files, read, toy
 from lamina.deploy import batch, bundle
 from lamina.deploy.bundle import open_bundle
 from lamina.deploy.predictor import Predictor
@@ -32,9 +32,10 @@ from lamina.deploy.server import Limits, app
 from lamina.deploy.server.content_types import Sent
 from lamina.deploy.server.limits import RequestError
 from lamina.deploy.server.request_queue import Reply, replies
+from lamina.experiment import collect
 from lamina.schema import clean
-from lamina.tasks._supervised import experiment as cases
-from lamina.tasks.forecasting import history as histories
+from lamina.tasks.forecasting.answers import decode
+from lamina.tasks.forecasting.history import read_histories
 
 AIRLINE = toy.load(toy.Config(name="airline")).table.to_pandas().astype({"Passengers": int})
 QUICK = {"model": "linear", "train": {"epochs": 2}}
@@ -160,12 +161,13 @@ def test_the_graph_alone_gives_the_forecast(case):
     opened, state = predictor.bundle, predictor.state
     assert opened.model.runtime == "onnx"
     table = clean(arrays.table(rows), opened.schema.missing)
-    inputs = histories.histories(table, opened.prep, state).inputs(slice(None))
+    histories = read_histories(table, opened.prep, state)
+    inputs = histories.inputs(slice(None))
     session = onnxruntime.InferenceSession(opened.files["model.onnx"], providers=["CPUExecutionProvider"])
     fed = {one.name: inputs[one.name] for one in session.get_inputs()}
     assert set(fed) == set(opened.model.spec.inputs), "each input is used"
     (raw,) = session.run(None, fed)
-    answers = predictor.task.decode({"target": np.asarray(raw)}, state)
+    answers = decode({"target": np.asarray(raw)}, 1.0, histories.last, state)
     wanted = estimator.predict(rows)
     got = answers["prediction"].ravel() if len(state.names) == 1 else answers["prediction"][..., 0].ravel()
     first = [row["prediction"] if "prediction" in row else row[state.names[0]]["prediction"] for row in wanted]
@@ -310,9 +312,9 @@ def test_the_page_to_try_it_on_needs_nothing_from_elsewhere(shops):
 
 
 def test_a_sensor_that_sends_one_reading_at_a_time_is_answered_at_each(months):
-    last = deque[dict[str, Any]](maxlen=months.predictor.context)
+    last = deque[dict[str, Any]](maxlen=months.predictor.state.context)
     api = app(months.predictor)
-    assert months.predictor.horizon == 6
+    assert months.predictor.state.horizon == 6
     for i, reading in enumerate(AIRLINE.to_dict("records")[:60]):
         last.append(reading)
         if i % 12 == 11:
@@ -345,11 +347,12 @@ def test_a_recipe_written_from_series_holds_what_was_found_and_trains_alike(mont
     text = (tmp_path / "r.yaml").read_text()
     assert "context: 24" in text
     assert "step: 1mo" in text
-    case, again = (
-        cases.collect(recipe.read(tmp_path / "r.yaml")),
-        cases.collect(recipe.build({"data": str(tmp_path / "rows.csv"), "target": "Passengers"})),
+    recipes = (
+        recipe.read(tmp_path / "r.yaml"),
+        recipe.build({"data": str(tmp_path / "rows.csv"), "target": "Passengers"}),
     )
-    assert case.state == again.state
+    case, again = (collect(one, read(one.data)) for one in recipes)
+    assert case.task.state == again.task.state
     assert case.schema.columns[0].kind == "time"
 
 

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 import lamina
-from lamina.data._splits import Ordered
-from lamina.tasks import forecasting
-from lamina.tasks.forecasting import price_detection as _prices
+from lamina.data._splits import TimeSplit
+from lamina.tasks.forecasting import State, transform
 from lamina.tasks.forecasting.directional_accuracy import WARNING
+from lamina.tasks.forecasting.price_detection import are_prices
+from lamina.tasks.forecasting.state import TargetColumn
 
 DATA = Path(__file__).parents[4] / "shared" / "data" / "time_series"
 SMALL = {"kind": "fnn", "width": 16, "depth": 1, "members": 1}
@@ -60,7 +61,7 @@ def fitted(rows, folder, task=None, epochs=6, **more):
 
 
 def like(values, name="x"):
-    return _prices.like([np.asarray(values, float)[:, None]], (name,))
+    return are_prices([np.asarray(values, float)[:, None]], (name,))
 
 
 # which columns are prices
@@ -81,9 +82,9 @@ def test_minutes_with_a_spread_between_bid_and_ask_are_prices_by_their_name():
 
 def test_several_series_of_prices_are_prices_and_one_that_is_none_among_them_does_not_hide_it():
     many = [walk(400, seed)[:, None] for seed in range(9)]
-    assert _prices.like(many, ("close",))
-    assert _prices.like([*many, (100 + np.sin(np.arange(400.0)))[:, None]], ("close",))
-    assert not _prices.like([np.hstack([one, np.arange(400.0)[:, None] % 7 + 1]) for one in many], ("close", "volume"))
+    assert are_prices(many, ("close",))
+    assert are_prices([*many, (100 + np.sin(np.arange(400.0)))[:, None]], ("close",))
+    assert not are_prices([np.hstack([one, np.arange(400.0)[:, None] % 7 + 1]) for one in many], ("close", "volume"))
 
 
 def test_the_real_prices_that_matplotlib_brings_along_are_prices_and_their_volume_is_none():
@@ -140,18 +141,18 @@ def test_what_is_below_zero_counted_drawn_anew_smooth_or_still_is_no_price(name)
 
 def test_the_return_over_a_holiday_belongs_to_the_first_day_after_it_and_no_day_gets_a_made_up_zero():
     prices = np.array([100.0, 110.0, np.nan, np.nan, 121.0, 121.0, 0.0, 133.1])[:, None]
-    found = forecasting.worked(prices, "log_return")[:, 0]
+    found = transform.apply(prices, "log_return")[:, 0]
     tenth = np.log(1.1)
     np.testing.assert_allclose(found, [np.nan, tenth, np.nan, np.nan, tenth, 0.0, np.nan, tenth], atol=1e-12)
 
 
 def test_levels_go_on_over_a_day_that_was_not_measured():
-    state = forecasting.State(
-        targets=(forecasting.Target(name="close", mean=0.0, std=0.01, naive=1.0),),
+    state = State(
+        targets=(TargetColumn(name="close", mean=0.0, std=0.01, naive=1.0),),
         horizon=4, context=5, transform="log_return",
     )  # fmt: skip
     returns = np.array([0.01, np.nan, 0.02, 0.01])[None, :, None]
-    found = forecasting.levels(forecasting.standard(returns, state), state)
+    found = transform.levels(transform.standardize(returns, state), state)
     np.testing.assert_allclose(found[0, :, 0], [0.01, np.nan, 0.03, 0.04], atol=1e-7)
 
 
@@ -233,9 +234,9 @@ def test_on_returns_with_memory_the_direction_is_right_far_more_often_than_chanc
 
 
 def test_an_embargo_that_is_said_is_taken_and_other_series_have_none(tmp_path):
-    split = Ordered(embargo=0)
+    split = TimeSplit(embargo=0)
     assert split.gap == 0 and split.sizes(100) == (70, 15, 15)
-    assert Ordered(embargo=5).sizes(100) == (60, 15, 15) and Ordered().gap == 0
+    assert TimeSplit(embargo=5).sizes(100) == (60, 15, 15) and TimeSplit().gap == 0
     rows = traded(walk(400, 3))
     said = fitted(rows, tmp_path / "said", {"horizon": 3, "context": 10}, split={"kind": "time", "embargo": 0})
     assert sum(said.result["parts"].values()) == 400

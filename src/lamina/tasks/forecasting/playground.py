@@ -5,20 +5,20 @@ import json
 import re
 from importlib.resources import files
 
-from lamina.deploy.predictor import Predictor
-from lamina.deploy.server import openapi as describe
+from lamina.task import Session
+from lamina.tasks.forecasting import operation
+from lamina.tasks.forecasting.state import State
 
 
-def page(predictor: Predictor) -> str:
+def page(session: Session) -> str:
     """The page as HTML, with an example that works as it stands."""
-    state = predictor.state
-    time = state.time[0] if len(state.time) == 1 else ""
-    told = json.dumps({"targets": state.names, "series": state.series, "time": time}).replace("<", "\\u003c")
-    filled = {
+    state: State = session.task.state
+    facts = {"targets": state.names, "series": state.series, "time": state.time_column or ""}
+    values = {
         "TITLE": html.escape(f"Forecast of {', '.join(state.names[:5])}"),
-        "ABOUT": html.escape(describe.summary(predictor)),
-        "HISTORY": html.escape(describe.history(predictor)),
-        "TOLD": told,
+        "ABOUT": html.escape(operation.describe(session)),
+        "HISTORY": html.escape(operation.example_csv(session)),
+        "FACTS": json.dumps(facts).replace("<", "\\u003c"),
     }
     text = (files("lamina.tasks.forecasting") / "playground.html").read_text("utf-8")
-    return re.sub(r"\{\{([A-Z]+)\}\}", lambda found: filled[found[1]], text)
+    return re.sub(r"\{\{([A-Z]+)\}\}", lambda match: values[match[1]], text)

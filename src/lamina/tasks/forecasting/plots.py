@@ -9,7 +9,7 @@ import numpy as np
 from lamina.evaluate.plots.canvas import ACCENT, DASHES, GREYS, INK, QUIET, WARM, figure, panel, style, svg, text
 from lamina.evaluate.plots.figures import NETWORK, _plain_numbers
 
-WIDE, HIGH = 480, 270
+WIDTH, HEIGHT = 480, 270
 
 
 @dataclass(frozen=True)
@@ -25,34 +25,95 @@ class Fan:
     bands: Sequence[tuple[np.ndarray, np.ndarray]]
 
 
-def fan(one: Fan) -> str:
+def plot_fan(fan: Fan) -> str:
     """History and truth in black, the forecast in blue, its bands behind it."""
-    ahead = len(one.prediction)
-    times = one.times[-ahead:]
-    few = "o" if ahead <= 3 else None
+    ahead = len(fan.prediction)
+    times = fan.times[-ahead:]
+    marker = "o" if ahead <= 3 else None
     with style():
-        fig = figure(WIDE, HIGH)
-        axes = panel(fig, (52, 34, 14, 30), text(one.title, 62))
-        for low, high in one.bands:
+        fig = figure(WIDTH, HEIGHT)
+        axes = panel(fig, (52, 34, 14, 30), text(fan.title, 62))
+        for low, high in fan.bands:
             if ahead > 1:
                 axes.fill_between(times, low, high, color=ACCENT, alpha=0.15, linewidth=0)
             else:
                 axes.vlines(times, low, high, color=ACCENT, alpha=0.3, linewidth=5)
-        there = np.isfinite(one.measured)
-        axes.plot(one.times[there], one.measured[there], color=GREYS[3], linewidth=1.0)  # over what was not measured
-        axes.plot(one.times, one.measured, color=INK, linewidth=1.3)
-        alone = there[-ahead:]
-        if few:
-            axes.plot(times[alone], one.measured[-ahead:][alone], few, color=INK, markersize=4)
-        axes.plot(times, one.prediction, color=ACCENT, linewidth=1.9, marker=few, markersize=5, zorder=3)
-        axes.axvline(one.times[-ahead - 1], color=QUIET, linewidth=0.8, linestyle=(0, (2, 2)))
-        _dated(axes, one.times)
+        finite = np.isfinite(fan.measured)
+        axes.plot(fan.times[finite], fan.measured[finite], color=GREYS[3], linewidth=1.0)  # over what was not measured
+        axes.plot(fan.times, fan.measured, color=INK, linewidth=1.3)
+        truth = finite[-ahead:]
+        if marker:
+            axes.plot(times[truth], fan.measured[-ahead:][truth], marker, color=INK, markersize=4)
+        axes.plot(times, fan.prediction, color=ACCENT, linewidth=1.9, marker=marker, markersize=5, zorder=3)
+        axes.axvline(fan.times[-ahead - 1], color=QUIET, linewidth=0.8, linestyle=(0, (2, 2)))
+        _date_axis(axes, fan.times)
         _plain_numbers(axes.yaxis, 5)
         axes.margins(x=0.02)
-        return svg(fig, "fan", f"Forecast beside what was measured: {one.title}")
+        return svg(fig, "fan", f"Forecast beside what was measured: {fan.title}")
 
 
-def _dated(axes: Any, times: np.ndarray) -> None:
+def plot_errors(errors: Mapping[str, Sequence[float | None]], heading: str) -> str:
+    """A line per method over the steps ahead; the network's is labelled "network"."""
+    with style():
+        fig = figure(WIDTH, 320)
+        axes = panel(fig, (48, 34, 14, 42), heading)
+        others = [name for name in errors if name != NETWORK]
+        for name, values in errors.items():
+            heights = _numbers(values)
+            steps = np.arange(1, len(heights) + 1)
+            (line,) = axes.plot(steps, heights, label=text(name), color=ACCENT, linewidth=2.2, zorder=3)
+            if name != NETWORK:
+                i = others.index(name) % len(GREYS)
+                line.set(color=GREYS[i], linestyle=DASHES[i], linewidth=1.5, zorder=2)
+            if len(heights) <= 3:
+                line.set(marker="o")
+        legend = axes.legend(loc="best", handlelength=1.8, labelcolor="linecolor")
+        legend.get_frame().set(facecolor="white", edgecolor="none", alpha=0.85)
+        axes.set(xlabel="step ahead")
+        axes.set_ylim(bottom=0)
+        _whole_steps(axes)
+        _plain_numbers(axes.yaxis, 5)
+        return svg(fig, "by_step", f"{heading} of the network and the baselines")
+
+
+def plot_coverage(values: Sequence[float | None], promise: float = 0.9) -> str:
+    """The share of truths inside the interval for each step ahead, beside what it should be."""
+    shares = _numbers(values)
+    with style():
+        fig = figure(WIDTH, 320)
+        axes = panel(fig, (48, 34, 14, 42), "share of truths inside the interval")
+        axes.axhline(promise, color=QUIET, linewidth=1, linestyle=(0, (3, 3)))
+        above = bool(np.nanmean(shares[: max(1, len(shares) // 4)]) < promise) if np.isfinite(shares).any() else True
+        axes.annotate("wanted", (0, promise), (4, 4 if above else -13), color=QUIET, fontsize=11,
+                      xycoords=("axes fraction", "data"), textcoords="offset points")  # fmt: skip
+        marker = "o" if len(shares) <= 3 else None
+        axes.plot(np.arange(1, len(shares) + 1), shares, color=ACCENT, linewidth=2.2, marker=marker)
+        axes.set(xlabel="step ahead", ylim=(min(0.5, float(np.nanmin(shares, initial=1.0))) - 0.02, 1.02))
+        _whole_steps(axes)
+        return svg(fig, "coverage_by_step", "Coverage of the interval by step ahead")
+
+
+def plot_autocorrelation(lags: Sequence[float], bound: float) -> str:
+    """Autocorrelation of errors one step ahead by lag; bars beyond the bounds are orange."""
+    heights = np.array(lags)
+    with style():
+        fig = figure(WIDTH, 290)
+        axes = panel(fig, (48, 34, 14, 42), "correlation of an error with those after it")
+        axes.axhspan(-bound, bound, color=ACCENT, alpha=0.13, linewidth=0)
+        colours = np.where(np.abs(heights) > bound, WARM, GREYS[1])
+        axes.bar(np.arange(1, len(heights) + 1), heights, width=0.7, color=colours, zorder=2)
+        axes.axhline(0, color=INK, linewidth=0.8)
+        most = max(float(np.abs(heights).max()), 2 * bound) * 1.1
+        axes.set(xlabel="steps later", xlim=(0.2, len(heights) + 0.8), ylim=(max(-1.0, -most), min(1.0, most)))
+        _whole_steps(axes)
+        return svg(fig, "residuals", "Autocorrelation of errors one step ahead")
+
+
+def _numbers(values: Sequence[float | None]) -> np.ndarray:
+    return np.array([np.nan if v is None else v for v in values], float)
+
+
+def _date_axis(axes: Any, times: np.ndarray) -> None:
     """A few dates below the axis, none of them twice as long as it need be."""
     if times.dtype.kind != "M":
         _plain_numbers(axes.xaxis, 6)
@@ -64,66 +125,7 @@ def _dated(axes: Any, times: np.ndarray) -> None:
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
 
 
-def by_step(errors: Mapping[str, Sequence[float | None]], heading: str) -> str:
-    """A line per method over the steps ahead; the network's is labelled "network"."""
-    with style():
-        fig = figure(WIDE, 320)
-        axes = panel(fig, (48, 34, 14, 42), heading)
-        others = [name for name in errors if name != NETWORK]
-        for name, values in errors.items():
-            own = name == NETWORK
-            found = np.array([np.nan if v is None else v for v in values], float)
-            line = axes.plot(
-                np.arange(1, len(found) + 1), found, label=text(name), color=ACCENT, linewidth=2.2, zorder=3
-            )
-            if not own:
-                i = others.index(name) % len(GREYS)
-                line[0].set(color=GREYS[i], linestyle=DASHES[i], linewidth=1.5, zorder=2)
-            if len(found) <= 3:
-                line[0].set(marker="o")
-        legend = axes.legend(loc="best", handlelength=1.8, labelcolor="linecolor")
-        legend.get_frame().set(facecolor="white", edgecolor="none", alpha=0.85)
-        axes.set(xlabel="step ahead")
-        axes.set_ylim(bottom=0)
-        _whole(axes)
-        _plain_numbers(axes.yaxis, 5)
-        return svg(fig, "by_step", f"{heading} of the network and the baselines")
-
-
-def coverage(values: Sequence[float | None], wanted: float = 0.9) -> str:
-    """The share of truths inside the interval for each step ahead, beside what it should be."""
-    found = np.array([np.nan if v is None else v for v in values], float)
-    with style():
-        fig = figure(WIDE, 320)
-        axes = panel(fig, (48, 34, 14, 42), "share of truths inside the interval")
-        axes.axhline(wanted, color=QUIET, linewidth=1, linestyle=(0, (3, 3)))
-        above = bool(np.nanmean(found[: max(1, len(found) // 4)]) < wanted) if np.isfinite(found).any() else True
-        axes.annotate("wanted", (0, wanted), (4, 4 if above else -13), color=QUIET, fontsize=11,
-                      xycoords=("axes fraction", "data"), textcoords="offset points")  # fmt: skip
-        marker = "o" if len(found) <= 3 else None
-        axes.plot(np.arange(1, len(found) + 1), found, color=ACCENT, linewidth=2.2, marker=marker)
-        axes.set(xlabel="step ahead", ylim=(min(0.5, float(np.nanmin(found, initial=1.0))) - 0.02, 1.02))
-        _whole(axes)
-        return svg(fig, "coverage_by_step", "Coverage of the interval by step ahead")
-
-
-def correlated(lags: Sequence[float], bound: float) -> str:
-    """Autocorrelation of errors one step ahead by lag; bars beyond the bounds are orange."""
-    found = np.array(lags)
-    with style():
-        fig = figure(WIDE, 290)
-        axes = panel(fig, (48, 34, 14, 42), "correlation of an error with those after it")
-        axes.axhspan(-bound, bound, color=ACCENT, alpha=0.13, linewidth=0)
-        colours = np.where(np.abs(found) > bound, WARM, GREYS[1])
-        axes.bar(np.arange(1, len(found) + 1), found, width=0.7, color=colours, zorder=2)
-        axes.axhline(0, color=INK, linewidth=0.8)
-        most = max(float(np.abs(found).max()), 2 * bound) * 1.1
-        axes.set(xlabel="steps later", xlim=(0.2, len(found) + 0.8), ylim=(max(-1.0, -most), min(1.0, most)))
-        _whole(axes)
-        return svg(fig, "residuals", "Autocorrelation of errors one step ahead")
-
-
-def _whole(axes: Any) -> None:
+def _whole_steps(axes: Any) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, steps=[1, 2, 4, 5, 6, 8, 10]))

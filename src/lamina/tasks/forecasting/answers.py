@@ -1,0 +1,62 @@
+"""A network's numbers as forecasts with their intervals, and forecasts as the table that is answered."""
+
+from collections.abc import Container, Mapping
+
+import numpy as np
+import pyarrow as pa
+
+from lamina.tasks.forecasting import transform
+from lamina.tasks.forecasting.state import State
+
+Arrays = Mapping[str, np.ndarray]
+
+
+def decode(outputs: Arrays, scale: np.ndarray | float, last: np.ndarray, state: State) -> dict[str, np.ndarray]:
+    """Raw `target` (rows, size) to `prediction`, `low` and `high` (rows, horizon, targets), and with quantiles
+    `quantiles` (rows, horizon, targets, quantiles). `scale`: of each history, as `transform.scale` gives it; `last`:
+    the values measured last (rows, targets), which log-returns move.
+    """
+    target = outputs["target"].astype(np.float64)
+    half = np.array(state.half_widths) if state.half_widths else np.zeros((state.horizon, len(state.targets)))
+    half = half * scale
+    low, high = transform.interval(target, state)
+    middle = transform.invert(transform.levels(transform.point(target, state), state), last, state)
+    answers = {
+        "prediction": middle,
+        "low": np.minimum(transform.invert(low - half, last, state), middle),
+        "high": np.maximum(transform.invert(high + half, last, state), middle),
+    }
+    if state.quantiles and state.transform == "none":
+        numbers = transform.reshape(target, state)
+        quantiles = [transform.levels(numbers[..., i], state) for i in range(numbers.shape[3])]
+        answers["quantiles"] = np.stack(quantiles, axis=3)
+    return answers
+
+
+def to_table(answers: Arrays, state: State, ids: pa.Array, times: np.ndarray | None) -> pa.Table:
+    """One row per series and step ahead: the series, the time or the step, then the forecast; several targets have each
+    a column of their own name. `ids`: of the series; `times`: (series, horizon), None where steps have none.
+    """
+    rows = len(answers["prediction"])
+    columns: dict[str, pa.Array] = {}
+    if state.series is not None:
+        columns[state.series] = ids.take(pa.array(np.repeat(np.arange(rows), state.horizon)))
+    name = _free("step" if times is None else state.time_column or "time", columns)
+    columns[name] = pa.array(np.tile(np.arange(1, state.horizon + 1), rows) if times is None else times.ravel())
+    for i, target in enumerate(state.targets):
+        parts = {part: pa.array(answers[part][..., i].ravel()) for part in ("prediction", "low", "high")}
+        if "quantiles" in answers:
+            quantiles = {
+                f"q{100 * q:g}": pa.array(answers["quantiles"][..., i, k].ravel())
+                for k, q in enumerate(sorted(state.quantiles))
+            }
+            parts["quantiles"] = pa.StructArray.from_arrays(list(quantiles.values()), list(quantiles))
+        if len(state.targets) == 1:
+            columns |= {_free(part, columns): values for part, values in parts.items()}
+        else:
+            columns[_free(target.name, columns)] = pa.StructArray.from_arrays(list(parts.values()), list(parts))
+    return pa.table(columns)
+
+
+def _free(name: str, names: Container[str]) -> str:
+    return name if name not in names else _free(f"{name}_", names)

@@ -1,0 +1,123 @@
+"""What can be asked of a bundle that forecasts: `predict`, with the rows of a history."""
+
+import csv
+import io
+import json
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from lamina.data.arrays import json_rows
+from lamina.deploy.session import example_cell
+from lamina.preprocess import Broken
+from lamina.schema import Row, clean
+from lamina.task import CSV, Answers, Example, Operation, Request, Session, Usage
+from lamina.tasks.forecasting import answers, history, time_index
+from lamina.tasks.forecasting.state import State
+
+EXAMPLE_ROWS = 36  # of the history in an example
+MIDNIGHT = "T00:00:00"
+HISTORY_FILE = "history.json"  # beside the bundle of a run: rows to try it with
+SHOWN_ROWS, SHOWN_ANSWERS = 2, 3  # of the history and of the answer in a text on how to use it
+
+
+def predict(session: Session, rows: pa.Table | None, request: Request) -> Answers:
+    """The steps after the rows, which are the history of one or several series: one answer per series and step.
+
+    Rows that belong to no series are `broken`, and left out.
+    """
+    assert rows is not None
+    state: State = session.task.state
+    histories = history.read_histories(clean(rows, session.schema.missing), session.prep, state)
+    forecasts = history.forecast_histories(session, histories)
+    table = answers.to_table(forecasts, state, histories.ids, histories.times)
+    column = ", ".join(state.time) or state.names[0]
+    exclusions = histories.panel.exclusions
+    broken = tuple(Broken(row, column, e.reason) for e in exclusions for row in e.rows.tolist())
+    return Answers(table, histories.notes, broken)
+
+
+def describe(session: Session) -> str:
+    """What to send to this bundle and what comes back."""
+    state: State = session.task.state
+    step = time_index.describe(state.step)
+    return (
+        f"Send the history of one or several series, in rows of one {step}, and get the next {state.horizon:,} steps. "
+        f"The last {state.context:,} rows of a series are looked at. JSON or CSV; columns may be in any order."
+    )
+
+
+def example(session: Session) -> Example:
+    """The last golden rows, as a client would write them, and the steps after them."""
+    kinds = {column.name: column.kind for column in session.prep.columns}
+    rows = [{name: example_cell(v, kinds.get(name)) for name, v in row.items()} for row in session.golden]
+    rows = _days(rows[-EXAMPLE_ROWS:], session.task.state.time)
+    return Example(rows, json_rows(predict(session, session.rows(rows), Request()).table))
+
+
+def _days(rows: list[Row], time: Sequence[str]) -> list[Row]:
+    """Rows whose times are days, where each is a midnight."""
+    if not all(str(row[name]).endswith(MIDNIGHT) for row in rows for name in time):
+        return rows
+    return [{name: v.removesuffix(MIDNIGHT) if isinstance(v, str) else v for name, v in row.items()} for row in rows]
+
+
+def example_csv(session: Session) -> str:
+    """The example's history as CSV."""
+    rows = example(session).payload
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(rows[0])
+    writer.writerows(row.values() for row in rows)
+    return text.getvalue()
+
+
+def usage(session: Session, operation: Operation, bundle: str) -> Usage:
+    """Commands that go on from a history: the last rows of the training data where a run left them beside its bundle,
+    else the example.
+    """
+    file = Path(bundle).with_name(HISTORY_FILE)
+    if file.is_file():
+        rows = json.loads(file.read_text("utf-8"))["rows"]
+        table = predict(session, session.rows(rows), Request()).table
+        example_rows, example_answers = rows, json_rows(table)
+    else:
+        example_rows, example_answers = example(session)
+    path, name = shlex.quote(bundle), str(file) if file.is_file() else HISTORY_FILE
+    http = f"curl -s http://127.0.0.1:8000/predict -H 'Content-Type: application/json' -d @{shlex.quote(name)}"
+    python = (
+        "import json\n\nimport lamina\n\n"
+        f'with open({name!r}, encoding="utf-8") as file:\n    history = json.load(file)["rows"]\n'
+        f"predictor = lamina.load({bundle!r})\nforecast = predictor.predict(history)"
+    )
+    body = f"# {name}, {len(example_rows):,} rows of history:\n{_excerpt(example_rows, -SHOWN_ROWS, 'rows')}"
+    return Usage(
+        shell=f"lamina predict {path} history.csv -o forecast.csv\nlamina serve {path}",
+        http=f"{http}\n\n{body}",
+        python=python,
+        answer=_excerpt(example_answers, SHOWN_ANSWERS),
+    )
+
+
+def _excerpt(rows: Sequence[Any], count: int, name: str = "") -> str:
+    """The first or, with a negative count, last of many rows as JSON, and dots for the others."""
+    more = len(rows) > abs(count)
+    lines = [json.dumps(row, ensure_ascii=False) for row in (rows[count:] if count < 0 else rows[:count])]
+    lines = [*(["..."] if more and count < 0 else []), *lines, *(["..."] if more and count > 0 else [])]
+    inner = ",\n  ".join(lines)
+    return f'{{"{name}": [\n  {inner}\n]}}' if name else f"[\n  {inner}\n]"
+
+
+PREDICT = Operation(
+    name="predict",
+    summary="Send the history of one or several series, get the steps after it, each with an interval.",
+    answer=predict,
+    example=example,
+    rows="together",
+    takes=(CSV,),
+    usage=usage,
+    describe=describe,
+)
