@@ -18,8 +18,7 @@ import lamina
 from conftest import customers
 from lamina.config import DataError
 from lamina.deploy.server import Limits
-from lamina.tasks.generation import files as written
-from lamina.tasks.generation import rejection_sampling as _sought
+from lamina.tasks.generation import files, rejection_sampling
 
 FACTS = ("months", "charges", "plan", "paperless", "since", "remark", "left")
 SMALL = {"kind": "vae", "hidden": 16, "latent": 6}
@@ -118,7 +117,7 @@ def test_one_seed_makes_the_same_rows_in_python_on_the_command_line_and_on_a_ser
     assert "rows tried, these are the first that meet the conditions" in said
     answer = ask(left, "POST", "/generate", json={"count": 20, "seed": 4, "where": where})
     assert answer.status_code == 200, answer.text
-    assert answer.json()["made"] == wanted.to_pylist()
+    assert answer.json()["samples"] == wanted.to_pylist()
 
 
 def test_asking_for_more_keeps_the_first_and_classes_are_taken_in_turn(left):
@@ -132,10 +131,10 @@ def test_asking_for_more_keeps_the_first_and_classes_are_taken_in_turn(left):
 def test_what_is_made_in_pieces_is_what_is_made_at_once(left, tmp_path, monkeypatch):
     words = ["--where", "months<30", "--label", "yes", "--label", "no", "-n", 50]
     command("generate", path(left), "-o", tmp_path / "whole.csv", *words)
-    monkeypatch.setattr(written, "ROWS", 5)
+    monkeypatch.setattr(files, "ROWS", 5)
     code, said, _ = command("generate", path(left), "-o", tmp_path / "pieces.csv", "--json", *words)
     found = json.loads(said)
-    assert (code, found["made"], found["labels"]) == (0, 50, {"no": 25, "yes": 25}) and found["tried"] >= 50
+    assert (code, found["count"], found["labels"]) == (0, 50, {"no": 25, "yes": 25}) and found["attempts"] >= 50
     assert (tmp_path / "whole.csv").read_bytes() == (tmp_path / "pieces.csv").read_bytes()
     assert "trainedAlgorithmicMedia" in (tmp_path / "pieces.csv.source.json").read_text()
 
@@ -176,8 +175,8 @@ def test_conditions_that_exclude_one_another_are_refused(left, pair):
 
 
 def test_a_rare_condition_stops_with_how_rare_it_is(left, tmp_path, monkeypatch):
-    monkeypatch.setattr(_sought, "TRIED", 2048)
-    monkeypatch.setattr(_sought, "RARE", 20)
+    monkeypatch.setattr(rejection_sampling, "PATIENCE", 2048)
+    monkeypatch.setattr(rejection_sampling, "RARE", 20)
     rare = ["plan=", "months="]
     some = left.generate(2048, seed=3).to_pylist()
     kept = sum(row["plan"] is None and row["months"] is None for row in some)
@@ -194,7 +193,7 @@ def test_a_rare_condition_stops_with_how_rare_it_is(left, tmp_path, monkeypatch)
 
 def test_a_request_cannot_hold_a_server_for_long(left):
     rare = {"count": 500, "where": ["plan=", "months="]}
-    answer = ask(left, "POST", "/generate", Limits(tried=3000), json=rare)
+    answer = ask(left, "POST", "/generate", Limits(attempts=3000), json=rare)
     assert answer.status_code == 413
     assert "of 3,072 rows made" in answer.json()["error"] and "500 were asked for" in answer.json()["error"]
     assert ask(left, "POST", "/generate", json={"where": ["plan=pro"] * 101}).status_code == 400
@@ -221,5 +220,5 @@ def test_a_server_describes_conditions_where_there_are_rows(left, pictured):
     assert ask(left, "POST", "/generate", json={"count": 3, "where": example}).status_code == 200
     assert "where" not in body(pictured)
     page = ask(left, "GET", "/", headers={"accept": "text/html"}).text
-    assert '<textarea name="where"' in page and "wish.where = where" in page
+    assert '<textarea name="where"' in page and "request.where = where" in page
     assert '<textarea name="where"' not in ask(pictured, "GET", "/", headers={"accept": "text/html"}).text

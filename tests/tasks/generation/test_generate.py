@@ -35,8 +35,7 @@ from lamina.data import folders
 from lamina.deploy.bundle import open_bundle
 from lamina.deploy.predictor import Predictor
 from lamina.deploy.server import Limits, app
-from lamina.tasks.generation import files as written
-from lamina.tasks.generation import sampling as made
+from lamina.tasks.generation import files, sampling
 
 FACTS = ("months", "plan", "paperless", "left")
 MADE = "trainedAlgorithmicMedia"
@@ -121,17 +120,17 @@ def test_one_seed_makes_the_same_pictures_in_python_on_the_command_line_and_on_a
     words = [word for name in ([label] if isinstance(label, str) else label or []) for word in ("--label", name)]
     code, _, said = command("generate", path(pictured), "-n", 5, "-o", tmp_path / "out", "--seed", 3, *words)
     assert code == 0, said
-    files = sorted((tmp_path / "out").glob("0*.png"))
-    assert [file.name for file in files] == [f"{n:06}.png" for n in range(1, 6)]
+    pngs = sorted((tmp_path / "out").glob("0*.png"))
+    assert [file.name for file in pngs] == [f"{n:06}.png" for n in range(1, 6)]
     answer = ask(pictured, "POST", "/generate", json={"count": 5, "seed": 3, **({"label": label} if label else {})})
     assert answer.status_code == 200, answer.text
-    served = [base64.b64decode(one["image"]) for one in answer.json()["made"]]
-    assert [file.read_bytes() for file in files] == served
+    served = [base64.b64decode(one["image"]) for one in answer.json()["samples"]]
+    assert [file.read_bytes() for file in pngs] == served
     assert all(np.array_equal(seen(body), picture) for body, picture in zip(served, wanted, strict=True))
     with open(tmp_path / "out" / "index.csv", newline="") as file:
         index = list(csv.DictReader(file))
     assert [(row["label"], int(row["seed"])) for row in index] == [
-        (o["label"], o["seed"]) for o in answer.json()["made"]
+        (o["label"], o["seed"]) for o in answer.json()["samples"]
     ]
     if label:
         assert [row["label"] for row in index] == (["up"] * 5 if label == "up" else ["up", "down", "up", "down", "up"])
@@ -141,9 +140,11 @@ def test_the_seed_in_the_index_makes_that_picture_again(pictured, tmp_path):
     command("generate", path(pictured), "-n", 3, "-o", tmp_path / "out")
     with open(tmp_path / "out" / "index.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    requests = [{"seed": int(row["seed"]), "class": row["label"]} for row in rows]
-    for row, again in zip(rows, pictured.predict(requests), strict=True):
-        assert again["image"] == (tmp_path / "out" / row["file"]).read_bytes()
+    again = pictured.generate(seeds=[int(row["seed"]) for row in rows], label=[row["label"] for row in rows])
+    for row, picture in zip(rows, again, strict=True):
+        assert np.array_equal(picture, seen((tmp_path / "out" / row["file"]).read_bytes()))
+    answer = ask(pictured, "POST", "/generate", json={"seeds": [int(rows[1]["seed"])], "label": rows[1]["label"]})
+    assert base64.b64decode(answer.json()["samples"][0]["image"]) == (tmp_path / "out" / rows[1]["file"]).read_bytes()
 
 
 def test_one_seed_makes_the_same_rows_in_python_on_the_command_line_and_on_a_server(tabled, tmp_path):
@@ -154,7 +155,7 @@ def test_one_seed_makes_the_same_rows_in_python_on_the_command_line_and_on_a_ser
     assert code == 0, said
     assert pa.parquet.read_table(tmp_path / "rows.parquet").equals(wanted)
     answer = ask(tabled, "POST", "/generate", json={"count": 20, "seed": 4, "label": "yes"})
-    assert answer.json()["made"] == wanted.to_pylist()
+    assert answer.json()["samples"] == wanted.to_pylist()
     assert MADE in answer.json()["source"]
 
 
@@ -169,7 +170,7 @@ def test_asking_for_more_keeps_the_first_and_another_seed_makes_others(pictured,
 def test_what_is_made_in_pieces_is_what_is_made_at_once(pictured, tabled, tmp_path, monkeypatch):
     for name, estimator, output in (("PICTURES", pictured, "out"), ("ROWS", tabled, "rows.csv")):
         command("generate", path(estimator), "-n", 23, "-o", tmp_path / "whole" / output, "--seed", 2)
-        monkeypatch.setattr(written, name, 5)
+        monkeypatch.setattr(files, name, 5)
         code, _, said = command("generate", path(estimator), "-n", 23, "-o", tmp_path / "pieces" / output, "--seed", 2)
         assert code == 0, said
     for file in (file for file in (tmp_path / "whole").rglob("*") if file.is_file()):
@@ -184,11 +185,11 @@ def test_every_picture_says_that_it_was_made_by_which_bundle_and_from_which_seed
     identity = pictured.predictor.bundle.id
     bodies = [file.read_bytes() for file in sorted((tmp_path / "out").glob("*.png"))]
     assert len(bodies) == 4  # the contact sheet too
-    for seed, body in zip(made.seeds(0, 3), bodies, strict=False):
+    for seed, body in zip(sampling.seeds(0, 3), bodies, strict=False):
         told = chunks(body)
         assert told[b"Source"].decode() == f"Lamina: generated, bundle {identity}, seed {seed}"
         assert told[b"Software"].decode() == f"Lamina {lamina.__version__}"
-    for body in (*bodies, pictured.predict([{"seed": 1}])[0]["image"]):
+    for body in bodies:
         assert f"digitalsourcetype/{MADE}" in chunks(body)[b"XML:com.adobe.xmp"].decode()
 
 
@@ -236,7 +237,7 @@ def test_the_contact_sheet_has_the_classes_in_rows(pictured, tmp_path):
     code, said, _ = command("generate", path(pictured), "-n", 30, "-o", tmp_path / "out", "--json")
     found = json.loads(said)
     assert code == 0
-    assert (found["made"], found["of"], sum(found["labels"].values())) == (30, "pictures", 30)
+    assert (found["count"], found["samples"], sum(found["labels"].values())) == (30, "pictures", 30)
     assert list(found["labels"]) == sorted(CLASSES)
     sheet = seen(Path(found["sheet"]).read_bytes())
     scale = 56 // 14  # a whole number of times, so that every pixel is seen
@@ -308,13 +309,13 @@ def test_a_format_that_is_said_is_added_to_a_name_without_it(tabled, tmp_path):
 def test_a_bundle_that_answers_makes_nothing_and_one_that_makes_answers_nothing(
     pictured, churn_run, churn_csv, tmp_path
 ):
-    with pytest.raises(DataError, match=r"this bundle is for classification\. Train one with: --task generation"):
+    with pytest.raises(DataError, match=r"generate: this bundle is for classification, and does not do that"):
         churn_run.generate(3)
     code, _, error = command("generate", churn_run.result["bundle"], "-o", tmp_path / "out")
-    assert code == 1 and "--task generation" in error
+    assert code == 1 and "this bundle is for classification, and does not do that. It has: predict" in error
     code, _, error = command("predict", path(pictured), churn_csv, "-o", tmp_path / "answers.csv")
-    assert code == 1 and "this bundle answers no rows, it makes new ones. Make some with: lamina generate" in error
-    with pytest.raises(DataError, match="'months' is nothing to ask for"):
+    assert code == 1 and "this bundle is for generation, and does not do that. It has: generate" in error
+    with pytest.raises(DataError, match="does not do that"):
         pictured.predict([{"months": 3}])
     assert not list(tmp_path.iterdir())
 
@@ -367,7 +368,7 @@ def test_a_generator_needs_no_target_and_learns_from_an_array_of_pictures():
     assert repr(estimator).startswith("<lamina generation by vae, bundle ")
     with pytest.raises(DataError, match=r"this bundle was trained without classes\. Leave the label out"):
         estimator.generate(2, label="7")
-    assert ask(estimator, "POST", "/generate", json={}).json()["made"][0].keys() == {"image", "seed"}
+    assert ask(estimator, "POST", "/generate", json={}).json()["samples"][0].keys() == {"image", "seed"}
 
 
 @pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")
@@ -435,19 +436,19 @@ def test_a_generator_is_not_asked_for_answers_over_http(pictured, churn_run):
 
 
 def test_the_limits_of_a_server_bound_what_is_made(pictured, tabled):
-    assert ask(pictured, "POST", "/generate", Limits(made=2), json={"count": 3}).status_code == 413
+    assert ask(pictured, "POST", "/generate", Limits(samples=2), json={"count": 3}).status_code == 413
     assert ask(tabled, "POST", "/generate", Limits(rows=2), json={"count": 3}).status_code == 413
-    assert len(ask(tabled, "POST", "/generate", json={"count": 300}).json()["made"]) == 300
+    assert len(ask(tabled, "POST", "/generate", json={"count": 300}).json()["samples"]) == 300
 
 
 def test_what_a_server_says_of_a_generator_can_be_tried(pictured, tabled):
     for estimator in (pictured, tabled):
         about = ask(estimator, "GET", "/schema").json()
         assert about["classes"] == list(estimator.predictor.state.classes)
-        assert ask(estimator, "POST", "/generate", json=about["example"]).json()["made"] == [about["answer"]]
+        assert ask(estimator, "POST", "/generate", json=about["example"]).json()["samples"] == [about["answer"]]
         described = ask(estimator, "GET", "/openapi.json").json()["paths"]["/generate"]["post"]["requestBody"]
         example = described["content"]["application/json"]["example"]
-        assert len(ask(estimator, "POST", "/generate", json=example).json()["made"]) == 4
+        assert len(ask(estimator, "POST", "/generate", json=example).json()["samples"]) == 4
         assert ask(estimator, "GET", "/").json()["links"]["generate"] == "POST /generate"
     assert {column["name"] for column in about["columns"]} == set(FACTS) - {"left"}
 
@@ -548,12 +549,12 @@ def test_attack_on_a_bundle_that_makes_rows_is_refused(attack, tabled, tmp_path)
 def test_a_mutated_bundle_makes_the_same_or_is_refused(which, request, tmp_path):
     """What no golden request shows can be changed by whoever recomputes every hash: a few changes in a hundred."""
     estimator = request.getfixturevalue(which)
-    files, wanted, found = read(Path(path(estimator))), estimator.generate(12, label=None), Counter[str]()
+    bodies, wanted, found = read(Path(path(estimator))), estimator.generate(12, label=None), Counter[str]()
     for number in range(80):
-        what, broken = mutated(files, random.Random(number))
+        what, broken = mutated(bodies, random.Random(number))
         began = time.process_time()
         try:
-            got = Predictor(laid(tmp_path / "b", sealed(broken)), threads=1).generate(12)
+            got = Predictor(laid(tmp_path / "b", sealed(broken)), threads=1).ask("generate", count=12)
             alike = got.equals(wanted) if isinstance(got, pa.Table) else np.abs(got - wanted.astype(float)).max() <= 1
             found["the same" if alike else f"{number}, {what}"] += 1
         except BundleError as error:
@@ -572,7 +573,7 @@ def test_a_bundle_of_a_generator_survives_packing(pictured, tmp_path):
 
 
 def test_the_contact_sheet_is_no_picture_of_a_class(pictured, tmp_path):
-    written.write(pictured.predictor, written.Wish(count=12), tmp_path / "made")
+    files.write(pictured.predictor, None, files.GenerateOptions(count=12), tmp_path / "made")
     found = data.load(folders.Config(path=str(tmp_path)))
     assert (tmp_path / "made" / "sheet.png").exists() and found.table.num_rows == 12
     assert {Path(lost.file).name for lost in found.quarantine} == {"sheet.png", "index.csv"}

@@ -14,17 +14,16 @@ from lamina import models
 from lamina.cli import commands as cli
 from lamina.config import parse
 from lamina.deploy import onnx_export as export
-from lamina.deploy.predictor import onnx_runtime
+from lamina.deploy.onnx_runtime import onnx_runtime
 from lamina.layers import random_features as _fixed
 from lamina.models.gan import diffaugment as _diffaugment
 from lamina.models.vae.images import CLOUDS, likelihood
 from lamina.plugins import plugin
 from lamina.schema import Batch, Input, Output, Spec
-from lamina.tasks import generation
-from lamina.tasks.generation import memorization as _memory
-from lamina.tasks.generation.image_classifier import Examiner
+from lamina.tasks.generation import memorization, monitor
 from lamina.train import checkpoint, fit, progress, settings
-from lamina.train.settings import Data
+from lamina.train.image_classifier import ImageClassifier
+from lamina.train.settings import Examples
 
 SIDE = 8
 SHAPES = {"digits": (28, 28, 1), "odd": (13, 9, 3), "small": (8, 8, 1), "wide": (10, 40, 3), "large": (72, 72, 3)}
@@ -194,21 +193,21 @@ def test_without_classes_codes_are_drawn_from_several_clouds():
 def test_a_run_dropped_at_random_steps_ends_in_the_same_bits(way, tmp_path, monkeypatch):
     monkeypatch.setattr(progress, "TICK", -1.0)
     pictures, codes = bars(96, 0)
-    own, held = Data({"condition": codes[:64, None], "image": pictures[:64]}, codes[:64]), slice(64, None)
-    others = Data({"condition": codes[held, None], "image": pictures[held]}, codes[held])
+    own, held = Examples({"condition": codes[:64, None], "image": pictures[:64]}, codes[:64]), slice(64, None)
+    others = Examples({"condition": codes[held, None], "image": pictures[held]}, codes[held])
     said = {"epochs": 3, "batch_size": 16, "threads": 1, "precision": "fp32", "checkpoint_every": 1e-9, "ema": 0.9}
     cfg = parse(
         settings.Config, {**models.training(built(way, spec_of((8, 8, 1)))[1], spec_of((8, 8, 1))), **said}, "train", []
     )
-    state = generation.State(classes=("left", "right"), counts=(32, 32))
     latent = built(way, spec_of((8, 8, 1)))[1].latent
     wish = {"noise": np.zeros((2, latent), np.float32), "condition": np.array([[0], [1]])}
 
     def going(folder, seed=0):
         model = built(way, spec_of((8, 8, 1)), seed)[0]
-        sketch = settings.Sketch(wish, lambda made: "") if folder == "dropped" else None
-        home = fit.Home(lambda raw, target: generation.quick(raw, target, state), 7, tmp_path / folder, sketch=sketch)
-        return model, fit.fit(model, own, others, cfg, home)
+        preview = settings.Preview(wish, lambda made: "") if folder == "dropped" else None
+        validate = lambda outputs, target: monitor.validate(outputs)  # noqa: E731
+        hooks = fit.Hooks(validate, 7, tmp_path / folder, preview=preview)
+        return model, fit.fit(model, own, others, cfg, hooks)
 
     alone, rows = going("alone")
     list(rows)
@@ -226,13 +225,13 @@ def test_a_run_dropped_at_random_steps_ends_in_the_same_bits(way, tmp_path, monk
 
 
 def test_a_generator_that_collapses_says_so_once():
-    rng, state = np.random.default_rng(0), generation.State()
+    rng = np.random.default_rng(0)
     real = rng.normal(size=(200, 4))
-    found = generation.quick({"real": real, "fake": real * 0.1}, np.zeros(200), state)
-    assert "all alike" in generation.warning(found, found["loss"], 3)
-    fine = generation.quick({"real": real, "fake": rng.normal(size=(200, 4))}, np.zeros(200), state)
-    assert generation.warning(fine, fine["loss"], 3) == ""
-    assert "since epoch 2" in generation.warning(fine | {"loss": 100 * fine["loss"]}, fine["loss"], 2)
+    found = monitor.validate({"real": real, "fake": real * 0.1})
+    assert "all alike" in monitor.warning(found, found["loss"], 3)
+    fine = monitor.validate({"real": real, "fake": rng.normal(size=(200, 4))})
+    assert monitor.warning(fine, fine["loss"], 3) == ""
+    assert "since epoch 2" in monitor.warning(fine | {"loss": 100 * fine["loss"]}, fine["loss"], 2)
 
 
 # judging
@@ -241,22 +240,22 @@ def test_a_generator_that_collapses_says_so_once():
 def test_training_pictures_made_again_are_noticed():
     rng = np.random.default_rng(0)
     training, held = bars(800, 1)[0], bars(400, 2)[0]
-    fresh = _memory.recalled(bars(400, 3)[0], held, training)
+    fresh = memorization.measure(bars(400, 3)[0], held, training)
     copies = training[rng.permutation(800)[:100]]
-    again = _memory.recalled(copies, held, training)
+    again = memorization.measure(copies, held, training)
     assert fresh.closer < 0.05 and fresh.near < 0.06
     assert again.closer == 1.0
     assert np.array_equal(training[again.nearest], copies)
 
 
-def test_an_examiner_knows_the_classes_of_what_it_has_never_seen():
+def test_a_classifier_knows_the_classes_of_what_it_has_never_seen():
     (pictures, codes), (fresh, wanted) = bars(300, 0), bars(100, 1)
-    examiner = Examiner(spec_of((SIDE, SIDE, 1)).inputs["image"], 2)
+    classifier = ImageClassifier(spec_of((SIDE, SIDE, 1)).inputs["image"], 2)
     torch.manual_seed(3)
     before = torch.get_rng_state()
-    examiner.fit((pictures[:240], codes[:240]), (pictures[240:], codes[240:]), 1.5)
+    classifier.fit((pictures[:240], codes[:240]), (pictures[240:], codes[240:]), 1.5)
     assert torch.equal(torch.get_rng_state(), before)
-    seen = examiner.look(fresh)
+    seen = classifier.predict(fresh)
     assert (seen.probabilities.argmax(1) == wanted).mean() > 0.95
     assert len(seen.features) == 100
 

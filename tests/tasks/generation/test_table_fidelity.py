@@ -14,11 +14,9 @@ import lamina
 from lamina import preprocess
 from lamina.config import DataError, RecipeError
 from lamina.schema import MISSING, Column, Schema, clean
-from lamina.tasks.generation import column_transformer as columns
-from lamina.tasks.generation import table_fidelity as _made_rows
-from lamina.tasks.generation import table_transformer as rows
+from lamina.tasks.generation import column_transformer, table_fidelity, table_transformer
 from lamina.tasks.generation.smote import smote
-from lamina.tasks.generation.table_cells import Reader
+from lamina.tasks.generation.table_cells import CellEncoder
 
 FAST = {"model": {"kind": "vae", "hidden": 64, "latent": 8}, "train": {"epochs": 40, "batch_size": 64, "lr": 3e-3}}
 COUNT = 400
@@ -55,7 +53,7 @@ def people(count: int = COUNT, seed: int = 0) -> pa.Table:
 def understood(table: pa.Table) -> tuple[pa.Table, Schema, Any, tuple[str, ...]]:
     table = clean(table, MISSING)
     schema = preprocess.infer(table, None, {}, MISSING)
-    return table, schema, *columns.fit(table, schema)
+    return table, schema, *column_transformer.fit(table, schema)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +77,7 @@ def fitted(name: str, recipe: dict[str, Any], task: str = "generation") -> lamin
 
 def test_rows_come_back_from_their_numbers():
     table, schema, columns, _ = understood(people())
-    back = rows.decode(rows.encode(table, schema, columns), columns)
+    back = table_transformer.decode(table_transformer.encode(table, schema, columns), columns)
     assert back["country"].equals(table["country"]) and back["city"].equals(table["city"])
     assert back["member"].equals(table["member"]) and back["rooms"].equals(table["rooms"])
     assert back["debt"].null_count == table["debt"].null_count
@@ -93,7 +91,7 @@ def test_a_number_that_many_rows_share_comes_back_exactly():
     table, schema, columns, _ = understood(people())
     gain = next(c for c in columns if c.name == "gain")
     assert 0.0 in gain.spikes and gain.centres
-    back = rows.decode(rows.encode(table, schema, columns), columns)
+    back = table_transformer.decode(table_transformer.encode(table, schema, columns), columns)
     zeros = pc.equal(table["gain"], 0.0)
     assert pc.all(pc.equal(back["gain"].filter(zeros), 0.0)).as_py()
     assert (back["gain"].to_numpy() == 0).sum() == pc.sum(zeros).as_py()
@@ -101,7 +99,7 @@ def test_a_number_that_many_rows_share_comes_back_exactly():
 
 def test_times_come_back_as_they_were_written():
     table, schema, columns, _ = understood(people())
-    back = rows.decode(rows.encode(table, schema, columns), columns)
+    back = table_transformer.decode(table_transformer.encode(table, schema, columns), columns)
     assert back["since"].type == pa.date32() and isinstance(back["since"][0].as_py(), date)
     for cell in back["seen"].to_pylist()[:50]:
         datetime.strptime(cell, "%d.%m.%Y %H:%M")
@@ -109,7 +107,7 @@ def test_times_come_back_as_they_were_written():
 
 def test_identifiers_are_left_out_with_a_note_and_constants_return():
     table, schema, columns, notes = understood(people())
-    back = rows.decode(rows.encode(table, schema, columns), columns)
+    back = table_transformer.decode(table_transformer.encode(table, schema, columns), columns)
     assert "id" not in back.column_names and "id" in notes[0]
     assert back["country"].to_pylist() == ["DE"] * COUNT
 
@@ -125,36 +123,36 @@ def test_what_one_person_alone_has_is_not_kept():
     table, schema, columns, _ = understood(table)
     kept = json.dumps([column.model_dump() for column in columns])
     assert "Atlantis" not in kept and "99999" not in kept
-    back = rows.decode(rows.encode(table, schema, columns), columns)
+    back = table_transformer.decode(table_transformer.encode(table, schema, columns), columns)
     assert back["city"][7].as_py() in ("Bonn", "Köln", "Trier") and back["income"][7].as_py() < 1000
 
 
 def test_choices_are_drawn_by_their_chances_and_by_the_seed_alone():
     table, schema, columns, _ = understood(people())
-    city = next((made, at) for made, at in rows.placed(columns) if made.name == "city")
-    matrix = np.zeros((4000, rows.encode(table, schema, columns).shape[1]), np.float32)
+    city = next((made, at) for made, at in table_transformer.offsets(columns) if made.name == "city")
+    matrix = np.zeros((4000, table_transformer.encode(table, schema, columns).shape[1]), np.float32)
     matrix[:, city[1] : city[1] + 3] = np.log([0.7, 0.2, 0.1])
-    drawn = rows.decode(matrix, columns, range(4000))
+    drawn = table_transformer.decode(matrix, columns, range(4000))
     shares = [pc.mean(pc.equal(drawn["city"], name).cast(pa.float64())).as_py() for name in city[0].values]
     np.testing.assert_allclose(shares, [0.7, 0.2, 0.1], atol=0.03)
-    assert rows.decode(matrix[:10], columns, range(5, 15)).equals(drawn.slice(5, 10))
+    assert table_transformer.decode(matrix[:10], columns, range(5, 15)).equals(drawn.slice(5, 10))
 
 
 def test_scores_of_any_size_make_valid_cells():
     table, schema, columns, _ = understood(people())
-    width = rows.encode(table, schema, columns).shape[1]
+    width = table_transformer.encode(table, schema, columns).shape[1]
     wild = np.random.default_rng(0).normal(0, 200, (500, width)).astype(np.float32)
-    made = rows.decode(wild, columns, range(500))
-    reader = Reader(table, [c for c in schema.columns if c.name in made.column_names], None, ())
-    assert reader.invalid(made, reader.plain(made)) == 0.0
+    made = table_transformer.decode(wild, columns, range(500))
+    reader = CellEncoder(table, [c for c in schema.columns if c.name in made.column_names], None, ())
+    assert reader.invalid(made, reader.encode(made)) == 0.0
 
 
 def test_a_cell_that_no_training_row_could_have_is_found():
     table, schema, _, _ = understood(people())
     columns = [c for c in schema.columns if c.name in ("age", "city")]
-    reader = Reader(table, columns, None, ())
+    reader = CellEncoder(table, columns, None, ())
     other = pa.table({"age": [30.5, 200.0, 30.0], "city": ["Bonn", "Rom", None]})
-    assert reader.invalid(other, reader.plain(other)) == pytest.approx(4 / 6)
+    assert reader.invalid(other, reader.encode(other)) == pytest.approx(4 / 6)
 
 
 def test_smote_lies_between_rows_of_its_class():
@@ -181,16 +179,16 @@ def test_a_detector_tells_noise_from_rows_and_not_rows_from_rows():
         b = a + 0.1 * rng.normal(size=1500) if tied else rng.normal(size=1500)
         return pa.table({"a": a, "b": b, "c": np.where(a > 0, "x", "y")})
 
-    good = _made_rows.judged(table(0, True), table(1, True), table(2, True), schema, ("x", "y"))
-    bad = _made_rows.judged(table(0, True), table(1, True), table(2, False), schema, ("x", "y"))
+    good = table_fidelity.measure(table(0, True), table(1, True), table(2, True), schema, ("x", "y"))
+    bad = table_fidelity.measure(table(0, True), table(1, True), table(2, False), schema, ("x", "y"))
     assert abs(good["detector_auc"] - 0.5) < 0.08 and bad["detector_auc"] > 0.9
     assert good["pair_difference"] < 0.05 < bad["pair_difference"] and good["column_distance"] < 0.08
-    copied = _made_rows.judged(table(0, True), table(1, True), table(0, True), schema, ("x", "y"))
+    copied = table_fidelity.measure(table(0, True), table(1, True), table(0, True), schema, ("x", "y"))
     assert copied["copies"] == 1.0 and copied["nearest"] == 0.0 and good["copies"] == 0.0
 
 
 def test_made_rows_are_valid_and_of_the_class_asked_for(made_by):
-    made = made_by.predictor.generate(300, 1, ["yes", "no"] * 150)
+    made = made_by.generate(300, 1, ["yes", "no"] * 150)
     assert made["bought"].to_pylist() == ["yes", "no"] * 150
     assert set(made["city"].unique().to_pylist()) == {"Bonn", "Köln", "Trier"}
     assert set(made["country"].to_pylist()) == {"DE"} and made["age"].type == pa.int64()
@@ -201,7 +199,7 @@ def test_made_rows_are_valid_and_of_the_class_asked_for(made_by):
 
 
 def test_the_same_seed_makes_the_same_rows(made_by):
-    first, again, other = (made_by.predictor.generate(20, seed) for seed in (3, 3, 4))
+    first, again, other = (made_by.generate(20, seed) for seed in (3, 3, 4))
     assert first.equals(again) and not first.equals(other)
 
 
@@ -218,7 +216,7 @@ def test_the_report_says_what_made_rows_are_worth_beside_smote(made_by):
 
 def test_a_critic_and_a_generator_make_rows_of_the_table():
     recipe = {"model": {"kind": "gan", "hidden": 32, "latent": 8}, "train": {"epochs": 6, "batch_size": 64}}
-    made = fitted("gan", recipe).predictor.generate(50, 0)
+    made = fitted("gan", recipe).generate(50, 0)
     assert made.num_rows == 50 and set(made["city"].to_pylist()) <= {"Bonn", "Köln", "Trier"}
 
 
@@ -226,7 +224,7 @@ def test_a_table_without_a_class_is_made_too():
     table = people(200).select(["income", "city", "debt"])
     recipe = {"task": "generation", "model": FAST["model"], "train": {"epochs": 3}}
     found = lamina.fit(table, None, recipe=recipe, out=_RUNS["folder"] / "aimless")
-    assert found.predictor.generate(5, 0).column_names == ["income", "city", "debt"]
+    assert found.generate(5, 0).column_names == ["income", "city", "debt"]
     assert "trained_on" not in found.result["made_rows"] and "detector" in found.result["verdict"]
 
 

@@ -52,12 +52,12 @@ class Critic:
         """
         if not self.state.classes:
             return self.output(values, codes) - self.medians[0]
-        raw, known = np.zeros(len(values)), codes >= 0
-        raw[known] = self.output(values[known], codes[known]) - self.medians[codes[known]]
-        if not known.all():
-            frequent, others = np.argsort(-np.array(self.state.counts), kind="stable")[:MOST], values[~known]
+        raw, labelled = np.zeros(len(values)), codes >= 0
+        raw[labelled] = self.output(values[labelled], codes[labelled]) - self.medians[codes[labelled]]
+        if not labelled.all():
+            frequent, others = np.argsort(-np.array(self.state.counts), kind="stable")[:MOST], values[~labelled]
             by_class = [self.output(others, np.full(len(others), code)) - self.medians[code] for code in frequent]
-            raw[~known] = np.max(by_class, axis=0)
+            raw[~labelled] = np.max(by_class, axis=0)
         return raw
 
     def output(self, values: np.ndarray, codes: np.ndarray) -> np.ndarray:
@@ -75,9 +75,9 @@ class Critic:
         """The share of held-out real ones that are found less real, (rows,), 0 to 1."""
         calibration = self.state.critic
         assert calibration is not None
-        known = codes >= 0 if self.state.classes else np.ones(len(raw), bool)
+        labelled = codes >= 0 if self.state.classes else np.ones(len(raw), bool)
         conditional = np.interp(raw, calibration.conditional, SHARES)
-        return np.where(known, conditional, np.interp(raw, calibration.unconditional, SHARES))
+        return np.where(labelled, conditional, np.interp(raw, calibration.unconditional, SHARES))
 
 
 def inputs(name: str, values: np.ndarray, codes: np.ndarray, state: State) -> dict[str, np.ndarray]:
@@ -122,17 +122,17 @@ def predict(session: Session, rows: pa.Table | None, request: Any) -> Answers:
     Errors: DataError where rows hold nothing to score.
     """
     assert rows is not None
-    rows = _with_target(session, rows)
+    table = _with_target(session, rows)
     columns = [column.name for column in session.prep.columns]
-    if not set(columns) & set(rows.column_names):
-        got = ", ".join(rows.column_names[:5]) or "no column"
+    if not set(columns) & set(table.column_names):
+        got = ", ".join(table.column_names[:5]) or "no column"
         raise DataError(
             f"predict: the critic of this bundle scores {', '.join(columns[:5])}, and the rows have only {got}. Make "
             "new ones with: lamina generate BUNDLE -n 64 -o made"
         )
     critic, state, broken, parts = of(session), session.task.state, list[Broken](), list[pa.Table]()
-    for start in range(0, max(rows.num_rows, 1), PIECE):
-        unusable, piece = list[Broken](), clean(rows.slice(start, PIECE), session.schema.missing)
+    for start in range(0, max(table.num_rows, 1), PIECE):
+        unusable, piece = list[Broken](), clean(table.slice(start, PIECE), session.schema.missing)
         codes, absent = _codes(session, piece), np.zeros(piece.num_rows, bool)
         if state.columns:
             values = table_transformer.encode(piece, session.schema, state.columns)

@@ -77,15 +77,15 @@ class Experiment(experiment.Experiment):
         settings |= recipe.columns
         schema = preprocess.infer(splits.train.drop_columns([ROW_NUMBER]), None, settings, recipe.missing)
         splits, broken = usable(splits, schema, sources)
-        tested = sources.test or Collected(pa.table({}))
+        test_source = sources.test or Collected(pa.table({}))
         return cls(
             recipe=recipe,
             task=Task(cfg, Task.fit(None, cfg)),
             schema=schema,
             splits=Splits(*(rows.drop_columns([ROW_NUMBER]) for rows in splits)),
-            read=sum(source.table.num_rows + len(source.quarantine) for source in (collected, tested)),
-            quarantine=(*collected.quarantine, *tested.quarantine, *broken),
-            notes=(*collected.notes, *tested.notes),
+            read=sum(source.table.num_rows + len(source.quarantine) for source in (collected, test_source)),
+            quarantine=(*collected.quarantine, *test_source.quarantine, *broken),
+            notes=(*collected.notes, *test_source.notes),
         )
 
     # 2 preprocess, 3 design

@@ -6,7 +6,6 @@ schema, CSV and JSON lines, which have none, in a file beside them.
 
 import csv
 import json
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,9 +14,10 @@ from typing import Annotated, Any
 import pyarrow as pa
 from pydantic import BeforeValidator, Field
 
-from lamina.config import DataError, LaminaError
+from lamina.config import DataError
 from lamina.data import _contact_sheets
-from lamina.deploy.writers import FORMATS, writer
+from lamina.deploy import writers
+from lamina.deploy.writers import FORMATS
 from lamina.schema import Row
 from lamina.task import Session
 from lamina.tasks.generation import provenance
@@ -87,8 +87,7 @@ def _suffix(output: Path, form: str | None, rows: bool) -> str:
 def _write_table(batches: Iterator[Samples], session: Session, output: Path, seed: int) -> tuple[Row, list[str]]:
     """One file of rows, whose class is one more column."""
     counts, metadata = Counter[str](), provenance.metadata(session.id, seed)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with writer(output) as append:
+    with writers.table(output) as append:
         for batch in batches:
             counts.update(batch.labels or [])
             append(batch.values if output.suffix in PLAIN else batch.values.replace_schema_metadata(metadata))
@@ -96,27 +95,19 @@ def _write_table(batches: Iterator[Samples], session: Session, output: Path, see
     if output.suffix not in PLAIN:
         sentence = "The metadata of the file say that its rows were made, by which bundle and from which seed."
         return labels | {"metadata": str(output)}, [sentence]
-    beside = output.with_name(f"{output.name}.source.json")
-    beside.write_text(json.dumps(metadata, indent=1) + "\n", "utf-8")
-    sentence = f"The rows themselves do not say that they were made; {beside} does."
-    return labels | {"metadata": str(beside)}, [sentence]
+    place = output.with_name(f"{output.name}.source.json")
+    place.write_text(json.dumps(metadata, indent=1) + "\n", "utf-8")
+    sentence = f"The rows themselves do not say that they were made; {place} does."
+    return labels | {"metadata": str(place)}, [sentence]
 
 
 def _write_folder(batches: Iterator[Samples], session: Session, output: Path, sheet: bool) -> tuple[Row, list[str]]:
     """A folder of PNG files, the contact sheet and the index; it appears under its name when all is written."""
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise LaminaError(f"-o: {output} is there already and not empty. Name a new folder.")
-    aside = output.parent / f".{output.name}.writing"
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    try:
+    with writers.folder(output) as aside:
         labels = _write_pictures(batches, session, aside)
         if not sheet:
             (aside / SHEET).unlink()
             (aside / INDEX).unlink()
-        aside.replace(output)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
     sentence = "Each PNG says in its metadata that it was made, by which bundle and from which seed."
     if not sheet:
         return {"labels": labels}, [sentence]

@@ -40,10 +40,10 @@ def answers(session: Session, rows: Sequence[Row]) -> list[Row]:
     state = session.task.state
     golden = _excerpts(numbers)
     if "critic" in session.graphs:
-        known = np.full(len(rows), -1)
+        codes = np.full(len(rows), -1)
         if labels is not None and session.target is not None:
-            known = sampling.codes(labels, state.classes, session.target)[:, 0]
-        scores = fits("critic.onnx", lambda: critic.golden_scores(session, numbers, known))
+            codes = sampling.codes(labels, state.classes, session.target)[:, 0]
+        scores = fits("critic.onnx", lambda: critic.golden_scores(session, numbers, codes))
         golden = [{"critic": score} | excerpt for score, excerpt in zip(scores, golden, strict=True)]
     if not state.columns:
         return golden

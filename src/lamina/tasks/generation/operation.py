@@ -60,7 +60,12 @@ def describe(session: Session) -> str:
     """What to ask for and what comes back, in a sentence or two."""
     state = session.task.state
     more = ", and what they have to meet" if state.columns else ""
-    return f"Ask for new {state.samples} by their number, a seed and a class{more}. What is made says that it was made."
+    sentence = (
+        f"Ask for new {state.samples} by their number, a seed and a class{more}. What is made says that it was made."
+    )
+    if has_critic(session):
+        return sentence
+    return f"{sentence} It has no critic that would score pictures or rows; one trained anew with --model gan has."
 
 
 def usage(session: Session, operation: Operation, path: str) -> Usage:

@@ -70,11 +70,11 @@ def _reachable(encoder: CellEncoder, real: Cells) -> dict[str, float]:
     return {"copies": copies, "nearest": nearest, "column_distance": distance}
 
 
-def _columns(encoder: CellEncoder, own: Cells, real: Cells, shown: int) -> list[Row]:
-    """The distance of each column, 0 to 1; and the shares of its values for the `shown` worst."""
+def _columns(encoder: CellEncoder, own: Cells, real: Cells, count: int) -> list[Row]:
+    """The distance of each column, 0 to 1; and the shares of its values for the `count` worst."""
     pairs = zip(encoder.columns, distances(own, real), strict=True)
     rows: list[Row] = [{"column": column.name, "kind": column.kind, "distance": value} for column, value in pairs]
-    for i in sorted(range(len(rows)), key=lambda i: -rows[i]["distance"])[:shown]:
+    for i in sorted(range(len(rows)), key=lambda i: -rows[i]["distance"])[:count]:
         column: Column = encoder.columns[i]
         words = encoder.words[column.name].to_pylist() if encoder.texts[i] else None
         rows[i] |= histogram(own.numbers[:, i], real.numbers[:, i], words, column.kind == "time")
