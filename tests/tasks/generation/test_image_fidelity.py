@@ -15,8 +15,8 @@ from lamina.cli import commands as cli
 from lamina.config import parse
 from lamina.deploy import onnx_export as export
 from lamina.deploy.onnx_runtime import onnx_runtime
-from lamina.layers import random_features as _fixed
-from lamina.models.gan import diffaugment as _diffaugment
+from lamina.layers.random_features import content_noise
+from lamina.models.gan import diffaugment
 from lamina.models.vae.images import CLOUDS, likelihood
 from lamina.plugins import plugin
 from lamina.schema import Batch, Input, Output, Spec
@@ -52,7 +52,9 @@ def spec_of(shape, classes=2, rows=64):
     channels = shape[2]
     image = Input(kind="image", shape=shape, dtype="uint8", mean=(0.5,) * channels, std=(0.25,) * channels)
     condition = {"condition": Input(kind="category", shape=(1,), dtype="int64", sizes=(classes,))} if classes else {}
-    return Spec(inputs={**condition, "image": image}, output=Output(size=classes, loss="generation"), rows=rows)
+    return Spec(
+        inputs={**condition, "image": image}, output=Output(head="sample", size=classes, loss="generation"), rows=rows
+    )
 
 
 def built(way, spec, seed=0):
@@ -133,19 +135,19 @@ def test_judging_a_network_touches_no_random_state_and_heeds_no_neighbour(way):
 
 
 def test_noise_by_content_is_normal_and_differs_from_row_to_row():
-    drawn = _fixed.noise(torch.randint(0, 3, (4000, 30), dtype=torch.uint8), 16)
+    drawn = content_noise(torch.randint(0, 3, (4000, 30), dtype=torch.uint8), 16)
     assert abs(drawn.mean()) < 0.02
     assert abs(drawn.std() - 1) < 0.02
     assert np.abs(np.corrcoef(drawn.numpy(), rowvar=False) - np.eye(16)).max() < 0.08
     assert len(drawn[:, 0].unique()) > 3990
     rows = torch.rand(10, 5)
-    assert torch.equal(_fixed.noise(rows, 4)[3:4], _fixed.noise(rows[3:4], 4))
+    assert torch.equal(content_noise(rows, 4)[3:4], content_noise(rows[3:4], 4))
 
 
 def test_what_the_critic_sees_changed_keeps_its_gradient():
     torch.manual_seed(0)
     x = torch.rand(64, 3, 16, 16, requires_grad=True)
-    changed = _diffaugment.changed(x)
+    changed = diffaugment.augment(x)
     changed.sum().backward()
     assert changed.shape == x.shape
     assert x.grad is not None and (x.grad != 0).float().mean() > 0.3
@@ -166,8 +168,8 @@ def test_codes_are_drawn_from_where_those_of_the_class_lie():
     condition = torch.arange(4000)[:, None] % 2
     mix = torch.randn(8, 8, generator=rng)
     mean = torch.randn(4000, 8, generator=rng) @ mix + 3 * (2 * condition - 1)
-    model.generator.settle(mean, torch.full_like(mean, -4.0), condition)
-    drawn = model.generator.placed(torch.randn(4000, 8, generator=rng), condition)
+    model.generator.fit_codes(mean, torch.full_like(mean, -4.0), condition)
+    drawn = model.generator.codes(torch.randn(4000, 8, generator=rng), condition)
     for code in (0, 1):
         mine, theirs = drawn[condition[:, 0] == code], mean[condition[:, 0] == code]
         assert (mine.mean(0) - theirs.mean(0)).abs().max() < 0.3
@@ -179,9 +181,9 @@ def test_without_classes_codes_are_drawn_from_several_clouds():
     rng = torch.Generator().manual_seed(0)
     which = (torch.rand(4000, generator=rng) < 0.25).long()
     mean = torch.randn(4000, 8, generator=rng) * 0.3 + 6 * (2 * which[:, None] - 1)
-    model.generator.settle(mean, torch.full_like(mean, -6.0), None)
+    model.generator.fit_codes(mean, torch.full_like(mean, -6.0), None)
     assert model.generator.edges[-1] == 1 and len(model.generator.edges) == CLOUDS + 1
-    drawn = model.generator.placed(torch.randn(4000, 8, generator=rng), None)
+    drawn = model.generator.codes(torch.randn(4000, 8, generator=rng), None)
     assert (drawn.mean(1).abs() - 6).abs().max() < 2, "nothing is drawn from between the clouds"
     assert abs((drawn.mean(1) > 0).float().mean() - 0.25) < 0.04
 

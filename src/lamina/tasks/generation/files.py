@@ -87,7 +87,7 @@ def _suffix(output: Path, form: str | None, rows: bool) -> str:
 def _write_table(batches: Iterator[Samples], session: Session, output: Path, seed: int) -> tuple[Row, list[str]]:
     """One file of rows, whose class is one more column."""
     counts, metadata = Counter[str](), provenance.metadata(session.id, seed)
-    with writers.table(output) as append:
+    with writers.writer(output) as append:
         for batch in batches:
             counts.update(batch.labels or [])
             append(batch.values if output.suffix in PLAIN else batch.values.replace_schema_metadata(metadata))
@@ -96,7 +96,7 @@ def _write_table(batches: Iterator[Samples], session: Session, output: Path, see
         sentence = "The metadata of the file say that its rows were made, by which bundle and from which seed."
         return labels | {"metadata": str(output)}, [sentence]
     place = output.with_name(f"{output.name}.source.json")
-    place.write_text(json.dumps(metadata, indent=1) + "\n", "utf-8")
+    writers.write_text(place, json.dumps(metadata, indent=1) + "\n")
     sentence = f"The rows themselves do not say that they were made; {place} does."
     return labels | {"metadata": str(place)}, [sentence]
 
