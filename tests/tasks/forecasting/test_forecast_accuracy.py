@@ -99,14 +99,14 @@ def test_a_network_begins_with_the_linear_forecast_of_least_validation_error(nam
         return Batch({"history": Windows(values, starts, 24)}, Windows(values, starts + 24, 6))
 
     train, validation = part(np.arange(0, 400)), part(np.arange(430, 560))
-    output = Output(size=6, loss="forecast_mse", settings={"horizon": 6, "targets": 1, "quantiles": []})
+    output = Output(head="horizon", size=6, loss="forecast_mse", settings={"horizon": 6, "targets": 1, "quantiles": []})
     spec = Spec(inputs={"history": Input(kind="series", shape=(24, 1), dtype="float32")}, output=output, rows=400)
     model = models.build(models.plugin("models", name).Config(), spec, 0).eval()
     found = []
     for _ in range(2):
         raw = models_answer(model, validation)
         found.append(float(np.square(raw - np.asarray(validation.target)[..., 0]).mean()))
-        models.begun(model, train, validation)
+        models.initialize(model, train, validation)
     assert found[1] < 0.25 * found[0]  # from about the last value, to about the noise
     assert found[1] < 0.15
 

@@ -37,7 +37,13 @@ def predict(session: Session, rows: pa.Table | None, request: Request) -> Answer
     column = ", ".join(state.time) or state.names[0]
     exclusions = histories.panel.exclusions
     broken = tuple(Broken(row, column, e.reason) for e in exclusions for row in e.rows.tolist())
-    return Answers(table, histories.notes, broken)
+    return Answers(table, histories.notes, broken, _amount(len(histories.end), state.horizon))
+
+
+def _amount(series: int, horizon: int) -> str:
+    """How much was answered, for the terminal."""
+    steps = f"{horizon:,} step{'s' if horizon > 1 else ''} ahead"
+    return steps + (f" of {series:,} series" if series > 1 else "")
 
 
 def describe(session: Session) -> str:
@@ -79,26 +85,29 @@ def usage(session: Session, operation: Operation, bundle: str) -> Usage:
     """Commands that go on from a history: the last rows of the training data where a run left them beside its bundle,
     else the example.
     """
+    name, (rows, forecasts) = HISTORY_FILE, example(session)
     file = Path(bundle).with_name(HISTORY_FILE)
-    if file.is_file():
-        rows = json.loads(file.read_text("utf-8"))["rows"]
-        table = predict(session, session.rows(rows), Request()).table
-        example_rows, example_answers = rows, json_rows(table)
-    else:
-        example_rows, example_answers = example(session)
-    path, name = shlex.quote(bundle), str(file) if file.is_file() else HISTORY_FILE
+    if Path(bundle).name == "bundle" and file.is_file():
+        name, rows = str(file), json.loads(file.read_text("utf-8"))["rows"]
+        forecasts = json_rows(predict(session, session.rows(rows), Request()).table)
+    context = session.task.state.context
+    needs = (
+        f"# history.csv: the last {context:,} steps of each series or more, in the columns of the training data; "
+        "a shorter history is extended backwards by its first value"
+    )
+    path = shlex.quote(bundle)
     http = f"curl -s http://127.0.0.1:8000/predict -H 'Content-Type: application/json' -d @{shlex.quote(name)}"
     python = (
         "import json\n\nimport lamina\n\n"
         f'with open({name!r}, encoding="utf-8") as file:\n    history = json.load(file)["rows"]\n'
         f"predictor = lamina.load({bundle!r})\nforecast = predictor.predict(history)"
     )
-    body = f"# {name}, {len(example_rows):,} rows of history:\n{_excerpt(example_rows, -SHOWN_ROWS, 'rows')}"
+    body = f"# {name}, {len(rows):,} rows of history:\n{_excerpt(rows, -SHOWN_ROWS, 'rows')}"
     return Usage(
-        shell=f"lamina predict {path} history.csv -o forecast.csv\nlamina serve {path}",
+        shell=f"{needs}\nlamina predict {path} history.csv -o forecast.csv",
         http=f"{http}\n\n{body}",
         python=python,
-        answer=_excerpt(example_answers, SHOWN_ANSWERS),
+        answer=_excerpt(forecasts, SHOWN_ANSWERS),
     )
 
 

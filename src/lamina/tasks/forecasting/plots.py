@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from lamina.evaluate.plots.canvas import ACCENT, DASHES, GREYS, INK, QUIET, WARM, figure, panel, style, svg, text
-from lamina.evaluate.plots.figures import NETWORK, _plain_numbers
+from lamina.evaluate.plots.figures import NETWORK, plain_numbers
 
 WIDTH, HEIGHT = 480, 270
 
@@ -47,7 +47,7 @@ def plot_fan(fan: Fan) -> str:
         axes.plot(times, fan.prediction, color=ACCENT, linewidth=1.9, marker=marker, markersize=5, zorder=3)
         axes.axvline(fan.times[-ahead - 1], color=QUIET, linewidth=0.8, linestyle=(0, (2, 2)))
         _date_axis(axes, fan.times)
-        _plain_numbers(axes.yaxis, 5)
+        plain_numbers(axes.yaxis, 5)
         axes.margins(x=0.02)
         return svg(fig, "fan", f"Forecast beside what was measured: {fan.title}")
 
@@ -72,7 +72,7 @@ def plot_errors(errors: Mapping[str, Sequence[float | None]], heading: str) -> s
         axes.set(xlabel="step ahead")
         axes.set_ylim(bottom=0)
         _whole_steps(axes)
-        _plain_numbers(axes.yaxis, 5)
+        plain_numbers(axes.yaxis, 5)
         return svg(fig, "by_step", f"{heading} of the network and the baselines")
 
 
@@ -116,7 +116,7 @@ def _numbers(values: Sequence[float | None]) -> np.ndarray:
 def _date_axis(axes: Any, times: np.ndarray) -> None:
     """A few dates below the axis, none of them twice as long as it need be."""
     if times.dtype.kind != "M":
-        _plain_numbers(axes.xaxis, 6)
+        plain_numbers(axes.xaxis, 6)
         return
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
