@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from lamina.config import LaminaError
-from lamina.evaluate import calibration as calibrate
-from lamina.evaluate import metrics
+from lamina.evaluate import calibration, metrics
+from lamina.evaluate.metrics.classification import accuracy, ece, per_class
+from lamina.evaluate.metrics.regression import r2
 from lamina.plugins import plugin
 
 sk = pytest.importorskip("sklearn.metrics")
-CLASSIFICATION = list(plugin("tasks", "classification").metrics)
-SEVERAL = list(plugin("tasks", "multilabel").metrics)
+CLASSIFICATION = list(plugin("tasks", "classification").Task.metrics)
+SEVERAL = list(plugin("tasks", "multilabel").Task.metrics)
 REGRESSION = ["rmse", "mae", "r2", "coverage", "interval_width"]
 
 
@@ -89,7 +90,7 @@ def test_no_rows_and_values_that_are_not_finite_give_none(names, make):
 
 
 def test_a_constant_target_has_no_r2():
-    assert metrics.r2(np.ones(9), {"prediction": np.zeros(9)}) is None
+    assert r2(np.ones(9), {"prediction": np.zeros(9)}) is None
 
 
 def test_an_infinite_interval_covers_everything_and_has_no_width():
@@ -106,22 +107,20 @@ def test_calibration_error_is_small_for_honest_and_large_for_boastful_confidence
     target = (rng.uniform(size=len(p)) > p).astype(int)
     honest = {"probabilities": np.stack([p, 1 - p], axis=1)}
     boastful = {"probabilities": np.tile([0.99, 0.01], (len(p), 1))}
-    assert metrics.ece(target, honest) < 0.02
-    assert metrics.ece(target, boastful) == pytest.approx(0.99 - (target == 0).mean())
+    assert ece(target, honest) < 0.02
+    assert ece(target, boastful) == pytest.approx(0.99 - (target == 0).mean())
 
 
 def test_calibration_error_does_not_depend_on_the_order_of_rows():
     target, answers = classified()
     p = answers["probabilities"].round(1)
     back = np.arange(len(target))[::-1]
-    assert metrics.ece(target, {"probabilities": p}) == pytest.approx(
-        metrics.ece(target[back], {"probabilities": p[back]})
-    )
+    assert ece(target, {"probabilities": p}) == pytest.approx(ece(target[back], {"probabilities": p[back]}))
 
 
 def test_per_class_counts_rows_and_leaves_undefined_values_empty():
     p = np.eye(3)[[0, 0, 1, 1]]
-    rows = metrics.per_class(np.array([0, 0, 0, 1]), p, ("a", "b", "c"))
+    rows = per_class(np.array([0, 0, 0, 1]), {"probabilities": p}, ("a", "b", "c"))
     assert [r["support"] for r in rows] == [3, 1, 0]
     assert [r["predicted"] for r in rows] == [2, 2, 0]
     assert rows[0]["recall"] == pytest.approx(2 / 3)
@@ -141,7 +140,7 @@ def test_the_bootstrap_interval_holds_the_value_and_repeats_with_its_seed(name):
 def test_the_bootstrap_of_accuracy_is_as_wide_as_theory_says():
     target, answers = classified(n=16_000)
     low, high = metrics.bootstrap("accuracy", target, answers, draws=2000)
-    share = metrics.accuracy(target, answers)
+    share = accuracy(target, answers)
     assert (high - low) == pytest.approx(2 * 1.96 * np.sqrt(share * (1 - share) / 16_000), rel=0.1)
 
 
@@ -169,7 +168,7 @@ def test_temperature_recovers_how_much_logits_were_stretched(true):
     logits = rng.normal(size=(20_000, 4)) * 2
     gumbel = -np.log(-np.log(rng.uniform(size=logits.shape)))
     target = (logits + gumbel).argmax(1)
-    assert calibrate.temperature(logits * true, target) == pytest.approx(true, rel=0.05)
+    assert calibration.temperature(logits * true, target) == pytest.approx(true, rel=0.05)
 
 
 def test_temperature_takes_one_logit_and_stays_within_bounds():
@@ -177,28 +176,28 @@ def test_temperature_takes_one_logit_and_stays_within_bounds():
     one = rng.normal(size=(5_000, 1)) * 3
     target = (rng.uniform(size=5_000) < 1 / (1 + np.exp(-one[:, 0]))).astype(int)
     two = np.concatenate([np.zeros_like(one), one], axis=1)
-    assert calibrate.temperature(one, target) == pytest.approx(calibrate.temperature(two, target))
-    assert calibrate.temperature(0.1 * one, target) == pytest.approx(0.1, rel=0.1)
-    assert calibrate.temperature(np.array([[9.0], [-9.0]]), np.array([0, 1])) == pytest.approx(20, rel=0.01)
-    assert calibrate.temperature(np.array([[np.nan, 1.0]]), np.array([0])) == 1.0
+    assert calibration.temperature(one, target) == pytest.approx(calibration.temperature(two, target))
+    assert calibration.temperature(0.1 * one, target) == pytest.approx(0.1, rel=0.1)
+    assert calibration.temperature(np.array([[9.0], [-9.0]]), np.array([0, 1])) == pytest.approx(20, rel=0.01)
+    assert calibration.temperature(np.array([[np.nan, 1.0]]), np.array([0])) == 1.0
 
 
 def test_right_answers_alone_do_not_make_the_next_one_certain():
     for rows in (2, 10, 1000):
         logits = np.tile([[9.0], [-9.0]], (rows // 2, 1))
-        sure = 1 / (1 + np.exp(-9.0 / calibrate.temperature(logits, logits[:, 0] > 0)))
+        sure = 1 / (1 + np.exp(-9.0 / calibration.temperature(logits, logits[:, 0] > 0)))
         assert 1 - sure == pytest.approx(0.5 / (rows + 2), rel=0.01)  # a doubt of one row in n + 2, over two classes
 
 
 def test_conformal_width_covers_new_rows_as_often_as_promised():
     rng = np.random.default_rng(0)
     covered = [
-        np.mean(np.abs(rng.normal(size=2000)) <= calibrate.conformal(rng.normal(size=50), 0.9)) for _ in range(400)
+        np.mean(np.abs(rng.normal(size=2000)) <= calibration.conformal(rng.normal(size=50), 0.9)) for _ in range(400)
     ]
     assert np.mean(covered) == pytest.approx(0.9, abs=0.01)
 
 
 def test_conformal_width_is_finite_for_few_rows_and_for_infinite_residuals():
-    assert calibrate.conformal(np.array([1.0, -2.0])) == 2.0
-    assert calibrate.conformal(np.array([1.0, np.inf, np.nan, -3.0])) == 3.0
-    assert calibrate.conformal(np.arange(1, 100.0), 0.9) == 90.0
+    assert calibration.conformal(np.array([1.0, -2.0])) == 2.0
+    assert calibration.conformal(np.array([1.0, np.inf, np.nan, -3.0])) == 3.0
+    assert calibration.conformal(np.arange(1, 100.0), 0.9) == 90.0

@@ -14,8 +14,7 @@ from typer.testing import CliRunner
 import lamina
 from lamina.cli import commands as cli
 from lamina.deploy.predictor import Predictor
-from lamina.evaluate.images import duplicates
-from lamina.evaluate.images import occlusion as explain
+from lamina.evaluate.images import duplicates, occlusion
 
 SIDE = 16
 RED_FIRST = {"red": (220, 30, 30), "blue": (30, 30, 220)}
@@ -186,7 +185,7 @@ def test_pictures_of_arrays_and_a_number_to_predict_have_a_report_too(tmp_path):
     assert "off by" in section(text, "pictures")
     assert "nothing is changed in training" in section(text, "augmented")
     (tmp_path / "one.png").write_bytes(cv2.imencode(".png", np.full((12, 12), 90, np.uint8))[1].tobytes())
-    (found,) = explain.explain(Predictor(tmp_path / "run" / "bundle"), [tmp_path / "one.png"])
+    (found,) = occlusion.explain(Predictor(tmp_path / "run" / "bundle"), [tmp_path / "one.png"])
     assert found.top[0][0] == ""
     assert found.heat.shape == (12, 12)
 
@@ -250,7 +249,7 @@ def test_no_pictures_have_no_duplicates():
 def test_the_heat_is_where_the_network_looks(run, folder):
     predictor = Predictor(run / "bundle")
     paths = sorted((folder / "test").glob("*/00*.png"))
-    for found in explain.explain(predictor, paths):
+    for found in occlusion.explain(predictor, paths):
         assert found.heat.shape == found.picture.shape[:2] == (SIDE, SIDE)
         row, column = np.unravel_index(found.heat.argmax(), found.heat.shape)
         assert row < 6
@@ -260,7 +259,7 @@ def test_the_heat_is_where_the_network_looks(run, folder):
 
 def test_the_heat_for_the_other_label_is_the_opposite(run, folder):
     predictor, path = Predictor(run / "bundle"), folder / "test/red/000.png"
-    (red,), (blue,) = explain.explain(predictor, [path], "red"), explain.explain(predictor, [path], "blue")
+    (red,), (blue,) = occlusion.explain(predictor, [path], "red"), occlusion.explain(predictor, [path], "blue")
     assert (red.label, blue.label) == ("red", "blue")
     assert np.allclose(red.heat, -blue.heat)
 
@@ -268,7 +267,7 @@ def test_the_heat_for_the_other_label_is_the_opposite(run, folder):
 @pytest.mark.parametrize("side", [1, 5, 14, 28, 224])
 def test_every_pixel_is_covered_and_covers_stay_inside(side):
     seen = np.zeros((side, 2 * side), int)
-    for top, bottom, left, right in explain.places(side, 2 * side):
+    for top, bottom, left, right in occlusion.places(side, 2 * side):
         assert 0 <= top < bottom <= side
         assert 0 <= left < right <= 2 * side
         seen[top:bottom, left:right] += 1
@@ -307,7 +306,7 @@ def test_what_cannot_be_explained_is_a_sentence(run, folder, tmp_path, monkeypat
 
 def test_a_bundle_without_pictures_says_so(churn_bundle):
     with pytest.raises(lamina.DataError, match="has no column of pictures"):
-        explain.explain(Predictor(churn_bundle), ["x.png"])
+        occlusion.explain(Predictor(churn_bundle), ["x.png"])
 
 
 # inspect

@@ -7,12 +7,18 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from lamina.evaluate import Context, draw, metrics, report
-from lamina.evaluate.plots import figures as plots
+from lamina.evaluate import metrics, page, verdict
+from lamina.evaluate.plots import figures
+from lamina.evaluate.plots.named import Context, draw
+from lamina.evaluate.sections import Page
+from lamina.task import Usage
 
 EVIL = '<script>alert("1")</script>'
 CLASSIFICATION = ("comparison", "confusion", "roc", "precision_recall", "reliability", "learning")
 REGRESSION = ("comparison", "residuals", "learning")
+USAGE = Usage(
+    "lamina predict runs/toy/bundle.lamina rows.csv", "curl -s http://127.0.0.1:8000/predict", "import lamina", "1"
+)
 ROWS = [{"epoch": e, "loss": 1 / e, "validation_loss": 1.2 / e, "score": 1 - 1 / e} for e in range(1, 9)]
 
 
@@ -36,18 +42,18 @@ def classified(k=3, names=None, n=300, one_class=False):
     )
 
 
-def told(context, **more):
+def facts(context, **more):
     return {
         "name": "toy",
         "task": "classification",
         "target": "species",
         "created": "2026-01-02 03:04",
-        "verdict": report.verdict("accuracy", True, context.scores, context.baseline_scores, "species"),
+        "verdict": verdict.sentence("accuracy", context.scores, context.baseline_scores, "species"),
         "primary": "accuracy",
         "scores": context.scores,
         "interval": context.interval,
         "baselines": context.baseline_scores,
-        "per_class": metrics.per_class(context.target, context.answers["probabilities"], context.classes),
+        "per_class": metrics.class_table("per_class", context.target, context.answers, context.classes),
         "model": {"kind": "fnn", "parameters": 1234, "layers": [{"layer": "dense", "output": "8", "parameters": 8}]},
         "data": {
             "source": "toy.csv",
@@ -71,7 +77,7 @@ def told(context, **more):
     }  # fmt: skip
 
 
-class Page(HTMLParser):
+class Parser(HTMLParser):
     """Tags, ids and visible text of a page; faults in nesting are collected."""
 
     void = frozenset({"meta", "link", "br", "img"})
@@ -100,39 +106,39 @@ class Page(HTMLParser):
         self.words.append(data)
 
 
-def written(tmp_path, told_, drawn):
-    page = report.write(tmp_path / "run", told_, drawn)
-    text = page.read_text(encoding="utf-8")
-    parsed = Page(text)
+def write(tmp_path, report, plots, usage=USAGE):
+    content = Page(report, plots, usages={"predict": usage})
+    text = page.write(tmp_path / "run", content).read_text(encoding="utf-8")
+    parsed = Parser(text)
     assert parsed.open == []
     return text, parsed
 
 
 def test_the_page_holds_every_section_and_is_well_formed(tmp_path):
     context = classified()
-    text, page = written(tmp_path, told(context), draw(CLASSIFICATION, context))
+    text, parsed = write(tmp_path, facts(context), draw(CLASSIFICATION, context))
     for anchor in ("scores", "comparison", "errors", "confidence", "training", "data", "network", "use", "versions"):
         assert f'<section id="{anchor}">' in text
-    assert page.tags.count("svg") == len(CLASSIFICATION)
-    words = " ".join(page.words)
+    assert parsed.tags.count("svg") == len(CLASSIFICATION)
+    words = " ".join(parsed.words)
     for piece in ("1,010", "majority class", "3 min 20 s", "lamina serve", "their moving average", "got 'x'", "8.3%"):
         assert piece in words
 
 
 def test_the_page_needs_nothing_but_itself(tmp_path):
     context = classified()
-    text, page = written(tmp_path, told(context), draw(CLASSIFICATION, context))
-    assert "script" not in page.tags and "link" not in page.tags and "img" not in page.tags
-    assert not [v for k, v in page.attributes if k in ("src", "href", "xlink:href") and not v.startswith("#")]
+    text, parsed = write(tmp_path, facts(context), draw(CLASSIFICATION, context))
+    assert "script" not in parsed.tags and "link" not in parsed.tags and "img" not in parsed.tags
+    assert not [v for k, v in parsed.attributes if k in ("src", "href", "xlink:href") and not v.startswith("#")]
     assert "@import" not in text and "url(http" not in text
 
 
 def test_ids_do_not_clash_when_plots_stand_in_one_page(tmp_path):
     context = classified()
-    drawn = draw(CLASSIFICATION, context)
-    _, page = written(tmp_path, told(context), drawn)
-    assert len(page.ids) == len(set(page.ids))
-    for svg in drawn.values():
+    svgs = draw(CLASSIFICATION, context)
+    _, parsed = write(tmp_path, facts(context), svgs)
+    assert len(parsed.ids) == len(set(parsed.ids))
+    for svg in svgs.values():
         used = set(re.findall(r'url\(#([^)]+)\)|href="#([^"]+)"', svg))
         assert {a or b for a, b in used} <= set(re.findall(r'\bid="([^"]+)"', svg))
 
@@ -144,25 +150,24 @@ def test_the_same_numbers_draw_the_same_picture():
 def test_hostile_names_are_text_everywhere(tmp_path):
     names = (EVIL, "a$x^2$b", 'quo"te\x00', "日本語", "long " * 60, "")
     context = classified(len(names), names)
-    hostile = told(context, name=EVIL, target=EVIL + "$title", verdict=EVIL, recipe=EVIL, bundle=f"runs/it's {EVIL}")
-    hostile["example"] = {"row": {EVIL: EVIL}, "answer": {EVIL: EVIL}}
+    hostile = facts(context, name=EVIL, target=EVIL + "$title", verdict=EVIL, recipe=EVIL, bundle=f"runs/it's {EVIL}")
     hostile["data"]["columns"] = [dict.fromkeys(("name", "kind", "note"), EVIL) | {"examples": [EVIL]}]
     hostile["data"]["quarantine"] = [{"file": EVIL, "line": None, "column": EVIL, "reason": EVIL}] * 40
     hostile["versions"] = {EVIL: EVIL}
-    text, page = written(tmp_path, hostile, draw(CLASSIFICATION, context))
+    text, parsed = write(tmp_path, hostile, draw(CLASSIFICATION, context), Usage(EVIL, EVIL, EVIL, EVIL))
     assert "<script" not in text
-    assert "script" not in page.tags
+    assert "script" not in parsed.tags
     assert text.count("<tr>") < 60  # of 40 quarantined rows 20 are shown
 
 
 def test_absent_parts_are_left_out(tmp_path):
-    text, page = written(tmp_path, {"name": "bare"}, {})
-    assert page.tags.count("section") == 0
+    text, parsed = write(tmp_path, {"name": "bare"}, {})
+    assert parsed.tags.count("section") == 0
     assert "bare" in text
 
 
 def test_a_plot_of_another_task_finds_its_place(tmp_path):
-    text, _ = written(tmp_path, {"name": "bare"}, {"samples": '<svg viewBox="0 0 10 10"></svg>'})
+    text, _ = write(tmp_path, {"name": "bare"}, {"samples": '<svg viewBox="0 0 10 10"></svg>'})
     assert 'id="more"' in text
 
 
@@ -172,24 +177,24 @@ def test_json_is_strict_and_keeps_the_report(tmp_path):
         "n": np.int64(3),
         "p": tmp_path,
     }
-    report.write(tmp_path, odd, {})
+    page.write(tmp_path, Page(odd))
     back = json.loads((tmp_path / "report.json").read_text(), parse_constant=pytest.fail)
     assert back == {"scores": {"rmse": None, "mae": 2.0, "r2": None}, "n": 3, "p": str(tmp_path)}
 
 
 def test_a_test_set_of_one_class_still_has_a_report(tmp_path):
     context = classified(2, one_class=True)
-    drawn = draw(CLASSIFICATION, context)
-    assert "roc" not in drawn and "confusion" in drawn
-    written(tmp_path, told(context), drawn)
+    svgs = draw(CLASSIFICATION, context)
+    assert "roc" not in svgs and "confusion" in svgs
+    write(tmp_path, facts(context), svgs)
 
 
 def test_thirty_classes_show_the_most_confused_ones_and_all_in_the_table(tmp_path):
     context = classified(30)
-    drawn = draw(CLASSIFICATION, context)
-    assert "14 of 30" in drawn["confusion"]
-    _, page = written(tmp_path, told(context), drawn)
-    assert all(f"class {i}" in page.words for i in range(30))
+    svgs = draw(CLASSIFICATION, context)
+    assert "14 of 30" in svgs["confusion"]
+    _, parsed = write(tmp_path, facts(context), svgs)
+    assert all(f"class {i}" in parsed.words for i in range(30))
 
 
 def test_a_regression_is_drawn_and_rows_that_are_not_finite_are_left_out(tmp_path):
@@ -198,17 +203,17 @@ def test_a_regression_is_drawn_and_rows_that_are_not_finite_are_left_out(tmp_pat
     said = target + rng.normal(size=7000) * 1e4
     said[3] = np.nan
     context = Context(target, {"prediction": said}, "rmse", scores={"rmse": 1e4}, rows=ROWS[:1])
-    drawn = draw(REGRESSION, context)
-    assert set(drawn) == set(REGRESSION)
-    assert sum(map(len, drawn.values())) < 400_000
+    svgs = draw(REGRESSION, context)
+    assert set(svgs) == set(REGRESSION)
+    assert sum(map(len, svgs.values())) < 400_000
 
 
 def test_no_rows_and_no_numbers_draw_nothing_or_an_empty_frame():
     empty = Context(np.zeros(0), {"prediction": np.zeros(0), "probabilities": np.zeros((0, 2))}, "rmse")
     assert draw((*CLASSIFICATION, *REGRESSION), empty) == {}
-    assert "<svg" in plots.learning([{"epoch": 1, "loss": float("nan"), "validation_loss": None}])
-    assert "<svg" in plots.residuals(np.full(3, np.nan), np.zeros(3))
-    assert "<svg" in plots.residuals(np.full(3, 2.0), np.full(3, 2.0))
+    assert "<svg" in figures.learning([{"epoch": 1, "loss": float("nan"), "validation_loss": None}])
+    assert "<svg" in figures.residuals(np.full(3, np.nan), np.zeros(3))
+    assert "<svg" in figures.residuals(np.full(3, 2.0), np.full(3, 2.0))
 
 
 def test_a_plot_that_does_not_exist_is_our_fault():
@@ -229,15 +234,15 @@ def test_a_plot_that_does_not_exist_is_our_fault():
 )
 def test_the_verdict_says_who_is_better_and_when_it_may_be_chance(value, rival, interval, sentence):
     rivals = {"majority": {"accuracy": 0.6}, "gradient_boosting": {"accuracy": rival}, "logistic": {"accuracy": None}}
-    said = report.verdict("accuracy", True, {"accuracy": value}, rivals, "income", interval)
-    assert sentence in said
-    assert ("inside the 95 % interval" in said) == ("slightly" in said)
+    words = verdict.sentence("accuracy", {"accuracy": value}, rivals, "income", interval)
+    assert sentence in words
+    assert ("inside the 95 % interval" in words) == ("slightly" in words)
 
 
 def test_the_verdict_is_plain_when_a_network_learned_nothing_and_when_lower_is_better():
-    said = report.verdict("rmse", False, {"rmse": 5.0}, {"mean": {"rmse": 4.9}, "ridge": {"rmse": 6.0}}, "price")
-    assert said.startswith("The network has learned nothing useful: always answering with the mean gives RMSE 4.900")
-    assert "best: RMSE 3.000 against 4.000 for ridge" in report.verdict(
-        "rmse", False, {"rmse": 3.0}, {"ridge": {"rmse": 4.0}}, "price"
+    words = verdict.sentence("rmse", {"rmse": 5.0}, {"mean": {"rmse": 4.9}, "ridge": {"rmse": 6.0}}, "price")
+    assert words.startswith("The network has learned nothing useful: always answering with the mean gives RMSE 4.900")
+    assert "best: RMSE 3.000 against 4.000 for ridge" in verdict.sentence(
+        "rmse", {"rmse": 3.0}, {"ridge": {"rmse": 4.0}}, "price"
     )
-    assert "0.9000 on rows it has never seen" in report.verdict("accuracy", True, {"accuracy": 0.9}, {}, "income")
+    assert "0.9000 on rows it has never seen" in verdict.sentence("accuracy", {"accuracy": 0.9}, {}, "income")

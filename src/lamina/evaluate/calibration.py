@@ -1,17 +1,81 @@
 """Honest confidence from rows the network was not trained on: one temperature, one interval width, thresholds."""
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from lamina.evaluate.thresholds import thresholds
-from lamina.experiment import Case
-from lamina.tasks.forecasting import backtest
-from lamina.tasks.forecasting.experiment import Ahead
-from lamina.train.settings import Data
+from lamina.schema import Row
 
-_COLDEST, _HOTTEST = 0.05, 20.0
-_GOLDEN = (np.sqrt(5) - 1) / 2
+COLDEST, HOTTEST = 0.05, 20.0
+GOLDEN = (np.sqrt(5) - 1) / 2
+MIN_ROWS = 5  # of a label from which on it has a threshold of its own
+
+Arrays = Mapping[str, np.ndarray]
+Method = Callable[[Any, Arrays, np.ndarray], dict[str, Any]]
+
+
+class Entry(NamedTuple):
+    """How a method is fitted, which of what it gives is a fact for people, and what would change nothing."""
+
+    fit: Method
+    facts: tuple[str, ...]
+    neutral: Mapping[str, Any]
+
+
+_METHODS: dict[str, Entry] = {}
+
+
+def method(name: str, *facts: str, neutral: Mapping[str, Any] | None = None) -> Callable[[Method], Method]:
+    """Register `f(task, outputs, target)` under a name: it gives what changes in the task's state, by field.
+
+    `task` decodes raw `outputs` and turns an encoded `target` into what metrics want; both are of validation rows.
+    `facts` are the fields that a report shows, `neutral` the values of fields that leave answers as they were.
+
+        @method("temperature", "temperature", neutral={"temperature": 1.0})
+        def _temperature(task, outputs, target):
+            return {"temperature": temperature(outputs["target"], task.truth(target))}
+    """
+
+    def register(function: Method) -> Method:
+        _METHODS[name] = Entry(function, facts, neutral or {})
+        return function
+
+    return register
+
+
+def fit(task: Any, outputs: Arrays, target: np.ndarray) -> dict[str, Any]:
+    """What the method that `task.calibration` names learns from validation rows; nothing where it names none."""
+    return _METHODS[task.calibration].fit(task, outputs, target) if task.calibration else {}
+
+
+def facts(task: Any) -> Row:
+    """What a report shows of calibration: the fields of the task's state that methods say are for people."""
+    state = task.state.model_dump()
+    names = [name for entry in _METHODS.values() for name in entry.facts]
+    return {name: state[name] for name in names if name in state}
+
+
+def neutral(task: Any) -> dict[str, Any]:
+    """What changes in a state so that answers are as they were before calibration, where there is any such thing."""
+    state = task.state.model_dump()
+    fields = {name: value for entry in _METHODS.values() for name, value in entry.neutral.items()}
+    return {name: value for name, value in fields.items() if name in state}
+
+
+@method("temperature", "temperature", neutral={"temperature": 1.0})
+def _temperature(task: Any, outputs: Arrays, target: np.ndarray) -> dict[str, Any]:
+    return {"temperature": temperature(outputs["target"], task.truth(target))}
+
+
+@method("conformal", "half_width")
+def _conformal(task: Any, outputs: Arrays, target: np.ndarray) -> dict[str, Any]:
+    return {"half_width": conformal(task.decode(outputs)["prediction"] - task.truth(target))}
+
+
+@method("thresholds")
+def _thresholds(task: Any, outputs: Arrays, target: np.ndarray) -> dict[str, Any]:
+    return {"thresholds": thresholds(task.decode(outputs)["probabilities"], task.truth(target))}
 
 
 def temperature(logits: np.ndarray, target: np.ndarray) -> float:
@@ -25,14 +89,14 @@ def temperature(logits: np.ndarray, target: np.ndarray) -> float:
     logits = logits.astype(np.float64)
     if logits.shape[1] == 1:
         logits = np.concatenate([np.zeros_like(logits), logits], axis=1)
-    kept = np.isfinite(logits).all(axis=1)
-    if not kept.any():
+    usable = np.isfinite(logits).all(axis=1)
+    if not usable.any():
         return 1.0
-    logits, target = logits[kept], target[kept].astype(np.int64)
+    logits, target = logits[usable], target[usable].astype(np.int64)
     # Below, every logit is relative to the right class: the loss is then one log-sum-exp.
     margins = logits - logits[np.arange(len(target)), target][:, None]  # (n, classes)
     doubt = 1 / (len(target) + 2)
-    return float(np.exp(_minimise(lambda t: _nll(margins, np.exp(t), doubt), np.log(_COLDEST), np.log(_HOTTEST))))
+    return float(np.exp(_minimise(lambda t: _nll(margins, np.exp(t), doubt), np.log(COLDEST), np.log(HOTTEST))))
 
 
 def _nll(margins: np.ndarray, t: float, doubt: float) -> float:
@@ -42,18 +106,18 @@ def _nll(margins: np.ndarray, t: float, doubt: float) -> float:
     return float((top + np.log(np.exp(scaled - top[:, None]).sum(axis=1)) - doubt * scaled.mean(axis=1)).mean())
 
 
-def _minimise(f, low: float, high: float, steps: int = 40) -> float:
+def _minimise(f: Callable[[float], float], low: float, high: float, steps: int = 40) -> float:
     """Golden-section search; the loss has one valley in log temperature, since it is convex in 1 / temperature."""
-    a, b = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
+    a, b = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
     fa, fb = f(a), f(b)
     for _ in range(steps):
         if fa <= fb:
             high, b, fb = b, a, fa
-            a = high - _GOLDEN * (high - low)
+            a = high - GOLDEN * (high - low)
             fa = f(a)
         else:
             low, a, fa = a, b, fb
-            b = low + _GOLDEN * (high - low)
+            b = low + GOLDEN * (high - low)
             fb = f(b)
     return (low + high) / 2
 
@@ -72,20 +136,27 @@ def conformal(residuals: np.ndarray, coverage: float = 0.9) -> float:
     return float(sizes[min(rank, len(sizes)) - 1])
 
 
-def calibrated(case: Case, raw: dict[str, np.ndarray], validation: Data) -> Case:
-    """The case with what its task calibrates, fitted on validation rows and the raw outputs for them."""
-    state, task, encoded = case.state, case.task, np.asarray(validation.target)
-    if task.calibration == "temperature":
-        found = {"temperature": temperature(raw["target"], task.truth(encoded, state))}
-    elif task.calibration == "conformal":
-        errors = task.decode(raw, state)["prediction"] - task.truth(encoded, state)
-        found: dict[str, Any] = {"half_width": conformal(errors)}
-    elif isinstance(case, Ahead):
-        found = backtest.widths(case, raw, validation)
-        found = {"half_widths": tuple(map(tuple, found["half_widths"].tolist()))}
-    elif task.calibration == "thresholds":
-        chances = task.decode(raw, state)["probabilities"]
-        found = {"thresholds": thresholds(chances, task.truth(encoded, state))}
-    else:
-        found = {}
-    return case.with_state(state.model_copy(update=found))
+def thresholds(probabilities: np.ndarray, target: np.ndarray) -> tuple[float, ...]:
+    """For each label the probability from which on to answer it, so that its F1 on these rows is largest.
+
+    `probabilities` (n, classes), `target` bool of the same shape. A label with fewer than 5 rows here tells too little
+    of itself: it gets the threshold that is best over all labels together. Lipton et al. 2014.
+    """
+    shared = best_threshold(probabilities.ravel(), target.ravel())
+    return tuple(
+        best_threshold(chances, hits) if hits.sum() >= MIN_ROWS else shared
+        for chances, hits in zip(probabilities.T, target.T, strict=True)
+    )
+
+
+def best_threshold(chances: np.ndarray, hits: np.ndarray) -> float:
+    """Halfway between the last probability that counts as a yes and the next; one half where there is no yes."""
+    order = np.argsort(-chances, kind="stable")
+    chances, true = chances[order].astype(np.float64), np.cumsum(hits[order])  # `true`: hits down to each place
+    last = np.append(chances[1:] < chances[:-1], True)  # only between different probabilities can a line be drawn
+    f1 = np.where(last, 2 * true / (np.arange(1, len(true) + 1) + max(true[-1], 1)), -1.0)
+    if not true[-1]:
+        return 0.5
+    best = int(f1.argmax())
+    below = chances[best + 1] if best + 1 < len(chances) else 0.0
+    return float((chances[best] + below) / 2)

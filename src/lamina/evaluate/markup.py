@@ -64,11 +64,11 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], numeric: Sequence
 
 def facts(pairs: Sequence[tuple[str, str]]) -> str:
     """Name and value side by side, absent ones left out; both are HTML already."""
-    shown = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in pairs if value not in ("", ABSENT))
-    return f'<dl class="facts">{shown}</dl>' if shown else ""
+    items = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in pairs if value not in ("", ABSENT))
+    return f'<dl class="facts">{items}</dl>' if items else ""
 
 
-def listed(lines: Sequence[Any]) -> str:
+def bullets(lines: Sequence[Any]) -> str:
     """Plain sentences, one below the other."""
     return f'<ul class="notes">{"".join(f"<li>{escape(line, 400)}</li>" for line in lines)}</ul>' if lines else ""
 
@@ -76,9 +76,9 @@ def listed(lines: Sequence[Any]) -> str:
 def figure(svg: str, caption: str = "") -> str:
     """A plot in its card, as wide as it is drawn, with a line below it."""
     width = re.search(r'viewBox="0 0 (\d+)', svg)
-    fitted = f' style="width:{int(width[1]) + 22}px"' if width else ""
+    style = f' style="width:{int(width[1]) + 22}px"' if width else ""
     below = f"<figcaption>{caption}</figcaption>" if caption else ""
-    return f'<figure{fitted}><div class="card">{svg}</div>{below}</figure>'
+    return f'<figure{style}><div class="card">{svg}</div>{below}</figure>'
 
 
 def code(text: str, title: str = "") -> str:

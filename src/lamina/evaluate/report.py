@@ -1,113 +1,156 @@
-"""The report: `report.json` for machines, one self-contained `report.html` for people."""
+"""The network beside its baselines, as one report: the experiment is asked for its parts, and they are put in order."""
 
-import html
-import json
-import math
-import os
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
-from pathlib import Path
-from string import Template
-from typing import Any, Literal
+from dataclasses import replace
+from datetime import UTC, datetime
 
-import numpy as np
+from lamina.data import _locator
+from lamina.evaluate import calibration, usage
+from lamina.evaluate.page import write as write_page
+from lamina.evaluate.plots.named import Context, draw
+from lamina.evaluate.sections import Page
+from lamina.evaluate.versions import versions
+from lamina.experiment import Baseline, Conclusion, Finding
+from lamina.recipe import dump
+from lamina.run import Run
+from lamina.schema import Row
 
-from lamina.evaluate import sections as _sections
-from lamina.evaluate.baselines import LABELS
-from lamina.evaluate.markup import number
-from lamina.evaluate.metrics import label
-
-_SAID = {"last_value": "the last value", "seasonal_naive": "the seasonal naive forecast"}  # in a sentence
-_DOING = {"predicts": "predicting", "forecasts": "forecasting"}
-_NAIVE = ("majority", "mean", "frequent_labels")
-
-
-def write(folder: Path, report: Mapping[str, Any], plots: Mapping[str, str]) -> Path:
-    """Write `report.json` and `report.html` into `folder` and return the path of the page.
-
-    Parts of the report that are absent are left out. A number that is not finite is null in the JSON. Text
-    of the report is escaped in the page; `plots` are SVG and HTML made by this package and are placed as they are.
-    """
-    plain = _plain(report)
-    folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(plain, indent=1, ensure_ascii=False, allow_nan=False)
-    (folder / "report.json").write_text(text + "\n", encoding="utf-8", errors="replace")
-    page = folder / "report.html"
-    page.write_text(_page(plain, plots), encoding="utf-8", errors="replace")
-    return page
+SHOWN = 20  # quarantined rows in the report
+PREVIEW = "preview"  # what rows of training hold beyond numbers: a drawing, which only a task can read
 
 
-def _page(report: Mapping[str, Any], plots: Mapping[str, str]) -> str:
-    template = Template(Path(__file__).with_name("_report.html").read_text(encoding="utf-8"))
-    title = " · ".join(str(report[key]) for key in ("name", "target") if report.get(key)) or "Report"
-    body = "\n".join(part for part in (section(report, plots) for section in _sections.ORDER) if part)
-    images = "; img-src data:" if any("<img" in piece for piece in plots.values()) else ""
-    return template.substitute(title=html.escape(title), body=body, images=images)
-
-
-def verdict(
-    primary: str,
-    higher_is_better: bool,
-    scores: Mapping[str, float | None],
-    baselines: Mapping[str, Mapping[str, float | None]],
-    target: str,
-    interval: Sequence[float] | None = None,
-    verb: Literal["predicts", "forecasts"] = "predicts",
-) -> str:
-    """One honest sentence: does the network beat the best baseline, and is the difference more than chance?"""
-    value, name = scores.get(primary), label(primary)
-    if value is None:
-        return f"The network could not be judged: {name} is not defined on these test rows."
-    rivals = {b: v for b, s in baselines.items() if (v := s.get(primary)) is not None}
-    if not rivals:
-        return f"The network {verb} {target} with {name} {number(value)} on rows it has never seen."
-    sign = 1 if higher_is_better else -1
-    best = max(rivals, key=lambda b: sign * rivals[b])
-    gain, rival = sign * (value - rivals[best]), _SAID.get(best, LABELS.get(best, best))
-    facts = f"{name} {number(rivals[best])} against {number(value)} for the network"
-    within = interval is not None and interval[0] <= rivals[best] <= interval[1]
-    doubt = (
-        f"a difference inside the 95 % interval ({number(interval[0])} to {number(interval[1])})" if interval else ""
+def write(finding: Finding, out: Run, seconds: float) -> Row:
+    """Fit the baselines, write `report.html` and `report.json`, and return the result of the run."""
+    experiment = finding.experiment
+    finding = replace(finding, evaluation=experiment.examine(finding))
+    notes = list(experiment.notes)
+    baselines = experiment.baselines(finding, notes)
+    conclusion = experiment.conclude(finding, baselines)
+    sections = tuple(experiment.sections(finding, baselines))
+    report = _report(finding, baselines, conclusion, notes)
+    for section in sections:
+        report |= section.facts
+    report |= {"recipe": dump(out.recipe()), "bundle": str(out.bundle)}
+    operations = finding.session.operations
+    page = Page(
+        report=report,
+        plots=draw(experiment.plots, _context(finding, baselines)),
+        sections=sections,
+        conclusion=conclusion,
+        usages={operation.name: usage.of(finding.session, operation, str(out.bundle)) for operation in operations},
+        served=any("http" in operation.faces for operation in operations),
     )
-    if interval is None and verb == "forecasts":
-        doubt = "on too few forecasts to tell it from chance"
-    if gain <= 0 and best in _NAIVE:
-        return f"The network has learned nothing useful: always answering with the {rival} gives {facts}."
-    if gain == 0:
-        return f"The network and {rival} are equally good: {name} {number(value)} for both."
-    if gain < 0:
-        rival = rival[0].upper() + rival[1:]
-        doubted = f", {doubt}" if within or (doubt and interval is None) else ""
-        return f"{rival} is {'slightly ' if within else ''}better here: {facts}{doubted}."
-    facts = f"{name} {number(value)} against {number(rivals[best])} for {rival}"
-    if within:
-        facts = facts.removesuffix(f" for {rival}")
-        return f"The network is slightly better than {rival} at {_DOING[verb]} {target}: {facts}, {doubt}."
-    if verb == "forecasts":
-        facts = facts.removesuffix(f" for {rival}") + (f", {doubt}" if interval is None else "")
-        return f"The network forecasts {target} better than {rival}: {facts}."
-    return f"The network predicts {target} best: {facts}."
+    path = write_page(out.folder, page)
+    summary = experiment.summary(finding, {section.name: section for section in sections})
+    return {
+        "run": str(out.folder),
+        "bundle": str(out.bundle),
+        "report": str(path),
+        "task": experiment.task.kind,
+        "scores": finding.evaluation.scores,
+        "baselines": _scores(baselines),
+        "seconds": round(seconds, 3),
+        "rows": experiment.counts()["used"],
+        "quarantined": len(experiment.quarantine),
+        "parts": {name: table.num_rows for name, table in experiment.splits._asdict().items()},
+        "verdict": conclusion.verdict,
+        "tables": summary.tables,
+        "sentences": summary.sentences,
+        "commands": dict(summary.commands),
+        **summary.facts,
+    }
 
 
-def _plain(value: Any) -> Any:
-    """Strict JSON values; what is not finite becomes null."""
-    match value:
-        case Mapping():
-            return {str(key): _plain(inner) for key, inner in value.items()}
-        case bool() | int() | None:
-            return value
-        case str():
-            return str(value)
-        case float():  # NumPy's float64 is one too
-            return float(value) if math.isfinite(value) else None
-        case bytes():
-            return f"{len(value):,} bytes"
-        case date() | datetime():
-            return value.isoformat()
-        case os.PathLike():
-            return os.fspath(value)
-        case list() | tuple() | set() | frozenset():
-            return [_plain(inner) for inner in value]
-        case np.ndarray() | np.generic():
-            return _plain(value.tolist())
-    return str(value)
+def _report(finding: Finding, baselines: Mapping[str, Baseline], conclusion: Conclusion, notes: Sequence[str]) -> Row:
+    """What every report holds, for programs."""
+    experiment, evaluation, session = finding.experiment, finding.evaluation, finding.session
+    return {
+        "name": experiment.recipe.name or finding.folder.name,
+        "task": experiment.task.kind,
+        "target": conclusion.subject,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "verdict": conclusion.verdict,
+        "primary": experiment.metrics[0],
+        "scores": evaluation.scores,
+        "interval": evaluation.interval,
+        "baselines": _scores(baselines),
+        "per_class": evaluation.per_class,
+        "model": {
+            "kind": session.bundle.model.kind,
+            "parameters": sum(layer["parameters"] for layer in finding.layers),
+            "layers": finding.layers,
+        },
+        "data": _data(finding, notes),
+        "training": _training(finding),
+        "calibration": calibration.facts(experiment.task),
+        "example": usage.example(session, session.operations[0]),
+        "versions": versions(),
+    }
+
+
+def _scores(baselines: Mapping[str, Baseline]) -> dict[str, Row]:
+    return {name: baseline.scores for name, baseline in baselines.items()}
+
+
+def _rows(finding: Finding) -> list[Row]:
+    """Rows of training, one per epoch, without what is not a number."""
+    return [{name: value for name, value in row.items() if name != PREVIEW} for row in finding.epochs]
+
+
+def _training(finding: Finding) -> Row:
+    end = finding.end
+    return {
+        "rows": _rows(finding),
+        "best": {"epoch": end["best_epoch"], "weights": end["best_weights"]},
+        "seconds": end["elapsed"],
+        "stopped": end["done"],
+        "skipped": end["skipped"],
+        "device": finding.cfg.device,
+        "precision": finding.cfg.precision,
+        "seed": finding.experiment.recipe.seed,
+    }
+
+
+def _data(finding: Finding, notes: Sequence[str]) -> Row:
+    """Where rows come from, how many were used and set aside, and what the columns hold, the target last."""
+    experiment, target = finding.experiment, finding.experiment.target
+    columns = [c for c in experiment.schema.columns if not target or c.name != target.name]
+    columns += [target] if target else []
+    rows = [column.model_dump(mode="json", exclude={"settings"}) for column in columns]
+    sizes = _sizes(finding)
+    return {
+        "source": _locator.describe(experiment.recipe.data),
+        "rows": experiment.counts(),
+        "columns": [row | {"note": row["note"] + sizes.get(row["name"], "")} for row in rows],
+        "quarantine": [row._asdict() for row in experiment.quarantine[:SHOWN]],
+        "notes": list(notes),
+    }
+
+
+def _sizes(finding: Finding) -> dict[str, str]:
+    """What the network gets of each picture, by column."""
+    prep = finding.session.prep
+    shapes = {column: prep.inputs[name].shape for column, name in prep.file_inputs.items()}
+    kinds = {column: prep.inputs[name].kind for column, name in prep.file_inputs.items()}
+    return {
+        column: f"; the network sees {shape[1]} x {shape[0]}, {'grey' if shape[2] == 1 else 'colour'}"
+        for column, shape in shapes.items()
+        if kinds[column] == "image"
+    }
+
+
+def _context(finding: Finding, baselines: Mapping[str, Baseline]) -> Context:
+    """What the general plots are made of."""
+    experiment, evaluation = finding.experiment, finding.evaluation
+    return Context(
+        target=evaluation.target,
+        answers=evaluation.answers,
+        primary=experiment.metrics[0],
+        classes=experiment.task.classes,
+        baselines={name: baseline.answers for name, baseline in baselines.items()},
+        scores=evaluation.scores,
+        baseline_scores=_scores(baselines),
+        interval=evaluation.interval,
+        rows=_rows(finding),
+        best=finding.end["best_epoch"],
+    )

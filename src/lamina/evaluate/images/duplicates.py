@@ -23,23 +23,23 @@ _CHUNK = 512
 
 
 class Pair(NamedTuple):
-    """A picture that is judged (row of its part) and the training picture that it repeats."""
+    """A picture (row of its part) and the training picture that it repeats."""
 
     row: int
     training_row: int
     exact: bool
 
 
-class Found(NamedTuple):
-    """`pairs` in the order of the rows; `looked`: pictures looked at, of `rows`; `flat`: exact ones of one colour."""
+class Duplicates(NamedTuple):
+    """`pairs` in the order of the rows; `compared`: pictures looked at, of `rows`; `flat`: exact ones of one colour."""
 
     pairs: tuple[Pair, ...]
-    looked: int
+    compared: int
     rows: int
     flat: int
 
 
-class _Known(NamedTuple):
+class _Fingerprints(NamedTuple):
     """What is remembered of pictures: a hash of the bytes, the difference hash, a small copy, and the contrast."""
 
     exact: np.ndarray
@@ -48,26 +48,26 @@ class _Known(NamedTuple):
     contrast: np.ndarray
 
 
-def find(judged: np.ndarray, training: np.ndarray, seed: int = 0) -> Found:
-    """For each judged picture the training picture it repeats, if there is one; both (rows, height, width, channels).
+def find(pictures: np.ndarray, training: np.ndarray, seed: int = 0) -> Duplicates:
+    """For each picture the training picture it repeats, if there is one; both (rows, height, width, channels).
 
-    60,000 training and 10,000 judged pictures take a few seconds. Copies that are mirrored, turned or cropped are not
+    60,000 training and 10,000 pictures take a few seconds. Copies that are mirrored, turned or cropped are not
     looked for.
     """
-    rows = np.arange(len(judged))
+    rows = np.arange(len(pictures))
     most = max(1, MOST_PAIRS // max(1, len(training)))
-    if len(judged) > most:
-        rows = np.sort(np.random.default_rng(seed).choice(len(judged), most, replace=False))
-    ours, theirs = _known(judged, rows), _known(training, np.arange(len(training)))
+    if len(pictures) > most:
+        rows = np.sort(np.random.default_rng(seed).choice(len(pictures), most, replace=False))
+    ours, theirs = _fingerprints(pictures, rows), _fingerprints(training, np.arange(len(training)))
     first = dict(zip(theirs.exact[::-1].tolist(), range(len(training) - 1, -1, -1), strict=True))
     pairs = {i: Pair(int(rows[i]), first[key], True) for i, key in enumerate(ours.exact.tolist()) if key in first}
     flat = sum(ours.contrast[i] < FLAT for i in pairs)
-    open_ = np.array([i for i in range(len(rows)) if i not in pairs and ours.contrast[i] >= FLAT], np.int64)
+    others = np.array([i for i in range(len(rows)) if i not in pairs and ours.contrast[i] >= FLAT], np.int64)
     lively = np.flatnonzero(theirs.contrast >= FLAT)
-    for i, place in _candidates(ours, theirs, open_, lively):
-        if _same(judged[rows[i]], training[place]):
+    for i, place in _candidates(ours, theirs, others, lively):
+        if _same(pictures[rows[i]], training[place]):
             pairs[i] = Pair(int(rows[i]), int(place), False)
-    return Found(tuple(pairs[i] for i in sorted(pairs)), len(rows), len(judged), int(flat))
+    return Duplicates(tuple(pairs[i] for i in sorted(pairs)), len(rows), len(pictures), int(flat))
 
 
 def dhash(small: np.ndarray) -> np.ndarray:
@@ -75,7 +75,7 @@ def dhash(small: np.ndarray) -> np.ndarray:
     return np.packbits(small[:, :, 1:] > small[:, :, :-1] + CLEAR, axis=None).view(np.uint64)
 
 
-def _known(pictures: np.ndarray, rows: np.ndarray) -> _Known:
+def _fingerprints(pictures: np.ndarray, rows: np.ndarray) -> _Fingerprints:
     height, width = pictures.shape[1:3]
     tall, wide = _weights(height, 8), _weights(width, 9)
     tall_small, wide_small = _half(height), _half(width)
@@ -89,8 +89,8 @@ def _known(pictures: np.ndarray, rows: np.ndarray) -> _Known:
         contrast.append(np.abs(grey - grey.mean(axis=(1, 2), keepdims=True)).mean(axis=(1, 2)))
     if not bits:
         none = np.zeros(0)
-        return _Known(none, none.astype(np.uint64), np.zeros((0, 1), np.uint8), none)
-    return _Known(
+        return _Fingerprints(none, none.astype(np.uint64), np.zeros((0, 1), np.uint8), none)
+    return _Fingerprints(
         np.frombuffer(b"".join(exact), np.uint64), np.concatenate(bits), np.concatenate(small), np.concatenate(contrast)
     )
 
@@ -107,7 +107,9 @@ def _half(side: int) -> np.ndarray:
     return _weights(side, min(SMALL, -(-side // 2)))
 
 
-def _candidates(ours: _Known, theirs: _Known, rows: np.ndarray, lively: np.ndarray) -> Iterator[tuple[int, int]]:
+def _candidates(
+    ours: _Fingerprints, theirs: _Fingerprints, rows: np.ndarray, lively: np.ndarray
+) -> Iterator[tuple[int, int]]:
     """Row and its nearest training row by the small copies, where the hashes are near and the small copies too.
 
     Copies cannot be nearer than their means are, so only those of about the same mean are compared.

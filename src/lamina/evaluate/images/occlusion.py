@@ -5,16 +5,19 @@ convolutional networks", section 4.2.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from lamina.config import DataError, nearest
-from lamina.deploy.predictor import Predictor
+from lamina.evaluate import calibration
+from lamina.evaluate.markup import number
+from lamina.evaluate.plots import canvas
 from lamina.preprocess import image, settings
 from lamina.schema import Input
+from lamina.task import Session
 
 PLACES = 14  # positions of the cover along each side
 COVER = 6  # the cover is this part of the side, so that neighbours overlap
@@ -22,11 +25,11 @@ BATCH_NUMBERS = 1 << 22
 TINY = 1e-300  # the least that a float64 still tells from 0
 FLAT = 1e-3  # a heat below this, in log-odds, is no heat at all
 FOR, AGAINST = (200, 80, 30), (11, 99, 181)  # orange and blue, as in the plots
-MOST = 40  # pictures in one file
+MAX_PICTURES = 40  # in one file
+LINE, SMALL = 250, 96  # pixels of a line, and the side below which every pixel is drawn as a square
 
 
-@dataclass(frozen=True)
-class Explained:
+class Explanation(NamedTuple):
     """One picture, its best answers, and the heat of each pixel.
 
     `picture` (height, width, channels) uint8 is what the network sees. `heat` (height, width) is how much the log-odds
@@ -41,17 +44,17 @@ class Explained:
     name: str = ""
 
 
-def explain(predictor: Predictor, pictures: Sequence[str | Path], label: str | None = None) -> list[Explained]:
+def explain(session: Session, pictures: Sequence[str | Path], label: str | None = None) -> list[Explanation]:
     """Explain the answer to each picture file: its most probable label, or `label`.
 
     Other columns of the bundle count as missing. Raises DataError for a bundle without pictures, a label that it does
     not know, and a file that is no sound picture.
     """
-    prep = predictor.bundle.prep
-    if not prep.pictures:
+    prep = session.prep
+    if not prep.file_inputs:
         raise DataError("explain: this bundle has no column of pictures. Name a bundle that was trained on pictures.")
-    name = next(iter(prep.pictures))
-    column, state = next((c, s) for c, s in zip(prep.used, prep.states, strict=True) if c.name == name)
+    name = next(iter(prep.file_inputs))
+    column, state = next((c, s) for c, s in zip(prep.columns, prep.states, strict=True) if c.name == name)
     paths = [str(path) for path in pictures]
     for path in paths:
         if not Path(path).is_file():
@@ -63,46 +66,50 @@ def explain(predictor: Predictor, pictures: Sequence[str | Path], label: str | N
     for path, fault in zip(paths, image.faults(values, image.State.model_validate(state)), strict=True):
         if fault:
             raise DataError(f"explain: {path} {fault}. Name a picture that opens in an image viewer.")
-    inputs = predictor.encode(rows)
-    found = [one(predictor, {k: v[i : i + 1] for k, v in inputs.items()}, name, label) for i in range(len(paths))]
-    return [Explained(f.picture, f.heat, f.label, f.top, Path(path).name) for f, path in zip(found, paths, strict=True)]
+    inputs = session.encode(rows)
+    by_row = [{k: v[i : i + 1] for k, v in inputs.items()} for i in range(len(paths))]
+    return [
+        explain_row(session, row, name, label)._replace(name=Path(path).name)
+        for row, path in zip(by_row, paths, strict=True)
+    ]
 
 
-def one(predictor: Predictor, inputs: Mapping[str, np.ndarray], column: str, label: str | None = None) -> Explained:
+def explain_row(
+    session: Session, inputs: Mapping[str, np.ndarray], column: str, label: str | None = None
+) -> Explanation:
     """Explain one row of encoded inputs by its pictures in `column`; every other input stays as it is."""
-    name = predictor.bundle.prep.pictures[column]
-    picture, feed = inputs[name][0], predictor.bundle.prep.inputs[name]
-    raw = predictor.fed(inputs)
-    answers, whole = predictor.task.decode(raw, predictor.state), _open(predictor, raw)
-    classes = predictor.state.model_dump().get("classes")
-    aim, top = _aim(answers, classes, label)
+    name, task = session.prep.file_inputs[column], _uncalibrated(session.task)
+    picture, feed = inputs[name][0], session.prep.inputs[name]
+    raw = session.run(inputs)
+    code, top = _best(session.task, raw, label)
+    whole = _strength(task.decode(raw), code)
     boxes = places(*picture.shape[:2])
     size = max(1, BATCH_NUMBERS // picture.size)
-    fallen: list[np.ndarray] = []
+    falls = list[np.ndarray]()
     for start in range(0, len(boxes), size):
-        covered = _covered(picture, boxes[start : start + size], feed)
-        others = {k: np.repeat(v, len(covered), axis=0) for k, v in inputs.items() if k != name}
-        found = _open(predictor, predictor.fed({**others, name: covered}))
-        fallen.append(_strength(whole, aim) - _strength(found, aim))
-    heat, seen = np.zeros(picture.shape[:2]), np.zeros(picture.shape[:2])
-    for (top_, bottom, left, right), fall in zip(boxes, np.concatenate(fallen), strict=True):
-        heat[top_:bottom, left:right] += fall
-        seen[top_:bottom, left:right] += 1
-    named = classes[aim] if classes and aim is not None else predictor.target or ""
-    return Explained(np.array(picture), heat / np.maximum(seen, 1), named, top)
+        copies = _cover(picture, boxes[start : start + size], feed)
+        others = {k: np.repeat(v, len(copies), axis=0) for k, v in inputs.items() if k != name}
+        answers = task.decode(session.run({**others, name: copies}))
+        falls.append(whole - _strength(answers, code))
+    heat, covers = np.zeros(picture.shape[:2]), np.zeros(picture.shape[:2])
+    for (upper, lower, left, right), fall in zip(boxes, np.concatenate(falls), strict=True):
+        heat[upper:lower, left:right] += fall
+        covers[upper:lower, left:right] += 1
+    answer = session.task.classes[code] if code is not None else session.target or ""
+    return Explanation(np.array(picture), heat / np.maximum(covers, 1), answer, top)
 
 
-def _open(predictor: Predictor, raw: dict[str, np.ndarray]) -> Mapping[str, np.ndarray]:
-    """Answers before they are calibrated: a calibrated one can be so sure that nothing moves it."""
-    plain = {"temperature": 1.0} if "temperature" in predictor.state.model_dump() else {}
-    return predictor.task.decode(raw, predictor.state.model_copy(update=plain))
+def _uncalibrated(task: Any) -> Any:
+    """The task before it is calibrated: a calibrated answer can be so sure that nothing moves it."""
+    return task.learned(**calibration.neutral(task))
 
 
-def _aim(
-    answers: Mapping[str, np.ndarray], classes: tuple[str, ...] | None, label: str | None
+def _best(
+    task: Any, raw: Mapping[str, np.ndarray], label: str | None
 ) -> tuple[int | None, tuple[tuple[str, float], ...]]:
-    """Which output is explained, and the best answers."""
-    if classes is None or "probabilities" not in answers:
+    """Which output is explained (of a number: None), and the best answers. Labels have `probabilities`."""
+    answers, classes = task.decode(raw), task.classes
+    if "probabilities" not in answers:
         if label is not None:
             raise DataError("--label: this bundle answers with a number, not with labels. Leave --label out.")
         return None, (("", float(answers["prediction"][0])),)
@@ -114,11 +121,11 @@ def _aim(
     return (best[0] if label is None else classes.index(label)), top
 
 
-def _strength(answers: Mapping[str, np.ndarray], aim: int | None) -> np.ndarray:
+def _strength(answers: Mapping[str, np.ndarray], code: int | None) -> np.ndarray:
     """(rows,) log-odds of the label, which still move where the probability is as good as 1; or the number."""
-    if aim is None:
+    if code is None:
         return np.asarray(answers["prediction"], np.float64)
-    own, others = answers["probabilities"][:, aim], np.delete(answers["probabilities"], aim, axis=1).sum(axis=1)
+    own, others = answers["probabilities"][:, code], np.delete(answers["probabilities"], code, axis=1).sum(axis=1)
     rest = np.where(np.abs(own + others - 1) < 1e-6, others, 1 - own)  # several labels at once do not sum to 1
     return np.log(own + TINY) - np.log(rest + TINY)
 
@@ -135,13 +142,13 @@ def _along(side: int) -> list[tuple[int, int]]:
     return [(int(start), int(start) + length) for start in starts]
 
 
-def _covered(picture: np.ndarray, boxes: Sequence[tuple[int, int, int, int]], feed: Input) -> np.ndarray:
+def _cover(picture: np.ndarray, boxes: Sequence[tuple[int, int, int, int]], feed: Input) -> np.ndarray:
     """(boxes, height, width, channels): a copy for each place, covered by the mean colour of the training pictures."""
-    covered = np.repeat(picture[None], len(boxes), axis=0)
+    copies = np.repeat(picture[None], len(boxes), axis=0)
     cover = np.rint(np.array(feed.mean) * 255).astype(np.uint8) if feed.mean else np.uint8(128)
-    for copy, (top, bottom, left, right) in zip(covered, boxes, strict=True):
+    for copy, (top, bottom, left, right) in zip(copies, boxes, strict=True):
         copy[top:bottom, left:right] = cover
-    return covered
+    return copies
 
 
 def overlay(picture: np.ndarray, heat: np.ndarray) -> np.ndarray:
@@ -154,56 +161,51 @@ def overlay(picture: np.ndarray, heat: np.ndarray) -> np.ndarray:
 
 
 def write(
-    predictor: Predictor, pictures: Sequence[str | Path], output: Path, label: str | None = None
-) -> list[Explained]:
+    session: Session, pictures: Sequence[str | Path], output: Path, label: str | None = None
+) -> list[Explanation]:
     """Explain the answers to at most 40 picture files and draw them into one PNG."""
     if output.suffix.lower() != ".png":
         raise DataError(f"-o: must end in .png (got '{output}').")
-    if len(pictures) > MOST:
-        raise DataError(f"explain: {len(pictures)} pictures are too many for one file. Name at most {MOST}.")
-    found = explain(predictor, pictures, label)
-    draw(found, output)
-    return found
+    if len(pictures) > MAX_PICTURES:
+        raise DataError(f"explain: {len(pictures)} pictures are too many for one file. Name at most {MAX_PICTURES}.")
+    explanations = explain(session, pictures, label)
+    draw(explanations, output)
+    return explanations
 
 
-def draw(found: Sequence[Explained], output: Path) -> None:
+def draw(explanations: Sequence[Explanation], output: Path) -> None:
     """Write one PNG: for each picture a line with the picture, its heat and its best answers."""
-    from lamina.evaluate.plots import canvas as _canvas
-
-    line = 250
-    with _canvas.style():
-        fig = _canvas.figure(780, line * len(found) + 34)
-        for i, one_ in enumerate(found):
-            _line(fig, one_, i * line, len(found) * line + 34)
-        told = "Orange speaks for the answer, blue against it: its odds fall, or rise, when the place is covered."
-        fig.text(0.5, 12 / (line * len(found) + 34), told, ha="center", fontsize=11.5, color=_canvas.QUIET)
+    height = LINE * len(explanations) + 34
+    with canvas.style():
+        fig = canvas.figure(780, height)
+        for i, explanation in enumerate(explanations):
+            _line(fig, explanation, i * LINE, height)
+        legend = "Orange speaks for the answer, blue against it: its odds fall, or rise, when the place is covered."
+        fig.text(0.5, 12 / height, legend, ha="center", fontsize=11.5, color=canvas.QUIET)
         fig.savefig(output, format="png", dpi=144, facecolor="white", metadata={"Software": None})
 
 
-def _line(fig: object, found: Explained, above: int, height: int) -> None:
-    from lamina.evaluate.markup import number
-    from lamina.evaluate.plots import canvas as _canvas
-
-    below = height - above - 250
-    small = max(found.picture.shape[:2]) <= 96
-    grey = found.picture.shape[2] == 1
-    shown = np.repeat(found.picture, 3, axis=2) if grey else found.picture
-    about = f"what speaks for {_canvas.text(found.label, 18)}"
-    titles = (_canvas.text(found.name, 26) if found.name else "the picture", about)
-    for k, (pixels, title) in enumerate(zip((shown, overlay(found.picture, found.heat)), titles, strict=True)):
-        axes = _canvas.panel(fig, (20 + 236 * k, above + 34, 780 - 230 - 236 * k, below + 6), title)
-        axes.imshow(pixels, interpolation="nearest" if small else "antialiased")
+def _line(fig: Any, explanation: Explanation, above: int, height: int) -> None:
+    below = height - above - LINE
+    picture, small = explanation.picture, max(explanation.picture.shape[:2]) <= SMALL
+    pixels = np.repeat(picture, 3, axis=2) if picture.shape[2] == 1 else picture
+    about = f"what speaks for {canvas.text(explanation.label, 18)}"
+    titles = (canvas.text(explanation.name, 26) if explanation.name else "the picture", about)
+    for k, (image_, title) in enumerate(zip((pixels, overlay(picture, explanation.heat)), titles, strict=True)):
+        axes = canvas.panel(fig, (20 + 236 * k, above + 34, 780 - 230 - 236 * k, below + 6), title)
+        axes.imshow(image_, interpolation="nearest" if small else "antialiased")
         axes.set_axis_off()
-    axes = _canvas.panel(fig, (610, above + 34, 60, below + 60), "answers" if len(found.top) > 1 else "answer")
-    if len(found.top) == 1:
-        axes.text(0, 0.5, number(found.top[0][1]), fontsize=22, color=_canvas.ACCENT, transform=axes.transAxes)
+    top = explanation.top
+    axes = canvas.panel(fig, (610, above + 34, 60, below + 60), "answers" if len(top) > 1 else "answer")
+    if len(top) == 1:
+        axes.text(0, 0.5, number(top[0][1]), fontsize=22, color=canvas.ACCENT, transform=axes.transAxes)
         axes.set_axis_off()
         return
-    names, chances = [_canvas.text(name, 14) for name, _ in found.top], [chance for _, chance in found.top]
-    colours = [_canvas.ACCENT if name == found.label else _canvas.GREYS[2] for name, _ in found.top]
+    names, chances = [canvas.text(name, 14) for name, _ in top], [chance for _, chance in top]
+    colours = [canvas.ACCENT if name == explanation.label else canvas.GREYS[2] for name, _ in top]
     axes.barh(range(len(names)), chances, color=colours, height=0.55)
     axes.set(xlim=(0, 1), ylim=(len(names) - 0.5, -0.5), yticks=range(len(names)), xticks=[])
-    axes.set_yticklabels(names, color=_canvas.INK)
+    axes.set_yticklabels(names, color=canvas.INK)
     for i, chance in enumerate(chances):
         axes.annotate(f"{chance:.1%}", (chance, i), (6, 0), textcoords="offset points", va="center", fontsize=11,
                       annotation_clip=False)  # fmt: skip

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lamina.evaluate.markup import escape
+from lamina.evaluate.markup import escape, number
 from lamina.preprocess.image.codec import data_address
 
 SIDE = 144  # pixels of the longer side, at most
@@ -35,9 +35,9 @@ def grid(figures: Sequence[str], kind: str = "") -> str:
     return f'<div class="shots{" " + kind if kind else ""}">{"".join(figures)}</div>' if figures else ""
 
 
-def under(title: str, told: str, body: str) -> str:
+def under(title: str, lead: str, body: str) -> str:
     """A heading, a sentence, and what it is about; nothing when there is no body."""
-    return f'<h3>{title}</h3>\n<p class="quiet lead">{told}</p>\n{body}' if body else ""
+    return f'<h3>{title}</h3>\n<p class="quiet lead">{lead}</p>\n{body}' if body else ""
 
 
 def percent(value: float) -> str:
@@ -50,3 +50,8 @@ def percent(value: float) -> str:
 def words(value: object, longest: int = 40) -> str:
     """Any text, escaped and cut."""
     return escape(value, longest)
+
+
+def text(value: str | float) -> str:
+    """An answer as a person writes it: a name, or a number."""
+    return value if isinstance(value, str) else number(value)

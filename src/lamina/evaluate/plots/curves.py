@@ -2,11 +2,12 @@
 
 import numpy as np
 
-from lamina.evaluate.metrics import Answers, one_against_rest, pr_auc, roc_auc
+from lamina.evaluate.metrics.classification import one_against_rest, pr_auc, roc_auc
+from lamina.evaluate.metrics.registry import Answers
 
 Curve = tuple[np.ndarray, np.ndarray, float]  # x, y, area
 _GRID = np.linspace(0, 1, 201)
-_MOST_CELLS = 200_000  # rows x classes; a curve of more looks the same
+MAX_CELLS = 200_000  # rows x classes; a curve of more looks the same
 
 
 def roc(target: np.ndarray, answers: Answers) -> Curve | None:
@@ -53,7 +54,7 @@ def _from_left(precision: np.ndarray, recall: np.ndarray) -> tuple[np.ndarray, n
 
 
 def _thin(target: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    rows = _MOST_CELLS // probabilities.shape[1]
+    rows = MAX_CELLS // probabilities.shape[1]
     if len(target) <= rows:
         return target, probabilities
     pick = np.random.default_rng(0).choice(len(target), rows, replace=False)
@@ -61,5 +62,5 @@ def _thin(target: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np
 
 
 def _decimate(x: np.ndarray, y: np.ndarray, points: int = 300) -> tuple[np.ndarray, np.ndarray]:
-    keep = np.unique(np.linspace(0, len(x) - 1, points).astype(int))
-    return x[keep], y[keep]
+    places = np.unique(np.linspace(0, len(x) - 1, points).astype(int))
+    return x[places], y[places]

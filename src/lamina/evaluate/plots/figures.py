@@ -11,10 +11,10 @@ from lamina.evaluate.plots.canvas import ACCENT, DASHES, FAINT, GREYS, INK, QUIE
 from lamina.evaluate.plots.curves import Curve
 
 NETWORK = "network"
-_MOST_CLASSES = 20  # more cells than this cannot hold a number that can be read
-_SHOWN_CLASSES = 14
-_MOST_POINTS = 5_000
-_WIDE = 100  # times the lowest of a line: beyond, its axis is logarithmic
+MAX_CLASSES = 20  # more cells than this cannot hold a number that can be read
+FEW_CLASSES = 14
+MAX_POINTS = 5_000
+MAX_RATIO = 100  # times the lowest of a line: beyond, its axis is logarithmic
 
 
 def confusion(matrix: np.ndarray, names: Sequence[str]) -> str:
@@ -24,17 +24,17 @@ def confusion(matrix: np.ndarray, names: Sequence[str]) -> str:
     stay those of the whole row.
     """
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    kept = np.arange(len(matrix)) if len(matrix) <= _MOST_CLASSES else _most_confused(matrix)
-    k = len(kept)
+    classes = np.arange(len(matrix)) if len(matrix) <= MAX_CLASSES else _most_confused(matrix)
+    k = len(classes)
     cell = int(np.clip(440 / k, 30, 84))
-    labels = [text(names[i], 18) for i in kept.tolist()]
+    labels = [text(names[i], 18) for i in classes.tolist()]
     gutter = max(max(map(len, labels)) * 7 + 18, 60)
     slanted = max(map(len, labels)) * 7.5 > cell - 4
     bottom = (gutter * 0.72 if slanted else 24) + 22
     with style():
         fig = figure(gutter + cell * k + 16, int(cell * k + bottom + 34))
         axes = panel(fig, (gutter, 34, 16, bottom))
-        axes.pcolormesh(_shades(shares[np.ix_(kept, kept)]), edgecolors="white", linewidth=1.5)
+        axes.pcolormesh(_shades(shares[np.ix_(classes, classes)]), edgecolors="white", linewidth=1.5)
         axes.set(
             xlim=(0, k), ylim=(k, 0), xticks=np.arange(k) + 0.5, yticks=np.arange(k) + 0.5, xlabel="predicted class"
         )
@@ -45,8 +45,8 @@ def confusion(matrix: np.ndarray, names: Sequence[str]) -> str:
         axes.grid(visible=False)
         axes.spines[:].set_visible(False)
         size = 12.5 if cell >= 56 else 10.5 if cell >= 40 else 9
-        for i, j in np.argwhere(matrix[np.ix_(kept, kept)] > 0):
-            share, count = shares[kept[i], kept[j]], int(matrix[kept[i], kept[j]])
+        for i, j in np.argwhere(matrix[np.ix_(classes, classes)] > 0):
+            share, count = shares[classes[i], classes[j]], int(matrix[classes[i], classes[j]])
             colour = "white" if share > 0.5 else INK
             axes.text(j + 0.5, i + 0.5, _count(count, cell), ha="center", va="center", fontsize=size, color=colour)
         return svg(fig, "confusion", "Confusion matrix: actual classes by predicted classes")
@@ -55,8 +55,8 @@ def confusion(matrix: np.ndarray, names: Sequence[str]) -> str:
 def _most_confused(matrix: np.ndarray) -> np.ndarray:
     mistakes = matrix - np.diag(np.diag(matrix))
     pairs = np.stack(np.unravel_index(np.argsort(-mistakes, axis=None, kind="stable"), matrix.shape), axis=1)
-    kept = list(dict.fromkeys(pairs.ravel().tolist()))[:_SHOWN_CLASSES]
-    return np.sort(np.array(kept))
+    classes = list(dict.fromkeys(pairs.ravel().tolist()))[:FEW_CLASSES]
+    return np.sort(np.array(classes))
 
 
 def _shades(shares: np.ndarray) -> np.ndarray:
@@ -110,15 +110,15 @@ def _lines(axes: Any, curves: Mapping[str, Curve], place: Any, title: str) -> No
 
 def reliability(probabilities: np.ndarray, target: np.ndarray) -> str:
     """Share right by stated confidence in bins of equal size, with 95 % bars; on the diagonal, confidence is honest."""
-    rows, said, right, _ = metrics.reliability(target, probabilities)
+    rows, confidence, right, _ = metrics.reliability(target, probabilities)
     low, high = _wilson(right, rows)
-    start = max(min(said.min(), low.min()) - 0.02, 0)
+    start = max(min(confidence.min(), low.min()) - 0.02, 0)
     with style():
         fig = figure(480, 420)
         axes = panel(fig, (44, 32, 14, 104), "share of answers that are right")
         axes.plot([start, 1], [start, 1], color="#b9c0c8", linewidth=1.2)
-        axes.vlines(said, low, high, color=ACCENT, linewidth=1.2, alpha=0.55)
-        axes.plot(said, right, "o-", color=ACCENT, markersize=5, linewidth=1.6)
+        axes.vlines(confidence, low, high, color=ACCENT, linewidth=1.2, alpha=0.55)
+        axes.plot(confidence, right, "o-", color=ACCENT, markersize=5, linewidth=1.6)
         axes.set(xlim=(start, 1.005), ylim=(start, 1.01))
         axes.tick_params(labelbottom=False)
         below = panel(fig, (44, 324, 14, 42))
@@ -139,33 +139,33 @@ def _wilson(share: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 def residuals(target: np.ndarray, prediction: np.ndarray) -> str:
     """Predicted by actual value, and how the errors are spread; at most 5,000 rows are drawn, always the same."""
-    kept = np.flatnonzero(np.isfinite(target) & np.isfinite(prediction))
-    if len(kept) > _MOST_POINTS:
-        kept = np.random.default_rng(0).choice(kept, _MOST_POINTS, replace=False)
-    actual, said = target[kept].astype(float), prediction[kept].astype(float)
+    rows = np.flatnonzero(np.isfinite(target) & np.isfinite(prediction))
+    if len(rows) > MAX_POINTS:
+        rows = np.random.default_rng(0).choice(rows, MAX_POINTS, replace=False)
+    actual, predicted = target[rows].astype(float), prediction[rows].astype(float)
     with style():
         fig = figure(740, 400)
-        _agreement(panel(fig, (52, 32, 346, 44), "predicted value"), actual, said)
-        _errors(panel(fig, (458, 32, 14, 44), "rows by error"), said - actual)
+        _agreement(panel(fig, (52, 32, 346, 44), "predicted value"), actual, predicted)
+        _errors(panel(fig, (458, 32, 14, 44), "rows by error"), predicted - actual)
         return svg(fig, "residuals", "Predicted by actual values, and the distribution of the errors")
 
 
-def _agreement(axes: Any, actual: np.ndarray, said: np.ndarray) -> None:
+def _agreement(axes: Any, actual: np.ndarray, predicted: np.ndarray) -> None:
     from matplotlib.colors import LinearSegmentedColormap
 
-    both = np.concatenate([actual, said]) if len(actual) else np.array([0.0, 1.0])
+    both = np.concatenate([actual, predicted]) if len(actual) else np.array([0.0, 1.0])
     low, high = both.min(), both.max()
     pad = (high - low) * 0.03 or 1.0
     box = (low - pad, high + pad)
     if len(actual) > 600:
         blues = LinearSegmentedColormap.from_list("quiet", ["#d3e3f3", ACCENT, "#06294d"])
-        axes.hexbin(actual, said, gridsize=42, bins="log", cmap=blues, linewidths=0, extent=(*box, *box), mincnt=1)
+        axes.hexbin(actual, predicted, gridsize=42, bins="log", cmap=blues, linewidths=0, extent=(*box, *box), mincnt=1)
     else:
-        axes.plot(actual, said, "o", color=ACCENT, markersize=4, alpha=0.45, markeredgewidth=0)
+        axes.plot(actual, predicted, "o", color=ACCENT, markersize=4, alpha=0.45, markeredgewidth=0)
     axes.plot(box, box, color=INK, linewidth=0.9)
     axes.set(xlim=box, ylim=box, xlabel="actual value")
-    _plain_numbers(axes.xaxis, 5)
-    _plain_numbers(axes.yaxis, 6)
+    plain_numbers(axes.xaxis, 5)
+    plain_numbers(axes.yaxis, 6)
 
 
 def _errors(axes: Any, errors: np.ndarray) -> None:
@@ -175,17 +175,17 @@ def _errors(axes: Any, errors: np.ndarray) -> None:
     axes.set(xlabel="predicted − actual", yticks=[], xlim=(-edge, edge))
     axes.grid(visible=False)
     axes.spines["left"].set_visible(False)
-    _plain_numbers(axes.xaxis, 4)
+    plain_numbers(axes.xaxis, 4)
 
 
-def _plain_numbers(axis: Any, most: int) -> None:
+def plain_numbers(axis: Any, most: int) -> None:
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     axis.set_major_locator(MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]))
-    axis.set_major_formatter(FuncFormatter(_short_number))
+    axis.set_major_formatter(FuncFormatter(short_number))
 
 
-def _short_number(value: float, _: int | None = None) -> str:
+def short_number(value: float, _: int | None = None) -> str:
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if abs(value) >= size:
             return f"{value / (1e3 if unit == 'k' else size):.4g}{unit}".replace("-", "−")
@@ -197,14 +197,14 @@ def learning(rows: Sequence[Mapping[str, Any]], best: int | None = None, score: 
 
     Rows without a number leave a gap. Without `best` the lowest validation loss is marked.
     """
-    x, train, held, points = (_series(rows, key) for key in ("epoch", "loss", "validation_loss", "score"))
-    if best is None and np.isfinite(held).any():
-        best = int(x[np.nanargmin(held)])
+    x, train, validation, points = (_series(rows, key) for key in ("epoch", "loss", "validation_loss", "score"))
+    if best is None and np.isfinite(validation).any():
+        best = int(x[np.nanargmin(validation)])
     both = np.isfinite(points).any()
     with style():
         fig = figure(740 if both else 480, 320)
         axes = panel(fig, (48, 34, 384 if both else 76, 42), "loss")
-        _history(axes, x, {"training": (train, GREYS[1]), "validation": (held, ACCENT)}, best)
+        _history(axes, x, {"training": (train, GREYS[1]), "validation": (validation, ACCENT)}, best)
         if both:
             _history(panel(fig, (460, 34, 20, 42), text(score)), x, {"": (points, ACCENT)}, best)
         return svg(fig, "learning", "Loss and score by epoch")
@@ -220,19 +220,19 @@ def _history(axes: Any, x: np.ndarray, lines: Mapping[str, tuple[np.ndarray, str
 
     ends = []
     for label, (values, colour) in lines.items():
-        seen = np.isfinite(values)
-        if not seen.any():
+        finite = np.isfinite(values)
+        if not finite.any():
             continue
-        axes.plot(x[seen], values[seen], color=colour, marker="o" if seen.sum() == 1 else None, markersize=5)
-        ends.append([values[seen][-1], label, colour])
-        at = np.flatnonzero(seen & (x == best))
+        axes.plot(x[finite], values[finite], color=colour, marker="o" if finite.sum() == 1 else None, markersize=5)
+        ends.append([values[finite][-1], label, colour])
+        at = np.flatnonzero(finite & (x == best))
         if colour == ACCENT and len(at):
             axes.plot(best, values[at[-1]], "o", color=ACCENT, markersize=7, markeredgecolor="white", zorder=4)
             axes.axvline(best, color=QUIET, linewidth=0.8, linestyle=(0, (2, 2)))
             axes.annotate("best", (best, 1), (0, 2), xycoords=("data", "axes fraction"), textcoords="offset points",
                           color=QUIET, fontsize=11, ha="center")  # fmt: skip
-    drawn = np.concatenate([values[np.isfinite(values)] for values, _ in lines.values()])
-    if len(drawn) and drawn.min() > 0 and drawn.max() > _WIDE * drawn.min():
+    every = np.concatenate([values[np.isfinite(values)] for values, _ in lines.values()])
+    if len(every) and every.min() > 0 and every.max() > MAX_RATIO * every.min():
         axes.set_yscale("log")
     scale = np.log if axes.get_yscale() == "log" else np.asarray
     low, high = scale(axes.get_ylim())
@@ -247,9 +247,9 @@ def _history(axes: Any, x: np.ndarray, lines: Mapping[str, tuple[np.ndarray, str
     axes.set(xlabel="epoch")
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
     if axes.get_yscale() == "linear":
-        _plain_numbers(axes.yaxis, 5)
+        plain_numbers(axes.yaxis, 5)
         return
-    axes.yaxis.set_major_formatter(FuncFormatter(_short_number))
+    axes.yaxis.set_major_formatter(FuncFormatter(short_number))
     axes.yaxis.set_minor_locator(NullLocator())
 
 
@@ -277,5 +277,5 @@ def comparison(
         axes.margins(x=0.06)
         axes.spines["left"].set_visible(False)
         axes.grid(visible=False, axis="x")
-        _plain_numbers(axes.xaxis, 4)
+        plain_numbers(axes.xaxis, 4)
         return svg(fig, "comparison", f"{metric} of the network and the baselines")

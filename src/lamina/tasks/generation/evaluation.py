@@ -9,7 +9,7 @@ import pyarrow as pa
 from lamina.config import Config, DataError, nearest
 from lamina.data._quarantine import ROW_NUMBER, locate, with_row_numbers
 from lamina.deploy.predictor import Predictor
-from lamina.evaluate import metrics
+from lamina.evaluate import baselines, metrics
 from lamina.experiment import Baseline, Evaluation, Finding
 from lamina.preprocess import Broken
 from lamina.schema import Collected, clean
@@ -19,6 +19,8 @@ from lamina.tasks.generation.metrics import NAMES
 
 MOST = 2_000  # samples, and real ones they are compared with
 FEWEST = 10  # real rows that samples can be compared with
+
+baselines.register("held_out", "real, held out")
 
 
 def features(values: np.ndarray) -> np.ndarray:

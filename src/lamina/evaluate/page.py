@@ -1,0 +1,64 @@
+"""The page: `report.json` for machines, one self-contained `report.html` for people."""
+
+import html
+import json
+import math
+import os
+from collections.abc import Mapping
+from datetime import date, datetime
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import numpy as np
+
+from lamina.evaluate import sections
+from lamina.evaluate.sections import Page
+
+
+def write(folder: Path, page: Page) -> Path:
+    """Write `report.json` and `report.html` into `folder` and return the path of the page.
+
+    Parts of the report that are absent are left out. A number that is not finite is null in the JSON. Text
+    of the report is escaped in the page; plots and sections are HTML made by this package and are placed as they are.
+    """
+    page = page._replace(report=plain(page.report))
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(page.report, indent=1, ensure_ascii=False, allow_nan=False)
+    (folder / "report.json").write_text(text + "\n", encoding="utf-8", errors="replace")
+    path = folder / "report.html"
+    path.write_text(render(page), encoding="utf-8", errors="replace")
+    return path
+
+
+def render(page: Page) -> str:
+    """One file of HTML that loads nothing from elsewhere."""
+    template = Template(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
+    title = " · ".join(str(page.report[key]) for key in ("name", "target") if page.report.get(key)) or "Report"
+    body = "\n".join(part for part in sections.render(page) if part)
+    images = "; img-src data:" if "<img" in body else ""
+    return template.substitute(title=html.escape(title), body=body, images=images)
+
+
+def plain(value: Any) -> Any:
+    """Strict JSON values; what is not finite becomes null."""
+    match value:
+        case Mapping():
+            return {str(key): plain(inner) for key, inner in value.items()}
+        case bool() | int() | None:
+            return value
+        case str():
+            return str(value)
+        case float():  # NumPy's float64 is one too
+            return float(value) if math.isfinite(value) else None
+        case bytes():
+            return f"{len(value):,} bytes"
+        case date() | datetime():
+            return value.isoformat()
+        case os.PathLike():
+            return os.fspath(value)
+        case list() | tuple() | set() | frozenset():
+            return [plain(inner) for inner in value]
+        case np.ndarray() | np.generic():
+            return plain(value.tolist())
+    return str(value)
