@@ -68,8 +68,8 @@ def nearest(word: str, words: Iterable[str]) -> str:
 
 def cache() -> Path:
     """Where what is slow to compute is kept: `$LAMINA_CACHE`, else in the user's cache. May be deleted at any time."""
-    said = os.environ.get("LAMINA_CACHE")
-    return Path(said) if said else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lamina"
+    path = os.environ.get("LAMINA_CACHE")
+    return Path(path) if path else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lamina"
 
 
 def parse(cls: type[C], raw: Any, path: str, faults: list[str]) -> C | None:

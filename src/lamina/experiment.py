@@ -32,10 +32,13 @@ NEARLY = 0.1  # how much worse a task may fit for its note to be said all the sa
 
 
 class Suitability(NamedTuple):
-    """How well a task fits some data, 0 to 1, and what to say of it where it is taken or fits nearly as well."""
+    """How well a task fits some data, 0 to 1, what to say of it where it is taken or fits nearly as well, and what to
+    say before anything is trained, such as which command to give.
+    """
 
     score: float = 0.0
     note: str = ""
+    advice: str = ""
 
 
 class Evaluation(NamedTuple):
@@ -333,5 +336,5 @@ def collect(recipe: Recipe, sources: Sources) -> Experiment:
 
 def advice(recipe: Recipe, sources: Sources) -> list[str]:
     """What tasks say of data that have not been trained on yet."""
-    notes = (of(name).suits(name, recipe, sources).note for name in available("tasks"))
-    return [note for note in notes if note]
+    sentences = (of(name).suits(name, recipe, sources).advice for name in available("tasks"))
+    return [sentence for sentence in sentences if sentence]

@@ -17,33 +17,40 @@ STAGES = ("data", "preprocess", "tasks", "models")
 
 def kind(cfg: Config) -> str:
     """Which plug-in a group of settings belongs to."""
-    return cfg.model_dump(include={"kind"})["kind"]
+    return vars(cfg)["kind"]
 
 
 def available(folder: str) -> tuple[str, ...]:
     """Names of the plug-ins in a stage folder, without importing any of them."""
-    return _listed(folder, os.environ.get("LAMINA_PLUGINS", ""))
-
-
-@functools.cache
-def _listed(folder: str, own: str) -> tuple[str, ...]:
-    """Looked up once per folder: a server asks for the same names with every request."""
-    package = importlib.import_module(f"lamina.{folder}")
-    extend(folder, package, own)
-    return tuple(sorted(m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_")))
-
-
-def extend(folder: str, package: ModuleType, own: str) -> None:
-    """Let `$LAMINA_PLUGINS/<folder>` hold plug-ins too: the user's own folder, never named by data."""
-    for root in own.split(os.pathsep):
-        path = os.path.join(root, folder)
-        if root and os.path.isdir(path) and path not in package.__path__:
-            package.__path__.append(path)
+    return _names(folder, os.environ.get("LAMINA_PLUGINS", ""))
 
 
 def plugin(folder: str, name: str, path: str = "") -> ModuleType:
     """The plug-in module `name` of a stage folder; `path` is where the name was written, for the error."""
     word = name.replace("-", "_")
-    if word not in available(folder):
+    module = _module(folder, word, os.environ.get("LAMINA_PLUGINS", ""))
+    if module is None:
         raise RecipeError([f"{path or folder}: there is no '{name}'. {nearest(word, available(folder))}"])
-    return importlib.import_module(f"lamina.{folder}.{word}")
+    return module
+
+
+@functools.cache
+def _names(folder: str, roots: str) -> tuple[str, ...]:
+    """Looked up once for a folder and the user's own folders: a server needs the same names with every request."""
+    package = importlib.import_module(f"lamina.{folder}")
+    extend(folder, package, roots)
+    return tuple(sorted(m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_")))
+
+
+@functools.cache
+def _module(folder: str, word: str, roots: str) -> ModuleType | None:
+    """The module, or None where there is none of this name. One that fails to import is tried again."""
+    return importlib.import_module(f"lamina.{folder}.{word}") if word in _names(folder, roots) else None
+
+
+def extend(folder: str, package: ModuleType, roots: str) -> None:
+    """Let `$LAMINA_PLUGINS/<folder>` hold plug-ins too: the user's own folder, never named by data."""
+    for root in roots.split(os.pathsep):
+        path = os.path.join(root, folder)
+        if root and os.path.isdir(path) and path not in package.__path__:
+            package.__path__.append(path)

@@ -77,7 +77,7 @@ def read(path: Path, overrides: Iterable[str] = (), trains: bool = True) -> Reci
 
 def from_words(words: Sequence[str], overrides: Iterable[str] = (), trains: bool = True) -> Recipe:
     """The same for the words of a command line: a recipe file, a source, or `NAME=PATH` for each class."""
-    source = _locator.said(words)
+    source = _locator.parse_words(words)
     if isinstance(source, str) and Path(source).suffix in (".yaml", ".yml"):
         return read(Path(source), overrides, trains)
     return build({"data": source}, overrides, trains)

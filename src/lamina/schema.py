@@ -1,5 +1,6 @@
 """The nouns every stage shares: rows read, columns and their kinds, what a network is built for, a batch."""
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -20,6 +21,13 @@ PICTURES = (
 )
 
 PICTURE_NAME = rf"(?i)({'|'.join(suffix.replace('.', '[.]') for suffix in PICTURES)})$"
+
+TEXT = pa.string().id
+ODD = {  # ids of types that are brought to others
+    *(pa.large_string().id, pa.string_view().id, pa.binary_view().id, pa.date32().id, pa.date64().id),
+    *(pa.dictionary(pa.int8(), pa.string()).id, pa.duration("s").id, pa.timestamp("s").id),
+}
+TOGETHER = 1 << 14  # text cells of all columns: fewer are worked on as one array
 
 PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
@@ -96,20 +104,39 @@ class Input(Config):
     std: tuple[float, ...] = ()
 
 
-class Output(Config):
-    """What the network must answer: its `head` says what sort of answer, `size` raw numbers per row, and the loss they
-    are trained with. Heads: `value`, `logits`, `multilabel`, `horizon`, `sample`, or any other word that a task and an
-    architecture share; "" in bundles that are older than heads.
+OutputActivation = Literal["softmax", "sigmoid", "linear"]
 
-    A forecast has the settings `horizon` (steps), `targets` and `quantiles` (empty for a point): its `size` numbers are
-    (horizon, targets, quantiles or 1) laid flat, in the unit of the history, and its target is (horizon, targets) with
-    NaN where nothing was measured; `changes` is 1 where the numbers are changes, which have no level.
+ROW_HEADS = frozenset({"value", "logits", "multilabel"})  # one answer of `size` raw numbers for each row
+TARGET_HEADS = ROW_HEADS | {"horizon"}  # all that a network of plain layers can give as `target`, (rows, size)
+
+
+class Output(Config):
+    """What the network must answer: a `head`, the `size` of it, and the loss it is trained with, a file of `losses/`.
+
+    Heads, each of raw numbers, (rows, `size`) unless said otherwise:
+
+    - `value`: a standardised number;
+    - `logits`: of two classes (`size` 1), or one for each of several, which exclude one another;
+    - `multilabel`: a logit for each class, each by itself;
+    - `horizon`: (horizon, targets, quantiles or 1) laid flat, in the unit of the history, by the settings `horizon`
+      (steps), `targets` and `quantiles` (empty for a point). The target is (horizon, targets) with NaN where nothing
+      was measured; `changes` is 1 where the numbers are changes, which have no level;
+    - `sample`: a new picture or row, made of noise; `size` is the number of classes it can be made of.
+
+    A task and a network may agree on any other, such as `tokens`, `frames`, `boxes`, `embedding`, `reconstruction`.
     """
 
-    head: str = ""
     size: int
     loss: str
     settings: dict[str, float | list[float]] = {}
+    head: str = ""
+
+    @property
+    def activation(self) -> OutputActivation:
+        """What turns raw numbers into answers: `softmax` over classes, `sigmoid` of each by itself, or nothing."""
+        if self.head == "logits" and self.size > 1:
+            return "softmax"
+        return "sigmoid" if self.head in ("logits", "multilabel") else "linear"
 
 
 class Spec(Config):
@@ -159,10 +186,14 @@ class Mixed(NamedTuple):
 
 @dataclass
 class Batch:
-    """Tensors by input name, and the target; their first dimension is the batch."""
+    """Tensors by input name, and the target; their first dimension is the batch.
+
+    A target of another length in each row is padded with -1, and `lengths` (rows,) tells how much of it is there.
+    """
 
     inputs: Mapping[str, Any]
     target: Any = None
+    lengths: Any = None
 
 
 def floats(cells: pa.Array) -> np.ndarray | None:
@@ -176,11 +207,11 @@ def floats(cells: pa.Array) -> np.ndarray | None:
         return None
 
 
-def named(rows: pa.Table, names: Mapping[str, str]) -> pa.Table:
-    """Columns under other names, where these are free: sources say `image` and `label`, whoever asks has its own."""
-    found = set(rows.column_names)
-    wanted = {old: new for old, new in names.items() if old in found and new not in found}
-    return rows.rename_columns([wanted.get(name, name) for name in rows.column_names])
+def rename_columns(rows: pa.Table, names: Mapping[str, str]) -> pa.Table:
+    """Columns under other names, where these are free: sources say `image` and `label`, a bundle has its own."""
+    present = set(rows.column_names)
+    new = {old: new for old, new in names.items() if old in present and new not in present}
+    return rows.rename_columns([new.get(name, name) for name in rows.column_names])
 
 
 def clean(table: pa.Table, missing: tuple[str, ...]) -> pa.Table:
@@ -189,37 +220,62 @@ def clean(table: pa.Table, missing: tuple[str, ...]) -> pa.Table:
 
     The same call serves training files, prediction files and server requests, so a cell means one thing.
     """
-    tokens = pa.array(missing, pa.string())
-    numbers = pa.array([float(t) for t in missing if t.lstrip("+-").replace(".", "", 1).isdigit()], pa.float64())
-    for i, column in enumerate(table.columns):
-        if pa.types.is_dictionary(column.type):
-            column = column.cast(column.type.value_type)
-        if pa.types.is_large_string(column.type) or pa.types.is_string_view(column.type):
-            column = column.cast(pa.string())
-        if pa.types.is_duration(column.type):
-            column = pc.divide(column.cast(pa.int64()).cast(pa.float64(), safe=False), PER_SECOND[column.type.unit])
-        if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
-            column = _calendar(column)
-        if pa.types.is_binary_view(column.type):
-            column = column.cast(pa.binary())  # Arrow has few functions for views
-        if pa.types.is_string(column.type):
-            column = pc.utf8_trim_whitespace(column)
-            column = pc.if_else(pc.is_in(column, value_set=tokens), pa.scalar(None, pa.string()), column)
-        elif numbers and (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
-            column = pc.if_else(pc.is_in(column.cast(pa.float64(), safe=False), value_set=numbers), None, column)
-        table = table.set_column(i, table.column_names[i], column)
-    return table
+    tokens, numbers = _missing_cells(missing)
+    columns = [_plain(column) if column.type.id in ODD else column for column in table.columns]
+    texts = [i for i, column in enumerate(columns) if column.type.id == TEXT]
+    if 0 < len(texts) * table.num_rows <= TOGETHER:  # a call into Arrow costs more than it works on one row
+        joint = _without(pa.concat_arrays([chunk for i in texts for chunk in columns[i].chunks]), tokens)
+        for k, i in enumerate(texts):
+            columns[i] = joint.slice(k * table.num_rows, table.num_rows)
+    else:
+        for i in texts:
+            columns[i] = _without(columns[i], tokens)
+    if len(numbers):
+        for i, column in enumerate(columns):
+            if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
+                where = pc.is_in(column.cast(pa.float64(), safe=False), value_set=numbers)
+                columns[i] = pc.if_else(where, None, column)
+    if not columns:
+        return table
+    return pa.table(columns, names=table.column_names, metadata=table.schema.metadata)
+
+
+@functools.lru_cache(maxsize=64)
+def _missing_cells(missing: tuple[str, ...]) -> tuple[pa.Array, pa.Array]:
+    """The texts that mean missing, and the numbers among them."""
+    numbers = [float(t) for t in missing if t.lstrip("+-").replace(".", "", 1).isdigit()]
+    return pa.array(missing, pa.string()), pa.array(numbers, pa.float64())
+
+
+def _without(texts: pa.Array | pa.ChunkedArray, tokens: pa.Array) -> Any:
+    texts = pc.utf8_trim_whitespace(texts)
+    return pc.if_else(pc.is_in(texts, value_set=tokens), pa.scalar(None, pa.string()), texts)
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column of the few types that later stages know."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pa.types.is_large_string(column.type) or pa.types.is_string_view(column.type):
+        column = column.cast(pa.string())
+    if pa.types.is_duration(column.type):
+        column = pc.divide(column.cast(pa.int64()).cast(pa.float64(), safe=False), PER_SECOND[column.type.unit])
+    if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
+        column = _calendar(column)
+    if pa.types.is_binary_view(column.type):
+        column = column.cast(pa.binary())  # Arrow has few functions for views
+    return column
 
 
 def _calendar(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Dates as days, times in microseconds; what is outside the calendar is missing."""
     kind = column.type
     if pa.types.is_timestamp(kind):
-        day, wanted = 86_400 * int(PER_SECOND[kind.unit]), pa.timestamp("us", kind.tz)
+        day, target = 86_400 * int(PER_SECOND[kind.unit]), pa.timestamp("us", kind.tz)
     else:
-        day, wanted = 1, pa.date32()
-        column = column.cast(wanted, safe=False)
+        day, target = 1, pa.date32()
+        column = column.cast(target, safe=False)
     ticks = column.cast(pa.int32() if day == 1 else pa.int64())
     first, last = max(DAYS[0] * day, -(2**63)), min(DAYS[1] * day, 2**63 - 1)
     sound = pc.and_(pc.greater_equal(ticks, first), pc.less(ticks, last))
-    return pc.if_else(sound, column, pa.scalar(None, column.type)).cast(wanted, safe=False)
+    return pc.if_else(sound, column, pa.scalar(None, column.type)).cast(target, safe=False)

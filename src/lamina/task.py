@@ -35,12 +35,15 @@ FACES = frozenset({"http", "cli", "python"})
 class Answers(NamedTuple):
     """One piece of answers: a table (one row per answer), what to say of it, and the cells that could not be used.
 
-    `broken` counts rows as they were given; a request over HTTP is refused for it, a row of a file is set aside.
+    `broken` counts rows as they were given. Where each row is answered by itself, a request over HTTP is refused for
+    one, and a row of a file is set aside; where rows are one thing, that goes on without them, and `notes` say so.
+    `amount` says how many answers there are where that is no number of rows: "7 steps ahead of 3 series".
     """
 
     table: pa.Table
     notes: tuple[str, ...] = ()
     broken: tuple[Broken, ...] = ()
+    amount: str = ""
 
 
 class Example(NamedTuple):
@@ -80,15 +83,44 @@ class TooMuch(Exception):
 class Session(Protocol):
     """An opened bundle as a task sees it; `deploy.session.Session` is one."""
 
-    task: "Task"
-    prep: Preprocessor
-    spec: Spec
-    id: str  # of the bundle; "" while it is being written
-    config: Mapping[str, Any]  # settings of the architecture
-    golden: Sequence[Row]  # requests that travel with the bundle
-    assets: Mapping[str, bytes]  # the task's own files in the bundle
-    graphs: frozenset[str]  # names of the networks there are to run, "model" and others
-    limits: RequestLimits | None  # where strangers ask
+    @property
+    def task(self) -> "Task": ...
+
+    @property
+    def prep(self) -> Preprocessor: ...
+
+    @property
+    def spec(self) -> Spec: ...
+
+    @property
+    def id(self) -> str:
+        """Of the bundle; "" while it is being written."""
+        ...
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """Settings of the architecture."""
+        ...
+
+    @property
+    def golden(self) -> Sequence[Row]:
+        """Requests that travel with the bundle."""
+        ...
+
+    @property
+    def assets(self) -> Mapping[str, bytes]:
+        """The task's own files in the bundle."""
+        ...
+
+    @property
+    def graphs(self) -> frozenset[str]:
+        """Names of the networks there are to run, "model" and others."""
+        ...
+
+    @property
+    def limits(self) -> RequestLimits | None:
+        """Where strangers ask."""
+        ...
 
     @property
     def schema(self) -> Schema: ...

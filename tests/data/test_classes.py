@@ -16,7 +16,7 @@ from conftest import customers, write_csv
 from lamina import data, pipeline
 from lamina.config import DataError, Interrupted, LaminaError, RecipeError
 from lamina.data import classes, folders
-from lamina.recipe import build, from_words, dump, load_yaml, read
+from lamina.recipe import build, by_words, dump, load_yaml, read
 from lamina.run import Run
 from lamina.tasks._supervised import experiment as cases
 from lamina.tasks.generation import provenance as _mark
@@ -160,23 +160,23 @@ def test_what_cannot_be_two_classes_is_a_sentence(home, said, sentence):
 
 
 def test_words_of_a_command_line_name_classes():
-    assert from_words(["a=x", "b=y"]).data == classes.Config(classes={"a": "x", "b": "y"})
-    assert from_words(["a=x", "b=y", "b=z"]).data == classes.Config(classes={"a": "x", "b": ("y", "z")})
-    changed = from_words(["a=x", "b=y"], ["data.classes.b=z"]).data
+    assert by_words(["a=x", "b=y"]).data == classes.Config(classes={"a": "x", "b": "y"})
+    assert by_words(["a=x", "b=y", "b=z"]).data == classes.Config(classes={"a": "x", "b": ("y", "z")})
+    changed = by_words(["a=x", "b=y"], ["data.classes.b=z"]).data
     assert changed == classes.Config(classes={"a": "x", "b": "z"})
 
 
 @pytest.mark.parametrize("words", [["a.csv", "b.csv"], ["a=x", "b"], ["=x", "b=y"]])
 def test_other_words_are_refused(words):
     with pytest.raises(RecipeError, match="give one source, or NAME=PATH for every class"):
-        from_words(words)
+        by_words(words)
 
 
 def test_a_file_with_an_equals_sign_in_its_name_stays_a_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = write_csv(tmp_path / "year=2020.csv", customers(5))
-    assert from_words([path.name]).data.model_dump()["path"] == path.name
-    assert from_words(["year=*.csv"]).data.model_dump()["path"] == "year=*.csv"
+    assert by_words([path.name]).data.model_dump()["path"] == path.name
+    assert by_words(["year=*.csv"]).data.model_dump()["path"] == "year=*.csv"
 
 
 def test_a_contact_sheet_is_set_aside_and_a_picture_of_that_name_is_not(home, tmp_path):

@@ -441,10 +441,10 @@ def test_decoded_pictures_are_kept_and_found_again_until_a_file_changes(tmp_path
     assert image.faults(values, state) == [None] * 80
     (kept,) = cache.glob("*.npy")
     stamp = kept.stat().st_ino
-    assert image.kept(values, state)[:, 0, 0, 0].tolist() == list(range(80))
+    assert image.encode_memmap(values, state)[:, 0, 0, 0].tolist() == list(range(80))
     assert [file.stat().st_ino for file in cache.glob("*.npy")] == [stamp]
     (tmp_path / "3.png").write_bytes(png(211, 9))
-    assert image.kept(values, state)[3, 0, 0, 0] == 211
+    assert image.encode_memmap(values, state)[3, 0, 0, 0] == 211
 
 
 def test_no_picture_is_decoded_again_where_some_are_broken(tmp_path, cache):
@@ -456,17 +456,17 @@ def test_no_picture_is_decoded_again_where_some_are_broken(tmp_path, cache):
     before = {file.name: file.stat().st_ino for file in cache.iterdir()}
     assert image.faults(values, state) == reasons
     sound = values.take(pa.array([i for i in range(80) if i != 7]))
-    assert image.kept(sound, state)[:, 0, 0, 0].tolist() == [i for i in range(80) if i != 7]
+    assert image.encode_memmap(sound, state)[:, 0, 0, 0].tolist() == [i for i in range(80) if i != 7]
     assert {file.name: file.stat().st_ino for file in cache.iterdir()} == before
 
 
 def test_a_damaged_file_in_the_cache_is_written_anew(tmp_path, cache):
     values = many(tmp_path)
     state = image.fit(values, image.Config())
-    right = np.array(image.kept(values, state))
+    right = np.array(image.encode_memmap(values, state))
     (kept,) = cache.glob("*.npy")
     kept.write_bytes(kept.read_bytes()[:200])
-    assert np.array_equal(image.kept(values, state), right)
+    assert np.array_equal(image.encode_memmap(values, state), right)
 
 
 def test_the_cache_stays_below_its_bound_and_the_oldest_go_first(tmp_path, cache, monkeypatch):
@@ -475,13 +475,13 @@ def test_the_cache_stays_below_its_bound_and_the_oldest_go_first(tmp_path, cache
     names = []
     for values in groups:
         before = set(cache.glob("*.npy"))
-        image.kept(values, image.fit(values, image.Config()))
+        image.encode_memmap(values, image.fit(values, image.Config()))
         names += set(cache.glob("*.npy")) - before
         os.utime(names[-1], (len(names), len(names)))
     assert [name.exists() for name in names] == [False, True, True]
     monkeypatch.setenv("LAMINA_CACHE_GB", "plenty")
     with pytest.raises(LaminaError, match="LAMINA_CACHE_GB: must be a number"):
-        image.kept(many(tmp_path / "d"), image.fit(groups[0], image.Config()))
+        image.encode_memmap(many(tmp_path / "d"), image.fit(groups[0], image.Config()))
 
 
 def test_where_nothing_can_be_kept_pictures_are_decoded_in_memory(tmp_path, monkeypatch):
@@ -490,7 +490,7 @@ def test_where_nothing_can_be_kept_pictures_are_decoded_in_memory(tmp_path, monk
     values = many(tmp_path / "set")
     state = image.fit(values, image.Config())
     assert image.faults(values, state) == [None] * 80
-    assert image.kept(values, state)[:, 0, 0, 0].tolist() == list(range(80))
+    assert image.encode_memmap(values, state)[:, 0, 0, 0].tolist() == list(range(80))
 
 
 def test_runs_on_the_same_pictures_at_once_do_not_disturb_each_other(tmp_path, cache):
@@ -498,7 +498,8 @@ def test_runs_on_the_same_pictures_at_once_do_not_disturb_each_other(tmp_path, c
     state = image.fit(values, image.Config())
     found: list[list[int]] = []
     runs = [
-        threading.Thread(target=lambda: found.append(image.kept(values, state)[:, 0, 0, 0].tolist())) for _ in range(6)
+        threading.Thread(target=lambda: found.append(image.encode_memmap(values, state)[:, 0, 0, 0].tolist()))
+        for _ in range(6)
     ]
     for run in runs:
         run.start()

@@ -43,7 +43,7 @@ def codes(prep: preprocess.Preprocessor, values: Any) -> np.ndarray:
 def reasons(train: Any, values: Any) -> list[str | None]:
     """Why some cells cannot be used beside those of training."""
     tables = [clean(arrays.table({"x": cells}), MISSING) for cells in (train, values)]
-    *_, found = preprocess.faults(tables, fitted(train).used[0])
+    *_, found = preprocess.faults(tables, fitted(train).columns[0])
     return found
 
 
@@ -175,9 +175,7 @@ def test_a_ts_file_gives_series_labels_and_the_lines_that_cannot_be_used(tmp_pat
         (10, "number 3 is 'oops', which is no number"),
         (11, "its label 'c' is not among those the file declares"),
     ]
-    assert (
-        data.plugin("data", "recordings").source_line(recordings.Config(path=str(tmp_path / "Toy.ts")), [2])[0][1] == 12
-    )
+    assert plugin("data", "recordings").source_line(recordings.Config(path=str(tmp_path / "Toy.ts")), [2])[0][1] == 12
 
 
 def test_a_ts_file_of_several_channels_may_have_series_of_any_length_but_no_ragged_ones(tmp_path):

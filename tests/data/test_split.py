@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from lamina.config import DataError
-from lamina.data._splits import Auto, ByColumn, Random, Split, Stratified, split
+from lamina.data._splits import Auto, ByColumn, ByGroup, Random, Split, Stratified, split
 
 
 def numbered(target) -> pa.Table:
@@ -151,3 +151,75 @@ def test_fractions_are_checked_and_the_choice_is_made_by_kind():
     ):
         with pytest.raises(ValidationError):
             choice.validate_json(wrong)
+
+
+def people(sizes) -> pa.Table:
+    """Rows of as many people as there are sizes, shuffled."""
+    who = np.random.default_rng(0).permutation(np.repeat(np.arange(len(sizes)), sizes))
+    return pa.table({"row": range(len(who)), "person": [f"p{one}" for one in who], "y": who % 2})
+
+
+def groups_of(table: pa.Table, parts) -> list[set]:
+    return [set(table["person"].take(part["row"]).to_pylist()) for part in parts]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    sizes=st.lists(st.integers(1, 30), min_size=10, max_size=60),
+    cfg=st.sampled_from([ByGroup(column="person"), ByGroup(column="person", validation=0.3, test=0.4)]),
+    seed=st.integers(0, 2**32),
+)
+def test_no_group_is_in_two_parts_and_every_row_is_in_one(sizes, cfg, seed):
+    table = people(sizes)
+    parts = split(table, cfg, "y", seed)
+    assert sorted(row for part in rows(parts) for row in part) == list(range(table.num_rows))
+    train, validation, test = groups_of(table, parts)
+    assert not train & validation and not train & test and not validation & test
+    for part, share in ((parts.test, cfg.test), (parts.validation, cfg.validation)):
+        assert abs(part.num_rows - share * table.num_rows) <= max(sizes)
+
+
+def test_parts_of_even_groups_have_the_shares_asked_for():
+    parts = split(people([5] * 40), ByGroup(column="person", validation=0.1, test=0.2), "y", 1)
+    assert [part.num_rows for part in parts] == [140, 20, 40]
+
+
+def test_a_group_too_large_for_a_small_part_goes_to_train():
+    table = people([500, *[10] * 50])
+    for seed in range(10):
+        parts = split(table, ByGroup(column="person"), "y", seed)
+        assert "p0" in groups_of(table, parts)[0]
+        assert [part.num_rows for part in parts] == [700, 150, 150]
+
+
+def test_three_groups_are_one_for_each_part_and_two_are_too_few():
+    for seed in range(10):
+        assert all(part.num_rows for part in split(people([4, 4, 4]), ByGroup(column="person"), "y", seed))
+    with pytest.raises(DataError, match=r"split\.column: 'person' has 2 groups; at least 3"):
+        split(people([6, 6]), ByGroup(column="person"), "y", 0)
+    later = people([6, 6])
+    parts = split(people([6, 6]), ByGroup(column="person"), "y", 0, later)
+    assert [part.num_rows for part in parts] == [6, 6, 12]
+
+
+def test_the_column_of_the_groups_is_not_learned_from_unless_it_is_the_target():
+    table = people([5] * 20)
+    assert split(table, ByGroup(column="person"), "y", 0).train.column_names == ["row", "y"]
+    assert "person" in split(table, ByGroup(column="person"), "person", 0).train.column_names
+    assert "person" not in split(table, ByGroup(column="person"), "y", 0, table).test.column_names
+
+
+def test_rows_without_a_group_are_one_group():
+    table = people([5] * 20)
+    known = [None if who == "p3" else who for who in table["person"].to_pylist()]
+    table = table.set_column(1, "person", pa.array(known))
+    for seed in range(10):
+        assert sum(None in who for who in groups_of(table, split(table, ByGroup(column="person"), "y", seed))) == 1
+
+
+def test_a_group_column_that_is_not_there_is_named():
+    with pytest.raises(DataError, match=r"no column 'persona'\. Did you mean 'person'"):
+        split(people([5] * 20), ByGroup(column="persona"), "y", 0)
+    lists = pa.table({"row": range(20), "y": [[1.0]] * 20})
+    with pytest.raises(DataError, match="one value per row"):
+        split(lists, ByGroup(column="y"), None, 0)

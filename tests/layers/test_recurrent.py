@@ -12,18 +12,18 @@ from lamina import models
 from lamina.config import RecipeError, parse
 from lamina.deploy import onnx_export as export
 from lamina.deploy.predictor import onnx_runtime
-from lamina.layers.forecasting import FORECASTS
-from lamina.layers.recurrent import BY_HAND, Recurrence
-from lamina.models._recurrent import Pool, Stack, turned
+from lamina.layers.recurrent import FUNCTIONS, Recurrence, reverse_steps
+from lamina.models._recurrent import Pool, Stack
 from lamina.plugins import plugin
 from lamina.schema import Batch, Input, Output, Spec
 from lamina.train.device import decide
-from lamina.train.fit import Home, fit, outputs
-from lamina.train.settings import Data
+from lamina.train.fit import Hooks, fit, outputs
+from lamina.train.settings import Examples
 
 KINDS = ("rnn", "lstm", "gru")
+FORECASTS = ("forecast_mse", "forecast_mae", "forecast_huber", "pinball")
 STEPS, CHANNELS = 9, 3
-CLASSES = Output(size=3, loss="cross_entropy")
+CLASSES = Output(head="logits", size=3, loss="cross_entropy")
 SERIES = Spec(inputs={"series0": Input(kind="series", shape=(STEPS, CHANNELS), dtype="float32")}, output=CLASSES)
 RECURRENT = {"units": 4, "return_sequences": True}
 DENSE = {"dense": 3}
@@ -163,8 +163,8 @@ def test_each_pooling_is_what_its_name_says():
 
 def test_a_turned_series_turned_again_is_the_series():
     series, lengths = torch.randn(5, 7, 2), torch.tensor([7, 1, 2, 5, 6])
-    assert torch.equal(turned(turned(series, lengths), lengths), series)
-    assert torch.equal(turned(series, lengths)[3, :5], series[3, :5].flip(0))
+    assert torch.equal(reverse_steps(reverse_steps(series, lengths), lengths), series)
+    assert torch.equal(reverse_steps(series, lengths)[3, :5], series[3, :5].flip(0))
 
 
 # the layer
@@ -200,10 +200,10 @@ def test_a_layer_is_pytorchs_own_fused_by_hand_and_step_by_step(kind, theirs, na
 
 
 @pytest.mark.parametrize("last", [True, False])
-@pytest.mark.parametrize(("kind", "name"), [*BY_HAND, ("lstm", "tanh")])
+@pytest.mark.parametrize(("kind", "name"), [*FUNCTIONS, ("lstm", "tanh")])
 def test_gradients_written_by_hand_are_those_of_autograd(kind, name, last):
     torch.manual_seed(1)
-    layer, by_hand = Recurrence(kind, 3, 4, name).double(), BY_HAND[kind, "relu" if kind == "lstm" else name]
+    layer, by_hand = Recurrence(kind, 3, 4, name).double(), FUNCTIONS[kind, "relu" if kind == "lstm" else name]
     x = torch.randn(3, 6, 3, dtype=torch.float64, requires_grad=True)
     leaves = [x, *layer.parameters()]
     for bias in leaves[3:]:
@@ -272,7 +272,7 @@ def test_layers_of_series_learn_and_export(layers):
 
 def test_the_classic_networks_have_as_many_weights_as_in_keras():
     history = Input(kind="series", shape=(30, 8), dtype="float32", targets=1)
-    output = Output(size=1, loss="forecast_mse", settings={"horizon": 1, "targets": 1, "quantiles": []})
+    output = Output(head="horizon", size=1, loss="forecast_mse", settings={"horizon": 1, "targets": 1, "quantiles": []})
     spec = Spec(inputs={"history": history}, output=output)
     for layer, wanted in (({"simple_rnn": 50}, 2950), ({"lstm": {"units": 50, "activation": "relu"}}, 11800)):
         model = built("sequential", spec, layers=[layer, {"dense": 1}])
@@ -313,15 +313,15 @@ def forecast_spec(loss: str, quantiles: list[float], future: bool = True, target
     if future:
         inputs["future"] = Input(kind="series", shape=(5, 2), dtype="float32")
     size = 5 * targets * max(1, len(quantiles))
-    return Spec(inputs=inputs, output=Output(size=size, loss=loss, settings=settings))
+    return Spec(inputs=inputs, output=Output(head="horizon", size=size, loss=loss, settings=settings))
 
 
-def told(count: int, seed: int) -> Data:
+def told(count: int, seed: int) -> Examples:
     """Noise whose next steps are written in the future, and nowhere else."""
     rng = np.random.default_rng(seed)
     future = rng.normal(size=(count, 5, 2)).astype(np.float32)
     history = 0.3 * rng.normal(size=(count, 12, 2)).astype(np.float32)
-    return Data({"history": history, "future": future}, 2 * np.abs(future[:, :, :1]) - future[:, :, 1:])
+    return Examples({"history": history, "future": future}, 2 * np.abs(future[:, :, :1]) - future[:, :, 1:])
 
 
 def squared(raw: dict[str, np.ndarray], target: np.ndarray) -> dict[str, float]:
@@ -336,7 +336,7 @@ def test_what_is_known_of_the_future_is_used(name):
     model, train, held_out = models.build(cfg, spec, 0), told(512, 0), told(200, 1)
     pace = {"device": "cpu", "threads": 1, "epochs": 30, "lr": 3e-2 if name == "linear" else 1e-2}
     how = decide(pace, models.training(cfg, spec), model, train)
-    best = list(fit(model, train, held_out, how, Home(squared)))[-1]["best"]
+    best = list(fit(model, train, held_out, how, Hooks(squared)))[-1]["best"]
     mean = float(held_out.target.var())  # a straight line explains the second part of it, 1 of 2.5
     assert best < (0.75 if name == "linear" else 0.4) * mean
 

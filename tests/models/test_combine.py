@@ -40,7 +40,9 @@ KNOWN = {
 
 
 def spec_of(*names: str, size: int = 3) -> Spec:
-    return Spec(inputs={n: KNOWN[n] for n in names}, output=Output(size=size, loss="cross_entropy"), rows=200)
+    return Spec(
+        inputs={n: KNOWN[n] for n in names}, output=Output(head="logits", size=size, loss="cross_entropy"), rows=200
+    )
 
 
 def inputs_of(spec: Spec, rows: int, seed: int = 0) -> dict[str, np.ndarray]:
@@ -182,11 +184,11 @@ def test_pictures_are_mixed_with_one_another_only_where_there_is_nothing_else(tm
 
 def test_every_picture_column_is_augmented():
     from lamina.train import augmentation as augment
-    from lamina.train import image_augmentation as pictures
+    from lamina.train import image_augmentation
 
     spec = spec_of("image0", "image1", "number")
     batch = Batch(tensors(inputs_of(spec, 8)), torch.zeros(8))
-    found = pictures.augmented(batch, [augment.Shift(pixels=3), augment.Rotate()], (0, 0, 0)).inputs
+    found = image_augmentation.augment(batch, [augment.Shift(pixels=3), augment.Rotate()], (0, 0, 0)).inputs
     for name in ("image0", "image1"):
         assert found[name].shape == batch.inputs[name].shape
         assert not torch.equal(found[name], batch.inputs[name].float())

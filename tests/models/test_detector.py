@@ -12,7 +12,7 @@ import lamina
 from lamina import models
 from lamina.models.detector import Config, Residual, Spectrum
 from lamina.schema import Input, Output, Spec
-from lamina.train import jpeg_compression as jpeg
+from lamina.train import jpeg_compression
 
 SIDE = 24
 
@@ -67,7 +67,7 @@ def test_the_report_says_what_damage_does_to_the_answers(detector):
 
 def test_a_detector_has_to_be_named():
     feed = Input(kind="image", shape=(SIDE, SIDE, 1), dtype="uint8")
-    spec = Spec(inputs={"image0": feed}, output=Output(size=1, loss="binary_cross_entropy"), rows=100)
+    spec = Spec(inputs={"image0": feed}, output=Output(head="logits", size=1, loss="binary_cross_entropy"), rows=100)
     assert models.choice(None, spec).kind == "cnn"
     assert models.build(Config(), spec, 0)
 
@@ -105,7 +105,7 @@ def test_the_jpeg_of_augmentation_is_that_of_the_library(channels, quality):
     assert done
     theirs = cv2.imdecode(body, cv2.IMREAD_UNCHANGED).reshape(picture.shape)[..., ::-1].astype(float)
     tensor = torch.from_numpy(picture).permute(2, 0, 1)[None].float()
-    mine = jpeg.compressed(tensor, torch.tensor([float(quality)]))[0].permute(1, 2, 0).numpy()
+    mine = jpeg_compression.compress(tensor, torch.tensor([float(quality)]))[0].permute(1, 2, 0).numpy()
     lost = np.abs(picture - theirs).mean()
     assert np.abs(mine - theirs).mean() < 0.3 * lost
     assert np.abs(mine - theirs).mean() < 2
@@ -113,7 +113,7 @@ def test_the_jpeg_of_augmentation_is_that_of_the_library(channels, quality):
 
 def test_each_picture_is_compressed_by_its_own_quality():
     pictures = torch.from_numpy(smooth(2, 0)[[0, 0]]).permute(0, 3, 1, 2).float()
-    both = jpeg.compressed(pictures, torch.tensor([95.0, 10.0]))
+    both = jpeg_compression.compress(pictures, torch.tensor([95.0, 10.0]))
     for row, quality in enumerate((95.0, 10.0)):
-        assert torch.equal(both[row], jpeg.compressed(pictures[:1], torch.tensor([quality]))[0])
+        assert torch.equal(both[row], jpeg_compression.compress(pictures[:1], torch.tensor([quality]))[0])
     assert (both[0] - pictures[0]).abs().mean() < (both[1] - pictures[1]).abs().mean()

@@ -1,6 +1,6 @@
 """Networks that make pictures or rows: whatever is found in the folder learns, makes what is asked for, and exports.
 
-Every test runs over every architecture that says `generates`, for small pictures and rows, with classes and without.
+Every test runs over every architecture with the head `sample`, for small pictures and rows, with classes and without.
 """
 
 import functools
@@ -20,18 +20,21 @@ from safetensors.torch import save
 import lamina
 from lamina import models
 from lamina.config import RecipeError, parse
+from lamina.data import Sources, arrays
 from lamina.deploy import onnx_export as export
-from lamina.deploy.predictor import onnx_runtime
+from lamina.deploy.onnx_runtime import onnx_runtime
 from lamina.plugins import available, plugin
-from lamina.schema import Batch, Input, Output, Spec
+from lamina.recipe import build as recipe_of
+from lamina.schema import Batch, Collected, Input, Output, Spec
 from lamina.tasks import generation
-from lamina.tasks.generation import sampling as made
+from lamina.tasks.generation import experiment, monitor, sampling
+from lamina.tasks.generation.metrics import frechet
 from lamina.train import checkpoint, progress, settings
 from lamina.train.device import decide
-from lamina.train.fit import Home, fit, outputs
-from lamina.train.settings import Data
+from lamina.train.fit import Hooks, fit, outputs
+from lamina.train.settings import Examples
 
-ARCHITECTURES = [name for name in available("models") if "generates" in vars(plugin("models", name))]
+ARCHITECTURES = [name for name in available("models") if "sample" in vars(plugin("models", name)).get("HEADS", ())]
 SMALL = {"width": 8, "hidden": 32, "latent": 6}  # where an architecture has settings of these names
 CLASSES = ("down", "middle", "up")
 ROWS, LATENT = 192, SMALL["latent"]
@@ -77,13 +80,13 @@ def spec_of(sort: str, classes: int, rows: int = ROWS) -> Spec:
         feed = Input(kind="image", shape=shape, dtype="uint8", mean=(0.3,) * shape[2], std=(0.25,) * shape[2])
         inputs = {"image0": feed}
     told = {"condition": Input(kind="category", shape=(1,), dtype="int64", sizes=(classes,))} if classes else {}
-    return Spec(inputs={**told, **inputs}, output=Output(size=classes, loss=generation.LOSS), rows=rows)
+    return Spec(inputs={**told, **inputs}, output=Output(head="sample", size=classes, loss="generation"), rows=rows)
 
 
-def data(sort: str, classes: int, count: int = ROWS, seed: int = 0) -> Data:
+def data(sort: str, classes: int, count: int = ROWS, seed: int = 0) -> Examples:
     code = codes(count, seed)
     own = {"row": blocks(code, seed)} if sort == "rows" else {"image0": pictures(SHAPES[sort], code, seed)}
-    return Data(({"condition": code[:, None]} if classes else {}) | own, code * bool(classes))
+    return Examples(({"condition": code[:, None]} if classes else {}) | own, code * bool(classes))
 
 
 def choice(name: str, spec: Spec) -> Any:
@@ -114,7 +117,7 @@ def built(name: str, sort: str, classes: str, seed: int = 0) -> Any:
 
 
 def quick(raw: dict[str, np.ndarray], target: np.ndarray) -> dict[str, float]:
-    return generation.quick(raw, target, generation.State())
+    return monitor.validate(raw)
 
 
 def settled(name: str, sort: str, classes: str, said: dict[str, Any]) -> settings.Config:
@@ -124,7 +127,7 @@ def settled(name: str, sort: str, classes: str, said: dict[str, Any]) -> setting
     return decide(chosen, models.training(choice(name, spec), spec), built(name, sort, classes), own)
 
 
-def held(sort: str, classes: str) -> Data:
+def held(sort: str, classes: str) -> Examples:
     return data(sort, COUNTS[classes], 64, seed=1)
 
 
@@ -134,19 +137,19 @@ def trained(name: str, sort: str, classes: str, precision: str = "fp32") -> tupl
     model = built(name, sort, classes)
     before = {key: value.clone() for key, value in model.state_dict().items()}
     cfg = settled(name, sort, classes, {"epochs": 3, "precision": precision})
-    rows = list(fit(model, data(sort, COUNTS[classes]), held(sort, classes), cfg, Home(quick)))
+    rows = list(fit(model, data(sort, COUNTS[classes]), held(sort, classes), cfg, Hooks(quick)))
     return model, before, [row for row in rows if row["at"] == "epoch"]
 
 
 def asked(sort: str, classes: str, count: int, start: int = 0) -> dict[str, np.ndarray]:
     """What a generator is fed: noise, and a class for each."""
     told = {"condition": (np.arange(count) % 3)[:, None]} if COUNTS[classes] else {}
-    return {"noise": made.noise(range(start, start + count), LATENT)} | told
+    return {"noise": sampling.noise(range(start, start + count), LATENT)} | told
 
 
 def answers(model: Any, inputs: dict[str, np.ndarray]) -> np.ndarray:
     tensors = {key: torch.from_numpy(value) for key, value in inputs.items()}
-    (found,) = outputs(model.get_submodule("generator"), Batch(tensors)).values()
+    (found,) = outputs(models.served(model)["model"], Batch(tensors)).values()
     return found
 
 
@@ -164,7 +167,9 @@ def test_a_generator_is_named_by_its_file_and_makes_pictures_or_rows(name):
 
 @each_architecture
 def test_a_generator_is_never_taken_for_a_task_that_wants_answers(name):
-    ordinary = spec_of("grey", 0).model_copy(update={"output": Output(size=1, loss="binary_cross_entropy")})
+    ordinary = spec_of("grey", 0).model_copy(
+        update={"output": Output(head="logits", size=1, loss="binary_cross_entropy")}
+    )
     assert models.suits(name, ordinary) == 0
 
 
@@ -225,7 +230,7 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(name, sort
     first, before, epochs = trained(name, sort, classes)
     again = built(name, sort, classes)
     cfg = settled(name, sort, classes, {"epochs": 3})
-    rows = list(fit(again, data(sort, COUNTS[classes]), held(sort, classes), cfg, Home(quick)))
+    rows = list(fit(again, data(sort, COUNTS[classes]), held(sort, classes), cfg, Hooks(quick)))
     assert all(torch.equal(value, again.state_dict()[key]) for key, value in first.state_dict().items())
     assert [row["loss"] for row in rows if row["at"] == "epoch"] == [row["loss"] for row in epochs]
     other = built(name, sort, classes, seed=1).state_dict()
@@ -235,7 +240,7 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(name, sort
 @each
 def test_the_exported_graph_makes_what_the_network_makes(name, sort, classes):
     model, *_ = trained(name, sort, classes)
-    graph, reason = export.onnx(model.get_submodule("generator"), asked(sort, classes, 24))
+    graph, reason = export.onnx(models.served(model)["model"], asked(sort, classes, 24))
     assert graph is not None, reason
     run = onnx_runtime(graph)
     for count in (1, 2, 7, 40):
@@ -298,7 +303,7 @@ def test_half_precision_trains_as_well(name, sort, classes):
 def test_twelve_rows_are_enough_to_train_on(name, sort, classes):
     model, own = built(name, sort, classes), data(sort, COUNTS[classes], 12)
     cfg = settled(name, sort, classes, {"epochs": 2, "batch_size": 5})
-    list(fit(model, own, held(sort, classes), cfg, Home(quick)))
+    list(fit(model, own, held(sort, classes), cfg, Hooks(quick)))
     assert all(torch.isfinite(v.float()).all() for v in model.state_dict().values())
 
 
@@ -318,11 +323,11 @@ def test_a_run_killed_at_random_steps_ends_in_the_same_bits(name, sort, classes,
     cfg, draw = settled(name, sort, classes, {"epochs": 3, "checkpoint_every": 1e-9, "ema": 0.9}), random.Random(name)
     own = data(sort, COUNTS[classes])
     alone = built(name, sort, classes)
-    wanted = list(fit(alone, own, held(sort, classes), cfg, Home(quick, 7, tmp_path / "alone")))
+    wanted = list(fit(alone, own, held(sort, classes), cfg, Hooks(quick, 7, tmp_path / "alone")))
     told: list[Any] = []
     for drop in (draw.randint(1, 4), draw.randint(1, 4), draw.randint(1, 4), 1000):
         other = built(name, sort, classes, seed=100 if told else 0)  # what is saved must replace it all
-        going: Any = fit(other, own, held(sort, classes), cfg, Home(quick, 7, tmp_path / "killed"))
+        going: Any = fit(other, own, held(sort, classes), cfg, Hooks(quick, 7, tmp_path / "killed"))
         told += itertools.islice(going, drop)
         going.close()
     assert told[-1]["at"] == "end"
@@ -373,8 +378,8 @@ def learned(name: str, sort: str, folder: Path) -> lamina.Estimator:
 def test_a_class_of_pictures_that_is_asked_for_is_made(name, sort, classes):
     model, own = built(name, sort, classes), data(sort, COUNTS[classes])
     cfg = settled(name, sort, classes, {"epochs": 100, "patience": 100})
-    list(fit(model, own, held(sort, classes), cfg, Home(quick)))
-    models.settled(model, own)
+    list(fit(model, own, held(sort, classes), cfg, Hooks(quick)))
+    models.finalize(model, own)
     height = SHAPES[sort][0]
     third = height // 3
     for k in range(3):
@@ -401,8 +406,7 @@ def test_a_class_of_rows_that_is_asked_for_is_made(name, sort, classes, folder):
 @pytest.mark.parametrize(("name", "sort", "classes"), [case for case in SOME if case[1] == "rows"])
 def test_classes_come_as_often_as_in_training_when_none_is_asked_for(name, sort, classes, folder):
     estimator = learned(name, sort, folder)
-    seeds = made.seeds(0, 3000)
-    drawn = made.drawn(seeds, estimator.predictor.bundle)
+    drawn = sampling.sample_labels(sampling.seeds(0, 3000), estimator.predictor.state)
     counts = np.array(estimator.predictor.state.counts)
     shares = np.array([drawn.count(label) for label in CLASSES]) / len(drawn)
     assert np.abs(shares - counts / counts.sum()).max() < 0.03
@@ -412,26 +416,29 @@ def test_classes_come_as_often_as_in_training_when_none_is_asked_for(name, sort,
 
 
 def test_classes_are_those_of_training_in_their_own_order_and_others_are_unknown():
-    state = generation.fit(pa.array(["10", "9", "9", "-1"]), generation.Config())
+    state = generation.Task.fit(pa.array(["10", "9", "9", "-1"]), generation.Config())
+    task = generation.Task(generation.Config(), state)
     assert (state.classes, state.counts) == (("-1", "9", "10"), (1, 2, 1))
-    assert generation.encode(pa.array(["9", "10"]), state).tolist() == [1, 2]
-    assert generation.unknown(pa.array(["9", "7"]), state).tolist() == [False, True]
+    assert task.encode(pa.array(["9", "10"])).tolist() == [1, 2]
+    assert task.unknown(pa.array(["9", "7"])).tolist() == [False, True]
     assert generation.State.model_validate_json(state.model_dump_json()) == state
-    assert generation.output(state, generation.Config()).size == 3
-    assert generation.fit(None, generation.Config()).classes == ()
+    assert task.output().size == 3
+    assert generation.Task.fit(None, generation.Config()).classes == ()
 
 
 @pytest.mark.parametrize("values", [["yes", "no"] * 9, list(range(30)), ["a"] * 9])
 def test_generation_is_never_the_task_that_a_target_suggests(values):
-    assert generation.suits(pa.array(values)) == 0
+    sources = Sources(Collected(pa.table({"target": values})), arrays.Config())
+    recipe = recipe_of({"data": {"kind": "arrays"}, "target": "target"})
+    assert experiment.Experiment.suits("generation", recipe, sources).score == 0
 
 
 def test_the_distance_of_two_normal_clouds_is_that_of_their_means_and_spreads():
     rng = np.random.default_rng(0)
     cloud = rng.normal(size=(200_000, 2))
-    assert generation.frechet(cloud, cloud) == pytest.approx(0, abs=1e-9)
-    assert generation.frechet(cloud, cloud + np.array([3, 4])) == pytest.approx(25, rel=1e-6)
-    assert generation.frechet(cloud, 3 * cloud) == pytest.approx(2 * (3 - 1) ** 2, rel=0.02)
+    assert frechet(cloud, cloud) == pytest.approx(0, abs=1e-9)
+    assert frechet(cloud, cloud + np.array([3, 4])) == pytest.approx(25, rel=1e-6)
+    assert frechet(cloud, 3 * cloud) == pytest.approx(2 * (3 - 1) ** 2, rel=0.02)
 
 
 def test_the_cheap_scores_of_a_generator_are_a_loss_and_a_number_with_a_name():

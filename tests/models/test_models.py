@@ -20,27 +20,31 @@ from lamina.deploy.predictor import onnx_runtime
 from lamina.layers.basic import ACTIVATIONS
 from lamina.plugins import available, plugin
 from lamina.preprocess._bins import edges
-from lamina.schema import Batch, Input, Output, Spec
+from lamina.schema import TARGET_HEADS, Batch, Input, Output, Spec
 from lamina.train import batches, settings
 from lamina.train.device import decide
-from lamina.train.fit import Home, fit, outputs
-from lamina.train.settings import Data
+from lamina.train.fit import Hooks, fit, outputs
+from lamina.train.settings import Examples
 
-ARCHITECTURES = [name for name in available("models") if "generates" not in vars(plugin("models", name))]
+ARCHITECTURES = [
+    name for name in available("models") if vars(plugin("models", name)).get("HEADS", TARGET_HEADS) & TARGET_HEADS
+]
 ROWS = 256
 OUTPUTS = {
-    "two classes": Output(size=1, loss="binary_cross_entropy"),
-    "three classes": Output(size=3, loss="cross_entropy"),
-    "a number": Output(size=1, loss="mse"),
+    "two classes": Output(head="logits", size=1, loss="binary_cross_entropy"),
+    "three classes": Output(head="logits", size=3, loss="cross_entropy"),
+    "a number": Output(head="value", size=1, loss="mse"),
 }
 STEPS, HORIZON, TARGETS, QUANTILES = 12, 4, 2, [0.1, 0.5, 0.9]
 FORECASTS = {
     "a forecast": Output(
+        head="horizon",
         size=HORIZON * TARGETS,
         loss="forecast_mse",
         settings={"horizon": HORIZON, "targets": TARGETS, "quantiles": []},
     ),
     "quantiles": Output(
+        head="horizon",
         size=HORIZON * TARGETS * len(QUANTILES),
         loss="pinball",
         settings={"horizon": HORIZON, "targets": TARGETS, "quantiles": QUANTILES},
@@ -85,7 +89,7 @@ def rows(count: int, seed: int) -> tuple[dict[str, np.ndarray], dict[str, np.nda
     return inputs, parts
 
 
-def windows(count: int, seed: int) -> Data:
+def windows(count: int, seed: int) -> Examples:
     """Waves of any phase and level, and a future that moves the first target; a tenth of the answers not measured."""
     rng = np.random.default_rng(seed)
     phase, level = rng.uniform(0, 6.3, (count, 1, 2)), 3 * rng.normal(size=(count, 1, 2))
@@ -96,10 +100,10 @@ def windows(count: int, seed: int) -> Data:
     target[rng.random(target.shape) < 0.1] = np.nan
     history = np.concatenate([waves[:, :STEPS], beside], axis=2)
     inputs = {"future": future.astype(np.float32), "history": history.astype(np.float32)}
-    return Data(inputs, target.astype(np.float32))
+    return Examples(inputs, target.astype(np.float32))
 
 
-def data(sort: str, answer: str, count: int = ROWS, seed: int = 0) -> Data:
+def data(sort: str, answer: str, count: int = ROWS, seed: int = 0) -> Examples:
     """A task that a straight line can nearly do."""
     if answer in FORECASTS:
         return windows(count, seed)
@@ -110,7 +114,7 @@ def data(sort: str, answer: str, count: int = ROWS, seed: int = 0) -> Data:
         target = (score > 0).astype(np.float32)
     else:
         target = np.digitize(score, [-0.45, 0.45]) if answer == "three classes" else score.astype(np.float32)
-    return Data({name: inputs[name] for name in names}, target)
+    return Examples({name: inputs[name] for name in names}, target)
 
 
 def spec_of(sort: str, answer: str, count: int = ROWS) -> Spec:
@@ -203,7 +207,7 @@ def trained(name: str, sort: str, answer: str, said: dict[str, Any] | None = Non
     before = {k: v.clone() for k, v in model.state_dict().items()}
     suggested = models.training(cfg, spec.model_copy(update={"rows": count}))
     how = decide({"device": "cpu", "threads": 1, **(said or {})}, suggested, model, own)
-    steps = list(fit(model, own, data(sort, answer, 64, seed=1), how, Home(quick)))
+    steps = list(fit(model, own, data(sort, answer, 64, seed=1), how, Hooks(quick)))
     return Trained(model, before, [row for row in steps if row["at"] == "epoch"])
 
 
@@ -367,7 +371,7 @@ def test_weights_read_back_give_the_same_network(name, sort, answer):
     config = choice(name, spec).model_dump(mode="json")
     weights = save({k: v.contiguous() for k, v in model.state_dict().items()})
     lean = Spec.model_validate_json(spec.model_copy(update={"rows": 0}).model_dump_json())
-    if models.graph_only(name):
+    if models.is_graph_only(name):
         with pytest.raises(BundleError, match="served by its graph only"):
             models.runtime(name, config, lean, weights)
     else:
@@ -466,7 +470,7 @@ def test_a_wrong_layer_is_a_sentence_that_says_where(layers, word):
 def test_keras_names_of_layers_are_understood():
     cfg = sequential("Flatten", {"Dense": 4}, "BatchNormalization", {"Dropout": 0.1}, "batchnorm", {"Dense": 1})
     model = models.build(cfg, spec_of("numbers", "two classes"), 0)
-    assert [type(m).__name__ for m in model.layers][:3] == ["Flatten", "Linear", "Normalized"]
+    assert [type(m).__name__ for m in model.layers][:3] == ["Flatten", "Linear", "BatchNorm"]
 
 
 def test_a_closing_sigmoid_or_softmax_is_the_same_function_as_none():
@@ -506,7 +510,7 @@ def test_batch_normalization_takes_batches_of_one_row():
     how = decide({"batch_size": 1, "epochs": 1, "device": "cpu"}, {}, model, own)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert np.isfinite(list(fit(model, own, own, how, Home(quick)))[-1]["best"])
+        assert np.isfinite(list(fit(model, own, own, how, Hooks(quick)))[-1]["best"])
 
 
 def test_the_classic_design_runs_as_a_recipe(tmp_path):

@@ -109,7 +109,7 @@ def fitted(name: object, out: Path, model: dict[str, Any] | None = None, **train
 
 def spec(side: int = SIDE, channels: int = 3) -> Spec:
     image = Input(kind="image", shape=(side, side, channels), dtype="uint8", mean=(0.5,), std=(0.2,))
-    return Spec(inputs={"image": image}, output=Output(size=1, loss="binary_cross_entropy"), rows=100)
+    return Spec(inputs={"image": image}, output=Output(head="logits", size=1, loss="binary_cross_entropy"), rows=100)
 
 
 def built(name: object, said: dict[str, Any] | None = None, wanted: Spec | None = None) -> Any:
@@ -191,7 +191,7 @@ def test_an_onnx_file_becomes_part_of_a_graph_that_gives_the_same_answers(form, 
     channels = FORMS[form].get("channels", 3)
     model = built(saved(tmp_path / "net.onnx", network(**FORMS[form])), None, spec(40, channels))
     inputs = {"image": pictures(6, 40, channels)}
-    assert model.prepared(inputs)["features"].shape == (6, 24), "features are what the classifier takes"
+    assert model.precompute(inputs)["features"].shape == (6, 24), "features are what the classifier takes"
     graph, reason = export.onnx(model, inputs)
     assert graph is not None, reason
     with torch.inference_mode():
@@ -289,16 +289,16 @@ def test_features_are_computed_once_and_found_again_by_the_next_run(tmp_path, ca
 
 def test_a_file_of_features_that_is_cut_short_is_made_again(tmp_path, cache):
     model, inputs = built(saved(tmp_path / "net.onnx", network())), {"image": pictures()}
-    wanted = model.prepared(inputs)["features"]
+    wanted = model.precompute(inputs)["features"]
     (file,) = (cache / "features").iterdir()
     file.write_bytes(file.read_bytes()[:-9])
-    assert np.array_equal(model.prepared(inputs)["features"], wanted)
+    assert np.array_equal(model.precompute(inputs)["features"], wanted)
     assert np.array_equal(np.load(file), wanted)
 
 
 def test_the_head_gives_on_features_what_the_network_gives_on_pictures(tmp_path, cache):
     model, inputs = built(saved(tmp_path / "net.onnx", network())).eval(), {"image": pictures()}
-    features = torch.from_numpy(models.learner(model).eval() and model.prepared(inputs)["features"])
+    features = torch.from_numpy(models.learner(model).eval() and model.precompute(inputs)["features"])
     whole = model({"image": torch.from_numpy(inputs["image"])})["target"]
     assert torch.allclose(models.learner(model)({"features": features})["target"], whole, atol=1e-6)
 
@@ -487,9 +487,9 @@ OFFLINE = """
 import socket, sys, time
 def refuse(*args, **kwargs): raise OSError("no network here")
 socket.getaddrinfo = socket.socket.connect = refuse
-from lamina.models.pretrained import _loaded, Config
+from lamina.models.pretrained import _backbone, Config
 start = time.perf_counter()
-try: _loaded(Config(name="someone/some-network"))
+try: _backbone(Config(name="someone/some-network"))
 except Exception as error: print(type(error).__name__, round(time.perf_counter() - start), error)
 """
 

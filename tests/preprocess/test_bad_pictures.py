@@ -370,15 +370,16 @@ def test_a_large_photograph_decoded_at_part_of_its_size_looks_as_if_decoded_whol
     assert whole is not None
     assert (part.shape, whole.shape) == ((150, 200, 3), (1200, 1600, 3))
     size = _decode.Size(112, 150, 3, "stretch")
-    off = np.abs(_decode.fitted(part, size).astype(int) - _decode.fitted(whole, size))
+    off = np.abs(_decode.fit_to(part, size).astype(int) - _decode.fit_to(whole, size))
     assert off.mean() < 1.5
 
 
 MEASURED = """
 import resource, sys
 import pyarrow as pa
-from lamina.preprocess import image, _decode
-_decode.opencv()
+from lamina.preprocess import image
+from lamina.preprocess.image import codec
+codec.opencv()
 values = image.parse(pa.array(sys.argv[1:]), image.Config(size=8))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 reasons = image.faults(values, image.fit(values, image.Config(size=8)))

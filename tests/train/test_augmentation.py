@@ -10,8 +10,7 @@ from torch import Tensor
 from lamina.config import TrainingError, parse
 from lamina.schema import Batch, Mixed
 from lamina.train import augmentation as augment
-from lamina.train import image_augmentation as pictures
-from lamina.train import settings
+from lamina.train import image_augmentation, settings
 
 NAMES = [cls.model_fields["kind"].default for cls in get_args(get_args(augment.Step)[0])]
 MIXED = ("mixup", "cutmix")
@@ -34,7 +33,7 @@ def batch(height: int = 12, width: int = 10, channels: int = 3) -> Batch:
 
 
 def changed(*said: Any, of: Batch | None = None, seed: tuple[int, int, int] = (0, 1, 2)) -> tuple[Tensor, Any]:
-    found = pictures.augmented(of or batch(), steps(*said), seed)
+    found = image_augmentation.augment(of or batch(), steps(*said), seed)
     return found.inputs["image0"], found.target
 
 
@@ -62,10 +61,10 @@ def test_other_inputs_and_labels_are_left_alone_and_every_picture_column_is_chan
     mixed = Batch(both, torch.arange(ROWS))
     if name in MIXED:
         with pytest.raises(TrainingError, match=r"train.augment: mixup and cutmix need a table of one picture column"):
-            pictures.augmented(mixed, steps(name), (0, 0, 0))
+            image_augmentation.augment(mixed, steps(name), (0, 0, 0))
         assert isinstance(changed(name)[1], Mixed)
         return
-    found = pictures.augmented(mixed, steps(name), (0, 0, 0))
+    found = image_augmentation.augment(mixed, steps(name), (0, 0, 0))
     assert torch.equal(found.inputs["number"], both["number"])
     assert torch.equal(found.target, mixed.target)
     assert all((found.inputs[image] != both[image]).any() for image in ("image0", "image2"))
@@ -143,9 +142,13 @@ def test_mixed_labels_are_weighed_in_the_loss():
     from lamina.schema import Output
 
     for output, raw, labels in (
-        (Output(size=3, loss="cross_entropy"), torch.randn(4, 3), torch.tensor([0, 1, 2, 0])),
-        (Output(size=1, loss="binary_cross_entropy"), torch.randn(4, 1), torch.tensor([0.0, 1.0, 1.0, 0.0])),
-        (Output(size=1, loss="mse"), torch.randn(4, 1), torch.randn(4)),
+        (Output(head="logits", size=3, loss="cross_entropy"), torch.randn(4, 3), torch.tensor([0, 1, 2, 0])),
+        (
+            Output(head="logits", size=1, loss="binary_cross_entropy"),
+            torch.randn(4, 1),
+            torch.tensor([0.0, 1.0, 1.0, 0.0]),
+        ),
+        (Output(head="value", size=1, loss="mse"), torch.randn(4, 1), torch.randn(4)),
     ):
         module, others = loss(output), labels.flip(0)
         mixed = module(raw, Mixed(labels, others, 0.3))
@@ -154,7 +157,7 @@ def test_mixed_labels_are_weighed_in_the_loss():
 
 def test_augmentation_without_pictures_is_refused_in_a_sentence():
     with pytest.raises(TrainingError, match=r"train.augment: the table has no pictures"):
-        pictures.augmented(Batch({"number": torch.zeros(4, 2)}, torch.zeros(4)), steps("flip"), (0, 0, 0))
+        image_augmentation.augment(Batch({"number": torch.zeros(4, 2)}, torch.zeros(4)), steps("flip"), (0, 0, 0))
 
 
 @pytest.mark.parametrize(

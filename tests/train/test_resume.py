@@ -28,7 +28,7 @@ from lamina.recipe import build
 from lamina.run import Run
 from lamina.schema import Batch, Input, Output, Row, Spec
 from lamina.train import checkpoint, fit, progress, settings
-from lamina.train.settings import Data
+from lamina.train.settings import Examples
 
 ROWS, BATCH = 200, 32
 CLOCK = ("rate", "seconds", "left")
@@ -39,7 +39,7 @@ SPEC = Spec(
         "number": Input(kind="number", shape=(3,), dtype="float32", edges=((-1.0, 0.0, 1.0),) * 3),
         "tokens2": Input(kind="tokens", shape=(5,), dtype="int64", sizes=(40,)),
     },
-    output=Output(size=1, loss="binary_cross_entropy"),
+    output=Output(head="logits", size=1, loss="binary_cross_entropy"),
 )
 PICTURES = SPEC.model_copy(update={"inputs": {"image3": Input(kind="image", shape=(8, 8, 3), dtype="uint8")}})
 LAYERS = [{"dense": {"units": 16, "activation": "relu"}}, "batchnorm", {"dropout": 0.3}, {"dense": 1}]
@@ -113,26 +113,26 @@ def chosen(**said: Any) -> settings.Config:
     return cfg
 
 
-def rows_of(count: int, seed: int) -> Data:
+def rows_of(count: int, seed: int) -> Examples:
     rng = np.random.default_rng(seed)
     inputs = {
         "category": rng.integers(0, (4, 14), (count, 2)),
         "number": rng.normal(size=(count, 3)).astype(np.float32),
         "tokens2": rng.integers(0, 40, (count, 5)),
     }
-    return Data(inputs, (inputs["number"][:, 0] + rng.normal(size=count) > 0).astype(np.float32))
+    return Examples(inputs, (inputs["number"][:, 0] + rng.normal(size=count) > 0).astype(np.float32))
 
 
-def pictures_of(count: int, seed: int) -> Data:
+def pictures_of(count: int, seed: int) -> Examples:
     made = np.random.default_rng(seed).integers(0, 256, (count, 8, 8, 3), dtype=np.uint8)
-    return Data({"image3": made}, (made[:, :, :, 0].mean((1, 2)) > 127).astype(np.float32))
+    return Examples({"image3": made}, (made[:, :, :, 0].mean((1, 2)) > 127).astype(np.float32))
 
 
 TRAIN, HELD_OUT = rows_of(ROWS, 1), rows_of(80, 2)
 TRAIN_PICTURES, HELD_OUT_PICTURES = pictures_of(ROWS, 1), pictures_of(80, 2)
 
 
-def seen_by(model: nn.Module) -> tuple[Data, Data]:
+def seen_by(model: nn.Module) -> tuple[Examples, Examples]:
     """The rows to train on and those held out."""
     return (TRAIN_PICTURES, HELD_OUT_PICTURES) if isinstance(model, cnn.Model) else (TRAIN, HELD_OUT)
 
@@ -142,11 +142,11 @@ def score(raw: dict[str, np.ndarray], target: np.ndarray) -> dict[str, float]:
     return {"loss": float(error.mean()), "rmse": float(error.mean() ** 0.5)}
 
 
-def home(folder: Path | None, stop: Callable[[], bool] = lambda: False) -> fit.Home:
-    return fit.Home(score, 7, folder, stop)
+def home(folder: Path | None, stop: Callable[[], bool] = lambda: False) -> fit.Hooks:
+    return fit.Hooks(score, 7, folder, stop)
 
 
-def run(model: nn.Module, cfg: settings.Config, folder: Path | None, train: Data | None = None) -> list[Row]:
+def run(model: nn.Module, cfg: settings.Config, folder: Path | None, train: Examples | None = None) -> list[Row]:
     own, held_out = seen_by(model)
     return list(fit.fit(model, train or own, held_out, cfg, home(folder)))
 
@@ -432,7 +432,7 @@ def test_a_step_left_out_leaves_no_trace_in_weights_or_optimizer(optimizer):
 
 
 def test_a_batch_that_is_not_finite_does_not_poison_batch_norm():
-    train = Data({k: v.copy() for k, v in TRAIN.inputs.items()}, TRAIN.target)
+    train = Examples({k: v.copy() for k, v in TRAIN.inputs.items()}, TRAIN.target)
     train.inputs["number"][17] = np.nan
     model = network("sequential")
     told = run(model, chosen(), None, train)

@@ -13,36 +13,6 @@ A source that knows which column is the target, or says the part of a row, tells
 Text stays text here: what a column is, and which texts mean missing, is decided by later stages.
 """
 
-from collections.abc import Iterator
-from types import ModuleType
-from typing import cast
-
-from lamina.config import Config
-from lamina.data._sources import Sources, read
-from lamina.plugins import plugin
-from lamina.schema import Collected
-
-
-def load(cfg: Config) -> Collected:
-    """Read all rows of a source; `cfg` is the `Config` of any file of this folder."""
-    return cast("Collected", _source(cfg).load(cfg))
-
-
-def stream(cfg: Config, rows: int = 65_536) -> Iterator[Collected]:
-    """The rows of `load` in pieces of at most `rows`; a source that cannot stream is loaded and cut up."""
-    source = _source(cfg)
-    if "stream" in vars(source):
-        yield from source.stream(cfg, rows)
-        return
-    whole = load(cfg)
-    for start in range(0, whole.table.num_rows, rows):
-        head = start == 0
-        yield Collected(whole.table.slice(start, rows), whole.quarantine * head, whole.notes * head)
-
-
-def _source(cfg: Config) -> ModuleType:
-    """The module the class of `cfg` was written in, which is a file of this folder."""
-    return plugin("data", type(cfg).__module__.rpartition(".")[2], "data.kind")
-
+from lamina.data._sources import Sources, load, read, stream
 
 __all__ = ["Sources", "load", "read", "stream"]

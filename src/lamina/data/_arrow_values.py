@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 NOTHING = type(None)
+TOGETHER = 1 << 14  # cells: fewer are worked on as one array
 PANDAS_MISSING = ("NaTType", "NAType")
 PICTURE = pa.struct([("bytes", pa.large_binary()), ("path", pa.string())])  # as Hugging Face datasets write a picture
 PLAIN: dict[type, pa.DataType] = {
@@ -34,24 +35,24 @@ def kind(values: Iterable[Any]) -> pa.DataType:
 
 def together(kinds: Iterable[pa.DataType]) -> pa.DataType:
     """The one type that holds all the types; text when there is no better."""
-    found = pa.null()
+    common = pa.null()
     for one in set(kinds):
-        found = _join(found, one)
-    return found
+        common = _join(common, one)
+    return common
 
 
-def column(values: Sequence[Any], wanted: pa.DataType | None = None) -> pa.Array:
+def column(values: Sequence[Any], target: pa.DataType | None = None) -> pa.Array:
     """An Arrow array of plain Python values; None and NaN are null. Without any value the column is text."""
-    wanted = kind(values) if wanted is None else wanted
-    wanted = pa.string() if pa.types.is_null(wanted) else wanted
-    ready = {NOTHING, str} if pa.types.is_string(wanted) else {NOTHING, bool, int, float}
+    target = kind(values) if target is None else target
+    target = pa.string() if pa.types.is_null(target) else target
+    ready = {NOTHING, str} if pa.types.is_string(target) else {NOTHING, bool, int, float}
     try:
-        if not pa.types.is_nested(wanted) and set(map(type, values)) <= ready:
-            return pa.array(values, wanted, from_pandas=True)
-        return pa.array([_fit(value, wanted) for value in values], wanted)
+        if not pa.types.is_nested(target) and set(map(type, values)) <= ready:
+            return pa.array(values, target, from_pandas=True)
+        return pa.array([_fit(value, target) for value in values], target)
     except UnicodeEncodeError:
         # A lone surrogate, as JSON may write, has no UTF-8 form.
-        return pa.array([_sound(_fit(value, wanted)) for value in values], wanted)
+        return pa.array([_sound(_fit(value, target)) for value in values], target)
     except (ValueError, TypeError, OverflowError, pa.ArrowNotImplementedError):
         # Values that are not of one kind after all, such as a signalling NaN among decimals, are text.
         return pa.array([_text(value) for value in values], pa.string())
@@ -61,8 +62,33 @@ def table(rows: Sequence[Mapping[str, Any]], kinds: Mapping[str, pa.DataType] | 
     """Rows (dicts, perhaps nested, perhaps ragged) as a table; nested names are joined with dots."""
     flat = [flatten(row) for row in rows]
     names = list(kinds if kinds is not None else dict.fromkeys(name for row in flat for name in row))
-    columns = [column([row.get(name) for row in flat], kinds[name] if kinds else None) for name in names]
-    return pa.table(columns, names=names)
+    cells = [[row.get(name) for row in flat] for name in names]
+    if kinds is None:
+        return pa.table(_columns(cells), names=names)
+    return pa.table([column(values, kinds[name]) for name, values in zip(names, cells, strict=True)], names=names)
+
+
+def _columns(cells: list[list[Any]]) -> list[pa.Array]:
+    """As `column` of each; few cells of one plain type become one array first, since each array costs a call."""
+    arrays: list[Any] = [None] * len(cells)
+    if cells and len(cells) * len(cells[0]) <= TOGETHER:
+        types = [set(map(type, values)) - {NOTHING} for values in cells]
+        for plain in (float, str, bool, int):
+            places = [i for i, own in enumerate(types) if own == {plain}]
+            joint = _joint([cells[i] for i in places], PLAIN[plain]) if len(places) > 1 else []
+            for k, place in enumerate(places if joint else ()):
+                arrays[place] = joint[k]
+    return [column(values) if array is None else array for values, array in zip(cells, arrays, strict=True)]
+
+
+def _joint(columns: list[list[Any]], kind: pa.DataType) -> list[pa.Array]:
+    """Columns of one type, sliced from one array; none where a value does not fit, which `column` then sees to."""
+    rows = len(columns[0])
+    try:
+        whole = pa.array([v for values in columns for v in values], kind, from_pandas=True)
+    except (OverflowError, UnicodeEncodeError, pa.ArrowInvalid):
+        return []
+    return [whole.slice(start * rows, rows) for start in range(len(columns))]
 
 
 def flatten(row: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
@@ -79,12 +105,12 @@ def flatten(row: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
 def unique(names: Iterable[str]) -> list[str]:
     """Names with blanks filled in by position (`column3`) and repeats numbered (`age`, `age_2`)."""
     names = [name.strip() or f"column{i}" for i, name in enumerate(names, start=1)]
-    taken, result = set(names), []
+    present, result = set(names), []
     for i, name in enumerate(names):
         new, n = name, 2
-        while new in names[:i] or (new != name and new in taken):
+        while new in names[:i] or (new != name and new in present):
             new, n = f"{name}_{n}", n + 1
-        taken.add(new)
+        present.add(new)
         result.append(new)
     return result
 
@@ -184,17 +210,17 @@ def _join(a: pa.DataType, b: pa.DataType) -> pa.DataType:
     return pa.string()
 
 
-def _fit(raw: Any, wanted: pa.DataType) -> Any:
+def _fit(raw: Any, target: pa.DataType) -> Any:
     value: Any = raw.item() if isinstance(raw, np.generic) else raw
     if _missing(value):
         return None
-    if pa.types.is_list(wanted):
-        return [_fit(item, wanted.value_type) for item in value]
-    if pa.types.is_timestamp(wanted) and type(value) is date:
+    if pa.types.is_list(target):
+        return [_fit(item, target.value_type) for item in value]
+    if pa.types.is_timestamp(target) and type(value) is date:
         return datetime(value.year, value.month, value.day)
-    if pa.types.is_floating(wanted):
+    if pa.types.is_floating(target):
         return float(value)  # a Decimal, or NumPy's own float
-    return _text(value) if pa.types.is_string(wanted) else value
+    return _text(value) if pa.types.is_string(target) else value
 
 
 def _missing(value: Any) -> bool:

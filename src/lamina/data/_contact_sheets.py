@@ -8,11 +8,11 @@ HEAD = 1024  # bytes in which it stands
 REASON = "is a contact sheet of lamina generate, and no picture by itself"
 
 
-def named(place: PurePosixPath) -> bool:
+def has_name(place: PurePosixPath) -> bool:
     """Whether a file has the name of one; pictures that are made have numbers."""
     return place.name == NAME
 
 
-def marked(head: bytes) -> bool:
+def has_mark(head: bytes) -> bool:
     """Whether a file that begins like this was made by Lamina."""
     return MARK in head[:HEAD]

@@ -32,14 +32,14 @@ UNREAD = (
 )
 
 
-class Found(NamedTuple):
+class Files(NamedTuple):
     """What stands below a folder: files in the order of their names, and what is no file, with the reason."""
 
     files: list[PurePosixPath]
     odd: list[tuple[PurePosixPath, str]]
 
 
-class Told(NamedTuple):
+class FolderLabels(NamedTuple):
     """What the folders say of each file. `label` is empty where a file stands in no folder of its own."""
 
     labels: list[str]
@@ -53,7 +53,7 @@ def is_clutter(name: str) -> bool:
     return (name.startswith(".") and name != "..") or name.lower() in CLUTTER
 
 
-def below(root: Path) -> Found:
+def below(root: Path) -> Files:
     """All files below a folder; links are followed, but never round in a circle."""
     files: list[str] = []
     odd: list[tuple[PurePosixPath, str]] = []
@@ -85,7 +85,7 @@ def below(root: Path) -> Found:
                 odd.append(
                     (PurePosixPath(spot), "is a link that leads nowhere" if entry.is_symlink() else "is no file")
                 )
-    return Found([PurePosixPath(file) for file in sorted(files)], sorted(odd))
+    return Files([PurePosixPath(file) for file in sorted(files)], sorted(odd))
 
 
 def any_below(root: Path, suffixes: tuple[str, ...]) -> bool:
@@ -95,16 +95,16 @@ def any_below(root: Path, suffixes: tuple[str, ...]) -> bool:
     )
 
 
-def known(
+def by_suffix(
     places: Sequence[PurePosixPath], suffixes: tuple[str, ...], root: str, word: str
 ) -> tuple[list[int], list[Quarantined]]:
     """Which files are meant by their names, and the others set aside."""
     good = [i for i, place in enumerate(places) if place.suffix.lower() in suffixes]
-    taken = set(good)
-    return good, [aside(root, p, _reason(p, word)) for i, p in enumerate(places) if i not in taken]
+    members = set(good)
+    return good, [quarantine(root, p, _reason(p, word)) for i, p in enumerate(places) if i not in members]
 
 
-def aside(root: str, place: PurePosixPath, reason: str) -> Quarantined:
+def quarantine(root: str, place: PurePosixPath, reason: str) -> Quarantined:
     return Quarantined(f"{root}/{place}", None, "image", reason)
 
 
@@ -115,22 +115,22 @@ def _reason(place: PurePosixPath, word: str) -> str:
     return f"is not a {word} by its name"
 
 
-def told(places: Sequence[PurePosixPath], root: str) -> Told:
+def labels_of(places: Sequence[PurePosixPath], root: str) -> FolderLabels:
     """The class of each file by its folders, below those that all files share; and its part, where folders say it."""
     inner = [place.parts[:-1] for place in places]
     depth = _common(inner)
     inner = [parts[depth:] for parts in inner]
-    said = [PARTS.get(parts[0].lower()) if parts else None for parts in inner]
-    if "train" not in said or len({*said} - {None}) < 2:
-        return Told(["/".join(parts) for parts in inner], None, [], "")
+    parts_of = [PARTS.get(parts[0].lower()) if parts else None for parts in inner]
+    if "train" not in parts_of or len({*parts_of} - {None}) < 2:
+        return FolderLabels(["/".join(parts) for parts in inner], None, [], "")
     note = "the folders say which part each belongs to"
-    if "test" not in said:
-        said = ["test" if part == "validation" else part for part in said]
+    if "test" not in parts_of:
+        parts_of = ["test" if part == "validation" else part for part in parts_of]
         note = "the validation folder is what judges, as there is no test folder; validation is drawn from train"
-    elif "validation" not in said:
+    elif "validation" not in parts_of:
         note += "; validation is drawn from train, as there is no folder of it"
-    outside = [i for i, part in enumerate(said) if part is None]
-    return Told(["/".join(parts[1:]) for parts in inner], [part or "" for part in said], outside, note)
+    outside = [i for i, part in enumerate(parts_of) if part is None]
+    return FolderLabels(["/".join(parts[1:]) for parts in inner], [part or "" for part in parts_of], outside, note)
 
 
 def _common(parts: Sequence[tuple[str, ...]]) -> int:
@@ -151,9 +151,9 @@ def refuse_no_class(labels: Sequence[str], root: str, word: str) -> None:
         )
 
 
-def counted(labels: Sequence[str], told_note: str) -> Iterator[str]:
+def notes_on(labels: Sequence[str], part_note: str) -> Iterator[str]:
     """Notes on classes and parts."""
     classes = len(set(labels))
     yield f"{classes} folder{'s are the classes' if classes > 1 else ' is the only class'}" + (
-        f"; {told_note}." if told_note else "."
+        f"; {part_note}." if part_note else "."
     )

@@ -10,58 +10,58 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lamina.data._formats.pieces import Opened, Piece
+from lamina.data._formats.pieces import Piece, TableFile
 from lamina.schema import PICTURE_NAME
 
 MOSTLY = 0.95
 
 
-def located(one: Opened) -> Opened:
+def with_local_paths(one: TableFile) -> TableFile:
     """The same file, with paths of pictures that are not found from here looked for beside the file."""
     folder = one.file.parent
 
     def read(rows: int | None) -> Iterator[Piece]:
-        return (piece._replace(table=_found(piece.table, folder)) for piece in one.read(rows))
+        return (piece._replace(table=_with_local_paths(piece.table, folder)) for piece in one.read(rows))
 
     return one._replace(read=read)
 
 
-def _found(table: pa.Table, folder: Path) -> pa.Table:
+def _with_local_paths(table: pa.Table, folder: Path) -> pa.Table:
     if folder == Path():
         return table
     for i, field in enumerate(table.schema):
         if pa.types.is_string(field.type) and _are_names(table.column(i)):
-            cells = [cell and _beside(cell, folder) for cell in table.column(i).to_pylist()]
+            cells = [cell and _next_to(cell, folder) for cell in table.column(i).to_pylist()]
             table = table.set_column(i, field, pa.array(cells, pa.string()))
     return table
 
 
 def _are_names(column: pa.ChunkedArray) -> bool:
-    known = column.slice(0, 1000).drop_null()
-    shown = pc.utf8_trim_whitespace(known)
+    sample = column.slice(0, 1000).drop_null()
+    texts = pc.utf8_trim_whitespace(sample)
     return (
-        bool(len(known)) and pc.mean(pc.match_substring_regex(shown, PICTURE_NAME).cast(pa.float64())).as_py() > MOSTLY
+        bool(len(sample)) and pc.mean(pc.match_substring_regex(texts, PICTURE_NAME).cast(pa.float64())).as_py() > MOSTLY
     )
 
 
-def _beside(cell: str, folder: Path) -> str:
+def _next_to(cell: str, folder: Path) -> str:
     name = cell.strip()
     if not name or os.path.isabs(name) or "\0" in name or os.path.exists(name):
         return cell
-    beside = os.path.join(folder, name)
-    return beside if os.path.exists(beside) else cell
+    path = os.path.join(folder, name)
+    return path if os.path.exists(path) else cell
 
 
 def classes(schema: pa.Schema) -> dict[str, list[str]]:
     """Names of the codes of each column, where Hugging Face `datasets` wrote them beside the columns (`ClassLabel`)."""
-    written = (schema.metadata or {}).get(b"huggingface")
+    text = (schema.metadata or {}).get(b"huggingface")
     try:
-        features = json.loads(written)["info"]["features"] if written else {}
+        features = json.loads(text)["info"]["features"] if text else {}
     except (ValueError, KeyError, TypeError, RecursionError):
         return {}
-    found = {name: _names(feature) for name, feature in features.items()} if isinstance(features, Mapping) else {}
+    class_names = {name: _names(feature) for name, feature in features.items()} if isinstance(features, Mapping) else {}
     integers = {field.name for field in schema if pa.types.is_integer(field.type)}
-    return {name: names for name, names in found.items() if names and name in integers}
+    return {name: names for name, names in class_names.items() if names and name in integers}
 
 
 def _names(feature: Any) -> list[str]:
@@ -71,13 +71,13 @@ def _names(feature: Any) -> list[str]:
     return [str(name) for name in names] if isinstance(names, list) else []
 
 
-def named(table: pa.Table, classes: Mapping[str, list[str]]) -> pa.Table:
+def with_class_names(table: pa.Table, classes: Mapping[str, list[str]]) -> pa.Table:
     """Codes as their names; a code without one, such as the -1 of a hidden test label, is missing."""
     for name, names in classes.items():
         if name in table.column_names:
             codes = table[name].cast(pa.int64())
-            known = pc.and_(pc.greater_equal(codes, 0), pc.less(codes, len(names)))
-            words = pa.array(names, pa.string()).take(pc.if_else(known, codes, None).combine_chunks())
+            valid = pc.and_(pc.greater_equal(codes, 0), pc.less(codes, len(names)))
+            words = pa.array(names, pa.string()).take(pc.if_else(valid, codes, None).combine_chunks())
             table = table.set_column(table.column_names.index(name), name, words)
     return table
 
@@ -87,10 +87,10 @@ def pnm(images: np.ndarray) -> pa.Array:
     count, height, width = images.shape[:3]
     channels = images.shape[3] if images.ndim == 4 else 1
     if channels == 4:
-        said = f"P7\nWIDTH {width}\nHEIGHT {height}\nDEPTH 4\nMAXVAL 255\nTUPLTYPE RGB_ALPHA\nENDHDR\n"
+        text = f"P7\nWIDTH {width}\nHEIGHT {height}\nDEPTH 4\nMAXVAL 255\nTUPLTYPE RGB_ALPHA\nENDHDR\n"
     else:
-        said = f"P{6 if channels == 3 else 5}\n{width} {height}\n255\n"
-    head = np.frombuffer(said.encode(), np.uint8)
+        text = f"P{6 if channels == 3 else 5}\n{width} {height}\n255\n"
+    head = np.frombuffer(text.encode(), np.uint8)
     whole = np.empty((count, len(head) + height * width * channels), np.uint8)
     whole[:, : len(head)] = head
     whole[:, len(head) :] = images.reshape(count, -1)

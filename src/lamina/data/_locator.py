@@ -23,7 +23,7 @@ def settings(value: Any) -> Any:
 def _claimed(path: Any) -> str:
     """The source whose `claims(path)` says so; else plain files."""
     sources = {name: vars(plugin("data", name)) for name in available("data")} if isinstance(path, str) else {}
-    return next((name for name, found in sources.items() if "claims" in found and found["claims"](path)), "files")
+    return next((name for name, module in sources.items() if "claims" in module and module["claims"](path)), "files")
 
 
 def one_source(value: Mapping[str, Any]) -> bool:
@@ -33,7 +33,7 @@ def one_source(value: Mapping[str, Any]) -> bool:
     return own or isinstance(value.get("kind"), str) or isinstance(value.get("path"), str | list)
 
 
-def said(words: Sequence[str]) -> Any:
+def parse_words(words: Sequence[str]) -> Any:
     """What words of a command line say: one source, or `NAME=PATH` for each class; a name that comes again has more.
 
     Errors: RecipeError for any other words.
@@ -48,7 +48,7 @@ def said(words: Sequence[str]) -> Any:
     for word in words:
         name, _, path = word.partition("=")
         places.setdefault(name, []).append(path)
-    return {"classes": {name: found[0] if len(found) == 1 else found for name, found in places.items()}}
+    return {"classes": {name: paths[0] if len(paths) == 1 else paths for name, paths in places.items()}}
 
 
 def is_class(word: str) -> bool:
@@ -59,7 +59,7 @@ def is_class(word: str) -> bool:
     return not (glob.has_magic(word) and any(glob.iglob(word, recursive=True)))
 
 
-def told(cfg: Config) -> str:
+def describe(cfg: Config) -> str:
     """A source in a few words, as they may be written on the command line."""
     values = cfg.model_dump()
     if "classes" in values:
@@ -76,11 +76,11 @@ def each(classes: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def by_name(sources: Sequence[Config]) -> dict[str, Config]:
     """Sources by the last part of their paths, or by all of it where that is taken."""
-    found: dict[str, Config] = {}
+    by_short_name: dict[str, Config] = {}
     for cfg in sources:
         values = cfg.model_dump()
-        paths = [path for _, path in each(values["classes"])] if "classes" in values else [told(cfg)]
+        paths = [path for _, path in each(values["classes"])] if "classes" in values else [describe(cfg)]
         short = " and ".join(PurePath(path).name or path for path in paths)
-        names = (short, told(cfg), *(f"{short} {number}" for number in range(2, len(sources) + 2)))
-        found[next(name for name in names if name not in found)] = cfg
-    return found
+        names = (short, describe(cfg), *(f"{short} {number}" for number in range(2, len(sources) + 2)))
+        by_short_name[next(name for name in names if name not in by_short_name)] = cfg
+    return by_short_name

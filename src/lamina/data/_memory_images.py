@@ -29,14 +29,14 @@ def cells(name: str, values: Any) -> pa.Array:
     """
     if isinstance(values, np.ndarray) and values.dtype != object and values.ndim in (3, 4):
         return _many(name, values)
-    found = [_cell(f"{name}[{row}]", value) for row, value in enumerate(values)]
-    if all(body is None for _, body in found):
-        return pa.array([path for path, _ in found], pa.string())
-    bodies = pa.array([body for _, body in found], pa.large_binary())
-    if all(path is None for path, _ in found):
+    pairs = [_cell(f"{name}[{row}]", value) for row, value in enumerate(values)]
+    if all(body is None for _, body in pairs):
+        return pa.array([path for path, _ in pairs], pa.string())
+    bodies = pa.array([body for _, body in pairs], pa.large_binary())
+    if all(path is None for path, _ in pairs):
         return bodies
-    paths = pa.array([path for path, _ in found], pa.string())
-    absent = pa.array([cell == (None, None) for cell in found])
+    paths = pa.array([path for path, _ in pairs], pa.string())
+    absent = pa.array([cell == (None, None) for cell in pairs])
     return pa.StructArray.from_arrays([paths, bodies], fields=list(CELL), mask=absent)
 
 
@@ -71,8 +71,8 @@ def _is_array(value: np.ndarray) -> bool:
 
 
 def _refused(place: str, value: np.ndarray) -> DataError:
-    wanted = "uint8, 0 to 255, height x width, with 1, 3 or 4 channels last if any"
-    return DataError(f"{place}: pictures must be {wanted} (got {value.dtype} of shape {value.shape}). Convert them.")
+    form = "uint8, 0 to 255, height x width, with 1, 3 or 4 channels last if any"
+    return DataError(f"{place}: pictures must be {form} (got {value.dtype} of shape {value.shape}). Convert them.")
 
 
 def _is_pil(value: Any) -> bool:
@@ -94,11 +94,11 @@ def _from_pil(image: Any) -> np.ndarray:
     return np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
 
 
-def given(source: Any, pictures: Sequence[str]) -> Any:
+def as_columns(source: Any, pictures: Sequence[str]) -> Any:
     """A list or an array of pictures alone as the one column there is; anything else as it came."""
     if len(pictures) != 1:
         return source
     if isinstance(source, np.ndarray) and source.dtype != object:
         return {pictures[0]: source[None] if _is_array(source) else source} if source.ndim in (2, 3, 4) else source
-    alone = isinstance(source, list | tuple | np.ndarray) and len(source)
-    return {pictures[0]: list(source)} if alone and not all(isinstance(row, dict) for row in source) else source
+    bare = isinstance(source, list | tuple | np.ndarray) and len(source)
+    return {pictures[0]: list(source)} if bare and not all(isinstance(row, dict) for row in source) else source

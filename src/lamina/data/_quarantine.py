@@ -1,4 +1,4 @@
-"""Rows with their numbers, so that those of no use can be told by file and line."""
+"""Where rows stand in their source, so that each row set aside can be told with file and line."""
 
 import numpy as np
 import pyarrow as pa
@@ -7,7 +7,7 @@ from lamina.config import Config, DataError, nearest
 from lamina.plugins import kind, plugin
 from lamina.schema import Collected, Quarantined, clean
 
-ROW_NUMBER = "\x00row"  # the row's number in its source, kept beside it until training starts
+ROW_NUMBER = "\x00row"  # a column with the row's number in its source, there until training starts
 
 
 def with_row_numbers(collected: Collected, missing: tuple[str, ...]) -> pa.Table:
@@ -17,7 +17,10 @@ def with_row_numbers(collected: Collected, missing: tuple[str, ...]) -> pa.Table
 
 
 def column_name(table: pa.Table, name: str) -> str:
-    """A column by its name; a whole number that is no name counts columns, from the end if negative."""
+    """The target's name in the table; a whole number that is no name counts columns, from the end if negative.
+
+    Errors: DataError with the nearest name where there is no such column.
+    """
     names = [n for n in table.column_names if n != ROW_NUMBER]
     if name in names:
         return name
@@ -26,19 +29,17 @@ def column_name(table: pa.Table, name: str) -> str:
     raise DataError(f"target: the data has no column '{name}'. {nearest(name, names)}")
 
 
-def locate(table: pa.Table, bad: np.ndarray, name: str, reasons: list[str], source: Config) -> list[Quarantined]:
-    """Where the bad rows (rows,) of a table with row numbers stand in their source."""
-    if not bad.any():
-        return []
-    numbers = table[ROW_NUMBER].filter(pa.array(bad)).to_pylist()
-    return [
-        Quarantined(file, line, name, why) for (file, line), why in zip(places(source, numbers), reasons, strict=True)
-    ]
-
-
-def places(source: Config, rows: list[int]) -> list[tuple[str, int | None]]:
-    """File and line of rows by their numbers."""
+def source_lines(source: Config, row_numbers: list[int]) -> list[tuple[str, int | None]]:
+    """File and line of rows of a loaded table, given by their index; rows of no file are counted from 1."""
     module = plugin("data", kind(source))
-    if rows and "source_line" in vars(module):
-        return module.source_line(source, rows)
-    return [("rows given", number + 1) for number in rows]
+    if "source_line" in vars(module):
+        return module.source_line(source, row_numbers)
+    return [("rows given", number + 1) for number in row_numbers]
+
+
+def locate(table: pa.Table, mask: np.ndarray, column: str, reasons: list[str], source: Config) -> list[Quarantined]:
+    """The rows of `mask` (rows,) as set aside for their reasons, with the place where they stand in their source."""
+    if not mask.any():
+        return []
+    places = source_lines(source, table[ROW_NUMBER].filter(pa.array(mask)).to_pylist())
+    return [Quarantined(file, line, column, why) for (file, line), why in zip(places, reasons, strict=True)]

@@ -43,7 +43,7 @@ def _is_one(value: np.ndarray) -> bool:
     return value.dtype.kind in "iuf" and value.ndim in (1, 2) and (value.dtype != np.uint8 or value.ndim == 1)
 
 
-def given(name: str, values: Any) -> pa.Array:
+def from_arrays(name: str, values: Any) -> pa.Array:
     """Arrays as a column of series; None is missing. Errors: DataError naming the row that is none."""
     if isinstance(values, np.ndarray) and values.dtype != object:
         rows, steps = values.shape[:2]
@@ -58,17 +58,17 @@ def given(name: str, values: Any) -> pa.Array:
             )
     widths = {cell.shape[1] if cell.ndim == 2 else 1 for cell in cells if cell is not None}
     if len(widths) > 1:
-        told = ", ".join(map(str, sorted(widths)))
+        counts = ", ".join(map(str, sorted(widths)))
         raise DataError(
-            f"data.{name}: the series must have equally many channels, (steps, channels) each (got {told})."
+            f"data.{name}: the series must have equally many channels, (steps, channels) each (got {counts})."
         )
     steps = [0 if cell is None else len(cell) for cell in cells]
     flat = [cell.reshape(-1).astype(np.float64) for cell in cells if cell is not None]
-    found = column(np.concatenate(flat) if flat else np.zeros(0), steps, max(widths, default=1))
-    return pc.if_else(pa.array([cell is not None for cell in cells]), found, pa.scalar(None, found.type))
+    whole = column(np.concatenate(flat) if flat else np.zeros(0), steps, max(widths, default=1))
+    return pc.if_else(pa.array([cell is not None for cell in cells]), whole, pa.scalar(None, whole.type))
 
 
-def grouped(table: pa.Table, series: Mapping[str, str]) -> pa.Table:
+def group_columns(table: pa.Table, series: Mapping[str, str]) -> pa.Table:
     """The table with the columns that match each pattern as the steps of one series, under the name said.
 
     Columns are ordered by the number their names end in. Missing cells behind the last number end a series sooner.
@@ -77,13 +77,13 @@ def grouped(table: pa.Table, series: Mapping[str, str]) -> pa.Table:
     for name, pattern in series.items():
         if name in table.column_names and not fnmatchcase(name, pattern):
             continue  # the file holds it as a list already
-        found = [column for column in table.column_names if fnmatchcase(column, pattern)]
-        if len(found) < 2:
+        names = [column for column in table.column_names if fnmatchcase(column, pattern)]
+        if len(names) < 2:
             near = nearest(pattern, table.column_names) if len(table.column_names) < 50 else ""
             raise DataError(f"data.series.{name}: no two columns match '{pattern}'. {near}".rstrip())
-        cells = _steps([table[column].combine_chunks() for column in _in_order(found)])
-        at = table.column_names.index(found[0])
-        table = table.drop_columns(found)
+        cells = _steps([table[column].combine_chunks() for column in _in_order(names)])
+        at = table.column_names.index(names[0])
+        table = table.drop_columns(names)
         table = table.add_column(min(at, table.num_columns), name, cells)
     return table
 
@@ -102,9 +102,9 @@ def _steps(columns: list[pa.Array]) -> pa.Array:
         wide = np.stack([values for values in read if values is not None], axis=1) if rows else np.zeros((0, 1))
         there = ~np.isnan(wide)
         steps = np.where(there.any(axis=1), wide.shape[1] - there[:, ::-1].argmax(axis=1), 0)
-        kept = np.arange(wide.shape[1]) < steps[:, None]
-        found = column(wide[kept], steps, 1)
-        return pc.if_else(pa.array(steps > 0), found, pa.scalar(None, found.type))
+        inside = np.arange(wide.shape[1]) < steps[:, None]
+        lists = column(wide[inside], steps, 1)
+        return pc.if_else(pa.array(steps > 0), lists, pa.scalar(None, lists.type))
     texts = [column.cast(pa.string()).to_pylist() for column in columns]
     return pa.array([list(cells) for cells in zip(*texts, strict=True)], pa.list_(pa.string()))
 
@@ -127,12 +127,12 @@ def hint(names: Iterable[str]) -> tuple[str, ...]:
         if match := COUNTED.fullmatch(name):
             runs.setdefault(match[1], []).append((int(match[2]), name))
     notes = []
-    for prefix, found in runs.items():
-        numbers = [number for number, _ in found]
-        if len(found) >= MANY and numbers == list(range(numbers[0], numbers[0] + len(numbers))):
-            said = f"--set data.series.signal='{prefix}*'" if prefix else "--set data.series.signal='[0-9]*'"
+    for prefix, members in runs.items():
+        numbers = [number for number, _ in members]
+        if len(members) >= MANY and numbers == list(range(numbers[0], numbers[0] + len(numbers))):
+            option = f"--set data.series.signal='{prefix}*'" if prefix else "--set data.series.signal='[0-9]*'"
             notes.append(
-                f"{len(found)} columns, {found[0][1]} to {found[-1][1]}, count up. If they are the steps of one "
-                f"series, say so: {said}"
+                f"{len(members)} columns, {members[0][1]} to {members[-1][1]}, count up. If they are the steps of one "
+                f"series, say so: {option}"
             )
     return tuple(notes)

@@ -1,14 +1,16 @@
-"""The rows that a recipe names, and its separate test rows, read once."""
+"""Any source by its settings: all rows at once, rows in pieces, and the rows of a recipe beside its test rows."""
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from types import ModuleType
+from typing import NamedTuple, cast
 
 from lamina.config import Config
-from lamina.plugins import kind, plugin
+from lamina.plugins import plugin
 from lamina.schema import Collected
 
 
 class Sources(NamedTuple):
-    """Rows to learn from and the settings of their source; test rows and theirs, where these come separately."""
+    """A recipe's rows and, where it has them apart, its test rows; each with the settings of where they stand."""
 
     train: Collected
     config: Config
@@ -16,11 +18,35 @@ class Sources(NamedTuple):
     test_config: Config | None = None
 
 
+def load(cfg: Config) -> Collected:
+    """Read all rows of a source; `cfg` is the `Config` of any file of this folder."""
+    return cast("Collected", _source(cfg).load(cfg))
+
+
+def stream(cfg: Config, rows: int = 65_536) -> Iterator[Collected]:
+    """The rows of `load` in pieces of at most `rows`; a source that cannot stream is loaded and cut up."""
+    source = _source(cfg)
+    if "stream" in vars(source):
+        yield from source.stream(cfg, rows)
+        return
+    whole = load(cfg)
+    for start in range(0, whole.table.num_rows, rows):
+        head = start == 0
+        yield Collected(whole.table.slice(start, rows), whole.quarantine * head, whole.notes * head)
+
+
 def read(source: Config, rows: Collected | None = None, test_rows: Collected | None = None) -> Sources:
-    """Read a source and the test rows it names. Rows in memory take the place of either."""
-    collected = rows or plugin("data", kind(source)).load(source)
-    path = source.model_dump().get("test")
-    if test_rows is None and path is None:
-        return Sources(collected, source)
-    test_source = source if test_rows else source.model_copy(update={"path": path, "test": None})
-    return Sources(collected, source, test_rows or plugin("data", kind(source)).load(test_source), test_source)
+    """The rows of a source and its separate test rows, each read once; rows that are in memory take their place."""
+    train = rows or load(source)
+    if test_rows is not None:
+        return Sources(train, source, test_rows, source)
+    path = vars(source).get("test")
+    if path is None:
+        return Sources(train, source)
+    later = source.model_copy(update={"path": path, "test": None})
+    return Sources(train, source, load(later), later)
+
+
+def _source(cfg: Config) -> ModuleType:
+    """The module the class of `cfg` was written in, which is a file of this folder."""
+    return plugin("data", type(cfg).__module__.rpartition(".")[2], "data.kind")

@@ -25,7 +25,7 @@ class Fractions(Config):
     test: Fraction = 0.15
 
     @model_validator(mode="after")
-    def _leave_some_to_train(self) -> Self:
+    def _check_shares(self) -> Self:
         if self.validation + self.test >= 1:
             raise ValueError(
                 f"validation + test must be < 1, the rest is for training (got {self.validation + self.test:g})"
@@ -61,10 +61,17 @@ class ByColumn(Config):
     test: str = "test"
 
     @model_validator(mode="after")
-    def _tell_parts_apart(self) -> Self:
+    def _check_values(self) -> Self:
         if len({_folded(value) for value in (self.train, self.validation, self.test)}) < 3:
             raise ValueError("train, validation and test must be three different values of the column")
         return self
+
+
+class ByGroup(Fractions):
+    """All rows of a group, such as a person or a machine, in one part; the column itself is not learned from."""
+
+    kind: Literal["group"] = "group"
+    column: str
 
 
 class TimeSplit(Config):
@@ -87,8 +94,8 @@ class TimeSplit(Config):
         later = [int(v) if v >= 1 else max(round(v * rows), least) for v in (self.validation, self.test)]
         train = rows - sum(later) - 2 * self.gap if self.train is None else self.train
         if train < 1 or train + sum(later) + 2 * self.gap > rows:
-            asked = f"{max(train, 0):,} + {later[0]:,} + {later[1]:,}, embargo {self.gap:,}"
-            raise DataError(f"split: {rows:,} rows are too few for train, validation and test ({asked}). Ask for less.")
+            sizes = f"{max(train, 0):,} + {later[0]:,} + {later[1]:,}, embargo {self.gap:,}"
+            raise DataError(f"split: {rows:,} rows are too few for train, validation and test ({sizes}). Ask for less.")
         return train, later[0], later[1]
 
     def halves(self, rows: int, least: int = 1) -> tuple[int, int, int]:
@@ -100,7 +107,7 @@ class TimeSplit(Config):
         return train, rows - train - self.gap, 0
 
 
-Split = Annotated[Auto | Random | Stratified | ByColumn | TimeSplit, Field(discriminator="kind")]
+Split = Annotated[Auto | Random | Stratified | ByColumn | ByGroup | TimeSplit, Field(discriminator="kind")]
 
 
 class Splits(NamedTuple):
@@ -113,7 +120,7 @@ class Splits(NamedTuple):
 
 def split(
     table: pa.Table,
-    cfg: Auto | Random | Stratified | ByColumn | TimeSplit,
+    cfg: Auto | Random | Stratified | ByColumn | ByGroup | TimeSplit,
     target: str | None,
     seed: int,
     test: pa.Table | None = None,
@@ -130,11 +137,13 @@ def split(
     rng = np.random.Generator(np.random.PCG64(seed))
     if isinstance(cfg, ByColumn):
         return _by_column(table, cfg, target, rng, test)
+    if isinstance(cfg, ByGroup):
+        return _by_group(table, cfg, target, rng, test)
     if isinstance(cfg, TimeSplit):
         return _in_order(table, cfg, test)
     classes = _classes(table, cfg, target)
-    part = drawn(classes, cfg.validation, cfg.test if test is None else 0.0, rng)
-    return _parts(table, part, test)
+    part = assign(classes, cfg.validation, cfg.test if test is None else 0.0, rng)
+    return _splits(table, part, test)
 
 
 def _classes(table: pa.Table, cfg: Auto | Random | Stratified, target: str | None) -> np.ndarray:
@@ -159,10 +168,11 @@ def _classes(table: pa.Table, cfg: Auto | Random | Stratified, target: str | Non
     return values if few else one
 
 
-def drawn(classes: np.ndarray, validation: float, test: float, rng: np.random.Generator) -> np.ndarray:
-    """The part of each row. Within a class the rows, in random order, stand evenly between 0 and 1 from a random
+def assign(classes: np.ndarray, validation: float, test: float, rng: np.random.Generator) -> np.ndarray:
+    """The part of each row (rows,), so that each class gives its share, and the totals are exact.
 
-    start; test and validation take the lowest of all. So each class gives its share, and the totals are exact.
+    Within a class the rows, in random order, stand evenly between 0 and 1 from a random start; test and validation take
+    the lowest of all. `classes`: (rows,) codes.
     """
     rows = len(classes)
     order = rng.permutation(rows)
@@ -171,9 +181,9 @@ def drawn(classes: np.ndarray, validation: float, test: float, rng: np.random.Ge
     rank = np.empty(rows, np.int64)
     rank[by_class] = np.arange(rows) - np.repeat(np.cumsum(count) - count, count)
     place = (rank + rng.random(len(count))[code]) / count[code]
-    kept = rank == count[code] - 1  # one row of each class stays in train
+    last = rank == count[code] - 1  # one row of each class stays in train
     lowest = np.argsort(place, kind="stable")
-    candidates = order[lowest[~kept[lowest]]]
+    candidates = order[lowest[~last[lowest]]]
     tests = max(1, round(rows * test)) if test else 0
     validations = min(MOST_VALIDATION, max(1, round(rows * validation)))
     part = np.full(rows, TRAIN)
@@ -187,14 +197,14 @@ def _by_column(
 ) -> Splits:
     if cfg.name not in table.column_names:
         raise DataError(f"split.name: there is no column '{cfg.name}'. {nearest(cfg.name, table.column_names)}")
-    said = [_folded(value) for value in table[cfg.name].to_pylist()]
-    known = {_folded(cfg.train): TRAIN, _folded(cfg.validation): VALIDATION, _folded(cfg.test): TEST}
-    if unknown := sorted(set(said) - set(known)):
+    values = [_folded(value) for value in table[cfg.name].to_pylist()]
+    parts = {_folded(cfg.train): TRAIN, _folded(cfg.validation): VALIDATION, _folded(cfg.test): TEST}
+    if unknown := sorted(set(values) - set(parts)):
         raise DataError(
-            f"split.name: column '{cfg.name}' must hold only {', '.join(known)} "
+            f"split.name: column '{cfg.name}' must hold only {', '.join(parts)} "
             f"(got {', '.join(repr(value) for value in unknown[:10])}). Name its values in train, validation and test."
         )
-    part = np.array([known[value] for value in said])
+    part = np.array([parts[value] for value in values])
     if test is not None and (part == TEST).any():
         raise DataError(
             f"split: column '{cfg.name}' has rows for '{cfg.test}' and there is a separate test table. Keep one."
@@ -205,10 +215,47 @@ def _by_column(
         classes = np.zeros(len(trains), np.int64)
         if len(trains) < SMALL:  # where a random draw could leave a class to one part
             classes = _classes(table.take(pa.array(trains)), Auto(), target)
-        part[trains] = drawn(classes, share, 0.0, rng)
+        part[trains] = assign(classes, share, 0.0, rng)
     if test is not None and cfg.name in test.column_names:
         test = test.drop_columns([cfg.name])
-    return _parts(table.drop_columns([cfg.name]), part, test)
+    return _splits(table.drop_columns([cfg.name]), part, test)
+
+
+def _by_group(
+    table: pa.Table, cfg: ByGroup, target: str | None, rng: np.random.Generator, test: pa.Table | None
+) -> Splits:
+    """No group is in two parts (scikit-learn's GroupShuffleSplit); rows in which it is missing are one group."""
+    if cfg.column not in table.column_names:
+        raise DataError(f"split.column: there is no column '{cfg.column}'. {nearest(cfg.column, table.column_names)}")
+    values = table[cfg.column].combine_chunks()
+    if pa.types.is_nested(values.type):
+        raise DataError(f"split.column: '{cfg.column}' must hold one value per row (got {values.type}).")
+    codes = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
+    _, groups = np.unique(codes.indices.fill_null(-1).to_numpy(zero_copy_only=False), return_inverse=True)
+    sizes, needed = np.bincount(groups), 2 if test is not None else 3
+    if len(sizes) < needed:
+        raise DataError(f"split.column: '{cfg.column}' has {len(sizes)} groups; at least {needed} are needed.")
+    part_of, free = np.full(len(sizes), TRAIN), rng.permutation(len(sizes)).tolist()
+    shares = [(TEST, round(cfg.test * len(groups)))] if test is None else []
+    for part, rows in (*shares, (VALIDATION, min(MOST_VALIDATION, round(cfg.validation * len(groups))))):
+        needed -= 1
+        chosen = _nearest_sum(free, sizes, rows)[: len(free) - needed]
+        part_of[chosen] = part
+        free = [group for group in free if part_of[group] == TRAIN]
+    if cfg.column != target:
+        table = table.drop_columns([cfg.column])
+        test = test.drop_columns([cfg.column]) if test is not None and cfg.column in test.column_names else test
+    return _splits(table, part_of[groups], test)
+
+
+def _nearest_sum(groups: list[int], sizes: np.ndarray, rows: int) -> list[int]:
+    """Groups in their order, each where it brings the sum of sizes nearer to `rows`; the smallest where none does."""
+    chosen, total = [], 0
+    for group in groups:
+        if abs(total + sizes[group] - rows) < abs(total - rows):
+            chosen.append(group)
+            total += sizes[group]
+    return chosen or [min(groups, key=lambda group: sizes[group])]
 
 
 def _in_order(table: pa.Table, cfg: TimeSplit, test: pa.Table | None) -> Splits:
@@ -221,15 +268,15 @@ def _in_order(table: pa.Table, cfg: TimeSplit, test: pa.Table | None) -> Splits:
     return Splits(table.slice(0, train), table.slice(first, validation), table.slice(second, tests))
 
 
-def _parts(table: pa.Table, part: np.ndarray, test: pa.Table | None) -> Splits:
+def _splits(table: pa.Table, part: np.ndarray, test: pa.Table | None) -> Splits:
     train, validation, tests = (table.filter(pa.array(part == which)) for which in (TRAIN, VALIDATION, TEST))
-    parts = Splits(train, validation, tests if test is None else test)
-    if empty := [name for name, rows in parts._asdict().items() if not rows.num_rows]:
+    splits = Splits(train, validation, tests if test is None else test)
+    if empty := [name for name, rows in splits._asdict().items() if not rows.num_rows]:
         raise DataError(
             f"split: no row is left for {' and '.join(empty)} (got {table.num_rows} rows in all). Each part needs at "
             "least one: give more rows, other fractions, or a random split where most classes have a single row."
         )
-    return parts
+    return splits
 
 
 def _folded(value: object) -> str:

@@ -1,5 +1,6 @@
 """Tables from things in memory, and answers back in the caller's own type."""
 
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
@@ -16,6 +17,7 @@ from lamina.data import _memory_images as _given
 from lamina.data import _series_cells as _series
 from lamina.schema import Collected
 
+SCALARS = (float, int, str, bool)
 KINDS = "a table (pandas, polars, Arrow), a dict of columns, a list of dicts, or a 2-D NumPy array"
 
 
@@ -41,7 +43,7 @@ def table(source: Any, pictures: Sequence[str] = ()) -> pa.Table:
     The index of a pandas frame is not used (but see `timed`); categories become text; other 2-D columns `x` are spread
     as x_0, x_1, ...; nested dicts of rows and structs become columns with dots. Errors: DataError naming the column.
     """
-    source = _given.given(source, pictures)
+    source = _given.as_columns(source, pictures)
     if isinstance(source, pa.RecordBatch):
         source = pa.Table.from_batches([source])
     if isinstance(source, pa.Table):
@@ -84,9 +86,9 @@ def timed(source: Any, name: str | None = None) -> Any:
     name = name or str(index.name or "time")
     if not isinstance(index, pandas.DatetimeIndex) or name in source.columns:
         return source
-    found = source.copy(deep=False)
-    found.insert(0, name, index)
-    return found
+    frame = source.copy(deep=False)
+    frame.insert(0, name, index)
+    return frame
 
 
 def like(answers: pa.Table, source: Any, aligned: bool = True) -> Any:
@@ -115,15 +117,15 @@ def like(answers: pa.Table, source: Any, aligned: bool = True) -> Any:
 
 def json_rows(rows: pa.Table) -> list[dict[str, Any]]:
     """A table as rows of plain JSON values: times in ISO form, NaN as null, structs as objects."""
-    return [{name: _plain(value) for name, value in row.items()} for row in rows.to_pylist()]
+    return [{name: _json_value(value) for name, value in row.items()} for row in rows.to_pylist()]
 
 
-def _plain(value: Any) -> Any:
+def _json_value(value: Any) -> Any:
     if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
+        return {k: _json_value(v) for k, v in value.items()}
     if isinstance(value, list):
-        return [_plain(v) for v in value]
-    if isinstance(value, float) and not np.isfinite(value):
+        return [_json_value(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, datetime | date):
         return value.isoformat()
@@ -135,28 +137,30 @@ def _from_rows(rows: Sequence[Mapping[str, Any]], pictures: Sequence[str]) -> pa
     firsts: dict[Any, Any] = {}
     for row in rows:
         firsts |= {name: cell for name, cell in row.items() if cell is not None and name not in firsts}
-    shown = {name for name, cell in firsts.items() if name in pictures or _given.are([cell])}
-    wanted = [name for name, cell in firsts.items() if name in shown or _series.are([cell])]
-    if not wanted:
+    firsts = {name: cell for name, cell in firsts.items() if name in pictures or type(cell) not in SCALARS}
+    images = {name for name, cell in firsts.items() if name in pictures or _given.are([cell])}
+    special = [name for name, cell in firsts.items() if name in images or _series.are([cell])]
+    if not special:
         return _values.table(rows)
-    held = {name: [row.get(name) for row in rows] for name in wanted}
-    found = _values.table([{name: row[name] for name in row if name not in held} for row in rows])
+    cells_of = {name: [row.get(name) for row in rows] for name in special}
+    plain = _values.table([{name: row[name] for name in row if name not in cells_of} for row in rows])
     columns = {
-        str(name): (_given.cells if name in shown else _series.given)(str(name), cells) for name, cells in held.items()
+        str(name): (_given.cells if name in images else _series.from_arrays)(str(name), cells)
+        for name, cells in cells_of.items()
     }
-    return pa.table({name: found[name] for name in found.column_names} | columns)
+    return pa.table({name: plain[name] for name in plain.column_names} | columns)
 
 
 def _from_columns(names: list[str], columns: Sequence[Any], pictures: Sequence[str] = ()) -> pa.Table:
     spread: list[str] = []
     arrays: list[Any] = []
-    held: dict[str, pa.Array] = {}
-    for given, column in zip(names, columns, strict=True):
-        name = given or f"column{len(arrays) + 1}"
+    images: dict[str, pa.Array] = {}
+    for label, column in zip(names, columns, strict=True):
+        name = label or f"column{len(arrays) + 1}"
         if _holds_pictures(name, column, pictures):
-            held[name] = _given.cells(name, column)
+            images[name] = _given.cells(name, column)
             spread.append(name)
-            arrays.append(pa.nulls(len(held[name]), pa.string()))
+            arrays.append(pa.nulls(len(images[name]), pa.string()))
         elif isinstance(column, np.ndarray) and column.ndim == 2 and not _series.are(column):
             spread += [f"{name}_{i}" for i in range(column.shape[1])]
             arrays += [_column(name, part) for part in column.T]
@@ -165,12 +169,12 @@ def _from_columns(names: list[str], columns: Sequence[Any], pictures: Sequence[s
             arrays.append(_column(name, column))
     lengths = {name: len(array) for name, array in zip(spread, arrays, strict=True)}
     if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{name}: {length}" for name, length in list(lengths.items())[:10])
-        raise DataError(f"data: columns must be equally long (got {told}). Give one value per row in each.")
-    found = _values.plain(pa.table(arrays, names=spread))
-    for name, cells in held.items():
-        found = found.set_column(found.column_names.index(name), name, cells)
-    return found
+        counts = ", ".join(f"{name}: {length}" for name, length in list(lengths.items())[:10])
+        raise DataError(f"data: columns must be equally long (got {counts}). Give one value per row in each.")
+    whole = _values.plain(pa.table(arrays, names=spread))
+    for name, cells in images.items():
+        whole = whole.set_column(whole.column_names.index(name), name, cells)
+    return whole
 
 
 def _holds_pictures(name: str, column: Any, pictures: Sequence[str]) -> bool:
@@ -187,7 +191,7 @@ def _column(name: str, values: Any) -> Any:
     if isinstance(values, str | bytes | Mapping) or not (hasattr(values, "__len__") and hasattr(values, "__iter__")):
         raise DataError(f"data.{name}: must be a list or an array, one value per row (got {_name(values)}). Wrap it.")
     if not _is(values, "pandas", "Series") and not _is(values, "polars", "Series") and _series.are(values):
-        return _series.given(name, values)
+        return _series.from_arrays(name, values)
     if isinstance(values, np.ndarray):
         return _from_numpy(name, values)
     if _is(values, "pandas", "Series"):

@@ -41,7 +41,7 @@ class Piece(NamedTuple):
     name: str
     path: str
     source: config.Config
-    found: Collected
+    rows: Collected
 
 
 def load(cfg: Config) -> Collected:
@@ -51,67 +51,69 @@ def load(cfg: Config) -> Collected:
     """
     pieces = [_piece(name, path) for name, path in _named.each(cfg.classes)]
     _refuse_shared(pieces)
-    known = [piece for piece in pieces if _knows_parts(piece)]
-    parted = len(known) == len(pieces)
+    parted_pieces = [piece for piece in pieces if _knows_parts(piece)]
+    parted = len(parted_pieces) == len(pieces)
     tables = [_labelled(piece, parted) for piece in pieces]
-    notes = [note for piece in pieces for note in piece.found.notes]
-    if known and not parted:
+    notes = [note for piece in pieces for note in piece.rows.notes]
+    if parted_pieces and not parted:
         name = next(piece.name for piece in pieces if not _knows_parts(piece))
-        notes.append(f"The parts that {known[0].path} knows are not used, since '{name}' has none: rows are drawn.")
+        notes.append(
+            f"The parts that {parted_pieces[0].path} knows are not used, since '{name}' has none: rows are drawn."
+        )
     notes += _by_compression(pieces)
     return Collected(
         _joined(pieces, tables, notes),
-        tuple(lost for piece in pieces for lost in piece.found.quarantine),
+        tuple(bad for piece in pieces for bad in piece.rows.quarantine),
         tuple(dict.fromkeys(notes)),
         PART if parted else None,
         LABEL,
-        tuple(dict.fromkeys(name for piece in pieces for name in piece.found.metadata)),
+        tuple(dict.fromkeys(name for piece in pieces for name in piece.rows.metadata)),
         "classification",
     )
 
 
 def source_line(cfg: Config, row_numbers: Sequence[int]) -> list[tuple[str, int | None]]:
     """File and line of rows of the loaded table, by the sources they came from."""
-    wanted, places, first = sorted(set(row_numbers)), dict[int, tuple[str, int | None]](), 0
+    numbers, places, first = sorted(set(row_numbers)), dict[int, tuple[str, int | None]](), 0
     for name, path in _named.each(cfg.classes):
         piece = _piece(name, path)
-        mine = [row for row in wanted if first <= row < first + piece.found.table.num_rows]
+        mine = [row for row in numbers if first <= row < first + piece.rows.table.num_rows]
         module, own = plugin("data", kind(piece.source)), [row - first for row in mine]
-        known = mine and "source_line" in vars(module)
-        found = module.source_line(piece.source, own) if known else [(path, row + 1) for row in own]
-        places |= dict(zip(mine, found, strict=True))
-        first += piece.found.table.num_rows
+        has_lines = mine and "source_line" in vars(module)
+        spots = module.source_line(piece.source, own) if has_lines else [(path, row + 1) for row in own]
+        places |= dict(zip(mine, spots, strict=True))
+        first += piece.rows.table.num_rows
     return [places[row] for row in row_numbers]
 
 
 def _piece(name: str, path: str) -> Piece:
     """What stands at a path, without what its own folders or labels say of a class."""
-    said = _named.settings(path)
-    if said["kind"] == "files" and Path(path).is_dir():  # empty, or it would be claimed
-        said["kind"] = "folders"
+    values = _named.settings(path)
+    if values["kind"] == "files" and Path(path).is_dir():  # empty, or it would be claimed
+        values["kind"] = "folders"
     faults = list[str]()
-    source = parse(plugin("data", said["kind"]).Config, said, f"data.classes.{name}", faults)
+    source = parse(plugin("data", values["kind"]).Config, values, f"data.classes.{name}", faults)
     if source is None:
         raise config.RecipeError(faults)
     try:
-        found = folders.together(source) if isinstance(source, folders.Config) else data.load(source)
+        rows = folders.together(source) if isinstance(source, folders.Config) else data.load(source)
     except DataError as error:
         raise DataError(f"data.classes.{name}: {str(error).removeprefix('data.path: ')}") from None
-    table = found.table.drop_columns([found.target]) if found.target else found.table
+    table = rows.table.drop_columns([rows.target]) if rows.target else rows.table
     if LABEL in table.column_names:
         raise DataError(
             f"data.classes.{name}: {path} has a column '{LABEL}', which is what the class is to be called. Rename it."
         )
-    return Piece(name, path, source, replace(found, table=table))
+    return Piece(name, path, source, replace(rows, table=table))
 
 
 def _knows_parts(piece: Piece) -> bool:
-    return piece.found.part is not None and not piece.found.table[piece.found.part].null_count
+    return piece.rows.part is not None and not piece.rows.table[piece.rows.part].null_count
 
 
 def _labelled(piece: Piece, parted: bool) -> pa.Table:
     """The table of a class with its name, and its parts if all have some."""
-    table, part = piece.found.table, piece.found.part
+    table, part = piece.rows.table, piece.rows.part
     if part is not None:
         cells = table[part]
         table = table.drop_columns([part])
@@ -155,9 +157,9 @@ def _by_compression(pieces: list[Piece]) -> list[str]:
     """A sentence where compression alone tells two classes apart, which is then what a network learns."""
     lossy: dict[str, set[bool]] = {}
     for piece in pieces:
-        for path in piece.found.table["image"].to_pylist() if _are_files(piece) else []:
+        for path in piece.rows.table["image"].to_pylist() if _are_files(piece) else []:
             lossy.setdefault(piece.name, set()).add(Path(path).suffix.lower() in LOSSY)
-    packed, plain = ([name for name, found in lossy.items() if found == {one}] for one in (True, False))
+    packed, plain = ([name for name, kinds in lossy.items() if kinds == {one}] for one in (True, False))
     if not packed or not plain:
         return []
     return [
@@ -168,17 +170,17 @@ def _by_compression(pieces: list[Piece]) -> list[str]:
 
 def _are_files(piece: Piece) -> bool:
     """Whether a path lists pictures that stand in files of their own."""
-    return isinstance(piece.source, folders.Config) and pa.types.is_string(piece.found.table["image"].type)
+    return isinstance(piece.source, folders.Config) and pa.types.is_string(piece.rows.table["image"].type)
 
 
 def _refuse_shared(pieces: list[Piece]) -> None:
     """A file has one class: links are followed, and a folder inside another one is found."""
-    seen: dict[tuple[int, int] | str, Piece] = {}
+    owners: dict[tuple[int, int] | str, Piece] = {}
     for piece in pieces:
-        table = piece.found.table
+        table = piece.rows.table
         for path in table["image"].to_pylist() if _are_files(piece) else [piece.path]:
             mark = _mark(path)
-            other = seen.setdefault(mark, piece)
+            other = owners.setdefault(mark, piece)
             if other.name != piece.name:
                 raise DataError(
                     f"data.classes: {path} is of two classes, '{other.name}' ({other.path}) and '{piece.name}' "

@@ -19,7 +19,7 @@ from lamina.data import _series_cells as _series
 from lamina.data._formats import columnar as _columnar
 from lamina.data._formats import delimited as _delimited
 from lamina.data._formats import json_documents as _documents
-from lamina.data._formats.pieces import Opened, conform, united
+from lamina.data._formats.pieces import TableFile, common_schema, conform
 from lamina.data._formats.text import COMPRESSED, readable
 from lamina.schema import Collected, Quarantined
 
@@ -81,17 +81,17 @@ def load(cfg: Config) -> Collected:
     Errors: DataError when a file is missing, unreadable, or there is no usable row.
     """
     with ExitStack() as stack:
-        files = _opened(cfg, stack, whole=True)
-        schema, notes = united(files)
+        files = _open_all(cfg, stack, whole=True)
+        schema, notes = common_schema(files)
         pieces = [piece for one in files for piece in one.read(None)]
         tables = [conform(piece.table, schema) for piece in pieces]
     bad = tuple(row for piece in pieces for row in piece.quarantine)
     table = pa.concat_tables([schema.empty_table(), *tables])
     _refuse_nothing(files, table.num_rows, bad)
-    told = (*(note for one in files for note in one.notes), *notes)
+    all_notes = (*(note for one in files for note in one.notes), *notes)
     if cfg.series is None:
-        return Collected(table, bad, (*told, *_series.hint(table.column_names)))
-    return Collected(_series.grouped(table, cfg.series), bad, told)
+        return Collected(table, bad, (*all_notes, *_series.hint(table.column_names)))
+    return Collected(_series.group_columns(table, cfg.series), bad, all_notes)
 
 
 def stream(cfg: Config, rows: int = 65_536) -> Iterator[Collected]:
@@ -101,8 +101,8 @@ def stream(cfg: Config, rows: int = 65_536) -> Iterator[Collected]:
     bad quote or one odd type further down would change what came before.
     """
     with ExitStack() as stack:
-        files = _opened(cfg, stack, whole=False)
-        schema, more = united(files)
+        files = _open_all(cfg, stack, whole=False)
+        schema, more = common_schema(files)
         notes = (*(note for one in files for note in one.notes), *more)
         good, last = 0, ()
         for one in files:
@@ -110,7 +110,7 @@ def stream(cfg: Config, rows: int = 65_536) -> Iterator[Collected]:
                 good, last = good + piece.table.num_rows, piece.quarantine or last
                 if piece.table.num_rows or piece.quarantine:
                     yield Collected(
-                        _series.grouped(conform(piece.table, schema), cfg.series or {}), piece.quarantine, notes
+                        _series.group_columns(conform(piece.table, schema), cfg.series or {}), piece.quarantine, notes
                     )
                     notes = ()
         _refuse_nothing(files, good, last)
@@ -122,17 +122,17 @@ def source_line(cfg: Config, row_numbers: Sequence[int]) -> list[tuple[str, int 
     The line is where the record begins. Parquet and Arrow IPC give the row number in the file, workbooks the
     row of the sheet, and JSON documents other than arrays the row number.
     """
-    wanted = sorted(set(row_numbers))
-    found: dict[int, tuple[str, int | None]] = {}
+    numbers = sorted(set(row_numbers))
+    places: dict[int, tuple[str, int | None]] = {}
     with ExitStack() as stack:
-        rows = ((str(one.file), line) for one in _opened(cfg, stack, whole=False) for line in one.lines())
+        rows = ((str(one.file), line) for one in _open_all(cfg, stack, whole=False) for line in one.lines())
         for index, place in enumerate(rows):
-            if len(found) == len(wanted):
+            if len(places) == len(numbers):
                 break
-            if index == wanted[len(found)]:
-                found[index] = place
-    assert len(found) == len(wanted), f"row {wanted[len(found)]} is not in the table"
-    return [found[index] for index in row_numbers]
+            if index == numbers[len(places)]:
+                places[index] = place
+    assert len(places) == len(numbers), f"row {numbers[len(places)]} is not in the table"
+    return [places[index] for index in row_numbers]
 
 
 def paths(path: str | tuple[str, ...]) -> list[Path]:
@@ -140,24 +140,24 @@ def paths(path: str | tuple[str, ...]) -> list[Path]:
 
     Errors: DataError for a missing file, a directory, or a pattern that nothing matches.
     """
-    found: set[Path] = set()
+    files: set[Path] = set()
     for name in (path,) if isinstance(path, str) else path:
         one = Path(name).expanduser()
         if one.is_dir():
             raise DataError(f"{name}: is a directory. Name a file in it, or a pattern such as {one / '*.csv'}.")
         if one.exists():
-            found.add(one)
+            files.add(one)
         elif matches := [Path(m) for m in glob.glob(str(one), recursive=True) if Path(m).is_file()]:
-            found.update(matches)
+            files.update(matches)
         elif glob.has_magic(name):
             raise DataError(f"{name}: no file matches this pattern. Check it from the folder {Path.cwd()}.")
         else:
             near = [other.name for other in one.parent.iterdir()] if one.parent.is_dir() else []
             cure = nearest(one.name, near) if near and len(near) < 50 else f"Looked in {one.parent.absolute()}."
             raise DataError(f"{name}: there is no such file. {cure}")
-    if not found:
+    if not files:
         raise DataError("data.path: names no file. Give a file or a pattern such as data/*.csv.")
-    return sorted(found)
+    return sorted(files)
 
 
 def format_of(file: Path) -> Format:
@@ -183,7 +183,7 @@ def format_of(file: Path) -> Format:
     return "csv"
 
 
-def _opened(cfg: Config, stack: ExitStack, whole: bool) -> list[Opened]:
+def _open_all(cfg: Config, stack: ExitStack, whole: bool) -> list[TableFile]:
     files: list[tuple[Path, Format]] = []
     for file in paths(cfg.path):
         files.append((file, format_of(file) if cfg.format == "auto" else cfg.format))
@@ -195,10 +195,10 @@ def _opened(cfg: Config, stack: ExitStack, whole: bool) -> list[Opened]:
     ]
     if faults:
         raise RecipeError(faults)
-    return [_pictures.located(_open(cfg, file, form, stack, whole)) for file, form in files]
+    return [_pictures.with_local_paths(_open(cfg, file, form, stack, whole)) for file, form in files]
 
 
-def _open(cfg: Config, file: Path, form: Format, stack: ExitStack, whole: bool) -> Opened:
+def _open(cfg: Config, file: Path, form: Format, stack: ExitStack, whole: bool) -> TableFile:
     match form:
         case "parquet":
             return _columnar.parquet(file, stack)
@@ -213,10 +213,10 @@ def _open(cfg: Config, file: Path, form: Format, stack: ExitStack, whole: bool) 
         case "jsonl":
             return _documents.json_lines(text, whole)
     delimiter = cfg.delimiter or ("\t" if form == "tsv" else None)
-    return _delimited.opened(_delimited.layout(text, delimiter, cfg.header, cfg.names, cfg.decimal))
+    return _delimited.open_file(_delimited.layout(text, delimiter, cfg.header, cfg.names, cfg.decimal))
 
 
-def _refuse_nothing(files: list[Opened], good: int, bad: tuple[Quarantined, ...]) -> None:
+def _refuse_nothing(files: list[TableFile], good: int, bad: tuple[Quarantined, ...]) -> None:
     if good:
         return
     name = str(files[0].file) if len(files) == 1 else f"{files[0].file} and {len(files) - 1} more"

@@ -37,12 +37,12 @@ class Config(config.Config):
     path: str = Field(description="A folder, a zip of one, a picture, or a pattern such as photos/*.jpg.")
 
 
-class Listed(NamedTuple):
+class Pictures(NamedTuple):
     """Usable pictures in the order of their names: where they stand, and their cells of the column `image`."""
 
     places: list[PurePosixPath]
     images: pa.ChunkedArray
-    told: _tree.Told
+    folders: _tree.FolderLabels
     quarantine: list[Quarantined]
 
 
@@ -66,29 +66,31 @@ def load(cfg: Config) -> Collected:
 
     Errors: DataError where there is no picture, or some pictures stand in class folders and some do not.
     """
-    found = _listed(cfg)
-    labels = found.told.labels
+    pictures = _pictures(cfg)
+    labels = pictures.folders.labels
     _tree.refuse_no_class(labels, cfg.path, "picture")
-    columns = {"image": found.images}
+    columns = {"image": pictures.images}
     if not any(labels):
         lone = f"Pictures stand directly in {cfg.path}: put each into a folder named by its class to train on them."
-        return Collected(pa.table(columns), tuple(found.quarantine), (lone,))
+        return Collected(pa.table(columns), tuple(pictures.quarantine), (lone,))
     part = None
-    if found.told.parts:
-        columns["part"], part = pa.array(found.told.parts), "part"
+    if pictures.folders.parts:
+        columns["part"], part = pa.array(pictures.folders.parts), "part"
     table = pa.table({**columns, "label": pa.array(labels)})
-    notes = tuple(_tree.counted(labels, found.told.note))
-    return Collected(table, tuple(found.quarantine), notes, part, "label")
+    notes = tuple(_tree.notes_on(labels, pictures.folders.note))
+    return Collected(table, tuple(pictures.quarantine), notes, part, "label")
 
 
 def together(cfg: Config) -> Collected:
     """The same pictures without a class, whatever folders they stand in; `part` where folders say it."""
-    found = _listed(cfg)
-    table = pa.table({"image": found.images})
-    if not found.told.parts:
-        return Collected(table, tuple(found.quarantine))
-    note = f"{cfg.path}: {found.told.note}."
-    return Collected(table.append_column("part", pa.array(found.told.parts)), tuple(found.quarantine), (note,), "part")
+    pictures = _pictures(cfg)
+    table = pa.table({"image": pictures.images})
+    if not pictures.folders.parts:
+        return Collected(table, tuple(pictures.quarantine))
+    note = f"{cfg.path}: {pictures.folders.note}."
+    return Collected(
+        table.append_column("part", pa.array(pictures.folders.parts)), tuple(pictures.quarantine), (note,), "part"
+    )
 
 
 def stream(cfg: Config, rows: int) -> Iterator[Collected]:
@@ -101,7 +103,7 @@ def stream(cfg: Config, rows: int) -> Iterator[Collected]:
         yield from _streamed(root, min(rows, PIECE))
         return
     places, images, bad = _files(cfg)
-    whole = _told(pa.table({"image": images}), places, cfg.path)
+    whole = _with_labels(pa.table({"image": images}), places, cfg.path)
     for start in range(0, whole.num_rows, min(rows, PIECE)):
         yield Collected(whole.slice(start, min(rows, PIECE)), tuple(bad) if start == 0 else ())
 
@@ -110,12 +112,12 @@ def _streamed(root: Path, rows: int) -> Iterator[Collected]:
     with zipfile.ZipFile(root) as archive:
         members, places, bad = _members(archive, root)
         _refuse_none(places, str(root), bad)
-        whole = _told(pa.table({"image": pa.array([f"{root}/{place}" for place in places])}), places, str(root))
+        whole = _with_labels(pa.table({"image": pa.array([f"{root}/{place}" for place in places])}), places, str(root))
         good, bodies, size = list[int](), list[bytes](), 0
         for row, place in enumerate(places):
             body = _member(archive, members[place])
             if isinstance(body, str):
-                bad.append(_tree.aside(str(root), place, body))
+                bad.append(_tree.quarantine(str(root), place, body))
             else:
                 good, bodies, size = [*good, row], [*bodies, body], size + len(body)
             if len(bodies) == rows or size >= HELD or row == len(places) - 1:
@@ -126,35 +128,35 @@ def _streamed(root: Path, rows: int) -> Iterator[Collected]:
                 good, bodies, size, bad = [], [], 0, []
 
 
-def _told(table: pa.Table, places: Sequence[PurePosixPath], root: str) -> pa.Table:
+def _with_labels(table: pa.Table, places: Sequence[PurePosixPath], root: str) -> pa.Table:
     """With the label and the part of each picture, where its folders say them."""
-    told = _tree.told(places, root)
-    for name, said in (("part", told.parts), ("label", told.labels)):
-        if said and any(said):
-            table = table.append_column(name, pa.array([word or None for word in said], pa.string()))
+    folders = _tree.labels_of(places, root)
+    for name, words in (("part", folders.parts), ("label", folders.labels)):
+        if words and any(words):
+            table = table.append_column(name, pa.array([word or None for word in words], pa.string()))
     return table
 
 
 def source_line(cfg: Config, row_numbers: Sequence[int]) -> list[tuple[str, int | None]]:
     """The file of each row of the loaded table; pictures have no lines."""
-    found = _listed(cfg)
-    if pa.types.is_string(found.images.type):
-        return [(found.images[row].as_py(), None) for row in row_numbers]
-    return [(f"{cfg.path}/{found.places[row]}", None) for row in row_numbers]
+    pictures = _pictures(cfg)
+    if pa.types.is_string(pictures.images.type):
+        return [(pictures.images[row].as_py(), None) for row in row_numbers]
+    return [(f"{cfg.path}/{pictures.places[row]}", None) for row in row_numbers]
 
 
-def _listed(cfg: Config) -> Listed:
+def _pictures(cfg: Config) -> Pictures:
     root = Path(cfg.path)
     places, images, bad = _zipped(root) if root.is_file() and zipfile.is_zipfile(root) else _files(cfg)
-    told = _tree.told(places, cfg.path)
-    if told.outside:
+    folders = _tree.labels_of(places, cfg.path)
+    if folders.outside:
         why = "stands beside the train and test folders, in none of them"
-        bad += [_tree.aside(cfg.path, places[i], why) for i in told.outside]
-        left = sorted(set(range(len(places))) - set(told.outside))
-        places, images = [places[i] for i in left], images.take(pa.array(left))
-        told = _tree.told(places, cfg.path)
+        bad += [_tree.quarantine(cfg.path, places[i], why) for i in folders.outside]
+        inside = sorted(set(range(len(places))) - set(folders.outside))
+        places, images = [places[i] for i in inside], images.take(pa.array(inside))
+        folders = _tree.labels_of(places, cfg.path)
     _refuse_none(places, cfg.path, bad)
-    return Listed(places, images, told, bad)
+    return Pictures(places, images, folders, bad)
 
 
 def _refuse_none(places: Sequence[PurePosixPath], root: str, bad: Sequence[Quarantined]) -> None:
@@ -170,19 +172,19 @@ def _files(cfg: Config) -> tuple[list[PurePosixPath], pa.ChunkedArray, list[Quar
         files, odd = _tree.below(root)
     else:
         matches = [cfg.path] if root.is_file() else glob.glob(cfg.path, recursive=True)
-        found = sorted({Path(name) for name in matches if Path(name).is_file()})
-        if not found:
+        matching = sorted({Path(name) for name in matches if Path(name).is_file()})
+        if not matching:
             what = (
                 "no file matches this pattern" if glob.has_magic(cfg.path) else "there is no such folder, zip or file"
             )
             raise DataError(f"data.path: {root}: {what}. Name a folder of pictures, or a pattern such as 'a/*.jpg'.")
-        root = Path(os.path.commonpath([path.parent for path in found]))
-        files = [PurePosixPath(path.relative_to(root).as_posix()) for path in found]
-    good, bad = _tree.known(files, PICTURES, str(root), "picture")
-    bad += [_tree.aside(str(root), place, reason) for place, reason in odd]
+        root = Path(os.path.commonpath([path.parent for path in matching]))
+        files = [PurePosixPath(path.relative_to(root).as_posix()) for path in matching]
+    good, bad = _tree.by_suffix(files, PICTURES, str(root), "picture")
+    bad += [_tree.quarantine(str(root), place, reason) for place, reason in odd]
     places = [files[i] for i in good]
-    sheets = [place for place in places if _contact.named(place) and _contact.marked(_head(root / place))]
-    bad += [_tree.aside(str(root), place, _contact.REASON) for place in sheets]
+    sheets = [place for place in places if _contact.has_name(place) and _contact.has_mark(_head(root / place))]
+    bad += [_tree.quarantine(str(root), place, _contact.REASON) for place in sheets]
     places = [place for place in places if place not in sheets]
     _refuse_none(places, cfg.path, bad)
     return places, pa.chunked_array([pa.array([str(root / place) for place in places], pa.string())]), bad
@@ -199,8 +201,8 @@ def _head(path: Path) -> bytes:
 def _zipped(root: Path) -> tuple[list[PurePosixPath], pa.ChunkedArray, list[Quarantined]]:
     """Nothing is extracted, so a member's name is only a name; no member is unpacked beyond its bound."""
     with zipfile.ZipFile(root) as archive:
-        members, named, bad = _members(archive, root)
-        total = sum(members[place].file_size for place in named if members[place].file_size <= MOST_MEMBER)
+        members, names, bad = _members(archive, root)
+        total = sum(members[place].file_size for place in names if members[place].file_size <= MOST_MEMBER)
         if total > MOST_UNPACKED:
             raise DataError(
                 f"data.path: {root} unpacks to {total / 1e9:.0f} GB, more than {MOST_UNPACKED / 1e9:.0f} GB. "
@@ -209,10 +211,10 @@ def _zipped(root: Path) -> tuple[list[PurePosixPath], pa.ChunkedArray, list[Quar
         places: list[PurePosixPath] = []
         chunks: list[pa.Array] = []
         bodies: list[bytes] = []
-        for place in named:
+        for place in names:
             body = _member(archive, members[place])
             if isinstance(body, str):
-                bad.append(_tree.aside(str(root), place, body))
+                bad.append(_tree.quarantine(str(root), place, body))
                 continue
             places.append(place)
             bodies.append(body)
@@ -227,12 +229,12 @@ def _members(
 ) -> tuple[dict[PurePosixPath, zipfile.ZipInfo], list[PurePosixPath], list[Quarantined]]:
     """The members by place, the places of pictures in order, and what is none by its name."""
     members = {PurePosixPath(i.filename): i for i in archive.infolist() if not i.is_dir()}
-    named = sorted(place for place in members if not any(map(_tree.is_clutter, place.parts)))
-    good, bad = _tree.known(named, PICTURES, str(root), "picture")
-    places = [named[i] for i in good]
-    heads = {place: _member(archive, members[place]) for place in places if _contact.named(place)}
-    sheets = [place for place, head in heads.items() if isinstance(head, bytes) and _contact.marked(head)]
-    bad += [_tree.aside(str(root), place, _contact.REASON) for place in sheets]
+    names = sorted(place for place in members if not any(map(_tree.is_clutter, place.parts)))
+    good, bad = _tree.by_suffix(names, PICTURES, str(root), "picture")
+    places = [names[i] for i in good]
+    heads = {place: _member(archive, members[place]) for place in places if _contact.has_name(place)}
+    sheets = [place for place, head in heads.items() if isinstance(head, bytes) and _contact.has_mark(head)]
+    bad += [_tree.quarantine(str(root), place, _contact.REASON) for place in sheets]
     return members, [place for place in places if place not in sheets], bad
 
 

@@ -51,12 +51,12 @@ class _Groups(NamedTuple):
 
 def load(cfg: Config) -> Collected:
     """One row per series, in the order in which they begin. Errors: DataError where a column named is not there."""
-    return _grouped(cfg)[0]
+    return _group_rows(cfg)[0]
 
 
 def source_line(cfg: Config, row_numbers: Sequence[int]) -> list[tuple[str, int | None]]:
     """File and line, from 1, at which the series begin whose rows in the loaded table are given by their index."""
-    firsts = _grouped(cfg)[1]
+    firsts = _group_rows(cfg)[1]
     return files.source_line(_files(cfg), [int(firsts[row]) for row in row_numbers])
 
 
@@ -64,11 +64,15 @@ def _files(cfg: Config) -> files.Config:
     return files.Config(path=cfg.path, delimiter=cfg.delimiter, sheet=cfg.sheet)
 
 
-def _grouped(cfg: Config) -> tuple[Collected, np.ndarray]:
-    found = files.load(_files(cfg))
-    table = found.table
-    asked = {"series": cfg.series, "time": cfg.time, **{f"values.{i}": name for i, name in enumerate(cfg.values or ())}}
-    for setting, name in asked.items():
+def _group_rows(cfg: Config) -> tuple[Collected, np.ndarray]:
+    source = files.load(_files(cfg))
+    table = source.table
+    required = {
+        "series": cfg.series,
+        "time": cfg.time,
+        **{f"values.{i}": name for i, name in enumerate(cfg.values or ())},
+    }
+    for setting, name in required.items():
         if name is not None and name not in table.column_names:
             raise DataError(f"data.{setting}: there is no column '{name}'. {nearest(name, table.column_names)}")
     bad: dict[int, str] = {}
@@ -77,11 +81,11 @@ def _grouped(cfg: Config) -> tuple[Collected, np.ndarray]:
     same = {name: _same(table[name].combine_chunks(), groups) for name in names if name not in (cfg.values or ())}
     constant = [name for name, each in same.items() if each.mean() >= _enough(table[name])]
     if cfg.values is not None:
-        varying, left = list(cfg.values), [name for name in same if name not in constant]
+        varying, unused = list(cfg.values), [name for name in same if name not in constant]
     else:
         others = [name for name in names if name not in constant]
         varying = [name for name in others if _is_number(table[name].combine_chunks())]
-        left = [name for name in others if name not in varying]
+        unused = [name for name in others if name not in varying]
     if not varying:
         raise DataError(
             f"data.values: no column of numbers changes within a series of '{cfg.series}'. Name one with "
@@ -94,20 +98,25 @@ def _grouped(cfg: Config) -> tuple[Collected, np.ndarray]:
     cells = _cells(table, varying, groups, bad)
     name = unique([*columns, varying[0] if len(varying) == 1 else "series"])[-1]
     whole = pa.table({**columns, name: cells})
-    kept = np.array([group not in bad for group in range(whole.num_rows)], bool)
+    sound = np.array([group not in bad for group in range(whole.num_rows)], bool)
     notes = [
         f"{table.num_rows:,} rows make {whole.num_rows:,} series; channels of '{name}': {', '.join(varying[:20])}."
     ]
-    notes += [f"Columns {', '.join(left[:10])} change within a series and are no numbers: left out."] if left else []
-    places = files.source_line(_files(cfg), [int(groups.first[g]) for g in sorted(bad)]) if bad else []
-    lost = [Quarantined(*place, name, bad[g]) for g, place in zip(sorted(bad), places, strict=True)]
-    if not kept.any():
-        raise DataError(f"data: no series can be used; the first was set aside because {lost[0].reason}.")
-    told = tuple(note for note in found.notes if "count up" not in note)
-    collected = Collected(
-        whole.filter(pa.array(kept)), (*found.quarantine, *lost), (*told, *notes), metadata=(cfg.series,)
+    notes += (
+        [f"Columns {', '.join(unused[:10])} change within a series and are no numbers: left out."] if unused else []
     )
-    return collected, groups.first[kept]
+    places = files.source_line(_files(cfg), [int(groups.first[g]) for g in sorted(bad)]) if bad else []
+    quarantine = [Quarantined(*place, name, bad[g]) for g, place in zip(sorted(bad), places, strict=True)]
+    if not sound.any():
+        raise DataError(f"data: no series can be used; the first was set aside because {quarantine[0].reason}.")
+    source_notes = tuple(note for note in source.notes if "count up" not in note)
+    collected = Collected(
+        whole.filter(pa.array(sound)),
+        (*source.quarantine, *quarantine),
+        (*source_notes, *notes),
+        metadata=(cfg.series,),
+    )
+    return collected, groups.first[sound]
 
 
 def _enough(cells: pa.ChunkedArray) -> float:
@@ -148,7 +157,7 @@ def _times(cells: pa.Array) -> np.ndarray:
     fits = pc.match_substring_regex(cells, shape)
     zoned = pc.match_substring_regex(cells, r"T?\d\d:\d\d.*(Z|[+-]\d\d:?\d\d)$")
     cells = pc.if_else(fits, cells, pa.scalar(None, pa.string()))
-    found = np.full(len(cells), np.nan)
+    seconds = np.full(len(cells), np.nan)
     for mask, kind in ((zoned, pa.timestamp("us", "UTC")), (pc.invert(zoned), stamp)):
         some = pc.if_else(mask, cells, pa.scalar(None, pa.string()))
         try:
@@ -156,8 +165,8 @@ def _times(cells: pa.Array) -> np.ndarray:
         except pa.ArrowInvalid:  # one that no calendar has: they are read one by one
             read = pa.array([_stamp(text, kind) for text in some.to_pylist()], kind)
         there = read.is_valid().to_numpy(zero_copy_only=False)
-        found[there] = read.drop_null().cast(pa.int64()).to_numpy()
-    return found
+        seconds[there] = read.drop_null().cast(pa.int64()).to_numpy()
+    return seconds
 
 
 def _stamp(text: str | None, kind: pa.DataType) -> pa.Scalar:
@@ -180,8 +189,12 @@ def _numbers(cells: pa.Array) -> np.ndarray:
 
 
 def _is_number(cells: pa.Array) -> bool:
-    known = (_series.present(cells) if pa.types.is_string(cells.type) else cells).drop_null()
-    return bool(len(known)) and not pa.types.is_temporal(known.type) and np.isnan(_numbers(known)).mean() < 1 - CONSTANT
+    present = (_series.present(cells) if pa.types.is_string(cells.type) else cells).drop_null()
+    return (
+        bool(len(present))
+        and not pa.types.is_temporal(present.type)
+        and np.isnan(_numbers(present)).mean() < 1 - CONSTANT
+    )
 
 
 def _same(cells: pa.Array, groups: _Groups) -> np.ndarray:

@@ -64,10 +64,10 @@ def load(cfg: Config) -> Collected:
             columns["part"] = pa.array([part] * len(inputs))
         tables.append(pa.table(columns))
     table = pa.concat_tables(tables)
-    told = "part" if "part" in table.column_names and "train" in pairs else None
-    if "part" in table.column_names and not told:
+    part_column = "part" if "part" in table.column_names and "train" in pairs else None
+    if "part" in table.column_names and not part_column:
         table = table.drop_columns(["part"])
-    return Collected(table, notes=notes, part=told, target="label")
+    return Collected(table, notes=notes, part=part_column, target="label")
 
 
 def _npz(path: Path) -> Arrays:
@@ -78,15 +78,15 @@ def _npz(path: Path) -> Arrays:
             large = [i.filename for i in archive.infolist() if i.file_size > MOST_BYTES]
         if large:
             raise DataError(f"{path}: {large[0]} unpacks to more than {MOST_BYTES >> 30} GB. Give fewer rows.")
-        with np.load(path, allow_pickle=False) as found:
-            return {name: found[name] for name in found.files}
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path}: cannot be read as .npz ({error}). Write it with numpy.savez.") from None
 
 
 def _pairs(arrays: Arrays, where: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Inputs and labels by part; the part is empty when the file knows none. With parts, the whole is not used."""
-    found: dict[str, Arrays] = {}
+    by_part: dict[str, Arrays] = {}
     for name, values in arrays.items():
         match = re.fullmatch(
             r"(?i)(?:(train|val|valid|validation|test)_)?([a-z]+)(?:_(train|val|valid|validation|test))?", name
@@ -94,8 +94,8 @@ def _pairs(arrays: Arrays, where: str) -> dict[str, tuple[np.ndarray, np.ndarray
         role = match and ("x" if match[2].lower() in INPUTS else "y" if match[2].lower() in TARGETS else None)
         if match and role:
             part = (match[1] or match[3] or "").lower()
-            found.setdefault(PARTS.get(part, ""), {})[role] = values
-    pairs = {part: (both["x"], both["y"]) for part, both in found.items() if {"x", "y"} <= set(both)}
+            by_part.setdefault(PARTS.get(part, ""), {})[role] = values
+    pairs = {part: (both["x"], both["y"]) for part, both in by_part.items() if {"x", "y"} <= set(both)}
     if not pairs:
         raise DataError(f"{where}: holds {', '.join(arrays)}; wanted x and y, or x_train, y_train, x_test, y_test.")
     if len(pairs) > 1:
@@ -169,32 +169,32 @@ def _classes(labels: np.ndarray, where: str) -> np.ndarray:
 
 def _idx_folder(path: Path) -> Arrays:
     """`train-images-idx3-ubyte`, `t10k-labels-idx1-ubyte` and so on, gzipped or not."""
-    found: Arrays = {}
+    arrays: Arrays = {}
     for file in sorted(path.iterdir()):
         if match := IDX_FILE.fullmatch(file.name):
             part = "train" if match[1] == "train" else "test"
-            found[f"{match[2]}_{part}"] = _idx(file)
-    if not found:
+            arrays[f"{match[2]}_{part}"] = _idx(file)
+    if not arrays:
         raise DataError(f"{path}: holds no IDX file such as train-images-idx3-ubyte.")
-    return found
+    return arrays
 
 
 def _idx(file: Path) -> np.ndarray:
     """One array of the format of http://yann.lecun.com/exdb/mnist, no more bytes of it than its header says."""
     try:
-        with gzip.open(file) if file.suffix == ".gz" else open(file, "rb") as opened:
-            head = opened.read(4)
+        with gzip.open(file) if file.suffix == ".gz" else open(file, "rb") as stream:
+            head = stream.read(4)
             if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in IDX_TYPES:
                 raise DataError(f"{file}: is not an IDX file.")
-            shape = np.frombuffer(opened.read(4 * head[3]), ">u4")
+            shape = np.frombuffer(stream.read(4 * head[3]), ">u4")
             kind = np.dtype(IDX_TYPES[head[2]])
-            wanted = int(np.prod(shape, dtype=object)) * kind.itemsize
-            if len(shape) < head[3] or wanted > MOST_BYTES:
+            length = int(np.prod(shape, dtype=object)) * kind.itemsize
+            if len(shape) < head[3] or length > MOST_BYTES:
                 raise DataError(f"{file}: its header is damaged or says it is too large.")
-            body = opened.read(wanted)
+            body = stream.read(length)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{file}: cannot be read ({error}). Fetch it anew.") from None
-    if len(body) < wanted:
-        raise DataError(f"{file}: is cut short: {len(body):,} bytes of {wanted:,}.")
+    if len(body) < length:
+        raise DataError(f"{file}: is cut short: {len(body):,} bytes of {length:,}.")
     values = np.frombuffer(body, kind).reshape(shape)
     return values.astype(kind.newbyteorder("="), copy=False)

@@ -71,23 +71,23 @@ def load(cfg: Config) -> Collected:
 
     Errors: DataError where the file is missing, holds time stamps, or has no usable line.
     """
-    found = _read(cfg.path)
+    recordings = _read(cfg.path)
     other = _other(cfg)
     if other is None:
-        return found
+        return recordings
     test = _read(str(other))
-    if test.target != found.target or test.table.schema != found.table.schema:
+    if test.target != recordings.target or test.table.schema != recordings.table.schema:
         raise DataError(f"{other}: does not hold the same columns as {cfg.path}. Name the right one with: --test FILE")
-    table = pa.concat_tables([found.table, test.table])
-    part = ["train"] * found.table.num_rows + ["test"] * test.table.num_rows
-    said = f"{Path(cfg.path).name}: its test recordings are those of {other.name}, which stands beside it."
+    table = pa.concat_tables([recordings.table, test.table])
+    part = ["train"] * recordings.table.num_rows + ["test"] * test.table.num_rows
+    sentence = f"{Path(cfg.path).name}: its test recordings are those of {other.name}, which stands beside it."
     return Collected(
         table.append_column("part", pa.array(part)),
-        (*found.quarantine, *test.quarantine),
-        (*found.notes, said, *test.notes),
+        (*recordings.quarantine, *test.quarantine),
+        (*recordings.notes, sentence, *test.notes),
         part="part",
-        target=found.target,
-        task=found.task,
+        target=recordings.target,
+        task=recordings.task,
     )
 
 
@@ -112,8 +112,8 @@ def _other(cfg: Config) -> Path | None:
     match = re.fullmatch(r"(.*)_(TRAIN)", path.stem, re.IGNORECASE)
     if cfg.test is not None or not match:
         return None
-    beside = path.with_name(f"{match[1]}_{'TEST' if match[2].isupper() else 'test'}{path.suffix}")
-    return beside if beside.is_file() else None
+    candidate = path.with_name(f"{match[1]}_{'TEST' if match[2].isupper() else 'test'}{path.suffix}")
+    return candidate if candidate.is_file() else None
 
 
 def _read(name: str) -> Collected:
@@ -141,25 +141,25 @@ def _lines(file: Path) -> tuple[Header, list[Line]]:
     """The head of a file, and all its recordings; what stands in no line of data is left out."""
     if not file.is_file():
         raise DataError(f"{file}: there is no such file. Looked in {file.parent.absolute()}.")
-    header, found, inside = Header(), list[Line](), file.suffix.lower() not in (".ts", ".arff")
+    header, parsed_lines, inside = Header(), list[Line](), file.suffix.lower() not in (".ts", ".arff")
     header.answer = "label" if inside else ""
     read = _from_ts if file.suffix.lower() == ".ts" else _from_arff if not inside else _from_text
     head = _ts_head if file.suffix.lower() == ".ts" else _ArffHead()
     try:
-        with file.open(encoding="utf-8-sig", errors="replace") as opened:
-            for number, raw in enumerate(opened, start=1):
+        with file.open(encoding="utf-8-sig", errors="replace") as stream:
+            for number, raw in enumerate(stream, start=1):
                 line = raw.strip()
                 if not line or line[0] in "#%":
                     continue
                 if not inside:
                     inside = line.lower().split()[0] == "@data" or head(line, header, f"{file}:{number}")
                     continue
-                found.append(_one(read, line, number, header, file))
+                parsed_lines.append(_one(read, line, number, header, file))
     except OSError as error:
         raise DataError(f"{file}: cannot be opened ({error.strerror}). Check its permissions.") from None
     if not inside:
         raise DataError(f"{file}: has no line @data. Give a file in the format that its name says.")
-    return header, found
+    return header, parsed_lines
 
 
 def _one(read: Reader, line: str, number: int, header: Header, file: Path) -> Line:
@@ -179,8 +179,8 @@ def _one(read: Reader, line: str, number: int, header: Header, file: Path) -> Li
     if len(series) != header.dimensions:
         return Line(number, None, reason=f"has {len(series)} channels, and must have {header.dimensions}")
     if len({len(channel) for channel in series}) > 1:
-        told = ", ".join(str(len(channel)) for channel in series[:8])
-        return Line(number, None, reason=f"its channels are not equally long ({told} steps)")
+        lengths = ", ".join(str(len(channel)) for channel in series[:8])
+        return Line(number, None, reason=f"its channels are not equally long ({lengths} steps)")
     label = None if label is not None and label.lower() in MISSING else label
     if header.labels and label is not None and label not in header.labels:
         return Line(number, None, reason=f"its label '{label[:40]}' is not among those the file declares")
@@ -264,10 +264,10 @@ def _from_text(line: str, header: Header) -> tuple[list[np.ndarray], str | None]
     """The label first; NaN behind the last number pads a shorter series."""
     label, *values = re.split(r"\s*[,\t;]\s*|\s+", line)
     series = _channel(",".join(values))
-    known = np.flatnonzero(~np.isnan(series))
+    places = np.flatnonzero(~np.isnan(series))
     number = _number(label)
     label = str(int(number)) if number is not None and number.is_integer() else label
-    return [series[: known[-1] + 1] if len(known) else series], label
+    return [series[: places[-1] + 1] if len(places) else series], label
 
 
 def _channel(text: str) -> np.ndarray:

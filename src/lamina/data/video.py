@@ -20,7 +20,7 @@ from pydantic import Field
 from lamina import config
 from lamina.config import DataError, LaminaError
 from lamina.data import _folder_layout as _tree
-from lamina.data._splits import TEST, TRAIN, VALIDATION, Fractions, drawn
+from lamina.data._splits import TEST, TRAIN, VALIDATION, Fractions, assign
 from lamina.schema import PICTURES, Collected, Quarantined
 
 VIDEOS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ogv")
@@ -51,11 +51,11 @@ class Frame(NamedTuple):
     time: float
 
 
-class Listed(NamedTuple):
+class Videos(NamedTuple):
     """The videos in the order of their names, what the folders say of them, and what is none."""
 
     files: list[str]
-    told: _tree.Told
+    folders: _tree.FolderLabels
     quarantine: list[Quarantined]
 
 
@@ -72,34 +72,34 @@ def load(cfg: Config) -> Collected:
 
     Errors: DataError where there is no video, none can be opened, or some stand in class folders and some do not.
     """
-    listed = _listed(cfg)
-    labels = listed.told.labels
+    videos = _videos(cfg)
+    labels = videos.folders.labels
     _tree.refuse_no_class(labels, str(cfg.path), "video")
     opencv()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = list(pool.map(lambda file: _frames(file, cfg), listed.files))
+        results = list(pool.map(lambda file: _frames(file, cfg), videos.files))
     bad = [
-        Quarantined(f, None, "image", got) for f, got in zip(listed.files, found, strict=True) if isinstance(got, str)
+        Quarantined(f, None, "image", got) for f, got in zip(videos.files, results, strict=True) if isinstance(got, str)
     ]
-    if len(bad) == len(found):
+    if len(bad) == len(results):
         raise DataError(f"data.path: no video can be used; {bad[0].file} {bad[0].reason}.")
-    good = [(place, frames) for place, frames in enumerate(found) if not isinstance(frames, str)]
+    good = [(place, frames) for place, frames in enumerate(results) if not isinstance(frames, str)]
     video = np.repeat([place for place, _ in good], [len(frames) for _, frames in good])
     columns = {
         "image": pa.chunked_array([pa.array([f.body for f in frames], pa.large_binary()) for _, frames in good]),
         "time": pa.array([frame.time for _, frames in good for frame in frames], pa.float64()),
-        "video": pa.array([listed.files[place] for place in video], pa.string()),
+        "video": pa.array([videos.files[place] for place in video], pa.string()),
     }
-    parts, note = _parts(listed, [place for place, _ in good], cfg.seed)
+    parts, note = _parts(videos, [place for place, _ in good], cfg.seed)
     if parts:
         columns["part"] = pa.array([parts[place] for place in video], pa.string())
     notes = [f"{len(video):,} frames of {len(good)} videos.", note]
     if any(labels):
         columns["label"] = pa.array([labels[place] for place in video], pa.string())
-        notes += _tree.counted([labels[place] for place, _ in good], listed.told.note)
+        notes += _tree.notes_on([labels[place] for place, _ in good], videos.folders.note)
     return Collected(
         pa.table(columns),
-        (*listed.quarantine, *bad),
+        (*videos.quarantine, *bad),
         tuple(filter(None, notes)),
         "part" if parts else None,
         "label" if any(labels) else None,
@@ -125,62 +125,62 @@ def opencv() -> Any:
     return cv2
 
 
-def _listed(cfg: Config) -> Listed:
+def _videos(cfg: Config) -> Videos:
     if isinstance(cfg.path, str) and Path(cfg.path).is_dir():
-        found = _tree.below(Path(cfg.path))
-        good, bad = _tree.known(found.files, VIDEOS, cfg.path, "video")
-        bad += [_tree.aside(cfg.path, place, reason) for place, reason in found.odd]
-        places = [found.files[i] for i in good]
-        told = _tree.told(places, cfg.path)
-        if told.outside:
+        files_below = _tree.below(Path(cfg.path))
+        good, bad = _tree.by_suffix(files_below.files, VIDEOS, cfg.path, "video")
+        bad += [_tree.quarantine(cfg.path, place, reason) for place, reason in files_below.odd]
+        places = [files_below.files[i] for i in good]
+        folders = _tree.labels_of(places, cfg.path)
+        if folders.outside:
             why = "stands beside the train and test folders, in none of them"
-            bad += [_tree.aside(cfg.path, places[i], why) for i in told.outside]
-            places = [place for i, place in enumerate(places) if i not in set(told.outside)]
-            told = _tree.told(places, cfg.path)
+            bad += [_tree.quarantine(cfg.path, places[i], why) for i in folders.outside]
+            places = [place for i, place in enumerate(places) if i not in set(folders.outside)]
+            folders = _tree.labels_of(places, cfg.path)
         files = [str(Path(cfg.path) / place) for place in places]
     else:
         files, bad = sorted(set(_matching(cfg.path))), []
-        told = _tree.told([PurePosixPath(Path(file).as_posix()) for file in files], str(cfg.path))
-        if len(set(told.labels)) < 2:  # files of one folder, or one file: their folder says nothing
-            told = told._replace(labels=[""] * len(files))
+        folders = _tree.labels_of([PurePosixPath(Path(file).as_posix()) for file in files], str(cfg.path))
+        if len(set(folders.labels)) < 2:  # files of one folder, or one file: their folder says nothing
+            folders = folders._replace(labels=[""] * len(files))
     if not files:
         raise DataError(f"data.path: {cfg.path} holds no video ({', '.join(VIDEOS)}).")
-    return Listed(files, told, bad)
+    return Videos(files, folders, bad)
 
 
 def _matching(path: str | tuple[str, ...]) -> Iterator[str]:
     for name in (path,) if isinstance(path, str) else path:
-        found = [name] if Path(name).is_file() else [f for f in glob.glob(name, recursive=True) if Path(f).is_file()]
-        if not found:
+        matches = [name] if Path(name).is_file() else [f for f in glob.glob(name, recursive=True) if Path(f).is_file()]
+        if not matches:
             raise DataError(f"{name}: there is no such video. Looked in {Path(name).parent.absolute()}.")
-        yield from found
+        yield from matches
 
 
-def _parts(listed: Listed, good: list[int], seed: int) -> tuple[dict[int, str], str]:
+def _parts(videos: Videos, good: list[int], seed: int) -> tuple[dict[int, str], str]:
     """The part of each usable video: as the folders say, else drawn video by video with each class in its share."""
-    said = listed.told.parts
+    folder_parts = videos.folders.parts
     shares = Fractions()
-    mine = [place for place in good if not said or said[place] == "train"]
-    found = {place: said[place] for place in good} if said else {}
-    if said and "validation" in said:
-        return found, ""
+    mine = [place for place in good if not folder_parts or folder_parts[place] == "train"]
+    part_of = {place: folder_parts[place] for place in good} if folder_parts else {}
+    if folder_parts and "validation" in folder_parts:
+        return part_of, ""
     if len(mine) < 3:
         few = f"{len(mine)} videos are too few to keep each in one part: its frames may be learned from and judged."
-        return found, few
-    labels = np.unique([listed.told.labels[place] for place in mine], return_inverse=True)[1]
+        return part_of, few
+    labels = np.unique([videos.folders.labels[place] for place in mine], return_inverse=True)[1]
     rng = np.random.Generator(np.random.PCG64(seed))
-    codes = drawn(labels, shares.validation, 0.0 if said else shares.test, rng)
-    found |= {place: NAMES[int(code)] for place, code in zip(mine, codes, strict=True)}
-    if len(set(found.values())) < 3:
+    codes = assign(labels, shares.validation, 0.0 if folder_parts else shares.test, rng)
+    part_of |= {place: NAMES[int(code)] for place, code in zip(mine, codes, strict=True)}
+    if len(set(part_of.values())) < 3:
         return {}, "Too few videos of each class to keep each in one part: its frames may be learned from and judged."
-    return found, "All frames of a video are in one part."
+    return part_of, "All frames of a video are in one part."
 
 
 def _frames(file: str, cfg: Config) -> list[Frame] | str:
     """The wanted frames of one video, or why there is none."""
     try:
-        with open(file, "rb") as opened:
-            head = opened.read(16)
+        with open(file, "rb") as stream:
+            head = stream.read(16)
     except OSError as error:
         return f"cannot be read ({error.strerror})"
     if not head:
@@ -194,12 +194,12 @@ def _frames(file: str, cfg: Config) -> list[Frame] | str:
             return "cannot be opened as a video: it is damaged or cut short"
         if film.get(cv2.CAP_PROP_FRAME_WIDTH) * film.get(cv2.CAP_PROP_FRAME_HEIGHT) > MOST_PIXELS:
             return f"has frames of more than {MOST_PIXELS:,} pixels"
-        return _taken(film, cfg) or "holds no frame that can be decoded"
+        return _decode(film, cfg) or "holds no frame that can be decoded"
     finally:
         film.release()
 
 
-def _taken(film: Any, cfg: Config) -> list[Frame]:
+def _decode(film: Any, cfg: Config) -> list[Frame]:
     """Every frame is passed by, as seeking is not exact; only wanted ones are turned into pixels."""
     cv2 = opencv()
     rate = film.get(cv2.CAP_PROP_FPS)
@@ -208,15 +208,15 @@ def _taken(film: Any, cfg: Config) -> list[Frame]:
     step = cfg.every * rate
     if cfg.frames is not None:
         step = max(count, 1) / cfg.frames
-    wanted = step / 2 if cfg.frames else 0.0
+    due = step / 2 if cfg.frames else 0.0
     frames: list[Frame] = []
     number = 0
     while len(frames) < min(cfg.frames or MOST_FRAMES, MOST_FRAMES) and film.grab():
-        if number >= math.floor(wanted):
-            done, pixels = film.retrieve()
-            if done and pixels is not None and pixels.size:
+        if number >= math.floor(due):
+            ok, pixels = film.retrieve()
+            if ok and pixels is not None and pixels.size:
                 frames.append(Frame(_jpeg(pixels, cfg.largest), number / rate))
-            wanted += max(step, 1.0)
+            due += max(step, 1.0)
         number += 1
     return frames
 
@@ -227,6 +227,6 @@ def _jpeg(pixels: np.ndarray, largest: int) -> bytes:
     if shrink < 1:
         size = max(1, round(pixels.shape[1] * shrink)), max(1, round(pixels.shape[0] * shrink))
         pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    done, body = cv2.imencode(".jpg", pixels, (cv2.IMWRITE_JPEG_QUALITY, QUALITY))
-    assert done
+    ok, body = cv2.imencode(".jpg", pixels, (cv2.IMWRITE_JPEG_QUALITY, QUALITY))
+    assert ok
     return body.tobytes()

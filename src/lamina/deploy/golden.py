@@ -21,7 +21,7 @@ def golden_rows(train: pa.Table, prep: Preprocessor) -> list[Row]:
     one of each text that means missing.
     """
     rng = np.random.Generator(np.random.PCG64(0))
-    names = [c.name for c in prep.used]
+    names = [c.name for c in prep.columns]
     columns: dict[str, list[Any]] = {}
     for name in names:
         chosen = rng.choice(train.num_rows, COUNT, replace=train.num_rows < COUNT)

@@ -13,11 +13,11 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from lamina.config import BundleError
-from lamina.deploy.bundle import onnx_graph as _graph
+from lamina.deploy.bundle import onnx_graph
 from lamina.deploy.bundle.strict_json import fits
 from lamina.deploy.bundle.tensors import weights
-from lamina.deploy.predictor import onnx_runtime
-from lamina.models.pretrained import onnx_file as _backbone_onnx
+from lamina.deploy.onnx_runtime import onnx_runtime
+from lamina.models.pretrained import onnx_file
 
 AGREE = 1e-5
 OPSET = 18
@@ -54,7 +54,7 @@ def onnx(model: nn.Module, inputs: dict[str, np.ndarray]) -> tuple[bytes | None,
             reasons.append(f"{export.__name__[1:]}: {str(error).splitlines()[0][:150] if str(error) else type(error)}")
             continue
         try:
-            fits("model.onnx", lambda graph=graph: _graph.check(graph, stored))
+            fits("model.onnx", lambda graph=graph: onnx_graph.check(graph, stored))
             if worst := _disagreement(graph, inputs, wanted):
                 reasons.append(f"{export.__name__[1:]}: answers differ by {worst:.1e}")
                 continue
@@ -91,11 +91,11 @@ def _traced(model: nn.Module, tensors: dict[str, Tensor], outputs: list[str], fo
         input_names=list(tensors),
         output_names=outputs,
         dynamic_axes={name: {0: "rows"} for name in (*tensors, *outputs)},
-        opset_version=_backbone_onnx.opset(model, OPSET),
+        opset_version=onnx_file.opset(model, OPSET),
         do_constant_folding=fold,
         training=torch.onnx.TrainingMode.PRESERVE,  # batch norm stays apart from the layer before it
     )
-    return _backbone_onnx.spliced(file.getvalue(), model)
+    return onnx_file.splice(file.getvalue(), model)
 
 
 def _dynamo(model: nn.Module, tensors: dict[str, Tensor], outputs: list[str]) -> bytes:

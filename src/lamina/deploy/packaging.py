@@ -25,7 +25,7 @@ def files(
 
     `finished` adds how the bundle was made and what it is worth.
     """
-    weights = save({k: v.detach().cpu().clone().contiguous() for k, v in model.state_dict().items()})
+    weights = save({k: v.detach().cpu().clone().contiguous() for k, v in models.weights(model).items()})
     lean = spec.model_copy(update={"rows": 0})
     config = choice.model_dump(mode="json")
     golden = experiment.golden(prep, choice)
@@ -93,7 +93,7 @@ def finished(parts: Mapping[str, bytes], finding: Finding, result: Row, versions
         "versions": versions,
     }
     scores = [f"| {name} | {value:.4g} |" for name, value in result["scores"].items() if value is not None]
-    columns = [c.name for c in finding.session.prep.used]
+    columns = [c.name for c in finding.session.prep.columns]
     lines = [
         f"# {experiment.subject}",
         "",

@@ -63,9 +63,11 @@ class Predictor(Session):
             return operation.call(self, request)
         table = None if operation.rows == "none" else self.task.read(rows, self.files)
         pieces = self.pieces(operation, table, request)
+        if operation.rows == "each":
+            pieces = map(whole, pieces)
         if operation.gives != "application/json":
-            return (self.task.like(whole(piece).table, rows) for piece in pieces)
-        answers = pa.concat_tables([whole(piece).table for piece in pieces])
+            return (self.task.like(piece.table, rows) for piece in pieces)
+        answers = pa.concat_tables([piece.table for piece in pieces])
         return answers if rows is None else self.task.like(answers, rows)
 
     def pieces(self, operation: Operation, rows: pa.Table | None, request: Any) -> Iterator[Answers]:

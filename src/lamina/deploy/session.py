@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from lamina.data.arrays import table
 from lamina.deploy.onnx_runtime import Run
-from lamina.preprocess import Broken, Preprocessor, wired
-from lamina.schema import Row, Schema, Spec, clean, named
+from lamina.preprocess import Broken, Preprocessor, cells_from_json
+from lamina.schema import Row, Schema, Spec, clean, rename_columns
 from lamina.task import RequestLimits, Task
 
 BATCH, BATCH_NUMBERS = 4096, 1 << 23  # rows at a time, and numbers of their inputs
@@ -86,7 +86,7 @@ class Session:
     def named(self, rows: pa.Table, target: str | None = None) -> pa.Table:
         """Rows of a folder of files, whose columns are always `image` and `label`, under this bundle's names."""
         names = {"image": self.files[0]} if len(self.files) == 1 else {}
-        return named(rows, names | ({target: self.target} if target and self.target else {}))
+        return rename_columns(rows, names | ({target: self.target} if target and self.target else {}))
 
     def bounded(self, limits: RequestLimits, largest: int | None = None) -> Self:
         """The same where strangers ask: within limits, and refusing files of more units than `largest`."""
@@ -98,7 +98,7 @@ class Session:
     def example_row(self) -> Row:
         """The golden row with the fewest gaps, long cells cut short, and a tiny file for each file, in base64."""
         gaps = [sum(value is None for value in row.values()) for row in self.golden]
-        kinds = {column.name: column.kind for column in self.prep.used}
+        kinds = {column.name: column.kind for column in self.prep.columns}
         row = {name: example_cell(v, kinds.get(name)) for name, v in self.golden[gaps.index(min(gaps))].items()}
         return row | {name: base64.b64encode(self.prep.file_kind(name).sample()).decode() for name in self.files}
 
@@ -120,6 +120,6 @@ def from_json(rows: Sequence[Mapping[str, Any]], prep: Preprocessor) -> pa.Table
     """Rows out of JSON as a table of raw cells: a file is its bytes there, and never a path."""
     cells = table(list(rows))
     values = {name: [row.get(name) for row in rows] for name in cells.column_names}
-    for name, column in wired(prep.used, values).items():
+    for name, column in cells_from_json(prep.columns, values).items():
         cells = cells.set_column(cells.column_names.index(name), name, column)
     return cells

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lamina.schema import Input, Spec
+from lamina.schema import Input, OutputActivation, Spec
 
 ActivationName = Literal[
     "relu", "sigmoid", "tanh", "softmax", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "softplus", "linear"
@@ -66,8 +66,8 @@ class Dropout(nn.Module):
         if not self.training or not self.of_256:
             return x
         words = torch.empty((x.numel() + 7) // 8, dtype=torch.int64, device=x.device).random_(-(2**63), None)
-        kept = words.view(torch.uint8)[: x.numel()].view(x.shape) >= self.of_256
-        return x * kept.to(x.dtype).mul_(256 / (256 - self.of_256))
+        mask = words.view(torch.uint8)[: x.numel()].view(x.shape) >= self.of_256
+        return x * mask.to(x.dtype).mul_(256 / (256 - self.of_256))
 
 
 class TokenMean(nn.Module):
@@ -86,7 +86,7 @@ class TokenMean(nn.Module):
         return self.table(codes).sum(1) / count  # (rows, width)
 
 
-class Normalized(nn.Module):
+class BatchNorm(nn.Module):
     """Batch normalization that takes one number per channel: having no spread, it is normalised by the running one."""
 
     def __init__(self, norm: nn.BatchNorm1d | nn.BatchNorm2d):
@@ -171,12 +171,13 @@ class Flat(nn.Module):
         return torch.cat(parts, 1) if len(parts) > 1 else parts[0]  # (rows, width)
 
 
-def log_mean_probability(members: Tensor, apart: bool) -> Tensor:
-    """Logits whose probabilities are the mean of the members': (members, rows, size) to (rows, size).
-
-    `apart`: each column is the logit of its own yes or no; else they are a softmax over classes.
+def mean_of_members(members: Tensor, activation: OutputActivation) -> Tensor:
+    """Raw answers of an ensemble (members, rows, size) to those of all, (rows, size): their mean, or of logits those
+    whose probabilities, by softmax or sigmoid, are the mean of the members'.
     """
-    if apart:
+    if activation == "linear":
+        return members.mean(0)
+    if activation == "sigmoid":
         # softplus and not logsigmoid, which exporters write as log(sigmoid(x)) and lose digits
         return (-F.softplus(-members)).logsumexp(0) - (-F.softplus(members)).logsumexp(0)
     return members.log_softmax(-1).logsumexp(0)

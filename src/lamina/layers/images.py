@@ -18,7 +18,7 @@ Padding = Literal["valid", "same"]
 LARGEST = 1 << 12
 
 
-def activated(name: ActivationName, shape: Shape) -> list[nn.Module]:
+def activation_layers(name: ActivationName, shape: Shape) -> list[nn.Module]:
     """The activation behind a layer; a softmax of pictures is over the channels."""
     if name == "linear":
         return []
@@ -46,7 +46,7 @@ class Conv2D(config.Config):
         if even:
             conv.padding = (around[2], around[0])
         shape = (self.filters, *after)
-        return [*([] if even else [nn.ZeroPad2d(around)]), conv, *activated(self.activation, shape)], shape
+        return [*([] if even else [nn.ZeroPad2d(around)]), conv, *activation_layers(self.activation, shape)], shape
 
 
 class _Pool(config.Config):
@@ -56,7 +56,7 @@ class _Pool(config.Config):
     strides: Pair | None = Field(default=None, description="as `pool_size` when unset")
     padding: Padding = "valid"
 
-    def pooled(self, shape: Shape, name: str, make: Callable[..., nn.Module], empty: float) -> Built:
+    def build_pool(self, shape: Shape, name: str, make: Callable[..., nn.Module], empty: float) -> Built:
         channels, height, width = picture(shape, name)
         kernel, strides = pair(self.pool_size), pair(self.strides or self.pool_size)
         around, after = window((height, width), kernel, strides, self.padding, name)
@@ -68,14 +68,14 @@ class MaxPooling2D(_Pool):
     """The largest of each `pool_size` of pixels."""
 
     def build(self, shape: Shape) -> Built:
-        return self.pooled(shape, "max_pooling2d", nn.MaxPool2d, float("-inf"))
+        return self.build_pool(shape, "max_pooling2d", nn.MaxPool2d, float("-inf"))
 
 
 class AveragePooling2D(_Pool):
     """The mean of each `pool_size` of pixels."""
 
     def build(self, shape: Shape) -> Built:
-        return self.pooled(shape, "average_pooling2d", nn.AvgPool2d, 0.0)
+        return self.build_pool(shape, "average_pooling2d", nn.AvgPool2d, 0.0)
 
 
 class Global(nn.Module):
@@ -154,12 +154,12 @@ def window(
     return (left, right, top, bottom), (after[0], after[1])
 
 
-def only(spec: Spec) -> str | None:
+def single_image(spec: Spec) -> str | None:
     """The name of the one input when it is of pictures."""
     (name, feed), *others = spec.inputs.items()
     return name if feed.kind == "image" and not others else None
 
 
-def last(module: nn.Module) -> nn.Module:
+def channels_last(module: nn.Module) -> nn.Module:
     """The module with filters laid out as pictures are in memory."""
     return module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]

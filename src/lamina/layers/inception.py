@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lamina.layers.basic import ActivationName, Flat, activation, log_mean_probability
-from lamina.layers.forecasting import forecasts, present
-from lamina.schema import Spec
+from lamina.layers.basic import ActivationName, Flat, activation, mean_of_members
+from lamina.layers.horizon import fill_absent, has_horizon
+from lamina.schema import OutputActivation, Spec
 
 LONGEST, SHORTEST = 39, 3  # kernels, in steps
 MODULES = 3
@@ -29,7 +29,7 @@ BESIDE = 64  # numbers that come from the columns beside the series
 def takes(spec: Spec) -> bool:
     """One or several series, perhaps with numbers, categories and words beside them, and no forecast asked for."""
     kinds = {feed.kind for feed in spec.inputs.values()}
-    return "series" in kinds and "image" not in kinds and not forecasts(spec)
+    return "series" in kinds and "image" not in kinds and not has_horizon(spec)
 
 
 def training(spec: Spec) -> dict[str, Any]:
@@ -60,14 +60,14 @@ class Norm(nn.BatchNorm1d):
         if count == there.numel():
             return super().forward(x)
         mean = (x * there).sum((0, 2)) / count
-        apart = x - mean[:, None]
-        var = (apart.square() * there).sum((0, 2)) / count
+        centred = x - mean[:, None]
+        var = (centred.square() * there).sum((0, 2)) / count
         with torch.no_grad():
             assert self.running_mean is not None and self.running_var is not None
             share = self.momentum or 0.1
             self.running_mean.lerp_(mean, share)
             self.running_var.lerp_(var * count / (count - 1), share)
-        return apart * ((var + self.eps).rsqrt() * self.weight)[:, None] + self.bias[:, None]
+        return centred * ((var + self.eps).rsqrt() * self.weight)[:, None] + self.bias[:, None]
 
 
 class Module(nn.Module):
@@ -85,8 +85,8 @@ class Module(nn.Module):
     def forward(self, x: Tensor, there: Tensor) -> Tensor:
         narrow = self.narrow(x)
         largest = F.max_pool1d(F.pad(x, (1, 1)), 3, 1)  # zeros at both ends, as behind the end of a short series
-        found = torch.cat([*(kernel(narrow) for kernel in self.kernels), self.pooled(largest)], 1)
-        return self.activation(self.norm(found, there)) * there
+        maps = torch.cat([*(kernel(narrow) for kernel in self.kernels), self.pooled(largest)], 1)
+        return self.activation(self.norm(maps, there)) * there
 
 
 class Member(nn.Module):
@@ -131,14 +131,14 @@ class Branch(nn.Module):
             {key: Member(c or 1, steps or 1, width, name) for key, (steps, c) in series.items()}
         )
         self.beside = nn.Sequential(nn.Linear(beside, BESIDE), activation(name)) if beside else None
-        found = sum(member.width for member in self.series.values() if isinstance(member, Member))
-        self.head = nn.Linear(found + BESIDE * bool(beside), spec.output.size)
+        features = sum(member.width for member in self.series.values() if isinstance(member, Member))
+        self.head = nn.Linear(features + BESIDE * bool(beside), spec.output.size)
 
     def forward(self, series: Mapping[str, tuple[Tensor, Tensor]], beside: Tensor | None) -> Tensor:
-        found = [member(*series[key]) for key, member in self.series.items()]
+        features = [member(*series[key]) for key, member in self.series.items()]
         if self.beside is not None:
-            found.append(self.beside(beside))
-        return self.head(torch.cat(found, 1) if len(found) > 1 else found[0]).float()  # (rows, size)
+            features.append(self.beside(beside))
+        return self.head(torch.cat(features, 1) if len(features) > 1 else features[0]).float()  # (rows, size)
 
 
 class Network(nn.Module):
@@ -151,17 +151,16 @@ class Network(nn.Module):
         beside = self.flat.width if self.flat is not None else 0
         self.members = nn.ModuleList(Branch(spec, width, name, beside) for _ in range(members))
         self.names = tuple(key for key in spec.inputs if key not in others)
-        self.of_probabilities = spec.output.loss in ("binary_cross_entropy", "cross_entropy", "multilabel")
-        self.apart = spec.output.loss != "cross_entropy"
+        self.output_activation: OutputActivation = spec.output.activation
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         series = {}
         for key in self.names:
-            values, there = present(inputs[key])
+            values, there = fill_absent(inputs[key])
             series[key] = values.transpose(1, 2), there.unsqueeze(1)  # (rows, channels, steps), (rows, 1, steps)
         beside = self.flat(inputs) if self.flat is not None else None
         return torch.stack([member(series, beside) for member in self.members])
 
     def answer(self, members: Tensor) -> Tensor:
         """The mean of the members' probabilities, as logits, or of their numbers: (rows, size)."""
-        return log_mean_probability(members, self.apart) if self.of_probabilities else members.mean(0)
+        return mean_of_members(members, self.output_activation)

@@ -19,35 +19,35 @@ class Filters(nn.Module):
         rng = torch.Generator().manual_seed(0)
         for i in range(SCALES):
             before = FILTERS if i else channels
-            drawn = torch.randn(FILTERS, before, 4, 4, generator=rng) / (16 * before) ** 0.5
-            self.register_buffer(f"filters{i}", drawn, persistent=False)
+            weights = torch.randn(FILTERS, before, 4, 4, generator=rng) / (16 * before) ** 0.5
+            self.register_buffer(f"filters{i}", weights, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """`x`: (rows, channels, height, width), -1 to 1."""
-        found, x = [], x.float()
+        features, x = [], x.float()
         for filters in self.buffers():
             if min(x.shape[2:]) < 4:
                 break
             x = F.relu(F.conv2d(x, filters, stride=2))
-            found += [x.mean((2, 3)), x.std((2, 3), correction=0)]
+            features += [x.mean((2, 3)), x.std((2, 3), correction=0)]
             if min(x.shape[2:]) > 1:
-                found += [x[:, :, i::2, j::2].mean((2, 3)) for i in (0, 1) for j in (0, 1)]
-        return torch.cat(found, 1)
+                features += [x[:, :, i::2, j::2].mean((2, 3)) for i in (0, 1) for j in (0, 1)]
+        return torch.cat(features, 1)
 
 
-def noise(rows: Tensor, latent: int) -> Tensor:
+def content_noise(rows: Tensor, latent: int) -> Tensor:
     """Normal numbers (rows, latent), a function of each row's content alone; `rows`: (rows, ...) of any type."""
     flat = rows.flatten(1)
     codes = flat.float().contiguous().view(torch.int32).long() if flat.is_floating_point() else flat.long()
     places = torch.arange(1, codes.shape[1] + 1, device=rows.device)
-    seed = _mixed((codes + 1) * _mixed(places)).sum(1, keepdim=True)
-    drawn = _mixed(_mixed(seed) + _mixed(torch.arange(2 * latent, device=rows.device)))  # (rows, 2 * latent)
-    even = ((drawn >> 11) & ((1 << 52) - 1)).double() / (1 << 52)
-    radius, turn = even.chunk(2, 1)
+    seed = _mix((codes + 1) * _mix(places)).sum(1, keepdim=True)
+    bits = _mix(_mix(seed) + _mix(torch.arange(2 * latent, device=rows.device)))  # (rows, 2 * latent)
+    uniform = ((bits >> 11) & ((1 << 52) - 1)).double() / (1 << 52)
+    radius, turn = uniform.chunk(2, 1)
     return ((-2 * (1 - radius).log()).sqrt() * (2 * torch.pi * turn).cos()).float()  # Box and Muller 1958
 
 
-def _mixed(x: Tensor) -> Tensor:
+def _mix(x: Tensor) -> Tensor:
     """Whole numbers whose bits look random (Steele et al. 2014, splitmix64); products wrap around."""
     x = x * _MIX[0]
     x = (x ^ ((x >> 30) & ((1 << 34) - 1))) * _MIX[1]

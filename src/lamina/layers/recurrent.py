@@ -1,4 +1,5 @@
-"""One recurrent layer in one direction: PyTorch's kernels, and faster training where those are slow.
+"""One recurrent layer, its directions, and the ends of short series: PyTorch's kernels, and faster training where those
+are slow.
 
 PyTorch trains plain layers and GRUs through autograd, several nodes per step; and no kernel of it knows an LSTM with
 relu. These are trained by gradients written by hand. Everything else that has no kernel goes step by step.
@@ -11,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lamina.layers.basic import ActivationName, activation
-from lamina.layers.recurrent_autograd import GRUByHand, LSTMByHand, RNNByHand
+from lamina.layers.recurrent_autograd import GRUFunction, LSTMFunction, RNNFunction
 
 Kind = Literal["rnn", "lstm", "gru"]
 
@@ -22,11 +23,11 @@ FUSED: dict[tuple[str, str], Any] = {
     ("lstm", "tanh"): torch._VF.lstm,  # pyright: ignore[reportAttributeAccessIssue]
     ("gru", "tanh"): torch._VF.gru,  # pyright: ignore[reportAttributeAccessIssue]
 }
-BY_HAND: dict[tuple[str, str], Any] = {
-    ("rnn", "tanh"): RNNByHand,
-    ("rnn", "relu"): RNNByHand,
-    ("lstm", "relu"): LSTMByHand,
-    ("gru", "tanh"): GRUByHand,
+FUNCTIONS: dict[tuple[str, str], Any] = {
+    ("rnn", "tanh"): RNNFunction,
+    ("rnn", "relu"): RNNFunction,
+    ("lstm", "relu"): LSTMFunction,
+    ("gru", "tanh"): GRUFunction,
 }
 AT_ONCE = 1 << 22  # hidden numbers computed at once without gradients: a bound on memory
 
@@ -65,15 +66,15 @@ class Recurrence(nn.Module):
         return torch.cat([self._states(part, last) for part in x.split(size)])
 
     def _states(self, x: Tensor, last: bool) -> Tensor:
-        by_hand = BY_HAND.get((self.kind, self.name))
-        if by_hand and self.training and x.device.type == "cpu" and not torch.is_autocast_enabled("cpu"):
+        function = FUNCTIONS.get((self.kind, self.name))
+        if function and self.training and x.device.type == "cpu" and not torch.is_autocast_enabled("cpu"):
             biases = (self.bias_ih, self.bias_hh) if self.kind == "gru" else (self.bias_ih,)
-            return by_hand.apply(x, self.weight_ih, self.weight_hh, *biases, self.name, last)
+            return function.apply(x, self.weight_ih, self.weight_hh, *biases, self.name, last)
         if (self.kind, self.name) in FUSED:
             states = self._fused(x)
             return states[:, -1] if last else states
-        found = self._stepwise(x)
-        return found[-1] if last else torch.stack(found, 1)
+        steps = self._stepwise(x)
+        return steps[-1] if last else torch.stack(steps, 1)
 
     def _fused(self, x: Tensor) -> Tensor:
         start = x.new_zeros(1, x.shape[0], self.units)
@@ -85,8 +86,8 @@ class Recurrence(nn.Module):
     def _stepwise(self, x: Tensor) -> list[Tensor]:
         """Any activation, by the formulas."""
         states, h = list[Tensor](), x.new_zeros(x.shape[0], self.units)
-        cell, given = h, F.linear(x, self.weight_ih, self.bias_ih)
-        for now in given.unbind(1):
+        cell, projected = h, F.linear(x, self.weight_ih, self.bias_ih)
+        for now in projected.unbind(1):
             own = F.linear(h, self.weight_hh, self.bias_hh)
             if self.kind == "rnn":
                 h = self.activation(now + own)
@@ -100,3 +101,34 @@ class Recurrence(nn.Module):
                 h = new + z * (h - new)
             states.append(h)
         return states
+
+
+def run_directions(directions: nn.Module, x: Tensor, lengths: Tensor | None, last: bool = False) -> Tensor:
+    """One layer from the start to the end and, where it has two directions, from the end to the start beside it."""
+    assert isinstance(directions, nn.ModuleList)
+    forward, *backward = directions
+    states = forward(x, last)
+    if not backward:
+        return states
+    return torch.cat([states, *(reverse_steps(layer(reverse_steps(x, lengths)), lengths) for layer in backward)], 2)
+
+
+def reverse_steps(x: Tensor, lengths: Tensor | None) -> Tensor:
+    """Series (rows, steps, n), each backwards over its own length; what lies behind stays there."""
+    if lengths is None:
+        return x.flip(1)
+    step = torch.arange(x.shape[1], device=x.device)
+    back = lengths[:, None] - 1 - step
+    return x.gather(1, torch.where(back < 0, step, back).unsqueeze(2).expand(-1, -1, x.shape[2]))
+
+
+def last_step(x: Tensor, lengths: Tensor | None) -> Tensor:
+    """The last step that is there of each series: (rows, steps, n) to (rows, n)."""
+    if lengths is None:
+        return x[:, -1]
+    return x.gather(1, (lengths - 1)[:, None, None].expand(-1, 1, x.shape[2]))[:, 0]
+
+
+def padding_mask(x: Tensor, lengths: Tensor) -> Tensor:
+    """True for the steps behind the end of each series, (rows, steps, 1)."""
+    return (torch.arange(x.shape[1], device=x.device) >= lengths[:, None]).unsqueeze(2)

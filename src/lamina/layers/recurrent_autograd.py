@@ -21,7 +21,7 @@ def _slope(name: ActivationName, of: Tensor) -> Tensor:
     return 1 - of * of if name == "tanh" else (of > 0).to(of.dtype)
 
 
-class RNNByHand(torch.autograd.Function):
+class RNNFunction(torch.autograd.Function):
     """h_t = act(W_ih x_t + W_hh h_{t-1} + b), all in place in one buffer (steps * rows, units)."""
 
     @staticmethod
@@ -58,7 +58,7 @@ class RNNByHand(torch.autograd.Function):
         return gave, flat @ given, flat[:, rows:] @ states[:-rows], d.sum(0), None, None
 
 
-class LSTMByHand(torch.autograd.Function):
+class LSTMFunction(torch.autograd.Function):
     """An LSTM whose activation is relu or tanh, with rows as the last dimension: all gates are whole blocks then.
 
     `joined` holds, for each step, the state before it, its input, and 1 for the bias: one product gives all gates.
@@ -134,7 +134,7 @@ def _output_before_cell(weights: Tensor, units: int) -> Tensor:
     return torch.cat([weights[: 2 * units], weights[3 * units :], weights[2 * units : 3 * units]])
 
 
-class GRUByHand(torch.autograd.Function):
+class GRUFunction(torch.autograd.Function):
     """r and z are gates, n = tanh(W_in x + b_in + r (W_hn h + b_hn)), h' = n + z (h - n); rows are the last dimension.
 
     `joined` holds, for each step, the state before it, its input, and 1 for the biases. Its product with `weights`

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lamina.layers.images import last
+from lamina.layers.images import channels_last
 from lamina.schema import Input
 
 SLOPE = 0.2
@@ -55,7 +55,7 @@ class Block(nn.Module):
 
     def __init__(self, width: int):
         super().__init__()
-        self.first = _started(nn.Conv2d(width, width, 3, padding=1))
+        self.first = _kaiming(nn.Conv2d(width, width, 3, padding=1))
         self.second = nn.Conv2d(width, width, 3, padding=1, bias=False)
         nn.init.zeros_(self.second.weight)
 
@@ -69,12 +69,12 @@ class Reader(nn.Module):
     def __init__(self, plan: Plan, depth: int = 1):
         super().__init__()
         self.plan, widths = plan, plan.widths[::-1]
-        layers: list[nn.Module] = [_started(nn.Conv2d(plan.channels, widths[0], 4, 2, 1))]
+        layers: list[nn.Module] = [_kaiming(nn.Conv2d(plan.channels, widths[0], 4, 2, 1))]
         for before, after in zip(widths, [*widths[1:], 0], strict=True):
             layers += [Block(before) for _ in range(depth)]
-            layers += [_started(nn.Conv2d(before, after, 2, 2))] if after else []
+            layers += [_kaiming(nn.Conv2d(before, after, 2, 2))] if after else []
         self.layers = nn.Sequential(*layers, nn.LeakyReLU(SLOPE))
-        last(self)
+        channels_last(self)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layers(self.plan.pad(x)).flatten(1)
@@ -92,10 +92,10 @@ class Grower(nn.Module):
         layers: list[nn.Module] = []
         for before, after in zip(widths, [*widths[1:], 0], strict=True):
             layers += [Block(before) for _ in range(depth)]
-            layers += [_started(nn.Conv2d(before, after, 1)), nn.Upsample(scale_factor=2)] if after else []
+            layers += [_kaiming(nn.Conv2d(before, after, 1)), nn.Upsample(scale_factor=2)] if after else []
         final = nn.Conv2d(widths[-1], 4 * plan.channels, 3, padding=1)  # four pixels at a time
-        self.layers = nn.Sequential(*layers, nn.LeakyReLU(SLOPE), _started(final), nn.PixelShuffle(2))
-        last(self)
+        self.layers = nn.Sequential(*layers, nn.LeakyReLU(SLOPE), _kaiming(final), nn.PixelShuffle(2))
+        channels_last(self)
 
     def forward(self, noise: Tensor, condition: Tensor | None) -> Tensor:
         x = self.first(noise)
@@ -105,12 +105,12 @@ class Grower(nn.Module):
         return self.plan.crop(self.layers(x))
 
 
-def scaled(pictures: Tensor) -> Tensor:
+def scale_pixels(pictures: Tensor) -> Tensor:
     """Pictures (rows, height, width, channels), 0 to 255, to (rows, channels, height, width), -1 to 1."""
     return pictures.permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def _started(layer: nn.Conv2d) -> nn.Conv2d:
+def _kaiming(layer: nn.Conv2d) -> nn.Conv2d:
     nn.init.kaiming_normal_(layer.weight, SLOPE)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)

@@ -12,10 +12,9 @@ from torch import Tensor, nn
 
 from lamina import config
 from lamina.layers.basic import ActivationName
-from lamina.layers.forecasting import forecasts, only, present
-from lamina.layers.images import LARGEST, Built, Padding, Shape, activated, window
-from lamina.layers.recurrent import Kind, Recurrence
-from lamina.models._recurrent import behind, both, ended, turned
+from lamina.layers.horizon import fill_absent, has_horizon, single_series
+from lamina.layers.images import LARGEST, Built, Padding, Shape, activation_layers, window
+from lamina.layers.recurrent import Kind, Recurrence, last_step, padding_mask, reverse_steps, run_directions
 from lamina.schema import Input, Spec
 
 
@@ -37,7 +36,7 @@ class Entrance(nn.Module):
     def forward(self, series: Tensor) -> Steps:
         if self.whole:
             return Steps(series, None)
-        x, there = present(series)
+        x, there = fill_absent(series)
         return Steps(x, there.sum(1).long().clamp(min=1))
 
 
@@ -67,12 +66,12 @@ class FlatSteps(nn.Module):
     """All steps of a row in one vector, zeros behind its end."""
 
     def forward(self, steps: Steps) -> Tensor:
-        return _silent(steps, 0.0).flatten(1)
+        return _fill_padding(steps, 0.0).flatten(1)
 
 
-def _silent(steps: Steps, value: float) -> Tensor:
+def _fill_padding(steps: Steps, value: float) -> Tensor:
     """The series with a value behind its end."""
-    return steps.x if steps.lengths is None else steps.x.masked_fill(behind(steps.x, steps.lengths), value)
+    return steps.x if steps.lengths is None else steps.x.masked_fill(padding_mask(steps.x, steps.lengths), value)
 
 
 class _Recurrent(config.Config):
@@ -83,33 +82,33 @@ class _Recurrent(config.Config):
     return_sequences: bool = False
     go_backwards: bool = False
 
-    def made(self, shape: Shape, kind: Kind, ways: int = 1, merge: str = "concat") -> Built:
+    def build_layer(self, shape: Shape, kind: Kind, ways: int = 1, merge: str = "concat") -> Built:
         steps, channels = series(shape, "simple_rnn" if kind == "rnn" else kind)
         layers = [Recurrence(kind, channels, self.units, self.activation) for _ in range(ways)]
         width = self.units * (ways if merge == "concat" else 1)
-        built = _Layer(layers, self.return_sequences, self.go_backwards, merge)
-        return [built], (steps, width) if self.return_sequences else (width,)
+        layer = _Layer(layers, self.return_sequences, self.go_backwards, merge)
+        return [layer], (steps, width) if self.return_sequences else (width,)
 
 
 class SimpleRNN(_Recurrent):
     """Plain recurrent layer: the state after the last step, or after each."""
 
     def build(self, shape: Shape) -> Built:
-        return self.made(shape, "rnn")
+        return self.build_layer(shape, "rnn")
 
 
 class LSTM(_Recurrent):
     """Long short-term memory: the state after the last step, or after each."""
 
     def build(self, shape: Shape) -> Built:
-        return self.made(shape, "lstm")
+        return self.build_layer(shape, "lstm")
 
 
 class GRU(_Recurrent):
     """Gated recurrent units: the state after the last step, or after each."""
 
     def build(self, shape: Shape) -> Built:
-        return self.made(shape, "gru")
+        return self.build_layer(shape, "gru")
 
 
 class Bidirectional(config.Config):
@@ -122,13 +121,13 @@ class Bidirectional(config.Config):
 
     @model_validator(mode="before")
     @classmethod
-    def _read(cls, said: Any) -> Any:
+    def _read(cls, value: Any) -> Any:
         """`{LSTM: 64}` as `{lstm: {units: 64}}`."""
-        if not isinstance(said, dict):
-            return said
+        if not isinstance(value, dict):
+            return value
         short = {"simplernn": "simple_rnn", "simple_rnn": "simple_rnn", "lstm": "lstm", "gru": "gru"}
-        named = {short.get(str(key).lower(), key): value for key, value in said.items()}
-        return {k: {"units": v} if k in short.values() and isinstance(v, int) else v for k, v in named.items()}
+        layers = {short.get(str(key).lower(), key): layer for key, layer in value.items()}
+        return {k: {"units": v} if k in short.values() and isinstance(v, int) else v for k, v in layers.items()}
 
     @model_validator(mode="after")
     def _one(self) -> "Bidirectional":
@@ -140,7 +139,7 @@ class Bidirectional(config.Config):
         kinds: list[tuple[Kind, _Recurrent | None]] = [("rnn", self.simple_rnn), ("lstm", self.lstm), ("gru", self.gru)]
         kind, layer = next(pair for pair in kinds if pair[1] is not None)
         assert layer is not None
-        return layer.made(shape, kind, 2, self.merge_mode)
+        return layer.build_layer(shape, kind, 2, self.merge_mode)
 
 
 class _Layer(nn.Module):
@@ -153,21 +152,21 @@ class _Layer(nn.Module):
 
     def forward(self, steps: Steps) -> Steps | Tensor:
         x, lengths = steps
-        x = turned(x, lengths) if self.backwards else x
+        x = reverse_steps(x, lengths) if self.backwards else x
         if len(self.directions) == 1:
             last = not self.sequences and lengths is None
-            found = self.directions[0](x, last)
-            return found if last else Steps(found, lengths) if self.sequences else ended(found, lengths)
-        ahead, back = both(self.directions, x, lengths).chunk(2, 2)
+            states = self.directions[0](x, last)
+            return states if last else Steps(states, lengths) if self.sequences else last_step(states, lengths)
+        forward, backward = run_directions(self.directions, x, lengths).chunk(2, 2)
         if not self.sequences:
-            return merged(ended(ahead, lengths), back[:, 0], self.merge)
-        return Steps(merged(ahead, back, self.merge), lengths)
+            return merge_directions(last_step(forward, lengths), backward[:, 0], self.merge)
+        return Steps(merge_directions(forward, backward, self.merge), lengths)
 
 
-def merged(ahead: Tensor, back: Tensor, way: str) -> Tensor:
-    if way == "concat":
-        return torch.cat([ahead, back], -1)
-    return ahead * back if way == "mul" else (ahead + back) * (0.5 if way == "ave" else 1.0)
+def merge_directions(forward: Tensor, backward: Tensor, mode: str) -> Tensor:
+    if mode == "concat":
+        return torch.cat([forward, backward], -1)
+    return forward * backward if mode == "mul" else (forward + backward) * (0.5 if mode == "ave" else 1.0)
 
 
 class Conv1D(config.Config):
@@ -193,13 +192,13 @@ class Conv1D(config.Config):
         nn.init.xavier_uniform_(conv.weight)  # Keras' own start: Glorot uniform and zero bias
         if conv.bias is not None:
             nn.init.zeros_(conv.bias)
-        padded = [nn.ConstantPad1d(around, 0.0)] if any(around) else []
-        moved = _Moved(nn.Sequential(*padded, conv), reach if self.padding == "valid" else 1, self.strides, 0.0)
-        behind_it = [Each(layer) for layer in activated(self.activation, (after, self.filters))]
-        return [moved, *behind_it], (after, self.filters)
+        padding = [nn.ConstantPad1d(around, 0.0)] if any(around) else []
+        layer = _Window(nn.Sequential(*padding, conv), reach if self.padding == "valid" else 1, self.strides, 0.0)
+        activations = [Each(layer) for layer in activation_layers(self.activation, (after, self.filters))]
+        return [layer, *activations], (after, self.filters)
 
 
-class _Moved(nn.Module):
+class _Window(nn.Module):
     """A window moved over the steps, with the lengths that are left."""
 
     def __init__(self, layer: nn.Module, reach: int, strides: int, empty: float):
@@ -207,11 +206,11 @@ class _Moved(nn.Module):
         self.layer, self.reach, self.strides, self.empty = layer, reach, strides, empty
 
     def forward(self, steps: Steps) -> Steps:
-        x = self.layer(_silent(steps, self.empty).transpose(1, 2)).transpose(1, 2)
+        x = self.layer(_fill_padding(steps, self.empty).transpose(1, 2)).transpose(1, 2)
         if steps.lengths is None:
             return Steps(x, None)
         left = torch.div(steps.lengths - self.reach + self.strides, self.strides, rounding_mode="floor").clamp(min=1)
-        return Steps(x.masked_fill(behind(x, left), 0.0), left)
+        return Steps(x.masked_fill(padding_mask(x, left), 0.0), left)
 
 
 class _Pool(config.Config):
@@ -221,29 +220,29 @@ class _Pool(config.Config):
     strides: int | None = Field(default=None, ge=1, le=LARGEST, description="as `pool_size` when unset")
     padding: Padding = "valid"
 
-    def pooled(self, shape: Shape, name: str, largest: bool) -> Built:
+    def build_pool(self, shape: Shape, name: str, largest: bool) -> Built:
         steps, channels = series(shape, name)
         strides = self.strides or self.pool_size
         around, after = _window(steps, self.pool_size, strides, self.padding, name)
         make = nn.MaxPool1d if largest else nn.AvgPool1d
         empty = float("-inf") if largest else 0.0
-        padded = [nn.ConstantPad1d(around, empty)] if any(around) else []
-        layer = nn.Sequential(*padded, make(self.pool_size, strides))
-        return [_Moved(layer, self.pool_size if self.padding == "valid" else 1, strides, empty)], (after, channels)
+        padding = [nn.ConstantPad1d(around, empty)] if any(around) else []
+        layer = nn.Sequential(*padding, make(self.pool_size, strides))
+        return [_Window(layer, self.pool_size if self.padding == "valid" else 1, strides, empty)], (after, channels)
 
 
 class MaxPooling1D(_Pool):
     """The largest of each `pool_size` of steps."""
 
     def build(self, shape: Shape) -> Built:
-        return self.pooled(shape, "max_pooling1d", True)
+        return self.build_pool(shape, "max_pooling1d", True)
 
 
 class AveragePooling1D(_Pool):
     """The mean of each `pool_size` of steps."""
 
     def build(self, shape: Shape) -> Built:
-        return self.pooled(shape, "average_pooling1d", False)
+        return self.build_pool(shape, "average_pooling1d", False)
 
 
 class _Global(nn.Module):
@@ -255,9 +254,9 @@ class _Global(nn.Module):
 
     def forward(self, steps: Steps) -> Tensor:
         if self.largest:
-            return _silent(steps, float("-inf")).amax(1)
+            return _fill_padding(steps, float("-inf")).amax(1)
         count = steps.x.shape[1] if steps.lengths is None else steps.lengths.unsqueeze(1)
-        return _silent(steps, 0.0).sum(1) / count
+        return _fill_padding(steps, 0.0).sum(1) / count
 
 
 class GlobalMaxPooling1D(config.Config):
@@ -292,6 +291,6 @@ def series(shape: Shape, name: str) -> tuple[int, int]:
     raise ValueError(f"{name} takes series (got pictures {shape}). Use the layers for pictures")
 
 
-def entered(spec: Spec) -> str:
+def entrance_input(spec: Spec) -> str:
     """The name of the input that layers for series can meet, or nothing."""
-    return next(iter(spec.inputs)) if forecasts(spec) and len(spec.inputs) == 1 else only(spec)
+    return next(iter(spec.inputs)) if has_horizon(spec) and len(spec.inputs) == 1 else single_series(spec)

@@ -2,10 +2,12 @@
 
 - `Config`: its settings, with `kind: Literal["<name>"]`;
 - `training(cfg, spec) -> dict`: train settings that suit it (used where the recipe says nothing);
-- `suits(spec) -> float`, where it is made for something: how well, 0 to 1, and 0 for what it cannot take; the one that
-  suits best is taken where the recipe names none, and `fnn` where none is made for the data;
+- `HEADS`: what it can answer, a frozenset of the heads in `schema.Output`; any that are a `target` (rows, size) where
+  it says nothing;
+- `suits(spec) -> float`, where it is made for something: how well, 0 to 1, and 0 for inputs it cannot take; the one
+  that suits best is taken where the recipe names none, and `fnn` where none is made for the data;
 - `example(spec) -> dict`, only where a setting has no default: settings to try it with, for the contract tests;
-- `tried_by_damage = True`, where the report is to say what compressed, blurred and shrunk pictures do to its answers;
+- `JUDGE_CORRUPTIONS = True`, where the report is to say what compressed, blurred and shrunk pictures do to its answers;
 - `GRAPH_ONLY = True`, where the network cannot be built again from a bundle alone: it is then served by its graph;
 - `Model(cfg, spec)`: an `nn.Module` with `parts`, `forward(inputs) -> {"target": (rows, size)}` and
   `losses(batch)`, which yields `(part, loss)`; the loop steps that part and resumes the generator.
@@ -19,30 +21,33 @@ An ordinary network has one part, the module itself: `parts = ("",)`. A GAN name
         yield "critic", self.critic_loss(batch, fake.detach())
         yield "generator", self.generator_loss(fake)          # sees the updated critic
 
-A network that makes pictures or rows says `generates = True` in its file and has a setting `latent`, the numbers that
-something new is made of. Its `forward(inputs)` judges rows that there are: first the `loss` of each, (rows, 1), and by
-other names what it is made of, or features (rows, features) of the `real` ones and of as many `fake` ones. Its part
-`generator` is what is exported: from `noise` (rows, latent) and, where there are classes, `condition` (rows, 1) int64,
-to `image` (rows, height, width, channels), 0 to 255, or to `row` (rows, width), where a choice is scores; as many
-numbers more as there are ways say the logarithm of the spread of each.
+`losses.loss(spec.output)` is the loss that the task names. Where only a part of a network is served, or several parts
+by themselves, it says which; each is exported as a graph of its own, and `model` is the one that answers:
 
-Where another part of it tells real ones from made ones, a method `judge()` gives the module that does. It is exported
-too: from rows as the network is fed, as float32, and their `condition` to a `score` (rows, 1), the higher the realer.
+    def served(self):
+        return {"model": self.generator, "critic": self.judge}
 
-A network that learns something at once from training rows, when its weights are found, has a method `settle(inputs)`.
+A network with the head `sample` has a setting `latent`, the numbers that something new is made of. Its
+`forward(inputs)` judges rows that there are: first the `loss` of each, (rows, 1), then by other names what it is made
+of or features (rows, features) of the `real` ones and of as many `fake` ones. Served as `model` is what makes new ones:
+from `noise` (rows, latent) and, where there are classes, `condition` (rows, 1) int64, to `image` (rows, height, width,
+channels), 0 to 255, or to `row` (rows, width), where a choice is scores; as many numbers more as there are ways say the
+logarithm of the spread of each. Served as `critic` may be what tells real ones from fake ones: from rows as the network
+is fed, as float32, and their `condition` to a `score` (rows, 1), the higher the realer.
 
-A network that is frozen in part may compute that part once, before training, with two more methods:
+Four more methods, each where it is needed:
 
-    def learner(self):                  # the module that is trained, with `parts`, `forward` and `losses` of its own
-        return self.head
+    def initialize(self, train, validation):  # better weights than chance to begin from, found in batches of all rows
+        ...                                   # (NumPy arrays, or windows of a series)
 
-    def prepared(self, inputs):         # arrays of all rows to the arrays that `learner` takes
-        return {"features": ...}
-
-A network that knows better weights to begin from than chance puts them in place with one more:
-
-    def begin(self, train, validation): # batches of all rows, as NumPy arrays or windows of a series
+    def finalize(self, inputs):               # what is learned at once from training rows, when the weights are found
         ...
+
+    def learner(self):                        # of a network that is frozen in part: the module that is trained, with
+        return self.head                      # `parts`, `forward` and `losses` of its own
+
+    def precompute(self, inputs):             # and arrays of all rows to the arrays that `learner` takes, once
+        return {"features": ...}
 """
 
 from collections.abc import Callable, Mapping
@@ -53,24 +58,23 @@ import numpy as np
 
 from lamina.config import BundleError, RecipeError, parse
 from lamina.plugins import available, plugin
-from lamina.schema import Batch, Spec
+from lamina.schema import TARGET_HEADS, Batch, Spec
 
 DEFAULT, GENERAL = "fnn", 0.1
-GENERATION = "generation"  # the loss of a task that wants more of what there is
 
 Raw = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 
 
 def suits(name: str, spec: Spec) -> float:
-    """How well an architecture fits some inputs, 0 when it cannot take them."""
+    """How well an architecture fits some inputs and a head, 0 when it cannot take them."""
     module = vars(plugin("models", name))
-    if (spec.output.loss == GENERATION) != ("generates" in module):
+    if spec.output.head not in module.get("HEADS", TARGET_HEADS):
         return 0.0
     return module["suits"](spec) if "suits" in module else GENERAL
 
 
 def choice(cfg: Any, spec: Spec) -> Any:
-    """The settings said, or those of the architecture that suits best."""
+    """The settings of a recipe, or those of the architecture that suits best."""
     if cfg is not None:
         return cfg
     best = max((DEFAULT, *available("models")), key=lambda name: suits(name, spec))
@@ -82,51 +86,66 @@ def build(cfg: Any, spec: Spec, seed: int) -> Any:
     import torch
 
     if not suits(cfg.kind, spec):
-        inputs = ", ".join(sorted({feed.kind for feed in spec.inputs.values()}))
-        able = [name for name in available("models") if suits(name, spec)]
-        raise RecipeError([f"model: {cfg.kind} cannot take these inputs ({inputs}). Use one of {', '.join(able)}."])
+        raise RecipeError([_refusal(cfg.kind, spec)])
     torch.manual_seed(seed)
     return plugin("models", cfg.kind).Model(cfg, spec)
 
 
+def _refusal(name: str, spec: Spec) -> str:
+    """Why an architecture is not for these inputs or this head, and which are."""
+    able = [other for other in available("models") if suits(other, spec)]
+    if not able:
+        cure = "Install a plug-in that has this head, or choose another task"
+        return f"model: no architecture gives '{spec.output.head}' for these inputs. {cure}."
+    inputs = ", ".join(sorted({feed.kind for feed in spec.inputs.values()}))
+    return f"model: {name} cannot take these inputs ({inputs}). Use one of {', '.join(able)}."
+
+
+def served(model: Any) -> dict[str, Any]:
+    """The parts of a network that are exported, by the name of their graph; `model` is the one that answers."""
+    return model.served() if _has(model, "served") else {"model": model}
+
+
 def learner(model: Any) -> Any:
-    """What is trained: the network itself, or what follows the part of it that `prepared` computes."""
-    return model.learner() if "learner" in vars(type(model)) else model
+    """What is trained: the network itself, or what follows the part of it that `precompute` computes."""
+    return model.learner() if _has(model, "learner") else model
 
 
-def prepared(model: Any, data: Any) -> Any:
-    """A part of the data (a dataclass with `inputs`) as `learner` takes it."""
-    return replace(data, inputs=model.prepared(data.inputs)) if "prepared" in vars(type(model)) else data
+def precompute(model: Any, examples: Any) -> Any:
+    """Examples (a dataclass with `inputs`) as `learner` takes them."""
+    return replace(examples, inputs=model.precompute(examples.inputs)) if _has(model, "precompute") else examples
 
 
-def settled(model: Any, data: Any, most: int = 20_000) -> None:
+def initialize(model: Any, train: Any, validation: Any) -> None:
+    """Let a network look at the rows for weights to begin from, where it can."""
+    if _has(model, "initialize"):
+        model.initialize(*(Batch(part.inputs, part.target, part.lengths) for part in (train, validation)))
+
+
+def finalize(model: Any, examples: Any, most: int = 20_000) -> None:
     """What is learned at once, from tensors of at most as many training rows, evenly spread, after all steps."""
-    if "settle" not in vars(type(model)):
+    if not _has(model, "finalize"):
         return
     import torch
 
-    every = max(1, -(-len(data.target) // most))
-    where = next(model.parameters()).device
-    model.settle({n: torch.from_numpy(np.ascontiguousarray(v[::every])).to(where) for n, v in data.inputs.items()})
+    every = max(1, -(-len(examples.target) // most))
+    device = next(model.parameters()).device
+    model.finalize(
+        {n: torch.from_numpy(np.ascontiguousarray(v[::every])).to(device) for n, v in examples.inputs.items()}
+    )
 
 
-def judge(model: Any) -> Any:
-    """What tells real pictures or rows from made ones, where a network has that; else None."""
-    return model.judge() if "judge" in vars(type(model)) else None
+def _has(model: Any, name: str) -> bool:
+    """Whether the class of a network, or one it inherits from, defines a method of the contract."""
+    return any(name in vars(cls) for cls in type(model).__mro__)
 
 
-def tried_by_damage(name: str) -> bool:
+def judges_corruptions(name: str) -> bool:
     """Whether the report of this architecture says what damaged pictures do to its answers."""
-    return bool(vars(plugin("models", name)).get("tried_by_damage"))
+    return bool(vars(plugin("models", name)).get("JUDGE_CORRUPTIONS"))
 
 
-def begun(model: Any, train: Any, validation: Any) -> None:
-    """Let a network look at the rows for weights to begin from, where it can."""
-    if "begin" in vars(type(model)):
-        model.begin(*(Batch(part.inputs, part.target) for part in (train, validation)))
-
-
-def graph_only(name: str) -> bool:
+def is_graph_only(name: str) -> bool:
     """Whether a bundle of this architecture can be opened by its graph only."""
     return bool(vars(plugin("models", name)).get("GRAPH_ONLY"))
 
@@ -136,12 +155,19 @@ def training(cfg: Any, spec: Spec) -> dict[str, Any]:
     return plugin("models", cfg.kind).training(cfg, spec)
 
 
-def runtime(kind: str, config: dict[str, Any], spec: Spec, weights: bytes) -> Raw:
+def weights(model: Any) -> dict[str, Any]:
+    """The tensors that a bundle holds: all of a network but those of its losses, which only training needs."""
+    from lamina.losses import without_losses
+
+    return without_losses(model)
+
+
+def runtime(kind: str, config: dict[str, Any], spec: Spec, body: bytes) -> Raw:
     """Run a network by torch: for networks that no exporter takes. Sizes are checked before memory is given."""
     import torch
     from safetensors.torch import load
 
-    if graph_only(kind):
+    if is_graph_only(kind):
         cure = "Get a bundle that asks for onnx."
         raise BundleError("model.json", "runtime", f"is torch, and {kind} is served by its graph only", cure)
     faults: list[str] = []
@@ -149,21 +175,20 @@ def runtime(kind: str, config: dict[str, Any], spec: Spec, weights: bytes) -> Ra
     if cfg is None:
         raise BundleError("model.json", "config", faults[0].rstrip("."), "Get a fresh copy of the bundle.")
     with torch.device("meta"):
-        wanted = {k: (v.shape, v.dtype) for k, v in plugin("models", kind).Model(cfg, spec).state_dict().items()}
-    tensors = load(weights)
+        shapes = {k: (v.shape, v.dtype) for k, v in weights(plugin("models", kind).Model(cfg, spec)).items()}
+    tensors = load(body)
     finite = all(torch.isfinite(v).all() for v in tensors.values())
-    if not finite or wanted != {k: (v.shape, v.dtype) for k, v in tensors.items()}:
+    if not finite or shapes != {k: (v.shape, v.dtype) for k, v in tensors.items()}:
         cure = "Get a fresh copy of the bundle."
         raise BundleError("weights.safetensors", "", "does not hold the finite tensors that model.json implies", cure)
     model = build(cfg, spec, 0)
-    model.load_state_dict(tensors)
-    model.eval()
-    model = model.generator if spec.output.loss == GENERATION else model
+    model.load_state_dict(tensors, strict=False)  # all but a loss, which nothing here asks
+    network = served(model.eval())["model"]
 
     def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         with torch.inference_mode():
-            found = model({name: torch.from_numpy(np.ascontiguousarray(v)) for name, v in inputs.items()})
-        return {name: value.float().numpy() for name, value in found.items()}
+            raw = network({name: torch.from_numpy(np.ascontiguousarray(v)) for name, v in inputs.items()})
+        return {name: value.float().numpy() for name, value in raw.items()}
 
     return run
 

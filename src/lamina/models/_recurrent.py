@@ -1,7 +1,7 @@
 """What `rnn`, `lstm` and `gru` share: stacked layers over a series, and an answer from the states."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal, cast
 
 import torch
@@ -11,15 +11,26 @@ from torch import Tensor, nn
 
 from lamina import config
 from lamina.layers.basic import ActivationName, Dropout, Flat
-from lamina.layers.forecasting import Beforehand, Levelled, Straight, forecasts, only, present, sizes
-from lamina.layers.recurrent import Kind, Recurrence
-from lamina.losses import loss
-from lamina.models import _ridge_init as _begin
-from lamina.schema import Batch, Input, Spec
+from lamina.layers.horizon import (
+    KnownFuture,
+    LinearForecast,
+    ReversibleNorm,
+    fill_absent,
+    has_horizon,
+    single_series,
+    sizes,
+)
+from lamina.layers.recurrent import Kind, Recurrence, last_step, padding_mask, run_directions
+from lamina.models import _ridge_init
+from lamina.models._single_part import SinglePart
+from lamina.plugins import kind
+from lamina.schema import TARGET_HEADS, Batch, Input, Spec
 
 MOST_PATCHES = 32  # pieces of a history, by default
 
 Pooling = Literal["last", "mean", "max", "attention"]
+
+HEADS = TARGET_HEADS
 
 
 class Settings(config.Config):
@@ -52,29 +63,29 @@ class Settings(config.Config):
 def suits(spec: Spec) -> float:
     """Series, alone or beside numbers, categories and texts; a forecast; least, texts as sequences of words."""
     kinds = {feed.kind for feed in spec.inputs.values()}
-    if forecasts(spec):
+    if has_horizon(spec):
         return 0.5
     if "image" in kinds or not kinds & {"series", "tokens"}:
         return 0.0
-    return 0.05 if "series" not in kinds else 0.8 if only(spec) else 0.6
+    return 0.05 if "series" not in kinds else 0.8 if single_series(spec) else 0.6
 
 
 def training(cfg: Settings, spec: Spec) -> dict[str, Any]:
     """About 1,500 steps in 4 to 100 epochs; a forecast begins nearly right, and has about 1,000 in 4 to 50; AdamW with
     a gradient of norm 1 at most, moving average of weights.
     """
-    rows, ahead = max(spec.rows, 1), forecasts(spec)
-    steps, most = (1000, 50) if ahead else (1500, 100)
-    size = 128 if ahead else min(128, max(16, 2 ** round(math.log2(max(rows / 30, 1)))))
+    rows, horizon = max(spec.rows, 1), has_horizon(spec)
+    steps, most = (1000, 50) if horizon else (1500, 100)
+    size = 128 if horizon else min(128, max(16, 2 ** round(math.log2(max(rows / 30, 1)))))
     return {
         "epochs": max(4, min(most, math.ceil(steps / math.ceil(rows / size)))),
         "batch_size": size,
-        "lr": 2e-3 if ahead else 5e-3,
+        "lr": 2e-3 if horizon else 5e-3,
         "optimizer": {"kind": "adamw", "weight_decay": 1e-2},
         "schedule": {"kind": "cosine", "warmup": 0.05},
         "clip": 1.0,
         "ema": 0.99,
-        "patience": 5 if ahead else 25,
+        "patience": 5 if horizon else 25,
     }
 
 
@@ -86,10 +97,10 @@ class Stack(nn.Module):
 
     def __init__(self, cfg: Settings, n_in: int):
         super().__init__()
-        ways, kind = 2 if cfg.bidirectional else 1, cast(Kind, config.kind(cfg))
+        ways, cell = 2 if cfg.bidirectional else 1, cast(Kind, kind(cfg))
         self.width = ways * cfg.width
         self.layers = nn.ModuleList(
-            nn.ModuleList(Recurrence(kind, n, cfg.width, cfg.activation) for _ in range(ways))
+            nn.ModuleList(Recurrence(cell, n, cfg.width, cfg.activation) for _ in range(ways))
             for n in [n_in] + [self.width] * (cfg.depth - 1)
         )
         norm = nn.LayerNorm if cfg.layer_norm else nn.Identity
@@ -99,42 +110,12 @@ class Stack(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor | None, last: bool = False) -> Tensor:
         """`last`: of series that are all there, (rows, width) after the last step alone."""
-        alone = last and len(self.layers[0]) == 1  # pyright: ignore[reportArgumentType]
+        one_way = last and len(self.layers[0]) == 1  # pyright: ignore[reportArgumentType]
         for i, directions in enumerate(self.layers):
-            ends = alone and i == len(self.layers) - 1
-            given = x if i == 0 else self.between[i - 1](x)
-            found = both(directions, given, lengths, ends)
-            x = found if i == 0 else found + (x[:, -1] if ends else x)
-        return x if alone or not last else ended(x, lengths)
-
-
-def both(directions: nn.Module, x: Tensor, lengths: Tensor | None, last: bool = False) -> Tensor:
-    """One layer from the start to the end and, where it has two directions, from the end to the start beside it."""
-    assert isinstance(directions, nn.ModuleList)
-    ahead, *back = directions
-    found = ahead(x, last)
-    return torch.cat([found, *(turned(layer(turned(x, lengths)), lengths) for layer in back)], 2) if back else found
-
-
-def turned(x: Tensor, lengths: Tensor | None) -> Tensor:
-    """Series (rows, steps, n), each backwards over its own length; what lies behind stays there."""
-    if lengths is None:
-        return x.flip(1)
-    step = torch.arange(x.shape[1], device=x.device)
-    back = lengths[:, None] - 1 - step
-    return x.gather(1, torch.where(back < 0, step, back).unsqueeze(2).expand(-1, -1, x.shape[2]))
-
-
-def ended(x: Tensor, lengths: Tensor | None) -> Tensor:
-    """The last step that is there of each series: (rows, steps, n) to (rows, n)."""
-    if lengths is None:
-        return x[:, -1]
-    return x.gather(1, (lengths - 1)[:, None, None].expand(-1, 1, x.shape[2]))[:, 0]
-
-
-def behind(x: Tensor, lengths: Tensor) -> Tensor:
-    """True for the steps behind the end of each series, (rows, steps, 1)."""
-    return (torch.arange(x.shape[1], device=x.device) >= lengths[:, None]).unsqueeze(2)
+            ends = one_way and i == len(self.layers) - 1
+            states = run_directions(directions, x if i == 0 else self.between[i - 1](x), lengths, ends)
+            x = states if i == 0 else states + (x[:, -1] if ends else x)
+        return x if one_way or not last else last_step(x, lengths)
 
 
 class Pool(nn.Module):
@@ -147,9 +128,9 @@ class Pool(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
         if self.name == "last":
-            ahead, *back = x.chunk(self.ways, 2)
-            return torch.cat([ended(ahead, lengths), *(part[:, 0] for part in back)], 1)
-        absent = behind(x, lengths) if lengths is not None else torch.zeros_like(x[:, :, :1], dtype=torch.bool)
+            forward, *backward = x.chunk(self.ways, 2)
+            return torch.cat([last_step(forward, lengths), *(part[:, 0] for part in backward)], 1)
+        absent = padding_mask(x, lengths) if lengths is not None else torch.zeros_like(x[:, :, :1], dtype=torch.bool)
         if self.name == "max":
             return x.masked_fill(absent, float("-inf")).amax(1)
         if self.score is None:
@@ -172,7 +153,7 @@ class Sequence(nn.Module):
 
     def forward(self, series: Tensor) -> Tensor:
         if self.table is None:
-            x, there = present(series)
+            x, there = fill_absent(series)
         else:
             x, there = self.table(series), (series != 0).to(torch.float32)
         step = torch.arange(1, x.shape[1] + 1, device=x.device)
@@ -194,10 +175,10 @@ class Whole(nn.Module):
         self.head = nn.Linear(width + (self.rest.width if self.rest else 0), spec.output.size)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        found = [one(inputs[name]) for name, one in self.series.items()]
+        features = [one(inputs[name]) for name, one in self.series.items()]
         if self.rest is not None:
-            found.append(self.rest({name: inputs[name] for name in self.rest.order}))
-        return self.head(self.dropout(torch.cat(found, 1)))
+            features.append(self.rest({name: inputs[name] for name in self.rest.order}))
+        return self.head(self.dropout(torch.cat(features, 1)))
 
 
 class Forecast(nn.Module):
@@ -210,35 +191,35 @@ class Forecast(nn.Module):
         super().__init__()
         steps, channels = (n or 1 for n in spec.inputs["history"].shape)
         self.horizon, self.targets, quantiles = sizes(spec.output)
-        self.level = Levelled(spec.output)
+        self.level = ReversibleNorm(spec.output)
         self.patch = min(cfg.patch or _patch(steps), steps)
         self.stack = Stack(cfg, channels * self.patch)
         ways, pooling = 2 if cfg.bidirectional else 1, cfg.pooling or "last"
         self.pool = Pool(pooling, self.stack.width, ways) if ways > 1 or pooling != "last" else None
         self.dropout = Dropout(cfg.dropout)
         self.head = _small(nn.Linear(self.stack.width, spec.output.size))
-        self.skip = Straight(spec.output, steps) if cfg.skip else None
+        self.skip = LinearForecast(spec.output, steps) if cfg.skip else None
         future = spec.inputs.get("future")
         self.told = self.known = self.after = None
         if future:
-            self.known = Beforehand(future, spec.output)
+            self.known = KnownFuture(future, spec.output)
             self.told = nn.Linear(self.stack.width + (future.shape[1] or 1), cfg.width)
             self.after = _small(nn.Linear(cfg.width, 2 * self.targets * quantiles, bias=False))
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         history, centre, scale = self.level(inputs["history"])
-        found = self.stack(joined(history, self.patch), None, self.pool is None)
-        state = self.dropout(found if self.pool is None else self.pool(found, None))  # (rows, width)
+        states = self.stack(patches(history, self.patch), None, self.pool is None)
+        state = self.dropout(states if self.pool is None else self.pool(states, None))  # (rows, width)
         raw = self.head(state)
         if self.skip is not None:
             raw = raw + self.skip(history[:, :, : self.targets])
         if self.told is None or self.after is None or self.known is None:
-            return self.level.restored(raw, centre, scale)
+            return self.level.restore(raw, centre, scale)
         future = inputs["future"]
         each = torch.cat([state.unsqueeze(1).expand(-1, self.horizon, -1), future], 2)
         of_spread, of_unit = self.after(self.told(each).relu()).chunk(2, 2)  # effects grow with the series, or do not
-        found = self.level.restored(raw + of_spread.flatten(1), centre, scale)
-        return found + self.known(future) + of_unit.flatten(1)
+        forecast = self.level.restore(raw + of_spread.flatten(1), centre, scale)
+        return forecast + self.known(future) + of_unit.flatten(1)
 
 
 def _patch(steps: int) -> int:
@@ -247,7 +228,7 @@ def _patch(steps: int) -> int:
     return next((n for n in range(least, 2 * least) if steps % n == 0), least)
 
 
-def joined(series: Tensor, patch: int) -> Tensor:
+def patches(series: Tensor, patch: int) -> Tensor:
     """Series (rows, steps, n) with `patch` steps side by side, (rows, pieces, patch * n); the first is filled up with
     zeros in front. Lin et al. 2023, SegRNN.
     """
@@ -266,21 +247,15 @@ def _small(layer: nn.Linear) -> nn.Linear:
     return layer
 
 
-class Model(nn.Module):
-    parts = ("",)
-
+class Model(SinglePart):
     def __init__(self, cfg: Settings, spec: Spec):
-        super().__init__()
-        self.net = Forecast(cfg, spec) if forecasts(spec) else Whole(cfg, spec)
-        self.loss = loss(spec.output)
+        super().__init__(spec.output)
+        self.net = Forecast(cfg, spec) if has_horizon(spec) else Whole(cfg, spec)
 
-    def begin(self, train: Batch, validation: Batch) -> None:
+    def initialize(self, train: Batch, validation: Batch) -> None:
         """Forecasts: the weighted sum of the past in closed form, which the recurrent layers then add to."""
         if isinstance(self.net, Forecast) and self.net.skip is not None:
-            _begin.begin(self.net.level, [self.net.skip], train, validation)
+            _ridge_init.initialize(self.net.level, [self.net.skip], train, validation)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {"target": self.net(inputs).float()}  # (rows, size)
-
-    def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
-        yield "", self.loss(self(batch.inputs)["target"], batch.target)

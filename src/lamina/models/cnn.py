@@ -4,7 +4,7 @@ Pictures: a strided stem, then stages of two 3 x 3 convolutions.
 A stem that halves the picture at once makes several epochs affordable; each stage is conv, max-pool, batch norm, conv,
 batch norm, and doubles the width up to `most`; the largest answer of each channel goes to a linear head. Filters behind
 the stem are trained by orthogonalised momentum and kept at a fixed norm (Jordan et al. 2024, Muon), which batch norm
-makes harmless. Series: a few Inception networks of one dimension, trained at once (`_convolution`).
+makes harmless. Series: a few Inception networks of one dimension, trained at once (`inception`).
 """
 
 import math
@@ -17,11 +17,14 @@ from torch import Tensor, nn
 
 from lamina import config
 from lamina.config import RecipeError
-from lamina.layers import inception as _convolution
-from lamina.layers.basic import ActivationName, Normalized, Pixels, activation
-from lamina.layers.images import last, only
-from lamina.losses import loss, smoothed
-from lamina.schema import Batch, Input, Spec
+from lamina.layers import inception
+from lamina.layers.basic import ActivationName, BatchNorm, Pixels, activation
+from lamina.layers.images import channels_last, single_image
+from lamina.losses import smoothed
+from lamina.models._single_part import SinglePart
+from lamina.schema import ROW_HEADS, Batch, Input, Spec
+
+HEADS = ROW_HEADS
 
 MEMBERS = 3  # for series
 
@@ -49,28 +52,28 @@ class Config(BodyConfig):
 
 def suits(spec: Spec) -> float:
     """One column of pictures and nothing else, or series, alone better than with others beside them."""
-    if _convolution.takes(spec):
+    if inception.takes(spec):
         return 0.9 if all(feed.kind == "series" for feed in spec.inputs.values()) else 0.6
-    return 0.9 if only(spec) else 0.0
+    return 0.9 if single_image(spec) else 0.0
 
 
 def training(cfg: Config, spec: Spec) -> dict[str, Any]:
     """1,000 to 3,200 steps in 2 to 60 epochs; grey pictures are turned, scaled and moved, others mirrored and moved."""
-    if _convolution.takes(spec):
-        return _convolution.training(spec)
+    if inception.takes(spec):
+        return inception.training(spec)
     rows, (feed, *_) = max(spec.rows, 1), spec.inputs.values()
     height, _, channels = (n or 1 for n in feed.shape)
     size = max(8, min(256 if rows >= 20_000 else 128, rows // 8))
     steps = max(1000, min(3200, rows * 40 // size))
     grey = [{"kind": "rotate", "degrees": 12.0}, {"kind": "scale", "by": 0.1}]
-    moved = {"kind": "shift", "pixels": max(1, round(height / (11 if channels == 1 else 16)))}
+    shift = {"kind": "shift", "pixels": max(1, round(height / (11 if channels == 1 else 16)))}
     return {
         "epochs": max(2, min(60, math.ceil(steps / math.ceil(rows / size)))),
         "batch_size": size,
         "lr": 0.2,
         "optimizer": {"kind": "muon", "momentum": 0.6, "weight_decay": 0.05, "rest": 0.05},
         "schedule": {"kind": "linear", "warmup": 0.15},
-        "augment": [*(grey if channels == 1 else ["flip"]), moved],
+        "augment": [*(grey if channels == 1 else ["flip"]), shift],
     }
 
 
@@ -94,7 +97,7 @@ class Body(nn.Module):
             before, side = after, max(1, side // 2)
         self.layers = nn.Sequential(*layers)
         self.width = before
-        last(self)
+        channels_last(self)
 
     def features(self, x: Tensor) -> Tensor:
         """`x`: pixels of mean 0 and spread 1, (rows, channels, height, width)."""
@@ -110,17 +113,14 @@ def body(cfg: BodyConfig, spec: Spec) -> Body:
     return Body(feed, name, cfg)
 
 
-class Model(nn.Module):
-    parts = ("",)
-
+class Model(SinglePart):
     def __init__(self, cfg: Config, spec: Spec):
-        super().__init__()
+        super().__init__(smoothed(spec.output, cfg.label_smoothing))
         self.views = cfg.views
-        self.series = _convolution.takes(spec)
-        self.loss = loss(smoothed(spec.output, cfg.label_smoothing))
+        self.series = inception.takes(spec)
         _refuse_unused(cfg, self.series)
         if self.series:
-            self.network = _convolution.Network(spec, max(1, cfg.width // 4), cfg.members or MEMBERS, cfg.activation)
+            self.network = inception.Network(spec, max(1, cfg.width // 4), cfg.members or MEMBERS, cfg.activation)
             return
         self.body = body(cfg, spec)
         self.head = nn.Linear(self.body.width, spec.output.size)
@@ -134,20 +134,21 @@ class Model(nn.Module):
         x = self.body.pixels(inputs[self.body.name])
         if self.training or self.views == "one":
             return {"target": self.answer(x)}
-        views = [x, x.flip(3)] if self.views == "flips" else _shifted(x)
+        views = [x, x.flip(3)] if self.views == "flips" else _neighbours(x)
         return {"target": torch.stack([self.answer(view) for view in views]).mean(0)}
 
     def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
-        yield "", self.loss(self.network(batch.inputs) if self.series else self(batch.inputs)["target"], batch.target)
+        raw = self.network(batch.inputs) if self.series else self(batch.inputs)["target"]
+        yield "", self.loss(raw, batch.target, batch.lengths)
 
 
 def _refuse_unused(cfg: Config, series: bool) -> None:
     """A setting that would be ignored is an error."""
-    said, plain, wrong = cfg.model_dump(), Config().model_dump(), ("most", "views") if series else ("members",)
+    settings, plain, unused = cfg.model_dump(), Config().model_dump(), ("most", "views") if series else ("members",)
     if faults := [
         f"model.{name}: is for {'pictures' if series else 'series'}, and there are none here. Leave it out."
-        for name in wrong
-        if said[name] != plain[name]
+        for name in unused
+        if settings[name] != plain[name]
     ]:
         raise RecipeError(faults)
 
@@ -166,7 +167,7 @@ def _stages(side: int) -> int:
 
 
 def _norm(width: int) -> nn.Module:
-    return Normalized(nn.BatchNorm2d(width, momentum=0.3))
+    return BatchNorm(nn.BatchNorm2d(width, momentum=0.3))
 
 
 def _filters(before: int, after: int) -> nn.Conv2d:
@@ -175,8 +176,8 @@ def _filters(before: int, after: int) -> nn.Conv2d:
     return layer
 
 
-def _shifted(x: Tensor) -> list[Tensor]:
+def _neighbours(x: Tensor) -> list[Tensor]:
     """The picture and its four diagonal neighbours, one pixel away."""
     height, width = x.shape[2:]
-    padded = nn.functional.pad(x, (1, 1, 1, 1), mode="replicate")
-    return [x, *(padded[:, :, y : y + height, z : z + width] for y in (0, 2) for z in (0, 2))]
+    wide = nn.functional.pad(x, (1, 1, 1, 1), mode="replicate")
+    return [x, *(wide[:, :, y : y + height, z : z + width] for y in (0, 2) for z in (0, 2))]

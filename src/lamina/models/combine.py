@@ -6,7 +6,7 @@ In training a body is hidden in some rows (modality dropout: Neverova et al. 201
 picture is answered by the rest; a picture that is even all over, as a missing one is, counts as hidden.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import torch
@@ -16,17 +16,19 @@ from torch import Tensor, nn
 from lamina import config
 from lamina.config import RecipeError, parse
 from lamina.layers.basic import ActivationName, Dropout, activation
-from lamina.layers.forecasting import forecasts
-from lamina.losses import loss, smoothed
+from lamina.losses import smoothed
 from lamina.models import cnn, fnn
-from lamina.plugins import available, plugin
-from lamina.schema import Batch, Input, Spec
+from lamina.models._single_part import SinglePart
+from lamina.plugins import available, kind, plugin
+from lamina.schema import ROW_HEADS, Input, Spec
+
+HEADS = ROW_HEADS
 
 EVEN = 1.0  # spread of a picture, of 255, below which there is nothing on it
 REST = 0.05  # of the learning rate of filters: what the other weights are trained with
 
 
-def _lent(value: Any) -> Any:
+def _body_settings(value: Any) -> Any:
     """Settings of a body: those of an architecture that has a function `body`, by its name."""
     if isinstance(value, config.Config):
         return value
@@ -41,15 +43,15 @@ def _lent(value: Any) -> Any:
     if "body" not in module:
         able = [name for name in available("models") if "body" in vars(plugin("models", name))]
         raise ValueError(f"{value.get('kind')} lends no body. Use one of {', '.join(able)}")
-    found = parse(module.get("BodyConfig", module["Config"]), value, "", faults)
-    if found is None:
+    settings = parse(module.get("BodyConfig", module["Config"]), value, "", faults)
+    if settings is None:
         raise ValueError("; ".join(fault.rstrip(".") for fault in faults))
-    return found
+    return settings
 
 
 class Config(config.Config):
     kind: Literal["combine"] = "combine"
-    picture: Annotated[SerializeAsAny[config.Config], BeforeValidator(_lent)] = Field(
+    picture: Annotated[SerializeAsAny[config.Config], BeforeValidator(_body_settings)] = Field(
         default=cnn.BodyConfig(), description="the body for each picture column: an architecture and its settings"
     )
     table: fnn.BodyConfig = Field(default=fnn.BodyConfig(), description="the body for all other columns")
@@ -61,35 +63,30 @@ class Config(config.Config):
 
 
 def suits(spec: Spec) -> float:
-    """A picture beside anything else, or several pictures; tables alone as well, though others are made for those; no
-    forecast."""
-    if forecasts(spec):
-        return 0.0
+    """A picture beside anything else, or several pictures; tables alone as well, though others are made for those."""
     pictures = sum(feed.kind == "image" for feed in spec.inputs.values())
     return 0.9 if pictures and len(spec.inputs) > 1 else 0.05
 
 
 def training(cfg: Config, spec: Spec) -> dict[str, Any]:
     """With pictures what their body asks for, the other weights at the pace of tables; else as for tables."""
-    pictures, _ = _sorted(spec)
+    pictures, _ = _by_kind(spec)
     if not pictures:
         return fnn.training(fnn.Config(), spec)
-    module = plugin("models", config.kind(cfg.picture))
-    said = module.training(cfg.picture, _only(spec, pictures[:1]))
+    module = plugin("models", kind(cfg.picture))
+    settings = module.training(cfg.picture, _select(spec, pictures[:1]))
     if isinstance(cfg.picture, cnn.BodyConfig):
-        said["optimizer"] = {**said["optimizer"], "rest": REST / 2}
-    return {**said, "clip": None, "ema": 0.99}
+        settings["optimizer"] = {**settings["optimizer"], "rest": REST / 2}
+    return {**settings, "clip": None, "ema": 0.99}
 
 
-class Model(nn.Module):
-    parts = ("",)
-
+class Model(SinglePart):
     def __init__(self, cfg: Config, spec: Spec):
-        super().__init__()
-        pictures, others = _sorted(spec)
-        lend = plugin("models", config.kind(cfg.picture)).body
-        bodies = [lend(cfg.picture, _only(spec, [name])) for name in pictures]
-        bodies += [fnn.body(cfg.table, _only(spec, others))] if others else []
+        super().__init__(smoothed(spec.output, cfg.label_smoothing))
+        pictures, others = _by_kind(spec)
+        body_of = plugin("models", kind(cfg.picture)).body
+        bodies = [body_of(cfg.picture, _select(spec, [name])) for name in pictures]
+        bodies += [fnn.body(cfg.table, _select(spec, others))] if others else []
         self.pictures, self.hide = pictures, cfg.hide
         self.bodies = nn.ModuleList(bodies)
         self.entrances = nn.ModuleList(
@@ -105,19 +102,18 @@ class Model(nn.Module):
             activation(cfg.activation),
             nn.Linear(cfg.width, spec.output.size),
         )
-        self.loss = loss(smoothed(spec.output, cfg.label_smoothing))
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        found = [entrance(body(inputs)) for body, entrance in zip(self.bodies, self.entrances, strict=True)]
+        features = [entrance(body(inputs)) for body, entrance in zip(self.bodies, self.entrances, strict=True)]
         if len(self.absent):
-            triples = zip(self._hidden(inputs), self.absent, found, strict=True)
-            found = [torch.where(hidden[:, None], absent, x) for hidden, absent, x in triples]
-        return {"target": self.joint(torch.cat(found, 1)).float()}  # (rows, size)
+            triples = zip(self._hidden(inputs), self.absent, features, strict=True)
+            features = [torch.where(hidden[:, None], absent, x) for hidden, absent, x in triples]
+        return {"target": self.joint(torch.cat(features, 1)).float()}  # (rows, size)
 
     def _hidden(self, inputs: Mapping[str, Tensor]) -> list[Tensor]:
         """For each body, which rows (rows,) it is hidden in: those without a picture, and in training one in some."""
         rows = len(next(iter(inputs.values())))
-        blank = [_even(inputs[name]) for name in self.pictures]
+        blank = [_is_blank(inputs[name]) for name in self.pictures]
         blank += [torch.zeros_like(blank[0])] * (len(self.bodies) - len(blank))
         if not self.training or not self.hide:
             return blank
@@ -125,22 +121,19 @@ class Model(nn.Module):
         place = (lot / self.hide * len(self.bodies)).floor()  # at or above the number of bodies: nothing is hidden
         return [even | (place == i) for i, even in enumerate(blank)]
 
-    def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
-        yield "", self.loss(self(batch.inputs)["target"], batch.target)
 
-
-def _sorted(spec: Spec) -> tuple[list[str], list[str]]:
+def _by_kind(spec: Spec) -> tuple[list[str], list[str]]:
     """Names of the picture inputs, and of the others."""
     pictures = [name for name, feed in spec.inputs.items() if feed.kind == "image"]
     return pictures, [name for name in spec.inputs if name not in pictures]
 
 
-def _only(spec: Spec, names: list[str]) -> Spec:
+def _select(spec: Spec, names: list[str]) -> Spec:
     inputs: dict[str, Input] = {name: spec.inputs[name] for name in names}
     return spec.model_copy(update={"inputs": inputs})
 
 
-def _even(pictures: Tensor) -> Tensor:
+def _is_blank(pictures: Tensor) -> Tensor:
     """(rows,) bool: pictures (rows, height, width, channels) of one grey, whatever its brightness."""
     flat = pictures.flatten(1).float()
     return flat.amax(1) - flat.amin(1) < EVEN

@@ -7,7 +7,7 @@ rings of the spectrum, shows what generators repeat or lack (Durall et al. 2020)
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
@@ -16,12 +16,15 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from lamina import config
-from lamina.layers.basic import ActivationName, Normalized, Pixels, activation
-from lamina.layers.images import last, only
-from lamina.losses import loss, smoothed
-from lamina.schema import Batch, Input, Spec
+from lamina.layers.basic import ActivationName, BatchNorm, Pixels, activation
+from lamina.layers.images import channels_last, single_image
+from lamina.losses import smoothed
+from lamina.models._single_part import SinglePart
+from lamina.schema import ROW_HEADS, Input, Spec
 
-tried_by_damage = True  # the report says what is left of its accuracy when pictures are compressed, blurred, shrunk
+HEADS = ROW_HEADS
+
+JUDGE_CORRUPTIONS = True  # the report says what is left of its accuracy when pictures are compressed, blurred, shrunk
 
 NAMED = 0.01  # far below every architecture that is made for what pictures show
 FILTERS = (  # second order, third order across, and the square of Ker and Boehme 2008
@@ -49,7 +52,7 @@ class Config(config.Config):
 
 def suits(spec: Spec) -> float:
     """One column of pictures, where it is asked for by name."""
-    return NAMED if only(spec) else 0.0
+    return NAMED if single_image(spec) else 0.0
 
 
 def training(cfg: Config, spec: Spec) -> dict[str, Any]:
@@ -75,7 +78,7 @@ class Residual(nn.Module):
         filters = filters / filters.square().sum((1, 2), keepdim=True).sqrt()
         self.filters: Tensor
         self.register_buffer("filters", filters[:, None].repeat(channels, 1, 1, 1))
-        self.norm = Normalized(nn.BatchNorm2d(len(FILTERS) * channels))
+        self.norm = BatchNorm(nn.BatchNorm2d(len(FILTERS) * channels))
 
     def forward(self, x: Tensor) -> Tensor:
         padded = F.pad(x, (2, 2, 2, 2), "replicate")
@@ -93,7 +96,7 @@ class Spectrum(nn.Module):
         self.height, self.wide = min(height, MOST_SIDE), min(width, MOST_SIDE)
         self.rings = max(2, min(self.height, self.wide, 2 * RINGS) // 2)
         down, across = torch.arange(self.height), torch.arange(self.wide // 2 + 1)
-        vertical, level = _turns(self.height, self.height), _turns(self.wide, self.wide // 2 + 1).T
+        vertical, level = _angles(self.height, self.height), _angles(self.wide, self.wide // 2 + 1).T
         self.window: Tensor
         self.down_cos: Tensor  # (frequencies, height), each matrix stored as it is used, which exporters want
         self.down_sin: Tensor
@@ -111,24 +114,24 @@ class Spectrum(nn.Module):
         self.share: Tensor
         self.register_buffer("share", share / share.sum(0).clamp(min=1))  # (frequencies, rings)
         self.width = 2 * self.rings
-        self.norm = Normalized(nn.BatchNorm1d(self.width))
+        self.norm = BatchNorm(nn.BatchNorm1d(self.width))
 
     def forward(self, x: Tensor) -> Tensor:
         top, left = (x.shape[2] - self.height) // 2, (x.shape[3] - self.wide) // 2
         grey = x.float().mean(1)[:, top : top + self.height, left : left + self.wide]  # (rows, height, width)
         grey = (grey - grey.mean((1, 2), keepdim=True)) * self.window
-        right, turned = grey @ self.across_cos, grey @ self.across_sin  # (rows, height, frequencies)
-        real = self.down_cos @ right - self.down_sin @ turned
-        imaginary = self.down_sin @ right + self.down_cos @ turned
+        cosine, sine = grey @ self.across_cos, grey @ self.across_sin  # (rows, height, frequencies)
+        real = self.down_cos @ cosine - self.down_sin @ sine
+        imaginary = self.down_sin @ cosine + self.down_cos @ sine
         strength = (real.square() + imaginary.square() + 1e-4).log().flatten(1)  # (rows, frequencies)
         mean = strength @ self.share
         spread = (strength.square() @ self.share - mean.square()).clamp(min=0).add(1e-6).sqrt()
         return self.norm(torch.cat([mean, spread], 1))  # (rows, width)
 
 
-def _turns(size: int, kept: int) -> Tensor:
-    """Angles (kept, size) of the first frequencies of a transform of some size."""
-    return 2 * math.pi / size * torch.outer(torch.arange(kept), torch.arange(size)).float()
+def _angles(size: int, count: int) -> Tensor:
+    """Angles (count, size) of the first frequencies of a transform of some size."""
+    return 2 * math.pi / size * torch.outer(torch.arange(count), torch.arange(size)).float()
 
 
 def _hann(size: int) -> Tensor:
@@ -136,34 +139,28 @@ def _hann(size: int) -> Tensor:
     return (0.5 - 0.5 * torch.cos(2 * math.pi * (torch.arange(size) + 0.5) / size)).float()
 
 
-class Model(nn.Module):
-    parts = ("",)
-
+class Model(SinglePart):
     def __init__(self, cfg: Config, spec: Spec):
-        super().__init__()
+        super().__init__(smoothed(spec.output, cfg.label_smoothing))
         (self.name, feed), *_ = spec.inputs.items()
         height, width, channels = (n or 1 for n in feed.shape)
         self.pixels, self.residual = Pixels(feed), Residual(channels)
         self.body, size = _body(cfg, feed)
-        last(self.body)
+        channels_last(self.body)
         self.spectrum = Spectrum(height, width) if cfg.spectrum else None
         size = 2 * size + (self.spectrum.width if self.spectrum else 0)
         self.head = nn.Sequential(
             nn.Linear(size, cfg.most), activation(cfg.activation), nn.Dropout(cfg.dropout),
             nn.Linear(cfg.most, spec.output.size),
         )  # fmt: skip
-        self.loss = loss(smoothed(spec.output, cfg.label_smoothing))
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         x = self.pixels(inputs[self.name])
-        seen = self.body(torch.cat([x, self.residual(x)], 1))
-        features = [seen.mean((2, 3)), seen.amax((2, 3))]
+        maps = self.body(torch.cat([x, self.residual(x)], 1))
+        features = [maps.mean((2, 3)), maps.amax((2, 3))]
         if self.spectrum is not None:
             features.append(self.spectrum(x))
         return {"target": self.head(torch.cat(features, 1)).float()}  # (rows, size)
-
-    def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
-        yield "", self.loss(self(batch.inputs)["target"], batch.target)
 
 
 def _body(cfg: Config, feed: Input) -> tuple[nn.Sequential, int]:
@@ -173,7 +170,7 @@ def _body(cfg: Config, feed: Input) -> tuple[nn.Sequential, int]:
     layers: list[nn.Module] = []
     while True:
         for size in (before, after):
-            layers += [nn.Conv2d(size, after, 3, padding=1, bias=False), Normalized(nn.BatchNorm2d(after))]
+            layers += [nn.Conv2d(size, after, 3, padding=1, bias=False), BatchNorm(nn.BatchNorm2d(after))]
             layers.append(activation(cfg.activation))
         if side < 12:
             return nn.Sequential(*layers), after

@@ -24,12 +24,14 @@ from lamina.layers.basic import (
     OneHot,
     TokenMean,
     activation,
-    log_mean_probability,
+    mean_of_members,
 )
-from lamina.layers.forecasting import Levelled, Straight, forecasts
-from lamina.losses import loss
-from lamina.models import _ridge_init as _begin
-from lamina.schema import Batch, Input, Spec
+from lamina.layers.horizon import LinearForecast, ReversibleNorm, has_horizon
+from lamina.models import _ridge_init
+from lamina.models._single_part import SinglePart
+from lamina.schema import TARGET_HEADS, Batch, Input, OutputActivation, Spec
+
+HEADS = TARGET_HEADS
 
 FEW = 10  # codes up to which a category is one-hot
 
@@ -118,10 +120,10 @@ class Categories(nn.Module):
                     self.table.weight[offset : offset + 2] = 0  # missing and unseen start, and may stay, neutral
 
     def forward(self, codes: Tensor) -> Tensor:
-        found = [self.one_hot(codes.index_select(1, self.few))] if self.one_hot is not None else []
+        vectors = [self.one_hot(codes.index_select(1, self.few))] if self.one_hot is not None else []
         if self.table is not None:
-            found.append(self.table(codes.index_select(1, self.many) + self.offsets).flatten(1))
-        return torch.cat(found, 1) if len(found) > 1 else found[0]  # (rows, width)
+            vectors.append(self.table(codes.index_select(1, self.many) + self.offsets).flatten(1))
+        return torch.cat(vectors, 1) if len(vectors) > 1 else vectors[0]  # (rows, width)
 
 
 class Body(nn.Module):
@@ -134,7 +136,7 @@ class Body(nn.Module):
         self.width = cfg.width
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        return self.layers(_joined(self.encoders, inputs))
+        return self.layers(_encode(self.encoders, inputs))
 
 
 def body(cfg: BodyConfig, spec: Spec) -> Body:
@@ -142,11 +144,9 @@ def body(cfg: BodyConfig, spec: Spec) -> Body:
     return Body(cfg, spec)
 
 
-class Model(nn.Module):
-    parts = ("",)
-
+class Model(SinglePart):
     def __init__(self, cfg: Config, spec: Spec):
-        super().__init__()
+        super().__init__(spec.output)
         self.encoders = nn.ModuleDict({name: _encoder(cfg, feed) for name, feed in spec.inputs.items()})
         width = sum(_width(encoder) for encoder in self.encoders.values())
         self.signs = nn.Parameter(torch.randint(0, 2, (cfg.members, 1, width)).float() * 2 - 1)
@@ -154,43 +154,40 @@ class Model(nn.Module):
         bound = 1 / math.sqrt(cfg.width)
         self.head = nn.Parameter(torch.empty(cfg.members, cfg.width, spec.output.size).uniform_(-bound, bound))
         self.head_bias = nn.Parameter(torch.zeros(cfg.members, 1, spec.output.size))
-        self.loss = loss(spec.output)
-        self.of_probabilities = spec.output.loss in ("binary_cross_entropy", "cross_entropy", "multilabel")
-        self.apart = spec.output.loss != "cross_entropy"
-        self.level = Levelled(spec.output) if forecasts(spec) else None
-        self.skip = Straight(spec.output, spec.inputs["history"].shape[0] or 1) if forecasts(spec) else None
+        self.activation: OutputActivation = spec.output.activation
+        self.level = ReversibleNorm(spec.output) if has_horizon(spec) else None
+        self.skip = LinearForecast(spec.output, spec.inputs["history"].shape[0] or 1) if has_horizon(spec) else None
         if self.skip is not None:
             with torch.no_grad():
                 self.head.mul_(0.1)
 
-    def begin(self, train: Batch, validation: Batch) -> None:
+    def initialize(self, train: Batch, validation: Batch) -> None:
         """Forecasts: a weighted sum of the past in closed form, which the network then adds to."""
         if self.level is not None and self.skip is not None:
-            _begin.begin(self.level, [self.skip], train, validation)
+            _ridge_init.initialize(self.level, [self.skip], train, validation)
 
     def members(self, inputs: Mapping[str, Tensor]) -> Tensor:
         if self.level is None or self.skip is None:
             return self._raw(inputs)
         history, centre, scale = self.level(inputs["history"])
         straight = self.skip(history[:, :, : self.skip.shape[1]])  # (rows, size), the same for all members
-        return self.level.restored(self._raw({**inputs, "history": history}) + straight, centre, scale)
+        return self.level.restore(self._raw({**inputs, "history": history}) + straight, centre, scale)
 
     def _raw(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        entrance = _joined(self.encoders, inputs).unsqueeze(0) * self.signs
+        entrance = _encode(self.encoders, inputs).unsqueeze(0) * self.signs
         hidden = self.body(entrance)  # (members, rows, width)
         return torch.bmm(hidden, self.head.to(hidden.dtype)).float() + self.head_bias  # (members, rows, size)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        members = self.members(inputs)
-        return {"target": log_mean_probability(members, self.apart) if self.of_probabilities else members.mean(0)}
+        return {"target": mean_of_members(self.members(inputs), self.activation)}
 
     def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
-        yield "", self.loss(self.members(batch.inputs), batch.target)
+        yield "", self.loss(self.members(batch.inputs), batch.target, batch.lengths)
 
 
-def _joined(encoders: nn.ModuleDict, inputs: Mapping[str, Tensor]) -> Tensor:
-    found = [encoder(inputs[name]) for name, encoder in encoders.items()]
-    return torch.cat(found, 1) if len(found) > 1 else found[0]  # (rows, sum of widths)
+def _encode(encoders: nn.ModuleDict, inputs: Mapping[str, Tensor]) -> Tensor:
+    vectors = [encoder(inputs[name]) for name, encoder in encoders.items()]
+    return torch.cat(vectors, 1) if len(vectors) > 1 else vectors[0]  # (rows, sum of widths)
 
 
 def _hidden(cfg: BodyConfig, entrance: int) -> nn.Sequential:

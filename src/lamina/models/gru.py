@@ -4,6 +4,7 @@ from typing import Literal
 
 from lamina.models import _recurrent
 
+HEADS = _recurrent.HEADS
 Model, suits, training = _recurrent.Model, _recurrent.suits, _recurrent.training
 
 

@@ -5,7 +5,7 @@ weighted sum of the past, with the same weights for all series. It starts by rep
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch.nn.functional as F
@@ -15,10 +15,12 @@ from torch import Tensor, nn
 from lamina import config
 from lamina.config import RecipeError
 from lamina.layers.basic import Flat
-from lamina.layers.forecasting import Beforehand, Levelled, Straight, forecasts, sizes
-from lamina.losses import loss
-from lamina.models import _ridge_init as _begin
-from lamina.schema import Batch, Spec
+from lamina.layers.horizon import KnownFuture, LinearForecast, ReversibleNorm, has_horizon, sizes
+from lamina.models import _ridge_init
+from lamina.models._single_part import SinglePart
+from lamina.schema import TARGET_HEADS, Batch, Spec
+
+HEADS = TARGET_HEADS
 
 KERNEL = 25  # steps of the moving average, as in DLinear
 
@@ -32,17 +34,17 @@ class Config(config.Config):
 
 def suits(spec: Spec) -> float:
     """Forecasts first of all; anything else as well as others."""
-    return 0.9 if forecasts(spec) else 0.1
+    return 0.9 if has_horizon(spec) else 0.1
 
 
 def training(cfg: Config, spec: Spec) -> dict[str, Any]:
     """About 2,000 steps in 40 to 300 epochs; a forecast begins nearly right, and has about 1,000 in 5 to 50."""
-    if forecasts(spec):
+    if has_horizon(spec):
         rows = max(spec.rows, 1)
         size = min(128, max(16, 2 ** round(math.log2(max(rows / 16, 1)))))
         epochs = max(5, min(50, math.ceil(1000 / math.ceil(rows / size))))
-        said = {"epochs": epochs, "batch_size": size, "lr": 2e-3, "optimizer": "adam", "schedule": "cosine"}
-        return {**said, "ema": 0.99, "patience": 5}
+        steps = {"epochs": epochs, "batch_size": size, "lr": 2e-3, "optimizer": "adam", "schedule": "cosine"}
+        return {**steps, "ema": 0.99, "patience": 5}
     size = 32 if spec.rows < 10_000 else 256
     epochs = max(40, min(300, math.ceil(2000 * size / max(spec.rows, 1))))
     return {"epochs": epochs, "batch_size": size, "lr": 1e-2, "optimizer": "adam", "schedule": "cosine", "patience": 20}
@@ -55,18 +57,18 @@ class Forecast(nn.Module):
         super().__init__()
         steps, channels = (n or 1 for n in spec.inputs["history"].shape)
         _, self.targets, _ = sizes(spec.output)
-        self.level = Levelled(spec.output)
-        self.past = Straight(spec.output, steps, cfg.individual)
-        self.trend = Straight(spec.output, steps, cfg.individual) if cfg.decompose else None
+        self.level = ReversibleNorm(spec.output)
+        self.past = LinearForecast(spec.output, steps, cfg.individual)
+        self.trend = LinearForecast(spec.output, steps, cfg.individual) if cfg.decompose else None
         future, beside = spec.inputs.get("future"), steps * (channels - self.targets)
-        self.known = Beforehand(future, spec.output) if future else None
+        self.known = KnownFuture(future, spec.output) if future else None
         self.beside = nn.Linear(beside, spec.output.size, bias=False) if cfg.covariates and beside else None
         if self.beside is not None:
             nn.init.zeros_(self.beside.weight)
 
-    def begin(self, train: Batch, validation: Batch) -> None:
+    def initialize(self, train: Batch, validation: Batch) -> None:
         """The closed form as the first weights."""
-        _begin.begin(self.level, [self.past, self.trend] if self.trend else [self.past], train, validation)
+        _ridge_init.initialize(self.level, [self.past, self.trend] if self.trend else [self.past], train, validation)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         history, centre, scale = self.level(inputs["history"])
@@ -74,40 +76,34 @@ class Forecast(nn.Module):
         if self.trend is None:
             raw = self.past(own)
         else:
-            smooth = smoothed(own)
+            smooth = moving_average(own)
             raw = self.past(own - smooth) + self.trend(smooth)
         if self.beside is not None:
             raw = raw + self.beside(history[:, :, self.targets :].flatten(1))
-        found = self.level.restored(raw, centre, scale)
-        return found if self.known is None else found + self.known(inputs["future"])
+        forecast = self.level.restore(raw, centre, scale)
+        return forecast if self.known is None else forecast + self.known(inputs["future"])
 
 
-def smoothed(series: Tensor) -> Tensor:
+def moving_average(series: Tensor) -> Tensor:
     """The moving average over 25 steps of (rows, steps, n), the ends held on."""
     x = F.pad(series.transpose(1, 2), (KERNEL // 2, KERNEL // 2), mode="replicate")
     return F.avg_pool1d(x, KERNEL, 1).transpose(1, 2)
 
 
-class Model(nn.Module):
-    parts = ("",)
-
+class Model(SinglePart):
     def __init__(self, cfg: Config, spec: Spec):
-        super().__init__()
-        self.loss = loss(spec.output)
-        if forecasts(spec):
+        super().__init__(spec.output)
+        if has_horizon(spec):
             self.flat, self.head = None, Forecast(cfg, spec)
             return
-        if said := [name for name in ("individual", "decompose", "covariates") if cfg.model_dump()[name]]:
-            raise RecipeError([f"model.{said[0]}: is for forecasts (this task is none). Leave it out."])
+        if names := [name for name in ("individual", "decompose", "covariates") if cfg.model_dump()[name]]:
+            raise RecipeError([f"model.{names[0]}: is for forecasts (this task is none). Leave it out."])
         self.flat = Flat(spec)
         self.head = nn.Linear(self.flat.width, spec.output.size)
 
-    def begin(self, train: Batch, validation: Batch) -> None:
+    def initialize(self, train: Batch, validation: Batch) -> None:
         if isinstance(self.head, Forecast):
-            self.head.begin(train, validation)
+            self.head.initialize(train, validation)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {"target": self.head(inputs if self.flat is None else self.flat(inputs))}  # (rows, size)
-
-    def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
-        yield "", self.loss(self(batch.inputs)["target"], batch.target)

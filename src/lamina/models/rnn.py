@@ -8,6 +8,7 @@ from typing import Literal
 from lamina.models import _recurrent
 from lamina.schema import Spec
 
+HEADS = _recurrent.HEADS
 Model, training = _recurrent.Model, _recurrent.training
 
 

@@ -27,203 +27,23 @@ or softmax is folded into the loss, which computes it from logits: the same func
 """
 
 import math
-import re
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from lamina import config
-from lamina.config import RecipeError, nearest, parse
-from lamina.layers.basic import ActivationName, Flat, Normalized, Pixels
-from lamina.layers.forecasting import Levelled, forecasts
-from lamina.layers.images import (
-    AveragePooling2D,
-    Built,
-    ChannelsLast,
-    Conv2D,
-    FlatPicture,
-    GlobalAveragePooling2D,
-    GlobalMaxPooling2D,
-    MaxPooling2D,
-    Shape,
-    activated,
-    last,
-    only,
-)
-from lamina.layers.sequences import (
-    GRU,
-    LSTM,
-    AveragePooling1D,
-    Bidirectional,
-    Channels,
-    Conv1D,
-    Each,
-    Entrance,
-    FlatSteps,
-    GlobalAveragePooling1D,
-    GlobalMaxPooling1D,
-    MaxPooling1D,
-    SimpleRNN,
-    entered,
-)
-from lamina.losses import loss
-from lamina.schema import Batch, Spec
+from lamina.config import RecipeError
+from lamina.layers.basic import Flat, Pixels
+from lamina.layers.horizon import ReversibleNorm, has_horizon
+from lamina.layers.images import Shape, channels_last, single_image
+from lamina.layers.registry import Activation, Dense, Flatten, Layer, read
+from lamina.layers.sequences import Entrance, entrance_input
+from lamina.models._single_part import SinglePart
+from lamina.schema import TARGET_HEADS, Spec
 
-
-class Dense(config.Config):
-    """Fully connected, of series at each step: the last dimension becomes `units`."""
-
-    units: int = Field(ge=1, le=1 << 16)
-    activation: ActivationName = "linear"
-    use_bias: bool = True
-
-    def build(self, shape: Shape) -> Built:
-        if len(shape) == 3:
-            raise ValueError(f"dense takes one vector per row (got {shape}). Put flatten before it")
-        layer = nn.Linear(shape[-1], self.units, self.use_bias)
-        nn.init.xavier_uniform_(layer.weight)  # Keras' own start: Glorot uniform and zero bias
-        if self.use_bias:
-            nn.init.zeros_(layer.bias)
-        shape = (*shape[:-1], self.units)
-        return _each([layer, *activated(self.activation, shape)], shape), shape
-
-
-class Dropout(config.Config):
-    """In training, zeroes a share `rate` of the numbers."""
-
-    rate: float = Field(ge=0, lt=1)
-
-    def build(self, shape: Shape) -> Built:
-        return _each([nn.Dropout(self.rate)], shape), shape
-
-
-class BatchNormalization(config.Config):
-    """Normalises each feature, of pictures and series each channel, over the batch."""
-
-    momentum: float = Field(default=0.99, ge=0, lt=1)
-    epsilon: float = Field(default=1e-3, gt=0)
-
-    def build(self, shape: Shape) -> Built:
-        channels = shape[-1] if len(shape) == 2 else shape[0]
-        make = nn.BatchNorm2d if len(shape) == 3 else nn.BatchNorm1d
-        norm = Normalized(make(channels, self.epsilon, 1 - self.momentum))
-        return [Each(Channels(norm)) if len(shape) == 2 else norm], shape
-
-
-class LayerNormalization(config.Config):
-    """Normalises each row over its features, of pictures and series each pixel or step over its channels."""
-
-    epsilon: float = Field(default=1e-3, gt=0)
-
-    def build(self, shape: Shape) -> Built:
-        norm = nn.LayerNorm(shape[0] if len(shape) == 3 else shape[-1], eps=self.epsilon)
-        return [ChannelsLast(norm)] if len(shape) == 3 else _each([norm], shape), shape
-
-
-class Activation(config.Config):
-    """An activation on its own."""
-
-    activation: ActivationName
-
-    def build(self, shape: Shape) -> Built:
-        return _each(activated(self.activation, shape), shape), shape
-
-
-class Flatten(config.Config):
-    """All dimensions of a row in one."""
-
-    def build(self, shape: Shape) -> Built:
-        flat = {3: FlatPicture, 2: FlatSteps}.get(len(shape), nn.Flatten)
-        return [flat()], (math.prod(shape),)
-
-
-def _each(layers: list[nn.Module], shape: Shape) -> list[nn.Module]:
-    """Layers of vectors, on every step of a series."""
-    return [Each(layer) for layer in layers] if len(shape) == 2 else layers
-
-
-Layer = (
-    Dense
-    | Dropout
-    | BatchNormalization
-    | LayerNormalization
-    | Activation
-    | Flatten
-    | Conv2D
-    | MaxPooling2D
-    | AveragePooling2D
-    | GlobalMaxPooling2D
-    | GlobalAveragePooling2D
-    | SimpleRNN
-    | LSTM
-    | GRU
-    | Bidirectional
-    | Conv1D
-    | MaxPooling1D
-    | AveragePooling1D
-    | GlobalMaxPooling1D
-    | GlobalAveragePooling1D
-)
-LAYERS: dict[str, type[Layer]] = {
-    "dense": Dense,
-    "dropout": Dropout,
-    "batch_normalization": BatchNormalization,
-    "layer_normalization": LayerNormalization,
-    "activation": Activation,
-    "flatten": Flatten,
-    "conv2d": Conv2D,
-    "max_pooling2d": MaxPooling2D,
-    "average_pooling2d": AveragePooling2D,
-    "global_max_pooling2d": GlobalMaxPooling2D,
-    "global_average_pooling2d": GlobalAveragePooling2D,
-    "simple_rnn": SimpleRNN,
-    "lstm": LSTM,
-    "gru": GRU,
-    "bidirectional": Bidirectional,
-    "conv1d": Conv1D,
-    "max_pooling1d": MaxPooling1D,
-    "average_pooling1d": AveragePooling1D,
-    "global_max_pooling1d": GlobalMaxPooling1D,
-    "global_average_pooling1d": GlobalAveragePooling1D,
-}
-SHORT = {word.replace("_", ""): word for word in LAYERS} | {
-    "batchnorm": "batch_normalization",
-    "layernorm": "layer_normalization",
-    "conv": "conv2d",
-    "maxpool": "max_pooling2d",
-    "maxpool2d": "max_pooling2d",
-    "maxpool1d": "max_pooling1d",
-    "avgpool": "average_pooling2d",
-    "avgpool1d": "average_pooling1d",
-    "globalmaxpool": "global_max_pooling2d",
-    "globalmaxpool1d": "global_max_pooling1d",
-    "globalavgpool": "global_average_pooling2d",
-    "globalavgpool1d": "global_average_pooling1d",
-}
-
-
-def snake(name: str) -> str:
-    """`BatchNormalization`, `batchnorm` and `batch_normalization` are one layer."""
-    word = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
-    return SHORT.get(word.replace("_", ""), word)
-
-
-def read(item: Any) -> tuple[str, Layer]:
-    """One entry of `layers`: `flatten`, `dropout: 0.2`, or `dense: {units: 64, activation: relu}`."""
-    name, value = (item, {}) if isinstance(item, str) else next(iter(item.items()))
-    word = snake(name)
-    if word not in LAYERS:
-        raise ValueError(f"there is no layer '{name}'. {nearest(word, LAYERS)}")
-    cls = LAYERS[word]
-    if not isinstance(value, dict) and value is not None:
-        value = {next(iter(cls.model_fields), "value"): value}
-    faults: list[str] = []
-    layer = parse(cls, value or {}, word, faults)
-    if layer is None:
-        raise ValueError("; ".join(fault.rstrip(".") for fault in faults))
-    return word, layer
+HEADS = TARGET_HEADS
 
 
 class Config(config.Config):
@@ -232,7 +52,7 @@ class Config(config.Config):
 
     @field_validator("layers")
     @classmethod
-    def _known(cls, layers: tuple[str | dict[str, Any], ...]) -> tuple[str | dict[str, Any], ...]:
+    def _check(cls, layers: tuple[str | dict[str, Any], ...]) -> tuple[str | dict[str, Any], ...]:
         faults = []
         for i, item in enumerate(layers):
             try:
@@ -248,11 +68,11 @@ class Config(config.Config):
 
 def example(spec: Spec) -> dict[str, Any]:
     """One of each layer that fits."""
-    if only(spec):
+    if single_image(spec):
         first = [{"conv2d": {"filters": 16, "activation": "relu"}}, "batch_normalization", {"maxpool": 2}]
         more = [{"conv2d": {"filters": 16, "padding": "same", "strides": 2}}, "layer_normalization", {"avgpool": 2}]
         return {"layers": [*first, *more, {"activation": "relu"}, "flatten", {"dense": spec.output.size}]}
-    if entered(spec):
+    if entrance_input(spec):
         first = [{"conv1d": {"filters": 8, "activation": "relu"}}, "layer_normalization", {"max_pooling1d": 2}]
         more = [{"bidirectional": {"gru": {"units": 8, "return_sequences": True}}}, {"dense": 12}]
         return {"layers": [*first, *more, {"lstm": 12}, {"dense": spec.output.size}]}
@@ -267,50 +87,45 @@ def training(cfg: Config, spec: Spec) -> dict[str, Any]:
     return {"epochs": epochs, "batch_size": 32, "lr": 1e-3, "optimizer": "adam", "schedule": "constant", "patience": 20}
 
 
-class Model(nn.Module):
-    parts = ("",)
-
+class Model(SinglePart):
     def __init__(self, cfg: Config, spec: Spec):
-        super().__init__()
-        self.alone, self.loss = only(spec) or entered(spec), loss(spec.output)
-        self.level = Levelled(spec.output) if forecasts(spec) else None
+        super().__init__(spec.output)
+        self.name = single_image(spec) or entrance_input(spec)
+        self.level = ReversibleNorm(spec.output) if has_horizon(spec) else None
         self.entrance = _entrance(spec)
-        self.layers, shape = _stack(cfg, _entering(self.entrance, spec), spec)
+        self.layers, shape = _stack(cfg, _entrance_shape(self.entrance, spec), spec)
         self.size = spec.output.size
-        if shape not in ((self.size,), (2,) if self.size == 1 and spec.output.loss == "binary_cross_entropy" else ()):
+        if shape not in ((self.size,), (2,) if _is_binary(spec) else ()):
             cure = " Put flatten or a recurrent layer without return_sequences before it." if len(shape) == 2 else ""
             raise RecipeError(
                 [f"model.layers: the last layer gives {shape} numbers per row, the task needs {self.size}.{cure}"]
             )
 
-        last(self.layers)
+        channels_last(self.layers)
 
-    def forward(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+    def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if self.level is not None:
             history, centre, scale = self.level(inputs["history"])
-            return {"target": self.level.restored(self._raw({**inputs, "history": history}), centre, scale)}
+            return {"target": self.level.restore(self._raw({**inputs, "history": history}), centre, scale)}
         raw = self._raw(inputs)
         if raw.shape[-1] > self.size:
             raw = raw[:, 1:] - raw[:, :1]  # two softmax units are one logit
         return {"target": raw}  # (rows, size)
 
-    def _raw(self, inputs: dict[str, Tensor]) -> Tensor:
-        return self.layers(self.entrance(inputs[self.alone] if self.alone else inputs))
-
-    def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
-        yield "", self.loss(self(batch.inputs)["target"], batch.target)
+    def _raw(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        return self.layers(self.entrance(inputs[self.name] if self.name else inputs))
 
 
 def _entrance(spec: Spec) -> nn.Module:
     """One column of pictures or one series as it is, anything else side by side in a vector."""
-    if picture := only(spec):
+    if picture := single_image(spec):
         return Pixels(spec.inputs[picture])
-    if name := entered(spec):
-        return Entrance(spec.inputs[name], forecasts(spec))
+    if name := entrance_input(spec):
+        return Entrance(spec.inputs[name], has_horizon(spec))
     return Flat(spec)
 
 
-def _entering(entrance: nn.Module, spec: Spec) -> Shape:
+def _entrance_shape(entrance: nn.Module, spec: Spec) -> Shape:
     """The shape of one row for the first layer."""
     if isinstance(entrance, Flat):
         return (int(entrance.width),)
@@ -323,26 +138,30 @@ def _entering(entrance: nn.Module, spec: Spec) -> Shape:
 
 def _stack(cfg: Config, shape: Shape, spec: Spec) -> tuple[nn.Sequential, Shape]:
     """The layers in order; each gets the shape the one before gave."""
-    items = _folded([read(item) for item in cfg.layers], spec)
+    items = _without_activation([read(item) for item in cfg.layers], spec)
     modules: list[nn.Module] = []
     for i, (name, layer) in enumerate(items):
         try:
             if i == 0 and len(shape) > 1 and isinstance(layer, Dense):
                 modules, shape = Flatten().build(shape)
-            built, shape = layer.build(shape)
+            stack, shape = layer.build(shape)
         except ValueError as error:
             raise RecipeError([f"model.layers: entry {i}, {name}: {error}."]) from None
-        modules += built
+        modules += stack
     return nn.Sequential(*modules), shape
 
 
-def _folded(items: list[tuple[str, Layer]], spec: Spec) -> list[tuple[str, Layer]]:
+def _is_binary(spec: Spec) -> bool:
+    """One logit for two classes, which may be written as two units with softmax."""
+    return spec.output.head == "logits" and spec.output.size == 1
+
+
+def _without_activation(items: list[tuple[str, Layer]], spec: Spec) -> list[tuple[str, Layer]]:
     """Without a closing sigmoid or softmax where the loss wants logits."""
     name, last = items[-1]
-    known = {"binary_cross_entropy": ("sigmoid", "softmax"), "cross_entropy": ("softmax",), "multilabel": ("sigmoid",)}
-    links = known.get(spec.output.loss, ())
-    if isinstance(last, Dense) and last.activation in links:
+    logits = {spec.output.activation, *(["softmax"] if _is_binary(spec) else [])} - {"linear"}
+    if isinstance(last, Dense) and last.activation in logits:
         return [*items[:-1], (name, last.model_copy(update={"activation": "linear"}))]
-    if isinstance(last, Activation) and last.activation in links:
+    if isinstance(last, Activation) and last.activation in logits:
         return items[:-1]
     return items

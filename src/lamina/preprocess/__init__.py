@@ -5,48 +5,50 @@ A column kind is one file here, named by the kind, with
 - `Config`: its settings, with `kind: Literal["<name>"]`;
 - `State`: what was learned from the training rows, plain JSON values only;
 - `detect(column) -> (score, settings)`: how well raw cells fit this kind, 0 to 1, and settings found on the way;
-- `parse(column, cfg) -> pa.Array`: raw cells to one Arrow type; a malformed cell becomes null;
+- `parse(column, cfg) -> pa.Array`: raw cells to one Arrow type, each by itself; a malformed cell becomes null;
 - `fit(values, cfg) -> State`: sees parsed training rows only;
 - `encode(values, state) -> np.ndarray`: (rows, width), never fails on a new value;
 - `feed(state) -> Input`: what the network must be ready for;
-- where cells can be broken, `faults(values, state) -> reasons`: rows to set aside in training, None for a sound one;
-- where encoding is long, `kept(values, state)`: as `encode`, from a file on disk when there is one;
-- where there is more to say of cells than their values, `about(column, cfg) -> note`: a few words;
-- where cells must not leave with a bundle, `golden(values, state, rng) -> cells`: as many made-up ones, plain JSON;
-- where JSON has no plain value for cells, `wire(cells) -> pa.Array`: what `parse` takes, out of JSON;
-- where cells can be broken when asked too, `checked(values, state) -> (array, reasons)`: as `encode`, and why not;
-- where cells are files, `bounded(state, most)`: refuses what is larger; `area(body)`: pixels of one.
+
+and, where it has more to say,
+
+- `encode_columns(columns, states)`: several columns at once, side by side, as `encode` would give one by one;
+- `encode_memmap(values, state)`: as `encode`, from a file on disk when there is one, where encoding is long;
+- `encode_with_reasons(values, state) -> (array, reasons)`: as `encode`, and why cells are of no use (None: sound);
+- `faults(values, state) -> reasons`: the same alone, for rows to set aside in training;
+- `golden(values, state, rng) -> cells`: as many made-up ones, plain JSON, where cells must not leave with a bundle;
+- `from_json(cells) -> pa.Array`: what `parse` takes, out of JSON, where JSON has no plain value for cells;
+- `describe(column, cfg) -> note`: a few words on a column beyond its values;
+- `survey(column, cfg, labels, parts) -> facts`: plain values for `lamina inspect`, by class and part;
+- `PRIVATE = True`: no cell is shown as an example, since it may name a person;
+- `FILE`, a `FileKind`: cells are files; and `bounded(state, largest)`, the state that refuses files of more units.
 
 Arrays of kind `number` and of kind `category` are laid side by side into one input each; others stay apart.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
-from lamina.config import Config, LaminaError, nearest, parse
+from lamina.config import Config, LaminaError, nearest
 from lamina.plugins import plugin
+from lamina.preprocess._columns import UNUSED, module_of, parse_cells, parse_columns, parsers, settings
 from lamina.preprocess._file_kind import FileKind
 from lamina.preprocess._inference import column as infer_column
 from lamina.preprocess._inference import columns as infer_columns
-from lamina.preprocess.image import survey as _survey
-from lamina.schema import MISSING, Column, Input, Schema
-
-JOINED = ("number", "category")
-UNUSED = ("constant", "identifier", "ignore")
+from lamina.preprocess._preprocessor import Broken, Preprocessor, fit, restore
+from lamina.schema import MISSING, Column, Schema
 
 
-def infer(table: pa.Table, target: str | None, given: Mapping[str, Config], missing: tuple[str, ...]) -> Schema:
-    """Decide the kind of every column from the training rows; `given` kinds win over what is seen."""
-    absent = [name for name in (*given, target) if name is not None and name not in table.column_names]
+def infer(table: pa.Table, target: str | None, kinds: Mapping[str, Config], missing: tuple[str, ...]) -> Schema:
+    """Decide the kind of every column from the training rows; `kinds` that a recipe sets win over what cells say."""
+    absent = [name for name in (*kinds, target) if name is not None and name not in table.column_names]
     if absent:
         raise LaminaError(f"columns: the data has no column '{absent[0]}'. {nearest(absent[0], table.column_names)}")
-    found = infer_columns(table.drop_columns([target] if target else []), given)
-    aim = infer_column(table[target], target, given.get(target)) if target else None
-    return Schema(columns=found, target=aim, missing=missing)
+    columns = infer_columns(table.drop_columns([target] if target else []), kinds)
+    target_column = infer_column(table[target], target, kinds.get(target)) if target else None
+    return Schema(columns=columns, target=target_column, missing=missing)
 
 
 def look(values: pa.Array, kind: str) -> dict[str, Any]:
@@ -59,224 +61,58 @@ def suits(values: pa.Array, kind: str) -> float:
     return plugin("preprocess", kind).detect(values)[0] if len(values) else 0.0
 
 
-def typed(table: pa.Table, columns: tuple[Column, ...]) -> pa.Table:
-    """The columns asked for, each parsed by its kind; a column that is absent counts as missing in every row."""
-    return pa.table({c.name: _parse(table, c) for c in columns}) if columns else table.select([])
-
-
-def can_be_broken(column: Column) -> bool:
+def can_have_faults(column: Column) -> bool:
     """Whether cells of this kind can be there and yet be of no use, such as pictures that do not decode."""
-    return column.kind not in UNUSED and "faults" in vars(_plugin(column))
-
-
-def is_file(column: Column) -> bool:
-    """Whether cells of this kind are files, such as pictures."""
-    return column.kind not in UNUSED and "FILE" in vars(_plugin(column))
+    return column.kind not in UNUSED and "faults" in vars(module_of(column))
 
 
 def faults(tables: Iterable[pa.Table], column: Column) -> Iterator[list[str | None]]:
     """Why each cell of a column cannot be used, table by table; what is needed to tell comes from the first."""
-    module, state = _plugin(column), None
+    (parser,) = parsers([column])
+    state = None
     for table in tables:
-        values = _parse(table, column)
-        state = state or module.fit(values, settings(column))
-        yield module.faults(values, state)
+        (values,) = parse_cells(table, [parser])
+        state = state or parser.module.fit(values, parser.settings)
+        yield parser.module.faults(values, state)
 
 
-def surveyed(table: pa.Table, columns: tuple[Column, ...], labels: list[Any], parts: list[Any]) -> list[dict[str, Any]]:
-    """What each column of pictures holds: counts by class, sizes, colours, broken ones, the same one twice."""
-    most = {c.name: settings(c).model_dump()["max_pixels"] for c in columns if c.kind == "image"}
+def survey(table: pa.Table, columns: tuple[Column, ...], labels: list[Any], parts: list[Any]) -> list[dict[str, Any]]:
+    """What columns hold beyond their values, where their kind can tell; `labels` and `parts` may be empty."""
+    tellers = [p for p in parsers(c for c in columns if c.kind not in UNUSED) if "survey" in vars(p.module)]
+    cells = parse_cells(table, tellers)
     return [
-        {"column": c.name, **_survey.survey(_parse(table, c), most[c.name], labels, parts)}
-        for c in columns
-        if c.name in most
+        {"column": p.column.name, **p.module.survey(values, p.settings, labels, parts)}
+        for p, values in zip(tellers, cells, strict=True)
     ]
 
 
-def wired(columns: tuple[Column, ...], cells: Mapping[str, list[Any]]) -> dict[str, pa.Array]:
-    """What `typed` takes for the cells of those columns whose kind JSON writes in its own way: base64, lists."""
-    found = {c.name: vars(_plugin(c)) for c in columns if c.kind not in UNUSED and c.name in cells}
-    return {name: module["wire"](cells[name]) for name, module in found.items() if "wire" in module}
+def file_columns(columns: Iterable[Column]) -> tuple[Column, ...]:
+    """Those whose cells are files, such as pictures."""
+    return tuple(c for c in columns if c.kind not in UNUSED and "FILE" in vars(module_of(c)))
 
 
-def _parse(table: pa.Table, column: Column) -> pa.Array:
-    if column.name not in table.column_names:
-        return _plugin(column).parse(pa.nulls(table.num_rows, pa.string()), settings(column))
-    values = table[column.name].combine_chunks()
-    return _plugin(column).parse(
-        values if not pa.types.is_null(values.type) else values.cast(pa.string()), settings(column)
-    )
-
-
-def _plugin(column: Column) -> Any:
-    return plugin("preprocess", column.kind, f"columns.{column.name}")
-
-
-def settings(column: Column) -> Config:
-    """The checked settings of a column: its kind's defaults and what the schema says."""
-    faults: list[str] = []
-    cfg = parse(_plugin(column).Config, {"kind": column.kind, **column.settings}, f"columns.{column.name}", faults)
-    if cfg is None:
-        raise LaminaError("\n".join(faults))
-    return cfg
-
-
-class Broken(NamedTuple):
-    """A cell that is there but cannot be used, and why."""
-
-    row: int
-    column: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Preprocessor:
-    """Fitted preprocessing: `encode` turns raw rows into network inputs. Built by `fit` or `restore`."""
-
-    schema: Schema
-    states: tuple[Config, ...]
-
-    @property
-    def used(self) -> tuple[Column, ...]:
-        return tuple(c for c in self.schema.columns if c.kind not in UNUSED)
-
-    @property
-    def pictures(self) -> dict[str, str]:
-        """Name of each column of pictures, to the name of the input it becomes."""
-        return {c.name: f"image{i}" for i, c in enumerate(self.used) if c.kind == "image"}
-
-    @property
-    def inputs(self) -> dict[str, Input]:
-        """Name to `Input`, as a network's `Spec` wants them; in the order of the names, whatever the file's order."""
-        groups: dict[str, list[Input]] = {}
-        for i, (column, state) in enumerate(zip(self.used, self.states, strict=True)):
-            feed = _plugin(column).feed(state)
-            groups.setdefault(feed.kind if feed.kind in JOINED else f"{feed.kind}{i}", []).append(feed)
-        return {name: _join(groups[name]) for name in sorted(groups)}
-
-    @property
-    def files(self) -> tuple[Column, ...]:
-        """The columns whose cells are files, such as pictures: they come as paths, or over a wire as bytes."""
-        return tuple(c for c in self.used if "area" in vars(_plugin(c)))
-
-    def file_kind(self, name: str) -> FileKind:
-        """What is to be known of the files of a column."""
-        return _plugin(next(c for c in self.files if c.name == name)).FILE
-
-    def area(self, name: str, bodies: Iterable[bytes | None]) -> int:
-        """Pixels of all these cells of a column of files, by their headers."""
-        column = next(c for c in self.files if c.name == name)
-        return sum(_plugin(column).area(body) for body in bodies if body)
-
-    def bounded(self, most: int) -> "Preprocessor":
-        """The same, refusing pictures of more pixels than that."""
-        pairs = zip(self.used, self.states, strict=True)
-        return Preprocessor(
-            self.schema, tuple(_plugin(c).bounded(s, most) if "bounded" in vars(_plugin(c)) else s for c, s in pairs)
-        )
-
-    def encode(self, table: pa.Table, keep: bool = False, broken: list[Broken] | None = None) -> dict[str, np.ndarray]:
-        """Raw rows (cleaned by `schema.clean`) to arrays by input name; the first dimension is the row.
-
-        `keep`: what takes long may be kept on disk, and be a memory map of it. To `broken` are added the cells that
-        are there but cannot be used, such as pictures that are cut short.
-        """
-        parsed = typed(table, self.used)
-        groups: dict[str, list[np.ndarray]] = {}
-        for i, (column, state) in enumerate(zip(self.used, self.states, strict=True)):
-            module = _plugin(column)
-            values = parsed[column.name].combine_chunks()
-            kind = module.feed(state).kind
-            if broken is not None and "checked" in vars(module):
-                array, reasons = module.checked(values, state)
-                broken += [Broken(row, column.name, why) for row, why in enumerate(reasons) if why]
-            else:
-                encode = module.kept if keep and "kept" in vars(module) else module.encode
-                array = encode(values, state)
-            groups.setdefault(kind if kind in JOINED else f"{kind}{i}", []).append(array)
-        return {name: np.concatenate(g, axis=1) if len(g) > 1 else g[0] for name, g in groups.items()}
-
-    def feed(self, name: str) -> Input:
-        """What one column by itself is to a network."""
-        column, state = self._of(name)
-        return _plugin(column).feed(state)
-
-    def alone(self, name: str, values: pa.Array) -> np.ndarray:
-        """Typed values of one column as its kind encodes them, (rows, width)."""
-        column, state = self._of(name)
-        return _plugin(column).encode(values, state)
-
-    def _of(self, name: str) -> tuple[Column, Config]:
-        return next((c, s) for c, s in zip(self.used, self.states, strict=True) if c.name == name)
-
-    def golden(self, name: str, values: pa.Array, rng: np.random.Generator) -> list[Any] | None:
-        """Made-up cells for a column whose kind makes some; None where any training value will do."""
-        column, state = self._of(name)
-        if "golden" not in vars(_plugin(column)):
-            return None
-        return _plugin(column).golden(_plugin(column).parse(values, settings(column)), state, rng)
-
-    def dump(self) -> list[dict[str, Any]]:
-        """Plain JSON values, enough for `restore` beside the schema."""
-        return [
-            {"column": c.name, "kind": c.kind, "state": s.model_dump(mode="json")}
-            for c, s in zip(self.used, self.states, strict=True)
-        ]
-
-
-def fit(train: pa.Table, schema: Schema) -> Preprocessor:
-    """Learn every column's state from training rows only (cleaned, not yet parsed)."""
-    used = tuple(c for c in schema.columns if c.kind not in UNUSED)
-    if not used:
-        raise LaminaError("columns: no column is left to learn from (all are constant, identifiers or ignored).")
-    parsed = typed(train, used)
-    states = tuple(_plugin(c).fit(parsed[c.name].combine_chunks(), settings(c)) for c in used)
-    return Preprocessor(schema, states)
-
-
-def restore(schema: Schema, dumped: list[Any]) -> Preprocessor:
-    """The preprocessor that `dump` wrote; faults are raised as one `LaminaError`."""
-    faults: list[str] = []
-    used = [c for c in schema.columns if c.kind not in UNUSED]
-    if [c.name for c in used] != [d.get("column") for d in dumped] or [c.kind for c in used] != [
-        d.get("kind") for d in dumped
-    ]:
-        raise LaminaError("the fitted columns are not the columns of the schema.")
-    states = [
-        parse(_plugin(c).State, d.get("state"), f"{c.name}.state", faults) for c, d in zip(used, dumped, strict=True)
-    ]
-    if faults:
-        raise LaminaError("\n".join(faults))
-    return Preprocessor(schema, tuple(s for s in states if s is not None))
-
-
-def _join(feeds: list[Input]) -> Input:
-    if len(feeds) == 1:
-        return feeds[0]
-    width = sum(f.shape[0] or 0 for f in feeds)
-    return Input(
-        kind=feeds[0].kind,
-        shape=(width,),
-        dtype=feeds[0].dtype,
-        sizes=sum((f.sizes for f in feeds), ()),
-        edges=sum((f.edges for f in feeds), ()),
-    )
+def cells_from_json(columns: tuple[Column, ...], cells: Mapping[str, list[Any]]) -> dict[str, pa.Array]:
+    """What a kind's `parse` takes for the cells of those columns that JSON writes in its own way: base64, lists."""
+    modules = {c.name: vars(module_of(c)) for c in columns if c.kind not in UNUSED and c.name in cells}
+    return {name: module["from_json"](cells[name]) for name, module in modules.items() if "from_json" in module}
 
 
 __all__ = [
     "MISSING",
     "UNUSED",
     "Broken",
+    "FileKind",
     "Preprocessor",
-    "can_be_broken",
+    "can_have_faults",
+    "cells_from_json",
     "faults",
+    "file_columns",
     "fit",
     "infer",
-    "is_file",
     "look",
+    "parse_columns",
     "restore",
     "settings",
     "suits",
-    "typed",
-    "wired",
+    "survey",
 ]

@@ -1,4 +1,4 @@
-"""The second half of a column kind whose cells are files: what a server and a command line need to know of them."""
+"""What there is to know of a kind whose cells are files, so that no server, command or report names the kind."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class FileKind:
-    """One kind of files. A column kind of files has it as `FILE`.
+    """The second half of a column kind's contract: how its files are called, sent, counted and bounded.
 
-    `media`: media types of one such file, as a body or a part of a form; `measure` counts `unit`s of a file by its
-    header, before anything is decoded, of which a server takes `largest` in one file and `total` in one request.
+    `media`: media types of one such file, as a whole body or a part of a form (`image/*`). `file_name` and `suffixes`:
+    a name for examples of commands, and the endings by which a folder is searched. `measure` counts `unit`s of one file
+    by its header, before anything is decoded; a server takes `largest` of them in one file, `total` in one request.
+    `sample` gives a tiny file, so that examples work as they stand.
     """
 
     noun: str

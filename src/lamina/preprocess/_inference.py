@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from lamina.config import Config
 from lamina.plugins import available, plugin
+from lamina.plugins import kind as kind_of
 from lamina.preprocess import _nested_lists as _lists
 from lamina.preprocess import category
 from lamina.schema import Column
@@ -22,61 +23,69 @@ NAMED_ID = re.compile(
 )
 FEW = 20
 SAMPLED = 10_000
-SILENT = ("identifier", "ignore", "text", "image")  # kinds whose values may name a person: they stay where they are
+PRIVATE = ("identifier", "ignore")  # their values may name a person: they stay where they are
 
 
-def columns(table: pa.Table, given: Mapping[str, Config]) -> tuple[Column, ...]:
-    """The columns of a table with their kinds."""
-    return tuple(column(table[name], name, given.get(name)) for name in table.column_names)
+def columns(table: pa.Table, kinds: Mapping[str, Config]) -> tuple[Column, ...]:
+    """The columns of a table with their kinds; `kinds` are those that a recipe sets."""
+    return tuple(column(table[name], name, kinds.get(name)) for name in table.column_names)
 
 
-def column(values: pa.ChunkedArray, name: str, given: Config | None = None) -> Column:
-    """One column: its kind, settings found, missing and distinct counts, examples and a note on anything odd."""
+def column(values: pa.ChunkedArray, name: str, cfg: Config | None = None) -> Column:
+    """One column: its kind, settings by its cells, missing and distinct counts, examples and a note on anything odd."""
     values = values.combine_chunks() if values.num_chunks != 1 else values.chunk(0)
-    known = values.drop_null()
-    distinct = _distinct(known)
-    found = given.model_dump(mode="json", exclude_defaults=True) if given else None
-    kind, settings, note = (given.model_dump()["kind"], found, "as told") if given else _kind(known, name, distinct)
-    settings = {k: v for k, v in (settings or {}).items() if k != "kind"}
+    present = values.drop_null()
+    distinct = _distinct(present)
+    if cfg is None:
+        kind, settings, note = _kind(present, name, distinct)
+    else:
+        kind, settings, note = kind_of(cfg), cfg.model_dump(mode="json", exclude_defaults=True), "as told"
+    settings = {k: v for k, v in settings.items() if k != "kind"}
     module = vars(plugin("preprocess", kind)) if kind in available("preprocess") else {}
-    if "about" in module:
-        note = "; ".join(filter(None, (note, module["about"](known, given or _config(kind, settings)))))
-    shown = () if kind in SILENT else _examples(known, name)
+    if "describe" in module:
+        note = "; ".join(filter(None, (note, module["describe"](present, cfg or _config(kind, settings)))))
+    private = kind in PRIVATE or module.get("PRIVATE", False)
     return Column(
-        name=name, kind=kind, settings=settings, note=note, missing=values.null_count, distinct=distinct, examples=shown
+        name=name,
+        kind=kind,
+        settings=settings,
+        note=note,
+        missing=values.null_count,
+        distinct=distinct,
+        examples=() if private else _examples(present, name),
     )
 
 
-def _distinct(known: pa.Array) -> int:
-    if _lists.holds_numbers(known.type):
-        return _lists.distinct(known)
-    return len(pc.unique(known if pa.types.is_primitive(known.type) else category.written(known)))
+def _distinct(cells: pa.Array) -> int:
+    if _lists.holds_numbers(cells.type):
+        return _lists.distinct(cells)
+    return len(pc.unique(cells if pa.types.is_primitive(cells.type) else category.as_text(cells)))
 
 
-def _examples(known: pa.Array, name: str) -> tuple[str, ...]:
+def _examples(cells: pa.Array, name: str) -> tuple[str, ...]:
     """The most frequent values, ties drawn column by column, so that examples of several columns are not one row."""
-    if pa.types.is_nested(known.type) or pa.types.is_binary(known.type) or pa.types.is_large_binary(known.type):
+    if pa.types.is_nested(cells.type) or pa.types.is_binary(cells.type) or pa.types.is_large_binary(cells.type):
         return ()
     rng = np.random.Generator(np.random.PCG64(zlib.crc32(name.encode())))
-    sample = known.take(pa.array(rng.permutation(len(known))[:SAMPLED]))
+    sample = cells.take(pa.array(rng.permutation(len(cells))[:SAMPLED]))
     counts = sorted(sample.value_counts().to_pylist(), key=lambda c: -c["counts"])
     return tuple(dict.fromkeys(str(c["values"])[:40] for c in counts))[:4]
 
 
-def _kind(known: pa.Array, name: str, distinct: int) -> tuple[str, dict, str]:
+def _kind(cells: pa.Array, name: str, distinct: int) -> tuple[str, dict, str]:
     if distinct == 0:
         return "constant", {}, "no value at all"
     if distinct == 1:
         return "constant", {}, "one value only"
     scores = {}
     for kind in available("preprocess"):
-        score, settings = plugin("preprocess", kind).detect(known)
+        score, settings = plugin("preprocess", kind).detect(cells)
         scores[kind] = (score, settings)
     best = max(scores, key=lambda kind: scores[kind][0])
-    if reason := _identifier(known, name, distinct, best):
+    if reason := _identifier(cells, name, distinct, best):
         return "identifier", {}, reason
     settings = scores[best][1]
-    bad = pc.sum(pc.is_null(plugin("preprocess", best).parse(known, _config(best, settings)))).as_py()
+    bad = pc.sum(pc.is_null(plugin("preprocess", best).parse(cells, _config(best, settings)))).as_py()
     return best, settings, f"{bad} cells are not of this kind and are read as missing" if bad else ""
 
 
@@ -84,13 +93,13 @@ def _config(kind: str, settings: dict) -> Config:
     return plugin("preprocess", kind).Config.model_validate_json(json.dumps(settings))  # JSON knows lists, not tuples
 
 
-def _identifier(known: pa.Array, name: str, distinct: int, kind: str) -> str:
+def _identifier(cells: pa.Array, name: str, distinct: int, kind: str) -> str:
     """A reason to believe that the column only names its rows, or nothing."""
-    if distinct < len(known) or len(known) < FEW or kind not in ("number", "category"):
+    if distinct < len(cells) or len(cells) < FEW or kind not in ("number", "category"):
         return ""
     if kind == "category":
         return "every value occurs once"
-    numbers = plugin("preprocess", "number").parse(known, _config("number", {})).drop_null()
+    numbers = plugin("preprocess", "number").parse(cells, _config("number", {})).drop_null()
     whole = pc.all(pc.equal(pc.floor(numbers), numbers)).as_py()
     if whole and NAMED_ID.search(name):
         return "every value occurs once and the name says so"

@@ -72,7 +72,7 @@ def layout(column: pa.Array) -> Layout:
     inner lists never changes either and is the smaller one. Lists of a fixed size are steps.
     """
     if pa.types.is_string(column.type):
-        cells = [json.loads(c) if isinstance(c, str) and c.lstrip()[:2] == "[[" else None for c in _sound(column)]
+        cells = [json.loads(c) if isinstance(c, str) and c.lstrip()[:2] == "[[" else None for c in _valid_json(column)]
         if not any(cells):
             return "steps_first"
         column = pa.array(cells, pa.list_(pa.list_(pa.float64())))
@@ -87,19 +87,19 @@ def layout(column: pa.Array) -> Layout:
     return "channels_first" if len(outer) == 1 and outer[0] < inner[0] else "steps_first"
 
 
-def _sound(column: pa.Array) -> list[str | None]:
+def _valid_json(column: pa.Array) -> list[str | None]:
     """Texts that are JSON of numbers."""
-    found: list[str | None] = []
+    valid: list[str | None] = []
     for text in column.to_pylist():
         value, reason = _from_json(text) if text is not None else (None, "")
-        found.append(text if value is not None and not reason else None)
-    return found
+        valid.append(text if value is not None and not reason else None)
+    return valid
 
 
 def texts(cells: list[Any]) -> pa.Array:
     """Plain Python cells as text: lists as JSON."""
-    found = [c if c is None or isinstance(c, str) else json.dumps(c) for c in cells]
-    return pa.array([c if c is None else c.encode("utf-8", "replace").decode() for c in found], pa.string())
+    words = [c if c is None or isinstance(c, str) else json.dumps(c) for c in cells]
+    return pa.array([c if c is None else c.encode("utf-8", "replace").decode() for c in words], pa.string())
 
 
 def flat(lists: pa.Array) -> tuple[np.ndarray, np.ndarray]:
@@ -108,7 +108,7 @@ def flat(lists: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     return sizes, lists.flatten().to_numpy(zero_copy_only=False)
 
 
-def parsed(column: pa.Array, order: Layout) -> pa.Array:
+def parse(column: pa.Array, order: Layout) -> pa.Array:
     """Any column as `CELL`, one that is so already as it is: null where the cell is missing or is no series at all."""
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
@@ -129,7 +129,7 @@ def _from_lists(column: pa.Array, order: Layout) -> pa.Array:
     sizes = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False).astype(np.int64)
     values, strange = _numbers(column.flatten())
     reasons = _blame(len(column), strange, sizes)
-    return _made(values, sizes, np.ones(len(column), np.int32), reasons, column.is_null())
+    return _to_cells(values, sizes, np.ones(len(column), np.int32), reasons, column.is_null())
 
 
 def _from_nested(column: pa.Array, order: Layout) -> pa.Array:
@@ -153,12 +153,12 @@ def _from_nested(column: pa.Array, order: Layout) -> pa.Array:
         of = "steps" if order == "channels_first" else "channels"
         reasons[row] = f"its {what} {shortest[row]:,} to {longest[row]:,} {of}, and must have equally many"
     if order == "channels_first":
-        values = _turned(values, sizes, outer, longest, np.array([r is None for r in reasons], bool))
+        values = _steps_first(values, sizes, outer, longest, np.array([r is None for r in reasons], bool))
     channels = (outer if order == "channels_first" else longest).clip(1).astype(np.int32)
-    return _made(values, sizes, channels, reasons, column.is_null())
+    return _to_cells(values, sizes, channels, reasons, column.is_null())
 
 
-def _turned(
+def _steps_first(
     values: np.ndarray, sizes: np.ndarray, channels: np.ndarray, steps: np.ndarray, sound: np.ndarray
 ) -> np.ndarray:
     """Numbers with the channels of each step side by side, which came channel after channel."""
@@ -170,10 +170,10 @@ def _turned(
     row = np.repeat(np.arange(len(sizes)), sizes)
     place = np.arange(len(values)) - start[row]
     moved = (place % steps[row].clip(1)) * channels[row] + place // steps[row].clip(1)
-    found = values.copy()
+    moved_values = values.copy()
     take = sound[row]
-    found[(start[row] + moved)[take]] = values[take]
-    return found
+    moved_values[(start[row] + moved)[take]] = values[take]
+    return moved_values
 
 
 def _numbers(flat: pa.Array) -> tuple[np.ndarray, pa.Array | None]:
@@ -206,19 +206,19 @@ def _blame(rows: int, strange: pa.Array | None, sizes: np.ndarray) -> list[str |
     return reasons
 
 
-def _made(
+def _to_cells(
     values: np.ndarray, sizes: np.ndarray, channels: np.ndarray, reasons: list[str | None], missing: pa.Array
 ) -> pa.Array:
     """Cells, with a reason for those that hold nothing, or too little."""
-    known = sizes.copy()
+    present = sizes.copy()
     if np.isnan(values).any():
-        counted = np.concatenate([[0], np.cumsum(~np.isnan(values))])
-        known = counted[np.cumsum(sizes)] - counted[np.cumsum(sizes) - sizes]
+        totals = np.concatenate([[0], np.cumsum(~np.isnan(values))])
+        present = totals[np.cumsum(sizes)] - totals[np.cumsum(sizes) - sizes]
     absent = missing.to_numpy(zero_copy_only=False)
-    for row in np.flatnonzero((known < (1 - MOST_MISSING) * sizes) | (known == 0)).tolist():
+    for row in np.flatnonzero((present < (1 - MOST_MISSING) * sizes) | (present == 0)).tolist():
         if reasons[row] is None and not absent[row]:
-            gaps = f"{sizes[row] - known[row]:,} of its {sizes[row]:,} numbers are missing, more than half"
-            reasons[row] = gaps if known[row] else "holds no finite number"
+            gaps = f"{sizes[row] - present[row]:,} of its {sizes[row]:,} numbers are missing, more than half"
+            reasons[row] = gaps if present[row] else "holds no finite number"
     offsets = np.concatenate([[0], np.cumsum(sizes)])
     lists = pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), pa.array(values, pa.float64()))
     why = pa.array(reasons, pa.string())
@@ -253,11 +253,11 @@ def _with_empty(some: pa.Array, column: pa.Array, bare: pa.Array, others: np.nda
     return _with_reasons(some, ["holds no finite number" if e else "" for e in empty.tolist()])
 
 
-def _with_reasons(cells: pa.Array, told: list[str]) -> pa.Array:
+def _with_reasons(cells: pa.Array, texts: list[str]) -> pa.Array:
     """The same cells; where a reason is told, the cell is there and broken for it."""
     lists, channels, own = (cells.field(i) for i in range(3))
-    reasons = [new or old for new, old in zip(told, own.to_pylist(), strict=True)]
-    absent = np.array([not new for new in told], bool) & cells.is_null().to_numpy(zero_copy_only=False)
+    reasons = [new or old for new, old in zip(texts, own.to_pylist(), strict=True)]
+    absent = np.array([not new for new in texts], bool) & cells.is_null().to_numpy(zero_copy_only=False)
     arrays = [lists, channels, pa.array(reasons, pa.string())]
     return pa.StructArray.from_arrays(arrays, fields=list(CELL), mask=pa.array(absent))
 

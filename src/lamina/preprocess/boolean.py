@@ -40,8 +40,8 @@ def parse(column: pa.Array, cfg: Config) -> pa.Array:
         return column
     words = pc.utf8_lower(category.parse(column, cfg))
     yes = pc.is_in(words, value_set=pa.array(TRUE))
-    known = pc.or_(yes, pc.is_in(words, value_set=pa.array(FALSE)))
-    return pc.if_else(known, yes, pa.scalar(None, pa.bool_()))
+    valid = pc.or_(yes, pc.is_in(words, value_set=pa.array(FALSE)))
+    return pc.if_else(valid, yes, pa.scalar(None, pa.bool_()))
 
 
 def fit(values: pa.Array, cfg: Config) -> State:
@@ -50,6 +50,8 @@ def fit(values: pa.Array, cfg: Config) -> State:
 
 def encode(values: pa.Array, state: State) -> np.ndarray:
     """(rows, 1) int64: 0 missing, 1 false, 2 true."""
+    if len(values) <= category.FEW:
+        return np.array([0 if value is None else 1 + value for value in values.to_pylist()], np.int64)[:, None]
     codes = pc.fill_null(pc.add(values.cast(pa.int64()), 1), 0)
     return codes.to_numpy(zero_copy_only=False).astype(np.int64)[:, None]
 

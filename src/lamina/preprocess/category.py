@@ -3,6 +3,7 @@
 Values compare as text: 3, 3.0 and "3" are one category, so a table and a JSON request agree.
 """
 
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +14,8 @@ from pydantic import Field
 from lamina import config
 from lamina.schema import Input
 
-KNOWN = 2  # first code of a known value
+RARE, KNOWN = 1, 2  # code of a rare value, and first code of a known one
+FEW = 64  # rows
 CASTABLE = (
     pa.types.is_boolean,
     pa.types.is_integer,
@@ -34,6 +36,11 @@ class Config(config.Config):
 class State(config.Config):
     values: tuple[str, ...]
 
+    @cached_property
+    def codes(self) -> dict[str | None, int]:
+        """The code of each value, and of one that is missing."""
+        return {None: 0} | {value: code for code, value in enumerate(self.values, start=KNOWN)}
+
 
 def detect(column: pa.Array) -> tuple[float, dict[str, Any]]:
     """Anything that can be written as a short text; other kinds win when they fit better."""
@@ -42,10 +49,10 @@ def detect(column: pa.Array) -> tuple[float, dict[str, Any]]:
 
 def parse(column: pa.Array, cfg: config.Config) -> pa.Array:
     """Cells to text; whole numbers lose their `.0`, true and false are lower case."""
-    return pc.replace_substring_regex(written(column), r"^(-?\d+)\.0+$", r"\1")
+    return pc.replace_substring_regex(as_text(column), r"^(-?\d+)\.0+$", r"\1")
 
 
-def written(column: pa.Array) -> pa.Array:
+def as_text(column: pa.Array) -> pa.Array:
     """Cells of any type as text; what is not finite is missing."""
     if pa.types.is_string(column.type):
         return column
@@ -74,8 +81,10 @@ def fit(values: pa.Array, cfg: Config) -> State:
 
 def encode(values: pa.Array, state: State) -> np.ndarray:
     """(rows, 1) int64 codes below `len(state.values) + 2`."""
-    found = pc.index_in(values, value_set=pa.array(state.values, pa.string()))
-    codes = pc.if_else(pc.is_null(values), -KNOWN, pc.fill_null(found, -1)).to_numpy(zero_copy_only=False)
+    if len(values) <= FEW:  # no work for Arrow, which would index all the values anew
+        return np.array([state.codes.get(value, RARE) for value in values.to_pylist()], np.int64)[:, None]
+    places = pc.index_in(values, value_set=pa.array(state.values, pa.string()))
+    codes = pc.if_else(pc.is_null(values), -KNOWN, pc.fill_null(places, -1)).to_numpy(zero_copy_only=False)
     return (codes.astype(np.int64) + KNOWN)[:, None]
 
 

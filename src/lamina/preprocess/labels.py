@@ -56,10 +56,10 @@ def parse(column: pa.Array, cfg: Config) -> pa.Array:
         return pa.array([None if cell is None else _clean(cell) for cell in column.to_pylist()], LISTED)
     if pa.types.is_struct(column.type) or pa.types.is_map(column.type):
         return pa.nulls(len(column), LISTED)
-    coded = category.written(column).dictionary_encode()
-    known = [_split(cell, cfg.separator) for cell in coded.dictionary.to_pylist()]
+    coded = category.as_text(column).dictionary_encode()
+    labels = [_split(cell, cfg.separator) for cell in coded.dictionary.to_pylist()]
     nothing = [] if cfg.blank else None
-    return pa.array([*known, nothing], LISTED).take(pc.fill_null(coded.indices, len(known)))
+    return pa.array([*labels, nothing], LISTED).take(pc.fill_null(coded.indices, len(labels)))
 
 
 def _is_list(kind: pa.DataType) -> bool:
@@ -78,11 +78,11 @@ def _split(cell: str, separator: str | None) -> list[str]:
 
 
 def _clean(labels: list[Any]) -> list[str]:
-    found = (label if isinstance(label, str) else _written(label) for label in labels if label is not None)
-    return sorted({bare for label in found if (bare := label.strip())})
+    texts = (label if isinstance(label, str) else _text(label) for label in labels if label is not None)
+    return sorted({bare for label in texts if (bare := label.strip())})
 
 
-def _written(label: Any) -> str:
+def _text(label: Any) -> str:
     """As a category of its own would be written."""
     if isinstance(label, bool):
         return str(label).lower()
@@ -100,8 +100,8 @@ def fit(values: pa.Array, cfg: Config) -> State:
 def encode(values: pa.Array, state: State) -> np.ndarray:
     """(rows, labels + 1) float32 zeros and ones; the last is 1 where a label is rare or was never seen."""
     lengths = pc.fill_null(pc.list_value_length(values), 0).to_numpy(zero_copy_only=False)
-    found = pc.index_in(pc.list_flatten(values), value_set=pa.array(state.values, pa.string()))
-    place = pc.fill_null(found, len(state.values)).to_numpy(zero_copy_only=False)
+    places = pc.index_in(pc.list_flatten(values), value_set=pa.array(state.values, pa.string()))
+    place = pc.fill_null(places, len(state.values)).to_numpy(zero_copy_only=False)
     out = np.zeros((len(values), len(state.values) + 1), np.float32)
     out[np.repeat(np.arange(len(values)), lengths), place] = 1
     return out
@@ -109,9 +109,12 @@ def encode(values: pa.Array, state: State) -> np.ndarray:
 
 def golden(values: pa.Array, state: State, rng: np.random.Generator) -> list[Any]:
     """Made-up cells of known labels, so that nobody's set of labels leaves with a bundle; JSON lists as text."""
-    known = np.array(state.values, dtype=object)
-    drawn = (known[rng.random(len(known)) < min(0.5, 2 / max(len(known), 1))] for _ in range(len(values)))
-    return [json.dumps(sorted(labels), ensure_ascii=False) for labels in drawn]
+    values_known = np.array(state.values, dtype=object)
+    sets = (
+        values_known[rng.random(len(values_known)) < min(0.5, 2 / max(len(values_known), 1))]
+        for _ in range(len(values))
+    )
+    return [json.dumps(sorted(labels), ensure_ascii=False) for labels in sets]
 
 
 def feed(state: State) -> Input:

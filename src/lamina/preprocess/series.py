@@ -82,23 +82,23 @@ def detect(column: pa.Array) -> tuple[float, dict[str, Any]]:
         column = some
     elif not _lists.holds_numbers(column.type):
         return 0.0, {}
-    found = _lists.layout(column)
-    cells = _read(parse(column, Config(layout=found)))
+    order = _lists.layout(column)
+    cells = _read(parse(column, Config(layout=order)))
     good = np.array([reason is None for reason in cells.reasons], bool) & ~cells.missing
     if not good.any() or good.mean() < 0.5:
         return 0.0, {}
     whole = _lists.holds_whole_numbers(column.type)
     if np.median(cells.sizes[good]) < (FEWEST_WHOLE if whole else FEWEST):
         return 0.0, {}
-    return 0.96, {"layout": found} if found != "steps_first" else {}
+    return 0.96, {"layout": order} if order != "steps_first" else {}
 
 
 def parse(column: pa.Array, cfg: Config) -> pa.Array:
     """Cells as `{values, channels, reason}`: numbers with the channels of one step side by side, and what is wrong."""
-    return _lists.parsed(column, cfg.layout)
+    return _lists.parse(column, cfg.layout)
 
 
-def wire(cells: list[Any]) -> pa.Array:
+def from_json(cells: list[Any]) -> pa.Array:
     """Lists out of JSON as JSON text, so that each cell is read by itself."""
     return _lists.texts(cells)
 
@@ -203,10 +203,10 @@ def _fill(block: np.ndarray, length: np.ndarray) -> None:
     if not len(touched):
         return
     part, gaps = block[touched], gaps[touched]
-    known = ~np.isnan(part)
+    there = ~np.isnan(part)
     where = steps[:, None]
-    before = np.maximum.accumulate(np.where(known, where, -1), axis=1)
-    after = np.minimum.accumulate(np.where(known, where, len(steps))[:, ::-1], axis=1)[:, ::-1]
+    before = np.maximum.accumulate(np.where(there, where, -1), axis=1)
+    after = np.minimum.accumulate(np.where(there, where, len(steps))[:, ::-1], axis=1)[:, ::-1]
     before, after = np.where(before < 0, after, before), np.where(after == len(steps), before, after)
     before, after = (np.clip(side, 0, len(steps) - 1) for side in (before, after))
     low, high = (np.take_along_axis(part, side, axis=1) for side in (before, after))
@@ -218,19 +218,19 @@ def _fill(block: np.ndarray, length: np.ndarray) -> None:
 def faults(values: pa.Array, state: State) -> list[str | None]:
     """Why each cell cannot be used: no number, too many gaps, ragged, or another number of channels."""
     cells = _read(values)
-    found = list(cells.reasons)
+    reasons = list(cells.reasons)
     for row in np.flatnonzero(~cells.missing & (cells.channels != state.channels)).tolist():
-        if found[row] is None:
-            found[row] = f"has {_count(int(cells.channels[row]), 'channel')}, the others have {state.channels}"
-    return found
+        if reasons[row] is None:
+            reasons[row] = f"has {_count(int(cells.channels[row]), 'channel')}, the others have {state.channels}"
+    return reasons
 
 
-def checked(values: pa.Array, state: State) -> tuple[np.ndarray, list[str | None]]:
+def encode_with_reasons(values: pa.Array, state: State) -> tuple[np.ndarray, list[str | None]]:
     """As `encode`, and why a cell is of no use."""
     return encode(values, state), faults(values, state)
 
 
-def about(column: pa.Array, cfg: Config) -> str:
+def describe(column: pa.Array, cfg: Config) -> str:
     """Lengths and channels, such as `20 to 150 steps, 6 channels`."""
     cells = _read(parse(column, cfg))
     sound = np.flatnonzero(np.array([reason is None for reason in cells.reasons], bool) & ~cells.missing)
@@ -248,7 +248,7 @@ def _count(number: int, of: str) -> str:
 
 def golden(values: pa.Array, state: State, rng: np.random.Generator) -> list[Any]:
     """Made-up series of several lengths, random walks around the training mean, one of them with a gap."""
-    found: list[Any] = []
+    series: list[Any] = []
     longest = min(state.steps, MADE_UP)
     for i in range(len(values)):
         steps = max(1, longest - (i % 4) * longest // 5)
@@ -258,8 +258,8 @@ def golden(values: pa.Array, state: State, rng: np.random.Generator) -> list[Any
             cell[2] = [None] * state.channels
         if state.channels > 1 and state.layout == "channels_first":
             cell = [list(channel) for channel in zip(*cell, strict=True)]
-        found.append([step[0] for step in cell] if state.channels == 1 else cell)
-    return found
+        series.append([step[0] for step in cell] if state.channels == 1 else cell)
+    return series
 
 
 def _digits(state: State) -> int:

@@ -19,6 +19,7 @@ from lamina.schema import Input
 # Punctuation and blanks of ASCII (but the apostrophe) and the usual ones beyond; a list compiles a hundred times faster
 # than the classes of all letters and digits, and it is compiled with every call.
 BETWEEN = r"[\x00-&(-/:-@\[-`{-\x{7f}\x{a0}-\x{bf}\x{2000}-\x{206f}\x{3000}-\x{303f}\x{ff00}-\x{ff0f}]+"
+PRIVATE = True
 
 
 class Config(config.Config):

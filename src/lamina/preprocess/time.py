@@ -12,7 +12,6 @@ import pyarrow.compute as pc
 
 from lamina import config
 from lamina.preprocess import number
-from lamina.preprocess._bins import edges
 from lamina.schema import Input
 
 FORMATS = (
@@ -74,12 +73,12 @@ def parse(column: pa.Array, cfg: Config) -> pa.Array:
         column = column.cast(pa.string())  # such as 20240301 by %Y%m%d
     if not pa.types.is_string(column.type):
         return pa.nulls(len(column), SECONDS)
-    found = _text(column, cfg.format)
+    stamps = _text(column, cfg.format)
     for form in (None, *YEAR_FIRST):
-        if found.null_count == column.null_count:
+        if stamps.null_count == column.null_count:
             break
-        found = found.fill_null(_text(pc.if_else(found.is_null(), column, pa.scalar(None, pa.string())), form))
-    return found
+        stamps = stamps.fill_null(_text(pc.if_else(stamps.is_null(), column, pa.scalar(None, pa.string())), form))
+    return stamps
 
 
 def _text(column: pa.Array, form: str | None) -> pa.Array:
@@ -133,13 +132,13 @@ def _iso(column: pa.Array) -> pa.Array:
 
 
 def fit(values: pa.Array, cfg: Config) -> State:
-    known = values.drop_null()
-    hours = bool(len(known)) and pc.any(pc.not_equal(pc.hour(known), 0)).as_py()
-    trend = number.fit(known.cast(pa.int64()).cast(pa.float64(), safe=False), number.Config())
+    present = values.drop_null()
+    hours = bool(len(present)) and pc.any(pc.not_equal(pc.hour(present), 0)).as_py()
+    trend = number.fit(present.cast(pa.int64()).cast(pa.float64(), safe=False), number.Config())
     trend = trend.model_copy(update={"missing": False})
     state = State(hours=hours, trend=trend, missing=values.null_count > 0, edges=())
-    parts = encode(known if len(known) else values, state)
-    return state.model_copy(update={"edges": tuple(edges(part, 16) for part in parts.T)})
+    parts = encode(present if len(present) else values, state)
+    return state.model_copy(update={"edges": tuple(number.edges(part, 16) for part in parts.T)})
 
 
 def encode(values: pa.Array, state: State) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Changes made to pictures while training, by name, each with its settings; `pictures` carries them out."""
+"""Changes made to pictures while training, by name, each with its settings; `image_augmentation` carries them out."""
 
 from typing import Annotated, Any, Literal
 
@@ -108,7 +108,7 @@ class TrivialAugment(config.Config):
     kind: Literal["trivial_augment"] = "trivial_augment"
 
 
-def _named(value: Any) -> Any:
+def _by_name(value: Any) -> Any:
     return {"kind": value} if isinstance(value, str) else value
 
 
@@ -128,7 +128,8 @@ Step = Annotated[
     | CutMix
     | TrivialAugment,
     Field(discriminator="kind"),
-    BeforeValidator(_named),  # last, so that it sees a bare name before the names are told apart
+    BeforeValidator(_by_name),  # last, so that it sees a bare name before the names are told apart
 ]
 
 GEOMETRY = (Flip, FlipVertical, Shift, Rotate, Scale, Crop)
+MIXING = (Mixup, CutMix)

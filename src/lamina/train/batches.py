@@ -18,7 +18,7 @@ LARGEST = 8192  # rows of a batch for evaluation, and the numbers of its inputs
 LARGEST_NUMBERS = 1 << 23
 
 
-class Rolled:
+class WindowTensor:
     """Windows on a device: what is asked of a tensor of all rows, without there being one."""
 
     def __init__(self, windows: Windows, device: torch.device):
@@ -38,23 +38,26 @@ class Rolled:
 
 
 def tensors(
-    inputs: Mapping[str, np.ndarray | Windows], target: np.ndarray | Windows | None, device: torch.device
+    inputs: Mapping[str, np.ndarray | Windows],
+    target: np.ndarray | Windows | None,
+    device: torch.device,
+    lengths: np.ndarray | None = None,
 ) -> Batch:
     """NumPy arrays as one batch of all rows on the device; windows stay views."""
-    moved = {name: _moved(values, device) for name, values in inputs.items()}
-    return Batch(moved, None if target is None else _moved(target, device))
+    own, *others = (None if values is None else to_device(values, device) for values in (target, lengths))
+    return Batch({name: to_device(values, device) for name, values in inputs.items()}, own, *others)
 
 
-def _moved(values: np.ndarray | Windows, device: torch.device) -> Any:
+def to_device(values: np.ndarray | Windows, device: torch.device) -> Any:
     if isinstance(values, Windows):
-        return Rolled(values, device)
+        return WindowTensor(values, device)
     return torch.from_numpy(np.ascontiguousarray(values)).to(device)
 
 
 def finite(values: Any) -> bool:
     """Whether all numbers are; in series (rows, steps, channels), NaN marks what was not measured."""
-    series = isinstance(values, Rolled) or values.ndim == 3
-    values = values.values if isinstance(values, Rolled) else values
+    series = isinstance(values, WindowTensor) or values.ndim == 3
+    values = values.values if isinstance(values, WindowTensor) else values
     return not (values.is_floating_point() and bool((values.isinf() if series else ~values.isfinite()).any()))
 
 
@@ -77,15 +80,17 @@ def epoch(data: Batch, size: int, seed: int, number: int, start: int = 0) -> Ite
     sizes = bounds(count, size)
     wide = sum(values[:1].nbytes for values in data.inputs.values())
     group = max(1, min(GATHER, GATHER_BYTES // max(wide, 1)) // size)
+    ragged = data.lengths is not None
     for first in range(start - start % group, len(sizes), group):
         part = sizes[first : first + group]
         offset = sum(sizes[:first])
-        chosen = order[offset : offset + sum(part)].to(data.target.device)
-        columns = [data.target, *data.inputs.values()]
-        split = [column.index_select(0, chosen).split(part) for column in columns]
-        for i, views in enumerate(zip(*split, strict=True)):
+        places = order[offset : offset + sum(part)].to(data.target.device)
+        columns = [data.target, *data.inputs.values(), *([data.lengths] if ragged else [])]
+        split = [column.index_select(0, places).split(part) for column in columns]
+        for i, (target, *inputs) in enumerate(zip(*split, strict=True)):
             if first + i >= start:
-                yield Batch(dict(zip(data.inputs, views[1:], strict=True)), views[0])
+                lengths = inputs.pop() if ragged else None
+                yield Batch(dict(zip(data.inputs, inputs, strict=True)), target, lengths)
 
 
 def in_order(inputs: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:

@@ -13,7 +13,7 @@ from lamina.schema import Batch
 from lamina.train import settings
 from lamina.train.batches import tensors
 
-Said = Mapping[str, Any]
+Choices = Mapping[str, Any]
 
 WORTH_PROBE = 6e7  # multiply-adds of a step below which fork and join, and casting, cost more than the work
 FASTER = 1.15
@@ -35,16 +35,16 @@ def choose(cfg: settings.Config) -> torch.device:
 
 def present() -> list[str]:
     """The kinds of device of this machine, best first."""
-    found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    return [name for name, there in found.items() if there]
+    devices = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    return [name for name, there in devices.items() if there]
 
 
-def decide(said: Said, suggested: Said, model: nn.Module, data: settings.Data) -> settings.Config:
+def decide(recipe: Choices, suggestion: Choices, model: nn.Module, data: settings.Examples) -> settings.Config:
     """What the recipe says, over what the architecture suggests, over the defaults; then device, precision and
-    threads are settled, so that a resumed run computes as this one does.
+    threads are fixed, so that a resumed run computes as this one does.
     """
     faults: list[str] = []
-    cfg = parse(settings.Config, {**suggested, **said}, "train", faults)
+    cfg = parse(settings.Config, {**suggestion, **recipe}, "train", faults)
     if cfg is None:
         raise RecipeError(faults)
     if cfg.augment and not any(values.ndim == 4 for values in data.inputs.values()):
@@ -52,7 +52,8 @@ def decide(said: Said, suggested: Said, model: nn.Module, data: settings.Data) -
         raise RecipeError([f"train.augment: {what}. Leave it out (or set model.frozen=false)."])
     where = choose(cfg)
     rows = slice(0, min(cfg.batch_size, len(data.target)))
-    batch = tensors({name: values[rows] for name, values in data.inputs.items()}, data.target[rows], where)
+    lengths = None if data.lengths is None else data.lengths[rows]
+    batch = tensors({name: values[rows] for name, values in data.inputs.items()}, data.target[rows], where, lengths)
     threads, precision = _choice(cfg, model.to(where), batch, where)
     return cfg.model_copy(update={"device": where.type, "precision": precision, "threads": threads})
 
@@ -71,8 +72,8 @@ def _choice(cfg: settings.Config, model: nn.Module, batch: Batch, where: torch.d
     cores, size = torch.get_num_threads(), work(model, cfg.batch_size)
     if where.type != "cpu" or size < WORTH_PROBE:
         half = where.type == "cuda" and torch.cuda.is_bf16_supported()
-        chosen = ("bf16" if half else "fp32") if cfg.precision == "auto" else cfg.precision
-        return cfg.threads or (1 if size < WORTH_PROBE else cores), chosen
+        precision = ("bf16" if half else "fp32") if cfg.precision == "auto" else cfg.precision
+        return cfg.threads or (1 if size < WORTH_PROBE else cores), precision
     precision = "fp32" if cfg.precision == "auto" else cfg.precision
     if cfg.precision == "auto":  # by the fastest pass on one thread, which is the machine's and not its neighbours'
         (plain, loss), (half, half_loss) = _probe(model, batch, 1, "fp32"), _probe(model, batch, 1, "bf16")
@@ -81,8 +82,8 @@ def _choice(cfg: settings.Config, model: nn.Module, batch: Batch, where: torch.d
     threads = cfg.threads or 1
     if not cfg.threads and cores > 1:  # by the usual pass, neighbours and all: two threads on a busy core wait for it
         usual = {count: statistics.median(_probe(model, batch, count, precision)[0]) for count in (1, cores)}
-        wanted = LONG_FASTER if usual[cores] > LONG else MUCH_FASTER
-        threads = cores if usual[cores] * wanted < usual[1] else 1
+        least = LONG_FASTER if usual[cores] > LONG else MUCH_FASTER
+        threads = cores if usual[cores] * least < usual[1] else 1
     torch.set_num_threads(cores)
     return threads, precision
 

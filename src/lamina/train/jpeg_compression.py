@@ -23,7 +23,7 @@ COLOUR = (
 YCC = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
 
 
-def compressed(pictures: Tensor, quality: Tensor) -> Tensor:
+def compress(pictures: Tensor, quality: Tensor) -> Tensor:
     """Pictures (rows, 1 or 3, height, width), 0 to 255, as they come back from JPEG of a quality (rows,), 1 to 100."""
     if pictures.shape[1] == 1:
         return _channel(pictures[:, 0], LIGHT, quality)[:, None].round().clamp(0, 255)
@@ -35,19 +35,19 @@ def compressed(pictures: Tensor, quality: Tensor) -> Tensor:
     half = F.avg_pool2d(ycc[:, 1:] + 128, 2)  # (rows, 2, height / 2, width / 2)
     colours = [_channel(half[:, i], COLOUR, quality) - 128 for i in range(2)]
     whole = F.interpolate(torch.stack(colours, 1), scale_factor=2, mode="bilinear", align_corners=False)
-    found = torch.cat([light[:, None], whole[:, :, :height, :width]], 1)
-    return torch.einsum("ij,rjhw->rihw", torch.linalg.inv(mix), found).round().clamp(0, 255)
+    ycc = torch.cat([light[:, None], whole[:, :, :height, :width]], 1)
+    return torch.einsum("ij,rjhw->rihw", torch.linalg.inv(mix), ycc).round().clamp(0, 255)
 
 
 def _channel(values: Tensor, table: tuple[tuple[int, ...], ...], quality: Tensor) -> Tensor:
     """One channel (rows, height, width) of 0 to 255, block by block to steps of the table and back."""
     height, width = values.shape[1:]
-    filled = F.pad(values[:, None] - 128, (0, -width % SIDE, 0, -height % SIDE), "replicate")[:, 0]
-    blocks = filled.unflatten(2, (-1, SIDE)).unflatten(1, (-1, SIDE)).transpose(2, 3)  # (rows, down, across, 8, 8)
+    canvas = F.pad(values[:, None] - 128, (0, -width % SIDE, 0, -height % SIDE), "replicate")[:, 0]
+    blocks = canvas.unflatten(2, (-1, SIDE)).unflatten(1, (-1, SIDE)).transpose(2, 3)  # (rows, down, across, 8, 8)
     cosines, steps = _cosines(values.device), _steps(table, quality)[:, None, None]
-    found = cosines @ blocks @ cosines.T
-    found = cosines.T @ ((found / steps).round() * steps) @ cosines
-    return found.transpose(2, 3).flatten(3).flatten(1, 2)[:, :height, :width] + 128
+    spectrum = cosines @ blocks @ cosines.T
+    pixels = cosines.T @ ((spectrum / steps).round() * steps) @ cosines
+    return pixels.transpose(2, 3).flatten(3).flatten(1, 2)[:, :height, :width] + 128
 
 
 def _steps(table: tuple[tuple[int, ...], ...], quality: Tensor) -> Tensor:
@@ -61,6 +61,6 @@ def _steps(table: tuple[tuple[int, ...], ...], quality: Tensor) -> Tensor:
 def _cosines(device: torch.device) -> Tensor:
     """The 8 x 8 cosine transform, orthonormal."""
     at = torch.arange(SIDE, dtype=torch.float32, device=device)
-    found = torch.cos((2 * at[None] + 1) * at[:, None] * math.pi / (2 * SIDE)) * math.sqrt(2 / SIDE)
-    found[0] /= math.sqrt(2)
-    return found
+    matrix = torch.cos((2 * at[None] + 1) * at[:, None] * math.pi / (2 * SIDE)) * math.sqrt(2 / SIDE)
+    matrix[0] /= math.sqrt(2)
+    return matrix

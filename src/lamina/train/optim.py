@@ -102,11 +102,11 @@ class Filters:
             if p.grad is None:
                 continue
             new = moment.mul(self.momentum).add_(p.grad)
-            wanted = p.grad.add(new, alpha=self.momentum).reshape(len(p), -1)
-            moved = p.mul(len(p) ** 0.5 / p.norm().clamp(min=1e-7))
-            moved.add_(_orthogonal(wanted).reshape(p.shape), alpha=-lr)
+            direction = p.grad.add(new, alpha=self.momentum).reshape(len(p), -1)
+            update = p.mul(len(p) ** 0.5 / p.norm().clamp(min=1e-7))
+            update.add_(_orthogonal(direction).reshape(p.shape), alpha=-lr)
             moment.copy_(torch.where(stay, moment, new))
-            p.copy_(torch.where(stay, p, moved))
+            p.copy_(torch.where(stay, p, update))
 
     def tensors(self) -> dict[str, Tensor]:
         return {str(i): moment for i, moment in enumerate(self.moments)}
@@ -192,13 +192,13 @@ def build(module: nn.Module, cfg: settings.Config, bad: Tensor) -> list[Adam | F
     inside = {id(p) for p in (*hidden, *filters)}
     rest = _groups([p for p in params if id(p) not in inside], chosen.weight_decay)
     slower = [g._replace(scale=g.scale * chosen.rest) for g in rest]
-    made: list[Adam | Filters | Plain] = [Adam(slower, (0.9, 0.98), True, bad)] if slower else []
+    optimizers: list[Adam | Filters | Plain] = [Adam(slower, (0.9, 0.98), True, bad)] if slower else []
     if filters:
-        made.append(Filters(filters, chosen.momentum, bad))
+        optimizers.append(Filters(filters, chosen.momentum, bad))
     if hidden:
         muon = torch.optim.Muon(hidden, cfg.lr, chosen.weight_decay, momentum=chosen.momentum)
-        made.append(Plain(muon, bad))
-    return made
+        optimizers.append(Plain(muon, bad))
+    return optimizers
 
 
 def _groups(params: list[nn.Parameter], decay: float) -> list[Group]:

@@ -1,4 +1,4 @@
-"""One part of a network: its parameters, its optimizers, and the flag that stops a step that is not finite."""
+"""The parameters of one part of a network, their optimizers, and the flag that stops a step that is not finite."""
 
 import torch
 from torch import Tensor, nn
@@ -6,20 +6,20 @@ from torch import Tensor, nn
 from lamina.train import optim, settings
 
 
-class Part:
+class ParameterGroup:
     """The sub-module that one optimizer step moves; for an ordinary network, all of it."""
 
-    def __init__(self, module: nn.Module, alone: bool, cfg: settings.Config, where: torch.device):
+    def __init__(self, module: nn.Module, single: bool, cfg: settings.Config, where: torch.device):
         self.params = [p for p in module.parameters() if p.requires_grad]
-        self.alone, self.clip = alone, cfg.clip
+        self.single, self.clip = single, cfg.clip
         self.bad = torch.zeros((), device=where)
         self.skipped = torch.zeros((), device=where)
-        self.looked = (0, 0)  # skipped and all updates, when last seen to move
+        self.last_move = (0, 0)  # skipped and all updates, when last seen to move
         self.one = torch.ones((), device=where)
         self.optimizers = optim.build(module, cfg, self.bad)
 
     def backward(self, loss: Tensor) -> None:
-        loss.backward(inputs=None if self.alone else self.params)
+        loss.backward(inputs=None if self.single else self.params)
 
     def step(self, lr: float) -> None:
         """One update; nothing changes where a gradient is not finite."""
@@ -37,6 +37,6 @@ class Part:
     def stuck(self, updates: int) -> int:
         """How many updates in a row, up to now, were left out; exact to the time between two looks."""
         skipped = int(self.skipped.item())
-        if skipped - self.looked[0] < updates - self.looked[1]:
-            self.looked = (skipped, updates)
-        return updates - self.looked[1]
+        if skipped - self.last_move[0] < updates - self.last_move[1]:
+            self.last_move = (skipped, updates)
+        return updates - self.last_move[1]

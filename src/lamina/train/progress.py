@@ -37,7 +37,7 @@ class Clock:
         self.total = cfg.epochs * per_epoch
         self.start = time.perf_counter() - state.elapsed
         self.first_step, self.first_time = state.step, time.perf_counter()
-        self.shown = self.saved = time.perf_counter()
+        self.last_tick = self.last_save = time.perf_counter()
 
     def progress(self) -> float:
         share = self.state.step / self.total
@@ -52,16 +52,16 @@ class Clock:
 
     def tick(self) -> bool:
         now = time.perf_counter()
-        if now - self.shown < TICK:
+        if now - self.last_tick < TICK:
             return False
-        self.shown = now
+        self.last_tick = now
         self.elapsed()
         return True
 
     def checkpoint_due(self) -> bool:
         now = time.perf_counter()
-        due = now - self.saved >= self.cfg.checkpoint_every
-        self.saved = now if due else self.saved
+        due = now - self.last_save >= self.cfg.checkpoint_every
+        self.last_save = now if due else self.last_save
         return due
 
     def rate(self) -> Row:

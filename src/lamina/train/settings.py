@@ -14,16 +14,21 @@ from lamina.train.augmentation import Step
 
 
 @dataclass(frozen=True)
-class Data:
-    """Encoded rows: inputs by name (rows, ...) and the encoded target (rows,), or windows of a long series."""
+class Examples:
+    """Encoded rows: inputs by name (rows, ...) and the encoded target (rows,), or windows of a long series.
+
+    A target of another length in each row is padded with -1 to (rows, most, ...); `lengths` (rows,) tells how much of
+    it is there.
+    """
 
     inputs: Mapping[str, np.ndarray | Windows]
     target: np.ndarray | Windows
+    lengths: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
-class Sketch:
-    """What a generator is asked as it learns, always the same, and how its answers become text for a row."""
+class Preview:
+    """What the `model` that a network serves is asked as it learns, always the same; `draw` makes its answers text."""
 
     inputs: Mapping[str, np.ndarray]
     draw: Callable[[dict[str, np.ndarray]], str]
@@ -92,7 +97,7 @@ class Constant(config.Config):
     warmup: float = Field(default=0.0, ge=0, lt=1)
 
 
-def _named(value: Any) -> Any:
+def _by_name(value: Any) -> Any:
     """`adam` as `{kind: adam}`; lists as tuples, because what a validator returns is checked as Python values."""
     value = {"kind": value} if isinstance(value, str) else value
     if isinstance(value, dict):
@@ -100,8 +105,8 @@ def _named(value: Any) -> Any:
     return value
 
 
-Optimizer = Annotated[AdamW | Adam | SGD | Muon, BeforeValidator(_named), Field(discriminator="kind")]
-Schedule = Annotated[Cosine | OneCycle | Linear | Constant, BeforeValidator(_named), Field(discriminator="kind")]
+Optimizer = Annotated[AdamW | Adam | SGD | Muon, BeforeValidator(_by_name), Field(discriminator="kind")]
+Schedule = Annotated[Cosine | OneCycle | Linear | Constant, BeforeValidator(_by_name), Field(discriminator="kind")]
 
 
 def seconds(text: Any) -> Any:

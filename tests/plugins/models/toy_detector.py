@@ -47,4 +47,4 @@ class Model(nn.Module):
         return {"target": self.net(pictures)}
 
     def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
-        yield "", self.loss(self(batch.inputs)["target"], batch.target)
+        yield "", self.loss(self(batch.inputs)["target"], batch.target, batch.lengths)

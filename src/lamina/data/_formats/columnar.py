@@ -13,24 +13,24 @@ from pyarrow import ipc
 from lamina.config import DataError, nearest
 from lamina.data import _arrow_values as _values
 from lamina.data import _image_cells as _pictures
-from lamina.data._formats.header import named
-from lamina.data._formats.pieces import CHUNK, Opened, Piece, sliced
+from lamina.data._formats.header import column_names
+from lamina.data._formats.pieces import CHUNK, Piece, TableFile, sliced
 
 INDEX = re.compile(r"__index_level_\d+__")  # where pandas keeps a row index
 
 
-def parquet(file: Path, stack: ExitStack) -> Opened:
+def parquet(file: Path, stack: ExitStack) -> TableFile:
     """A Parquet file, read row group by row group."""
     from pyarrow import parquet as pq
 
-    with _told(file, "Parquet"):
+    with _as_data_errors(file, "Parquet"):
         source = stack.enter_context(pq.ParquetFile(file))
-    return _opened(file, source.schema_arrow, lambda rows: source.iter_batches(batch_size=rows), "Parquet")
+    return _table_file(file, source.schema_arrow, lambda rows: source.iter_batches(batch_size=rows), "Parquet")
 
 
-def feather(file: Path, stack: ExitStack) -> Opened:
+def feather(file: Path, stack: ExitStack) -> TableFile:
     """An Arrow IPC file or stream, mapped into memory."""
-    with _told(file, "Arrow IPC"):
+    with _as_data_errors(file, "Arrow IPC"):
         mapped = stack.enter_context(pa.memory_map(str(file)))
         framed = mapped.read(6) == b"ARROW1"
         mapped.seek(0)
@@ -39,29 +39,29 @@ def feather(file: Path, stack: ExitStack) -> Opened:
     def batches(rows: int) -> Iterator[pa.RecordBatch]:
         mapped.seek(0)
         source: Any = ipc.open_file(mapped) if framed else ipc.open_stream(mapped)
-        found = map(source.get_batch, range(source.num_record_batches)) if framed else source
-        for batch in found:
+        parts = map(source.get_batch, range(source.num_record_batches)) if framed else source
+        for batch in parts:
             for start in range(0, batch.num_rows, rows):
                 yield batch.slice(start, rows)
 
-    return _opened(file, schema, batches, "Arrow IPC")
+    return _table_file(file, schema, batches, "Arrow IPC")
 
 
-def excel(file: Path, sheet: str | None, header: bool | None, names: tuple[str, ...] | None) -> Opened:
+def excel(file: Path, sheet: str | None, header: bool | None, names: tuple[str, ...] | None) -> TableFile:
     """One sheet of a workbook (.xlsx, .xls, .ods), the first unless named. Empty rows and columns are ignored."""
-    found, notes = _sheet(file, sheet)
-    rows = [(number, cells) for number, cells in enumerate(found, start=1) if any(cell is not None for cell in cells)]
-    used = [i for i in range(len(found[0]) if found else 0) if any(cells[i] is not None for _, cells in rows)]
+    grid, notes = _sheet(file, sheet)
+    rows = [(number, cells) for number, cells in enumerate(grid, start=1) if any(cell is not None for cell in cells)]
+    used = [i for i in range(len(grid[0]) if grid else 0) if any(cells[i] is not None for _, cells in rows)]
     rows = [(number, [cells[i] for i in used]) for number, cells in rows]
     if not rows:
-        return Opened(file, pa.schema([]), notes, partial(sliced, pa.table({})), lambda: iter(()))
-    shown = [["" if cell is None else str(cell) for cell in cells] for _, cells in rows[:200]]
-    is_header, columns, more = named(file, shown, header, names)
+        return TableFile(file, pa.schema([]), notes, partial(sliced, pa.table({})), lambda: iter(()))
+    texts = [["" if cell is None else str(cell) for cell in cells] for _, cells in rows[:200]]
+    is_header, columns, more = column_names(file, texts, header, names)
     body = rows[is_header:]
     arrays = [_values.column([cells[i] for _, cells in body]) for i in range(len(columns))]
     table = pa.table(arrays, names=columns)
     numbers = [number for number, _ in body]
-    return Opened(file, table.schema, (*notes, *more), partial(sliced, table), lambda: iter(numbers))
+    return TableFile(file, table.schema, (*notes, *more), partial(sliced, table), lambda: iter(numbers))
 
 
 def _sheet(file: Path, sheet: str | None) -> tuple[list[list[Any]], tuple[str, ...]]:
@@ -90,15 +90,19 @@ def _whole(cell: Any) -> Any:
     return int(cell) if isinstance(cell, float) and cell.is_integer() and abs(cell) < 2**53 else cell
 
 
-def _opened(file: Path, schema: pa.Schema, batches: Callable[[int], Iterator[pa.RecordBatch]], form: str) -> Opened:
+def _table_file(
+    file: Path, schema: pa.Schema, batches: Callable[[int], Iterator[pa.RecordBatch]], form: str
+) -> TableFile:
     dropped = [name for name in schema.names if INDEX.fullmatch(name)]
     classes = _pictures.classes(schema)
 
     def cleaned(table: pa.Table) -> pa.Table:
-        return _values.plain(_pictures.named(table.drop_columns(dropped), classes)).replace_schema_metadata(None)
+        return _values.plain(_pictures.with_class_names(table.drop_columns(dropped), classes)).replace_schema_metadata(
+            None
+        )
 
     def pieces(rows: int) -> Iterator[Piece]:
-        with _told(file, form):
+        with _as_data_errors(file, form):
             for batch in batches(rows):
                 yield Piece(cleaned(pa.Table.from_batches([batch])))
 
@@ -111,16 +115,16 @@ def _opened(file: Path, schema: pa.Schema, batches: Callable[[int], Iterator[pa.
     def lines() -> Iterator[int]:
         return iter(range(1, 1 + sum(piece.table.num_rows for piece in pieces(CHUNK))))
 
-    with _told(file, form):
+    with _as_data_errors(file, form):
         plain = cleaned(schema.empty_table()).schema
     notes = tuple(f"{file}: the row index {name} is not used." for name in dropped)
-    return Opened(file, plain, notes, read, lines)
+    return TableFile(file, plain, notes, read, lines)
 
 
 @contextmanager
-def _told(file: Path, form: str) -> Iterator[None]:
+def _as_data_errors(file: Path, form: str) -> Iterator[None]:
     try:
         yield
     except (OSError, pa.ArrowException) as error:
-        said = str(error).partition("\n")[0][:200]
-        raise DataError(f"{file}: cannot be read as {form} ({said}). Write it anew, or set format.") from None
+        reason = str(error).partition("\n")[0][:200]
+        raise DataError(f"{file}: cannot be read as {form} ({reason}). Write it anew, or set format.") from None

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lamina.data._formats.delimited_records import NO_DELIMITER, Record, records
-from lamina.data._formats.header import named
-from lamina.data._formats.pieces import CHUNK, Opened, Piece
+from lamina.data._formats.header import column_names
+from lamina.data._formats.pieces import CHUNK, Piece, TableFile
 from lamina.data._formats.text import Text
 from lamina.schema import MISSING, Quarantined
 
@@ -41,9 +41,9 @@ class Layout(NamedTuple):
     notes: tuple[str, ...]
 
 
-def opened(plan: Layout) -> Opened:
+def open_file(plan: Layout) -> TableFile:
     """The file as every format gives it."""
-    return Opened(plan.text.file, _schema(plan), plan.notes, partial(read, plan), partial(lines, plan))
+    return TableFile(plan.text.file, _schema(plan), plan.notes, partial(read, plan), partial(lines, plan))
 
 
 def layout(
@@ -63,14 +63,14 @@ def layout(
     sample = _sample(text.path, delimiter)
     if not sample:
         return Layout(text, delimiter, 0, (), (), notes)
-    is_header, found, more = named(text.file, [record.cells for record in sample], header, names)
+    is_header, columns, more = column_names(text.file, [record.cells for record in sample], header, names)
     body = [record.cells for record in sample[is_header:]]
-    commas = tuple(found) if decimal == "," else ()
+    commas = tuple(columns) if decimal == "," else ()
     if decimal is None and delimiter != ",":
-        commas = tuple(name for i, name in enumerate(found) if _has_decimal_commas([row[i : i + 1] for row in body]))
+        commas = tuple(name for i, name in enumerate(columns) if _has_decimal_commas([row[i : i + 1] for row in body]))
         if commas:
             more = (*more, f"{text.file}: decimal commas read as points in {', '.join(commas)}. Set decimal to choose.")
-    return Layout(text, delimiter, sample[0].line if is_header else 0, tuple(found), commas, (*notes, *more))
+    return Layout(text, delimiter, sample[0].line if is_header else 0, tuple(columns), commas, (*notes, *more))
 
 
 def read(plan: Layout, rows: int | None) -> Iterator[Piece]:
@@ -93,7 +93,7 @@ def read(plan: Layout, rows: int | None) -> Iterator[Piece]:
 
 def lines(plan: Layout) -> Iterator[int]:
     """The line each good row begins on, in order."""
-    return (record.line for record in _judged(plan) if not record.reason)
+    return (record.line for record in _checked_records(plan) if not record.reason)
 
 
 def _sound(plan: Layout, rows: int | None) -> Iterator[pa.Table] | None:
@@ -162,10 +162,10 @@ def _careful(plan: Layout, rows: int | None) -> Iterator[Piece]:
 
 
 def _pieces(plan: Layout, rows: int) -> Iterator[Piece]:
-    schema, judged = _schema(plan), _judged(plan)
-    while taken := list(islice(judged, rows)):
-        good = [record.cells for record in taken if not record.reason]
-        bad = tuple(_quarantined(plan, record) for record in taken if record.reason)
+    schema, source = _schema(plan), _checked_records(plan)
+    while batch := list(islice(source, rows)):
+        good = [record.cells for record in batch if not record.reason]
+        bad = tuple(_quarantined(plan, record) for record in batch if record.reason)
         columns = zip(*good, strict=True) if good else [()] * len(plan.names)
         table = pa.table([pa.array(column, pa.string()) for column in columns], schema=schema)
         yield Piece(_points(table, plan.commas), bad)
@@ -175,7 +175,7 @@ def _schema(plan: Layout) -> pa.Schema:
     return pa.schema([(name, pa.string()) for name in plan.names])
 
 
-def _judged(plan: Layout) -> Iterator[Record]:
+def _checked_records(plan: Layout) -> Iterator[Record]:
     """Every record but the header; one with the wrong number of cells has a reason too."""
     width = len(plan.names)
     for record in records(plan.text.path, plan.delimiter):
@@ -202,9 +202,9 @@ def _delimiter(path: Path, width: int) -> str:
     best, most = NO_DELIMITER, 0.0
     for delimiter in DELIMITERS:
         widths = [len(record.cells) for record in islice(records(path, delimiter), SAMPLE)]
-        wanted = width or next((n for n in widths if n), 0)
-        share = widths.count(wanted) / len(widths) if widths else 0.0
-        if wanted > 1 and share > most:
+        expected = width or next((n for n in widths if n), 0)
+        share = widths.count(expected) / len(widths) if widths else 0.0
+        if expected > 1 and share > most:
             best, most = delimiter, share
     return _delimiter(path, 0) if best == NO_DELIMITER and width > 1 else best
 

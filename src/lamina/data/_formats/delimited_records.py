@@ -48,11 +48,11 @@ def records(path: Path, delimiter: str) -> Iterator[Record]:
             if not text.strip(" "):
                 continue
             start = number
-            found = text.split(delimiter) if '"' not in text else split(text)
-            if isinstance(found, Fault) and found.is_open:
-                text, found, used = _continued(raw, found, ahead, file, split)
+            cells = text.split(delimiter) if '"' not in text else split(text)
+            if isinstance(cells, Fault) and cells.is_open:
+                text, cells, used = _continued(raw, cells, ahead, file, split)
                 number += used
-            yield _record(start, text, found)
+            yield _record(start, text, cells)
 
 
 def splitter(delimiter: str) -> Callable[[str], list[str] | Fault]:
@@ -61,7 +61,7 @@ def splitter(delimiter: str) -> Callable[[str], list[str] | Fault]:
     before, after = ("", "") if delimiter == " " else (" ?", " *")
     field = re.compile(rf'{before}"([^"]*(?:""[^"]*)*)"{after}(?={mark}|\Z)|(?!{before}")[^{mark}]*')
     dialect = csv.reader([], delimiter=delimiter, strict=True).dialect
-    opened = re.compile(rf'{before}"[^"]*(?:""[^"]*)*\Z')
+    open_quote = re.compile(rf'{before}"[^"]*(?:""[^"]*)*\Z')
 
     def split(text: str) -> list[str] | Fault:
         # Python's own reader is six times as fast, and right unless a blank stands before a quote.
@@ -76,7 +76,7 @@ def splitter(delimiter: str) -> Callable[[str], list[str] | Fault]:
             at = match.end() + len(delimiter)
             if match.end() == len(text):
                 return cells
-        if opened.match(text, at):
+        if open_quote.match(text, at):
             return Fault("a quote opens and does not close", len(cells), is_open=True)
         return Fault("text after a closing quote", len(cells))
 
@@ -84,16 +84,16 @@ def splitter(delimiter: str) -> Callable[[str], list[str] | Fault]:
 
 
 def _continued(
-    raw: bytes, found: Fault, ahead: deque[bytes], file: BinaryIO, split: Callable[[str], list[str] | Fault]
+    raw: bytes, fault: Fault, ahead: deque[bytes], file: BinaryIO, split: Callable[[str], list[str] | Fault]
 ) -> tuple[str, list[str] | Fault, int]:
     """The record with the lines its open field needs, and how many; 0 when no line closes it well."""
     lines = [raw]
-    result: list[str] | Fault = found
+    result: list[str] | Fault = fault
     text = ""
     while isinstance(result, Fault) and result.is_open and len(lines) <= SPAN:
         if len(ahead) < len(lines):
             if not (more := file.readline()):
-                return text, found, 0
+                return text, fault, 0
             ahead.append(more)
         lines.append(ahead[len(lines) - 1])
         if not STAYS_OPEN.match(lines[-1].decode("utf-8", "surrogateescape")):
@@ -106,11 +106,11 @@ def _continued(
     return text, result, len(lines) - 1
 
 
-def _record(line: int, text: str, found: list[str] | Fault) -> Record:
-    if isinstance(found, Fault):
-        return Record(line, [], found.reason, found.field)
+def _record(line: int, text: str, cells: list[str] | Fault) -> Record:
+    if isinstance(cells, Fault):
+        return Record(line, [], cells.reason, cells.field)
     if "\0" in text:
-        return Record(line, [], "a NUL byte", next(i for i, cell in enumerate(found) if "\0" in cell))
-    if not text.isascii() and (odd := [i for i, cell in enumerate(found) if SURROGATE.search(cell)]):
+        return Record(line, [], "a NUL byte", next(i for i, cell in enumerate(cells) if "\0" in cell))
+    if not text.isascii() and (odd := [i for i, cell in enumerate(cells) if SURROGATE.search(cell)]):
         return Record(line, [], "bytes that are not valid in the encoding", odd[0])
-    return Record(line, found)
+    return Record(line, cells)

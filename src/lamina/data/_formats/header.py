@@ -11,7 +11,7 @@ from lamina.schema import MISSING
 QUANTITY = re.compile(r"\s*[-+(]*[$€£]?\s*\.?\d[\d\s.,:/%TZeE+()-]*[$€£]?\s*")
 
 
-def named(
+def column_names(
     file: Path, rows: list[list[str]], header: bool | None, names: tuple[str, ...] | None
 ) -> tuple[bool, list[str], tuple[str, ...]]:
     """Whether the first of `rows` is a header, the names of the columns, and notes.
@@ -31,10 +31,10 @@ def named(
         span = "column1" if len(first) == 1 else f"column1 to column{len(first)}"
         cure = "Set names, or header: true if its first row holds them."
         return False, unique([""] * len(first)), (f"{file}: no header found; columns are called {span}. {cure}",)
-    found = unique(first)
-    changed = [f"column {i} '{a}' as '{b}'" for i, (a, b) in enumerate(zip(first, found, strict=True), 1) if a != b]
+    columns = unique(first)
+    changed = [f"column {i} '{a}' as '{b}'" for i, (a, b) in enumerate(zip(first, columns, strict=True), 1) if a != b]
     notes = (f"{file}: blank or repeated names in the header; read {', '.join(changed[:10])}.",) if changed else ()
-    return True, found, notes
+    return True, columns, notes
 
 
 def looks_like_header(first: list[str], body: list[list[str]]) -> bool:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from lamina.config import DataError
 from lamina.data import _arrow_values as _values
-from lamina.data._formats.pieces import CHUNK, Opened, Piece
+from lamina.data._formats.pieces import CHUNK, Piece, TableFile
 from lamina.data._formats.text import Text
 from lamina.schema import Quarantined
 
@@ -24,38 +24,38 @@ class Parsed(NamedTuple):
     reason: str = ""
 
 
-def json_lines(text: Text, whole: bool) -> Opened:
+def json_lines(text: Text, whole: bool) -> TableFile:
     """JSON lines, one object per line. Types are settled over the whole file before the first row is given.
 
     `whole` keeps the rows of that first pass in memory instead of parsing them twice.
     """
-    kept: list[Parsed] | None = list(_parsed_lines(text.path)) if whole else None
+    rows_read: list[Parsed] | None = list(_parsed_lines(text.path)) if whole else None
 
     def rows() -> Iterator[Parsed]:
-        return iter(kept) if kept is not None else _parsed_lines(text.path)
+        return iter(rows_read) if rows_read is not None else _parsed_lines(text.path)
 
     kinds: dict[str, pa.DataType] = {}
     source = rows()
-    while taken := list(islice(source, CHUNK)):
-        flat = [_values.flatten(one.row) for one in taken if not one.reason]
+    while batch := list(islice(source, CHUNK)):
+        flat = [_values.flatten(one.row) for one in batch if not one.reason]
         for name in dict.fromkeys(name for row in flat for name in row):
-            found = _values.kind(row.get(name) for row in flat)
-            kinds[name] = _values.together([kinds.get(name, pa.null()), found])
+            kind = _values.kind(row.get(name) for row in flat)
+            kinds[name] = _values.together([kinds.get(name, pa.null()), kind])
     kinds = {name: pa.string() if pa.types.is_null(kind) else kind for name, kind in kinds.items()}
 
     def read(step: int | None) -> Iterator[Piece]:
         source = rows()
-        while taken := list(islice(source, step)):
-            table = _values.table([one.row for one in taken if not one.reason], kinds)
-            yield Piece(table, _quarantined(text.file, taken))
+        while batch := list(islice(source, step)):
+            table = _values.table([one.row for one in batch if not one.reason], kinds)
+            yield Piece(table, _quarantined(text.file, batch))
 
     def lines() -> Iterator[int]:
         return (one.line for one in rows() if not one.reason)
 
-    return Opened(text.file, pa.schema(list(kinds.items())), text.notes, read, lines)
+    return TableFile(text.file, pa.schema(list(kinds.items())), text.notes, read, lines)
 
 
-def document(text: Text, whole: bool) -> Opened:
+def document(text: Text, whole: bool) -> TableFile:
     """A JSON document: an array of objects, an object of columns, or an object with one array of objects inside.
 
     Errors: DataError with the line of a syntax fault; JSON lines under this name are read as such.
@@ -66,32 +66,32 @@ def document(text: Text, whole: bool) -> Opened:
         raise DataError(f"{text.file}: is not valid {text.encoding} ({error.reason}). Set encoding.") from None
     start = len(content) - len(content.lstrip())
     if content[start : start + 1] == "[":
-        parsed = list(_elements(text.file, content, start + 1))
+        values = list(_elements(text.file, content, start + 1))
     else:
-        found = _loaded(text.file, content)
-        if found is None:
+        value = _loaded(text.file, content)
+        if value is None:
             return json_lines(text, whole)
-        parsed = _rows(text.file, found)
-    table = _values.table([one.row for one in parsed if not one.reason])
-    read, lines = partial(_read, text.file, table, parsed), partial(_lines, parsed)
-    return Opened(text.file, table.schema, text.notes, read, lines)
+        values = _rows(text.file, value)
+    table = _values.table([one.row for one in values if not one.reason])
+    read, lines = partial(_read, text.file, table, values), partial(_lines, values)
+    return TableFile(text.file, table.schema, text.notes, read, lines)
 
 
-def _read(file: Path, table: pa.Table, parsed: list[Parsed], step: int | None) -> Iterator[Piece]:
+def _read(file: Path, table: pa.Table, values: list[Parsed], step: int | None) -> Iterator[Piece]:
     start = 0
-    for at in range(0, len(parsed), step or max(1, len(parsed))):
-        taken = parsed[at : at + step] if step else parsed
-        good = sum(not one.reason for one in taken)
-        yield Piece(table.slice(start, good), _quarantined(file, taken))
+    for at in range(0, len(values), step or max(1, len(values))):
+        batch = values[at : at + step] if step else values
+        good = sum(not one.reason for one in batch)
+        yield Piece(table.slice(start, good), _quarantined(file, batch))
         start += good
 
 
-def _lines(parsed: list[Parsed]) -> Iterator[int]:
-    return (one.line for one in parsed if not one.reason)
+def _lines(values: list[Parsed]) -> Iterator[int]:
+    return (one.line for one in values if not one.reason)
 
 
-def _quarantined(file: Path, taken: Iterable[Parsed]) -> tuple[Quarantined, ...]:
-    return tuple(Quarantined(str(file), one.line, "", one.reason) for one in taken if one.reason)
+def _quarantined(file: Path, values: Iterable[Parsed]) -> tuple[Quarantined, ...]:
+    return tuple(Quarantined(str(file), one.line, "", one.reason) for one in values if one.reason)
 
 
 def _parsed_lines(path: Path) -> Iterator[Parsed]:
@@ -100,7 +100,7 @@ def _parsed_lines(path: Path) -> Iterator[Parsed]:
             if not raw.strip():
                 continue
             try:
-                yield _judged(number, json.loads(raw.rstrip().decode("utf-8")))
+                yield _as_row(number, json.loads(raw.rstrip().decode("utf-8")))
             except UnicodeDecodeError:
                 yield Parsed(number, {}, "bytes that are not valid in the encoding")
             except json.JSONDecodeError as error:
@@ -109,7 +109,7 @@ def _parsed_lines(path: Path) -> Iterator[Parsed]:
                 yield Parsed(number, {}, f"not usable JSON ({error})")
 
 
-def _judged(line: int, value: Any) -> Parsed:
+def _as_row(line: int, value: Any) -> Parsed:
     if isinstance(value, dict):
         return Parsed(line, value)
     return Parsed(line, {}, f"{_name(value)} where an object is expected")
@@ -122,13 +122,13 @@ def _name(value: Any) -> str:
 
 def _elements(file: Path, content: str, at: int) -> Iterator[Parsed]:
     """The elements of the array whose bracket is just before `at`, each with its line."""
-    decoder, line, counted = json.JSONDecoder(), 1, 0
+    decoder, line, scanned = json.JSONDecoder(), 1, 0
     try:
         at = _skip(content, at)
         while content[at : at + 1] != "]":
-            line, counted = line + content.count("\n", counted, at), at
+            line, scanned = line + content.count("\n", scanned, at), at
             value, at = decoder.raw_decode(content, at)
-            yield _judged(line, value)
+            yield _as_row(line, value)
             at = _skip(content, at)
             if content[at : at + 1] == ",":
                 at = _skip(content, at + 1)
@@ -169,17 +169,17 @@ def _broken(file: Path, error: Exception) -> DataError:
     return DataError(f"{file}: is not valid JSON ({where}). Mend it there, or write one object per line as .jsonl.")
 
 
-def _rows(file: Path, found: Any) -> list[Parsed]:
-    if isinstance(found, dict):
-        lists = [value for value in found.values() if isinstance(value, list)]
+def _rows(file: Path, value: Any) -> list[Parsed]:
+    if isinstance(value, dict):
+        lists = [cell for cell in value.values() if isinstance(cell, list)]
         if len(lists) == 1 and lists[0] and all(isinstance(one, dict) for one in lists[0]):
-            return [_judged(number, one) for number, one in enumerate(lists[0], start=1)]
-        if lists and len(lists) == len(found) and len({len(one) for one in lists}) == 1:
+            return [_as_row(number, one) for number, one in enumerate(lists[0], start=1)]
+        if lists and len(lists) == len(value) and len({len(one) for one in lists}) == 1:
             rows = zip(*lists, strict=True)
-            return [Parsed(number, dict(zip(found, row, strict=True))) for number, row in enumerate(rows, start=1)]
+            return [Parsed(number, dict(zip(value, row, strict=True))) for number, row in enumerate(rows, start=1)]
         if not lists:
-            return [Parsed(1, found)]
+            return [Parsed(1, value)]
     raise DataError(
-        f"{file}: holds {_name(found) if not isinstance(found, dict) else 'an object'} that is no table. "
+        f"{file}: holds {_name(value) if not isinstance(value, dict) else 'an object'} that is no table. "
         "Write an array of objects, one per row."
     )

@@ -19,7 +19,7 @@ class Piece(NamedTuple):
     quarantine: tuple[Quarantined, ...] = ()
 
 
-class Opened(NamedTuple):
+class TableFile(NamedTuple):
     """A file whose columns are known. `read(None)` gives all rows at once, `read(n)` pieces of at most n rows;
 
     `lines()` gives the line (from 1) of each good row, or its row number where a file has no lines.
@@ -32,7 +32,7 @@ class Opened(NamedTuple):
     lines: Callable[[], Iterator[int]]
 
 
-def united(files: list[Opened]) -> tuple[pa.Schema, tuple[str, ...]]:
+def common_schema(files: list[TableFile]) -> tuple[pa.Schema, tuple[str, ...]]:
     """The columns of all files by name, and notes: numbers widen, other differences in type become text."""
     notes: list[str] = []
     fields: dict[str, list[pa.DataType]] = {}
@@ -45,8 +45,8 @@ def united(files: list[Opened]) -> tuple[pa.Schema, tuple[str, ...]]:
     schema = pa.schema([(name, _common(types)) for name, types in fields.items()])
     for name, types in fields.items():
         if len(set(types)) > 1:
-            found = ", ".join(sorted(map(str, set(types))))
-            notes.append(f"column {name}: read as {schema.field(name).type}, as the files differ ({found}).")
+            kinds = ", ".join(sorted(map(str, set(types))))
+            notes.append(f"column {name}: read as {schema.field(name).type}, as the files differ ({kinds}).")
     return schema, tuple(notes)
 
 

@@ -49,18 +49,18 @@ def readable(file: Path, encoding: str, stack: ExitStack) -> Text:
     """
     try:
         codec, bom, notes = _codec(file, encoding)
-        seen = _survey(file, codec, bom)
-        if encoding == "auto" and codec == "utf-8" and seen.bad > seen.letters:
+        counts = _survey(file, codec, bom)
+        if encoding == "auto" and codec == "utf-8" and counts.bad > counts.letters:
             # Five bytes have no meaning in cp1252; Latin-1 knows all 256.
             codec = "cp1252" if not _survey(file, "cp1252", bom).bad else "latin-1"
-            seen = seen._replace(bad=0)
+            counts = counts._replace(bad=0)
             notes = (*notes, f"{file}: is not valid UTF-8; read as {codec}. Set encoding to choose another.")
     except (OSError, EOFError, zlib.error, lzma.LZMAError, pa.ArrowInvalid) as error:
         raise DataError(f"{file}: cannot be read ({error}). Check its permissions or fetch it anew.") from None
     except UnicodeError as error:
         raise DataError(f"{file}: is not valid text ({error}). Set encoding to the right one.") from None
-    old_mac = seen.crs > 0 and not seen.lfs
-    clean = not seen.bad and not seen.nul and (old_mac or not seen.crs or seen.crs == seen.lfs == seen.both)
+    old_mac = counts.crs > 0 and not counts.lfs
+    clean = not counts.bad and not counts.nul and (old_mac or not counts.crs or counts.crs == counts.lfs == counts.both)
     if codec == "utf-8" and not bom and not old_mac and file.suffix.lower() not in COMPRESSED:
         return Text(file, file, codec, clean, notes)
     copy = Path(stack.enter_context(TemporaryDirectory(prefix="lamina-"))) / "plain"
@@ -70,7 +70,7 @@ def readable(file: Path, encoding: str, stack: ExitStack) -> Text:
     return Text(file, copy, codec, clean, notes)
 
 
-def opened(file: Path) -> BinaryIO:
+def open_bytes(file: Path) -> BinaryIO:
     """The bytes of a file, decompressed when its name says so."""
     match file.suffix.lower():
         case ".gz":
@@ -86,7 +86,7 @@ def opened(file: Path) -> BinaryIO:
 
 def _codec(file: Path, encoding: str) -> tuple[str, int, tuple[str, ...]]:
     """Codec, bytes of BOM to skip, notes."""
-    with opened(file) as stream:
+    with open_bytes(file) as stream:
         head = stream.read(1024)
     for mark, codec in BOMS:
         if head.startswith(mark) and _canonical(encoding).startswith(("auto", codec[:6].rstrip("-"))):
@@ -126,7 +126,7 @@ def _survey(file: Path, codec: str, bom: int) -> Survey:
 
 def _texts(file: Path, codec: str, bom: int) -> Iterator[str]:
     decoder = codecs.getincrementaldecoder(codec)("surrogateescape")
-    with opened(file) as stream:
+    with open_bytes(file) as stream:
         stream.read(bom)
         while block := stream.read(BLOCK):
             yield decoder.decode(block)

@@ -1,4 +1,4 @@
-"""Changes that a critic sees on real and made pictures alike, so that few pictures are not learned by heart.
+"""Changes that a critic sees on real and fake pictures alike, so that few pictures are not learned by heart.
 
 Zhao et al. 2020, DiffAugment: colour, translation and cutout, each differentiable, each drawn for every picture.
 Pictures are (rows, channels, height, width), -1 to 1.
@@ -11,12 +11,12 @@ from torch import Tensor
 SHIFT, HOLE = 0.125, 0.5  # of a side
 
 
-def changed(x: Tensor) -> Tensor:
+def augment(x: Tensor) -> Tensor:
     """All of them, one after the other."""
-    return _holed(_shifted(_coloured(x)))
+    return _cutout(_translate(_colour(x)))
 
 
-def _coloured(x: Tensor) -> Tensor:
+def _colour(x: Tensor) -> Tensor:
     light, colour, contrast = (torch.rand(len(x), 1, 1, 1, device=x.device) for _ in range(3))
     x = x + (light - 0.5)
     if x.shape[1] > 1:
@@ -26,19 +26,19 @@ def _coloured(x: Tensor) -> Tensor:
     return (x - middle) * (contrast + 0.5) + middle
 
 
-def _shifted(x: Tensor) -> Tensor:
+def _translate(x: Tensor) -> Tensor:
     """By whole pixels; what comes in is black, as in the paper."""
     rows, _, height, width = x.shape
     tall, wide = max(1, round(SHIFT * height)), max(1, round(SHIFT * width))
-    padded = F.pad(x, (wide, wide, tall, tall), value=-1.0)
+    canvas = F.pad(x, (wide, wide, tall, tall), value=-1.0)
     down = torch.randint(2 * tall + 1, (rows, 1), device=x.device) + torch.arange(height, device=x.device)
     right = torch.randint(2 * wide + 1, (rows, 1), device=x.device) + torch.arange(width, device=x.device)
     row = torch.arange(rows, device=x.device)[:, None, None]
-    moved = padded.permute(0, 2, 3, 1)[row, down[:, :, None], right[:, None, :]]
-    return moved.permute(0, 3, 1, 2)
+    window = canvas.permute(0, 2, 3, 1)[row, down[:, :, None], right[:, None, :]]
+    return window.permute(0, 3, 1, 2)
 
 
-def _holed(x: Tensor) -> Tensor:
+def _cutout(x: Tensor) -> Tensor:
     """A square of half the side is taken out."""
     rows, _, height, width = x.shape
     y = torch.randint(height + 1, (rows, 1), device=x.device)

@@ -1,4 +1,4 @@
-"""Pictures by a generator and a critic. `gan` has the settings; here are the networks and what each of them minimises.
+"""Pictures by a generator and a critic. Here are the networks and what each of them minimises.
 
 - `relativistic`: which of two pictures is the real one, with both gradient penalties, which makes the game converge
   (Huang et al. 2024, R3GAN); the penalties every few steps (Karras et al. 2020).
@@ -11,33 +11,33 @@ A class is told to the generator by an embedding and to the critic by a projecti
 import math
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lamina.layers import random_features as _fixed
-from lamina.layers.images import last
-from lamina.layers.residual import SLOPE, Grower, Plan, Reader, scaled
-from lamina.models.gan import diffaugment as _diffaugment
+from lamina.layers.images import channels_last
+from lamina.layers.random_features import Filters, content_noise
+from lamina.layers.residual import SLOPE, Grower, Plan, Reader, scale_pixels
+from lamina.models.gan import diffaugment
+from lamina.models.gan.adversarial import Adversarial
+from lamina.models.gan.config import Config
 from lamina.schema import Batch, Input, Spec
-
-if TYPE_CHECKING:
-    from lamina.models.gan import Config, Model
 
 STEPS = 6_500
 BETAS = {"relativistic": (0.0, 0.99), "dcgan": (0.5, 0.999), "wgan_gp": (0.0, 0.9)}
 CRITIC_STEPS = 5  # of wgan_gp, each on its own share of the batch
 WGAN_PENALTY = 10.0
 LEAK = 0.05  # of what a pixel is beyond black or white
-PENALISED = 0.25  # share of a batch on which lazy penalties are taken
+PENALTY_SHARE = 0.25  # of a batch, on which lazy penalties are taken
+SMALL = 20_000  # pictures, below which the critic would learn them by heart
 
 
 class Generator(nn.Module):
     """Noise and a class to a picture (rows, height, width, channels), 0 to 255."""
 
-    def __init__(self, cfg: "Config", feed: Input, classes: int):
+    def __init__(self, cfg: Config, feed: Input, classes: int):
         super().__init__()
         plan = Plan(feed, cfg.width)
         make = _ClassicGrower if cfg.preset == "dcgan" else Grower
@@ -45,25 +45,25 @@ class Generator(nn.Module):
 
     def raw(self, noise: Tensor, condition: Tensor | None) -> Tensor:
         """Pixels (rows, channels, height, width), -1 to 1 and a little beyond: at a limit, white would not learn."""
-        found = self.body(noise, condition)
+        x = self.body(noise, condition)
         if self.limited:  # DCGAN is as it was published
-            return torch.tanh(found)
-        inside = found.clamp(-1, 1)
-        return inside + LEAK * (found - inside)
+            return torch.tanh(x)
+        inside = x.clamp(-1, 1)
+        return inside + LEAK * (x - inside)
 
-    def shown(self, noise: Tensor, condition: Tensor | None) -> Tensor:
+    def pixels(self, noise: Tensor, condition: Tensor | None) -> Tensor:
         """The same within the limits."""
         return self.raw(noise, condition).float().clamp(-1, 1)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        made = self.shown(inputs["noise"], inputs.get("condition"))
-        return {"image": (made.permute(0, 2, 3, 1) + 1) * 127.5}
+        fake = self.pixels(inputs["noise"], inputs.get("condition"))
+        return {"image": (fake.permute(0, 2, 3, 1) + 1) * 127.5}
 
 
 class Critic(nn.Module):
     """Pictures (rows, channels, height, width), -1 to 1, and their classes to a score (rows,): higher is realer."""
 
-    def __init__(self, cfg: "Config", feed: Input, classes: int):
+    def __init__(self, cfg: Config, feed: Input, classes: int):
         super().__init__()
         plan, self.hidden = Plan(feed, cfg.width), 4 * cfg.width
         self.body = _ClassicReader(plan) if cfg.preset == "dcgan" else Reader(plan)
@@ -84,15 +84,15 @@ class Judge(nn.Module):
     score (rows, 1).
     """
 
-    def __init__(self, model: "Model"):
+    def __init__(self, critic: Critic, name: str):
         super().__init__()
-        self.critic, self.name = model.critic, model.name
+        self.critic, self.name = critic, name
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return {"score": self.critic(scaled(inputs[self.name]), inputs.get("condition"))[:, None]}
+        return {"score": self.critic(scale_pixels(inputs[self.name]), inputs.get("condition"))[:, None]}
 
 
-def training(cfg: "Config", spec: Spec) -> dict[str, Any]:
+def training(cfg: Config, spec: Spec) -> dict[str, Any]:
     """About 6,500 steps of 64."""
     rows = max(spec.rows, 1)
     size = max(1, min(64, rows // 4)) * (CRITIC_STEPS if cfg.preset == "wgan_gp" else 1)
@@ -106,87 +106,90 @@ def training(cfg: "Config", spec: Spec) -> dict[str, Any]:
     }
 
 
-def changed(model: "Model", pictures: Tensor) -> Tensor:
-    """Pictures as the critic sees them."""
-    return _diffaugment.changed(pictures) if model.augmented else pictures
+class ImageGAN(Adversarial):
+    """Pictures by a generator and a critic."""
 
+    def __init__(self, cfg: Config, spec: Spec):
+        super().__init__(cfg, spec)
+        self.diffaugment = cfg.diffaugment if cfg.diffaugment is not None else spec.rows < SMALL
+        self.generator = Generator(cfg, self.feed, self.classes)
+        self.critic = Critic(cfg, self.feed, self.classes)
+        self.loss_filters = Filters(self.feed.shape[-1] or 1)
 
-def features(model: "Model", inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What fixed filters see in the real pictures, and in one made for each of them."""
-    real, filters = inputs[model.name], model.loss_filters
-    assert filters is not None
-    made = _generator(model).shown(_fixed.noise(real, model.cfg.latent), inputs.get("condition"))
-    return {"real": filters(scaled(real)), "fake": filters(made)}
+    def served(self) -> dict[str, nn.Module]:
+        return {"model": self.generator, "critic": Judge(self.critic, self.name)}
 
+    def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What fixed filters see in the real pictures, and in one made for each of them."""
+        real, condition = inputs[self.name], inputs.get("condition")
+        fake = self.generator.pixels(content_noise(real, self.cfg.latent), condition)
+        return {"real": self.loss_filters(scale_pixels(real)), "fake": self.loss_filters(fake)}
 
-def losses(model: "Model", batch: Batch) -> Iterator[tuple[str, Tensor]]:
-    """The critic's loss, then the generator's, which sees the critic after its step."""
-    real, condition = scaled(batch.inputs[model.name]), batch.inputs.get("condition")
-    if model.cfg.preset == "wgan_gp":
-        yield from _wasserstein(model, real, condition)
-        return
-    fake = _generator(model).raw(noise(model, len(real)), condition)
-    relative = model.cfg.preset == "relativistic"
-    shown, made = changed(model, real), changed(model, fake.detach())
-    mine, theirs = _scores(model, shown, made, condition)
-    lost = F.softplus(theirs - mine) if relative else F.softplus(-mine) + F.softplus(theirs)
-    loss = lost.mean()
-    if relative and int(model.turn) % model.cfg.penalty_every == 0:
-        few = max(1, round(PENALISED * len(real)))
-        told = None if condition is None else condition[:few]
-        penalties = sum(_steepness(model, x[:few], told).square().sum((1, 2, 3)).mean() for x in (shown, made))
-        loss = loss + 0.5 * model.cfg.penalty * model.cfg.penalty_every * penalties
-    model.turn += 1
-    yield "critic", loss
-    theirs = model.critic(changed(model, fake), condition)
-    if not relative:
-        yield "generator", F.softplus(-theirs).mean()
-        return
-    yield "generator", F.softplus(mine.detach() - theirs).mean()  # scores of before the step: as good, and a pass less
+    def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
+        """The critic's loss, then the generator's, which sees the critic after its step."""
+        real, condition = scale_pixels(batch.inputs[self.name]), batch.inputs.get("condition")
+        if self.cfg.preset == "wgan_gp":
+            yield from self._wasserstein(real, condition)
+            return
+        fake = self.generator.raw(self._noise(len(real)), condition)
+        relative = self.cfg.preset == "relativistic"
+        pictures, fakes = self._augment(real), self._augment(fake.detach())
+        real_score, fake_score = self._scores(pictures, fakes, condition)
+        each = F.softplus(fake_score - real_score) if relative else F.softplus(-real_score) + F.softplus(fake_score)
+        loss = each.mean()
+        if relative and self.penalty_due():
+            few = max(1, round(PENALTY_SHARE * len(real)))
+            own = None if condition is None else condition[:few]
+            penalties = sum(self._gradient(x[:few], own).square().sum((1, 2, 3)).mean() for x in (pictures, fakes))
+            loss = loss + 0.5 * self.cfg.penalty * self.cfg.penalty_every * penalties
+        self.turn += 1
+        yield "critic", loss
+        fake_score = self.critic(self._augment(fake), condition)
+        if not relative:
+            yield "generator", F.softplus(-fake_score).mean()
+            return
+        # scores of before the step: as good, and a pass less
+        yield "generator", F.softplus(real_score.detach() - fake_score).mean()
 
+    def _wasserstein(self, real: Tensor, condition: Tensor | None) -> Iterator[tuple[str, Tensor]]:
+        """Several steps of the critic, each on a share of the batch, then one of the generator."""
+        count = min(CRITIC_STEPS, len(real))
+        conditions = [None] * count if condition is None else condition.chunk(count)
+        shares = list(zip(real.chunk(count), conditions, strict=False))
+        for some, own in shares:
+            with torch.no_grad():
+                fake = self.generator.raw(self._noise(len(some)), own).float()
+            pictures, fakes = self._augment(some), self._augment(fake)
+            real_score, fake_score = self._scores(pictures, fakes, own)
+            between = torch.rand(len(some), 1, 1, 1, device=some.device)
+            gradient = self._gradient(pictures * between + fakes * (1 - between), own)
+            penalty = (gradient.square().sum((1, 2, 3)).add(1e-12).sqrt() - 1).square().mean()
+            yield "critic", fake_score.mean() - real_score.mean() + WGAN_PENALTY * penalty
+        some, own = shares[-1]
+        fake = self.generator.raw(self._noise(len(some)), own)
+        yield "generator", -self.critic(self._augment(fake), own).mean()
 
-def _scores(model: "Model", real: Tensor, fake: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Of real and made pictures, in one pass where no normalisation mixes them."""
-    if model.cfg.preset == "dcgan":
-        return model.critic(real, condition), model.critic(fake, condition)
-    both = None if condition is None else torch.cat([condition, condition])
-    mine, theirs = model.critic(torch.cat([real, fake.to(real.dtype)]), both).chunk(2)
-    return mine, theirs
+    def _noise(self, rows: int) -> Tensor:
+        return torch.randn(rows, self.cfg.latent, device=self.turn.device)
 
+    def _augment(self, pictures: Tensor) -> Tensor:
+        """Pictures as the critic sees them."""
+        return diffaugment.augment(pictures) if self.diffaugment else pictures
 
-def _wasserstein(model: "Model", real: Tensor, condition: Tensor | None) -> Iterator[tuple[str, Tensor]]:
-    """Several steps of the critic, each on a share of the batch, then one of the generator."""
-    count = min(CRITIC_STEPS, len(real))
-    told = [None] * count if condition is None else condition.chunk(count)
-    shares = list(zip(real.chunk(count), told, strict=False))
-    for some, own in shares:
-        with torch.no_grad():
-            fake = _generator(model).raw(noise(model, len(some)), own).float()
-        shown, made = changed(model, some), changed(model, fake)
-        mine, theirs = _scores(model, shown, made, own)
-        between = torch.rand(len(some), 1, 1, 1, device=some.device)
-        steep = _steepness(model, shown * between + made * (1 - between), own)
-        penalty = (steep.square().sum((1, 2, 3)).add(1e-12).sqrt() - 1).square().mean()
-        yield "critic", theirs.mean() - mine.mean() + WGAN_PENALTY * penalty
-    some, own = shares[-1]
-    yield "generator", -model.critic(changed(model, _generator(model).raw(noise(model, len(some)), own)), own).mean()
+    def _scores(self, real: Tensor, fake: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Of real and fake pictures, in one pass where no normalisation mixes them."""
+        if self.cfg.preset == "dcgan":
+            return self.critic(real, condition), self.critic(fake, condition)
+        both = None if condition is None else torch.cat([condition, condition])
+        real_score, fake_score = self.critic(torch.cat([real, fake.to(real.dtype)]), both).chunk(2)
+        return real_score, fake_score
 
-
-def _steepness(model: "Model", x: Tensor, condition: Tensor | None) -> Tensor:
-    """The gradient of scores by pixels, in full precision: half of it is too coarse to be differentiated again."""
-    with torch.autocast(x.device.type, enabled=False):
-        x = x.detach().float().requires_grad_()
-        (steep,) = torch.autograd.grad(model.critic(x, condition).sum(), x, create_graph=True)
-    return steep
-
-
-def _generator(model: "Model") -> Generator:
-    assert isinstance(model.generator, Generator)
-    return model.generator
-
-
-def noise(model: "Model", rows: int) -> Tensor:
-    return torch.randn(rows, model.cfg.latent, device=model.turn.device)
+    def _gradient(self, x: Tensor, condition: Tensor | None) -> Tensor:
+        """The gradient of scores by pixels, in full precision: half of it is too coarse to be differentiated again."""
+        with torch.autocast(x.device.type, enabled=False):
+            x = x.detach().float().requires_grad_()
+            (gradient,) = torch.autograd.grad(self.critic(x, condition).sum(), x, create_graph=True)
+        return gradient
 
 
 class _ClassicGrower(Grower):
@@ -224,4 +227,4 @@ def _normal(module: nn.Module) -> None:
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             nn.init.normal_(layer.weight, std=0.02)
-    last(module)
+    channels_last(module)

@@ -1,24 +1,24 @@
-"""Rows of a table by a generator and a critic. `gan` has the settings; here are the networks and what they minimise.
+"""Rows of a table by a generator and a critic. Here are the networks and what they minimise.
 
 After CTGAN (Xu et al. 2019): a residual generator, choices drawn by Gumbel-softmax (Jang et al. 2017), a critic that
-judges several rows at once (PacGAN, Lin et al. 2018), so that made rows have to differ. Beside the critic, means and
+judges several rows at once (PacGAN, Lin et al. 2018), so that fake rows have to differ. Beside the critic, means and
 covariances of a batch have to be those of real rows (the information loss of Zhao et al. 2021, CTAB-GAN, on rows).
 """
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lamina.layers.one_hot_blocks import Blocks
-from lamina.models.vae.tables import told
+from lamina.config import RecipeError
+from lamina.layers.one_hot_blocks import Blocks, with_condition
+from lamina.models.gan.adversarial import Adversarial
+from lamina.models.gan.config import Config
 from lamina.schema import Batch, Input, Spec
 
-if TYPE_CHECKING:
-    from lamina.models.gan import Config, Model
-
+STEPS = 4_000
 MOMENTS = 10.0  # weight of means and covariances
 STEEP = 0.1  # of `penalty`: rows are wide and near each other
 PACK = 4  # rows that are judged together
@@ -30,7 +30,7 @@ SLOPE = 0.2
 class Generator(nn.Module):
     """Noise and a class to a row: ways in (-1, 1), scores of choices."""
 
-    def __init__(self, cfg: "Config", feed: Input, classes: int):
+    def __init__(self, cfg: Config, feed: Input, classes: int):
         super().__init__()
         self.classes, self.blocks = classes, Blocks(feed.sizes)
         first, hidden = cfg.latent + classes, cfg.hidden
@@ -39,30 +39,30 @@ class Generator(nn.Module):
         self.last = nn.Linear(first + 2 * hidden, self.blocks.width)
 
     def raw(self, noise: Tensor, condition: Tensor | None) -> Tensor:
-        x = told(noise, condition, self.classes)
+        x = with_condition(noise, condition, self.classes)
         for layer, norm in zip(self.layers, self.norms, strict=True):
             x = torch.cat([F.relu(norm(layer(x))), x], 1)
         return self.last(x)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         raw = self.raw(inputs["noise"], inputs.get("condition"))
-        return {"row": self.blocks.joined(torch.tanh(raw[:, self.blocks.way]), raw[:, self.blocks.column])}
+        return {"row": self.blocks.join(torch.tanh(raw[:, self.blocks.way]), raw[:, self.blocks.column])}
 
-    def drawn(self, raw: Tensor, uniform: Tensor) -> Tensor:
+    def sample(self, raw: Tensor, uniform: Tensor) -> Tensor:
         """Rows with every choice made, by uniform numbers as many as there are scores; gradients are those of choices
         that are nearly made (straight through, Jang et al. 2017).
         """
         blocks = self.blocks
         scores = (raw[:, blocks.column] - torch.log(-torch.log(uniform))) / HEAT
         ways = torch.tanh(raw[:, blocks.way])
-        soft = blocks.scores(blocks.joined(ways, scores)).exp()
-        return blocks.joined(ways, soft + (blocks.made(soft) - soft).detach())
+        soft = blocks.scores(blocks.join(ways, scores)).exp()
+        return blocks.join(ways, soft + (blocks.harden(soft) - soft).detach())
 
 
 class Critic(nn.Module):
     """Rows and their classes, several at once, to a score for each lot: the higher the realer."""
 
-    def __init__(self, cfg: "Config", feed: Input, classes: int):
+    def __init__(self, cfg: Config, feed: Input, classes: int):
         super().__init__()
         self.classes, hidden = classes, cfg.hidden
         self.layers = nn.Sequential(
@@ -71,95 +71,24 @@ class Critic(nn.Module):
         )  # fmt: skip
 
     def forward(self, rows: Tensor, condition: Tensor | None) -> Tensor:
-        return self.layers(told(rows, condition, self.classes).reshape(len(rows) // PACK, -1))[:, 0]
+        return self.layers(with_condition(rows, condition, self.classes).reshape(len(rows) // PACK, -1))[:, 0]
 
 
 class Judge(nn.Module):
     """The critic as it is exported: rows (rows, width) and classes (rows, 1) to a score (rows, 1), each as if it stood
-    there four times. Beside other rows, made or real, real ones were told from made ones no better.
+    there four times. Beside other rows, fake or real, real ones were told from fake ones no better.
     """
 
-    def __init__(self, model: "Model"):
+    def __init__(self, critic: Critic, name: str):
         super().__init__()
-        assert isinstance(model.critic, Critic)
-        self.critic, self.name = model.critic, model.name
+        self.critic, self.name = critic, name
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        again = told(inputs[self.name], inputs.get("condition"), self.critic.classes).repeat(1, PACK)
-        return {"score": self.critic.layers(again)}
+        pack = with_condition(inputs[self.name], inputs.get("condition"), self.critic.classes).repeat(1, PACK)
+        return {"score": self.critic.layers(pack)}
 
 
-def losses(model: "Model", batch: Batch) -> Iterator[tuple[str, Tensor]]:
-    """Of the critic, then of the generator."""
-    real, condition = batch.inputs[model.name], batch.inputs.get("condition")
-    lots = max(1, len(real) // PACK) * PACK
-    if len(real) < PACK:  # a last small batch: the same rows again
-        again = torch.arange(lots, device=real.device) % len(real)
-        real, condition = real[again], None if condition is None else condition[again]
-    real, condition = real[:lots], None if condition is None else condition[:lots]
-    generator, critic = model.generator, model.critic
-    assert isinstance(generator, Generator) and isinstance(critic, Critic)
-
-    noise = torch.randn(lots, model.cfg.latent, device=real.device)
-    uniform = torch.rand(lots, len(generator.blocks.column), device=real.device).clamp(1e-6, 1 - 1e-6)
-    made = generator.drawn(generator.raw(noise, condition), uniform)
-    fake = made.detach()
-    if model.cfg.preset == "wgan_gp":
-        yield (
-            "critic",
-            critic(fake, condition).mean() - critic(real, condition).mean() + _between(critic, real, fake, condition),
-        )
-        apart = _apart(*(told(rows, condition, generator.classes) for rows in (real, made)))
-        yield "generator", MOMENTS * apart - critic(made, condition).mean()
-        return
-    model.turn += 1
-    every = model.cfg.penalty_every
-    lazy = int(model.turn) % every == 0
-    real, fake = real.detach().requires_grad_(lazy), fake.requires_grad_(lazy)
-    first, second = critic(real, condition), critic(fake, condition)
-    loss = F.softplus(second - first).mean()
-    if lazy:
-        loss = loss + every * STEEP * model.cfg.penalty / 2 * (_steepness(first, real) + _steepness(second, fake))
-    yield "critic", loss
-    real = real.detach()
-    loss = F.softplus(critic(real, condition) - critic(made, condition)).mean()
-    yield "generator", loss + MOMENTS * _apart(*(told(rows, condition, generator.classes) for rows in (real, made)))
-
-
-def _apart(real: Tensor, made: Tensor) -> Tensor:
-    """How far the means of all numbers, and of all products of two, are from each other."""
-    middles = [rows.mean(0) for rows in (real, made)]
-    both = [(rows - middle).T @ (rows - middle) / len(rows) for rows, middle in zip((real, made), middles, strict=True)]
-    return (middles[0] - middles[1]).square().sum() + (both[0] - both[1]).square().sum()
-
-
-def _steepness(score: Tensor, rows: Tensor) -> Tensor:
-    """Mean squared length of the gradient of a lot's score by its rows."""
-    (slope,) = torch.autograd.grad(score.sum(), rows, create_graph=True)
-    return slope.square().sum() / len(score)
-
-
-def _between(critic: Critic, real: Tensor, fake: Tensor, condition: Tensor | None) -> Tensor:
-    """How far from 1 the slope is on the way from real to made lots: Gulrajani et al. 2017."""
-    share = torch.rand(len(real) // PACK, 1, device=real.device).repeat_interleave(PACK, 0)
-    way = (share * real + (1 - share) * fake).detach().requires_grad_()
-    (slope,) = torch.autograd.grad(critic(way, condition).sum(), way, create_graph=True)
-    return WGAN_PENALTY * (slope.reshape(len(real) // PACK, -1).norm(dim=1) - 1).square().mean()
-
-
-def features(model: "Model", inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Real rows, and as many made ones with every choice made, always by the same numbers."""
-    real, condition, generator = inputs[model.name], inputs.get("condition"), model.generator
-    assert isinstance(generator, Generator)
-    rng = torch.Generator().manual_seed(0)
-    noise = torch.randn(len(real), model.cfg.latent, generator=rng).to(real)
-    uniform = torch.rand(len(real), len(generator.blocks.column), generator=rng).clamp(1e-6, 1 - 1e-6).to(real)
-    made = generator.drawn(generator.raw(noise, condition), uniform)
-    classes = generator.classes
-    return {"real": told(real, condition, classes), "fake": told(made, condition, classes)}
-
-
-def training(cfg: "Config", spec: Spec) -> dict[str, Any]:
+def training(cfg: Config, spec: Spec) -> dict[str, Any]:
     """About 4,000 steps of up to 500."""
     rows, wgan = max(spec.rows, 1), cfg.preset == "wgan_gp"
     size = max(PACK, min(500, rows // 10))
@@ -173,4 +102,84 @@ def training(cfg: "Config", spec: Spec) -> dict[str, Any]:
     }
 
 
-STEPS = 4_000
+class TableGAN(Adversarial):
+    """Rows of a table by a generator and a critic."""
+
+    def __init__(self, cfg: Config, spec: Spec):
+        super().__init__(cfg, spec)
+        if cfg.preset == "dcgan":
+            raise RecipeError(["model.preset: dcgan makes pictures. Use relativistic or wgan_gp for rows."])
+        self.generator = Generator(cfg, self.feed, self.classes)
+        self.critic = Critic(cfg, self.feed, self.classes)
+
+    def served(self) -> dict[str, nn.Module]:
+        return {"model": self.generator, "critic": Judge(self.critic, self.name)}
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Real rows, and as many fake ones with every choice made, always by the same numbers."""
+        real, condition, generator = inputs[self.name], inputs.get("condition"), self.generator
+        rng = torch.Generator().manual_seed(0)
+        noise = torch.randn(len(real), self.cfg.latent, generator=rng).to(real)
+        uniform = torch.rand(len(real), len(generator.blocks.column), generator=rng).clamp(1e-6, 1 - 1e-6).to(real)
+        fake = generator.sample(generator.raw(noise, condition), uniform)
+        return {"real": self._with(real, condition), "fake": self._with(fake, condition)}
+
+    def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
+        """Of the critic, then of the generator."""
+        real, condition = _packs(batch.inputs[self.name], batch.inputs.get("condition"))
+        generator, critic = self.generator, self.critic
+        noise = torch.randn(len(real), self.cfg.latent, device=real.device)
+        uniform = torch.rand(len(real), len(generator.blocks.column), device=real.device).clamp(1e-6, 1 - 1e-6)
+        made = generator.sample(generator.raw(noise, condition), uniform)
+        fake = made.detach()
+        if self.cfg.preset == "wgan_gp":
+            distance = critic(fake, condition).mean() - critic(real, condition).mean()
+            yield "critic", distance + _gradient_penalty(critic, real, fake, condition)
+            moments = _moment_loss(self._with(real, condition), self._with(made, condition))
+            yield "generator", MOMENTS * moments - critic(made, condition).mean()
+            return
+        self.turn += 1
+        lazy = self.penalty_due()
+        real, fake = real.detach().requires_grad_(lazy), fake.requires_grad_(lazy)
+        real_score, fake_score = critic(real, condition), critic(fake, condition)
+        loss = F.softplus(fake_score - real_score).mean()
+        if lazy:
+            weight = self.cfg.penalty_every * STEEP * self.cfg.penalty / 2
+            loss = loss + weight * (_squared_gradient(real_score, real) + _squared_gradient(fake_score, fake))
+        yield "critic", loss
+        real = real.detach()
+        loss = F.softplus(critic(real, condition) - critic(made, condition)).mean()
+        yield "generator", loss + MOMENTS * _moment_loss(self._with(real, condition), self._with(made, condition))
+
+    def _with(self, rows: Tensor, condition: Tensor | None) -> Tensor:
+        return with_condition(rows, condition, self.classes)
+
+
+def _packs(rows: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """As many rows as fill whole packs; of too few, such as a last small batch, the same rows again."""
+    count = max(1, len(rows) // PACK) * PACK
+    if len(rows) < PACK:
+        places = torch.arange(count, device=rows.device) % len(rows)
+        rows, condition = rows[places], None if condition is None else condition[places]
+    return rows[:count], None if condition is None else condition[:count]
+
+
+def _moment_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """How far the means of all numbers, and of all products of two, are from each other."""
+    means = [rows.mean(0) for rows in (real, fake)]
+    products = [(rows - mean).T @ (rows - mean) / len(rows) for rows, mean in zip((real, fake), means, strict=True)]
+    return (means[0] - means[1]).square().sum() + (products[0] - products[1]).square().sum()
+
+
+def _squared_gradient(score: Tensor, rows: Tensor) -> Tensor:
+    """Mean squared length of the gradient of a pack's score by its rows."""
+    (gradient,) = torch.autograd.grad(score.sum(), rows, create_graph=True)
+    return gradient.square().sum() / len(score)
+
+
+def _gradient_penalty(critic: Critic, real: Tensor, fake: Tensor, condition: Tensor | None) -> Tensor:
+    """How far from 1 the slope is on the way from real to fake packs: Gulrajani et al. 2017."""
+    share = torch.rand(len(real) // PACK, 1, device=real.device).repeat_interleave(PACK, 0)
+    between = (share * real + (1 - share) * fake).detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(critic(between, condition).sum(), between, create_graph=True)
+    return WGAN_PENALTY * (gradient.reshape(len(real) // PACK, -1).norm(dim=1) - 1).square().mean()

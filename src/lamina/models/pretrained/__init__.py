@@ -25,11 +25,13 @@ from torch import Tensor, nn
 from lamina import config
 from lamina.config import RecipeError
 from lamina.layers.basic import ActivationName, Pixels, activation
-from lamina.layers.images import only
-from lamina.losses import loss, smoothed
-from lamina.models.pretrained import huggingface as _backbone_huggingface
-from lamina.models.pretrained import onnx_file as _backbone_onnx
-from lamina.schema import Batch, Input, Output, Spec
+from lamina.layers.images import single_image
+from lamina.losses import smoothed
+from lamina.models._single_part import SinglePart
+from lamina.models.pretrained import huggingface, onnx_file, onnx_graph
+from lamina.schema import ROW_HEADS, Batch, Input, Output, Spec
+
+HEADS = ROW_HEADS
 
 GRAPH_ONLY = True  # what builds the network again is not in the bundle
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -59,7 +61,7 @@ class Config(config.Config):
 
 def suits(spec: Spec) -> float:
     """One column of pictures and nothing else; never the default, for it needs a name."""
-    return 0.2 if only(spec) else 0.0
+    return 0.2 if single_image(spec) else 0.0
 
 
 def training(cfg: Config, spec: Spec) -> dict[str, Any]:
@@ -86,7 +88,7 @@ def training(cfg: Config, spec: Spec) -> dict[str, Any]:
 
 def example(spec: Spec) -> dict[str, Any]:
     """A tiny `.onnx` file of random filters, written into the cache: to try the architecture with."""
-    return {"name": str(_backbone_onnx.tiny(config.cache() / "examples"))}
+    return {"name": str(onnx_graph.tiny_file(config.cache() / "examples"))}
 
 
 class Model(nn.Module):
@@ -96,14 +98,14 @@ class Model(nn.Module):
         super().__init__()
         (self.name, feed), *_ = spec.inputs.items()
         self.frozen = cfg.frozen
-        self.backbone = _loaded(cfg)
+        self.backbone = _backbone(cfg)
         self.front = Front(feed, cfg, self.backbone)
         with torch.no_grad():
             width = self.features(torch.zeros((2, *(n or 1 for n in feed.shape)), dtype=torch.uint8)).shape[1]
         self.head = Head(cfg, width, spec.output)
         self.backbone.requires_grad_(not cfg.frozen)
         if not cfg.frozen:
-            paced(self.backbone, cfg.decay)
+            scale_lr(self.backbone, cfg.decay)
 
     def train(self, mode: bool = True) -> "Model":
         """A frozen backbone answers in training as it does in service."""
@@ -120,13 +122,14 @@ class Model(nn.Module):
         return self.head({"features": self.features(inputs[self.name])})
 
     def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
-        yield from self.head.losses(Batch({"features": self.features(batch.inputs[self.name])}, batch.target))
+        features = self.features(batch.inputs[self.name])
+        yield from self.head.losses(Batch({"features": features}, batch.target, batch.lengths))
 
     def learner(self) -> nn.Module:
         """The head alone where the rest is frozen."""
         return self.head if self.frozen else self
 
-    def prepared(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def precompute(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """What `learner` takes: the features of the pictures, from disk where they are known, or the pictures."""
         if not self.frozen:
             return dict(inputs)
@@ -134,9 +137,9 @@ class Model(nn.Module):
         where = "cuda" if torch.cuda.is_available() else "cpu"
         self.eval().to(where)
         chunks = [pictures[i : i + CHUNK] for i in range(0, len(pictures), CHUNK)]
-        found = [self._kept(chunk, key, where) for chunk in chunks]
+        features = [self._cached(chunk, key, where) for chunk in chunks]
         self.to("cpu")
-        return {"features": np.concatenate(found)}
+        return {"features": np.concatenate(features)}
 
     def _key(self) -> bytes:
         """A digest of everything between pictures and features."""
@@ -147,7 +150,7 @@ class Model(nn.Module):
                 digest.update(value.contiguous().flatten().view(torch.uint8).numpy())
         return digest.digest()
 
-    def _kept(self, pictures: np.ndarray, key: bytes, where: str) -> np.ndarray:
+    def _cached(self, pictures: np.ndarray, key: bytes, where: str) -> np.ndarray:
         """Features of some pictures, by way of a file named by the pictures' bytes and all that computes them."""
         digest = hashlib.blake2b(repr((key, self.front.size, pictures.shape)).encode(), digest_size=16)
         digest.update(np.ascontiguousarray(pictures).data)
@@ -158,11 +161,11 @@ class Model(nn.Module):
             file.parent.mkdir(parents=True, exist_ok=True)
         with torch.inference_mode():
             batches = [torch.from_numpy(pictures[i : i + ROWS]).to(where) for i in range(0, len(pictures), ROWS)]
-            found = torch.cat([self.features(batch).float().cpu() for batch in batches]).numpy()
+            features = torch.cat([self.features(batch).float().cpu() for batch in batches]).numpy()
         aside = file.with_suffix(f".{os.getpid()}.npy")
-        np.save(aside, found)
+        np.save(aside, features)
         aside.replace(file)
-        return found
+        return features
 
 
 class Front(nn.Module):
@@ -171,15 +174,15 @@ class Front(nn.Module):
     def __init__(self, feed: Input, cfg: Config, backbone: Any):
         super().__init__()
         height, width, channels = (n or 1 for n in feed.shape)
-        wanted = backbone.channels
-        if channels not in (1, wanted):
+        needed = backbone.channels
+        if channels not in (1, needed):
             raise RecipeError(
                 [
-                    f"model.name: {cfg.name} takes pictures of {wanted} channel, and these have {channels}. "
-                    f"Say columns: {{image: {{kind: image, channels: {wanted}}}}}."
+                    f"model.name: {cfg.name} takes pictures of {needed} channel, and these have {channels}. "
+                    f"Say columns: {{image: {{kind: image, channels: {needed}}}}}."
                 ]
             )
-        mean, std = (_channels(said, own, both, wanted) for said, own, both in (
+        mean, std = (_channels(setting, own, usual, needed) for setting, own, usual in (
             (cfg.mean, backbone.mean, IMAGENET[0]), (cfg.std, backbone.std, IMAGENET[1])))  # fmt: skip
         if min(std) <= 0:
             raise RecipeError([f"model.std: must be above 0 (got {list(std)})."])
@@ -203,13 +206,11 @@ class Standard(nn.Module):
         return x / (x.square().mean(1, keepdim=True) + 1e-6).sqrt()  # (rows, width)
 
 
-class Head(nn.Module):
+class Head(SinglePart):
     """Features to raw answers."""
 
-    parts = ("",)
-
     def __init__(self, cfg: Config, width: int, output: Output):
-        super().__init__()
+        super().__init__(smoothed(output, cfg.label_smoothing))
         layers: list[nn.Module] = [Standard(), nn.Dropout(cfg.dropout)]
         if cfg.hidden:
             layers += [nn.Linear(width, cfg.hidden), activation(cfg.activation), nn.Dropout(cfg.dropout)]
@@ -217,16 +218,12 @@ class Head(nn.Module):
         nn.init.normal_(last.weight, std=0.01)
         nn.init.zeros_(last.bias)
         self.layers = nn.Sequential(*layers, last)
-        self.loss = loss(smoothed(output, cfg.label_smoothing))
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {"target": self.layers(inputs["features"]).float()}  # (rows, size)
 
-    def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
-        yield "", self.loss(self(batch.inputs)["target"], batch.target)
 
-
-def paced(backbone: nn.Module, decay: float) -> None:
+def scale_lr(backbone: nn.Module, decay: float) -> None:
     """Give each weight its factor on the learning rate: `decay` to the power of the blocks above it, head included;
     more blocks than `DEEPEST` take smaller steps, so that the first of them still learns.
     """
@@ -245,24 +242,24 @@ def _block(name: str) -> str:
     return ".".join(words[: numbers[-1] + 1] if numbers else words[:1])
 
 
-def _loaded(cfg: Config) -> Any:
+def _backbone(cfg: Config) -> Any:
     """The backbone of a name: a module of pixels with `size`, `channels`, `mean`, `std` and `identity()`."""
     if not cfg.name.lower().endswith(".onnx"):
         if cfg.layer:
             raise RecipeError(["model.layer: names a tensor of an .onnx file. Leave it out, or say model.pooling."])
-        return _backbone_huggingface.load(cfg.name, cfg.side, cfg.pooling)
+        return huggingface.load(cfg.name, cfg.side, cfg.pooling)
     if not cfg.frozen:
         raise RecipeError(
             ["model.frozen: an .onnx file cannot be fine-tuned. Set it to true, or name the Hugging Face folder."]
         )
-    return _backbone_onnx.load(Path(cfg.name).expanduser(), cfg.side, cfg.pooling, cfg.layer)
+    return onnx_file.load(Path(cfg.name).expanduser(), cfg.side, cfg.pooling, cfg.layer)
 
 
 def _channels(
-    said: tuple[float, ...] | None, own: tuple[float, ...] | None, usual: tuple[float, ...], wanted: int
+    setting: tuple[float, ...] | None, own: tuple[float, ...] | None, usual: tuple[float, ...], channels: int
 ) -> tuple[float, ...]:
     """One number per channel: what the recipe says, else the backbone's, else ImageNet's."""
-    found = said or own or (usual if wanted == 3 else (sum(usual) / 3,))
-    if len(found) not in (1, wanted):
-        raise RecipeError([f"model.mean, model.std: must be {wanted} numbers (got {len(found)})."])
-    return found * wanted if len(found) == 1 else found
+    values = setting or own or (usual if channels == 3 else (sum(usual) / 3,))
+    if len(values) not in (1, channels):
+        raise RecipeError([f"model.mean, model.std: must be {channels} numbers (got {len(values)})."])
+    return values * channels if len(values) == 1 else values

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from lamina.config import RecipeError
 
 Pooling = Literal["auto", "cls", "mean"]
-WANTED = ["config.json", "preprocessor_config.json", "*.safetensors", "*.safetensors.index.json"]
+FILES = ["config.json", "preprocessor_config.json", "*.safetensors", "*.safetensors.index.json"]
 SIDE, SECONDS = 224, 5  # where nothing says another, and to wait for the hub
 UNUSED = ("pooler", "classifier", "embeddings.mask_token")  # weights that features can do without
 
@@ -26,20 +26,20 @@ class HuggingFace(nn.Module):
 
     whole = True  # one row in the table of layers
 
-    def __init__(self, network: Any, pooling: Pooling, told: dict[str, Any]):
+    def __init__(self, network: Any, pooling: Pooling, pictures: dict[str, Any]):
         super().__init__()
         self.network, self.pooling = network, pooling
-        self.size: tuple[int, int] = told["size"]
-        self.mean, self.std = told["mean"], told["std"]
-        self.channels: int = told["channels"]
+        self.size: tuple[int, int] = pictures["size"]
+        self.mean, self.std = pictures["mean"], pictures["std"]
+        self.channels: int = pictures["channels"]
         self.token = any("cls_token" in name for name, _ in network.named_parameters())
-        self.others = 1 + told["registers"] if self.token else 0  # tokens in front of those of the picture
+        self.others = 1 + pictures["registers"] if self.token else 0  # tokens in front of those of the picture
 
     def forward(self, pixels: Tensor) -> Tensor:
-        found = self.network(pixel_values=pixels)
-        last = found.last_hidden_state
+        output = self.network(pixel_values=pixels)
+        last = output.last_hidden_state
         if last.ndim == 4:  # (rows, channels, height, width)
-            pooled = found.pooler_output if "pooler_output" in found else None
+            pooled = output.pooler_output if "pooler_output" in output else None
             return last.mean((2, 3)) if pooled is None else pooled.flatten(1)
         if self.pooling == "cls" or (self.pooling == "auto" and self.token):
             return last[:, 0]
@@ -55,7 +55,7 @@ def load(name: str, side: int | None, pooling: Pooling) -> HuggingFace:
     transformers = _library()
     folder = _folder(name)
     config = _json(folder / "config.json", name)
-    told = _told(folder, config, side)
+    pictures = _picture_settings(folder, config, side)
     with _quietly(transformers):
         try:
             network, report = transformers.AutoModel.from_pretrained(
@@ -71,21 +71,23 @@ def load(name: str, side: int | None, pooling: Pooling) -> HuggingFace:
     if network.main_input_name != "pixel_values":
         kind = config.get("model_type", "this model")
         raise _fault(name, f"{kind} takes {network.main_input_name}, not pictures alone", "Name a network of pictures")
-    gone = [key for key in report["missing_keys"] if not key.startswith(UNUSED)]
-    if gone:
-        raise _fault(name, f"the weights lack {len(gone)} tensors, such as {min(gone)}", "Get a fresh copy of them")
-    found = HuggingFace(network.eval(), pooling, told)
-    if pooling == "cls" and not found.token:
+    missing = [key for key in report["missing_keys"] if not key.startswith(UNUSED)]
+    if missing:
+        raise _fault(
+            name, f"the weights lack {len(missing)} tensors, such as {min(missing)}", "Get a fresh copy of them"
+        )
+    backbone = HuggingFace(network.eval(), pooling, pictures)
+    if pooling == "cls" and not backbone.token:
         raise RecipeError([f"model.pooling: {name} has no class token. Use mean or auto."])
     try:
         with torch.no_grad():
-            found(torch.zeros(1, found.channels, *found.size))
+            backbone(torch.zeros(1, backbone.channels, *backbone.size))
     except Exception as error:
         where, cure = ("model.side", "Leave it out") if side else ("model.name", "Name another network")
         raise RecipeError(
-            [f"{where}: {name} cannot take {found.size[0]} pixels a side ({_first(error)}). {cure}."]
+            [f"{where}: {name} cannot take {backbone.size[0]} pixels a side ({_first(error)}). {cure}."]
         ) from None
-    return found
+    return backbone
 
 
 def _library() -> Any:
@@ -132,11 +134,11 @@ def _folder(name: str) -> Path:
     from huggingface_hub import constants, snapshot_download  # pyright: ignore[reportMissingImports] - an extra
 
     with contextlib.suppress(Exception):  # not there, or not all of it: the hub is asked next
-        found = Path(snapshot_download(name, allow_patterns=WANTED, local_files_only=True))
-        if (found / "config.json").is_file() and list(found.glob("*.safetensors")):
-            return found
+        cached = Path(snapshot_download(name, allow_patterns=FILES, local_files_only=True))
+        if (cached / "config.json").is_file() and list(cached.glob("*.safetensors")):
+            return cached
     try:
-        return Path(snapshot_download(name, allow_patterns=WANTED, etag_timeout=SECONDS))
+        return Path(snapshot_download(name, allow_patterns=FILES, etag_timeout=SECONDS))
     except Exception as error:
         why = str(error).lower()
         if "401" in why or "404" in why or "repo id" in why:
@@ -148,18 +150,22 @@ def _folder(name: str) -> Path:
         ) from None
 
 
-def _told(folder: Path, config: dict[str, Any], side: int | None) -> dict[str, Any]:
+def _picture_settings(folder: Path, config: dict[str, Any], side: int | None) -> dict[str, Any]:
     """Size, mean and std of the pictures, by the files beside the weights."""
     file = folder / "preprocessor_config.json"
-    seen = _json(file, str(folder)) if file.is_file() else {}
+    processor = _json(file, str(folder)) if file.is_file() else {}
     timm = config.get("pretrained_cfg", {})
-    own = [seen.get("crop_size") if seen.get("do_center_crop") else None, seen.get("size"), config.get("image_size")]
+    own = [
+        processor.get("crop_size") if processor.get("do_center_crop") else None,
+        processor.get("size"),
+        config.get("image_size"),
+    ]
     size = next((pair for pair in map(_pair, [side, *own, timm.get("input_size", [])[1:]]) if pair), (SIDE, SIDE))
-    plain = seen.get("do_normalize") is False
+    plain = processor.get("do_normalize") is False
     return {
         "size": size,
-        "mean": (0.0,) if plain else tuple(seen.get("image_mean") or timm.get("mean") or ()) or None,
-        "std": (1.0,) if plain else tuple(seen.get("image_std") or timm.get("std") or ()) or None,
+        "mean": (0.0,) if plain else tuple(processor.get("image_mean") or timm.get("mean") or ()) or None,
+        "std": (1.0,) if plain else tuple(processor.get("image_std") or timm.get("std") or ()) or None,
         "channels": int(config.get("num_channels", 3)),
         "registers": int(config.get("num_register_tokens", 0)),
     }
@@ -179,12 +185,12 @@ def _pair(value: Any) -> tuple[int, int] | None:
 
 def _json(file: Path, name: str) -> dict[str, Any]:
     try:
-        found = json.loads(file.read_text("utf-8"))
+        settings = json.loads(file.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise _fault(name, f"{file.name} cannot be read ({_first(error)})", "Get a fresh copy of it") from None
-    if not isinstance(found, dict):
+    if not isinstance(settings, dict):
         raise _fault(name, f"{file.name} holds no settings", "Get a fresh copy of it")
-    return found
+    return settings
 
 
 def _first(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Pictures by an encoder and a decoder. `vae` has the settings; here are the networks and what a picture costs.
+"""Pictures by an encoder and a decoder. Here are the networks and what a picture costs.
 
 Once trained, the decoder learns where the codes of training pictures really lie, for each class or as a mixture of
 several clouds, and draws new codes from there: codes drawn from the normal distribution that they were pressed towards
@@ -7,7 +7,7 @@ fall between them (Ghosh et al. 2020, ex-post density estimation).
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,19 +15,19 @@ from torch import Tensor, nn
 
 from lamina.layers.basic import Pixels
 from lamina.layers.residual import Grower, Plan, Reader
-from lamina.schema import Input
+from lamina.models.vae.autoencoder import Autoencoder
+from lamina.models.vae.config import Config
+from lamina.schema import Input, Spec
 
-if TYPE_CHECKING:
-    from lamina.models.vae import Config
-
+STEPS, CHUNK = 2_000, 512
 NEARLY_BINARY = 0.7  # of the spread that black and white would have
 APART = 64  # classes, up to which each has a shape of its own and not only a place
 CLOUDS, EACH = 16, 20  # at most, where there is no class; and codes per number of a code that each needs
 ROUNDS = 30
-RENEWED = 0.05  # share of the variance that a batch renews
+RENEWAL = 0.05  # share of the variance that a batch renews
 
 
-def likelihood(cfg: "Config", feed: Input) -> str:
+def likelihood(cfg: Config, feed: Input) -> str:
     """`bernoulli` for grey pictures that are nearly black and white, else `normal`, unless a recipe says which."""
     if cfg.likelihood != "auto":
         return cfg.likelihood
@@ -40,7 +40,7 @@ def likelihood(cfg: "Config", feed: Input) -> str:
 class Encoder(nn.Module):
     """Pictures, and their classes, to mean and log-variance (rows, 2 * latent)."""
 
-    def __init__(self, cfg: "Config", feed: Input, classes: int):
+    def __init__(self, cfg: Config, feed: Input, classes: int):
         super().__init__()
         plan = Plan(feed, cfg.width)
         self.pixels, self.body = Pixels(feed), Reader(plan)
@@ -51,14 +51,14 @@ class Encoder(nn.Module):
                 nn.init.normal_(layer.weight, std=0.1 / math.sqrt(plan.flat))
 
     def forward(self, originals: Tensor, condition: Tensor | None) -> Tensor:
-        found = self.head(self.body(self.pixels(originals))).float()
-        return found if self.named is None or condition is None else found + self.named(condition[:, 0])
+        code = self.head(self.body(self.pixels(originals))).float()
+        return code if self.named is None or condition is None else code + self.named(condition[:, 0])
 
 
 class Decoder(nn.Module):
     """Noise and a class to a picture (rows, height, width, channels), 0 to 255."""
 
-    def __init__(self, cfg: "Config", feed: Input, classes: int):
+    def __init__(self, cfg: Config, feed: Input, classes: int):
         super().__init__()
         self.body, self.clouds = Grower(Plan(feed, cfg.width), cfg.latent, classes), 1 if classes else CLOUDS
         self.likelihood, channels = likelihood(cfg, feed), feed.shape[-1] or 1
@@ -81,46 +81,46 @@ class Decoder(nn.Module):
         """Logits of pixels, or pixels of mean 0 and spread 1, (rows, channels, height, width)."""
         return self.body(codes, condition)
 
-    def again(self, raw: Tensor, originals: Tensor) -> Tensor:
+    def reconstruction_cost(self, raw: Tensor, originals: Tensor) -> Tensor:
         """Nats per row to tell a picture (rows, height, width, channels), 0 to 255, by raw pixels."""
-        wanted = originals.permute(0, 3, 1, 2).float() / 255
+        target = originals.permute(0, 3, 1, 2).float() / 255
         if self.likelihood == "bernoulli":
-            return F.binary_cross_entropy_with_logits(raw.float(), wanted, reduction="none").sum((1, 2, 3))
-        error = (self.shown(raw) - wanted).square()
+            return F.binary_cross_entropy_with_logits(raw.float(), target, reduction="none").sum((1, 2, 3))
+        error = (self.visible(raw) - target).square()
         best = error.mean().clamp(min=1e-6)
         if self.training:
-            self.variance.lerp_(best.detach(), RENEWED)
+            self.variance.lerp_(best.detach(), RENEWAL)
         variance = best if self.training else self.variance  # a row that is judged heeds no neighbour
         return (0.5 * error / variance + 0.5 * variance.log()).sum((1, 2, 3))
 
-    def shown(self, raw: Tensor) -> Tensor:
+    def visible(self, raw: Tensor) -> Tensor:
         """Raw pixels as they are seen, 0 to 1; normal ones may lie beyond, so that white never lacks a gradient."""
         return torch.sigmoid(raw.float()) if self.likelihood == "bernoulli" else raw.float() * self.spread + self.middle
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         condition = inputs.get("condition")
-        made = self.shown(self.raw(self.placed(inputs["noise"], condition), condition).float()).clamp(0, 1)
-        return {"image": made.permute(0, 2, 3, 1) * 255}
+        pictures = self.visible(self.raw(self.codes(inputs["noise"], condition), condition).float()).clamp(0, 1)
+        return {"image": pictures.permute(0, 2, 3, 1) * 255}
 
-    def placed(self, noise: Tensor, condition: Tensor | None) -> Tensor:
+    def codes(self, noise: Tensor, condition: Tensor | None) -> Tensor:
         """Normal numbers (rows, latent) to codes such as training pictures have."""
         if self.clouds > 1:
-            which, noise = self._drawn(noise)
+            which, noise = self._cloud(noise)
         else:
             which = noise.new_zeros(len(noise), dtype=torch.int64) if condition is None else condition[:, 0]
         shape = which if len(self.factors) > 1 else which * 0
         return self.centres[which] + (self.factors[shape] @ noise[:, :, None])[:, :, 0]
 
-    def _drawn(self, noise: Tensor) -> tuple[Tensor, Tensor]:
+    def _cloud(self, noise: Tensor) -> tuple[Tensor, Tensor]:
         """The first number says which cloud (rows,); what it says beyond that makes it a normal number again."""
-        even = 0.5 * (1 + torch.erf(noise[:, :1] / math.sqrt(2)))  # (rows, 1), 0 to 1
-        which = (even >= self.edges[1:-1]).sum(1)
+        uniform = 0.5 * (1 + torch.erf(noise[:, :1] / math.sqrt(2)))  # (rows, 1), 0 to 1
+        which = (uniform >= self.edges[1:-1]).sum(1)
         low, high = self.edges[which][:, None], self.edges[which + 1][:, None]
-        inside = ((even - low) / (high - low).clamp(min=1e-6)).clamp(1e-5, 1 - 1e-5)
+        inside = ((uniform - low) / (high - low).clamp(min=1e-6)).clamp(1e-5, 1 - 1e-5)
         return which, torch.cat([_normal(inside), noise[:, 1:]], 1)
 
     @torch.no_grad()
-    def settle(self, mean: Tensor, spread: Tensor, condition: Tensor | None) -> None:
+    def fit_codes(self, mean: Tensor, spread: Tensor, condition: Tensor | None) -> None:
         """Learn where codes lie: their `mean` and log-variance `spread`, (rows, latent) each, and the class of each."""
         own = spread.exp()
         if self.clouds > 1:
@@ -136,6 +136,40 @@ class Decoder(nn.Module):
                 self.factors[group] = _factor(within[rows], own[rows])
         if len(self.factors) == 1:
             self.factors[0] = _factor(within, own)
+
+
+class ImageVAE(Autoencoder):
+    """Pictures by an encoder and a decoder."""
+
+    def __init__(self, cfg: Config, spec: Spec):
+        super().__init__(cfg, spec)
+        self.encoder = Encoder(cfg, self.feed, self.classes)
+        self.generator = Decoder(cfg, self.feed, self.classes)
+
+    def code_cost(self, mean: Tensor, spread: Tensor, codes: Tensor, condition: Tensor | None) -> Tensor:
+        cost = 0.5 * (mean.square() + spread.exp() - 1 - spread)
+        return cost.clamp(min=self.cfg.free_bits if self.training else 0.0).sum(1)
+
+    def pressure(self) -> float:
+        """It grows over the first steps."""
+        early = int(self.turn) < self.cfg.warmup
+        return self.cfg.beta * (int(self.turn) / self.cfg.warmup if early else 1.0)
+
+    @torch.no_grad()
+    def finalize(self, inputs: Mapping[str, Tensor]) -> None:
+        """Learn where the codes of training pictures lie, so that new ones are drawn from there."""
+        count = len(inputs[self.name])
+        codes = [self.encode({n: v[at : at + CHUNK] for n, v in inputs.items()}) for at in range(0, count, CHUNK)]
+        mean, spread = (torch.cat(values) for values in zip(*codes, strict=True))
+        self.generator.fit_codes(mean, spread, inputs.get("condition"))
+
+
+def training(rows: int) -> dict[str, Any]:
+    """About 2,000 steps of 128, more epochs where there are few."""
+    size = max(1, min(128, rows // 4))
+    epochs = max(3, min(300, math.ceil(STEPS / math.ceil(rows / size))))
+    patience = max(5, epochs // 5)
+    return {"epochs": epochs, "batch_size": size, "lr": 1e-3, "ema": 0.998, "clip": 10.0, "patience": patience}
 
 
 def _factor(within: Tensor, own: Tensor) -> Tensor:
@@ -165,9 +199,9 @@ def _mixture(decoder: Decoder, mean: Tensor, own: Tensor) -> None:
             decoder.centres[k] = (share * mean).sum(0) / total
             within = (mean - decoder.centres[k]) * share.sqrt() * (rows / total).sqrt()
             decoder.factors[k] = _factor(within, own * share * (rows / total))
-            apart = torch.linalg.solve_triangular(decoder.factors[k], (mean - decoder.centres[k]).T, upper=False)
+            distance = torch.linalg.solve_triangular(decoder.factors[k], (mean - decoder.centres[k]).T, upper=False)
             size = decoder.factors[k].diagonal().log().sum()
-            scores.append((total / rows).log() - size - 0.5 * apart.square().sum(0))
+            scores.append((total / rows).log() - size - 0.5 * distance.square().sum(0))
         belongs = torch.stack(scores, 1).softmax(1)
     shares = belongs.mean(0)
     decoder.edges.fill_(1.0)
@@ -175,9 +209,9 @@ def _mixture(decoder: Decoder, mean: Tensor, own: Tensor) -> None:
     decoder.edges[count] = 1.0
 
 
-def _normal(even: Tensor) -> Tensor:
-    """The normal number below which a share `even` of them lies, to 4e-4 (Hastings 1955): exporters know no erfinv."""
-    t = (-2 * torch.minimum(even, 1 - even).log()).sqrt()
+def _normal(uniform: Tensor) -> Tensor:
+    """The normal number below which a share of them lies, to 4e-4 (Hastings 1955): exporters know no erfinv."""
+    t = (-2 * torch.minimum(uniform, 1 - uniform).log()).sqrt()
     top = 2.515517 + t * (0.802853 + t * 0.010328)
     size = t - top / (1 + t * (1.432788 + t * (0.189269 + t * 0.001308)))
-    return torch.where(even < 0.5, -size, size)
+    return torch.where(uniform < 0.5, -size, size)

@@ -9,20 +9,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lamina.layers.one_hot_blocks import Blocks
-from lamina.schema import Input
+from lamina.layers.one_hot_blocks import Blocks, with_condition
+from lamina.models.vae.autoencoder import Autoencoder
+from lamina.models.vae.config import Config
+from lamina.schema import Input, Spec
 
 NARROWEST, WIDEST = -5.0, 1.0  # logarithm of the spread of a way
 COUPLINGS = 4
 STEPS = 4_000
-
-
-def told(x: Tensor, condition: Tensor | None, classes: int) -> Tensor:
-    """Numbers (rows, n) with the class of each row beside them, as zeros and a one."""
-    return x if condition is None else torch.cat([x, F.one_hot(condition[:, 0], classes).to(x.dtype)], 1)
 
 
 def training(rows: int) -> dict[str, Any]:
@@ -54,7 +50,7 @@ class Encoder(nn.Module):
         self.layers = layers((feed.shape[0] or 1) + classes, hidden, 2 * latent)
 
     def forward(self, originals: Tensor, condition: Tensor | None) -> Tensor:
-        return self.layers(told(originals, condition, self.classes))
+        return self.layers(with_condition(originals, condition, self.classes))
 
 
 class Decoder(nn.Module):
@@ -70,7 +66,7 @@ class Decoder(nn.Module):
 
     def raw(self, hidden: Tensor, condition: Tensor | None) -> Tensor:
         """A row as it leaves the last layer, of what the encoder gives."""
-        return self.layers(told(hidden, condition, self.classes))
+        return self.layers(with_condition(hidden, condition, self.classes))
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         x, condition = inputs["noise"], inputs.get("condition")
@@ -78,26 +74,38 @@ class Decoder(nn.Module):
             x = coupling(x, condition)
         raw, blocks = self.raw(x, condition), self.blocks
         ways, spreads = torch.tanh(raw[:, blocks.way]), raw[:, blocks.width :].clamp(NARROWEST, WIDEST)
-        return {"row": torch.cat([blocks.joined(ways, raw[:, blocks.column]), spreads], 1)}
+        return {"row": torch.cat([blocks.join(ways, raw[:, blocks.column]), spreads], 1)}
 
-    def unlikely(self, hidden: Tensor, condition: Tensor | None) -> Tensor:
+    def neg_log_density(self, hidden: Tensor, condition: Tensor | None) -> Tensor:
         """Minus the log-density of what the encoder gives, in nats, up to a constant: (rows,)."""
         cost = torch.zeros_like(hidden[:, 0])
         for coupling in reversed(self.prior):
             assert isinstance(coupling, _Coupling)
-            hidden, shrunk = coupling.back(hidden, condition)
-            cost = cost + shrunk
+            hidden, log_stretch = coupling.inverse(hidden, condition)
+            cost = cost + log_stretch
         return 0.5 * hidden.square().sum(1) + cost
 
-    def again(self, raw: Tensor, originals: Tensor) -> Tensor:
+    def reconstruction_cost(self, raw: Tensor, originals: Tensor) -> Tensor:
         """Nats it costs to tell each row, (rows,)."""
         blocks = self.blocks
         cost = -(originals[:, blocks.column] * blocks.scores(raw[:, : blocks.width])).sum(1)
         if not blocks.ways:
             return cost
-        wanted, spread = originals[:, blocks.way], raw[:, blocks.width :].clamp(NARROWEST, WIDEST)
-        error = (torch.tanh(raw[:, blocks.way]) - wanted) / spread.exp()
-        return cost + ((0.5 * error.square() + spread) * (wanted != 0)).sum(1)
+        target, spread = originals[:, blocks.way], raw[:, blocks.width :].clamp(NARROWEST, WIDEST)
+        error = (torch.tanh(raw[:, blocks.way]) - target) / spread.exp()
+        return cost + ((0.5 * error.square() + spread) * (target != 0)).sum(1)
+
+
+class TableVAE(Autoencoder):
+    """Rows of a table by an encoder and a decoder."""
+
+    def __init__(self, cfg: Config, spec: Spec):
+        super().__init__(cfg, spec)
+        self.encoder = Encoder(cfg.latent, cfg.hidden, self.feed, self.classes)
+        self.generator = Decoder(cfg.latent, cfg.hidden, self.feed, self.classes)
+
+    def code_cost(self, mean: Tensor, spread: Tensor, codes: Tensor, condition: Tensor | None) -> Tensor:
+        return self.generator.neg_log_density(codes, condition) - 0.5 * (1 + spread).sum(1)
 
 
 class _Coupling(nn.Module):
@@ -107,22 +115,22 @@ class _Coupling(nn.Module):
 
     def __init__(self, latent: int, hidden: int, classes: int):
         super().__init__()
-        self.classes, self.kept = classes, latent // 2
-        self.layers = layers(self.kept + classes, hidden, 2 * (latent - self.kept))
+        self.classes, self.count = classes, latent // 2
+        self.layers = layers(self.count + classes, hidden, 2 * (latent - self.count))
         with torch.no_grad():
             [*self.layers.parameters()][-2].mul_(0.01)
 
-    def _said(self, kept: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor]:
-        stretch, move = self.layers(told(kept, condition, self.classes)).chunk(2, 1)
+    def _stretch(self, half: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor]:
+        stretch, move = self.layers(with_condition(half, condition, self.classes)).chunk(2, 1)
         return torch.tanh(stretch), move
 
     def forward(self, x: Tensor, condition: Tensor | None) -> Tensor:
-        kept, other = x[:, : self.kept], x[:, self.kept :]
-        stretch, move = self._said(kept, condition)
-        return torch.cat([other * stretch.exp() + move, kept], 1)
+        half, other = x[:, : self.count], x[:, self.count :]
+        stretch, move = self._stretch(half, condition)
+        return torch.cat([other * stretch.exp() + move, half], 1)
 
-    def back(self, x: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor]:
+    def inverse(self, x: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor]:
         """What `forward` made `x` of, and the logarithm of the stretch (rows,)."""
-        other, kept = x[:, : -self.kept], x[:, -self.kept :]
-        stretch, move = self._said(kept, condition)
-        return torch.cat([kept, (other - move) * (-stretch).exp()], 1), stretch.sum(1)
+        other, half = x[:, : -self.count], x[:, -self.count :]
+        stretch, move = self._stretch(half, condition)
+        return torch.cat([half, (other - move) * (-stretch).exp()], 1), stretch.sum(1)

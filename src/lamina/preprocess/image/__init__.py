@@ -9,13 +9,9 @@ missing, which is an even grey.
 """
 
 import base64
-import math
-import os
-import time
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
 from functools import partial
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -24,24 +20,22 @@ from pydantic import Field
 
 from lamina import config
 from lamina.preprocess._file_kind import FileKind
-from lamina.preprocess.image import cache as _kept
+from lamina.preprocess.image import cache, codec, headers, overview, sample
 from lamina.preprocess.image import cells as _cells
-from lamina.preprocess.image import codec as _decode
-from lamina.preprocess.image import headers as _header
-from lamina.preprocess.image import survey as _survey
+from lamina.preprocess.image.parallel import in_threads
+from lamina.preprocess.image.sample import GREY
 from lamina.preprocess.image.stderr import quiet
 from lamina.schema import PICTURE_NAME, PICTURES, Input
 
 CELL = pa.struct([("path", pa.string()), ("bytes", pa.large_binary())])
-KEPT_FROM = 64  # fewer pictures are not worth a file
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-LOOKED_AT = 128  # pictures whose size and colours decide the settings
-TRIED, QUICK = 8, 2e-4  # pictures, and seconds for one of them below which threads do not pay
-LARGEST_SIDE = 224
-GREY = 128
+FEWEST = 64  # pictures that are worth a file
+SAMPLED = 128  # pictures whose size and colours decide the settings
 ADDRESS = "data:"
+PRIVATE = True
+TINY = (  # eight by eight pixels of sky and grass
+    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAHElEQVQI12OMWvWMARtgYsABSJdgefMojNZ2AABUvAQgMr+MLQAAAABJRU5ErkJggg=="
+)
 
-T = TypeVar("T")
 Fit = Literal["letterbox", "crop", "stretch"]
 Side = Annotated[int, Field(ge=1, le=4096)]
 
@@ -56,9 +50,6 @@ class Config(config.Config):
     max_pixels: int = Field(default=50_000_000, ge=1, description="larger pictures are refused before they are decoded")
 
 
-LEARNED: dict[str, "State"] = {}  # of the last columns: rows are looked through before they are fitted
-
-
 class State(config.Config):
     height: int = Field(ge=1, le=4096)
     width: int = Field(ge=1, le=4096)
@@ -68,6 +59,35 @@ class State(config.Config):
     mean: tuple[float, ...] = Field(min_length=1, max_length=3)
     std: tuple[float, ...] = Field(min_length=1, max_length=3)
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of every picture."""
+        return self.height, self.width, self.channels
+
+
+STATES: dict[str, State] = {}  # of the last columns: rows are looked through before they are fitted
+
+
+def measure(body: bytes) -> int:
+    """Pixels by the header alone; 0 for what is no picture."""
+    height, width = codec.upright_shape(body) or (0, 0)
+    return height * width
+
+
+FILE = FileKind(
+    noun="picture",
+    plural="pictures",
+    media=("image/*",),
+    formats="PNG, JPEG, WebP, GIF, BMP or TIFF",
+    file_name="picture.jpg",
+    suffixes=PICTURES,
+    unit="pixels",
+    largest=50_000_000,
+    total=200_000_000,
+    sample=partial(base64.b64decode, TINY),
+    measure=measure,
+)
+
 
 def detect(column: pa.Array) -> tuple[float, dict[str, Any]]:
     """Bytes that begin as pictures do, structs of path and bytes, or texts that end as names of pictures."""
@@ -75,12 +95,12 @@ def detect(column: pa.Array) -> tuple[float, dict[str, Any]]:
         names = {field.name for field in column.type}
         return (0.98 if "bytes" in names and names <= {"bytes", "path"} else 0.0), {}
     if _is_binary(column.type):
-        known = [_header.format_of(body) is not None for body in column.slice(0, 100).to_pylist()]
-        return (0.98 if sum(known) * 2 > len(known) else 0.0), {}  # the others will be set aside, each with its reason
+        formats = [headers.format_of(body) is not None for body in column.slice(0, 100).to_pylist()]
+        return (0.98 if sum(formats) * 2 > len(formats) else 0.0), {}  # others will be set aside, with their reason
     if not pa.types.is_string(column.type) or not len(column):
         return 0.0, {}
-    named = pc.match_substring_regex(column, PICTURE_NAME).cast(pa.float64())
-    return (0.97 if pc.mean(named).as_py() > 0.95 else 0.0), {}
+    matches = pc.match_substring_regex(column, PICTURE_NAME).cast(pa.float64())
+    return (0.97 if pc.mean(matches).as_py() > 0.95 else 0.0), {}
 
 
 def _is_binary(kind: pa.DataType) -> bool:
@@ -101,12 +121,12 @@ def parse(column: pa.Array, cfg: Config) -> pa.Array:
     elif pa.types.is_string(column.type):
         path = column
         if pc.any(pc.starts_with(column, ADDRESS)).as_py():
-            body = wire(pc.if_else(pc.starts_with(column, ADDRESS), column, None).to_pylist())
+            body = from_json(pc.if_else(pc.starts_with(column, ADDRESS), column, None).to_pylist())
     absent = pc.and_(pc.is_null(path), pc.is_null(body))
     return pa.StructArray.from_arrays([path, body], fields=list(CELL), mask=absent)
 
 
-def wire(cells: Iterable[Any]) -> pa.Array:
+def from_json(cells: Iterable[Any]) -> pa.Array:
     """Cells as JSON carries them: base64, with or without `data:...,` before it. A path means nothing over a wire."""
     return pa.array([_from_base64(cell) for cell in cells], pa.large_binary())
 
@@ -124,104 +144,52 @@ def _from_base64(cell: Any) -> bytes | None:
 
 def fit(values: pa.Array, cfg: Config) -> State:
     """Size and colours by a sample of the training pictures: their median shape, never above 224; grey if all are."""
-    known = values.drop_null()
-    sample = known.take(pa.array(np.linspace(0, len(known) - 1, min(len(known), LOOKED_AT)).astype(np.int64)))
-    key = _cells.name(sample, cfg)
-    if key not in LEARNED:
-        if len(LEARNED) > 16:
-            LEARNED.clear()
+    present = values.drop_null()
+    some = present.take(pa.array(np.linspace(0, len(present) - 1, min(len(present), SAMPLED)).astype(np.int64)))
+    key = _cells.name(some, cfg)
+    if key not in STATES:
+        if len(STATES) > 16:
+            STATES.clear()
         with quiet():
-            LEARNED[key] = _learned(_cells.cells(sample), cfg)
-    return LEARNED[key]
+            size = sample.measure(_cells.cells(some), cfg)
+        STATES[key] = State(**size._asdict(), fit=cfg.fit, max_pixels=cfg.max_pixels)
+    return STATES[key]
 
 
-def about(column: pa.Array, cfg: Config) -> str:
+def describe(column: pa.Array, cfg: Config) -> str:
     """Sizes and colours of a sample, in a few words: width x height, `32 x 32 px, colour`."""
-    return _survey.about(parse(column, cfg), cfg.max_pixels)
+    return overview.note(parse(column, cfg), cfg.max_pixels)
 
 
-def _learned(sample: _cells.Cells, cfg: Config) -> State:
-    """The headers give the size; each picture is then decoded no larger than need be, and only its sums are held."""
-    fixed = (cfg.size, cfg.size) if isinstance(cfg.size, int) else cfg.size
-    height, width = fixed or _size([s for s in _threaded(lambda i: _shape_of(sample, i), len(sample.paths)) if s])
-    size = _decode.Size(height, width, cfg.channels or 3, cfg.fit)
-
-    def looked(place: int) -> tuple[np.ndarray, np.ndarray, bool] | None:
-        pixels, _ = _pixels(sample, place, cfg.max_pixels, max(height, width))
-        if pixels is None:
-            return None
-        spots = _decode.fitted(pixels, size)
-        return *_decode.spread(spots), _is_grey(spots)
-
-    seen = [one for one in _threaded(looked, len(sample.paths)) if one]
-    channels = cfg.channels or (1 if seen and all(grey for *_, grey in seen) else 3)
-    means = [_mean([mean[i] for mean, *_ in seen], GREY) for i in range(channels)]
-    squares = [_mean([m[i] ** 2 + std[i] ** 2 for m, std, _ in seen], GREY**2) for i in range(channels)]
-    return State(
-        height=height,
-        width=width,
-        channels=channels,
-        fit=cfg.fit,
-        max_pixels=cfg.max_pixels,
-        mean=tuple(mean / 255 for mean in means),
-        std=tuple(max(max(s - m**2, 0.0) ** 0.5 / 255, 1e-3) for m, s in zip(means, squares, strict=True)),
-    )
-
-
-def _mean(values: list[float], otherwise: float) -> float:
-    """The same whatever the order of the rows."""
-    return math.fsum(values) / len(values) if values else float(otherwise)
-
-
-def _shape_of(sample: _cells.Cells, place: int) -> tuple[int, int] | None:
-    body, _ = _cells.body(sample, place)
-    return _decode.upright(body) if body else None
-
-
-def _size(shapes: list[tuple[int, int]]) -> tuple[int, int]:
-    if not shapes:
-        return 32, 32
-    height, width = np.median(shapes, axis=0)
-    if len(set(shapes)) > 1:
-        height = width = (height * width) ** 0.5  # many shapes: a square of the usual area
-    shrink = min(1.0, LARGEST_SIDE / max(height, width))
-    return max(1, round(height * shrink)), max(1, round(width * shrink))
-
-
-def _is_grey(pixels: np.ndarray) -> bool:
-    return pixels.shape[2] == 1 or not any((_apart(pixels, 0, i) > 2).any() for i in (1, 2))
-
-
-def _apart(pixels: np.ndarray, one: int, other: int) -> np.ndarray:
-    a, b = pixels[:, :, one], pixels[:, :, other]
-    return np.maximum(a, b) - np.minimum(a, b)
+def survey(column: pa.Array, cfg: Config, labels: list[Any], parts: list[Any]) -> dict[str, Any]:
+    """Counts by class, sizes, colours, what is broken, the same picture twice; of parsed cells."""
+    return overview.survey(column, cfg.max_pixels, labels, parts)
 
 
 def faults(values: pa.Array, state: State) -> list[str | None]:
     """Why each picture cannot be used, or None; a missing one can. (rows,) What is decoded on the way is kept."""
-    if _raw(values) is not None:
+    if _cells.raw_pixels(values) is not None:
         return [None] * len(values)
     with quiet():
-        return _faults(values, state)
+        if len(values) < FEWEST:
+            return _decode(values, state, np.empty((len(values), *state.shape), np.uint8))
+        return _cached_faults(values, state)
 
 
-def _faults(values: pa.Array, state: State) -> list[str | None]:
-    if len(values) < KEPT_FROM:
-        return _decoded(values, state, np.empty((len(values), *_shape(state)), np.uint8))
+def _cached_faults(values: pa.Array, state: State) -> list[str | None]:
     name = _cells.name(values, state)
-    if (told := _kept.reasons(name, len(values))) is not None:
-        return told
-    array, reasons = _kept.made(name, (len(values), *_shape(state)), lambda out: _decoded(values, state, out))
+    if (reasons := cache.reasons(name, len(values))) is not None:
+        return reasons
+    array, reasons = cache.write(name, (len(values), *state.shape), partial(_decode, values, state))
     sound = np.array([reason is None for reason in reasons])
     if not sound.all():  # what training will ask for are the sound ones
         rows = np.flatnonzero(sound)
-        _kept.made(
-            _cells.name(values.take(pa.array(rows)), state), (len(rows), *_shape(state)), partial(_picked, array, rows)
-        )
+        name = _cells.name(values.take(pa.array(rows)), state)
+        cache.write(name, (len(rows), *state.shape), partial(_copy_rows, array, rows))
     return reasons
 
 
-def _picked(array: np.ndarray, rows: np.ndarray, out: np.ndarray) -> list[str | None]:
+def _copy_rows(array: np.ndarray, rows: np.ndarray, out: np.ndarray) -> list[str | None]:
     for start in range(0, len(rows), 256):
         out[start : start + 256] = array[rows[start : start + 256]]
     return [None] * len(rows)
@@ -229,133 +197,56 @@ def _picked(array: np.ndarray, rows: np.ndarray, out: np.ndarray) -> list[str | 
 
 def encode(values: pa.Array, state: State) -> np.ndarray:
     """(rows, height, width, channels) uint8; a picture that cannot be had is an even grey."""
-    return checked(values, state)[0]
+    return encode_with_reasons(values, state)[0]
 
 
-def checked(values: pa.Array, state: State) -> tuple[np.ndarray, list[str | None]]:
+def encode_with_reasons(values: pa.Array, state: State) -> tuple[np.ndarray, list[str | None]]:
     """The same array, and for each row why its picture cannot be had, or None."""
-    raw = _raw(values)
-    if raw is not None and raw.shape[1:] == _shape(state):
+    raw = _cells.raw_pixels(values)
+    if raw is not None and raw.shape[1:] == state.shape:
         return raw, [None] * len(raw)
-    out = np.empty((len(values), *_shape(state)), np.uint8)
-    return out, _decoded(values, state, out)
+    out = np.empty((len(values), *state.shape), np.uint8)
+    return out, _decode(values, state, out)
 
 
-def area(body: bytes) -> int:
-    """Pixels by the header alone; 0 for what is no picture."""
-    height, width = _decode.upright(body) or (0, 0)
-    return height * width
-
-
-TINY = (  # eight by eight pixels of sky and grass
-    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAHElEQVQI12OMWvWMARtgYsABSJdgefMojNZ2AABUvAQgMr+MLQAAAABJRU5ErkJggg=="
-)
-
-FILE = FileKind(
-    noun="picture",
-    plural="pictures",
-    media=("image/*",),
-    formats="PNG, JPEG, WebP, GIF, BMP or TIFF",
-    file_name="picture.jpg",
-    suffixes=PICTURES,
-    unit="pixels",
-    largest=50_000_000,
-    total=200_000_000,
-    sample=lambda: base64.b64decode(TINY),
-    measure=area,
-)
-
-
-def bounded(state: State, pixels: int) -> State:
-    """The state that refuses pictures of more than so many pixels, if it does not refuse them already."""
-    return state.model_copy(update={"max_pixels": min(state.max_pixels, pixels)})
-
-
-def kept(values: pa.Array, state: State) -> np.ndarray:
+def encode_memmap(values: pa.Array, state: State) -> np.ndarray:
     """The same array as `encode`, from a file on disk that is written when it is not there."""
-    raw = _raw(values)
+    raw = _cells.raw_pixels(values)
     with quiet():
-        if len(values) < KEPT_FROM or (raw is not None and raw.shape[1:] == _shape(state)):
+        if len(values) < FEWEST or (raw is not None and raw.shape[1:] == state.shape):
             return encode(values, state)
-        return _kept_array(values, state)
+        name, shape = _cells.name(values, state), (len(values), *state.shape)
+        array = cache.read(name, shape)
+        return array if array is not None else cache.write(name, shape, partial(_decode, values, state))[0]
 
 
-def _kept_array(values: pa.Array, state: State) -> np.ndarray:
-    name, shape = _cells.name(values, state), (len(values), *_shape(state))
-    there = _kept.found(name, shape)
-    return there if there is not None else _kept.made(name, shape, lambda out: _decoded(values, state, out))[0]
+def bounded(state: State, largest: int) -> State:
+    """The state that refuses pictures of more pixels, if it does not refuse them already."""
+    return state.model_copy(update={"max_pixels": min(state.max_pixels, largest)})
 
 
-def _shape(state: State) -> tuple[int, int, int]:
-    return state.height, state.width, state.channels
-
-
-def _raw(values: pa.Array) -> np.ndarray | None:
-    """Pictures that are all plain PNM of one size, as arrays give them: their very pixels, without decoding."""
-    bodies = pc.struct_field(values, [1])
-    if not len(bodies) or bodies.null_count:
-        return None
-    offsets = np.frombuffer(bodies.buffers()[1], np.int64)[bodies.offset : bodies.offset + len(bodies) + 1]
-    long = int(offsets[1] - offsets[0])
-    head = bodies[0].as_py()[:32].split(b"\n", 3)
-    if len(head) < 4 or head[0] not in (b"P5", b"P6") or head[2] != b"255" or (np.diff(offsets) != long).any():
-        return None
-    try:
-        width, height = map(int, head[1].split())
-    except ValueError:
-        return None
-    if min(width, height) < 1:
-        return None
-    start, channels = sum(map(len, head[:3])) + 3, 1 if head[0] == b"P5" else 3
-    files = np.frombuffer(bodies.buffers()[2], np.uint8)[offsets[0] : offsets[-1]].reshape(len(bodies), long)
-    if long - start != height * width * channels or (files[:, :start] != files[0, :start]).any():
-        return None
-    return files[:, start:].reshape(len(bodies), height, width, channels)
-
-
-def _decoded(values: pa.Array, state: State, out: np.ndarray) -> list[str | None]:
+def _decode(values: pa.Array, state: State, out: np.ndarray) -> list[str | None]:
     """Write every picture into `out`; the reason for each that cannot be had."""
-    size, cells = _decode.Size(*_shape(state), state.fit), _cells.cells(values)
+    size, column = codec.Size(*state.shape, state.fit), _cells.cells(values)
 
     def one(place: int) -> str | None:
-        pixels, reason = _pixels(cells, place, state.max_pixels, max(size[:2]))
-        out[place] = GREY if pixels is None else _decode.fitted(pixels, size)
+        body, reason = _cells.body(column, place)
+        pixels = None
+        if body is not None:
+            pixels, reason = codec.pixels(body, state.max_pixels, max(size[:2]))
+        out[place] = GREY if pixels is None else codec.fit_to(pixels, size)
         return reason or None
 
-    return _threaded(one, len(values))
-
-
-def _pixels(cells: _cells.Cells, place: int, most: int, reduce: int) -> tuple[np.ndarray | None, str]:
-    body, reason = _cells.body(cells, place)
-    return (None, reason) if body is None else _decode.pixels(body, most, reduce)
-
-
-def _threaded(function: Callable[[int], T], count: int) -> list[T]:
-    """The function of 0, 1 ... in threads: OpenCV lets go of the interpreter lock, so they decode side by side.
-
-    Where the first few are done in no time, one thread does them all: more would only pass the lock to and fro.
-    """
-    done, quickest = [], math.inf
-    for place in range(min(count, TRIED)):
-        start = time.perf_counter()
-        done.append(function(place))
-        quickest = min(quickest, time.perf_counter() - start)
-        if quickest > 10 * QUICK:
-            break
-    if CORES == 1 or quickest < QUICK:
-        return [*done, *map(function, range(len(done), count))]
-    step = max(1, min(32, count // (4 * CORES)))
-    pieces = (range(start, min(start + step, count)) for start in range(len(done), count, step))
-    with ThreadPoolExecutor(CORES) as pool:
-        found = pool.map(lambda piece: [function(place) for place in piece], pieces)
-        return [*done, *(one for piece in found for one in piece)]
+    return in_threads(one, len(values))
 
 
 def golden(values: pa.Array, state: State, rng: np.random.Generator) -> list[Any]:
     """Made-up pictures of soft spots, so that nobody's picture leaves with a bundle; as base64 of PNG."""
     spots = [rng.integers(0, 256, (5, 5, state.channels), dtype=np.uint8) for _ in range(len(values))]
-    return [base64.b64encode(_decode.png(spot, min(state.height, 64), min(state.width, 64))).decode() for spot in spots]
+    return [
+        base64.b64encode(codec.enlarged_png(s, min(state.height, 64), min(state.width, 64))).decode() for s in spots
+    ]
 
 
 def feed(state: State) -> Input:
-    return Input(kind="image", shape=_shape(state), dtype="uint8", mean=state.mean, std=state.std)
+    return Input(kind="image", shape=state.shape, dtype="uint8", mean=state.mean, std=state.std)

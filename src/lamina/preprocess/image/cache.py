@@ -24,23 +24,23 @@ LEFTOVER = 86_400.0  # seconds after which an unfinished file is that of a kille
 Reasons = list[str | None]
 
 
-def home() -> Path:
+def folder() -> Path:
     """Where decoded pictures are kept."""
     return cache() / "images"
 
 
-def room() -> float:
+def limit() -> float:
     """The bytes all kept files may take together: `$LAMINA_CACHE_GB`, else 20 GB."""
-    said = os.environ.get("LAMINA_CACHE_GB") or ROOM
+    text = os.environ.get("LAMINA_CACHE_GB") or ROOM
     try:
-        return max(float(said), 0.0) * 1e9
+        return max(float(text), 0.0) * 1e9
     except ValueError:
-        raise LaminaError(f"LAMINA_CACHE_GB: must be a number of gigabytes (got '{said}').") from None
+        raise LaminaError(f"LAMINA_CACHE_GB: must be a number of gigabytes (got '{text}').") from None
 
 
-def found(name: str, shape: tuple[int, ...]) -> np.ndarray | None:
+def read(name: str, shape: tuple[int, ...]) -> np.ndarray | None:
     """The array of that name, or None; a file that is not what it should be counts as absent."""
-    file = home() / f"{name}.npy"
+    file = folder() / f"{name}.npy"
     try:
         array = np.load(file, mmap_mode="c", allow_pickle=False)
     except (OSError, ValueError, EOFError):
@@ -53,62 +53,62 @@ def found(name: str, shape: tuple[int, ...]) -> np.ndarray | None:
 def reasons(name: str, rows: int) -> Reasons | None:
     """What was wrong with each picture when the array of that name was made, if both are there."""
     try:
-        with open(home() / f"{name}.json", "rb") as file:
+        with open(folder() / f"{name}.json", "rb") as file:
             bad = json.load(file)
-        told: Reasons = [None] * rows
+        texts: Reasons = [None] * rows
         for row, reason in bad.items():
-            told[int(row)] = str(reason)
+            texts[int(row)] = str(reason)
     except (OSError, ValueError, IndexError, AttributeError):
         return None
-    return told if (home() / f"{name}.npy").exists() else None
+    return texts if (folder() / f"{name}.npy").exists() else None
 
 
-def made(name: str, shape: tuple[int, ...], fill: Callable[[np.ndarray], Reasons]) -> tuple[np.ndarray, Reasons]:
+def write(name: str, shape: tuple[int, ...], fill: Callable[[np.ndarray], Reasons]) -> tuple[np.ndarray, Reasons]:
     """An array that `fill` has written, kept by that name where the disk lets us, and what `fill` said."""
-    aside = home() / f"{name}.{uuid.uuid4().hex[:8]}.part"
+    part = folder() / f"{name}.{uuid.uuid4().hex[:8]}.part"
     try:
-        out = _mapped(aside, shape)
+        out = _memmap(part, shape)
     except OSError:
         out = np.empty(shape, np.uint8)
         return out, fill(out)
     try:
-        with _on_its_way(aside):
-            said = fill(out)
+        with _syncing(part):
+            reasons = fill(out)
         with contextlib.suppress(OSError):
-            bad = {str(row): reason for row, reason in enumerate(said) if reason}
-            marks = aside.with_suffix(".json")
+            bad = {str(row): reason for row, reason in enumerate(reasons) if reason}
+            marks = part.with_suffix(".json")
             marks.write_text(json.dumps(bad), "utf-8")
-            marks.replace(home() / f"{name}.json")
-            aside.replace(home() / f"{name}.npy")
+            marks.replace(folder() / f"{name}.json")
+            part.replace(folder() / f"{name}.npy")
             _tidy(name)
-        return out, said
+        return out, reasons
     finally:
-        for left in (aside, aside.with_suffix(".json")):
+        for left in (part, part.with_suffix(".json")):
             with contextlib.suppress(OSError):
                 left.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
-def _on_its_way(file: Path) -> Iterator[None]:
+def _syncing(file: Path) -> Iterator[None]:
     """Writes to the disk what is done while the rest is being done, so that little is left to wait for."""
-    done = threading.Event()
+    finished = threading.Event()
 
     def write() -> None:
-        with open(file, "r+b") as opened, contextlib.suppress(OSError):
-            while not done.wait(0.25):
-                os.fsync(opened.fileno())
-            os.fsync(opened.fileno())
+        with open(file, "r+b") as stream, contextlib.suppress(OSError):
+            while not finished.wait(0.25):
+                os.fsync(stream.fileno())
+            os.fsync(stream.fileno())
 
     writer = threading.Thread(target=write)
     writer.start()
     try:
         yield
     finally:
-        done.set()
+        finished.set()
         writer.join()
 
 
-def _mapped(file: Path, shape: tuple[int, ...]) -> np.memmap:
+def _memmap(file: Path, shape: tuple[int, ...]) -> np.memmap:
     """A new memory map whose room on the disk is already taken: a full disk would else kill the run when written to."""
     if int(np.prod(shape)) == 0:
         raise OSError("nothing to keep")
@@ -118,8 +118,8 @@ def _mapped(file: Path, shape: tuple[int, ...]) -> np.memmap:
     try:
         out = cast("np.memmap", np.lib.format.open_memmap(file, "w+", np.uint8, shape))
         if sys.platform == "linux":
-            with open(file, "r+b") as opened:
-                os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
+            with open(file, "r+b") as stream:
+                os.posix_fallocate(stream.fileno(), 0, file.stat().st_size)
     except OSError:
         file.unlink(missing_ok=True)
         raise
@@ -129,11 +129,11 @@ def _mapped(file: Path, shape: tuple[int, ...]) -> np.memmap:
 def _tidy(newest: str) -> None:
     """Remove what was used longest ago until the rest fits; the newest stays. Other runs may do the same meanwhile."""
     files = []
-    for entry in os.scandir(home()):
+    for entry in os.scandir(folder()):
         with contextlib.suppress(OSError):
             files.append((entry.stat().st_mtime, entry.stat().st_size, Path(entry.path)))
     total, now = sum(size for _, size, _ in files), max(when for when, _, _ in files)
-    most = room()
+    most = limit()
     for when, size, file in sorted(files):
         left = file.suffix == ".part" and now - when > LEFTOVER
         if left or (total > most and file.suffix == ".npy" and file.stem != newest):

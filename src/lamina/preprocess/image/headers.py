@@ -75,15 +75,17 @@ def read(body: bytes) -> Header | str:
         return "the file is empty"
     form = format_of(body)
     if form is None:
-        said = (why for pattern, why in REFUSED if re.match(pattern.encode("latin-1"), body[:512]))
-        return next(said, "is not a picture of a known format")
+        reasons = (why for pattern, why in REFUSED if re.match(pattern.encode("latin-1"), body[:512]))
+        return next(reasons, "is not a picture of a known format")
     try:
-        found = READERS[form](body)
+        header = READERS[form](body)
     except (IndexError, struct.error):
         return "is cut short"
     except ValueError:
         return f"cannot be decoded as {form}: its header is damaged"
-    return found if found.height > 0 and found.width > 0 else f"cannot be decoded as {form}: it says it has no pixels"
+    return (
+        header if header.height > 0 and header.width > 0 else f"cannot be decoded as {form}: it says it has no pixels"
+    )
 
 
 def _jpeg(body: bytes) -> Header:
@@ -119,7 +121,7 @@ def _png(body: bytes) -> Header:
     width, height = struct.unpack_from(">II", body, 16)
     if body[12:16] != b"IHDR":
         raise ValueError
-    at, turn, kept, name = len(PNG), 1, [PNG], b""
+    at, turn, chunks, name = len(PNG), 1, [PNG], b""
     only = True
     while name != b"IEND" and at < len(body):
         (long,) = struct.unpack_from(">I", body, at)
@@ -129,14 +131,14 @@ def _png(body: bytes) -> Header:
         if name in PIXEL_CHUNKS:
             if zlib.crc32(memoryview(body)[at + 4 : end - 4]) != int.from_bytes(body[end - 4 : end], "big"):
                 raise ValueError
-            if name == b"IDAT" and kept[-1][4:8] != name and long > 1 and not _is_zlib(body[at + 8], body[at + 9]):
+            if name == b"IDAT" and chunks[-1][4:8] != name and long > 1 and not _is_zlib(body[at + 8], body[at + 9]):
                 raise ValueError
-            kept.append(body[at:end])
+            chunks.append(body[at:end])
         else:
             only = False
             turn = _exif(body[at + 8 : end - 4]) if name == b"eXIf" else turn
         at = end
-    return Header("PNG", height, width, turn, name == b"IEND", body=None if only else b"".join(kept))
+    return Header("PNG", height, width, turn, name == b"IEND", body=None if only else b"".join(chunks))
 
 
 def _is_zlib(first: int, second: int) -> bool:
@@ -235,7 +237,7 @@ def _directory(body: bytes, only: int | None = None) -> list[tuple[int, tuple[in
         raise ValueError
     (at,) = struct.unpack_from(order + "I", body, 4)
     (count,) = struct.unpack_from(order + "H", body, at)
-    found = []
+    tags = []
     for i in range(count):
         tag, kind, number = struct.unpack_from(order + "HHI", body, at + 2 + 12 * i)
         form = {1: "B", 3: "H", 4: "I"}.get(kind)
@@ -245,8 +247,8 @@ def _directory(body: bytes, only: int | None = None) -> list[tuple[int, tuple[in
                 (spot,) = struct.unpack_from(order + "I", body, spot)
             if spot + size > len(body):
                 raise IndexError
-            found.append((tag, struct.unpack_from(f"{order}{number}{form}", body, spot)))
-    return found
+            tags.append((tag, struct.unpack_from(f"{order}{number}{form}", body, spot)))
+    return tags
 
 
 def _pnm(body: bytes) -> Header:
@@ -254,24 +256,26 @@ def _pnm(body: bytes) -> Header:
         return _pam(body)
     kind, head = int(body[1:2]), body[:4096]
     token = rb"(?:\s|#[^\n]*\n)+(\d{1,9})"
-    found = re.match(rb"P\d" + token * (2 if kind in (1, 4) else 3), head)
-    if not found:
+    match = re.match(rb"P\d" + token * (2 if kind in (1, 4) else 3), head)
+    if not match:
         if len(body) < 32:
             raise IndexError
         raise ValueError
-    width, height, top = int(found[1]), int(found[2]), int(found[3]) if kind not in (1, 4) else 1
+    width, height, top = int(match[1]), int(match[2]), int(match[3]) if kind not in (1, 4) else 1
     across = {4: (width + 7) // 8, 5: width, 6: 3 * width}.get(kind, 0) * (2 if top > 255 else 1)
-    return Header("PNM", height, width, whole=found.end() + 1 + across * height <= len(body), top=_top(top))
+    return Header("PNM", height, width, whole=match.end() + 1 + across * height <= len(body), top=_top(top))
 
 
 def _pam(body: bytes) -> Header:
     head, mark, _ = body[:4096].partition(b"ENDHDR\n")
     if not mark:
         raise IndexError
-    said = {name: int(value) for name, value in re.findall(rb"(?m)^(WIDTH|HEIGHT|DEPTH|MAXVAL)\s+(\d{1,9})\s*$", head)}
-    if len(said) < 4:
+    fields = {
+        name: int(value) for name, value in re.findall(rb"(?m)^(WIDTH|HEIGHT|DEPTH|MAXVAL)\s+(\d{1,9})\s*$", head)
+    }
+    if len(fields) < 4:
         raise ValueError
-    height, width, depth, top = said[b"HEIGHT"], said[b"WIDTH"], said[b"DEPTH"], said[b"MAXVAL"]
+    height, width, depth, top = fields[b"HEIGHT"], fields[b"WIDTH"], fields[b"DEPTH"], fields[b"MAXVAL"]
     long = len(head) + len(mark) + height * width * depth * (2 if top > 255 else 1)
     return Header("PAM", height, width, whole=long <= len(body), top=_top(top))
 
@@ -301,7 +305,7 @@ def _avif(body: bytes) -> Header:
         if kind == b"meta":
             meta = body[at : at + long]
         at += long
-    sizes = [struct.unpack_from(">II", meta, found.end() + 4) for found in re.finditer(b"ispe", meta)]
+    sizes = [struct.unpack_from(">II", meta, match.end() + 4) for match in re.finditer(b"ispe", meta)]
     if not sizes:
         raise ValueError
     width, height = max(sizes, key=lambda size: size[0] * size[1])
@@ -317,10 +321,10 @@ AVIF_TURNS = ((4, 2, 1), (5, 7, 8), (2, 4, 3), (7, 5, 6))
 
 
 def _hdr(body: bytes) -> Header:
-    found = re.search(rb"[-+]Y (\d{1,9}) [-+]X (\d{1,9})\n", body[:4096])
-    if not found:
+    match = re.search(rb"[-+]Y (\d{1,9}) [-+]X (\d{1,9})\n", body[:4096])
+    if not match:
         raise ValueError
-    return Header("HDR", int(found[1]), int(found[2]))
+    return Header("HDR", int(match[1]), int(match[2]))
 
 
 READERS: dict[str, Callable[[bytes], Header]] = {

@@ -11,7 +11,7 @@ from lamina.config import Config, DataError, nearest
 from lamina.data._quarantine import ROW_NUMBER, locate, with_row_numbers
 from lamina.evaluate import metrics
 from lamina.experiment import Evaluation
-from lamina.preprocess import Broken, typed
+from lamina.preprocess import Broken, parse_columns
 from lamina.schema import Collected, Quarantined
 from lamina.tasks._supervised.target import split_off, with_known_labels
 from lamina.tasks._supervised.task import decoded
@@ -20,7 +20,7 @@ from lamina.tasks._supervised.task import decoded
 def truth(session: Any, rows: pa.Table) -> np.ndarray:
     """The target of rows (cleaned, label known) as metrics want it."""
     column = session.schema.target
-    values = typed(rows, (column,))[column.name].combine_chunks()
+    values = parse_columns(rows, (column,))[column.name].combine_chunks()
     return session.task.truth(session.task.encode(values))
 
 

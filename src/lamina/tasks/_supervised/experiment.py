@@ -19,7 +19,7 @@ from lamina.evaluate import baselines, calibration, metrics
 from lamina.experiment import Baseline, Conclusion, Evaluation, Finding, Golden, Section, Suitability, Summary
 from lamina.plugins import kind as kind_of
 from lamina.plugins import plugin
-from lamina.preprocess import Preprocessor, typed
+from lamina.preprocess import Preprocessor, parse_columns
 from lamina.recipe import Recipe, Unused
 from lamina.schema import Collected, Column, Quarantined, Row, Schema, clean
 from lamina.tasks._supervised import evaluation, external_data, report, synthetic_data
@@ -70,7 +70,7 @@ class Experiment(experiment.Experiment):
             )
         test, unusable_test = _test(recipe, column, sources)
         splits = split(table, split_settings(recipe.split, collected), name, recipe.seed, test)
-        values = typed(splits.train, (column,))[name].combine_chunks()
+        values = parse_columns(splits.train, (column,))[name].combine_chunks()
         task = task_class(cfg, task_class.fit(values, cfg))
         splits, unknown = _with_known_labels(splits, column, task, sources)
         schema = _schema(recipe, splits.train, column, collected.metadata)
@@ -92,10 +92,10 @@ class Experiment(experiment.Experiment):
     def encoded(self, table: pa.Table) -> np.ndarray:
         """The target of some rows as the loss wants it."""
         assert self.target is not None
-        return self.task.encode(typed(table, (self.target,))[self.target.name].combine_chunks())
+        return self.task.encode(parse_columns(table, (self.target,))[self.target.name].combine_chunks())
 
     def examples(self, prep: Preprocessor) -> dict[str, Examples]:
-        return {name: Examples(prep.encode(t, keep=True), self.encoded(t)) for name, t in self.splits._asdict().items()}
+        return {name: Examples(prep.encode(t, cache=True), self.encoded(t)) for name, t in self.splits._asdict().items()}
 
     # 4 train
 
@@ -171,7 +171,7 @@ def split_settings(settings: Split, collected: Collected) -> Split:
 def usable(splits: Splits, schema: Schema, sources: Sources) -> tuple[Splits, list[Quarantined]]:
     """Without the rows whose cells a kind can tell to be broken, such as pictures that do not decode."""
     broken: list[Quarantined] = []
-    for column in filter(preprocess.can_be_broken, schema.columns):
+    for column in filter(preprocess.can_have_faults, schema.columns):
         tables = []
         for name, table, faults in zip(Splits._fields, splits, preprocess.faults(splits, column), strict=True):
             bad = np.array([fault is not None for fault in faults])
@@ -230,7 +230,7 @@ def _relabelled(test: pa.Table, column: Column, task: SupervisedTask) -> tuple[s
     """A note where test labels are written otherwise than in training."""
     if not task.classes:
         return ()
-    labels = typed(test, (column,))[column.name].combine_chunks()
+    labels = parse_columns(test, (column,))[column.name].combine_chunks()
     labels = labels.flatten() if pa.types.is_list(labels.type) else labels
     new = sorted(set(labels.unique().to_pylist()) - set(task.classes))
     return (f"Test labels {', '.join(map(repr, new))} were read as the class they resemble.",) if new else ()

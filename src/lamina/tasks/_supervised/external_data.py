@@ -13,7 +13,7 @@ from lamina.data import _locator
 from lamina.data._quarantine import locate, with_row_numbers
 from lamina.experiment import Experiment
 from lamina.preprocess import UNUSED
-from lamina.schema import Collected, Quarantined, named
+from lamina.schema import Collected, Quarantined, rename_columns
 from lamina.tasks._supervised.target import split_off, with_known_labels
 from lamina.tasks._supervised.task import SupervisedTask
 
@@ -48,9 +48,9 @@ def _check(external: ExternalData, experiment: Experiment) -> None:
     target, collected = experiment.target, external.collected
     assert target is not None
     used = [column for column in experiment.schema.columns if column.kind not in UNUSED]
-    files = [column.name for column in used if preprocess.is_file(column)]
+    files = [column.name for column in preprocess.file_columns(used)]
     names = {"image": files[0]} if len(files) == 1 else {}
-    rows = named(collected.table, names | ({collected.target: target.name} if collected.target else {}))
+    rows = rename_columns(collected.table, names | ({collected.target: target.name} if collected.target else {}))
     if target.name not in rows.column_names:
         if rows.column_names == files:
             raise DataError(f"its pictures have no class. Say which one: CLASS={_locator.describe(external.source)}")
@@ -80,7 +80,7 @@ def _refuse_unknown_classes(external: ExternalData, experiment: Experiment) -> N
 
 def _refuse_broken(table: pa.Table, experiment: Experiment, source: Config) -> None:
     """Rows are looked at until one comes whose cells are sound."""
-    for column in filter(preprocess.can_be_broken, experiment.schema.columns):
+    for column in filter(preprocess.can_have_faults, experiment.schema.columns):
         if column.name not in table.column_names:
             continue
         pieces = (table.slice(start, PIECE) for start in range(0, table.num_rows, PIECE))

@@ -20,7 +20,7 @@ from lamina import data, models, preprocess, train
 from lamina.config import DataError
 from lamina.data import files
 from lamina.deploy.predictor import Predictor
-from lamina.preprocess import Preprocessor, typed
+from lamina.preprocess import Preprocessor, parse_columns
 from lamina.preprocess.image.codec import as_png
 from lamina.schema import Row, clean
 from lamina.train.settings import Config, Examples
@@ -40,13 +40,13 @@ def rows(experiment: "Experiment", prep: Preprocessor, cfg: Config) -> Examples:
     assert cfg.augment_with is not None and target is not None
     count = max(1, round(cfg.augment_share * experiment.splits.train.num_rows))
     table = clean(_table(experiment, cfg.augment_with, count), experiment.schema.missing)
-    used = {column.name for column in (*prep.used, target)}
+    used = {column.name for column in (*prep.columns, target)}
     if absent := sorted(used - set(table.column_names)):
         raise DataError(
             f"train.augment_with: the rows of {cfg.augment_with} have no column '{absent[0]}'. Make them from the same "
             "data, with the same target."
         )
-    values = typed(table, (target,))[target.name].combine_chunks()
+    values = parse_columns(table, (target,))[target.name].combine_chunks()
     usable = pc.is_valid(values).to_numpy(zero_copy_only=False)
     usable[usable] = ~experiment.task.unknown(values.drop_null())
     if not usable.any():
@@ -75,14 +75,14 @@ def _table(experiment: "Experiment", path: str, count: int) -> pa.Table:
 def _labels(experiment: "Experiment", count: int) -> list[str]:
     """As often as the training rows have them."""
     assert experiment.target is not None
-    values = typed(experiment.splits.train, (experiment.target,))[experiment.target.name].combine_chunks()
+    values = parse_columns(experiment.splits.train, (experiment.target,))[experiment.target.name].combine_chunks()
     drawn = np.random.Generator(np.random.PCG64(experiment.recipe.seed)).integers(0, len(values), count)
     return [str(value) for value in values.take(pa.array(drawn)).to_pylist()]
 
 
 def _pictures(experiment: "Experiment", pictures: np.ndarray, labels: list[str] | None) -> pa.Table:
     """Pictures as cells of the one column of files there is."""
-    columns = [column.name for column in experiment.schema.columns if preprocess.is_file(column)]
+    columns = [column.name for column in preprocess.file_columns(experiment.schema.columns)]
     if len(columns) != 1 or labels is None:
         raise DataError(
             "train.augment_with: pictures can be added where there is one column of them, and the bundle makes them by "

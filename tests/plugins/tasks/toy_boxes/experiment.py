@@ -7,12 +7,12 @@ import numpy as np
 
 from lamina.evaluate.metrics import metric
 from lamina.experiment import Baseline, Finding
-from lamina.preprocess import Preprocessor, typed
+from lamina.preprocess import Preprocessor, parse_columns
 from lamina.tasks._supervised import experiment
 from lamina.train.settings import Examples
 
 
-@metric("IoU", higher=True)
+@metric(True, "boxes", label="IoU")
 def toy_iou(target: np.ndarray, answers: Mapping[str, np.ndarray]) -> float | None:
     """Mean intersection over union of the boxes that are there, slot by slot."""
     there, boxes = target[..., 0] >= 0, answers["boxes"]
@@ -23,7 +23,7 @@ def toy_iou(target: np.ndarray, answers: Mapping[str, np.ndarray]) -> float | No
     return float((inside / np.maximum(union, 1e-9))[there].mean()) if there.any() else None
 
 
-@metric("right number of boxes", higher=True)
+@metric(True, "scores", label="right number of boxes")
 def toy_count(target: np.ndarray, answers: Mapping[str, np.ndarray]) -> float | None:
     """Share of pictures for which as many boxes are answered as there are."""
     return float(((target[..., 0] >= 0).sum(1) == (answers["scores"] >= 0.5).sum(1)).mean()) if len(target) else None
@@ -36,9 +36,9 @@ class Experiment(experiment.Experiment):
         assert self.target is not None
         examples = {}
         for name, table in self.splits._asdict().items():
-            values = typed(table, (self.target,))[self.target.name].combine_chunks()
+            values = parse_columns(table, (self.target,))[self.target.name].combine_chunks()
             target = self.task.encode(values)
-            examples[name] = Examples(prep.encode(table, keep=True), target, self.task.lengths(values))
+            examples[name] = Examples(prep.encode(table, cache=True), target, self.task.lengths(values))
         return examples
 
     def target_transform(self) -> Callable[..., Any]:

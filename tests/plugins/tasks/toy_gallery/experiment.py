@@ -7,12 +7,12 @@ import pyarrow as pa
 
 from lamina.evaluate.metrics import metric
 from lamina.experiment import Baseline, Finding
-from lamina.preprocess import typed
+from lamina.preprocess import parse_columns
 from lamina.tasks._supervised import experiment
 from lamina.tasks.toy_gallery import pairs
 
 
-@metric("pairs told apart", higher=True)
+@metric(True, "points", label="area under the ROC curve of pairs")
 def toy_pairs(target: np.ndarray, answers: Mapping[str, np.ndarray]) -> float | None:
     """Area under the ROC curve of pairs: the same person, or not."""
     return pairs(answers["points"], target)

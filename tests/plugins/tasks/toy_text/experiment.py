@@ -20,7 +20,7 @@ from lamina.schema import Collected, clean
 from lamina.train.settings import Examples
 
 
-@metric("bits per character", higher=False)
+@metric(False, "probability", label="bits per character")
 def toy_bits(target: np.ndarray, answers: Mapping[str, np.ndarray]) -> float | None:
     """Mean information of each next character, given what was before it."""
     return float(-np.log2(np.maximum(answers["probability"], 1e-12)).mean()) if len(target) else None

@@ -10,27 +10,26 @@ import numpy as np
 import pyarrow as pa
 
 from lamina.preprocess.image import cells as _cells
-from lamina.preprocess.image import codec as _decode
-from lamina.preprocess.image import headers as _header
+from lamina.preprocess.image import codec, headers
 from lamina.preprocess.image.stderr import quiet
 
 MOST = 5000  # pictures decoded; the rest is only counted
 FEW = 64  # pictures looked at for the note beside a column
 NAMED = 20
 
-Seen = tuple[int, int, bool, str]  # height, width, whether grey, format
+Facts = tuple[int, int, bool, str]  # height, width, whether grey, format
 
 
-def about(values: pa.Array, most: int) -> str:
+def note(values: pa.Array, most: int) -> str:
     """Sizes and colours of a sample of cells `{path, bytes}`, in a few words: width x height."""
-    seen = [found for found in _looked(values.drop_null(), FEW, most)[1] if isinstance(found, tuple)]
-    if not seen:
+    facts = [one for one in _measure(values.drop_null(), FEW, most)[1] if isinstance(one, tuple)]
+    if not facts:
         return "no picture of a sample can be decoded"
-    (low_y, high_y), (low_x, high_x) = ((min(n), max(n)) for n in ([s[0] for s in seen], [s[1] for s in seen]))
+    (low_y, high_y), (low_x, high_x) = ((min(n), max(n)) for n in ([s[0] for s in facts], [s[1] for s in facts]))
     alike = (low_y, low_x) == (high_y, high_x)
     size = f"{low_x} x {low_y} px" if alike else f"{low_x}-{high_x} x {low_y}-{high_y} px"
-    grey = sum(found[2] for found in seen)
-    return f"{size}, {'grey' if grey == len(seen) else 'some grey' if grey else 'colour'}"
+    grey = sum(one[2] for one in facts)
+    return f"{size}, {'grey' if grey == len(facts) else 'some grey' if grey else 'colour'}"
 
 
 def survey(values: pa.Array, most: int, labels: list[Any], parts: list[Any]) -> dict[str, Any]:
@@ -39,45 +38,45 @@ def survey(values: pa.Array, most: int, labels: list[Any], parts: list[Any]) -> 
     At most 5,000 pictures, evenly spaced, are decoded, none above `most` pixels: `looked` says how many. Files of the
     same bytes are found among all of them; only those of the same length are read for it.
     """
-    rows, seen = _looked(values, MOST, most)
-    sound = [found for found in seen if isinstance(found, tuple)]
-    broken = [(row, found) for row, found in zip(rows, seen, strict=True) if isinstance(found, str)]
+    rows, results = _measure(values, MOST, most)
+    sound = [one for one in results if isinstance(one, tuple)]
+    broken = [(row, one) for row, one in zip(rows, results, strict=True) if isinstance(one, str)]
     return {
         "pictures": len(values) - values.null_count,
         "looked": len(rows),
-        "width": _span([found[1] for found in sound]),
-        "height": _span([found[0] for found in sound]),
-        "grey": sum(found[2] for found in sound),
-        "colour": sum(not found[2] for found in sound),
-        "formats": dict(Counter(found[3] for found in sound).most_common()),
+        "width": _span([one[1] for one in sound]),
+        "height": _span([one[0] for one in sound]),
+        "grey": sum(one[2] for one in sound),
+        "colour": sum(not one[2] for one in sound),
+        "formats": dict(Counter(one[3] for one in sound).most_common()),
         "classes": _classes(labels, parts),
         "broken": len(broken),
         "reasons": [{"file": _name(values, row), "reason": reason} for row, reason in broken[:NAMED]],
-        "twice": _twice(values, labels, parts),
+        "twice": _duplicates(values, labels, parts),
     }
 
 
-def _looked(values: pa.Array, count: int, most: int) -> tuple[list[int], list[Seen | str | None]]:
+def _measure(values: pa.Array, count: int, most: int) -> tuple[list[int], list[Facts | str | None]]:
     """Rows, evenly spaced, and what each holds; the reason where it cannot be used, None where it is missing."""
 
     column = _cells.cells(values)
 
-    def one(row: int) -> Seen | str | None:
+    def one(row: int) -> Facts | str | None:
         if not values[row].is_valid:
             return None
         body, reason = _cells.body(column, row)
         pixels = None
         if body is not None:
-            pixels, reason = _decode.pixels(body, most)
+            pixels, reason = codec.pixels(body, most)
         if pixels is None or body is None:
             return reason
         spread = pixels.max(axis=2) - pixels.min(axis=2)
-        return pixels.shape[0], pixels.shape[1], not (spread > 2).any(), _header.format_of(body) or ""
+        return pixels.shape[0], pixels.shape[1], not (spread > 2).any(), headers.format_of(body) or ""
 
     rows = (
         np.unique(np.linspace(0, len(values) - 1, min(len(values), count)).astype(int)).tolist() if len(values) else []
     )
-    _decode.opencv()
+    codec.opencv()
     with quiet(), ThreadPoolExecutor(os.cpu_count()) as pool:
         return rows, list(pool.map(one, rows))
 
@@ -89,18 +88,18 @@ def _span(sides: list[int]) -> list[int]:
 
 def _classes(labels: list[Any], parts: list[Any]) -> list[dict[str, Any]]:
     """Pictures of each class, by part where there are any."""
-    found: dict[str, Counter] = defaultdict(Counter)
+    counts: dict[str, Counter] = defaultdict(Counter)
     for label, part in zip(labels, parts or ["all"] * len(labels), strict=True):
-        found[str(label)][str(part)] += 1
-    named = sorted(found, key=lambda label: (not label.isdigit(), int(label) if label.isdigit() else 0, label))
-    return [{"class": label, "all": found[label].total(), "parts": dict(found[label])} for label in named]
+        counts[str(label)][str(part)] += 1
+    names = sorted(counts, key=lambda label: (not label.isdigit(), int(label) if label.isdigit() else 0, label))
+    return [{"class": label, "all": counts[label].total(), "parts": dict(counts[label])} for label in names]
 
 
 def _name(values: pa.Array, row: int) -> str:
     return values[row].as_py()["path"] or f"picture {row + 1}"
 
 
-def _twice(values: pa.Array, labels: list[Any], parts: list[Any]) -> dict[str, Any]:
+def _duplicates(values: pa.Array, labels: list[Any], parts: list[Any]) -> dict[str, Any]:
     """Groups of pictures with the very same bytes; which of them differ in label, or stand in different parts."""
     column = _cells.cells(values)
     lengths: dict[int, list[int]] = defaultdict(list)
@@ -127,10 +126,10 @@ def _twice(values: pa.Array, labels: list[Any], parts: list[Any]) -> dict[str, A
 
 
 def _length(cell: pa.Scalar) -> int:
-    found = cell.as_py()
-    if found["bytes"] is not None:
-        return len(found["bytes"])
+    value = cell.as_py()
+    if value["bytes"] is not None:
+        return len(value["bytes"])
     try:
-        return os.stat(found["path"]).st_size
+        return os.stat(value["path"]).st_size
     except (OSError, ValueError):
         return -1

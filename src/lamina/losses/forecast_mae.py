@@ -1,0 +1,11 @@
+"""Mean absolute error of several steps ahead, in the shapes of `HorizonLoss`."""
+
+from torch import Tensor
+
+from lamina.losses._horizon import HorizonLoss
+
+
+class Loss(HorizonLoss):
+    @staticmethod
+    def function(error: Tensor, quantiles: Tensor) -> Tensor:
+        return error.abs()

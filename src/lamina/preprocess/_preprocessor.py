@@ -1,0 +1,214 @@
+"""Fitted preprocessing: what was learned of each column, and raw rows to network inputs by it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import groupby
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from lamina.config import Config, LaminaError, parse
+from lamina.preprocess._columns import UNUSED, Parser, module_of, parse_cells, parsers
+from lamina.preprocess._file_kind import FileKind
+from lamina.schema import Column, Input, Schema
+
+JOINED = ("number", "category")  # inputs that several columns share
+
+
+class Broken(NamedTuple):
+    """A cell that is there but cannot be used, and why."""
+
+    row: int
+    column: str
+    reason: str
+
+
+class Fitted(NamedTuple):
+    """A column with all that is needed to encode it; `input_name` is that of the input its numbers go to."""
+
+    column: Column
+    module: Any
+    settings: Config
+    state: Config
+    feed: Input
+    input_name: str
+
+
+@dataclass(frozen=True)
+class Preprocessor:
+    """Fitted preprocessing: `encode` turns raw rows into network inputs. Built by `fit` or `restore`."""
+
+    schema: Schema
+    states: tuple[Config, ...]
+
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns a network is shown, in order."""
+        return tuple(c for c in self.schema.columns if c.kind not in UNUSED)
+
+    @cached_property
+    def _parsers(self) -> dict[str, Parser]:
+        return {parser.column.name: parser for parser in parsers(self.columns)}
+
+    @cached_property
+    def _fitted(self) -> dict[str, Fitted]:
+        """By column, everything about it looked up once."""
+        fitted = {}
+        for i, (parser, state) in enumerate(zip(self._parsers.values(), self.states, strict=True)):
+            feed = parser.module.feed(state)
+            input_name = feed.kind if feed.kind in JOINED else f"{feed.kind}{i}"
+            fitted[parser.column.name] = Fitted(*parser, state, feed, input_name)
+        return fitted
+
+    @cached_property
+    def _groups(self) -> dict[str, list[tuple[Fitted, ...]]]:
+        """By input, its columns; neighbours of one kind that are encoded together stand in one tuple."""
+        groups: dict[str, list[Fitted]] = {}
+        for one in self._fitted.values():
+            groups.setdefault(one.input_name, []).append(one)
+        return {name: list(_runs(columns)) for name, columns in groups.items()}
+
+    @cached_property
+    def inputs(self) -> dict[str, Input]:
+        """Name to `Input`, as a network's `Spec` wants them; in the order of the names, whatever the file's order."""
+        groups: dict[str, list[Input]] = {}
+        for one in self._fitted.values():
+            groups.setdefault(one.input_name, []).append(one.feed)
+        return {name: _join(groups[name]) for name in sorted(groups)}
+
+    @cached_property
+    def files(self) -> tuple[Column, ...]:
+        """The columns whose cells are files, such as pictures: they come as paths, or over a wire as bytes."""
+        return tuple(p.column for p in self._parsers.values() if "FILE" in vars(p.module))
+
+    @cached_property
+    def file_inputs(self) -> dict[str, str]:
+        """Name of each column of files, to the name of the input it becomes."""
+        return {column.name: self._fitted[column.name].input_name for column in self.files}
+
+    def file_kind(self, name: str) -> FileKind:
+        """What the files of a column are."""
+        return self._parsers[name].module.FILE
+
+    def measure(self, name: str, bodies: Iterable[bytes | None]) -> int:
+        """The units (pixels, seconds ...) of all these cells of a column of files, by their headers."""
+        units = self.file_kind(name).measure
+        return sum(units(body) for body in bodies if body)
+
+    def bounded(self, largest: int) -> "Preprocessor":
+        """The same, refusing files of more units than that before they are decoded."""
+        states = [
+            one.module.bounded(one.state, largest) if "bounded" in vars(one.module) else one.state
+            for one in self._fitted.values()
+        ]
+        return replace(self, states=tuple(states))
+
+    def parse(self, table: pa.Table, names: Iterable[str] | None = None) -> dict[str, pa.Array]:
+        """Cleaned cells of these columns (of all), each parsed by its kind; absent ones are missing in every row."""
+        chosen = list(self._parsers if names is None else names)
+        return dict(zip(chosen, parse_cells(table, [self._parsers[name] for name in chosen]), strict=True))
+
+    def encode(self, table: pa.Table, cache: bool = False, broken: list[Broken] | None = None) -> dict[str, np.ndarray]:
+        """Raw rows (cleaned by `schema.clean`) to arrays by input name; the first dimension is the row.
+
+        `cache`: what takes long may be kept on disk, and be a memory map of it. To `broken` are added the cells that
+        are there but cannot be used, such as pictures that are cut short.
+        """
+        cells = self.parse(table)
+        reasons = dict[str, list[str | None]]()
+        encoded = {}
+        for name, runs in self._groups.items():
+            arrays = [_encode(run, cells, cache, None if broken is None else reasons) for run in runs]
+            encoded[name] = np.concatenate(arrays, axis=1) if len(arrays) > 1 else arrays[0]
+        if broken is not None and reasons:
+            rows = (
+                (column.name, row, why)
+                for column in self.columns
+                for row, why in enumerate(reasons.get(column.name, ()))
+            )
+            broken += [Broken(row, column, why) for column, row, why in rows if why]
+        return encoded
+
+    def feed(self, name: str) -> Input:
+        """What one column by itself is to a network."""
+        return self._fitted[name].feed
+
+    def encode_column(self, name: str, values: pa.Array) -> np.ndarray:
+        """Parsed values of one column as its kind encodes them, (rows, width)."""
+        return self._fitted[name].module.encode(values, self._fitted[name].state)
+
+    def golden(self, name: str, values: pa.Array, rng: np.random.Generator) -> list[Any] | None:
+        """Made-up cells for a column whose kind makes some; None where any training value will do."""
+        one = self._fitted[name]
+        if "golden" not in vars(one.module):
+            return None
+        return one.module.golden(one.module.parse(values, one.settings), one.state, rng)
+
+    def dump(self) -> list[dict[str, Any]]:
+        """Plain JSON values, enough for `restore` beside the schema."""
+        return [
+            {"column": c.name, "kind": c.kind, "state": s.model_dump(mode="json")}
+            for c, s in zip(self.columns, self.states, strict=True)
+        ]
+
+
+def fit(train: pa.Table, schema: Schema) -> Preprocessor:
+    """Learn every column's state from training rows only (cleaned, not yet parsed)."""
+    columns = tuple(c for c in schema.columns if c.kind not in UNUSED)
+    if not columns:
+        raise LaminaError("columns: no column is left to learn from (all are constant, identifiers or ignored).")
+    parts = parsers(columns)
+    cells = parse_cells(train, parts)
+    states = tuple(p.module.fit(values, p.settings) for p, values in zip(parts, cells, strict=True))
+    return Preprocessor(schema, states)
+
+
+def restore(schema: Schema, dump: list[Any]) -> Preprocessor:
+    """The preprocessor that `dump` wrote; faults are raised as one `LaminaError`."""
+    faults: list[str] = []
+    columns = [c for c in schema.columns if c.kind not in UNUSED]
+    if [(c.name, c.kind) for c in columns] != [(d.get("column"), d.get("kind")) for d in dump]:
+        raise LaminaError("the fitted columns are not the columns of the schema.")
+    states = [
+        parse(module_of(c).State, d.get("state"), f"{c.name}.state", faults) for c, d in zip(columns, dump, strict=True)
+    ]
+    if faults:
+        raise LaminaError("\n".join(faults))
+    return Preprocessor(schema, tuple(s for s in states if s is not None))
+
+
+def _runs(columns: list[Fitted]) -> Iterable[tuple[Fitted, ...]]:
+    """Neighbours whose kind encodes several columns at once; each other column by itself."""
+    for module, run in groupby(columns, key=lambda one: one.module):
+        if "encode_columns" in vars(module):
+            yield tuple(run)
+        else:
+            yield from ((one,) for one in run)
+
+
+def _encode(
+    run: tuple[Fitted, ...], cells: dict[str, pa.Array], cache: bool, reasons: dict[str, list[str | None]] | None
+) -> np.ndarray:
+    """(rows, width) of columns side by side; why cells are of no use goes to `reasons`, by column."""
+    one, module = run[0], vars(run[0].module)
+    if len(run) > 1:
+        return module["encode_columns"]([cells[o.column.name] for o in run], [o.state for o in run])
+    values = cells[one.column.name]
+    if reasons is not None and "encode_with_reasons" in module:
+        array, reasons[one.column.name] = module["encode_with_reasons"](values, one.state)
+        return array
+    return module["encode_memmap" if cache and "encode_memmap" in module else "encode"](values, one.state)
+
+
+def _join(feeds: list[Input]) -> Input:
+    if len(feeds) == 1:
+        return feeds[0]
+    return Input(
+        kind=feeds[0].kind,
+        shape=(sum(f.shape[0] or 0 for f in feeds),),
+        dtype=feeds[0].dtype,
+        sizes=sum((f.sizes for f in feeds), ()),
+        edges=sum((f.edges for f in feeds), ()),
+    )
