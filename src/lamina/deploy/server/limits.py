@@ -1,35 +1,43 @@
 """How much one request may ask for, and how a request is refused."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Self
 
 from pydantic import Field
 
-from lamina.config import Config, LaminaError
+from lamina.config import LaminaError
+from lamina.preprocess import FileKind
+from lamina.task import RequestLimits
 
-WITH_PICTURES = 32_000_000
+WITH_FILES = 32_000_000  # bytes of a request that may hold files
 
 
-class Limits(Config):
+class Limits(RequestLimits):
     """What a server takes at most. More than `waiting` requests at a time are sent away at once with a 503."""
 
-    body: int = Field(default=10_000_000, ge=1, description="bytes of one request; 32 MB where columns are pictures")
-    rows: int = Field(default=10_000, ge=1, description="rows of one request")
+    body: int = Field(default=10_000_000, ge=1, description="bytes of one request; 32 MB where columns are files")
     text: int = Field(default=100_000, ge=1, description="characters of one cell")
     numbers: int = Field(default=1_000_000, ge=1, description="numbers of one series")
-    picture: int = Field(default=10_000_000, ge=1, description="bytes of one picture")
-    pixels: int = Field(default=50_000_000, ge=1, description="pixels of one picture; the column's max_pixels if less")
-    area: int = Field(default=200_000_000, ge=1, description="pixels of all pictures of one request")
-    made: int = Field(default=256, ge=1, description="pictures made for one request; of rows as many as `rows`")
-    tried: int = Field(
-        default=50_000, ge=1, description="rows made to find those that meet the conditions of a request"
+    file: int = Field(default=10_000_000, ge=1, description="bytes of one file, such as a picture")
+    file_units: int | None = Field(
+        default=None,
+        ge=1,
+        description="units of one file; when unset, 50,000,000 pixels of a picture, or the column's max_pixels if less",
+    )
+    request_units: int | None = Field(
+        default=None, ge=1, description="units of all files of one request; when unset, 200,000,000 pixels of pictures"
     )
     waiting: int = Field(default=256, ge=1, description="requests being answered or waiting for it")
     seconds: float = Field(default=30.0, gt=0, description="for the upload of one request, and again for its answer")
     drain: float = Field(default=0.5, ge=0, description="seconds between not ready and not listening, on SIGTERM")
 
-    def for_pictures(self) -> "Limits":
-        """The same, with room for pictures where nothing was said about the size of a request."""
-        return self if "body" in self.model_fields_set else self.model_copy(update={"body": WITH_PICTURES})
+    def for_files(self, kinds: Iterable[FileKind]) -> Self:
+        """The same with room for files, and with the bounds of their kind where there is one kind and none is set."""
+        kinds, unset = tuple(kinds), {"body", "file_units", "request_units"} - self.model_fields_set
+        defaults = {"body": WITH_FILES}
+        if len({(kind.largest, kind.total) for kind in kinds}) == 1:
+            defaults |= {"file_units": kinds[0].largest, "request_units": kinds[0].total}
+        return self.model_copy(update={name: defaults[name] for name in unset & defaults.keys()} if kinds else {})
 
 
 class RequestError(LaminaError):
@@ -45,8 +53,13 @@ def busy(sentence: str) -> RequestError:
     return RequestError(503, sentence, {"Retry-After": "1"})
 
 
-def shown(value: object) -> str:
+def quoted(value: object) -> str:
     """What a client sent, short and safe to repeat to it."""
     text = repr(value) if isinstance(value, str) else str(value)
     text = text if len(text) <= 40 else f"{text[:36]} ..."
     return text.encode("utf-8", "replace").decode()
+
+
+def bare(name: str) -> str:
+    """The same without quotes: a name that stands in a path such as `rows[0].name`."""
+    return quoted(name)[1:-1]

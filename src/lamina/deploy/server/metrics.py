@@ -1,6 +1,7 @@
 """Counts and durations in the text format that Prometheus reads. Touched by the event loop only."""
 
 import time
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,18 +18,18 @@ class Metrics:
         self.seconds, self.rows, self.inside = 0.0, 0, 0
 
     @contextmanager
-    def watched(self, code: Callable[[], int], start: float) -> Iterator[None]:
-        """Count one request; `code` is asked when it is over (0: the connection was cut)."""
+    def observe(self, status: Callable[[], int], start: float) -> Iterator[None]:
+        """Count one request; `status` is asked when it is over (0: the connection was cut)."""
         self.inside += 1
         try:
             yield
         finally:
-            took = time.perf_counter() - start
+            elapsed = time.perf_counter() - start
             self.inside -= 1
-            self.codes[code()] += 1
-            self.seconds += took
-            for i, bound in enumerate(BOUNDS):
-                self.buckets[i] += took <= bound
+            self.codes[status()] += 1
+            self.seconds += elapsed
+            for i in range(bisect_left(BOUNDS, elapsed), len(BOUNDS)):
+                self.buckets[i] += 1
 
     def text(self) -> str:
         total = sum(self.codes.values())

@@ -15,6 +15,7 @@ from lamina.deploy.server.metrics import Metrics
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+UNSAFE, PORT = re.compile(r"[^A-Za-z0-9._-]"), re.compile(r":\d*$")
 OPEN = ("/health", "/livez", "/ready", "/readyz")
 log = logging.getLogger("lamina.server")
 
@@ -27,67 +28,72 @@ class State:
         self.metrics = Metrics()
 
 
-class Door:
-    """ASGI middleware. `hosts` are the names the server goes by, without port; empty for any."""
+class GateMiddleware:
+    """ASGI middleware: who may come in. `hosts` are the names the server goes by, without port; empty for any."""
 
     def __init__(self, app: Any, token: str | None, hosts: Collection[str], version: str, state: State):
-        self.app, self.token, self.hosts, self.version, self.state = app, token, hosts, version, state
+        self.app, self.token, self.hosts, self.state = app, token, hosts, state
+        self._constant = [(b"x-model-version", version.encode()), (b"x-content-type-options", b"nosniff")]
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         headers = {name.lower(): value for name, value in reversed(scope["headers"])}
-        mark = re.sub(r"[^A-Za-z0-9._-]", "", headers.get(b"x-request-id", b"").decode("latin-1"))[:64] or uuid4().hex
-        code, start = 0, time.perf_counter()
+        request_id = UNSAFE.sub("", headers.get(b"x-request-id", b"").decode("latin-1"))[:64] or uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
+        status, start = 0, time.perf_counter()
 
-        async def stamped(message: Message) -> None:
-            nonlocal code
+        async def send_stamped(message: Message) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
-                code = message["status"]
-                message["headers"] = [*message.get("headers", ()), *self._stamp(mark)]
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), *self._stamps(request_id)]
             await send(message)
 
-        with self.state.metrics.watched(lambda: code, start):
+        with self.state.metrics.observe(lambda: status, start):
             try:
                 self._admit(scope["path"], headers)
-                await self.app(scope, receive, stamped)
+                await self.app(scope, receive, send_stamped)
             except Exception as error:
-                if code:  # an answer is on its way; the connection can only be cut
+                if status:  # an answer is on its way; the connection can only be cut
                     raise
-                await _refuse(_public(error, mark), mark, stamped)
+                await _refuse(public(error, request_id), request_id, send_stamped)
 
-    def _stamp(self, mark: str) -> list[tuple[bytes, bytes]]:
-        stamps = {"x-request-id": mark, "x-model-version": self.version, "x-content-type-options": "nosniff"}
-        if self.state.draining:
-            stamps["connection"] = "close"
-        return [(name.encode(), value.encode()) for name, value in stamps.items()]
+    def _stamps(self, request_id: str) -> list[tuple[bytes, bytes]]:
+        closing = [(b"connection", b"close")] if self.state.draining else []
+        return [(b"x-request-id", request_id.encode()), *self._constant, *closing]
 
     def _admit(self, path: str, headers: dict[bytes, bytes]) -> None:
         host = headers.get(b"host", b"").decode("latin-1")
-        if self.hosts and re.sub(r":\d*$", "", host).lower() not in self.hosts:
+        if self.hosts and PORT.sub("", host).lower() not in self.hosts:
             names = " or ".join(sorted(self.hosts))
             raise RequestError(400, f"Host: this server goes by {names}. Use one of them in the URL.")
         if self.token is None or path in OPEN:
             return
-        scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
-        if scheme.lower() != b"bearer" or not given.strip():
+        scheme, _, sent = headers.get(b"authorization", b"").partition(b" ")
+        if scheme.lower() != b"bearer" or not sent.strip():
             cure = "Send the header Authorization: Bearer <token>."
             raise RequestError(401, f"Authorization: a token is needed. {cure}", {"WWW-Authenticate": "Bearer"})
-        if not hmac.compare_digest(given.strip(), self.token.encode()):
+        if not hmac.compare_digest(sent.strip(), self.token.encode()):
             raise RequestError(403, "Authorization: this token is not the server's. Ask whoever started the server.")
 
 
-def _public(error: Exception, mark: str) -> RequestError:
+def public(error: Exception, request_id: str) -> RequestError:
     """What a client may know of an error; anything not meant for clients goes to the log only."""
     if isinstance(error, RequestError):
         return error
-    log.error("request %s failed", mark, exc_info=error)
-    return RequestError(500, f"The server failed on this request. Its log says more under the request id {mark}.")
+    log.error("request %s failed", request_id, exc_info=error)
+    return RequestError(500, f"The server failed on this request. Its log says more under the request id {request_id}.")
 
 
-async def _refuse(refusal: RequestError, mark: str, send: Send) -> None:
-    body = json.dumps({"error": str(refusal), "request_id": mark}).encode()
+def fault(refusal: RequestError, request_id: str) -> bytes:
+    """The one shape of an error, in JSON."""
+    return json.dumps({"error": str(refusal), "request_id": request_id}).encode()
+
+
+async def _refuse(refusal: RequestError, request_id: str, send: Send) -> None:
+    body = fault(refusal, request_id)
     headers = {"content-type": "application/json", "content-length": str(len(body)), **refusal.headers}
     if refusal.status == 408:  # wait no longer for the rest of the body
         headers["connection"] = "close"

@@ -1,41 +1,106 @@
-"""Bodies in, replies out, within limits of number, size and time; off the event loop, several at once."""
+"""Bodies in, replies out, within limits of number, size and time; off the event loop, several at once.
+
+One thread does the work; requests that arrive while it is busy are joined and answered together. Answers that come in
+pieces take turns with other requests, a piece at a time.
+"""
 
 import asyncio
-import json
-from bisect import bisect_left
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
-import pyarrow as pa
-
-from lamina.config import DataError
-from lamina.deploy.predictor import Predictor, json_rows
-from lamina.deploy.server.batching import Batcher, together
-from lamina.deploy.server.content_types import Sent, question, refused
+from lamina.deploy.server.content_types import Body
+from lamina.deploy.server.endpoint import Endpoint, Reply
 from lamina.deploy.server.limits import Limits, RequestError, busy
-from lamina.deploy.server.request_rows import Question, notes, parse
 
-HELD = 8  # largest bodies that may be in memory at a time
+JOIN = 1 << 20  # bytes of request bodies after which a batch is closed
+BODIES = 8  # largest bodies that may be in memory at a time
 LATE = "Try again later, or send fewer rows at a time."
 
 
-class Reply(NamedTuple):
-    """The bytes of an answer and how many rows it is for."""
+class Waiting(NamedTuple):
+    """A body that waits for the thread, and the reply to come."""
 
-    body: bytes
-    rows: int
+    endpoint: Endpoint
+    body: Body
+    future: "Future[Reply]"
 
 
-class Desk:
+class Worker:
+    """The thread. `submit` bodies from the event loop; they are answered in order of arrival."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Waiting] = deque()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="lamina-predict")
+
+    def submit(self, endpoint: Endpoint, body: Body) -> "Future[Reply]":
+        """The reply to come. A future cancelled before its turn is never worked on."""
+        future: Future[Reply] = Future()
+        self._waiting.append(Waiting(endpoint, body, future))
+        self._thread.submit(self._work)  # one call per body, so none is left waiting; most calls find nothing
+        return future
+
+    def run(self, function: Callable[..., Any], *arguments: Any) -> "Future[Any]":
+        """Any other call, between two batches."""
+        return self._thread.submit(function, *arguments)
+
+    def _work(self) -> None:
+        batch = self._batch()
+        if not batch:
+            return
+        try:
+            replies = batch[0].endpoint.replies([one.body for one in batch])
+        except Exception as error:
+            replies = [error] * len(batch)
+        for one, reply in zip(batch, replies, strict=True):
+            if isinstance(reply, Exception):
+                one.future.set_exception(reply)
+            else:
+                one.future.set_result(reply)
+
+    def _batch(self) -> list[Waiting]:
+        """Those at the front that can be answered together."""
+        batch, size = list[Waiting](), 0
+        while self._waiting and size < JOIN:
+            if batch and not (batch[0].endpoint.joins and self._waiting[0].endpoint is batch[0].endpoint):
+                break
+            one = self._waiting.popleft()
+            if one.future.set_running_or_notify_cancel():
+                batch.append(one)
+                size += len(one.body)
+        return batch
+
+
+class RequestQueue:
     """Takes bodies in, within limits of number, size and time, and gives replies out."""
 
-    def __init__(self, limits: Limits, solve: Callable[[list[Sent]], Sequence[Reply | Exception]]):
+    def __init__(self, limits: Limits):
         self.limits = limits
         self.requests = self.bytes = 0
-        self._batcher = Batcher[Sent, Reply](solve)
+        self._worker = Worker()
 
-    async def reply(self, stream: AsyncIterator[bytes], kind: str) -> Reply:
-        """Read one body, whose `Content-Type` is `kind`, and answer it, or raise a `RequestError`."""
+    async def reply(self, endpoint: Endpoint, stream: AsyncIterator[bytes], kind: str, query: str = "") -> Reply:
+        """Read one body, whose `Content-Type` is `kind`, and answer it. Errors: RequestError."""
+        async with self._received(stream) as content:
+            return await self._result(self._worker.submit(endpoint, Body(content, kind, query)))
+
+    async def replies(
+        self, endpoint: Endpoint, stream: AsyncIterator[bytes], kind: str, query: str = ""
+    ) -> AsyncIterator[Reply]:
+        """The same in pieces, each as soon as it is there; whoever stops listening stops the work."""
+        async with self._received(stream) as content:
+            pieces = endpoint.stream(Body(content, kind, query))
+            try:
+                while (reply := await self._result(self._worker.run(next, pieces, None))) is not None:
+                    yield reply
+            finally:
+                self._worker.run(pieces.close)  # type: ignore[attr-defined]
+
+    @asynccontextmanager
+    async def _received(self, stream: AsyncIterator[bytes]) -> AsyncIterator[bytearray]:
+        """A whole body, counted among those that are being answered while it is."""
         body = bytearray()
         try:
             await self._receive(stream, body)
@@ -43,7 +108,7 @@ class Desk:
                 raise busy(f"The server is busy with {self.requests:,} requests. Try again in a second.")
             self.requests += 1
             try:
-                return await self._answer(Sent(body, kind))
+                yield body
             finally:
                 self.requests -= 1
         finally:
@@ -61,7 +126,7 @@ class Desk:
                     if len(body) > self.limits.body:
                         cure = "Send fewer rows at a time."
                         raise RequestError(413, f"body: is larger than {self.limits.body:,} bytes. {cure}")
-                    if self.bytes > HELD * self.limits.body:
+                    if self.bytes > BODIES * self.limits.body:
                         raise busy("The server holds as many requests as it can. Try again in a second.")
         except TimeoutError:
             sentence = f"body: did not arrive within {self.limits.seconds:g} seconds. Send it faster, or in parts."
@@ -69,66 +134,9 @@ class Desk:
         except ClientDisconnect:
             raise RequestError(400, "body: ended before it was complete. Send it again.") from None
 
-    async def _answer(self, body: Sent) -> Reply:
+    async def _result(self, future: "Future[Any]") -> Any:
         try:
             async with asyncio.timeout(self.limits.seconds):
-                return await asyncio.wrap_future(self._batcher.submit(body))
+                return await asyncio.wrap_future(future)
         except TimeoutError:
             raise RequestError(504, f"There was no answer within {self.limits.seconds:g} seconds. {LATE}") from None
-
-
-def replies(predictor: Predictor, limits: Limits, bodies: Sequence[Sent]) -> Sequence[Reply | Exception]:
-    """Answer several bodies at once; each gets a reply or an exception of its own."""
-    asked = [_read(predictor, limits, body) for body in bodies]
-    good = [one for one in asked if isinstance(one, Question)]
-    found = iter(together(lambda some: _answers(predictor, some), good))
-    return [next(found) if isinstance(one, Question) else one for one in asked]
-
-
-def _read(predictor: Predictor, limits: Limits, body: Sent) -> Question | Exception:
-    try:
-        return question(body, predictor.bundle.prep, limits)
-    except Exception as error:  # handed to the one request it belongs to
-        return error
-
-
-def _answers(predictor: Predictor, asked: list[Question]) -> list[Reply | Exception]:
-    """One pass through the model for all, then a reply for each; a picture of no use refuses its own request.
-
-    The rows of a forecast are one history, so that its requests are answered one after the other.
-    """
-    if predictor.framed:
-        return [_continued(predictor, one) for one in asked]
-    rows, malformed = parse(asked, predictor.bundle.prep)
-    answers, broken = predictor.checked(rows)
-    assert answers.num_rows == rows.num_rows
-    replies, stop = list[Reply | Exception](), 0
-    for one in asked:
-        start, stop = stop, stop + one.rows
-        if lost := next((cell for cell in broken if start <= cell.row < stop), None):
-            replies.append(refused(one, lost._replace(row=lost.row - start), predictor.bundle.prep))
-            continue
-        first, last = (bisect_left(malformed, row, key=lambda cell: cell.row) for row in (start, stop))
-        told = notes(one, malformed[first:last], start)
-        replies.append(_write(predictor.bundle.id, answers.slice(start, one.rows), told))
-    return replies
-
-
-def _continued(predictor: Predictor, asked: Question) -> Reply | Exception:
-    """The steps after the history of one request. What the history lacks is its sender's fault."""
-    try:
-        rows, malformed = parse([asked], predictor.bundle.prep)
-        found = predictor.forecast(rows.select([name for name in rows.column_names if name in asked.values]))
-    except DataError as error:
-        return RequestError(400, str(error))
-    except Exception as error:  # handed to the one request it belongs to
-        return error
-    return _write(predictor.bundle.id, found.answers, [*notes(asked, malformed, 0), *found.notes])
-
-
-def _write(model: str, answers: pa.Table, told: list[str]) -> Reply:
-    """Strict JSON; NaN never leaves."""
-    reply: dict[str, Any] = {"predictions": json_rows(answers), "model": model}
-    if told:
-        reply["notes"] = told
-    return Reply(json.dumps(reply, allow_nan=False).encode(), answers.num_rows)

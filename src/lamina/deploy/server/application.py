@@ -1,0 +1,146 @@
+"""An ASGI application that answers with a predictor: one route for each of its operations.
+
+The event loop only moves bytes; one thread parses, predicts and writes the answers, and joins requests that arrive
+while it is busy. What does not fit is refused at the door, with a sentence: too large, too many, too late.
+"""
+
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import aclosing
+from typing import Any
+
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.responses import StreamingResponse
+from fastapi.routing import APIRoute
+from fastapi.security import HTTPBearer
+from starlette.exceptions import HTTPException
+
+from lamina.deploy.predictor import Predictor, summary
+from lamina.deploy.server import openapi, pages
+from lamina.deploy.server.content_types import file_kinds
+from lamina.deploy.server.endpoint import Endpoint, Reply
+from lamina.deploy.server.limits import Limits, RequestError, bare, quoted
+from lamina.deploy.server.middleware import GateMiddleware, State, fault, public
+from lamina.deploy.server.multipart import library
+from lamina.deploy.server.request_queue import RequestQueue
+from lamina.task import EVENTS
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+def app(
+    predictor: Predictor, limits: Limits | None = None, token: str | None = None, hosts: Sequence[str] = ()
+) -> FastAPI:
+    """An ASGI application that answers with a predictor.
+
+    `token`: what every path but health and readiness then asks for. `hosts`: the names (without port) the server
+    goes by; a request with another `Host` is refused, which keeps foreign web pages out of a server on loopback.
+    """
+    operations = [operation for operation in predictor.operations if "http" in operation.faces]
+    limits = limits or Limits()
+    if predictor.files and any(operation.rows != "none" for operation in operations):
+        library()
+        limits = limits.for_files(file_kinds(predictor.prep).values())
+    predictor = predictor.bounded(limits, limits.file_units)
+    endpoints = tuple(Endpoint(predictor, operation, limits) for operation in operations)
+    state, queue = State(), RequestQueue(limits)
+    api = FastAPI(
+        title=f"{predictor.target or 'model'} ({predictor.task.kind})",
+        version=predictor.id,
+        description=summary(operations[0], predictor) if operations else "",
+        redirect_slashes=False,
+        dependencies=[Depends(HTTPBearer(auto_error=False))] if token else [],  # the padlock in the docs
+    )
+    api.state.lamina = state
+    pages.add_pages(api, predictor, endpoints, limits)
+    pages.add_health(api, state)
+    for endpoint in endpoints:
+        _add_operation(api, endpoint, queue, state)
+    _refusals(api, endpoints)
+    api.add_middleware(GateMiddleware, token=token, hosts=hosts, version=predictor.id, state=state)
+    return api
+
+
+class OperationRoute(APIRoute):
+    """Documented as any other; the request goes to the endpoint as it is, since bodies are read within limits there."""
+
+    def get_route_handler(self) -> Handler:
+        return self.endpoint
+
+
+class EventStream(StreamingResponse):
+    """Server-sent events; a client that leaves ends the work."""
+
+    async def stream_response(self, send: Any) -> None:
+        async with aclosing(self.body_iterator):  # type: ignore[type-var]
+            await super().stream_response(send)
+
+
+def _add_operation(api: FastAPI, endpoint: Endpoint, queue: RequestQueue, state: State) -> None:
+    """The route of an operation."""
+    operation = endpoint.operation
+    content_types, encodings = endpoint.content_types, ("", "identity")
+
+    async def answer(request: Request) -> Response:
+        headers = request.headers
+        encoding = headers.get("content-encoding", "")
+        if encoding.strip().lower() not in encodings:
+            cure = "Send the body uncompressed."
+            raise RequestError(415, f"Content-Encoding: must be none (got {quoted(encoding)}). {cure}")
+        kind = headers.get("content-type", "")
+        content_types.check(kind)
+        stream, query = request.stream(), request.scope["query_string"].decode("latin-1")
+        if operation.gives == EVENTS:
+            replies = queue.replies(endpoint, stream, kind, query)
+            first = await anext(replies, None)  # what is refused is refused before the answer begins
+            request_id = request.state.request_id
+            return EventStream(_events(first, replies, state, request_id), media_type=EVENTS)
+        reply = await queue.reply(endpoint, stream, kind, query)
+        state.metrics.rows += reply.rows
+        return Response(reply.body, media_type=operation.gives, headers=reply.headers or None)
+
+    api.router.add_api_route(
+        f"/{operation.name}",
+        answer,
+        methods=["POST"],
+        summary=operation.summary,
+        description=summary(operation, endpoint.predictor),
+        operation_id=operation.name,
+        response_class=Response,
+        responses=openapi.responses(endpoint),
+        openapi_extra={"requestBody": openapi.request_body(endpoint)},
+        route_class_override=OperationRoute,
+    )
+
+
+async def _events(
+    first: Reply | None, replies: AsyncIterator[Reply], state: State, request_id: str
+) -> AsyncIterator[bytes]:
+    """Pieces as they come; one that fails is the last, and says why."""
+    async with aclosing(replies):  # type: ignore[type-var]
+        try:
+            if first is None:
+                return
+            state.metrics.rows += first.rows
+            yield first.body
+            async for reply in replies:
+                state.metrics.rows += reply.rows
+                yield reply.body
+        except Exception as error:
+            yield b"event: error\ndata: %b\n\n" % fault(public(error, request_id), request_id)
+
+
+def _refusals(api: FastAPI, endpoints: tuple[Endpoint, ...]) -> None:
+    """Errors of the framework become refusals, which the gate writes."""
+    posts = [f"POST /{endpoint.operation.name}" for endpoint in endpoints]
+    paths = f"There is {', '.join([*posts, 'GET /schema'])} and GET /docs."
+
+    async def refuse(request: Any, error: Any) -> Any:
+        place = f"{bare(request.method)} {bare(request.url.path)}"
+        if error.status_code == 404:
+            raise RequestError(404, f"{place}: there is no such path. {paths}")
+        if error.status_code == 405:
+            allowed = (error.headers or {}).get("Allow", "another method")
+            raise RequestError(405, f"{place}: this path takes {allowed}.", error.headers)
+        raise RequestError(error.status_code, f"{place}: {error.detail}.", error.headers)
+
+    api.add_exception_handler(HTTPException, refuse)

@@ -1,0 +1,234 @@
+"""One operation of a bundle where it is served: bodies become rows or a request, and answers become replies.
+
+All of it runs in the one thread that works, see `request_queue`.
+"""
+
+import json
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import parse_qs
+
+import pyarrow as pa
+from pydantic import ValidationError
+
+from lamina.config import DataError, parse
+from lamina.data.arrays import json_rows
+from lamina.deploy.predictor import Predictor
+from lamina.deploy.server.cells import CellParser, notes
+from lamina.deploy.server.content_types import FORM, Body, ContentTypes, media_type
+from lamina.deploy.server.json_reader import describe, load_json
+from lamina.deploy.server.limits import Limits, RequestError
+from lamina.deploy.server.multipart import FormReader
+from lamina.deploy.server.request_files import RequestFiles
+from lamina.deploy.server.request_rows import RequestRows, from_csv, from_json, too_many
+from lamina.task import CSV, EVENTS, JSON, Answers, Operation, Request, TooMuch
+
+Item = TypeVar("Item")
+
+
+class Reply(NamedTuple):
+    """The bytes of an answer, how many rows it has, and headers that go with it."""
+
+    body: bytes
+    rows: int
+    headers: Mapping[str, str] = {}
+
+
+class Query(NamedTuple):
+    """What one body asks: rows, where the operation takes some, and settings."""
+
+    rows: RequestRows | None
+    request: Request
+
+
+class Endpoint:
+    """An operation with all that is needed to answer it over HTTP, made once."""
+
+    def __init__(self, predictor: Predictor, operation: Operation, limits: Limits):
+        self.predictor, self.operation, self.limits = predictor, operation, limits
+        self.content_types = ContentTypes(operation, predictor.prep)
+        self.example = operation.example(predictor)
+        self.joins = operation.rows == "each" and operation.gives != EVENTS
+        self._settings = tuple(operation.request.model_fields)
+        self._cells = CellParser(predictor.prep)
+        self._files = RequestFiles(predictor.prep, limits)
+        self._form = FormReader(predictor.prep, limits, self._settings)
+        self._shape = f"Send an object such as {json.dumps(self.example.payload, ensure_ascii=False)[:200]}."
+        self._facts = {"model": predictor.id}
+
+    def replies(self, bodies: Sequence[Body]) -> list[Reply | Exception]:
+        """Answer several bodies; each gets a reply or an exception of its own."""
+        queries = [_attempt(lambda body=body: self.read(body)) for body in bodies]
+        replies: list[Reply | Exception] = [q if isinstance(q, Exception) else RuntimeError() for q in queries]
+        for places in self._groups(queries):
+            group = [query for query in (queries[place] for place in places) if isinstance(query, Query)]
+            for place, reply in zip(places, bisected(self._answer, group), strict=True):
+                replies[place] = _refused(reply) if isinstance(reply, Exception) else reply
+        return replies
+
+    def _groups(self, queries: Sequence[Query | Exception]) -> Iterable[list[int]]:
+        """Places of requests that can be answered together: rows of one request each, and of the same settings."""
+        places = [place for place, query in enumerate(queries) if isinstance(query, Query)]
+        if not self.joins:
+            return [[place] for place in places]
+        if not self._settings:
+            return [places] if places else []
+        groups: list[tuple[Request, list[int]]] = []
+        for place in places:
+            request = queries[place].request  # pyright: ignore[reportAttributeAccessIssue]
+            group = next((members for other, members in groups if other == request), None)
+            if group is None:
+                groups.append((request, [place]))
+            else:
+                group.append(place)
+        return [members for _, members in groups]
+
+    def stream(self, body: Body) -> Iterator[Reply]:
+        """The pieces of an answer as they come. Errors: RequestError."""
+        try:
+            query = self.read(body)
+            if query.rows is None:
+                yield from map(self._reply, self.predictor.pieces(self.operation, None, query.request))
+                return
+            table, malformed = self._table(query.rows)
+            sentences = tuple(notes(query.rows, malformed, 0))
+            for piece in self.predictor.pieces(self.operation, table, query.request):
+                if piece.broken and self.operation.rows == "each":
+                    raise self._files.refusal(query.rows, piece.broken[0])
+                yield self._reply(piece._replace(notes=(*sentences, *piece.notes)))
+                sentences = ()
+        except Exception as error:
+            raise _refused(error) from error
+
+    # bodies in
+
+    def read(self, body: Body) -> Query:
+        """What a body asks; cells are not parsed yet. Errors: RequestError that names the place."""
+        if self.operation.rows == "none":
+            return Query(None, self._request(self._object(body), body.query))
+        rows = self._rows(body)
+        self._files.check(rows)
+        rows = self._cells.select(rows, self.limits)
+        if not self._settings:
+            return Query(rows, self.operation.request())
+        return Query(rows, self._request(rows.settings, body.query))
+
+    def _rows(self, body: Body) -> RequestRows:
+        media = media_type(body.content_type)
+        if media == JSON:
+            return self._files.from_base64(from_json(body.content, self.limits, self._settings))
+        if media == CSV:
+            return from_csv(body.content, self.limits)
+        if media == FORM:
+            return self._form.read(body.content, body.content_type)
+        return RequestRows({next(iter(self._files.kinds)): [bytes(body.content)]}, 1)
+
+    def _object(self, body: Body) -> Mapping[str, Any]:
+        """A request without rows, as a dict."""
+        value = load_json(body.content, self.limits.rows + 2, too_many(self.limits), self._shape)
+        if not isinstance(value, dict):
+            raise RequestError(400, f"body: must be an object (got {describe(value)}). {self._shape}")
+        return value
+
+    def _request(self, settings: Mapping[str, Any], query: str) -> Request:
+        """Settings of the body, over those of the URL."""
+        cls, faults = self.operation.request, list[str]()
+        texts = {k: v[0] if len(v) == 1 else v for k, v in parse_qs(query).items() if k in cls.model_fields}
+        texts |= {k: v for k, v in settings.items() if isinstance(v, str)} if texts else {}
+        if texts:
+            try:
+                url = cls.model_validate_strings(texts, strict=False).model_dump(mode="json", exclude_unset=True)
+            except ValidationError as error:
+                fault = error.errors(include_url=False)[0]
+                raise RequestError(400, f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}.") from None
+            settings = url | {k: v for k, v in settings.items() if k not in texts}
+        request = parse(cls, settings, "", faults)
+        if request is None:
+            raise RequestError(400, f"{faults[0]} {self._shape if self.operation.rows == 'none' else ''}".rstrip())
+        return request
+
+    # answers out
+
+    def _answer(self, queries: list[Query]) -> list[Reply | Exception]:
+        if queries[0].rows is None:
+            return [self._reply(self._whole(None, queries[0].request))]
+        if self.operation.rows == "together":
+            return [self._answer_together(queries[0].rows, queries[0].request)]
+        return self._answer_each([query.rows for query in queries if query.rows], queries[0].request)
+
+    def _whole(self, table: pa.Table | None, request: Request) -> Answers:
+        """All pieces of an answer in one."""
+        pieces = list(self.predictor.pieces(self.operation, table, request))
+        if len(pieces) == 1:
+            return pieces[0]
+        table = pa.concat_tables([piece.table for piece in pieces])
+        return Answers(table, sum((p.notes for p in pieces), ()), sum((p.broken for p in pieces), ()))
+
+    def _answer_each(self, requests: list[RequestRows], request: Request) -> list[Reply | Exception]:
+        """One pass through the model for all, then a reply for each; a cell of no use refuses its own request."""
+        table, malformed = self._cells.parse(requests)
+        answers = self._whole(table, request)
+        assert answers.table.num_rows == table.num_rows
+        replies, stop = list[Reply | Exception](), 0
+        for rows in requests:
+            start, stop = stop, stop + rows.count
+            if cell := next((cell for cell in answers.broken if start <= cell.row < stop), None):
+                replies.append(self._files.refusal(rows, cell._replace(row=cell.row - start)))
+                continue
+            first, last = (bisect_left(malformed, row, key=lambda cell: cell.row) for row in (start, stop))
+            sentences = (*notes(rows, malformed[first:last], start), *answers.notes)
+            replies.append(self._reply(Answers(answers.table.slice(start, rows.count), sentences)))
+        return replies
+
+    def _answer_together(self, rows: RequestRows, request: Request) -> Reply:
+        """The answer to rows that are one thing, such as a history."""
+        table, malformed = self._table(rows)
+        answers = self._whole(table, request)
+        return self._reply(answers._replace(notes=(*notes(rows, malformed, 0), *answers.notes)))
+
+    def _table(self, rows: RequestRows) -> tuple[pa.Table, list[Any]]:
+        """The columns that came, typed, and what could not be read."""
+        table, malformed = self._cells.parse([rows])
+        return table.select([name for name in table.column_names if name in rows.values]), malformed
+
+    def _reply(self, answers: Answers) -> Reply:
+        """Strict JSON, in which NaN never leaves; or the bytes of the only cell."""
+        operation, rows = self.operation, answers.table.num_rows
+        if operation.gives in (JSON, EVENTS):
+            value: dict[str, Any] = {operation.items: json_rows(answers.table), **self._facts}
+            if answers.notes:
+                value["notes"] = answers.notes
+            body = json.dumps({**value, **operation.facts}, allow_nan=False).encode()
+            return Reply(b"data: %b\n\n" % body if operation.gives == EVENTS else body, rows)
+        if rows != 1:
+            raise RequestError(400, f"rows: one {operation.gives} answers one row (got {rows:,}). Send one at a time.")
+        headers = {"X-Notes": json.dumps(answers.notes)} if answers.notes else {}
+        return Reply(answers.table.column(0)[0].as_py(), 1, headers)
+
+
+def bisected(answer: Callable[[list[Item]], list[Reply | Exception]], items: list[Item]) -> list[Reply | Exception]:
+    """Answer all at once. If that fails, the one at fault is found by halving, and fails alone."""
+    try:
+        results = answer(items)
+        assert len(results) == len(items)
+        return results
+    except Exception as error:
+        if len(items) == 1:
+            return [error]
+        half = len(items) // 2
+        return [*bisected(answer, items[:half]), *bisected(answer, items[half:])]
+
+
+def _attempt(read: Callable[[], Query]) -> Query | Exception:
+    try:
+        return read()
+    except Exception as error:  # handed to the one request it belongs to
+        return error
+
+
+def _refused(error: Exception) -> Exception:
+    """An error as its sender may know it: what was asked is its fault, anything else the server's."""
+    if isinstance(error, TooMuch):
+        return RequestError(413, str(error))
+    return RequestError(400, str(error)) if isinstance(error, DataError) else error

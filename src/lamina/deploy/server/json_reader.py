@@ -1,0 +1,59 @@
+"""JSON of strangers: strict about keys, forgiving about NaN, bounded while it is parsed."""
+
+import json
+from typing import Any
+
+from lamina.deploy.server.limits import RequestError, quoted
+
+WIDEST = 18  # digits that fit 64 bits whatever they are
+
+
+def load_json(body: bytes | bytearray, most_objects: int, too_many: RequestError, shape: str) -> Any:
+    """JSON in UTF-8; NaN is taken for missing. The count of objects is bounded while parsing, before memory is.
+
+    `shape`: a sentence on what to send. Errors: RequestError naming the place.
+    """
+    count = 0
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        nonlocal count
+        count += 1
+        if count > most_objects:
+            raise too_many
+        value = dict(pairs)
+        if len(value) != len(pairs):
+            names = [name for name, _ in pairs]
+            twice = next(name for name in value if names.count(name) > 1)
+            raise RequestError(400, f"body: {quoted(twice)} is there twice in one object. Send it once.")
+        return value
+
+    try:
+        text = body.decode("utf-8-sig")
+        return json.loads(text, object_pairs_hook=unique, parse_int=integer, parse_constant=lambda token: None)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise RequestError(400, f"body: is not JSON ({where}: {error.msg}). {shape}") from None
+    except UnicodeDecodeError as error:
+        raise RequestError(400, f"body: is not UTF-8 (byte {error.start}). Send JSON in UTF-8.") from None
+    except RecursionError:
+        raise RequestError(400, f"body: is nested too deeply. {shape}") from None
+
+
+def integer(digits: str) -> int | str:
+    """A whole number, or its text when 64 bits do not hold it: codes of many digits stay exact."""
+    if len(digits) <= WIDEST:
+        return int(digits)
+    number = int(digits) if len(digits) <= WIDEST + 2 else 1 << 63
+    return number if -(1 << 63) <= number < 1 << 63 else digits
+
+
+def describe(value: Any) -> str:
+    """A value of JSON in a sentence: what was got in place of what was expected."""
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "a list"
+    return "null" if value is None else quoted(value)
+
+
+def some(names: list[str]) -> str:
+    """The first few names of many."""
+    return ", ".join(quoted(name) for name in names[:5]) + (" ..." if len(names) > 5 else "")

@@ -1,0 +1,84 @@
+"""The pages of a server that need no model: what it is, what it takes, how it is."""
+
+import base64
+import hashlib
+import re
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+
+from lamina import __version__
+from lamina.deploy.predictor import Predictor
+from lamina.deploy.server import about
+from lamina.deploy.server.endpoint import Endpoint
+from lamina.deploy.server.limits import Limits, busy
+from lamina.deploy.server.middleware import State
+from lamina.task import JSON
+
+HTML = "text/html; charset=utf-8"
+
+
+def page_headers(page: str) -> dict[str, str]:
+    """What a browser may do on a page: run the scripts and styles that stand in it, and ask this server."""
+    allowed = {
+        tag: " ".join(map(_hash, re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL))) or "'none'"
+        for tag in ("style", "script")
+    }
+    policy = (
+        f"default-src 'none'; style-src {allowed['style']}; script-src {allowed['script']}; img-src data:; "
+        "connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+    )
+    return {"Content-Security-Policy": policy, "Referrer-Policy": "no-referrer"}
+
+
+def _hash(text: str) -> str:
+    """A piece of a page as its security policy names it."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def add_pages(api: FastAPI, predictor: Predictor, endpoints: tuple[Endpoint, ...], limits: Limits) -> None:
+    """What the server is, what it takes, and the task's own page to try it on, where there is one."""
+    schema = about.describe(predictor, endpoints, limits)
+    schema_body = schema.model_dump_json().encode()
+    page = predictor.task.page(predictor)
+    policy = page_headers(page or "")
+    links = {endpoint.operation.name: f"POST /{endpoint.operation.name}" for endpoint in endpoints}
+    links |= {"columns": "/schema", "docs": "/docs", "health": "/health", "ready": "/ready"}
+    links |= {"try": "/try"} if page else {}
+    index = {"model": schema.model, "task": schema.task, "target": schema.target, "lamina": __version__, "links": links}
+
+    @api.get("/", summary="What this is and where to go; for a browser, a page to try it on where there is one")
+    async def root(request: Request) -> Any:
+        if page and "text/html" in request.headers.get("accept", ""):
+            return Response(page, media_type=HTML, headers=policy)
+        return index
+
+    @api.get("/schema", summary="What the model takes and what it answers", response_model=about.About)
+    async def columns() -> Response:
+        return Response(schema_body, media_type=JSON)
+
+    if page:
+
+        @api.get("/try", summary="A page to try the model on", include_in_schema=False)
+        async def try_page() -> Response:
+            return Response(page, media_type=HTML, headers=policy)
+
+
+def add_health(api: FastAPI, state: State) -> None:
+    """Whether it is alive and ready, and what it counted."""
+
+    @api.get("/metrics", summary="Counts and durations, for Prometheus", include_in_schema=False)
+    async def metrics() -> Response:
+        return Response(state.metrics.text(), media_type="text/plain; version=0.0.4")
+
+    @api.get("/livez", include_in_schema=False)
+    @api.get("/health", summary="The process is alive")
+    async def health() -> dict[str, str]:
+        return {"status": "alive"}
+
+    @api.get("/readyz", include_in_schema=False)
+    @api.get("/ready", summary="The model is loaded and tested, and the server is not stopping")
+    async def ready() -> dict[str, str]:
+        if state.draining:
+            raise busy("The server is stopping. Use another one, or try again in a second.")
+        return {"status": "ready"}

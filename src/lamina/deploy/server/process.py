@@ -1,0 +1,104 @@
+"""Serve a bundle in a process: its socket, its signals, and an end that lets requests finish."""
+
+import ipaddress
+import json
+import os
+import signal
+import socket
+import threading
+import time
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+
+from lamina.config import LaminaError
+from lamina.deploy.predictor import Predictor
+from lamina.deploy.server.application import app
+from lamina.deploy.server.limits import Limits
+
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+
+
+def serve(
+    path: str | Path,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    token: str | None = None,
+    limits: Limits | None = None,
+    as_json: bool = False,
+) -> None:
+    """Answer HTTP requests with a bundle until SIGTERM or Ctrl-C, then finish what was accepted and return.
+
+    Once it is ready it prints one line: a sentence, or with `as_json` an object with `url`, `docs` and `bundle`.
+    `token` may also come from the environment, LAMINA_TOKEN; without one only this machine may ask. Port 0 is any
+    free one. Errors: LaminaError when the port is taken, BundleError when the bundle is not sound.
+    """
+    token = (token or os.environ.get("LAMINA_TOKEN") or "").strip() or None
+    local = _is_local(host)
+    if not local and token is None:
+        cure = "Set a token (--token, or LAMINA_TOKEN), or serve on 127.0.0.1 only."
+        raise LaminaError(f"host: anyone who can reach {host} could use the model. {cure}")
+    limits = limits or Limits()
+    with _bind(host, port) as listener:
+        predictor = Predictor(path)
+        api = app(predictor, limits, token, (*LOOPBACK, _in_url(host)) if local else ())
+        url = f"http://{_in_url(host)}:{listener.getsockname()[1]}"
+        page = "try" if any(vars(route).get("path") == "/try" for route in api.routes) else "docs"
+        line = f"Serving {api.title} on {url} (try it: {url}/{page}). Stop it with Ctrl-C."
+        message = {"url": url, "docs": f"{url}/docs", "bundle": predictor.id}
+        _run(api, listener, limits, json.dumps(message) if as_json else line)
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """A socket that has the port but does not listen yet: no request comes before the model is ready."""
+    listener = None
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except (OSError, OverflowError) as error:
+        if listener:
+            listener.close()
+        reason = error.strerror if isinstance(error, OSError) else "no such port"
+        raise LaminaError(f"{host}:{port} cannot be served on ({reason}). Choose another with --port.") from None
+    return listener
+
+
+def _run(api: FastAPI, listener: socket.socket, limits: Limits, line: str) -> None:
+    """uvicorn in a thread; this one waits for a signal, says not ready, and lets the requests end."""
+    config = uvicorn.Config(
+        api, log_level="warning", access_log=False, server_header=False, lifespan="off", ws="none",
+        timeout_graceful_shutdown=int(2 * limits.seconds) + 1,
+    )  # fmt: skip
+    server = uvicorn.Server(config)
+    signals: list[int] = []
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="lamina-http", daemon=True)
+    main = threading.current_thread() is threading.main_thread()
+    before = {s: signal.signal(s, lambda s, _: signals.append(s)) for s in (signal.SIGTERM, signal.SIGINT) if main}
+    thread.start()
+    while not server.started and thread.is_alive():
+        time.sleep(0.005)
+    if not server.started:
+        raise LaminaError("serve: the HTTP server did not start; the lines above say why.")
+    print(line, flush=True)
+    while not signals and thread.is_alive():
+        thread.join(0.05)
+    for number, handler in before.items():
+        signal.signal(number, handler)  # a second signal ends the process at once
+    api.state.lamina.draining = True
+    thread.join(limits.drain)
+    server.should_exit = True
+    thread.join()
