@@ -177,7 +177,7 @@ def test_times_with_a_zone_are_moments_and_answered_in_utc(months):
     clock = collected(naive, horizon=24)
     assert int((clock.panel.source < 0).sum()) == 1, "as the clock on the wall shows it, an hour is missing"
     days = [{"t": t.isoformat(), "y": float(i % 7)} for i, t in enumerate(berlin[::24])]
-    assert collected(days, horizon=2, context=4).state.step.count == 86_400
+    assert collected(days, horizon=2, context=4).task.state.step.count == 86_400
 
 
 @pytest.mark.parametrize("form", ["%Y-%m-01", "%Y-%m-01T00:00:00Z", "%Y/%m/01", "%Y-%m-01 00:00:00"])
@@ -229,9 +229,9 @@ def test_columns_named_year_month_day_make_a_time():
     rows[50]["Day"] = 31
     assert "1 rows were left out: the time is missing or cannot be read" in told(estimator, rows)[1], "31 February"
     years = [{"year": y, "month": m, "y": float(m)} for y in range(1990, 2000) for m in range(1, 13)]
-    assert collected(years, horizon=3).state.step.unit == "month"
+    assert collected(years, horizon=3).task.state.step.unit == "month"
     alone = [{"Year": y, "y": float(y % 11)} for y in range(1800, 2000)]
-    assert collected(alone, horizon=3).state.time == ("Year",)
+    assert collected(alone, horizon=3).task.state.time == ("Year",)
     with pytest.raises(LaminaError, match="several columns must be named year, month"):
         collected([{"d": r["Year"], "h": r["Hour"], "y": 1.0} for r in rows], time=["d", "h"])
 
@@ -409,9 +409,9 @@ def test_a_row_of_no_series_is_set_aside(shops):
 
 
 def test_the_column_that_tells_series_apart_is_found_and_said():
-    assert collected(stores(), horizon=7).state.series == "store"
+    assert collected(stores(), horizon=7).task.state.series == "store"
     numbered = collected(stores((1, 2, 3)), horizon=7)
-    assert numbered.state.series == "store"
+    assert numbered.task.state.series == "store"
     assert any("told apart by 'store'" in note for note in numbered.notes)
     with pytest.raises(DataError, match=r"rows have the same time as another\. If the table holds several series"):
         collected([{"day": row["day"], "y": row["y"]} for row in stores()], horizon=7)
@@ -472,7 +472,7 @@ def test_columns_of_odd_kinds_in_training_say_what_became_of_them():
     with pytest.raises(LaminaError, match="column 'y' has two roles"):
         collected(rows, known=["y"])
     counted = [{"t": i, "y": float(i)} for i in range(120)]
-    assert collected(counted, horizon=5, time="t").state.targets[0].name == "y", "a target that only rises"
+    assert collected(counted, horizon=5, time="t").task.state.targets[0].name == "y", "a target that only rises"
 
 
 def test_several_targets_are_answered_each_under_its_name():
@@ -484,8 +484,8 @@ def test_several_targets_are_answered_each_under_its_name():
     assert list(flat.columns)[1:3] == ["y.prediction", "y.low"]
     with pytest.raises(LaminaError, match=r"target: 'y' is not among task\.targets"):
         collected(daily(), targets=["heat"])
-    assert collected(daily(), None, targets=["heat"]).state.names == ["heat"]
-    assert collected(daily(), None, targets="all").state.names == ["y", "heat"], "sale is yes or no"
+    assert collected(daily(), None, targets=["heat"]).task.state.names == ["heat"]
+    assert collected(daily(), None, targets="all").task.state.names == ["y", "heat"], "sale is yes or no"
 
 
 # which rows judge
