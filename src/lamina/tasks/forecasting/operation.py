@@ -102,10 +102,10 @@ def usage(session: Session, operation: Operation, bundle: str) -> Usage:
         f'with open({name!r}, encoding="utf-8") as file:\n    history = json.load(file)["rows"]\n'
         f"predictor = lamina.load({bundle!r})\nforecast = predictor.predict(history)"
     )
-    body = f"# {name}, {len(rows):,} rows of history:\n{_excerpt(rows, -SHOWN_ROWS, 'rows')}"
+    body = f"{name}, {len(rows):,} rows of history:\n{_excerpt(rows, -SHOWN_ROWS, 'rows')}".replace("\n", "\n# ")
     return Usage(
         shell=f"{needs}\nlamina predict {path} history.csv -o forecast.csv",
-        http=f"{http}\n\n{body}",
+        http=f"{http}\n\n# {body}",
         python=python,
         answer=_excerpt(forecasts, SHOWN_ANSWERS),
     )
