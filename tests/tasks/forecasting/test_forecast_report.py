@@ -185,7 +185,7 @@ def test_the_terminal_speaks_of_steps_ahead_and_of_metrics_by_their_names(made, 
     rows = json.loads((folder / "history.json").read_text("utf-8"))["rows"]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     source = files.Config(path=str(tmp_path / "rows.jsonl"))
-    show.predicted(batch.predict(estimator.predictor, source, tmp_path / "o.csv", None))
+    show.predicted(batch.run(estimator.predictor, "predict", source, None, tmp_path / "o.csv"))
     said = capsys.readouterr().out
     assert "7 steps ahead in" in said and "answers" not in said
     show.result(estimator.result)

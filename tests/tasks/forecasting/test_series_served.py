@@ -29,11 +29,12 @@ from lamina.deploy import batch, bundle
 from lamina.deploy.bundle import open_bundle
 from lamina.deploy.predictor import Predictor
 from lamina.deploy.server import Limits, app
-from lamina.deploy.server.content_types import Sent
+from lamina.deploy.server.content_types import Body
+from lamina.deploy.server.endpoint import Endpoint, Reply
 from lamina.deploy.server.limits import RequestError
-from lamina.deploy.server.request_queue import Reply, replies
 from lamina.experiment import collect
 from lamina.schema import clean
+from lamina.tasks.forecasting import Task
 from lamina.tasks.forecasting.answers import decode
 from lamina.tasks.forecasting.history import read_histories
 
@@ -135,7 +136,9 @@ def test_python_http_and_files_give_one_forecast(case, tmp_path):
     pyarrow.parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "rows.parquet")
     for source in ("rows.csv", "rows.jsonl", "rows.parquet"):
         for output in ("out.jsonl", "out.parquet", "out.csv"):
-            told = batch.predict(estimator.predictor, files.Config(path=str(tmp_path / source)), tmp_path / output)
+            told = batch.run(
+                estimator.predictor, "predict", files.Config(path=str(tmp_path / source)), None, tmp_path / output
+            )
             assert told["rows"] == len(wanted)
         lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
         np.testing.assert_allclose(numbers(lines), numbers(wanted), **CLOSE)
@@ -147,7 +150,7 @@ def test_python_http_and_files_give_one_forecast(case, tmp_path):
 
 def test_days_in_a_csv_of_answers_are_written_as_days_and_read_back(months, tmp_path):
     AIRLINE.to_csv(tmp_path / "rows.csv", index=False)
-    batch.predict(months.predictor, files.Config(path=str(tmp_path / "rows.csv")), tmp_path / "out.csv")
+    batch.run(months.predictor, "predict", files.Config(path=str(tmp_path / "rows.csv")), None, tmp_path / "out.csv")
     read = pd.read_csv(tmp_path / "out.csv")
     assert read["Month"].tolist()[:2] == ["1961-01-01", "1961-02-01"]
     on = pd.concat([AIRLINE, read.rename(columns={"prediction": "Passengers"})[["Month", "Passengers"]]])
@@ -269,7 +272,8 @@ CELLS = st.one_of(
 def test_no_history_whatever_breaks_the_server(months, rows):
     sent = json.dumps({"rows": rows}).replace("Infinity", "1e999").encode()
 
-    (reply,) = replies(months.predictor, Limits(), [Sent(sent)])
+    endpoint = Endpoint(months.predictor, months.predictor.operation("predict"), Limits())
+    (reply,) = endpoint.replies([Body(sent)])
     assert isinstance(reply, Reply | RequestError), reply
     if isinstance(reply, Reply):
         answers = json.loads(reply.body)["predictions"]
@@ -332,12 +336,13 @@ def test_rows_set_aside_are_named_and_notes_are_told(months, tmp_path):
     rows = AIRLINE.astype({"Passengers": object}).copy()
     rows.loc[5, "Month"] = "soon"
     rows.to_csv(tmp_path / "rows.csv", index=False)
-    told = batch.predict(months.predictor, files.Config(path=str(tmp_path / "rows.csv")), tmp_path / "new" / "out.csv")
+    source = files.Config(path=str(tmp_path / "rows.csv"))
+    told = batch.run(months.predictor, "predict", source, None, tmp_path / "new" / "out.csv")
     (lost,) = told["quarantine"]
     assert (lost["line"], lost["column"]) == (7, "Month")
     assert any("1 rows were left out" in note for note in told["notes"])
-    with pytest.raises(DataError, match="--keep: the rows of a forecast are steps to come"):
-        batch.predict(months.predictor, files.Config(path=str(tmp_path / "rows.csv")), tmp_path / "o.csv", ["Month"])
+    with pytest.raises(DataError, match="--keep: these answers are not one for each row"):
+        batch.run(months.predictor, "predict", source, None, tmp_path / "o.csv", ["Month"])
 
 
 def test_a_recipe_written_from_series_holds_what_was_found_and_trains_alike(months, tmp_path):
@@ -425,7 +430,7 @@ def test_a_forecasts_state_altered_by_a_stranger_is_refused_without_much_memory(
     golden = json.loads(found["golden.json"])
     golden["of"]["task.json"] = bundle.digest(found["task.json"])
     found["golden.json"] = bundle.encode(golden)
-    path = bundle.write(tmp_path / "bundle", found)
+    path = bundle.write(tmp_path / "bundle", found, Task)
     tracemalloc.start()
     try:
         with pytest.raises(BundleError):
