@@ -55,7 +55,7 @@ def sealed(files: Files, sworn: bool = True) -> Files:
     if sworn:
         try:
             golden = json.loads(files["golden.json"])
-            golden["of"] = {name: digest(files[name]) for name in bundle.BOUND if name in files}
+            golden["of"] = {n: digest(body) for n, body in files.items() if n in bundle.BOUND or n.endswith(".onnx")}
             files["golden.json"] = encode(golden)
         except (ValueError, KeyError, TypeError):
             pass  # there is nothing left to make right
@@ -185,7 +185,7 @@ def mutate_header(body: bytes, draw: random.Random) -> bytes:
 
 def mutated(files: Files, draw: random.Random) -> tuple[str, Files]:
     """One file changed, and what was done in a few words."""
-    binary = [name for name in ("weights.safetensors", *bundle.GRAPHS) if name in files]
+    binary = [name for name in sorted(files, reverse=True) if name.endswith((".safetensors", ".onnx"))]
     name = draw.choice([*JSONS, *JSONS, *binary, *binary, "CARD.md"])
     if name.endswith(".json") and draw.random() < 0.8:
         return f"values of {name}", files | {name: mutate_json(files[name], draw)}

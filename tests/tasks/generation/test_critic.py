@@ -198,7 +198,7 @@ def test_what_cannot_be_scored_is_a_sentence(pictured, tabled, tmp_path):
 def test_a_server_says_where_the_critic_is_to_be_had(pictured):
     answer = ask(pictured, "POST", "/predict", json={"rows": [{}]})
     assert answer.status_code == 404
-    assert "Its critic scores with lamina predict, and in Python." in answer.json()["error"]
+    assert "no server does that. It is had with lamina predict, and in Python." in answer.json()["error"]
 
 
 def test_scoring_needs_no_torch(pictured, tabled):

@@ -405,7 +405,7 @@ REFUSED = {
     "an unknown class": ({"label": "upp"}, 400, "label: there is no class 'upp'. Did you mean 'up'?"),
     "an unknown setting": ({"cout": 3}, 400, "cout: unknown setting. Did you mean 'count'?"),
     "a seed that JSON does not hold": ({"seed": 1 << 53}, 400, "seed: should be less than"),
-    "a list": ([1], 400, "body: must be an object."),
+    "a list": ([1], 400, "body: must be an object (got a list). Send an object such as"),
     "text for a number": ({"count": "3"}, 400, "count: should be a valid integer"),
 }
 
@@ -428,8 +428,7 @@ def test_a_body_that_is_no_request_is_refused(pictured, body):
 def test_a_generator_is_not_asked_for_answers_over_http(pictured, churn_run):
     answer = ask(pictured, "POST", "/predict", json={"rows": [{}]})
     assert answer.status_code == 404
-    assert "this model answers no rows, it makes new ones" in answer.json()["error"]
-    assert "POST /generate" in answer.json()["error"]
+    assert "There is POST /generate" in answer.json()["error"]
     answer = ask(churn_run, "POST", "/generate", json={})
     assert answer.status_code == 404 and "There is POST /predict" in answer.json()["error"]
     assert ask(pictured, "POST", "/generate", content=b"{}").status_code == 415

@@ -55,7 +55,7 @@ def app(
     pages.add_health(api, state)
     for endpoint in endpoints:
         _add_operation(api, endpoint, queue, state)
-    _refusals(api, endpoints)
+    _refusals(api, endpoints, [o.name for o in predictor.operations if "http" not in o.faces])
     api.add_middleware(GateMiddleware, token=token, hosts=hosts, version=predictor.id, state=state)
     return api
 
@@ -129,13 +129,17 @@ async def _events(
             yield b"event: error\ndata: %b\n\n" % fault(public(error, request_id), request_id)
 
 
-def _refusals(api: FastAPI, endpoints: tuple[Endpoint, ...]) -> None:
-    """Errors of the framework become refusals, which the gate writes."""
+def _refusals(api: FastAPI, endpoints: tuple[Endpoint, ...], others: Sequence[str]) -> None:
+    """Errors of the framework become refusals, which the gate writes; `others`: operations that no server has."""
     posts = [f"POST /{endpoint.operation.name}" for endpoint in endpoints]
     paths = f"There is {', '.join([*posts, 'GET /schema'])} and GET /docs."
 
     async def refuse(request: Any, error: Any) -> Any:
         place = f"{bare(request.method)} {bare(request.url.path)}"
+        name = request.url.path.strip("/")
+        if error.status_code == 404 and name in others:
+            cure = f"It is had with lamina {name}, and in Python."
+            raise RequestError(404, f"{place}: no server does that. {cure} {paths}")
         if error.status_code == 404:
             raise RequestError(404, f"{place}: there is no such path. {paths}")
         if error.status_code == 405:
