@@ -87,39 +87,37 @@ def build_panel(
     codes, ids = _codes(cells, roles.series)
     times = time_index.timestamps(cells, roles.time, frequency.scale if isinstance(frequency, Frequency) else None)
     exclusions = _without_place(codes, times.valid, roles)
-    order = np.lexsort((np.arange(table.num_rows), times.values, codes))
-    order = order[(times.valid & (codes >= 0))[order]]
-    if not len(order):
+    rows = _sort(codes, times)
+    if not len(rows.order):
         raise DataError(_unreadable(table, roles))
-    notes = [] if (np.diff(order) > 0).all() or len(ids) > 1 else ["Rows were put in order of time."]
-    codes, stamps = codes[order], times.values[order]
+    notes = [] if (np.diff(rows.order) > 0).all() or len(ids) > 1 else ["Rows were put in order of time."]
     fixed = isinstance(frequency, Frequency)
     if not isinstance(frequency, Frequency):
-        frequency, remarks = _frequency(codes, stamps, times, roles, frequency)
+        frequency, remarks = _frequency(rows, times, roles, frequency)
         notes += remarks
-    twice = np.append(_repeats(codes, stamps) & (frequency.unit != "row"), False)
+    twice = np.append(_repeats(rows.codes, rows.stamps) & (frequency.unit != "row"), False)
     if twice.any():
         if not fixed and twice.mean() > MAX_DUPLICATES:
             raise DataError(_too_many_duplicates(twice, roles))
-        exclusions.append(Exclusion(np.sort(order[twice]), "another row has the same time, and the last one counts"))
-        order, codes, stamps = order[~twice], codes[~twice], stamps[~twice]
-    index = time_index.positions(codes, stamps, frequency)
-    group = np.concatenate([[0], np.cumsum(~_repeats(codes, index))])
-    ends = np.append(np.flatnonzero(np.diff(group)), len(group) - 1)
-    if len(ends) < len(group):
-        notes.append(f"{len(group) - len(ends):,} rows share a step with others; numbers of one step were averaged.")
-    bounds, place, whole = _fill_grid(codes[ends], index[ends], table.num_rows, frequency)
-    source = np.full(bounds[-1], -1)
-    source[place] = order[ends]
+        reason = "another row has the same time, and the last one counts"
+        exclusions.append(Exclusion(np.sort(rows.order[twice]), reason))
+        rows = _Rows(*(values[~twice] for values in rows))
+    grid = _fill_grid(rows, frequency, table.num_rows)
+    if extra := len(grid.group) - len(grid.ends):
+        notes.append(f"{extra:,} rows share a step with others; numbers of one step were averaged.")
+    source = np.full(grid.bounds[-1], -1)
+    source[grid.place] = rows.order[grid.ends]
     if missing := int((source < 0).sum()):
         notes.append(f"{missing:,} of {len(source):,} steps have no row; they count as not measured.")
     steps = cells.take(pa.array(source, pa.int64(), mask=source < 0))
-    steps = _average(steps, cells, order, group, ends, place)
+    steps = _average(steps, cells, rows.order, grid)
     values = np.stack([numbers(steps[name]) for name in roles.targets], axis=1)
-    starts = np.flatnonzero(np.diff(codes[ends], prepend=-1))
-    names = [ids[code] for code in codes[ends][starts]]
+    names = [ids[code] for code in rows.codes[_starts(rows.codes)]]
     notes += _malformed(table, cells, roles.targets)
-    return Panel(steps, values, whole, bounds, names, frequency, source, tuple(exclusions), tuple(notes), len(order))
+    count = len(rows.order)
+    return Panel(
+        steps, values, grid.index, grid.bounds, names, frequency, source, tuple(exclusions), tuple(notes), count
+    )
 
 
 def latest(measured: np.ndarray, bounds: np.ndarray) -> np.ndarray:
@@ -133,11 +131,42 @@ def latest(measured: np.ndarray, bounds: np.ndarray) -> np.ndarray:
     return np.where((nearest >= begin) & (nearest < end), nearest, steps)
 
 
-def _fill_grid(
-    codes: np.ndarray, index: np.ndarray, count: int, frequency: Frequency
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Where each series begins and ends once every step is there, where each step with a row then is, all numbers."""
-    starts = np.flatnonzero(np.diff(codes, prepend=-1))
+class _Rows(NamedTuple):
+    """The rows that have a place, series by series in order of time: their numbers, series and times."""
+
+    order: np.ndarray
+    codes: np.ndarray
+    stamps: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """Rows on the grid: which of them share a step (`group`), the last of each that does, `place` of these among all
+    steps; where each series begins and ends; the number of each step.
+    """
+
+    group: np.ndarray
+    ends: np.ndarray
+    place: np.ndarray
+    bounds: np.ndarray
+    index: np.ndarray
+
+
+def _sort(codes: np.ndarray, times: Timestamps) -> _Rows:
+    order = np.lexsort((np.arange(len(codes)), times.values, codes))
+    order = order[(times.valid & (codes >= 0))[order]]
+    return _Rows(order, codes[order], times.values[order])
+
+
+def _fill_grid(rows: _Rows, frequency: Frequency, count: int) -> _Grid:
+    """Every step from the first to the last row of each series. Errors: DataError where that is far more than `count`,
+    the rows of the table.
+    """
+    index = time_index.positions(rows.codes, rows.stamps, frequency)
+    group = np.concatenate([[0], np.cumsum(~_repeats(rows.codes, index))])
+    ends = np.append(np.flatnonzero(np.diff(group)), len(group) - 1)
+    codes, index = rows.codes[ends], index[ends]
+    starts = _starts(codes)
     each = np.diff(np.append(starts, len(codes)))
     lengths = index[np.append(starts[1:], len(codes)) - 1] - index[starts] + 1
     if lengths.sum() > WIDEST * count + 10_000 or lengths.max() > WIDEST * count + 10_000:  # a sum may run over
@@ -146,7 +175,12 @@ def _fill_grid(
     bounds = np.concatenate([[0], np.cumsum(lengths)])
     place = np.repeat(bounds[:-1] - index[starts], each) + index
     whole = np.arange(bounds[-1]) + np.repeat(index[starts] - bounds[:-1], lengths)
-    return bounds, place, whole
+    return _Grid(group, ends, place, bounds, whole)
+
+
+def _starts(codes: np.ndarray) -> np.ndarray:
+    """The first row of each series."""
+    return np.flatnonzero(np.diff(codes, prepend=-1))
 
 
 def _without_place(codes: np.ndarray, valid: np.ndarray, roles: ColumnRoles) -> list[Exclusion]:
@@ -194,15 +228,13 @@ def _codes(cells: pa.Table, name: str | None) -> tuple[np.ndarray, list[Any]]:
     return codes, encoded.dictionary.to_pylist()
 
 
-def _frequency(
-    codes: np.ndarray, stamps: np.ndarray, times: Timestamps, roles: ColumnRoles, text: str | None
-) -> tuple[Frequency, list[str]]:
+def _frequency(rows: _Rows, times: Timestamps, roles: ColumnRoles, text: str | None) -> tuple[Frequency, list[str]]:
     """The frequency of a recipe, or the one that most rows follow, and what to say of it."""
     if text:
-        return time_index.align(time_index.from_text(text), codes, stamps), []
+        return time_index.align(time_index.from_text(text), rows.codes, rows.stamps), []
     if not roles.time:
         return Frequency(unit="row"), ["No column of time was found: rows are taken in their order, each a step."]
-    return time_index.infer(codes, times, stamps, roles.time[0])
+    return time_index.infer(rows.codes, times, rows.stamps, roles.time[0])
 
 
 def _repeats(codes: np.ndarray, stamps: np.ndarray) -> np.ndarray:
@@ -210,13 +242,11 @@ def _repeats(codes: np.ndarray, stamps: np.ndarray) -> np.ndarray:
     return (codes[1:] == codes[:-1]) & (stamps[1:] == stamps[:-1])
 
 
-def _average(
-    steps: pa.Table, cells: pa.Table, order: np.ndarray, group: np.ndarray, ends: np.ndarray, place: np.ndarray
-) -> pa.Table:
+def _average(steps: pa.Table, cells: pa.Table, order: np.ndarray, grid: _Grid) -> pa.Table:
     """The steps with the mean of the numbers of all rows that share one."""
-    if len(ends) == len(group):
+    if len(grid.ends) == len(grid.group):
         return steps
-    begins = np.concatenate([[0], ends[:-1] + 1])
+    begins = np.concatenate([[0], grid.ends[:-1] + 1])
     for i, field in enumerate(steps.schema):
         if not pa.types.is_floating(field.type):
             continue
@@ -224,6 +254,6 @@ def _average(
         finite = ~np.isnan(values)
         total, count = (np.add.reduceat(v, begins) for v in (np.where(finite, values, 0), finite.astype(float)))
         means = numbers(steps[field.name])
-        means[place] = np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
+        means[grid.place] = np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
         steps = steps.set_column(i, field.name, pa.array(means, from_pandas=True))
     return steps
