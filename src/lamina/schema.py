@@ -22,6 +22,10 @@ PICTURES = (
 
 PICTURE_NAME = rf"(?i)({'|'.join(suffix.replace('.', '[.]') for suffix in PICTURES)})$"
 
+FILE_CELL = pa.struct([("path", pa.string()), ("bytes", pa.large_binary())])  # a cell that is a file
+
+NUMBER_TEXT = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+
 TEXT = pa.string().id
 ODD = {  # ids of types that are brought to others
     *(pa.large_string().id, pa.string_view().id, pa.binary_view().id, pa.date32().id, pa.date64().id),
@@ -207,6 +211,11 @@ def floats(cells: pa.Array) -> np.ndarray | None:
         return None
 
 
+def is_list(kind: pa.DataType) -> bool:
+    """Whether cells are lists, of any width of offsets."""
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+
+
 def rename_columns(rows: pa.Table, names: Mapping[str, str]) -> pa.Table:
     """Columns under other names, where these are free: sources say `image` and `label`, a bundle has its own."""
     present = set(rows.column_names)
@@ -224,12 +233,12 @@ def clean(table: pa.Table, missing: tuple[str, ...]) -> pa.Table:
     columns = [_plain(column) if column.type.id in ODD else column for column in table.columns]
     texts = [i for i, column in enumerate(columns) if column.type.id == TEXT]
     if 0 < len(texts) * table.num_rows <= TOGETHER:  # a call into Arrow costs more than it works on one row
-        joint = _without(pa.concat_arrays([chunk for i in texts for chunk in columns[i].chunks]), tokens)
+        joint = null_if_missing(pa.concat_arrays([chunk for i in texts for chunk in columns[i].chunks]), tokens)
         for k, i in enumerate(texts):
             columns[i] = joint.slice(k * table.num_rows, table.num_rows)
     else:
         for i in texts:
-            columns[i] = _without(columns[i], tokens)
+            columns[i] = null_if_missing(columns[i], tokens)
     if len(numbers):
         for i, column in enumerate(columns):
             if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
@@ -247,7 +256,9 @@ def _missing_cells(missing: tuple[str, ...]) -> tuple[pa.Array, pa.Array]:
     return pa.array(missing, pa.string()), pa.array(numbers, pa.float64())
 
 
-def _without(texts: pa.Array | pa.ChunkedArray, tokens: pa.Array) -> Any:
+def null_if_missing(texts: Any, tokens: pa.Array | None = None) -> Any:
+    """Text without the blanks around it, and null where it means missing; `tokens` are the texts that do."""
+    tokens = _missing_cells(MISSING)[0] if tokens is None else tokens
     texts = pc.utf8_trim_whitespace(texts)
     return pc.if_else(pc.is_in(texts, value_set=tokens), pa.scalar(None, pa.string()), texts)
 

@@ -432,7 +432,7 @@ def test_openapi_has_the_models_own_row_and_an_example_that_works(api, predictor
     page = ask(api, "GET", "/openapi.json").json()
     body = page["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]
     row = body["schema"]["oneOf"][0]["properties"]["rows"]["items"]["properties"]
-    assert list(row) == [column.name for column in predictor.bundle.prep.used]
+    assert list(row) == [column.name for column in predictor.bundle.prep.columns]
     assert {kind["type"] for kind in row["months"]["anyOf"]} >= {"number", "string", "null"}
     for example in body["examples"].values():
         assert predict(api, **example["value"]).status_code == 200

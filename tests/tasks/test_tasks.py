@@ -21,7 +21,7 @@ from lamina.config import DataError, parse
 from lamina.data import arrays
 from lamina.evaluate import baselines, metrics
 from lamina.plugins import available, plugin
-from lamina.preprocess import typed
+from lamina.preprocess import parse_columns
 from lamina.recipe import build
 from lamina.schema import MISSING, Collected, Column, Mixed, clean
 from lamina.tasks._supervised import experiment as cases
@@ -45,7 +45,7 @@ TARGETS: dict[str, pa.Array] = {
 def parsed(values: pa.Array, task: str) -> pa.Array:
     """A raw target as the task gets it."""
     table = clean(arrays.table(pa.table({"y": values})), MISSING)
-    return typed(table, (Column(name="y", kind=plugin("tasks", task).target),))["y"].combine_chunks()
+    return parse_columns(table, (Column(name="y", kind=plugin("tasks", task).target),))["y"].combine_chunks()
 
 
 def fitted(task: str, values: pa.Array, said: dict[str, Any] | None = None) -> tuple[Any, Any, Any]:

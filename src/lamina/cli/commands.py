@@ -2,20 +2,21 @@
 
 import json
 import shlex
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType, ModuleType
 from typing import Annotated, Any
 
 import typer
 
+from lamina.cli import arguments
+from lamina.cli.group import OperationGroup
+from lamina.cli.interrupts import stoppable
 from lamina.config import Interrupted, LaminaError
 
 app = typer.Typer(
+    cls=OperationGroup,
     help="From raw data to a running service, with a neural network in between.",
+    epilog="A bundle may have verbs of its own, such as generate: lamina inspect BUNDLE lists them.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -31,7 +32,7 @@ EXTRAS = {  # which extra holds an optional package
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on standard output.")]
 Bundle = Annotated[Path, typer.Argument(help="A bundle: directory, .lamina file, or the run that holds one.")]
 SOURCE = (
-    "A data file, a pattern such as 'data/*.csv', a folder of pictures, toy:churn, a recipe (.yaml); "
+    "A data file, a pattern such as 'data/*.csv', a folder of files, toy:churn, a recipe (.yaml); "
     "or NAME=PATH for each class: real=photos/ generated=made/"
 )
 Source = Annotated[list[str], typer.Argument(help=SOURCE)]
@@ -47,7 +48,7 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except LaminaError as error:
-        _sorry(str(error), as_json)
+        _report(str(error), as_json)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.stderr.close()
@@ -55,18 +56,18 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in EXTRAS:
             raise
-        _sorry(
+        _report(
             f"{error.name} is not installed. Install it with: pip install 'lamina[{EXTRAS[error.name or '']}]'", as_json
         )
         sys.exit(1)
     except OSError as error:
         if error.filename is None:
             raise
-        _sorry(f"{error.filename}: {error.strerror}. Name another file or folder.", as_json)
+        _report(f"{error.filename}: {error.strerror}. Name another file or folder.", as_json)
         sys.exit(1)
 
 
-def _sorry(text: str, as_json: bool) -> None:
+def _report(text: str, as_json: bool) -> None:
     """Say what went wrong: a line each on standard error, and one JSON object on standard output if that was asked."""
     if as_json:
         print(json.dumps({"error": text}))
@@ -92,7 +93,7 @@ def train(  # noqa: PLR0913 - one argument per option
     also: Annotated[
         list[str] | None, typer.Option(help="Other data to judge the finished network by, as SOURCE. Repeatable.")
     ] = None,
-    task: Annotated[str | None, typer.Option(help="What is asked: classification, regression ...")] = None,
+    task: Annotated[str | None, typer.Option(help="What is asked; by the data when left out.")] = None,
     model: Annotated[str | None, typer.Option(help="Which network: fnn, linear, sequential ...")] = None,
     budget: Annotated[str | None, typer.Option(help="Time for training, such as 60s or 5m.")] = None,
     sets: Sets = None,
@@ -109,9 +110,9 @@ def train(  # noqa: PLR0913 - one argument per option
             raise typer.BadParameter("goes alone: everything else is in the run's recipe.", param_hint="--resume")
         run = Run.resume(resume)
         if run.done.exists():
-            found = {"run": str(run.folder), "bundle": str(run.bundle), "report": str(run.report)}
-            said = f"{resume} is finished, there is nothing to go on with. Its bundle: {run.bundle}"
-            _emit(found) if as_json else _show().say(said)
+            places = {"run": str(run.folder), "bundle": str(run.bundle), "report": str(run.report)}
+            sentence = f"{resume} is finished, there is nothing to go on with. Its bundle: {run.bundle}"
+            _emit(places) if as_json else _say(sentence)
             return
         recipe = run.recipe()
     else:
@@ -119,18 +120,18 @@ def train(  # noqa: PLR0913 - one argument per option
             raise typer.BadParameter("is missing: a data file, or a recipe.", param_hint="SOURCE")
         options = {"target": target, "data.test": test, "task": task, "model": model, "train.budget": budget}
         options |= {"seed": None if seed is None else str(seed)}
-        recipe = _recipe(source, options, [*_others(also), *(sets or [])])
-        run = Run.create(out or fresh_folder(recipe.name or _stem(source)))
-    with _stoppable() as stop, run.locked():
+        recipe = arguments.recipe(source, options, [*arguments.also(also), *(sets or [])])
+        run = Run.create(out or fresh_folder(recipe.name or arguments.stem(source)))
+    with stoppable() as stop, run.locked():
         from lamina import pipeline  # a second or two, in which the run can already be asked to stop
+        from lamina.cli import progress, results
 
-        show = _show()
         rows = pipeline.run(recipe, run, stop=stop)
         try:
-            result = show.training(rows, run.folder, quiet=as_json)
+            result = progress.training(rows, run.folder, quiet=as_json)
         except Interrupted as error:
             raise Interrupted(f"{error} Go on with: lamina train --resume {shlex.quote(str(run.folder))}") from None
-    _emit(result) if as_json else show.result(result)
+    _emit(result) if as_json else results.result(result)
 
 
 @app.command()
@@ -142,15 +143,16 @@ def init(
     as_json: Json = False,
 ) -> None:
     """Look at the data and write a recipe with every choice made, ready to be changed."""
-    from lamina.cli import recipe_template as starter
-    from lamina.tasks._supervised import experiment as cases
+    from lamina import data, experiment
+    from lamina.cli import recipe_template
 
     if output.exists():
         raise LaminaError(f"-o: {output} exists. Choose another name with: -o FILE")
-    case = cases.collect(_recipe(source, {"target": target}, sets or []))
-    output.write_text(starter.recipe(case), "utf-8")
-    found = {"recipe": str(output), **case.counts()}
-    _emit(found) if as_json else _show().say(f"Wrote {output}. Train by it with: lamina train {output}")
+    recipe = arguments.recipe(source, {"target": target}, sets or [])
+    collected = experiment.collect(recipe, data.read(recipe.data))
+    output.write_text(recipe_template.text(collected), "utf-8")
+    result = {"recipe": str(output), **collected.counts()}
+    _emit(result) if as_json else _say(f"Wrote {output}. Train by it with: lamina train {output}")
 
 
 @app.command()
@@ -164,25 +166,26 @@ def schema(as_json: Json = False) -> None:
 @app.command()
 def inspect(source: Source, target: Target = None, sets: Sets = None, as_json: Json = False) -> None:
     """Show what a data file or a bundle holds: columns, kinds, missing cells, rows that cannot be used."""
-    from lamina.cli import inspection as looked
+    from lamina.cli import inspection, overview
 
-    found = looked.at(source, target, sets or [])
-    _emit(found) if as_json else _show().looked(found)
+    result = inspection.inspect(source, target, sets or [])
+    _emit(result) if as_json else overview.inspected(result)
 
 
 @app.command()
 def evaluate(bundle: Bundle, source: Source, sets: Sets = None, as_json: Json = False) -> None:
     """Score a bundle on labelled rows."""
-    from lamina import data
+    from lamina import data, experiment
+    from lamina.cli import results
+    from lamina.deploy.bundle import locate
     from lamina.deploy.predictor import Predictor
-    from lamina.estimator import located
-    from lamina.tasks._supervised.evaluation import judged
 
-    predictor, config = Predictor(located(bundle)), _source(source, sets)
-    found = judged(predictor, data.load(config), config)
-    lost = found["quarantine"]
-    result = {"scores": found["scores"], "rows": found["rows"], "quarantined": len(lost)}
-    _emit(result) if as_json else _show().scores(result | {"interval": found["interval"]}, lost)
+    predictor, config = Predictor(locate(bundle)), arguments.source(source, sets)
+    task = experiment.of(predictor.task.kind)
+    evaluation = task.evaluatearguments.source(predictor, data.load(config), config)
+    quarantined = evaluation.quarantine
+    result = {"scores": evaluation.scores, "rows": evaluation.rows, "quarantined": len(quarantined)}
+    _emit(result) if as_json else results.scores(result, quarantined)
 
 
 @app.command()
@@ -191,48 +194,20 @@ def predict(
     source: Source,
     output: Annotated[Path, typer.Option("-o", "--output", help="Answers: .csv, .parquet, .jsonl or .feather.")],
     keep: Annotated[
-        str | None, typer.Option(help="Columns to copy beside the answers: id,name; paths of pictures when left out.")
+        str | None, typer.Option(help="Columns to copy beside the answers: id,name; paths of files when left out.")
     ] = None,
     sets: Sets = None,
     as_json: Json = False,
 ) -> None:
-    """Answer every row of a file or every picture of a folder, in order, in constant memory."""
+    """Answer every row of a file or every file of a folder, in order, in constant memory."""
+    from lamina.cli import results
     from lamina.deploy import batch
+    from lamina.deploy.bundle import locate
     from lamina.deploy.predictor import Predictor
-    from lamina.estimator import located
 
-    found = batch.predict(
-        Predictor(located(bundle)), _source(source, sets), output, keep.split(",") if keep is not None else None
-    )
-    _emit(found) if as_json else _show().predicted(found)
-
-
-@app.command()
-def generate(  # noqa: PLR0913 - one argument per option
-    bundle: Bundle,
-    output: Annotated[Path, typer.Option("-o", "--output", help="A new folder for pictures, or one file for rows.")],
-    count: Annotated[int, typer.Option("-n", "--count", help="How many pictures or rows to make.")] = 64,
-    label: Annotated[list[str] | None, typer.Option(help="The class to make; several are taken in turn.")] = None,
-    where: Annotated[
-        list[str] | None, typer.Option(help="What rows have to meet: 'tenure>=24'; several have to hold together.")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="The same seed makes the same.")] = 0,
-    form: Annotated[
-        str | None, typer.Option("--format", help="png, csv, parquet, jsonl, feather; by the suffix when left out.")
-    ] = None,
-    sheet: Annotated[bool, typer.Option(help="Beside pictures, a contact sheet and an index.")] = True,
-    as_json: Json = False,
-) -> None:
-    """Make new pictures or rows with a bundle that generates, in constant memory; each says that it was made."""
-    from lamina.deploy.predictor import Predictor
-    from lamina.estimator import located
-    from lamina.tasks.generation import files as written
-
-    wish = written.Wish(
-        count=count, seed=seed, label=tuple(label) if label else None, form=form, sheet=sheet, where=where
-    )
-    found = written.write(Predictor(located(bundle)), wish, output)
-    _emit(found) if as_json else _show().made(found)
+    predictor, columns = Predictor(locate(bundle)), keep.split(",") if keep is not None else None
+    result = batch.run(predictor, "predict", arguments.source(source, sets), None, output, columns)
+    _emit(result) if as_json else results.answered(result)
 
 
 @app.command()
@@ -244,16 +219,15 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Draw what the answers to pictures hang on, as heat maps."""
+    from lamina.cli import results
+    from lamina.deploy.bundle import locate
     from lamina.deploy.predictor import Predictor
-    from lamina.estimator import located
-    from lamina.evaluate.images import occlusion as why
+    from lamina.evaluate.images import occlusion
 
-    found = why.write(Predictor(located(bundle)), pictures, output, label)
-    result = {
-        "output": str(output),
-        "pictures": [{"file": f.name, "label": f.label, "answers": dict(f.top)} for f in found],
-    }
-    _emit(result) if as_json else _show().explained(result)
+    explanations = occlusion.write(Predictor(locate(bundle)), pictures, output, label)
+    files = [{"file": one.name, "label": one.label, "answers": dict(one.top)} for one in explanations]
+    result = {"output": str(output), "pictures": files}
+    _emit(result) if as_json else results.explained(result)
 
 
 @app.command()
@@ -264,18 +238,17 @@ def serve(
     token: Annotated[str | None, typer.Option(help="Ask for this bearer token; also $LAMINA_TOKEN.")] = None,
     max_rows: Annotated[int | None, typer.Option(min=1, help="Rows in one request, 10,000 when left out.")] = None,
     max_bytes: Annotated[
-        int | None, typer.Option(min=1, help="Bytes of one request, 10 MB when left out (pictures: 32 MB).")
+        int | None, typer.Option(min=1, help="Bytes of one request, 10 MB when left out (files: 32 MB).")
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Serve a bundle over HTTP: POST /predict, GET /schema, GET /docs."""
-    from lamina.deploy.server import Limits
-    from lamina.deploy.server import serve as run_server
-    from lamina.estimator import located
+    from lamina.deploy import server
+    from lamina.deploy.bundle import locate
 
-    said = {"rows": max_rows, "body": max_bytes}
-    limits = Limits(**{name: value for name, value in said.items() if value is not None})
-    run_server(located(bundle), host=host, port=port, token=token, limits=limits, as_json=as_json)
+    options = {"rows": max_rows, "body": max_bytes}
+    limits = server.Limits.model_validate({name: value for name, value in options.items() if value is not None})
+    server.serve(locate(bundle), host=host, port=port, token=token, limits=limits, as_json=as_json)
 
 
 @app.command()
@@ -285,10 +258,9 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write a bundle as one file, or its ONNX graph alone."""
-    from lamina.deploy.bundle import open_bundle, pack
-    from lamina.estimator import located
+    from lamina.deploy.bundle import locate, open_bundle, pack
 
-    opened = open_bundle(located(bundle))
+    opened = open_bundle(locate(bundle))
     if output.suffix == ".onnx":
         if "model.onnx" not in opened.files:
             raise LaminaError(f"{bundle}: has no ONNX graph: {opened.model.reason}. Export to .lamina instead.")
@@ -297,75 +269,27 @@ def export(
         pack(opened.path, output)
     else:
         raise LaminaError(f"-o: must end in .lamina or .onnx (got '{output}').")
-    found = {"output": str(output), "bytes": output.stat().st_size, "bundle": opened.id}
-    _emit(found) if as_json else _show().say(f"Wrote {output} ({found['bytes']:,} bytes).")
+    result = {"output": str(output), "bytes": output.stat().st_size, "bundle": opened.id}
+    _emit(result) if as_json else _say(f"Wrote {output} ({result['bytes']:,} bytes).")
 
 
 @app.command()
 def doctor(as_json: Json = False) -> None:
     """Say what this machine has, what is installed, and what is missing for which stage."""
-    from lamina.cli import inspection as looked
+    from lamina.cli import inspection, overview
 
-    found = looked.machine()
-    _emit(found) if as_json else _show().machine(found)
-
-
-def _recipe(source: list[str], options: dict[str, str | None], sets: list[str], trains: bool = True) -> Any:
-    """A recipe file, or one made of a data source, with the command line's choices over it."""
-    from lamina import recipe
-
-    chosen = [f"{key}={json.dumps(value)}" for key, value in options.items() if value is not None and key != "seed"]
-    chosen += [f"seed={options['seed']}"] if options.get("seed") is not None else []
-    return recipe.by_words(source, [*chosen, *sets], trains)
+    result = inspection.machine()
+    _emit(result) if as_json else overview.machine(result)
 
 
-def _others(also: list[str] | None) -> list[str]:
-    """Other data as an override of the recipe: each is a path, or classes with blanks between."""
-    from lamina.data import _locator as _named
+def _say(sentence: str) -> None:
+    from lamina.cli import console
 
-    split = [(one, shlex.split(one) if _named.is_class(one) else []) for one in also or []]
-    found = [_named.said(words if words and all(map(_named.is_class, words)) else [one]) for one, words in split]
-    return [f"also={json.dumps(found)}"] if found else []
+    console.say(sentence)
 
 
-def _source(source: list[str], sets: list[str] | None) -> Any:
-    """The settings of a data source alone."""
-    return _recipe(source, {}, sets or [], trains=False).data
-
-
-def _stem(source: list[str]) -> str:
-    name = "-".join(dict.fromkeys(word.partition("=")[0] for word in source)) if len(source) > 1 else source[0]
-    name = Path(name.removeprefix("toy:")).name.split(".")[0]
-    return "".join(c if c.isalnum() or c in "-_" else "-" for c in name) or "run"
-
-
-def _show() -> ModuleType:
-    from lamina.cli import console as show
-
-    return show
-
-
-def _emit(found: dict[str, Any]) -> None:
-    print(json.dumps(found, allow_nan=False, default=str))
-
-
-@contextmanager
-def _stoppable() -> Iterator[Callable[[], bool]]:
-    """SIGINT and SIGTERM set a flag, which training looks at between steps; a second one ends the process at once."""
-    asked: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        if asked:
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-        asked.append(number)
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _emit(result: dict[str, Any]) -> None:
+    print(json.dumps(result, allow_nan=False, default=str))
 
 
 if __name__ == "__main__":

@@ -1,20 +1,20 @@
-"""What there is to see before anything is trained: a data source, a bundle, this machine."""
+"""What there is to know before anything is trained: of a data source, a bundle, this machine. Plain values only."""
 
 import os
 import platform
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
-
-from lamina import __version__, data, preprocess
-from lamina.deploy.bundle import ROLES, open_bundle
-from lamina.recipe import Recipe, Unused, by_words
-from lamina.schema import Column, Row
-from lamina.tasks._supervised import target as labelled
-from lamina.tasks.forecasting import column_roles as roles
+from lamina import __version__, data, experiment, preprocess
+from lamina.data import Sources
+from lamina.data._quarantine import ROW_NUMBER, column_name, with_row_numbers
+from lamina.deploy.bundle import locate
+from lamina.deploy.predictor import Predictor, summary
+from lamina.recipe import Unused, from_words
+from lamina.schema import Row
+from lamina.task import Operation
 
 EXTRAS = {
     "train": ("torch", "sklearn", "matplotlib", "onnx", "onnxscript"),
@@ -26,82 +26,85 @@ EXTRAS = {
 SHOWN = 20
 
 
-def at(source: list[str], target: str | None, sets: list[str]) -> Row:
-    """Plain values about a bundle, or about the columns and unusable rows of a data source."""
-    path = Path(source[0])
-    inside = path / "bundle"
-    if len(source) == 1 and (inside.is_dir() or path.suffix == ".lamina" or (path / "manifest.json").exists()):
-        return _bundle(inside if inside.is_dir() else path)
-    recipe = by_words(source, sets, trains=False)
+def inspect(source: Sequence[str], target: str | None, sets: Sequence[str]) -> Row:
+    """A bundle, or the columns and unusable rows of a data source."""
+    path = locate(source[0])
+    if len(source) == 1 and is_bundle(path):
+        return _bundle(path)
+    return _source(source, target, sets)
+
+
+def is_bundle(path: Path) -> bool:
+    """Whether a bundle is there, sound or not."""
+    return path.suffix == ".lamina" or (path / "manifest.json").exists()
+
+
+def _source(source: Sequence[str], target: str | None, sets: Sequence[str]) -> Row:
+    recipe = from_words(source, sets, trains=False)
     collected = data.load(recipe.data)
-    table = labelled.rows(collected, recipe.missing).drop_columns([labelled.ROW])
+    table = with_row_numbers(collected, recipe.missing).drop_columns([ROW_NUMBER])
     target = target or recipe.target
-    aim = labelled.column(table, target) if target else None
-    beside = (*collected.beside, *([collected.part] if collected.part else []))
-    given = {name: Unused(kind="ignore") for name in beside} | recipe.columns
-    schema = preprocess.infer(table, aim, given, recipe.missing)
+    target = column_name(table, target) if target else None
+    ignored = (*collected.metadata, *([collected.part] if collected.part else []))
+    kinds = {name: Unused(kind="ignore") for name in ignored} | recipe.columns
+    schema = preprocess.infer(table, target, kinds, recipe.missing)
     columns = [*schema.columns, *([schema.target] if schema.target else [])]
-    label = aim or collected.target
+    label = target or collected.target
     labels = table[label].to_pylist() if label and label in table.column_names else []
     parts = table[collected.part].to_pylist() if collected.part else []
+    recipe = recipe.model_copy(update={"target": target})
     return {
         "source": " ".join(source),
         "rows": table.num_rows,
         "quarantined": len(collected.quarantine),
-        "quarantine": [q._asdict() for q in collected.quarantine[:SHOWN]],
-        "notes": [*collected.notes, *_in_time(recipe, table, aim)],
-        "target": aim,
-        "columns": [_column(c) for c in columns],
-        "pictures": preprocess.surveyed(table, schema.columns, labels, parts),
+        "quarantine": [row._asdict() for row in collected.quarantine[:SHOWN]],
+        "notes": [*collected.notes, *experiment.advice(recipe, Sources(collected, recipe.data))],
+        "target": target,
+        "columns": [column.model_dump(mode="json") for column in columns],
+        "surveys": preprocess.survey(table, schema.columns, labels, parts),
     }
-
-
-def _in_time(recipe: Recipe, table: pa.Table, target: str | None) -> list[str]:
-    """What to say of a table whose rows look like steps in time."""
-    found = roles.meant(recipe, table, target)
-    if found is None:
-        return []
-    name = target or "COLUMN"
-    return [f"{found.told()} Learn from the past with: lamina train DATA --task forecasting --target {name}"]
-
-
-def _column(column: Column) -> Row:
-    return column.model_dump(mode="json")
 
 
 def _bundle(path: Path) -> Row:
-    opened = open_bundle(path)
-    aim = opened.schema.target
+    predictor = Predictor(path)
+    bundle, roles = predictor.bundle, predictor.bundle.roles
     return {
         "bundle": str(path),
-        "id": opened.id,
-        "task": opened.task.kind,
-        "model": opened.model.kind,
-        "runtime": opened.model.runtime,
-        "target": aim.name if aim else None,
-        "classes": list(map(str, opened.task.state.get("classes", ()))),
-        "scores": opened.training.get("scores", {}),
-        "columns": [_column(c) for c in opened.schema.columns],
-        "files": [{"path": name, "bytes": len(body), "role": ROLES[name]} for name, body in opened.files.items()],
+        "id": bundle.id,
+        "task": predictor.task.kind,
+        "model": bundle.model.kind,
+        "runtime": bundle.model.runtime,
+        "target": predictor.target,
+        "classes": list(predictor.task.classes),
+        "operations": [_operation(operation, predictor, path) for operation in predictor.operations],
+        "scores": bundle.training.get("scores", {}),
+        "columns": [column.model_dump(mode="json") for column in bundle.schema.columns],
+        "files": [{"path": name, "bytes": len(body), "role": roles[name]} for name, body in bundle.files.items()],
     }
+
+
+def _operation(operation: Operation, predictor: Predictor, path: Path) -> Row:
+    """One thing that can be asked, and the command to ask it with."""
+    source = "" if operation.rows == "none" else " SOURCE"
+    command = f"lamina {operation.name} {path}{source} -o OUTPUT"
+    return {"name": operation.name, "summary": summary(operation, predictor), "command": command}
 
 
 def machine() -> Row:
     """Versions, cores, memory, devices, and which extras are complete."""
     pages = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     extras = {name: [m for m in modules if find_spec(m) is None] for name, modules in EXTRAS.items()}
-    found: dict[str, Any] = {
+    return {
         "lamina": __version__,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "cores": os.cpu_count(),
         "memory_gb": round(pages / 1e9, 1),
         "versions": {name: _version(name) for name in ("torch", "onnxruntime", "pyarrow", "duckdb", "numpy")},
-        "missing": {name: gone for name, gone in extras.items() if gone},
+        "missing": {name: modules for name, modules in extras.items() if modules},
         "devices": _devices() if not extras["train"] else [],
+        "ready": [name for name, modules in extras.items() if not modules],
     }
-    found["ready"] = [f"{name}" for name, gone in extras.items() if not gone]
-    return found
 
 
 def _version(name: str) -> str | None:

@@ -10,8 +10,7 @@ import pyarrow as pa
 
 from lamina.config import DataError
 from lamina.data._image_cells import pnm
-
-CELL = pa.struct([("path", pa.string()), ("bytes", pa.large_binary())])
+from lamina.schema import FILE_CELL
 
 
 def are(values: Any) -> bool:
@@ -37,7 +36,7 @@ def cells(name: str, values: Any) -> pa.Array:
         return bodies
     paths = pa.array([path for path, _ in pairs], pa.string())
     absent = pa.array([cell == (None, None) for cell in pairs])
-    return pa.StructArray.from_arrays([paths, bodies], fields=list(CELL), mask=absent)
+    return pa.StructArray.from_arrays([paths, bodies], fields=list(FILE_CELL), mask=absent)
 
 
 def _many(name: str, values: np.ndarray) -> pa.Array:

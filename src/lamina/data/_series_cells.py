@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lamina.config import DataError, nearest
-from lamina.schema import MISSING, floats
+from lamina.schema import floats, null_if_missing
 
 FEWEST = 4  # numbers in each row of an array that is one series and not some columns
 MANY = 12  # columns that count up, from which on a note says that they look like one series
@@ -111,13 +111,7 @@ def _steps(columns: list[pa.Array]) -> pa.Array:
 
 def _numbers(cells: pa.Array) -> np.ndarray | None:
     """float64 with NaN where missing; None where a text is no number."""
-    return floats(present(cells) if pa.types.is_string(cells.type) else cells)
-
-
-def present(cells: pa.Array) -> pa.Array:
-    """Text without the blanks around it, and without what means missing."""
-    cells = pc.utf8_trim_whitespace(cells)
-    return pc.if_else(pc.is_in(cells, value_set=pa.array(MISSING)), pa.scalar(None, pa.string()), cells)
+    return floats(null_if_missing(cells) if pa.types.is_string(cells.type) else cells)
 
 
 def hint(names: Iterable[str]) -> tuple[str, ...]:

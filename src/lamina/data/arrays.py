@@ -13,7 +13,7 @@ from lamina.config import Config as Settings
 from lamina.config import DataError
 from lamina.data import _arrow_values as _values
 from lamina.data import _image_cells as _pictures
-from lamina.data import _memory_images as _given
+from lamina.data import _memory_images
 from lamina.data import _series_cells as _series
 from lamina.schema import Collected
 
@@ -43,7 +43,7 @@ def table(source: Any, pictures: Sequence[str] = ()) -> pa.Table:
     The index of a pandas frame is not used (but see `timed`); categories become text; other 2-D columns `x` are spread
     as x_0, x_1, ...; nested dicts of rows and structs become columns with dots. Errors: DataError naming the column.
     """
-    source = _given.as_columns(source, pictures)
+    source = _memory_images.as_columns(source, pictures)
     if isinstance(source, pa.RecordBatch):
         source = pa.Table.from_batches([source])
     if isinstance(source, pa.Table):
@@ -138,14 +138,14 @@ def _from_rows(rows: Sequence[Mapping[str, Any]], pictures: Sequence[str]) -> pa
     for row in rows:
         firsts |= {name: cell for name, cell in row.items() if cell is not None and name not in firsts}
     firsts = {name: cell for name, cell in firsts.items() if name in pictures or type(cell) not in SCALARS}
-    images = {name for name, cell in firsts.items() if name in pictures or _given.are([cell])}
+    images = {name for name, cell in firsts.items() if name in pictures or _memory_images.are([cell])}
     special = [name for name, cell in firsts.items() if name in images or _series.are([cell])]
     if not special:
         return _values.table(rows)
     cells_of = {name: [row.get(name) for row in rows] for name in special}
     plain = _values.table([{name: row[name] for name in row if name not in cells_of} for row in rows])
     columns = {
-        str(name): (_given.cells if name in images else _series.from_arrays)(str(name), cells)
+        str(name): (_memory_images.cells if name in images else _series.from_arrays)(str(name), cells)
         for name, cells in cells_of.items()
     }
     return pa.table({name: plain[name] for name in plain.column_names} | columns)
@@ -158,7 +158,7 @@ def _from_columns(names: list[str], columns: Sequence[Any], pictures: Sequence[s
     for label, column in zip(names, columns, strict=True):
         name = label or f"column{len(arrays) + 1}"
         if _holds_pictures(name, column, pictures):
-            images[name] = _given.cells(name, column)
+            images[name] = _memory_images.cells(name, column)
             spread.append(name)
             arrays.append(pa.nulls(len(images[name]), pa.string()))
         elif isinstance(column, np.ndarray) and column.ndim == 2 and not _series.are(column):
@@ -181,7 +181,7 @@ def _holds_pictures(name: str, column: Any, pictures: Sequence[str]) -> bool:
     if isinstance(column, pa.Array | pa.ChunkedArray | str | bytes | Mapping) or not hasattr(column, "__iter__"):
         return False
     if name not in pictures:
-        return isinstance(column, list | tuple | np.ndarray) and _given.are(column)
+        return isinstance(column, list | tuple | np.ndarray) and _memory_images.are(column)
     return not (isinstance(column, np.ndarray) and column.dtype != object and column.ndim < 3)
 
 

@@ -15,14 +15,13 @@ from pydantic import Field
 
 from lamina import config, data
 from lamina.config import DataError, parse
-from lamina.data import _locator as _named
-from lamina.data import folders
+from lamina.data import _locator, folders
 from lamina.plugins import kind, plugin
-from lamina.schema import Collected
+from lamina.schema import FILE_CELL, Collected
 
 LABEL, PART = "label", "part"
 LOSSY = (".jpg", ".jpeg", ".jfif", ".webp", ".avif", ".jp2")
-FILES = (pa.string(), pa.large_binary(), folders.CELL)  # how a picture may be written
+FILES = (pa.string(), pa.large_binary(), FILE_CELL)  # how a picture may be written
 
 
 class Config(config.Config):
@@ -49,7 +48,7 @@ def load(cfg: Config) -> Collected:
 
     Errors: DataError where a class has nothing, two share a file, or their columns are not the same sort of thing.
     """
-    pieces = [_piece(name, path) for name, path in _named.each(cfg.classes)]
+    pieces = [_piece(name, path) for name, path in _locator.each(cfg.classes)]
     _refuse_shared(pieces)
     parted_pieces = [piece for piece in pieces if _knows_parts(piece)]
     parted = len(parted_pieces) == len(pieces)
@@ -75,7 +74,7 @@ def load(cfg: Config) -> Collected:
 def source_line(cfg: Config, row_numbers: Sequence[int]) -> list[tuple[str, int | None]]:
     """File and line of rows of the loaded table, by the sources they came from."""
     numbers, places, first = sorted(set(row_numbers)), dict[int, tuple[str, int | None]](), 0
-    for name, path in _named.each(cfg.classes):
+    for name, path in _locator.each(cfg.classes):
         piece = _piece(name, path)
         mine = [row for row in numbers if first <= row < first + piece.rows.table.num_rows]
         module, own = plugin("data", kind(piece.source)), [row - first for row in mine]
@@ -88,7 +87,7 @@ def source_line(cfg: Config, row_numbers: Sequence[int]) -> list[tuple[str, int 
 
 def _piece(name: str, path: str) -> Piece:
     """What stands at a path, without what its own folders or labels say of a class."""
-    values = _named.settings(path)
+    values = _locator.settings(path)
     if values["kind"] == "files" and Path(path).is_dir():  # empty, or it would be claimed
         values["kind"] = "folders"
     faults = list[str]()
@@ -145,12 +144,12 @@ def _joined(pieces: list[Piece], tables: list[pa.Table], notes: list[str]) -> pa
 
 def _cells(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Pictures as `{path, bytes}`."""
-    if column.type == folders.CELL:
+    if column.type == FILE_CELL:
         return column
     whole = column.combine_chunks()
     empty = pa.nulls(len(whole), pa.large_binary() if pa.types.is_string(column.type) else pa.string())
     pair = [whole, empty] if pa.types.is_string(column.type) else [empty, whole]
-    return pa.chunked_array([pa.StructArray.from_arrays(pair, fields=list(folders.CELL))])
+    return pa.chunked_array([pa.StructArray.from_arrays(pair, fields=list(FILE_CELL))])
 
 
 def _by_compression(pieces: list[Piece]) -> list[str]:

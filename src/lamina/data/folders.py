@@ -20,13 +20,12 @@ from lamina import config
 from lamina.config import DataError
 from lamina.data import _contact_sheets as _contact
 from lamina.data import _folder_layout as _tree
-from lamina.schema import PICTURES, Collected, Quarantined
+from lamina.schema import FILE_CELL, PICTURES, Collected, Quarantined
 
 MOST_MEMBER = 1 << 28  # bytes of one picture in a zip, unpacked
 MOST_UNPACKED = 8 << 30  # bytes of all pictures in a zip: they are held in memory
 PIECE = 1024
 HELD = 64 << 20  # bytes of a zip's pictures held at a time when they are answered
-CELL = pa.struct([("path", pa.string()), ("bytes", pa.large_binary())])
 CHUNK = 1000
 
 
@@ -123,7 +122,7 @@ def _streamed(root: Path, rows: int) -> Iterator[Collected]:
             if len(bodies) == rows or size >= HELD or row == len(places) - 1:
                 table = whole.take(pa.array(good, pa.int64()))
                 paths = table["image"].combine_chunks()
-                cells = pa.StructArray.from_arrays([paths, pa.array(bodies, pa.large_binary())], fields=list(CELL))
+                cells = pa.StructArray.from_arrays([paths, pa.array(bodies, pa.large_binary())], fields=list(FILE_CELL))
                 yield Collected(table.set_column(0, "image", cells), tuple(bad))
                 good, bodies, size, bad = [], [], 0, []
 

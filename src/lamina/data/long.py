@@ -18,7 +18,7 @@ from lamina.config import DataError, nearest
 from lamina.data import _series_cells as _series
 from lamina.data import files
 from lamina.data._arrow_values import unique
-from lamina.schema import Collected, Quarantined, floats
+from lamina.schema import NUMBER_TEXT, Collected, Quarantined, floats, null_if_missing
 
 CONSTANT = 0.9  # of the series in which a column of numbers says one thing: then it should in all
 LABELLED = 0.5  # the same of other columns, which would else be of no use
@@ -179,8 +179,8 @@ def _stamp(text: str | None, kind: pa.DataType) -> pa.Scalar:
 def _numbers(cells: pa.Array) -> np.ndarray:
     """float64, NaN where there is no number."""
     if pa.types.is_string(cells.type):
-        cells = _series.present(cells)
-        plain = pc.match_substring_regex(cells, r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
+        cells = null_if_missing(cells)
+        plain = pc.match_substring_regex(cells, NUMBER_TEXT)
         cells = pc.if_else(plain, cells, pa.scalar(None, pa.string()))
     if pa.types.is_boolean(cells.type):
         cells = cells.cast(pa.int8())
@@ -189,7 +189,7 @@ def _numbers(cells: pa.Array) -> np.ndarray:
 
 
 def _is_number(cells: pa.Array) -> bool:
-    present = (_series.present(cells) if pa.types.is_string(cells.type) else cells).drop_null()
+    present = (null_if_missing(cells) if pa.types.is_string(cells.type) else cells).drop_null()
     return (
         bool(len(present))
         and not pa.types.is_temporal(present.type)
@@ -213,7 +213,7 @@ def _cells(table: pa.Table, names: list[str], groups: _Groups, bad: dict[int, st
         cells = table[name].combine_chunks()
         values = _numbers(cells)[groups.order]
         there = (
-            (_series.present(cells) if pa.types.is_string(cells.type) else cells)
+            (null_if_missing(cells) if pa.types.is_string(cells.type) else cells)
             .is_valid()
             .to_numpy(zero_copy_only=False)
         )

@@ -1,117 +1,204 @@
-"""Files in, files of answers out, a piece at a time, so that neither has to fit in memory."""
+"""Any operation on files: rows in, files of answers out, a piece at a time where each row is answered by itself."""
 
+import itertools
 import json
-from collections.abc import Callable, Iterator
+import mimetypes
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
-import pyarrow.feather
-import pyarrow.parquet
 
 from lamina import data
 from lamina.config import Config, DataError, nearest
-from lamina.deploy.predictor import Predictor, json_rows
-from lamina.plugins import kind, plugin
+from lamina.data._quarantine import source_lines
+from lamina.deploy.predictor import Predictor
+from lamina.deploy.writers import Write, check_format, folder, write_text, writer
 from lamina.preprocess import Broken
 from lamina.schema import Quarantined, Row
+from lamina.task import EVENTS, JSON, Answers, Operation
 
-FORMATS = (".csv", ".parquet", ".jsonl", ".feather")
 PIECE = 65_536
 SHOWN = 20
+DIGITS = 6  # in the names of numbered files
 
 
-def predict(predictor: Predictor, source: Config, output: Path, keep: list[str] | None = None) -> Row:
-    """Write the answers of every usable row of a source, in order; rows that cannot be read, or whose picture cannot
-    be used, go to `<output>.quarantine.jsonl` with file, line and reason.
+class Whole(NamedTuple):
+    """All rows of a source, and those that could not be read."""
 
-    `keep`: columns to copy beside the answers; when not said, where each picture is.
+    table: pa.Table
+    quarantine: tuple[Quarantined, ...]
+
+
+def run(
+    predictor: Predictor,
+    name: str,
+    source: Config | None,
+    request: Any,
+    output: Path,
+    keep: list[str] | None = None,
+) -> Row:
+    """Write what an operation answers to the rows of a source, or to a request alone; gives what was done.
+
+    Where each row is answered by itself, memory is bounded, and rows that cannot be read or used go to
+    `<output>.quarantine.jsonl` with file, line and reason. `request`: settings of the call, None for those by default;
+    where the operation has its own way into files, its `options`. `keep`: columns to copy beside the answers; when not
+    said, where each file is.
     """
-    if output.suffix not in FORMATS:
-        raise DataError(f"-o: must end in one of {', '.join(FORMATS)} (got '{output}').")
-    if predictor.framed:
-        return _continued(predictor, source, output, keep)
-    lost, broken = list[Quarantined](), list[Broken]()
-    count = start = 0
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with writer(output) as write:
-        for piece in data.stream(source, PIECE):
-            rows = predictor.named(piece.table, "label" if predictor.generative and predictor.pictures else None)
-            predictor.must_answer(rows)
-            keep = _paths(predictor, rows) if keep is None else keep
-            answers, found = predictor.checked(rows)
-            answers = _beside(rows, keep, answers)
-            if found:
-                good = np.ones(rows.num_rows, bool)
-                good[[cell.row for cell in found]] = False
-                answers = answers.filter(pa.array(good))
-            write(answers)
-            lost += piece.quarantine
-            if kind(source) == "folders":  # each row is a file, and says which
-                lost += [Quarantined(_file(rows, cell), None, cell.column, cell.reason) for cell in found]
-            else:
-                broken += [cell._replace(row=start + cell.row) for cell in found]
-            start, count = start + rows.num_rows, count + answers.num_rows
-    lost += _places(broken, source)
-    return _told(output, count, lost)
-
-
-def _continued(predictor: Predictor, source: Config, output: Path, keep: list[str] | None) -> Row:
-    """Write the steps ahead of the series in a source; all its rows are needed together, as the history."""
+    operation = predictor.operation(name)
+    if request is None:
+        request = (operation.options or operation.request)()
+    if operation.write is not None:
+        return _write_own(predictor, operation, source, request, output)
+    if operation.gives in (JSON, EVENTS):
+        check_format(output)
+    if operation.rows == "each" and source is not None:
+        return _write_each(predictor, operation, source, request, output, keep)
     if keep:
-        raise DataError("--keep: the rows of a forecast are steps to come, and there is nothing to copy. Leave it out.")
+        raise DataError(
+            "--keep: these answers are not one for each row, so there is nothing to copy beside them. Leave it out."
+        )
+    return _write_whole(predictor, operation, source, request, output)
+
+
+def stream(predictor: Predictor, name: str, source: Config | None, request: Any) -> Iterator[Answers]:
+    """The answers of an operation as they come, in pieces, for whoever wants to look at them and not at a file."""
+    operation = predictor.operation(name)
+    rows = None if source is None else read(predictor, source).table
+    return predictor.pieces(operation, rows, operation.request() if request is None else request)
+
+
+def read(predictor: Predictor, source: Config) -> Whole:
+    """All rows of a source under the names of the bundle."""
     pieces = list(data.stream(source, PIECE))
-    found = predictor.forecast(pa.concat_tables([piece.table for piece in pieces], promote_options="permissive"))
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with writer(output) as write:
-        write(found.answers)
-    lost = [row for piece in pieces for row in piece.quarantine]
-    column = ", ".join(predictor.state.time) or predictor.state.names[0]
-    broken = [Broken(int(row), column, gone.reason) for gone in found.lost for row in gone.rows]
-    told = _told(output, found.answers.num_rows, [*lost, *_places(broken, source)])
-    told["horizon"] = predictor.state.horizon
-    return told | {"notes": found.notes} if found.notes else told
+    tables = [predictor.named(piece.table) for piece in pieces]
+    quarantine = tuple(row for piece in pieces for row in piece.quarantine)
+    return Whole(pa.concat_tables(tables, promote_options="permissive"), quarantine)
 
 
-def _told(output: Path, count: int, lost: list[Quarantined]) -> Row:
-    told: Row = {"output": str(output), "rows": count, "quarantined": len(lost)}
-    if lost:
-        aside = output.with_name(f"{output.name}.quarantine.jsonl")
-        aside.write_text("".join(json.dumps(q._asdict(), ensure_ascii=False) + "\n" for q in lost), "utf-8")
-        told |= {"quarantine_file": str(aside), "quarantine": [q._asdict() for q in lost[:SHOWN]]}
-    return told
+def _write_own(predictor: Predictor, operation: Operation, source: Config | None, options: Any, output: Path) -> Row:
+    """What an operation writes in its own way."""
+    assert operation.write is not None
+    if source is None:
+        return operation.write(predictor, None, options, output)
+    rows = read(predictor, source)
+    result = operation.write(predictor, rows.table, options, output)
+    return {"output": str(output), **result, **_quarantine(output, [*rows.quarantine])}
+
+
+def _write_each(
+    predictor: Predictor, operation: Operation, source: Config, request: Any, output: Path, keep: list[str] | None
+) -> Row:
+    """One answer for each row, in order."""
+    quarantine, broken = list[Quarantined](), list[Broken]()
+    count = start = 0
+    notes: dict[str, None] = {}
+    with _answers_writer(operation, output) as write:
+        for piece in data.stream(source, PIECE):
+            rows = predictor.named(piece.table)
+            keep = _paths(predictor, rows) if keep is None else keep
+            for answers in _aligned(predictor.pieces(operation, rows, request), rows, keep):
+                write(answers.table)
+                count += answers.table.num_rows
+                broken += [cell._replace(row=start + cell.row) for cell in answers.broken]
+                notes |= dict.fromkeys(answers.notes)
+            quarantine += piece.quarantine
+            start += rows.num_rows
+    return _result(output, count, [*quarantine, *_places(broken, source)], notes)
+
+
+def _aligned(pieces: Iterator[Answers], rows: pa.Table, keep: list[str]) -> Iterator[Answers]:
+    """Answers with columns of their rows beside them, without those of rows that cannot be used."""
+    start = 0
+    for answers in pieces:
+        count = answers.table.num_rows
+        table = _beside(rows.slice(start, count), keep, answers.table)
+        if answers.broken:
+            good = np.ones(rows.num_rows, bool)
+            good[[cell.row for cell in answers.broken]] = False
+            table = table.filter(pa.array(good[start : start + count]))
+        yield answers._replace(table=table)
+        start += count
+
+
+def _write_whole(predictor: Predictor, operation: Operation, source: Config | None, request: Any, output: Path) -> Row:
+    """Answers to rows that are one thing, or to a request alone, piece by piece as they come."""
+    rows = None if source is None or operation.rows == "none" else read(predictor, source)
+    count, amounts, notes, broken = 0, list[str](), dict[str, None](), list[Broken]()
+    pieces = predictor.pieces(operation, rows.table if rows else None, request)
+    first = next(pieces)  # what cannot be answered leaves nothing behind
+    with _answers_writer(operation, output) as write:
+        for answers in itertools.chain([first], pieces):
+            write(answers.table)
+            count += answers.table.num_rows
+            amounts += [answers.amount] if answers.amount else []
+            notes |= dict.fromkeys(answers.notes)
+            broken += answers.broken
+    quarantine = [*rows.quarantine, *_places(broken, source)] if rows and source else []
+    result = _result(output, count, quarantine, notes)
+    return result | ({"amount": ", ".join(amounts)} if amounts else {})
+
+
+@contextmanager
+def _answers_writer(operation: Operation, output: Path) -> Iterator[Write]:
+    """A function that takes tables of answers: into one file, or numbered files where each answer is the bytes of one."""
+    media = operation.gives
+    if media in (JSON, EVENTS):
+        with writer(output) as write:
+            yield write
+        return
+    suffix = mimetypes.guess_extension(media) or f".{media.rpartition('/')[2]}"
+    numbers = itertools.count(1)
+    with folder(output) as place:
+
+        def write_files(table: pa.Table) -> None:
+            for body in table.column(table.num_columns - 1).to_pylist():
+                (place / f"{next(numbers):0{DIGITS}}{suffix}").write_bytes(body)
+
+        yield write_files
+
+
+def _result(output: Path, count: int, quarantine: list[Quarantined], notes: dict[str, None]) -> Row:
+    result: Row = {"output": str(output), "rows": count, **_quarantine(output, quarantine)}
+    return result | ({"notes": list(notes)} if notes else {})
+
+
+def _quarantine(output: Path, rows: list[Quarantined]) -> Row:
+    """How many rows were set aside; where there are some, in a file of their own."""
+    if not rows:
+        return {"quarantined": 0}
+    file = output.with_name(f"{output.name}.quarantine.jsonl")
+    write_text(file, "".join(json.dumps(row._asdict(), ensure_ascii=False) + "\n" for row in rows))
+    shown = [row._asdict() for row in rows[:SHOWN]]
+    return {"quarantined": len(rows), "quarantine_file": str(file), "quarantine": shown}
 
 
 def _places(broken: list[Broken], source: Config) -> list[Quarantined]:
-    """Where the rows stand whose pictures cannot be used; each row once."""
+    """Where the rows stand whose cells cannot be used; each row once."""
     first = {cell.row: cell for cell in reversed(broken)}
     rows = sorted(first)
-    module = plugin("data", kind(source))
-    known = rows and "source_line" in vars(module)
-    places = module.source_line(source, rows) if known else [("rows given", row + 1) for row in rows]
+    places = source_lines(source, rows) if rows else []
     return [
-        Quarantined(file, line, first[r].column, first[r].reason) for r, (file, line) in zip(rows, places, strict=True)
+        Quarantined(file, line, first[row].column, first[row].reason)
+        for row, (file, line) in zip(rows, places, strict=True)
     ]
 
 
-def _file(rows: pa.Table, cell: Broken) -> str:
-    paths = _path(rows[cell.column])
-    assert paths is not None
-    return paths[cell.row].as_py()
-
-
 def _paths(predictor: Predictor, rows: pa.Table) -> list[str]:
-    """The columns that say where a picture is."""
-    found = [name for name in predictor.pictures if name in rows.column_names and _path(rows[name]) is not None]
-    return [name for name in found if not pc.any(pc.starts_with(_path(rows[name]), "data:")).as_py()]
+    """The columns that say where a file is."""
+    cells = {name: _path(rows[name]) for name in predictor.files if name in rows.column_names}
+    return [
+        name
+        for name, paths in cells.items()
+        if paths is not None and not pc.any(pc.starts_with(paths, "data:")).as_py()
+    ]
 
 
 def _path(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
-    """The paths of a column of pictures, if it has any."""
+    """The paths of a column of files, if it has any."""
     if pa.types.is_struct(column.type):
         return pc.struct_field(column, "path") if column.type.get_field_index("path") >= 0 else None
     return column if pa.types.is_string(column.type) else None
@@ -124,61 +211,3 @@ def _beside(rows: pa.Table, keep: list[str], answers: pa.Table) -> pa.Table:
         cells = _path(rows[name])
         answers = answers.add_column(0, name, rows[name] if cells is None else cells)
     return answers
-
-
-def _flat(table: pa.Table) -> pa.Table:
-    """Structs as columns of their own, lists as text with `|` between, which reads back as labels, and times that are
-    all at midnight as days.
-    """
-    while any(pa.types.is_struct(field.type) for field in table.schema):
-        table = table.flatten()  # one level at a time
-    for i, field in enumerate(table.schema):
-        if pa.types.is_list(field.type):
-            joined = pc.binary_join(table[field.name].cast(pa.list_(pa.string())), "|")
-            table = table.set_column(i, field.name, joined)
-        elif pa.types.is_timestamp(field.type) and (days := _days(table[field.name])) is not None:
-            table = table.set_column(i, field.name, days)
-    return table
-
-
-def _days(times: pa.ChunkedArray) -> pa.ChunkedArray | None:
-    """Times as days, where each is a midnight."""
-    whole = times.cast(pa.date32(), safe=False)
-    return whole if pc.all(pc.equal(whole.cast(times.type), times), min_count=0).as_py() else None
-
-
-@contextmanager
-def writer(path: Path) -> Iterator[Callable[[pa.Table], None]]:
-    """A function that appends a table; the file appears under its name only when all is written."""
-    aside = path.with_name(f".{path.name}.writing")
-    opened: list[Any] = []
-
-    def write(table: pa.Table) -> None:
-        if path.suffix == ".jsonl":
-            if not opened:
-                opened.append(open(aside, "w", encoding="utf-8"))  # noqa: SIM115 - closed below
-            opened[0].write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in json_rows(table)))
-            return
-        table = _flat(table) if path.suffix == ".csv" else table
-        if not opened:
-            opened.append(_arrow_writer(path.suffix, aside, table.schema))
-        opened[0].write_table(table)
-
-    try:
-        yield write
-        for file in opened:
-            file.close()
-        if opened:
-            aside.replace(path)
-    finally:
-        for file in opened:
-            file.close()
-        aside.unlink(missing_ok=True)
-
-
-def _arrow_writer(suffix: str, path: Path, schema: pa.Schema) -> Any:
-    if suffix == ".csv":
-        return pyarrow.csv.CSVWriter(path, schema)
-    if suffix == ".parquet":
-        return pyarrow.parquet.ParquetWriter(path, schema)
-    return pa.ipc.new_file(path, schema)

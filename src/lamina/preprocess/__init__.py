@@ -19,7 +19,8 @@ and, where it has more to say,
 - `golden(values, state, rng) -> cells`: as many made-up ones, plain JSON, where cells must not leave with a bundle;
 - `from_json(cells) -> pa.Array`: what `parse` takes, out of JSON, where JSON has no plain value for cells;
 - `describe(column, cfg) -> note`: a few words on a column beyond its values;
-- `survey(column, cfg, labels, parts) -> facts`: plain values for `lamina inspect`, by class and part;
+- `survey(column, cfg, labels, parts) -> facts`: plain values for `lamina inspect`, by class and part, and
+  `summarize(facts) -> (tables, lines)`, the same for people: texts by row, and label, text, whether it warns;
 - `PRIVATE = True`: no cell is shown as an example, since it may name a person;
 - `FILE`, a `FileKind`: cells are files; and `bounded(state, largest)`, the state that refuses files of more units.
 
@@ -81,9 +82,14 @@ def survey(table: pa.Table, columns: tuple[Column, ...], labels: list[Any], part
     tellers = [p for p in parsers(c for c in columns if c.kind not in UNUSED) if "survey" in vars(p.module)]
     cells = parse_cells(table, tellers)
     return [
-        {"column": p.column.name, **p.module.survey(values, p.settings, labels, parts)}
+        {"column": p.column.name, "kind": p.column.kind, **p.module.survey(values, p.settings, labels, parts)}
         for p, values in zip(tellers, cells, strict=True)
     ]
+
+
+def summarize(facts: Mapping[str, Any]) -> tuple[list[Any], list[Any]]:
+    """What `survey` gave of a column, for people: tables, and lines of label, text and whether it warns."""
+    return plugin("preprocess", facts["kind"]).summarize(facts)
 
 
 def file_columns(columns: Iterable[Column]) -> tuple[Column, ...]:
@@ -114,5 +120,6 @@ __all__ = [
     "restore",
     "settings",
     "suits",
+    "summarize",
     "survey",
 ]

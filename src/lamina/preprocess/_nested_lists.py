@@ -7,8 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lamina.preprocess.number import PLAIN
-from lamina.schema import MISSING
+from lamina.schema import NUMBER_TEXT, is_list, null_if_missing
 
 Layout = Literal["steps_first", "channels_first"]
 
@@ -17,10 +16,6 @@ SEPARATOR = r"\s*[,;]\s*|\s+"
 NUMBERS = r"^[\[(]?[\s\d.,;eE+\-?]*(?:(?:NaN|nan|null|NA|None)[\s\d.,;eE+\-?]*)*[\])]?$"
 NESTED = r"^\s*\[\s*\["
 MOST_MISSING = 0.5
-
-
-def is_list(kind: pa.DataType) -> bool:
-    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
 
 
 def _innermost(kind: pa.DataType) -> tuple[pa.DataType, int]:
@@ -180,9 +175,8 @@ def _numbers(flat: pa.Array) -> tuple[np.ndarray, pa.Array | None]:
     """float64 with NaN for what is missing, and texts that are no numbers at their places, None where all are."""
     strange = None
     if pa.types.is_string(flat.type):
-        flat = pc.utf8_trim_whitespace(flat)
-        flat = pc.if_else(pc.is_in(flat, value_set=pa.array(MISSING, pa.string())), pa.scalar(None, pa.string()), flat)
-        plain = pc.match_substring_regex(flat, PLAIN)
+        flat = null_if_missing(flat)
+        plain = pc.match_substring_regex(flat, NUMBER_TEXT)
         if not pc.all(plain, min_count=0).as_py():
             strange = pc.if_else(plain, pa.scalar(None, pa.string()), flat)
             flat = pc.if_else(plain, flat, pa.scalar(None, pa.string()))

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from lamina import config
 from lamina.preprocess import category
-from lamina.schema import Input
+from lamina.schema import Input, is_list
 
 SEPARATORS = ("|", ";", ",")
 OFTEN = 0.1  # of the cells that hold a separator, at least
@@ -35,7 +35,7 @@ class State(config.Config):
 
 def detect(column: pa.Array) -> tuple[float, dict[str, Any]]:
     """Lists of texts; or texts of which a tenth holds a separator, where labels come again in other company."""
-    if _is_list(column.type):
+    if is_list(column.type):
         inner = column.type.value_type
         return (0.95 if pa.types.is_string(inner) or pa.types.is_large_string(inner) else 0.0), {}
     if not pa.types.is_string(column.type) or not len(column):
@@ -52,7 +52,7 @@ def detect(column: pa.Array) -> tuple[float, dict[str, Any]]:
 
 def parse(column: pa.Array, cfg: Config) -> pa.Array:
     """Cells to sorted lists of labels, each once; missing ones stay missing, but for texts where `blank` is set."""
-    if _is_list(column.type):
+    if is_list(column.type):
         return pa.array([None if cell is None else _clean(cell) for cell in column.to_pylist()], LISTED)
     if pa.types.is_struct(column.type) or pa.types.is_map(column.type):
         return pa.nulls(len(column), LISTED)
@@ -60,10 +60,6 @@ def parse(column: pa.Array, cfg: Config) -> pa.Array:
     labels = [_split(cell, cfg.separator) for cell in coded.dictionary.to_pylist()]
     nothing = [] if cfg.blank else None
     return pa.array([*labels, nothing], LISTED).take(pc.fill_null(coded.indices, len(labels)))
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
 
 
 def _split(cell: str, separator: str | None) -> list[str]:

@@ -14,9 +14,8 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from lamina import config
-from lamina.schema import Input
+from lamina.schema import NUMBER_TEXT, Input
 
-PLAIN = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 GROUPED = r"^[+-]?\d{1,3}(,\d{3})+(\.\d+)?$"
 DRESS = r"^\s*([+-]?)[$€£]\s*|()\s*%$"  # what stays is in one group or the other
 ENOUGH = 0.95
@@ -65,12 +64,12 @@ def parse(column: pa.Array, cfg: Config) -> pa.Array:
 
 
 def _from_text(column: pa.Array) -> pa.Array:
-    plain = pc.match_substring_regex(column, PLAIN)
+    plain = pc.match_substring_regex(column, NUMBER_TEXT)
     if not pc.all(plain, min_count=0).as_py():
         column = pc.replace_substring_regex(column, DRESS, r"\1\2")
         thousands = pc.match_substring_regex(column, GROUPED)
         column = pc.if_else(thousands, pc.replace_substring(column, ",", ""), column)
-        plain = pc.match_substring_regex(column, PLAIN)
+        plain = pc.match_substring_regex(column, NUMBER_TEXT)
     return pc.if_else(plain, column, pa.scalar(None, pa.string())).cast(pa.float64())
 
 

@@ -32,7 +32,9 @@ class Model(nn.Module):
     def __init__(self, cfg: Config, spec: Spec):
         super().__init__()
         self.flat = Flat(spec)
-        self.net = nn.Sequential(nn.Linear(self.flat.width, cfg.width), nn.ReLU(), nn.Linear(cfg.width, spec.output.size))
+        self.net = nn.Sequential(
+            nn.Linear(self.flat.width, cfg.width), nn.ReLU(), nn.Linear(cfg.width, spec.output.size)
+        )
         self.loss = loss(spec.output)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:

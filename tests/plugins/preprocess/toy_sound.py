@@ -27,7 +27,7 @@ class State(config.Config):
 def detect(column: pa.Array) -> tuple[float, dict[str, Any]]:
     """Paths that end in `.wav`, or bytes that begin as such a file does."""
     first = next((cell for cell in column.to_pylist() if cell), None)
-    sound = isinstance(first, str) and first.endswith(".wav") or isinstance(first, bytes) and first[:4] == b"RIFF"
+    sound = (isinstance(first, str) and first.endswith(".wav")) or (isinstance(first, bytes) and first[:4] == b"RIFF")
     return (0.97 if sound else 0.0), {}
 
 
@@ -74,7 +74,9 @@ def _bands(body: bytes) -> np.ndarray:
 
 def checked(values: pa.Array, state: State) -> tuple[np.ndarray, list[str | None]]:
     """As `encode`, and why a sound cannot be used."""
-    reasons = [None if body is None or measure(body) else "is no sound of a known format" for body in values.to_pylist()]
+    reasons = [
+        None if body is None or measure(body) else "is no sound of a known format" for body in values.to_pylist()
+    ]
     bodies = [body if reason is None else None for body, reason in zip(values.to_pylist(), reasons, strict=True)]
     return encode(pa.array(bodies, CELL), state), reasons
 

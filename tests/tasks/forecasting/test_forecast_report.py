@@ -177,7 +177,7 @@ def test_a_fan_of_one_step_or_with_gaps_is_drawn(horizon, times):
 
 
 def test_the_terminal_speaks_of_steps_ahead_and_of_metrics_by_their_names(made, tmp_path, capsys):
-    from lamina.cli import console as show
+    from lamina.cli import results
     from lamina.data import files
     from lamina.deploy import batch
 
@@ -185,10 +185,10 @@ def test_the_terminal_speaks_of_steps_ahead_and_of_metrics_by_their_names(made, 
     rows = json.loads((folder / "history.json").read_text("utf-8"))["rows"]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     source = files.Config(path=str(tmp_path / "rows.jsonl"))
-    show.predicted(batch.run(estimator.predictor, "predict", source, None, tmp_path / "o.csv"))
+    results.answered(batch.run(estimator.predictor, "predict", source, None, tmp_path / "o.csv"))
     said = capsys.readouterr().out
     assert "7 steps ahead in" in said and "answers" not in said
-    show.result(estimator.result)
+    results.result(estimator.result)
     said = capsys.readouterr().out
     assert (
         "sMAPE" in said and "ridge regression" in said and "_" not in said.partition("\n\n")[0].partition("report")[0]

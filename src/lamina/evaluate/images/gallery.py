@@ -1,7 +1,7 @@
 """What there is to see of pictures: augmented ones, the worst and the most confused answers, heat maps, duplicates."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
@@ -22,11 +22,14 @@ MAX_PAIRS = 1000  # of duplicates in the facts
 
 
 class _Pictures(NamedTuple):
-    """The first column of pictures of a run: its name, that of its input, and where they are looked up."""
+    """The first column of pictures of a run: its name, that of its input, and how a person writes the true answer of a
+    row of a part.
+    """
 
     finding: Finding
     column: str
     input_name: str
+    label: Callable[[str, int], str]
 
     @property
     def task(self) -> Any:
@@ -43,10 +46,6 @@ class _Pictures(NamedTuple):
     def target(self, part: str) -> np.ndarray:
         """Targets of a part as a network is fed."""
         return np.asarray(self.finding.examples[part].target)
-
-    def label(self, part: str, row: int) -> str:
-        """The true answer of a row, as a person writes it."""
-        return text(self.task.label(self.task.truth(self.target(part)[row : row + 1])[0]))
 
     def answer(self, row: int) -> tuple[str, float | None]:
         """The answer to a test picture as a person writes it, and how sure it is."""
@@ -67,24 +66,45 @@ def pieces(finding: Finding) -> tuple[Row, dict[str, str]]:
 
     `augmented`, `duplicates`, and where each picture has one answer `worst`, `confused`, `heat`.
     """
-    columns = [item for item in finding.session.prep.file_inputs.items() if _is_image(finding, item[1])]
-    if not columns:
+    task, answers = finding.experiment.task, finding.evaluation.answers
+
+    def label(part: str, row: int) -> str:
+        return text(task.label(task.truth(np.asarray(finding.examples[part].target)[row : row + 1])[0]))
+
+    pictures = _pictures(finding, label)
+    if pictures is None:
         return {}, {}
-    pictures = _Pictures(finding, *columns[0])
-    height, width, channels = pictures.of("train").shape[1:]
-    facts: Row = {"column": pictures.column, "height": height, "width": width, "channels": channels}
-    facts["duplicates"], twins = _duplicates(pictures)
-    parts = {"augmented": _augmented(pictures, finding.cfg.augment)}
-    losses = pictures.task.losses(finding.evaluation.answers, finding.evaluation.target)
+    excluding = task.chances(answers) is not None
+    facts, parts = training_pieces(finding, label, task.truth(pictures.target("train")) if excluding else None)
+    losses = task.losses(answers, finding.evaluation.target)
     if losses is not None:  # one answer to each picture
         facts["losses"], parts["worst"] = _worst(pictures, losses)
         facts["confused"], parts["confused"] = _confused(pictures)
         parts["heat"] = _heat(pictures)
-    return facts, {name: piece for name, piece in {**parts, "duplicates": twins}.items() if piece}
+    return facts, {name: piece for name, piece in parts.items() if piece}
 
 
-def _is_image(finding: Finding, name: str) -> bool:
-    return finding.session.prep.inputs[name].kind == "image"
+def training_pieces(
+    finding: Finding, label: Callable[[str, int], str], codes: np.ndarray | None
+) -> tuple[Row, dict[str, str]]:
+    """What there is to see of pictures whatever is answered: `augmented` ones, and `duplicates` across the parts.
+
+    `label(part, row)`: what a person calls a picture; `codes`: the class of each training picture, where it has one.
+    """
+    pictures = _pictures(finding, label)
+    if pictures is None:
+        return {}, {}
+    height, width, channels = pictures.of("train").shape[1:]
+    facts: Row = {"column": pictures.column, "height": height, "width": width, "channels": channels}
+    facts["duplicates"], twins = _duplicates(pictures)
+    parts = {"augmented": _augmented(pictures, finding.cfg.augment, codes), "duplicates": twins}
+    return facts, {name: piece for name, piece in parts.items() if piece}
+
+
+def _pictures(finding: Finding, label: Callable[[str, int], str]) -> _Pictures | None:
+    prep = finding.session.prep
+    columns = [(column, name) for column, name in prep.file_inputs.items() if prep.inputs[name].kind == "image"]
+    return _Pictures(finding, *columns[0], label) if columns else None
 
 
 def _worst(pictures: _Pictures, losses: np.ndarray) -> tuple[list[Row], str]:
@@ -133,10 +153,11 @@ def _confused(pictures: _Pictures) -> tuple[list[Row], str]:
     return pairs, under("The most confused classes", lead, grid(figures, "wide"))
 
 
-def _augmented(pictures: _Pictures, steps: Sequence[Any]) -> str:
+def _augmented(pictures: _Pictures, steps: Sequence[Any], codes: np.ndarray | None) -> str:
     """Training pictures after augmentation, exactly as the network sees them; without, as they are."""
     rng = np.random.default_rng(pictures.seed)
-    rows = _by_class(pictures, rng, SHEET if steps else 3 * SHEET)
+    order = rng.permutation(len(pictures.target("train")))
+    rows = (order if codes is None else _by_class(order, codes))[: SHEET if steps else 3 * SHEET]
     rows = rows[np.argsort([pictures.label("train", row) for row in rows.tolist()], kind="stable")]
     images = np.stack([pictures.of("train")[row] for row in rows])
     labels = [pictures.label("train", row) for row in rows.tolist()]
@@ -160,17 +181,13 @@ def _augmented(pictures: _Pictures, steps: Sequence[Any]) -> str:
     return under("Training pictures after augmentation", lead, grid(strips, "strips"))
 
 
-def _by_class(pictures: _Pictures, rng: np.random.Generator, count: int) -> np.ndarray:
-    """Rows of a few training pictures, of different classes where these exclude one another."""
-    truth = pictures.task.truth(pictures.target("train"))
-    order = rng.permutation(len(truth))
-    if pictures.task.chances(pictures.finding.evaluation.answers) is None:
-        return order[:count]
+def _by_class(order: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """The same rows, one of each class after the other."""
     turn = np.zeros(len(order), np.int64)  # how many of the same class come before
-    for code in np.unique(truth):
-        own = np.flatnonzero(truth[order] == code)
+    for code in np.unique(codes):
+        own = np.flatnonzero(codes[order] == code)
         turn[own] = np.arange(len(own))
-    return order[np.argsort(turn, kind="stable")][:count]
+    return order[np.argsort(turn, kind="stable")]
 
 
 def _heat(pictures: _Pictures) -> str:

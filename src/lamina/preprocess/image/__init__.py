@@ -25,9 +25,8 @@ from lamina.preprocess.image import cells as _cells
 from lamina.preprocess.image.parallel import in_threads
 from lamina.preprocess.image.sample import GREY
 from lamina.preprocess.image.stderr import quiet
-from lamina.schema import PICTURE_NAME, PICTURES, Input
+from lamina.schema import FILE_CELL, PICTURE_NAME, PICTURES, Input
 
-CELL = pa.struct([("path", pa.string()), ("bytes", pa.large_binary())])
 FEWEST = 64  # pictures that are worth a file
 SAMPLED = 128  # pictures whose size and colours decide the settings
 ADDRESS = "data:"
@@ -123,7 +122,7 @@ def parse(column: pa.Array, cfg: Config) -> pa.Array:
         if pc.any(pc.starts_with(column, ADDRESS)).as_py():
             body = from_json(pc.if_else(pc.starts_with(column, ADDRESS), column, None).to_pylist())
     absent = pc.and_(pc.is_null(path), pc.is_null(body))
-    return pa.StructArray.from_arrays([path, body], fields=list(CELL), mask=absent)
+    return pa.StructArray.from_arrays([path, body], fields=list(FILE_CELL), mask=absent)
 
 
 def from_json(cells: Iterable[Any]) -> pa.Array:
@@ -164,6 +163,11 @@ def describe(column: pa.Array, cfg: Config) -> str:
 def survey(column: pa.Array, cfg: Config, labels: list[Any], parts: list[Any]) -> dict[str, Any]:
     """Counts by class, sizes, colours, what is broken, the same picture twice; of parsed cells."""
     return overview.survey(column, cfg.max_pixels, labels, parts)
+
+
+def summarize(facts: dict[str, Any]) -> tuple[list[Any], list[Any]]:
+    """What `survey` gave, for people."""
+    return overview.summarize(facts)
 
 
 def faults(values: pa.Array, state: State) -> list[str | None]:

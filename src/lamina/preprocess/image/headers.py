@@ -10,6 +10,8 @@ import zlib
 from collections.abc import Callable
 from typing import NamedTuple
 
+from lamina.preprocess.image import exif
+
 PNG = b"\x89PNG\r\n\x1a\n"
 PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 STARTS = {
@@ -103,7 +105,7 @@ def _jpeg(body: bytes) -> Header:
         if 0xC0 <= mark <= 0xCF and mark not in (0xC4, 0xC8, 0xCC):
             size = struct.unpack_from(">HH", body, at + 5)
         elif mark == 0xE1 and body[at + 4 : at + 10] == b"Exif\0\0":
-            turn = _exif(body[at + 10 : at + 2 + long])
+            turn = exif.orientation(body[at + 10 : at + 2 + long])
         elif mark == 0xDA:
             break
         elif mark == 0xD9 or long < 2:
@@ -136,7 +138,7 @@ def _png(body: bytes) -> Header:
             chunks.append(body[at:end])
         else:
             only = False
-            turn = _exif(body[at + 8 : end - 4]) if name == b"eXIf" else turn
+            turn = exif.orientation(body[at + 8 : end - 4]) if name == b"eXIf" else turn
         at = end
     return Header("PNG", height, width, turn, name == b"IEND", body=None if only else b"".join(chunks))
 
@@ -203,14 +205,14 @@ def _webp(body: bytes) -> Header:
     while kind == b"VP8X" and at + 8 <= len(body):
         (long,) = struct.unpack_from("<I", body, at + 4)
         if body[at : at + 4] == b"EXIF":
-            turn = _exif(body[at + 8 : at + 8 + long].removeprefix(b"Exif\0\0"))
+            turn = exif.orientation(body[at + 8 : at + 8 + long].removeprefix(b"Exif\0\0"))
         at += 8 + long + long % 2
     return Header("WebP", height, width, turn, whole)
 
 
 def _tiff(body: bytes) -> Header:
     """The first page. OpenCV turns TIFF by itself."""
-    tags = dict(_directory(body))
+    tags = dict(exif.tags(body))
     first = {tag: values[0] for tag, values in tags.items() if values}
     if 256 not in first or 257 not in first or first.get(277, 1) > 4 or first.get(322, 0) * first.get(323, 0) > 1 << 26:
         raise ValueError
@@ -219,36 +221,6 @@ def _tiff(body: bytes) -> Header:
         raise ValueError
     whole = all(s + n <= len(body) for s, n in zip(starts, longs or (1,) * len(starts), strict=False))
     return Header("TIFF", first[257], first[256], whole=whole)
-
-
-def _exif(body: bytes) -> int:
-    """The orientation, 1 where it is not said."""
-    try:
-        turn = dict(_directory(body, 0x112)).get(0x112, (1,))[0]
-    except (IndexError, struct.error, ValueError):
-        return 1
-    return turn if 1 <= turn <= 8 else 1
-
-
-def _directory(body: bytes, only: int | None = None) -> list[tuple[int, tuple[int, ...]]]:
-    """Tags of whole numbers in the first directory of a TIFF."""
-    order = {b"II": "<", b"MM": ">"}.get(body[:2])
-    if order is None:
-        raise ValueError
-    (at,) = struct.unpack_from(order + "I", body, 4)
-    (count,) = struct.unpack_from(order + "H", body, at)
-    tags = []
-    for i in range(count):
-        tag, kind, number = struct.unpack_from(order + "HHI", body, at + 2 + 12 * i)
-        form = {1: "B", 3: "H", 4: "I"}.get(kind)
-        if form and number and (only is None or tag == only):
-            size, spot = struct.calcsize(form) * number, at + 10 + 12 * i
-            if size > 4:
-                (spot,) = struct.unpack_from(order + "I", body, spot)
-            if spot + size > len(body):
-                raise IndexError
-            tags.append((tag, struct.unpack_from(f"{order}{number}{form}", body, spot)))
-    return tags
 
 
 def _pnm(body: bytes) -> Header:

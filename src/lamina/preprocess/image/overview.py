@@ -3,8 +3,9 @@
 import hashlib
 import os
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -16,8 +17,18 @@ from lamina.preprocess.image.stderr import quiet
 MOST = 5000  # pictures decoded; the rest is only counted
 FEW = 64  # pictures looked at for the note beside a column
 NAMED = 20
+LINES = 5  # of files that are shown
 
+Lines = list[tuple[str, ...]]
 Facts = tuple[int, int, bool, str]  # height, width, whether grey, format
+
+
+class Line(NamedTuple):
+    """A line for people: its label, what follows, and whether it is a warning."""
+
+    label: str
+    text: str
+    warns: bool = False
 
 
 def note(values: pa.Array, most: int) -> str:
@@ -133,3 +144,40 @@ def _length(cell: pa.Scalar) -> int:
         return os.stat(value["path"]).st_size
     except (OSError, ValueError):
         return -1
+
+
+def summarize(facts: Mapping[str, Any]) -> tuple[list[Lines], list[Line]]:
+    """What `survey` gave, for people: counts by class and part as a table, and lines."""
+    classes, count = facts["classes"], facts["pictures"]
+    tables = [_class_table(classes)] if 1 < len(classes) <= count // 2 else []
+    sampled = "" if facts["looked"] >= count else f" ({facts['looked']:,} of them looked at)"
+    formats = ", ".join(f"{number:,} {form}" for form, number in facts["formats"].items())
+    lines = [Line(facts["column"], f"  {count:,} pictures{sampled}: {formats or 'none can be decoded'}")]
+    for side in ("width", "height") if facts["width"] else ():
+        low, middle, high = facts[side]
+        size = f"{low:,} px" if low == high else f"{low:,} to {high:,} px, median {middle:,}"
+        lines.append(Line("", f"  {side:<8}{size}"))
+    if facts["width"]:
+        mixed = f"{facts['colour']:,} in colour, {facts['grey']:,} grey"
+        lines.append(
+            Line(
+                "", f"  colours {mixed if facts['colour'] and facts['grey'] else 'all' if facts['colour'] else 'grey'}"
+            )
+        )
+    twice = facts["twice"]
+    if twice["groups"]:
+        which = f"{twice['across_parts']:,} across parts, {twice['different_labels']:,} with different labels"
+        lines.append(Line("twice", f"   {twice['copies']:,} pictures are exact copies of another: {which}", True))
+        lines += [Line("", f"          {' = '.join(files)}") for files in twice["files"][:LINES]]
+    if facts["broken"]:
+        lines.append(Line("broken", f"  {facts['broken']:,} pictures cannot be used", True))
+        lines += [Line("", f"          {one['file']}: {one['reason']}") for one in facts["reasons"][:LINES]]
+    return tables, lines
+
+
+def _class_table(classes: list[dict[str, Any]]) -> Lines:
+    """Heads and a row for each class: how many pictures, by part where there is more than one."""
+    parts = sorted({part for c in classes for part in c["parts"]}, key=lambda part: (part == "test", part))
+    parts = parts if len(parts) > 1 else []
+    rows = [(c["class"], *(f"{c['parts'].get(part, 0):,}" for part in parts), f"{c['all']:,}") for c in classes]
+    return [("class", *parts, "pictures"), *rows]

@@ -110,7 +110,7 @@ class SupervisedTask(Task):
 
     def label(self, value: Any) -> str | float:
         """One true target, as `truth` gives it: a name, or a number."""
-        return float(value)
+        return float(value) if np.ndim(value) == 0 else ""
 
     def spoken(self, answers: Arrays, row: int) -> tuple[str | float, float | None]:
         """One answer, a name or a number, and how sure it is where that is a probability."""

@@ -144,7 +144,7 @@ class Experiment(experiment.Experiment):
         return report.examine(finding)
 
     def baselines(self, finding: Finding, notes: list[str]) -> dict[str, Baseline]:
-        return report.baselines(finding)
+        return report.baselines(finding, notes)
 
     def conclude(self, finding: Finding, baselines: Mapping[str, Baseline]) -> Conclusion:
         return report.conclude(finding, baselines)

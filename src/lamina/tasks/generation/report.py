@@ -1,8 +1,11 @@
 """The report of a generator: what its samples are worth, its verdict and its own parts of the page."""
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
+
+from lamina.evaluate.images import gallery
 from lamina.evaluate.markup import number, section
 from lamina.experiment import Baseline, Conclusion, Evaluation, Finding, Section, Summary
 from lamina.schema import Row, clean
@@ -18,17 +21,22 @@ from lamina.tasks.generation.image_fidelity import ImageFidelity
 
 
 class Details(NamedTuple):
-    """What pictures or rows are worth beside their scores, and what the critic is worth where there is one."""
+    """What pictures or rows are worth beside their scores, what the critic is worth where there is one, and real
+    pictures as facts and pieces of the page.
+    """
 
     images: ImageFidelity | None
     table: Row | None
     critic: Row | None
+    pictures: Row
+    pieces: Mapping[str, str]
 
 
 def examine(finding: Finding) -> Evaluation:
     """The evaluation with its details; pictures are scored by what a classifier of the run's data sees in them."""
     images, table = _images(finding), _table(finding)
-    details = Details(images, table, critic_evaluation.score(finding.session, finding.examples))
+    pictures, pieces = _real_pictures(finding) if images else ({}, {})
+    details = Details(images, table, critic_evaluation.score(finding.session, finding.examples), pictures, pieces)
     scores = finding.evaluation.scores if images is None else images.scores
     return finding.evaluation._replace(scores=scores, details=details)
 
@@ -37,6 +45,16 @@ def _images(finding: Finding) -> ImageFidelity | None:
     if finding.session.task.state.columns:
         return None
     return image_fidelity.measure(finding.session, finding.examples, finding.end["elapsed"])
+
+
+def _real_pictures(finding: Finding) -> tuple[Row, dict[str, str]]:
+    """Training pictures as the network sees them, and those that are there twice."""
+    examples, classes = finding.examples, finding.experiment.task.classes
+
+    def label(part: str, row: int) -> str:
+        return classes[int(np.asarray(examples[part].target)[row])] if classes else number(0.0)
+
+    return gallery.training_pieces(finding, label, np.asarray(examples["train"].target) if classes else None)
 
 
 def _table(finding: Finding) -> Row | None:
@@ -50,9 +68,11 @@ def _table(finding: Finding) -> Row | None:
     return table_fidelity.measure(train, held_out, samples, session.schema, session.task.classes)
 
 
-def baselines(finding: Finding) -> dict[str, Baseline]:
+def baselines(finding: Finding, notes: list[str]) -> dict[str, Baseline]:
     """Real ones that were held out."""
     details: Details = finding.evaluation.details
+    if "duplicates" in details.pictures and "duplicates" not in details.pieces:
+        notes.append(details.pictures["duplicates"]["sentence"])
     baseline = evaluation.held_out(finding)
     return {"held_out": baseline if details.images is None else baseline._replace(scores=details.images.held_out)}
 
@@ -96,6 +116,11 @@ def sections(finding: Finding) -> Iterator[Section]:
         yield _section("made_rows", "The rows it makes", table_report.html(details.table) + critic, details.table)
     if details.critic:
         yield Section("critic", facts={"critic": details.critic})
+    if details.images is not None:
+        twins, training = details.pieces.get("duplicates", ""), details.pieces.get("augmented", "")
+        yield Section("duplicates", after="comparison", html=section("The same picture twice", "duplicates", twins))
+        yield Section("augmented", after="training", html=section("What the network saw", "augmented", training))
+        yield Section("pictures", facts={"pictures": details.pictures})
 
 
 def _section(name: str, title: str, body: str, facts: Row) -> Section:
@@ -105,12 +130,14 @@ def _section(name: str, title: str, body: str, facts: Row) -> Section:
 def summary(finding: Finding) -> Summary:
     """What a classifier learns from the rows, what the critic is worth, and commands to make more."""
     details: Details = finding.evaluation.details
-    bundle, facts, commands = finding.session.bundle.path, dict[str, Row](), dict[str, str]()
+    bundle, facts, commands = finding.session.bundle.path, dict[str, Any](), dict[str, str]()
     if details.images is not None:
         facts["made_pictures"] = details.images.facts
     tables = tuple(filter(None, [table_report.lines(details.table)])) if details.table else ()
     if details.table:
         facts["made_rows"] = {name: value for name, value in details.table.items() if name != "columns"}
+    if "duplicates" in details.pieces:
+        facts["notes"] = [details.pictures["duplicates"]["sentence"]]
     commands["make"] = f"lamina generate {bundle} -n 64 -o made{'.csv' if details.table else ''}"
     if details.critic:
         facts["critic"] = details.critic

@@ -37,7 +37,7 @@ class Task(SupervisedTask):
 
     @classmethod
     def fit(cls, values: pa.Array, cfg: Config) -> State:
-        return State(slots=max(1, max(len(boxes) for boxes in values.to_pylist())))
+        return State(slots=max(1, *(len(boxes) for boxes in values.to_pylist())))
 
     def unknown(self, values: pa.Array) -> np.ndarray:
         return np.array([len(boxes or []) > self.state.slots for boxes in values.to_pylist()])
@@ -72,6 +72,9 @@ class Task(SupervisedTask):
             rows.append([{"box": [round(v, 4) for v in box], "score": round(score, 4)} for box, score in sure])
         kind = pa.list_(pa.struct({"box": pa.list_(pa.float64()), "score": pa.float64()}))
         return pa.table({"prediction": pa.array(rows, kind)})
+
+    def label(self, value: np.ndarray) -> str:
+        return f"{int((value[:, 0] >= 0).sum())} boxes"
 
     def validate(self, outputs: Mapping[str, np.ndarray], target: np.ndarray) -> dict[str, float]:
         slots = outputs["target"].reshape(-1, self.state.slots, 5).astype(np.float64)

@@ -117,8 +117,10 @@ class Task(SupervisedTask):
         return np.zeros(len(values), bool)
 
     def encode(self, values: pa.Array) -> np.ndarray:
+        """Codes of people; those whom training has not seen get codes behind."""
         codes = labels.codes(values, self.state.people)
-        return np.where(codes < 0, np.arange(len(codes)) % len(self.state.people), codes)
+        strangers = np.unique(np.array(values.to_pylist()), return_inverse=True)[1]
+        return np.where(codes < 0, len(self.state.people) + strangers, codes)
 
     def truth(self, encoded: np.ndarray) -> np.ndarray:
         return encoded.astype(np.int64)

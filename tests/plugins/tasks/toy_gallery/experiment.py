@@ -3,13 +3,11 @@
 from collections.abc import Mapping
 
 import numpy as np
-import pyarrow as pa
+from lamina.tasks.toy_gallery import pairs
 
 from lamina.evaluate.metrics import metric
 from lamina.experiment import Baseline, Finding
-from lamina.preprocess import parse_columns
 from lamina.tasks._supervised import experiment
-from lamina.tasks.toy_gallery import pairs
 
 
 @metric(True, "points", label="area under the ROC curve of pairs")

@@ -1,5 +1,6 @@
 """A text column read as one stream of characters, and learned from in windows."""
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -80,7 +81,7 @@ class Experiment(experiment.Experiment):
     def evaluate(cls, session: Any, rows: pa.Table) -> Evaluation:
         stream = session.task.encode("".join(_texts(rows)))
         state, chances = np.zeros((1, session.config["width"]), np.float32), []
-        for before, after in zip(stream[:-1], stream[1:], strict=True):
+        for before, after in itertools.pairwise(stream):
             outputs = session.run({"token": np.array([[before]]), "state": state})
             state, logits = outputs["state"], outputs["target"][0].astype(np.float64)
             chances.append(np.exp(logits[after] - logits.max()) / np.exp(logits - logits.max()).sum())
@@ -93,7 +94,9 @@ class Experiment(experiment.Experiment):
 
     def baselines(self, finding: Finding, notes: list[str]) -> dict[str, Baseline]:
         """Each character as often as in training, whatever was before it."""
-        counts = np.bincount(self.task.encode("".join(_texts(self.splits.train))), minlength=len(self.task.state.characters))
+        counts = np.bincount(
+            self.task.encode("".join(_texts(self.splits.train))), minlength=len(self.task.state.characters)
+        )
         target = finding.evaluation.target
         answers = {"probability": (counts / counts.sum())[target]}
         return {"toy_unigram": Baseline(scores(self.metrics, target, answers), answers)}
@@ -103,11 +106,16 @@ class Experiment(experiment.Experiment):
         return Conclusion(f"The network needs {bits:.2f} bits for a character.", self.subject)
 
     def sections(self, finding: Finding, baselines: Mapping[str, Baseline]) -> list[Section]:
-        return [Section("toy_text", "The text", "comparison", "<section id='toy'>text</section>", {"toy_text": {"rows": 1}})]
+        return [
+            Section("toy_text", "The text", "comparison", "<section id='toy'>text</section>", {"toy_text": {"rows": 1}})
+        ]
 
     def golden(self, prep: Preprocessor, model: Config) -> Golden:
         width = model.model_dump()["width"]
-        inputs = {"token": np.array([[0], [1]]), "state": np.linspace(-1, 1, 2 * width, dtype=np.float32).reshape(2, -1)}
+        inputs = {
+            "token": np.array([[0], [1]]),
+            "state": np.linspace(-1, 1, 2 * width, dtype=np.float32).reshape(2, -1),
+        }
         return Golden([{"prompt": self.task.state.characters[-1], "length": 4}], {"model": inputs})
 
 

@@ -1,0 +1,42 @@
+"""Words of a command line as a recipe. Nothing heavy is imported before it is needed."""
+
+import json
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def recipe(words: list[str], options: dict[str, str | None], sets: list[str], trains: bool = True) -> Any:
+    """A recipe file, or one made of a data source, with the command line's choices over it."""
+    from lamina.recipe import from_words
+
+    chosen = [f"{key}={json.dumps(value)}" for key, value in options.items() if value is not None and key != "seed"]
+    chosen += [f"seed={options['seed']}"] if options.get("seed") is not None else []
+    return from_words(words, [*chosen, *sets], trains)
+
+
+def also(sources: list[str] | None) -> list[str]:
+    """Other data as an override of the recipe: each is a path, or classes with blanks between."""
+    from lamina.data import _locator
+
+    lists = [_words(source, _locator.is_class) for source in sources or []]
+    return [f"also={json.dumps([_locator.parse_words(words) for words in lists])}"] if lists else []
+
+
+def _words(source: str, is_class: Callable[[str], bool]) -> list[str]:
+    """One path, which may have blanks in it, or `NAME=PATH` for each class."""
+    words = shlex.split(source) if is_class(source) else []
+    return words if words and all(map(is_class, words)) else [source]
+
+
+def source(words: list[str], sets: list[str] | None) -> Any:
+    """The settings of a data source alone."""
+    return recipe(words, {}, sets or [], trains=False).data
+
+
+def stem(words: list[str]) -> str:
+    """A name for a run, of where its data come from."""
+    name = "-".join(dict.fromkeys(word.partition("=")[0] for word in words)) if len(words) > 1 else words[0]
+    name = Path(name.removeprefix("toy:")).name.split(".")[0]
+    return "".join(c if c.isalnum() or c in "-_" else "-" for c in name) or "run"

@@ -1,0 +1,201 @@
+"""Commands made of operations: `lamina predict BUNDLE SOURCE -o OUT`, `lamina generate BUNDLE -n 64 -o OUT` ...
+
+The bundle on the command line says which operations there are; for help without one, all tasks that are installed.
+Options are the settings of the operation's `options` or `request`, with their descriptions as help.
+"""
+
+import json
+from collections.abc import Container, Iterator, Sequence
+from inspect import Parameter, Signature
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
+
+import typer
+from pydantic.fields import FieldInfo
+from typer.core import TyperCommand
+
+from lamina.cli import arguments, results
+from lamina.cli.inspection import is_bundle
+from lamina.config import Config, LaminaError, parse
+from lamina.data.arrays import json_rows
+from lamina.deploy import batch
+from lamina.deploy.bundle import locate
+from lamina.deploy.predictor import Predictor, summary
+from lamina.plugins import available, plugin
+from lamina.schema import Row
+from lamina.task import EVENTS, Answers, Operation
+
+BUNDLE = "A bundle: directory, .lamina file, or the run that holds one."
+SOURCE = (
+    "A data file, a pattern such as 'data/*.csv', a folder of files, toy:churn, a recipe (.yaml); "
+    "or NAME=PATH for each class: real=photos/ generated=made/"
+)
+OUTPUT = "Answers: .csv, .parquet, .jsonl or .feather."
+KEEP = "Columns to copy beside the answers: id,name; paths of files when left out."
+SETS = "Any choice of the recipe: data.delimiter=';'. Repeatable."
+AS_JSON = "Print exactly one JSON object on standard output."
+PREFIX = "set_"  # before the name of a setting, which may be that of a place
+NUMBERS = (int, float)
+LISTS = (tuple, list, set, frozenset)
+
+
+class Kind(NamedTuple):
+    """How a setting is said on the command line: the type of a value, and whether it is repeatable."""
+
+    type: type
+    multiple: bool = False
+
+
+def command(name: str, arguments: Sequence[str], builtin: Container[str] = ()) -> TyperCommand | None:
+    """The command of an operation: of the bundle among the arguments, else of any task; None where there is none, or
+    one that is `builtin`.
+
+    Errors: MissingOperation where another task has it and the bundle has not.
+    """
+    path = next((path for path in map(locate, arguments) if path.exists() and is_bundle(path)), None)
+    if path is not None:
+        predictor = Predictor(path)
+        offers = {operation.name: operation for operation in predictor.operations if "cli" in operation.faces}
+        if name in offers or any(one.name == name for one in installed()):
+            return OperationCommand(offers.get(name) or predictor.operation(name), predictor)
+    operation = next((one for one in installed() if one.name == name), None)
+    return OperationCommand(operation) if operation and name not in builtin else None
+
+
+def installed() -> Iterator[Operation]:
+    """The operations of all tasks there are."""
+    for name in available("tasks"):
+        for operation in plugin("tasks", name).Task.operations:
+            if "cli" in operation.faces:
+                yield operation
+
+
+class OperationCommand(TyperCommand):
+    """`lamina <operation> BUNDLE [SOURCE] -o OUTPUT` with an option for each setting."""
+
+    def __init__(self, operation: Operation, predictor: Predictor | None = None):
+        self.operation, self.predictor = operation, predictor
+        self.fields = (operation.options or operation.request).model_fields
+        about = summary(operation, predictor) if predictor else operation.summary
+        settings = map(_setting, self.fields.items())
+        parameters = _parameters([*_places(operation), *settings, *_choices(operation)])
+        super().__init__(operation.name, params=parameters, help=about, rich_markup_mode=None)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Ask the bundle and show what came of it."""
+        values = ctx.params
+        path = locate(values["bundle"])
+        predictor = self.predictor if self.predictor and self.predictor.bundle.path == path else Predictor(path)
+        operation = predictor.operation(self.operation.name)
+        words = values.get("source")
+        source = arguments.source(list(words), list(values["sets"] or ())) if words else None
+        request = self._request(values)
+        if values["output"] is None:
+            pieces = batch.stream(predictor, operation.name, source, request)
+            return _stream(predictor, operation, pieces, values["as_json"])
+        keep = values.get("keep")
+        columns = keep.split(",") if keep is not None else None
+        result = batch.run(predictor, operation.name, source, request, Path(values["output"]), columns)
+        return _write(result, values["as_json"])
+
+    def _request(self, values: dict[str, Any]) -> Config:
+        """Settings that were said, checked. Errors: LaminaError naming the option."""
+        cls, faults = self.operation.options or self.operation.request, list[str]()
+        chosen = {name: values[PREFIX + name] for name in self.fields}
+        chosen = {name: value for name, value in chosen.items() if value is not None and value != () and value != []}
+        request = parse(cls, chosen, "", faults)
+        if request is None:
+            raise LaminaError("\n".join(f"--{fault}" for fault in faults))
+        return request
+
+
+def _places(operation: Operation) -> Iterator[Parameter]:
+    """What is read and written."""
+    yield _parameter("bundle", str, typer.Argument(help=BUNDLE))
+    if operation.rows != "none":
+        yield _parameter("source", list[str], typer.Argument(help=SOURCE))
+    output = typer.Option("-o", "--output", help="Where to write it." if operation.write else OUTPUT)
+    yield _parameter("output", str, output, None if operation.gives == EVENTS else Parameter.empty)
+
+
+def _choices(operation: Operation) -> Iterator[Parameter]:
+    """What is there for any operation beside its own settings."""
+    if operation.rows == "each" and operation.write is None:
+        yield _parameter("keep", str | None, typer.Option("--keep", help=KEEP), None)
+    if operation.rows != "none":
+        yield _parameter("sets", list[str] | None, typer.Option("--set", help=SETS), None)
+    yield _parameter("as_json", bool, typer.Option("--json", help=AS_JSON), False)
+
+
+def _setting(item: tuple[str, FieldInfo]) -> Parameter:
+    """The option of one setting."""
+    (name, field), kind = item, kind_of(item[1].annotation)
+    extra, long = field.json_schema_extra, "--" + name.replace("_", "-")
+    short = [f"-{extra['short']}"] if isinstance(extra, dict) and "short" in extra else []
+    long = f"{long}/--no-{long[2:]}" if kind.type is bool else long
+    default = Parameter.empty if field.is_required() else None if kind.multiple else field.default
+    option = typer.Option(*short, long, help=_sentence(field.description or ""), show_default=default is not None)
+    return _parameter(PREFIX + name, list[kind.type] if kind.multiple else kind.type, option, default)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}." if text else ""
+
+
+def _parameter(name: str, annotation: Any, about: Any, default: Any = Parameter.empty) -> Parameter:
+    return Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[annotation, about])
+
+
+def _parameters(parameters: Sequence[Parameter]) -> Any:
+    """The same as the framework has them, which it makes of a function's signature."""
+
+    def declare() -> None:
+        """A function that is never called."""
+
+    declare.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    declare.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    single = typer.Typer(add_completion=False)
+    single.command()(declare)
+    return typer.main.get_command(single).params
+
+
+def kind_of(annotation: Any) -> Kind:
+    """A setting's type as the command line has it; what is more than plain values is text, which is checked later."""
+    kinds = set(_plain_types(annotation))
+    multiple = bool(kinds & set(LISTS))
+    scalars = kinds - {*LISTS, dict, NoneType}
+    only = next(iter(scalars)) if len(scalars) == 1 else str
+    return Kind(only if only in NUMBERS or (only is bool and not multiple) else str, multiple)
+
+
+def _plain_types(annotation: Any) -> Iterator[Any]:
+    """All types that an annotation is made of, those inside of lists too."""
+    origin = get_origin(annotation)
+    if origin in (Union, UnionType):
+        for part in get_args(annotation):
+            yield from _plain_types(part)
+    elif origin is Literal:
+        yield from map(type, get_args(annotation))
+    elif origin in LISTS:
+        yield origin
+        for part in get_args(annotation):
+            yield from _plain_types(part) if part is not Ellipsis else ()
+    else:
+        yield origin or annotation
+
+
+def _write(result: Row, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(result, allow_nan=False, default=str))
+    else:
+        results.answered(result)
+
+
+def _stream(predictor: Predictor, operation: Operation, pieces: Iterator[Answers], as_json: bool) -> None:
+    """Answers as they come; as one JSON object when all are there, if that is asked for."""
+    if not as_json:
+        results.streamed(pieces)
+        return
+    rows = [row for piece in pieces for row in json_rows(piece.table)]
+    print(json.dumps({operation.items: rows, "model": predictor.id, **operation.facts}, allow_nan=False))

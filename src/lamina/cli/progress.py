@@ -1,0 +1,90 @@
+"""A run while it goes on: what was collected and designed, and how training stands."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from lamina.cli.console import columns, err, layers, notes, out
+from lamina.evaluate.markup import number
+from lamina.evaluate.metrics import label
+from lamina.schema import Row
+
+LIVE = ("step", "epoch")  # rows that are shown in one line that changes
+
+
+def training(rows: Iterator[Row], folder: Path, quiet: bool) -> Row:
+    """Pull the rows of a run, showing where it stands; returns its result."""
+    console = err if quiet else out
+    row: Row = {}
+    live: Live | None = None
+    try:
+        for row in rows:
+            if row["at"] in LIVE and console.is_terminal:
+                if live is None:
+                    live = Live(console=console, refresh_per_second=8, transient=True)
+                    live.start()
+                live.update(_progress(row))
+            elif live is not None and row["at"] not in LIVE:
+                live.stop()
+                live = None
+            _show(console, row, folder, quiet)
+    finally:
+        if live is not None:
+            live.stop()
+    return {name: value for name, value in row.items() if name != "at"}
+
+
+def _show(console: Console, row: Row, folder: Path, quiet: bool) -> None:
+    at = row["at"]
+    notes(row.get("notes", ()), console)
+    if at == "collect" and not quiet:
+        parts = f"{row['train']:,} to train, {row['validation']:,} to validate, {row['test']:,} to test"
+        console.print(f"[bold]{row['used']:,} rows[/]: {parts}; {row['quarantined']:,} set aside")
+        console.print(columns([c.model_dump(mode="json") for c in row["schema"].columns]))
+    elif at == "design" and not quiet:
+        console.print(layers(row["layers"]))
+        cfg = row["train"]
+        until = f"{cfg.budget:g} s" if cfg.budget else f"{cfg.epochs} epochs"
+        console.print(
+            f"Training [bold]{row['kind']}[/] for {until} of batches of {cfg.batch_size} on {cfg.device} "
+            f"({cfg.precision}, {cfg.threads} thread{'s' if cfg.threads != 1 else ''}), into {escape(str(folder))}"
+        )
+    elif at == "epoch" and not console.is_terminal:
+        console.print(_line(row), soft_wrap=True)
+    elif at == "end" and not quiet:
+        best = f"Best after epoch {row['best_epoch']} ({row['best_weights']} weights)"
+        console.print(f"{best}, {row['elapsed']:.1f} s: {row['done']}")
+
+
+def _line(row: Row) -> str:
+    return (
+        f"epoch {row['epoch']}  loss {row['loss']:.4f}  validation {row['validation_loss']:.4f}  "
+        f"{label(row['score_name'])} {number(row['score'])}  {row['rate']:,.0f} steps/s  {row['seconds']:.1f} s  "
+        f"left {_time(row['left'])}{'  *' if row['best'] else ''}"
+    )
+
+
+def _progress(row: Row) -> Table:
+    line = Table.grid(padding=(0, 2))
+    share = row["seconds"] / max(row["seconds"] + row["left"], 1e-9)
+    cells: list[Any] = [
+        ProgressBar(total=1.0, completed=share, width=24),
+        f"epoch {row['epoch']}",
+        f"loss {row['loss']:.4f}",
+    ]
+    if row["at"] == "epoch":
+        cells += [f"validation {row['validation_loss']:.4f}", f"{label(row['score_name'])} {number(row['score'])}"]
+    cells += [f"{row['rate']:,.0f} steps/s", f"left {_time(row['left'])}"]
+    line.add_row(*cells)
+    return line
+
+
+def _time(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"

@@ -1,0 +1,78 @@
+"""What a command has to show when it is done. Results describe themselves: tables, sentences, commands to copy."""
+
+import json
+from collections.abc import Iterable, Sequence
+
+from rich.markup import escape
+
+from lamina.cli.console import cell, line, lines, out, quarantine, say, table
+from lamina.data.arrays import json_rows
+from lamina.evaluate import baselines
+from lamina.evaluate.markup import number
+from lamina.evaluate.metrics import label
+from lamina.schema import Quarantined, Row
+from lamina.task import Answers
+
+
+def result(row: Row) -> None:
+    """Of a run: scores beside the baselines, what its task adds, the verdict, and where everything is."""
+    names = [name for name, value in row["scores"].items() if value is not None]
+    methods = map(baselines.label, row["baselines"])
+    compared = table("score on test rows", "network", *methods, right=range(1, len(row["baselines"]) + 2))
+    for name in names:
+        others = (scores.get(name) for scores in row["baselines"].values())
+        compared.add_row(label(name), f"[bold]{number(row['scores'][name])}[/]", *map(cell, others))
+    out.print(compared)
+    for rows in row["tables"]:
+        out.print(lines(rows))
+    for sentence in (row["verdict"], *row["sentences"]):
+        say(sentence)
+    out.print()
+    commands = {"serve": f"lamina serve {row['bundle']}"}
+    for name, text in {"report": row["report"], "bundle": row["bundle"], **row["commands"], **commands}.items():
+        line(f"{name:<8} {text}")
+    out.print(f"[dim]{row['seconds']:.1f} s in all[/]")
+
+
+def scores(row: Row, quarantined: Sequence[Quarantined]) -> None:
+    """Of an evaluation."""
+    listed = table("score", "value", right=(1,))
+    for name, value in row["scores"].items():
+        listed.add_row(label(name), cell(value))
+    out.print(listed)
+    out.print(f"{row['rows']:,} rows judged, {row['quarantined']:,} set aside")
+    quarantine([one._asdict() for one in quarantined])
+
+
+def answered(row: Row) -> None:
+    """Of an operation on files: how many answers there are and where, or what the operation itself says."""
+    amount = row.get("amount") or f"{row.get('rows', 0):,} answers"
+    for sentence in row.get("sentences") or [f"{amount} in {row['output']}"]:
+        line(sentence)
+    for note in row.get("notes", ()):
+        line(note)
+    if row.get("quarantined"):
+        line(f"{row['quarantined']:,} rows could not be read: {row['quarantine_file']}")
+        quarantine(row["quarantine"])
+
+
+def streamed(pieces: Iterable[Answers]) -> None:
+    """Answers as they come: a text goes on where the last one ended, other answers are a line of JSON each."""
+    for piece in pieces:
+        for row in json_rows(piece.table):
+            texts = [value for value in row.values() if isinstance(value, str)]
+            if len(row) == len(texts) == 1:
+                out.print(escape(texts[0]), end="", soft_wrap=True)
+            else:
+                line(json.dumps(row, ensure_ascii=False))
+    out.print()
+
+
+def explained(row: Row) -> None:
+    """Of an explanation: the best answers to each file, and where the drawing is."""
+    for one in row["pictures"]:
+        answers = ", ".join(
+            f"{name} {chance:.1%}" if name else number(chance) for name, chance in one["answers"].items()
+        )
+        line(f"{one['file']}  {answers}")
+    line(f"Wrote {row['output']}.")
