@@ -47,13 +47,13 @@ class Kind(NamedTuple):
     multiple: bool = False
 
 
-def command(name: str, arguments: Sequence[str], builtin: Container[str] = ()) -> TyperCommand | None:
-    """The command of an operation: of the bundle among the arguments, else of any task; None where there is none, or
+def command(name: str, words: Sequence[str], builtin: Container[str] = ()) -> TyperCommand | None:
+    """The command of an operation: of the bundle among the words, else of any task; None where there is none, or
     one that is `builtin`.
 
     Errors: MissingOperation where another task has it and the bundle has not.
     """
-    path = next((path for path in map(locate, arguments) if path.exists() and is_bundle(path)), None)
+    path = next((path for path in map(locate, words) if path.exists() and is_bundle(path)), None)
     if path is not None:
         predictor = Predictor(path)
         offers = {operation.name: operation for operation in predictor.operations if "cli" in operation.faces}
