@@ -186,7 +186,7 @@ def test_what_cannot_be_scored_is_a_sentence(pictured, tabled, tmp_path):
     pa.parquet.write_table(pa.table({"a": [1.0], "b": ["x"]}), tmp_path / "rows.parquet")
     code, _, error = command("predict", path(plain), tmp_path / "rows.parquet", "-o", tmp_path / "out.csv")
     assert code == 1 and "predict: this bundle is for generation, and does not do that. It has: generate" in error
-    assert "It has no critic that would score pictures or rows; one trained anew with --model gan has." in error
+    assert "It has no critic that would score pictures or rows; one trained anew with --model gan has)" in error
     with pytest.raises(DataError, match=r"predict: this bundle is for generation, and does not do that"):
         plain.predict([{"a": 1.0}])
     pa.parquet.write_table(pa.table({"seed": [1]}), tmp_path / "seeds.parquet")

@@ -245,7 +245,7 @@ def test_made_rows_are_learned_from_and_the_report_says_whether_that_helped(made
     assert found.result["notes"] == [told]
     compared, kept = report["augmented"], report["augmented"]["helped"]
     without, beside = compared["validation"]
-    assert kept == (beside < without and compared["sure"] >= 0.95)
+    assert kept == (beside < without and compared["certainty"] >= 0.95)
     assert compared["test"]["accuracy"][kept] == pytest.approx(report["scores"]["accuracy"])
     assert "On test rows, without and with: loss " in told
 
