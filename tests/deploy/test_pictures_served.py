@@ -289,16 +289,16 @@ def test_an_upload_that_is_no_picture_is_refused(api, body, status, sentence):
 
 
 def test_limits_of_bytes_pixels_files_and_body_are_kept(model, files):
-    tight = app(model.predictor, Limits(picture=len(files[0]) - 1))
+    tight = app(model.predictor, Limits(file=len(files[0]) - 1))
     cell = {"rows": [{"image": in_base64(files[0])}]}
     for request in ({"files": {"image": ("a", files[0])}}, {"json": cell}):
         assert fault(ask(tight, **request)) == (
             413,
             f"rows[0].image: is larger than {len(files[0]) - 1:,} bytes. Send a smaller picture.",
         )
-    assert fault(ask(app(model.predictor, Limits(pixels=143)), json=cell))[0] == 413
-    assert ask(app(model.predictor, Limits(pixels=144)), json=cell).status_code == 200
-    many = ask(app(model.predictor, Limits(area=1440)), files=[("image", ("a", files[0]))] * 11)
+    assert fault(ask(app(model.predictor, Limits(file_units=143)), json=cell))[0] == 413
+    assert ask(app(model.predictor, Limits(file_units=144)), json=cell).status_code == 200
+    many = ask(app(model.predictor, Limits(request_units=1440)), files=[("image", ("a", files[0]))] * 11)
     assert fault(many) == (
         413,
         "the pictures of a request have 1,584 pixels; at most 1,440 are taken. Send several requests.",
