@@ -75,7 +75,7 @@ def page(run):
 
 
 @pytest.fixture(scope="module")
-def told(run):
+def report(run):
     return json.loads((run / "report.json").read_text("utf-8"))
 
 
@@ -118,8 +118,8 @@ def test_the_contact_sheet_shows_each_picture_and_seven_views_that_differ_from_i
     assert labels == {"red", "blue"}
 
 
-def test_the_worst_answers_are_sorted_and_are_those_of_the_predictor(run, folder, told):
-    worst = told["pictures"]["losses"]
+def test_the_worst_answers_are_sorted_and_are_those_of_the_predictor(run, folder, report):
+    worst = report["pictures"]["losses"]
     assert len(worst) == 24
     assert [w["loss"] for w in worst] == sorted((w["loss"] for w in worst), reverse=True)
     assert worst[0]["file"] == "mislabelled.png"  # its label is wrong, so no network can be right
@@ -129,16 +129,16 @@ def test_the_worst_answers_are_sorted_and_are_those_of_the_predictor(run, folder
     assert np.minimum(-np.log(answer["probabilities"][first["actual"]]), 34.5) == pytest.approx(first["loss"], rel=1e-2)
 
 
-def test_what_is_confused_is_counted_as_in_the_confusion_matrix(told, page):
-    confused = told["pictures"]["confused"]
-    wrong = round((1 - told["scores"]["accuracy"]) * told["data"]["rows"]["test"])
+def test_what_is_confused_is_counted_as_in_the_confusion_matrix(report, page):
+    confused = report["pictures"]["confused"]
+    wrong = round((1 - report["scores"]["accuracy"]) * report["data"]["rows"]["test"])
     assert sum(pair["count"] for pair in confused) == wrong >= 1
     assert {"actual": "red", "predicted": "blue"}.items() <= confused[0].items()
     assert "taken for <b>blue</b>" in section(page, "pictures")
 
 
-def test_planted_duplicates_are_found_and_nothing_else(told, page):
-    pairs = told["pictures"]["duplicates"]["pairs"]
+def test_planted_duplicates_are_found_and_nothing_else(report, page):
+    pairs = report["pictures"]["duplicates"]["pairs"]
     assert [(p["part"], p["exact"], p["label"], p["training_label"]) for p in pairs if p["part"] == "test"] == [
         ("test", False, "blue", "blue"),
         ("test", True, "red", "red"),
@@ -151,10 +151,10 @@ def test_planted_duplicates_are_found_and_nothing_else(told, page):
     assert "mislabelled.png and 002.png" in said
 
 
-def test_the_column_says_its_size_and_the_row_to_try_holds_no_bytes(told, page):
-    note = next(c["note"] for c in told["data"]["columns"] if c["name"] == "image")
+def test_the_column_says_its_size_and_the_row_to_try_holds_no_bytes(report, page):
+    note = next(c["note"] for c in report["data"]["columns"] if c["name"] == "image")
     assert note == "16 x 16 px, colour; the network sees 16 x 16, colour"
-    assert told["example"]["row"] == {"image": "picture.jpg"}
+    assert report["example"]["row"] == {"image": "picture.jpg"}
     use = section(page, "use")
     assert "curl -s -F image=@picture.jpg http://127.0.0.1:8000/predict" in use
     assert "pictures/ -o answers.csv" in use
@@ -277,8 +277,8 @@ def test_every_pixel_is_covered_and_covers_stay_inside(side):
 def test_explain_writes_a_png_and_says_the_answers(run, folder, tmp_path):
     words = ["explain", str(run), str(folder / "test/red/000.png"), str(folder / "test/blue/near.bmp")]
     done = CliRunner().invoke(cli.app, [*words, "-o", str(tmp_path / "why.png"), "--json"], catch_exceptions=False)
-    told = json.loads(done.output)
-    assert [(p["file"], p["label"]) for p in told["pictures"]] == [("000.png", "red"), ("near.bmp", "blue")]
+    answers = json.loads(done.output)
+    assert [(p["file"], p["label"]) for p in answers["pictures"]] == [("000.png", "red"), ("near.bmp", "blue")]
     drawn = cv2.imread(str(tmp_path / "why.png"))
     assert drawn.shape[0] > 900
     assert drawn.shape[1] > 1400
@@ -314,7 +314,7 @@ def test_a_bundle_without_pictures_says_so(churn_bundle):
 
 def test_inspect_counts_classes_sizes_broken_ones_and_copies(folder):
     done = CliRunner().invoke(cli.app, ["inspect", str(folder), "--json"], catch_exceptions=False)
-    (album,) = json.loads(done.output)["pictures"]
+    (album,) = json.loads(done.output)["surveys"]
     assert album["classes"] == [
         {"class": "blue", "all": 191, "parts": {"test": 31, "train": 160}},
         {"class": "red", "all": 193, "parts": {"test": 32, "train": 161}},

@@ -16,7 +16,7 @@ from lamina.schema import Row, Schema, Spec, clean, rename_columns
 from lamina.task import RequestLimits, Task
 
 BATCH, BATCH_NUMBERS = 4096, 1 << 23  # rows at a time, and numbers of their inputs
-LONG = 200  # characters of an example cell
+LONG, STEPS = 200, 12  # characters of an example cell, and steps of one that is a list
 
 
 class Session:
@@ -104,7 +104,9 @@ class Session:
 
 
 def example_cell(value: Any, kind: str | None) -> Any:
-    """A cell as a client would write it: numbers as numbers, texts not too long."""
+    """A cell as a client would write it: numbers as numbers, texts and lists not too long."""
+    if isinstance(value, list):
+        return [_short(step) for step in value[:STEPS]]
     if not isinstance(value, str):
         return value
     try:
@@ -114,6 +116,13 @@ def example_cell(value: Any, kind: str | None) -> Any:
     if math.isfinite(number):
         return int(number) if number.is_integer() else number
     return value[:LONG]
+
+
+def _short(value: Any) -> Any:
+    """A step of a list: numbers rounded, inner lists cut short."""
+    if isinstance(value, list):
+        return [_short(inner) for inner in value[:STEPS]]
+    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 def from_json(rows: Sequence[Mapping[str, Any]], prep: Preprocessor) -> pa.Table:

@@ -256,7 +256,7 @@ def usage(page: Page) -> str:
     parts = [code("\n".join(dict.fromkeys(lines)), "Command line")]
     for name, one in usages.items():
         own = f": {name}" if len(usages) > 1 else ""
-        texts = {"Over HTTP, once it is served": one.http, "Python": one.python, "The answer": one.answer}
+        texts = {"Over HTTP, once it is served": one.http, "Python": one.python, "What comes back": one.answer}
         parts += [code(text, f"{title}{own}") for title, text in texts.items() if text]
     return section("Use it", "use", *parts)
 

@@ -13,8 +13,10 @@ EXPLAINED = "image"  # kind of the inputs that `lamina explain` covers, piece by
 
 
 def of(session: Session, operation: Operation, bundle: str) -> Usage:
-    """How an operation of the bundle at a path is used: as its task says, else by what it takes."""
-    return (operation.usage or _DEFAULTS[operation.rows])(session, operation, bundle)
+    """How an operation of the bundle at a path is used: as its task says, else by what it takes and where."""
+    usage = (operation.usage or _DEFAULTS[operation.rows])(session, operation, bundle)
+    faces = {"shell": "cli", "http": "http", "python": "python"}
+    return usage._replace(**{field: "" for field, face in faces.items() if face not in operation.faces})
 
 
 def example(session: Session, operation: Operation) -> Row:
@@ -35,8 +37,10 @@ def _each(session: Session, operation: Operation, bundle: str) -> Usage:
     only_files = bool(files) and files.keys() == row.keys()
     source = f"{session.prep.file_kind(next(iter(files))).plural}/" if only_files else "rows.csv"
     shell = f"lamina {operation.name} {path} {source} -o answers.csv"
-    images = [name for name in files.values() if any(i.kind == EXPLAINED for i in session.prep.inputs.values())]
-    shell += f"\nlamina explain {path} {images[0]} -o why.png" if images and operation.name == "predict" else ""
+    inputs = session.prep.inputs
+    image = next((files[c] for c, name in session.prep.file_inputs.items() if inputs[name].kind == EXPLAINED), None)
+    if image is not None and operation is session.task.offered(session)[0]:
+        shell += f"\nlamina explain {path} {image} -o why.png"
     return Usage(
         shell=shell,
         http=_form(row, files, operation) if files else _json({"rows": [row]}, operation),

@@ -42,9 +42,9 @@ class Context:
 
 def draw(names: Sequence[str], context: Context) -> dict[str, str]:
     """SVG text by plot name, in the order asked; a plot that these rows do not define is left out."""
-    unknown = [name for name in names if name not in _PLOTS]
-    assert not unknown, f"plots: there is no {unknown}; there is {sorted(_PLOTS)}"
-    svgs = {name: _PLOTS[name](context) for name in names}
+    unknown = [name for name in names if name not in PLOTS]
+    assert not unknown, f"plots: there is no {unknown}; there is {sorted(PLOTS)}"
+    svgs = {name: PLOTS[name](context) for name in names}
     return {name: svg for name, svg in svgs.items() if svg}
 
 
@@ -105,7 +105,7 @@ def _learning(context: Context) -> str:
     return figures.learning(context.rows, context.best, metrics.label(name))
 
 
-_PLOTS: dict[str, Callable[[Context], str]] = {
+PLOTS: dict[str, Callable[[Context], str]] = {
     "comparison": _comparison,
     "confusion": _confusion,
     "roc": lambda context: _curve(context, curves.roc, figures.roc),

@@ -74,9 +74,7 @@ def usage(session: Session, operation: Operation, path: str) -> Usage:
     label = classes[0] if classes else None
     option = f" --label {shlex.quote(label)}" if label else ""
     output = "made.csv" if rows else "made"
-    shell = f"lamina generate {shlex.quote(path)} -n {COMMAND} -o {output}{option}\nlamina serve {shlex.quote(path)}"
-    if critic.GRAPH in session.graphs:
-        shell += f"\nlamina predict {shlex.quote(path)} {'rows.csv' if rows else 'pictures/'} -o scores.csv"
+    shell = f"lamina generate {shlex.quote(path)} -n {COMMAND} -o {output}{option}"
     body = shlex.quote(json.dumps({"count": 4, "seed": 1, **({"label": label} if label else {})}, ensure_ascii=False))
     http = f"curl -s http://127.0.0.1:8000/generate -H 'Content-Type: application/json' -d {body}"
     keyword = f", label={label!r}" if label else ""
@@ -94,6 +92,14 @@ def critic_example(session: Session) -> Example:
     if not session.task.state.columns:
         row = {session.prep.files[0].name: row["image"]}
     return Example([row], json_rows(critic.predict(session, session.rows([row]), None).table))
+
+
+def critic_usage(session: Session, operation: Operation, path: str) -> Usage:
+    """A command that scores what there is; no server does that."""
+    rows = "rows.csv" if session.task.state.columns else "pictures/"
+    row = session.prep.columns[0].name
+    python = f"import lamina\n\nlamina.load({path!r}).predict([{{{row!r}: ...}}])"
+    return Usage(f"lamina predict {shlex.quote(path)} {rows} -o scores.csv", python=python)
 
 
 GENERATE = Operation(
@@ -118,6 +124,7 @@ PREDICT = Operation(
     summary="Score how real the critic finds pictures or rows: 0 is below all real ones held out, 1 above all.",
     answer=critic.predict,
     example=critic_example,
+    usage=critic_usage,
     available=has_critic,
     faces=frozenset({"cli", "python"}),
 )
