@@ -35,7 +35,7 @@ from lamina.deploy.server.limits import RequestError
 from lamina.experiment import collect
 from lamina.schema import clean
 from lamina.tasks.forecasting import Task
-from lamina.tasks.forecasting.answers import decode
+from lamina.tasks.forecasting.decoding import decode
 from lamina.tasks.forecasting.history import read_histories
 
 AIRLINE = toy.load(toy.Config(name="airline")).table.to_pandas().astype({"Passengers": int})

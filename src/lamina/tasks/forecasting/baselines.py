@@ -33,15 +33,15 @@ def last_value(test: Backtest, panel: Panel, origins: np.ndarray) -> np.ndarray:
 def seasonal_naive(test: Backtest, panel: Panel, origins: np.ndarray) -> np.ndarray:
     """Every step ahead as one season before it, or the nearest whole number of seasons that there is."""
     season = min(test.state.season, test.state.context)
-    ahead = np.arange(test.state.horizon)
-    return test.latest[test.origins[:, None] + ahead - season * (1 + ahead // season)]
+    steps = np.arange(test.state.horizon)
+    return test.latest[test.origins[:, None] + steps - season * (1 + steps // season)]
 
 
 def drift(test: Backtest, panel: Panel, origins: np.ndarray) -> np.ndarray:
     """Every step ahead as the last one moved on by the mean log-return of training: the random walk with drift."""
     mean = np.array([target.mean for target in test.state.targets])
-    ahead = np.arange(1, test.state.horizon + 1)[:, None]
-    return test.last[:, None] * np.exp(mean * ahead)
+    steps = np.arange(1, test.state.horizon + 1)[:, None]
+    return test.last[:, None] * np.exp(mean * steps)
 
 
 def linear_window(test: Backtest, panel: Panel, origins: np.ndarray) -> np.ndarray:
@@ -49,10 +49,10 @@ def linear_window(test: Backtest, panel: Panel, origins: np.ndarray) -> np.ndarr
     state, values = test.state, panel.latest
     origins = origins[np.linspace(0, len(origins) - 1, min(len(origins), MAX_WINDOWS)).astype(int)]
     std = np.maximum(np.nanstd(values, axis=0), 1e-9)
-    history, ahead = _relative(values / std, origins, state)
+    history, future = _relative(values / std, origins, state)
     gram = history.T @ history
     gram += PENALTY * np.trace(gram) / len(gram) * np.eye(len(gram)) + 1e-9 * np.eye(len(gram))
-    weight = np.linalg.solve(gram, history.T @ ahead)  # (context, horizon)
+    weight = np.linalg.solve(gram, history.T @ future)  # (context, horizon)
     window = Windows(test.latest / std, test.origins - state.context, state.context)[:]
     level = window[:, -1:]
     return (np.einsum("nlt,lh->nht", window - level, weight) + level) * std

@@ -94,5 +94,5 @@ def notes(panel: Panel, edges: np.ndarray, cfg: Config, state: State) -> list[st
     returns = " Log-returns are forecast, as of prices." if state.transform != "none" else ""
     left = f" {gap:,} step{'s are' if gap > 1 else ' is'} left out between two parts." if gap else ""
     season = f", season {state.season:,}" if state.season > 1 else ""
-    ahead = f"{state.horizon:,} ahead from {state.context:,} of history{season}"
-    return [*sentences, f"{many} of one {describe(state.step)}: {ahead}.{returns}{left}"]
+    windows = f"{state.horizon:,} ahead from {state.context:,} of history{season}"
+    return [*sentences, f"{many} of one {describe(state.step)}: {windows}.{returns}{left}"]

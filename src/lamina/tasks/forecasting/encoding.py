@@ -43,16 +43,16 @@ def inputs(prep: Preprocessor, state: State) -> dict[str, Input]:
 
     Errors: DataError where a window of them would be too large.
     """
-    ahead = sum(_widths(prep, state.known)) + len(_cycles(state)) * 2
-    width = len(state.targets) + sum(_widths(prep, state.past)) + ahead
+    future_width = sum(_widths(prep, state.known)) + len(_cycles(state)) * 2
+    width = len(state.targets) + sum(_widths(prep, state.past)) + future_width
     if (state.context + state.horizon) * width > MAX_WINDOW:
         raise DataError(
             f"task.context: {state.context:,} steps of {width:,} channels are more than a network can be fed. Ask for "
             "a smaller context, or set columns to ignore."
         )
     history = Input(kind="series", shape=(state.context, width), dtype="float32", targets=len(state.targets))
-    future = Input(kind="series", shape=(state.horizon, ahead), dtype="float32")
-    return {"future": future, "history": history} if ahead else {"history": history}
+    future = Input(kind="series", shape=(state.horizon, future_width), dtype="float32")
+    return {"future": future, "history": history} if future_width else {"history": history}
 
 
 def encode(panel: Panel, prep: Preprocessor, state: State) -> EncodedSteps:

@@ -14,7 +14,7 @@ from lamina.config import DataError
 from lamina.preprocess import Preprocessor
 from lamina.schema import Column
 from lamina.task import Session
-from lamina.tasks.forecasting import answers, encoding, explode, time_index, transform
+from lamina.tasks.forecasting import decoding, encoding, explode, time_index, transform
 from lamina.tasks.forecasting.encoding import EncodedSteps
 from lamina.tasks.forecasting.panel import ColumnRoles, Exclusion, Panel, build_panel
 from lamina.tasks.forecasting.state import State
@@ -48,9 +48,9 @@ class Histories:
             history[:, :, : len(state.targets)][steps < starts] = transform.no_change(state)
         if not self.steps.future.shape[1]:
             return {"history": history}
-        ahead = np.arange(state.horizon)
-        future = self.steps.future[np.minimum(end + ahead, stops - 1)]
-        index = self.panel.index[end - 1] + 1 + ahead
+        offsets = np.arange(state.horizon)
+        future = self.steps.future[np.minimum(end + offsets, stops - 1)]
+        index = self.panel.index[end - 1] + 1 + offsets
         calendar = encoding.calendar(index.ravel(), state)
         columns = self.steps.future.shape[1] - calendar.shape[1]
         future[:, :, columns:] = calendar.reshape(*index.shape, -1)
@@ -60,12 +60,12 @@ class Histories:
 def forecast_windows(
     session: Session, windows: Mapping[str, np.ndarray], last: np.ndarray, state: State
 ) -> dict[str, np.ndarray]:
-    """Forecasts, as `answers.decode` gives them, from encoded windows of history and future. `last`: the values
+    """Forecasts, as `decoding.decode` gives them, from encoded windows of history and future. `last`: the values
     measured last before each (rows, targets).
     """
     outputs = session.run(windows)
     with np.errstate(all="ignore"):
-        return answers.decode(outputs, transform.scale(windows["history"], state), last, state)
+        return decoding.decode(outputs, transform.scale(windows["history"], state), last, state)
 
 
 def forecast_histories(session: Session, histories: Histories) -> dict[str, np.ndarray]:

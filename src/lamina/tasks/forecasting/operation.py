@@ -15,7 +15,7 @@ from lamina.deploy.session import example_cell
 from lamina.preprocess import Broken
 from lamina.schema import Row, clean
 from lamina.task import CSV, Answers, Example, Operation, Request, Session, Usage
-from lamina.tasks.forecasting import answers, history, time_index
+from lamina.tasks.forecasting import decoding, history, time_index
 from lamina.tasks.forecasting.state import State
 
 EXAMPLE_ROWS = 36  # of the history in an example
@@ -33,7 +33,7 @@ def predict(session: Session, rows: pa.Table | None, request: Request) -> Answer
     state: State = session.task.state
     histories = history.read_histories(clean(rows, session.schema.missing), session.prep, state)
     forecasts = history.forecast_histories(session, histories)
-    table = answers.to_table(forecasts, state, histories.ids, histories.times)
+    table = decoding.to_table(forecasts, state, histories.ids, histories.times)
     column = ", ".join(state.time) or state.names[0]
     exclusions = histories.panel.exclusions
     broken = tuple(Broken(row, column, e.reason) for e in exclusions for row in e.rows.tolist())

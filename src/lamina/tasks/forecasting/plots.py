@@ -27,25 +27,25 @@ class Fan:
 
 def plot_fan(fan: Fan) -> str:
     """History and truth in black, the forecast in blue, its bands behind it."""
-    ahead = len(fan.prediction)
-    times = fan.times[-ahead:]
-    marker = "o" if ahead <= 3 else None
+    horizon = len(fan.prediction)
+    times = fan.times[-horizon:]
+    marker = "o" if horizon <= 3 else None
     with style():
         fig = figure(WIDTH, HEIGHT)
         axes = panel(fig, (52, 34, 14, 30), text(fan.title, 62))
         for low, high in fan.bands:
-            if ahead > 1:
+            if horizon > 1:
                 axes.fill_between(times, low, high, color=ACCENT, alpha=0.15, linewidth=0)
             else:
                 axes.vlines(times, low, high, color=ACCENT, alpha=0.3, linewidth=5)
         finite = np.isfinite(fan.measured)
         axes.plot(fan.times[finite], fan.measured[finite], color=GREYS[3], linewidth=1.0)  # over what was not measured
         axes.plot(fan.times, fan.measured, color=INK, linewidth=1.3)
-        truth = finite[-ahead:]
+        truth = finite[-horizon:]
         if marker:
-            axes.plot(times[truth], fan.measured[-ahead:][truth], marker, color=INK, markersize=4)
+            axes.plot(times[truth], fan.measured[-horizon:][truth], marker, color=INK, markersize=4)
         axes.plot(times, fan.prediction, color=ACCENT, linewidth=1.9, marker=marker, markersize=5, zorder=3)
-        axes.axvline(fan.times[-ahead - 1], color=QUIET, linewidth=0.8, linestyle=(0, (2, 2)))
+        axes.axvline(fan.times[-horizon - 1], color=QUIET, linewidth=0.8, linestyle=(0, (2, 2)))
         _date_axis(axes, fan.times)
         plain_numbers(axes.yaxis, 5)
         axes.margins(x=0.02)

@@ -90,11 +90,11 @@ def _measured(test: Backtest) -> str:
     horizon, origins = test.state.horizon, len(test.origins)
     begins = test.panel.index[test.origins]
     first, last = error_breakdown.format_steps(np.array([begins.min(), begins.max()]), test.state.step)
-    ahead = "one step" if horizon == 1 else f"{horizon:,} steps"
+    steps = "one step" if horizon == 1 else f"{horizon:,} steps"
     many = f" in {len(test.panel.ids):,} series" if len(test.panel.ids) > 1 else ""
     span = f"that begins at {first}" if origins == 1 else f"that begin at {first} to {last}"
     return (
-        f"Measured on {origins:,} forecast{'s' if origins > 1 else ''} of {ahead}{many}, {span}: "
+        f"Measured on {origins:,} forecast{'s' if origins > 1 else ''} of {steps}{many}, {span}: "
         "rows that played no part in training. One network gave them all."
     )
 
