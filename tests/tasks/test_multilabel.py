@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from lamina.evaluate.thresholds import best_threshold, thresholds
 
 import lamina
 from conftest import write_csv
@@ -21,7 +22,6 @@ from lamina.config import DataError
 from lamina.data import arrays
 from lamina.deploy import batch, server
 from lamina.evaluate import metrics
-from lamina.evaluate.thresholds import best_threshold, thresholds
 from lamina.layers.basic import log_mean_probability
 from lamina.plugins import plugin
 from lamina.preprocess import labels
@@ -250,7 +250,7 @@ def test_a_file_of_answers_reads_back_as_labels(found, tmp_path):
     rows = [{k: v for k, v in row.items() if k != "tags"} for row in animals(20, seed=2)]
     source = build({"data": str(write_csv(tmp_path / "rows.csv", rows))}, trains=False).data
     predictor = found.predictor
-    batch.predict(predictor, source, tmp_path / "answers.csv", [])
+    batch.run(predictor, "predict", source, None, tmp_path / "answers.csv", [])
     with open(tmp_path / "answers.csv", encoding="utf-8", newline="") as file:
         written = [row["prediction"] for row in csv.DictReader(file)]
     assert [sorted(filter(None, cell.split("|"))) for cell in written] == [

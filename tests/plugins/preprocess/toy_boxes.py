@@ -1,4 +1,4 @@
-"""Boxes in one cell: a list of [left, top, right, bottom] in pixels, or the same as JSON text; an empty list is none."""
+"""Boxes in one cell: a list of [left, top, right, bottom] in pixels, or that as JSON text; an empty list is none."""
 
 import json
 from typing import Any, Literal
@@ -27,8 +27,18 @@ def detect(column: pa.Array) -> tuple[float, dict[str, Any]]:
 
 
 def parse(column: pa.Array, cfg: Config) -> pa.Array:
-    cells = column.to_pylist()
-    return pa.array([json.loads(cell) if isinstance(cell, str) else cell for cell in cells], BOXES)
+    return pa.array([_boxes(cell) for cell in column.to_pylist()], BOXES)
+
+
+def _boxes(cell: Any) -> list[list[float]] | None:
+    """The boxes of a cell; None for a malformed one."""
+    try:
+        cell = json.loads(cell) if isinstance(cell, str) else cell
+    except ValueError:
+        return None
+    if not isinstance(cell, list) or not all(isinstance(box, list) and len(box) == 4 for box in cell):
+        return None
+    return cell if all(isinstance(v, int | float) for box in cell for v in box) else None
 
 
 def fit(values: pa.Array, cfg: Config) -> State:
@@ -45,4 +55,4 @@ def encode(values: pa.Array, state: State) -> np.ndarray:
 
 
 def feed(state: State) -> Input:
-    return Input(kind="number", shape=(state.largest * 4,), dtype="float32")
+    return Input(kind="number", shape=(width := state.largest * 4,), dtype="float32", edges=((-1.0, 0.0, 1.0),) * width)

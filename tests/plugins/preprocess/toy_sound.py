@@ -2,6 +2,7 @@
 
 import io
 import wave
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -36,13 +37,13 @@ def parse(column: pa.Array, cfg: Config) -> pa.Array:
 
 
 def _body(cell: Any) -> bytes | None:
+    """The bytes of a cell; None for a malformed one."""
     if isinstance(cell, str):
-        with open(cell, "rb") as file:
-            return file.read()
-    return cell
+        return Path(cell).read_bytes() if cell.endswith(".wav") and Path(cell).is_file() else None
+    return cell if isinstance(cell, bytes) else None
 
 
-def wire(cells: list[Any]) -> pa.Array:
+def from_json(cells: list[Any]) -> pa.Array:
     """Bytes, or base64 out of JSON; a path is never opened for a stranger."""
     import base64
     import binascii
@@ -72,7 +73,7 @@ def _bands(body: bytes) -> np.ndarray:
     return np.log1p(np.array([part.mean() if len(part) else 0.0 for part in np.array_split(power, BANDS)]))
 
 
-def checked(values: pa.Array, state: State) -> tuple[np.ndarray, list[str | None]]:
+def encode_with_reasons(values: pa.Array, state: State) -> tuple[np.ndarray, list[str | None]]:
     """As `encode`, and why a sound cannot be used."""
     reasons = [
         None if body is None or measure(body) else "is no sound of a known format" for body in values.to_pylist()
@@ -82,18 +83,19 @@ def checked(values: pa.Array, state: State) -> tuple[np.ndarray, list[str | None
 
 
 def fit(values: pa.Array, cfg: Config) -> State:
-    rows = np.stack([_bands(body) for body in values.to_pylist() if body])
+    rows = np.stack([_bands(body) for body in values.to_pylist() if body and measure(body)] or [np.zeros(BANDS)])
     return State(mean=tuple(rows.mean(0).tolist()), std=tuple((rows.std(0) + 1e-6).tolist()))
 
 
 def encode(values: pa.Array, state: State) -> np.ndarray:
     mean, std = np.array(state.mean), np.array(state.std)
-    rows = [np.zeros(BANDS) if body is None else (_bands(body) - mean) / std for body in values.to_pylist()]
+    bodies = (body if body and measure(body) else None for body in values.to_pylist())
+    rows = [np.zeros(BANDS) if body is None else (_bands(body) - mean) / std for body in bodies]
     return np.array(rows, np.float32).reshape(-1, BANDS)
 
 
 def feed(state: State) -> Input:
-    return Input(kind="number", shape=(BANDS,), dtype="float32")
+    return Input(kind="number", shape=(BANDS,), dtype="float32", edges=((-2.0, -1.0, 0.0, 1.0, 2.0),) * BANDS)
 
 
 def golden(values: pa.Array, state: State, rng: np.random.Generator) -> list[str]:

@@ -1,0 +1,155 @@
+"""The shape of the source: a task is one room, nobody else asks which task it serves. See `tests/architecture.py`."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+import architecture
+from architecture import ROOT_MODULES, SRC
+
+BUNDLES = Path(__file__).parent / "bundles"
+TASKS = architecture.plugins(SRC, "tasks")
+BLOCKED = ("torch", "sklearn", "matplotlib", "onnx", "lamina.train", "lamina.evaluate", "lamina.pipeline")
+
+WALL = """
+import sys
+
+class Wall:
+    def find_spec(self, name, path=None, target=None):
+        if any(name == blocked or name.startswith(blocked + ".") for blocked in %r):
+            raise ImportError(f"{name} is not there where bundles are served")
+
+sys.meta_path.insert(0, Wall())
+"""
+
+ANSWERS = """
+import json, sys
+from pathlib import Path
+import lamina
+for path in sorted(Path(sys.argv[1]).glob("*.lamina")):
+    model = lamina.load(path)
+    for request in json.loads(path.with_suffix(".json").read_text("utf-8")):
+        verb, answers = request.pop("ask"), request.pop("answers")
+        if verb == "predict":
+            assert len(model.predict(request["rows"])) == len(answers), path
+        elif verb == "generate":
+            assert len(model.generate(**request)) == request["count"], path
+    print(path.stem)
+"""
+
+
+def sentence(findings) -> str:
+    return "\n".join(str(one) for one in findings)
+
+
+# a task is one room
+
+
+def test_nothing_outside_the_tasks_asks_which_task_it_serves():
+    asks = [one for one in architecture.asks() if one.rule != "prose"]
+    assert not asks, sentence(asks)
+
+
+def test_no_docstring_and_no_comment_outside_the_tasks_names_one():
+    asks = [one for one in architecture.asks() if one.rule == "prose"]
+    assert not asks, sentence(asks)
+
+
+def test_what_may_stay_is_still_there():
+    for allowed in architecture.ALLOWED:
+        assert any(allowed.covers(one) for one in architecture.everywhere()), allowed
+
+
+def test_folders_of_plug_ins_hold_plug_ins():
+    assert architecture.no_plugins() == []
+
+
+# who imports whom, and how large things are
+
+
+@pytest.mark.parametrize("type_checking", [False, True])
+def test_no_modules_import_one_another_in_a_circle(type_checking):
+    assert architecture.cycle(type_checking=type_checking) == []
+
+
+def test_few_modules_stand_at_the_root():
+    assert len(architecture.at_root()) <= ROOT_MODULES
+
+
+def test_no_file_is_too_long_to_be_one_idea():
+    assert architecture.long_files() == []
+
+
+# what things are called
+
+
+def test_functions_classes_fields_and_arguments_say_what_they_are():
+    public, _ = architecture.bad_names()
+    assert not public, sentence(public)
+
+
+def test_variables_say_what_they_hold():
+    _, local = architecture.bad_names()
+    assert not local, sentence(local)
+
+
+# what serves never loads what trains
+
+
+@pytest.fixture(scope="module")
+def walled(tmp_path_factory) -> dict[str, str]:
+    """Variables of a process that can import nothing that trains or judges."""
+    folder = tmp_path_factory.mktemp("wall")
+    (folder / "sitecustomize.py").write_text(WALL % (BLOCKED,), "utf-8")
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(SRC)])}
+
+
+def test_the_wall_holds(walled):
+    for name in BLOCKED:
+        ended = subprocess.run([sys.executable, "-c", f"import {name}"], env=walled, capture_output=True, check=False)
+        assert b"is not there where bundles are served" in ended.stderr
+
+
+def test_bundles_of_every_task_answer_in_python_without_what_trains(walled):
+    command = [sys.executable, "-W", "ignore", "-c", ANSWERS, str(BUNDLES)]
+    ended = subprocess.run(command, env=walled, capture_output=True, check=False, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert {name.split("_")[0] for name in ended.stdout.split()} == set(TASKS)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_bundle_of_every_task_is_served_without_what_trains(walled, task):
+    path = sorted(BUNDLES.glob(f"{task}_*.lamina"))[0]
+    request = json.loads(path.with_suffix(".json").read_text("utf-8"))[0]
+    verb = request.pop("ask")
+    body = json.dumps({name: value for name, value in request.items() if name != "answers"}).encode()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-W", "ignore", "-m", "lamina", "serve", str(path), "--port", str(port)]
+    server = subprocess.Popen(command, env=walled, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        ask = urllib.request.Request(f"http://127.0.0.1:{port}/{verb}", body, {"Content-Type": "application/json"})
+        for _ in range(600):
+            try:
+                with urllib.request.urlopen(ask, timeout=30) as answer:
+                    assert json.loads(answer.read())
+                break
+            except urllib.error.HTTPError:
+                raise
+            except (urllib.error.URLError, ConnectionError):
+                assert server.poll() is None, server.stderr and server.stderr.read()
+                time.sleep(0.05)
+        else:
+            raise AssertionError("the server never answered")
+    finally:
+        server.terminate()
+        server.communicate(timeout=30)
