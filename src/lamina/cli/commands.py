@@ -182,7 +182,7 @@ def evaluate(bundle: Bundle, source: Source, sets: Sets = None, as_json: Json = 
 
     predictor, config = Predictor(locate(bundle)), arguments.source(source, sets)
     task = experiment.of(predictor.task.kind)
-    evaluation = task.evaluatearguments.source(predictor, data.load(config), config)
+    evaluation = task.evaluate_source(predictor, data.load(config), config)
     quarantined = evaluation.quarantine
     result = {"scores": evaluation.scores, "rows": evaluation.rows, "quarantined": len(quarantined)}
     _emit(result) if as_json else results.scores(result, quarantined)

@@ -8,8 +8,7 @@ import json
 from collections.abc import Container, Iterator, Sequence
 from inspect import Parameter, Signature
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
+from typing import Annotated, Any
 
 import typer
 from pydantic.fields import FieldInfo
@@ -22,6 +21,7 @@ from lamina.data.arrays import json_rows
 from lamina.deploy import batch
 from lamina.deploy.bundle import locate
 from lamina.deploy.predictor import Predictor, summary
+from lamina.deploy.request_settings import kind_of
 from lamina.plugins import available, plugin
 from lamina.schema import Row
 from lamina.task import EVENTS, Answers, Operation
@@ -36,15 +36,6 @@ KEEP = "Columns to copy beside the answers: id,name; paths of files when left ou
 SETS = "Any choice of the recipe: data.delimiter=';'. Repeatable."
 AS_JSON = "Print exactly one JSON object on standard output."
 PREFIX = "set_"  # before the name of a setting, which may be that of a place
-NUMBERS = (int, float)
-LISTS = (tuple, list, set, frozenset)
-
-
-class Kind(NamedTuple):
-    """How a setting is said on the command line: the type of a value, and whether it is repeatable."""
-
-    type: type
-    multiple: bool = False
 
 
 def command(name: str, words: Sequence[str], builtin: Container[str] = ()) -> TyperCommand | None:
@@ -158,31 +149,6 @@ def _parameters(parameters: Sequence[Parameter]) -> Any:
     single = typer.Typer(add_completion=False)
     single.command()(declare)
     return typer.main.get_command(single).params
-
-
-def kind_of(annotation: Any) -> Kind:
-    """A setting's type as the command line has it; what is more than plain values is text, which is checked later."""
-    kinds = set(_plain_types(annotation))
-    multiple = bool(kinds & set(LISTS))
-    scalars = kinds - {*LISTS, dict, NoneType}
-    only = next(iter(scalars)) if len(scalars) == 1 else str
-    return Kind(only if only in NUMBERS or (only is bool and not multiple) else str, multiple)
-
-
-def _plain_types(annotation: Any) -> Iterator[Any]:
-    """All types that an annotation is made of, those inside of lists too."""
-    origin = get_origin(annotation)
-    if origin in (Union, UnionType):
-        for part in get_args(annotation):
-            yield from _plain_types(part)
-    elif origin is Literal:
-        yield from map(type, get_args(annotation))
-    elif origin in LISTS:
-        yield origin
-        for part in get_args(annotation):
-            yield from _plain_types(part) if part is not Ellipsis else ()
-    else:
-        yield origin or annotation
 
 
 def _write(result: Row, as_json: bool) -> None:

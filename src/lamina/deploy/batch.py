@@ -144,7 +144,7 @@ def _write_whole(predictor: Predictor, operation: Operation, source: Config | No
 
 @contextmanager
 def _answers_writer(operation: Operation, output: Path) -> Iterator[Write]:
-    """A function that takes tables of answers: into one file, or numbered files where each answer is the bytes of one."""
+    """A function that takes tables of answers: into one file, or numbered files where each answer is bytes."""
     media = operation.gives
     if media in (JSON, EVENTS):
         with writer(output) as write:

@@ -6,6 +6,7 @@ All of it runs in the one thread that works, see `request_queue`.
 import json
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import parse_qs
 
@@ -15,6 +16,7 @@ from pydantic import ValidationError
 from lamina.config import DataError, parse
 from lamina.data.arrays import json_rows
 from lamina.deploy.predictor import Predictor
+from lamina.deploy.request_settings import kind_of
 from lamina.deploy.server.cells import CellParser, notes
 from lamina.deploy.server.content_types import FORM, Body, ContentTypes, media_type
 from lamina.deploy.server.json_reader import describe, load_json
@@ -22,6 +24,7 @@ from lamina.deploy.server.limits import Limits, RequestError
 from lamina.deploy.server.multipart import FormReader
 from lamina.deploy.server.request_files import RequestFiles
 from lamina.deploy.server.request_rows import RequestRows, from_csv, from_json, too_many
+from lamina.schema import Row
 from lamina.task import CSV, EVENTS, JSON, Answers, Operation, Request, TooMuch
 
 Item = TypeVar("Item")
@@ -121,7 +124,9 @@ class Endpoint:
         if media == CSV:
             return from_csv(body.content, self.limits)
         if media == FORM:
-            return self._form.read(body.content, body.content_type)
+            rows = self._form.read(body.content, body.content_type)
+            texts = {name: [value] for name, value in rows.settings.items()}
+            return replace(rows, settings=from_texts(self.operation.request, texts, {}))
         return RequestRows({next(iter(self._files.kinds)): [bytes(body.content)]}, 1)
 
     def _object(self, body: Body) -> Mapping[str, Any]:
@@ -132,18 +137,10 @@ class Endpoint:
         return value
 
     def _request(self, settings: Mapping[str, Any], query: str) -> Request:
-        """Settings of the body, over those of the URL."""
+        """Settings of the body, over those of the URL, which are text and taken for what they say."""
         cls, faults = self.operation.request, list[str]()
-        texts = {k: v[0] if len(v) == 1 else v for k, v in parse_qs(query).items() if k in cls.model_fields}
-        texts |= {k: v for k, v in settings.items() if isinstance(v, str)} if texts else {}
-        if texts:
-            try:
-                url = cls.model_validate_strings(texts, strict=False).model_dump(mode="json", exclude_unset=True)
-            except ValidationError as error:
-                fault = error.errors(include_url=False)[0]
-                raise RequestError(400, f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}.") from None
-            settings = url | {k: v for k, v in settings.items() if k not in texts}
-        request = parse(cls, settings, "", faults)
+        texts = {name: values for name, values in parse_qs(query).items() if name in self._settings}
+        request = parse(cls, from_texts(cls, texts, settings), "", faults)
         if request is None:
             raise RequestError(400, f"{faults[0]} {self._shape if self.operation.rows == 'none' else ''}".rstrip())
         return request
@@ -205,6 +202,21 @@ class Endpoint:
             raise RequestError(400, f"rows: one {operation.gives} answers one row (got {rows:,}). Send one at a time.")
         headers = {"X-Notes": json.dumps(answers.notes)} if answers.notes else {}
         return Reply(answers.table.column(0)[0].as_py(), 1, headers)
+
+
+def from_texts(cls: type[Request], texts: Mapping[str, list[str]], others: Mapping[str, Any]) -> Row:
+    """Settings out of texts, of which a list may have several, beside others; as plain values. Errors: RequestError."""
+    if not texts:
+        return dict(others)
+    fields = cls.model_fields
+    values = {name: words if kind_of(fields[name].annotation).multiple else words[-1] for name, words in texts.items()}
+    try:
+        request = cls.model_validate({**values, **others}, strict=False)
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        place = ".".join(map(str, fault["loc"]))
+        raise RequestError(400, f"{place}: {fault['msg'].removeprefix('Input ')}.") from None
+    return {**request.model_dump(mode="json", include=set(texts)), **others}
 
 
 def bisected(answer: Callable[[list[Item]], list[Reply | Exception]], items: list[Item]) -> list[Reply | Exception]:
