@@ -19,7 +19,7 @@ from lamina.deploy import onnx_export as export
 from lamina.deploy.predictor import onnx_runtime
 from lamina.layers.basic import ACTIVATIONS
 from lamina.plugins import available, plugin
-from lamina.preprocess._bins import edges
+from lamina.preprocess.number import edges
 from lamina.schema import TARGET_HEADS, Batch, Input, Output, Spec
 from lamina.train import batches, settings
 from lamina.train.device import decide

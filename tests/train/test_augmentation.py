@@ -7,10 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from lamina.config import TrainingError, parse
+from lamina.config import RecipeError, TrainingError, parse
 from lamina.schema import Batch, Mixed
 from lamina.train import augmentation as augment
 from lamina.train import image_augmentation, settings
+from lamina.train.fit import Hooks, fit
+from lamina.train.settings import Examples
 
 NAMES = [cls.model_fields["kind"].default for cls in get_args(get_args(augment.Step)[0])]
 MIXED = ("mixup", "cutmix")
@@ -135,6 +137,99 @@ def test_cutmix_pastes_one_rectangle_whose_area_is_the_share_of_the_other_label(
     assert (own | other).all()
     rows = target.second != target.first
     assert (~own[rows]).float().mean().item() == pytest.approx(1 - target.share, abs=0.02)
+
+
+# targets that move with their pictures
+
+MOVING = [*augment.GEOMETRY, augment.TrivialAugment]
+ALL = ["flip", "flip_vertical", {"kind": "shift", "pixels": 5}, {"kind": "rotate", "degrees": 40}, "scale", "crop"]
+
+
+def drawn(height: int, width: int) -> tuple[Tensor, Tensor]:
+    """Black pictures with one white rectangle, and its corners (rows, 4, 2) as x and y in pixels."""
+    rng = np.random.default_rng(0)
+    pictures, corners = np.zeros((ROWS, height, width, 1), np.uint8), np.zeros((ROWS, 4, 2), np.float32)
+    for row in range(ROWS):
+        tall, wide = rng.integers(6, height // 3), rng.integers(6, width // 3)
+        top, left = rng.integers(height // 4, height * 3 // 4 - tall), rng.integers(width // 4, width * 3 // 4 - wide)
+        pictures[row, top : top + tall, left : left + wide] = 255
+        corners[row] = [(x, y) for y in (top, top + tall) for x in (left, left + wide)]
+    return torch.from_numpy(pictures), torch.from_numpy(corners)
+
+
+def follow(corners: Tensor, affine: Tensor, size: tuple[int, int]) -> Tensor:
+    """Corners where they are now."""
+    assert affine.shape == (len(corners), 2, 3) and size == (48, 36)
+    return (affine[:, None, :, :2] @ corners[..., None])[..., 0] + affine[:, None, :, 2]
+
+
+@pytest.mark.parametrize("kind", [*(cls.model_fields["kind"].default for cls in MOVING), "all"])
+def test_corners_that_move_with_a_picture_still_enclose_what_is_drawn(kind):
+    pictures, corners = drawn(48, 36)
+    said = steps(*(ALL if kind == "all" else [kind]))
+    after = image_augmentation.augment(Batch({"image0": pictures}, corners), said, (0, 1, 2), follow)
+    plain = image_augmentation.augment(Batch({"image0": pictures}, corners), said, (0, 1, 2))
+    assert torch.equal(plain.inputs["image0"], after.inputs["image0"]) and torch.equal(plain.target, corners)
+    y, x = torch.meshgrid(torch.arange(48) + 0.5, torch.arange(36) + 0.5, indexing="ij")
+    moved = 0
+    for picture, four, before in zip(after.inputs["image0"][..., 0], after.target, corners, strict=True):
+        origin, across, down = four[0], four[1] - four[0], four[2] - four[0]
+        inverse = torch.linalg.inv(torch.stack([across, down], 1))
+        place = torch.stack([x, y], -1) - origin  # of each pixel, in sides of the rectangle
+        share = (inverse @ place[..., None])[..., 0]
+        margin = 1.5 / torch.stack([across.norm(), down.norm()])
+        inside, near = (
+            ((share > margin) & (share < 1 - margin)).all(-1),
+            ((share > -margin) & (share < 1 + margin)).all(-1),
+        )
+        if kind == "trivial_augment" and (picture.max() - picture.min() < 50 or picture[0, 0] > 100):
+            continue  # too dark, or turned to its negative
+        middle = (picture.max() + picture.min()) / 2
+        assert (picture[inside] > middle).all()
+        assert (picture[~near] < middle).all()
+        moved += not torch.allclose(four, before)
+    assert moved > 10
+
+
+def test_targets_that_move_or_are_ragged_are_not_mixed_and_follow_one_picture():
+    pictures, corners = (values.numpy() for values in drawn(48, 36))
+    one, many = Examples({"image0": pictures}, corners), Examples({"image0": pictures}, corners, np.full(ROWS, 4))
+    for name in MIXED:
+        for examples, moves in ((one, True), (many, False)):
+            with pytest.raises(RecipeError, match=r"train.augment: mixup and cutmix .*Leave them out"):
+                image_augmentation.check(examples, steps(name), moves)
+        image_augmentation.check(one, steps(name), moves=False)
+    two = Examples({"image0": pictures, "image1": pictures}, corners)
+    with pytest.raises(RecipeError, match=r"train.augment: .*several pictures.*Use one column"):
+        image_augmentation.check(two, steps("flip"), moves=True)
+
+
+def test_training_moves_targets_by_the_hook():
+    sizes: list[tuple[int, int]] = []
+
+    def moved(target: Tensor, affine: Tensor, size: tuple[int, int]) -> Tensor:
+        sizes.append(size)
+        return follow(target, affine, size)
+
+    class Net(torch.nn.Module):
+        parts = ("",)
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.place = torch.nn.Parameter(torch.zeros(4, 2))
+
+        def forward(self, inputs: Any) -> dict[str, Tensor]:
+            return {"target": self.place.expand(len(inputs["image0"]), 4, 2)}
+
+        def losses(self, batch: Batch) -> Any:
+            yield "", (self(batch.inputs)["target"] - batch.target).square().mean()
+
+    pictures, corners = (values.numpy() for values in drawn(48, 36))
+    train = Examples({"image0": pictures}, corners)
+    cfg = settings.Config(epochs=2, batch_size=16, device="cpu", augment=steps("flip", "crop"))
+    hooks = Hooks(lambda raw, target: {"loss": 1.0, "score": 1.0}, target_transform=moved)
+    list(fit(Net(), train, train, cfg, hooks))
+    assert sizes == [(48, 36)] * 8
 
 
 def test_mixed_labels_are_weighed_in_the_loss():

@@ -27,7 +27,7 @@ from lamina.plugins import plugin
 from lamina.recipe import build
 from lamina.run import Run
 from lamina.schema import Batch, Input, Output, Row, Spec
-from lamina.train import checkpoint, fit, progress, settings
+from lamina.train import checkpoint, fit, loop, progress, settings
 from lamina.train.settings import Examples
 
 ROWS, BATCH = 200, 32
@@ -419,15 +419,15 @@ def test_a_step_left_out_leaves_no_trace_in_weights_or_optimizer(optimizer):
     """A first step that is not finite, then the others: the same weights as those others alone."""
     torch.manual_seed(0)
     one, other = (spoilt(network("linear"), lambda n, first=first: n == first) for first in (1, 0))
-    loops = [fit._Loop(model, chosen(optimizer=optimizer), torch.device("cpu")) for model in (one, other)]
+    loops = [loop.Loop(model, chosen(optimizer=optimizer), torch.device("cpu")) for model in (one, other)]
     batches = [Batch({k: torch.from_numpy(v[i::3]) for k, v in TRAIN.inputs.items()}) for i in range(3)]
     for i, batch in enumerate(batches):
         batch.target = torch.from_numpy(TRAIN.target[i::3])
     junk = [torch.full((p.numel(),), 7e8) for p in one.parameters() for _ in range(20)]
     del junk  # what freed memory holds must not become momentum
     for batch, targets in ((batches[0], loops[:1]), (batches[1], loops), (batches[2], loops)):
-        for loop in targets:
-            loop.step(batch, 0.5)
+        for each in targets:
+            each.step(batch, 0.5)
     same(one.state_dict(), other.state_dict())
 
 

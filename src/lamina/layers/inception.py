@@ -60,14 +60,14 @@ class Norm(nn.BatchNorm1d):
         if count == there.numel():
             return super().forward(x)
         mean = (x * there).sum((0, 2)) / count
-        centred = x - mean[:, None]
-        var = (centred.square() * there).sum((0, 2)) / count
+        deviation = x - mean[:, None]
+        var = (deviation.square() * there).sum((0, 2)) / count
         with torch.no_grad():
             assert self.running_mean is not None and self.running_var is not None
             share = self.momentum or 0.1
             self.running_mean.lerp_(mean, share)
             self.running_var.lerp_(var * count / (count - 1), share)
-        return centred * ((var + self.eps).rsqrt() * self.weight)[:, None] + self.bias[:, None]
+        return deviation * ((var + self.eps).rsqrt() * self.weight)[:, None] + self.bias[:, None]
 
 
 class Module(nn.Module):

@@ -86,8 +86,8 @@ class Recurrence(nn.Module):
     def _stepwise(self, x: Tensor) -> list[Tensor]:
         """Any activation, by the formulas."""
         states, h = list[Tensor](), x.new_zeros(x.shape[0], self.units)
-        cell, projected = h, F.linear(x, self.weight_ih, self.bias_ih)
-        for now in projected.unbind(1):
+        cell, projection = h, F.linear(x, self.weight_ih, self.bias_ih)
+        for now in projection.unbind(1):
             own = F.linear(h, self.weight_hh, self.bias_hh)
             if self.kind == "rnn":
                 h = self.activation(now + own)

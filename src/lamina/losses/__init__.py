@@ -32,7 +32,7 @@ def loss(output: Output) -> Criterion:
     return Criterion(plugin("losses", output.loss).Loss(output))
 
 
-def smoothed(output: Output, share: float) -> Output:
+def smooth_labels(output: Output, share: float) -> Output:
     """The same output with labels smoothed, where its classes exclude one another and its task says nothing else."""
     smoothing = {"label_smoothing": share} if output.head == "logits" and share else {}
     return output.model_copy(update={"settings": {**smoothing, **output.settings}})

@@ -83,15 +83,15 @@ def _solve(train: Sums, validation: Sums, reach: int) -> tuple[np.ndarray, float
     """The weights of the nearest steps whose penalty gives the least validation error, and that error."""
     values, vectors = np.linalg.eigh(train.past[-reach:, -reach:])
     unit = max(float(values.mean()), 1e-12)
-    rotated = vectors.T @ train.both[-reach:]
-    best: tuple[np.ndarray, float] = (np.zeros_like(rotated), validation.future)
+    rotation = vectors.T @ train.both[-reach:]
+    best: tuple[np.ndarray, float] = (np.zeros_like(rotation), validation.future)
     for penalty in PENALTIES:
-        weight = vectors @ (rotated / (np.maximum(values, 0) + penalty * unit)[:, None])
-        explained = (
+        weight = vectors @ (rotation / (np.maximum(values, 0) + penalty * unit)[:, None])
+        gain = (
             2 * (weight * validation.both[-reach:]).sum()
             - (weight * (validation.past[-reach:, -reach:] @ weight)).sum()
         )
-        error = max(validation.future - float(explained), 0.0)
+        error = max(validation.future - float(gain), 0.0)
         if error < best[1]:
             best = weight, error
     return best
@@ -125,8 +125,8 @@ def _relative(history: np.ndarray, target: np.ndarray, level: Level, spread: boo
     past, future = (part.transpose(0, 2, 1).reshape(-1, part.shape[1]) for part in (history, target))
     there = ~np.isnan(future)
     last = np.maximum.accumulate(np.where(there, np.arange(1, there.shape[1] + 1), 0), axis=1)
-    filled = np.take_along_axis(np.concatenate([past[:, -1:], future], axis=1), last, axis=1)
-    future = np.where(there, future, 0.0) if level == "none" else filled
+    bridge = np.take_along_axis(np.concatenate([past[:, -1:], future], axis=1), last, axis=1)
+    future = np.where(there, future, 0.0) if level == "none" else bridge
     mean = past.mean(axis=1, keepdims=True)
     centre = past[:, -1:] if level == "last" else mean if level == "mean" else np.zeros_like(mean)
     scale = np.ones_like(mean)

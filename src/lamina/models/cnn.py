@@ -20,7 +20,7 @@ from lamina.config import RecipeError
 from lamina.layers import inception
 from lamina.layers.basic import ActivationName, BatchNorm, Pixels, activation
 from lamina.layers.images import channels_last, single_image
-from lamina.losses import smoothed
+from lamina.losses import smooth_labels
 from lamina.models._single_part import SinglePart
 from lamina.schema import ROW_HEADS, Batch, Input, Spec
 
@@ -115,7 +115,7 @@ def body(cfg: BodyConfig, spec: Spec) -> Body:
 
 class Model(SinglePart):
     def __init__(self, cfg: Config, spec: Spec):
-        super().__init__(smoothed(spec.output, cfg.label_smoothing))
+        super().__init__(smooth_labels(spec.output, cfg.label_smoothing))
         self.views = cfg.views
         self.series = inception.takes(spec)
         _refuse_unused(cfg, self.series)

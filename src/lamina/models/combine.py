@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from lamina import config
 from lamina.config import RecipeError, parse
 from lamina.layers.basic import ActivationName, Dropout, activation
-from lamina.losses import smoothed
+from lamina.losses import smooth_labels
 from lamina.models import cnn, fnn
 from lamina.models._single_part import SinglePart
 from lamina.plugins import available, kind, plugin
@@ -82,7 +82,7 @@ def training(cfg: Config, spec: Spec) -> dict[str, Any]:
 
 class Model(SinglePart):
     def __init__(self, cfg: Config, spec: Spec):
-        super().__init__(smoothed(spec.output, cfg.label_smoothing))
+        super().__init__(smooth_labels(spec.output, cfg.label_smoothing))
         pictures, others = _by_kind(spec)
         body_of = plugin("models", kind(cfg.picture)).body
         bodies = [body_of(cfg.picture, _select(spec, [name])) for name in pictures]

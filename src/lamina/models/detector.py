@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from lamina import config
 from lamina.layers.basic import ActivationName, BatchNorm, Pixels, activation
 from lamina.layers.images import channels_last, single_image
-from lamina.losses import smoothed
+from lamina.losses import smooth_labels
 from lamina.models._single_part import SinglePart
 from lamina.schema import ROW_HEADS, Input, Spec
 
@@ -141,7 +141,7 @@ def _hann(size: int) -> Tensor:
 
 class Model(SinglePart):
     def __init__(self, cfg: Config, spec: Spec):
-        super().__init__(smoothed(spec.output, cfg.label_smoothing))
+        super().__init__(smooth_labels(spec.output, cfg.label_smoothing))
         (self.name, feed), *_ = spec.inputs.items()
         height, width, channels = (n or 1 for n in feed.shape)
         self.pixels, self.residual = Pixels(feed), Residual(channels)

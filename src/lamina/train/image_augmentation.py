@@ -84,8 +84,9 @@ def _apply(
         elif isinstance(step, augmentation.MIXING):
             x, target = _mix(x, target, step, rng)
     height, width = x.shape[2:]
-    for affine in maps if move else ():
-        target = move(target, _forward(affine, height, width), (height, width))
+    if move is not None:
+        for affine in maps:
+            target = move(target, _forward(affine, height, width), (height, width))
     return x.permute(0, 2, 3, 1), target
 
 
@@ -106,8 +107,8 @@ def _lot(x: Tensor, share: float, rng: torch.Generator) -> Tensor:
     return _draw(len(x), 0, 1, rng, x) < share
 
 
-def _where(chosen: Tensor, yes: Tensor, no: Tensor) -> Tensor:
-    return torch.where(chosen[:, None, None, None], yes, no)
+def _where(mask: Tensor, yes: Tensor, no: Tensor) -> Tensor:
+    return torch.where(mask[:, None, None, None], yes, no)
 
 
 def _affine(steps: Sequence[Any], x: Tensor, rng: torch.Generator) -> Tensor:

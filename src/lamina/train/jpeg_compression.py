@@ -34,8 +34,8 @@ def compress(pictures: Tensor, quality: Tensor) -> Tensor:
     ycc = F.pad(ycc, (0, width % 2, 0, height % 2), "replicate")
     half = F.avg_pool2d(ycc[:, 1:] + 128, 2)  # (rows, 2, height / 2, width / 2)
     colours = [_channel(half[:, i], COLOUR, quality) - 128 for i in range(2)]
-    whole = F.interpolate(torch.stack(colours, 1), scale_factor=2, mode="bilinear", align_corners=False)
-    ycc = torch.cat([light[:, None], whole[:, :, :height, :width]], 1)
+    colour = F.interpolate(torch.stack(colours, 1), scale_factor=2, mode="bilinear", align_corners=False)
+    ycc = torch.cat([light[:, None], colour[:, :, :height, :width]], 1)
     return torch.einsum("ij,rjhw->rihw", torch.linalg.inv(mix), ycc).round().clamp(0, 255)
 
 

@@ -174,29 +174,29 @@ def build(module: nn.Module, cfg: settings.Config, bad: Tensor) -> list[Adam | F
     Weight decay applies to matrices only. A parameter may carry `lr_scale`, set by an architecture whose layers
     want another pace.
     """
-    chosen, params = cfg.optimizer, [p for p in module.parameters() if p.requires_grad]
-    if isinstance(chosen, settings.AdamW):
-        return [Adam(_groups(params, chosen.weight_decay), chosen.betas, True, bad)]
-    if isinstance(chosen, settings.Adam):
-        return [Adam(_groups(params, 0.0), chosen.betas, False, bad)]
-    if isinstance(chosen, settings.SGD):
+    choice, params = cfg.optimizer, [p for p in module.parameters() if p.requires_grad]
+    if isinstance(choice, settings.AdamW):
+        return [Adam(_groups(params, choice.weight_decay), choice.betas, True, bad)]
+    if isinstance(choice, settings.Adam):
+        return [Adam(_groups(params, 0.0), choice.betas, False, bad)]
+    if isinstance(choice, settings.SGD):
         groups = [
             {"params": g.params, "weight_decay": g.decay, "scale": g.scale}
-            for g in _groups(params, chosen.weight_decay)
+            for g in _groups(params, choice.weight_decay)
         ]
-        momentum = chosen.momentum
+        momentum = choice.momentum
         return [Plain(torch.optim.SGD(groups, cfg.lr, momentum=momentum, nesterov=momentum > 0, fused=True), bad)]
     filters = [p for p in params if p.__dict__.get("orthogonal", False)]
     hidden = [m.weight for m in module.modules() if isinstance(m, nn.Linear) and m.weight.requires_grad]
     hidden = hidden if not filters else []
     inside = {id(p) for p in (*hidden, *filters)}
-    rest = _groups([p for p in params if id(p) not in inside], chosen.weight_decay)
-    slower = [g._replace(scale=g.scale * chosen.rest) for g in rest]
+    rest = _groups([p for p in params if id(p) not in inside], choice.weight_decay)
+    slower = [g._replace(scale=g.scale * choice.rest) for g in rest]
     optimizers: list[Adam | Filters | Plain] = [Adam(slower, (0.9, 0.98), True, bad)] if slower else []
     if filters:
-        optimizers.append(Filters(filters, chosen.momentum, bad))
+        optimizers.append(Filters(filters, choice.momentum, bad))
     if hidden:
-        muon = torch.optim.Muon(hidden, cfg.lr, chosen.weight_decay, momentum=chosen.momentum)
+        muon = torch.optim.Muon(hidden, cfg.lr, choice.weight_decay, momentum=choice.momentum)
         optimizers.append(Plain(muon, bad))
     return optimizers
 

@@ -66,8 +66,8 @@ class Clock:
 
     def rate(self) -> Row:
         """Steps per second of this process, seconds so far, and seconds left by the rate so far."""
-        passed = max(time.perf_counter() - self.first_time, 1e-9)
-        rate = (self.state.step - self.first_step) / passed
+        seconds = max(time.perf_counter() - self.first_time, 1e-9)
+        rate = (self.state.step - self.first_step) / seconds
         by_steps = (self.total - self.state.step) / rate if rate else 0.0
         by_budget = math.inf if self.cfg.budget is None else max(0.0, self.cfg.budget - self.elapsed())
         return {"rate": rate, "seconds": self.elapsed(), "left": min(by_steps, by_budget), "steps": self.total}

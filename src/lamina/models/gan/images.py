@@ -41,12 +41,12 @@ class Generator(nn.Module):
         super().__init__()
         plan = Plan(feed, cfg.width)
         make = _ClassicGrower if cfg.preset == "dcgan" else Grower
-        self.body, self.limited = make(plan, cfg.latent, classes), cfg.preset == "dcgan"
+        self.body, self.tanh = make(plan, cfg.latent, classes), cfg.preset == "dcgan"
 
     def raw(self, noise: Tensor, condition: Tensor | None) -> Tensor:
         """Pixels (rows, channels, height, width), -1 to 1 and a little beyond: at a limit, white would not learn."""
         x = self.body(noise, condition)
-        if self.limited:  # DCGAN is as it was published
+        if self.tanh:  # DCGAN is as it was published
             return torch.tanh(x)
         inside = x.clamp(-1, 1)
         return inside + LEAK * (x - inside)

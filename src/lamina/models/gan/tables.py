@@ -130,13 +130,13 @@ class TableGAN(Adversarial):
         generator, critic = self.generator, self.critic
         noise = torch.randn(len(real), self.cfg.latent, device=real.device)
         uniform = torch.rand(len(real), len(generator.blocks.column), device=real.device).clamp(1e-6, 1 - 1e-6)
-        made = generator.sample(generator.raw(noise, condition), uniform)
-        fake = made.detach()
+        samples = generator.sample(generator.raw(noise, condition), uniform)
+        fake = samples.detach()
         if self.cfg.preset == "wgan_gp":
             distance = critic(fake, condition).mean() - critic(real, condition).mean()
             yield "critic", distance + _gradient_penalty(critic, real, fake, condition)
-            moments = _moment_loss(self._with(real, condition), self._with(made, condition))
-            yield "generator", MOMENTS * moments - critic(made, condition).mean()
+            moments = _moment_loss(self._with(real, condition), self._with(samples, condition))
+            yield "generator", MOMENTS * moments - critic(samples, condition).mean()
             return
         self.turn += 1
         lazy = self.penalty_due()
@@ -148,8 +148,8 @@ class TableGAN(Adversarial):
             loss = loss + weight * (_squared_gradient(real_score, real) + _squared_gradient(fake_score, fake))
         yield "critic", loss
         real = real.detach()
-        loss = F.softplus(critic(real, condition) - critic(made, condition)).mean()
-        yield "generator", loss + MOMENTS * _moment_loss(self._with(real, condition), self._with(made, condition))
+        loss = F.softplus(critic(real, condition) - critic(samples, condition)).mean()
+        yield "generator", loss + MOMENTS * _moment_loss(self._with(real, condition), self._with(samples, condition))
 
     def _with(self, rows: Tensor, condition: Tensor | None) -> Tensor:
         return with_condition(rows, condition, self.classes)

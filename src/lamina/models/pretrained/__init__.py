@@ -26,7 +26,7 @@ from lamina import config
 from lamina.config import RecipeError
 from lamina.layers.basic import ActivationName, Pixels, activation
 from lamina.layers.images import single_image
-from lamina.losses import smoothed
+from lamina.losses import smooth_labels
 from lamina.models._single_part import SinglePart
 from lamina.models.pretrained import huggingface, onnx_file, onnx_graph
 from lamina.schema import ROW_HEADS, Batch, Input, Output, Spec
@@ -137,7 +137,7 @@ class Model(nn.Module):
         where = "cuda" if torch.cuda.is_available() else "cpu"
         self.eval().to(where)
         chunks = [pictures[i : i + CHUNK] for i in range(0, len(pictures), CHUNK)]
-        features = [self._cached(chunk, key, where) for chunk in chunks]
+        features = [self._features_of(chunk, key, where) for chunk in chunks]
         self.to("cpu")
         return {"features": np.concatenate(features)}
 
@@ -150,7 +150,7 @@ class Model(nn.Module):
                 digest.update(value.contiguous().flatten().view(torch.uint8).numpy())
         return digest.digest()
 
-    def _cached(self, pictures: np.ndarray, key: bytes, where: str) -> np.ndarray:
+    def _features_of(self, pictures: np.ndarray, key: bytes, where: str) -> np.ndarray:
         """Features of some pictures, by way of a file named by the pictures' bytes and all that computes them."""
         digest = hashlib.blake2b(repr((key, self.front.size, pictures.shape)).encode(), digest_size=16)
         digest.update(np.ascontiguousarray(pictures).data)
@@ -174,15 +174,15 @@ class Front(nn.Module):
     def __init__(self, feed: Input, cfg: Config, backbone: Any):
         super().__init__()
         height, width, channels = (n or 1 for n in feed.shape)
-        needed = backbone.channels
-        if channels not in (1, needed):
+        count = backbone.channels
+        if channels not in (1, count):
             raise RecipeError(
                 [
-                    f"model.name: {cfg.name} takes pictures of {needed} channel, and these have {channels}. "
-                    f"Say columns: {{image: {{kind: image, channels: {needed}}}}}."
+                    f"model.name: {cfg.name} takes pictures of {count} channel, and these have {channels}. "
+                    f"Say columns: {{image: {{kind: image, channels: {count}}}}}."
                 ]
             )
-        mean, std = (_channels(setting, own, usual, needed) for setting, own, usual in (
+        mean, std = (_channels(setting, own, usual, count) for setting, own, usual in (
             (cfg.mean, backbone.mean, IMAGENET[0]), (cfg.std, backbone.std, IMAGENET[1])))  # fmt: skip
         if min(std) <= 0:
             raise RecipeError([f"model.std: must be above 0 (got {list(std)})."])
@@ -210,7 +210,7 @@ class Head(SinglePart):
     """Features to raw answers."""
 
     def __init__(self, cfg: Config, width: int, output: Output):
-        super().__init__(smoothed(output, cfg.label_smoothing))
+        super().__init__(smooth_labels(output, cfg.label_smoothing))
         layers: list[nn.Module] = [Standard(), nn.Dropout(cfg.dropout)]
         if cfg.hidden:
             layers += [nn.Linear(width, cfg.hidden), activation(cfg.activation), nn.Dropout(cfg.dropout)]

@@ -39,8 +39,8 @@ class HuggingFace(nn.Module):
         output = self.network(pixel_values=pixels)
         last = output.last_hidden_state
         if last.ndim == 4:  # (rows, channels, height, width)
-            pooled = output.pooler_output if "pooler_output" in output else None
-            return last.mean((2, 3)) if pooled is None else pooled.flatten(1)
+            pooler = output.pooler_output if "pooler_output" in output else None
+            return last.mean((2, 3)) if pooler is None else pooler.flatten(1)
         if self.pooling == "cls" or (self.pooling == "auto" and self.token):
             return last[:, 0]
         return last[:, self.others :].mean(1)  # of (rows, tokens, width)
@@ -134,9 +134,9 @@ def _folder(name: str) -> Path:
     from huggingface_hub import constants, snapshot_download  # pyright: ignore[reportMissingImports] - an extra
 
     with contextlib.suppress(Exception):  # not there, or not all of it: the hub is asked next
-        cached = Path(snapshot_download(name, allow_patterns=FILES, local_files_only=True))
-        if (cached / "config.json").is_file() and list(cached.glob("*.safetensors")):
-            return cached
+        copy = Path(snapshot_download(name, allow_patterns=FILES, local_files_only=True))
+        if (copy / "config.json").is_file() and list(copy.glob("*.safetensors")):
+            return copy
     try:
         return Path(snapshot_download(name, allow_patterns=FILES, etag_timeout=SECONDS))
     except Exception as error:
