@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from lamina.config import DataError
 from lamina.deploy.bundle.strict_json import shown
 from lamina.preprocess import category, number, parse_columns, time
-from lamina.schema import Column
+from lamina.schema import NUMBER_TEXT, Column
 from lamina.task import Session
 from lamina.tasks.generation.expressions import OPERATORS, Comparison, Condition, parse, suggestion
 from lamina.tasks.generation.state import ColumnModes
@@ -68,7 +68,7 @@ def conditions(where: Any, session: Session) -> Conditions | None:
     columns: dict[str, ColumnModes] = {modes.name: modes for modes in state.columns}
     label = schema.target.name if schema.target and state.classes else None
     if label is not None:
-        numeric = all(re.match(number.PLAIN, name) for name in state.classes)
+        numeric = all(re.match(NUMBER_TEXT, name) for name in state.classes)
         form = "number" if numeric else "text"
         columns[label] = ColumnModes(name=label, kind="category", form=form, values=state.classes)
     by_name = {column.name: column for column in schema.columns}
