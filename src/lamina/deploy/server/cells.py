@@ -8,7 +8,6 @@ each: what a cell means depends on nothing but the cell.
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import reduce
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -45,7 +44,8 @@ class CellParser:
         self.series = tuple(column for column in prep.columns if column.kind == SERIES)
         self.files = {column.name for column in prep.files}
         self._lists = {column.name for column in self.series}
-        self._scalars = [name for name in self.columns if name not in self.files | self._lists]
+        self._special = self.files | self._lists
+        self._scalars = [name for name in self.columns if name not in self._special]
         target = prep.schema.target
         self._recognized = {column.name for column in prep.schema.columns} | ({target.name} if target else set())
 
@@ -78,26 +78,15 @@ class CellParser:
 
     def parse(self, requests: Sequence[RequestRows]) -> tuple[pa.Table, list[Malformed]]:
         """The cells of all requests, one below the other, every column parsed by its kind; malformed ones by row."""
-        cells = self._joined(requests)
-        count = sum(rows.count for rows in requests)
-        parsed: dict[str, list[pa.Array]] = {name: [] for name in self.columns}
+        parsed: dict[str, pa.Array] = {}
         malformed: list[Malformed] = []
-        for arrays in self._by_type(cells):
+        for arrays in self._rounds(self._joined(requests)):
             raw = clean(pa.table(arrays), self.prep.schema.missing)
             for name, values in self.prep.parse(raw, arrays).items():
-                parsed[name].append(values)
-                malformed += _malformed(self.columns[name], raw[name], values)
-        special = {name: pa.array(cells[name], pa.large_binary()) for name in self.files}
-        if self.series:
-            lists = pa.table(cells_from_json(self.series, {name: cells[name] for name in self._lists}))
-            lists = clean(lists, self.prep.schema.missing)
-            special |= {name: lists[name] for name in self._lists}
-        special = special or {"": pa.nulls(count)}  # a table has as many rows as its first column
-        absent = [name for name, arrays in parsed.items() if not arrays]
-        for name, values in self.prep.parse(pa.table(special), absent).items():
-            parsed[name].append(values)
-        table = pa.table({name: reduce(_fill, arrays) for name, arrays in parsed.items()})
-        return table, sorted(malformed, key=lambda cell: cell.row)
+                if name not in self._special:
+                    malformed += _malformed(self.columns[name], raw[name], values)
+                parsed[name] = parsed[name].fill_null(values) if name in parsed else values
+        return pa.table({name: parsed[name] for name in self.columns}), sorted(malformed, key=lambda cell: cell.row)
 
     def _joined(self, requests: Sequence[RequestRows]) -> dict[str, list[Any]]:
         if len(requests) == 1:
@@ -108,19 +97,28 @@ class CellParser:
             for name in self.columns
         }
 
-    def _by_type(self, cells: dict[str, list[Any]]) -> Iterable[dict[str, pa.Array]]:
-        """The cells of each JSON type, as columns; those of other types are missing there."""
+    def _rounds(self, cells: dict[str, list[Any]]) -> Iterable[dict[str, pa.Array]]:
+        """All cells as columns of one type each: first those of each column's first JSON type, then of the next, for
+        as long as there are columns with more; cells of other types are missing.
+        """
         types = {name: set(map(type, cells[name])) for name in self._scalars}
-        for kind, arrow in TYPES.items():
-            arrays = {}
-            for name in self._scalars:
-                if kind in types[name]:
-                    values = cells[name]
-                    if len(types[name]) > 1:
-                        values = [value if type(value) is kind else None for value in values]
-                    arrays[name] = _arrow_values.column(values, arrow)
-            if arrays:
-                yield arrays
+        kinds = {name: [kind for kind in TYPES if kind in types[name]] or [str] for name in self._scalars}
+        arrays = {name: _column(cells[name], kinds[name][0], types[name]) for name in self._scalars}
+        arrays |= {name: pa.array(cells[name], pa.large_binary()) for name in self.files}
+        arrays |= cells_from_json(self.series, cells)
+        place = 0
+        while arrays:
+            yield arrays
+            place += 1
+            more = [name for name in self._scalars if len(kinds[name]) > place]
+            arrays = {name: _column(cells[name], kinds[name][place], types[name]) for name in more}
+
+
+def _column(values: list[Any], kind: type, types: set[type]) -> pa.Array:
+    """The cells of one JSON type."""
+    if types - {kind, type(None)}:
+        values = [value if type(value) is kind else None for value in values]
+    return _arrow_values.column(values, TYPES[kind])
 
 
 def notes(rows: RequestRows, malformed: Sequence[Malformed], start: int) -> list[str]:
@@ -135,10 +133,6 @@ def notes(rows: RequestRows, malformed: Sequence[Malformed], start: int) -> list
     if room and len(shortened) < len(malformed):
         sentences.append(f"and {len(malformed) - len(shortened):,} more cells that were read as missing.")
     return sentences
-
-
-def _fill(values: pa.Array, others: pa.Array) -> pa.Array:
-    return values.fill_null(others)
 
 
 def _malformed(column: Column, raw: pa.ChunkedArray, values: pa.Array) -> list[Malformed]:
