@@ -58,7 +58,7 @@ def main() -> None:
         if state.columns:
             fake = rows.encode(rows.decode(fake, state.columns, range(MOST)), prep.schema, state.columns)
         held = arrays["validation"]
-        judge = run_by(models.judge(network))
+        judge = run_by(models.served(network)["critic"])
         own = critic.learned(judge, name, state, np.asarray(held.inputs[name]), np.asarray(held.target))
         test, untold = own.raw(*real["test"]), np.full(MOST, -1)
         told = {

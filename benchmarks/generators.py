@@ -16,6 +16,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from lamina.tasks.generation.image_classifier import Examiner
 
 from lamina import pipeline
 from lamina.deploy.predictor import Predictor
@@ -24,7 +25,6 @@ from lamina.run import Run
 from lamina.tasks._supervised import experiment as cases
 from lamina.tasks.generation import frechet, labels
 from lamina.tasks.generation import memorization as _memory
-from lamina.tasks.generation.image_classifier import Examiner
 
 COMPARED, COUNTED, COLUMNS = 5_000, 1_000, 16
 

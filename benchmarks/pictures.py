@@ -76,8 +76,8 @@ def ours(batch: int) -> float:
     from lamina.models import sequential
     from lamina.schema import Input, Output, Spec
     from lamina.train.device import decide
-    from lamina.train.fit import Home, fit
-    from lamina.train.settings import Data
+    from lamina.train.fit import Hooks, fit
+    from lamina.train.settings import Examples
 
     x, y = made_up()
     layers = [
@@ -91,15 +91,15 @@ def ours(batch: int) -> float:
     design = parse(sequential.Config, {"layers": layers}, "model", faults)
     assert design is not None, faults
     inputs = {"image0": Input(kind="image", shape=(SIDE, SIDE, 1), dtype="uint8", mean=(0.5,), std=(0.3,))}
-    model = models.build(design, Spec(inputs=inputs, output=Output(size=10, loss="cross_entropy")), 0)
-    data = Data({"image0": x}, y)
+    model = models.build(design, Spec(inputs=inputs, output=Output(head="logits", size=10, loss="cross_entropy")), 0)
+    data = Examples({"image0": x}, y)
     said = {"epochs": EPOCHS + 1, "batch_size": batch, "lr": LEARNING_RATE, "optimizer": "adam", "schedule": "constant"}
     cfg = decide(said, {}, model, data)
     print(f"fit decided on {cfg.precision}, {cfg.threads} threads", file=sys.stderr)
-    home = Home(lambda raw, target: {"loss": float(np.abs(raw["target"]).mean()), "score": 0.0})
+    home = Hooks(lambda raw, target: {"loss": float(np.abs(raw["target"]).mean()), "score": 0.0})
     marks = [
         time.perf_counter()
-        for row in fit(model, data, Data({"image0": x[:512]}, y[:512]), cfg, home)
+        for row in fit(model, data, Examples({"image0": x[:512]}, y[:512]), cfg, home)
         if row["at"] == "epoch"
     ]
     return EPOCHS * ROWS / (marks[-1] - marks[0])

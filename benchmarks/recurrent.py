@@ -85,8 +85,8 @@ def ours(kind: str, activation: str) -> float:
     from lamina.models import sequential
     from lamina.schema import Input, Output, Spec
     from lamina.train.device import decide
-    from lamina.train.fit import Home, fit
-    from lamina.train.settings import Data
+    from lamina.train.fit import Hooks, fit
+    from lamina.train.settings import Examples
 
     x, y = made_up()
     layer = {"simple_rnn" if kind == "rnn" else kind: {"units": UNITS, "activation": activation}}
@@ -94,12 +94,12 @@ def ours(kind: str, activation: str) -> float:
     design = parse(sequential.Config, {"layers": [layer, {"dense": 1}]}, "model", faults)
     assert design is not None, faults
     history = Input(kind="series", shape=(STEPS, CHANNELS), dtype="float32", targets=1)
-    output = Output(size=1, loss="forecast_mse", settings={"horizon": 1, "targets": 1, "quantiles": []})
+    output = Output(head="horizon", size=1, loss="forecast_mse", settings={"horizon": 1, "targets": 1, "quantiles": []})
     model = models.build(design, Spec(inputs={"history": history}, output=output), 0)
-    data, held_out = Data({"history": x}, y[:, None, None]), Data({"history": x[:512]}, y[:512, None, None])
+    data, held_out = Examples({"history": x}, y[:, None, None]), Examples({"history": x[:512]}, y[:512, None, None])
     epochs = {"epochs": EPOCHS + 1, "batch_size": BATCH}
     cfg = decide({**epochs, "lr": LEARNING_RATE, "optimizer": "adam", "schedule": "constant"}, {}, model, data)
-    home = Home(lambda raw, target: {"loss": float(np.abs(raw["target"]).mean()), "score": 0.0})
+    home = Hooks(lambda raw, target: {"loss": float(np.abs(raw["target"]).mean()), "score": 0.0})
     marks = [time.perf_counter() for row in fit(model, data, held_out, cfg, home) if row["at"] == "epoch"]
     return fastest(marks)
 

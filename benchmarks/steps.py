@@ -20,8 +20,8 @@ from lamina import models
 from lamina.config import parse
 from lamina.models import sequential
 from lamina.schema import Input, Output, Spec
-from lamina.train.fit import Home, fit
-from lamina.train.settings import Config, Data
+from lamina.train.fit import Hooks, fit
+from lamina.train.settings import Config, Examples
 
 ROWS, FEATURES, BATCH, EPOCHS = 32 * 500, 30, 32, 3
 LAYERS = [
@@ -65,11 +65,12 @@ def ours(x: np.ndarray, y: np.ndarray) -> float:
     cfg = parse(Config, {**train, "precision": "fp32", "threads": 1}, "train", faults)
     assert design is not None and cfg is not None, faults
     inputs = {"number": Input(kind="number", shape=(FEATURES,), dtype="float32")}
-    model = models.build(design, Spec(inputs=inputs, output=Output(size=1, loss="binary_cross_entropy")), 0)
-    held = Data({"number": x[:1000]}, y[:1000])
-    home = Home(lambda raw, target: {"loss": float(np.abs(raw["target"]).mean()), "score": 0.0})
+    output = Output(head="logits", size=1, loss="binary_cross_entropy")
+    model = models.build(design, Spec(inputs=inputs, output=output), 0)
+    held = Examples({"number": x[:1000]}, y[:1000])
+    home = Hooks(lambda raw, target: {"loss": float(np.abs(raw["target"]).mean()), "score": 0.0})
     start = time.perf_counter()
-    *_, last = fit(model, Data({"number": x}, y), held, cfg, home)
+    *_, last = fit(model, Examples({"number": x}, y), held, cfg, home)
     return last["step"] / (time.perf_counter() - start)
 
 

@@ -9,10 +9,11 @@ that there are none. Who outside `tasks/` asks which task it serves is found by 
 - `import`: anything of `lamina.tasks`.
 - `flag`: a word that once told tasks apart (`FLAGS`).
 - `class`: a class that is defined in `tasks/`, while nothing outside has its name; none that begins with `_`.
-- `state`: an attribute, or a text looked up as a key, that is a field of a class `State` in `tasks/` (or of a settings
-  class in its module). A name is left out where it belongs to others too: to NumPy, Arrow, paths or texts (`mean`,
-  `type`, `name`), or because a class, a function or an argument outside `tasks/` has it. Properties do not count as
-  such: one that hands on what a state holds is what is looked for.
+- `state`: an attribute that is not called, or a text looked up as a key, that is a field of a class `State` in
+  `tasks/` or of a settings class in its module. It may be an attribute of `self`, in this file or those beside it. A
+  name is left out where it belongs to others too: to NumPy, Arrow, paths or texts (`mean`, `type`, `name`), or
+  because a class, a function or an argument outside `tasks/` has it. Properties do not count as such: one that hands
+  on what a state holds is what is looked for.
 - `answer`: asking whether answers have a key (`"probabilities" in answers`) that only some tasks give: a key of a dict
   that a function `decode` or `table` in `tasks/` returns.
 - `operation`: the name of an operation that a task declares, as an identifier or a text; not `predict`, as most do.
@@ -30,7 +31,7 @@ import io
 import re
 import sys
 import tokenize
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -78,6 +79,10 @@ class Allowed(NamedTuple):
 ALLOWED = (
     Allowed("name", r"data/[a-z]\w*\.py", r"\w+", "a source may say which task its data are for: a name in data"),
     Allowed("name", r"losses/\w+\.py", r"\w+", "a family of losses is called after what they are for"),
+    Allowed("name", r"(schema|(models|layers)/.+)\.py", "multilabel", "a head: what a network answers, asked by name"),
+    Allowed("loss", r"schema\.py", "multilabel", "the same"),
+    Allowed("prose", r"(schema|(models|layers)/.+)\.py", "multilabel", "the same"),
+    Allowed("state", r"(models|layers)/.+\.py", "horizon", "a setting of the head `horizon`"),
     Allowed("room", r"models/gan/\w+\.py", "critic", "half of the networks of a gan, from which the task has the word"),
     Allowed("name", r"evaluate/metrics/\w+\.py", r"\w+", "a family of scores is called after what they are for"),
 )
@@ -157,7 +162,12 @@ class Vocabulary:
         within = [module for module in modules(src) if inside(module)]
         outside = [module for module in modules(src) if not inside(module)]
         self.names = plugins(src, "tasks")
-        self.word = re.compile(rf"{PHRASES}\b({'|'.join(self.names)})\b")
+        self.word = re.compile(rf"{PHRASES}\b({'|'.join(self.names)})\b", re.IGNORECASE)
+        own_names = defaultdict[Path, set[str]](set)
+        for module in outside:
+            own_names[Path(module.path).parent] |= _of_self(module)
+        pairs = [(module, own_names[Path(module.path).parent]) for module in outside]
+        self.own_attributes = {node for pair in pairs for node in _own_attributes(*pair)}
         own, others = set[str]().union(*map(_classes, within)), set[str]().union(*(_bound(m.tree) for m in outside))
         self.classes = {name for name in own - others if not name.startswith("_")}
         general = set(dir(object)).union(*(dir(thing) for thing in METHODS), *map(_defined, outside))
@@ -192,6 +202,20 @@ def _defined(module: Module) -> set[str]:
         if isinstance(node, ast.arg):
             names.add(node.arg)
     return names
+
+
+def _of_self(module: Module) -> set[str]:
+    nodes = [node for node in ast.walk(module.tree) if isinstance(node, ast.Attribute)]
+    return {n.attr for n in nodes if isinstance(n.value, ast.Name) and n.value.id == "self"}
+
+
+def _own_attributes(module: Module, own: set[str]) -> Iterator[ast.AST]:
+    """Attributes that have a name which `self` has in this folder, and methods that are called."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Attribute) and node.attr in own:
+            yield node
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            yield node.func
 
 
 def _is_field(node: ast.stmt) -> Any:
@@ -248,7 +272,7 @@ def _words_of(node: ast.AST, texts: set[Any], words: Vocabulary, folder: str) ->
         if identifier in words.classes:
             yield "class", identifier
         yield from words.own(identifier)
-    if isinstance(node, ast.Attribute) and node.attr in words.fields:
+    if isinstance(node, ast.Attribute) and node.attr in words.fields and node not in words.own_attributes:
         yield "state", node.attr
     for text in _imported(node):
         if text == "lamina.tasks" or text.startswith("lamina.tasks."):

@@ -76,12 +76,16 @@ def parse(cls: type[C], raw: Any, path: str, faults: list[str]) -> C | None:
     """Check `raw` (plain JSON values) against `cls`; faults are appended, one sentence each."""
     try:
         return cls.model_validate_json(json.dumps(raw))
+    except ValidationError as error:
+        faults.extend(sentences(cls, path, error))
     except (TypeError, ValueError) as error:
-        if isinstance(error, ValidationError):
-            faults.extend(_sentence(cls, path, fault) for fault in error.errors(include_url=False))
-        else:
-            faults.append(f"{path}: is not a plain value ({error}).")
+        faults.append(f"{path}: is not a plain value ({error}).")
     return None
+
+
+def sentences(cls: type[BaseModel], path: str, error: ValidationError) -> list[str]:
+    """What pydantic finds wrong with settings at `path`, one sentence each."""
+    return [_sentence(cls, path, fault) for fault in error.errors(include_url=False)]
 
 
 def _sentence(cls: type[BaseModel], path: str, fault: Any) -> str:

@@ -318,7 +318,8 @@ def choose(recipe: Recipe, sources: Sources) -> tuple[type[Experiment], Recipe, 
     fitness = {name: of(name).suits(name, recipe, sources) for name in available("tasks")}
     best = max(fitness, key=lambda name: fitness[name].score)
     if fitness[best].score <= 0:
-        raise DataError("target: no task fits this column. Say what is asked with: --task NAME")
+        name = collected.target if recipe.target is None else recipe.target
+        raise DataError(f"target: no task fits column '{name}'. Say what is asked with: --task NAME")
     notes = [f.note for f in fitness.values() if f.note and f.score >= fitness[best].score - NEARLY]
     return _with_task(best, recipe, tuple(notes))
 

@@ -5,16 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from pydantic import ValidationError
 
 from lamina import models
-from lamina.config import DataError
+from lamina.config import DataError, sentences
 from lamina.deploy.bundle import Bundle, open_bundle
 from lamina.deploy.bundle.strict_json import fits
 from lamina.deploy.golden import replay
 from lamina.deploy.onnx_runtime import Run, onnx_runtime
 from lamina.deploy.session import Session
 from lamina.preprocess import Broken
-from lamina.task import Answers, Operation
+from lamina.task import Answers, Operation, Request
 
 SHOWN = 5  # broken cells in one error
 
@@ -56,12 +57,19 @@ class Predictor(Session):
         return self.ask("predict", rows)
 
     def ask(self, name: str, rows: Any = None, **settings: Any) -> Any:
-        """Run an operation: `settings` are those of its request. Answers come in the caller's own type."""
-        operation = self.operation(name)
-        request = operation.request.model_validate(settings, strict=False)
-        if operation.call is not None:
+        """Run an operation: `settings` are those of its request. Answers come in the caller's own type.
+
+        With `output`, a path, what it answers is written there by an operation that has an own way into files.
+        Errors: MissingOperation, DataError naming each setting that is wrong.
+        """
+        operation, output = self.operation(name), settings.pop("output", None)
+        writes = operation.write if output is not None else None
+        request = _request((operation.options or operation.request) if writes else operation.request, settings, name)
+        if operation.call is not None and not writes:
             return operation.call(self, request)
         table = None if operation.rows == "none" else self.task.read(rows, self.files)
+        if writes:
+            return writes(self, table, request, Path(str(output)))
         pieces = self.pieces(operation, table, request)
         if operation.rows == "each":
             pieces = map(whole, pieces)
@@ -84,6 +92,14 @@ class Predictor(Session):
     def answers(self, rows: pa.Table) -> pa.Table:
         """Answers for an Arrow table of raw rows; a file that cannot be used counts as missing."""
         return self.checked(rows).table
+
+
+def _request(cls: type[Request], settings: dict[str, Any], name: str) -> Request:
+    """Settings given in Python, checked. Errors: DataError, a sentence for each fault."""
+    try:
+        return cls.model_validate(settings, strict=False)
+    except ValidationError as error:
+        raise DataError("\n".join(sentences(cls, name, error))) from None
 
 
 def whole(answers: Answers) -> Answers:

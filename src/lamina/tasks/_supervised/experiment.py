@@ -42,7 +42,7 @@ class Experiment(experiment.Experiment):
     @classmethod
     def suits(cls, name: str, recipe: Recipe, sources: Sources) -> Suitability:
         """As well as the raw target column fits the task."""
-        target = recipe.target or sources.train.target
+        target = sources.train.target if recipe.target is None else recipe.target
         if target is None:
             return Suitability()
         table = with_row_numbers(sources.train, recipe.missing)
@@ -95,7 +95,8 @@ class Experiment(experiment.Experiment):
         return self.task.encode(parse_columns(table, (self.target,))[self.target.name].combine_chunks())
 
     def examples(self, prep: Preprocessor) -> dict[str, Examples]:
-        return {name: Examples(prep.encode(t, cache=True), self.encoded(t)) for name, t in self.splits._asdict().items()}
+        splits = self.splits._asdict().items()
+        return {name: Examples(prep.encode(table, cache=True), self.encoded(table)) for name, table in splits}
 
     # 4 train
 

@@ -26,14 +26,19 @@ def decoded(session: Session, rows: pa.Table, broken: list[Broken] | None = None
         got = ", ".join(rows.column_names[:5])
         raise DataError(f"rows: not one of the columns is known (got {got}). This bundle was trained on {known} ...")
     with np.errstate(all="ignore"):
-        return session.task.decode(session.raw(rows, broken))
+        return _task(session).decode(session.raw(rows, broken))
+
+
+def _task(session: Session) -> "SupervisedTask":
+    assert isinstance(session.task, SupervisedTask)
+    return session.task
 
 
 def predict(session: Session, rows: pa.Table | None, request: Request) -> Answers:
     """One answer for each row, in order."""
     assert rows is not None
     broken = list[Broken]()
-    return Answers(session.task.table(decoded(session, rows, broken)), (), tuple(broken))
+    return Answers(_task(session).table(decoded(session, rows, broken)), (), tuple(broken))
 
 
 def example(session: Session) -> Example:
