@@ -23,7 +23,7 @@ EXTRAS = {
     "huggingface": ("transformers",),
     "excel": ("python_calamine",),
 }
-SHOWN = 20
+EXAMPLES = 20
 
 
 def inspect(source: Sequence[str], target: str | None, sets: Sequence[str]) -> Row:
@@ -57,7 +57,7 @@ def _source(source: Sequence[str], target: str | None, sets: Sequence[str]) -> R
         "source": " ".join(source),
         "rows": table.num_rows,
         "quarantined": len(collected.quarantine),
-        "quarantine": [row._asdict() for row in collected.quarantine[:SHOWN]],
+        "quarantine": [row._asdict() for row in collected.quarantine[:EXAMPLES]],
         "notes": [*collected.notes, *experiment.advice(recipe, Sources(collected, recipe.data))],
         "target": target,
         "columns": [column.model_dump(mode="json") for column in columns],

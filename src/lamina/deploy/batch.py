@@ -22,7 +22,7 @@ from lamina.schema import Quarantined, Row
 from lamina.task import EVENTS, JSON, Answers, Operation
 
 PIECE = 65_536
-SHOWN = 20
+EXAMPLES = 20
 DIGITS = 6  # in the names of numbered files
 
 
@@ -115,7 +115,7 @@ def _aligned(pieces: Iterator[Answers], rows: pa.Table, keep: list[str]) -> Iter
     start = 0
     for answers in pieces:
         count = answers.table.num_rows
-        table = _beside(rows.slice(start, count), keep, answers.table)
+        table = _with_columns(rows.slice(start, count), keep, answers.table)
         if answers.broken:
             good = np.ones(rows.num_rows, bool)
             good[[cell.row for cell in answers.broken]] = False
@@ -172,8 +172,8 @@ def _quarantine(output: Path, rows: list[Quarantined]) -> Row:
         return {"quarantined": 0}
     file = output.with_name(f"{output.name}.quarantine.jsonl")
     write_text(file, "".join(json.dumps(row._asdict(), ensure_ascii=False) + "\n" for row in rows))
-    shown = [row._asdict() for row in rows[:SHOWN]]
-    return {"quarantined": len(rows), "quarantine_file": str(file), "quarantine": shown}
+    examples = [row._asdict() for row in rows[:EXAMPLES]]
+    return {"quarantined": len(rows), "quarantine_file": str(file), "quarantine": examples}
 
 
 def _places(broken: list[Broken], source: Config) -> list[Quarantined]:
@@ -204,7 +204,7 @@ def _path(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
     return column if pa.types.is_string(column.type) else None
 
 
-def _beside(rows: pa.Table, keep: list[str], answers: pa.Table) -> pa.Table:
+def _with_columns(rows: pa.Table, keep: list[str], answers: pa.Table) -> pa.Table:
     for name in reversed(keep):
         if name not in rows.column_names:
             raise DataError(f"--keep: the rows have no column '{name}'. {nearest(name, rows.column_names)}")

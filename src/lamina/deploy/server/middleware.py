@@ -71,11 +71,11 @@ class GateMiddleware:
             raise RequestError(400, f"Host: this server goes by {names}. Use one of them in the URL.")
         if self.token is None or path in OPEN:
             return
-        scheme, _, sent = headers.get(b"authorization", b"").partition(b" ")
-        if scheme.lower() != b"bearer" or not sent.strip():
+        scheme, _, secret = headers.get(b"authorization", b"").partition(b" ")
+        if scheme.lower() != b"bearer" or not secret.strip():
             cure = "Send the header Authorization: Bearer <token>."
             raise RequestError(401, f"Authorization: a token is needed. {cure}", {"WWW-Authenticate": "Bearer"})
-        if not hmac.compare_digest(sent.strip(), self.token.encode()):
+        if not hmac.compare_digest(secret.strip(), self.token.encode()):
             raise RequestError(403, "Authorization: this token is not the server's. Ask whoever started the server.")
 
 
