@@ -18,10 +18,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from lamina import models, pipeline, preprocess
+from lamina import data, experiment, models, pipeline, preprocess
 from lamina.recipe import build
 from lamina.run import Run
-from lamina.tasks._supervised import experiment as cases
 
 
 def ours(source: str, seed: int, folder: Path) -> tuple[float, float, int, int]:
@@ -34,9 +33,10 @@ def ours(source: str, seed: int, folder: Path) -> tuple[float, float, int, int]:
 
 def bare(source: str, seed: int, epochs: int, size: int) -> tuple[float, float]:
     """Accuracy and seconds of the script."""
-    case = cases.collect(build({"data": source, "model": "cnn", "seed": seed}))
-    prep = preprocess.fit(case.parts.train, case.schema)
-    arrays, spec = case.arrays(prep), case.spec(prep)
+    recipe = build({"data": source, "model": "cnn", "seed": seed})
+    collected = experiment.collect(recipe, data.read(recipe.data))
+    prep = preprocess.fit(collected.splits.train, collected.schema)
+    arrays, spec = collected.examples(prep), collected.spec(prep)
     choice = models.choice(None, spec)
     net = models.build(choice, spec, seed)
     (name,) = spec.inputs

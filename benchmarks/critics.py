@@ -18,11 +18,9 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import nn
 
-from lamina import load, models, preprocess
+from lamina import data, experiment, load, models, preprocess
 from lamina.recipe import read
-from lamina.tasks._supervised import experiment as cases
-from lamina.tasks.generation import critic, labels
-from lamina.tasks.generation import table_transformer as rows
+from lamina.tasks.generation import critic, sampling, table_transformer
 from lamina.train import checkpoint
 
 MOST = 1_000  # of each sort
@@ -34,17 +32,17 @@ def main() -> None:
     parser.add_argument("other", nargs="?", type=Path)
     chosen = parser.parse_args()
     recipe = read(chosen.run / "recipe.yaml")
-    case = cases.collect(recipe)
-    prep = preprocess.fit(case.parts.train, case.schema)
-    spec, arrays, state = case.spec(prep), case.arrays(prep), case.state
+    collected = experiment.collect(recipe, data.read(recipe.data))
+    prep = preprocess.fit(collected.splits.train, collected.schema)
+    spec, arrays, state = collected.spec(prep), collected.examples(prep), collected.task.state
     found = checkpoint.read(chosen.run / "checkpoints")
     assert found is not None
     (name,) = (n for n in spec.inputs if n != "condition")
     rng, real = np.random.default_rng(5), dict[str, tuple[np.ndarray, np.ndarray]]()
-    for part, data in arrays.items():
-        some = np.sort(rng.permutation(len(data.target))[:MOST])
-        real[part] = np.asarray(data.inputs[name][some]), np.asarray(data.target)[some]
-    asked, model = labels(None, MOST, state, rng), models.choice(recipe.model, spec)
+    for part, examples in arrays.items():
+        some = np.sort(rng.permutation(len(examples.target))[:MOST])
+        real[part] = np.asarray(examples.inputs[name][some]), np.asarray(examples.target)[some]
+    asked, model = sampling.sample_codes(MOST, state, rng), models.choice(recipe.model, spec)
     fed = {"noise": rng.standard_normal((MOST, model.latent)).astype(np.float32)}
     fed |= {"condition": asked[:, None]} if state.classes else {}
     for which in ("model", "ema", "best"):
@@ -56,10 +54,13 @@ def main() -> None:
         network.eval()
         fake = next(iter(run_by(network.generator)(fed).values()))
         if state.columns:
-            fake = rows.encode(rows.decode(fake, state.columns, range(MOST)), prep.schema, state.columns)
+            fake = table_transformer.encode(
+                table_transformer.decode(fake, state.columns, range(MOST)), prep.schema, state.columns
+            )
         held = arrays["validation"]
         judge = run_by(models.served(network)["critic"])
-        own = critic.learned(judge, name, state, np.asarray(held.inputs[name]), np.asarray(held.target))
+        calibration = critic.calibrate(judge, name, np.asarray(held.inputs[name]), np.asarray(held.target), state)
+        own = critic.Critic(judge, name, state, np.array(calibration.medians))
         test, untold = own.raw(*real["test"]), np.full(MOST, -1)
         told = {
             "test from made": auc(test, own.raw(fake, asked)),

@@ -22,10 +22,10 @@ from typing import Any
 import cv2
 import numpy as np
 
+from lamina import data, experiment
+from lamina.deploy.bundle import locate
 from lamina.deploy.predictor import Predictor
-from lamina.estimator import located
 from lamina.recipe import build
-from lamina.tasks._supervised import experiment as cases
 
 OTHER = 1_000_003  # added to the seed for what is tested on
 PARTS = ("train", "test")
@@ -39,11 +39,12 @@ def lamina(*words: Any) -> dict[str, Any]:
     return json.loads(done.stdout)
 
 
-def real(data: str, predictor: Predictor, out: Path, counts: tuple[int, int], seed: int) -> None:
+def real(source: str, predictor: Predictor, out: Path, counts: tuple[int, int], seed: int) -> None:
     """Real pictures as the generator saw them, drawn from the training and the test part."""
-    case = cases.collect(build({"data": data, "task": "generation", "seed": seed}))
-    for part, count, table in zip(PARTS, counts, (case.parts.train, case.parts.test), strict=True):
-        assert table.num_rows >= count, f"{data}: {table.num_rows:,} rows to {part} are fewer than {count:,}"
+    recipe = build({"data": source, "task": "generation", "seed": seed})
+    splits = experiment.collect(recipe, data.read(recipe.data)).splits
+    for part, count, table in zip(PARTS, counts, (splits.train, splits.test), strict=True):
+        assert table.num_rows >= count, f"{source}: {table.num_rows:,} rows to {part} are fewer than {count:,}"
         rows = np.random.default_rng([seed, count]).permutation(table.num_rows)[:count]
         ((_, pictures),) = predictor.bundle.prep.encode(table.take(rows)).items()
         (out / part).mkdir(parents=True)
@@ -68,7 +69,7 @@ def main() -> None:
     for word in said.bundles:
         name, sign, path = word.partition("=")
         bundles[name if sign else Path(word).name] = path if sign else word
-    predictors = {name: Predictor(located(path)) for name, path in bundles.items()}
+    predictors = {name: Predictor(locate(path)) for name, path in bundles.items()}
     sizes = {name: next(iter(one.bundle.prep.inputs.values())).shape for name, one in predictors.items()}
     assert len(set(sizes.values())) == 1, f"pictures of one size are wanted, or size is what is learned (got {sizes})"
     real(said.data, next(iter(predictors.values())), out / "real", counts, said.seed)

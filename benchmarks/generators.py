@@ -16,29 +16,28 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from lamina.tasks.generation.image_classifier import Examiner
 
-from lamina import pipeline
-from lamina.deploy.predictor import Predictor
+import lamina
+from lamina import data, experiment, pipeline
 from lamina.recipe import build
 from lamina.run import Run
-from lamina.tasks._supervised import experiment as cases
-from lamina.tasks.generation import frechet, labels
-from lamina.tasks.generation import memorization as _memory
+from lamina.tasks.generation import memorization, sampling
+from lamina.tasks.generation.metrics import frechet
+from lamina.train.image_classifier import ImageClassifier
 
 COMPARED, COUNTED, COLUMNS = 5_000, 1_000, 16
 
 
-def trained(data: str, kind: str, seed: int, overrides: list[str], folder: Path) -> tuple[Predictor, float]:
+def trained(source: str, kind: str, seed: int, overrides: list[str], folder: Path) -> tuple[lamina.Estimator, float]:
     """The bundle of one run, made unless it is there, and the seconds that the run took."""
     start = time.perf_counter()
     if not (folder / "DONE").exists():
-        recipe = build({"data": data, "task": "generation", "model": kind, "seed": seed}, overrides)
+        recipe = build({"data": source, "task": "generation", "model": kind, "seed": seed}, overrides)
         for row in pipeline.run(recipe, Run.create(folder)):
             if row["at"] == "epoch":
                 score = f"{row['score_name']} {row['score']:.4g}"
                 print(f"  {kind} epoch {row['epoch']}  {score}  {row['rate']:.1f} steps/s", flush=True)
-    return Predictor(folder / "bundle"), time.perf_counter() - start
+    return lamina.load(folder), time.perf_counter() - start
 
 
 def sheet(pictures: np.ndarray, path: Path) -> None:
@@ -63,38 +62,40 @@ def main() -> None:
     found = {}
     for kind in said.models:
         found[kind] = trained(said.data, kind, said.seed, said.overrides, out / kind)
-    case = cases.collect(build({"data": said.data, "task": "generation", "seed": said.seed}))
-    prep = next(iter(found.values()))[0].bundle.prep
+    recipe = build({"data": said.data, "task": "generation", "seed": said.seed})
+    collected = experiment.collect(recipe, data.read(recipe.data))
+    prep = next(iter(found.values()))[0].predictor.prep
     ((name, feed),) = prep.inputs.items()
-    real = {part: prep.encode(table)[name] for part, table in case.parts._asdict().items()}
-    codes = {part: case.encoded(table) for part, table in case.parts._asdict().items()}
-    examiner = Examiner(feed, len(case.state.classes))
+    examples, state = collected.examples(prep), collected.task.state
+    real = {part: np.asarray(rows.inputs[name]) for part, rows in examples.items()}
+    codes = {part: np.asarray(rows.target) for part, rows in examples.items()}
+    examiner = ImageClassifier(feed, len(state.classes))
     examiner.fit((real["train"], codes["train"]), (real["validation"], codes["validation"]), 60.0)
-    right = (examiner.look(real["test"]).probabilities.argmax(1) == codes["test"]).mean()
+    right = (examiner.predict(real["test"]).probabilities.argmax(1) == codes["test"]).mean()
     print(f"{os.cpu_count()} cores. Classifier: {right:.2%} right on {len(codes['test']):,} test rows, "
           f"trained for {examiner.seconds:.0f} s")  # fmt: skip
-    test = examiner.look(real["test"][:COMPARED]).features
+    test = examiner.predict(real["test"][:COMPARED]).features
     count = len(test)
 
     def told(who: str, pictures: np.ndarray, asked: np.ndarray, seconds: float | None) -> None:
-        seen = examiner.look(pictures)
+        seen = examiner.predict(pictures)
         classes = seen.probabilities.argmax(1)
-        counts = np.bincount(classes[:COUNTED], minlength=len(case.state.classes))
-        memory = _memory.recalled(pictures, real["test"], real["train"])
+        counts = np.bincount(classes[:COUNTED], minlength=len(state.classes))
+        memory = memorization.measure(pictures, real["test"], real["train"])
         took = "" if seconds is None else f"   {seconds:.0f} s in all"
         print(f"{who:10} Frechet {frechet(test, seen.features):8.3f}   as asked {np.mean(classes == asked):.1%}   "
               f"classes of {COUNTED:,}: {' '.join(map(str, counts))}   nearest training picture "
-              f"{np.median(memory.made):.1f} (real {np.median(memory.held):.1f}), closer than any real one "
+              f"{np.median(memory.samples):.1f} (real {np.median(memory.held_out):.1f}), closer than any real one "
               f"{memory.closer:.1%}{took}", flush=True)  # fmt: skip
         order = np.argsort(asked[: COLUMNS * 30], kind="stable")
-        first = [order[asked[order] == code][:COLUMNS] for code in range(len(case.state.classes))]
+        first = [order[asked[order] == code][:COLUMNS] for code in range(len(state.classes))]
         sheet(pictures[np.concatenate([rows for rows in first if len(rows) == COLUMNS])], out / f"{who}.png")
 
     held = np.random.default_rng(0).permutation(len(real["validation"]))[:count]
     told("real", real["validation"][held], codes["validation"][held], None)
-    for kind, (predictor, seconds) in found.items():
-        asked = labels(None, count, case.state, np.random.default_rng(said.seed))
-        made = predictor.generate(count, said.seed, [case.state.classes[code] for code in asked])
+    for kind, (estimator, seconds) in found.items():
+        asked = sampling.sample_codes(count, state, np.random.default_rng(said.seed))
+        made = estimator.generate(count, said.seed, [state.classes[code] for code in asked])
         told(kind, made, asked, seconds)
     print(f"sheets in {out}")
 
