@@ -21,6 +21,7 @@ _HOMES = {
     "Recipe": "recipe",
     "RecipeError": "config",
     "TrainingError": "config",
+    "evaluate_source": "experiment",  # not for everybody: `Estimator.evaluate`, which waits for it only then
     "fit": "trainer",
     "load": "estimator",
 }

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lamina import experiment
+import lamina
 from lamina.data import arrays
 from lamina.deploy import bundle
 from lamina.deploy.predictor import Predictor
@@ -60,7 +60,7 @@ class Estimator:
         """
         task, predictor = self.predictor.task, self.predictor
         collected = Collected(task.read(rows, predictor.files))
-        return experiment.of(task.kind).evaluate_source(predictor, collected, arrays.Config()).scores
+        return lamina.evaluate_source(predictor, collected, arrays.Config()).scores
 
     def save(self, path: str | Path) -> Path:
         """Write the bundle: a directory, or one file when the name ends in `.lamina`."""

@@ -328,6 +328,11 @@ def _with_task(name: str, recipe: Recipe, notes: tuple[str, ...]) -> tuple[type[
     return of(name), recipe.model_copy(update={"task": plugin("tasks", name).Config()}), notes
 
 
+def evaluate_source(session: Any, collected: Collected, source: Config) -> Evaluation:
+    """What a bundle is worth on rows as a source gives them, judged as its task is."""
+    return of(session.task.kind).evaluate_source(session, collected, source)
+
+
 def collect(recipe: Recipe, sources: Sources) -> Experiment:
     """What a recipe asks of its data, understood by its task."""
     experiment, recipe, notes = choose(recipe, sources)
