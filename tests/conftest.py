@@ -13,9 +13,19 @@ import pytest
 import lamina
 from lamina.data import toy
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # two processes on two cores: each computes on one, and so do those it starts
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 REMARKS = ("the line drops every evening", "asked twice for a refund", "kind and quick service", "never had a problem")
 SMALL = {"kind": "fnn", "width": 32, "depth": 1, "members": 2}
 QUICK = {"epochs": 10, "batch_size": 64}
+LONGEST = ("test_models", "test_docs", "test_resume", "test_pretrained", "test_plugins", "test_series")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take longest come first, so that two processes that take file after file end together."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
 
 
 def customers(count: int, seed: int = 0) -> list[dict[str, Any]]:

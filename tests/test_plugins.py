@@ -265,7 +265,7 @@ def test_settings_and_names_of_a_plug_in_are_checked_like_all_others(folder):
 
 def test_the_contract_tests_pick_the_plug_ins_up_and_they_pass(folder):
     files = [str(next(TESTS.rglob(f"test_{name}.py"))) for name in ("models", "preprocess", "tasks", "recipe")]
-    only = ["-k", "toynet or toylength or toygrade", "-vv", "-p", "no:cacheprovider"]
+    only = ["-k", "toynet or toylength or toygrade", "-vv", "-n0", "-p", "no:cacheprovider"]
     told = python(folder, "-m", "pytest", *files, *only, cwd=TESTS.parent)
     passed = re.findall(r"::(\w+)\[(.*)\] PASSED", told)
     assert not re.search(r"FAILED|ERROR", told)

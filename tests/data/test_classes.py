@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from test_generate import command
 
 import lamina
 from conftest import customers, write_csv
@@ -20,6 +19,7 @@ from lamina.recipe import build, by_words, dump, load_yaml, read
 from lamina.run import Run
 from lamina.tasks._supervised import experiment as cases
 from lamina.tasks.generation import provenance as _mark
+from service_tools import command
 
 cv2 = pytest.importorskip("cv2", reason="needs lamina[images]")
 

@@ -215,7 +215,7 @@ def trained(name: str, sort: str, answer: str, said: dict[str, Any] | None = Non
 def learned(name: str, sort: str, answer: str) -> Trained:
     """As a user would get it for two classes from everything together; fewer passes elsewhere."""
     as_suggested = sort == widest(name) and answer == "two classes"
-    return trained(name, sort, answer, None if as_suggested else {"epochs": 40})
+    return trained(name, sort, answer, None if as_suggested else {"epochs": 20})
 
 
 def tensors(inputs: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
@@ -341,7 +341,7 @@ def test_neither_neighbours_nor_batch_size_change_an_answer(name, sort, answer):
 @each_architecture
 @pytest.mark.parametrize("answer", OUTPUTS)
 def test_twelve_rows_are_enough_to_train_on(name, answer):
-    found = trained(name, widest(name), answer, count=12)
+    found = trained(name, widest(name), answer, {"epochs": 12}, count=12)
     assert all(torch.isfinite(v).all() for v in found.model.state_dict().values())
 
 

@@ -12,13 +12,13 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
-from test_generate import ask, command, path
 
 import lamina
 from conftest import customers
 from lamina.config import DataError
 from lamina.deploy.server import Limits
 from lamina.tasks.generation import files, rejection_sampling
+from service_tools import ask, command, path
 
 FACTS = ("months", "charges", "plan", "paperless", "since", "remark", "left")
 SMALL = {"kind": "vae", "hidden": 16, "latent": 6}

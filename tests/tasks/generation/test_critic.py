@@ -14,17 +14,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
-from test_bundle import changed, must_refuse, mutated, put, read, sealed
-from test_bundle import written as laid
-from test_generate import ask, command, path
-from test_generators import CLASSES, SHAPES, blocks, codes, pictures, spec_of
 
 import lamina
+from bundle_tools import changed, must_refuse, mutated, put, read, sealed
+from bundle_tools import written as laid
+from generator_tools import CLASSES, SHAPES, blocks, codes, pictures, spec_of
 from lamina import models
 from lamina.config import BundleError, DataError, parse
 from lamina.deploy import onnx_export as export
 from lamina.deploy.predictor import Predictor
 from lamina.plugins import plugin
+from service_tools import ask, command, path
 
 SIDE = SHAPES["colour"]
 

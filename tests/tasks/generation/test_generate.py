@@ -1,6 +1,5 @@
 """Using a generator: the same from Python, command line and server, and each picture says that it was made."""
 
-import asyncio
 import base64
 import csv
 import json
@@ -15,27 +14,26 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import httpx
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.feather
 import pyarrow.parquet
 import pytest
-from test_bundle import changed, must_refuse, mutated, put, read, sealed
-from test_bundle import written as laid
-from test_generators import CLASSES, SHAPES, codes, pictures
 
 import lamina
+from bundle_tools import changed, must_refuse, mutated, put, read, sealed
+from bundle_tools import written as laid
 from conftest import customers
+from generator_tools import CLASSES, SHAPES, codes, pictures
 from lamina import data
-from lamina.cli import commands as cli
 from lamina.config import BundleError, DataError, LaminaError
 from lamina.data import folders
 from lamina.deploy.bundle import open_bundle
 from lamina.deploy.predictor import Predictor
-from lamina.deploy.server import Limits, app
+from lamina.deploy.server import Limits
 from lamina.tasks.generation import files, sampling
+from service_tools import ask, command, path
 
 FACTS = ("months", "plan", "paperless", "left")
 MADE = "trainedAlgorithmicMedia"
@@ -61,26 +59,6 @@ def tabled(tmp_path_factory) -> lamina.Estimator:
     return lamina.fit(rows, "left", recipe=recipe, out=tmp_path_factory.mktemp("tabled") / "run")
 
 
-def path(estimator: lamina.Estimator) -> str:
-    return estimator.result["bundle"]
-
-
-def command(*words: Any) -> tuple[int, str, str]:
-    """Exit code, standard output and standard error of the command line, in this process."""
-    from typer.testing import CliRunner
-
-    before = sys.argv
-    sys.argv = ["lamina", *map(str, words)]
-    try:
-        done = CliRunner().invoke(cli.app, sys.argv[1:])
-    finally:
-        sys.argv = before
-    if isinstance(done.exception, LaminaError):
-        return done.exception.exit_code, done.stdout, str(done.exception)
-    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-    return done.exit_code, done.stdout, done.stderr
-
-
 def chunks(body: bytes) -> dict[bytes, bytes]:
     """The texts of a PNG by key, every check sum looked at."""
     assert body[:8] == b"\x89PNG\r\n\x1a\n"
@@ -100,15 +78,6 @@ def seen(body: bytes) -> np.ndarray:
     """The pixels of a PNG, red first."""
     found = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_UNCHANGED)
     return found[:, :, None] if found.ndim == 2 else found[:, :, ::-1]
-
-
-def ask(estimator: lamina.Estimator, method: str, place: str, limits: Limits | None = None, **said: Any) -> Any:
-    async def once() -> Any:
-        transport = httpx.ASGITransport(app=app(estimator.predictor, limits))
-        async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=60) as client:
-            return await client.request(method, place, **said)
-
-    return asyncio.run(once())
 
 
 # the same everywhere

@@ -1,0 +1,41 @@
+"""Asking a bundle on the command line and over HTTP, in this process."""
+
+import asyncio
+import sys
+from typing import Any
+
+import httpx
+
+import lamina
+from lamina.cli import commands as cli
+from lamina.config import LaminaError
+from lamina.deploy.server import Limits, app
+
+
+def path(estimator: lamina.Estimator) -> str:
+    return estimator.result["bundle"]
+
+
+def command(*words: Any) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of the command line, in this process."""
+    from typer.testing import CliRunner
+
+    before = sys.argv
+    sys.argv = ["lamina", *map(str, words)]
+    try:
+        done = CliRunner().invoke(cli.app, sys.argv[1:])
+    finally:
+        sys.argv = before
+    if isinstance(done.exception, LaminaError):
+        return done.exception.exit_code, done.stdout, str(done.exception)
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done.exit_code, done.stdout, done.stderr
+
+
+def ask(estimator: lamina.Estimator, method: str, place: str, limits: Limits | None = None, **said: Any) -> Any:
+    async def once() -> Any:
+        transport = httpx.ASGITransport(app=app(estimator.predictor, limits))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=60) as client:
+            return await client.request(method, place, **said)
+
+    return asyncio.run(once())
