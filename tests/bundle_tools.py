@@ -40,7 +40,8 @@ def sealed(files: Files, sworn: bool = True) -> Files:
     if sworn:
         try:
             golden = json.loads(files["golden.json"])
-            golden["of"] = {n: digest(body) for n, body in files.items() if n in bundle.BOUND or n.endswith(".onnx")}
+            graphs = sorted(name for name in files if name.endswith(".onnx") and name not in bundle.BOUND)
+            golden["of"] = {name: digest(files[name]) for name in (*bundle.BOUND, *graphs) if name in files}
             files["golden.json"] = encode(golden)
         except (ValueError, KeyError, TypeError):
             pass  # there is nothing left to make right

@@ -248,7 +248,7 @@ ATTACKS: dict[str, tuple[Callable[[Files], Files], str]] = {
     "no golden rows": (put("golden.json", "rows", value=[]), "rows"),
     "one golden answer less": (
         lambda f: changed(f, "golden.json", lambda g: g["answers"].pop() and None),
-        "as many as",
+        "the network gives",
     ),
     "another golden answer": (put("golden.json", "answers", 0, value={"prediction": "no"}), "differ"),
     "golden rows of strangers": (strangers, "not one of the columns|differ"),

@@ -43,7 +43,7 @@ class Predictor(Session):
         for operation in self.operations:
             if operation.name == name:
                 return operation
-        offers = "; ".join(f"{o.name} ({summary(o, self).rstrip('.')})" for o in self.operations)
+        offers = "; ".join(f"{o.name} ({o.summary.rstrip('.')})" for o in self.operations)
         raise MissingOperation(f"{name}: this bundle is for {self.task.kind}, and does not do that. It has: {offers}.")
 
     def predict(self, rows: Any) -> Any:
