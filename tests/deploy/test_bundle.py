@@ -409,7 +409,7 @@ def path_to(path: str) -> Callable[[dict[str, Any]], None]:
 
 
 MANIFESTS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
-    "newer major version": (lambda m: m.update(format_version="2.0"), "Upgrade lamina .* reads up to 1.x"),
+    "newer major version": (lambda m: m.update(format_version="3.0"), "Upgrade lamina .* reads up to 2.x"),
     "version zero": (lambda m: m.update(format_version="0.9"), "never was"),
     "no version": (lambda m: m.pop("format_version") and None, "format_version"),
     "version in other digits": (lambda m: m.update(format_version="\u0661.0"), "format_version"),

@@ -38,7 +38,7 @@ from lamina.preprocess import UNUSED, Preprocessor, restore
 from lamina.schema import Output, Schema, Spec
 from lamina.task import Task
 
-FORMAT = (1, 0)
+FORMAT = (2, 0)  # 1.x named no head; it is still read
 ROLES = {
     "model.json": "architecture and its settings",
     "weights.safetensors": "weights",
