@@ -11,7 +11,11 @@ import numpy as np
 import pytest
 
 import lamina
+from lamina import data
 from lamina.data import toy
+from lamina.experiment import Experiment, collect
+from lamina.recipe import Recipe
+from lamina.schema import Collected
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # two processes on two cores: each computes on one, and so do those it starts
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -69,6 +73,11 @@ def write_csv(path: Path, rows: list[dict[str, Any]]) -> Path:
         for row in rows:
             writer.writerow("" if v is None else str(v).lower() if isinstance(v, bool) else v for v in row.values())
     return path
+
+
+def experiment_of(recipe: Recipe, rows: Collected | None = None, test_rows: Collected | None = None) -> Experiment:
+    """What a recipe asks of its source, or of rows in memory, understood by its task."""
+    return collect(recipe, data.read(recipe.data, rows, test_rows))
 
 
 @pytest.fixture(scope="session", autouse=True)

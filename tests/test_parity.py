@@ -176,7 +176,7 @@ def test_the_exported_graph_alone_gives_the_same_numbers(churn_run, churn_bundle
     predictor = churn_run.predictor
     inputs = predictor.encode(arrays.table(rows))
     (logits,) = session.run(None, {i.name: inputs[i.name] for i in session.get_inputs()})
-    z = logits[:, 0].astype(float) / predictor.state.temperature
+    z = logits[:, 0].astype(float) / predictor.task.state.temperature
     np.testing.assert_allclose(1 / (1 + np.exp(-z)), [a["probabilities"]["yes"] for a in wanted], atol=1e-5)
 
 
@@ -191,8 +191,8 @@ def test_torch_answers_alike_where_there_is_no_graph(churn_run, churn_bundle, ro
     opened = churn_run.predictor.bundle
     run = models.runtime(opened.model.kind, opened.model.config, opened.model.spec, opened.files["weights.safetensors"])
     predictor = churn_run.predictor
-    answers = predictor.task.decode(run(predictor.encode(arrays.table(rows))), predictor.state)
-    agree(predictor.task.table(answers, predictor.state).to_pylist(), wanted)
+    answers = predictor.task.decode(run(predictor.encode(arrays.table(rows))))
+    agree(predictor.task.table(answers).to_pylist(), wanted)
 
 
 @pytest.fixture(scope="module")

@@ -11,14 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 
 import lamina
-from conftest import customers, write_csv
+from conftest import customers, experiment_of, write_csv
 from lamina import data, pipeline
 from lamina.config import DataError, Interrupted, LaminaError, RecipeError
 from lamina.data import classes, folders
-from lamina.recipe import build, by_words, dump, load_yaml, read
+from lamina.recipe import build, dump, from_words, load_yaml, read
 from lamina.run import Run
-from lamina.tasks._supervised import experiment as cases
-from lamina.tasks.generation import provenance as _mark
+from lamina.tasks.generation import provenance
 from service_tools import command
 
 cv2 = pytest.importorskip("cv2", reason="needs lamina[images]")
@@ -100,10 +99,10 @@ def test_a_class_may_have_several_places_of_several_sorts(home, tmp_path):
     places = [tmp_path / "made.zip", tmp_path / "more.npz", home / "like_real" / "00*.png"]
     found = loaded(real=home / "mixed" / "real", made=places)
     assert counted(found) == {"real": 60, "made": 20 + 7 + 10}
-    case = cases.collect(
+    experiment = experiment_of(
         build({"data": {"classes": {"real": str(home / "mixed" / "real"), "made": [*map(str, places)]}}})
     )
-    assert case.counts()["used"] == 97 and not case.quarantine
+    assert experiment.counts()["used"] == 97 and not experiment.quarantine
 
 
 def test_rows_of_tables_have_the_class_of_their_file(tmp_path):
@@ -127,9 +126,9 @@ def test_a_broken_picture_of_a_class_is_named(home, tmp_path):
     shutil.copytree(home / "near", tmp_path / "made")
     (tmp_path / "made" / "deeper" / "007.png").write_bytes(b"\x89PNG\r\n\x1a\n cut")
     said = {"real": str(home / "mixed" / "real"), "made": str(tmp_path / "made")}
-    case = cases.collect(build({"data": {"classes": said}}))
-    assert [Path(lost.file).name for lost in case.quarantine] == ["007.png"]
-    assert case.counts()["used"] == 79
+    experiment = experiment_of(build({"data": {"classes": said}}))
+    assert [Path(lost.file).name for lost in experiment.quarantine] == ["007.png"]
+    assert experiment.counts()["used"] == 79
 
 
 def test_classes_that_compression_tells_apart_are_told_of(home, tmp_path):
@@ -155,34 +154,34 @@ def test_what_cannot_be_two_classes_is_a_sentence(home, said, sentence):
     (home / "empty").mkdir(exist_ok=True)
     places = {n: [p.format(home) for p in v] if isinstance(v, list) else v.format(home) for n, v in said.items()}
     with pytest.raises(DataError) as told:
-        cases.collect(build({"data": {"classes": places}}))
+        experiment_of(build({"data": {"classes": places}}))
     assert sentence.format(home) in str(told.value)
 
 
 def test_words_of_a_command_line_name_classes():
-    assert by_words(["a=x", "b=y"]).data == classes.Config(classes={"a": "x", "b": "y"})
-    assert by_words(["a=x", "b=y", "b=z"]).data == classes.Config(classes={"a": "x", "b": ("y", "z")})
-    changed = by_words(["a=x", "b=y"], ["data.classes.b=z"]).data
+    assert from_words(["a=x", "b=y"]).data == classes.Config(classes={"a": "x", "b": "y"})
+    assert from_words(["a=x", "b=y", "b=z"]).data == classes.Config(classes={"a": "x", "b": ("y", "z")})
+    changed = from_words(["a=x", "b=y"], ["data.classes.b=z"]).data
     assert changed == classes.Config(classes={"a": "x", "b": "z"})
 
 
 @pytest.mark.parametrize("words", [["a.csv", "b.csv"], ["a=x", "b"], ["=x", "b=y"]])
 def test_other_words_are_refused(words):
     with pytest.raises(RecipeError, match="give one source, or NAME=PATH for every class"):
-        by_words(words)
+        from_words(words)
 
 
 def test_a_file_with_an_equals_sign_in_its_name_stays_a_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = write_csv(tmp_path / "year=2020.csv", customers(5))
-    assert by_words([path.name]).data.model_dump()["path"] == path.name
-    assert by_words(["year=*.csv"]).data.model_dump()["path"] == "year=*.csv"
+    assert from_words([path.name]).data.model_dump()["path"] == path.name
+    assert from_words(["year=*.csv"]).data.model_dump()["path"] == "year=*.csv"
 
 
 def test_a_contact_sheet_is_set_aside_and_a_picture_of_that_name_is_not(home, tmp_path):
     made = tmp_path / "made"
     shutil.copytree(home / "near" / "deeper", made)
-    (made / "sheet.png").write_bytes(_mark.png(np.zeros((40, 40, 1), np.uint8), "abc", 1))
+    (made / "sheet.png").write_bytes(provenance.png(np.zeros((40, 40, 1), np.uint8), "abc", 1))
     shutil.copy(home / "like_real" / "000.png", home / "like_real" / "sheet.png")
     with zipfile.ZipFile(tmp_path / "made.zip", "w") as archive:
         for file in made.iterdir():
@@ -229,7 +228,7 @@ def test_a_class_that_other_data_lack_is_taken_from_the_test_rows(run, home):
     found = round(real["recall"] * real["support"])
     assert like["scores"]["accuracy"] == pytest.approx((right + found) / (30 + real["support"]))
     assert like["scores"]["roc_auc"] is not None
-    assert f"all 'made', with the {real['support']} 'real' of the test rows" in like["told"]
+    assert f"all 'made', with the {real['support']} 'real' of the test rows" in like["description"]
 
 
 def test_other_data_with_all_classes_are_judged_as_evaluate_judges_them(run, home):
@@ -249,7 +248,7 @@ def test_named_classes_are_answered_and_looked_at(run, home, tmp_path):
     first = json.loads((tmp_path / "told.jsonl").read_text().splitlines()[0])
     assert first["image"].endswith("real/000.png") and first["prediction"] == "real"
     code, said, _ = command("inspect", *named, "--json")
-    assert code == 0 and {c["class"]: c["all"] for c in json.loads(said)["pictures"][0]["classes"]} == {
+    assert code == 0 and {c["class"]: c["all"] for c in json.loads(said)["surveys"][0]["classes"]} == {
         "real": 60,
         "made": 20,
     }
@@ -311,7 +310,7 @@ def test_a_regression_that_does_not_hold_elsewhere_says_so(tmp_path):
 def test_a_generator_has_nothing_to_judge_elsewhere(home):
     recipe = build({"data": str(home / "mixed"), "task": "generation", "also": str(home / "near")})
     with pytest.raises(DataError, match="also: this run predicts no column"):
-        cases.collect(recipe)
+        experiment_of(recipe)
 
 
 @pytest.mark.parametrize(

@@ -15,13 +15,14 @@ import pytest
 from pyarrow import parquet as pq
 
 import lamina
+from conftest import experiment_of
 from lamina import data, preprocess
 from lamina.config import DataError, LaminaError
 from lamina.data import arrays, files, folders, npz, video
+from lamina.experiment import Experiment
 from lamina.preprocess import image
 from lamina.recipe import build
 from lamina.schema import MISSING, clean
-from lamina.tasks._supervised import experiment as cases
 
 cv2 = pytest.importorskip("cv2", reason="needs lamina[images]")
 
@@ -49,8 +50,8 @@ def read(root: Path) -> pa.Table:
     return folders.load(folders.Config(path=str(root))).table
 
 
-def case_of(source, **more) -> cases.Case:
-    return cases.collect(build({"data": source, "columns": LIKE, **more}))
+def images_of(source, **more) -> Experiment:
+    return experiment_of(build({"data": source, "columns": LIKE, **more}))
 
 
 @pytest.fixture(autouse=True)
@@ -67,24 +68,24 @@ def cache(tmp_path_factory, monkeypatch) -> Path:
     "names", [("train", "validation", "test"), ("Train", "Val", "TEST"), ("training", "dev", "testing")]
 )
 def test_part_folders_are_known_in_any_case_and_by_their_usual_names(tmp_path, names):
-    case = case_of(str(classes(tmp_path / "set", *names)))
-    for part, name in zip(case.parts, names, strict=True):
+    experiment = images_of(str(classes(tmp_path / "set", *names)))
+    for part, name in zip(experiment.splits, names, strict=True):
         assert {Path(path).parts[-3] for path in part["image"].to_pylist()} == {name}
-    assert case.counts()["used"] == 72
+    assert experiment.counts()["used"] == 72
 
 
 def test_with_train_and_test_folders_validation_is_drawn_from_train_and_a_note_says_so(tmp_path):
-    case = case_of(str(classes(tmp_path, "train", "test")))
-    assert all("/test/" in path for path in case.parts.test["image"].to_pylist())
-    assert all("/train/" in path for path in case.parts.validation["image"].to_pylist())
-    assert any("validation is drawn from train" in note for note in case.notes)
+    experiment = images_of(str(classes(tmp_path, "train", "test")))
+    assert all("/test/" in path for path in experiment.splits.test["image"].to_pylist())
+    assert all("/train/" in path for path in experiment.splits.validation["image"].to_pylist())
+    assert any("validation is drawn from train" in note for note in experiment.notes)
 
 
 def test_with_train_and_val_folders_the_second_judges_and_a_note_says_so(tmp_path):
-    case = case_of(str(classes(tmp_path, "train", "val")))
-    assert all("/val/" in path for path in case.parts.test["image"].to_pylist())
-    assert all("/train/" in path for path in case.parts.validation["image"].to_pylist())
-    assert any("the validation folder is what judges" in note for note in case.notes)
+    experiment = images_of(str(classes(tmp_path, "train", "val")))
+    assert all("/val/" in path for path in experiment.splits.test["image"].to_pylist())
+    assert all("/train/" in path for path in experiment.splits.validation["image"].to_pylist())
+    assert any("the validation folder is what judges" in note for note in experiment.notes)
 
 
 def test_classes_may_be_nested_and_stand_below_a_lone_folder(tmp_path):
@@ -93,10 +94,10 @@ def test_classes_may_be_nested_and_stand_below_a_lone_folder(tmp_path):
 
 
 def test_a_class_of_one_picture_is_learned_from_or_set_aside_and_never_judged(tmp_path):
-    case = case_of(str(tree(classes(tmp_path), "rare/one.png")))
-    judged = case.parts.test["label"].to_pylist() + case.parts.validation["label"].to_pylist()
-    learned = case.parts.train["label"].to_pylist().count("rare")
-    aside = [q.reason for q in case.quarantine]
+    experiment = images_of(str(tree(classes(tmp_path), "rare/one.png")))
+    judged = experiment.splits.test["label"].to_pylist() + experiment.splits.validation["label"].to_pylist()
+    learned = experiment.splits.train["label"].to_pylist().count("rare")
+    aside = [q.reason for q in experiment.quarantine]
     assert "rare" not in judged
     assert (learned, aside) in [(1, []), (0, ["the label 'rare' was never seen in training"])]
 
@@ -124,10 +125,10 @@ def test_pictures_directly_in_the_folder_can_be_answered_for_and_training_on_the
     tree(tmp_path, *(f"{i}.png" for i in range(20)))
     assert read(tmp_path).column_names == ["image"]
     with pytest.raises(DataError, match="put each into a folder named by its class"):
-        case_of(str(tmp_path))
+        images_of(str(tmp_path))
     tree(tmp_path, "a/1.png")
     with pytest.raises(DataError, match=r"20 of 21 pictures .* stand in no class folder"):
-        case_of(str(tmp_path))
+        images_of(str(tmp_path))
 
 
 def test_a_folder_beside_train_and_test_is_set_aside(tmp_path):
@@ -152,7 +153,7 @@ def test_a_broken_picture_of_a_zip_is_named_by_its_place_in_the_zip(tmp_path):
     with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
         for i in range(24):
             archive.writestr(f"{'ab'[i % 2]}/{i}.png", png(i) if i != 7 else png(i)[:50])
-    (lost,) = case_of(str(tmp_path / "set.zip")).quarantine
+    (lost,) = images_of(str(tmp_path / "set.zip")).quarantine
     assert (lost.file, lost.line, lost.reason) == (f"{tmp_path}/set.zip/b/7.png", None, "is cut short")
 
 
@@ -238,8 +239,8 @@ def test_labels_are_read_whatever_their_layout(tmp_path, y, wanted):
 
 def test_an_npz_with_parts_keeps_them(tmp_path):
     path = saved(tmp_path / "a.npz", x_train=COLOUR, y_train=LABELS, x_test=COLOUR[:9], y_test=LABELS[:9])
-    case = case_of(str(path))
-    assert (case.counts()["test"], case.counts()["used"]) == (9, 39)
+    experiment = images_of(str(path))
+    assert (experiment.counts()["test"], experiment.counts()["used"]) == (9, 39)
 
 
 @pytest.mark.parametrize(
@@ -268,11 +269,11 @@ def test_a_folder_of_idx_files_is_read_and_a_cut_one_is_told(tmp_path):
     (tmp_path / "train-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(LABELS)))
     (tmp_path / "t10k-images-idx3-ubyte").write_bytes(idx(COLOUR[:9, ..., 0]))
     (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(idx(LABELS[:9]))
-    case = case_of(str(tmp_path))
-    assert (case.counts()["test"], case.counts()["used"]) == (9, 39)
+    experiment = images_of(str(tmp_path))
+    assert (experiment.counts()["test"], experiment.counts()["used"]) == (9, 39)
     (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(idx(LABELS[:9])[:-2])
     with pytest.raises(DataError, match="t10k-labels-idx1-ubyte: is cut short: 7 bytes of 9"):
-        case_of(str(tmp_path))
+        images_of(str(tmp_path))
 
 
 def test_raw_pictures_are_the_same_whole_sliced_and_of_mixed_sizes():
@@ -311,10 +312,10 @@ def test_picture_structs_of_a_parquet_file_stay_whole_and_class_codes_get_their_
     assert found["label"].to_pylist() == [names[i % 2] for i in range(24)] + [None]
     assert [cell["bytes"] for cell in found["image"].to_pylist()[:24]] == [row["bytes"] for row in rows()]
     assert pa.concat_tables([piece.table for piece in data.stream(cfg, 7)]).equals(found)
-    case = case_of(str(tmp_path / "train-*.parquet"), target="label")
-    counts = case.counts()
+    experiment = images_of(str(tmp_path / "train-*.parquet"), target="label")
+    counts = experiment.counts()
     assert (counts["read"], counts["used"], counts["quarantined"]) == (25, 24, 1)
-    assert (case.state.classes, case.schema.columns[0].kind) == (("cat", "dog"), "image")
+    assert (experiment.task.state.classes, experiment.schema.columns[0].kind) == (("cat", "dog"), "image")
 
 
 def test_dicts_of_bytes_and_uint8_arrays_train_from_memory():
@@ -325,9 +326,11 @@ def test_dicts_of_bytes_and_uint8_arrays_train_from_memory():
             {"image": np.repeat(np.arange(24, dtype=np.uint8) * 9, 192).reshape(24, 8, 8, 3), "label": labels}
         ),
     ):
-        case = cases.collect(build({"data": {"kind": "arrays"}, "target": "label"}), lamina.schema.Collected(table))
-        prep = preprocess.fit(case.parts.train, case.schema)
-        found = np.concatenate([next(iter(prep.encode(part).values())) for part in case.parts])
+        experiment = experiment_of(
+            build({"data": {"kind": "arrays"}, "target": "label"}), lamina.schema.Collected(table)
+        )
+        prep = preprocess.fit(experiment.splits.train, experiment.schema)
+        found = np.concatenate([next(iter(prep.encode(part).values())) for part in experiment.splits])
         assert sorted(found[:, 0, 0, 0].tolist()) == [9 * i for i in range(24)]
 
 
@@ -344,8 +347,8 @@ def test_paths_in_a_table_are_found_from_here_and_else_beside_the_table(tmp_path
     assert found[4] == "../home/pics/4.png"
     assert pa.concat_tables([piece.table for piece in data.stream(cfg, 5)])["file"].to_pylist() == found
     (tmp_path / "home" / "pics" / "5.png").unlink()
-    case = cases.collect(build({"data": "../home/table.csv", "target": "label"}))
-    (lost,) = case.quarantine
+    experiment = experiment_of(build({"data": "../home/table.csv", "target": "label"}))
+    (lost,) = experiment.quarantine
     assert (lost.file, lost.line, lost.column) == ("../home/table.csv", 7, "file")
     assert lost.reason == "pics/5.png cannot be read (No such file or directory)"
 
@@ -381,21 +384,21 @@ def films(tmp_path_factory) -> Path:
 
 
 def test_the_frames_of_a_video_stay_in_one_part_and_bad_videos_are_set_aside(films):
-    case = case_of(str(films))
-    counts = case.counts()
+    experiment = images_of(str(films))
+    counts = experiment.counts()
     assert (counts["read"], counts["used"], counts["quarantined"]) == (57, 54, 3)
-    parts = [set(part["video"].to_pylist()) for part in case.parts]
+    parts = [set(part["video"].to_pylist()) for part in experiment.splits]
     assert sum(map(len, parts)) == len(set.union(*parts)) == 18
     assert all({Path(v).parts[-2] for v in part} == {"red", "blue"} for part in parts)
-    reasons = {Path(q.file).name: q.reason for q in case.quarantine}
+    reasons = {Path(q.file).name: q.reason for q in experiment.quarantine}
     assert reasons == {
         "empty.mp4": "the file is empty",
         "cut.mp4": "cannot be opened as a video: it is damaged or cut short",
         "list.mp4": "is not a video of a known format",
     }
-    kinds = {column.name: column.kind for column in case.schema.columns}
+    kinds = {column.name: column.kind for column in experiment.schema.columns}
     assert kinds == {"image": "image", "time": "ignore", "video": "ignore"}
-    assert case_of(str(films)).parts.test.equals(case.parts.test)
+    assert images_of(str(films)).splits.test.equals(experiment.splits.test)
 
 
 def test_frames_are_taken_at_even_times_and_show_what_the_video_shows(films):
@@ -419,9 +422,9 @@ def test_videos_in_part_folders_keep_their_part(tmp_path, films):
             (tmp_path / part / label).mkdir(parents=True)
             for i in chosen:
                 os.link(films / label / f"{i}.{suffix}", tmp_path / part / label / f"{i}.{suffix}")
-    case = case_of(str(tmp_path))
-    assert {Path(v).parts[-3] for v in case.parts.test["video"].to_pylist()} == {"test"}
-    learned, checked = (set(part["video"].to_pylist()) for part in case.parts[:2])
+    experiment = images_of(str(tmp_path))
+    assert {Path(v).parts[-3] for v in experiment.splits.test["video"].to_pylist()} == {"test"}
+    learned, checked = (set(part["video"].to_pylist()) for part in experiment.splits[:2])
     assert learned
     assert checked
     assert not learned & checked

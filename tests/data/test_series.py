@@ -20,10 +20,11 @@ from lamina.data import arrays, files, long, recordings
 from lamina.deploy.predictor import Predictor, onnx_runtime
 from lamina.deploy.server import Limits, app
 from lamina.evaluate import baselines
-from lamina.layers import inception as _convolution
+from lamina.layers import inception
 from lamina.plugins import plugin
 from lamina.recipe import build
 from lamina.schema import MISSING, Column, Input, Output, Schema, Spec, clean
+from lamina.tasks import classification
 
 ARCHIVE = Path(__file__).parents[3] / "shared" / "data" / "time_series" / "ucr_uea"
 NAN = float("nan")
@@ -300,9 +301,12 @@ def waves(count: int, seed: int = 0, steps: int = 24) -> dict[str, list[Any]]:
     return {"signal": series, "label": labels}
 
 
+HEADS = {"cross_entropy": "logits", "mse": "value", "multilabel": "multilabel"}
+
+
 def spec_of(loss: str = "cross_entropy", size: int = 3, **more: Input) -> Spec:
     series = {"series0": Input(kind="series", shape=(20, 2), dtype="float32")}
-    return Spec(inputs={**series, **more}, output=Output(size=size, loss=loss), rows=40)
+    return Spec(inputs={**series, **more}, output=Output(head=HEADS[loss], size=size, loss=loss), rows=40)
 
 
 NUMBERS = Input(kind="number", shape=(2,), dtype="float32", edges=((0.0, 1.0),) * 2)
@@ -322,7 +326,9 @@ def test_series_are_given_to_cnn_and_forecasts_are_not():
     assert models.choice(None, spec).kind == "cnn"
     assert models.choice(None, spec_of(number0=NUMBERS)).kind == "cnn"
     settings = {"horizon": 2.0, "targets": 1.0, "quantiles": []}
-    forecast = spec.model_copy(update={"output": Output(size=2, loss="forecast_mse", settings=settings)})
+    forecast = spec.model_copy(
+        update={"output": Output(head="horizon", size=2, loss="forecast_mse", settings=settings)}
+    )
     assert models.suits("cnn", forecast) == 0
 
 
@@ -343,7 +349,7 @@ def test_how_far_a_series_is_padded_changes_no_answer(steps):
 
 
 def test_batch_norm_looks_only_at_the_steps_that_are_there():
-    norm = _convolution.Norm(2)
+    norm = inception.Norm(2)
     whole = torch.randn(3, 2, 10)
     there = torch.ones(3, 1, 15)
     there[:, :, 10:] = 0
@@ -411,7 +417,7 @@ def test_settings_of_pictures_are_refused_for_series_and_the_other_way_round():
         made(spec_of(), views="flips")
     pictures = Spec(
         inputs={"image0": Input(kind="image", shape=(8, 8, 1), dtype="uint8", mean=(0.5,), std=(0.2,))},
-        output=Output(size=1, loss="mse"),
+        output=Output(head="value", size=1, loss="mse"),
     )
     with pytest.raises(RecipeError, match=r"model.members: is for series"):
         made(pictures)
@@ -423,9 +429,10 @@ def test_the_nearest_series_is_a_baseline_and_says_how_often_it_is_right():
     train = {"series0": (rng.normal(size=(60, 20, 1)) + 3 * target[:, None, None]).astype(np.float32)}
     notes: list[str] = []
     spec = Spec(
-        inputs={"series0": Input(kind="series", shape=(20, 1), dtype="float32")}, output=Output(size=1, loss="")
+        inputs={"series0": Input(kind="series", shape=(20, 1), dtype="float32")},
+        output=Output(head="logits", size=1, loss=""),
     )
-    names = plugin("tasks", "classification").baselines
+    names = classification.Task.baselines
     found = baselines.fit(names, train, target, spec, 2, notes)
     assert list(found) == ["majority", "logistic", "nearest_neighbour"]
     assert notes == []
@@ -433,7 +440,7 @@ def test_the_nearest_series_is_a_baseline_and_says_how_often_it_is_right():
     assert (answers.argmax(1) == target).all()
     assert 0.9 < answers.max() < 1
     plain = {"number": rng.normal(size=(60, 2)).astype(np.float32)}
-    numbers = Spec(inputs={"number": NUMBERS}, output=Output(size=1, loss=""))
+    numbers = Spec(inputs={"number": NUMBERS}, output=Output(head="logits", size=1, loss=""))
     assert "nearest_neighbour" not in baselines.fit(names, plain, target, numbers, 2, notes)
     assert notes == []
 

@@ -20,12 +20,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from conftest import experiment_of
 from lamina import preprocess
 from lamina.data import folders
 from lamina.preprocess import image
-from lamina.preprocess.image import codec as _decode
+from lamina.preprocess.image import codec
 from lamina.recipe import build
-from lamina.tasks._supervised import experiment as cases
 
 cv2 = pytest.importorskip("cv2", reason="needs lamina[images]")
 Image = pytest.importorskip("PIL.Image", reason="the odd pictures are made with Pillow")
@@ -263,19 +263,21 @@ def folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def case(folder, tmp_path_factory):
+def experiment(folder, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LAMINA_CACHE", str(tmp_path_factory.mktemp("cache")))
         columns = {"image": {"kind": "image", "size": [HEIGHT, WIDTH], "channels": 3, "fit": "stretch"}}
-        yield cases.collect(build({"data": str(folder), "columns": columns}))
+        yield experiment_of(build({"data": str(folder), "columns": columns}))
 
 
 @pytest.fixture(scope="module")
-def pixels(case) -> dict[str, np.ndarray]:
+def pixels(experiment) -> dict[str, np.ndarray]:
     """What the network is fed, by the name of the file."""
-    prep = preprocess.fit(case.parts.train, case.schema)
-    names = [Path(path).name for part in case.parts for path in part["image"].to_pylist()]
-    (found,) = {name: np.concatenate([prep.encode(p)[name] for p in case.parts]) for name in prep.inputs}.values()
+    prep = preprocess.fit(experiment.splits.train, experiment.schema)
+    names = [Path(path).name for part in experiment.splits for path in part["image"].to_pylist()]
+    (found,) = {
+        name: np.concatenate([prep.encode(p)[name] for p in experiment.splits]) for name in prep.inputs
+    }.values()
     return dict(zip(names, found, strict=True))
 
 
@@ -293,24 +295,24 @@ def test_an_odd_picture_is_decoded_to_what_it_shows(pixels, name):
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_picture_is_set_aside_with_its_name_and_reason(case, name):
-    (found,) = [q for q in case.quarantine if Path(q.file).name == name]
+def test_a_bad_picture_is_set_aside_with_its_name_and_reason(experiment, name):
+    (found,) = [q for q in experiment.quarantine if Path(q.file).name == name]
     assert BAD[name][1] in found.reason
     assert REASON.fullmatch(found.reason)
     assert found.column == "image"
 
 
-def test_a_folder_and_a_dead_link_named_as_pictures_are_set_aside(case):
-    reasons = {Path(q.file).name: q.reason for q in case.quarantine}
+def test_a_folder_and_a_dead_link_named_as_pictures_are_set_aside(experiment):
+    reasons = {Path(q.file).name: q.reason for q in experiment.quarantine}
     assert reasons["a-folder.png"] == "is an empty folder, not a picture"
     assert reasons["leads-nowhere.png"] == "is a link that leads nowhere"
 
 
-def test_every_file_is_either_used_or_set_aside_and_nothing_else_is(case, pixels, folder):
-    counts = case.counts()
+def test_every_file_is_either_used_or_set_aside_and_nothing_else_is(experiment, pixels, folder):
+    counts = experiment.counts()
     assert counts["read"] == counts["used"] + counts["quarantined"] == 60 + len(ODD) + len(BAD) + 2
     assert set(pixels) == {*ODD, *(f"good{i}.png" for i in range(30))}
-    assert {Path(q.file).name for q in case.quarantine} == {*BAD, "a-folder.png", "leads-nowhere.png"}
+    assert {Path(q.file).name for q in experiment.quarantine} == {*BAD, "a-folder.png", "leads-nowhere.png"}
 
 
 def test_a_picture_that_may_not_be_read_is_set_aside(folder, tmp_path):
@@ -355,7 +357,7 @@ def test_a_picture_damaged_anywhere_gives_pixels_or_a_reason_and_never_stops_the
         damaged = bytearray(body[: rng.integers(1, len(body) + 1)] if rng.random() < 0.3 else body)
         for spot in rng.integers(0, min(len(damaged), 400), rng.integers(0, 4)):
             damaged[spot] = rng.choice([0, 1, 127, 255, rng.integers(256)])
-        found, reason = _decode.pixels(bytes(damaged), 100_000)
+        found, reason = codec.pixels(bytes(damaged), 100_000)
         assert (found is None) == bool(reason)
         assert found is None or (found.dtype, found.ndim, found.shape[2] in (1, 3)) == (np.uint8, 3, True)
 
@@ -364,13 +366,13 @@ def test_a_large_photograph_decoded_at_part_of_its_size_looks_as_if_decoded_whol
     down, across = np.mgrid[0:1200, 0:1600]
     waves = np.stack([127 + 100 * np.sin(down / 40 + i) * np.cos(across / 60) for i in range(3)], axis=2)
     body = cv(np.uint8(waves + RNG.normal(0, 8, waves.shape)), ".jpg", (cv2.IMWRITE_JPEG_QUALITY, 90))
-    part, _ = _decode.pixels(body, 10**7, 150)
-    whole, _ = _decode.pixels(body, 10**7)
+    part, _ = codec.pixels(body, 10**7, 150)
+    whole, _ = codec.pixels(body, 10**7)
     assert part is not None
     assert whole is not None
     assert (part.shape, whole.shape) == ((150, 200, 3), (1200, 1600, 3))
-    size = _decode.Size(112, 150, 3, "stretch")
-    off = np.abs(_decode.fit_to(part, size).astype(int) - _decode.fit_to(whole, size))
+    size = codec.Size(112, 150, 3, "stretch")
+    off = np.abs(codec.fit_to(part, size).astype(int) - codec.fit_to(whole, size))
     assert off.mean() < 1.5
 
 

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from conftest import customers
+from conftest import customers, experiment_of
 from lamina import preprocess
 from lamina.config import LaminaError
 from lamina.data import arrays
@@ -26,7 +26,6 @@ from lamina.plugins import available, plugin
 from lamina.preprocess import UNUSED, Preprocessor
 from lamina.recipe import build
 from lamina.schema import MISSING, Collected, Column, Schema, clean
-from lamina.tasks._supervised import experiment as cases
 
 pytest.importorskip("cv2", reason="needs lamina[images]: pictures are a kind like any other")
 
@@ -280,8 +279,11 @@ def test_every_column_of_any_type_gets_a_kind(data):
 
 def test_changing_test_rows_changes_no_bit_of_the_preprocessor():
     rows = customers(200)
-    case = cases.collect(build({"data": {"kind": "arrays"}, "target": "left"}), Collected(arrays.table(rows)))
-    held_out = set(case.parts.test["charges"].to_pylist()) | set(case.parts.validation["charges"].to_pylist())
+    experiment = experiment_of(build({"data": {"kind": "arrays"}, "target": "left"}), Collected(arrays.table(rows)))
+    splits = experiment.splits
+    held_out = {text for part in (splits.test, splits.validation) for text in part["charges"].to_pylist()}
+        experiment.splits.validation["charges"].to_pylist()
+    )
     assert len(held_out) == 60
     wild = [
         {**row, "months": -1e30, "charges": "n/a", "plan": f"odd {i}", "since": "1850-01-01", "remark": "zz"}
@@ -289,12 +291,13 @@ def test_changing_test_rows_changes_no_bit_of_the_preprocessor():
         else row
         for i, row in enumerate(rows)
     ]
-    other = cases.collect(build({"data": {"kind": "arrays"}, "target": "left"}), Collected(arrays.table(wild)))
-    assert other.parts.train.equals(case.parts.train)
-    assert other.schema == case.schema
-    assert other.state == case.state
+    other = experiment_of(build({"data": {"kind": "arrays"}, "target": "left"}), Collected(arrays.table(wild)))
+    assert other.splits.train.equals(splits.train)
+    assert other.schema == experiment.schema
+    assert other.task == experiment.task
     assert (
-        preprocess.fit(other.parts.train, other.schema).dump() == preprocess.fit(case.parts.train, case.schema).dump()
+        preprocess.fit(other.splits.train, other.schema).dump()
+        == preprocess.fit(experiment.splits.train, experiment.schema).dump()
     )
 
 

@@ -12,22 +12,21 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from lamina.evaluate.thresholds import best_threshold, thresholds
 
 import lamina
-from conftest import write_csv
-from lamina import losses as _losses
-from lamina import preprocess
+from conftest import experiment_of, write_csv
+from lamina import losses, preprocess
 from lamina.config import DataError
 from lamina.data import arrays
 from lamina.deploy import batch, server
 from lamina.evaluate import metrics
-from lamina.layers.basic import log_mean_probability
-from lamina.plugins import plugin
+from lamina.evaluate.calibration import best_threshold, thresholds
+from lamina.experiment import Experiment
+from lamina.layers.basic import mean_of_members
 from lamina.preprocess import labels
 from lamina.recipe import build
 from lamina.schema import MISSING, Collected, Mixed, Output, clean
-from lamina.tasks._supervised import experiment as cases
+from lamina.tasks import multilabel
 
 NAMES = ("bird", "cat", "dog")
 
@@ -103,40 +102,40 @@ def test_labels_of_an_input_are_zeros_and_ones_and_rare_ones_are_told_apart():
     assert labels.encode(cells, state).tolist() == [[0, 1, 0], [1, 0, 1], [0, 0, 0], [0, 0, 0]]
 
 
-def case(rows: dict[str, list[Any]], said: dict[str, Any] | None = None) -> cases.Case:
-    recipe = build({"data": {"kind": "arrays"}, "target": "tags", **(said or {})})
-    return cases.collect(recipe, Collected(arrays.table(rows)))
+def labelled(rows: dict[str, list[Any]], settings: dict[str, Any] | None = None) -> Experiment:
+    recipe = build({"data": {"kind": "arrays"}, "target": "tags", **(settings or {})})
+    return experiment_of(recipe, Collected(arrays.table(rows)))
 
 
 def test_an_empty_text_is_a_row_without_labels_and_a_null_in_a_list_column_is_set_aside():
     texts = ["cat; dog", "", "dog; bird", "cat", "bird; cat; dog"] * 10
-    told = case({"x": list(range(50)), "tags": texts})
-    assert told.task.__name__.endswith("multilabel")
-    assert told.counts()["quarantined"] == 0
-    assert not told.encoded(told.parts.train).all(axis=1).all()
-    assert (told.encoded(told.parts.train).sum(axis=1) == 0).any()
-    lists = case({"x": list(range(50)), "tags": [["cat"], None, ["dog", "cat"], [], ["cat"]] * 10})
+    experiment = labelled({"x": list(range(50)), "tags": texts})
+    assert experiment.task.kind == "multilabel"
+    assert experiment.counts()["quarantined"] == 0
+    assert not experiment.encoded(experiment.splits.train).all(axis=1).all()
+    assert (experiment.encoded(experiment.splits.train).sum(axis=1) == 0).any()
+    lists = labelled({"x": list(range(50)), "tags": [["cat"], None, ["dog", "cat"], [], ["cat"]] * 10})
     assert lists.counts()["quarantined"] == 10
     assert {q.reason for q in lists.quarantine} == {"the target is missing"}
 
 
 def test_the_separator_of_the_column_is_found_and_can_be_said():
     rows = {"x": list(range(40)), "tags": ["a,1;b,2", "b,2;c,3", "c,3", "a,1;c,3"] * 10}
-    assert case(rows).state.classes == ("a,1", "b,2", "c,3")
-    said = {"task": "multilabel", "columns": {"tags": {"kind": "labels", "separator": ","}}}
-    assert case(rows, said).state.classes == ("1;b", "1;c", "2", "2;c", "3", "a", "b", "c")
+    assert labelled(rows).task.state.classes == ("a,1", "b,2", "c,3")
+    settings = {"task": "multilabel", "columns": {"tags": {"kind": "labels", "separator": ","}}}
+    assert labelled(rows, settings).task.state.classes == ("1;b", "1;c", "2", "2;c", "3", "a", "b", "c")
 
 
 def test_test_rows_with_a_label_never_seen_are_set_aside_with_the_reason():
     train = Collected(arrays.table({"x": list(range(40)), "tags": [["a"], ["a", "b"], [], ["b"]] * 10}))
     test = Collected(arrays.table({"x": [1, 2], "tags": [["a"], ["b", "new"]]}))
-    told = cases.collect(build({"data": {"kind": "arrays"}, "target": "tags"}), train, test)
-    assert [q.reason for q in told.quarantine] == ["the label '['b', 'new']' was never seen in training"]
+    experiment = experiment_of(build({"data": {"kind": "arrays"}, "target": "tags"}), train, test)
+    assert [q.reason for q in experiment.quarantine] == ["the label '['b', 'new']' was never seen in training"]
 
 
 def test_no_label_at_all_is_a_sentence():
     with pytest.raises(DataError, match="multilabel needs at least one label"):
-        case({"x": list(range(40)), "tags": [""] * 40}, {"task": "multilabel"})
+        labelled({"x": list(range(40)), "tags": [""] * 40}, {"task": "multilabel"})
 
 
 # the network's side
@@ -146,10 +145,10 @@ def test_the_loss_is_the_mean_over_rows_and_labels_and_rare_labels_weigh_more_wh
     raw, target = torch.tensor([[0.5, -1.0], [2.0, 0.0]]), torch.tensor([[1.0, 0.0], [0.0, 1.0]])
     chance = torch.sigmoid(raw)
     ones, zeros = -target * chance.log(), -(1 - target) * (1 - chance).log()
-    plain = _losses.loss(Output(size=2, loss="multilabel"))
+    plain = losses.loss(Output(size=2, loss="multilabel"))
     torch.testing.assert_close(plain(raw, target), (ones + zeros).mean())
     torch.testing.assert_close(plain(raw.expand(3, 2, 2), target), (ones + zeros).mean())
-    weighed = _losses.loss(Output(size=2, loss="multilabel", settings={"class_weight": [3.0, 1.0]}))
+    weighed = losses.loss(Output(size=2, loss="multilabel", settings={"class_weight": [3.0, 1.0]}))
     torch.testing.assert_close(weighed(raw, target), (ones * torch.tensor([3.0, 1.0]) + zeros).mean())
     mixed = plain(raw, Mixed(target, 1 - target, 0.25))
     torch.testing.assert_close(mixed, 0.25 * plain(raw, target) + 0.75 * plain(raw, 1 - target))
@@ -157,15 +156,14 @@ def test_the_loss_is_the_mean_over_rows_and_labels_and_rare_labels_weigh_more_wh
 
 def test_members_answer_with_the_mean_of_their_probabilities_label_by_label():
     members = torch.randn(4, 5, 3)
-    together = torch.sigmoid(log_mean_probability(members, apart=True))
+    together = torch.sigmoid(mean_of_members(members, "sigmoid"))
     torch.testing.assert_close(together, torch.sigmoid(members).mean(0))
 
 
 def test_balanced_weights_are_the_rows_without_a_label_over_those_with_it():
-    module = plugin("tasks", "multilabel")
-    cfg = module.Config(class_weight="balanced")
-    state = module.fit(pa.array([["a"], ["a", "b"], ["a"], []]), cfg)
-    assert module.output(state, cfg).settings["class_weight"] == [1 / 3, 3.0]
+    cfg = multilabel.Config(class_weight="balanced")
+    state = multilabel.Task.fit(pa.array([["a"], ["a", "b"], ["a"], []]), cfg)
+    assert multilabel.Task(cfg, state).output().settings["class_weight"] == [1 / 3, 3.0]
 
 
 # thresholds
@@ -216,7 +214,7 @@ def test_scores_are_those_of_scikit_learn():
         "hamming_loss": theirs.hamming_loss(target, chosen),
         "subset_accuracy": theirs.accuracy_score(target, chosen),
     }
-    assert metrics.scores(plugin("tasks", "multilabel").metrics, target, answers) == pytest.approx(wanted)
+    assert metrics.scores(multilabel.Task.metrics, target, answers) == pytest.approx(wanted)
 
 
 # the whole story
@@ -232,7 +230,7 @@ def test_labels_are_learned_better_than_the_most_frequent_ones(found):
 
 def test_answers_are_lists_by_the_thresholds_of_the_bundle(found):
     predictor = lamina.load(found.result["bundle"]).predictor
-    limits = predictor.state.thresholds
+    limits = predictor.task.state.thresholds
     assert len(limits) == 3
     rows = animals(50, seed=1)
     for answer in predictor.predict(rows):
