@@ -112,6 +112,7 @@ class Module(NamedTuple):
     path: str
     text: str
     tree: ast.Module
+    nodes: tuple[ast.AST, ...]  # all of the tree
 
     @property
     def folder(self) -> str:
@@ -123,7 +124,12 @@ def modules(src: Path = SRC) -> tuple[Module, ...]:
     """All Python files of the package."""
     package = src / "lamina"
     files = [(file, file.read_text("utf-8")) for file in sorted(package.rglob("*.py"))]
-    return tuple(Module(str(file.relative_to(package)), text, ast.parse(text)) for file, text in files)
+    return tuple(_module(str(file.relative_to(package)), text) for file, text in files)
+
+
+def _module(path: str, text: str) -> Module:
+    tree = ast.parse(text)
+    return Module(path, text, tree, tuple(ast.walk(tree)))
 
 
 def plugins(src: Path, folder: str) -> list[str]:
@@ -188,13 +194,13 @@ class Vocabulary:
 
 
 def _classes(module: Module) -> set[str]:
-    return {node.name for node in ast.walk(module.tree) if isinstance(node, ast.ClassDef)}
+    return {node.name for node in module.nodes if isinstance(node, ast.ClassDef)}
 
 
 def _defined(module: Module) -> set[str]:
     """Names of functions, arguments and fields of classes, properties left out."""
     names = set()
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.FunctionDef) and not any("property" in ast.dump(d) for d in node.decorator_list):
             names |= {node.name}
         if isinstance(node, ast.ClassDef):
@@ -205,13 +211,13 @@ def _defined(module: Module) -> set[str]:
 
 
 def _of_self(module: Module) -> set[str]:
-    nodes = [node for node in ast.walk(module.tree) if isinstance(node, ast.Attribute)]
+    nodes = [node for node in module.nodes if isinstance(node, ast.Attribute)]
     return {n.attr for n in nodes if isinstance(n.value, ast.Name) and n.value.id == "self"}
 
 
 def _own_attributes(module: Module, own: set[str]) -> Iterator[ast.AST]:
     """Attributes that have a name which `self` has in this folder, and methods that are called."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Attribute) and node.attr in own:
             yield node
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
@@ -237,23 +243,23 @@ def _state_fields(module: Module) -> set[str]:
 
 def _operations(module: Module) -> set[str]:
     """Names of operations that a module declares."""
-    calls = [n for n in ast.walk(module.tree) if isinstance(n, ast.Call) and ast.unparse(n.func).endswith("Operation")]
+    calls = [n for n in module.nodes if isinstance(n, ast.Call) and ast.unparse(n.func).endswith("Operation")]
     names = [*(c.args[0] for c in calls if c.args), *(k.value for c in calls for k in c.keywords if k.arg == "name")]
     return {n.value for n in names if isinstance(n, ast.Constant) and isinstance(n.value, str)}
 
 
 def _answer_keys(module: Module) -> set[str]:
-    functions = [n for n in ast.walk(module.tree) if isinstance(n, ast.FunctionDef) and n.name in ("decode", "table")]
+    functions = [n for n in module.nodes if isinstance(n, ast.FunctionDef) and n.name in ("decode", "table")]
     displays = [n for f in functions for n in ast.walk(f) if isinstance(n, ast.Dict)]
     return {k.value for d in displays for k in d.keys if isinstance(k, ast.Constant) and isinstance(k.value, str)}
 
 
 def _asked_in(module: Module, words: Vocabulary) -> Iterator[Finding]:
-    texts = _docstrings(module.tree)
+    texts = _docstrings(module)
     for name in words.names:
         if name in module.path.removesuffix(".py").split("/"):
             yield Finding("name", module.path, 1, name)
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         line = getattr(node, "lineno", 0)
         for rule, word in _words_of(node, texts, words, module.folder):
             yield Finding(rule, module.path, line, word)
@@ -333,11 +339,11 @@ def _spaced(identifier: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", identifier).replace("_", " ").lower()
 
 
-def _docstrings(tree: ast.Module) -> set[Any]:
+def _docstrings(module: Module) -> set[Any]:
     """Texts that stand alone: docstrings, wherever they are."""
     return {
         node.value
-        for node in ast.walk(tree)
+        for node in module.nodes
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
     }
 
