@@ -2,9 +2,9 @@
 
     python benchmarks/versus.py OLD_CHECKOUT [NEW_CHECKOUT] [--rounds 3] [--seconds 2]
 
-Each round runs `steps.py`, `startup.py` and `serving.py` of both checkouts, one after the other (the older first in one
-round, last in the next), and asks a bundle in the process for one row of 30 numbers. Both serve the same bundle, which
-the older trains. Printed are the median of the rounds and the ratio new / old.
+Each round runs `steps.py`, `startup.py` and `serving.py` of both checkouts, each of one right after that of the other
+(the older first in one round, last in the next), and asks a bundle in the process for one row of 30 numbers. Both serve
+the same bundle, which the older trains. Printed are the median of the rounds and the ratio new / old.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -59,16 +60,26 @@ def run(tree: Path, *words: str) -> str:
     return subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-def measured(tree: Path, bundle: str, seconds: float) -> dict[str, float]:
-    """Every measure of a checkout, once."""
-    scripts = tree / "benchmarks"
-    printed = run(tree, str(scripts / "steps.py"), "1") + run(tree, str(scripts / "startup.py"), "5")
-    printed += run(tree, str(scripts / "serving.py"), bundle, "--seconds", str(seconds))
-    printed += run(tree, "-c", ASK.format(n=NUMBERS), bundle)
+def measured(trees: Sequence[Path], bundle: str, seconds: float) -> list[dict[str, float]]:
+    """Every measure of each checkout, once; each script is run for one right after the other."""
+    printed = [""] * len(trees)
+    for name, *words in (
+        ["steps.py", "1"],
+        ["startup.py", "5"],
+        ["serving.py", bundle, "--seconds", str(seconds)],
+        [""],
+    ):
+        for i, tree in enumerate(trees):
+            call = [str(tree / "benchmarks" / name), *words] if name else ["-c", ASK.format(n=NUMBERS), bundle]
+            printed[i] += run(tree, *call)
+    return [numbers(text) for text in printed]
+
+
+def numbers(printed: str) -> dict[str, float]:
     values = {}
     for name, (pattern, _) in MEASURES.items():
         match = re.search(pattern, printed)
-        assert match, f"{name} is not printed by the benchmarks of {tree}:\n{printed}"
+        assert match, f"{name} is not printed by these benchmarks:\n{printed}"
         values[name] = float(match[1].replace(",", ""))
     return values
 
@@ -86,8 +97,11 @@ def main() -> None:
         bundle = str(Path(folder) / "numbers.lamina")
         run(trees["old"], "-c", TRAIN.format(n=NUMBERS), bundle)
         for number in range(args.rounds):
-            for side in sorted(trees, reverse=number % 2 == 0):
-                rounds[side].append(measured(trees[side], bundle, args.seconds))
+            order = sorted(trees, reverse=number % 2 == 0)
+            for side, values in zip(
+                order, measured([trees[side] for side in order], bundle, args.seconds), strict=True
+            ):
+                rounds[side].append(values)
     print(f"{'':40s} {'old':>10s} {'new':>10s}  new / old (of the rounds)")
     for name, (_, more) in MEASURES.items():
         old, new = ([one[name] for one in rounds[side]] for side in ("old", "new"))
