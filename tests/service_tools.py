@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 import lamina
-from lamina.cli import commands as cli
+from lamina.cli import commands
 from lamina.config import LaminaError
 from lamina.deploy.server import Limits, app
 
@@ -23,7 +23,7 @@ def command(*words: Any) -> tuple[int, str, str]:
     before = sys.argv
     sys.argv = ["lamina", *map(str, words)]
     try:
-        done = CliRunner().invoke(cli.app, sys.argv[1:])
+        done = CliRunner().invoke(commands.app, sys.argv[1:])
     finally:
         sys.argv = before
     if isinstance(done.exception, LaminaError):

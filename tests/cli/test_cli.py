@@ -19,9 +19,9 @@ import pytest
 
 import lamina
 from conftest import customers, houses, write_csv
-from lamina.cli import commands as cli
+from lamina.cli import commands
 
-VERBS = sorted(command.callback.__name__ for command in cli.app.registered_commands)
+VERBS = sorted(command.callback.__name__ for command in commands.app.registered_commands)
 TINY = ("--model", "linear", "--set", "train.epochs=2", "--set", "columns.remark=ignore")
 
 
@@ -42,7 +42,7 @@ def lamina_(*words: str | Path) -> Done:
     sys.argv = ["lamina", *map(str, words)]
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            cli.main()
+            commands.main()
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1

@@ -19,7 +19,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import lamina
-from lamina.cli import commands as cli
+from lamina.cli import commands
 from lamina.deploy.server import Limits, app
 
 CLOSE = 1e-5
@@ -412,7 +412,7 @@ def test_the_pages_show_a_picture_that_works_and_an_upload(api, mixed):
 
 
 def run(*arguments):
-    found = CliRunner().invoke(cli.app, [*map(str, arguments), "--json"], catch_exceptions=False)
+    found = CliRunner().invoke(commands.app, [*map(str, arguments), "--json"], catch_exceptions=False)
     return json.loads(found.stdout)
 
 

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 import lamina
-from lamina.cli import commands as cli
+from lamina.cli import commands
 from lamina.deploy.predictor import Predictor
 from lamina.evaluate.images import duplicates, occlusion
 
@@ -63,7 +63,7 @@ def run(folder, tmp_path_factory):
     model = {"kind": "sequential", "layers": LAYERS}
     sets = ["train.epochs=12", "train.batch_size=32", "train.lr=3e-3", 'train.augment=[{"kind": "shift", "pixels": 1}]']
     words = ["train", str(folder), "--out", str(out), "--set", f"model={json.dumps(model)}"]
-    done = CliRunner().invoke(cli.app, [*words, *(w for s in sets for w in ("--set", s))], catch_exceptions=False)
+    done = CliRunner().invoke(commands.app, [*words, *(w for s in sets for w in ("--set", s))], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     assert "note 3 of the 63 test pictures are training pictures too" in " ".join(done.output.split())
     return out
@@ -177,7 +177,7 @@ def test_pictures_of_arrays_and_a_number_to_predict_have_a_report_too(tmp_path):
         "--set",
         "train.epochs=2",
     ]
-    done = CliRunner().invoke(cli.app, words, catch_exceptions=False)
+    done = CliRunner().invoke(commands.app, words, catch_exceptions=False)
     assert done.exit_code == 0, done.output
     text = (tmp_path / "run" / "report.html").read_text("utf-8")
     assert len(text) < 600_000
@@ -276,7 +276,7 @@ def test_every_pixel_is_covered_and_covers_stay_inside(side):
 
 def test_explain_writes_a_png_and_says_the_answers(run, folder, tmp_path):
     words = ["explain", str(run), str(folder / "test/red/000.png"), str(folder / "test/blue/near.bmp")]
-    done = CliRunner().invoke(cli.app, [*words, "-o", str(tmp_path / "why.png"), "--json"], catch_exceptions=False)
+    done = CliRunner().invoke(commands.app, [*words, "-o", str(tmp_path / "why.png"), "--json"], catch_exceptions=False)
     answers = json.loads(done.output)
     assert [(p["file"], p["label"]) for p in answers["pictures"]] == [("000.png", "red"), ("near.bmp", "blue")]
     drawn = cv2.imread(str(tmp_path / "why.png"))
@@ -301,7 +301,7 @@ def test_what_cannot_be_explained_is_a_sentence(run, folder, tmp_path, monkeypat
     shutil.copy(folder / "test/red/000.png", "good.png")
     Path("text.png").write_text("not a picture at all")
     with pytest.raises(lamina.LaminaError, match=re.escape(sentence)):
-        CliRunner().invoke(cli.app, ["explain", str(run), *words], catch_exceptions=False)
+        CliRunner().invoke(commands.app, ["explain", str(run), *words], catch_exceptions=False)
 
 
 def test_a_bundle_without_pictures_says_so(churn_bundle):
@@ -313,7 +313,7 @@ def test_a_bundle_without_pictures_says_so(churn_bundle):
 
 
 def test_inspect_counts_classes_sizes_broken_ones_and_copies(folder):
-    done = CliRunner().invoke(cli.app, ["inspect", str(folder), "--json"], catch_exceptions=False)
+    done = CliRunner().invoke(commands.app, ["inspect", str(folder), "--json"], catch_exceptions=False)
     (album,) = json.loads(done.output)["surveys"]
     assert album["classes"] == [
         {"class": "blue", "all": 191, "parts": {"test": 31, "train": 160}},
@@ -331,6 +331,6 @@ def test_inspect_counts_classes_sizes_broken_ones_and_copies(folder):
 
 def test_inspect_tells_a_person_the_same(folder, monkeypatch):
     monkeypatch.setenv("COLUMNS", "160")
-    done = CliRunner().invoke(cli.app, ["inspect", str(folder)], catch_exceptions=False)
+    done = CliRunner().invoke(commands.app, ["inspect", str(folder)], catch_exceptions=False)
     for words in ("382 PNG, 1 BMP", "16 px", "2 across parts, 1 with different labels", "1 pictures cannot be used"):
         assert words in done.output

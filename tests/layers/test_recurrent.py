@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lamina import models
 from lamina.config import RecipeError, parse
-from lamina.deploy import onnx_export as export
+from lamina.deploy import onnx_export
 from lamina.deploy.predictor import onnx_runtime
 from lamina.layers.recurrent import FUNCTIONS, Recurrence, reverse_steps
 from lamina.models._recurrent import Pool, Stack
@@ -88,7 +88,7 @@ def answers(model: Any, **inputs: np.ndarray) -> np.ndarray:
 
 
 def exported(model: Any, **inputs: np.ndarray) -> np.ndarray:
-    graph, reason = export.onnx(model, inputs)
+    graph, reason = onnx_export.onnx(model, inputs)
     assert graph is not None, reason
     return onnx_runtime(graph)(inputs)["target"]
 

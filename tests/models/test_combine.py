@@ -15,7 +15,7 @@ import lamina
 from lamina import models
 from lamina.config import RecipeError, TrainingError, parse
 from lamina.data import arrays
-from lamina.deploy import onnx_export as export
+from lamina.deploy import onnx_export
 from lamina.deploy.predictor import onnx_runtime
 from lamina.models import combine
 from lamina.plugins import plugin
@@ -147,7 +147,7 @@ def test_the_exported_graph_gives_the_answers_of_the_network(names):
     spec = spec_of(*names)
     model, inputs = models.build(settings(TINY), spec, 0), inputs_of(spec, 12)
     inputs["image0"][3] = 128
-    graph, reason = export.onnx(model, inputs)
+    graph, reason = onnx_export.onnx(model, inputs)
     assert graph is not None, reason
     np.testing.assert_allclose(onnx_runtime(graph)(inputs)["target"], answers(model, inputs), rtol=1e-5, atol=1e-5)
 

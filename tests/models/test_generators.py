@@ -22,10 +22,10 @@ from generator_tools import BLOCKS, CLASSES, ROWS, SHAPES, blocks, codes, pictur
 from lamina import models
 from lamina.config import RecipeError, parse
 from lamina.data import Sources, arrays
-from lamina.deploy import onnx_export as export
+from lamina.deploy import onnx_export
 from lamina.deploy.onnx_runtime import onnx_runtime
 from lamina.plugins import available, plugin
-from lamina.recipe import build as recipe_of
+from lamina.recipe import build
 from lamina.schema import Batch, Collected, Output, Spec
 from lamina.tasks import generation
 from lamina.tasks.generation import experiment, monitor, sampling
@@ -198,7 +198,7 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(name, sort
 @each
 def test_the_exported_graph_makes_what_the_network_makes(name, sort, classes):
     model, *_ = trained(name, sort, classes)
-    graph, reason = export.onnx(models.served(model)["model"], asked(sort, classes, 24))
+    graph, reason = onnx_export.onnx(models.served(model)["model"], asked(sort, classes, 24))
     assert graph is not None, reason
     run = onnx_runtime(graph)
     for count in (1, 2, 7, 40):
@@ -387,7 +387,7 @@ def test_classes_are_those_of_training_in_their_own_order_and_others_are_unknown
 @pytest.mark.parametrize("values", [["yes", "no"] * 9, list(range(30)), ["a"] * 9])
 def test_generation_is_never_the_task_that_a_target_suggests(values):
     sources = Sources(Collected(pa.table({"target": values})), arrays.Config())
-    recipe = recipe_of({"data": {"kind": "arrays"}, "target": "target"})
+    recipe = build({"data": {"kind": "arrays"}, "target": "target"})
     assert experiment.Experiment.suits("generation", recipe, sources).score == 0
 
 

@@ -15,7 +15,7 @@ import torch
 from lamina import models
 from lamina.config import BundleError, Config, parse
 from lamina.data import arrays
-from lamina.deploy import onnx_export as export
+from lamina.deploy import onnx_export
 from lamina.deploy.predictor import onnx_runtime
 from lamina.layers.basic import ACTIVATIONS
 from lamina.plugins import available, plugin
@@ -316,7 +316,7 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(name, answ
 @each_trained
 def test_the_exported_graph_gives_the_answers_of_the_network(name, sort, answer):
     model, own = learned(name, sort, answer).model, data(sort, answer, 30, seed=3).inputs
-    graph, reason = export.onnx(model, own)
+    graph, reason = onnx_export.onnx(model, own)
     assert graph is not None, reason
     run = onnx_runtime(graph)
     for count in (1, 2, 7, 400):
@@ -408,7 +408,7 @@ def test_every_activation_works_by_name_and_exports(name, activation):
     cfg = parse(plugin("models", name).Config, {"kind": name, **said}, name, faults)
     assert not faults
     model, inputs = models.build(cfg, spec, 0), data("numbers", "three classes", 20).inputs
-    graph, reason = export.onnx(model, inputs)
+    graph, reason = onnx_export.onnx(model, inputs)
     assert graph is not None, reason
     np.testing.assert_allclose(onnx_runtime(graph)(inputs)["target"], answers(model, inputs), rtol=1e-5, atol=1e-5)
 

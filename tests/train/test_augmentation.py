@@ -9,12 +9,11 @@ from torch import Tensor
 
 from lamina.config import RecipeError, TrainingError, parse
 from lamina.schema import Batch, Mixed
-from lamina.train import augmentation as augment
-from lamina.train import image_augmentation, settings
+from lamina.train import augmentation, image_augmentation, settings
 from lamina.train.fit import Hooks, fit
 from lamina.train.settings import Examples
 
-NAMES = [cls.model_fields["kind"].default for cls in get_args(get_args(augment.Step)[0])]
+NAMES = [cls.model_fields["kind"].default for cls in get_args(get_args(augmentation.Step)[0])]
 MIXED = ("mixup", "cutmix")
 ROWS = 64
 
@@ -141,7 +140,7 @@ def test_cutmix_pastes_one_rectangle_whose_area_is_the_share_of_the_other_label(
 
 # targets that move with their pictures
 
-MOVING = [*augment.GEOMETRY, augment.TrivialAugment]
+MOVING = [*augmentation.GEOMETRY, augmentation.TrivialAugment]
 ALL = ["flip", "flip_vertical", {"kind": "shift", "pixels": 5}, {"kind": "rotate", "degrees": 40}, "scale", "crop"]
 
 

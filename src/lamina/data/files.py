@@ -18,7 +18,7 @@ from lamina.data import _image_cells as _pictures
 from lamina.data import _series_cells as _series
 from lamina.data._formats import columnar as _columnar
 from lamina.data._formats import delimited as _delimited
-from lamina.data._formats import json_documents as _documents
+from lamina.data._formats import json_documents
 from lamina.data._formats.pieces import TableFile, common_schema, conform
 from lamina.data._formats.text import COMPRESSED, readable
 from lamina.schema import Collected, Quarantined
@@ -209,9 +209,9 @@ def _open(cfg: Config, file: Path, form: Format, stack: ExitStack, whole: bool) 
     text = readable(file, cfg.encoding, stack)
     match form:
         case "json":
-            return _documents.document(text, whole)
+            return json_documents.document(text, whole)
         case "jsonl":
-            return _documents.json_lines(text, whole)
+            return json_documents.json_lines(text, whole)
     delimiter = cfg.delimiter or ("\t" if form == "tsv" else None)
     return _delimited.open_file(_delimited.layout(text, delimiter, cfg.header, cfg.names, cfg.decimal))
 

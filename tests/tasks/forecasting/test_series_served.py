@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 
 import lamina
 from lamina import recipe
-from lamina.cli import commands as cli
+from lamina.cli import commands
 from lamina.config import BundleError, DataError
 from lamina.data import arrays, files, read, toy
 from lamina.deploy import batch, bundle
@@ -383,7 +383,7 @@ def test_a_forecast_is_trained_judged_and_asked_for_from_the_command_line(tmp_pa
 
 def run(words: list[str]) -> dict[str, Any]:
     """What a command prints as JSON."""
-    result = CliRunner().invoke(cli.app, words)
+    result = CliRunner().invoke(commands.app, words)
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout)
 

@@ -21,7 +21,7 @@ from bundle_tools import written as laid
 from generator_tools import CLASSES, SHAPES, blocks, codes, pictures, spec_of
 from lamina import models
 from lamina.config import BundleError, DataError, parse
-from lamina.deploy import onnx_export as export
+from lamina.deploy import onnx_export
 from lamina.deploy.predictor import Predictor
 from lamina.plugins import plugin
 from service_tools import ask, command, path
@@ -228,7 +228,7 @@ def test_the_exported_critic_gives_what_the_network_gives(preset, sort, classes)
     code = codes(24, 0)
     rows = (pictures(SHAPES["grey"], code, 0) if sort == "grey" else blocks(code, 0)).astype(np.float32)
     fed = {"image0" if sort == "grey" else "row": rows} | ({"condition": code[:, None]} if classes else {})
-    graph, why = export.onnx(judge, fed)
+    graph, why = onnx_export.onnx(judge, fed)
     assert graph is not None, why
 
 

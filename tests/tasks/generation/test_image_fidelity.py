@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 
 import lamina
 from lamina import models
-from lamina.cli import commands as cli
+from lamina.cli import commands
 from lamina.config import parse
-from lamina.deploy import onnx_export as export
+from lamina.deploy import onnx_export
 from lamina.deploy.onnx_runtime import onnx_runtime
 from lamina.layers.random_features import content_noise
 from lamina.models.gan import diffaugment
@@ -114,7 +114,7 @@ def test_the_exported_generator_makes_what_the_network_makes(way):
     wish = {"noise": np.random.default_rng(0).normal(size=(8, cfg.latent)).astype(np.float32)}
     if classes:
         wish["condition"] = np.arange(8)[:, None] % classes
-    graph, reason = export.onnx(model.generator, wish)
+    graph, reason = onnx_export.onnx(model.generator, wish)
     assert graph is not None, reason
     got = onnx_runtime(graph)({n: v[:3] for n, v in wish.items()})["image"]
     wanted = model.generator({n: torch.from_numpy(v[:3]) for n, v in wish.items()})["image"].detach().numpy()
@@ -271,7 +271,7 @@ def run(request, tmp_path_factory):
     words = ["train", str(folder / "bars.npz"), "--task", "generation", "--model", request.param]
     sets = ["model.width=16", "train.epochs=25", "train.batch_size=32", "train.threads=1", "train.lr=2e-3"]
     words += ["--out", str(folder / "run"), *(w for s in sets for w in ("--set", s))]
-    done = CliRunner().invoke(cli.app, words, catch_exceptions=False)
+    done = CliRunner().invoke(commands.app, words, catch_exceptions=False)
     assert done.exit_code == 0, done.output
     return folder / "run"
 
