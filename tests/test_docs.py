@@ -24,15 +24,20 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 import lamina
-from lamina import recipe
+from conftest import experiment_of
+from lamina import experiment, recipe
 from lamina.cli import commands as cli
+from lamina.cli.operations import installed
+from lamina.data import arrays
 from lamina.deploy import bundle
-from lamina.deploy.server import FAULTS
-from lamina.evaluate import baselines, metrics
+from lamina.deploy.server.openapi import FAULTS
+from lamina.evaluate import baselines
+from lamina.evaluate.metrics import HIGHER
 from lamina.layers.basic import ACTIVATIONS
-from lamina.models import sequential
+from lamina.layers.registry import LAYERS
 from lamina.plugins import STAGES, available, plugin
 from lamina.preprocess import UNUSED
+from lamina.schema import Collected
 
 ROOT = Path(__file__).parents[1]
 DOCS = sorted((ROOT / "docs").glob("*.md"))
@@ -238,18 +243,20 @@ def test_the_pipeline_page_in_the_readme_is_the_file() -> None:
 
 def test_the_tree_in_the_readme_is_the_package() -> None:
     tree = next(b.text for b in blocks(README) if b.text.startswith("src/lamina/"))
-    listed, folder = set(), ""
+    listed, folders = set(), [""]
     for line in tree.splitlines()[1:]:
-        name, _, meaning = line.strip().partition(" ")
-        assert meaning.strip(), f"{name} has no meaning"
-        inside = line.startswith("    ")
-        folder = folder if inside else name if name.endswith("/") else ""
-        listed.add(f"{folder}{name}" if inside else name)
+        names, _, meaning = line.strip().partition("  ")
+        assert meaning.strip(), f"{names} has no meaning"
+        folders = folders[: (len(line) - len(line.lstrip())) // 2]
+        paths = [folders[-1] + name for name in names.split(", ")]
+        assert not [path for path in paths if path in listed]
+        listed |= set(paths)
+        folders.append(paths[-1])
     package = ROOT / "src" / "lamina"
     assert not [name for name in listed if not (package / name).exists()]
-    folders = [f"{p.name}/" for p in package.iterdir() if (p / "__init__.py").exists()]
-    modules = [p.relative_to(package).as_posix() for p in package.rglob("*.py")]
-    public = [m for m in modules if "/" not in m or not Path(m).name.startswith("_")]
+    modules = [p.relative_to(package) for p in package.rglob("*.py")]
+    folders = [f"{m.parent.as_posix()}/" for m in modules if m.name == "__init__.py" and m.parent.name]
+    public = [m.as_posix() for m in modules if len(m.parts) == 1 or not m.name.startswith("_")]
     assert {*folders, *public} <= listed, {*folders, *public} - listed
 
 
@@ -302,7 +309,7 @@ def builtin(folder: str) -> list[str]:
     return [name for name in available(folder) if name in inside and package]
 
 
-@pytest.mark.parametrize("name", ["settings.Optimizer", "settings.Schedule", "augment.Step"])
+@pytest.mark.parametrize("name", ["settings.Optimizer", "settings.Schedule", "augmentation.Step"])
 def test_tables_of_choices_are_their_classes(name) -> None:
     rows = tables(ROOT / "docs" / "4-train.md")[f"choices: lamina.train.{name}"]
     module, _, choice = name.partition(".")
@@ -320,8 +327,8 @@ def said(value: Any) -> str:
 
 def test_the_table_of_layers_is_the_code() -> None:
     rows = {row[0].strip("`"): row for row in tables(ROOT / "docs" / "3-design.md")["layers"]}
-    assert list(rows) == list(sequential.LAYERS)
-    for name, cls in sequential.LAYERS.items():
+    assert list(rows) == list(LAYERS)
+    for name, cls in LAYERS.items():
         assert rows[name][2] == cls.__doc__
         for field, info in cls.model_fields.items():
             wanted = f"`{field}` (required)" if info.is_required() else f"`{field}: {said(info.default)}`"
@@ -339,11 +346,25 @@ def test_the_layers_of_imports_are_those_that_are_checked() -> None:
 # Nothing is left out
 
 
+ROWS = [{"month": i, "size": float(i % 9), "sort": "ab"[i % 2], "tags": ["a", "b", "c"][i % 3 :]} for i in range(90)]
+ASKED: dict[str, dict[str, Any]] = {
+    "classification": {"target": "sort"},
+    "multilabel": {"target": "tags"},
+    "regression": {"target": "size"},
+    "forecasting": {"target": "size"},
+    "generation": {},
+}
+
+
 def test_every_metric_is_documented() -> None:
+    for task in builtin("tasks"):
+        experiment.of(task)  # which registers the task's own
     rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (higher|lower) \|", page("5-evaluate"), re.MULTILINE)
-    assert {name: better == "higher" for name, _, better in rows} == metrics.HIGHER
-    for name, task, _ in rows:
-        assert name in plugin("tasks", task).metrics
+    assert {name: better == "higher" for name, _, better in rows} == HIGHER
+    for task in {task for _, task, _ in rows}:
+        made = recipe.build({"data": {"kind": "arrays"}, "task": task, **ASKED[task]})
+        scores = experiment_of(made, Collected(arrays.table(ROWS))).metrics
+        assert {name for name, of, _ in rows if of == task} <= set(scores)
 
 
 def test_every_kind_task_architecture_and_source_is_documented() -> None:
@@ -354,19 +375,22 @@ def test_every_kind_task_architecture_and_source_is_documented() -> None:
     assert set(builtin("tasks")) <= named(page("5-evaluate"))
     assert set(builtin("data")) <= set(re.findall(r"\w+", page("1-collect")))
     assert set(ACTIVATIONS) <= named(page("3-design"))
-    assert set(vars(baselines)["_BASELINES"]) <= named(page("5-evaluate"))
+    assert set(builtin("losses")) <= named(page("3-design"))
+    assert set(baselines.LABELS) <= named(page("5-evaluate"))
 
 
 def test_every_verb_is_documented() -> None:
     verbs = {c.name or getattr(c.callback, "__name__", "") for c in cli.app.registered_commands}
+    verbs |= {operation.name for operation in installed()}
     assert verbs == set(re.findall(r"^\| `lamina (\w+)` \|", page("6-deploy"), re.MULTILINE))
     assert not [verb for verb in verbs if f"lamina {verb}" not in README.read_text("utf-8")]
 
 
 def test_every_bundle_file_is_documented_in_the_words_of_the_code() -> None:
     rows = dict(re.findall(r"^\| `([\w.]+)` \| ([^|]+?) \|", page("6-deploy").split("## Predictor")[0], re.MULTILINE))
-    assert set(rows) == {*bundle.ROLES, "manifest.json"}
-    assert not [name for name, role in bundle.ROLES.items() if not rows[name].startswith(role)]
+    roles = {name: role for task in builtin("tasks") for name, role in bundle.roles(plugin("tasks", task).Task).items()}
+    assert set(rows) == {*roles, "manifest.json"}
+    assert not [name for name, role in roles.items() if not rows[name].startswith(role)]
 
 
 def test_every_section_and_status_is_documented() -> None:
@@ -420,7 +444,7 @@ def promise(path: Path) -> tuple[str, float, float]:
 def test_a_recipe_reads_and_says_what_it_promises(path) -> None:
     made = recipe.read(path)
     name, value, spread = promise(path)
-    assert name in metrics.HIGHER and value > spread > 0
+    assert name in HIGHER and value > spread > 0
     assert f"lamina train recipes/{path.name}" in path.read_text("utf-8")
     assert recipe.build(recipe.load_yaml(recipe.dump(made), path.name)) == made
 
