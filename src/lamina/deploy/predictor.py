@@ -10,14 +10,14 @@ from pydantic import ValidationError
 from lamina import models
 from lamina.config import DataError, sentences
 from lamina.deploy.bundle import Bundle, open_bundle
-from lamina.deploy.bundle.strict_json import fits
+from lamina.deploy.bundle.strict_json import guarded
 from lamina.deploy.golden import replay
 from lamina.deploy.onnx_runtime import Run, onnx_runtime
 from lamina.deploy.session import Session
 from lamina.preprocess import Broken
 from lamina.task import Answers, Operation, Request
 
-SHOWN = 5  # broken cells in one error
+MAX_REASONS = 5  # broken cells in one error
 
 
 class MissingOperation(DataError, AttributeError):
@@ -43,7 +43,7 @@ class Predictor(Session):
         for operation in self.operations:
             if operation.name == name:
                 return operation
-        offers = "; ".join(f"{o.name} ({o.summary.rstrip('.')})" for o in self.operations)
+        offers = "; ".join(f"{o.name} ({summary(o, self).rstrip('.')})" for o in self.operations)
         raise MissingOperation(f"{name}: this bundle is for {self.task.kind}, and does not do that. It has: {offers}.")
 
     def predict(self, rows: Any) -> Any:
@@ -106,8 +106,8 @@ def whole(answers: Answers) -> Answers:
     """The answers, if every cell could be used. Errors: DataError naming each that could not."""
     if answers.broken:
         broken: tuple[Broken, ...] = answers.broken
-        lines = "\n".join(f"rows[{row}].{name}: {reason}." for row, name, reason in broken[:SHOWN])
-        more = f"\n... and {len(broken) - SHOWN:,} more." if len(broken) > SHOWN else ""
+        lines = "\n".join(f"rows[{row}].{name}: {reason}." for row, name, reason in broken[:MAX_REASONS])
+        more = f"\n... and {len(broken) - MAX_REASONS:,} more." if len(broken) > MAX_REASONS else ""
         raise DataError(f"{lines}{more}\nLeave these rows out; None is a cell that is missing.")
     return answers
 
@@ -129,4 +129,7 @@ def _runs(bundle: Bundle, threads: int | None) -> dict[str, Run]:
     if model.runtime == "onnx":
         return {"model": onnx_runtime(graphs["model.onnx"], threads), **runs}
     weights = bundle.files["weights.safetensors"]
-    return {"model": fits("model.json", lambda: models.runtime(model.kind, model.config, model.spec, weights)), **runs}
+    return {
+        "model": guarded("model.json", lambda: models.runtime(model.kind, model.config, model.spec, weights)),
+        **runs,
+    }

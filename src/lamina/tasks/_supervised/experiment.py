@@ -75,17 +75,17 @@ class Experiment(experiment.Experiment):
         splits, unknown = _with_known_labels(splits, column, task, sources)
         schema = _schema(recipe, splits.train, column, collected.metadata)
         splits, broken = usable(splits, schema, sources)
-        tested = sources.test or Collected(pa.table({}))
-        made = cls(
+        test_source = sources.test or Collected(pa.table({}))
+        experiment = cls(
             recipe=recipe.model_copy(update={"target": name}),
             task=task,
             schema=schema,
             splits=Splits(*(t.drop_columns([ROW_NUMBER]) for t in splits)),
-            read=sum(c.table.num_rows + len(c.quarantine) for c in (collected, tested)),
-            quarantine=(*collected.quarantine, *unusable, *tested.quarantine, *unusable_test, *unknown, *broken),
-            notes=(*collected.notes, *tested.notes, *_relabelled(splits.test, column, task)),
+            read=sum(c.table.num_rows + len(c.quarantine) for c in (collected, test_source)),
+            quarantine=(*collected.quarantine, *unusable, *test_source.quarantine, *unusable_test, *unknown, *broken),
+            notes=(*collected.notes, *test_source.notes, *_relabelled(splits.test, column, task)),
         )
-        return replace(made, also=external_data.load(recipe.also, made)) if recipe.also else made
+        return replace(experiment, also=external_data.load(recipe.also, experiment)) if recipe.also else experiment
 
     # 2 preprocess, 3 design
 
@@ -113,7 +113,7 @@ class Experiment(experiment.Experiment):
 
     def calibrated(self, outputs: Mapping[str, np.ndarray], validation: Examples) -> Self:
         changes = calibration.fit(self.task, outputs, np.asarray(validation.target))
-        return self.with_task(self.task.learned(**changes))
+        return self.with_task(self.task.with_state(**changes))
 
     # 5 evaluate
 

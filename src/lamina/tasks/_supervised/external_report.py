@@ -14,7 +14,7 @@ from lamina.schema import Row
 from lamina.tasks._supervised.external_data import ExternalData
 from lamina.tasks._supervised.task import SupervisedTask
 
-SHOWN = ("balanced_accuracy", "roc_auc", "log_loss", "f1_macro", "mae", "r2", "smape", "coverage")  # and the primary
+METRICS = ("balanced_accuracy", "roc_auc", "log_loss", "f1_macro", "mae", "r2", "smape", "coverage")  # and the primary
 NOTHING, PART = 0.2, 0.8  # of what is above chance on test rows: below, it does not carry over, or in part only
 QUARANTINE = 5  # rows set aside in the facts
 BETTER = 0.2  # than chance on test rows, at least, for there to be something to carry over
@@ -130,16 +130,16 @@ def headline(external: Sequence[Row]) -> str:
     return f" It does not carry over to {', '.join(names[:3])}{' ...' if len(names) > 3 else ''}." if names else ""
 
 
-def shown(scores: Mapping[str, float | None], primary: str) -> list[str]:
+def displayed_metrics(scores: Mapping[str, float | None], primary: str) -> list[str]:
     """The metrics that stand in a table."""
-    return [primary, *(name for name in SHOWN if name != primary and scores.get(name) is not None)][:4]
+    return [primary, *(name for name in METRICS if name != primary and scores.get(name) is not None)][:4]
 
 
 def sections(external: Sequence[Row], test: Evaluation, primary: str, count: int) -> list[Section]:
     """The part of the report on other data; `count`: test rows."""
     if not external:
         return []
-    names = shown(test.scores, primary)
+    names = displayed_metrics(test.scores, primary)
     label = metrics.label
     heads = ["data", "rows", *(escape(label(name)) for name in names), f"{escape(label(primary))}, difference"]
     lines = [["<b>test rows</b>", number(count), *(number(test.scores.get(name)) for name in names), ""]]
@@ -158,7 +158,7 @@ def sections(external: Sequence[Row], test: Evaluation, primary: str, count: int
 
 def lines(external: Sequence[Row], test: Evaluation, primary: str, count: int) -> tuple[tuple[str, ...], ...]:
     """The same for the terminal: a table, heads first."""
-    names = shown(test.scores, primary)
+    names = displayed_metrics(test.scores, primary)
     heads = ("on other data", "rows", *map(metrics.label, names), "difference")
     first = ("test rows", number(count), *(_cell(test.scores[name]) for name in names), "")
     rest = (

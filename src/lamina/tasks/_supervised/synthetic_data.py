@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,18 +20,16 @@ from lamina import data, models, preprocess, train
 from lamina.config import DataError
 from lamina.data import files
 from lamina.deploy.predictor import Predictor
+from lamina.experiment import Experiment
 from lamina.preprocess import Preprocessor, parse_columns
 from lamina.preprocess.image.codec import as_png
 from lamina.schema import Row, clean
 from lamina.train.settings import Config, Examples
 
-if TYPE_CHECKING:
-    from lamina.tasks._supervised.experiment import Experiment
-
 DRAWS, SURE = 400, 0.95
 
 
-def rows(experiment: "Experiment", prep: Preprocessor, cfg: Config) -> Examples:
+def rows(experiment: Experiment, prep: Preprocessor, cfg: Config) -> Examples:
     """The rows of `train.augment_with`, encoded, as many as `train.augment_share` says.
 
     Errors: DataError where they do not fit the data.
@@ -52,10 +50,11 @@ def rows(experiment: "Experiment", prep: Preprocessor, cfg: Config) -> Examples:
     if not usable.any():
         raise DataError(f"train.augment_with: no row of {cfg.augment_with} has a target that the data has.")
     table = table.filter(pa.array(usable))
-    return Examples(prep.encode(table), experiment.encoded(table))
+    values = parse_columns(table, (target,))[target.name].combine_chunks()
+    return Examples(prep.encode(table), experiment.task.encode(values))
 
 
-def _table(experiment: "Experiment", path: str, count: int) -> pa.Table:
+def _table(experiment: Experiment, path: str, count: int) -> pa.Table:
     """Rows out of a bundle that generates them, or the first ones of a file."""
     folder = Path(path) / "bundle" if (Path(path) / "bundle").is_dir() else Path(path)
     if not (folder.is_dir() or folder.suffix == ".lamina"):
@@ -67,20 +66,20 @@ def _table(experiment: "Experiment", path: str, count: int) -> pa.Table:
             "Train it with the same target."
         )
     labels = _labels(experiment, count) if predictor.target else None
-    chosen = {} if labels is None else {"label": labels}
-    samples = predictor.ask("generate", count=count, seed=experiment.recipe.seed, **chosen)
+    conditions = {} if labels is None else {"label": labels}
+    samples = predictor.ask("generate", count=count, seed=experiment.recipe.seed, **conditions)
     return samples if isinstance(samples, pa.Table) else _pictures(experiment, samples, labels)
 
 
-def _labels(experiment: "Experiment", count: int) -> list[str]:
+def _labels(experiment: Experiment, count: int) -> list[str]:
     """As often as the training rows have them."""
     assert experiment.target is not None
     values = parse_columns(experiment.splits.train, (experiment.target,))[experiment.target.name].combine_chunks()
-    drawn = np.random.Generator(np.random.PCG64(experiment.recipe.seed)).integers(0, len(values), count)
-    return [str(value) for value in values.take(pa.array(drawn)).to_pylist()]
+    indices = np.random.Generator(np.random.PCG64(experiment.recipe.seed)).integers(0, len(values), count)
+    return [str(value) for value in values.take(pa.array(indices)).to_pylist()]
 
 
-def _pictures(experiment: "Experiment", pictures: np.ndarray, labels: list[str] | None) -> pa.Table:
+def _pictures(experiment: Experiment, pictures: np.ndarray, labels: list[str] | None) -> pa.Table:
     """Pictures as cells of the one column of files there is."""
     columns = [column.name for column in preprocess.file_columns(experiment.schema.columns)]
     if len(columns) != 1 or labels is None:

@@ -22,9 +22,9 @@ def decoded(session: Session, rows: pa.Table, broken: list[Broken] | None = None
     Errors: DataError where not one column is of the bundle.
     """
     if rows.num_columns and not set(rows.column_names) & {c.name for c in session.prep.columns}:
-        known = ", ".join(c.name for c in session.prep.columns[:5])
+        expected = ", ".join(c.name for c in session.prep.columns[:5])
         got = ", ".join(rows.column_names[:5])
-        raise DataError(f"rows: not one of the columns is known (got {got}). This bundle was trained on {known} ...")
+        raise DataError(f"rows: not one of the columns is known (got {got}). This bundle was trained on {expected} ...")
     with np.errstate(all="ignore"):
         return _task(session).decode(session.raw(rows, broken))
 
