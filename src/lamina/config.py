@@ -108,9 +108,9 @@ def _place(cls: type[BaseModel], loc: list[str]) -> tuple[list[str], list[str]]:
     spot: list[str] = []
     choices: list[type[BaseModel]] = [cls]
     for part in loc:
-        chosen = [c for c in choices if "kind" in c.model_fields and c.model_fields["kind"].default == part]
-        if chosen and spot:
-            choices = chosen
+        matching = [c for c in choices if "kind" in c.model_fields and c.model_fields["kind"].default == part]
+        if matching and spot:
+            choices = matching
         elif not UNION.match(part):
             spot.append(part)
             inner = [k for c in choices if part in c.model_fields for k in _classes(c.model_fields[part].annotation)]

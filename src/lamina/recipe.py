@@ -2,7 +2,6 @@
 
 data: {path: adult.csv}          # or just: data: adult.csv
 target: income
-task: classification             # left out: decided from the target
 columns: {zip: category, id: ignore}
 model: {kind: fnn, width: 256}   # or just: model: fnn
 train: {epochs: 20}

@@ -213,7 +213,7 @@ class Task(ABC):
         """The name of the plug-in."""
         return kind(self.cfg)
 
-    def learned(self, **changes: Any) -> Self:
+    def with_state(self, **changes: Any) -> Self:
         """The same task with more in its state."""
         return replace(self, state=self.state.model_copy(update=changes))
 

@@ -386,7 +386,7 @@ def test_a_temperature_changes_how_sure_answers_are_and_not_which():
     subject = fitted("classification", TARGETS["colours"])
     outputs = raw(subject.output(), 50, 4)
     plain = subject.decode(outputs)["probabilities"]
-    mild = subject.learned(temperature=3.0).decode(outputs)["probabilities"]
+    mild = subject.with_state(temperature=3.0).decode(outputs)["probabilities"]
     assert (plain.argmax(1) == mild.argmax(1)).all()
     assert mild.max(1).mean() < plain.max(1).mean()
 
@@ -395,7 +395,7 @@ def test_a_temperature_changes_how_sure_answers_are_and_not_which():
 
 
 def test_answers_stay_inside_what_was_seen_and_intervals_around_them():
-    subject = fitted("regression", pa.array([10.0, 20.0, 30.0])).learned(half_width=2.0)
+    subject = fitted("regression", pa.array([10.0, 20.0, 30.0])).with_state(half_width=2.0)
     found = subject.decode({"target": np.array([[-100.0], [0.0], [100.0]], np.float32)})
     assert found["prediction"].tolist() == [10, 20, 30]
     assert found["low"].tolist() == [8, 18, 28]

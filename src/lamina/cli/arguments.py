@@ -11,9 +11,9 @@ def recipe(words: list[str], options: dict[str, str | None], sets: list[str], tr
     """A recipe file, or one made of a data source, with the command line's choices over it."""
     from lamina.recipe import from_words
 
-    chosen = [f"{key}={json.dumps(value)}" for key, value in options.items() if value is not None and key != "seed"]
-    chosen += [f"seed={options['seed']}"] if options.get("seed") is not None else []
-    return from_words(words, [*chosen, *sets], trains)
+    settings = [f"{key}={json.dumps(value)}" for key, value in options.items() if value is not None and key != "seed"]
+    settings += [f"seed={options['seed']}"] if options.get("seed") is not None else []
+    return from_words(words, [*settings, *sets], trains)
 
 
 def also(sources: list[str] | None) -> list[str]:

@@ -93,9 +93,9 @@ class OperationCommand(TyperCommand):
     def _request(self, values: dict[str, Any]) -> Config:
         """Settings that were said, checked. Errors: LaminaError naming the option."""
         cls, faults = self.operation.options or self.operation.request, list[str]()
-        chosen = {name: values[PREFIX + name] for name in self.fields}
-        chosen = {name: value for name, value in chosen.items() if value is not None and value != () and value != []}
-        request = parse(cls, chosen, "", faults)
+        options = {name: values[PREFIX + name] for name in self.fields}
+        options = {name: value for name, value in options.items() if value is not None and value != () and value != []}
+        request = parse(cls, options, "", faults)
         if request is None:
             raise LaminaError("\n".join(f"--{fault}" for fault in faults))
         return request

@@ -14,7 +14,7 @@ from lamina.schema import floats, null_if_missing
 
 FEWEST = 4  # numbers in each row of an array that is one series and not some columns
 MANY = 12  # columns that count up, from which on a note says that they look like one series
-COUNTED = re.compile(r"(.*?)[ _\-.]?(\d+)")
+NUMBERED = re.compile(r"(.*?)[ _\-.]?(\d+)")
 
 
 def column(flat: np.ndarray, steps: Sequence[int] | np.ndarray, channels: int) -> pa.Array:
@@ -118,7 +118,7 @@ def hint(names: Iterable[str]) -> tuple[str, ...]:
     """A note where many columns count up, as the steps of a series do."""
     runs: dict[str, list[tuple[int, str]]] = {}
     for name in names:
-        if match := COUNTED.fullmatch(name):
+        if match := NUMBERED.fullmatch(name):
             runs.setdefault(match[1], []).append((int(match[2]), name))
     notes = []
     for prefix, members in runs.items():

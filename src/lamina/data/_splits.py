@@ -239,8 +239,8 @@ def _by_group(
     shares = [(TEST, round(cfg.test * len(groups)))] if test is None else []
     for part, rows in (*shares, (VALIDATION, min(MOST_VALIDATION, round(cfg.validation * len(groups))))):
         needed -= 1
-        chosen = _nearest_sum(free, sizes, rows)[: len(free) - needed]
-        part_of[chosen] = part
+        subset = _nearest_sum(free, sizes, rows)[: len(free) - needed]
+        part_of[subset] = part
         free = [group for group in free if part_of[group] == TRAIN]
     if cfg.column != target:
         table = table.drop_columns([cfg.column])
@@ -250,12 +250,12 @@ def _by_group(
 
 def _nearest_sum(groups: list[int], sizes: np.ndarray, rows: int) -> list[int]:
     """Groups in their order, each where it brings the sum of sizes nearer to `rows`; the smallest where none does."""
-    chosen, total = [], 0
+    subset, total = [], 0
     for group in groups:
         if abs(total + sizes[group] - rows) < abs(total - rows):
-            chosen.append(group)
+            subset.append(group)
             total += sizes[group]
-    return chosen or [min(groups, key=lambda group: sizes[group])]
+    return subset or [min(groups, key=lambda group: sizes[group])]
 
 
 def _in_order(table: pa.Table, cfg: TimeSplit, test: pa.Table | None) -> Splits:

@@ -25,7 +25,7 @@ from lamina.schema import FILE_CELL, PICTURES, Collected, Quarantined
 MOST_MEMBER = 1 << 28  # bytes of one picture in a zip, unpacked
 MOST_UNPACKED = 8 << 30  # bytes of all pictures in a zip: they are held in memory
 PIECE = 1024
-HELD = 64 << 20  # bytes of a zip's pictures held at a time when they are answered
+BATCH_BYTES = 64 << 20  # bytes of a zip's pictures held at a time when they are answered
 CHUNK = 1000
 
 
@@ -119,7 +119,7 @@ def _streamed(root: Path, rows: int) -> Iterator[Collected]:
                 bad.append(_tree.quarantine(str(root), place, body))
             else:
                 good, bodies, size = [*good, row], [*bodies, body], size + len(body)
-            if len(bodies) == rows or size >= HELD or row == len(places) - 1:
+            if len(bodies) == rows or size >= BATCH_BYTES or row == len(places) - 1:
                 table = whole.take(pa.array(good, pa.int64()))
                 paths = table["image"].combine_chunks()
                 cells = pa.StructArray.from_arrays([paths, pa.array(bodies, pa.large_binary())], fields=list(FILE_CELL))

@@ -74,7 +74,7 @@ def stream(predictor: Predictor, name: str, source: Config | None, request: Any)
 def read(predictor: Predictor, source: Config) -> Whole:
     """All rows of a source under the names of the bundle."""
     pieces = list(data.stream(source, PIECE))
-    tables = [predictor.named(piece.table) for piece in pieces]
+    tables = [predictor.with_bundle_names(piece.table) for piece in pieces]
     quarantine = tuple(row for piece in pieces for row in piece.quarantine)
     return Whole(pa.concat_tables(tables, promote_options="permissive"), quarantine)
 
@@ -98,7 +98,7 @@ def _write_each(
     notes: dict[str, None] = {}
     with _answers_writer(operation, output) as write:
         for piece in data.stream(source, PIECE):
-            rows = predictor.named(piece.table)
+            rows = predictor.with_bundle_names(piece.table)
             keep = _paths(predictor, rows) if keep is None else keep
             for answers in _aligned(predictor.pieces(operation, rows, request), rows, keep):
                 write(answers.table)

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from lamina.data.arrays import json_rows
-from lamina.deploy.bundle.strict_json import fits, refused
+from lamina.deploy.bundle.strict_json import guarded, rejection
 from lamina.deploy.session import Session
 from lamina.preprocess import Preprocessor
 from lamina.schema import Row
@@ -24,8 +24,8 @@ def golden_rows(train: pa.Table, prep: Preprocessor) -> list[Row]:
     names = [c.name for c in prep.columns]
     columns: dict[str, list[Any]] = {}
     for name in names:
-        chosen = rng.choice(train.num_rows, COUNT, replace=train.num_rows < COUNT)
-        values = train[name].take(pa.array(chosen)).combine_chunks()
+        sample = rng.choice(train.num_rows, COUNT, replace=train.num_rows < COUNT)
+        values = train[name].take(pa.array(sample)).combine_chunks()
         columns[name] = prep.golden(name, values, rng) or [row[name] for row in json_rows(pa.table({name: values}))]
     rows = [dict(zip(names, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
     return [*rows, *(dict.fromkeys(names, text) for text in (None, "never seen", *prep.schema.missing))]
@@ -34,9 +34,9 @@ def golden_rows(train: pa.Table, prep: Preprocessor) -> list[Row]:
 def replay(session: Session, requests: Sequence[Row], expected: Sequence[Any]) -> None:
     """The golden requests must give their golden answers. Errors: BundleError."""
     session.task.check(session)
-    answers = fits("golden.json", lambda: session.task.replay(session, requests))
+    answers = guarded("golden.json", lambda: session.task.replay(session, requests))
     if len(answers) != len(expected):
-        raise refused("golden.json", "answers", f"are {len(expected)}, the network gives {len(answers)}")
+        raise rejection("golden.json", "answers", f"are {len(expected)}, the network gives {len(answers)}")
     for i, (mine, theirs) in enumerate(zip(answers, expected, strict=True)):
         if not session.task.agrees(mine, theirs):
-            raise refused("golden.json", f"answers.{i}", f"differ: got {mine}, expected {theirs}")
+            raise rejection("golden.json", f"answers.{i}", f"differ: got {mine}, expected {theirs}")

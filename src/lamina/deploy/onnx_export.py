@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from lamina.config import BundleError
 from lamina.deploy.bundle import onnx_graph
-from lamina.deploy.bundle.strict_json import fits
+from lamina.deploy.bundle.strict_json import guarded
 from lamina.deploy.bundle.tensors import weights
 from lamina.deploy.onnx_runtime import onnx_runtime
 from lamina.models.pretrained import onnx_file
@@ -44,18 +44,18 @@ def onnx(model: nn.Module, inputs: dict[str, np.ndarray]) -> tuple[bytes | None,
     model = model.eval().cpu()
     tensors = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in inputs.items()}
     with torch.inference_mode():
-        wanted = {name: value.float().numpy() for name, value in model(tensors).items()}
+        expected = {name: value.float().numpy() for name, value in model(tensors).items()}
     stored = weights(save({name: value.detach().clone().contiguous() for name, value in model.state_dict().items()}))
     reasons = []
     for export in (_traced, _unfolded, _dynamo):
         try:
-            graph = _quietly(export, _Positional(model, list(tensors)), tensors, list(wanted))
+            graph = _quietly(export, _Positional(model, list(tensors)), tensors, list(expected))
         except Exception as error:  # exporters raise anything at all; the next one, or torch, takes over
             reasons.append(f"{export.__name__[1:]}: {str(error).splitlines()[0][:150] if str(error) else type(error)}")
             continue
         try:
-            fits("model.onnx", lambda graph=graph: onnx_graph.check(graph, stored))
-            if worst := _disagreement(graph, inputs, wanted):
+            guarded("model.onnx", lambda graph=graph: onnx_graph.check(graph, stored))
+            if worst := _disagreement(graph, inputs, expected):
                 reasons.append(f"{export.__name__[1:]}: answers differ by {worst:.1e}")
                 continue
         except BundleError as error:
@@ -65,12 +65,12 @@ def onnx(model: nn.Module, inputs: dict[str, np.ndarray]) -> tuple[bytes | None,
     return None, "; ".join(reasons)
 
 
-def _disagreement(graph: bytes, inputs: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> float:
+def _disagreement(graph: bytes, inputs: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> float:
     """The largest difference, relative to the largest answer, where it is beyond what is allowed; else 0."""
     run, worst = onnx_runtime(graph), 0.0
     for rows in (slice(None), slice(0, 1)):
         got = run({name: values[rows] for name, values in inputs.items()})
-        for name, theirs in wanted.items():
+        for name, theirs in expected.items():
             scale = max(1.0, float(np.abs(theirs).max()))
             worst = max(worst, float(np.abs(got[name] - theirs[rows]).max()) / scale)
     return worst if not worst <= AGREE else 0.0

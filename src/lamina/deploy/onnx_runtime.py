@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from lamina.deploy.bundle import onnx_graph
-from lamina.deploy.bundle.strict_json import COPY, first_line, fits, refused
+from lamina.deploy.bundle.strict_json import COPY, first_line, guarded, rejection
 
 Run = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 
@@ -15,7 +15,7 @@ def onnx_runtime(graph: bytes, threads: int | None = None, file: str = "model.on
     """Run an ONNX graph held in memory; it may refer to nothing outside itself. `file`: its name in a bundle."""
     import onnxruntime
 
-    fits(file, lambda: onnx_graph.check(graph))
+    guarded(file, lambda: onnx_graph.check(graph))
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = threads or 0
@@ -26,13 +26,13 @@ def onnx_runtime(graph: bytes, threads: int | None = None, file: str = "model.on
         inputs = {i.name for i in session.get_inputs()}
         outputs = [o.name for o in session.get_outputs()]
     except Exception as error:  # ONNX Runtime raises its own classes and plain RuntimeError
-        raise refused(file, "", f"cannot be loaded ({first_line(error)})", COPY) from None
+        raise rejection(file, "", f"cannot be loaded ({first_line(error)})", COPY) from None
 
     def run(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         try:
             values: list[Any] = list(session.run(outputs, {name: arrays[name] for name in inputs}))
         except Exception as error:  # see above; KeyError when the graph asks for an input that is not there
-            raise refused(file, "", f"cannot be run ({first_line(error)})", COPY) from None
+            raise rejection(file, "", f"cannot be run ({first_line(error)})", COPY) from None
         return dict(zip(outputs, values, strict=True))
 
     return run

@@ -83,7 +83,7 @@ class Session:
             return parts[0]
         return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
 
-    def named(self, rows: pa.Table, target: str | None = None) -> pa.Table:
+    def with_bundle_names(self, rows: pa.Table, target: str | None = None) -> pa.Table:
         """Rows of a folder of files, whose columns are always `image` and `label`, under this bundle's names."""
         names = {"image": self.files[0]} if len(self.files) == 1 else {}
         return rename_columns(rows, names | ({target: self.target} if target and self.target else {}))

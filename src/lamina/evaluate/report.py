@@ -15,7 +15,7 @@ from lamina.recipe import dump
 from lamina.run import Run
 from lamina.schema import Row
 
-SHOWN = 20  # quarantined rows in the report
+MAX_QUARANTINED = 20  # quarantined rows in the report
 PREVIEW = "preview"  # what rows of training hold beyond numbers: a drawing, which only a task can read
 
 
@@ -122,7 +122,7 @@ def _data(finding: Finding, notes: Sequence[str]) -> Row:
         "source": _locator.describe(experiment.recipe.data),
         "rows": experiment.counts(),
         "columns": [row | {"note": row["note"] + sizes.get(row["name"], "")} for row in rows],
-        "quarantine": [row._asdict() for row in experiment.quarantine[:SHOWN]],
+        "quarantine": [row._asdict() for row in experiment.quarantine[:MAX_QUARANTINED]],
         "notes": list(notes),
     }
 

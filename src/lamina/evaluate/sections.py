@@ -48,7 +48,7 @@ def _figures(page: Page, *names: str) -> str:
     return "".join(figure(page.plots[name], _CAPTIONS.get(name, "")) for name in names if name in page.plots)
 
 
-def _beside(*parts: str) -> str:
+def _side_by_side(*parts: str) -> str:
     """Parts side by side where the page is wide enough."""
     return f'<div class="beside">{"".join(parts)}</div>' if any(parts) else ""
 
@@ -115,7 +115,7 @@ def comparison(page: Page) -> str:
         warning = _warning(best, rows[best][primary], page)
     svg = page.plots.get("comparison")
     plot = figure(svg, _BAND if report.get("interval") else "") if svg else ""
-    return section(escape(words.comparison), "comparison", warning, _beside(plot), methods)
+    return section(escape(words.comparison), "comparison", warning, _side_by_side(plot), methods)
 
 
 def _warning(better: str, value: float, page: Page) -> str:
@@ -147,7 +147,9 @@ def errors(page: Page) -> str:
     ]
     heads = ["class", "precision", "recall", "F1", "rows", "predicted"]
     classes = table(heads, rows, range(1, 6))
-    return section("Where it is right and wrong", "errors", _beside(_figures(page, "confusion", "residuals"), classes))
+    return section(
+        "Where it is right and wrong", "errors", _side_by_side(_figures(page, "confusion", "residuals"), classes)
+    )
 
 
 def confidence(page: Page) -> str:
@@ -156,7 +158,7 @@ def confidence(page: Page) -> str:
     pairs = [(escape(key.replace("_", " ")), escape(v)) for key, v in calibration.items()]
     title = "Ranking and confidence" if "roc" in page.plots else "Confidence"
     figures = _figures(page, "roc", "precision_recall", "reliability")
-    return section(title, "confidence", _beside(figures, facts(pairs)))
+    return section(title, "confidence", _side_by_side(figures, facts(pairs)))
 
 
 def training(page: Page) -> str:
@@ -177,7 +179,7 @@ def training(page: Page) -> str:
     ])  # fmt: skip
     recipe = code(str(page.report["recipe"])) if page.report.get("recipe") else ""
     details = f"<details><summary>The recipe: every setting of this run</summary>{recipe}</details>" if recipe else ""
-    return section("Training", "training", _beside(_figures(page, "learning")), pairs, details)
+    return section("Training", "training", _side_by_side(_figures(page, "learning")), pairs, details)
 
 
 def data(page: Page) -> str:
@@ -270,7 +272,7 @@ def versions(page: Page) -> str:
 def other(page: Page) -> str:
     """Plots that no other part has a place for."""
     names = [name for name in page.plots if name not in _CAPTIONS]
-    return section("More plots", "more", _beside(_figures(page, *names)))
+    return section("More plots", "more", _side_by_side(_figures(page, *names)))
 
 
 GENERAL: tuple[Callable[[Page], str], ...] = (

@@ -80,10 +80,10 @@ class LinearForecast(nn.Module):
         """ReversibleNorm targets (rows, steps, targets) to (rows, size)."""
         horizon, targets, quantiles = self.shape
         if len(self.weight) == 1:
-            found = past.transpose(1, 2) @ self.weight[0] + self.bias[0]  # (rows, targets, horizon * quantiles)
+            steps = past.transpose(1, 2) @ self.weight[0] + self.bias[0]  # (rows, targets, horizon * quantiles)
         else:
-            found = torch.baddbmm(self.bias, past.permute(2, 0, 1), self.weight).transpose(0, 1)
-        return found.reshape(-1, targets, horizon, quantiles).transpose(1, 2).flatten(1)  # (rows, size)
+            steps = torch.baddbmm(self.bias, past.permute(2, 0, 1), self.weight).transpose(0, 1)
+        return steps.reshape(-1, targets, horizon, quantiles).transpose(1, 2).flatten(1)  # (rows, size)
 
 
 class KnownFuture(nn.Module):

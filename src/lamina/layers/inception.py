@@ -23,7 +23,7 @@ LONGEST, SHORTEST = 39, 3  # kernels, in steps
 MODULES = 3
 MOST_STEPS = 512  # that the modules see: longer series are halved, quartered ... by the first convolution
 FEW = 1000  # rows, a seventh of which cannot tell one epoch from another
-BESIDE = 64  # numbers that come from the columns beside the series
+FLAT_WIDTH = 64  # numbers that come from the columns beside the series
 
 
 def takes(spec: Spec) -> bool:
@@ -124,20 +124,20 @@ def lengths(steps: int) -> tuple[int, ...]:
 class Branch(nn.Module):
     """One network of the ensemble: every series through convolutions of its own, what stands beside through a layer."""
 
-    def __init__(self, spec: Spec, width: int, name: ActivationName, beside: int):
+    def __init__(self, spec: Spec, width: int, name: ActivationName, flat: int):
         super().__init__()
         series = {key: feed.shape for key, feed in spec.inputs.items() if feed.kind == "series"}
         self.series = nn.ModuleDict(
             {key: Member(c or 1, steps or 1, width, name) for key, (steps, c) in series.items()}
         )
-        self.beside = nn.Sequential(nn.Linear(beside, BESIDE), activation(name)) if beside else None
+        self.beside = nn.Sequential(nn.Linear(flat, FLAT_WIDTH), activation(name)) if flat else None
         features = sum(member.width for member in self.series.values() if isinstance(member, Member))
-        self.head = nn.Linear(features + BESIDE * bool(beside), spec.output.size)
+        self.head = nn.Linear(features + FLAT_WIDTH * bool(flat), spec.output.size)
 
-    def forward(self, series: Mapping[str, tuple[Tensor, Tensor]], beside: Tensor | None) -> Tensor:
+    def forward(self, series: Mapping[str, tuple[Tensor, Tensor]], flat: Tensor | None) -> Tensor:
         features = [member(*series[key]) for key, member in self.series.items()]
         if self.beside is not None:
-            features.append(self.beside(beside))
+            features.append(self.beside(flat))
         return self.head(torch.cat(features, 1) if len(features) > 1 else features[0]).float()  # (rows, size)
 
 
@@ -148,8 +148,8 @@ class Network(nn.Module):
         super().__init__()
         others = {key: feed for key, feed in spec.inputs.items() if feed.kind != "series"}
         self.flat = Flat(spec.model_copy(update={"inputs": others})) if others else None
-        beside = self.flat.width if self.flat is not None else 0
-        self.members = nn.ModuleList(Branch(spec, width, name, beside) for _ in range(members))
+        flat = self.flat.width if self.flat is not None else 0
+        self.members = nn.ModuleList(Branch(spec, width, name, flat) for _ in range(members))
         self.names = tuple(key for key in spec.inputs if key not in others)
         self.output_activation: OutputActivation = spec.output.activation
 
@@ -158,8 +158,8 @@ class Network(nn.Module):
         for key in self.names:
             values, there = fill_absent(inputs[key])
             series[key] = values.transpose(1, 2), there.unsqueeze(1)  # (rows, channels, steps), (rows, 1, steps)
-        beside = self.flat(inputs) if self.flat is not None else None
-        return torch.stack([member(series, beside) for member in self.members])
+        flat = self.flat(inputs) if self.flat is not None else None
+        return torch.stack([member(series, flat) for member in self.members])
 
     def answer(self, members: Tensor) -> Tensor:
         """The mean of the members' probabilities, as logits, or of their numbers: (rows, size)."""

@@ -26,7 +26,7 @@ HEADS = ROW_HEADS
 
 JUDGE_CORRUPTIONS = True  # the report says what is left of its accuracy when pictures are compressed, blurred, shrunk
 
-NAMED = 0.01  # far below every architecture that is made for what pictures show
+UNLIKELY = 0.01  # far below every architecture that is made for what pictures show
 FILTERS = (  # second order, third order across, and the square of Ker and Boehme 2008
     ((0, 0, 0, 0, 0), (0, -1, 2, -1, 0), (0, 2, -4, 2, 0), (0, -1, 2, -1, 0), (0, 0, 0, 0, 0)),
     ((0, 0, 0, 0, 0), (0, 0, 0, 0, 0), (0, 1, -3, 3, -1), (0, 0, 0, 0, 0), (0, 0, 0, 0, 0)),
@@ -52,7 +52,7 @@ class Config(config.Config):
 
 def suits(spec: Spec) -> float:
     """One column of pictures, where it is asked for by name."""
-    return NAMED if single_image(spec) else 0.0
+    return UNLIKELY if single_image(spec) else 0.0
 
 
 def training(cfg: Config, spec: Spec) -> dict[str, Any]:

@@ -60,9 +60,9 @@ class Forecast(nn.Module):
         self.level = ReversibleNorm(spec.output)
         self.past = LinearForecast(spec.output, steps, cfg.individual)
         self.trend = LinearForecast(spec.output, steps, cfg.individual) if cfg.decompose else None
-        future, beside = spec.inputs.get("future"), steps * (channels - self.targets)
+        future, covariates = spec.inputs.get("future"), steps * (channels - self.targets)
         self.known = KnownFuture(future, spec.output) if future else None
-        self.beside = nn.Linear(beside, spec.output.size, bias=False) if cfg.covariates and beside else None
+        self.beside = nn.Linear(covariates, spec.output.size, bias=False) if cfg.covariates and covariates else None
         if self.beside is not None:
             nn.init.zeros_(self.beside.weight)
 

@@ -107,8 +107,8 @@ class Preprocessor:
 
     def parse(self, table: pa.Table, names: Iterable[str] | None = None) -> dict[str, pa.Array]:
         """Cleaned cells of these columns (of all), each parsed by its kind; absent ones are missing in every row."""
-        chosen = list(self._parsers if names is None else names)
-        return dict(zip(chosen, parse_cells(table, [self._parsers[name] for name in chosen]), strict=True))
+        columns = list(self._parsers if names is None else names)
+        return dict(zip(columns, parse_cells(table, [self._parsers[name] for name in columns]), strict=True))
 
     def encode(self, table: pa.Table, cache: bool = False, broken: list[Broken] | None = None) -> dict[str, np.ndarray]:
         """Raw rows (cleaned by `schema.clean`) to arrays by input name; the first dimension is the row.

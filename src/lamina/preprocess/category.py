@@ -14,7 +14,7 @@ from pydantic import Field
 from lamina import config
 from lamina.schema import Input
 
-RARE, KNOWN = 1, 2  # code of a rare value, and first code of a known one
+RARE, FIRST_KNOWN = 1, 2  # code of a rare value, and first code of a known one
 FEW = 64  # rows
 CASTABLE = (
     pa.types.is_boolean,
@@ -39,7 +39,7 @@ class State(config.Config):
     @cached_property
     def codes(self) -> dict[str | None, int]:
         """The code of each value, and of one that is missing."""
-        return {None: 0} | {value: code for code, value in enumerate(self.values, start=KNOWN)}
+        return {None: 0} | {value: code for code, value in enumerate(self.values, start=FIRST_KNOWN)}
 
 
 def detect(column: pa.Array) -> tuple[float, dict[str, Any]]:
@@ -84,8 +84,8 @@ def encode(values: pa.Array, state: State) -> np.ndarray:
     if len(values) <= FEW:  # no work for Arrow, which would index all the values anew
         return np.array([state.codes.get(value, RARE) for value in values.to_pylist()], np.int64)[:, None]
     places = pc.index_in(values, value_set=pa.array(state.values, pa.string()))
-    codes = pc.if_else(pc.is_null(values), -KNOWN, pc.fill_null(places, -1)).to_numpy(zero_copy_only=False)
-    return (codes.astype(np.int64) + KNOWN)[:, None]
+    codes = pc.if_else(pc.is_null(values), -FIRST_KNOWN, pc.fill_null(places, -1)).to_numpy(zero_copy_only=False)
+    return (codes.astype(np.int64) + FIRST_KNOWN)[:, None]
 
 
 def golden(values: pa.Array, state: State, rng: np.random.Generator) -> list[Any]:
@@ -94,4 +94,4 @@ def golden(values: pa.Array, state: State, rng: np.random.Generator) -> list[Any
 
 
 def feed(state: State) -> Input:
-    return Input(kind="category", shape=(1,), dtype="int64", sizes=(len(state.values) + KNOWN,))
+    return Input(kind="category", shape=(1,), dtype="int64", sizes=(len(state.values) + FIRST_KNOWN,))

@@ -143,8 +143,8 @@ class Task(SupervisedTask):
         """Mean log-loss over rows and labels, which decides what is best, and micro F1 at one half."""
         logits = outputs["target"].astype(np.float64)
         loss = float(np.logaddexp(0, np.where(target > 0.5, -logits, logits)).mean())
-        hits, chosen = ((logits > 0) & (target > 0.5)).sum(), (logits > 0).sum() + (target > 0.5).sum()
-        return {"loss": loss, "f1_micro": float(2 * hits / chosen) if chosen else 1.0}
+        hits, positives = ((logits > 0) & (target > 0.5)).sum(), (logits > 0).sum() + (target > 0.5).sum()
+        return {"loss": loss, "f1_micro": float(2 * hits / positives) if positives else 1.0}
 
     def label(self, value: np.ndarray) -> str:
         return ", ".join(np.array(self.state.classes, object)[np.asarray(value) > 0]) or "none"
@@ -157,9 +157,9 @@ def _whole(numbers: pa.Array) -> bool:
 
 
 def _separated(values: pa.Array, separator: str) -> bool:
-    known = values.drop_null()
-    if not pc.any(pc.match_substring(known, separator)).as_py():
+    cells = values.drop_null()
+    if not pc.any(pc.match_substring(cells, separator)).as_py():
         return False
-    cells = pc.unique(known)
+    cells = pc.unique(cells)
     parts = pc.list_flatten(pc.split_pattern(cells, separator))
     return len(pc.unique(pc.utf8_trim_whitespace(parts))) <= FEWER * len(cells)

@@ -32,14 +32,14 @@ def feather(file: Path, stack: ExitStack) -> TableFile:
     """An Arrow IPC file or stream, mapped into memory."""
     with _as_data_errors(file, "Arrow IPC"):
         mapped = stack.enter_context(pa.memory_map(str(file)))
-        framed = mapped.read(6) == b"ARROW1"
+        is_file = mapped.read(6) == b"ARROW1"
         mapped.seek(0)
-        schema = (ipc.open_file(mapped) if framed else ipc.open_stream(mapped)).schema
+        schema = (ipc.open_file(mapped) if is_file else ipc.open_stream(mapped)).schema
 
     def batches(rows: int) -> Iterator[pa.RecordBatch]:
         mapped.seek(0)
-        source: Any = ipc.open_file(mapped) if framed else ipc.open_stream(mapped)
-        parts = map(source.get_batch, range(source.num_record_batches)) if framed else source
+        source: Any = ipc.open_file(mapped) if is_file else ipc.open_stream(mapped)
+        parts = map(source.get_batch, range(source.num_record_batches)) if is_file else source
         for batch in parts:
             for start in range(0, batch.num_rows, rows):
                 yield batch.slice(start, rows)
@@ -76,11 +76,11 @@ def _sheet(file: Path, sheet: str | None) -> tuple[list[list[Any]], tuple[str, .
                 raise DataError(f"data.sheet: {file} has no sheet '{sheet}'. {nearest(sheet, names)}")
             if not names:
                 raise DataError(f"{file}: has no sheet. Give a workbook with one.")
-            chosen = sheet or names[0]
-            cells = book.get_sheet_by_name(chosen).to_python(skip_empty_area=False)
+            sheet_name = sheet or names[0]
+            cells = book.get_sheet_by_name(sheet_name).to_python(skip_empty_area=False)
     except (calamine.CalamineError, OSError) as error:
         raise DataError(f"{file}: cannot be read as a spreadsheet ({error}). Save it anew as .xlsx or .csv.") from None
-    others = f"{file}: sheet '{chosen}' of {len(names)} read. Set sheet to choose another."
+    others = f"{file}: sheet '{sheet_name}' of {len(names)} read. Set sheet to choose another."
     notes = (others,) if sheet is None and len(names) > 1 else ()
     return [[None if cell == "" else _whole(cell) for cell in row] for row in cells], notes
 

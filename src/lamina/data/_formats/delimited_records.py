@@ -41,8 +41,8 @@ def records(path: Path, delimiter: str) -> Iterator[Record]:
     split = splitter(delimiter)
     number = 0
     with path.open("rb") as file:
-        ahead: deque[bytes] = deque()
-        while raw := ahead.popleft() if ahead else file.readline():
+        pending: deque[bytes] = deque()
+        while raw := pending.popleft() if pending else file.readline():
             number += 1
             text = raw.decode("utf-8", "surrogateescape").removesuffix("\n").removesuffix("\r")
             if not text.strip(" "):
@@ -50,7 +50,7 @@ def records(path: Path, delimiter: str) -> Iterator[Record]:
             start = number
             cells = text.split(delimiter) if '"' not in text else split(text)
             if isinstance(cells, Fault) and cells.is_open:
-                text, cells, used = _continued(raw, cells, ahead, file, split)
+                text, cells, used = _continued(raw, cells, pending, file, split)
                 number += used
             yield _record(start, text, cells)
 
@@ -84,25 +84,25 @@ def splitter(delimiter: str) -> Callable[[str], list[str] | Fault]:
 
 
 def _continued(
-    raw: bytes, fault: Fault, ahead: deque[bytes], file: BinaryIO, split: Callable[[str], list[str] | Fault]
+    raw: bytes, fault: Fault, pending: deque[bytes], file: BinaryIO, split: Callable[[str], list[str] | Fault]
 ) -> tuple[str, list[str] | Fault, int]:
     """The record with the lines its open field needs, and how many; 0 when no line closes it well."""
     lines = [raw]
     result: list[str] | Fault = fault
     text = ""
     while isinstance(result, Fault) and result.is_open and len(lines) <= SPAN:
-        if len(ahead) < len(lines):
+        if len(pending) < len(lines):
             if not (more := file.readline()):
                 return text, fault, 0
-            ahead.append(more)
-        lines.append(ahead[len(lines) - 1])
+            pending.append(more)
+        lines.append(pending[len(lines) - 1])
         if not STAYS_OPEN.match(lines[-1].decode("utf-8", "surrogateescape")):
             text = b"".join(lines).decode("utf-8", "surrogateescape").removesuffix("\n").removesuffix("\r")
             result = split(text)
     if isinstance(result, Fault):
         return text, result, 0
     for _ in lines[1:]:
-        ahead.popleft()
+        pending.popleft()
     return text, result, len(lines) - 1
 
 

@@ -31,7 +31,15 @@ from lamina import __version__
 from lamina.config import BundleError, Config
 from lamina.deploy.bundle import onnx_graph
 from lamina.deploy.bundle.archive import Read, members
-from lamina.deploy.bundle.strict_json import TEXT_BYTES, fits, parsed, refused, shown, strict_json, typed
+from lamina.deploy.bundle.strict_json import (
+    TEXT_BYTES,
+    guarded,
+    printable,
+    read_as,
+    rejection,
+    strict_json,
+    validate_as,
+)
 from lamina.deploy.bundle.tensors import Whole, weights
 from lamina.plugins import available, plugin
 from lamina.preprocess import UNUSED, Preprocessor, restore
@@ -214,32 +222,32 @@ def open_bundle(path: str | Path) -> Bundle:
     path = Path(path)
     with members(path) as (names, read):
         files, hashes, task_file = _listed(names, read)
-    model = typed(files, "model.json", ModelFile)
-    schema = typed(files, "schema.json", Schema)
-    golden = typed(files, "golden.json", Golden)
+    model = read_as(files, "model.json", ModelFile)
+    schema = read_as(files, "schema.json", Schema)
+    golden = read_as(files, "golden.json", Golden)
     module = plugin("tasks", task_file.kind)
     for name in bound(module.Task):
         if golden.of.get(name) != hashes.get(name):
-            raise refused("golden.json", f"of.{name}", "the answers were computed with another file")
-    _known(model.kind, "models", "model.json")
+            raise rejection("golden.json", f"of.{name}", "the answers were computed with another file")
+    _check_installed(model.kind, "models", "model.json")
     tensors = weights(files["weights.safetensors"])
     for name in files:
         if name.endswith(".onnx"):
-            fits(name, lambda name=name: onnx_graph.check(files[name], tensors))
+            guarded(name, lambda name=name: onnx_graph.check(files[name], tensors))
     if "model.onnx" not in files and model.runtime == "onnx":
-        raise refused("model.onnx", "", "is missing though model.json asks for it")
-    prep = fits("preprocess.json", lambda: _restore(schema, files))
-    task, output = fits("task.json", lambda: _task(task_file))
-    if fits("preprocess.json", lambda: task.inputs(prep)) != model.spec.inputs:
-        raise refused("model.json", "spec.inputs", "is not what the preprocessing gives")
+        raise rejection("model.onnx", "", "is missing though model.json asks for it")
+    prep = guarded("preprocess.json", lambda: _restore(schema, files))
+    task, output = guarded("task.json", lambda: _task(task_file))
+    if guarded("preprocess.json", lambda: task.inputs(prep)) != model.spec.inputs:
+        raise rejection("model.json", "spec.inputs", "is not what the preprocessing gives")
     if not model.spec.output.head:  # of a bundle that is older than heads
         spec = model.spec.model_copy(update={"output": model.spec.output.model_copy(update={"head": output.head})})
         model = model.model_copy(update={"spec": spec})
     if output != model.spec.output:
-        raise refused("model.json", "spec.output", "is not what the task asks for")
+        raise rejection("model.json", "spec.output", "is not what the task asks for")
     training = strict_json(files["training.json"], "training.json")
     if not isinstance(training, dict):
-        raise refused("training.json", "", "must be an object")
+        raise rejection("training.json", "", "must be an object")
     return Bundle(path, model, task, prep, golden, training, digest(encode(hashes))[:16], files)
 
 
@@ -248,22 +256,22 @@ def _listed(names: set[str], read: Read) -> tuple[dict[str, bytes], dict[str, st
     task, which says what files of its own there may be.
     """
     if "manifest.json" not in names:
-        raise refused("manifest.json", "", "is missing")
+        raise rejection("manifest.json", "", "is missing")
     body = read("manifest.json", MANIFEST_BYTES)
     _version(strict_json(body, "manifest.json"))
-    manifest_file = typed({"manifest.json": body}, "manifest.json", Manifest)
+    manifest_file = read_as({"manifest.json": body}, "manifest.json", Manifest)
     entries = {entry.path: entry for entry in manifest_file.files}
     extra, missing = names - {"manifest.json", *entries}, set(entries) - names
     if extra:
-        raise refused(min(extra), "", "is not listed in the manifest", "Remove it, or get a fresh copy.")
+        raise rejection(min(extra), "", "is not listed in the manifest", "Remove it, or get a fresh copy.")
     if missing := missing | set(ROLES) - set(OPTIONAL) - set(entries):
-        raise refused(min(missing), "", "is missing")
+        raise rejection(min(missing), "", "is missing")
     files = {"task.json": _read(read, entries["task.json"], TEXT_BYTES)}
-    task_file = typed(files, "task.json", TaskFile)
-    _known(task_file.kind, "tasks", "task.json")
-    assets = fits("task.json", lambda: plugin("tasks", task_file.kind).Task.assets)
+    task_file = read_as(files, "task.json", TaskFile)
+    _check_installed(task_file.kind, "tasks", "task.json")
+    assets = guarded("task.json", lambda: plugin("tasks", task_file.kind).Task.assets)
     if len(entries) != len(manifest_file.files) or set(entries) - set(ROLES) - set(assets):
-        raise refused("manifest.json", "files", "names a file twice or one that no bundle has")
+        raise rejection("manifest.json", "files", "names a file twice or one that no bundle has")
     for name, entry in sorted(entries.items()):
         limit = TEXT_BYTES if name.endswith((".json", ".md")) else WEIGHT_BYTES
         limit = assets[name].largest if name in assets else limit
@@ -274,10 +282,10 @@ def _listed(names: set[str], read: Read) -> tuple[dict[str, bytes], dict[str, st
 def _read(read: Read, entry: Entry, limit: int) -> bytes:
     """A file as the manifest lists it: no larger than its limit, and with its hash."""
     if entry.bytes > limit:
-        raise refused("manifest.json", f"files.{entry.path}", f"is too large ({entry.bytes:,} bytes of {limit:,})")
+        raise rejection("manifest.json", f"files.{entry.path}", f"is too large ({entry.bytes:,} bytes of {limit:,})")
     body = read(entry.path, entry.bytes)
     if len(body) != entry.bytes or digest(body) != entry.sha256:
-        raise refused(entry.path, "", "differs from its hash in the manifest: damaged or altered")
+        raise rejection(entry.path, "", "differs from its hash in the manifest: damaged or altered")
     return body
 
 
@@ -286,9 +294,9 @@ def _version(raw: Any) -> None:
     match = re.fullmatch(r"([0-9]{1,4})\.([0-9]{1,4})", text) if isinstance(text, str) else None
     if match and int(match[1]) > FORMAT[0]:
         cure = f"Upgrade lamina (this is {__version__}, which reads up to {FORMAT[0]}.x)."
-        raise refused("manifest.json", "format_version", f"{text} is newer than this version reads", cure)
+        raise rejection("manifest.json", "format_version", f"{text} is newer than this version reads", cure)
     if match and int(match[1]) < 1:
-        raise refused("manifest.json", "format_version", f"there never was a version {text}")
+        raise rejection("manifest.json", "format_version", f"there never was a version {text}")
 
 
 def _restore(schema: Schema, files: Mapping[str, bytes]) -> Preprocessor:
@@ -297,19 +305,19 @@ def _restore(schema: Schema, files: Mapping[str, bytes]) -> Preprocessor:
         raise ValueError("must be a list of fitted columns")
     for column in schema.columns:
         if column.kind not in UNUSED:
-            _known(column.kind, "preprocess", "schema.json")
+            _check_installed(column.kind, "preprocess", "schema.json")
     return restore(schema, dumped)
 
 
 def _task(file: TaskFile) -> tuple[Task, Output]:
     """The task with what it learned, and what it asks of the network."""
     module = plugin("tasks", file.kind)
-    state, cfg = parsed(module.State, file.state, "state"), parsed(module.Config, file.config, "config")
+    state, cfg = validate_as(module.State, file.state, "state"), validate_as(module.Config, file.config, "config")
     task = module.Task(cfg, state)
     return task, task.output()
 
 
-def _known(kind: str, folder: str, name: str) -> None:
+def _check_installed(kind: str, folder: str, name: str) -> None:
     if kind not in available(folder):
-        cure = f"Install the plug-in '{shown(kind, 40)}', or a version of lamina that has it."
-        raise refused(name, "kind", f"this installation has no '{kind[:40]}' in {folder}", cure)
+        cure = f"Install the plug-in '{printable(kind, 40)}', or a version of lamina that has it."
+        raise rejection(name, "kind", f"this installation has no '{kind[:40]}' in {folder}", cure)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from lamina.config import BundleError
-from lamina.deploy.bundle.strict_json import refused
+from lamina.deploy.bundle.strict_json import rejection
 
 MOST = 32  # members of a bundle, with some to spare
 LIST_BYTES = 1 << 16  # of a zip's list of members
@@ -29,7 +29,7 @@ def members(path: Path) -> Iterator[tuple[set[str], Read]]:
         cure = "Make one with: lamina train DATA --target COLUMN"
         reason = error.strerror if isinstance(error, OSError) else str(error)
         there = "cannot be opened" if isinstance(error, PermissionError) else "there is no such bundle"
-        raise refused(str(path), "", f"{there} ({reason})", cure) from None
+        raise rejection(str(path), "", f"{there} ({reason})", cure) from None
     try:
         mode = os.fstat(handle).st_mode
         if stat.S_ISDIR(mode):
@@ -38,7 +38,7 @@ def members(path: Path) -> Iterator[tuple[set[str], Read]]:
             with open(handle, "rb", closefd=False) as file:
                 yield _archive(file, path.name)
         else:
-            raise refused(path.name, "", "is neither a directory nor a file")
+            raise rejection(path.name, "", "is neither a directory nor a file")
     finally:
         os.close(handle)
 
@@ -48,17 +48,17 @@ def _directory(folder: int, title: str) -> tuple[set[str], Read]:
     with os.scandir(folder) as entries:
         names = {entry.name for entry in itertools.islice(entries, MOST + 1)}
     if len(names) > MOST:
-        raise refused(title, "", "is not a bundle: it holds too many files")
+        raise rejection(title, "", "is not a bundle: it holds too many files")
 
     def read(name: str, most: int) -> bytes:
         try:
             handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
         except OSError as error:
-            raise refused(name, "", f"is a link or cannot be opened ({error.strerror})") from None
+            raise rejection(name, "", f"is a link or cannot be opened ({error.strerror})") from None
         try:
             info = os.fstat(handle)
             if not stat.S_ISREG(info.st_mode) or info.st_nlink != 1:
-                raise refused(name, "", "is not a plain file of its own", "Copy the bundle without links.")
+                raise rejection(name, "", "is not a plain file of its own", "Copy the bundle without links.")
             with open(handle, "rb", closefd=False) as file:
                 return _at_most(name, most, info.st_size, file.read)
         finally:
@@ -80,7 +80,7 @@ def _archive(file: BinaryIO, name: str) -> tuple[set[str], Read]:
         if sum(info.file_size + info.compress_size for info in members.values()) > 2 * size:
             raise ValueError("its members are larger than the file")
     except Exception as error:  # zipfile meets a hostile archive with a dozen sorts of exception
-        raise refused(name, "", f"is not a bundle ({error})") from None
+        raise rejection(name, "", f"is not a bundle ({error})") from None
 
     def read(name: str, most: int) -> bytes:
         info = members[name]
@@ -89,7 +89,7 @@ def _archive(file: BinaryIO, name: str) -> tuple[set[str], Read]:
         except BundleError:
             raise
         except Exception as error:  # the same
-            raise refused(name, "", f"cannot be read ({error})") from None
+            raise rejection(name, "", f"cannot be read ({error})") from None
 
     return set(members), read
 
@@ -109,11 +109,11 @@ def _plain_zip(file: BinaryIO) -> int:
 
 def _at_most(name: str, most: int, size: int, read: Callable[[int], bytes]) -> bytes:
     if size > most:
-        raise refused(name, "", f"is larger than it may be ({size:,} bytes of {most:,})")
+        raise rejection(name, "", f"is larger than it may be ({size:,} bytes of {most:,})")
     try:
         body = read(size + 1)
     except MemoryError:
-        raise refused(name, "", f"does not fit in memory ({size:,} bytes)", "Open it on a larger machine.") from None
+        raise rejection(name, "", f"does not fit in memory ({size:,} bytes)", "Open it on a larger machine.") from None
     if len(body) != size:
-        raise refused(name, "", "changed while it was read", "Try again.")
+        raise rejection(name, "", "changed while it was read", "Try again.")
     return body

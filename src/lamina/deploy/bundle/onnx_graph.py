@@ -38,7 +38,7 @@ class Tensor(NamedTuple):
         return count
 
 
-class _Known:
+class _Weights:
     """The weights that a graph may hold."""
 
     def __init__(self, weights: Mapping[str, memoryview]):
@@ -61,12 +61,12 @@ class _Known:
 
     def _sum(self, values: np.ndarray, joined: int) -> bool:
         """Whether the numbers are those of so many weights of one size, in any order."""
-        wanted, share = _fingerprint(values.reshape(-1)), values.nbytes // joined
+        fingerprint, share = _fingerprint(values.reshape(-1)), values.nbytes // joined
         if share not in self.mixed:
             fitting = (body for body in self.weights.values() if len(body) == share and share % values.itemsize == 0)
             self.mixed[share] = [_fingerprint(np.frombuffer(body, values.dtype)) for body in fitting]
         few = self.mixed[share][:MANY]
-        return any(sum(group) % (1 << 64) == wanted for group in itertools.combinations(few, joined))
+        return any(sum(group) % (1 << 64) == fingerprint for group in itertools.combinations(few, joined))
 
 
 def _fingerprint(bits: np.ndarray) -> int:
@@ -78,7 +78,7 @@ def _fingerprint(bits: np.ndarray) -> int:
 
 def check(graph: bytes, weights: Mapping[str, memoryview] | None = None) -> None:
     """Raise `ValueError` with a reason where the graph holds what it may not; `weights` left out are not compared."""
-    known = _Known(weights) if weights is not None else None
+    stored = _Weights(weights) if weights is not None else None
     graphs = 0
     for number, value in _fields(memoryview(graph)):
         if number in (20, 25):
@@ -86,8 +86,8 @@ def check(graph: bytes, weights: Mapping[str, memoryview] | None = None) -> None
         if number == 7:
             graphs += 1
             for tensor, own in _tensors(_inside(value)):
-                if known is not None and tensor.kind in FLOATS and tensor.numbers > (SMALL if own else 1):
-                    known.hold(tensor)
+                if stored is not None and tensor.kind in FLOATS and tensor.numbers > (SMALL if own else 1):
+                    stored.hold(tensor)
     if graphs != 1:
         raise ValueError("is not one ONNX graph")
 
@@ -140,11 +140,11 @@ def _inside(value: Value) -> memoryview:
 
 
 def _packed(body: memoryview) -> list[int]:
-    found, at = [], 0
+    values, at = [], 0
     while at < len(body):
         value, at = _varint(body, at)
-        found.append(value)
-    return found
+        values.append(value)
+    return values
 
 
 def _fields(body: memoryview) -> Iterator[tuple[int, Value]]:

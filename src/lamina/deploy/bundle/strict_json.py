@@ -14,12 +14,12 @@ VALUES, DEPTH = 1 << 21, 64
 COPY = "Get a fresh copy of the bundle."
 
 
-def refused(file: str, at: str, reason: str, cure: str = COPY) -> BundleError:
+def rejection(file: str, at: str, reason: str, cure: str = COPY) -> BundleError:
     """The error, with nothing of the bundle's own words in it that could move a cursor or fill a screen."""
-    return BundleError(shown(file), shown(at), shown(reason, 300), cure)
+    return BundleError(printable(file), printable(at), printable(reason, 300), cure)
 
 
-def shown(text: str, most: int = 80) -> str:
+def printable(text: str, most: int = 80) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[:most])
 
 
@@ -31,10 +31,10 @@ def strict_json(body: bytes, name: str) -> Any:
     """Strict JSON: UTF-8, no key twice, no NaN, numbers that fit 64 bits, bounded size and depth."""
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) != len(pairs):
+        values = dict(pairs)
+        if len(values) != len(pairs):
             raise ValueError("a key is there twice")
-        return found
+        return values
 
     def never(token: str) -> Any:
         raise ValueError(f"{token} is not JSON")
@@ -46,16 +46,16 @@ def strict_json(body: bytes, name: str) -> Any:
         return int(text) if len(text) < 20 else never(text[:20])
 
     if len(body) > TEXT_BYTES or body.count(b",") + body.count(b"[") + body.count(b"{") > VALUES:
-        raise refused(name, "", "is too large")
+        raise rejection(name, "", "is too large")
     hooks: dict[str, Any] = {"parse_constant": never, "parse_float": number, "parse_int": whole}
     try:
         value = json.loads(body.decode(), object_pairs_hook=once, **hooks)
         if b"\\u" in body:
             json.dumps(value, ensure_ascii=False).encode()  # refuses halves of surrogate pairs
     except (ValueError, RecursionError) as error:
-        raise refused(name, "", f"is not strict JSON ({error})") from None
+        raise rejection(name, "", f"is not strict JSON ({error})") from None
     if _brackets(body) > DEPTH and _deeper(value, DEPTH):
-        raise refused(name, "", "is too deep")
+        raise rejection(name, "", "is too deep")
     return value
 
 
@@ -77,12 +77,12 @@ def _of(part: dict[str, Any] | list[Any]) -> Iterable[Any]:
     return part.values() if isinstance(part, dict) else part
 
 
-def typed(files: Mapping[str, bytes], name: str, cls: type[Any]) -> Any:
+def read_as(files: Mapping[str, bytes], name: str, cls: type[Any]) -> Any:
     raw = strict_json(files[name], name)
-    return fits(name, lambda: parsed(cls, raw, ""))
+    return guarded(name, lambda: validate_as(cls, raw, ""))
 
 
-def parsed(cls: type[Any], raw: Any, path: str) -> Any:
+def validate_as(cls: type[Any], raw: Any, path: str) -> Any:
     faults: list[str] = []
     value = parse(cls, raw, path, faults)
     if value is None:
@@ -90,7 +90,7 @@ def parsed(cls: type[Any], raw: Any, path: str) -> Any:
     return value
 
 
-def fits(name: str, build: Callable[[], Any]) -> Any:
+def guarded(name: str, build: Callable[[], Any]) -> Any:
     """What is built from a file; whatever goes wrong is the file's fault, because its hash is right."""
     try:
         return build()
@@ -98,6 +98,6 @@ def fits(name: str, build: Callable[[], Any]) -> Any:
         raise
     except RecipeError as error:
         at, _, reason = error.faults[0].partition(": ")
-        raise refused(name, at, reason.rstrip(".")) from None
+        raise rejection(name, at, reason.rstrip(".")) from None
     except Exception as error:  # a plug-in may meet hostile values with anything
-        raise refused(name, "", first_line(error)) from None
+        raise rejection(name, "", first_line(error)) from None

@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from lamina.config import Config
-from lamina.deploy.bundle.strict_json import TEXT_BYTES, fits, parsed, refused, strict_json
+from lamina.deploy.bundle.strict_json import TEXT_BYTES, guarded, rejection, strict_json, validate_as
 
 Whole = Annotated[int, Field(ge=0, le=1 << 40)]
 SIZES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
@@ -28,23 +28,23 @@ def weights(body: bytes) -> dict[str, memoryview]:
     name = "weights.safetensors"
     size = int.from_bytes(body[:8], "little")
     if len(body) < 8 or size > min(len(body) - 8, TEXT_BYTES):
-        raise refused(name, "", "is cut short, or has no sane header")
+        raise rejection(name, "", "is cut short, or has no sane header")
     header = strict_json(body[8 : 8 + size], name)
     if not isinstance(header, dict) or len(header) > TENSORS:
-        raise refused(name, "", "has no sane header")
+        raise rejection(name, "", "has no sane header")
     header.pop("__metadata__", None)
-    entries: dict[str, Tensor] = fits(name, lambda: {k: parsed(Tensor, raw, k) for k, raw in header.items()})
-    found, end, data = {}, 0, memoryview(body)[8 + size :]
+    entries: dict[str, Tensor] = guarded(name, lambda: {k: validate_as(Tensor, raw, k) for k, raw in header.items()})
+    tensors, end, data = {}, 0, memoryview(body)[8 + size :]
     for key, entry in sorted(entries.items(), key=lambda item: item[1].data_offsets):
         start, stop = entry.data_offsets
         if start != end or entry.dtype not in SIZES or stop - start != math.prod(entry.shape) * SIZES[entry.dtype]:
-            raise refused(name, key, "does not fill its place in the file")
-        found[key], end = data[start:stop], stop
-        if stop <= len(data) and not _finite(found[key], entry.dtype):
-            raise refused(name, key, "holds a number that is not finite")
+            raise rejection(name, key, "does not fill its place in the file")
+        tensors[key], end = data[start:stop], stop
+        if stop <= len(data) and not _finite(tensors[key], entry.dtype):
+            raise rejection(name, key, "holds a number that is not finite")
     if end != len(data):
-        raise refused(name, "", "is longer or shorter than its header says")
-    return found
+        raise rejection(name, "", "is longer or shorter than its header says")
+    return tensors
 
 
 def _finite(values: memoryview, dtype: str) -> bool:

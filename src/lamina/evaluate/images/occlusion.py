@@ -101,7 +101,7 @@ def explain_row(
 
 def _uncalibrated(task: Any) -> Any:
     """The task before it is calibrated: a calibrated answer can be so sure that nothing moves it."""
-    return task.learned(**calibration.neutral(task))
+    return task.with_state(**calibration.neutral(task))
 
 
 def _best(
@@ -109,7 +109,7 @@ def _best(
 ) -> tuple[int | None, tuple[tuple[str, float], ...]]:
     """Which output is explained (of a number: None), and the best answers. Labels have `probabilities`."""
     answers, classes = task.decode(raw), task.classes
-    if "probabilities" not in answers:
+    if not classes:
         if label is not None:
             raise DataError("--label: this bundle answers with a number, not with labels. Leave --label out.")
         return None, (("", float(answers["prediction"][0])),)

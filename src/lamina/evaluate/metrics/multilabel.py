@@ -13,13 +13,13 @@ from lamina.evaluate.metrics.registry import Answers, class_rows, metric
 
 def counts(target: np.ndarray, answers: Answers, axis: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Labels answered rightly, labels there are, and labels answered: in all, by class (axis 0) or by row (axis 1)."""
-    chosen = answers["chosen"]
-    return (target & chosen).sum(axis), target.sum(axis), chosen.sum(axis)
+    predicted = answers["chosen"]
+    return (target & predicted).sum(axis), target.sum(axis), predicted.sum(axis)
 
 
-def _f1(hits: np.ndarray, actual: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """2 hits / (actual + chosen); nothing to find and nothing answered is right."""
-    whole = actual + chosen
+def _f1(hits: np.ndarray, actual: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """2 hits / (actual + predicted); nothing to find and nothing answered is right."""
+    whole = actual + predicted
     return np.where(whole > 0, 2 * hits / np.maximum(whole, 1), 1.0)
 
 
@@ -46,8 +46,8 @@ def f1_samples(target: np.ndarray, answers: Answers) -> Any:
 @metric(True, "probabilities", "chosen", label="precision")
 def precision_micro(target: np.ndarray, answers: Answers) -> Any:
     """Of all labels answered, the share that is right."""
-    hits, _, chosen = counts(target, answers, None)
-    return hits / chosen if chosen else None
+    hits, _, predicted = counts(target, answers, None)
+    return hits / predicted if predicted else None
 
 
 @metric(True, "probabilities", "chosen", label="recall")

@@ -52,7 +52,7 @@ def _pairs(context: Context) -> Context:
     """A target (rows, classes) of yes and no as one row per pair of row and class, which curves of two classes are made
     for; any other context as it is.
     """
-    if context.target.ndim != 2 or "probabilities" not in context.answers:
+    if context.target.ndim != 2 or not context.classes:
         return context
 
     def flat(answers: metrics.Answers) -> metrics.Answers:

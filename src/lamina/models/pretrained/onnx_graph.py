@@ -96,10 +96,10 @@ def feature_tensor(graph: Any, path: Path, layer: str | None) -> str:
     """The tensor named, else what the closing layer of a classifier takes, else the first output."""
     producers = {name: node for node in graph.graph.node for name in node.output}
     if layer is not None:
-        named = {node.name: node.output[0] for node in graph.graph.node if node.name}
-        if layer not in producers and layer not in named:
+        nodes = {node.name: node.output[0] for node in graph.graph.node if node.name}
+        if layer not in producers and layer not in nodes:
             raise RecipeError([f"model.layer: {path} has no tensor '{layer}'. {nearest(layer, producers)[:300]}"])
-        return layer if layer in producers else named[layer]
+        return layer if layer in producers else nodes[layer]
     stored = {t.name for t in graph.graph.initializer}
     end = name = graph.graph.output[0].name
     while name in producers:

@@ -50,8 +50,8 @@ class Encoder(nn.Module):
             if layer is not None:
                 nn.init.normal_(layer.weight, std=0.1 / math.sqrt(plan.flat))
 
-    def forward(self, originals: Tensor, condition: Tensor | None) -> Tensor:
-        code = self.head(self.body(self.pixels(originals))).float()
+    def forward(self, x: Tensor, condition: Tensor | None) -> Tensor:
+        code = self.head(self.body(self.pixels(x))).float()
         return code if self.named is None or condition is None else code + self.named(condition[:, 0])
 
 
@@ -81,9 +81,9 @@ class Decoder(nn.Module):
         """Logits of pixels, or pixels of mean 0 and spread 1, (rows, channels, height, width)."""
         return self.body(codes, condition)
 
-    def reconstruction_cost(self, raw: Tensor, originals: Tensor) -> Tensor:
+    def reconstruction_cost(self, raw: Tensor, x: Tensor) -> Tensor:
         """Nats per row to tell a picture (rows, height, width, channels), 0 to 255, by raw pixels."""
-        target = originals.permute(0, 3, 1, 2).float() / 255
+        target = x.permute(0, 3, 1, 2).float() / 255
         if self.likelihood == "bernoulli":
             return F.binary_cross_entropy_with_logits(raw.float(), target, reduction="none").sum((1, 2, 3))
         error = (self.visible(raw) - target).square()

@@ -49,8 +49,8 @@ class Encoder(nn.Module):
         self.classes = classes
         self.layers = layers((feed.shape[0] or 1) + classes, hidden, 2 * latent)
 
-    def forward(self, originals: Tensor, condition: Tensor | None) -> Tensor:
-        return self.layers(with_condition(originals, condition, self.classes))
+    def forward(self, x: Tensor, condition: Tensor | None) -> Tensor:
+        return self.layers(with_condition(x, condition, self.classes))
 
 
 class Decoder(nn.Module):
@@ -85,13 +85,13 @@ class Decoder(nn.Module):
             cost = cost + log_stretch
         return 0.5 * hidden.square().sum(1) + cost
 
-    def reconstruction_cost(self, raw: Tensor, originals: Tensor) -> Tensor:
+    def reconstruction_cost(self, raw: Tensor, x: Tensor) -> Tensor:
         """Nats it costs to tell each row, (rows,)."""
         blocks = self.blocks
-        cost = -(originals[:, blocks.column] * blocks.scores(raw[:, : blocks.width])).sum(1)
+        cost = -(x[:, blocks.column] * blocks.scores(raw[:, : blocks.width])).sum(1)
         if not blocks.ways:
             return cost
-        target, spread = originals[:, blocks.way], raw[:, blocks.width :].clamp(NARROWEST, WIDEST)
+        target, spread = x[:, blocks.way], raw[:, blocks.width :].clamp(NARROWEST, WIDEST)
         error = (torch.tanh(raw[:, blocks.way]) - target) / spread.exp()
         return cost + ((0.5 * error.square() + spread) * (target != 0)).sum(1)
 

@@ -16,7 +16,7 @@ from lamina.preprocess.image.stderr import quiet
 
 MOST = 5000  # pictures decoded; the rest is only counted
 FEW = 64  # pictures looked at for the note beside a column
-NAMED = 20
+MAX_NAMES = 20
 LINES = 5  # of files that are shown
 
 Lines = list[tuple[str, ...]]
@@ -62,7 +62,7 @@ def survey(values: pa.Array, most: int, labels: list[Any], parts: list[Any]) -> 
         "formats": dict(Counter(one[3] for one in sound).most_common()),
         "classes": _classes(labels, parts),
         "broken": len(broken),
-        "reasons": [{"file": _name(values, row), "reason": reason} for row, reason in broken[:NAMED]],
+        "reasons": [{"file": _name(values, row), "reason": reason} for row, reason in broken[:MAX_NAMES]],
         "twice": _duplicates(values, labels, parts),
     }
 
@@ -126,7 +126,7 @@ def _duplicates(values: pa.Array, labels: list[Any], parts: list[Any]) -> dict[s
     same = [rows for rows in groups.values() if len(rows) > 1]
     unlike = [rows for rows in same if labels and len({labels[row] for row in rows}) > 1]
     across = [rows for rows in same if parts and len({parts[row] for row in rows}) > 1]
-    first = sorted(same, key=lambda rows: rows not in unlike)[:NAMED]
+    first = sorted(same, key=lambda rows: rows not in unlike)[:MAX_NAMES]
     return {
         "groups": len(same),
         "copies": sum(len(rows) - 1 for rows in same),

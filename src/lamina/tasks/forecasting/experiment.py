@@ -164,7 +164,7 @@ class Experiment(experiment.Experiment):
     def calibrated(self, outputs: Arrays, validation: Examples) -> Self:
         """With the half widths of intervals."""
         widths = backtest.half_widths(outputs, validation, self.task.state)
-        return self.with_task(self.task.learned(half_widths=widths))
+        return self.with_task(self.task.with_state(half_widths=widths))
 
     # 5 evaluate
 
@@ -186,7 +186,7 @@ class Experiment(experiment.Experiment):
     def evaluate_source(cls, session: Any, collected: Collected, source: AnyConfig) -> Evaluation:
         """A backtest over all rows that belong to a series."""
         target = session.target
-        rows = replace(collected, table=session.named(collected.table, collected.target))
+        rows = replace(collected, table=session.with_bundle_names(collected.table, collected.target))
         table = with_row_numbers(rows, session.schema.missing)
         if target not in table.column_names:
             names = table.column_names[:-1]

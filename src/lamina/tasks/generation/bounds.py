@@ -2,7 +2,7 @@
 
 import math
 
-from lamina.deploy.bundle.strict_json import refused, shown
+from lamina.deploy.bundle.strict_json import printable, rejection
 from lamina.task import Session
 from lamina.tasks.generation import column_transformer
 from lamina.tasks.generation.state import ColumnModes, CriticCalibration
@@ -18,31 +18,31 @@ def check(session: Session) -> None:
     """Refuse a state that cannot be. Errors: BundleError naming file and place."""
     latent(session)
     if len(session.golden) > GOLDEN:
-        raise refused("golden.json", "rows", f"are more than {GOLDEN}")
+        raise rejection("golden.json", "rows", f"are more than {GOLDEN}")
     state, schema = session.task.state, session.schema
     if len(state.counts) != len(state.classes) or min(state.counts, default=1) < 1:
-        raise refused("task.json", "state.counts", "must be one for each class, 1 or more")
+        raise rejection("task.json", "state.counts", "must be one for each class, 1 or more")
     if len(set(state.classes)) != len(state.classes) or (state.classes and not schema.target):
-        raise refused("task.json", "state.classes", "must be different ones, of a column that the schema names")
+        raise rejection("task.json", "state.classes", "must be different ones, of a column that the schema names")
     if ("critic" in session.graphs) != (state.critic is not None):
         reason = "is there, and task.json knows no critic" if state.critic is None else "is missing"
-        raise refused("critic.onnx", "", reason)
+        raise rejection("critic.onnx", "", reason)
     if state.critic and (reason := _calibration_fault(state.critic, len(state.classes))):
-        raise refused("task.json", "state.critic", reason)
+        raise rejection("task.json", "state.critic", reason)
     kinds = {column.name: column.kind for column in schema.columns}
     names = [modes.name for modes in state.columns]
     if len(set(names)) != len(names) or any(kinds.get(modes.name) != modes.kind for modes in state.columns):
-        raise refused("task.json", "state.columns", "are not those of the schema")
+        raise rejection("task.json", "state.columns", "are not those of the schema")
     for i, modes in enumerate(state.columns):
         if reason := _column_fault(modes):
-            raise refused("task.json", f"state.columns.{i}", f"{reason} ({shown(modes.name, 40)})")
+            raise rejection("task.json", f"state.columns.{i}", f"{reason} ({printable(modes.name, 40)})")
 
 
 def latent(session: Session) -> int:
     """The numbers of noise that the network takes. Errors: BundleError."""
     size = session.config.get("latent")
     if type(size) is not int or not 1 <= size <= LATENT:
-        raise refused("model.json", "config.latent", f"must be 1 to {LATENT:,}")
+        raise rejection("model.json", "config.latent", f"must be 1 to {LATENT:,}")
     return size
 
 
@@ -58,9 +58,9 @@ def _calibration_fault(critic: CriticCalibration, classes: int) -> str:
 def _column_fault(modes: ColumnModes) -> str:
     """Why a column cannot be encoded so, or ""."""
     if modes.kind not in column_transformer.WRITABLE:
-        return f"is of the kind {shown(modes.kind, 40)}, which is not made"
+        return f"is of the kind {printable(modes.kind, 40)}, which is not made"
     if modes.form not in (FORMS | column_transformer.TIMES if modes.numeric else FORMS):
-        return f"has the unknown form {shown(modes.form, 40)}"
+        return f"has the unknown form {printable(modes.form, 40)}"
     if not modes.numeric:
         return _text_fault(modes)
     numbers = (*modes.spikes, *modes.centres, *modes.reaches, *modes.grid, modes.low, modes.high)

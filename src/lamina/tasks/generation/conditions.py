@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lamina.config import DataError
-from lamina.deploy.bundle.strict_json import shown
+from lamina.deploy.bundle.strict_json import printable
 from lamina.preprocess import category, number, parse_columns, time
 from lamina.schema import NUMBER_TEXT, Column
 from lamina.task import Session
@@ -108,7 +108,7 @@ def _allowed(own: Sequence[Condition], modes: ColumnModes) -> tuple[str | None, 
     for condition, matching in zip(own, matches, strict=True):
         if not matching:
             missing = condition == (modes.name, "=", None)
-            reason = f"'{shown(modes.name)}' is never missing" if missing else _description(modes)
+            reason = f"'{printable(modes.name)}' is never missing" if missing else _description(modes)
             raise DataError(f"where: '{condition}' can never hold: {reason}.")
     both = set.intersection(*matches)
     if not both:
@@ -124,8 +124,8 @@ def _text_test(condition: Condition, modes: ColumnModes) -> Callable[[str | None
     cells = condition.cell
     text = None if cells is None else category.parse(cells, category.Config())[0].as_py()
     if text is None or (sign in ("=", "!=") and text not in modes.values):
-        word = shown(str(condition.value))
-        raise DataError(f"where: there is no '{word}' in '{shown(modes.name)}'. {suggestion(word, modes.values)}")
+        word = printable(str(condition.value))
+        raise DataError(f"where: there is no '{word}' in '{printable(modes.name)}'. {suggestion(word, modes.values)}")
     compare = OPERATORS[sign]
     if modes.form in ("whole", "number") and sign not in ("=", "!="):
         limit = _number(condition, modes, None)
@@ -139,7 +139,7 @@ def _comparisons(own: Sequence[Condition], modes: ColumnModes, column: Column) -
     for condition, comparison in zip(own, comparisons, strict=True):
         if not _possible(modes, (comparison,)):
             missing = comparison == ("=", None)
-            reason = f"'{shown(modes.name)}' is never missing" if missing else _description(modes)
+            reason = f"'{printable(modes.name)}' is never missing" if missing else _description(modes)
             raise DataError(f"where: '{condition}' can never hold: {reason}.")
     if not _possible(modes, comparisons):
         raise DataError(f"where: no row can meet {_join(own)} together.")
@@ -155,8 +155,8 @@ def _number(condition: Condition, modes: ColumnModes, column: Column | None) -> 
     else:
         value, sort = number.parse(cells, number.Config())[0].as_py(), "a number"
     if value is None:
-        got = shown(str(condition.value))
-        raise DataError(f"where: '{shown(modes.name)}' is compared with {sort} (got '{got}').")
+        got = printable(str(condition.value))
+        raise DataError(f"where: '{printable(modes.name)}' is compared with {sort} (got '{got}').")
     return value / modes.unit
 
 
@@ -183,10 +183,10 @@ def _possible(modes: ColumnModes, comparisons: Sequence[Comparison]) -> bool:
 
 def _description(modes: ColumnModes) -> str:
     """What the cells of a column can be, in words."""
-    name = f"'{shown(modes.name)}' is made"
+    name = f"'{printable(modes.name)}' is made"
     if not modes.numeric:
         more = f" and {len(modes.values) - LISTED:,} more" if len(modes.values) > LISTED else ""
-        return f"{name} as {', '.join(shown(value, 40) for value in modes.values[:LISTED])}{more}"
+        return f"{name} as {', '.join(printable(value, 40) for value in modes.values[:LISTED])}{more}"
     spots = sorted({*modes.spikes, *modes.grid})
     ends = [*spots, *(() if modes.grid or not modes.centres else (modes.low, modes.high))]
     if len(ends) == len(spots) <= LISTED:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lamina.config import DataError
-from lamina.deploy.bundle.strict_json import refused
+from lamina.deploy.bundle.strict_json import rejection
 from lamina.preprocess import Broken, parse_columns
 from lamina.schema import clean, rename_columns
 from lamina.task import Answers, Session
@@ -67,7 +67,7 @@ class Critic:
             chunk = slice(start, start + BATCH)
             score = next(iter(self.run(inputs(self.name, values[chunk], codes[chunk], self.state)).values()))
             if score.shape != (len(values[chunk]), 1) or not np.isfinite(score).all():
-                raise refused("critic.onnx", "", "does not give one finite number for each row")
+                raise rejection("critic.onnx", "", "does not give one finite number for each row")
             parts.append(score[:, 0].astype(np.float64))
         return np.concatenate(parts)
 

@@ -86,7 +86,7 @@ def score_source(session: Predictor, collected: Collected, source: Config) -> Ev
     Errors: DataError where a column is missing, or too few rows are left.
     """
     prep = session.prep
-    table = session.named(collected.table, collected.target)
+    table = session.with_bundle_names(collected.table, collected.target)
     if absent := [column.name for column in prep.columns if column.name not in table.column_names]:
         raise DataError(f"evaluate: the rows have no column '{absent[0]}'. {nearest(absent[0], table.column_names)}")
     table = with_row_numbers(replace(collected, table=table), session.schema.missing)

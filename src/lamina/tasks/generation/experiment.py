@@ -56,7 +56,7 @@ class Experiment(experiment.Experiment):
         if _is_pictures(collected.schema):
             return collected
         columns, notes = column_transformer.fit(collected.splits.train, collected.schema)
-        return replace(collected, task=collected.task.learned(columns=columns), notes=(*collected.notes, *notes))
+        return replace(collected, task=collected.task.with_state(columns=columns), notes=(*collected.notes, *notes))
 
     @classmethod
     def _labelled(cls, recipe: Recipe, sources: Sources) -> Self:
@@ -177,7 +177,7 @@ class Experiment(experiment.Experiment):
             return self
         state = self.task.state
         calibration = critic.calibrate(graphs[critic.GRAPH], *self._held_out(prep), state)
-        return self.with_task(self.task.learned(critic=calibration))
+        return self.with_task(self.task.with_state(critic=calibration))
 
     def _held_out(self, prep: Preprocessor) -> tuple[str, np.ndarray, np.ndarray]:
         """Real rows that no weight was learned from: the name of their input, the rows, and their classes."""

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from lamina.config import DataError, nearest
-from lamina.deploy.bundle.strict_json import shown
+from lamina.deploy.bundle.strict_json import printable
 
 SIGNS = ("!=", "<=", ">=", "==", "=", "<", ">")
 OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
@@ -27,7 +27,7 @@ class Condition(NamedTuple):
     value: Any
 
     def __str__(self) -> str:
-        return shown(f"{self.column}{self.sign}{'' if self.value is None else self.value}")
+        return printable(f"{self.column}{self.sign}{'' if self.value is None else self.value}")
 
     @property
     def cell(self) -> pa.Array | None:
@@ -64,15 +64,15 @@ def parse(where: Any, columns: Sequence[str], data: Container[str]) -> tuple[Con
     elif isinstance(where, str) or (isinstance(where, Sequence) and all(isinstance(one, str) for one in where)):
         some = [_split(one, columns) for one in ([where] if isinstance(where, str) else where)]
     else:
-        got = shown(repr(where))
+        got = printable(repr(where))
         raise DataError(f"where: must be text, a list of it, or values by column (got {got}). {SHAPE}")
     if len(some) > MOST:
         raise DataError(f"where: at most {MOST} conditions can be asked for (got {len(some):,}).")
     for name, *_ in some:
         if name not in columns and name in data:
-            raise DataError(f"where: '{shown(name)}' is in the data and not made. {suggestion(name, columns)}")
+            raise DataError(f"where: '{printable(name)}' is in the data and not made. {suggestion(name, columns)}")
         if name not in columns:
-            raise DataError(f"where: there is no column '{shown(name)}'. {suggestion(name, columns)}")
+            raise DataError(f"where: there is no column '{printable(name)}'. {suggestion(name, columns)}")
     return tuple(some)
 
 
@@ -87,7 +87,7 @@ def _split(text: str, columns: Sequence[str]) -> Condition:
             return Condition(name, sign.replace("==", "="), value or None)
     match = re.search("|".join(SIGNS), text)
     if not match or text[: match.start()].strip() in {"", *columns}:
-        raise DataError(f"where: '{shown(text)}' is no condition. {SHAPE}")
+        raise DataError(f"where: '{printable(text)}' is no condition. {SHAPE}")
     return Condition(text[: match.start()].strip(), match[0], None)  # of a column that there is not
 
 
@@ -97,7 +97,7 @@ def suggestion(word: str, words: Iterable[str]) -> str:
     near = nearest(word, words)
     if near.startswith("Did") or len(words) <= LISTED:
         return near
-    return f"There is: {', '.join(shown(value, 40) for value in words[:LISTED])} and {len(words) - LISTED:,} more."
+    return f"There is: {', '.join(printable(value, 40) for value in words[:LISTED])} and {len(words) - LISTED:,} more."
 
 
 def _cell(value: Any) -> pa.Array | None:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from lamina.config import DataError
-from lamina.deploy.bundle.strict_json import fits
+from lamina.deploy.bundle.strict_json import guarded
 from lamina.schema import Row
 from lamina.task import Session, alike
 from lamina.tasks.generation import critic, sampling, table_transformer
@@ -43,11 +43,11 @@ def answers(session: Session, rows: Sequence[Row]) -> list[Row]:
         codes = np.full(len(rows), -1)
         if labels is not None and session.target is not None:
             codes = sampling.codes(labels, state.classes, session.target)[:, 0]
-        scores = fits("critic.onnx", lambda: critic.golden_scores(session, numbers, codes))
+        scores = guarded("critic.onnx", lambda: critic.golden_scores(session, numbers, codes))
         golden = [{"critic": score} | excerpt for score, excerpt in zip(scores, golden, strict=True)]
     if not state.columns:
         return golden
-    table = fits("task.json", lambda: table_transformer.decode(numbers, state.columns))
+    table = guarded("task.json", lambda: table_transformer.decode(numbers, state.columns))
     table = table.drop_columns([modes.name for modes in state.columns if modes.kind == "time"])  # a second may be off
     return [excerpt | {"row": row} for excerpt, row in zip(golden, table.to_pylist(), strict=True)]
 

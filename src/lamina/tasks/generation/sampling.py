@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from lamina.config import DataError, nearest
-from lamina.deploy.bundle.strict_json import refused
+from lamina.deploy.bundle.strict_json import rejection
 from lamina.task import Session
 from lamina.tasks.generation import bounds, table_transformer
 from lamina.tasks.generation.state import State
@@ -108,7 +108,7 @@ def outputs(session: Session, seeds: Sequence[int], labels: Sequence[Any] | None
         parts.append(next(iter(session.run(inputs).values())))
         rows, *rest = parts[-1].shape
         if rows != len(inputs["noise"]) or tuple(rest) not in shapes or not np.isfinite(parts[-1]).all():
-            raise refused("model.onnx", "", f"does not make finite numbers of the shape {shape}")
+            raise rejection("model.onnx", "", f"does not make finite numbers of the shape {shape}")
     return np.concatenate(parts)
 
 

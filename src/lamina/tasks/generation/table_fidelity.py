@@ -22,7 +22,7 @@ from lamina.tasks.generation.table_cells import CellEncoder, Cells
 TRAIN, TEST, NEAR = 10_000, 10_000, 2_000
 MOST_CODES = 250  # of a text: what the classifier takes
 SEED = 1
-SHOWN = 9  # columns with histograms
+MAX_COLUMNS = 9  # columns with histograms
 
 
 def measure(train: pa.Table, held_out: pa.Table, samples: pa.Table, schema: Schema, classes: Sequence[str]) -> Row:
@@ -41,7 +41,7 @@ def measure(train: pa.Table, held_out: pa.Table, samples: pa.Table, schema: Sche
         facts["trained_on"] = {name: _classifier_scores(rows, real, len(classes)) for name, rows in sources.items()}
         facts["smote"] = _likeness(encoder, rival, real)
     facts |= _likeness(encoder, own, real)
-    return facts | {"columns": _columns(encoder, own, real, SHOWN), "held": _reachable(encoder, real)}
+    return facts | {"columns": _columns(encoder, own, real, MAX_COLUMNS), "held": _reachable(encoder, real)}
 
 
 def _smote(encoder: CellEncoder, count: int) -> Cells:
