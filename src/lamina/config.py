@@ -11,6 +11,11 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 
+def as_tuple(value: Any) -> Any:
+    """One text as a tuple of it; lists as tuples, because what a validator returns is checked as Python values."""
+    return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
+
+
 class LaminaError(Exception):
     """A fault the user can mend: the message says where, what was got, and the cure."""
 

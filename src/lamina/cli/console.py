@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from lamina.evaluate.markup import number
 from lamina.schema import Row
 
 FIRST = 5
@@ -37,10 +36,6 @@ def notes(sentences: Sequence[Any], console: Console = out) -> None:
 
 def short(text: str, longest: int) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
-
-
-def cell(value: float | None) -> str:
-    return "" if value is None else number(value)
 
 
 def table(*heads: str, right: Sequence[int] = (), bend: Sequence[int] = ()) -> Table:

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 
 from rich.markup import escape
 
-from lamina.cli.console import cell, line, lines, out, quarantine, say, table
+from lamina.cli.console import line, lines, out, quarantine, say, table
 from lamina.data.arrays import json_rows
 from lamina.evaluate import baselines
-from lamina.evaluate.markup import number
+from lamina.evaluate.markup import cell, number
 from lamina.evaluate.metrics import label
 from lamina.schema import Quarantined, Row
 from lamina.task import Answers

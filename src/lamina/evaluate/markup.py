@@ -19,6 +19,11 @@ def number(value: Any) -> str:
     return sign + (f"{abs(value):#.4g}" if 1e-4 <= abs(value) < 1e15 else f"{abs(value):.3e}")
 
 
+def cell(value: float | None) -> str:
+    """The same in a table of the terminal, which leaves absent values empty."""
+    return "" if value is None else number(value)
+
+
 def escape(value: Any, longest: int = 200) -> str:
     """Any value as escaped text on one line, cut at `longest` characters; an absent value is a dash."""
     if value is None or value == "":

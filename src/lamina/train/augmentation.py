@@ -108,8 +108,12 @@ class TrivialAugment(config.Config):
     kind: Literal["trivial_augment"] = "trivial_augment"
 
 
-def _by_name(value: Any) -> Any:
-    return {"kind": value} if isinstance(value, str) else value
+def by_name(value: Any) -> Any:
+    """`flip` as `{kind: flip}`; lists as tuples, because what a validator returns is checked as Python values."""
+    value = {"kind": value} if isinstance(value, str) else value
+    if isinstance(value, dict):
+        return {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
+    return value
 
 
 Step = Annotated[
@@ -128,7 +132,7 @@ Step = Annotated[
     | CutMix
     | TrivialAugment,
     Field(discriminator="kind"),
-    BeforeValidator(_by_name),  # last, so that it sees a bare name before the names are told apart
+    BeforeValidator(by_name),  # last, so that it sees a bare name before the names are told apart
 ]
 
 GEOMETRY = (Flip, FlipVertical, Shift, Rotate, Scale, Crop)

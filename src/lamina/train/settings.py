@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field
 
 from lamina import config
 from lamina.schema import Windows
-from lamina.train.augmentation import Step
+from lamina.train.augmentation import Step, by_name
 
 
 @dataclass(frozen=True)
@@ -97,16 +97,8 @@ class Constant(config.Config):
     warmup: float = Field(default=0.0, ge=0, lt=1)
 
 
-def _by_name(value: Any) -> Any:
-    """`adam` as `{kind: adam}`; lists as tuples, because what a validator returns is checked as Python values."""
-    value = {"kind": value} if isinstance(value, str) else value
-    if isinstance(value, dict):
-        return {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
-    return value
-
-
-Optimizer = Annotated[AdamW | Adam | SGD | Muon, BeforeValidator(_by_name), Field(discriminator="kind")]
-Schedule = Annotated[Cosine | OneCycle | Linear | Constant, BeforeValidator(_by_name), Field(discriminator="kind")]
+Optimizer = Annotated[AdamW | Adam | SGD | Muon, BeforeValidator(by_name), Field(discriminator="kind")]
+Schedule = Annotated[Cosine | OneCycle | Linear | Constant, BeforeValidator(by_name), Field(discriminator="kind")]
 
 
 def seconds(text: Any) -> Any:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from lamina.config import RecipeError
+from lamina.models.pretrained.onnx_graph import fault, first_line
 
 Pooling = Literal["auto", "cls", "mean"]
 FILES = ["config.json", "preprocessor_config.json", "*.safetensors", "*.safetensors.index.json"]
@@ -67,13 +68,13 @@ def load(name: str, side: int | None, pooling: Pooling) -> HuggingFace:
                 dtype=torch.float32,
             )
         except Exception as error:  # transformers, safetensors and the tokenizers raise anything at all
-            raise _fault(name, f"cannot be read ({_first(error)})", "Get a fresh copy of the folder") from None
+            raise fault(name, f"cannot be read ({first_line(error)})", "Get a fresh copy of the folder") from None
     if network.main_input_name != "pixel_values":
         kind = config.get("model_type", "this model")
-        raise _fault(name, f"{kind} takes {network.main_input_name}, not pictures alone", "Name a network of pictures")
+        raise fault(name, f"{kind} takes {network.main_input_name}, not pictures alone", "Name a network of pictures")
     missing = [key for key in report["missing_keys"] if not key.startswith(UNUSED)]
     if missing:
-        raise _fault(
+        raise fault(
             name, f"the weights lack {len(missing)} tensors, such as {min(missing)}", "Get a fresh copy of them"
         )
     backbone = HuggingFace(network.eval(), pooling, pictures)
@@ -85,7 +86,7 @@ def load(name: str, side: int | None, pooling: Pooling) -> HuggingFace:
     except Exception as error:
         where, cure = ("model.side", "Leave it out") if side else ("model.name", "Name another network")
         raise RecipeError(
-            [f"{where}: {name} cannot take {backbone.size[0]} pixels a side ({_first(error)}). {cure}."]
+            [f"{where}: {name} cannot take {backbone.size[0]} pixels a side ({first_line(error)}). {cure}."]
         ) from None
     return backbone
 
@@ -125,12 +126,12 @@ def _folder(name: str) -> Path:
     path = Path(name).expanduser()
     if path.is_dir():
         if not (path / "config.json").is_file():
-            raise _fault(name, "the folder has no config.json", "Name the folder that `hf download` wrote")
+            raise fault(name, "the folder has no config.json", "Name the folder that `hf download` wrote")
         if not list(path.glob("*.safetensors")):
-            raise _fault(name, "the folder has no weights as .safetensors", "Get those; others are not opened")
+            raise fault(name, "the folder has no weights as .safetensors", "Get those; others are not opened")
         return path
     if name.startswith(("/", ".", "~")) or name.count("/") > 1 or path.exists():
-        raise _fault(name, "there is no such folder", "Name a folder with config.json, or a model on the hub")
+        raise fault(name, "there is no such folder", "Name a folder with config.json, or a model on the hub")
     from huggingface_hub import constants, snapshot_download  # pyright: ignore[reportMissingImports] - an extra
 
     with contextlib.suppress(Exception):  # not there, or not all of it: the hub is asked next
@@ -142,8 +143,8 @@ def _folder(name: str) -> Path:
     except Exception as error:
         why = str(error).lower()
         if "401" in why or "404" in why or "repo id" in why:
-            raise _fault(name, "is not a folder, and the hub has no such model for you", "Check the name") from None
-        raise _fault(
+            raise fault(name, "is not a folder, and the hub has no such model for you", "Check the name") from None
+        raise fault(
             name,
             f"is not a folder, is not in {constants.HF_HUB_CACHE}, and the hub cannot be reached",
             f"On a connected machine: hf download {name} --local-dir DIR, then name DIR",
@@ -187,15 +188,7 @@ def _json(file: Path, name: str) -> dict[str, Any]:
     try:
         settings = json.loads(file.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise _fault(name, f"{file.name} cannot be read ({_first(error)})", "Get a fresh copy of it") from None
+        raise fault(name, f"{file.name} cannot be read ({first_line(error)})", "Get a fresh copy of it") from None
     if not isinstance(settings, dict):
-        raise _fault(name, f"{file.name} holds no settings", "Get a fresh copy of it")
+        raise fault(name, f"{file.name} holds no settings", "Get a fresh copy of it")
     return settings
-
-
-def _first(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(".")
-
-
-def _fault(name: str, reason: str, cure: str) -> RecipeError:
-    return RecipeError([f"model.name: {name}: {reason}. {cure}."])

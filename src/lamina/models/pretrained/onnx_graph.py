@@ -180,5 +180,5 @@ def first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(".")
 
 
-def fault(path: Path, reason: str, cure: str) -> RecipeError:
-    return RecipeError([f"model.name: {path}: {reason}. {cure}."])
+def fault(name: Path | str, reason: str, cure: str) -> RecipeError:
+    return RecipeError([f"model.name: {name}: {reason}. {cure}."])

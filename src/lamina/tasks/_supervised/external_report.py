@@ -8,7 +8,7 @@ import numpy as np
 from lamina.config import DataError
 from lamina.data import _locator
 from lamina.evaluate import metrics
-from lamina.evaluate.markup import escape, number, section, table
+from lamina.evaluate.markup import cell, escape, number, section, table
 from lamina.experiment import Evaluation, Experiment, Section
 from lamina.schema import Row
 from lamina.tasks._supervised.external_data import ExternalData
@@ -160,9 +160,9 @@ def lines(external: Sequence[Row], test: Evaluation, primary: str, count: int) -
     """The same for the terminal: a table, heads first."""
     names = displayed_metrics(test.scores, primary)
     heads = ("on other data", "rows", *map(metrics.label, names), "difference")
-    first = ("test rows", number(count), *(_cell(test.scores[name]) for name in names), "")
+    first = ("test rows", number(count), *(cell(test.scores[name]) for name in names), "")
     rest = (
-        (row["name"], number(row["rows"]), *(_cell(row["scores"].get(name)) for name in names),
+        (row["name"], number(row["rows"]), *(cell(row["scores"].get(name)) for name in names),
          signed(row["difference"].get(primary)))
         for row in external
     )  # fmt: skip
@@ -172,7 +172,3 @@ def lines(external: Sequence[Row], test: Evaluation, primary: str, count: int) -
 def signed(value: float | None) -> str:
     """A difference with its sign."""
     return number(value) if value is None else f"{'+' if value > 0 else ''}{number(value)}"
-
-
-def _cell(value: float | None) -> str:
-    return "" if value is None else number(value)

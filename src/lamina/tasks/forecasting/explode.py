@@ -5,13 +5,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lamina.config import DataError
+from lamina.schema import is_list
 
 ID = "series"
 
 
 def has_lists(table: pa.Table, names: tuple[str, ...]) -> bool:
     """Whether some of the columns named hold lists of numbers or times."""
-    return any(name in table.column_names and _is_list(table[name].type) for name in names)
+    return any(name in table.column_names and is_list(table[name].type) for name in names)
 
 
 def explode(table: pa.Table, series: str | None) -> tuple[pa.Table, str, np.ndarray]:
@@ -20,7 +21,7 @@ def explode(table: pa.Table, series: str | None) -> tuple[pa.Table, str, np.ndar
 
     Lists of one row must be equally long; a missing list is one of missing steps. Errors: DataError naming the row.
     """
-    lists = [field.name for field in table.schema if _is_list(field.type)]
+    lists = [field.name for field in table.schema if is_list(field.type)]
     lengths = {name: pc.fill_null(pc.list_value_length(table[name]), -1).to_numpy() for name in lists}
     steps = np.maximum(np.max(list(lengths.values()), axis=0), 0).astype(np.int64)
     for name, length in lengths.items():
@@ -43,7 +44,3 @@ def explode(table: pa.Table, series: str | None) -> tuple[pa.Table, str, np.ndar
     if series is None:
         columns[name] = pa.array(parent.astype(str))
     return pa.table(columns), name, parent
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)

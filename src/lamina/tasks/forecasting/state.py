@@ -1,6 +1,6 @@
 """What can be set for a forecast, and what is learned of its series. All of this folder stands on it."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -9,12 +9,7 @@ from lamina import config
 LONGEST, FARTHEST = 100_000, 10_000  # steps of history and ahead
 
 
-def _names(value: Any) -> Any:
-    """One name as a tuple of it; lists as tuples, because what a validator returns is checked as Python values."""
-    return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
-
-
-Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
+Names = Annotated[tuple[str, ...], BeforeValidator(config.as_tuple)]
 Quantile = Annotated[float, Field(gt=0, lt=1)]
 Transform = Literal["none", "log_return"]
 

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from lamina.config import DataError
 from lamina.preprocess import UNUSED, category, parse_columns, time
 from lamina.schema import Column, Schema
-from lamina.tasks.generation.state import ColumnModes
+from lamina.tasks.generation.state import NUMERIC, ColumnModes
 
 MODES = 10
 FEW = 20  # distinct numbers that are each a choice
@@ -48,7 +48,7 @@ def _modes_of(table: pa.Table, column: Column) -> ColumnModes | None:
     """The modes of one column; None where no value is frequent enough."""
     raw = table[column.name].combine_chunks()
     few = min(RARE, max(1, table.num_rows // 50))
-    if column.kind in ("number", "time"):
+    if column.kind in NUMERIC:
         numbers, settings = _numbers(table, column, raw)
         return ColumnModes(**settings, **_number(numbers, few, settings["decimals"])) if len(numbers) else None
     cells = texts(table, column)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import BeforeValidator, Field
 
-from lamina.config import DataError
+from lamina.config import DataError, as_tuple
 from lamina.task import Request, Session, TooMuch
 from lamina.tasks.generation import rejection_sampling, sampling
 from lamina.tasks.generation.conditions import Conditions, conditions
@@ -25,11 +25,6 @@ def plain(value: Any) -> Any:
     return tuple(np.asarray(value).tolist()) if np.ndim(value) else value
 
 
-def _listed(value: Any) -> Any:
-    """One condition as a tuple of one."""
-    return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
-
-
 class GenerateRequest(Request):
     """How many pictures or rows to make, of which class. The same seed makes the same, here and everywhere else."""
 
@@ -40,7 +35,7 @@ class GenerateRequest(Request):
     label: Annotated[Label | tuple[Label, ...] | None, BeforeValidator(plain)] = Field(
         default=None, description="the class to make, or several that are taken in turn; as in training when left out"
     )
-    where: Annotated[tuple[str, ...] | dict[str, Any] | None, BeforeValidator(_listed)] = Field(
+    where: Annotated[tuple[str, ...] | dict[str, Any] | None, BeforeValidator(as_tuple)] = Field(
         default=None,
         description="conditions that every row has to meet: column, one of = != < <= > >=, value; column= is missing",
     )

@@ -10,6 +10,7 @@ from lamina import config
 
 MOST = 10_000  # classes, and values of a column
 POINTS = 101  # quantiles of a critic's scores
+NUMERIC = ("number", "time")  # kinds of columns
 
 
 class Config(config.Config):
@@ -55,7 +56,7 @@ class ColumnModes(config.Config):
     @property
     def numeric(self) -> bool:
         """Whether its cells are numbers or times."""
-        return self.kind in ("number", "time")
+        return self.kind in NUMERIC
 
 
 class CriticCalibration(config.Config):

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from lamina.preprocess import category, parse_columns
 from lamina.schema import Column
 from lamina.tasks._supervised import labels
+from lamina.tasks.generation.state import NUMERIC
 
 
 class Cells(NamedTuple):
@@ -30,8 +31,8 @@ class CellEncoder:
 
     def __init__(self, train: pa.Table, columns: Sequence[Column], target: Column | None, classes: Sequence[str]):
         self.columns, self.target, self.classes = columns, target, tuple(classes)
-        self.words = {c.name: _words(train, c) for c in columns if not _is_numeric(c)}
-        self.texts = np.array([not _is_numeric(c) for c in columns])
+        self.words = {c.name: _words(train, c) for c in columns if c.kind not in NUMERIC}
+        self.texts = np.array([c.kind not in NUMERIC for c in columns])
         self.train = self.encode(train)
         numbers = [self.train.numbers[:, i] for i in range(len(columns))]
         self.limits = [(np.nanmin(v), np.nanmax(v)) if np.isfinite(v).any() else (0, 0) for v in numbers]
@@ -66,10 +67,6 @@ class CellEncoder:
                 fraction = self.whole[i] & ~np.isnan(values) & (np.floor(values) != values)
                 bad[:, i] |= (values < low) | (values > high) | fraction
         return float(bad.mean()) if bad.size else 0.0
-
-
-def _is_numeric(column: Column) -> bool:
-    return column.kind in ("number", "time")
 
 
 def _text(table: pa.Table, column: Column) -> pa.Array:

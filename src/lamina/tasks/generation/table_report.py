@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from lamina.evaluate.markup import escape, number, table
+from lamina.evaluate.markup import cell, escape, number, table
 from lamina.evaluate.metrics import label
 from lamina.evaluate.plots.canvas import ACCENT, GREYS, figure, panel, style, svg, text
 
@@ -41,14 +41,10 @@ def lines(facts: Mapping[str, Any]) -> tuple[tuple[str, ...], ...]:
         return ()
     heads = ("a classifier that learned from", *map(label, METRICS))
     cells = (
-        (name.replace("’", "'"), *(_cell(facts["trained_on"][key][metric]) for metric in METRICS))
+        (name.replace("’", "'"), *(cell(facts["trained_on"][key][metric]) for metric in METRICS))
         for key, name in SOURCES.items()
     )
     return (heads, *cells)
-
-
-def _cell(value: float | None) -> str:
-    return "" if value is None else number(value)
 
 
 def html(facts: Mapping[str, Any]) -> str:
