@@ -114,7 +114,7 @@ def detect(column) -> tuple[float, dict[str, Any]]:
 
 
 def parse(column, cfg):
-    text = category.written(column)
+    text = category.as_text(column)
     known = pc.match_substring_regex(text, SHAPE)
     return pc.if_else(known, pc.replace_substring(text, " cm", ""), pa.scalar(None, pa.string())).cast(pa.float64())
 
@@ -141,31 +141,26 @@ from typing import Literal
 import pyarrow as pa
 
 from lamina.tasks import classification
-from lamina.tasks.classification import State, decode, encode, output, quick, truth, unknown
-
-target = "category"
-metrics = ("accuracy", "log_loss")
-baselines = ("majority",)
-plots = ("comparison", "confusion")
-calibration = "temperature"
+from lamina.tasks.classification import State
 
 
 class Config(classification.Config):
     kind: Literal["toygrade"] = "toygrade"
 
 
-def suits(values) -> float:
-    return 0.0
+class Task(classification.Task):
+    metrics = ("accuracy", "log_loss")
+    baselines = ("majority",)
+    plots = ("comparison", "confusion")
 
+    @classmethod
+    def suits(cls, values: pa.Array) -> float:
+        return 0.0
 
-def fit(values, cfg) -> State:
-    return classification.fit(values, cfg)
-
-
-def table(answers, state) -> pa.Table:
-    found = classification.table(answers, state)
-    said = pa.array([f"graded {v}" for v in found["prediction"].to_pylist()], pa.string())
-    return found.append_column("said", said)
+    def table(self, answers) -> pa.Table:
+        answers = super().table(answers)
+        sentences = pa.array([f"graded {v}" for v in answers["prediction"].to_pylist()], pa.string())
+        return answers.append_column("said", sentences)
 '''
 
 RECIPE = """

@@ -14,7 +14,6 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet as pq
 
-import lamina
 from conftest import experiment_of
 from lamina import data, preprocess
 from lamina.config import DataError, LaminaError
@@ -22,7 +21,7 @@ from lamina.data import arrays, files, folders, npz, video
 from lamina.experiment import Experiment
 from lamina.preprocess import image
 from lamina.recipe import build
-from lamina.schema import MISSING, clean
+from lamina.schema import MISSING, Collected, clean
 
 cv2 = pytest.importorskip("cv2", reason="needs lamina[images]")
 
@@ -326,9 +325,7 @@ def test_dicts_of_bytes_and_uint8_arrays_train_from_memory():
             {"image": np.repeat(np.arange(24, dtype=np.uint8) * 9, 192).reshape(24, 8, 8, 3), "label": labels}
         ),
     ):
-        experiment = experiment_of(
-            build({"data": {"kind": "arrays"}, "target": "label"}), lamina.schema.Collected(table)
-        )
+        experiment = experiment_of(build({"data": {"kind": "arrays"}, "target": "label"}), Collected(table))
         prep = preprocess.fit(experiment.splits.train, experiment.schema)
         found = np.concatenate([next(iter(prep.encode(part).values())) for part in experiment.splits])
         assert sorted(found[:, 0, 0, 0].tolist()) == [9 * i for i in range(24)]

@@ -275,10 +275,9 @@ def pixels(experiment) -> dict[str, np.ndarray]:
     """What the network is fed, by the name of the file."""
     prep = preprocess.fit(experiment.splits.train, experiment.schema)
     names = [Path(path).name for part in experiment.splits for path in part["image"].to_pylist()]
-    (found,) = {
-        name: np.concatenate([prep.encode(p)[name] for p in experiment.splits]) for name in prep.inputs
-    }.values()
-    return dict(zip(names, found, strict=True))
+    encoded = [prep.encode(part) for part in experiment.splits]
+    (images,) = (np.concatenate([part[name] for part in encoded]) for name in prep.inputs)
+    return dict(zip(names, images, strict=True))
 
 
 @pytest.mark.parametrize("name", ODD)
