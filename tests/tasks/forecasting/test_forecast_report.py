@@ -150,11 +150,11 @@ def backtest(errors, season=1):
 def test_correlated_errors_are_told_from_chance_and_a_forgotten_season_is_named():
     noise = np.random.default_rng(0).normal(size=600)
     found = error_breakdown.residuals(backtest(noise))
-    assert "no more than chance explains" in found["told"] and len(found["lags"]) == 24
+    assert "no more than chance explains" in found["sentence"] and len(found["lags"]) == 24
     found = error_breakdown.residuals(backtest(np.convolve(noise, np.ones(6), "same")))
-    assert found["lags"][0] > 0.7 and "there is more to be learned" in found["told"]
+    assert found["lags"][0] > 0.7 and "there is more to be learned" in found["sentence"]
     found = error_breakdown.residuals(backtest(noise + np.sin(2 * np.pi * np.arange(600) / 12), season=12))
-    assert "the cycle of 12 steps is not learned in full" in found["told"]
+    assert "the cycle of 12 steps is not learned in full" in found["sentence"]
     assert error_breakdown.residuals(backtest(noise[:8])) == {}
 
 

@@ -177,7 +177,7 @@ def test_on_a_random_walk_the_network_does_not_beat_it_and_verdict_and_page_say_
     assert page.count(WARNING) == 1 and "Beside the random walk" in page
     moves = told["forecast"]["prices"]["all"]
     assert moves["low"] < 0.5 < moves["high"]
-    assert "no better than tossing a coin" in told["forecast"]["prices"]["told"]
+    assert "no better than tossing a coin" in told["forecast"]["prices"]["sentence"]
 
 
 def test_both_random_walks_stand_in_the_table_and_columns_that_nobody_fills_do_not(chance):

@@ -21,7 +21,7 @@ def facts(test: Backtest, baselines: Mapping[str, Backtest]) -> Row:
     steps = np.unique(np.linspace(0, horizon - 1, min(MAX_ROWS, horizon)).round().astype(int))
     numbers: Row = {"walk": compare(test, baselines), "all": direction(test)}
     numbers["steps"] = [{"step": int(step) + 1, **direction(test, int(step))} for step in steps]
-    return numbers | {"told": sentence(numbers)}
+    return numbers | {"sentence": sentence(numbers)}
 
 
 def compare(test: Backtest, baselines: Mapping[str, Backtest]) -> Row:

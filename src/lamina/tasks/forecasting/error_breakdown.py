@@ -159,7 +159,7 @@ def residuals(test: Backtest) -> Row:
     ]
     bound = 1.96 / np.sqrt(len(error))
     sentence = _meaning(np.array(correlations), bound, test.state.season)
-    return {"lags": correlations, "bound": float(bound), "told": sentence}
+    return {"lags": correlations, "bound": float(bound), "sentence": sentence}
 
 
 def _meaning(correlations: np.ndarray, bound: float, season: int) -> str:

@@ -21,7 +21,7 @@ from lamina.tasks.forecasting.state import State
 EXAMPLE_ROWS = 36  # of the history in an example
 MIDNIGHT = "T00:00:00"
 HISTORY_FILE = "history.json"  # beside the bundle of a run: rows to try it with
-EXAMPLE_ROWS, EXAMPLE_ANSWERS = 2, 3  # of the history and of the answer in a text on how to use it
+EXCERPT_ROWS, EXCERPT_ANSWERS = 2, 3  # of the history and of the answer in a text on how to use it
 
 
 def predict(session: Session, rows: pa.Table | None, request: Request) -> Answers:
@@ -102,12 +102,12 @@ def usage(session: Session, operation: Operation, bundle: str) -> Usage:
         f'with open({name!r}, encoding="utf-8") as file:\n    history = json.load(file)["rows"]\n'
         f"predictor = lamina.load({bundle!r})\nforecast = predictor.predict(history)"
     )
-    body = f"{name}, {len(rows):,} rows of history:\n{_excerpt(rows, -EXAMPLE_ROWS, 'rows')}".replace("\n", "\n# ")
+    body = f"{name}, {len(rows):,} rows of history:\n{_excerpt(rows, -EXCERPT_ROWS, 'rows')}".replace("\n", "\n# ")
     return Usage(
         shell=f"{needs}\nlamina predict {path} history.csv -o forecast.csv",
         http=f"{http}\n\n# {body}",
         python=python,
-        answer=_excerpt(forecasts, EXAMPLE_ANSWERS),
+        answer=_excerpt(forecasts, EXCERPT_ANSWERS),
     )
 
 

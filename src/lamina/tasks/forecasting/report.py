@@ -63,7 +63,7 @@ def _facts(finding: Finding, test: Backtest, methods: Mapping[str, Backtest]) ->
     sums = {name: error_breakdown.errors(method) for name, method in {network: test, **methods}.items()}
     steps = error_breakdown.by_step(sums)
     facts: Row = {
-        "told": _measured(test),
+        "sentence": _measured(test),
         "steps": steps,
         "folds": error_breakdown.folds(test, sums),
         "targets": error_breakdown.by_target(test, sums),
@@ -113,7 +113,7 @@ def conclude(finding: Finding, baselines: Mapping[str, Baseline]) -> Conclusion:
     return Conclusion(
         sentence + external_report.headline(details.external),
         subject,
-        measured=details.facts["told"],
+        measured=details.facts["sentence"],
         doubt="" if evaluation.interval else f", {WORDING.doubt}",
         warns=not prices,
     )

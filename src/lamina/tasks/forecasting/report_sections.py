@@ -35,7 +35,7 @@ def sections(facts: Row, pieces: Pieces) -> Iterator[Section]:
     yield Section("backtest", "Backtest", "comparison", _backtest(facts, pieces))
     if "autocorrelation" in pieces:
         drawing = f'<div class="beside">{figure(pieces["autocorrelation"], _AUTOCORRELATION)}</div>'
-        lead = f'<p class="lead">{escape(facts["residuals"]["told"], 500)}</p>'
+        lead = f'<p class="lead">{escape(facts["residuals"]["sentence"], 500)}</p>'
         title = "What the errors still hold"
         yield Section("residuals", title, "comparison", section(title, "residuals", lead, drawing))
 
@@ -74,7 +74,7 @@ def _prices(prices: Row) -> str:
         "Beside the random walk",
         "prices",
         f'<p class="{style}">{comparison}</p>',
-        f'<p class="lead">{escape(prices["told"], 400)}</p>',
+        f'<p class="lead">{escape(prices["sentence"], 400)}</p>',
         table(heads, rows, range(1, 5)),
         f'<p class="quiet">{note}</p>',
     )
