@@ -76,7 +76,7 @@ class Experiment(experiment.Experiment):
         schema = _schema(recipe, splits.train, column, collected.metadata)
         splits, broken = usable(splits, schema, sources)
         test_source = sources.test or Collected(pa.table({}))
-        experiment = cls(
+        collection = cls(
             recipe=recipe.model_copy(update={"target": name}),
             task=task,
             schema=schema,
@@ -85,7 +85,7 @@ class Experiment(experiment.Experiment):
             quarantine=(*collected.quarantine, *unusable, *test_source.quarantine, *unusable_test, *unknown, *broken),
             notes=(*collected.notes, *test_source.notes, *_relabelled(splits.test, column, task)),
         )
-        return replace(experiment, also=external_data.load(recipe.also, experiment)) if recipe.also else experiment
+        return replace(collection, also=external_data.load(recipe.also, collection)) if recipe.also else collection
 
     # 2 preprocess, 3 design
 
