@@ -25,7 +25,7 @@ import numpy as np
 import pyarrow as pa
 
 from lamina import preprocess
-from lamina.preprocess import image
+from lamina.preprocess.image import parallel
 from lamina.schema import Column, Schema
 
 
@@ -78,7 +78,7 @@ def lamina(files: list[str], side: int, grey: bool, fit: str) -> np.ndarray:
     table = pa.table({"image": files})
     for reasons in preprocess.faults([table], column):
         assert not any(reasons)
-    (found,) = preprocess.fit(table, Schema(columns=(column,))).encode(table, keep=True).values()
+    (found,) = preprocess.fit(table, Schema(columns=(column,))).encode(table, cache=True).values()
     return found
 
 
@@ -88,13 +88,11 @@ def compared(name: str, files: list[str], side: int, grey: bool, rounds: int) ->
         took.setdefault("OpenCV, one thread", []).append(timed(lambda: plain(files, side, grey))[0])
         for fit in ("stretch", "letterbox"):
             shutil.rmtree(os.environ["LAMINA_CACHE"], ignore_errors=True)
-            image.LEARNED.clear()
             first, _ = timed(lambda fit=fit: lamina(files, side, grey, fit))
-            image.LEARNED.clear()
             second, _ = timed(lambda fit=fit: lamina(files, side, grey, fit)[:].sum(dtype=np.uint64))
             took.setdefault(f"Lamina, {fit}", []).append(first)
             took.setdefault(f"Lamina, {fit}, kept", []).append(second)
-    print(f"\n{name}: {len(files):,} files to {side} x {side} x {1 if grey else 3}, {image.CORES} cores")
+    print(f"\n{name}: {len(files):,} files to {side} x {side} x {1 if grey else 3}, {parallel.CORES} cores")
     print(f"{'':28}{'best/s':>10}{'median/s':>10}{'ratio':>8}{'median ratio':>14}{'ms of CPU each':>16}")
     base = took["OpenCV, one thread"]
     for way, runs in took.items():

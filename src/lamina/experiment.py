@@ -269,7 +269,7 @@ class Experiment(ABC):
         """The task's own parts of the report, in order."""
         return ()
 
-    def summary(self, finding: Finding, sections: Mapping[str, Section]) -> Summary:
+    def summary(self, finding: Finding) -> Summary:
         """What the terminal shows beside scores and the verdict."""
         return Summary()
 

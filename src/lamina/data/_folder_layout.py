@@ -115,7 +115,7 @@ def _reason(place: PurePosixPath, word: str) -> str:
     return f"is not a {word} by its name"
 
 
-def labels_of(places: Sequence[PurePosixPath], root: str) -> FolderLabels:
+def labels_of(places: Sequence[PurePosixPath]) -> FolderLabels:
     """The class of each file by its folders, below those that all files share; and its part, where folders say it."""
     inner = [place.parts[:-1] for place in places]
     depth = _common(inner)

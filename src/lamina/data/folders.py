@@ -102,7 +102,7 @@ def stream(cfg: Config, rows: int) -> Iterator[Collected]:
         yield from _streamed(root, min(rows, PIECE))
         return
     places, images, bad = _files(cfg)
-    whole = _with_labels(pa.table({"image": images}), places, cfg.path)
+    whole = _with_labels(pa.table({"image": images}), places)
     for start in range(0, whole.num_rows, min(rows, PIECE)):
         yield Collected(whole.slice(start, min(rows, PIECE)), tuple(bad) if start == 0 else ())
 
@@ -111,7 +111,7 @@ def _streamed(root: Path, rows: int) -> Iterator[Collected]:
     with zipfile.ZipFile(root) as archive:
         members, places, bad = _members(archive, root)
         _refuse_none(places, str(root), bad)
-        whole = _with_labels(pa.table({"image": pa.array([f"{root}/{place}" for place in places])}), places, str(root))
+        whole = _with_labels(pa.table({"image": pa.array([f"{root}/{place}" for place in places])}), places)
         good, bodies, size = list[int](), list[bytes](), 0
         for row, place in enumerate(places):
             body = _member(archive, members[place])
@@ -127,9 +127,9 @@ def _streamed(root: Path, rows: int) -> Iterator[Collected]:
                 good, bodies, size, bad = [], [], 0, []
 
 
-def _with_labels(table: pa.Table, places: Sequence[PurePosixPath], root: str) -> pa.Table:
+def _with_labels(table: pa.Table, places: Sequence[PurePosixPath]) -> pa.Table:
     """With the label and the part of each picture, where its folders say them."""
-    folders = _tree.labels_of(places, root)
+    folders = _tree.labels_of(places)
     for name, words in (("part", folders.parts), ("label", folders.labels)):
         if words and any(words):
             table = table.append_column(name, pa.array([word or None for word in words], pa.string()))
@@ -147,13 +147,13 @@ def source_line(cfg: Config, row_numbers: Sequence[int]) -> list[tuple[str, int 
 def _pictures(cfg: Config) -> Pictures:
     root = Path(cfg.path)
     places, images, bad = _zipped(root) if root.is_file() and zipfile.is_zipfile(root) else _files(cfg)
-    folders = _tree.labels_of(places, cfg.path)
+    folders = _tree.labels_of(places)
     if folders.outside:
         why = "stands beside the train and test folders, in none of them"
         bad += [_tree.quarantine(cfg.path, places[i], why) for i in folders.outside]
         inside = sorted(set(range(len(places))) - set(folders.outside))
         places, images = [places[i] for i in inside], images.take(pa.array(inside))
-        folders = _tree.labels_of(places, cfg.path)
+        folders = _tree.labels_of(places)
     _refuse_none(places, cfg.path, bad)
     return Pictures(places, images, folders, bad)
 

@@ -128,13 +128,13 @@ def _read(name: str) -> Collected:
     flat = np.concatenate([one.T.reshape(-1) for one in series])
     columns = {"series": _series.column(flat, [one.shape[1] for one in series], channels)}
     if header.answer:
-        labels = pa.array([line.label for line in good], pa.string())
-        columns[header.answer] = labels if header.answer == "label" else _target(name, good)
+        labels = [line.label for line in good]
+        columns[header.answer] = (
+            pa.array(labels, pa.string())
+            if header.answer == "label"
+            else pa.array([None if label is None else float(label) for label in labels], pa.float64())
+        )
     return Collected(pa.table(columns), bad, target=header.answer or None, task=TASKS.get(header.answer))
-
-
-def _target(name: str, good: list[Line]) -> pa.Array:
-    return pa.array([None if line.label is None else float(line.label) for line in good], pa.float64())
 
 
 def _lines(file: Path) -> tuple[Header, list[Line]]:

@@ -131,16 +131,16 @@ def _videos(cfg: Config) -> Videos:
         good, bad = _tree.by_suffix(files_below.files, VIDEOS, cfg.path, "video")
         bad += [_tree.quarantine(cfg.path, place, reason) for place, reason in files_below.odd]
         places = [files_below.files[i] for i in good]
-        folders = _tree.labels_of(places, cfg.path)
+        folders = _tree.labels_of(places)
         if folders.outside:
             why = "stands beside the train and test folders, in none of them"
             bad += [_tree.quarantine(cfg.path, places[i], why) for i in folders.outside]
             places = [place for i, place in enumerate(places) if i not in set(folders.outside)]
-            folders = _tree.labels_of(places, cfg.path)
+            folders = _tree.labels_of(places)
         files = [str(Path(cfg.path) / place) for place in places]
     else:
         files, bad = sorted(set(_matching(cfg.path))), []
-        folders = _tree.labels_of([PurePosixPath(Path(file).as_posix()) for file in files], str(cfg.path))
+        folders = _tree.labels_of([PurePosixPath(Path(file).as_posix()) for file in files])
         if len(set(folders.labels)) < 2:  # files of one folder, or one file: their folder says nothing
             folders = folders._replace(labels=[""] * len(files))
     if not files:

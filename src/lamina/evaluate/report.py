@@ -41,7 +41,7 @@ def write(finding: Finding, out: Run, seconds: float) -> Row:
         served=any("http" in operation.faces for operation in operations),
     )
     path = write_page(out.folder, page)
-    summary = experiment.summary(finding, {section.name: section for section in sections})
+    summary = experiment.summary(finding)
     return {
         "run": str(out.folder),
         "bundle": str(out.bundle),

@@ -117,10 +117,10 @@ def parse(column: pa.Array, order: Layout) -> pa.Array:
     numbers = pa.types.is_integer(inner) or pa.types.is_floating(inner) or pa.types.is_decimal(inner)
     if not (numbers or pa.types.is_string(inner) or pa.types.is_boolean(inner) or pa.types.is_null(inner)):
         return pa.nulls(len(column), CELL)
-    return _from_lists(column, order) if depth == 1 else _from_nested(column, order)
+    return _from_lists(column) if depth == 1 else _from_nested(column, order)
 
 
-def _from_lists(column: pa.Array, order: Layout) -> pa.Array:
+def _from_lists(column: pa.Array) -> pa.Array:
     sizes = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False).astype(np.int64)
     values, strange = _numbers(column.flatten())
     reasons = _blame(len(column), strange, sizes)
@@ -224,7 +224,7 @@ def _from_text(column: pa.Array, order: Layout) -> pa.Array:
     nested = pc.fill_null(pc.match_substring_regex(column, NESTED), False)
     bare = pc.utf8_trim(column, "[]() \t")
     bare = pc.if_else(pc.or_(nested, pc.equal(bare, "")), pa.scalar(None, pa.string()), bare)
-    some = _from_lists(pc.split_pattern_regex(bare, SEPARATOR), order)
+    some = _from_lists(pc.split_pattern_regex(bare, SEPARATOR))
     if not pc.any(nested).as_py():
         return _with_empty(some, column, bare)
     at = np.flatnonzero(nested.to_numpy(zero_copy_only=False))

@@ -216,7 +216,7 @@ class Experiment(experiment.Experiment):
     def sections(self, finding: Finding, baselines: Mapping[str, Baseline]) -> Iterable[Section]:
         return report.sections(finding)
 
-    def summary(self, finding: Finding, sections: Mapping[str, Section]) -> Summary:
+    def summary(self, finding: Finding) -> Summary:
         return report.summary(finding)
 
     # 6 deploy
