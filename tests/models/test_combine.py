@@ -251,4 +251,4 @@ def test_other_structs_still_become_columns():
 def test_a_class_weight_for_a_label_that_is_not_there_is_a_sentence():
     module = plugin("tasks", "classification")
     with pytest.raises(RecipeError, match=r"task.class_weight: there is no class 'Yes'. Did you mean 'yes'\?"):
-        module.fit(pa.array(["yes", "no"] * 5), module.Config(class_weight={"Yes": 2.0}))
+        module.Task.fit(pa.array(["yes", "no"] * 5), module.Config(class_weight={"Yes": 2.0}))
