@@ -77,6 +77,14 @@ def post(url: str, body: Any, media: str = "application/json") -> tuple[str, byt
         return reply.headers["Content-Type"], reply.read()
 
 
+def refusal(url: str, body: Any, media: str = "application/json") -> tuple[int, str]:
+    """Status and sentence of a request that is refused."""
+    with pytest.raises(urllib.error.HTTPError) as error:
+        post(url, body, media)
+    with error.value as reply:
+        return reply.code, reply.read().decode()
+
+
 def get(url: str) -> Any:
     with urllib.request.urlopen(url, timeout=60) as reply:
         return json.load(reply)
@@ -177,12 +185,10 @@ def test_text_is_streamed_as_server_sent_events(text):
         assert media.startswith("text/event-stream")
         events = [line.removeprefix("data: ") for line in body.decode().splitlines() if line.startswith("data: {")]
         assert "".join(json.loads(event)["pieces"][0]["text"] for event in events) == "bcabc"
-        with pytest.raises(urllib.error.HTTPError) as refusal:
-            post(f"{url}/compose", {"prompt": "z"})
-        assert refusal.value.code == 400 and "was never seen in training" in refusal.value.read().decode()
-        with pytest.raises(urllib.error.HTTPError) as refusal:
-            post(f"{url}/predict", {"rows": [{}]})
-        assert refusal.value.code == 404 and "POST /compose" in refusal.value.read().decode()
+        code, sentence = refusal(f"{url}/compose", {"prompt": "z"})
+        assert code == 400 and "was never seen in training" in sentence
+        code, sentence = refusal(f"{url}/predict", {"rows": [{}]})
+        assert code == 404 and "POST /compose" in sentence
 
 
 # (c) a gallery: people are added after training, into a new bundle
@@ -237,9 +243,7 @@ def test_the_server_says_who_it_is(gallery):
         answers = json.loads(post(f"{url}/identify", {"rows": rows})[1])["predictions"]
         names = [answer["name"] for answer in answers]
         assert sum(name == f"p{n}" for name, n in zip(names, range(24, 30), strict=True)) >= 4
-        with pytest.raises(urllib.error.HTTPError) as refusal:
-            post(f"{url}/enroll", {"rows": rows})
-        assert refusal.value.code == 404
+        assert refusal(f"{url}/enroll", {"rows": rows})[0] == 404
 
 
 # Sound: a kind of files that no server has heard of
@@ -277,10 +281,8 @@ def test_a_sound_is_taken_as_an_upload_a_form_and_base64(sounds):
         assert [answer["prediction"] for answer in reply["predictions"]] == ["low", "high"]
         body = get(f"{url}/openapi.json")["paths"]["/predict"]["post"]["requestBody"]["content"]
         assert {"multipart/form-data", "audio/wav"} <= set(body)
-        with pytest.raises(urllib.error.HTTPError) as refusal:
-            post(f"{url}/predict", b"no sound at all", "audio/wav")
-        assert refusal.value.code in (400, 415)
-        assert "is no sound of a known format" in refusal.value.read().decode()
+        code, sentence = refusal(f"{url}/predict", b"no sound at all", "audio/wav")
+        assert code in (400, 415) and "is no sound of a known format" in sentence
 
 
 # The contract tests find them by themselves

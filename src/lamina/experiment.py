@@ -7,7 +7,6 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
 
@@ -18,7 +17,7 @@ from lamina import models, train
 from lamina.config import Config, DataError, RecipeError
 from lamina.data import Sources
 from lamina.data._splits import Splits
-from lamina.plugins import available, kind, plugin
+from lamina.plugins import available, kind, module_beside, plugin
 from lamina.preprocess import Preprocessor
 from lamina.recipe import Recipe
 from lamina.schema import Collected, Column, Quarantined, Row, Schema, Spec
@@ -296,9 +295,7 @@ def _contiguous(column: pa.ChunkedArray) -> pa.Array:
 
 def of(name: str) -> type[Experiment]:
     """The training half of a task: `experiment.Experiment` of its package, else that of tasks that predict a column."""
-    module = plugin("tasks", name)
-    package = f"{module.__name__}.experiment" if "__path__" in vars(module) else "lamina.tasks._supervised.experiment"
-    return import_module(package).Experiment
+    return module_beside(plugin("tasks", name), "experiment", "lamina.tasks._supervised.experiment").Experiment
 
 
 def choose(recipe: Recipe, sources: Sources) -> tuple[type[Experiment], Recipe, tuple[str, ...]]:

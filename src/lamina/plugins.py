@@ -34,6 +34,11 @@ def plugin(folder: str, name: str, path: str = "") -> ModuleType:
     return module
 
 
+def module_beside(module: ModuleType, name: str, default: str) -> ModuleType:
+    """The module `name` of a plug-in that is a package; of one that is a single file, the module `default`."""
+    return importlib.import_module(f"{module.__name__}.{name}" if "__path__" in vars(module) else default)
+
+
 @functools.cache
 def _names(folder: str, roots: str) -> tuple[str, ...]:
     """Looked up once for a folder and the user's own folders: a server needs the same names with every request."""

@@ -1,7 +1,8 @@
 """Architectures: whatever is found in the folder learns, answers each row by itself, and exports.
 
 Every test runs over every architecture, for every sort of input and of answer. One that has settings without a
-default says what to try it with in a function `example(spec)` of its file.
+default says what to try it with in a function `example(spec)` of its file; one with a head of its own says in
+`example_rows(count)` for what it is built and what it learns from. Generators have a contract of their own.
 """
 
 import functools
@@ -29,6 +30,7 @@ from lamina.train.settings import Examples
 ARCHITECTURES = [
     name for name in available("models") if vars(plugin("models", name)).get("HEADS", TARGET_HEADS) & TARGET_HEADS
 ]
+OWN_HEADS = [name for name in available("models") if "example_rows" in vars(plugin("models", name))]
 ROWS = 256
 OUTPUTS = {
     "two classes": Output(head="logits", size=1, loss="binary_cross_entropy"),
@@ -59,6 +61,7 @@ WORDS = 40
 SIDE = 8
 
 PAIRS = [(sort, answer) for sort in SORTS for answer in (FORECASTS if "history" in SORTS[sort] else OUTPUTS)]
+OWN = [(name, name) for name in OWN_HEADS]
 SOME = [(sort, answer) for sort, answer in PAIRS if sort == "everything" or answer in ("two classes", *FORECASTS)]
 
 
@@ -105,6 +108,9 @@ def windows(count: int, seed: int) -> Examples:
 
 def data(sort: str, answer: str, count: int = ROWS, seed: int = 0) -> Examples:
     """A task that a straight line can nearly do."""
+    if sort in OWN_HEADS:
+        _, batch = plugin("models", sort).example_rows(count, seed)
+        return Examples(batch.inputs, batch.target, batch.lengths)
     if answer in FORECASTS:
         return windows(count, seed)
     inputs, parts = rows(count, seed)
@@ -118,6 +124,9 @@ def data(sort: str, answer: str, count: int = ROWS, seed: int = 0) -> Examples:
 
 
 def spec_of(sort: str, answer: str, count: int = ROWS) -> Spec:
+    """What a network is built for; an architecture with a head of its own is the sort and the answer at once."""
+    if sort in OWN_HEADS:
+        return plugin("models", sort).example_rows(1, 0)[0].model_copy(update={"rows": count})
     inputs, _ = rows(ROWS, 0)
     known = {
         "number": Input(
@@ -134,22 +143,27 @@ def spec_of(sort: str, answer: str, count: int = ROWS) -> Spec:
 
 
 def takes(name: str, sort: str) -> bool:
-    return models.suits(name, spec_of(sort, next(answer for other, answer in PAIRS if other == sort))) > 0
+    return models.suits(name, spec_of(sort, next(answer for other, answer in (*PAIRS, *OWN) if other == sort))) > 0
 
 
 def widest(name: str) -> str:
     """Everything together, or the one sort that an architecture is made for."""
+    if name in OWN_HEADS:
+        return name
     return next(sort for sort in ("everything", "series", *SORTS) if takes(name, sort))
 
 
 def over(pairs: list[tuple[str, str]]) -> pytest.MarkDecorator:
     """Every architecture for some sorts of input and answer."""
-    cases = [(name, *pair) for name in ARCHITECTURES for pair in pairs if takes(name, pair[0])]
+    cases = [(name, *pair) for name in (*ARCHITECTURES, *OWN_HEADS) for pair in pairs if takes(name, pair[0])]
     return pytest.mark.parametrize(("name", "sort", "answer"), cases, ids=lambda value: value.replace(" ", "-"))
 
 
-each = over(PAIRS)
-each_trained = over(SOME)
+each = over(PAIRS + OWN)
+each_trained = over(SOME + OWN)
+each_scored = over(SOME)
+each_whole = over(SOME + [pair for pair in OWN if "served" not in vars(plugin("models", pair[0]).Model)])
+each_file = pytest.mark.parametrize("name", [*ARCHITECTURES, *OWN_HEADS])
 each_architecture = pytest.mark.parametrize("name", ARCHITECTURES)
 
 
@@ -185,6 +199,11 @@ def quick(raw: dict[str, np.ndarray], target: np.ndarray) -> dict[str, float]:
     return {"loss": error, "rmse": error**0.5}
 
 
+def size(raw: dict[str, np.ndarray], target: np.ndarray) -> dict[str, float]:
+    """Two numbers for a head of which nothing is known but that its answers are finite."""
+    return {"loss": float(np.abs(raw["target"]).mean()), "spread": float(raw["target"].std())}
+
+
 def missed(raw: np.ndarray, target: np.ndarray) -> float:
     """The mean squared error of a forecast, or the mean pinball loss of its quantiles, over what was measured."""
     error = target[..., None] - raw.reshape(*target.shape, -1)
@@ -207,7 +226,7 @@ def trained(name: str, sort: str, answer: str, said: dict[str, Any] | None = Non
     before = {k: v.clone() for k, v in model.state_dict().items()}
     suggested = models.training(cfg, spec.model_copy(update={"rows": count}))
     how = decide({"device": "cpu", "threads": 1, **(said or {})}, suggested, model, own)
-    steps = list(fit(model, own, data(sort, answer, 64, seed=1), how, Hooks(quick)))
+    steps = list(fit(model, own, data(sort, answer, 64, seed=1), how, Hooks(size if sort in OWN_HEADS else quick)))
     return Trained(model, before, [row for row in steps if row["at"] == "epoch"])
 
 
@@ -229,7 +248,7 @@ def answers(model: Any, inputs: dict[str, np.ndarray]) -> np.ndarray:
 # the file
 
 
-@each_architecture
+@each_file
 def test_an_architecture_is_named_by_its_file(name):
     module = plugin("models", name)
     assert issubclass(module.Config, Config)
@@ -237,7 +256,7 @@ def test_an_architecture_is_named_by_its_file(name):
     assert module.__doc__
 
 
-@each_architecture
+@each_file
 @pytest.mark.parametrize("count", [0, 1, 12, 1_000, 1_000_000])
 def test_suggested_train_settings_are_valid_for_any_number_of_rows(name, count):
     spec = spec_of(widest(name), "two classes", count)
@@ -245,7 +264,7 @@ def test_suggested_train_settings_are_valid_for_any_number_of_rows(name, count):
     assert parse(settings.Config, models.training(choice(name, spec), spec), "train", faults), faults
 
 
-@each_architecture
+@each_file
 def test_a_setting_that_does_not_exist_is_refused_with_the_nearest_name(name):
     module, faults = plugin("models", name), list[str]()
     known = choice(name, spec_of(widest(name), "a number")).model_dump(mode="json")
@@ -262,7 +281,8 @@ def test_every_parameter_of_every_part_receives_a_gradient(name, sort, answer):
     model, _, _ = built(name, sort, answer)
     own = data(sort, answer)
     model.train()
-    batch = Batch(tensors(own.inputs), torch.from_numpy(own.target))
+    lengths = None if own.lengths is None else torch.from_numpy(own.lengths)
+    batch = Batch(tensors(own.inputs), torch.from_numpy(own.target), lengths)
     yielded = set()
     for part, loss in model.losses(batch):
         params = dict(model.get_submodule(part).named_parameters())
@@ -285,7 +305,7 @@ def test_training_changes_every_trainable_tensor_and_stays_finite(name, sort, an
     assert all(np.isfinite(row["loss"]) and np.isfinite(row["validation_loss"]) for row in found.epochs)
 
 
-@each_trained
+@each_scored
 def test_a_learnable_answer_is_learned_better_than_the_majority_the_mean_or_the_last_value(name, sort, answer):
     fresh = data(sort, answer, 400, seed=2)
     found = quick({"target": answers(learned(name, sort, answer).model, fresh.inputs)}, fresh.target)
@@ -313,7 +333,7 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(name, answ
     assert any(not torch.equal(v, other.state_dict()[k]) for k, v in first.before.items())
 
 
-@each_trained
+@each_whole  # what is served by parts is compared with its graphs where its task is tested
 def test_the_exported_graph_gives_the_answers_of_the_network(name, sort, answer):
     model, own = learned(name, sort, answer).model, data(sort, answer, 30, seed=3).inputs
     graph, reason = onnx_export.onnx(model, own)
@@ -333,7 +353,7 @@ def test_neither_neighbours_nor_batch_size_change_an_answer(name, sort, answer):
     alone = np.concatenate([answers(model, {k: v[i : i + 1] for k, v in inputs.items()}) for i in range(33)])
     order = np.random.default_rng(0).permutation(33)
     shuffled = answers(model, {k: v[order] for k, v in inputs.items()})
-    assert together.shape == (33, (OUTPUTS | FORECASTS)[answer].size)
+    assert (len(together), together.shape[-1]) == (33, spec_of(sort, answer).output.size)
     np.testing.assert_allclose(alone, together, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(shuffled, together[order], rtol=1e-5, atol=1e-5)
 
@@ -357,19 +377,21 @@ def test_the_summary_counts_every_parameter(name, sort, answer):
     model, _, spec = built(name, sort, answer)
     model.train()
     found = models.summary(model, spec)
-    assert sum(layer["parameters"] for layer in found) == sum(p.numel() for p in model.parameters())
+    weights = models.weights(model)  # a loss may have others, which are not of the network
+    sizes = [p.numel() for key, p in model.named_parameters() if key in weights]
+    assert sum(layer["parameters"] for layer in found) == sum(sizes)
     assert all(layer["layer"] and isinstance(layer["output"], str) for layer in found)
     assert model.training, "looking at a network puts it back into the mode it was in"
 
 
-@each_trained
+@each_whole
 def test_weights_read_back_give_the_same_network(name, sort, answer):
     from safetensors.torch import save
 
     model, own = learned(name, sort, answer).model, data(sort, answer, 9, seed=5).inputs
     spec = spec_of(sort, answer)
     config = choice(name, spec).model_dump(mode="json")
-    weights = save({k: v.contiguous() for k, v in model.state_dict().items()})
+    weights = save({k: v.contiguous() for k, v in models.weights(model).items()})
     lean = Spec.model_validate_json(spec.model_copy(update={"rows": 0}).model_dump_json())
     if models.is_graph_only(name):
         with pytest.raises(BundleError, match="served by its graph only"):

@@ -7,6 +7,8 @@
 - `suits(spec) -> float`, where it is made for something: how well, 0 to 1, and 0 for inputs it cannot take; the one
   that suits best is taken where the recipe names none, and `fnn` where none is made for the data;
 - `example(spec) -> dict`, only where a setting has no default: settings to try it with, for the contract tests;
+- `example_rows(count, seed) -> (Spec, Batch)`, where its head is its own: what it is built for, and arrays of rows to
+  learn from, for the contract tests;
 - `JUDGE_CORRUPTIONS = True`, where the report is to say what compressed, blurred and shrunk pictures do to its answers;
 - `GRAPH_ONLY = True`, where the network cannot be built again from a bundle alone: it is then served by its graph;
 - `Model(cfg, spec)`: an `nn.Module` with `parts`, `forward(inputs) -> {"target": (rows, size)}` and

@@ -59,7 +59,11 @@ def _own(module: str, name: str, weight: Tensor) -> dict[str, Any]:
 
 
 def _note(rows: list[dict[str, Any]], name: str, module: nn.Module) -> Any:
+    parameters = sum(p.numel() for p in module.parameters(recurse=_whole(module)))
+
     def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+        if parameters and any(row["name"] == name for row in rows):  # called again, as a cell is for each step
+            return
         output = output[0] if isinstance(output, tuple) else output
         shape = list(output.shape) if isinstance(output, Tensor) else []
         if ROWS in shape:
@@ -70,7 +74,7 @@ def _note(rows: list[dict[str, Any]], name: str, module: nn.Module) -> Any:
                 "name": name,
                 "layer": label,
                 "output": " x ".join(map(str, shape)),
-                "parameters": sum(p.numel() for p in module.parameters(recurse=_whole(module))),
+                "parameters": parameters,
             }
         )
 

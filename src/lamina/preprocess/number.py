@@ -135,7 +135,8 @@ def encode_columns(columns: Sequence[pa.Array], states: Sequence[State]) -> np.n
 
 
 def _scale(values: np.ndarray, median: Any, scale: Any) -> np.ndarray:
-    x = np.clip((values - median) / scale, -1e9, 1e9)
+    with np.errstate(over="ignore"):  # what is beyond all numbers is clipped, too
+        x = np.clip((values - median) / scale, -1e9, 1e9)
     return x / np.sqrt(1 + (x / 3) ** 2)
 
 

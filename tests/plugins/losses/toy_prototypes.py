@@ -8,7 +8,7 @@ from lamina.schema import Output
 
 
 class Loss(nn.Module):
-    """Raw (rows, size) embeddings; target (rows,) codes of classes. The weights of this loss are never served."""
+    """Raw (..., rows, size) embeddings; target (rows,) codes of classes. Weights of this loss are never served."""
 
     def __init__(self, output: Output):
         super().__init__()
@@ -17,4 +17,5 @@ class Loss(nn.Module):
         self.prototypes = nn.Parameter(torch.randn(int(classes), output.size))
 
     def forward(self, raw: Tensor, target: Tensor) -> Tensor:
-        return F.cross_entropy(8 * F.normalize(raw) @ F.normalize(self.prototypes).T, target)
+        alike = 8 * F.normalize(raw, dim=-1) @ F.normalize(self.prototypes).T  # (..., rows, classes)
+        return F.cross_entropy(alike.flatten(0, -2), target.expand(raw.shape[:-1]).flatten())

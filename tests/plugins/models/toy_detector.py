@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
+import numpy as np
 from torch import Tensor, nn
 
 from lamina import config
 from lamina.losses import loss
-from lamina.schema import Batch, Spec
+from lamina.schema import Batch, Input, Output, Spec
 
 HEADS = frozenset({"boxes"})
 
@@ -23,6 +24,20 @@ def suits(spec: Spec) -> float:
 
 def training(cfg: Config, spec: Spec) -> dict[str, Any]:
     return {"epochs": 12, "batch_size": 32, "lr": 3e-3}
+
+
+def example_rows(count: int, seed: int) -> tuple[Spec, Batch]:
+    """Pictures with one bright square each, or none."""
+    rng = np.random.default_rng(seed)
+    pictures = rng.integers(0, 60, (count, 8, 8, 1), dtype=np.uint8)
+    boxes, lengths = np.full((count, 1, 4), -1, np.float32), rng.integers(0, 2, count)
+    for row, (x, y) in enumerate(rng.integers(0, 5, (count, 2))):
+        if lengths[row]:
+            pictures[row, y : y + 3, x : x + 3] = 220
+            boxes[row, 0] = np.array([x, y, x + 3, y + 3]) / 8
+    feed = Input(kind="image", shape=(8, 8, 1), dtype="uint8", mean=(0.2,), std=(0.2,))
+    spec = Spec(inputs={"image0": feed}, output=Output(head="boxes", size=5, loss="toy_boxes"), rows=count)
+    return spec, Batch({"image0": pictures}, boxes, lengths)
 
 
 class Model(nn.Module):

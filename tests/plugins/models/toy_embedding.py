@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
+import numpy as np
 from torch import Tensor, nn
 
 from lamina import config
 from lamina.layers.basic import Flat
 from lamina.losses import loss
-from lamina.schema import Batch, Spec
+from lamina.schema import Batch, Input, Output, Spec
 
 HEADS = frozenset({"embedding"})
 
@@ -24,6 +25,16 @@ def suits(spec: Spec) -> float:
 
 def training(cfg: Config, spec: Spec) -> dict[str, Any]:
     return {"epochs": 15, "batch_size": 32, "lr": 1e-2}
+
+
+def example_rows(count: int, seed: int) -> tuple[Spec, Batch]:
+    """Points about three centres."""
+    rng = np.random.default_rng(seed)
+    codes = rng.integers(0, 3, count)
+    points = (np.eye(3)[codes] * 3 + rng.normal(size=(count, 3))).astype(np.float32)
+    feed = Input(kind="number", shape=(3,), dtype="float32", edges=((-1.0, 0.0, 1.0),) * 3)
+    output = Output(head="embedding", size=4, loss="toy_prototypes", settings={"classes": 3.0})
+    return Spec(inputs={"number": feed}, output=output, rows=count), Batch({"number": points}, codes)
 
 
 class Model(nn.Module):

@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from lamina import config
 from lamina.losses import loss
-from lamina.schema import Batch, Spec
+from lamina.schema import Batch, Input, Output, Spec
 
 HEADS = frozenset({"tokens"})
 
@@ -24,6 +25,15 @@ def suits(spec: Spec) -> float:
 
 def training(cfg: Config, spec: Spec) -> dict[str, Any]:
     return {"epochs": 8, "batch_size": 32, "lr": 1e-2}
+
+
+def example_rows(count: int, seed: int) -> tuple[Spec, Batch]:
+    """Windows of three letters that come in turn."""
+    starts = np.random.default_rng(seed).integers(0, 3, count)
+    windows = (starts[:, None] + np.arange(7)) % 3
+    feed = Input(kind="tokens", shape=(6,), dtype="int64", sizes=(3,))
+    spec = Spec(inputs={"tokens": feed}, output=Output(head="tokens", size=3, loss="cross_entropy"), rows=count)
+    return spec, Batch({"tokens": windows[:, :-1].copy()}, windows[:, 1:].copy())
 
 
 class Step(nn.Module):

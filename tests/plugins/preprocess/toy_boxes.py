@@ -51,7 +51,7 @@ def encode(values: pa.Array, state: State) -> np.ndarray:
     for row, cell in enumerate(values.to_pylist()):
         for place, box in enumerate((cell or [])[: state.largest]):
             boxes[row, place] = box
-    return boxes.reshape(len(values), -1)
+    return boxes.reshape(len(values), state.largest * 4)
 
 
 def feed(state: State) -> Input:

@@ -129,6 +129,9 @@ class Task(SupervisedTask):
     def truth(self, encoded: np.ndarray) -> np.ndarray:
         return encoded.astype(np.int64)
 
+    def label(self, value: int) -> str:
+        return self.state.people[value] if value < len(self.state.people) else "somebody new"
+
     def output(self) -> Output:
         settings: dict[str, float | list[float]] = {"classes": float(len(self.state.people))}
         return Output(head="embedding", size=self.cfg.size, loss="toy_prototypes", settings=settings)
