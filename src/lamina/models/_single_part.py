@@ -18,6 +18,7 @@ class SinglePart(nn.Module):
         self.loss = losses.loss(output)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Each network has its own."""
         raise NotImplementedError
 
     def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
