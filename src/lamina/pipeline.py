@@ -14,7 +14,7 @@ from lamina.plugins import kind
 from lamina.recipe import Recipe
 from lamina.run import Run
 from lamina.schema import Collected, Row
-from lamina.train.device import decide
+from lamina.train.device import choose, decide
 from lamina.train.fit import Hooks, outputs
 
 Rows = tuple[Collected | None, Collected | None]
@@ -47,7 +47,8 @@ def run(recipe: Recipe, out: Run, rows: Rows = (None, None), stop: Callable[[], 
     model = models.build(choice, spec, recipe.seed)
     layers = models.summary(model, spec)
     network = models.learner(model)
-    inputs = {part: models.precompute(model, rows) for part, rows in examples.items() if part != "test"}
+    device = choose(recipe.train.get("device", "auto"))
+    inputs = {part: models.precompute(model, rows, device) for part, rows in examples.items() if part != "test"}
     models.initialize(model, inputs["train"], inputs["validation"])
     cfg = decide(recipe.train, models.training(choice, spec), network, inputs["train"])
     hooks = Hooks(

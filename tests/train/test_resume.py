@@ -108,7 +108,8 @@ def network(name: str, seed: int = 0) -> nn.Module:
 
 def chosen(**said: Any) -> settings.Config:
     faults: list[str] = []
-    base = {"epochs": 3, "batch_size": BATCH, "threads": 1, "precision": "fp32", "checkpoint_every": 1e-9}
+    exact = {"threads": 1, "precision": "fp32", "device": "cpu"}
+    base = {"epochs": 3, "batch_size": BATCH, "checkpoint_every": 1e-9, **exact}
     cfg = parse(settings.Config, base | said, "train", faults)
     assert cfg is not None, faults
     return cfg
@@ -556,7 +557,8 @@ def test_a_forecast_stopped_and_gone_on_with_ends_in_the_same_bits(at, tmp_path)
     """Windows of a series, drawn in the same order, from the step at which it was stopped."""
     from lamina import pipeline
 
-    said = {"epochs": 3, "batch_size": BATCH, "threads": 1, "checkpoint_every": 1e-9, "ema": 0.9}
+    exact = {"threads": 1, "device": "cpu"}
+    said = {"epochs": 3, "batch_size": BATCH, "checkpoint_every": 1e-9, "ema": 0.9, **exact}
     task = {"kind": "forecasting", "horizon": 4, "context": 12, "calendar": True}
     recipe = build(
         {"data": "toy:airline", "target": "Passengers", "task": task, "model": NETWORKS["fnn"], "train": said}
@@ -635,6 +637,7 @@ def game(sort: str, folder: Path) -> Path:
         "batch_size": 16,
         "threads": 1,
         "precision": "fp32",
+        "device": "cpu",
         "checkpoint_every": 1e-9,
         "ema": 0.9,
         "optimizer": "adam",

@@ -113,9 +113,15 @@ def learner(model: Any) -> Any:
     return model.learner() if _has(model, "learner") else model
 
 
-def precompute(model: Any, examples: Any) -> Any:
-    """Examples (a dataclass with `inputs`) as `learner` takes them."""
-    return replace(examples, inputs=model.precompute(examples.inputs)) if _has(model, "precompute") else examples
+def precompute(model: Any, examples: Any, device: Any = "cpu") -> Any:
+    """Examples (a dataclass with `inputs`) as `learner` takes them, computed on a device by a network that stays on the
+    CPU.
+    """
+    if not _has(model, "precompute"):
+        return examples
+    inputs = model.to(device).precompute(examples.inputs)
+    model.to("cpu")
+    return replace(examples, inputs=inputs)
 
 
 def initialize(model: Any, train: Any, validation: Any) -> None:

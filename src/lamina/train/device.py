@@ -23,14 +23,14 @@ PROBE_SECONDS = 0.05
 AGREE = 0.02
 
 
-def choose(cfg: settings.Config) -> torch.device:
-    """The device asked for, or the best there is."""
+def choose(name: str) -> torch.device:
+    """The device of a name, or the best there is for `auto`."""
     there = present()
-    if cfg.device == "auto":
+    if name == "auto":
         return torch.device(there[0])
-    if cfg.device not in there:
-        raise TrainingError(f"train.device: this machine has no {cfg.device} (it has {', '.join(there)}). Use auto.")
-    return torch.device(cfg.device)
+    if name not in there:
+        raise TrainingError(f"train.device: this machine has no {name} (it has {', '.join(there)}). Use auto.")
+    return torch.device(name)
 
 
 def present() -> list[str]:
@@ -50,7 +50,7 @@ def decide(recipe: Choices, suggestion: Choices, model: nn.Module, data: setting
     if cfg.augment and not any(values.ndim == 4 for values in data.inputs.values()):
         what = "there are no pictures to change: the data has none, or a frozen network has made features of them"
         raise RecipeError([f"train.augment: {what}. Leave it out (or set model.frozen=false)."])
-    where = choose(cfg)
+    where = choose(cfg.device)
     rows = slice(0, min(cfg.batch_size, len(data.target)))
     lengths = None if data.lengths is None else data.lengths[rows]
     batch = tensors({name: values[rows] for name, values in data.inputs.items()}, data.target[rows], where, lengths)

@@ -60,7 +60,7 @@ def fit(model: nn.Module, train: Examples, validation: Examples, cfg: settings.C
     moves = hooks.target_transform
     image_augmentation.check(train, cfg.augment, moves is not None)
     torch.set_num_threads(cfg.threads or torch.get_num_threads())
-    where = device.choose(cfg)
+    where = device.choose(cfg.device)
     loop = Loop(model.to(where), cfg, where)
     state = loop.restore(hooks.folder) or loop.start(hooks.seed)
     data = batches.tensors(train.inputs, train.target, where, train.lengths)

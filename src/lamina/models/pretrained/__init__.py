@@ -134,12 +134,10 @@ class Model(nn.Module):
         if not self.frozen:
             return dict(inputs)
         pictures, key = inputs[self.name], self._key()
-        where = "cuda" if torch.cuda.is_available() else "cpu"
-        self.eval().to(where)
+        where = next(self.parameters()).device
+        self.eval()
         chunks = [pictures[i : i + CHUNK] for i in range(0, len(pictures), CHUNK)]
-        features = [self._features_of(chunk, key, where) for chunk in chunks]
-        self.to("cpu")
-        return {"features": np.concatenate(features)}
+        return {"features": np.concatenate([self._features_of(chunk, key, where) for chunk in chunks])}
 
     def _key(self) -> bytes:
         """A digest of everything between pictures and features."""
@@ -147,10 +145,10 @@ class Model(nn.Module):
         for module in (self.front, self.backbone):
             for name, value in module.state_dict().items():
                 digest.update(name.encode())
-                digest.update(value.contiguous().flatten().view(torch.uint8).numpy())
+                digest.update(value.contiguous().flatten().view(torch.uint8).cpu().numpy())
         return digest.digest()
 
-    def _features_of(self, pictures: np.ndarray, key: bytes, where: str) -> np.ndarray:
+    def _features_of(self, pictures: np.ndarray, key: bytes, where: torch.device) -> np.ndarray:
         """Features of some pictures, by way of a file named by the pictures' bytes and all that computes them."""
         digest = hashlib.blake2b(repr((key, self.front.size, pictures.shape)).encode(), digest_size=16)
         digest.update(np.ascontiguousarray(pictures).data)

@@ -126,7 +126,7 @@ class Decoder(nn.Module):
         if self.clouds > 1:
             _mixture(self, mean, own)
             return
-        groups = torch.zeros(len(mean), dtype=torch.int64) if condition is None else condition[:, 0].cpu()
+        groups = mean.new_zeros(len(mean), dtype=torch.int64) if condition is None else condition[:, 0]
         within = torch.zeros_like(mean)
         for group in groups.unique().tolist():
             rows = groups == group
@@ -181,7 +181,7 @@ def _factor(within: Tensor, own: Tensor) -> Tensor:
     cov = within.T @ within / max(rows, 1)
     trust = rows / (rows + latent)
     cov = trust * cov + (1 - trust) * torch.diag(cov.diagonal()) + torch.diag(own.mean(0))
-    return torch.linalg.cholesky(cov + 1e-6 * torch.eye(latent))
+    return torch.linalg.cholesky(cov + 1e-6 * torch.eye(latent, device=cov.device))
 
 
 def _mixture(decoder: Decoder, mean: Tensor, own: Tensor) -> None:
@@ -189,7 +189,7 @@ def _mixture(decoder: Decoder, mean: Tensor, own: Tensor) -> None:
     rows, latent = mean.shape
     count = max(1, min(CLOUDS, rows // (EACH * latent)))
     rng = torch.Generator().manual_seed(0)
-    centres = mean[torch.randperm(rows, generator=rng)[:count]]
+    centres = mean[torch.randperm(rows, generator=rng)[:count].to(mean.device)]
     belongs = F.one_hot(torch.cdist(mean, centres).argmin(1), count).float()  # (rows, clouds)
     for _ in range(ROUNDS):
         scores = []
@@ -205,7 +205,7 @@ def _mixture(decoder: Decoder, mean: Tensor, own: Tensor) -> None:
         belongs = torch.stack(scores, 1).softmax(1)
     shares = belongs.mean(0)
     decoder.edges.fill_(1.0)
-    decoder.edges[: count + 1] = torch.cat([torch.zeros(1), shares.cumsum(0)])
+    decoder.edges[: count + 1] = torch.cat([shares.new_zeros(1), shares.cumsum(0)])
     decoder.edges[count] = 1.0
 
 

@@ -99,7 +99,7 @@ def fit(
     The last row then has `augmented`: a sentence on what the rows were worth, and the numbers it is made of.
     """
     network, validation = models.learner(model), examples["validation"]
-    added, test = (models.precompute(model, rows) for rows in (added, examples["test"]))
+    added, test = (models.precompute(model, rows, cfg.device) for rows in (added, examples["test"]))
     first, epochs, end = copy.deepcopy(network), list[Row](), dict[str, Any]()
     folder = hooks.folder.with_name(f"{hooks.folder.name}-without") if hooks.folder else None
     for row in train.fit.fit(first, examples["train"], validation, cfg, replace(hooks, folder=folder)):
