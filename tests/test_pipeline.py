@@ -17,7 +17,9 @@ from lamina.config import DataError, Interrupted, LaminaError
 from lamina.recipe import build
 from lamina.run import Run
 from lamina.schema import Row
+from lamina.train import device
 
+ABSENT = next(name for name in ("cuda", "mps") if name not in device.present())
 LINEAR = {"model": "linear", "train": {"epochs": 3, "batch_size": 64}}
 
 
@@ -343,7 +345,7 @@ def test_data_that_cannot_be_learned_from_is_a_sentence(tmp_path, rows, target, 
         ({"columns": dict.fromkeys(customers(1)[0], "ignore")}, "no column is left to learn from"),
         ({"split": {"kind": "column", "name": "prt"}}, "split.name: there is no column 'prt'"),
         ({"task": "regression"}, "left"),
-        ({"train": {"device": "cuda"}}, "train.device: this machine has no cuda"),
+        ({"train": {"device": ABSENT}}, f"train.device: this machine has no {ABSENT}"),
         ({"train": {"device": "tpu"}}, "train.device: "),
         ({"model": {"kind": "sequential", "layers": [{"dense": 7}]}}, "model.layers: the last layer gives"),
         ({"missing": ["yes", "no"]}, "target"),

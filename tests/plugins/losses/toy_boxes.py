@@ -15,6 +15,6 @@ class Loss(nn.Module):
 
     def forward(self, raw: Tensor, target: Tensor, lengths: Tensor) -> Tensor:
         slots = raw.reshape(len(raw), -1, 5)
-        present = (torch.arange(slots.shape[1]) < lengths[:, None]).to(raw.dtype)  # (rows, slots)
+        present = (torch.arange(slots.shape[1], device=raw.device) < lengths[:, None]).to(raw.dtype)  # (rows, slots)
         corners = (slots[..., :4] - target).abs().mean(-1) * present
         return corners.sum() / present.sum().clamp(min=1) + F.binary_cross_entropy_with_logits(slots[..., 4], present)

@@ -176,11 +176,11 @@ def test_conditions_that_exclude_one_another_are_refused(left, pair):
 
 def test_a_rare_condition_stops_with_how_rare_it_is(left, tmp_path, monkeypatch):
     monkeypatch.setattr(rejection_sampling, "PATIENCE", 2048)
-    monkeypatch.setattr(rejection_sampling, "RARE", 20)
+    monkeypatch.setattr(rejection_sampling, "RARE", 10)
     rare = ["plan=", "months="]
     some = left.generate(2048, seed=3).to_pylist()
     kept = sum(row["plan"] is None and row["months"] is None for row in some)
-    assert 1 < kept < 2048 / 20
+    assert 1 < kept < 2048 / 10
     told = (
         f"{kept} of 2,048 rows made meet 'plan=' and 'months=', about 1 in {round(2048 / kept):,}, and 500 were asked"
     )
