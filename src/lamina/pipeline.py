@@ -64,6 +64,9 @@ def run(recipe: Recipe, out: Run, rows: Rows = (None, None), stop: Callable[[], 
     for end in epochs:
         out.log(end)
         yield end
+    if cfg.budget:  # trained by the plan that came of it, the network is the same again
+        cfg = cfg.with_plan(end["plan"])
+        out.write_recipe(experiment.recipe, cfg)
     models.finalize(network, inputs["train"])
     experiment = experiment.calibrated(outputs(network, inputs["validation"]), inputs["validation"])
 

@@ -50,7 +50,8 @@ def _show(console: Console, row: Row, folder: Path, quiet: bool) -> None:
     elif at == "design" and not quiet:
         console.print(layers(row["layers"]))
         cfg = row["train"]
-        until = f"{cfg.budget:g} s" if cfg.budget else f"{cfg.epochs} epochs"
+        until = f"{cfg.plan[-1][1]:,} steps" if cfg.plan else f"{cfg.epochs} epochs"
+        until = f"{cfg.budget:g} s" if cfg.budget else until
         console.print(
             f"Training [bold]{row['kind']}[/] for {until} of batches of {cfg.batch_size} on {cfg.device} "
             f"({cfg.precision}, {cfg.threads} thread{'s' if cfg.threads != 1 else ''}), into {escape(str(folder))}"

@@ -70,6 +70,8 @@ def fit(model: nn.Module, train: Examples, validation: Examples, cfg: settings.C
     while not state.done:
         model.train()
         for batch in batches.epoch(data, cfg.batch_size, hooks.seed, state.epoch, state.position):
+            if state.position and clock.over():
+                break
             if cfg.augment:
                 seed = hooks.seed, state.epoch, state.position
                 batch = image_augmentation.augment(batch, cfg.augment, seed, moves)
@@ -81,12 +83,11 @@ def fit(model: nn.Module, train: Examples, validation: Examples, cfg: settings.C
                     raise _interrupted(loop, hooks.folder)
                 if hooks.folder and clock.checkpoint_due():
                     loop.save(hooks.folder)
-            if clock.over():
-                break
-        row = loop.row(data) | loop.validate(held_out, np.asarray(validation.target), hooks.validate) | clock.rate()
-        row |= _remarks(loop, hooks, row, clock.progress())
+        row = loop.row(data) | loop.validate(held_out, np.asarray(validation.target), hooks.validate)
+        over = clock.over()  # judging takes time too
+        row |= clock.rate() | _remarks(loop, hooks, row, clock)
         state.epoch, state.position, state.rows = state.epoch + 1, 0, state.rows + 1
-        state.done = _reason(state, cfg, clock)
+        state.done = _reason(state, cfg, over)
         yield {"at": "epoch", "epoch": state.epoch, **row}
         if hooks.folder and (state.done or clock.checkpoint_due()):
             loop.save(hooks.folder)
@@ -99,24 +100,26 @@ def fit(model: nn.Module, train: Examples, validation: Examples, cfg: settings.C
     }
 
 
-def _remarks(loop: Loop, hooks: Hooks, row: Row, progress: float) -> Row:
-    """What a row says beyond numbers: that a run goes wrong, once, and now and then a preview."""
-    state, remarks, epoch = loop.state, Row(), loop.state.epoch + 1
+def _remarks(loop: Loop, hooks: Hooks, row: Row, clock: Clock) -> Row:
+    """What a row says beyond numbers: that a run goes wrong, once, that it was cut short, now and then a preview."""
+    state, remarks, epoch, notes = loop.state, Row(), loop.state.epoch + 1, clock.remarks()
     warning = hooks.warn(loop.scores, state.best, state.best_epoch)
-    if warning and progress > EARLY and not state.warned:
-        state.warned, remarks["notes"] = True, [*row.get("notes", []), warning]
+    if warning and clock.progress() > EARLY and not state.warned:
+        state.warned, notes = True, [*notes, warning]
+    if notes:
+        remarks["notes"] = [*row.get("notes", []), *notes]
     if hooks.preview and not epoch & (epoch - 1):
         remarks["preview"] = hooks.preview.draw(loop.preview(hooks.preview.inputs))
     return remarks
 
 
-def _reason(state: Progress, cfg: settings.Config, clock: Clock) -> str:
+def _reason(state: Progress, cfg: settings.Config, over: bool) -> str:
     """Why the run is over, or nothing."""
-    if clock.over():
-        return "time budget used"
     if cfg.patience and state.epoch - state.best_epoch >= cfg.patience:
         return f"no better validation loss for {cfg.patience} epochs"
-    return "all epochs done" if state.epoch >= cfg.epochs else ""
+    if state.epoch >= cfg.epochs:
+        return "all epochs done"
+    return "" if not over else "all planned steps done" if cfg.plan else "time budget used"
 
 
 def _interrupted(loop: Loop, folder: Path | None) -> Interrupted:

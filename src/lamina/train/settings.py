@@ -1,12 +1,12 @@
 """Settings of training. What is left out is filled in from the architecture's own suggestion, then from here."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from lamina import config
 from lamina.schema import Windows
@@ -111,11 +111,24 @@ def seconds(text: Any) -> Any:
 Seconds = Annotated[float, BeforeValidator(seconds), Field(gt=0)]
 
 
+def in_order(plan: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
+    steps = [step for step, _ in plan]
+    if steps[:1] != [0] or steps != sorted(steps) or any(total < max(step, 1) for step, total in plan):
+        raise ValueError("must be pairs [step, steps of the run], the first of step 0, in order")
+    return plan
+
+
+Plan = Annotated[tuple[tuple[int, int], ...], AfterValidator(in_order)]
+
+
 class Config(config.Config):
     """How to train. Times are seconds or `90s`, `5m`, `1h`; shares are between 0 and 1."""
 
     epochs: int = Field(default=30, ge=1, description="passes over the training rows")
     budget: Seconds | None = Field(default=None, description="time for training; the schedule is sized to it")
+    plan: Plan | None = Field(
+        default=None, description="how many steps a run with a budget had, from a step on; it is written by that run"
+    )
     batch_size: int = Field(default=256, ge=1, description="rows per batch")
     lr: float = Field(default=1e-3, gt=0, description="peak learning rate")
     optimizer: Optimizer = Field(default=AdamW(), description="adamw, adam, sgd or muon, with its settings")
@@ -142,3 +155,16 @@ class Config(config.Config):
         default=None, ge=1, description="CPU threads; decided by the size of the network when absent"
     )
     checkpoint_every: Seconds = Field(default=30.0, description="seconds between checkpoints")
+
+    @model_validator(mode="after")
+    def _one_end(self) -> Self:
+        if self.budget is not None and self.plan is not None:
+            raise ValueError(
+                "budget and plan are both set: by its plan a run has its steps, whatever the time. Leave one out, such "
+                "as the plan: --set train.plan="
+            )
+        return self
+
+    def with_plan(self, plan: Sequence[Sequence[int]]) -> Self:
+        """Training for the same steps, in place of the same time."""
+        return self.model_copy(update={"budget": None, "plan": tuple((step, total) for step, total in plan)})

@@ -107,6 +107,7 @@ def fit(
         if row["at"] == "step":
             yield row
     without, end = end, {}
+    cfg = cfg.with_plan(without["plan"]) if cfg.budget else cfg  # the same steps for both
     for row in train.fit.fit(network, _joined(examples["train"], added), validation, cfg, hooks):
         if row["at"] != "end":
             yield row
