@@ -385,7 +385,7 @@ def test_outliers_stay_inside_three():
 
 
 def test_categories_are_known_rare_or_missing():
-    prep = fitted("category", pa.array(["a"] * 5 + ["b"] * 4 + ["once", None]))
+    prep = fitted("category", pa.array(["a"] * 6 + ["b"] * 5 + ["once", None]))
     assert codes(prep, pa.array(["a", "b", "once", "never", None]))[:, 0].tolist() == [2, 3, 1, 1, 0]
 
 
@@ -410,7 +410,7 @@ def test_a_category_is_the_same_as_number_and_as_text(spellings):
 
 
 def test_a_zip_code_keeps_its_zeros():
-    prep = fitted("category", pa.array(["00501"] * 5 + ["501"] * 4))
+    prep = fitted("category", pa.array(["00501"] * 6 + ["501"] * 5))
     assert codes(prep, pa.array(["00501", "501"]))[:, 0].tolist() == [2, 3]
 
 

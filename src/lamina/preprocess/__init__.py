@@ -16,7 +16,8 @@ and, where it has more to say,
 - `encode_memmap(values, state)`: as `encode`, from a file on disk when there is one, where encoding is long;
 - `encode_with_reasons(values, state) -> (array, reasons)`: as `encode`, and why cells are of no use (None: sound);
 - `faults(values, state) -> reasons`: the same alone, for rows to set aside in training;
-- `golden(values, state, rng) -> cells`: as many made-up ones, plain JSON, where cells must not leave with a bundle;
+- `golden(state, cfg, rng, count) -> cells`: made-up ones, plain JSON, the first without gaps; without it, only what
+  many training rows share leaves with a bundle;
 - `from_json(cells) -> pa.Array`: what `parse` takes, out of JSON, where JSON has no plain value for cells;
 - `describe(column, cfg) -> note`: a few words on a column beyond its values;
 - `survey(column, cfg, labels, parts) -> facts`: plain values for `lamina inspect`, by class and part, and

@@ -4,11 +4,13 @@ import json
 import re
 import zlib
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lamina import privacy
 from lamina.config import Config
 from lamina.plugins import available, plugin
 from lamina.plugins import kind as kind_of
@@ -52,7 +54,7 @@ def column(values: pa.ChunkedArray, name: str, cfg: Config | None = None) -> Col
         note=note,
         missing=values.null_count,
         distinct=distinct,
-        examples=() if private else _examples(present, name),
+        examples=() if private else _examples(present, name, kind, settings),
     )
 
 
@@ -62,14 +64,22 @@ def _distinct(cells: pa.Array) -> int:
     return len(pc.unique(cells if pa.types.is_primitive(cells.type) else category.as_text(cells)))
 
 
-def _examples(cells: pa.Array, name: str) -> tuple[str, ...]:
-    """The most frequent values, ties drawn column by column, so that examples of several columns are not one row."""
+def _examples(cells: pa.Array, name: str, kind: str, settings: dict[str, Any]) -> tuple[str, ...]:
+    """The most frequent values of those that many rows share; where there is none, made-up ones."""
     if pa.types.is_nested(cells.type) or pa.types.is_binary(cells.type) or pa.types.is_large_binary(cells.type):
         return ()
     rng = np.random.Generator(np.random.PCG64(zlib.crc32(name.encode())))
     sample = cells.take(pa.array(rng.permutation(len(cells))[:SAMPLED]))
-    counts = sorted(sample.value_counts().to_pylist(), key=lambda c: -c["counts"])
-    return tuple(dict.fromkeys(str(c["values"])[:40] for c in counts))[:4]
+    values = privacy.shared(sample)
+    if not values and len(sample) and kind in available("preprocess"):
+        values = _made_up(sample, plugin("preprocess", kind), _config(kind, settings), rng)
+    return tuple(dict.fromkeys(str(value)[:40] for value in values if value is not None))[:4]
+
+
+def _made_up(cells: pa.Array, module: Any, cfg: Config, rng: np.random.Generator) -> list[Any]:
+    """Cells that a kind makes up of what it learns of those there are."""
+    golden = vars(module).get("golden")
+    return golden(module.fit(module.parse(cells, cfg), cfg), cfg, rng, 4)[:3] if golden else []
 
 
 def _kind(cells: pa.Array, name: str, distinct: int) -> tuple[str, dict, str]:

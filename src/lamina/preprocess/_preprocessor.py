@@ -139,12 +139,10 @@ class Preprocessor:
         """Parsed values of one column as its kind encodes them, (rows, width)."""
         return self._fitted[name].module.encode(values, self._fitted[name].state)
 
-    def golden(self, name: str, values: pa.Array, rng: np.random.Generator) -> list[Any] | None:
-        """Made-up cells for a column whose kind makes some; None where any training value will do."""
+    def golden(self, name: str, rng: np.random.Generator, count: int) -> list[Any] | None:
+        """Made-up cells for a column whose kind makes some, of its state alone; None where it makes none."""
         one = self._fitted[name]
-        if "golden" not in vars(one.module):
-            return None
-        return one.module.golden(one.module.parse(values, one.settings), one.state, rng)
+        return one.module.golden(one.state, one.settings, rng, count) if "golden" in vars(one.module) else None
 
     def dump(self) -> list[dict[str, Any]]:
         """Plain JSON values, enough for `restore` beside the schema."""

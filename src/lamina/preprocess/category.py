@@ -1,5 +1,6 @@
 """Categories: code 0 is missing, code 1 is rare or never seen in training, the rest are known values.
 
+A value that fewer than `min_count` rows have is rare: it may name somebody, so it is not stored.
 Values compare as text: 3, 3.0 and "3" are one category, so a table and a JSON request agree.
 """
 
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from lamina import config
+from lamina import config, privacy
 from lamina.schema import Input
 
 RARE, FIRST_KNOWN = 1, 2  # code of a rare value, and first code of a known one
@@ -29,7 +30,9 @@ CASTABLE = (
 
 class Config(config.Config):
     kind: Literal["category"] = "category"
-    min_count: int = Field(default=3, ge=1)
+    min_count: int = Field(
+        default=privacy.MIN_ROWS, ge=1, description="rows that must have a value; what fewer have is rare"
+    )
     max_size: int = Field(default=5_000, ge=1)
 
 
@@ -72,11 +75,26 @@ def _floats(column: pa.Array) -> pa.Array:
 
 
 def fit(values: pa.Array, cfg: Config) -> State:
+    return State(values=tuple(frequent(values, cfg.min_count)[: cfg.max_size]))
+
+
+def frequent(values: pa.Array, least: int) -> list[str]:
+    """The values that at least so many rows have, the most frequent first, else in order of the alphabet."""
     counts = values.drop_null().value_counts().to_pylist()
-    ranked = sorted(
-        ((c["counts"], c["values"]) for c in counts if c["counts"] >= cfg.min_count), key=lambda c: (-c[0], c[1])
-    )
-    return State(values=tuple(value for _, value in ranked[: cfg.max_size]))
+    ranked = sorted(((c["counts"], c["values"]) for c in counts if c["counts"] >= least), key=lambda c: (-c[0], c[1]))
+    return [value for _, value in ranked]
+
+
+def describe(column: pa.Array, cfg: Config) -> str:
+    """How many values are rare, and which setting says so."""
+    return rarity(parse(column, cfg), cfg.min_count, "value")
+
+
+def rarity(values: pa.Array, least: int, noun: str) -> str:
+    """A note on values or labels that fewer rows have, so that they count as one."""
+    rare = len(pc.unique(values.drop_null())) - len(frequent(values, least))
+    plural = "s" if rare > 1 else ""
+    return f"{rare:,} {noun}{plural} of fewer than {least} rows count as rare (min_count)" if rare else ""
 
 
 def encode(values: pa.Array, state: State) -> np.ndarray:
@@ -88,9 +106,10 @@ def encode(values: pa.Array, state: State) -> np.ndarray:
     return (codes.astype(np.int64) + FIRST_KNOWN)[:, None]
 
 
-def golden(values: pa.Array, state: State, rng: np.random.Generator) -> list[Any]:
-    """Values that are known, in turn, so that rare ones, which may name somebody, do not leave with a bundle."""
-    return [state.values[i % len(state.values)] if state.values else None for i in range(len(values))]
+def golden(state: State, cfg: Config, rng: np.random.Generator, count: int) -> list[Any]:
+    """Values that are known, in turn, then a gap."""
+    values = (*state.values, None)
+    return [values[i % len(values)] for i in range(count)]
 
 
 def feed(state: State) -> Input:

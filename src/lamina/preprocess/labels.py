@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from lamina import config
+from lamina import config, privacy
 from lamina.preprocess import category
 from lamina.schema import Input, is_list
 
@@ -25,7 +25,9 @@ class Config(config.Config):
     kind: Literal["labels"] = "labels"
     separator: str | None = Field(default=None, min_length=1, max_length=8)
     blank: bool = Field(default=False, description="an empty text is a row without labels, and not a missing cell")
-    min_count: int = Field(default=3, ge=1)
+    min_count: int = Field(
+        default=privacy.MIN_ROWS, ge=1, description="rows that must have a label; what fewer have is rare"
+    )
     max_size: int = Field(default=256, ge=1, le=10_000)
 
 
@@ -86,11 +88,13 @@ def _text(label: Any) -> str:
 
 
 def fit(values: pa.Array, cfg: Config) -> State:
-    counts = values.drop_null().flatten().value_counts().to_pylist()
-    ranked = sorted(
-        ((c["counts"], c["values"]) for c in counts if c["counts"] >= cfg.min_count), key=lambda c: (-c[0], c[1])
-    )
-    return State(values=tuple(label for _, label in ranked[: cfg.max_size]))
+    labels = values.drop_null().flatten()  # each stands once in a row
+    return State(values=tuple(category.frequent(labels, cfg.min_count)[: cfg.max_size]))
+
+
+def describe(column: pa.Array, cfg: Config) -> str:
+    """How many labels are rare, and which setting says so."""
+    return category.rarity(parse(column, cfg).drop_null().flatten(), cfg.min_count, "label")
 
 
 def encode(values: pa.Array, state: State) -> np.ndarray:
@@ -103,13 +107,10 @@ def encode(values: pa.Array, state: State) -> np.ndarray:
     return out
 
 
-def golden(values: pa.Array, state: State, rng: np.random.Generator) -> list[Any]:
+def golden(state: State, cfg: Config, rng: np.random.Generator, count: int) -> list[Any]:
     """Made-up cells of known labels, so that nobody's set of labels leaves with a bundle; JSON lists as text."""
     values_known = np.array(state.values, dtype=object)
-    sets = (
-        values_known[rng.random(len(values_known)) < min(0.5, 2 / max(len(values_known), 1))]
-        for _ in range(len(values))
-    )
+    sets = (values_known[rng.random(len(values_known)) < min(0.5, 2 / max(len(values_known), 1))] for _ in range(count))
     return [json.dumps(sorted(labels), ensure_ascii=False) for labels in sets]
 
 

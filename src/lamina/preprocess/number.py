@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from lamina import config
+from lamina import config, privacy
 from lamina.schema import NUMBER_TEXT, Input
 
 GROUPED = r"^[+-]?\d{1,3}(,\d{3})+(\.\d+)?$"
@@ -22,6 +22,8 @@ ENOUGH = 0.95
 FEWEST_BINS, MOST_BINS = 16, 128
 NARROWEST = 1e-5  # bin of the whole range: narrower ones make steep, useless slopes
 BLOCK = 1 << 18  # numbers scaled at once
+STEEPEST = 2.9  # of scaled numbers, which end at 3: beyond, they say nothing of the number they were
+FAR = 1e6  # training spreads, of a made-up number beyond all others
 
 
 class Config(config.Config):
@@ -77,6 +79,7 @@ def fit(values: pa.Array, cfg: Config) -> State:
     numbers = values.drop_null().to_numpy(zero_copy_only=False).astype(np.float64)
     if not len(numbers):
         return State(median=0.0, scale=1.0, missing=True, edges=(-0.5, 0.5))
+    numbers = privacy.coarse(numbers)
     low, median, high = np.quantile(numbers, [0.25, 0.5, 0.75])
     spread = high - low or 0.5 * (numbers.max() - numbers.min()) or 1.0
     bins = edges(_scale(numbers, median, spread), cfg.bins or _bins(len(numbers)))
@@ -138,6 +141,23 @@ def _scale(values: np.ndarray, median: Any, scale: Any) -> np.ndarray:
     with np.errstate(over="ignore"):  # what is beyond all numbers is clipped, too
         x = np.clip((values - median) / scale, -1e9, 1e9)
     return x / np.sqrt(1 + (x / 3) ** 2)
+
+
+def golden(state: State, cfg: Config, rng: np.random.Generator, count: int) -> list[Any]:
+    """Made-up numbers between the edges and on them, some as text; gaps where training rows had some; one far away."""
+    edges = np.clip(np.array(state.edges), -STEEPEST, STEEPEST)
+    marks = np.quantile(edges, np.abs(0.5 - np.arange(count) / count))
+    marks[1::2] = rng.uniform(edges[0], edges[-1], count // 2)
+    numbers = state.median + state.scale * marks / np.sqrt(1 - (marks / 3) ** 2)
+    cells: list[Any] = [_plain(privacy.rounded(number, state.scale)) for number in numbers.tolist()]
+    cells[3::5] = map(str, cells[3::5])
+    if state.missing:
+        cells[5::7] = [None] * len(cells[5::7])
+    return [*cells[:-1], state.median + FAR * state.scale]
+
+
+def _plain(number: float) -> float:
+    return int(number) if number.is_integer() and abs(number) < 1 << 53 else number
 
 
 def feed(state: State) -> Input:

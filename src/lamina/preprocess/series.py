@@ -246,11 +246,11 @@ def _count(number: int, of: str) -> str:
     return f"{number:,} {of}{'s' * (number != 1)}"
 
 
-def golden(values: pa.Array, state: State, rng: np.random.Generator) -> list[Any]:
+def golden(state: State, cfg: Config, rng: np.random.Generator, count: int) -> list[Any]:
     """Made-up series of several lengths, random walks around the training mean, one of them with a gap."""
     series: list[Any] = []
     longest = min(state.steps, MADE_UP)
-    for i in range(len(values)):
+    for i in range(count):
         steps = max(1, longest - (i % 4) * longest // 5)
         walk = rng.normal(size=(steps, state.channels)).cumsum(axis=0) / math.sqrt(steps)
         cell = (np.array(state.mean) + np.array(state.std) * walk).round(_digits(state)).tolist()

@@ -1,4 +1,6 @@
-"""Short text as hashed words and word pairs: an open vocabulary of fixed size, nothing to fit.
+"""Short text as hashed words and word pairs: an open vocabulary of fixed size.
+
+All that is learned is a few words that many rows share, of which made-up texts are written.
 
 Each text becomes at most `length` codes from 1 to `buckets` - 1, padded with 0 (also the code of a missing text).
 Weinberger et al. 2009, "Feature Hashing for Large Scale Multitask Learning".
@@ -12,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from lamina import config
+from lamina import config, privacy
 from lamina.preprocess import category
 from lamina.schema import Input
 
@@ -20,6 +22,8 @@ from lamina.schema import Input
 # than the classes of all letters and digits, and it is compiled with every call.
 BETWEEN = r"[\x00-&(-/:-@\[-`{-\x{7f}\x{a0}-\x{bf}\x{2000}-\x{206f}\x{3000}-\x{303f}\x{ff00}-\x{ff0f}]+"
 PRIVATE = True
+SAMPLED, MOST_WORDS = 5_000, 64  # rows looked at for words that many share, and how many of these there are
+STOCK = ("alpha", "bravo", "charlie", "delta")  # words of made-up texts that nobody wrote
 
 
 class Config(config.Config):
@@ -29,8 +33,11 @@ class Config(config.Config):
 
 
 class State(config.Config):
+    """`words` are some that at least five rows share, for made-up texts; no other word is stored."""
+
     buckets: int = Field(ge=16, le=1 << 22)
     length: int = Field(ge=1, le=4096)
+    words: tuple[str, ...] = Field(default=(), max_length=MOST_WORDS)
 
 
 def detect(column: pa.Array) -> tuple[float, dict[str, Any]]:
@@ -47,14 +54,23 @@ def parse(column: pa.Array, cfg: Config) -> pa.Array:
 
 
 def fit(values: pa.Array, cfg: Config) -> State:
-    return State(buckets=cfg.buckets, length=cfg.length)
+    words = _words(values.drop_null().slice(0, SAMPLED))
+    lengths = np.diff(words.offsets.to_numpy())
+    tokens = pa.table({"row": np.repeat(np.arange(len(lengths)), lengths), "word": words.flatten()})
+    once = tokens.group_by(["row", "word"]).aggregate([])  # a word counts once in each row
+    frequent = category.frequent(once["word"].combine_chunks(), privacy.MIN_ROWS)
+    return State(buckets=cfg.buckets, length=cfg.length, words=tuple(word for word in frequent if word)[:MOST_WORDS])
+
+
+def _words(values: pa.Array) -> pa.ListArray:
+    """The words of each text, in lower case and without punctuation."""
+    plain = pc.replace_substring_regex(pc.utf8_lower(pc.fill_null(values, "")), BETWEEN, " ")
+    return pc.utf8_split_whitespace(pc.utf8_trim_whitespace(plain))
 
 
 def encode(values: pa.Array, state: State) -> np.ndarray:
     """(rows, length) int64."""
-    words = pc.utf8_split_whitespace(
-        pc.utf8_trim_whitespace(pc.replace_substring_regex(pc.utf8_lower(pc.fill_null(values, "")), BETWEEN, " "))
-    )
+    words = _words(values)
     lengths = np.diff(words.offsets.to_numpy())
     rows = np.repeat(np.arange(len(lengths)), lengths)  # (words,) the row each word stands in
     flat = words.flatten()
@@ -81,10 +97,12 @@ def _codes(tokens: pa.Array, buckets: int) -> np.ndarray:
     return table[coded.indices.to_numpy()] if len(table) else np.zeros(0, np.int64)
 
 
-def golden(values: pa.Array, state: State, rng: np.random.Generator) -> list[Any]:
-    """Made-up cells: the words of all the texts, drawn one by one, so that no text leaves with a bundle."""
-    words = pc.utf8_split_whitespace(values.drop_null()).flatten().to_pylist() or ["word"]
-    return [" ".join(rng.choice(words, rng.integers(1, 9))) for _ in range(len(values))]
+def golden(state: State, cfg: Config, rng: np.random.Generator, count: int) -> list[Any]:
+    """Made-up texts of words that many rows share, some with a word that nobody wrote, and now and then none."""
+    words = np.array(state.words or STOCK, object)
+    texts = [" ".join(rng.choice(words, rng.integers(1, 9))) for _ in range(count)]
+    texts[1::3] = [f"{text} {STOCK[i % len(STOCK)]}" for i, text in enumerate(texts[1::3])]
+    return [None if i % 9 == 8 else text for i, text in enumerate(texts)]
 
 
 def feed(state: State) -> Input:

@@ -4,6 +4,8 @@ Parts: time since the training median (robustly scaled), month, day of month, da
 the column has hours. Stamps with a zone are moved to UTC. Missing cells are zeros with an indicator.
 """
 
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +14,7 @@ import pyarrow.compute as pc
 
 from lamina import config
 from lamina.preprocess import number
-from lamina.schema import Input
+from lamina.schema import DAYS, Input
 
 FORMATS = (
     (r"^\d{4}-\d\d?-\d\d?$", "%Y-%m-%d"),
@@ -29,6 +31,8 @@ FORMATS = (
 )
 YEAR_FIRST = tuple(form for _, form in FORMATS if form.startswith("%Y"))
 SECONDS = pa.timestamp("s")
+BINS = 16
+DAY = 86_400
 
 
 class Config(config.Config):
@@ -134,11 +138,18 @@ def _iso(column: pa.Array) -> pa.Array:
 def fit(values: pa.Array, cfg: Config) -> State:
     present = values.drop_null()
     hours = bool(len(present)) and pc.any(pc.not_equal(pc.hour(present), 0)).as_py()
-    trend = number.fit(present.cast(pa.int64()).cast(pa.float64(), safe=False), number.Config())
-    trend = trend.model_copy(update={"missing": False})
-    state = State(hours=hours, trend=trend, missing=values.null_count > 0, edges=())
-    parts = encode(present if len(present) else values, state)
-    return state.model_copy(update={"edges": tuple(number.edges(part, 16) for part in parts.T)})
+    trend = number.fit(present.cast(pa.int64()).cast(pa.float64(), safe=False), number.Config(bins=BINS))
+    edges = [trend.edges, *(number.edges(part, 16) for part in _cycles(hours))]
+    missing = values.null_count > 0
+    edges += [(0.0, 1.0)] if missing else []
+    return State(hours=hours, trend=trend.model_copy(update={"missing": False}), missing=missing, edges=tuple(edges))
+
+
+def _cycles(hours: bool) -> Iterator[np.ndarray]:
+    """Sine and cosine of all that a calendar holds, so that edges say nothing of the times there were."""
+    for steps, period in ((12, 12), (31, 31), (7, 7), *([(24, 24)] if hours else [])):
+        angles = 2 * np.pi * np.arange(steps) / period
+        yield from (np.sin(angles), np.cos(angles))
 
 
 def encode(values: pa.Array, state: State) -> np.ndarray:
@@ -155,6 +166,19 @@ def encode(values: pa.Array, state: State) -> np.ndarray:
     parts = np.stack([trend, *(f(a) for a in angles for f in (np.sin, np.cos))], axis=1).astype(np.float32)
     parts[absent] = 0
     return np.concatenate([parts, absent[:, None].astype(np.float32)], axis=1) if state.missing else parts
+
+
+def golden(state: State, cfg: Config, rng: np.random.Generator, count: int) -> list[Any]:
+    """Made-up days, and hours where there were some, as the cells of the column are written; gaps as in training."""
+    numbers = number.golden(state.trend, number.Config(), rng, count)
+    step = 3600 if state.hours else DAY
+    seconds = [int(float(n)) // step * step for n in numbers]
+    seconds = np.clip(seconds, DAYS[0] * DAY, (DAYS[1] - 1) * DAY).tolist()
+    form = cfg.format or ("%Y-%m-%dT%H:%M:%S" if state.hours else "%Y-%m-%d")
+    cells: list[Any] = [datetime.fromtimestamp(second, UTC).strftime(form) for second in seconds]
+    if state.missing:
+        cells[5::7] = [None] * len(cells[5::7])
+    return cells
 
 
 def feed(state: State) -> Input:

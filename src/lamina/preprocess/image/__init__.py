@@ -244,9 +244,9 @@ def _decode(values: pa.Array, state: State, out: np.ndarray) -> list[str | None]
     return in_threads(one, len(values))
 
 
-def golden(values: pa.Array, state: State, rng: np.random.Generator) -> list[Any]:
+def golden(state: State, cfg: Config, rng: np.random.Generator, count: int) -> list[Any]:
     """Made-up pictures of soft spots, so that nobody's picture leaves with a bundle; as base64 of PNG."""
-    spots = [rng.integers(0, 256, (5, 5, state.channels), dtype=np.uint8) for _ in range(len(values))]
+    spots = [rng.integers(0, 256, (5, 5, state.channels), dtype=np.uint8) for _ in range(count)]
     return [
         base64.b64encode(codec.enlarged_png(s, min(state.height, 64), min(state.width, 64))).decode() for s in spots
     ]
