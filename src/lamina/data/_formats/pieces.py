@@ -40,7 +40,8 @@ def common_schema(files: list[TableFile]) -> tuple[pa.Schema, tuple[str, ...]]:
         for field in one.schema:
             fields.setdefault(field.name, []).append(field.type)
     for one in files:
-        if one.schema.names and (absent := [name for name in fields if name not in one.schema.names]):
+        present = set(one.schema.names)
+        if present and (absent := [name for name in fields if name not in present]):
             notes.append(f"{one.file}: has no column {', '.join(absent[:10])}; read as missing.")
     schema = pa.schema([(name, _common(types)) for name, types in fields.items()])
     for name, types in fields.items():
@@ -54,9 +55,9 @@ def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
     """The table with exactly the columns of the schema; absent ones are null."""
     if table.schema.equals(schema):
         return table
-    columns = []
+    columns, present = [], set(table.column_names)
     for field in schema:
-        if field.name not in table.column_names:
+        if field.name not in present:
             columns.append(pa.nulls(table.num_rows, field.type))
         elif pa.types.is_string(field.type):
             columns.append(as_text(table[field.name]))
