@@ -1,10 +1,14 @@
 """Kill a training run with SIGKILL at random moments, go on each time, and compare every bit with a run left alone.
 
     python benchmarks/kill.py --kills 20 --seed 1
+    python benchmarks/kill.py --kills 20 --seed 1 --budget 6
 
 Moments are drawn over the whole life of a run: start-up, training (a third of them aimed at a checkpoint while it is
 being written), evaluation and the writing of the bundle. Two more interruptions ask politely, by SIGTERM and SIGINT,
 and must end in exit code 75 with a sentence that says how to go on. Exit code 1 on any difference.
+
+With `--budget` the clock says how many steps a run has, so the run that was killed is compared with one that is left
+alone and trains by its recipe, in which the plan of steps was written down.
 """
 
 import argparse
@@ -31,6 +35,7 @@ seed: {seed}
 {network}
 train:
   epochs: {epochs}
+  budget: {budget}
   patience: {epochs}
   batch_size: 64
   optimizer: adamw
@@ -46,7 +51,9 @@ NETWORKS = {
     "gan": "task: generation\nmodel: {kind: gan, hidden: 64}",  # two parts, each with its optimizer
 }
 CLOCK = ("rate", "seconds", "left")  # fields of a row that depend on the wall clock
+ENDLESS = 1_000_000  # epochs of a run that a budget ends
 POLL = 0.0005
+MISSED = 0.03  # of a run, after which a checkpoint being written is waited for no longer: a busy machine hides it
 PATIENCE = 300
 
 
@@ -74,6 +81,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--budget", type=float, help="seconds; in place of epochs")
     parser.add_argument("--source", default="toy:churn")
     parser.add_argument("--target", default="Churn")
     parser.add_argument("--network", choices=NETWORKS, default="fnn")
@@ -84,14 +92,22 @@ def main() -> int:
 
 def _compare(chosen: argparse.Namespace, home: Path) -> int:
     recipe = home / "recipe.yaml"
-    recipe.write_text(RECIPE.format(**{**vars(chosen), "network": NETWORKS[chosen.network]}), "utf-8")
-    print(f"seed {chosen.seed}, {chosen.kills} kills, {chosen.source}, {chosen.epochs} epochs")
+    epochs = ENDLESS if chosen.budget else chosen.epochs
+    values = {"network": NETWORKS[chosen.network], "epochs": epochs, "budget": chosen.budget or ""}
+    recipe.write_text(RECIPE.format(**vars(chosen) | values), "utf-8")
+    length = f"{chosen.budget:g} seconds" if chosen.budget else f"{epochs} epochs"
+    print(f"seed {chosen.seed}, {chosen.kills} kills, {chosen.network} on {chosen.source}, {length}")
     times = _alone(recipe, home / "alone")
     print(f"left alone: {times.start:.1f} s to the first step, {times.steps} steps, {times.rest:.1f} s after the last")
     draw = random.Random(chosen.seed)
     faults, killed = _torment(recipe, home / "killed", times, _moments(chosen.kills, draw))
     print(f"killed {killed} times")
-    alone, other = _hashes(home / "alone", chosen.source), _hashes(home / "killed", chosen.source)
+    alone = home / "alone"
+    if chosen.budget:
+        alone = home / "by its plan"
+        steps = _alone(home / "killed" / "recipe.yaml", alone).steps
+        print(f"{steps} steps by the plan of the run that was killed")
+    alone, other = _hashes(alone, chosen.source), _hashes(home / "killed", chosen.source)
     for name, value in alone.items():
         same = value == other[name]
         print(f"{name:20} {value[:32]} {'the same' if same else 'DIFFERS: ' + other[name][:32]}")
@@ -172,13 +188,15 @@ def _wait(process: subprocess.Popen[str], out: Path, times: Times, moment: Momen
     first = _step(out)
     while process.poll() is None:
         passed = time.perf_counter() - began
-        trained = _step(out) >= times.steps
+        trained = _step(out) >= times.steps or _planned(out)
         if moment.stage == "start-up" and passed >= moment.share * times.start:
             return
         if moment.stage == "training" and first < _step(out) and (_step(out) >= target or trained):
             time.sleep(moment.more)
             return
         if moment.stage == "writing" and _step(out) >= target and (out / "checkpoints" / ".writing").exists():
+            return
+        if moment.stage == "writing" and _step(out) > max(first, target) + times.steps * MISSED:
             return
         if moment.stage == "evaluation" and trained and passed >= times.start + moment.share * times.rest:
             return
@@ -188,6 +206,12 @@ def _wait(process: subprocess.Popen[str], out: Path, times: Times, moment: Momen
 def _step(out: Path) -> int:
     """The step of the newest checkpoint, 0 before the first."""
     return max((int(p.name.removeprefix("step-")) for p in (out / "checkpoints").glob("step-*")), default=0)
+
+
+def _planned(out: Path) -> bool:
+    """Whether a run with a budget has had its last step."""
+    recipe = out / "recipe.yaml"
+    return recipe.exists() and "  plan:" in recipe.read_text("utf-8")
 
 
 def _stage(out: Path) -> str:

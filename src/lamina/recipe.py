@@ -236,10 +236,20 @@ def _harmless(events: Iterable[Any], where: str) -> None:
 
 
 def dump(recipe: Recipe) -> str:
-    """The recipe as YAML, without what is only the default."""
+    """The recipe as YAML, without what is only the default; lists of numbers, and of lists of them, on one line."""
     from ruamel.yaml import YAML
+    from ruamel.yaml.representer import SafeRepresenter
 
+    class Plain(SafeRepresenter):
+        """Numbers beside one another."""
+
+        def represent_list(self, data: list[Any]) -> Any:
+            short = bool(data) and not any(isinstance(item, (str, dict)) for item in data)
+            return self.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=short)
+
+    Plain.add_representer(list, Plain.represent_list)
     yaml, out = YAML(typ="safe", pure=True), io.StringIO()
+    yaml.Representer = Plain
     yaml.default_flow_style = False
     yaml.representer.sort_base_mapping_type_on_output = False
     yaml.width = 100

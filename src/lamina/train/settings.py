@@ -160,8 +160,8 @@ class Config(config.Config):
     def _one_end(self) -> Self:
         if self.budget is not None and self.plan is not None:
             raise ValueError(
-                "budget and plan are both set: by its plan a run has its steps, whatever the time. Leave one out, such "
-                "as the plan: --set train.plan="
+                "by its plan a run has its steps, whatever the time, so the budget would be ignored. Take the plan away "
+                "with --set train.plan= or leave out the budget"
             )
         return self
 
