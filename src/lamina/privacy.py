@@ -13,13 +13,15 @@ import pyarrow as pa
 MIN_ROWS = 5  # rows that must share a word or a value; of a column, `min_count` is another number
 DIGITS = 3  # of a number that fewer rows share, from the median
 TINY = 1e-290  # below, units would be 0
+HUGE = 1e150  # above, their differences may be beyond all numbers
 HIDDEN = "'…'"
 
 
 def shared(values: pa.Array, rows: int = MIN_ROWS) -> list[Any]:
     """The different values that at least so many rows have, the most frequent first."""
-    counts = values.drop_null().value_counts().to_pylist()
-    return [c["values"] for c in sorted(counts, key=lambda c: -c["counts"]) if c["counts"] >= rows]
+    counts = values.drop_null().value_counts()
+    often = np.flatnonzero(counts.field("counts").to_numpy() >= rows)
+    return [c["values"] for c in sorted(counts.take(often).to_pylist(), key=lambda c: -c["counts"])]
 
 
 def unit(spread: float) -> float:
@@ -44,6 +46,8 @@ def coarse(numbers: np.ndarray) -> np.ndarray:
 
     What is computed of these (quantiles, extremes, edges) tells no more of a row than these do.
     """
+    if np.abs(numbers).max(initial=0.0) > HUGE:
+        return coarse(numbers / HUGE / HUGE) * HUGE * HUGE
     distinct, place, counts = np.unique(numbers, return_inverse=True, return_counts=True)
     low, middle, high = np.quantile(numbers, [0.25, 0.5, 0.75])
     step = unit(high - low or (distinct[-1] / 2 - distinct[0] / 2) or abs(middle))
@@ -57,8 +61,8 @@ def coarse(numbers: np.ndarray) -> np.ndarray:
 
 def limits(numbers: np.ndarray) -> tuple[float, float]:
     """The lowest and the highest of numbers (rows,), further apart by up to a deviation where few rows have them."""
-    low, high, deviation = numbers.min(), numbers.max(), numbers.std()
-    step = 100 * unit(deviation)
+    low, high = numbers.min(), numbers.max()
+    step = 100 * unit(numbers.std())
     if (numbers == low).sum() < MIN_ROWS:
         low = np.floor(low / step) * step
     if (numbers == high).sum() < MIN_ROWS:

@@ -92,10 +92,11 @@ def _kind(cells: pa.Array, name: str, distinct: int) -> tuple[str, dict, str]:
         score, settings = plugin("preprocess", kind).detect(cells)
         scores[kind] = (score, settings)
     best = max(scores, key=lambda kind: scores[kind][0])
-    if reason := _identifier(cells, name, distinct, best):
-        return "identifier", {}, reason
     settings = scores[best][1]
-    bad = pc.sum(pc.is_null(plugin("preprocess", best).parse(cells, _config(best, settings)))).as_py()
+    values = plugin("preprocess", best).parse(cells, _config(best, settings))
+    if reason := _identifier(values, name, distinct, best):
+        return "identifier", {}, reason
+    bad = values.null_count
     return best, settings, f"{bad} cells are not of this kind and are read as missing" if bad else ""
 
 
@@ -103,13 +104,13 @@ def _config(kind: str, settings: dict) -> Config:
     return plugin("preprocess", kind).Config.model_validate_json(json.dumps(settings))  # JSON knows lists, not tuples
 
 
-def _identifier(cells: pa.Array, name: str, distinct: int, kind: str) -> str:
-    """A reason to believe that the column only names its rows, or nothing."""
-    if distinct < len(cells) or len(cells) < FEW or kind not in ("number", "category"):
+def _identifier(values: pa.Array, name: str, distinct: int, kind: str) -> str:
+    """A reason to believe that a column of parsed values only names its rows, or nothing."""
+    if distinct < len(values) or len(values) < FEW or kind not in ("number", "category"):
         return ""
     if kind == "category":
         return "every value occurs once"
-    numbers = plugin("preprocess", "number").parse(cells, _config("number", {})).drop_null()
+    numbers = values.drop_null()
     whole = pc.all(pc.equal(pc.floor(numbers), numbers)).as_py()
     if whole and NAMED_ID.search(name):
         return "every value occurs once and the name says so"

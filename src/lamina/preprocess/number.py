@@ -23,7 +23,9 @@ FEWEST_BINS, MOST_BINS = 16, 128
 NARROWEST = 1e-5  # bin of the whole range: narrower ones make steep, useless slopes
 BLOCK = 1 << 18  # numbers scaled at once
 STEEPEST = 2.9  # of scaled numbers, which end at 3: beyond, they say nothing of the number they were
+HUGE, HUGEST = 1e300, 1e308  # from where on differences may be beyond all numbers, and the widest spread
 FAR = 1e6  # training spreads, of a made-up number beyond all others
+LARGEST = 1e300  # of made-up numbers
 
 
 class Config(config.Config):
@@ -79,11 +81,21 @@ def fit(values: pa.Array, cfg: Config) -> State:
     numbers = values.drop_null().to_numpy(zero_copy_only=False).astype(np.float64)
     if not len(numbers):
         return State(median=0.0, scale=1.0, missing=True, edges=(-0.5, 0.5))
-    numbers = privacy.coarse(numbers)
-    low, median, high = np.quantile(numbers, [0.25, 0.5, 0.75])
-    spread = high - low or 0.5 * (numbers.max() - numbers.min()) or 1.0
+    share = 1 / 1024 if np.abs(numbers).max() > HUGE else 1.0  # so that no difference is beyond all numbers
+    numbers = np.sort(privacy.coarse(numbers * share))
+    low, median, high = _quantiles(numbers, np.array([0.25, 0.5, 0.75]))
+    spread = high - low or 0.5 * (numbers[-1] - numbers[0]) or 1.0
     bins = edges(_scale(numbers, median, spread), cfg.bins or _bins(len(numbers)))
-    return State(median=float(median), scale=float(spread), missing=values.null_count > 0, edges=bins)
+    median, spread = float(median / share), float(min(spread, HUGEST * share) / share)
+    return State(median=median, scale=spread, missing=values.null_count > 0, edges=bins)
+
+
+def _quantiles(ordered: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """As `np.quantile` of numbers in order; ten times as fast where these are few, as in tables of many columns."""
+    place = shares * (len(ordered) - 1)
+    first = place.astype(int)
+    low, high = ordered[first], ordered[np.minimum(first + 1, len(ordered) - 1)]
+    return low + (high - low) * (place - first)
 
 
 def _bins(rows: int) -> int:
@@ -102,8 +114,8 @@ def edges(values: np.ndarray, bins: int) -> tuple[float, ...]:
     if len(distinct) < 2:
         middle = float(distinct[0]) if len(distinct) else 0.0
         return (middle - 0.5, middle + 0.5)
-    of_values = np.quantile(distinct, grid) if len(distinct) > bins else distinct
-    candidates = np.unique(np.concatenate([np.quantile(values, grid), of_values]).astype(np.float32))
+    of_values = _quantiles(distinct, grid) if len(distinct) > bins else distinct
+    candidates = np.unique(np.concatenate([_quantiles(np.sort(values), grid), of_values]).astype(np.float32))
     apart, gap = [candidates[0]], (candidates[-1] - candidates[0]) * NARROWEST
     for edge in candidates[1:]:
         if edge - apart[-1] > gap:
@@ -146,14 +158,16 @@ def _scale(values: np.ndarray, median: Any, scale: Any) -> np.ndarray:
 def golden(state: State, cfg: Config, rng: np.random.Generator, count: int) -> list[Any]:
     """Made-up numbers between the edges and on them, some as text; gaps where training rows had some; one far away."""
     edges = np.clip(np.array(state.edges), -STEEPEST, STEEPEST)
-    marks = np.quantile(edges, np.abs(0.5 - np.arange(count) / count))
+    marks = np.quantile(edges, np.abs(0.5 - np.arange(count) / count), method="nearest")
     marks[1::2] = rng.uniform(edges[0], edges[-1], count // 2)
-    numbers = state.median + state.scale * marks / np.sqrt(1 - (marks / 3) ** 2)
+    spreads = np.append(marks / np.sqrt(1 - (marks / 3) ** 2), FAR)
+    with np.errstate(over="ignore"):
+        numbers = np.clip(state.median + state.scale * spreads, -LARGEST, LARGEST)
     cells: list[Any] = [_plain(privacy.rounded(number, state.scale)) for number in numbers.tolist()]
     cells[3::5] = map(str, cells[3::5])
     if state.missing:
         cells[5::7] = [None] * len(cells[5::7])
-    return [*cells[:-1], state.median + FAR * state.scale]
+    return cells[:-2] + cells[-1:]
 
 
 def _plain(number: float) -> float:

@@ -29,6 +29,8 @@ FORMATS = (
     (r"^\d\d?/\d\d?/\d{4} \d\d?:\d\d$", "%m/%d/%Y %H:%M"),
     (r"^\d\d?/\d\d?/\d{4} \d\d?:\d\d$", "%d/%m/%Y %H:%M"),
 )
+ISO = r"^(?P<day>\d{4}-\d\d-\d\d)(?:[T ](?P<clock>\d\d:\d\d)(?P<sec>:\d\d)?(?:\.\d+)?(?P<zone>Z|[+-]\d\d:?\d\d)?)?$"
+LIKE_TIME = r"^(\d{4}[-/]\d|\d\d?[./]\d\d?[./]\d)"  # how a text of any of these formats begins
 YEAR_FIRST = tuple(form for _, form in FORMATS if form.startswith("%Y"))
 SECONDS = pa.timestamp("s")
 BINS = 16
@@ -54,6 +56,8 @@ def detect(column: pa.Array) -> tuple[float, dict[str, Any]]:
     if not pa.types.is_string(column.type):
         return 0.0, {}
     sample = column.slice(0, 1000)
+    if pc.match_substring_regex(sample, LIKE_TIME).true_count < number.ENOUGH * len(sample):  # most columns end here
+        return 0.0, {}
     shares = {f: _share(sample, f) for f in (None, *(f for _, f in FORMATS))}
     best = max(shares, key=lambda f: shares[f])
     if shares[best] < number.ENOUGH or _share(column, best) < number.ENOUGH:
@@ -116,10 +120,7 @@ def _bare(text: pa.Array) -> pa.Array:
 
 def _iso(column: pa.Array) -> pa.Array:
     """ISO 8601 with T, fractions or zone; the zone is applied, the fraction dropped."""
-    shape = (
-        r"^(?P<day>\d{4}-\d\d-\d\d)(?:[T ](?P<clock>\d\d:\d\d)(?P<sec>:\d\d)?(?:\.\d+)?(?P<zone>Z|[+-]\d\d:?\d\d)?)?$"
-    )
-    parts = pc.extract_regex(column, shape)
+    parts = pc.extract_regex(column, ISO)
     day, clock, sec, zone = (pc.struct_field(parts, f) for f in ("day", "clock", "sec", "zone"))
     clock = pc.if_else(pc.equal(clock, ""), "00:00", clock)
     sec = pc.if_else(pc.equal(sec, ""), ":00", sec)
