@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lamina import privacy
 from lamina.schema import Row
 
 COLDEST, HOTTEST = 0.05, 20.0
@@ -70,7 +71,8 @@ def _temperature(task: Any, outputs: Arrays, target: np.ndarray) -> dict[str, An
 
 @method("conformal", "half_width")
 def _conformal(task: Any, outputs: Arrays, target: np.ndarray) -> dict[str, Any]:
-    return {"half_width": conformal(task.decode(outputs)["prediction"] - task.truth(target))}
+    width = conformal(task.decode(outputs)["prediction"] - task.truth(target))
+    return {"half_width": privacy.upward(width)}  # it is the error of one row
 
 
 @method("thresholds")

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from lamina import config
+from lamina import config, privacy
 from lamina.config import DataError
 from lamina.schema import Output, floats
 from lamina.tasks._supervised.task import Arrays, SupervisedTask
@@ -21,7 +21,9 @@ class Config(config.Config):
 
 
 class State(config.Config):
-    """The network answers in training standard deviations; answers stay inside `low` to `high`, as seen in training."""
+    """The network answers in training standard deviations; answers stay inside `low` to `high`, the ends of what was
+    seen in training, or further out where few rows have these.
+    """
 
     mean: float
     std: float = Field(gt=0)
@@ -53,7 +55,8 @@ class Task(SupervisedTask):
         numbers = values.to_numpy(zero_copy_only=False)
         if not len(numbers) or numbers.min() == numbers.max():
             raise DataError("target: regression needs at least two different numbers.")
-        return State(mean=numbers.mean(), std=numbers.std(), low=numbers.min(), high=numbers.max())
+        low, high = privacy.limits(numbers)
+        return State(mean=numbers.mean(), std=numbers.std(), low=low, high=high)
 
     def unknown(self, values: pa.Array) -> np.ndarray:
         return pc.is_null(values).to_numpy(zero_copy_only=False)

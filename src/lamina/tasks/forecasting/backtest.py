@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from lamina import privacy
 from lamina.config import DataError
 from lamina.evaluate import metrics
 from lamina.experiment import Evaluation
@@ -143,4 +144,5 @@ def _quantile(outside: np.ndarray) -> float:
     if not len(finite):
         return 0.0
     rank = int(np.ceil(np.round((len(finite) + 1) * COVERAGE, 9)))
-    return float(finite[min(rank, len(finite)) - 1])
+    width = float(finite[min(rank, len(finite)) - 1])  # how far one row is outside, or inside
+    return privacy.upward(width)

@@ -1,4 +1,4 @@
-"""A made-up history that travels with a bundle: an even time, and values of training rows in any order."""
+"""A made-up history that travels with a bundle: an even time, and cells that the kinds of its columns make up."""
 
 from datetime import date, time
 from typing import Any
@@ -6,36 +6,41 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from lamina.deploy.golden import golden_cells
 from lamina.preprocess import Preprocessor
 from lamina.schema import Column, Row
 from lamina.tasks.forecasting.panel import Panel
-from lamina.tasks.forecasting.state import State
-from lamina.tasks.forecasting.time_index import DAY, to_times
+from lamina.tasks.forecasting.state import Frequency, State
+from lamina.tasks.forecasting.time_index import DAY, positions, to_times
 
 MAX_STEPS = 256
+ROUND = 1000  # steps that are no times
 
 
 def golden_rows(train: pa.Table, panel: Panel, prep: Preprocessor, state: State) -> list[Row]:
-    """Rows that a forecast can go on from, as plain JSON values; nobody's row leaves with the bundle."""
+    """Rows that a forecast can go on from, as plain JSON values; nobody's value leaves with the bundle."""
     rng = np.random.Generator(np.random.PCG64(0))
     count = min(state.context, MAX_STEPS) + 1
-    columns = {c.name: _shuffle(train[c.name], count, rng) for c in prep.columns}
-    stamps = to_times(panel.index[0] + np.arange(count), state.step)
+    columns = {c.name: golden_cells(train, prep, c.name, rng, count + 1)[:-1] for c in prep.columns}  # no far number
+    stamps = to_times(_first_step(int(panel.index[0]), state.step) + np.arange(count), state.step)
     dates = len(state.time) > 1 or any(c.kind == "time" and c.name in state.time for c in prep.columns)
     if dates and stamps.dtype.kind != "M":  # the rows of uneven times
         stamps = np.datetime64("2000-01-01", "s") + DAY * np.arange(count)
     for column in (c for c in prep.columns if c.name in state.time):
         columns[column.name] = _time_cells(stamps, column, len(state.time) > 1)
     if state.series:
-        columns[state.series] = [panel.ids[0]] * count
+        columns[state.series] = [next((cell for cell in columns[state.series] if cell is not None), "series")] * count
     rows = (dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True))
     return [{k: v.isoformat() if isinstance(v, date | time) else v for k, v in row.items()} for row in rows]
 
 
-def _shuffle(column: pa.ChunkedArray, count: int, rng: np.random.Generator) -> list[Any]:
-    values = column.drop_null()
-    values = values if len(values) else column
-    return values.take(pa.array(rng.integers(0, len(values), count))).to_pylist()
+def _first_step(first: int, frequency: Frequency) -> int:
+    """A step not long before the first of the data that says little of it: where the year begins, or a round number."""
+    time = to_times(np.array([first]), frequency)
+    if time.dtype.kind != "M":
+        return first // ROUND * ROUND
+    year = time.astype("M8[Y]").astype("M8[s]").astype(np.int64)
+    return int(positions(np.zeros(1, np.int64), year, frequency)[0])
 
 
 def _time_cells(stamps: np.ndarray, column: Column, is_part: bool) -> list[Any]:

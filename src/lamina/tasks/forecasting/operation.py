@@ -19,8 +19,9 @@ from lamina.tasks.forecasting import decoding, history, time_index
 from lamina.tasks.forecasting.state import State
 
 EXAMPLE_ROWS = 36  # of the history in an example
+HISTORY_ROWS = 256  # of that in a file
 MIDNIGHT = "T00:00:00"
-HISTORY_FILE = "history.json"  # beside the bundle of a run: rows to try it with
+HISTORY_FILE = "history.json"  # beside the bundle of a run: made-up rows to try it with
 EXCERPT_ROWS, EXCERPT_ANSWERS = 2, 3  # of the history and of the answer in a text on how to use it
 
 
@@ -56,11 +57,11 @@ def describe(session: Session) -> str:
     )
 
 
-def example(session: Session) -> Example:
-    """The last golden rows, as a client would write them, and the steps after them."""
+def example(session: Session, count: int = EXAMPLE_ROWS) -> Example:
+    """The last golden rows, which are made up, as a client would write them, and the steps after them."""
     kinds = {column.name: column.kind for column in session.prep.columns}
     rows = [{name: example_cell(v, kinds.get(name)) for name, v in row.items()} for row in session.golden]
-    rows = _days(rows[-EXAMPLE_ROWS:], session.task.state.time)
+    rows = _days(rows[-count:], session.task.state.time)
     return Example(rows, json_rows(predict(session, session.rows(rows), Request()).table))
 
 
@@ -82,9 +83,7 @@ def example_csv(session: Session) -> str:
 
 
 def usage(session: Session, operation: Operation, bundle: str) -> Usage:
-    """Commands that go on from a history: the last rows of the training data where a run left them beside its bundle,
-    else the example.
-    """
+    """Commands that go on from a history: the made-up one that a run left beside its bundle, else the example."""
     name, (rows, forecasts) = HISTORY_FILE, example(session)
     file = Path(bundle).with_name(HISTORY_FILE)
     if Path(bundle).name == "bundle" and file.is_file():
