@@ -171,17 +171,31 @@ def detect(recipe: Recipe, raw: pa.Table, target: str | None) -> Detection | Non
     numbers = [field.name for field in table.schema if _is_number(field.type)]
     if not (target or numbers):
         return None
+    recipe = recipe.model_copy(update={"target": target or numbers[-1]})
+    few = table.select(_with_possible_roles(recipe, table))
     try:
-        assignment = assign(recipe.model_copy(update={"target": target or numbers[-1]}), Config(), table)
-        panel = build_panel(table, assignment.columns, assignment.roles)
+        assignment = assign(recipe, Config(), few)
+        panel = build_panel(few, assignment.columns, assignment.roles)
     except (DataError, RecipeError):
         return None
     roles = assignment.roles
     if not roles.time or panel.frequency.unit == "row" or panel.exclusions or panel.row_count > len(panel.source):
         return None
     with_role = (*roles.time, roles.series, *roles.targets)
-    others = tuple(c.name for c in assignment.columns if c.name not in with_role and c.distinct > 1)
+    columns = assignment.columns if few.num_columns == table.num_columns else assign(recipe, Config(), table).columns
+    others = tuple(c.name for c in columns if c.name not in with_role and c.distinct > 1)
     return Detection(panel, roles, others)
+
+
+def _with_possible_roles(recipe: Recipe, table: pa.Table) -> list[str]:
+    """Columns of times, the target, those that the recipe speaks of, and those of so few values that they could tell
+    series apart: to understand all the others takes long where a table is wide.
+    """
+    named = {recipe.target, *recipe.columns, *(n for n in table.column_names if n.lower() in time_index.PARTS)}
+    sizes = {f.name: 0 if pa.types.is_nested(f.type) else len(table[f.name].unique()) for f in table.schema}
+    times = {n for n in sizes if n in named or preprocess.suits(table[n].combine_chunks().drop_null(), "time") > 0}
+    least = min((sizes[name] for name in times - {recipe.target}), default=0)
+    return [n for n in sizes if n in times or sizes[n] * least * FILLED <= table.num_rows]
 
 
 def _has_times(table: pa.Table) -> bool:
