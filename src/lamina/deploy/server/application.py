@@ -42,7 +42,7 @@ def app(
         limits = limits.for_files(file_kinds(predictor.prep).values())
     predictor = predictor.bounded(limits, limits.file_units)
     endpoints = tuple(Endpoint(predictor, operation, limits) for operation in operations)
-    state, queue = State(), RequestQueue(limits)
+    state = State(RequestQueue(limits), predictor.id)
     api = FastAPI(
         title=f"{predictor.target or 'model'} ({predictor.task.kind})",
         version=predictor.id,
@@ -54,9 +54,9 @@ def app(
     pages.add_pages(api, predictor, endpoints, limits)
     pages.add_health(api, state)
     for endpoint in endpoints:
-        _add_operation(api, endpoint, queue, state)
+        _add_operation(api, endpoint, state)
     _refusals(api, endpoints, [o.name for o in predictor.operations if "http" not in o.faces])
-    api.add_middleware(GateMiddleware, token=token, hosts=hosts, version=predictor.id, state=state)
+    api.add_middleware(GateMiddleware, token=token, hosts=hosts, state=state)
     return api
 
 
@@ -75,9 +75,9 @@ class EventStream(StreamingResponse):
             await super().stream_response(send)
 
 
-def _add_operation(api: FastAPI, endpoint: Endpoint, queue: RequestQueue, state: State) -> None:
+def _add_operation(api: FastAPI, endpoint: Endpoint, state: State) -> None:
     """The route of an operation."""
-    operation = endpoint.operation
+    operation, queue = endpoint.operation, state.queue
     content_types, encodings = endpoint.content_types, ("", "identity")
 
     async def answer(request: Request) -> Response:
@@ -89,12 +89,13 @@ def _add_operation(api: FastAPI, endpoint: Endpoint, queue: RequestQueue, state:
         kind = headers.get("content-type", "")
         content_types.check(kind)
         stream, query = request.stream(), request.scope["query_string"].decode("latin-1")
+        client = request.state.connection
         if operation.gives == EVENTS:
-            replies = queue.replies(endpoint, stream, kind, query)
+            replies = queue.replies(endpoint, stream, kind, query, client)
             first = await anext(replies, None)  # what is refused is refused before the answer begins
             request_id = request.state.request_id
             return EventStream(_events(first, replies, state, request_id), media_type=EVENTS)
-        reply = await queue.reply(endpoint, stream, kind, query)
+        reply = await queue.reply(endpoint, stream, kind, query, client)
         state.metrics.rows += reply.rows
         return Response(reply.body, media_type=operation.gives, headers=reply.headers or None)
 

@@ -13,9 +13,14 @@ WITH_FILES = 32_000_000  # bytes of a request that may hold files
 
 
 class Limits(RequestLimits):
-    """What a server takes at most. More than `waiting` requests at a time are sent away at once with a 503."""
+    """What a server takes at most. What it could not answer in time is sent away at once with a 503."""
 
     body: int = Field(default=10_000_000, ge=1, description="bytes of one request; 32 MB where columns are files")
+    cells: int | None = Field(
+        default=None,
+        ge=1,
+        description="cells of one request: its rows, times columns and numbers of an answer; when unset, 200 for each of `rows`",
+    )
     text: int = Field(default=100_000, ge=1, description="characters of one cell")
     numbers: int = Field(default=1_000_000, ge=1, description="numbers of one series")
     file: int = Field(default=10_000_000, ge=1, description="bytes of one file, such as a picture")
@@ -28,7 +33,13 @@ class Limits(RequestLimits):
         default=None, ge=1, description="units of all files of one request; when unset, 200,000,000 pixels of pictures"
     )
     waiting: int = Field(default=256, ge=1, description="requests being answered or waiting for it")
-    seconds: float = Field(default=30.0, gt=0, description="for the upload of one request, and again for its answer")
+    wait: float = Field(
+        default=0.5,
+        gt=0,
+        description="seconds that a request may be expected to wait for its turn; the first 16 may wait for `seconds`",
+    )
+    head: float = Field(default=10.0, gt=0, description="seconds for the headers of one request to arrive")
+    connections: int = Field(default=1000, ge=1, description="open connections")
     drain: float = Field(default=0.5, ge=0, description="seconds between not ready and not listening, on SIGTERM")
 
     def for_files(self, kinds: Iterable[FileKind]) -> Self:

@@ -5,6 +5,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import accumulate
 
 BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
@@ -14,7 +15,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.codes: Counter[int] = Counter()
-        self.buckets = [0] * len(BOUNDS)
+        self.buckets = [0] * (len(BOUNDS) + 1)  # the last: longer than all
         self.seconds, self.rows, self.inside = 0.0, 0, 0
 
     @contextmanager
@@ -24,12 +25,14 @@ class Metrics:
         try:
             yield
         finally:
-            elapsed = time.perf_counter() - start
             self.inside -= 1
-            self.codes[status()] += 1
-            self.seconds += elapsed
-            for i in range(bisect_left(BOUNDS, elapsed), len(BOUNDS)):
-                self.buckets[i] += 1
+            self.count(status(), time.perf_counter() - start)
+
+    def count(self, status: int, seconds: float) -> None:
+        """Count one request that is over."""
+        self.codes[status] += 1
+        self.seconds += seconds
+        self.buckets[bisect_left(BOUNDS, seconds)] += 1
 
     def text(self) -> str:
         total = sum(self.codes.values())
@@ -43,7 +46,7 @@ class Metrics:
             "# TYPE lamina_request_seconds histogram",
             *(
                 f'lamina_request_seconds_bucket{{le="{bound}"}} {count}'
-                for bound, count in zip((*BOUNDS, "+Inf"), (*self.buckets, total), strict=True)
+                for bound, count in zip((*BOUNDS, "+Inf"), accumulate(self.buckets), strict=True)
             ),
             f"lamina_request_seconds_sum {self.seconds:.6f}",
             f"lamina_request_seconds_count {total}",

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from lamina.deploy.server.limits import RequestError
 from lamina.deploy.server.metrics import Metrics
+from lamina.deploy.server.request_queue import Client, RequestQueue
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -21,27 +22,29 @@ log = logging.getLogger("lamina.server")
 
 
 class State:
-    """What changes while the server runs."""
+    """What changes while the server runs, and the headers of every answer."""
 
-    def __init__(self) -> None:
-        self.draining = False
-        self.metrics = Metrics()
+    def __init__(self, queue: RequestQueue, version: str) -> None:
+        self.queue, self.metrics, self.draining = queue, Metrics(), False
+        self.headers = {"x-model-version": version, "x-content-type-options": "nosniff"}
 
 
 class GateMiddleware:
     """ASGI middleware: who may come in. `hosts` are the names the server goes by, without port; empty for any."""
 
-    def __init__(self, app: Any, token: str | None, hosts: Collection[str], version: str, state: State):
+    def __init__(self, app: Any, token: str | None, hosts: Collection[str], state: State):
         self.app, self.token, self.hosts, self.state = app, token, hosts, state
-        self._constant = [(b"x-model-version", version.encode()), (b"x-content-type-options", b"nosniff")]
+        self._constant = [(name.encode(), value.encode()) for name, value in state.headers.items()]
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         headers = {name.lower(): value for name, value in reversed(scope["headers"])}
-        request_id = UNSAFE.sub("", headers.get(b"x-request-id", b"").decode("latin-1"))[:64] or uuid4().hex
+        request_id = safe_id(headers.get(b"x-request-id", b"")) or uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
+        client = scope["state"].setdefault("connection", Client())
+        client.enter()
         status, start = 0, time.perf_counter()
 
         async def send_stamped(message: Message) -> None:
@@ -58,7 +61,7 @@ class GateMiddleware:
             except Exception as error:
                 if status:  # an answer is on its way; the connection can only be cut
                     raise
-                await _refuse(public(error, request_id), request_id, send_stamped)
+                await _refuse(public(error, request_id), request_id, client.sending, send_stamped)
 
     def _stamps(self, request_id: str) -> list[tuple[bytes, bytes]]:
         closing = [(b"connection", b"close")] if self.state.draining else []
@@ -79,6 +82,11 @@ class GateMiddleware:
             raise RequestError(403, "Authorization: this token is not the server's. Ask whoever started the server.")
 
 
+def safe_id(name: bytes) -> str:
+    """What may be repeated of a request id that a client chose."""
+    return UNSAFE.sub("", name.decode("latin-1"))[:64]
+
+
 def public(error: Exception, request_id: str) -> RequestError:
     """What a client may know of an error; anything not meant for clients goes to the log only."""
     if isinstance(error, RequestError):
@@ -92,10 +100,10 @@ def fault(refusal: RequestError, request_id: str) -> bytes:
     return json.dumps({"error": str(refusal), "request_id": request_id}).encode()
 
 
-async def _refuse(refusal: RequestError, request_id: str, send: Send) -> None:
+async def _refuse(refusal: RequestError, request_id: str, sending: bool, send: Send) -> None:
     body = fault(refusal, request_id)
     headers = {"content-type": "application/json", "content-length": str(len(body)), **refusal.headers}
-    if refusal.status == 408:  # wait no longer for the rest of the body
+    if sending:  # wait no longer for the rest of the body
         headers["connection"] = "close"
     pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": refusal.status, "headers": pairs})

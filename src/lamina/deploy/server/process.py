@@ -1,10 +1,15 @@
 """Serve a bundle in a process: its socket, its signals, and an end that lets requests finish."""
 
+import contextlib
+import ctypes
 import ipaddress
 import json
 import os
+import select
 import signal
 import socket
+import struct
+import sys
 import threading
 import time
 from pathlib import Path
@@ -15,9 +20,13 @@ from fastapi import FastAPI
 from lamina.config import LaminaError
 from lamina.deploy.predictor import Predictor
 from lamina.deploy.server.application import app
+from lamina.deploy.server.http_protocol import HEAD, Door
 from lamina.deploy.server.limits import Limits
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+TURN_AWAY = 1.0  # seconds at most for connections that have begun to be accepted
+SO_ATTACH_FILTER = 26
+DROP_SYN = ((0x30, 0, 0, 13), (0x45, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFF))  # byte 13 of TCP has the flags
 
 
 def serve(
@@ -79,9 +88,11 @@ def _bind(host: str, port: int) -> socket.socket:
 
 def _run(api: FastAPI, listener: socket.socket, limits: Limits, line: str) -> None:
     """uvicorn in a thread; this one waits for a signal, says not ready, and lets the requests end."""
+    door = Door(api.state.lamina, limits)
     config = uvicorn.Config(
-        api, log_level="warning", access_log=False, server_header=False, lifespan="off", ws="none",
-        timeout_graceful_shutdown=int(2 * limits.seconds) + 1,
+        api, http=door.connect,  # type: ignore[arg-type]  (any callable will do)
+        log_level="error", access_log=False, server_header=False, lifespan="off", ws="none",
+        timeout_graceful_shutdown=int(2 * limits.seconds) + 1, h11_max_incomplete_event_size=2 * HEAD,
     )  # fmt: skip
     server = uvicorn.Server(config)
     signals: list[int] = []
@@ -100,5 +111,23 @@ def _run(api: FastAPI, listener: socket.socket, limits: Limits, line: str) -> No
         signal.signal(number, handler)  # a second signal ends the process at once
     api.state.lamina.draining = True
     thread.join(limits.drain)
+    if thread.is_alive():
+        _turn_away(listener)
     server.should_exit = True
     thread.join()
+
+
+def _turn_away(listener: socket.socket) -> None:
+    """Let no new connection begin, and wait until those that have are accepted: closing would reset them.
+
+    Linux: a filter drops the packets that ask for a connection, so clients try again, and find the next server or none.
+    """
+    if sys.platform == "linux":
+        program = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in DROP_SYN))
+        filter_of = struct.pack("@HP", len(DROP_SYN), ctypes.addressof(program))
+        with contextlib.suppress(OSError):  # a sandbox may not know filters
+            listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, filter_of)
+    end = time.monotonic() + TURN_AWAY
+    while time.monotonic() < end and select.select([listener], [], [], 0)[0]:
+        time.sleep(0.01)
+    time.sleep(0.02)

@@ -1,76 +1,124 @@
 """Bodies in, replies out, within limits of number, size and time; off the event loop, several at once.
 
 One thread does the work; requests that arrive while it is busy are joined and answered together. Answers that come in
-pieces take turns with other requests, a piece at a time.
+pieces take turns with other requests, a piece at a time. Whoever would wait too long is sent away before its body is
+read; deadlines are kept by the event loop, so they hold while the thread is busy.
 """
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from math import ceil
 from typing import Any, NamedTuple
 
 from lamina.deploy.server.content_types import Body
 from lamina.deploy.server.endpoint import Endpoint, Reply
 from lamina.deploy.server.limits import Limits, RequestError, busy
+from lamina.deploy.server.service_time import ServiceTime
 
 JOIN = 1 << 20  # bytes of request bodies after which a batch is closed
 BODIES = 8  # largest bodies that may be in memory at a time
+FEW = 16  # requests that may wait for their turn however slow the model is, if they can be answered in time
 LATE = "Try again later, or send fewer rows at a time."
 
 
-class Waiting(NamedTuple):
-    """A body that waits for the thread, and the reply to come."""
+class Client:
+    """Who asks, as far as it matters here; this one is there and has sent all of its request."""
+
+    gone = sending = False
+
+    def enter(self) -> None:
+        """Its request begins."""
+
+
+class Job(NamedTuple):
+    """A body that waits for the thread, or a call of a function of its own; and the result to come."""
 
     endpoint: Endpoint
-    body: Body
-    future: "Future[Reply]"
+    client: Client
+    future: "asyncio.Future[Any]"
+    body: Body | None = None
+    function: Callable[[], Any] | None = None
+
+    @property
+    def over(self) -> bool:
+        return self.future.done() or self.client.gone
 
 
 class Worker:
-    """The thread. `submit` bodies from the event loop; they are answered in order of arrival."""
+    """The thread. `submit` jobs from the event loop; they are done in order of arrival, bodies together."""
 
     def __init__(self) -> None:
-        self._waiting: deque[Waiting] = deque()
+        self.times: dict[Endpoint, ServiceTime] = {}
+        self._waiting: deque[Job] = deque()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="lamina-predict")
+        self._awake = False
 
-    def submit(self, endpoint: Endpoint, body: Body) -> "Future[Reply]":
-        """The reply to come. A future cancelled before its turn is never worked on."""
-        future: Future[Reply] = Future()
-        self._waiting.append(Waiting(endpoint, body, future))
-        self._thread.submit(self._work)  # one call per body, so none is left waiting; most calls find nothing
-        return future
+    def service(self, endpoint: Endpoint) -> ServiceTime:
+        if endpoint not in self.times:
+            self.times[endpoint] = ServiceTime(endpoint.joins, JOIN)
+        return self.times[endpoint]
 
-    def run(self, function: Callable[..., Any], *arguments: Any) -> "Future[Any]":
-        """Any other call, between two batches."""
-        return self._thread.submit(function, *arguments)
+    def submit(self, job: Job) -> None:
+        """Have it done; one whose future is done or whose client has gone before its turn is never worked on."""
+        self._waiting.append(job)
+        if not self._awake:
+            self._awake = True
+            self._thread.submit(self._work)
 
     def _work(self) -> None:
-        batch = self._batch()
-        if not batch:
-            return
-        try:
-            replies = batch[0].endpoint.replies([one.body for one in batch])
-        except Exception as error:
-            replies = [error] * len(batch)
-        for one, reply in zip(batch, replies, strict=True):
-            if isinstance(reply, Exception):
-                one.future.set_exception(reply)
-            else:
-                one.future.set_result(reply)
+        while True:
+            while batch := self._batch():
+                start = time.perf_counter()
+                results = _results(batch)
+                seconds = time.perf_counter() - start
+                for loop in {job.future.get_loop() for job in batch}:
+                    mine = [(j, r) for j, r in zip(batch, results, strict=True) if j.future.get_loop() is loop]
+                    if not loop.is_closed():
+                        loop.call_soon_threadsafe(self._settle, mine, seconds)
+            self._awake = False
+            if not self._waiting:  # else one came before the thread was known to sleep
+                return
 
-    def _batch(self) -> list[Waiting]:
-        """Those at the front that can be answered together."""
-        batch, size = list[Waiting](), 0
+    def _settle(self, pairs: Sequence[tuple[Job, Any]], seconds: float) -> None:
+        """Hand results over, in the event loop: one call for a batch, since each one wakes the loop."""
+        for job, result in pairs:
+            if job.future.done():
+                continue
+            if isinstance(result, Exception):
+                job.future.set_exception(result)
+            else:
+                job.future.set_result(result)
+        self.times[pairs[0][0].endpoint].add(len(pairs), seconds)
+
+    def _batch(self) -> list[Job]:
+        """Those at the front that can be done together."""
+        batch, size = list[Job](), 0
         while self._waiting and size < JOIN:
-            if batch and not (batch[0].endpoint.joins and self._waiting[0].endpoint is batch[0].endpoint):
+            job = self._waiting[0]
+            alone = job.body is None or not job.endpoint.joins
+            if batch and (alone or batch[0].body is None or job.endpoint is not batch[0].endpoint):
                 break
-            one = self._waiting.popleft()
-            if one.future.set_running_or_notify_cancel():
-                batch.append(one)
-                size += len(one.body)
+            self._waiting.popleft()
+            if not job.over:
+                batch.append(job)
+                size += len(job.body or b"")
         return batch
+
+
+def _results(batch: Sequence[Job]) -> Sequence[Any]:
+    """A reply or an exception for each."""
+    try:
+        if batch[0].function is not None:
+            return [batch[0].function()]
+        results = batch[0].endpoint.replies([job.body for job in batch if job.body is not None])
+        assert len(results) == len(batch)
+        return results
+    except Exception as error:
+        return [error] * len(batch)
 
 
 class RequestQueue:
@@ -78,41 +126,68 @@ class RequestQueue:
 
     def __init__(self, limits: Limits):
         self.limits = limits
-        self.requests = self.bytes = 0
+        self.coming = self.requests = self.bytes = 0  # let in but not here yet; here; bytes of bodies in memory
         self._worker = Worker()
 
-    async def reply(self, endpoint: Endpoint, stream: AsyncIterator[bytes], kind: str, query: str = "") -> Reply:
+    def refusal(self) -> RequestError | None:
+        """Why no other request is let in now, if so."""
+        ahead, limits = self.requests + self.coming, self.limits
+        if ahead == 0:
+            return None
+        seconds = self._wait()
+        if ahead < limits.waiting and seconds <= (limits.seconds if ahead < FEW else limits.wait):
+            return None
+        headers = {"Retry-After": str(max(1, ceil(seconds)))}
+        return RequestError(503, f"The server is busy with {ahead:,} requests. Try again in a second.", headers)
+
+    def _wait(self) -> float:
+        """Seconds until all that are inside are answered, and those that are about to come."""
+        seconds = sum(service.wait() for service in self._worker.times.values())
+        return seconds * (1 + self.coming / self.requests) if self.requests else 0.0
+
+    async def reply(
+        self, endpoint: Endpoint, stream: AsyncIterator[bytes], kind: str, query: str = "", client: Client | None = None
+    ) -> Reply:
         """Read one body, whose `Content-Type` is `kind`, and answer it. Errors: RequestError."""
-        async with self._received(stream) as content:
-            return await self._result(self._worker.submit(endpoint, Body(content, kind, query)))
+        async with self._received(endpoint, stream) as content:
+            return await self._result(endpoint, client or Client(), body=Body(content, kind, query))
 
     async def replies(
-        self, endpoint: Endpoint, stream: AsyncIterator[bytes], kind: str, query: str = ""
+        self, endpoint: Endpoint, stream: AsyncIterator[bytes], kind: str, query: str = "", client: Client | None = None
     ) -> AsyncIterator[Reply]:
         """The same in pieces, each as soon as it is there; whoever stops listening stops the work."""
-        async with self._received(stream) as content:
+        client = client or Client()
+        async with self._received(endpoint, stream) as content:
             pieces = endpoint.stream(Body(content, kind, query))
             try:
-                while (reply := await self._result(self._worker.run(next, pieces, None))) is not None:
+                while (reply := await self._result(endpoint, client, function=lambda: next(pieces, None))) is not None:
                     yield reply
             finally:
-                self._worker.run(pieces.close)  # type: ignore[attr-defined]
+                future = asyncio.get_running_loop().create_future()
+                self._worker.submit(Job(endpoint, Client(), future, function=pieces.close))  # type: ignore[attr-defined]
 
     @asynccontextmanager
-    async def _received(self, stream: AsyncIterator[bytes]) -> AsyncIterator[bytearray]:
+    async def _received(self, endpoint: Endpoint, stream: AsyncIterator[bytes]) -> AsyncIterator[bytearray]:
         """A whole body, counted among those that are being answered while it is."""
         body = bytearray()
         try:
+            self._admit()
             await self._receive(stream, body)
-            if self.requests >= self.limits.waiting:
-                raise busy(f"The server is busy with {self.requests:,} requests. Try again in a second.")
+            self._admit()  # others came while the body did
+            service = self._worker.service(endpoint)
+            service.count(1, len(body))
             self.requests += 1
             try:
                 yield body
             finally:
                 self.requests -= 1
+                service.count(-1, -len(body))
         finally:
             self.bytes -= len(body)
+
+    def _admit(self) -> None:
+        if refusal := self.refusal():
+            raise refusal
 
     async def _receive(self, stream: AsyncIterator[bytes], body: bytearray) -> None:
         """Collect a body, counting what really arrives and not what was announced."""
@@ -134,9 +209,13 @@ class RequestQueue:
         except ClientDisconnect:
             raise RequestError(400, "body: ended before it was complete. Send it again.") from None
 
-    async def _result(self, future: "Future[Any]") -> Any:
+    async def _result(
+        self, endpoint: Endpoint, client: Client, body: Body | None = None, function: Callable[[], Any] | None = None
+    ) -> Any:
+        future = asyncio.get_running_loop().create_future()
+        self._worker.submit(Job(endpoint, client, future, body, function))
         try:
             async with asyncio.timeout(self.limits.seconds):
-                return await asyncio.wrap_future(future)
+                return await future
         except TimeoutError:
             raise RequestError(504, f"There was no answer within {self.limits.seconds:g} seconds. {LATE}") from None

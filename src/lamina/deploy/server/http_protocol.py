@@ -1,0 +1,235 @@
+"""One connection as uvicorn speaks HTTP on it, with a door before: who is refused costs next to nothing.
+
+While the server is full a request is refused as soon as its headers are here, before it is parsed or its body read.
+Headers have a time limit and a size, connections a number, and what is not HTTP is told so in the one shape of errors.
+A connection is never closed over bytes that were not read yet: that would reset it, and take the answer away.
+"""
+
+import asyncio
+import re
+from http import HTTPStatus
+from typing import Any
+from uuid import uuid4
+
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+from lamina.deploy.server.limits import Limits, RequestError, busy
+from lamina.deploy.server.middleware import State, fault, safe_id
+
+HEAD = 1 << 16  # bytes of the headers of one request
+LINGER = 2.0  # seconds in which a client that is still sending may read why it was refused
+SWEEP = 0.25  # seconds between two looks at the connections
+SPARE = 50  # connections beyond the limit that are told so; more are cut
+FIELDS = re.compile(rb"\r\n(content-length|transfer-encoding|connection|x-request-id):[ \t]*([^\r\n]*)", re.IGNORECASE)
+Protocol: Any = AutoHTTPProtocol  # of httptools where it is installed, else of h11
+
+
+class Door:
+    """What the connections of one server share."""
+
+    def __init__(self, state: State, limits: Limits):
+        self.state, self.limits = state, limits
+        self.connections: set[Connection] = set()
+        self._sweeping = False
+
+    def connect(self, **options: Any) -> "Connection":
+        """A connection to come, for uvicorn."""
+        return Connection(self, options)
+
+    def add(self, connection: "Connection") -> None:
+        self.connections.add(connection)
+        if not self._sweeping:
+            self._sweeping = True
+            connection.loop.call_later(SWEEP, self._sweep, connection.loop)
+
+    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Close those that keep still for too long: one timer for all."""
+        now = loop.time()
+        for connection in list(self.connections):
+            connection.check(now)
+        self._sweeping = bool(self.connections)
+        if self._sweeping:
+            loop.call_later(min(SWEEP, self.limits.head / 2), self._sweep, loop)
+
+
+class Transport:
+    """What uvicorn uses of a transport, which is closed once the client has had time to read."""
+
+    def __init__(self, transport: asyncio.Transport, connection: "Connection"):
+        self.real, self._connection = transport, connection
+        self.write, self.get_extra_info = transport.write, transport.get_extra_info
+        self.pause_reading, self.resume_reading = transport.pause_reading, transport.resume_reading
+
+    def is_closing(self) -> bool:
+        return self._connection.lingering or self.real.is_closing()
+
+    def close(self) -> None:
+        self._connection.finish()
+
+
+class Connection(Protocol):
+    """A connection; `gone` once it is over."""
+
+    def __init__(self, door: Door, options: dict[str, Any]):
+        super().__init__(**{**options, "app_state": {"connection": self}})
+        self.door = door
+        self.gone = self.lingering = self.deaf = self.unread = False  # deaf: what comes is not listened to
+        self.reserved = False  # whether a request of this connection is let in and has not begun
+        self.head, self.since = 0, 0.0  # bytes of headers so far; when something happened last
+
+    # the event loop calls
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        super().connection_made(Transport(transport, self))
+        self.since = self.loop.time()
+        self.door.add(self)
+        count, most = len(self.door.connections), self.door.limits.connections
+        if count > most + SPARE:
+            transport.abort()
+        elif count > most:
+            self.unread = True
+            self.respond(busy(f"The server has {most:,} connections, which is all it takes. Try again in a second."))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.gone = True
+        self.door.connections.discard(self)
+        self.enter()
+        super().connection_lost(exc)
+
+    def eof_received(self) -> bool | None:
+        if self.lingering:
+            self.transport.real.close()
+        return super().eof_received()
+
+    def data_received(self, data: bytes) -> None:
+        if self.lingering or self.deaf:
+            return
+        before, idle = self.cycle, self.idle
+        if idle and not self.head:
+            self.since = self.loop.time()
+            if data.startswith(b"POST ") and (refusal := self.door.state.queue.refusal()):
+                self._refuse(refusal, data)
+                return
+        super().data_received(data)
+        if self.cycle is not before:
+            self.head = 0
+            self._reserve()
+        elif idle and not self.lingering:
+            self.head += len(data)
+            if self.head > HEAD:
+                self.unread = True
+                self.respond(RequestError(431, f"headers: are larger than {HEAD:,} bytes. Send fewer or shorter ones."))
+
+    # uvicorn calls
+
+    def send_400_response(self, msg: str) -> None:
+        """What came is not HTTP. A whole request before it is answered first."""
+        cycle = self.cycle
+        if not self.idle:
+            self.deaf = self.unread = True
+            if not cycle.more_body:
+                cycle.keep_alive = False
+                return
+            cycle.disconnected = True
+            cycle.message_event.set()
+            if cycle.response_started:
+                self.transport.close()
+                return
+        self.unread = True
+        self.respond(RequestError(400, "request: is not HTTP that this server understands. Send HTTP/1.1."))
+
+    def shutdown(self) -> None:
+        """The server stops: whoever has just connected, or was answered just now, may ask once more."""
+        if not self.idle:
+            self.cycle.keep_alive = False
+        elif self.loop.time() - self.since >= max(self.door.limits.drain, SWEEP):
+            self.transport.close()
+        elif not self.gone:
+            self.loop.call_later(SWEEP / 2, self.shutdown)
+
+    def on_response_complete(self) -> None:
+        self.since = self.loop.time()
+        super().on_response_complete()
+
+    def timeout_keep_alive_handler(self) -> None:
+        if self.loop.time() - self.since < self.timeout_keep_alive:  # refused meanwhile, which is a sign of life
+            return
+        super().timeout_keep_alive_handler()
+
+    # the server's own
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request is being answered."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def check(self, now: float) -> None:
+        """Close what has kept still for too long: headers that do not end, connections that do not ask."""
+        if self.lingering:
+            if now - self.since > LINGER:
+                self.transport.real.close()
+        elif self.idle and self.head and now - self.since > self.door.limits.head:
+            self.unread = True
+            sentence = f"headers: did not arrive within {self.door.limits.head:g} seconds. Send them at once."
+            self.respond(RequestError(408, sentence))
+        elif self.idle and not self.head and now - self.since > max(self.timeout_keep_alive, self.door.limits.head):
+            self.transport.close()
+
+    @property
+    def sending(self) -> bool:
+        """Whether some of the body is still to come."""
+        return self.cycle is not None and self.cycle.more_body
+
+    def enter(self) -> None:
+        """The request that was let in begins."""
+        if self.reserved:
+            self.reserved = False
+            self.door.state.queue.coming -= 1
+
+    def _reserve(self) -> None:
+        if not self.reserved and self.scope["method"] == "POST":
+            self.reserved = True
+            self.door.state.queue.coming += 1
+
+    def _refuse(self, refusal: RequestError, data: bytes) -> None:
+        """Refuse a request unparsed; the connection stays where its body is here whole."""
+        end = data.find(b"\r\n\r\n")
+        pairs = FIELDS.findall(data, 0, end + 2 if end >= 0 else HEAD)
+        fields = {name.lower(): value for name, value in pairs}
+        length = fields.get(b"content-length", b"")
+        whole = end >= 0 and length.isdigit() and len(data) == end + 4 + int(length) and len(fields) == len(pairs)
+        stays = whole and b"connection" not in fields and b"transfer-encoding" not in fields
+        stays = stays and not self.door.state.draining and data.find(b" HTTP/1.1\r\n", 0, end) > 0
+        self.unread = not whole
+        self.respond(refusal, fields.get(b"x-request-id", b""), stays)
+
+    def respond(self, refusal: RequestError, request_id: bytes = b"", stays: bool = False) -> None:
+        """Write an error past the framework."""
+        name = safe_id(request_id) or uuid4().hex
+        body = fault(refusal, name)
+        headers = {
+            "content-type": "application/json",
+            "content-length": str(len(body)),
+            "x-request-id": name,
+            **self.door.state.headers,
+            **refusal.headers,
+            **({} if stays else {"connection": "close"}),
+        }
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        status = f"HTTP/1.1 {refusal.status} {HTTPStatus(refusal.status).phrase}\r\n"
+        self.transport.write(f"{status}{lines}\r\n".encode("latin-1") + body)
+        self.door.state.metrics.count(refusal.status, 0.0)
+        if not stays:
+            self.transport.close()
+
+    def finish(self) -> None:
+        """Close, now or, where the client may still be sending, once it has had time to read the answer."""
+        real = self.transport.real
+        if self.gone or real.is_closing():
+            return
+        if self.unread or self.sending:
+            self.lingering, self.since = True, self.loop.time()
+            real.write_eof()
+            real.resume_reading()
+        else:
+            real.close()
