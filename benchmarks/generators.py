@@ -23,9 +23,11 @@ from lamina.recipe import build
 from lamina.run import Run
 from lamina.tasks.generation import memorization, sampling
 from lamina.tasks.generation.metrics import frechet
+from lamina.train import settings
 from lamina.train.image_classifier import ImageClassifier
 
 COMPARED, COUNTED, COLUMNS = 5_000, 1_000, 16
+LEARNED = 300_000  # pictures for the classifier, each several times
 
 
 def trained(source: str, kind: str, seed: int, overrides: list[str], folder: Path) -> tuple[lamina.Estimator, float]:
@@ -70,7 +72,7 @@ def main() -> None:
     real = {part: np.asarray(rows.inputs[name]) for part, rows in examples.items()}
     codes = {part: np.asarray(rows.target) for part, rows in examples.items()}
     examiner = ImageClassifier(feed, len(state.classes))
-    examiner.fit((real["train"], codes["train"]), (real["validation"], codes["validation"]), 60.0)
+    examiner.fit((real["train"], codes["train"]), (real["validation"], codes["validation"]), LEARNED, settings.Config())
     right = (examiner.predict(real["test"]).probabilities.argmax(1) == codes["test"]).mean()
     print(f"{os.cpu_count()} cores. Classifier: {right:.2%} right on {len(codes['test']):,} test rows, "
           f"trained for {examiner.seconds:.0f} s")  # fmt: skip

@@ -11,12 +11,16 @@ from lamina.layers.random_features import Filters
 from lamina.layers.residual import scale_pixels
 from lamina.models import cnn
 from lamina.schema import Input, Output, Spec
+from lamina.train import settings
+from lamina.train.batches import bounds
 from lamina.train.device import decide
 from lamina.train.fit import Hooks, fit
 from lamina.train.settings import Examples
 
 BATCH = 512
 NAME = "image"  # of the input
+
+Pictures = tuple[np.ndarray, np.ndarray]
 
 
 class ImagePredictions(NamedTuple):
@@ -27,7 +31,7 @@ class ImagePredictions(NamedTuple):
 
 
 class ImageClassifier:
-    """Features and classes of pictures by a network, fitted for at most `seconds`; by fixed filters before that."""
+    """Features and classes of pictures by a network once it is fitted; by fixed filters before that."""
 
     def __init__(self, feed: Input, classes: int):
         self.feed, self.classes = feed, classes
@@ -35,17 +39,23 @@ class ImageClassifier:
         self.model: Any = None
         self.seconds = 0.0
 
-    def fit(
-        self, train: tuple[np.ndarray, np.ndarray], validation: tuple[np.ndarray, np.ndarray], seconds: float
-    ) -> None:
-        """`train` and `validation`: pictures (rows, height, width, channels) and codes (rows,)."""
-        start, cfg = time.perf_counter(), cnn.Config()
+    def fit(self, train: Pictures, validation: Pictures, count: int, cfg: settings.Config) -> None:
+        """Learn from about `count` pictures, some of them several times: as many steps on any machine, however long.
+
+        `train` and `validation`: pictures (rows, height, width, channels) and codes (rows,). `cfg`: the device,
+        precision and threads of which are taken.
+        """
+        start, choice = time.perf_counter(), cnn.Config()
         output = Output(head="logits", size=self.classes, loss="cross_entropy")
         spec = Spec(inputs={NAME: self.feed}, output=output, rows=len(train[1]))
+        exact = {"device": cfg.device, "precision": cfg.precision, "threads": cfg.threads or torch.get_num_threads()}
         with torch.random.fork_rng(devices=[]):
-            model = models.build(cfg, spec, 0)
+            model = models.build(choice, spec, 0)
             examples, other = (Examples({NAME: pictures}, codes) for pictures, codes in (train, validation))
-            train_cfg = decide({"budget": seconds}, models.training(cfg, spec), model, examples)
+            train_cfg = decide(exact, models.training(choice, spec), model, examples)
+            batch = train_cfg.batch_size
+            most = train_cfg.epochs * len(bounds(len(train[1]), batch))
+            train_cfg = train_cfg.with_plan([(0, min(most, max(1, round(count / batch))))])
             for _ in fit(model, examples, other, train_cfg, Hooks(_validate)):
                 pass
         self.model, self.seconds = model, time.perf_counter() - start

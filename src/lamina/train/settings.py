@@ -160,8 +160,8 @@ class Config(config.Config):
     def _one_end(self) -> Self:
         if self.budget is not None and self.plan is not None:
             raise ValueError(
-                "by its plan a run has its steps, whatever the time, so the budget would be ignored. Take the plan away "
-                "with --set train.plan= or leave out the budget"
+                "by its plan a run has its steps, whatever the time, and the budget would be ignored. Take the plan "
+                "away with --set train.plan= or leave out the budget"
             )
         return self
 

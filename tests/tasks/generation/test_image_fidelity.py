@@ -255,7 +255,8 @@ def test_a_classifier_knows_the_classes_of_what_it_has_never_seen():
     classifier = ImageClassifier(spec_of((SIDE, SIDE, 1)).inputs["image"], 2)
     torch.manual_seed(3)
     before = torch.get_rng_state()
-    classifier.fit((pictures[:240], codes[:240]), (pictures[240:], codes[240:]), 1.5)
+    cfg = settings.Config(threads=1, precision="fp32", device="cpu")
+    classifier.fit((pictures[:240], codes[:240]), (pictures[240:], codes[240:]), 2_000, cfg)
     assert torch.equal(torch.get_rng_state(), before)
     seen = classifier.predict(fresh)
     assert (seen.probabilities.argmax(1) == wanted).mean() > 0.95

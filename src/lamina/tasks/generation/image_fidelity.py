@@ -4,6 +4,7 @@ Where there are classes, a small classifier looks at them: it is trained on the 
 nothing of the generator. Where there are none, fixed random filters do.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -17,15 +18,21 @@ from lamina.tasks.generation import evaluation, memorization, sampling
 from lamina.tasks.generation.memorization import Memorization
 from lamina.tasks.generation.metrics import NAMES
 from lamina.tasks.generation.state import State
-from lamina.train.settings import Examples
+from lamina.train.settings import Config, Examples
 
 COUNT, COMPARED = 1_000, 2_000  # samples whose classes are counted, and pictures of a cloud of features
-SHORTEST, LONGEST = 3.0, 60.0  # seconds for the classifier
+FEWEST, MOST = (
+    6_000,
+    100_000,
+)  # pictures of `SIDE` x `SIDE` that the classifier learns from: seconds, and a minute or so
+SIDE, SMALL = 28, 0.25  # smaller pictures cost less, down to a share
 TRUSTED = 0.6  # accuracy on test rows, below which what the classifier says is not worth telling
 MOST_CLASSES = 200
 COLLAPSED = 0.5  # of the spread of real ones' features
 REPEATED = 0.02  # of samples are closer to a training picture than any held-out one
 STRIPS, STEPS = 4, 9  # ways from one sample to another, and pictures of each
+
+Pictures = tuple[np.ndarray, np.ndarray]  # and their codes
 
 
 class ImageFidelity(NamedTuple):
@@ -46,14 +53,14 @@ class ImageFidelity(NamedTuple):
     strips: np.ndarray
 
 
-def measure(session: Predictor, examples: Mapping[str, Examples], elapsed: float) -> ImageFidelity:
-    """`elapsed`: seconds of training, a quarter of which the classifier may take."""
+def measure(session: Predictor, examples: Mapping[str, Examples], cfg: Config, steps: int) -> ImageFidelity:
+    """`cfg` and `steps`: how the generator was trained, of which the classifier's own training is a share."""
     ((name, feed),) = session.prep.inputs.items()
     real = {split: np.asarray(rows.inputs[name]) for split, rows in examples.items()}
     codes = {split: np.asarray(rows.target) for split, rows in examples.items()}
     state: State = session.task.state
     some = np.random.default_rng(0).permutation(len(real["test"]))[:COMPARED]
-    judge, facts = _classifier(feed, state, real, codes, elapsed)
+    judge, facts = _classifier(feed, state, {part: (real[part], codes[part]) for part in real}, cfg, steps)
     count = max(COUNT, len(some))
     sample_codes = sampling.sample_codes(count, state, np.random.default_rng(0))
     labels = [state.classes[code] for code in sample_codes] if state.classes else None
@@ -77,16 +84,16 @@ def measure(session: Predictor, examples: Mapping[str, Examples], elapsed: float
     )
 
 
-def _classifier(
-    feed: Any, state: State, real: Mapping[str, np.ndarray], codes: Mapping[str, np.ndarray], elapsed: float
-) -> tuple[Any, Row]:
+def _classifier(feed: Any, state: State, examples: Mapping[str, Pictures], cfg: Config, steps: int) -> tuple[Any, Row]:
     """What looks at pictures, and what is to be said of it: fixed filters where no classifier can be trusted."""
     classifier = train.image_classifier.ImageClassifier(feed, len(state.classes))
     if 2 <= len(state.classes) <= MOST_CLASSES:
-        seconds = min(LONGEST, max(SHORTEST, elapsed / 4))
-        classifier.fit((real["train"], codes["train"]), (real["validation"], codes["validation"]), seconds)
-        predictions = np.asarray(classifier.predict(real["test"]).probabilities).argmax(1)
-        accuracy = float((predictions == codes["test"]).mean())
+        cost = max(SMALL, math.prod(feed.shape[:2]) / SIDE**2)
+        count = min(MOST / cost, max(FEWEST / cost, steps * cfg.batch_size / 2))
+        classifier.fit(examples["train"], examples["validation"], round(count), cfg)
+        pictures, codes = examples["test"]
+        predictions = np.asarray(classifier.predict(pictures).probabilities).argmax(1)
+        accuracy = float((predictions == codes).mean())
         if accuracy >= TRUSTED:
             seconds = round(classifier.seconds, 1)
             return classifier, {"judge": "classifier", "judge_accuracy": accuracy, "judge_seconds": seconds}

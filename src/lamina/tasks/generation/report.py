@@ -44,7 +44,7 @@ def examine(finding: Finding) -> Evaluation:
 def _images(finding: Finding) -> ImageFidelity | None:
     if finding.session.task.state.columns:
         return None
-    return image_fidelity.measure(finding.session, finding.examples, finding.end["elapsed"])
+    return image_fidelity.measure(finding.session, finding.examples, finding.cfg, finding.end["step"])
 
 
 def _real_pictures(finding: Finding) -> tuple[Row, dict[str, str]]:
