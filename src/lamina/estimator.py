@@ -1,6 +1,5 @@
 """The Python face of a bundle: `load` it from disk, then `predict`, `evaluate`, `save`."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -62,14 +61,12 @@ class Estimator:
         collected = Collected(task.read(rows, predictor.files))
         return lamina.evaluate_source(predictor, collected, arrays.Config()).scores
 
-    def save(self, path: str | Path) -> Path:
-        """Write the bundle: a directory, or one file when the name ends in `.lamina`."""
-        path = Path(path)
-        if path.suffix == ".lamina":
-            return bundle.pack(self.predictor.bundle.path, path)
-        if path.exists():
-            shutil.rmtree(path)
-        return Path(shutil.copytree(self.predictor.bundle.path, path))
+    def save(self, path: str | Path, overwrite: bool = False) -> Path:
+        """Write the bundle: a directory, one file where the name ends in `.lamina`, or its graph alone (`.onnx`).
+
+        An earlier bundle there is replaced; anything else only with `overwrite`. Errors: StorageError.
+        """
+        return bundle.save(self.predictor.bundle, Path(path), overwrite)
 
     def __repr__(self) -> str:
         opened = self.predictor.bundle

@@ -8,6 +8,7 @@ report.html      for people; report.json for programs
 DONE             there when all of the above is
 """
 
+import contextlib
 import fcntl
 import json
 import os
@@ -15,9 +16,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO, Any
 
 from lamina.config import Config, DataError, LaminaError
 from lamina.recipe import Recipe, dump, read
+from lamina.resources import disk
 from lamina.schema import Row
 
 
@@ -40,10 +43,8 @@ class Run:
         if run.recipe_file.exists():
             cure = f"Go on with it: lamina train --resume {folder}. Or choose another --out."
             raise LaminaError(f"--out: {folder} already holds a run. {cure}")
-        try:
+        with disk.guard(f"--out: {folder}"):
             folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise LaminaError(f"--out: {folder} cannot be made ({error.strerror}). Choose another --out.") from None
         return run
 
     @classmethod
@@ -60,22 +61,30 @@ class Run:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """One process at a time; the lock vanishes with the process, however it ends."""
-        with open(self.folder / ".lock", "a+") as file:
+        with self._lock_file() as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                file.seek(0)
-                holder = file.read().strip() or "another process"
+                holder = file.read().decode("utf-8", "replace").strip() or "another process"
                 raise LaminaError(
                     f"{self.folder} is in use by {holder}. Wait for it, or choose another --out."
                 ) from None
-            file.truncate(0)
-            file.write(f"process {os.getpid()}")
-            file.flush()
+            with contextlib.suppress(OSError):  # a full disk: the lock holds without a word on who has it
+                file.truncate(0)
+                file.write(f"process {os.getpid()}".encode())
             try:
                 yield
             finally:
                 self._leave_no_trace()
+
+    def _lock_file(self) -> IO[Any]:
+        try:
+            handle = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self.folder.rmdir()
+            raise disk.StorageError(disk.sentence(error, self.folder)) from None
+        return open(handle, "r+b", buffering=0)
 
     def _leave_no_trace(self) -> None:
         """Remove the directory of a run that ended before it wrote anything."""
@@ -86,13 +95,13 @@ class Run:
     def write_recipe(self, recipe: Recipe, train: Config) -> None:
         """Durable before the first step: what a resumed run reads is what this one decided."""
         recipe = recipe.model_copy(update={"train": train.model_dump(mode="json", exclude_none=True)})
-        _replace(self.recipe_file, dump(recipe))
+        disk.write_text(self.recipe_file, dump(recipe))
 
     def same_data(self, fingerprint: str) -> None:
         """Remember the data's fingerprint; on a resumed run, refuse other data."""
         file = self.folder / "data.sha256"
         if not (file.exists() and self.recipe_file.exists()):  # a try that never got as far as its recipe binds nobody
-            _replace(file, fingerprint + "\n")
+            disk.write_text(file, fingerprint + "\n")
         elif file.read_text().strip() != fingerprint:
             raise DataError(f"data: the rows are not those this run started with ({self.folder}). Start a new run.")
 
@@ -106,10 +115,9 @@ class Run:
         earlier = [r for r in self.rows() if r["epoch"] < row["epoch"]]
         text = "".join(json.dumps(r) + "\n" for r in [*earlier, row]) if len(earlier) != self._count() else ""
         if text:
-            _replace(self.rows_file, text)
+            disk.write_text(self.rows_file, text)
         else:
-            with open(self.rows_file, "a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
+            disk.append_text(self.rows_file, json.dumps(row) + "\n")
 
     def rows(self) -> list[Row]:
         """The epoch rows so far; a last line cut short by a kill is left out."""
@@ -127,17 +135,8 @@ class Run:
         return len(self.rows_file.read_text("utf-8").splitlines()) if self.rows_file.exists() else 0
 
     def finish(self) -> None:
-        _replace(self.done, datetime.now(UTC).isoformat(timespec="seconds") + "\n")
-
-
-def _replace(path: Path, text: str) -> None:
-    """The file with this text or as it was before, whenever the process ends; never empty or cut short."""
-    aside = path.with_name(f".{path.name}.writing")
-    with open(aside, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
+        disk.remove(*self.folder.glob(".bundle-*"))  # what a run of an earlier version left when it was killed
+        disk.write_text(self.done, datetime.now(UTC).isoformat(timespec="seconds") + "\n")
 
 
 def fresh_folder(name: str) -> Path:

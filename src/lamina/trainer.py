@@ -1,7 +1,5 @@
 """The Python face of training: `fit` a table in memory."""
 
-import shutil
-import tempfile
 import weakref
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +13,7 @@ from lamina.deploy.predictor import Predictor
 from lamina.estimator import Estimator
 from lamina.plugins import kind, plugin
 from lamina.recipe import Recipe, build
+from lamina.resources import disk
 from lamina.run import Run
 from lamina.schema import Collected
 
@@ -38,13 +37,13 @@ def fit(
     sources = _collected(rows, choices), _collected(test, choices) if test is not None else None
     if out:
         return _fit(choices, Path(out), sources)
-    folder = Path(tempfile.mkdtemp(prefix="lamina-"))
+    folder = disk.temporary_folder()
     try:
         estimator = _fit(choices, folder / "run", sources)
     except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
+        disk.remove(folder)
         raise
-    weakref.finalize(estimator, shutil.rmtree, folder, ignore_errors=True)
+    weakref.finalize(estimator, disk.remove, folder)
     return estimator
 
 

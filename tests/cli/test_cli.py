@@ -248,7 +248,7 @@ def test_rows_that_cannot_be_read_are_counted_and_kept_aside(churn_bundle, fresh
     (lost,) = [json.loads(line) for line in Path(found["quarantine_file"]).read_text().splitlines()]
     assert (lost["line"], lost["file"]) == (5, str(fresh))
     assert len(read(Path("a.csv"))) == 29
-    assert "1 rows could not be read" in lamina_("predict", churn_bundle, fresh, "-o", "a.csv").out
+    assert "1 rows could not be read" in lamina_("predict", churn_bundle, fresh, "-o", "a.csv", "--overwrite").out
 
 
 def test_numbers_come_with_their_interval(numbers_bundle, tmp_path):

@@ -1,6 +1,8 @@
 """The command line. Exit codes: 0 done, 1 the user's fault, 2 usage, 75 interrupted and resumable."""
 
+import contextlib
 import json
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -12,6 +14,7 @@ from lamina.cli import arguments
 from lamina.cli.group import OperationGroup
 from lamina.cli.interrupts import stoppable
 from lamina.config import Interrupted, LaminaError
+from lamina.resources import disk, memory
 
 app = typer.Typer(
     cls=OperationGroup,
@@ -29,6 +32,8 @@ EXTRAS = {  # which extra holds an optional package
     "python_calamine": "excel",
 }
 
+MEMORY = "Use fewer rows, close other programs, or take a larger machine."
+
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on standard output.")]
 Bundle = Annotated[Path, typer.Argument(help="A bundle: directory, .lamina file, or the run that holds one.")]
 SOURCE = (
@@ -37,6 +42,7 @@ SOURCE = (
 )
 Source = Annotated[list[str], typer.Argument(help=SOURCE)]
 Target = Annotated[str | None, typer.Option(help="The column to predict, by name, or by number (-1 is the last).")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is at the output already.")]
 Sets = Annotated[list[str] | None, typer.Option("--set", help="Any choice of the recipe: train.lr=1e-3. Repeatable.")]
 
 
@@ -44,33 +50,50 @@ def main() -> None:
     """Entry point: a user's mistake is one sentence on standard error, never a traceback."""
     as_json = "--json" in sys.argv
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except KeyboardInterrupt:
         sys.exit(130)
-    except LaminaError as error:
-        _report(str(error), as_json)
-        sys.exit(error.exit_code)
-    except BrokenPipeError:
-        sys.stderr.close()
+    except BrokenPipeError:  # whoever read the answers has enough
+        _close_output()
         sys.exit(0)
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in EXTRAS:
+    except Exception as error:
+        if (text := _sentence(error)) is None:
             raise
-        _report(
-            f"{error.name} is not installed. Install it with: pip install 'lamina[{EXTRAS[error.name or '']}]'", as_json
-        )
-        sys.exit(1)
-    except OSError as error:
-        if error.filename is None:
-            raise
-        _report(f"{error.filename}: {error.strerror}. Name another file or folder.", as_json)
-        sys.exit(1)
+        _report(text, as_json)
+        sys.exit(error.exit_code if isinstance(error, LaminaError) else 1)
+
+
+def _sentence(error: Exception) -> str | None:
+    """What went wrong, where that is nobody's mistake in here."""
+    if isinstance(error, LaminaError):
+        return str(error)
+    if isinstance(error, ModuleNotFoundError):
+        name = error.name or ""
+        extra = EXTRAS.get(name.partition(".")[0])
+        return extra and f"{name} is not installed. Install it with: pip install 'lamina[{extra}]'"
+    if memory.exhausted(error):
+        return memory.sentence(" ".join(sys.argv[1:2]) or "lamina", error, MEMORY)
+    if isinstance(error, OSError) and error.errno in disk.FAULTS_OF_WRITING:
+        return disk.sentence(error, error.filename or "standard output")
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}. Name another file or folder."
+    return None
+
+
+def _close_output() -> None:
+    """Nothing more is written, not even when the process ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
 
 
 def _report(text: str, as_json: bool) -> None:
     """Say what went wrong: a line each on standard error, and one JSON object on standard output if that was asked."""
     if as_json:
-        print(json.dumps({"error": text}))
+        with contextlib.suppress(OSError):
+            print(json.dumps({"error": text}), flush=True)
     for line in text.splitlines():
         print(f"lamina: {line}", file=sys.stderr)
 
@@ -139,6 +162,7 @@ def init(
     source: Source,
     target: Target = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="Where to write the recipe.")] = Path("recipe.yaml"),
+    overwrite: Overwrite = False,
     sets: Sets = None,
     as_json: Json = False,
 ) -> None:
@@ -146,11 +170,11 @@ def init(
     from lamina import data, experiment
     from lamina.cli import recipe_template
 
-    if output.exists():
-        raise LaminaError(f"-o: {output} exists. Choose another name with: -o FILE")
+    disk.refuse_existing(output, overwrite)
+    disk.check_folder(output)
     recipe = arguments.recipe(source, {"target": target}, sets or [])
     collected = experiment.collect(recipe, data.read(recipe.data))
-    output.write_text(recipe_template.text(collected), "utf-8")
+    disk.write_text(output, recipe_template.text(collected), overwrite)
     result = {"recipe": str(output), **collected.counts()}
     _emit(result) if as_json else _say(f"Wrote {output}. Train by it with: lamina train {output}")
 
@@ -196,6 +220,7 @@ def predict(
     keep: Annotated[
         str | None, typer.Option(help="Columns to copy beside the answers: id,name; paths of files when left out.")
     ] = None,
+    overwrite: Overwrite = False,
     sets: Sets = None,
     as_json: Json = False,
 ) -> None:
@@ -206,7 +231,7 @@ def predict(
     from lamina.deploy.predictor import Predictor
 
     predictor, columns = Predictor(locate(bundle)), keep.split(",") if keep is not None else None
-    result = batch.run(predictor, "predict", arguments.source(source, sets), None, output, columns)
+    result = batch.run(predictor, "predict", arguments.source(source, sets), None, output, columns, overwrite)
     _emit(result) if as_json else results.answered(result)
 
 
@@ -216,6 +241,7 @@ def explain(
     pictures: Annotated[list[Path], typer.Argument(help="Picture files, such as pictures/*.jpg.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Where to write the drawing: FILE.png.")],
     label: Annotated[str | None, typer.Option(help="Explain this label; the most probable one when left out.")] = None,
+    overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
     """Draw what the answers to pictures hang on, as heat maps."""
@@ -224,7 +250,7 @@ def explain(
     from lamina.deploy.predictor import Predictor
     from lamina.evaluate.images import occlusion
 
-    explanations = occlusion.write(Predictor(locate(bundle)), pictures, output, label)
+    explanations = occlusion.write(Predictor(locate(bundle)), pictures, output, label, overwrite)
     files = [{"file": one.name, "label": one.label, "answers": dict(one.top)} for one in explanations]
     result = {"output": str(output), "pictures": files}
     _emit(result) if as_json else results.explained(result)
@@ -255,20 +281,16 @@ def serve(
 def export(
     bundle: Bundle,
     output: Annotated[Path, typer.Option("-o", "--output", help="FILE.lamina (one file), or FILE.onnx (the graph).")],
+    overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
     """Write a bundle as one file, or its ONNX graph alone."""
-    from lamina.deploy.bundle import locate, open_bundle, pack
+    from lamina.deploy.bundle import locate, open_bundle, save
 
-    opened = open_bundle(locate(bundle))
-    if output.suffix == ".onnx":
-        if "model.onnx" not in opened.files:
-            raise LaminaError(f"{bundle}: has no ONNX graph: {opened.model.reason}. Export to .lamina instead.")
-        output.write_bytes(opened.files["model.onnx"])
-    elif output.suffix == ".lamina":
-        pack(opened.path, output)
-    else:
+    if output.suffix not in (".onnx", ".lamina"):
         raise LaminaError(f"-o: must end in .lamina or .onnx (got '{output}').")
+    opened = open_bundle(locate(bundle))
+    save(opened, output, overwrite)
     result = {"output": str(output), "bytes": output.stat().st_size, "bundle": opened.id}
     _emit(result) if as_json else _say(f"Wrote {output} ({result['bytes']:,} bytes).")
 

@@ -34,6 +34,7 @@ SOURCE = (
 OUTPUT = "Answers: .csv, .parquet, .jsonl or .feather."
 KEEP = "Columns to copy beside the answers: id,name; paths of files when left out."
 SETS = "Any choice of the recipe: data.delimiter=';'. Repeatable."
+OVERWRITE = "Replace what is at the output already."
 AS_JSON = "Print exactly one JSON object on standard output."
 PREFIX = "set_"  # before the name of a setting, which may be that of a place
 
@@ -87,7 +88,9 @@ class OperationCommand(TyperCommand):
             return _stream(predictor, operation, pieces, values["as_json"])
         keep = values.get("keep")
         columns = keep.split(",") if keep is not None else None
-        result = batch.run(predictor, operation.name, source, request, Path(values["output"]), columns)
+        result = batch.run(
+            predictor, operation.name, source, request, Path(values["output"]), columns, values.get("overwrite", False)
+        )
         return _write(result, values["as_json"])
 
     def _request(self, values: dict[str, Any]) -> Config:
@@ -114,6 +117,8 @@ def _choices(operation: Operation) -> Iterator[Parameter]:
     """What is there for any operation beside its own settings."""
     if operation.rows == "each" and operation.write is None:
         yield _parameter("keep", str | None, typer.Option("--keep", help=KEEP), None)
+    if operation.write is None:
+        yield _parameter("overwrite", bool, typer.Option("--overwrite", help=OVERWRITE), False)
     if operation.rows != "none":
         yield _parameter("sets", list[str] | None, typer.Option("--set", help=SETS), None)
     yield _parameter("as_json", bool, typer.Option("--json", help=AS_JSON), False)

@@ -16,8 +16,9 @@ from lamina import data
 from lamina.config import Config, DataError, nearest
 from lamina.data._quarantine import source_lines
 from lamina.deploy.predictor import Predictor
-from lamina.deploy.writers import Write, check_format, folder, write_text, writer
+from lamina.deploy.writers import Write, check_format, writer
 from lamina.preprocess import Broken
+from lamina.resources import disk
 from lamina.schema import Quarantined, Row
 from lamina.task import EVENTS, JSON, Answers, Operation
 
@@ -33,6 +34,18 @@ class Whole(NamedTuple):
     quarantine: tuple[Quarantined, ...]
 
 
+class Place(NamedTuple):
+    """Where answers go, and whether they may replace what is there."""
+
+    output: Path
+    overwrite: bool
+
+    @property
+    def quarantine(self) -> Path:
+        """The file of rows that could not be answered."""
+        return self.output.with_name(f"{self.output.name}.quarantine.jsonl")
+
+
 def run(
     predictor: Predictor,
     name: str,
@@ -40,28 +53,33 @@ def run(
     request: Any,
     output: Path,
     keep: list[str] | None = None,
+    overwrite: bool = False,
 ) -> Row:
     """Write what an operation answers to the rows of a source, or to a request alone; gives what was done.
 
     Where each row is answered by itself, memory is bounded, and rows that cannot be read or used go to
     `<output>.quarantine.jsonl` with file, line and reason. `request`: settings of the call, None for those by default;
     where the operation has its own way into files, its `options`. `keep`: columns to copy beside the answers; when not
-    said, where each file is.
+    said, where each file is. `overwrite`: replace what is at `output`, which is else an error; an operation that has
+    its own way into files has that among its options.
     """
     operation = predictor.operation(name)
     if request is None:
         request = (operation.options or operation.request)()
     if operation.write is not None:
-        return _write_own(predictor, operation, source, request, output)
+        return _write_own(predictor, operation, source, request, Place(output, False))
     if operation.gives in (JSON, EVENTS):
         check_format(output)
+    place = Place(output, overwrite)
+    disk.refuse_existing(output, overwrite, folder=operation.gives not in (JSON, EVENTS))
+    disk.refuse_existing(place.quarantine, overwrite)
     if operation.rows == "each" and source is not None:
-        return _write_each(predictor, operation, source, request, output, keep)
+        return _write_each(predictor, operation, source, request, place, keep)
     if keep:
         raise DataError(
             "--keep: these answers are not one for each row, so there is nothing to copy beside them. Leave it out."
         )
-    return _write_whole(predictor, operation, source, request, output)
+    return _write_whole(predictor, operation, source, request, place)
 
 
 def stream(predictor: Predictor, name: str, source: Config | None, request: Any) -> Iterator[Answers]:
@@ -79,24 +97,26 @@ def read(predictor: Predictor, source: Config) -> Whole:
     return Whole(pa.concat_tables(tables, promote_options="permissive"), quarantine)
 
 
-def _write_own(predictor: Predictor, operation: Operation, source: Config | None, options: Any, output: Path) -> Row:
+def _write_own(predictor: Predictor, operation: Operation, source: Config | None, options: Any, place: Place) -> Row:
     """What an operation writes in its own way."""
     assert operation.write is not None
+    output = place.output
     if source is None:
         return operation.write(predictor, None, options, output)
+    disk.refuse_existing(place.quarantine)
     rows = read(predictor, source)
     result = operation.write(predictor, rows.table, options, output)
-    return {"output": str(output), **result, **_quarantine(output, [*rows.quarantine])}
+    return {"output": str(output), **result, **_quarantine(place, [*rows.quarantine])}
 
 
 def _write_each(
-    predictor: Predictor, operation: Operation, source: Config, request: Any, output: Path, keep: list[str] | None
+    predictor: Predictor, operation: Operation, source: Config, request: Any, place: Place, keep: list[str] | None
 ) -> Row:
     """One answer for each row, in order."""
     quarantine, broken = list[Quarantined](), list[Broken]()
     count = start = 0
     notes: dict[str, None] = {}
-    with _answers_writer(operation, output) as write:
+    with _answers_writer(operation, place) as write:
         for piece in data.stream(source, PIECE):
             rows = predictor.with_bundle_names(piece.table)
             keep = _paths(predictor, rows) if keep is None else keep
@@ -107,7 +127,7 @@ def _write_each(
                 notes |= dict.fromkeys(answers.notes)
             quarantine += piece.quarantine
             start += rows.num_rows
-    return _result(output, count, [*quarantine, *_places(broken, source)], notes)
+    return _result(place, count, [*quarantine, *_places(broken, source)], notes)
 
 
 def _aligned(pieces: Iterator[Answers], rows: pa.Table, keep: list[str]) -> Iterator[Answers]:
@@ -124,13 +144,13 @@ def _aligned(pieces: Iterator[Answers], rows: pa.Table, keep: list[str]) -> Iter
         start += count
 
 
-def _write_whole(predictor: Predictor, operation: Operation, source: Config | None, request: Any, output: Path) -> Row:
+def _write_whole(predictor: Predictor, operation: Operation, source: Config | None, request: Any, place: Place) -> Row:
     """Answers to rows that are one thing, or to a request alone, piece by piece as they come."""
     rows = None if source is None or operation.rows == "none" else read(predictor, source)
     count, amounts, notes, broken = 0, list[str](), dict[str, None](), list[Broken]()
     pieces = predictor.pieces(operation, rows.table if rows else None, request)
     first = next(pieces)  # what cannot be answered leaves nothing behind
-    with _answers_writer(operation, output) as write:
+    with _answers_writer(operation, place) as write:
         for answers in itertools.chain([first], pieces):
             write(answers.table)
             count += answers.table.num_rows
@@ -138,40 +158,40 @@ def _write_whole(predictor: Predictor, operation: Operation, source: Config | No
             notes |= dict.fromkeys(answers.notes)
             broken += answers.broken
     quarantine = [*rows.quarantine, *_places(broken, source)] if rows and source else []
-    result = _result(output, count, quarantine, notes)
+    result = _result(place, count, quarantine, notes)
     return result | ({"amount": ", ".join(amounts)} if amounts else {})
 
 
 @contextmanager
-def _answers_writer(operation: Operation, output: Path) -> Iterator[Write]:
+def _answers_writer(operation: Operation, place: Place) -> Iterator[Write]:
     """A function that takes tables of answers: into one file, or numbered files where each answer is bytes."""
     media = operation.gives
     if media in (JSON, EVENTS):
-        with writer(output) as write:
+        with writer(place.output, place.overwrite) as write:
             yield write
         return
     suffix = mimetypes.guess_extension(media) or f".{media.rpartition('/')[2]}"
     numbers = itertools.count(1)
-    with folder(output) as place:
+    with disk.new_folder(place.output, place.overwrite) as folder:
 
         def write_files(table: pa.Table) -> None:
             for body in table.column(table.num_columns - 1).to_pylist():
-                (place / f"{next(numbers):0{DIGITS}}{suffix}").write_bytes(body)
+                (folder / f"{next(numbers):0{DIGITS}}{suffix}").write_bytes(body)
 
         yield write_files
 
 
-def _result(output: Path, count: int, quarantine: list[Quarantined], notes: dict[str, None]) -> Row:
-    result: Row = {"output": str(output), "rows": count, **_quarantine(output, quarantine)}
+def _result(place: Place, count: int, quarantine: list[Quarantined], notes: dict[str, None]) -> Row:
+    result: Row = {"output": str(place.output), "rows": count, **_quarantine(place, quarantine)}
     return result | ({"notes": list(notes)} if notes else {})
 
 
-def _quarantine(output: Path, rows: list[Quarantined]) -> Row:
+def _quarantine(place: Place, rows: list[Quarantined]) -> Row:
     """How many rows were set aside; where there are some, in a file of their own."""
     if not rows:
         return {"quarantined": 0}
-    file = output.with_name(f"{output.name}.quarantine.jsonl")
-    write_text(file, "".join(json.dumps(row._asdict(), ensure_ascii=False) + "\n" for row in rows))
+    file, lines = place.quarantine, (json.dumps(row._asdict(), ensure_ascii=False) + "\n" for row in rows)
+    disk.write_text(file, "".join(lines), place.overwrite)
     examples = [row._asdict() for row in rows[:EXAMPLES]]
     return {"quarantined": len(rows), "quarantine_file": str(file), "quarantine": examples}
 

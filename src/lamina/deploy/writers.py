@@ -1,11 +1,7 @@
-"""The one place where answers are written: beside their place first, then under their name by one rename.
+"""How tables of answers are written, by the suffix of the file: CSV, Parquet, JSON lines, Feather."""
 
-A reader never sees half of what was written, and what fails leaves nothing behind.
-"""
-
+import contextlib
 import json
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,8 +13,9 @@ import pyarrow.csv
 import pyarrow.feather
 import pyarrow.parquet
 
-from lamina.config import DataError, LaminaError
+from lamina.config import DataError
 from lamina.data.arrays import json_rows
+from lamina.resources import disk
 
 FORMATS = (".csv", ".parquet", ".jsonl", ".feather")
 
@@ -32,63 +29,23 @@ def check_format(output: Path) -> None:
 
 
 @contextmanager
-def writer(output: Path) -> Iterator[Write]:
-    """A function that appends a table to a file, whose suffix is one of `FORMATS`; without a call there is no file."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    aside = _aside(output)
-    write, close = (_json_lines if output.suffix == ".jsonl" else _arrow)(aside)
-    try:
-        yield write
-        close()
-        if aside.exists():
-            _flush(aside)
-            aside.replace(output)
-    finally:
-        close()
-        aside.unlink(missing_ok=True)
+def writer(output: Path, overwrite: bool = False) -> Iterator[Write]:
+    """A function that appends a table to a file, whose suffix is one of `FORMATS`; without a call there is no file.
 
-
-@contextmanager
-def folder(output: Path) -> Iterator[Path]:
-    """An empty folder to write files into, which is at `output` once all are written.
-
-    Errors: LaminaError where something is there already.
+    Errors: StorageError where something is there already, or it cannot be written.
     """
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise LaminaError(f"-o: {output} is there already and not empty. Name a new folder.")
-    aside = _aside(output)
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    try:
-        yield aside
-        aside.replace(output)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+    with disk.new_path(output, overwrite) as aside:
+        write, close = (_json_lines if output.suffix == ".jsonl" else _arrow)(aside, output.suffix)
+        try:
+            yield write
+        except BaseException:
+            with contextlib.suppress(Exception):  # it is thrown away
+                close()
+            raise
+        close()
 
 
-def write_text(output: Path, text: str) -> None:
-    """One file of text, in UTF-8."""
-    aside = _aside(output)
-    try:
-        aside.write_text(text, "utf-8")
-        _flush(aside)
-        aside.replace(output)
-    finally:
-        aside.unlink(missing_ok=True)
-
-
-def _aside(output: Path) -> Path:
-    """Where something is written until it is whole: on the same disk, so that a rename is enough."""
-    return output.with_name(f".{output.name}.writing")
-
-
-def _flush(path: Path) -> None:
-    """Wait until a file is on the disk: its name must not come before its content."""
-    with open(path, "rb") as file:
-        os.fsync(file.fileno())
-
-
-def _json_lines(path: Path) -> tuple[Write, Callable[[], None]]:
+def _json_lines(path: Path, suffix: str) -> tuple[Write, Callable[[], None]]:
     opened: list[Any] = []
 
     def write(table: pa.Table) -> None:
@@ -104,13 +61,13 @@ def _json_lines(path: Path) -> tuple[Write, Callable[[], None]]:
     return write, close
 
 
-def _arrow(path: Path) -> tuple[Write, Callable[[], None]]:
+def _arrow(path: Path, suffix: str) -> tuple[Write, Callable[[], None]]:
     opened: list[Any] = []
 
     def write(table: pa.Table) -> None:
-        table = _flat(table) if _suffix(path) == ".csv" else table
+        table = _flat(table) if suffix == ".csv" else table
         if not opened:
-            opened.append(_arrow_writer(path, table.schema))
+            opened.append(_arrow_writer(path, suffix, table.schema))
         opened[0].write_table(table)
 
     def close() -> None:
@@ -120,15 +77,10 @@ def _arrow(path: Path) -> tuple[Write, Callable[[], None]]:
     return write, close
 
 
-def _suffix(aside: Path) -> str:
-    """That of the file which will be there: `.answers.csv.writing` is CSV."""
-    return Path(aside.stem).suffix
-
-
-def _arrow_writer(path: Path, schema: pa.Schema) -> Any:
-    if _suffix(path) == ".csv":
+def _arrow_writer(path: Path, suffix: str, schema: pa.Schema) -> Any:
+    if suffix == ".csv":
         return pyarrow.csv.CSVWriter(path, schema)
-    if _suffix(path) == ".parquet":
+    if suffix == ".parquet":
         return pyarrow.parquet.ParquetWriter(path, schema)
     return pa.ipc.new_file(path, schema)
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from lamina.evaluate import sections
 from lamina.evaluate.sections import Page
+from lamina.resources import disk
 
 
 def write(folder: Path, page: Page) -> Path:
@@ -23,11 +24,10 @@ def write(folder: Path, page: Page) -> Path:
     of the report is escaped in the page; plots and sections are HTML made by this package and are placed as they are.
     """
     page = page._replace(report=plain(page.report))
-    folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(page.report, indent=1, ensure_ascii=False, allow_nan=False)
-    (folder / "report.json").write_text(text + "\n", encoding="utf-8", errors="replace")
-    path = folder / "report.html"
-    path.write_text(render(page), encoding="utf-8", errors="replace")
+    path, html_text = folder / "report.html", render(page)
+    disk.write_text(folder / "report.json", text + "\n")
+    disk.write_text(path, html_text)
     return path
 
 

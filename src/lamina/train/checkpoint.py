@@ -7,8 +7,6 @@ checkpoint: the one before it is used, and that is said.
 
 import hashlib
 import json
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +15,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from lamina.config import TrainingError
-
-ASIDE = ".writing"  # what a killed process may leave behind begins with this
+from lamina.resources import disk
 
 
 def write(folder: Path, step: int, tensors: dict[str, Tensor], state: dict[str, Any]) -> Path:
@@ -28,28 +25,21 @@ def write(folder: Path, step: int, tensors: dict[str, Tensor], state: dict[str, 
     """
     body = save({name: value.contiguous() for name, value in tensors.items()})
     text = json.dumps({**state, "tensors": hashlib.sha256(body).hexdigest()}).encode()
-    final, aside, old = folder / f"step-{step:09d}", folder / ASIDE, folder / f"{ASIDE}-old"
+    final = folder / f"step-{step:09d}"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _remove(aside, old)
-        aside.mkdir()
-        _put(aside / "tensors.safetensors", body)
-        _put(aside / "state.json", text)
-        _put(aside / hashlib.sha256(text).hexdigest(), b"")
-        _sync(aside)
-        if final.exists():
-            final.rename(old)
-        aside.rename(final)
-        _sync(folder)
-    except OSError as error:
-        shutil.rmtree(aside, ignore_errors=True)
-        need = f"{len(body) / 1e6:,.0f} MB are needed"
+        with disk.new_path(final, size=len(body), folder=True) as aside:
+            aside.mkdir()
+            (aside / "tensors.safetensors").write_bytes(body)
+            (aside / "state.json").write_bytes(text)
+            (aside / hashlib.sha256(text).hexdigest()).touch()
+    except disk.StorageError as error:
+        need = f"{len(body) / 1e6:,.0f} MB are needed, {disk.amount(disk.free(folder))} are free"
         raise TrainingError(
-            f"{folder}: a checkpoint cannot be written ({error.strerror}; {need}). Make room and go on with --resume."
+            f"{folder}: a checkpoint cannot be written ({error.reason}; {need}). Make room and go on with --resume."
         ) from None
     # later steps are leftovers that did not check, or they would have been gone on from
     before = max((p for p in folder.glob("step-*") if p.name < final.name), default=final)
-    _remove(old, *(p for p in folder.glob("step-*") if p not in (final, before)))
+    disk.remove(*(p for p in (*folder.glob("step-*"), *folder.glob(".*")) if p not in (final, before)))
     return final
 
 
@@ -71,26 +61,3 @@ def read(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any], list[str]] | 
         notes[-1] = notes[-1].replace("going on from the checkpoint before it", "starting again from the first step")
         return {}, {}, notes
     return None
-
-
-def _remove(*paths: Path) -> None:
-    for path in paths:
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
-
-
-def _put(path: Path, body: bytes) -> None:
-    with open(path, "wb") as file:
-        file.write(body)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -13,13 +13,8 @@ when it is run. Open bundles of strangers in a process with limits.
 """
 
 import hashlib
-import io
 import json
-import os
 import re
-import shutil
-import tempfile
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,8 +24,8 @@ from pydantic import Field
 
 from lamina import __version__
 from lamina.config import BundleError, Config
-from lamina.deploy.bundle import onnx_graph
-from lamina.deploy.bundle.archive import Read, members
+from lamina.deploy.bundle import archive, onnx_graph
+from lamina.deploy.bundle.archive import MANIFEST_BYTES, Read, members
 from lamina.deploy.bundle.strict_json import (
     TEXT_BYTES,
     guarded,
@@ -43,6 +38,7 @@ from lamina.deploy.bundle.strict_json import (
 from lamina.deploy.bundle.tensors import Whole, weights
 from lamina.plugins import available, plugin
 from lamina.preprocess import UNUSED, Preprocessor, restore
+from lamina.resources import disk
 from lamina.schema import Output, Schema, Spec
 from lamina.task import Task
 
@@ -60,7 +56,8 @@ ROLES = {
 }
 OPTIONAL = ("model.onnx",)
 BOUND = ("model.json", "weights.safetensors", "model.onnx", "preprocess.json", "schema.json", "task.json")
-MANIFEST_BYTES, WEIGHT_BYTES = 1 << 18, 1 << 40
+WEIGHT_BYTES = 1 << 40
+NO_BUNDLE = (".pt", ".pth", ".pkl", ".joblib", ".h5", ".keras", ".zip", ".safetensors")  # a folder is never called so
 
 
 class Entry(Config):
@@ -141,22 +138,24 @@ def bound(task: type[Task]) -> tuple[str, ...]:
 
 
 def write(folder: Path, files: Mapping[str, bytes], task: type[Task]) -> Path:
-    """Write a bundle directory: `files` by name, plus the manifest; made visible by one rename."""
+    """Write a bundle directory in the place of what is there: `files` by name, plus the manifest.
+
+    Errors: StorageError where it cannot be written.
+    """
     assert set(ROLES) - set(OPTIONAL) <= set(files) <= set(roles(task))
-    for left in folder.parent.glob(f".{folder.name}-*"):  # of a process that was killed
-        shutil.rmtree(left, ignore_errors=True)
-    aside, old = folder.with_name(f".{folder.name}-{os.getpid()}"), folder.with_name(f".{folder.name}-old")
-    aside.mkdir(parents=True)
-    for name, body in (*sorted(files.items()), ("manifest.json", manifest(files, roles(task)))):
-        with open(aside / name, "wb") as file:
-            file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
-    if folder.exists():
-        folder.rename(old)
-    aside.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
+    with disk.new_path(folder, folder=True) as aside:
+        _write(aside, files, roles(task), packed=False)
     return folder
+
+
+def _write(place: Path, files: Mapping[str, bytes], roles: Mapping[str, str], packed: bool) -> None:
+    bodies = {**files, "manifest.json": manifest(files, roles)}
+    if packed:
+        archive.pack(place, bodies)
+        return
+    place.mkdir()
+    for name, body in bodies.items():
+        (place / name).write_bytes(body)
 
 
 def manifest(files: Mapping[str, bytes], roles: Mapping[str, str] = ROLES) -> bytes:
@@ -184,31 +183,46 @@ def encode(value: Any) -> bytes:
     return json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False).encode()
 
 
-def pack(folder: Path, file: Path) -> Path:
-    """The bundle directory as one stored (uncompressed) zip."""
-    opened = open_bundle(folder)
-    out = io.BytesIO()
-    try:
-        with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED, allowZip64=False) as archive:
-            for name, body in sorted((*opened.files.items(), ("manifest.json", manifest(opened.files, opened.roles)))):
-                archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), body)
-    except zipfile.LargeZipFile:
-        raise BundleError(file.name, "", "would be larger than 4 GB", "Copy the bundle directory instead.") from None
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(out.getvalue())
-    return file
+def pack(folder: Path, file: Path, overwrite: bool = False) -> Path:
+    """The bundle directory as one stored (uncompressed) zip. Errors: as for `save`."""
+    return save(open_bundle(folder), file, overwrite)
+
+
+def save(opened: Bundle, output: Path, overwrite: bool = False) -> Path:
+    """Write an opened bundle: one `.lamina` file, its graph alone where the name ends in `.onnx`, else a directory.
+
+    Errors: BundleError where it has no graph; StorageError where it cannot be written, or what is there is no bundle
+    and may not be replaced.
+    """
+    if output.suffix in NO_BUNDLE:
+        raise disk.StorageError(
+            f"{output}: a bundle is a folder, or one file named .lamina or .onnx. Choose one of them."
+        )
+    if output.suffix != ".onnx":
+        return _save(opened, opened.files, output, overwrite)
+    if "model.onnx" not in opened.files:
+        reason = f"has no ONNX graph: {opened.model.reason.rstrip('.')}"
+        raise BundleError(str(opened.path), "", reason, "Export to .lamina instead.")
+    disk.check_folder(output)
+    disk.write_bytes(output, opened.files["model.onnx"], overwrite)
+    return output
 
 
 def with_assets(opened: Bundle, assets: Mapping[str, bytes], output: Path) -> Path:
     """A new bundle like an opened one, with other files of the task's own: a directory, or a `.lamina` file.
 
-    Errors: BundleError where the new bundle would not open.
+    Errors: BundleError where the new bundle would not open; StorageError as for `save`.
     """
-    files = {**opened.files, **assets}
-    if output.suffix != ".lamina":
-        return write(output, files, type(opened.task))
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}-") as folder:
-        return pack(write(Path(folder) / "bundle", files, type(opened.task)), output)
+    return _save(opened, {**opened.files, **assets}, output)
+
+
+def _save(opened: Bundle, files: Mapping[str, bytes], output: Path, overwrite: bool = False) -> Path:
+    size, packed = sum(map(len, files.values())), output.suffix == ".lamina"
+    with disk.new_path(output, overwrite or archive.is_bundle(output), size, folder=not packed) as aside:
+        _write(aside, files, opened.roles, packed)
+        if files is not opened.files:
+            open_bundle(aside)
+    return output
 
 
 def locate(path: str | Path) -> Path:

@@ -6,16 +6,17 @@ import os
 import stat
 import struct
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from lamina.config import BundleError
-from lamina.deploy.bundle.strict_json import rejection
+from lamina.deploy.bundle.strict_json import rejection, strict_json
 
 MOST = 32  # members of a bundle, with some to spare
 LIST_BYTES = 1 << 16  # of a zip's list of members
+MANIFEST_BYTES = 1 << 18
 
 Read = Callable[[str, int], bytes]  # a member by name, which may have at most so many bytes
 
@@ -41,6 +42,26 @@ def members(path: Path) -> Iterator[tuple[set[str], Read]]:
             raise rejection(path.name, "", "is neither a directory nor a file")
     finally:
         os.close(handle)
+
+
+def is_bundle(path: Path) -> bool:
+    """Whether all that is at a path is a bundle, sound or not: what may be replaced by another."""
+    try:
+        with members(path) as (names, read):
+            entries = strict_json(read("manifest.json", MANIFEST_BYTES), "manifest.json")["files"]
+            return names <= {"manifest.json", *(entry["path"] for entry in entries)}
+    except (BundleError, LookupError, TypeError):
+        return False
+
+
+def pack(file: Path, bodies: Mapping[str, bytes]) -> None:
+    """Members by name as a stored (uncompressed) zip, the same bytes every time. Errors: BundleError above 4 GB."""
+    try:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=False) as archive:
+            for name, body in sorted(bodies.items()):
+                archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), body)
+    except zipfile.LargeZipFile:
+        raise BundleError(file.name, "", "would be larger than 4 GB", "Copy the bundle directory instead.") from None
 
 
 def _directory(folder: int, title: str) -> tuple[set[str], Read]:

@@ -6,7 +6,7 @@ convolutional networks", section 4.2.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +16,7 @@ from lamina.evaluate import calibration
 from lamina.evaluate.markup import number
 from lamina.evaluate.plots import canvas
 from lamina.preprocess import image, settings
+from lamina.resources import disk
 from lamina.schema import Input
 from lamina.task import Session
 
@@ -161,19 +162,24 @@ def overlay(picture: np.ndarray, heat: np.ndarray) -> np.ndarray:
 
 
 def write(
-    session: Session, pictures: Sequence[str | Path], output: Path, label: str | None = None
+    session: Session, pictures: Sequence[str | Path], output: Path, label: str | None = None, overwrite: bool = False
 ) -> list[Explanation]:
-    """Explain the answers to at most 40 picture files and draw them into one PNG."""
+    """Explain the answers to at most 40 picture files and draw them into one PNG.
+
+    Errors: as `explain`; StorageError where it cannot be written, or something is there and `overwrite` is not set.
+    """
     if output.suffix.lower() != ".png":
         raise DataError(f"-o: must end in .png (got '{output}').")
     if len(pictures) > MAX_PICTURES:
         raise DataError(f"explain: {len(pictures)} pictures are too many for one file. Name at most {MAX_PICTURES}.")
+    disk.refuse_existing(output, overwrite)
     explanations = explain(session, pictures, label)
-    draw(explanations, output)
+    with disk.new_file(output, overwrite=overwrite) as file:
+        draw(explanations, file)
     return explanations
 
 
-def draw(explanations: Sequence[Explanation], output: Path) -> None:
+def draw(explanations: Sequence[Explanation], output: Path | IO[bytes]) -> None:
     """Write one PNG: for each picture a line with the picture, its heat and its best answers."""
     height = LINE * len(explanations) + 34
     with canvas.style():

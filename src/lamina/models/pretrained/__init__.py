@@ -9,9 +9,10 @@ The bundle holds backbone and head as one graph that takes the uint8 pictures; i
 the library that read it.
 """
 
+import contextlib
 import hashlib
+import io
 import math
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -29,6 +30,8 @@ from lamina.layers.images import single_image
 from lamina.losses import smooth_labels
 from lamina.models._single_part import SinglePart
 from lamina.models.pretrained import huggingface, onnx_file, onnx_graph
+from lamina.resources import disk
+from lamina.resources.disk import StorageError
 from lamina.schema import ROW_HEADS, Batch, Input, Output, Spec
 
 HEADS = ROW_HEADS
@@ -156,13 +159,14 @@ class Model(nn.Module):
         try:
             return np.load(file, allow_pickle=False)
         except (OSError, ValueError):  # not there, or cut short
-            file.parent.mkdir(parents=True, exist_ok=True)
+            pass
         with torch.inference_mode():
             batches = [torch.from_numpy(pictures[i : i + ROWS]).to(where) for i in range(0, len(pictures), ROWS)]
             features = torch.cat([self.features(batch).float().cpu() for batch in batches]).numpy()
-        aside = file.with_suffix(f".{os.getpid()}.npy")
-        np.save(aside, features)
-        aside.replace(file)
+        body = io.BytesIO()
+        np.save(body, features)
+        with contextlib.suppress(StorageError):  # they are computed again next time
+            disk.write_bytes(file, body.getvalue())
         return features
 
 

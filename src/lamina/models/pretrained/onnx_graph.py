@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from lamina.config import RecipeError, nearest
+from lamina.resources import disk
 
 CLOSING = ("Softmax", "LogSoftmax", "Sigmoid", "Identity", "Reshape", "Flatten", "Squeeze", "Cast", "Add")
 OLDEST, SIDE = 11, 224
@@ -171,8 +172,7 @@ def tiny_file(folder: Path) -> Path:
     )
     body = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
     if not file.is_file() or file.read_bytes() != body:
-        folder.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(body)
+        disk.write_bytes(file, body)
     return file
 
 

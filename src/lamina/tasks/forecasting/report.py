@@ -8,24 +8,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 
-from lamina.data.arrays import json_rows
 from lamina.evaluate import verdict
 from lamina.evaluate.baselines import label
 from lamina.evaluate.markup import figure
 from lamina.evaluate.verdict import Wording
 from lamina.experiment import Baseline, Conclusion, Evaluation, Finding, Section, Summary
+from lamina.resources import disk
 from lamina.schema import Row
-from lamina.task import Request
 from lamina.tasks._supervised import external_report
 from lamina.tasks._supervised.external_data import ExternalData
 from lamina.tasks.forecasting import baselines, directional_accuracy, error_breakdown, fans, plots, report_sections
 from lamina.tasks.forecasting.backtest import Backtest
-from lamina.tasks.forecasting.operation import HISTORY_FILE, predict
+from lamina.tasks.forecasting.operation import HISTORY_FILE, HISTORY_ROWS, example
 from lamina.tasks.forecasting.state import State
 
-MAX_EXAMPLE_ROWS = 1000  # of the history in the example
 WORDING = Wording(
     verb="forecasts",
     activity="forecasting",
@@ -128,13 +125,13 @@ def _subject(state: State) -> str:
 
 
 def sections(finding: Finding) -> list[Section]:
-    """The parts of the page; beside the report stands the end of the data, as it would be sent for a forecast."""
+    """The parts of the page; beside the report stands a made-up history, as it would be sent for a forecast."""
     details: Details = finding.evaluation.details
-    example = _example(finding)
+    made_up = _example(finding)
     file = finding.folder / HISTORY_FILE
-    file.write_text(json.dumps({"rows": example["rows"]}, ensure_ascii=False) + "\n", "utf-8")
+    disk.write_text(file, json.dumps({"rows": made_up["rows"]}, ensure_ascii=False) + "\n")
     primary, count = finding.experiment.metrics[0], finding.experiment.counts()["test"]
-    facts = Section("forecast", facts={"forecast": details.facts, "history": str(file), "example": example})
+    facts = Section("forecast", facts={"forecast": details.facts, "history": str(file), "example": made_up})
     return [
         *external_report.sections(details.external, finding.evaluation, primary, count),
         *report_sections.sections(details.facts, details.pieces),
@@ -143,25 +140,10 @@ def sections(finding: Finding) -> list[Section]:
 
 
 def _example(finding: Finding) -> Row:
-    """The last rows of one series, as they would be sent, and the answer."""
-    experiment: Any = finding.experiment
-    session, panel = finding.session, experiment.panel
-    context, used = experiment.task.state.context, session.prep.columns
-    source = panel.source[panel.spans[0]]
-    rows = experiment.table.take(pa.array(source[source >= 0][-min(context, MAX_EXAMPLE_ROWS) :]))
-    rows = rows.select([column.name for column in used])
-    numbers = [column.name for column in used if column.kind == "number"]
-    payload = [row | {name: _number(row[name]) for name in numbers} for row in json_rows(rows)]
-    return {"rows": payload, "answer": json_rows(predict(session, rows, Request()).table), "context": context}
-
-
-def _number(cell: Any) -> Any:
-    """A text that is a number as one; any other cell as it is."""
-    try:
-        number = float(cell) if isinstance(cell, str) else cell
-    except ValueError:
-        return cell
-    return int(number) if isinstance(number, float) and number.is_integer() and "." not in str(cell) else number
+    """The made-up rows of one series, as they would be sent, and the answer."""
+    context = finding.session.task.state.context
+    rows, answer = example(finding.session, min(context, HISTORY_ROWS))
+    return {"rows": rows, "answer": answer, "context": context}
 
 
 def summary(finding: Finding) -> Summary:

@@ -18,6 +18,7 @@ from lamina.config import DataError
 from lamina.data import _contact_sheets
 from lamina.deploy import writers
 from lamina.deploy.writers import FORMATS
+from lamina.resources import disk
 from lamina.schema import Row
 from lamina.task import Session
 from lamina.tasks.generation import provenance
@@ -43,6 +44,7 @@ class GenerateOptions(GenerateRequest):
         default=None, description="png, csv, parquet, jsonl or feather; by the suffix of the output when left out"
     )
     sheet: bool = Field(default=True, description="beside pictures, a contact sheet and an index")
+    overwrite: bool = Field(default=False, description="replace what is at the output already")
 
 
 def write(session: Session, rows: pa.Table | None, options: GenerateOptions, output: Path) -> Row:
@@ -55,12 +57,15 @@ def write(session: Session, rows: pa.Table | None, options: GenerateOptions, out
     state = session.task.state
     suffix = _suffix(output, options.format, bool(state.columns))
     output = output.with_name(output.name + suffix) if state.columns and output.suffix != suffix else output
+    disk.refuse_existing(output, options.overwrite, folder=not state.columns)
+    if state.columns and suffix in PLAIN:
+        disk.refuse_existing(_source_file(output), options.overwrite)
     sampler = Sampler(session, options)
     batches = sampler.batches(ROWS if state.columns else PICTURES)
     if state.columns:
-        files, sentences = _write_table(batches, session, output, options.seed)
+        files, sentences = _write_table(batches, session, output, options)
     else:
-        files, sentences = _write_folder(batches, session, output, options.sheet)
+        files, sentences = _write_folder(batches, session, output, options)
     result: Row = {"output": str(output), "count": options.size, "samples": state.samples, **files}
     if sampler.rejection is not None:
         attempts = sampler.rejection.attempts
@@ -84,10 +89,17 @@ def _suffix(output: Path, form: str | None, rows: bool) -> str:
     return suffix
 
 
-def _write_table(batches: Iterator[Samples], session: Session, output: Path, seed: int) -> tuple[Row, list[str]]:
+def _source_file(output: Path) -> Path:
+    """The file beside plain rows that says where they come from."""
+    return output.with_name(f"{output.name}.source.json")
+
+
+def _write_table(
+    batches: Iterator[Samples], session: Session, output: Path, options: GenerateOptions
+) -> tuple[Row, list[str]]:
     """One file of rows, whose class is one more column."""
-    counts, metadata = Counter[str](), provenance.metadata(session.id, seed)
-    with writers.writer(output) as append:
+    counts, metadata = Counter[str](), provenance.metadata(session.id, options.seed)
+    with writers.writer(output, options.overwrite) as append:
         for batch in batches:
             counts.update(batch.labels or [])
             append(batch.values if output.suffix in PLAIN else batch.values.replace_schema_metadata(metadata))
@@ -95,21 +107,23 @@ def _write_table(batches: Iterator[Samples], session: Session, output: Path, see
     if output.suffix not in PLAIN:
         sentence = "The metadata of the file say that its rows were made, by which bundle and from which seed."
         return labels | {"metadata": str(output)}, [sentence]
-    place = output.with_name(f"{output.name}.source.json")
-    writers.write_text(place, json.dumps(metadata, indent=1) + "\n")
+    place = _source_file(output)
+    disk.write_text(place, json.dumps(metadata, indent=1) + "\n", options.overwrite)
     sentence = f"The rows themselves do not say that they were made; {place} does."
     return labels | {"metadata": str(place)}, [sentence]
 
 
-def _write_folder(batches: Iterator[Samples], session: Session, output: Path, sheet: bool) -> tuple[Row, list[str]]:
+def _write_folder(
+    batches: Iterator[Samples], session: Session, output: Path, options: GenerateOptions
+) -> tuple[Row, list[str]]:
     """A folder of PNG files, the contact sheet and the index; it appears under its name when all is written."""
-    with writers.folder(output) as aside:
+    with disk.new_folder(output, options.overwrite) as aside:
         labels = _write_pictures(batches, session, aside)
-        if not sheet:
+        if not options.sheet:
             (aside / SHEET).unlink()
             (aside / INDEX).unlink()
     sentence = "Each PNG says in its metadata that it was made, by which bundle and from which seed."
-    if not sheet:
+    if not options.sheet:
         return {"labels": labels}, [sentence]
     places = {"sheet": str(output / SHEET), "index": str(output / INDEX)}
     lines = [f"sheet    {places['sheet']}", f"index    {places['index']} (file, label, seed)"]
