@@ -61,6 +61,10 @@ WORDS = {
 }  # fmt: skip
 PHRASES = r"(?<!logistic )(?<!linear )(?<!ridge )(?<!softmax )"  # methods, and not tasks
 METHODS = (np.ndarray, pa.Table, pa.Array, pa.ChunkedArray, pa.TimestampType, pa.ListType, pa.Field, Path, str, dict)
+SPEAKING = (
+    ast.Name, ast.Attribute, ast.arg, ast.keyword, ast.FunctionDef, ast.ClassDef, ast.alias, ast.Import, ast.ImportFrom,
+    ast.Constant, ast.Compare, ast.Subscript, ast.Call,
+)  # fmt: skip
 
 
 class Allowed(NamedTuple):
@@ -262,6 +266,8 @@ def _asked_in(module: Module, words: Vocabulary) -> Iterator[Finding]:
         if name in module.path.removesuffix(".py").split("/"):
             yield Finding("name", module.path, 1, name)
     for node in module.nodes:
+        if not isinstance(node, SPEAKING):
+            continue
         line = getattr(node, "lineno", 0)
         for rule, word in _words_of(node, texts, words, module.folder):
             yield Finding(rule, module.path, line, word)
@@ -351,6 +357,8 @@ def _docstrings(module: Module) -> set[Any]:
 
 
 def _comments(text: str) -> list[tuple[int, str]]:
+    if "#" not in text:
+        return []
     tokens = tokenize.generate_tokens(io.StringIO(text).readline)
     return [(token.start[0], token.string) for token in tokens if token.type == tokenize.COMMENT]
 
@@ -440,7 +448,9 @@ def banned_names(src: Path = SRC) -> tuple[Finding, ...]:
 
 def _names(tree: ast.AST, in_function: bool) -> Iterator[tuple[int, str, bool]]:
     """Line, name, and whether it is a variable inside a function, of everything that is bound."""
-    for node in ast.iter_child_nodes(tree):
+    nodes = [(node, in_function) for node in ast.iter_child_nodes(tree)]
+    while nodes:
+        node, in_function = nodes.pop()
         match node:
             case ast.FunctionDef(name=name) | ast.ClassDef(name=name) | ast.AsyncFunctionDef(name=name):
                 yield node.lineno, name, False
@@ -455,7 +465,8 @@ def _names(tree: ast.AST, in_function: bool) -> Iterator[tuple[int, str, bool]]:
             case ast.ExceptHandler(name=str(name)):
                 yield node.lineno, name, in_function
         below = in_function or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.comprehension)
-        yield from _names(node, below and not isinstance(node, ast.ClassDef))
+        below = below and not isinstance(node, ast.ClassDef)
+        nodes += [(child, below) for child in ast.iter_child_nodes(node)]
 
 
 def summary(src: Path) -> Mapping[str, list[Any]]:
