@@ -4,7 +4,7 @@ Whatever is learned of columns passes here before it is stored. The names of cla
 the answers.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,65 +24,64 @@ def shared(values: pa.Array, rows: int = MIN_ROWS) -> list[Any]:
     return [c["values"] for c in sorted(counts.take(often).to_pylist(), key=lambda c: -c["counts"])]
 
 
-def unit(spread: float) -> float:
-    """The power of ten that a number of such a spread is rounded to: a hundredth of the spread, or a little less."""
-    return 10.0 ** np.floor(np.log10(max(spread, TINY) / 100)) if 0 < spread < np.inf else 1.0
-
-
 def rounded(value: float, spread: float) -> float:
     """A number in whole units of its spread."""
-    return _tidy(np.round(value / unit(spread)) * unit(spread))
+    return float(_whole(np.round, value, _power(spread)))
 
 
 def upward(value: float) -> float:
     """A number with three digits, not below what it was."""
-    size = unit(abs(value))
-    return _tidy(np.ceil(value / size) * size)
+    return float(_whole(np.ceil, value, _power(abs(value))))
 
 
 def coarse(numbers: np.ndarray) -> np.ndarray:
-    """Numbers (rows,) finite, those that fewer than `MIN_ROWS` share in whole units of the spread, and with three
-    digits at most, counted from the median.
+    """Numbers (rows,) finite, those that fewer than `MIN_ROWS` share in whole units of the spread, the further from the
+    median the larger: three digits are left.
 
     What is computed of these (quantiles, extremes, edges) tells no more of a row than these do.
     """
     if np.abs(numbers).max(initial=0.0) > HUGE:
         return coarse(numbers / HUGE / HUGE) * HUGE * HUGE
     distinct, place, counts = np.unique(numbers, return_inverse=True, return_counts=True)
-    low, middle, high = np.quantile(numbers, [0.25, 0.5, 0.75])
-    step = unit(high - low or (distinct[-1] / 2 - distinct[0] / 2) or abs(middle))
-    centre = np.round(middle / step) * step
-    away = distinct - centre
-    digits = 10.0 ** (np.floor(np.log10(np.maximum(np.abs(away), step))) - DIGITS + 1)
-    steps = np.maximum(step, digits)
-    few = centre + np.round(away / steps) * steps
-    return np.where(counts < MIN_ROWS, few, distinct)[place]
+    quarters = np.searchsorted(np.cumsum(counts), len(numbers) * np.array([0.25, 0.5, 0.75]))
+    low, middle, high = distinct[quarters]
+    power = _power(high - low or (distinct[-1] - distinct[0]) / 2 or abs(middle))
+    powers = np.maximum(power, _powers(np.maximum(np.abs(distinct - middle), TINY)))
+    return np.where(counts < MIN_ROWS, _whole(np.round, distinct, powers), distinct)[place]
 
 
 def limits(numbers: np.ndarray) -> tuple[float, float]:
     """The lowest and the highest of numbers (rows,), further apart by up to a deviation where few rows have them."""
-    low, high = numbers.min(), numbers.max()
-    step = 100 * unit(numbers.std())
+    low, high, power = numbers.min(), numbers.max(), _power(numbers.std()) + DIGITS - 1
     if (numbers == low).sum() < MIN_ROWS:
-        low = np.floor(low / step) * step
+        low = _whole(np.floor, low, power)
     if (numbers == high).sum() < MIN_ROWS:
-        high = np.ceil(high / step) * step
-    return _tidy(low), _tidy(high)
+        high = _whole(np.ceil, high, power)
+    return float(low), float(high)
 
 
-def masked(sentence: str, names: Collection[str]) -> str:
-    """A sentence without the cells that it quotes: what stands in quotes is hidden, but for names of columns."""
-    parts = {f"'{name}'": f"\0{i}\0" for i, name in enumerate(names)}
-    for quoted, part in parts.items():
-        sentence = sentence.replace(quoted, part)
+def masked(sentence: str, column: str) -> str:
+    """A sentence without the cell that it quotes: what stands in quotes is hidden, but for the name of the column."""
+    before, name, after = sentence.partition(f"'{column}'") if column else ("", "", sentence)
+    return (_hidden(before) + name + _hidden(after)) if name else _hidden(sentence)
+
+
+def _hidden(sentence: str) -> str:
+    """From the first quote to the last, since a cell may hold some itself."""
     first, last = sentence.find("'"), sentence.rfind("'")
-    if 0 <= first < last:
-        sentence = sentence[:first] + HIDDEN + sentence[last + 1 :]
-    for quoted, part in parts.items():
-        sentence = sentence.replace(part, quoted)
-    return sentence
+    return sentence[:first] + HIDDEN + sentence[last + 1 :] if 0 <= first < last else sentence
 
 
-def _tidy(number: Any) -> float:
-    """48.3 and not 48.300000000000004."""
-    return float(f"{number:.15g}")
+def _power(spread: float) -> int:
+    """The power of ten that numbers of such a spread are rounded to: a hundredth of the spread, or a little less."""
+    return int(_powers(np.array(spread))) if TINY < spread < np.inf else 0
+
+
+def _powers(spreads: np.ndarray) -> np.ndarray:
+    return np.floor(np.log10(spreads)).astype(int) - DIGITS + 1
+
+
+def _whole(to_whole: Callable[..., Any], values: Any, powers: Any) -> Any:
+    """Numbers in whole powers of ten; both factors are exact, so that 61.8 is 61.8."""
+    small, large = 10.0 ** np.maximum(-np.asarray(powers), 0), 10.0 ** np.maximum(powers, 0)
+    return to_whole(values * small / large) / small * large

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lamina import privacy
 from lamina.config import Config
 
 Row = dict[str, Any]
@@ -45,6 +46,10 @@ class Quarantined(NamedTuple):
     line: int | None
     column: str
     reason: str
+
+    def masked(self) -> "Quarantined":
+        """The same without the cell that the reason quotes, to be stored."""
+        return self._replace(reason=privacy.masked(self.reason, self.column))
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,7 @@ def _data(finding: Finding, notes: Sequence[str]) -> Row:
         "source": _locator.describe(experiment.recipe.data),
         "rows": experiment.counts(),
         "columns": [row | {"note": row["note"] + sizes.get(row["name"], "")} for row in rows],
-        "quarantine": [row._asdict() for row in experiment.quarantine[:MAX_QUARANTINED]],
+        "quarantine": [row.masked()._asdict() for row in experiment.quarantine[:MAX_QUARANTINED]],
         "notes": list(notes),
     }
 

@@ -48,6 +48,8 @@ def detect(column: pa.Array) -> tuple[float, dict[str, Any]]:
         return 0.9, {}
     if not pa.types.is_string(column.type):
         return 0.0, {}
+    if pc.match_substring_regex(column, r"\d").true_count < ENOUGH * len(column):  # words end here
+        return 0.0, {}
     if pc.any(pc.match_substring_regex(column, r"^0\d+$")).as_py():
         return 0.0, {}
     share = 1 - parse(column, Config()).null_count / max(len(column), 1)

@@ -45,7 +45,7 @@ def _row(external: ExternalData, experiment: Experiment, session: Any, test: Eva
     scores = evaluation.scores
     difference = {n: _minus(scores.get(n), v) for n, v in test.scores.items()}
     about |= {"rows": count, "quarantined": len(evaluation.quarantine), **own}
-    about["quarantine"] = [row._asdict() for row in evaluation.quarantine[:QUARANTINE]]
+    about["quarantine"] = [row.masked()._asdict() for row in evaluation.quarantine[:QUARANTINE]]
     about |= {"scores": scores, "interval": evaluation.interval, "difference": difference}
     noun = session.prep.file_kind(session.files[0]).plural if session.files else "rows"
     about["description"] = _describe(about, noun)

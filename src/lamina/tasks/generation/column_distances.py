@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lamina import privacy
 from lamina.schema import Row
 from lamina.tasks.generation.table_cells import Cells
 
@@ -25,12 +26,12 @@ def histogram(own: np.ndarray, real: np.ndarray, words: Sequence[str] | None, ti
             np.bincount(np.nan_to_num(v, nan=len(words)).astype(int), minlength=len(words) + 1) for v in (real, own)
         ]
         order = np.argsort(-counts[0], kind="stable")[:BARS]
-        order = order[(counts[0] + counts[1])[order] > 0]
+        order = order[((counts[0] >= privacy.MIN_ROWS) | (counts[1] > 0))[order]]
         names = [words[k] if k < len(words) else "missing" for k in order.tolist()]
         counts = [c[order] for c in counts]
     else:
         present = np.concatenate([real[~np.isnan(real)], own[~np.isnan(own)]])
-        low, high = np.quantile(present, [0.005, 0.995]) if len(present) else (0, 1)
+        low, high = np.quantile(privacy.coarse(present), [0.005, 0.995]) if len(present) else (0, 1)
         edges = np.linspace(low, high if high > low else low + 1, BARS + 1)
         counts = [np.histogram(np.clip(v[~np.isnan(v)], edges[0], edges[-1]), edges)[0] for v in (real, own)]
         names = [_edge(float(edge), times, float(high - low)) for edge in edges[:-1]]

@@ -1,7 +1,8 @@
 """How each column of a table is encoded and generated, fitted on training rows: its choices, its modes, its limits.
 
 What few rows have may name a person, and is not stored: a text that fewer than five rows have counts as a frequent one
-(which, its hash says), and numbers stay between the fifth smallest and the fifth largest.
+(which, its hash says), a number that fewer have is rounded first, and numbers stay between the fifth smallest and the
+fifth largest.
 """
 
 import warnings
@@ -11,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lamina import privacy
 from lamina.config import DataError
 from lamina.preprocess import UNUSED, category, parse_columns, time
 from lamina.schema import Column, Schema
@@ -19,7 +21,6 @@ from lamina.tasks.generation.state import NUMERIC, ColumnModes
 MODES = 10
 FEW = 20  # distinct numbers that are each a choice
 CHOICES = 500  # texts of a column, the most frequent
-RARE = 5  # rows that must share what is stored of them
 SPIKE, ABOVE, NEAR = 0.005, 4, 5  # share of the rows, times its neighbours, how many of those
 SAMPLE = 5_000
 COVERED = 0.98  # of the rows, for a grid
@@ -47,14 +48,13 @@ def fit(table: pa.Table, schema: Schema) -> tuple[tuple[ColumnModes, ...], tuple
 def _modes_of(table: pa.Table, column: Column) -> ColumnModes | None:
     """The modes of one column; None where no value is frequent enough."""
     raw = table[column.name].combine_chunks()
-    few = min(RARE, max(1, table.num_rows // 50))
     if column.kind in NUMERIC:
         numbers, settings = _numbers(table, column, raw)
-        return ColumnModes(**settings, **_number(numbers, few, settings["decimals"])) if len(numbers) else None
+        return ColumnModes(**settings, **_number(numbers, settings["decimals"])) if len(numbers) else None
     cells = texts(table, column)
     counts = cells.drop_null().value_counts().to_pylist()
     ranked = sorted(((c["counts"], c["values"]) for c in counts), key=lambda c: (-c[0], c[1]))
-    frequent = [(count, text) for count, text in ranked if count >= few or column.kind == "constant"][:CHOICES]
+    frequent = [(count, text) for count, text in ranked if count >= privacy.MIN_ROWS][:CHOICES]
     if not frequent and column.kind != "constant":
         return None
     total = sum(count for count, _ in frequent)
@@ -102,10 +102,13 @@ def _numbers(table: pa.Table, column: Column, raw: pa.Array) -> tuple[np.ndarray
     return numbers, settings | {"unit": unit, "decimals": decimals}
 
 
-def _number(numbers: np.ndarray, few: int, decimals: int) -> dict[str, Any]:
+def _number(numbers: np.ndarray, decimals: int) -> dict[str, Any]:
     """The choices of a column of numbers, and their limits."""
+    lowest, highest, few = numbers.min(), numbers.max(), privacy.MIN_ROWS
+    numbers = privacy.coarse(numbers)
     distinct, counts = np.unique(numbers, return_counts=True)
-    ordered = np.sort(numbers)
+    inside = numbers[(numbers >= lowest) & (numbers <= highest)]  # rounding may have led out
+    ordered = np.sort(inside if len(inside) else numbers)
     low, high = ordered[min(few, len(ordered)) - 1], ordered[-min(few, len(ordered))]
     if low > high:
         low, high = high, low
