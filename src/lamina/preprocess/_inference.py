@@ -23,6 +23,7 @@ NAMED_ID = re.compile(
     r"|^unnamed[:_ ]*\d*$|(?-i:(?<=[a-z])(Id|ID|Key|Index|UUID)$)",
     re.ASCII | re.IGNORECASE,
 )
+PLAIN_NUMBER = r"^[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"  # and no code such as 00501
 FEW = 20
 SAMPLED = 10_000
 PRIVATE = ("identifier", "ignore")  # their values may name a person: they stay where they are
@@ -87,9 +88,9 @@ def _kind(cells: pa.Array, name: str, distinct: int) -> tuple[str, dict, str]:
         return "constant", {}, "no value at all"
     if distinct == 1:
         return "constant", {}, "one value only"
-    scores = {}
+    scores, raw = {}, _numbers(cells)
     for kind in available("preprocess"):
-        score, settings = plugin("preprocess", kind).detect(cells)
+        score, settings = plugin("preprocess", kind).detect(raw)
         scores[kind] = (score, settings)
     best = max(scores, key=lambda kind: scores[kind][0])
     settings = scores[best][1]
@@ -98,6 +99,13 @@ def _kind(cells: pa.Array, name: str, distinct: int) -> tuple[str, dict, str]:
         return "identifier", {}, reason
     bad = values.null_count
     return best, settings, f"{bad} cells are not of this kind and are read as missing" if bad else ""
+
+
+def _numbers(cells: pa.Array) -> pa.Array:
+    """Text of plain numbers as numbers, of which each kind can tell at once what it would else search text for."""
+    if pa.types.is_string(cells.type) and pc.all(pc.match_substring_regex(cells, PLAIN_NUMBER)).as_py():
+        return cells.cast(pa.float64())
+    return cells
 
 
 def _config(kind: str, settings: dict) -> Config:

@@ -4,6 +4,7 @@ Parts: time since the training median (robustly scaled), month, day of month, da
 the column has hours. Stamps with a zone are moved to UTC. Missing cells are zeros with an indicator.
 """
 
+import functools
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -60,7 +61,8 @@ def detect(column: pa.Array) -> tuple[float, dict[str, Any]]:
         return 0.0, {}
     shares = {f: _share(sample, f) for f in (None, *(f for _, f in FORMATS))}
     best = max(shares, key=lambda f: shares[f])
-    if shares[best] < number.ENOUGH or _share(column, best) < number.ENOUGH:
+    share = shares[best] if len(sample) == len(column) else min(shares[best], _share(column, best))
+    if share < number.ENOUGH:
         return 0.0, {}
     return 0.95, {"format": best} if best else {}
 
@@ -140,10 +142,15 @@ def fit(values: pa.Array, cfg: Config) -> State:
     present = values.drop_null()
     hours = bool(len(present)) and pc.any(pc.not_equal(pc.hour(present), 0)).as_py()
     trend = number.fit(present.cast(pa.int64()).cast(pa.float64(), safe=False), number.Config(bins=BINS))
-    edges = [trend.edges, *(number.edges(part, 16) for part in _cycles(hours))]
+    edges = [trend.edges, *_cycle_edges(hours)]
     missing = values.null_count > 0
     edges += [(0.0, 1.0)] if missing else []
     return State(hours=hours, trend=trend.model_copy(update={"missing": False}), missing=missing, edges=tuple(edges))
+
+
+@functools.cache
+def _cycle_edges(hours: bool) -> tuple[tuple[float, ...], ...]:
+    return tuple(number.edges(part, BINS) for part in _cycles(hours))
 
 
 def _cycles(hours: bool) -> Iterator[np.ndarray]:
