@@ -1,15 +1,18 @@
 """One connection as uvicorn speaks HTTP on it, with a door before: who is refused costs next to nothing.
 
 While the server is full a request is refused as soon as its headers are here, before it is parsed or its body read.
+What comes at once stands in a line and is let in a few at a time: the loop is never away from its sockets for long.
 Headers have a time limit and a size, connections a number, and what is not HTTP is told so in the one shape of errors.
 A connection is never closed over bytes that were not read yet: that would reset it, and take the answer away.
 """
 
 import asyncio
 import re
+from collections import deque
+from functools import lru_cache
 from http import HTTPStatus
+from secrets import token_hex
 from typing import Any
-from uuid import uuid4
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
@@ -19,7 +22,8 @@ from lamina.deploy.server.middleware import State, fault, safe_id
 HEAD = 1 << 16  # bytes of the headers of one request
 LINGER = 2.0  # seconds in which a client that is still sending may read why it was refused
 SWEEP = 0.25  # seconds between two looks at the connections
-SPARE = 50  # connections beyond the limit that are told so; more are cut
+TURN = 8  # requests that are let in between two looks at the sockets
+MARK = "<id>"
 FIELDS = re.compile(rb"\r\n(content-length|transfer-encoding|connection|x-request-id):[ \t]*([^\r\n]*)", re.IGNORECASE)
 Protocol: Any = AutoHTTPProtocol  # of httptools where it is installed, else of h11
 
@@ -30,6 +34,8 @@ class Door:
     def __init__(self, state: State, limits: Limits):
         self.state, self.limits = state, limits
         self.connections: set[Connection] = set()
+        self._line: deque[Connection] = deque()  # of requests that are here and not let in yet
+        self._pace = self._last = 0.0  # seconds for one of them; when the last were let in
         self._sweeping = False
 
     def connect(self, **options: Any) -> "Connection":
@@ -41,6 +47,32 @@ class Door:
         if not self._sweeping:
             self._sweeping = True
             connection.loop.call_later(SWEEP, self._sweep, connection.loop)
+
+    def refusal(self) -> RequestError | None:
+        """Why the request that has come is not let in, if so."""
+        return self.state.queue.refusal(len(self._line), self._pace * len(self._line))
+
+    def is_busy(self) -> bool:
+        """Whether the request that has come stands in line."""
+        return bool(self._line) or self.state.queue.coming >= TURN
+
+    def stand(self, connection: "Connection") -> None:
+        """Let it in once it is its turn."""
+        self._line.append(connection)
+        if len(self._line) == 1:
+            self._last = connection.loop.time()
+            connection.loop.call_soon(self._turn, connection.loop)
+
+    def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        count = min(max(TURN - self.state.queue.coming, 0), len(self._line))
+        for _ in range(count):
+            self._line.popleft().let_in()
+        now = loop.time()
+        if count:
+            self._pace += 0.1 * ((now - self._last) / count - self._pace)
+            self._last = now
+        if self._line:
+            loop.call_soon(self._turn, loop)
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
         """Close those that keep still for too long: one timer for all."""
@@ -73,7 +105,8 @@ class Connection(Protocol):
     def __init__(self, door: Door, options: dict[str, Any]):
         super().__init__(**{**options, "app_state": {"connection": self}})
         self.door = door
-        self.gone = self.lingering = self.deaf = self.unread = False  # deaf: what comes is not listened to
+        self.gone = self.lingering = self.deaf = self.unread = self.over = False  # deaf: what comes is not listened to
+        self.line = b""  # the beginning of a request that stands in line
         self.reserved = False  # whether a request of this connection is let in and has not begun
         self.head, self.since = 0, 0.0  # bytes of headers so far; when something happened last
 
@@ -84,11 +117,9 @@ class Connection(Protocol):
         self.since = self.loop.time()
         self.door.add(self)
         count, most = len(self.door.connections), self.door.limits.connections
-        if count > most + SPARE:
+        self.over = count > most  # it may still ask for health, and be told why it is sent away
+        if count > 2 * most:
             transport.abort()
-        elif count > most:
-            self.unread = True
-            self.respond(busy(f"The server has {most:,} connections, which is all it takes. Try again in a second."))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.gone = True
@@ -104,12 +135,36 @@ class Connection(Protocol):
     def data_received(self, data: bytes) -> None:
         if self.lingering or self.deaf:
             return
+        if self.line:
+            self.line += data
+            if len(self.line) > HEAD:
+                self.flow.pause_reading()
+        elif self.idle and not self.head:
+            self._begin(data)
+        else:
+            self._feed(data)
+
+    def _begin(self, data: bytes) -> None:
+        """The first bytes of a request."""
+        self.since = self.loop.time()
+        if not data.startswith(b"POST "):
+            self._feed(data)
+        elif refusal := self._full() if self.over else self.door.refusal():
+            self._refuse(refusal, data)
+        elif self.door.is_busy():
+            self.line = data
+            self.door.stand(self)
+        else:
+            self._feed(data)
+
+    def let_in(self) -> None:
+        """It is the turn of the request in line."""
+        data, self.line = self.line, b""
+        if not self.gone and not self.transport.is_closing():
+            self._feed(data)
+
+    def _feed(self, data: bytes) -> None:
         before, idle = self.cycle, self.idle
-        if idle and not self.head:
-            self.since = self.loop.time()
-            if data.startswith(b"POST ") and (refusal := self.door.state.queue.refusal()):
-                self._refuse(refusal, data)
-                return
         super().data_received(data)
         if self.cycle is not before:
             self.head = 0
@@ -142,7 +197,7 @@ class Connection(Protocol):
         """The server stops: whoever has just connected, or was answered just now, may ask once more."""
         if not self.idle:
             self.cycle.keep_alive = False
-        elif self.loop.time() - self.since >= max(self.door.limits.drain, SWEEP):
+        elif not self.line and self.loop.time() - self.since >= max(self.door.limits.drain, SWEEP):
             self.transport.close()
         elif not self.gone:
             self.loop.call_later(SWEEP / 2, self.shutdown)
@@ -168,11 +223,13 @@ class Connection(Protocol):
         if self.lingering:
             if now - self.since > LINGER:
                 self.transport.real.close()
-        elif self.idle and self.head and now - self.since > self.door.limits.head:
+        elif not self.idle or self.line:
+            return
+        elif self.head and now - self.since > self.door.limits.head:
             self.unread = True
             sentence = f"headers: did not arrive within {self.door.limits.head:g} seconds. Send them at once."
             self.respond(RequestError(408, sentence))
-        elif self.idle and not self.head and now - self.since > max(self.timeout_keep_alive, self.door.limits.head):
+        elif not self.head and now - self.since > max(self.timeout_keep_alive, self.door.limits.head):
             self.transport.close()
 
     @property
@@ -191,6 +248,10 @@ class Connection(Protocol):
             self.reserved = True
             self.door.state.queue.coming += 1
 
+    def _full(self) -> RequestError:
+        most = self.door.limits.connections
+        return busy(f"The server has {most:,} connections, which is all it takes. Try again in a second.")
+
     def _refuse(self, refusal: RequestError, data: bytes) -> None:
         """Refuse a request unparsed; the connection stays where its body is here whole."""
         end = data.find(b"\r\n\r\n")
@@ -199,25 +260,15 @@ class Connection(Protocol):
         length = fields.get(b"content-length", b"")
         whole = end >= 0 and length.isdigit() and len(data) == end + 4 + int(length) and len(fields) == len(pairs)
         stays = whole and b"connection" not in fields and b"transfer-encoding" not in fields
-        stays = stays and not self.door.state.draining and data.find(b" HTTP/1.1\r\n", 0, end) > 0
+        stays = stays and not (self.over or self.door.state.draining) and data.find(b" HTTP/1.1\r\n", 0, end) > 0
         self.unread = not whole
         self.respond(refusal, fields.get(b"x-request-id", b""), stays)
 
     def respond(self, refusal: RequestError, request_id: bytes = b"", stays: bool = False) -> None:
         """Write an error past the framework."""
-        name = safe_id(request_id) or uuid4().hex
-        body = fault(refusal, name)
-        headers = {
-            "content-type": "application/json",
-            "content-length": str(len(body)),
-            "x-request-id": name,
-            **self.door.state.headers,
-            **refusal.headers,
-            **({} if stays else {"connection": "close"}),
-        }
-        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        status = f"HTTP/1.1 {refusal.status} {HTTPStatus(refusal.status).phrase}\r\n"
-        self.transport.write(f"{status}{lines}\r\n".encode("latin-1") + body)
+        name = safe_id(request_id).encode() or token_hex(16).encode()
+        headers = (*self.door.state.headers.items(), *refusal.headers.items())
+        self.transport.write(name.join(_pieces(refusal.status, str(refusal), headers, stays, len(name))))
         self.door.state.metrics.count(refusal.status, 0.0)
         if not stays:
             self.transport.close()
@@ -233,3 +284,15 @@ class Connection(Protocol):
             real.resume_reading()
         else:
             real.close()
+
+
+@lru_cache(1024)
+def _pieces(status: int, sentence: str, headers: tuple[tuple[str, str], ...], stays: bool, length: int) -> list[bytes]:
+    """An error as bytes, in pieces between which its request id stands, which has a length."""
+    body = fault(RequestError(status, sentence), MARK)
+    size = len(body) - len(MARK) + length
+    fields = {"content-type": "application/json", "content-length": str(size), "x-request-id": MARK, **dict(headers)}
+    fields |= {} if stays else {"connection": "close"}
+    lines = "".join(f"{name.lower()}: {value}\r\n" for name, value in fields.items())
+    head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{lines}\r\n"
+    return (head.encode("latin-1") + body).split(MARK.encode())

@@ -85,14 +85,20 @@ class Worker:
 
     def _settle(self, pairs: Sequence[tuple[Job, Any]], seconds: float) -> None:
         """Hand results over, in the event loop: one call for a batch, since each one wakes the loop."""
-        for job, result in pairs:
+        self.times[pairs[0][0].endpoint].add(len(pairs), seconds)
+        self._hand_over(pairs)
+
+    def _hand_over(self, pairs: Sequence[tuple[Job, Any]]) -> None:
+        """A few at a time, since every one begins an answer; the loop looks at its sockets between."""
+        for job, result in pairs[:FEW]:
             if job.future.done():
                 continue
             if isinstance(result, Exception):
                 job.future.set_exception(result)
             else:
                 job.future.set_result(result)
-        self.times[pairs[0][0].endpoint].add(len(pairs), seconds)
+        if len(pairs) > FEW:
+            asyncio.get_running_loop().call_soon(self._hand_over, pairs[FEW:])
 
     def _batch(self) -> list[Job]:
         """Those at the front that can be done together."""
@@ -129,21 +135,25 @@ class RequestQueue:
         self.coming = self.requests = self.bytes = 0  # let in but not here yet; here; bytes of bodies in memory
         self._worker = Worker()
 
-    def refusal(self) -> RequestError | None:
-        """Why no other request is let in now, if so."""
-        ahead, limits = self.requests + self.coming, self.limits
+    def refusal(self, line: int = 0, more: float = 0.0) -> RequestError | None:
+        """Why no other request is let in now, if so; `line` stand before it at the door, for `more` seconds."""
+        ahead, limits = self.requests + self.coming + line, self.limits
         if ahead == 0:
             return None
-        seconds = self._wait()
+        seconds = self._wait(line) + more
         if ahead < limits.waiting and seconds <= (limits.seconds if ahead < FEW else limits.wait):
             return None
         headers = {"Retry-After": str(max(1, ceil(seconds)))}
-        return RequestError(503, f"The server is busy with {ahead:,} requests. Try again in a second.", headers)
+        return RequestError(
+            503, "The server is busy: it could not answer in time. Try again in a second, or less often.", headers
+        )
 
-    def _wait(self) -> float:
+    def _wait(self, line: int) -> float:
         """Seconds until all that are inside are answered, and those that are about to come."""
+        if not self.requests:
+            return 0.0
         seconds = sum(service.wait() for service in self._worker.times.values())
-        return seconds * (1 + self.coming / self.requests) if self.requests else 0.0
+        return seconds * (1 + (self.coming + line) / self.requests)
 
     async def reply(
         self, endpoint: Endpoint, stream: AsyncIterator[bytes], kind: str, query: str = "", client: Client | None = None
