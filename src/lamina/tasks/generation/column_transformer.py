@@ -104,10 +104,9 @@ def _numbers(table: pa.Table, column: Column, raw: pa.Array) -> tuple[np.ndarray
 
 def _number(numbers: np.ndarray, decimals: int) -> dict[str, Any]:
     """The choices of a column of numbers, and their limits."""
-    lowest, highest, few = numbers.min(), numbers.max(), privacy.MIN_ROWS
-    numbers = privacy.coarse(numbers)
+    exact, numbers, few = numbers, privacy.coarse(numbers), privacy.MIN_ROWS
     distinct, counts = np.unique(numbers, return_counts=True)
-    inside = numbers[(numbers >= lowest) & (numbers <= highest)]  # rounding may have led out
+    inside = numbers[(numbers >= exact.min()) & (numbers <= exact.max())]  # rounding may have led out
     ordered = np.sort(inside if len(inside) else numbers)
     low, high = ordered[min(few, len(ordered)) - 1], ordered[-min(few, len(ordered))]
     if low > high:
@@ -117,7 +116,7 @@ def _number(numbers: np.ndarray, decimals: int) -> dict[str, Any]:
     if len(distinct) <= FEW:
         return limits | {"spikes": tuple((frequent if len(frequent) else distinct).tolist())}
     spikes = distinct[_is_spike(counts, len(numbers)) & (counts >= few)]
-    rest = np.clip(numbers[~np.isin(numbers, spikes)], low, high)
+    rest, exact_rest = (np.clip(v[~np.isin(v, spikes)], low, high) for v in (numbers, exact))
     if len(rest) < few:
         return limits | {"spikes": tuple(frequent.tolist())}
     centres, spreads = _mixture(rest)
@@ -127,7 +126,7 @@ def _number(numbers: np.ndarray, decimals: int) -> dict[str, Any]:
         "spikes": tuple(spikes.tolist()),
         "centres": tuple(centres[used].tolist()),
         "spreads": tuple(spreads[used].tolist()),
-        "reaches": tuple(_reaches(rest, centres[used], spreads[used]).tolist()),
+        "reaches": tuple(map(privacy.upward, _reaches(exact_rest, centres[used], spreads[used]).tolist())),
         "grid": tuple(frequent.tolist()) if covers else (),
     }
 
