@@ -124,7 +124,9 @@ def _enough(cells: pa.ChunkedArray) -> float:
 
 
 def _groups(table: pa.Table, cfg: Config, bad: dict[int, str]) -> _Groups:
-    codes = table[cfg.series].combine_chunks().dictionary_encode(null_encoding="encode")
+    names = table[cfg.series].combine_chunks()
+    names = null_if_missing(names) if pa.types.is_string(names.type) else names
+    codes = names.dictionary_encode(null_encoding="encode")
     indices = codes.indices.to_numpy(zero_copy_only=False).astype(np.int64)
     if not len(indices):
         raise DataError(f"data.series: column '{cfg.series}' is empty.")

@@ -1,0 +1,81 @@
+"""Files of arrays and long tables that cannot be what they should be: a sentence that says why."""
+
+import numpy as np
+import pytest
+
+from lamina import data
+from lamina.config import DataError
+from lamina.data import long, npz
+
+PICTURES = np.zeros((6, 4, 4), np.uint8)
+LABELS = np.arange(6) % 2
+
+ARRAYS = {
+    "another number of labels": ({"x": PICTURES, "y": LABELS[:5]}, "x has 6 rows but 5 labels"),
+    "no pair": ({"images": PICTURES}, "holds images; wanted x and y"),
+    "no rows": ({"x": PICTURES[:0], "y": LABELS[:0]}, "x holds no rows"),
+    "parts of other shapes": (
+        {"x_train": PICTURES, "y_train": LABELS, "x_test": PICTURES[:, :3], "y_test": LABELS},
+        r"rows of different shapes, \(4, 4\) and \(3, 4\)",
+    ),
+    "words": ({"x": np.array([["a", "b"]] * 6), "y": LABELS}, "holds no numbers"),
+    "five axes": ({"x": PICTURES[:, None, None], "y": LABELS}, "neither pictures nor rows"),
+    "seven colours": ({"x": np.zeros((6, 7, 9, 7), np.uint8), "y": LABELS}, "neither pictures nor rows"),
+    "negative pixels": ({"x": PICTURES - 1.0, "y": LABELS}, "numbers from 0 to 255, or 0 to 1"),
+    "two classes at once": ({"x": PICTURES, "y": np.ones((6, 2))}, "neither one label per row nor one column"),
+    "labels that are tables": ({"x": PICTURES, "y": np.ones((6, 2, 2))}, "is not one label per row"),
+}
+HEAD = "machine,at,volts,state\n"
+LONG = {
+    "no series column": (HEAD + "a,1,2,x\n", {"series": "engine"}, "data.series: there is no column 'engine'"),
+    "no time column": (HEAD + "a,1,2,x\n", {"time": "when"}, "data.time: there is no column 'when'"),
+    "nothing varies": (HEAD + "a,1,2,x\nb,1,3,y\n", {"time": "at"}, "no column of numbers changes within a series"),
+    "no series of use": (
+        HEAD + "a,soon,2,x\na,later,3,x\n",
+        {"time": "at", "values": ("volts",)},
+        "no series can be used; the first was set aside because its time 'soon' cannot be read",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_arrays_that_make_no_rows_are_refused_with_the_reason(name, tmp_path):
+    arrays, sentence = ARRAYS[name]
+    np.savez(tmp_path / "some.npz", **arrays)
+    with pytest.raises(DataError, match=sentence):
+        data.load(npz.Config(path=str(tmp_path / "some.npz")))
+
+
+def test_colours_that_come_first_and_pixels_in_shares_are_put_right_with_a_note(tmp_path):
+    shares = np.linspace(0, 1, 6 * 3 * 4 * 5).reshape(6, 3, 4, 5)
+    np.savez(tmp_path / "some.npz", x=shares, y=np.eye(2)[LABELS])
+    notes = " ".join(data.load(npz.Config(path=str(tmp_path / "some.npz"))).notes)
+    assert "colours first (3, 4, 5); they were put last" in notes and "they were multiplied by 255" in notes
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_long_tables_that_make_no_series_are_refused_with_the_reason(name, tmp_path):
+    text, settings, sentence = LONG[name]
+    path = tmp_path / "log.csv"
+    path.write_text(text, "utf-8")
+    with pytest.raises(DataError, match=sentence):
+        data.load(long.Config(**{"path": str(path), "series": "machine", **settings}))
+
+
+def test_a_series_whose_day_no_calendar_has_is_set_aside_and_the_others_stay(tmp_path):
+    rows = [f"{name},2024-02-{day},{day * place},{name}" for place, name in enumerate("abc", 1) for day in (27, 28, 29)]
+    path = tmp_path / "log.csv"
+    path.write_text(HEAD + "\n".join([*rows, "c,2024-02-30,1,c", ",2024-02-27,1,", "d,2024-02-27,1,d"]) + "\n", "utf-8")
+    collected = data.load(long.Config(path=str(path), series="machine", time="at", values=("volts",)))
+    assert collected.table["machine"].to_pylist() == ["a", "b", "d"]
+    reasons = {q.line: q.reason for q in collected.quarantine}
+    assert reasons[8] == "its time '2024-02-30' cannot be read"
+    assert "does not say which series these rows belong to" in reasons[12]
+
+
+def test_states_that_are_true_or_false_are_a_channel_too(tmp_path):
+    rows = [f"{name},{step},{step * 1.5},{str(step % 2 == 0).lower()}" for name in "ab" for step in range(4)]
+    path = tmp_path / "log.csv"
+    path.write_text(HEAD + "\n".join(rows) + "\n", "utf-8")
+    collected = data.load(long.Config(path=str(path), series="machine", time="at"))
+    assert collected.table.num_rows == 2 and "volts" in collected.notes[0]
