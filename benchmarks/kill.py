@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lamina import load
@@ -69,11 +69,26 @@ class Moment:
 
 @dataclass(frozen=True)
 class Times:
-    """How long the run that was left alone took to its first step, its steps, and the rest, in seconds."""
+    """How long the run that was left alone took to its first step, its steps, and the rest, in seconds; `budget`: the
+    seconds for training of a run that has no steps of its own.
+    """
 
     start: float
     steps: int
     rest: float
+    budget: float | None = None
+
+    def share(self, out: Path) -> float:
+        """How much of training is over by the newest checkpoint of a run."""
+        if self.budget is None:
+            return _step(out) / self.steps
+        recipe, state = out / "recipe.yaml", out / "checkpoints" / f"step-{_step(out):09d}" / "state.json"
+        if recipe.exists() and "  plan:" in recipe.read_text("utf-8"):  # which is written after the last step
+            return 1.0
+        try:
+            return min(0.999, json.loads(state.read_bytes())["progress"]["elapsed"] / self.budget)
+        except OSError:  # removed in favour of the next, or not there yet
+            return 0.0
 
 
 def main() -> int:
@@ -97,7 +112,7 @@ def _compare(chosen: argparse.Namespace, home: Path) -> int:
     recipe.write_text(RECIPE.format(**vars(chosen) | values), "utf-8")
     length = f"{chosen.budget:g} seconds" if chosen.budget else f"{epochs} epochs"
     print(f"seed {chosen.seed}, {chosen.kills} kills, {chosen.network} on {chosen.source}, {length}")
-    times = _alone(recipe, home / "alone")
+    times = replace(_alone(recipe, home / "alone"), budget=chosen.budget)
     print(f"left alone: {times.start:.1f} s to the first step, {times.steps} steps, {times.rest:.1f} s after the last")
     draw = random.Random(chosen.seed)
     faults, killed = _torment(recipe, home / "killed", times, _moments(chosen.kills, draw))
@@ -184,21 +199,20 @@ def _said(process: subprocess.Popen[str]) -> str:
 def _wait(process: subprocess.Popen[str], out: Path, times: Times, moment: Moment) -> None:
     """Until the moment has come, or the process is over."""
     began = time.perf_counter()
-    target = int(moment.share * times.steps)
-    first = _step(out)
+    first = share = times.share(out)
     while process.poll() is None:
-        passed = time.perf_counter() - began
-        trained = _step(out) >= times.steps or _planned(out)
+        passed, before = time.perf_counter() - began, share
+        share = times.share(out) or before
         if moment.stage == "start-up" and passed >= moment.share * times.start:
             return
-        if moment.stage == "training" and first < _step(out) and (_step(out) >= target or trained):
+        if moment.stage == "training" and first < share and share >= moment.share:
             time.sleep(moment.more)
             return
-        if moment.stage == "writing" and _step(out) >= target and (out / "checkpoints" / ".writing").exists():
+        if moment.stage == "writing" and share >= moment.share and (out / "checkpoints" / ".writing").exists():
             return
-        if moment.stage == "writing" and _step(out) > max(first, target) + times.steps * MISSED:
+        if moment.stage == "writing" and share > max(first, moment.share) + MISSED:
             return
-        if moment.stage == "evaluation" and trained and passed >= times.start + moment.share * times.rest:
+        if moment.stage == "evaluation" and share >= 1 and passed >= times.start + moment.share * times.rest:
             return
         time.sleep(POLL)
 
@@ -206,12 +220,6 @@ def _wait(process: subprocess.Popen[str], out: Path, times: Times, moment: Momen
 def _step(out: Path) -> int:
     """The step of the newest checkpoint, 0 before the first."""
     return max((int(p.name.removeprefix("step-")) for p in (out / "checkpoints").glob("step-*")), default=0)
-
-
-def _planned(out: Path) -> bool:
-    """Whether a run with a budget has had its last step."""
-    recipe = out / "recipe.yaml"
-    return recipe.exists() and "  plan:" in recipe.read_text("utf-8")
 
 
 def _stage(out: Path) -> str:

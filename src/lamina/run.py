@@ -22,6 +22,7 @@ from lamina.config import Config, DataError, LaminaError
 from lamina.recipe import Recipe, dump, read
 from lamina.resources import disk
 from lamina.schema import Row
+from lamina.train import epoch_rows
 
 
 class Run:
@@ -35,6 +36,7 @@ class Run:
         self.bundle = folder / "bundle"
         self.report = folder / "report.html"
         self.done = folder / "DONE"
+        self.appends = False  # to the rows: they were read, and begin as they should
 
     @classmethod
     def create(cls, folder: Path) -> "Run":
@@ -109,30 +111,27 @@ class Run:
         return read(self.recipe_file)
 
     def log(self, row: Row) -> None:
-        """Append one epoch row; a row for an epoch already there (a resumed run) replaces what follows."""
+        """Append one epoch row; the first of a process replaces what follows on it, and lines that are no rows."""
         if row.get("at") != "epoch":
             return
-        earlier = [r for r in self.rows() if r["epoch"] < row["epoch"]]
-        text = "".join(json.dumps(r) + "\n" for r in [*earlier, row]) if len(earlier) != self._count() else ""
-        if text:
-            disk.write_text(self.rows_file, text)
-        else:
+        if self.appends:
             disk.append_text(self.rows_file, json.dumps(row) + "\n")
+        else:
+            earlier = [r for r in self.rows() if r["epoch"] < row["epoch"]]
+            disk.write_text(self.rows_file, "".join(json.dumps(r) + "\n" for r in [*earlier, row]))
+        self.appends = True
 
     def rows(self) -> list[Row]:
-        """The epoch rows so far; a last line cut short by a kill is left out."""
-        if not self.rows_file.exists():
-            return []
-        rows = []
-        for line in self.rows_file.read_text("utf-8").splitlines():
-            try:
-                rows.append(json.loads(line))
-            except ValueError:
-                break
-        return rows
+        """The epoch rows so far."""
+        return epoch_rows.read(self.rows_file)[0]
 
-    def _count(self) -> int:
-        return len(self.rows_file.read_text("utf-8").splitlines()) if self.rows_file.exists() else 0
+    def notes(self) -> list[str]:
+        """What is to be said of the rows of an earlier process."""
+        foreign = epoch_rows.read(self.rows_file)[1]
+        if not foreign:
+            return []
+        lines = "1 line is" if foreign == 1 else f"{foreign} lines are"
+        return [f"{self.rows_file}: {lines} not of this run and left out of its record. Weights do not hang on it."]
 
     def finish(self) -> None:
         disk.remove(*self.folder.glob(".bundle-*"))  # what a run of an earlier version left when it was killed

@@ -213,7 +213,7 @@ def evaluate(bundle: Bundle, source: Source, sets: Sets = None, as_json: Json = 
 
 
 @app.command()
-def predict(
+def predict(  # noqa: PLR0913 - one argument per option
     bundle: Bundle,
     source: Source,
     output: Annotated[Path, typer.Option("-o", "--output", help="Answers: .csv, .parquet, .jsonl or .feather.")],
@@ -221,6 +221,10 @@ def predict(
         str | None, typer.Option(help="Columns to copy beside the answers: id,name; paths of files when left out.")
     ] = None,
     overwrite: Overwrite = False,
+    escape_formulas: Annotated[
+        bool,
+        typer.Option("--escape-formulas", help="In CSV, put ' in front of cells that a spreadsheet would compute."),
+    ] = False,
     sets: Sets = None,
     as_json: Json = False,
 ) -> None:
@@ -231,7 +235,8 @@ def predict(
     from lamina.deploy.predictor import Predictor
 
     predictor, columns = Predictor(locate(bundle)), keep.split(",") if keep is not None else None
-    result = batch.run(predictor, "predict", arguments.source(source, sets), None, output, columns, overwrite)
+    options = batch.WriteOptions(overwrite, escape_formulas)
+    result = batch.run(predictor, "predict", arguments.source(source, sets), None, output, columns, options)
     _emit(result) if as_json else results.answered(result)
 
 

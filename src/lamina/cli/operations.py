@@ -24,7 +24,7 @@ from lamina.deploy.predictor import Predictor, summary
 from lamina.deploy.request_settings import kind_of
 from lamina.plugins import available, plugin
 from lamina.schema import Row
-from lamina.task import EVENTS, Answers, Operation
+from lamina.task import EVENTS, JSON, Answers, Operation
 
 BUNDLE = "A bundle: directory, .lamina file, or the run that holds one."
 SOURCE = (
@@ -35,6 +35,7 @@ OUTPUT = "Answers: .csv, .parquet, .jsonl or .feather."
 KEEP = "Columns to copy beside the answers: id,name; paths of files when left out."
 SETS = "Any choice of the recipe: data.delimiter=';'. Repeatable."
 OVERWRITE = "Replace what is at the output already."
+ESCAPE = "In CSV, put ' in front of cells that a spreadsheet would compute."
 AS_JSON = "Print exactly one JSON object on standard output."
 PREFIX = "set_"  # before the name of a setting, which may be that of a place
 
@@ -88,9 +89,8 @@ class OperationCommand(TyperCommand):
             return _stream(predictor, operation, pieces, values["as_json"])
         keep = values.get("keep")
         columns = keep.split(",") if keep is not None else None
-        result = batch.run(
-            predictor, operation.name, source, request, Path(values["output"]), columns, values.get("overwrite", False)
-        )
+        options = batch.WriteOptions(values.get("overwrite", False), values.get("escape_formulas", False))
+        result = batch.run(predictor, operation.name, source, request, Path(values["output"]), columns, options)
         return _write(result, values["as_json"])
 
     def _request(self, values: dict[str, Any]) -> Config:
@@ -119,6 +119,8 @@ def _choices(operation: Operation) -> Iterator[Parameter]:
         yield _parameter("keep", str | None, typer.Option("--keep", help=KEEP), None)
     if operation.write is None:
         yield _parameter("overwrite", bool, typer.Option("--overwrite", help=OVERWRITE), False)
+        if operation.gives in (JSON, EVENTS):
+            yield _parameter("escape_formulas", bool, typer.Option("--escape-formulas", help=ESCAPE), False)
     if operation.rows != "none":
         yield _parameter("sets", list[str] | None, typer.Option("--set", help=SETS), None)
     yield _parameter("as_json", bool, typer.Option("--json", help=AS_JSON), False)

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from lamina import data
 from lamina.config import Config, DataError, nearest
 from lamina.data._quarantine import source_lines
+from lamina.deploy.formulas import Formulas
 from lamina.deploy.predictor import Predictor
 from lamina.deploy.writers import Write, check_format, writer
 from lamina.preprocess import Broken
@@ -34,11 +35,26 @@ class Whole(NamedTuple):
     quarantine: tuple[Quarantined, ...]
 
 
+class WriteOptions(NamedTuple):
+    """How a file of answers is written.
+
+    `overwrite`: replace what is there, which is else an error. `escape_formulas`: in CSV, `'` in front of cells that a
+    spreadsheet would compute.
+    """
+
+    overwrite: bool = False
+    escape_formulas: bool = False
+
+
+PLAIN = WriteOptions()
+
+
 class Place(NamedTuple):
     """Where answers go, and whether they may replace what is there."""
 
     output: Path
     overwrite: bool
+    formulas: Formulas
 
     @property
     def quarantine(self) -> Path:
@@ -53,26 +69,25 @@ def run(
     request: Any,
     output: Path,
     keep: list[str] | None = None,
-    overwrite: bool = False,
+    options: WriteOptions = PLAIN,
 ) -> Row:
     """Write what an operation answers to the rows of a source, or to a request alone; gives what was done.
 
     Where each row is answered by itself, memory is bounded, and rows that cannot be read or used go to
     `<output>.quarantine.jsonl` with file, line and reason. `request`: settings of the call, None for those by default;
     where the operation has its own way into files, its `options`. `keep`: columns to copy beside the answers; when not
-    said, where each file is. `overwrite`: replace what is at `output`, which is else an error; an operation that has
-    its own way into files has that among its options.
+    said, where each file is. `options`: of writing; an operation that has its own way into files has its own.
     """
     operation = predictor.operation(name)
     if request is None:
         request = (operation.options or operation.request)()
+    place = Place(output, options.overwrite, Formulas(options.escape_formulas))
     if operation.write is not None:
-        return _write_own(predictor, operation, source, request, Place(output, False))
+        return _write_own(predictor, operation, source, request, place)
     if operation.gives in (JSON, EVENTS):
         check_format(output)
-    place = Place(output, overwrite)
-    disk.refuse_existing(output, overwrite, folder=operation.gives not in (JSON, EVENTS))
-    disk.refuse_existing(place.quarantine, overwrite)
+    disk.refuse_existing(output, place.overwrite, folder=operation.gives not in (JSON, EVENTS))
+    disk.refuse_existing(place.quarantine, place.overwrite)
     if operation.rows == "each" and source is not None:
         return _write_each(predictor, operation, source, request, place, keep)
     if keep:
@@ -167,7 +182,7 @@ def _answers_writer(operation: Operation, place: Place) -> Iterator[Write]:
     """A function that takes tables of answers: into one file, or numbered files where each answer is bytes."""
     media = operation.gives
     if media in (JSON, EVENTS):
-        with writer(place.output, place.overwrite) as write:
+        with writer(place.output, place.overwrite, place.formulas) as write:
             yield write
         return
     suffix = mimetypes.guess_extension(media) or f".{media.rpartition('/')[2]}"
@@ -183,7 +198,8 @@ def _answers_writer(operation: Operation, place: Place) -> Iterator[Write]:
 
 def _result(place: Place, count: int, quarantine: list[Quarantined], notes: dict[str, None]) -> Row:
     result: Row = {"output": str(place.output), "rows": count, **_quarantine(place, quarantine)}
-    return result | ({"notes": list(notes)} if notes else {})
+    sentences = [*notes, *place.formulas.notes()]
+    return result | ({"notes": sentences} if sentences else {})
 
 
 def _quarantine(place: Place, rows: list[Quarantined]) -> Row:

@@ -15,6 +15,7 @@ import pyarrow.parquet
 
 from lamina.config import DataError
 from lamina.data.arrays import json_rows
+from lamina.deploy.formulas import Formulas
 from lamina.resources import disk
 
 FORMATS = (".csv", ".parquet", ".jsonl", ".feather")
@@ -29,13 +30,16 @@ def check_format(output: Path) -> None:
 
 
 @contextmanager
-def writer(output: Path, overwrite: bool = False) -> Iterator[Write]:
+def writer(output: Path, overwrite: bool = False, formulas: Formulas | None = None) -> Iterator[Write]:
     """A function that appends a table to a file, whose suffix is one of `FORMATS`; without a call there is no file.
+
+    `formulas` looks at what goes into a CSV file, which a spreadsheet may open.
 
     Errors: StorageError where something is there already, or it cannot be written.
     """
     with disk.new_path(output, overwrite) as aside:
-        write, close = (_json_lines if output.suffix == ".jsonl" else _arrow)(aside, output.suffix)
+        change = formulas or Formulas()
+        write, close = _json_lines(aside) if output.suffix == ".jsonl" else _arrow(aside, output.suffix, change)
         try:
             yield write
         except BaseException:
@@ -45,7 +49,7 @@ def writer(output: Path, overwrite: bool = False) -> Iterator[Write]:
         close()
 
 
-def _json_lines(path: Path, suffix: str) -> tuple[Write, Callable[[], None]]:
+def _json_lines(path: Path) -> tuple[Write, Callable[[], None]]:
     opened: list[Any] = []
 
     def write(table: pa.Table) -> None:
@@ -61,11 +65,11 @@ def _json_lines(path: Path, suffix: str) -> tuple[Write, Callable[[], None]]:
     return write, close
 
 
-def _arrow(path: Path, suffix: str) -> tuple[Write, Callable[[], None]]:
+def _arrow(path: Path, suffix: str, change: Formulas) -> tuple[Write, Callable[[], None]]:
     opened: list[Any] = []
 
     def write(table: pa.Table) -> None:
-        table = _flat(table) if suffix == ".csv" else table
+        table = change(_flat(table)) if suffix == ".csv" else table
         if not opened:
             opened.append(_arrow_writer(path, suffix, table.schema))
         opened[0].write_table(table)

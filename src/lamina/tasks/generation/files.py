@@ -17,6 +17,7 @@ from pydantic import BeforeValidator, Field
 from lamina.config import DataError
 from lamina.data import _contact_sheets
 from lamina.deploy import writers
+from lamina.deploy.formulas import Formulas
 from lamina.deploy.writers import FORMATS
 from lamina.resources import disk
 from lamina.schema import Row
@@ -45,6 +46,9 @@ class GenerateOptions(GenerateRequest):
     )
     sheet: bool = Field(default=True, description="beside pictures, a contact sheet and an index")
     overwrite: bool = Field(default=False, description="replace what is at the output already")
+    escape_formulas: bool = Field(
+        default=False, description="in CSV, put ' in front of cells that a spreadsheet would compute"
+    )
 
 
 def write(session: Session, rows: pa.Table | None, options: GenerateOptions, output: Path) -> Row:
@@ -99,7 +103,8 @@ def _write_table(
 ) -> tuple[Row, list[str]]:
     """One file of rows, whose class is one more column."""
     counts, metadata = Counter[str](), provenance.metadata(session.id, options.seed)
-    with writers.writer(output, options.overwrite) as append:
+    formulas = Formulas(options.escape_formulas)
+    with writers.writer(output, options.overwrite, formulas) as append:
         for batch in batches:
             counts.update(batch.labels or [])
             append(batch.values if output.suffix in PLAIN else batch.values.replace_schema_metadata(metadata))
@@ -110,7 +115,7 @@ def _write_table(
     place = _source_file(output)
     disk.write_text(place, json.dumps(metadata, indent=1) + "\n", options.overwrite)
     sentence = f"The rows themselves do not say that they were made; {place} does."
-    return labels | {"metadata": str(place)}, [sentence]
+    return labels | {"metadata": str(place)}, [sentence, *formulas.notes()]
 
 
 def _write_folder(
