@@ -74,6 +74,7 @@ class RequestLimits(Config):
     attempts: int = Field(
         default=50_000, ge=1, description="rows made to find those that meet the conditions of a request"
     )
+    seconds: float = Field(default=30.0, gt=0, description="for the upload of one request, and again for its answer")
 
 
 class TooMuch(Exception):

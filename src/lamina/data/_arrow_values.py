@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from lamina.config import DataError
+from lamina.data._nested_rows import DEPTH, Extent, flatten, is_file_cell, sound
+
 NOTHING = type(None)
 TOGETHER = 1 << 14  # cells: fewer are worked on as one array
 PANDAS_MISSING = ("NaTType", "NAType")
@@ -24,13 +27,16 @@ PLAIN: dict[type, pa.DataType] = {
 }
 
 
-def kind(values: Iterable[Any]) -> pa.DataType:
-    """The one Arrow type that holds all the values: int and float make float, other mixtures make text."""
+def kind(values: Iterable[Any], room: int = DEPTH) -> pa.DataType:
+    """The one Arrow type that holds all the values: int and float make float, other mixtures make text.
+
+    Errors: DataError for lists in one another, more than `room`.
+    """
     values = list(values)
     types = set(map(type, values))
     if types <= {NOTHING, str} or types <= {NOTHING, bool} or types <= {NOTHING, float}:
         return together(PLAIN[t] for t in types)
-    return together(map(_kind, values))
+    return together(_kind(value, room) for value in values)
 
 
 def together(kinds: Iterable[pa.DataType]) -> pa.DataType:
@@ -58,27 +64,44 @@ def column(values: Sequence[Any], target: pa.DataType | None = None) -> pa.Array
         return pa.array([_text(value) for value in values], pa.string())
 
 
-def table(rows: Sequence[Mapping[str, Any]], kinds: Mapping[str, pa.DataType] | None = None) -> pa.Table:
-    """Rows (dicts, perhaps nested, perhaps ragged) as a table; nested names are joined with dots."""
-    flat = [flatten(row) for row in rows]
-    names = list(kinds if kinds is not None else dict.fromkeys(name for row in flat for name in row))
-    cells = [[row.get(name) for row in flat] for name in names]
-    if kinds is None:
-        return pa.table(_columns(cells), names=names)
-    return pa.table([column(values, kinds[name]) for name, values in zip(names, cells, strict=True)], names=names)
+def table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Rows (dicts, perhaps nested, perhaps ragged) as a table; nested names are joined with dots.
+
+    Errors: DataError for rows of so many different names that nearly all cells would be gaps.
+    """
+    flat, extent = [flatten(row) for row in rows], Extent("data")
+    extent.add(flat)
+    return flat_table(flat, list(extent.names))
 
 
-def _columns(cells: list[list[Any]]) -> list[pa.Array]:
-    """As `column` of each; few cells of one plain type become one array first, since each array costs a call."""
+def flat_table(
+    flat: Sequence[Mapping[str, Any]], names: Sequence[str], kinds: Mapping[str, pa.DataType] | None = None
+) -> pa.Table:
+    """Flat rows as a table of the columns named, absent cells missing; of `kinds`, where these are settled."""
+    if kinds is None and len(names) * len(flat) <= TOGETHER:
+        return pa.table(_columns(names, [[row.get(name) for row in flat] for name in names]), names=list(names))
+    columns = (_column(name, [row.get(name) for row in flat], (kinds or {}).get(name)) for name in names)
+    return pa.table(list(columns), names=list(names))
+
+
+def _columns(names: Sequence[str], cells: list[list[Any]]) -> list[pa.Array]:
+    """As `column` of each; cells of one plain type become one array first, since each array costs a call."""
     arrays: list[Any] = [None] * len(cells)
-    if cells and len(cells) * len(cells[0]) <= TOGETHER:
-        types = [set(map(type, values)) - {NOTHING} for values in cells]
-        for plain in (float, str, bool, int):
-            places = [i for i, own in enumerate(types) if own == {plain}]
-            joint = _joint([cells[i] for i in places], PLAIN[plain]) if len(places) > 1 else []
-            for k, place in enumerate(places if joint else ()):
-                arrays[place] = joint[k]
-    return [column(values) if array is None else array for values, array in zip(cells, arrays, strict=True)]
+    types = [set(map(type, values)) - {NOTHING} for values in cells]
+    for plain in (float, str, bool, int):
+        places = [i for i, own in enumerate(types) if own == {plain}]
+        joint = _joint([cells[i] for i in places], PLAIN[plain]) if len(places) > 1 else []
+        for k, place in enumerate(places if joint else ()):
+            arrays[place] = joint[k]
+    return [array if array is not None else _column(names[i], cells[i]) for i, array in enumerate(arrays)]
+
+
+def _column(name: str, values: Sequence[Any], target: pa.DataType | None = None) -> pa.Array:
+    """As `column`; errors name it."""
+    try:
+        return column(values, target)
+    except DataError as error:
+        raise DataError(f"data.{name[:40]}: {error}") from None
 
 
 def _joint(columns: list[list[Any]], kind: pa.DataType) -> list[pa.Array]:
@@ -91,28 +114,18 @@ def _joint(columns: list[list[Any]], kind: pa.DataType) -> list[pa.Array]:
     return [whole.slice(start * rows, rows) for start in range(len(columns))]
 
 
-def flatten(row: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
-    """`{"a": {"b": 1}}` as `{"a.b": 1}`."""
-    flat: dict[str, Any] = {}
-    for key, value in row.items():
-        if isinstance(value, dict) and not _is_picture_cell(value):
-            flat.update(flatten(value, f"{prefix}{key}."))
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
-
-
 def unique(names: Iterable[str]) -> list[str]:
     """Names with blanks filled in by position (`column3`) and repeats numbered (`age`, `age_2`)."""
     names = [name.strip() or f"column{i}" for i, name in enumerate(names, start=1)]
-    present, result = set(names), []
-    for i, name in enumerate(names):
-        new, n = name, 2
-        while new in names[:i] or (new != name and new in present):
-            new, n = f"{name}_{n}", n + 1
-        present.add(new)
-        result.append(new)
-    return result
+    present, result = set(names), dict[str, None]()
+    last: dict[str, int] = {}  # number of the last repeat of a name
+    for name in names:
+        new, n = name, last.get(name, 1)
+        while new in result or (new != name and new in present):
+            new, n = f"{name}_{n + 1}", n + 1
+        last[name] = n
+        result[new] = None
+    return list(result)
 
 
 def plain(table: pa.Table) -> pa.Table:
@@ -132,10 +145,6 @@ def is_picture(kind: pa.DataType) -> bool:
     types = {field.name: field.type for field in kind}
     binary = "bytes" in types and (pa.types.is_binary(types["bytes"]) or pa.types.is_large_binary(types["bytes"]))
     return binary and types.keys() <= {"bytes", "path"}
-
-
-def _is_picture_cell(value: dict[Any, Any]) -> bool:
-    return isinstance(value.get("bytes"), bytes) and value.keys() <= {"bytes", "path"}
 
 
 def _flatter(table: pa.Table) -> pa.Table:
@@ -178,20 +187,22 @@ def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pa.chunked_array(chunks, pa.string())
 
 
-def _kind(value: Any) -> pa.DataType:
+def _kind(value: Any, room: int) -> pa.DataType:
     value = value.item() if isinstance(value, np.generic) else value
     if _missing(value):
         return pa.null()
     if type(value) in PLAIN:
         return PLAIN[type(value)] if type(value) is not int or -(2**63) <= value < 2**63 else pa.string()
     if isinstance(value, list | tuple | np.ndarray):
-        inner = kind(value.tolist() if isinstance(value, np.ndarray) else value)
+        if not room:
+            raise DataError(f"a cell holds more than {DEPTH} lists in one another. Give plain values or lists of them.")
+        inner = kind(value.tolist() if isinstance(value, np.ndarray) else value, room - 1)
         return pa.list_(pa.float64() if pa.types.is_null(inner) else inner)
     if isinstance(value, datetime):
         return pa.timestamp("us", tz="UTC" if value.tzinfo else None)
     if isinstance(value, Decimal | float):
         return pa.float64()
-    if isinstance(value, dict) and _is_picture_cell(value):
+    if isinstance(value, dict) and is_file_cell(value):
         return PICTURE
     return pa.date32() if isinstance(value, date) else pa.string()
 
@@ -241,11 +252,14 @@ def _text(value: Any) -> str | None:
         return value.decode("utf-8", "replace")
     if isinstance(value, bool | int | list | tuple | dict | np.ndarray):
         value = value.tolist() if isinstance(value, np.ndarray) else value
-        return json.dumps(value, default=str, ensure_ascii=False)
+        try:
+            return json.dumps(value, default=str, ensure_ascii=False)
+        except (RecursionError, ValueError) as error:  # too deep, itself within itself, or thousands of digits
+            raise DataError(f"a cell has no form as text ({error}). Give plain values.") from None
     return str(value)
 
 
 def _sound(value: Any) -> Any:
     if isinstance(value, list):
         return [_sound(item) for item in value]
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+    return sound(value) if isinstance(value, str) else value

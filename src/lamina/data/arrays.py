@@ -2,7 +2,7 @@
 
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import date, datetime
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ from lamina.data import _arrow_values as _values
 from lamina.data import _image_cells as _pictures
 from lamina.data import _memory_images
 from lamina.data import _series_cells as _series
+from lamina.data._nested_rows import flatten, sound
 from lamina.schema import Collected
 
 SCALARS = (float, int, str, bool)
@@ -60,7 +61,7 @@ def table(source: Any, pictures: Sequence[str] = ()) -> pa.Table:
             )
         return _from_columns([""] * source.shape[1], list(source.T))
     if isinstance(source, Mapping):
-        return _from_columns([str(name) for name in source], list(source.values()), pictures)
+        return _from_columns([sound(str(name)) for name in source], list(source.values()), pictures)
     if isinstance(source, list | tuple):
         for number, row in enumerate(source):
             if not isinstance(row, Mapping):
@@ -70,6 +71,13 @@ def table(source: Any, pictures: Sequence[str] = ()) -> pa.Table:
     if hasattr(source, "__arrow_c_stream__"):
         return table(pa.table(source))
     raise DataError(f"data: cannot read {_name(source)} as a table. Give {KINDS}.")
+
+
+def select(rows: Any, names: Set[str]) -> Any:
+    """Rows that are dicts, perhaps nested, with the values that go by these names alone; anything else as it is."""
+    if not isinstance(rows, list | tuple):
+        return rows
+    return [flatten(row, names) if isinstance(row, Mapping) and not row.keys() <= names else row for row in rows]
 
 
 def timed(source: Any, name: str | None = None) -> Any:

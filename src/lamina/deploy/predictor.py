@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from lamina import models
 from lamina.config import DataError, sentences
+from lamina.data.arrays import select
 from lamina.deploy.bundle import Bundle, open_bundle
 from lamina.deploy.bundle.strict_json import guarded
 from lamina.deploy.golden import replay
@@ -67,7 +68,7 @@ class Predictor(Session):
         request = _request((operation.options or operation.request) if writes else operation.request, settings, name)
         if operation.call is not None and not writes:
             return operation.call(self, request)
-        table = None if operation.rows == "none" else self.task.read(rows, self.files)
+        table = None if operation.rows == "none" else self.task.read(select(rows, self.names), self.files)
         if writes:
             return writes(self, table, request, Path(str(output)))
         pieces = self.pieces(operation, table, request)

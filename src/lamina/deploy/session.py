@@ -2,20 +2,24 @@
 
 import base64
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from copy import copy
+from functools import cached_property
+from time import monotonic
 from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
 
-from lamina.data.arrays import table
+from lamina.data.arrays import flatten, table
 from lamina.deploy.onnx_runtime import Run
 from lamina.preprocess import Broken, Preprocessor, cells_from_json
+from lamina.resources import memory
 from lamina.schema import Row, Schema, Spec, clean, rename_columns
-from lamina.task import RequestLimits, Task
+from lamina.task import RequestLimits, Task, TooMuch
 
 BATCH, BATCH_NUMBERS = 4096, 1 << 23  # rows at a time, and numbers of their inputs
+FEWER = "Send fewer at a time."
 LONG, STEPS = 200, 12  # characters of an example cell, and steps of one that is a list
 
 
@@ -61,8 +65,14 @@ class Session:
         """What a network gives for inputs that are encoded already, all in one batch."""
         return self._runs[graph](inputs)
 
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The columns of rows that are of any use."""
+        columns = (*self.schema.columns, *([self.schema.target] if self.schema.target else []))
+        return self.task.required | {column.name for column in columns}
+
     def rows(self, rows: Sequence[Row]) -> pa.Table:
-        return from_json(rows, self.prep)
+        return from_json(rows, self.prep, self.names)
 
     def encode(self, rows: pa.Table, broken: list[Broken] | None = None) -> dict[str, np.ndarray]:
         """Raw rows to network inputs; cells of no use go to `broken`."""
@@ -74,11 +84,17 @@ class Session:
         rows = rows if rows.num_columns else pa.table({"": pa.nulls(0)})
         wide = sum(math.prod(n or 1 for n in feed.shape) for feed in self.spec.inputs.values())
         size = max(1, min(BATCH, BATCH_NUMBERS // max(wide, 1)))
-        parts = list[dict[str, np.ndarray]]()
-        for start in range(0, max(rows.num_rows, 1), size):
+        began = monotonic()
+
+        def answer(start: int, stop: int) -> dict[str, np.ndarray]:
+            if self.limits and monotonic() - began > self.limits.seconds:
+                raise TooMuch(f"rows: {start:,} of {rows.num_rows:,} took {self.limits.seconds:g} seconds. {FEWER}")
             unusable = list[Broken]()
-            parts.append(self.run(self.encode(rows.slice(start, size), unusable)))
-            broken += [cell._replace(row=start + cell.row) for cell in unusable]
+            part = self.run(self.encode(rows.slice(start, stop - start), unusable))
+            broken.extend(cell._replace(row=start + cell.row) for cell in unusable)
+            return part
+
+        parts = list(memory.halving(rows.num_rows, size, answer))
         if len(parts) == 1:
             return parts[0]
         return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
@@ -125,10 +141,10 @@ def _short(value: Any) -> Any:
     return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
-def from_json(rows: Sequence[Mapping[str, Any]], prep: Preprocessor) -> pa.Table:
-    """Rows out of JSON as a table of raw cells: a file is its bytes there, and never a path."""
-    cells = table(list(rows))
+def from_json(rows: Sequence[Mapping[str, Any]], prep: Preprocessor, names: Collection[str] | None = None) -> pa.Table:
+    """Rows out of JSON as a table of raw cells, of `names` alone: a file is its bytes there, and never a path."""
+    rows = [flatten(row, names) for row in rows]
+    cells = table(rows)
     values = {name: [row.get(name) for row in rows] for name in cells.column_names}
-    for name, column in cells_from_json(prep.columns, values).items():
-        cells = cells.set_column(cells.column_names.index(name), name, column)
-    return cells
+    special = cells_from_json(prep.columns, values)
+    return pa.table({name: special.get(name, cells[name]) for name in cells.column_names}) if special else cells

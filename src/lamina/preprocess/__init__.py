@@ -16,6 +16,7 @@ and, where it has more to say,
 - `encode_memmap(values, state)`: as `encode`, from a file on disk when there is one, where encoding is long;
 - `encode_with_reasons(values, state) -> (array, reasons)`: as `encode`, and why cells are of no use (None: sound);
 - `faults(values, state) -> reasons`: the same alone, for rows to set aside in training;
+- `rare(values, state) -> mask`: which cells have a value that the state does not know, where all such get one code;
 - `golden(state, cfg, rng, count) -> cells`: made-up ones, plain JSON, the first without gaps; without it, only what
   many training rows share leaves with a bundle;
 - `from_json(cells) -> pa.Array`: what `parse` takes, out of JSON, where JSON has no plain value for cells;

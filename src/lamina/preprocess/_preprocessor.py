@@ -139,6 +139,11 @@ class Preprocessor:
         """Parsed values of one column as its kind encodes them, (rows, width)."""
         return self._fitted[name].module.encode(values, self._fitted[name].state)
 
+    def rare(self, name: str, values: pa.Array) -> np.ndarray | None:
+        """Which parsed values of a column training did not have, or too rarely; None where its kind has no such."""
+        one = self._fitted[name]
+        return one.module.rare(values, one.state) if "rare" in vars(one.module) else None
+
     def golden(self, name: str, rng: np.random.Generator, count: int) -> list[Any] | None:
         """Made-up cells for a column whose kind makes some, of its state alone; None where it makes none."""
         one = self._fitted[name]

@@ -106,6 +106,11 @@ def encode(values: pa.Array, state: State) -> np.ndarray:
     return (codes.astype(np.int64) + FIRST_KNOWN)[:, None]
 
 
+def rare(values: pa.Array, state: State) -> np.ndarray:
+    """(rows,) whether a value is there and none of the known ones."""
+    return encode(values, state)[:, 0] == RARE
+
+
 def golden(state: State, cfg: Config, rng: np.random.Generator, count: int) -> list[Any]:
     """Values that are known, in turn, then a gap."""
     values = (*state.values, None)

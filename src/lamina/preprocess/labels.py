@@ -107,6 +107,11 @@ def encode(values: pa.Array, state: State) -> np.ndarray:
     return out
 
 
+def rare(values: pa.Array, state: State) -> np.ndarray:
+    """(rows,) whether there is a label that is none of the known ones."""
+    return encode(values, state)[:, -1] > 0
+
+
 def golden(state: State, cfg: Config, rng: np.random.Generator, count: int) -> list[Any]:
     """Made-up cells of known labels, so that nobody's set of labels leaves with a bundle; JSON lists as text."""
     values_known = np.array(state.values, dtype=object)

@@ -13,11 +13,14 @@ from lamina.config import DataError
 from lamina.data import _arrow_values as _values
 from lamina.data._formats.pieces import CHUNK, Piece, TableFile
 from lamina.data._formats.text import Text
+from lamina.data._nested_rows import DEPTH, Extent, flatten, is_too_deep
 from lamina.schema import Quarantined
+
+TOO_DEEP = f"more than {DEPTH} objects and lists in one another"
 
 
 class Parsed(NamedTuple):
-    """One value of a file, the line it begins on, and the reason when it is no row."""
+    """One value of a file as a flat row, the line it begins on, and the reason when it is no row."""
 
     line: int
     row: dict[str, Any]
@@ -35,18 +38,18 @@ def json_lines(text: Text, whole: bool) -> TableFile:
         return iter(rows_read) if rows_read is not None else _parsed_lines(text.path)
 
     kinds: dict[str, pa.DataType] = {}
-    source = rows()
+    source, extent = rows(), Extent(str(text.file))
     while batch := list(islice(source, CHUNK)):
-        flat = [_values.flatten(one.row) for one in batch if not one.reason]
-        for name in dict.fromkeys(name for row in flat for name in row):
-            kind = _values.kind(row.get(name) for row in flat)
-            kinds[name] = _values.together([kinds.get(name, pa.null()), kind])
+        good = [one.row for one in batch if not one.reason]
+        extent.add(good)
+        for name, cells in _cells(good).items():
+            kinds[name] = _values.together([kinds.get(name, pa.null()), _values.kind(cells)])
     kinds = {name: pa.string() if pa.types.is_null(kind) else kind for name, kind in kinds.items()}
 
     def read(step: int | None) -> Iterator[Piece]:
         source = rows()
         while batch := list(islice(source, step)):
-            table = _values.table([one.row for one in batch if not one.reason], kinds)
+            table = _values.flat_table([one.row for one in batch if not one.reason], list(kinds), kinds)
             yield Piece(table, _quarantined(text.file, batch))
 
     def lines() -> Iterator[int]:
@@ -72,9 +75,20 @@ def document(text: Text, whole: bool) -> TableFile:
         if value is None:
             return json_lines(text, whole)
         values = _rows(text.file, value)
-    table = _values.table([one.row for one in values if not one.reason])
+    rows, extent = [one.row for one in values if not one.reason], Extent(str(text.file))
+    extent.add(rows)
+    table = _values.flat_table(rows, list(extent.names))
     read, lines = partial(_read, text.file, table, values), partial(_lines, values)
     return TableFile(text.file, table.schema, text.notes, read, lines)
+
+
+def _cells(rows: Iterable[dict[str, Any]]) -> dict[str, list[Any]]:
+    """By name, the cells there are."""
+    cells: dict[str, list[Any]] = {}
+    for row in rows:
+        for name, cell in row.items():
+            cells.setdefault(name, []).append(cell)
+    return cells
 
 
 def _read(file: Path, table: pa.Table, values: list[Parsed], step: int | None) -> Iterator[Piece]:
@@ -100,19 +114,28 @@ def _parsed_lines(path: Path) -> Iterator[Parsed]:
             if not raw.strip():
                 continue
             try:
-                yield _as_row(number, json.loads(raw.rstrip().decode("utf-8")))
+                value = json.loads(raw.rstrip().decode("utf-8"))
+                yield _as_row(number, value, raw.count(b"{") + raw.count(b"[") > DEPTH)
             except UnicodeDecodeError:
                 yield Parsed(number, {}, "bytes that are not valid in the encoding")
             except json.JSONDecodeError as error:
                 yield Parsed(number, {}, f"not valid JSON at character {error.pos + 1} ({error.msg})")
-            except (ValueError, RecursionError) as error:
+            except RecursionError:
+                yield Parsed(number, {}, TOO_DEEP)
+            except ValueError as error:
                 yield Parsed(number, {}, f"not usable JSON ({error})")
 
 
-def _as_row(line: int, value: Any) -> Parsed:
-    if isinstance(value, dict):
-        return Parsed(line, value)
-    return Parsed(line, {}, f"{_name(value)} where an object is expected")
+def _as_row(line: int, value: Any, deep: bool = True) -> Parsed:
+    """A value as a row; `deep`: it may hold more objects and lists in one another than are read."""
+    if not isinstance(value, dict):
+        return Parsed(line, {}, f"{_name(value)} where an object is expected")
+    if deep and is_too_deep(value):
+        return Parsed(line, {}, TOO_DEEP)
+    try:
+        return Parsed(line, flatten(value))
+    except DataError as error:
+        return Parsed(line, {}, str(error))
 
 
 def _name(value: Any) -> str:
@@ -155,7 +178,7 @@ def _loaded(file: Path, content: str) -> Any:
         first = content.lstrip().partition("\n")[0]
         try:
             json.loads(first)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise _broken(file, error) from None
         return None
     except (ValueError, RecursionError) as error:
@@ -163,7 +186,7 @@ def _loaded(file: Path, content: str) -> Any:
 
 
 def _broken(file: Path, error: Exception) -> DataError:
-    where = str(error)
+    where = TOO_DEEP if isinstance(error, RecursionError) else str(error)
     if isinstance(error, json.JSONDecodeError):
         where = f"line {error.lineno}, column {error.colno}: {error.msg}"
     return DataError(f"{file}: is not valid JSON ({where}). Mend it there, or write one object per line as .jsonl.")
@@ -176,9 +199,9 @@ def _rows(file: Path, value: Any) -> list[Parsed]:
             return [_as_row(number, one) for number, one in enumerate(lists[0], start=1)]
         if lists and len(lists) == len(value) and len({len(one) for one in lists}) == 1:
             rows = zip(*lists, strict=True)
-            return [Parsed(number, dict(zip(value, row, strict=True))) for number, row in enumerate(rows, start=1)]
+            return [_as_row(number, dict(zip(value, row, strict=True))) for number, row in enumerate(rows, start=1)]
         if not lists:
-            return [Parsed(1, value)]
+            return [_as_row(1, value)]
     raise DataError(
         f"{file}: holds {_name(value) if not isinstance(value, dict) else 'an object'} that is no table. "
         "Write an array of objects, one per row."

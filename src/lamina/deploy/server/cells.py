@@ -6,33 +6,45 @@ each: what a cell means depends on nothing but the cell.
 """
 
 import difflib
-from collections.abc import Iterable, Sequence
+import json
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lamina.data import _arrow_values
 from lamina.deploy.server.json_reader import describe, some
 from lamina.deploy.server.limits import Limits, RequestError, quoted
-from lamina.deploy.server.request_rows import RequestRows
+from lamina.deploy.server.request_rows import RequestRows, check_plain
 from lamina.preprocess import Preprocessor, cells_from_json
 from lamina.schema import Column, clean
 
 NOTES = 20
 TYPES = {str: pa.string(), bool: pa.bool_(), int: pa.int64(), float: pa.float64()}
+AS_MISSING = "read as missing."
+INFINITE = (math.inf, -math.inf)
 SERIES = "series"
 NOUNS = {"number": "a number", "boolean": "true or false", "time": "a point in time"}
 A_SERIES = "Send a list of numbers, or of steps that are lists of channels; null stands for a gap."
 
 
-class Malformed(NamedTuple):
-    """A cell that is there but does not read as its column's kind."""
+class Remark(NamedTuple):
+    """A cell that is not read as it was written."""
 
     row: int
     column: Column
     cells: pa.Array
+    reading: str
+
+    @property
+    def words(self) -> str:
+        """What the cell is, and how it is read."""
+        value = self.cells[self.row].as_py()
+        return f"{quoted(json.dumps(value) if isinstance(value, bool) else value)} {self.reading}"
 
 
 class CellParser:
@@ -49,44 +61,67 @@ class CellParser:
         target = prep.schema.target
         self._recognized = {column.name for column in prep.schema.columns} | ({target.name} if target else set())
 
-    def select(self, rows: RequestRows, limits: Limits) -> RequestRows:
-        """The columns that the model uses, with plain cells, none too long; notes on the others.
-
-        Errors: RequestError for the first cell that cannot be.
-        """
-        if self.columns.keys().isdisjoint(rows.values):
-            got = ", ".join(quoted(name) for name in list(rows.values)[:5]) or "no column"
+    def check(self, rows: RequestRows, limits: Limits) -> RequestRows:
+        """The same with plain cells, none too long. Errors: RequestError for the first that is not, or no column."""
+        if not rows.values:
+            got = ", ".join(quoted(name) for name in rows.unknown[:5]) or "no column"
             where = "rows" if rows.by_row else "columns"
             cure = f"This model knows {some(sorted(self.columns))}."
             raise RequestError(400, f"{where}: not one column is known (got {got}). {cure}")
+        sentences = list[str]()
         for name, values in rows.values.items():
-            check_series(name, values, rows, limits) if name in self._lists else _check(name, values, rows, limits)
-        if rows.values.keys() <= self.columns.keys():
-            return rows
-        used = {name: values for name, values in rows.values.items() if name in self.columns}
-        unknown = [name for name in rows.values if name not in self._recognized]
-        return replace(rows, values=used, notes=(*rows.notes, *self._unknown(unknown)))
+            if name in self._lists:
+                sentences += check_series(name, values, rows, limits)
+            elif name not in self.files:
+                check_plain(name, values, limits, by_row=rows.by_row)
+        return replace(rows, notes=tuple(sentences)) if sentences else rows
 
-    def _unknown(self, names: list[str]) -> Iterable[str]:
-        """Notes on columns that nobody asked for."""
+    def parse(self, requests: Sequence[RequestRows]) -> tuple[pa.Table, list[Remark]]:
+        """The cells of all requests, one below the other, every column parsed by its kind; remarks on some, by row."""
+        parsed: dict[str, pa.Array] = {}
+        remarks: list[Remark] = []
+        for arrays in self._rounds(self._joined(requests)):
+            raw = clean(pa.table(arrays), self.prep.schema.missing)
+            for name, values in self.prep.parse(raw, arrays).items():
+                if name not in self._special:
+                    remarks += self._remarks(self.columns[name], raw[name], values)
+                parsed[name] = parsed[name].fill_null(values) if name in parsed else values
+        return pa.table({name: parsed[name] for name in self.columns}), sorted(remarks, key=lambda remark: remark.row)
+
+    def _remarks(self, column: Column, raw: pa.ChunkedArray, values: pa.Array) -> Iterator[Remark]:
+        """Cells of one type that are there and do not read as their column's kind, or as anything it was fitted on."""
+        if raw.null_count < values.null_count:
+            noun = NOUNS.get(column.kind, f"a {column.kind}")
+            lost = pc.and_(raw.combine_chunks().is_valid(), values.is_null())
+            yield from _at(lost, column, raw, f"is not {noun}; {AS_MISSING}")
+        if column.kind == "number" and pa.types.is_boolean(raw.type):
+            yield from _at(pc.equal(values, 1), column, raw, "is read as the number 1.")
+            yield from _at(pc.equal(values, 0), column, raw, "is read as the number 0.")
+        elif (rare := self.prep.rare(column.name, values)) is not None:
+            what = "has labels" if column.kind == "labels" else "is a value"
+            yield from _at(rare, column, raw, f"{what} that this model does not know; read as a rare one.")
+
+    def notes(self, rows: RequestRows, remarks: Sequence[Remark], start: int = 0) -> list[str]:
+        """What a person should know about one request, whose first row is row `start` of those parsed."""
+        unknown = [name for name in rows.unknown if name not in self._recognized]
+        sentences = [*self._unknown(unknown), *rows.notes]
+        room = max(NOTES - len(sentences), 0)
+        shortened = remarks if len(remarks) <= room else remarks[: max(room - 1, 0)]
+        sentences += [f"{rows.place(one.column.name, one.row - start)}: {one.words}" for one in shortened]
+        others = remarks[len(shortened) :]
+        if room and others:
+            how = "missing" if all(AS_MISSING in one.reading for one in others) else "missing, or as others"
+            sentences.append(f"and {len(others):,} more cells that were read as {how}.")
+        return sentences
+
+    def _unknown(self, names: Sequence[str]) -> Iterator[str]:
+        """Notes on columns that the model does not use."""
         for name in names[: NOTES - 1]:
             close = difflib.get_close_matches(name[:100], self.columns, n=1)
             hint = f" Did you mean {close[0]!r}?" if close else ""
             yield f"{quoted(name)} is not a column of this model; not used.{hint}"
         if len(names) >= NOTES:
             yield f"and {len(names) - NOTES + 1:,} more columns that this model does not have."
-
-    def parse(self, requests: Sequence[RequestRows]) -> tuple[pa.Table, list[Malformed]]:
-        """The cells of all requests, one below the other, every column parsed by its kind; malformed ones by row."""
-        parsed: dict[str, pa.Array] = {}
-        malformed: list[Malformed] = []
-        for arrays in self._rounds(self._joined(requests)):
-            raw = clean(pa.table(arrays), self.prep.schema.missing)
-            for name, values in self.prep.parse(raw, arrays).items():
-                if name not in self._special:
-                    malformed += _malformed(self.columns[name], raw[name], values)
-                parsed[name] = parsed[name].fill_null(values) if name in parsed else values
-        return pa.table({name: parsed[name] for name in self.columns}), sorted(malformed, key=lambda cell: cell.row)
 
     def _joined(self, requests: Sequence[RequestRows]) -> dict[str, list[Any]]:
         if len(requests) == 1:
@@ -121,50 +156,24 @@ def _column(values: list[Any], kind: type, types: set[type]) -> pa.Array:
     return _arrow_values.column(values, TYPES[kind])
 
 
-def notes(rows: RequestRows, malformed: Sequence[Malformed], start: int) -> list[str]:
-    """What a person should know about one request, whose first row is row `start` of those parsed."""
-    sentences = list(rows.notes)
-    room = NOTES - len(sentences)
-    shortened = malformed if len(malformed) <= room else malformed[: max(room - 1, 0)]
-    for row, column, cells in shortened:
-        noun = NOUNS.get(column.kind, f"a {column.kind}")
-        got = quoted(cells[row].as_py())
-        sentences.append(f"{rows.place(column.name, row - start)}: {got} is not {noun}; read as missing.")
-    if room and len(shortened) < len(malformed):
-        sentences.append(f"and {len(malformed) - len(shortened):,} more cells that were read as missing.")
-    return sentences
+def _at(mask: Any, column: Column, raw: pa.ChunkedArray, reading: str) -> Iterator[Remark]:
+    """A remark for each cell where the mask says so."""
+    places = np.flatnonzero(np.asarray(mask.fill_null(False) if isinstance(mask, pa.Array) else mask))
+    cells = raw.combine_chunks() if len(places) else raw
+    yield from (Remark(row, column, cells, reading) for row in places.tolist())
 
 
-def _malformed(column: Column, raw: pa.ChunkedArray, values: pa.Array) -> list[Malformed]:
-    if raw.null_count == values.null_count:
-        return []
-    cells = raw.combine_chunks()
-    present, missing = (mask.to_numpy(zero_copy_only=False) for mask in (cells.is_valid(), values.is_null()))
-    return [Malformed(row, column, cells) for row in np.flatnonzero(present & missing).tolist()]
-
-
-def _check(name: str, values: list[Any], rows: RequestRows, limits: Limits) -> None:
-    """Only plain values, none too long."""
-    kinds = set(map(type, values))
-    if dict in kinds or list in kinds:
-        row = next(i for i, value in enumerate(values) if isinstance(value, dict | list))
-        cure = "Send a plain value, and the parts of an object as columns of their own ('a.b')."
-        raise RequestError(400, f"{rows.place(name, row)}: must not be nested (got {describe(values[row])}). {cure}")
-    if str in kinds:
-        row = max(range(len(values)), key=lambda i: len(values[i]) if isinstance(values[i], str) else -1)
-        if len(values[row]) > limits.text:
-            size = f"{len(values[row]):,} characters; at most {limits.text:,} are taken"
-            raise RequestError(413, f"{rows.place(name, row)}: has {size}. Shorten it.")
-
-
-def check_series(name: str, values: list[Any], rows: RequestRows, limits: Limits) -> None:
-    """Only lists of numbers, lists of these, and text, none too long."""
+def check_series(name: str, values: list[Any], rows: RequestRows, limits: Limits) -> Iterator[str]:
+    """Only lists of numbers, lists of these, and text, none too long; infinite numbers become gaps, with a note."""
     for row, cell in enumerate(values):
         if isinstance(cell, str):
             if len(cell) > 16 * limits.numbers:
                 raise _too_long(rows.place(name, row), limits)
         elif isinstance(cell, list):
             _check_list(cell, rows.place(name, row), limits)
+            if any(infinite in inner for inner in _lists(cell) for infinite in INFINITE):
+                values[row] = _finite(cell)
+                yield f"{rows.place(name, row)}: holds infinite numbers; read as gaps."
         elif cell is not None:
             got = describe(cell)
             raise RequestError(400, f"{rows.place(name, row)}: must be a list of numbers (got {got}). {A_SERIES}")
@@ -182,6 +191,15 @@ def _check_list(cell: list[Any], place: str, limits: Limits) -> None:
             if value is not None and type(value) not in (int, float):
                 at = f"{place}[{i}][{k}]" if nested else f"{place}[{i}]"
                 raise RequestError(400, f"{at}: must be a number (got {describe(value)}). {A_SERIES}")
+
+
+def _lists(cell: list[Any]) -> Iterator[list[Any]]:
+    return iter(cell if any(isinstance(inner, list) for inner in cell) else [cell])
+
+
+def _finite(value: Any) -> Any:
+    """A list with null in place of what is infinite."""
+    return [_finite(inner) for inner in value] if isinstance(value, list) else None if value in INFINITE else value
 
 
 def _too_long(place: str, limits: Limits) -> RequestError:

@@ -17,13 +17,13 @@ from lamina.config import DataError, parse
 from lamina.data.arrays import json_rows
 from lamina.deploy.predictor import Predictor
 from lamina.deploy.request_settings import kind_of
-from lamina.deploy.server.cells import CellParser, notes
+from lamina.deploy.server.cells import CellParser
 from lamina.deploy.server.content_types import FORM, Body, ContentTypes, media_type
 from lamina.deploy.server.json_reader import describe, load_json
 from lamina.deploy.server.limits import Limits, RequestError
 from lamina.deploy.server.multipart import FormReader
 from lamina.deploy.server.request_files import RequestFiles
-from lamina.deploy.server.request_rows import RequestRows, from_csv, from_json, too_many
+from lamina.deploy.server.request_rows import RequestRows, RowReader
 from lamina.schema import Row
 from lamina.task import CSV, EVENTS, JSON, Answers, Operation, Request, TooMuch
 
@@ -55,8 +55,10 @@ class Endpoint:
         self.joins = operation.rows == "each" and operation.gives != EVENTS
         self._settings = tuple(operation.request.model_fields)
         self._cells = CellParser(predictor.prep)
+        answer = predictor.spec.output.size if operation.rows == "each" else 0
+        self._rows = RowReader(self._cells.columns, len(self._cells.columns) + answer, limits)
         self._files = RequestFiles(predictor.prep, limits)
-        self._form = FormReader(predictor.prep, limits, self._settings)
+        self._form = FormReader(predictor.prep, self._rows, self._settings)
         self._shape = f"Send an object such as {json.dumps(self.example.payload, ensure_ascii=False)[:200]}."
         self._facts = {"model": predictor.id}
 
@@ -76,7 +78,7 @@ class Endpoint:
         if not self.joins:
             return [[place] for place in places]
         if not self._settings:
-            return [places] if places else []
+            return self._parts(places, queries)
         groups: list[tuple[Request, list[int]]] = []
         for place in places:
             request = queries[place].request  # pyright: ignore[reportAttributeAccessIssue]
@@ -85,7 +87,20 @@ class Endpoint:
                 groups.append((request, [place]))
             else:
                 group.append(place)
-        return [members for _, members in groups]
+        return [part for _, members in groups for part in self._parts(members, queries)]
+
+    def _parts(self, places: Sequence[int], queries: Sequence[Query | Exception]) -> list[list[int]]:
+        """Places in groups of no more rows than one request may have."""
+        parts, room = list[list[int]](), -1
+        for place in places:
+            query = queries[place]
+            count = query.rows.count if isinstance(query, Query) and query.rows else 0
+            if count > room:
+                parts.append([])
+                room = self._rows.most
+            parts[-1].append(place)
+            room -= count
+        return parts
 
     def stream(self, body: Body) -> Iterator[Reply]:
         """The pieces of an answer as they come. Errors: RequestError."""
@@ -94,8 +109,8 @@ class Endpoint:
             if query.rows is None:
                 yield from map(self._reply, self.predictor.pieces(self.operation, None, query.request))
                 return
-            table, malformed = self._table(query.rows)
-            sentences = tuple(notes(query.rows, malformed, 0))
+            table, remarks = self._table(query.rows)
+            sentences = tuple(self._cells.notes(query.rows, remarks))
             for piece in self.predictor.pieces(self.operation, table, query.request):
                 if piece.broken and self.operation.rows == "each":
                     raise self._files.refusal(query.rows, piece.broken[0])
@@ -110,19 +125,19 @@ class Endpoint:
         """What a body asks; cells are not parsed yet. Errors: RequestError that names the place."""
         if self.operation.rows == "none":
             return Query(None, self._request(self._object(body), body.query))
-        rows = self._rows(body)
+        rows = self._read_rows(body)
         self._files.check(rows)
-        rows = self._cells.select(rows, self.limits)
+        rows = self._cells.check(rows, self.limits)
         if not self._settings:
             return Query(rows, self.operation.request())
         return Query(rows, self._request(rows.settings, body.query))
 
-    def _rows(self, body: Body) -> RequestRows:
+    def _read_rows(self, body: Body) -> RequestRows:
         media = media_type(body.content_type)
         if media == JSON:
-            return self._files.from_base64(from_json(body.content, self.limits, self._settings))
+            return self._files.from_base64(self._rows.from_json(body.content, self._settings))
         if media == CSV:
-            return from_csv(body.content, self.limits)
+            return self._rows.from_csv(body.content)
         if media == FORM:
             rows = self._form.read(body.content, body.content_type)
             texts = {name: [value] for name, value in rows.settings.items()}
@@ -131,7 +146,7 @@ class Endpoint:
 
     def _object(self, body: Body) -> Mapping[str, Any]:
         """A request without rows, as a dict."""
-        value = load_json(body.content, self.limits.rows + 2, too_many(self.limits), self._shape)
+        value = load_json(body.content, self._rows.most + 2, self._rows.too_many(), self._shape)
         if not isinstance(value, dict):
             raise RequestError(400, f"body: must be an object (got {describe(value)}). {self._shape}")
         return value
@@ -164,7 +179,7 @@ class Endpoint:
 
     def _answer_each(self, requests: list[RequestRows], request: Request) -> list[Reply | Exception]:
         """One pass through the model for all, then a reply for each; a cell of no use refuses its own request."""
-        table, malformed = self._cells.parse(requests)
+        table, remarks = self._cells.parse(requests)
         answers = self._whole(table, request)
         assert answers.table.num_rows == table.num_rows
         replies, stop = list[Reply | Exception](), 0
@@ -173,21 +188,21 @@ class Endpoint:
             if cell := next((cell for cell in answers.broken if start <= cell.row < stop), None):
                 replies.append(self._files.refusal(rows, cell._replace(row=cell.row - start)))
                 continue
-            first, last = (bisect_left(malformed, row, key=lambda cell: cell.row) for row in (start, stop))
-            sentences = (*notes(rows, malformed[first:last], start), *answers.notes)
+            first, last = (bisect_left(remarks, row, key=lambda remark: remark.row) for row in (start, stop))
+            sentences = (*self._cells.notes(rows, remarks[first:last], start), *answers.notes)
             replies.append(self._reply(Answers(answers.table.slice(start, rows.count), sentences)))
         return replies
 
     def _answer_together(self, rows: RequestRows, request: Request) -> Reply:
         """The answer to rows that are one thing, such as a history."""
-        table, malformed = self._table(rows)
+        table, remarks = self._table(rows)
         answers = self._whole(table, request)
-        return self._reply(answers._replace(notes=(*notes(rows, malformed, 0), *answers.notes)))
+        return self._reply(answers._replace(notes=(*self._cells.notes(rows, remarks), *answers.notes)))
 
     def _table(self, rows: RequestRows) -> tuple[pa.Table, list[Any]]:
         """The columns that came, typed, and what could not be read."""
-        table, malformed = self._cells.parse([rows])
-        return table.select([name for name in table.column_names if name in rows.values]), malformed
+        table, remarks = self._cells.parse([rows])
+        return table.select([name for name in table.column_names if name in rows.values]), remarks
 
     def _reply(self, answers: Answers) -> Reply:
         """Strict JSON, in which NaN never leaves; or the bytes of the only cell."""
@@ -225,6 +240,8 @@ def bisected(answer: Callable[[list[Item]], list[Reply | Exception]], items: lis
         results = answer(items)
         assert len(results) == len(items)
         return results
+    except TooMuch as error:  # one of them takes too long, which should not be tried with others again
+        return [error] if len(items) == 1 else [reply for item in items for reply in bisected(answer, [item])]
     except Exception as error:
         if len(items) == 1:
             return [error]

@@ -1,15 +1,17 @@
 """JSON of strangers: strict about keys, forgiving about NaN, bounded while it is parsed."""
 
 import json
+import math
 from typing import Any
 
 from lamina.deploy.server.limits import RequestError, quoted
 
 WIDEST = 18  # digits that fit 64 bits whatever they are
+CONSTANTS = {"Infinity": math.inf, "-Infinity": -math.inf}
 
 
 def load_json(body: bytes | bytearray, most_objects: int, too_many: RequestError, shape: str) -> Any:
-    """JSON in UTF-8; NaN is taken for missing. The count of objects is bounded while parsing, before memory is.
+    """JSON in UTF-8; NaN is taken for missing. The count of objects is bounded while parsing, before memory is given.
 
     `shape`: a sentence on what to send. Errors: RequestError naming the place.
     """
@@ -29,7 +31,7 @@ def load_json(body: bytes | bytearray, most_objects: int, too_many: RequestError
 
     try:
         text = body.decode("utf-8-sig")
-        return json.loads(text, object_pairs_hook=unique, parse_int=integer, parse_constant=lambda token: None)
+        return json.loads(text, object_pairs_hook=unique, parse_int=integer, parse_constant=CONSTANTS.get)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise RequestError(400, f"body: is not JSON ({where}: {error.msg}). {shape}") from None

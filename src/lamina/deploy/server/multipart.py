@@ -11,7 +11,7 @@ from typing import Any
 from lamina.config import LaminaError
 from lamina.deploy.server.content_types import BYTES, file_kinds, matches, media_type
 from lamina.deploy.server.limits import Limits, RequestError, bare, quoted
-from lamina.deploy.server.request_rows import ROWS, RequestRows, from_form_field
+from lamina.deploy.server.request_rows import ROWS, RequestRows, RowReader, check_plain
 from lamina.preprocess import FileKind, Preprocessor
 
 FIELDS = 1000  # plain fields in one form, beside its files
@@ -35,8 +35,8 @@ class Part:
 class FormReader:
     """How forms become rows of a bundle. `settings` are plain fields that are no columns."""
 
-    def __init__(self, prep: Preprocessor, limits: Limits, settings: Sequence[str] = ()):
-        self.limits = limits
+    def __init__(self, prep: Preprocessor, rows: RowReader, settings: Sequence[str] = ()):
+        self.rows, self.limits = rows, rows.limits
         self.kinds: Mapping[str, FileKind] = file_kinds(prep)
         self.columns = {column.name: column.kind for column in prep.columns}
         self.settings = set(settings) - self.columns.keys()
@@ -51,14 +51,15 @@ class FormReader:
             raise RequestError(400, f"{_place(name)}: came as text, and is a file. {self._curl(name)}")
         columns = self._files(files)
         count = len(next(iter(columns.values())))
-        if count > self.limits.rows:
-            most = f"at most {self.limits.rows:,} are taken"
+        if count > self.rows.most:
+            most = f"at most {self.rows.most:,} are taken"
             raise RequestError(413, f"form: has {count:,} files; {most}. Send several requests.")
         fields: dict[str, list[Any]] = {}
         for part in plain:
             fields.setdefault(part.name, []).append(self._text(part))
         settings = {name: fields.pop(name)[-1] for name in self.settings & fields.keys()}
-        return RequestRows(self._fields(fields, count) | columns, count, settings=settings)
+        values, unknown = self._fields(fields, count)
+        return RequestRows(values | columns, count, unknown=unknown, settings=settings)
 
     def _is_file(self, part: Part) -> bool:
         return part.filename is not None or matches(part.media, self._media)
@@ -87,22 +88,28 @@ class FormReader:
             raise RequestError(400, f"{fault}. Send one for each row.")
         return columns
 
-    def _fields(self, fields: dict[str, list[Any]], count: int) -> dict[str, list[Any]]:
-        """Plain columns: one value for all rows, or one for each; or all of them in the field `rows`, as JSON."""
-        columns: dict[str, list[Any]] = {}
+    def _fields(self, fields: dict[str, list[Any]], count: int) -> tuple[dict[str, list[Any]], tuple[str, ...]]:
+        """Plain columns: one value for all rows, or one for each; or all of them in the field `rows`, as JSON. And the
+        names that are no columns.
+        """
+        columns, unknown = dict[str, list[Any]](), list[str]()
         if ROWS in fields and ROWS not in self.columns:
-            rows = from_form_field("".join(fields.pop(ROWS)).encode(), self.limits)
+            rows = self.rows.from_form_field("".join(fields.pop(ROWS)).encode())
             if rows.count != count:
                 raise RequestError(400, f"rows: are {rows.count:,} for {count:,} files. Send one row for each file.")
-            columns = dict(rows.values)
+            columns, unknown = dict(rows.values), list(rows.unknown)
         for name, values in fields.items():
             if len(values) not in (1, count):
                 cure = "Send one for all rows, or one for each."
                 raise RequestError(400, f"{_place(name)}: has {len(values):,} values for {count:,} files. {cure}")
-            columns[name] = values if len(values) == count else values * count
+            if name in self.columns:
+                columns[name] = values if len(values) == count else values * count
+            else:
+                check_plain(name, values, self.limits)
+                unknown.append(name)
         if name := next((name for name in self.kinds if name in columns), None):
             raise RequestError(400, f"rows: hold {quoted(name)}, which is a file of this form. Leave it out there.")
-        return columns
+        return columns, tuple(unknown)
 
     def _text(self, part: Part) -> str:
         if len(part.body) > (self.limits.body if part.name == ROWS else 4 * self.limits.text):
