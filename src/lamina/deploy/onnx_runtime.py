@@ -1,38 +1,104 @@
-"""ONNX graphs held in memory, as functions from inputs to outputs."""
+"""ONNX graphs held in memory, as functions from inputs to outputs, within bounds of memory and time."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from threading import Timer
 from typing import Any
 
 import numpy as np
 
 from lamina.deploy.bundle import onnx_graph
+from lamina.deploy.bundle.onnx_cost import Cost, cost
 from lamina.deploy.bundle.strict_json import COPY, first_line, guarded, rejection
 
 Run = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 
+PATIENCE, BYTES_PER_SECOND = 30, 1 << 20  # seconds to open a bundle, and one more for each MB of its files
+
+
+class _Deadline:
+    """What stops every graph that is loaded or run when the time is over."""
+
+    def __init__(self, seconds: float):
+        import onnxruntime
+
+        self.seconds, self.run = seconds, onnxruntime.RunOptions()
+        self.loads: list[Any] = []
+        self.timer = Timer(seconds, self.stop)
+        self.timer.daemon = True
+
+    def stop(self) -> None:
+        self.run.terminate = True
+        for options in self.loads:
+            options.set_load_cancellation_flag(True)
+
+
+_deadline: ContextVar[_Deadline | None] = ContextVar("deadline", default=None)
+
+
+@contextmanager
+def deadline(files: Mapping[str, bytes]) -> Iterator[None]:
+    """Inside, graphs are stopped when loading and running them takes longer than the files of a bundle explain."""
+    limit = _Deadline(PATIENCE + sum(map(len, files.values())) / BYTES_PER_SECOND)
+    token = _deadline.set(limit)
+    limit.timer.start()
+    try:
+        yield
+    finally:
+        limit.timer.cancel()
+        _deadline.reset(token)
+
 
 def onnx_runtime(graph: bytes, threads: int | None = None, file: str = "model.onnx") -> Run:
-    """Run an ONNX graph held in memory; it may refer to nothing outside itself. `file`: its name in a bundle."""
+    """Run an ONNX graph held in memory; it may refer to nothing outside itself. `file`: its name in a bundle.
+
+    Many rows are run in pieces, so that memory is bounded. Errors: BundleError, also for a graph whose sizes cannot be
+    bounded before it is run.
+    """
     import onnxruntime
 
-    guarded(file, lambda: onnx_graph.check(graph))
+    price: Cost = guarded(file, lambda: cost(onnx_graph.check(graph), len(graph)))
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = threads or 0
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.load_model_format", "ONNX")
+    limit = _deadline.get()
+    if limit:
+        limit.loads.append(options)
     try:
         session = onnxruntime.InferenceSession(graph, options, ["CPUExecutionProvider"], enable_fallback=0)
         inputs = {i.name for i in session.get_inputs()}
         outputs = [o.name for o in session.get_outputs()]
     except Exception as error:  # ONNX Runtime raises its own classes and plain RuntimeError
-        raise rejection(file, "", f"cannot be loaded ({first_line(error)})", COPY) from None
+        raise _rejection(file, "loaded", error) from None
+
+    def piece(arrays: Mapping[str, np.ndarray]) -> list[Any]:
+        limit = _deadline.get()
+        try:
+            return list(session.run(outputs, dict(arrays), limit.run if limit else None))
+        except Exception as error:  # see above
+            raise _rejection(file, "run", error) from None
 
     def run(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        try:
-            values: list[Any] = list(session.run(outputs, {name: arrays[name] for name in inputs}))
-        except Exception as error:  # see above; KeyError when the graph asks for an input that is not there
-            raise rejection(file, "", f"cannot be run ({first_line(error)})", COPY) from None
-        return dict(zip(outputs, values, strict=True))
+        if missing := inputs - arrays.keys():
+            raise rejection(file, min(missing), "is asked for by the graph, and nothing here gives it")
+        fed = {name: arrays[name] for name in inputs}
+        rows = max((len(values) for values in fed.values()), default=0)
+        if not price.joined or rows <= price.rows:
+            return dict(zip(outputs, piece(fed), strict=True))
+        starts = range(0, rows, price.rows)
+        pieces = [piece({name: v[i : i + price.rows] for name, v in fed.items()}) for i in starts]
+        return dict(zip(outputs, map(np.concatenate, zip(*pieces, strict=True)), strict=True))
 
     return run
+
+
+def _rejection(file: str, what: str, error: Exception) -> Exception:
+    """Why a graph could not be loaded or run."""
+    limit = _deadline.get()
+    if limit and limit.run.terminate:
+        seconds = round(limit.seconds)
+        return rejection(file, "", f"was stopped after {seconds} seconds, in which a bundle of its size opens", COPY)
+    return rejection(file, "", f"cannot be {what} ({first_line(error)})", COPY)

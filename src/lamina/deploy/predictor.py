@@ -13,9 +13,10 @@ from lamina.data.arrays import select
 from lamina.deploy.bundle import Bundle, open_bundle
 from lamina.deploy.bundle.strict_json import guarded
 from lamina.deploy.golden import replay
-from lamina.deploy.onnx_runtime import Run, onnx_runtime
+from lamina.deploy.onnx_runtime import Run, deadline, onnx_runtime
 from lamina.deploy.session import Session
 from lamina.preprocess import Broken
+from lamina.resources import memory
 from lamina.task import Answers, Operation, Request
 
 MAX_REASONS = 5  # broken cells in one error
@@ -30,9 +31,10 @@ class Predictor(Session):
 
     def __init__(self, path: str | Path | Bundle, threads: int | None = None):
         self.bundle = bundle = path if isinstance(path, Bundle) else open_bundle(path)
-        super().__init__(bundle.task, bundle.prep, bundle.model.spec, bundle.model.config, _runs(bundle, threads))
-        self.id, self.golden, self.assets = bundle.id, bundle.golden.rows, bundle.assets
-        replay(self, bundle.golden.rows, bundle.golden.answers)
+        with deadline(bundle.files):
+            super().__init__(bundle.task, bundle.prep, bundle.model.spec, bundle.model.config, _runs(bundle, threads))
+            self.id, self.golden, self.assets = bundle.id, bundle.golden.rows, bundle.assets
+            replay(self, bundle.golden.rows, bundle.golden.answers)
 
     @property
     def operations(self) -> tuple[Operation, ...]:
@@ -81,8 +83,9 @@ class Predictor(Session):
 
     def pieces(self, operation: Operation, rows: pa.Table | None, request: Any) -> Iterator[Answers]:
         """Answers of an operation, a piece at a time; most have one."""
-        answers = operation.answer(self, rows, request)
-        yield from (answers,) if isinstance(answers, Answers) else answers
+        with memory.guard(operation.name, "Ask for fewer rows at a time, or use a larger machine."):
+            answers = operation.answer(self, rows, request)
+            yield from (answers,) if isinstance(answers, Answers) else answers
 
     def checked(self, rows: pa.Table) -> Answers:
         """What `predict` answers for an Arrow table of raw rows, with the cells that cannot be used."""
