@@ -12,6 +12,7 @@ from lamina.evaluate.versions import versions
 from lamina.experiment import Finding, collect
 from lamina.plugins import kind
 from lamina.recipe import Recipe
+from lamina.resources import memory
 from lamina.run import Run
 from lamina.schema import Collected, Row
 from lamina.train.device import choose, decide
@@ -20,10 +21,19 @@ from lamina.train.fit import Hooks, outputs
 Rows = tuple[Collected | None, Collected | None]
 
 
+STAGES = {  # where memory ran out, by the last row of a run, and what helps
+    "": ("reading the rows", "Use fewer rows, or a larger machine."),
+    "collect": ("preparing the rows", "Leave columns out (columns: {NAME: ignore}), or use fewer rows."),
+    "design": ("training", "Use a smaller train.batch_size, a smaller network, or fewer rows."),
+    "end": ("evaluation", "The training is saved: go on with --resume where more memory is free."),
+}
+
+
 def never() -> bool:
     return False
 
 
+@memory.by_stage(STAGES)
 def run(recipe: Recipe, out: Run, rows: Rows = (None, None), stop: Callable[[], bool] = never) -> Iterator[Row]:
     """Train by a recipe into a run directory, going on where an earlier try stopped; the last row is the result.
 

@@ -68,16 +68,18 @@ def main() -> None:
 
 def _sentence(error: Exception) -> str | None:
     """What went wrong, where that is nobody's mistake in here."""
+    if isinstance(error, memory.OutOfMemoryError):
+        return str(error)
+    if memory.exhausted(error):
+        return memory.sentence(" ".join(sys.argv[1:2]) or "lamina", error, MEMORY)
     if isinstance(error, LaminaError):
         return str(error)
     if isinstance(error, ModuleNotFoundError):
         name = error.name or ""
         extra = EXTRAS.get(name.partition(".")[0])
         return extra and f"{name} is not installed. Install it with: pip install 'lamina[{extra}]'"
-    if memory.exhausted(error):
-        return memory.sentence(" ".join(sys.argv[1:2]) or "lamina", error, MEMORY)
     if isinstance(error, OSError) and error.errno in disk.FAULTS_OF_WRITING:
-        return disk.sentence(error, error.filename or "standard output")
+        return disk.sentence(error, Path(error.filename) if error.filename else "standard output")
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}. Name another file or folder."
     return None

@@ -17,6 +17,8 @@ from lamina.preprocess import Preprocessor
 from lamina.recipe import plain
 from lamina.schema import Row, Spec
 
+CARD = b"# Not judged yet\n\nThis run ended before its report was written: go on with `lamina train --resume`.\n"
+
 
 def files(
     model: nn.Module, choice: Config, prep: Preprocessor, spec: Spec, experiment: Experiment
@@ -68,7 +70,7 @@ def files(
     session.assets, session.golden = assets, golden.requests
     answers = task.replay(session, golden.requests)
     parts["golden.json"] = bundle.encode({"of": of, "rows": golden.requests, "answers": answers})
-    return experiment, parts | {"training.json": bundle.encode({}), "CARD.md": b""}
+    return experiment, parts | {"training.json": bundle.encode({}), "CARD.md": CARD}
 
 
 def _graphs(model: nn.Module, inputs: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, bytes], str]:

@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from lamina.config import LaminaError
 
@@ -58,7 +58,7 @@ def sentence(error: OSError, path: Path | str, size: int = 0) -> str:
     reason, cure = REASONS.get(error.errno or 0, (error.strerror or str(error), OTHER))
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         needs = f"{amount(size)} needed, " if size else ""
-        reason += f" ({needs}{amount(free(path))} free)"
+        reason += f" ({needs}{amount(free(path))} free)" if isinstance(path, Path) else ""
     return f"{path}: cannot be written, {reason}. {cure}"
 
 
@@ -142,10 +142,9 @@ def new_path(path: Path, overwrite: bool = True, size: int = 0, folder: bool = F
 
 
 @contextmanager
-def new_file(path: Path, mode: str = "wb", overwrite: bool = True, size: int = 0) -> Iterator[IO[Any]]:
-    """A file to write, of bytes, or with mode "w" of text in UTF-8; at `path` once it is whole."""
-    encoding = {} if "b" in mode else {"encoding": "utf-8", "errors": "replace", "newline": ""}
-    with new_path(path, overwrite, size) as aside, open(aside, mode, **encoding) as file:
+def new_file(path: Path, overwrite: bool = True, size: int = 0) -> Iterator[IO[bytes]]:
+    """A file of bytes to write, which is at `path` once it is whole."""
+    with new_path(path, overwrite, size) as aside, open(aside, "wb") as file:
         yield file
 
 
@@ -159,7 +158,7 @@ def new_folder(path: Path, overwrite: bool = True) -> Iterator[Path]:
 
 def write_bytes(path: Path, body: bytes, overwrite: bool = True) -> None:
     """One file, whole or not at all."""
-    with new_file(path, overwrite=overwrite, size=len(body)) as file:
+    with new_file(path, overwrite, len(body)) as file:
         file.write(body)
 
 

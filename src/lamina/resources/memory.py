@@ -4,24 +4,27 @@ import errno
 import re
 import resource
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from lamina.config import LaminaError
 from lamina.resources.disk import amount
 
 CLASSES = {"OutOfMemoryError", "OutOfMemoryException"}  # of PyTorch and DuckDB, which are not imported for this
 WORDS = re.compile(
-    r"can't allocate memory|cannot allocate memory|failed to allocate|unable to allocate|bad.alloc|out of memory|"
-    r"can't start new thread|failed to create thread",
+    r"can.t allocate memory|cannot allocate memory|failed to allocate|unable to allocate|bad.alloc|out of memory|"
+    r"can't start new thread|failed to create thread|failed to map segment",
     re.IGNORECASE,
 )
 SIZE = re.compile(r"(?:tried to allocate|unable to allocate|of size) ([\d.,]+)\s*([KMGT]i?B)?", re.IGNORECASE)
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 T = TypeVar("T")
+P = ParamSpec("P")
+R = TypeVar("R", bound=Mapping[str, Any])
 
 
 class OutOfMemoryError(LaminaError, MemoryError):
@@ -53,6 +56,30 @@ def guard(stage: str, cure: str) -> Iterator[None]:
     else:
         return
     raise OutOfMemoryError(text)  # outside, so that what the error holds is free again
+
+
+def by_stage(stages: Mapping[str, tuple[str, str]]) -> Callable[[Callable[P, Iterator[R]]], Callable[P, Iterator[R]]]:
+    """The same for a generator of rows: where it was, and the cure, are those of the last row whose `at` is there."""
+
+    def decorate(run: Callable[P, Iterator[R]]) -> Callable[P, Iterator[R]]:
+        @wraps(run)
+        def rows(*args: P.args, **kwargs: P.kwargs) -> Iterator[R]:
+            stage, cure = stages[""]
+            try:
+                for row in run(*args, **kwargs):
+                    stage, cure = stages.get(str(row["at"]), (stage, cure))
+                    yield row
+            except Exception as error:
+                if isinstance(error, OutOfMemoryError) or not exhausted(error):
+                    raise
+                text = sentence(stage, error, cure)
+            else:
+                return
+            raise OutOfMemoryError(text)
+
+        return rows
+
+    return decorate
 
 
 def sentence(stage: str, error: BaseException, cure: str) -> str:

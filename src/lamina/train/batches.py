@@ -93,10 +93,7 @@ def epoch(data: Batch, size: int, seed: int, number: int, start: int = 0) -> Ite
                 yield Batch(dict(zip(data.inputs, inputs, strict=True)), target, lengths)
 
 
-def in_order(inputs: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
-    """Large batches in the rows' own order, for evaluation."""
-    count = len(next(iter(inputs.values())))
+def evaluation_size(inputs: Mapping[str, Tensor]) -> tuple[int, int]:
+    """How many rows there are, and how many go at once through the network for evaluation."""
     wide = sum(values[:1].numel() for values in inputs.values())
-    size = max(1, min(LARGEST, LARGEST_NUMBERS // max(wide, 1)))
-    for start in range(0, count, size):
-        yield {name: values[start : start + size] for name, values in inputs.items()}
+    return len(next(iter(inputs.values()))), max(1, min(LARGEST, LARGEST_NUMBERS // max(wide, 1)))

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lamina.config import TrainingError
+from lamina.resources import memory
 from lamina.schema import Batch, Row
 from lamina.train import batches, checkpoint, optim, settings
 from lamina.train.parameter_group import ParameterGroup
@@ -30,9 +31,13 @@ def outputs(model: nn.Module, data: Examples | Batch) -> dict[str, np.ndarray]:
     where = next(model.parameters()).device
     inputs = batches.tensors(data.inputs, None, where).inputs if isinstance(data, Examples) else data.inputs
     raw: dict[str, list[Tensor]] = {}
-    for part in batches.in_order(inputs):
-        for name, value in model(part).items():
-            raw.setdefault(name, []).append(value.float().cpu())
+
+    def answer(start: int, stop: int) -> dict[str, Tensor]:
+        return {k: v.float().cpu() for k, v in model({n: x[start:stop] for n, x in inputs.items()}).items()}
+
+    for part in memory.halving(*batches.evaluation_size(inputs), answer):
+        for name, value in part.items():
+            raw.setdefault(name, []).append(value)
     return {name: torch.cat(values).numpy() for name, values in raw.items()}
 
 

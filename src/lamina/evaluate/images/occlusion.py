@@ -174,7 +174,7 @@ def write(
         raise DataError(f"explain: {len(pictures)} pictures are too many for one file. Name at most {MAX_PICTURES}.")
     disk.refuse_existing(output, overwrite)
     explanations = explain(session, pictures, label)
-    with disk.new_file(output, overwrite=overwrite) as file:
+    with disk.new_file(output, overwrite) as file:
         draw(explanations, file)
     return explanations
 

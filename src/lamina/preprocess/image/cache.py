@@ -17,6 +17,7 @@ from typing import cast
 import numpy as np
 
 from lamina.config import LaminaError, cache
+from lamina.resources import disk
 
 ROOM = 20.0  # GB
 SPARE = 1 << 26  # bytes that are left free on the disk
@@ -74,18 +75,14 @@ def write(name: str, shape: tuple[int, ...], fill: Callable[[np.ndarray], Reason
     try:
         with _syncing(part):
             reasons = fill(out)
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, disk.StorageError):
             bad = {str(row): reason for row, reason in enumerate(reasons) if reason}
-            marks = part.with_suffix(".json")
-            marks.write_text(json.dumps(bad), "utf-8")
-            marks.replace(folder() / f"{name}.json")
+            disk.write_text(folder() / f"{name}.json", json.dumps(bad))
             part.replace(folder() / f"{name}.npy")
             _tidy(name)
         return out, reasons
     finally:
-        for left in (part, part.with_suffix(".json")):
-            with contextlib.suppress(OSError):
-                left.unlink(missing_ok=True)
+        disk.remove(part)
 
 
 @contextlib.contextmanager
