@@ -42,7 +42,7 @@ class Place(NamedTuple):
 
 
 PLACES = (
-    Place("lock", TRAIN, ("run.py", "locked"), ("data/__init__.py", "read")),
+    Place("lock", TRAIN, ("run.py", "locked"), ("data/_sources.py", "read")),
     Place("fingerprint", TRAIN, ("run.py", "same_data"), ("preprocess/_preprocessor.py", "fit")),
     Place("recipe", TRAIN, ("run.py", "write_recipe"), ("models/__init__.py", "build")),
     Place("epochs", TRAIN, ("run.py", "log"), ("train/loop.py", "step")),
@@ -70,14 +70,14 @@ PLACES = (
     Place(
         "generate pictures",
         "generate {bundles}/generation_gan_pictures.lamina -n 2000 -o {disk}/pictures",
-        ("deploy/writers.py", "folder"),
-        ("tasks/generation/files.py", "write"),
+        ("tasks/generation/files.py", "_write_folder"),
+        ("tasks/generation/files.py", "_write_folder"),
     ),
     Place(
         "export lamina",
         "export {data}/run -o {disk}/model.lamina",
-        ("deploy/bundle/__init__.py", "pack"),
-        ("deploy/bundle/__init__.py", "pack"),
+        ("deploy/bundle/__init__.py", "open_bundle"),
+        ("deploy/bundle/__init__.py", "open_bundle"),
     ),
     Place(
         "export onnx",

@@ -101,6 +101,28 @@ BANNED = {
 }  # fmt: skip
 SETTINGS = {"known"}  # users have written this into recipes and bundles: it is no local
 
+# What writes: by the name of what is called, by the mode of a file that is opened, by a flag of `os.open`.
+WRITERS = {
+    "write_text", "write_bytes", "mkdir", "makedirs", "rmdir", "unlink", "touch", "rmtree", "copytree", "copyfile",
+    "mkdtemp", "mkstemp", "TemporaryDirectory", "NamedTemporaryFile", "rename", "open_memmap", "imwrite", "tofile",
+    "ParquetWriter", "CSVWriter", "savez", "to_csv", "to_parquet", "symlink_to",
+}  # fmt: skip
+MODE, FLAGS_OF_WRITING = re.compile(r"(?=.*[wax+])[rwaxbt+]{1,3}"), {"O_CREAT", "O_WRONLY", "O_RDWR"}
+WRITES = {  # what writes beside `resources/disk.py`, and why it may
+    "resources/disk.py": "the one place",
+    "deploy/writers.py": "a temporary name that the one place gives",
+    "deploy/batch.py": "the same",
+    "deploy/bundle/__init__.py": "the same",
+    "deploy/bundle/archive.py": "the same",
+    "tasks/generation/files.py": "the same",
+    "train/checkpoint.py": "the same",
+    "run.py": "the folder of a run and its lock, which is no content",
+    "preprocess/image/cache.py": "memory maps, which stay in memory where the disk is full",
+    "data/_formats/text.py": "a temporary copy of what is read, guarded",
+    "cli/commands.py": "nowhere: standard output when its reader is gone",
+    "preprocess/image/stderr.py": "nowhere: what libraries say",
+}
+
 
 class Finding(NamedTuple):
     rule: str
@@ -420,6 +442,41 @@ def _bound(tree: ast.Module, imported: bool = False) -> set[str]:
     return names
 
 
+# who writes
+
+
+def writes(src: Path = SRC) -> list[Finding]:
+    """Every call that writes, creates or removes files, outside the one place and those that may."""
+    return [one for one in _writes(src) if one.file not in WRITES]
+
+
+def no_writers(src: Path = SRC) -> list[str]:
+    """Files that may write and do not."""
+    return sorted(set(WRITES) - {one.file for one in _writes(src)})
+
+
+def _writes(src: Path) -> Iterator[Finding]:
+    for module in modules(src):
+        for node in module.nodes:
+            if isinstance(node, ast.Call) and (name := _writer(node)):
+                yield Finding("writes", module.path, node.lineno, name)
+
+
+def _writer(call: ast.Call) -> str:
+    """The name of a call that writes, or nothing."""
+    owner, _, name = ast.unparse(call.func).rpartition(".")
+    if owner == "disk":
+        return ""
+    if name in WRITERS or (name == "replace" and owner and len(call.args) == 1 and not call.keywords):
+        return name
+    if name not in ("open", "ZipFile", "fdopen"):
+        return ""
+    texts = [a.value for a in (*call.args, *(k.value for k in call.keywords)) if isinstance(a, ast.Constant)]
+    flags = {node.attr for a in call.args for node in ast.walk(a) if isinstance(node, ast.Attribute)}
+    modes = any(isinstance(text, str) and MODE.fullmatch(text) for text in texts)
+    return name if modes or flags & FLAGS_OF_WRITING else ""
+
+
 # what things are called
 
 
@@ -477,6 +534,7 @@ def summary(src: Path) -> Mapping[str, list[Any]]:
         "task names in docstrings and comments": [one for one in asks(src) if one.rule == "prose"],
         "modules at the root beyond the limit": at_root(src)[ROOT_MODULES:],
         "files that are too long": long_files(src),
+        "places that write on their own": writes(src),
         "no plug-ins in folders of plug-ins": no_plugins(src),
         "names of things": public,
         "names of local variables": local,

@@ -89,6 +89,17 @@ def test_no_file_is_too_long_to_be_one_idea():
     assert architecture.long_files() == []
 
 
+# who writes
+
+
+def test_files_are_written_in_one_place():
+    assert not architecture.writes(), sentence(architecture.writes())
+
+
+def test_whoever_may_write_does():
+    assert architecture.no_writers() == []
+
+
 # what things are called
 
 

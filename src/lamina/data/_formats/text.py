@@ -8,12 +8,13 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import BinaryIO, NamedTuple, cast
 
 import pyarrow as pa
 
 from lamina.config import DataError
+from lamina.resources import disk
 
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 BLOCK = 1 << 22
@@ -63,10 +64,11 @@ def readable(file: Path, encoding: str, stack: ExitStack) -> Text:
     clean = not counts.bad and not counts.nul and (old_mac or not counts.crs or counts.crs == counts.lfs == counts.both)
     if codec == "utf-8" and not bom and not old_mac and file.suffix.lower() not in COMPRESSED:
         return Text(file, file, codec, clean, notes)
-    copy = Path(stack.enter_context(TemporaryDirectory(prefix="lamina-"))) / "plain"
-    with copy.open("wb") as out:
-        for text in _texts(file, codec, bom):
-            out.write((text.replace("\r", "\n") if old_mac else text).encode("utf-8", "surrogateescape"))
+    with disk.guard(f"a plain copy of {file} in {gettempdir()} ($TMPDIR)"):
+        copy = Path(stack.enter_context(TemporaryDirectory(prefix="lamina-"))) / "plain"
+        with copy.open("wb") as out:
+            for text in _texts(file, codec, bom):
+                out.write((text.replace("\r", "\n") if old_mac else text).encode("utf-8", "surrogateescape"))
     return Text(file, copy, codec, clean, notes)
 
 
