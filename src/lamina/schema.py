@@ -36,6 +36,8 @@ TOGETHER = 1 << 14  # text cells of all columns: fewer are worked on as one arra
 
 PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
+LARGEST = 1e100  # of numbers that are to be predicted or made: squares of errors and sums of these are numbers, too
+
 DAYS = (-718_797, 2_932_532)  # since 1970: the years 2 to 9998, so that no zone leads out of the calendar
 
 

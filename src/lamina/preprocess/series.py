@@ -17,7 +17,7 @@ from pydantic import Field, model_validator
 
 from lamina import config
 from lamina.preprocess import _nested_lists as _lists
-from lamina.schema import Input
+from lamina.schema import LARGEST, Input
 
 Layout = Literal["steps_first", "channels_first"]
 
@@ -253,7 +253,9 @@ def golden(state: State, cfg: Config, rng: np.random.Generator, count: int) -> l
     for i in range(count):
         steps = max(1, longest - (i % 4) * longest // 5)
         walk = rng.normal(size=(steps, state.channels)).cumsum(axis=0) / math.sqrt(steps)
-        cell = (np.array(state.mean) + np.array(state.std) * walk).round(_digits(state)).tolist()
+        with np.errstate(over="ignore"):
+            values = np.array(state.mean) + np.array(state.std) * walk
+        cell = np.clip(values, -LARGEST, LARGEST).round(_digits(state)).tolist()
         if i == 1 and steps > 4:
             cell[2] = [None] * state.channels
         if state.channels > 1 and state.layout == "channels_first":

@@ -29,7 +29,7 @@ class Config(config.Config):
 
 
 class State(config.Config):
-    classes: tuple[str, ...] = Field(min_length=2, max_length=100_000)
+    classes: tuple[str, ...] = Field(min_length=2, max_length=labels.MOST)
     counts: tuple[int, ...]
     type: Literal["string", "integer", "boolean"]
     temperature: float = Field(default=1.0, gt=0)

@@ -28,7 +28,7 @@ class Config(config.Config):
 class State(config.Config):
     """`thresholds`: a label is answered from this probability on; one half each before calibration."""
 
-    classes: tuple[str, ...] = Field(min_length=1, max_length=100_000)
+    classes: tuple[str, ...] = Field(min_length=1, max_length=labels.MOST)
     counts: tuple[int, ...]
     rows: int = Field(ge=1)
     type: Literal["string", "integer"]

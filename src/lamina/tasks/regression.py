@@ -14,6 +14,8 @@ from lamina.config import DataError
 from lamina.schema import Output, floats
 from lamina.tasks._supervised.task import Arrays, SupervisedTask
 
+SMALLEST = 1e-100  # of a deviation: its square is a number, too
+
 
 class Config(config.Config):
     kind: Literal["regression"] = "regression"
@@ -55,6 +57,11 @@ class Task(SupervisedTask):
         numbers = values.to_numpy(zero_copy_only=False)
         if not len(numbers) or numbers.min() == numbers.max():
             raise DataError("target: regression needs at least two different numbers.")
+        if numbers.std() < SMALLEST:
+            raise DataError(
+                f"target: its numbers differ by too little to compute with (got {numbers.min():g} to "
+                f"{numbers.max():g}). Give them in a smaller unit, or as logarithms."
+            )
         low, high = privacy.limits(numbers)
         return State(mean=numbers.mean(), std=numbers.std(), low=low, high=high)
 

@@ -21,6 +21,7 @@ from lamina.plugins import kind as kind_of
 from lamina.plugins import plugin
 from lamina.preprocess import Preprocessor, parse_columns
 from lamina.recipe import Recipe, Unused
+from lamina.resources import memory
 from lamina.schema import Collected, Column, Quarantined, Row, Schema, clean
 from lamina.tasks._supervised import evaluation, external_data, report, synthetic_data
 from lamina.tasks._supervised.external_data import ExternalData
@@ -28,6 +29,8 @@ from lamina.tasks._supervised.target import split_off, with_known_labels
 from lamina.tasks._supervised.task import SupervisedTask
 from lamina.train.settings import Config as TrainConfig
 from lamina.train.settings import Examples
+
+BYTES_EACH = 32  # of a row and a label, where answers are judged: logits, probabilities and what scores sort
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ class Experiment(experiment.Experiment):
         values = parse_columns(splits.train, (column,))[name].combine_chunks()
         task = task_class(cfg, task_class.fit(values, cfg))
         splits, unknown = _with_known_labels(splits, column, task, sources)
+        _check_memory(splits, column, task)
         schema = _schema(recipe, splits.train, column, collected.metadata)
         splits, broken = usable(splits, schema, sources)
         test_source = sources.test or Collected(pa.table({}))
@@ -222,9 +226,25 @@ def _with_known_labels(
     test, worse = with_known_labels(splits.test, column, task, sources.test_config or sources.config)
     for name, rows in (("validation", validation), ("test", test)):
         if not rows.num_rows:
-            why = f" Its labels are unknown: {(bad + worse)[0].reason}." if bad + worse else ""
+            why = (
+                f" Its labels are unknown: {(bad + worse)[0].reason}. Give each label more rows." if bad + worse else ""
+            )
             raise DataError(f"{name}: no usable row is left.{why}")
     return Splits(splits.train, validation, test), bad + worse
+
+
+def _check_memory(splits: Splits, column: Column, task: SupervisedTask) -> None:
+    """Errors: DataError where a number for each label of each row is more than there is memory for."""
+    first = parse_columns(splits.train.slice(0, 1), (column,))[column.name].combine_chunks()
+    dense = splits.train.num_rows if task.encode(first).ndim > 1 else 0  # rows whose target is a number for each label
+    judged = max(splits.validation.num_rows, splits.test.num_rows)
+    needed = len(task.classes) * (BYTES_EACH * judged + 4 * dense)
+    if needed > memory.available():
+        free = memory.available() / 1e9
+        raise DataError(
+            f"target: {len(task.classes):,} labels for each of {dense or judged:,} rows need {needed / 1e9:,.1f} GB, "
+            f"and {free:,.1f} GB are free. Give fewer rows, or rare labels one name."
+        )
 
 
 def _relabelled(test: pa.Table, column: Column, task: SupervisedTask) -> tuple[str, ...]:

@@ -1,11 +1,17 @@
 """Class labels: the classes of training rows, and rows as codes of them."""
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from lamina.config import DataError
+
+MOST = 100_000  # different labels
+INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")  # as it is written when read as a whole number
 
 
 class Classes(NamedTuple):
@@ -16,10 +22,15 @@ class Classes(NamedTuple):
     integers: bool
 
 
-def classes(values: pa.Array) -> Classes:
-    """The different labels of a text array without nulls, sorted."""
+def classes(values: pa.Array, most: int = MOST) -> Classes:
+    """The different labels of a text array without nulls, sorted. Errors: DataError where there are too many."""
     counts = {c["values"]: c["counts"] for c in values.value_counts().to_pylist()}
-    integers = all(v.lstrip("-").isdigit() and str(int(v)) == v for v in counts)
+    if len(counts) > most:
+        raise DataError(
+            f"target: has {len(counts):,} different labels, and a network can tell {most:,} apart at most. Give rare "
+            "labels one name, leave their rows out, or check that this is the column to be predicted."
+        )
+    integers = all(INTEGER.fullmatch(v) and abs(int(v)) < 1 << 63 for v in counts)
     names = tuple(sorted(counts, key=int) if integers else sorted(counts))
     return Classes(names, tuple(counts[name] for name in names), integers)
 

@@ -1,12 +1,13 @@
 """Rows whose target can be used; the others are set aside with file, line and reason, so that all are accounted for."""
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from lamina.config import Config
 from lamina.data._quarantine import locate
 from lamina.preprocess import parse_columns
-from lamina.schema import Column, Quarantined
+from lamina.schema import LARGEST, Column, Quarantined
 from lamina.tasks._supervised.task import SupervisedTask
 
 
@@ -14,9 +15,19 @@ def split_off(table: pa.Table, column: Column, source: Config) -> tuple[pa.Table
     """The rows whose target reads as its kind, and the rest as quarantined."""
     values = parse_columns(table, (column,))[column.name]
     bad = pc.is_null(values).to_numpy()
+    fault = f"is not a {column.kind}"
+    if pa.types.is_floating(values.type):
+        far = pc.fill_null(pc.greater(pc.abs(values), LARGEST), False).to_numpy()
+        bad, faults = bad | far, np.where(far, f"is beyond {LARGEST:g}, so give it in another unit", fault)[bad | far]
+    else:
+        faults = np.full(int(bad.sum()), fault)
     cells = table[column.name].filter(pa.array(bad)).to_pylist()
-    reasons = ["the target is missing" if v is None else f"the target is not a {column.kind}: '{v}'" for v in cells]
+    reasons = [_reason(cell, fault) for cell, fault in zip(cells, faults, strict=True)]
     return table.filter(pa.array(~bad)), locate(table, bad, column.name, reasons, source)
+
+
+def _reason(cell: object, fault: str) -> str:
+    return "the target is missing" if cell is None else f"the target {fault}: '{cell}'"
 
 
 def with_known_labels(

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from lamina.config import DataError
 from lamina.preprocess import parse_columns
-from lamina.schema import Column
+from lamina.schema import LARGEST, Column
 from lamina.tasks.forecasting import time_index
 from lamina.tasks.forecasting.state import Frequency
 from lamina.tasks.forecasting.time_index import Timestamps, numbers
@@ -83,7 +83,7 @@ def build_panel(
     """
     if not table.num_rows:
         raise DataError("rows: there is none. Give the history that a forecast goes on from.")
-    cells = parse_columns(table, columns)
+    cells = _within_reach(parse_columns(table, columns))
     codes, ids = _codes(cells, roles.series)
     times = time_index.timestamps(cells, roles.time, frequency.scale if isinstance(frequency, Frequency) else None)
     exclusions = _without_place(codes, times.valid, roles)
@@ -208,12 +208,23 @@ def _too_many_duplicates(twice: np.ndarray, roles: ColumnRoles) -> str:
     return f"time: {int(twice.sum()):,} of {len(twice):,} rows have the same time as another. {cure}"
 
 
+def _within_reach(cells: pa.Table) -> pa.Table:
+    """Without the numbers that are too large to compute with."""
+    columns = [
+        pc.if_else(pc.greater(pc.abs(cells[field.name]), LARGEST), None, cells[field.name])
+        if pa.types.is_floating(field.type)
+        else cells[field.name]
+        for field in cells.schema
+    ]
+    return pa.table(columns, names=cells.column_names) if columns else cells
+
+
 def _malformed(table: pa.Table, cells: pa.Table, targets: Sequence[str]) -> list[str]:
     """A note on each target with cells that are no numbers."""
     notes = []
     for name in targets:
         if name in table.column_names and (count := cells[name].null_count - table[name].null_count) > 0:
-            notes.append(f"{count:,} cells of '{name}' are no numbers: not measured.")
+            notes.append(f"{count:,} cells of '{name}' are no numbers up to {LARGEST:g}: not measured.")
     return notes
 
 

@@ -3,10 +3,12 @@
 import numpy as np
 
 from lamina.config import DataError
+from lamina.schema import LARGEST
 from lamina.tasks.forecasting import price_detection
 from lamina.tasks.forecasting.state import Config, State, TargetColumn, Transform
 
-FLAT = 1e-9
+FLAT = 1e-9  # of the deviation of values, a naive error that counts as none
+STILL, SMALLEST = 1e-12, 1e-100  # of the largest number, a deviation that counts as none; and the smallest of all
 MIN_SCALE_ONE, MIN_SCALE_MANY = 0.3, 1e-6  # training deviations a history scatters by, at least: of one series, of many
 
 
@@ -33,15 +35,15 @@ def fit_targets(
     for i, name in enumerate(names):
         finite = changes[:, i][np.isfinite(changes[:, i])]
         if not len(finite):
-            raise DataError(f"target: column '{name}' has no number in the training rows.")
+            raise DataError(f"target: column '{name}' has no number up to {LARGEST:g} in the training rows.")
         naive = [np.abs(values[season:, i] - values[:-season, i]) for values in series if len(values) > season]
         errors = np.concatenate(naive) if naive else np.array([])
         errors = errors[np.isfinite(errors)]
         values = np.concatenate([values[:, i] for values in series])
         fallback = float(np.nanstd(values)) or 1.0
         error = float(errors.mean()) if len(errors) and errors.mean() > FLAT * fallback else fallback
-        std = float(finite.std())
-        targets.append(TargetColumn(name=name, mean=float(finite.mean()), std=std if std > FLAT else 1.0, naive=error))
+        std, flat = float(finite.std()), max(STILL * float(np.abs(finite).max()), SMALLEST)
+        targets.append(TargetColumn(name=name, mean=float(finite.mean()), std=std if std > flat else 1.0, naive=error))
     return tuple(targets)
 
 

@@ -8,7 +8,6 @@ from lamina.tasks.generation import column_transformer
 from lamina.tasks.generation.state import ColumnModes, CriticCalibration
 
 LATENT, GOLDEN = 1 << 14, 256  # numbers of noise, and golden requests, at most
-EXACT = float(1 << 53)  # up to which whole numbers are whole
 LATEST = 2.6e11  # seconds from 1970 within which a calendar is sure
 BOOLEANS = {"true", "false"}
 FORMS = {"text", "whole", "number", "boolean", "date", "moment"}
@@ -67,7 +66,9 @@ def _column_fault(modes: ColumnModes) -> str:
     matching = len(modes.centres) == len(modes.spreads) == len(modes.reaches) and not modes.values
     if not matching or not all(map(math.isfinite, (*numbers, *modes.spreads))) or min(modes.spreads, default=1) <= 0:
         return "must be numbers, with a spread above 0 for each centre"
-    most = LATEST / modes.unit if modes.kind == "time" else EXACT if modes.decimals == 0 else math.inf
+    most = (
+        LATEST / modes.unit if modes.kind == "time" else column_transformer.EXACT if modes.decimals == 0 else math.inf
+    )
     ordered = all(list(v) == sorted(set(v)) for v in (modes.spikes, modes.grid))
     if not ordered or modes.low > modes.high or max(map(abs, numbers)) > most:
         return "has no range that can be"

@@ -15,9 +15,10 @@ import pyarrow.compute as pc
 from lamina import privacy
 from lamina.config import DataError
 from lamina.preprocess import UNUSED, category, parse_columns, time
-from lamina.schema import Column, Schema
+from lamina.schema import LARGEST, Column, Schema
 from lamina.tasks.generation.state import NUMERIC, ColumnModes
 
+EXACT = float(1 << 53)  # up to which whole numbers are whole
 MODES = 10
 FEW = 20  # distinct numbers that are each a choice
 CHOICES = 500  # texts of a column, the most frequent
@@ -96,7 +97,13 @@ def _numbers(table: pa.Table, column: Column, raw: pa.Array) -> tuple[np.ndarray
         spelling = str(column.settings.get("format"))
         form = (spelling if spelling in TIMES else ISO[unit]) if form == "text" else form
     numbers = present.to_numpy(zero_copy_only=False).astype(np.float64)
-    decimals = next((d for d in range(7) if np.allclose(np.round(numbers, d), numbers, rtol=1e-12, atol=1e-12)), -1)
+    if np.abs(numbers).max(initial=0) > LARGEST:
+        raise DataError(
+            f"columns: '{column.name}' has numbers beyond {LARGEST:g}, too large to be made (got {numbers.min():g} to "
+            f"{numbers.max():g}). Give another unit, or leave the column out: --set columns.{column.name}=ignore"
+        )
+    places = range(7 if np.abs(numbers).max(initial=0) < EXACT / 4 else 0)  # of limits, too, all digits must be exact
+    decimals = next((d for d in places if np.allclose(np.round(numbers, d), numbers, rtol=1e-12, atol=1e-12)), -1)
     form = "whole" if form == "number" and decimals == 0 else form
     settings = {"name": column.name, "kind": column.kind, "form": form, "missing": cells.null_count > 0}
     return numbers, settings | {"unit": unit, "decimals": decimals}

@@ -14,7 +14,7 @@ from lamina.task import Asset, Session
 from lamina.tasks._supervised import labels
 from lamina.tasks.generation import bounds, golden, playground, table_transformer
 from lamina.tasks.generation.operation import GENERATE, PREDICT
-from lamina.tasks.generation.state import Config, State
+from lamina.tasks.generation.state import MOST, Config, State
 
 LOSS = "generation"  # in bundles; a generator says its own losses
 
@@ -47,10 +47,8 @@ class Task(task.Task):
         """`values`: training labels as text without nulls, or None where there is no label."""
         if values is None:
             return State()
-        counts = {c["values"]: c["counts"] for c in values.value_counts().to_pylist()}
-        integers = all(v.lstrip("-").isdigit() for v in counts)
-        classes = sorted(counts, key=int) if integers else sorted(counts)
-        return State(classes=tuple(classes), counts=tuple(counts[name] for name in classes))
+        names, counts, _ = labels.classes(values, MOST)
+        return State(classes=names, counts=counts)
 
     def unknown(self, values: pa.Array) -> np.ndarray:
         """(rows,) bool: labels that no training row had."""
