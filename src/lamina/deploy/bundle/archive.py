@@ -1,6 +1,5 @@
 """The members of a bundle, in a directory or a zip: names first, then one after the other, never more than expected."""
 
-import io
 import itertools
 import os
 import stat
@@ -12,10 +11,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from lamina.config import BundleError
+from lamina.deploy.bundle import plain_zip
+from lamina.deploy.bundle.plain_zip import MOST
 from lamina.deploy.bundle.strict_json import rejection, strict_json
 
-MOST = 32  # members of a bundle, with some to spare
-LIST_BYTES = 1 << 16  # of a zip's list of members
 MANIFEST_BYTES = 1 << 18
 
 Read = Callable[[str, int], bytes]  # a member by name, which may have at most so many bytes
@@ -89,43 +88,20 @@ def _directory(folder: int, title: str) -> tuple[set[str], Read]:
 
 
 def _archive(file: BinaryIO, name: str) -> tuple[set[str], Read]:
-    """A zip as `pack` writes it and no other: stored, nothing before, between or behind, no name twice."""
+    """A zip as `pack` writes it and no other; a file that is none is refused as damaged."""
     try:
-        size = _plain_zip(file)
-        archive = zipfile.ZipFile(file)
-        members = {info.filename: info for info in archive.infolist()}
-        if len(members) != len(archive.infolist()):
-            raise ValueError("a name is there twice")
-        if any(info.compress_type != zipfile.ZIP_STORED or info.flag_bits & ~0x800 for info in members.values()):
-            raise ValueError("a member is compressed or encrypted; pack it with: lamina export BUNDLE -o FILE.lamina")
-        if sum(info.file_size + info.compress_size for info in members.values()) > 2 * size:
-            raise ValueError("its members are larger than the file")
-    except Exception as error:  # zipfile meets a hostile archive with a dozen sorts of exception
+        members = plain_zip.members(file)
+    except (ValueError, struct.error) as error:
         raise rejection(name, "", f"is not a bundle ({error})") from None
 
     def read(name: str, most: int) -> bytes:
-        info = members[name]
+        member = members[name]
         try:
-            return _at_most(name, most, info.file_size, lambda _: archive.read(info))
-        except BundleError:
-            raise
-        except Exception as error:  # the same
+            return _at_most(name, most, member.size, lambda _: plain_zip.read(file, member))
+        except (ValueError, OSError) as error:
             raise rejection(name, "", f"cannot be read ({error})") from None
 
     return set(members), read
-
-
-def _plain_zip(file: BinaryIO) -> int:
-    """The size of a zip whose list of members is small and ends the file, so that reading the list costs little."""
-    size = file.seek(0, io.SEEK_END)
-    file.seek(max(0, size - 42))
-    tail = file.read()
-    mark, disks, _, count, total, length, start, comment = struct.unpack("<4sHHHHIIH", tail[-22:])
-    if mark != b"PK\5\6" or disks or comment or count != total or tail[:4] == b"PK\6\7":
-        raise ValueError("not a plain zip")
-    if count > MOST or length > LIST_BYTES or start + length + 22 != size:
-        raise ValueError("its list of members is too long, or something follows it")
-    return size
 
 
 def _at_most(name: str, most: int, size: int, read: Callable[[int], bytes]) -> bytes:
