@@ -21,7 +21,7 @@ from torch import Tensor, nn
 import service_tools
 from conftest import customers, write_csv
 from lamina import models
-from lamina.config import Interrupted, LaminaError, TrainingError, parse
+from lamina.config import Interrupted, LaminaError, RecipeError, TrainingError, parse
 from lamina.deploy.bundle import open_bundle
 from lamina.models import cnn
 from lamina.plugins import plugin
@@ -234,6 +234,89 @@ def test_going_on_with_a_run_that_is_trained_gives_its_best_weights_again(tmp_pa
     told = run(other, cfg, tmp_path)
     assert [row["at"] for row in told] == ["end"]
     same(other.state_dict(), alone.state_dict())
+
+
+# --- a budget
+
+
+def by_plan(cfg: settings.Config, rows: list[Row]) -> settings.Config:
+    """Training by the plan that a run came to, which ends in as many steps on any machine."""
+    return cfg.with_plan(rows[-1]["plan"])
+
+
+@pytest.mark.parametrize("name", ["fnn", "two"])
+def test_a_run_with_a_budget_is_the_same_again_by_its_plan(name, tmp_path):
+    cfg, alone, again = chosen(budget=0.4, epochs=100_000, ema=0.9), network(name), network(name)
+    wanted = run(alone, cfg, None)
+    assert wanted[-1]["done"] == "time budget used"
+    assert wanted[-1]["elapsed"] < 5
+    told = run(again, by_plan(cfg, wanted), tmp_path)
+    assert told[-1]["done"] == "all planned steps done"
+    assert told[-1]["step"] == wanted[-1]["step"] > 1
+    assert lasting(told) == lasting(wanted)
+    same(again.state_dict(), alone.state_dict())
+
+
+def test_a_run_with_a_budget_that_is_dropped_at_random_steps_is_the_run_of_its_plan(tmp_path):
+    cfg, told = chosen(budget=0.4, epochs=100_000), list[Row]()
+    draw = random.Random(3)
+    for drop in (*(draw.randint(1, 8) for _ in range(6)), 100_000):
+        other = network("fnn", seed=100 if (tmp_path / "dropped").exists() else 0)
+        going = fit.fit(other, TRAIN, HELD_OUT, cfg, home(tmp_path / "dropped"))
+        told += itertools.islice(going, drop)
+        going.close()
+    alone = network("fnn")
+    wanted = run(alone, by_plan(cfg, told), tmp_path / "alone")
+    assert lasting(told) == lasting(wanted)
+    same(other.state_dict(), alone.state_dict())
+    (tensors, progress), (tensors_alone, progress_alone) = state(tmp_path / "dropped"), state(tmp_path / "alone")
+    same(tensors, tensors_alone)
+    assert [list(pair) for pair in progress["plan"]] == [list(pair) for pair in progress_alone["plan"]]
+
+
+def test_the_learning_rate_of_a_run_with_a_budget_comes_down():
+    rows = lasting(run(network("fnn"), chosen(budget=0.5, epochs=100_000, lr=1.0), None))
+    assert rows[-1]["lr"] < 0.2 < max(row["lr"] for row in rows)
+
+
+def test_a_plan_is_a_function_of_steps_that_never_goes_back():
+    plan = progress.Plan([(0, 1000), (10, 110), (60, 70), (65, 200)])
+    shares = [plan.share(step) for step in range(200)]
+    assert shares[0] == 0.0
+    assert shares[10] == 0.01
+    assert shares == sorted(shares)
+    assert shares[199] < 1 == plan.share(200)
+    assert not plan.over(199) and plan.over(200)
+
+
+def test_a_run_whose_time_was_up_early_says_so():
+    told = lasting(run(network("fnn"), chosen(epochs=100, plan=[[0, 20], [10, 10]]), None))
+    assert "Time was up at 50% of the schedule" in told[-1]["notes"][-1]
+    assert "notes" not in lasting(run(network("fnn"), chosen(epochs=100, plan=[[0, 10]]), None))[-1]
+
+
+@pytest.mark.parametrize("plan", [[[1, 4]], [[0, 0]], [[0, 5], [3, 2]], [[0, 5], [7, 9], [6, 9]], [[0, 5, 6]], [], "x"])
+def test_a_plan_that_is_none_is_refused_in_a_sentence(plan):
+    with pytest.raises(RecipeError, match=r"train\.plan"):
+        build({"data": "a.csv", "train": {"plan": plan}})
+
+
+def test_a_recipe_with_the_plan_of_a_budget_trains_the_same_network(tmp_path):
+    rows = write_csv(tmp_path / "rows.csv", [{k: r[k] for k in ("months", "plan", "left")} for r in customers(300)])
+    sets = ["train.epochs=100000", "train.patience=100000", "model.width=16"]
+    words = ["train", rows, "--target", "left", "--model", "fnn", *(word for one in sets for word in ("--set", one))]
+    one, other = tmp_path / "one", tmp_path / "other"
+    code, _, said = service_tools.command(*words, "--budget", "0.5s", "--out", one)
+    assert code == 0, said
+    code, _, said = service_tools.command("train", one / "recipe.yaml", "--out", other)
+    assert code == 0, said
+    files, others = open_bundle(one / "bundle").files, open_bundle(other / "bundle").files
+    assert files["weights.safetensors"] == others["weights.safetensors"]
+    recipe = json.loads(files["training.json"])["recipe"]["train"]
+    assert "budget" not in recipe and recipe["plan"][0][0] == 0
+    code, _, said = service_tools.command("train", one / "recipe.yaml", "--budget", "9s", "--out", tmp_path / "third")
+    assert code == 1
+    assert "the budget would be ignored. Take the plan away with --set train.plan=" in " ".join(said.split())
 
 
 # --- what a crash leaves behind
@@ -517,6 +600,53 @@ def test_a_run_killed_after_training_and_before_its_bundle_is_finished_by_resume
     assert (out / "report.html").exists()
     assert (out / "DONE").exists()
     assert not list(out.glob(".bundle*"))
+
+
+def foreign(lines: list[bytes]) -> list[bytes]:
+    """Lines that a record of epochs may hold by accident, or that somebody wrote into it."""
+    other = json.loads(lines[1])
+    return [
+        b"\xff\xfe\x00\x01 not text\n",
+        b"\0" * 4096 + b"\n",
+        b"[1, 2]\n",
+        b"{}\n",
+        b"null\n",
+        b"\n",
+        b"[" * 100_000 + b"\n",
+        b'{"at": "epoch", "epoch": "x"}\n',
+        lines[1][:50] + b"\n",
+        lines[2].replace(b'"epoch": 3', b'"epoch": 40'),
+        json.dumps({**other, "step": 7, "loss": 99.0}).encode() + b"\n",  # of a run with other batches
+        json.dumps({**other, "notes": [1]}).encode() + b"\n",
+    ]
+
+
+def test_lines_that_are_not_of_a_run_are_left_out_of_its_record_and_said(finished, tmp_path):
+    out = tmp_path / "run"
+    shutil.copytree(finished, out)
+    (out / "DONE").unlink()
+    first, *rest = lines = (out / "rows.jsonl").read_bytes().splitlines(keepends=True)
+    junk = foreign(lines)
+    (out / "rows.jsonl").write_bytes(b"".join([first, *junk, *rest, *lines, rest[0][:30]]))
+    code, told, said = service_tools.command("train", "--resume", out)
+    assert code == 0, said
+    assert f"{len(junk) + len(lines)} lines are not of this run" in " ".join((told + said).split())
+    report = json.loads((out / "report.json").read_text("utf-8"))
+    assert [row["loss"] for row in report["training"]["rows"]] == [json.loads(line)["loss"] for line in lines]
+
+
+def test_going_on_writes_a_record_of_its_own_lines_alone(tmp_path):
+    out = Run.create(tmp_path / "run")
+    told = [row for row in run(network("fnn"), chosen(epochs=6), None) if row["at"] == "epoch"]
+    for row in told[:4]:
+        out.log(row)
+    lines = out.rows_file.read_bytes().splitlines(keepends=True)
+    out.rows_file.write_bytes(b"".join([*foreign(lines), *lines]))
+    later = Run(out.folder)
+    for row in told[3:]:  # from the checkpoint on
+        later.log(row)
+    assert [json.loads(line) for line in out.rows_file.read_bytes().splitlines()] == told == later.rows()
+    assert later.notes() == []
 
 
 def test_a_run_in_use_is_refused_by_name(finished, tmp_path):

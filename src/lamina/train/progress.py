@@ -10,7 +10,7 @@ from lamina.schema import Row
 from lamina.train import settings
 
 TICK = 0.25  # seconds between looks at the clock's slower duties: rows, stop requests, checkpoints
-REPLANS = (1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4, 7 / 8, 15 / 16, 31 / 32, 63 / 64)  # shares of a budget
+REPLANS = [2.0**-n for n in range(8, 1, -1)] + [1 - 2.0**-n for n in range(1, 7)]  # shares of a budget: 1/256 to 63/64
 CUT = 0.9  # of the schedule: a run that ends before it says so
 
 
