@@ -80,7 +80,7 @@ def _examples(cells: pa.Array, name: str, kind: str, settings: dict[str, Any]) -
 def _made_up(cells: pa.Array, module: Any, cfg: Config, rng: np.random.Generator) -> list[Any]:
     """Cells that a kind makes up of what it learns of those there are."""
     golden = vars(module).get("golden")
-    return golden(module.fit(module.parse(cells, cfg), cfg), cfg, rng, 4)[:3] if golden else []
+    return golden(module.fit(module.parse(cells, cfg), cfg), cfg, rng, 6)[::2] if golden else []
 
 
 def _kind(cells: pa.Array, name: str, distinct: int) -> tuple[str, dict, str]:

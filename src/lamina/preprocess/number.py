@@ -22,7 +22,7 @@ ENOUGH = 0.95
 FEWEST_BINS, MOST_BINS = 16, 128
 NARROWEST = 1e-5  # bin of the whole range: narrower ones make steep, useless slopes
 BLOCK = 1 << 18  # numbers scaled at once
-STEEPEST = 2.9  # of scaled numbers, which end at 3: beyond, they say nothing of the number they were
+USUAL, APART = (0.2, 0.8), 1.5  # of made-up numbers: between which shares of the edges, and how far they go, scaled
 HUGE, HUGEST = 1e300, 1e308  # from where on differences may be beyond all numbers, and the widest spread
 FAR = 1e6  # training spreads, of a made-up number beyond all others
 LARGEST = 1e300  # of made-up numbers
@@ -158,10 +158,12 @@ def _scale(values: np.ndarray, median: Any, scale: Any) -> np.ndarray:
 
 
 def golden(state: State, cfg: Config, rng: np.random.Generator, count: int) -> list[Any]:
-    """Made-up numbers between the edges and on them, some as text; gaps where training rows had some; one far away."""
-    edges = np.clip(np.array(state.edges), -STEEPEST, STEEPEST)
-    marks = np.quantile(edges, np.abs(0.5 - np.arange(count) / count), method="nearest")
-    marks[1::2] = rng.uniform(edges[0], edges[-1], count // 2)
+    """Made-up numbers: usual ones on edges, where many rows are, and others anywhere about the median; some as text,
+    gaps where training rows had some, and one far away.
+    """
+    shares = np.append(0.5, rng.uniform(*USUAL, count - 1))
+    marks = np.quantile(np.clip(state.edges, -APART, APART), shares, method="nearest")
+    marks[1::2] = rng.uniform(-APART, APART, count // 2)
     spreads = np.append(marks / np.sqrt(1 - (marks / 3) ** 2), FAR)
     with np.errstate(over="ignore"):
         numbers = np.clip(state.median + state.scale * spreads, -LARGEST, LARGEST)

@@ -31,7 +31,8 @@ def histogram(own: np.ndarray, real: np.ndarray, words: Sequence[str] | None, ti
         counts = [c[order] for c in counts]
     else:
         present = np.concatenate([real[~np.isnan(real)], own[~np.isnan(own)]])
-        low, high = np.quantile(privacy.coarse(present), [0.005, 0.995]) if len(present) else (0, 1)
+        few = min(0.5, max(0.005, privacy.MIN_ROWS / max(len(present), 1)))  # the ends are nobody's
+        low, high = np.quantile(privacy.coarse(present), [few, 1 - few]) if len(present) else (0, 1)
         edges = np.linspace(low, high if high > low else low + 1, BARS + 1)
         counts = [np.histogram(np.clip(v[~np.isnan(v)], edges[0], edges[-1]), edges)[0] for v in (real, own)]
         names = [_edge(float(edge), times, float(high - low)) for edge in edges[:-1]]
