@@ -28,7 +28,7 @@ TYPES = {str: pa.string(), bool: pa.bool_(), int: pa.int64(), float: pa.float64(
 AS_MISSING = "read as missing."
 INFINITE = (math.inf, -math.inf)
 SERIES = "series"
-NOUNS = {"number": "a number", "boolean": "true or false", "time": "a point in time"}
+NOUNS = {"number": "a number", "boolean": "true or false", "time": "a point in time", "labels": "a list of labels"}
 A_SERIES = "Send a list of numbers, or of steps that are lists of channels; null stands for a gap."
 
 
@@ -44,7 +44,7 @@ class Remark(NamedTuple):
     def words(self) -> str:
         """What the cell is, and how it is read."""
         value = self.cells[self.row].as_py()
-        return f"{quoted(json.dumps(value) if isinstance(value, bool) else value)} {self.reading}"
+        return f"{json.dumps(value) if isinstance(value, bool | float) else quoted(value)} {self.reading}"
 
 
 class CellParser:
