@@ -108,6 +108,6 @@ def finished(parts: Mapping[str, bytes], finding: Finding, result: Row, versions
         f"Trained on {experiment.counts()['train']:,} rows. Columns: {', '.join(columns)}.",
         "",
         "Open it with `lamina predict`, `lamina serve`, or `lamina.load` in Python. The files are data only; the",
-        "golden rows are values of the training data shuffled within their columns, not anybody's row.",
+        "golden rows are made up; of the training data only what many rows share is in it.",
     ]
     return {**parts, "training.json": bundle.encode(training), "CARD.md": ("\n".join(lines) + "\n").encode()}

@@ -18,7 +18,7 @@ class ColumnInfo(Config):
 
     name: str
     kind: str
-    examples: tuple[Any, ...] = Field(description="values seen in training")
+    examples: tuple[Any, ...] = Field(description="values that many training rows share, or made-up ones")
     missing: bool = Field(description="whether null, or leaving the column out, is allowed")
 
 
@@ -42,7 +42,7 @@ class About(Config):
     classes: tuple[str, ...] | None = Field(description="labels that are answered, or can be asked for")
     columns: tuple[ColumnInfo, ...] = Field(description="those the model reads, or those of the rows that it makes")
     example: dict[str, Any] | tuple[dict[str, Any], ...] = Field(
-        description="a row to try, or rows that belong together; its values come from different rows of the data"
+        description="a row to try, or rows that belong together; its values are made up"
     )
     answer: dict[str, Any] | tuple[dict[str, Any], ...] = Field(description="the answer to that example")
     limits: Limits

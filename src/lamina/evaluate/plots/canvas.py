@@ -85,6 +85,11 @@ def text(value: object, longest: int = 24) -> str:
     return line if len(line) <= longest else f"{line[: longest - tail - 1]}…{line[-tail:]}"
 
 
+def _tenths(places: str) -> str:
+    """Places in tenths of a pixel: it looks the same, is half as long, and no value can be read off to many digits."""
+    return re.sub(r"\d+\.\d+", lambda m: f"{float(m[0]):.1f}", places)
+
+
 def svg(fig: Any, name: str, label: str) -> str:
     """The figure as one `<svg>` element; ids start with `name` and a hash of the picture, so none clash in a page."""
     buffer = StringIO()
@@ -93,6 +98,7 @@ def svg(fig: Any, name: str, label: str) -> str:
     prefix = f"{name}-{hashlib.sha256(raw.encode()).hexdigest()[:8]}-"
     body = raw[raw.index(">", raw.index("<svg")) + 1 :]
     body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", body, flags=re.S)
+    body = re.sub(r' (d|x|y)="([^"]*)"', lambda m: f' {m[1]}="{_tenths(m[2])}"', body)
     # Outside tags every '<', '>' and '&' of a text is escaped, so these patterns only meet attributes.
     body = re.sub(r'(<[^<>]*?\s)id="([^"]+)"', rf'\1id="{prefix}\2"', body)
     body = re.sub(r'(<[^<>]*?href=")#', rf"\1#{prefix}", body)
