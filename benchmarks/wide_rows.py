@@ -5,8 +5,8 @@
 Two bundles are trained, one of 30 numbers and one of 2,000. Bodies go to a real server in a process of its own, whose
 largest memory is read; beside each, a neighbour asks for one row, and how long it is without an answer is told. Rows in
 Python and JSON lines are read in a process each. With the interpreter of another version it measures that one. A
-process is ended at 8 GB or after 120 seconds. Exit code 1 if one takes more than 10 s or 1 GB, or ends with anything but
-an answer or a sentence.
+process is ended at 8 GB or after 120 seconds. Exit code 1 if one takes more than 10 s or 1 GB, or ends with anything
+but an answer or a sentence.
 """
 
 import argparse

@@ -18,6 +18,7 @@ from lamina.data import _series_cells as _series
 from lamina.data._nested_rows import flatten, sound
 from lamina.schema import Collected
 
+FILE = {"bytes", "path"}
 SCALARS = (float, int, str, bool)
 KINDS = "a table (pandas, polars, Arrow), a dict of columns, a list of dicts, or a 2-D NumPy array"
 
@@ -77,7 +78,8 @@ def select(rows: Any, names: Set[str]) -> Any:
     """Rows that are dicts, perhaps nested, with the values that go by these names alone; anything else as it is."""
     if not isinstance(rows, list | tuple):
         return rows
-    return [flatten(row, names) if isinstance(row, Mapping) and not row.keys() <= names else row for row in rows]
+    plain = names | FILE  # a list of files is one column, and no rows
+    return [flatten(row, plain) if isinstance(row, Mapping) and not row.keys() <= plain else row for row in rows]
 
 
 def timed(source: Any, name: str | None = None) -> Any:
