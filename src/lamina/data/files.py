@@ -18,7 +18,7 @@ from lamina.data import _image_cells as _pictures
 from lamina.data import _series_cells as _series
 from lamina.data._formats import columnar as _columnar
 from lamina.data._formats import delimited as _delimited
-from lamina.data._formats import json_documents
+from lamina.data._formats import json_documents, workbook
 from lamina.data._formats.pieces import TableFile, common_schema, conform
 from lamina.data._formats.text import COMPRESSED, readable
 from lamina.schema import Collected, Quarantined
@@ -205,7 +205,7 @@ def _open(cfg: Config, file: Path, form: Format, stack: ExitStack, whole: bool) 
         case "feather":
             return _columnar.feather(file, stack)
         case "excel":
-            return _columnar.excel(file, cfg.sheet, cfg.header, cfg.names)
+            return workbook.excel(file, cfg.sheet, cfg.header, cfg.names)
     text = readable(file, cfg.encoding, stack)
     match form:
         case "json":

@@ -7,7 +7,9 @@ dimensions become one number column each. Nothing is unpickled. A folder or `.gz
 """
 
 import gzip
+import math
 import re
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -28,6 +30,10 @@ IDX_FILE = re.compile(r"(?:.*[-_])?(train|t10k|test)[-_](images|labels)[-.]idx\d
 IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 MOST_BYTES = 16 << 30  # of one array, unpacked
 CHANNELS = (1, 3, 4)
+UNREADABLE = (  # what zipfile and the parser of NumPy's headers raise of damaged files
+    *(OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError),
+    *(TypeError, KeyError, SyntaxError, tokenize.TokenError, MemoryError, OverflowError),
+)
 
 Arrays = dict[str, np.ndarray]
 
@@ -75,13 +81,30 @@ def _npz(path: Path) -> Arrays:
         raise DataError(f"{path}: there is no such file. Looked in {path.parent.absolute()}.")
     try:
         with zipfile.ZipFile(path) as archive:
-            large = [i.filename for i in archive.infolist() if i.file_size > MOST_BYTES]
-        if large:
-            raise DataError(f"{path}: {large[0]} unpacks to more than {MOST_BYTES >> 30} GB. Give fewer rows.")
-        with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            members = {Path(i.filename): i for i in archive.infolist()}
+            return {str(name.with_suffix("")): _npy(archive, i) for name, i in members.items() if name.suffix == ".npy"}
+    except UNREADABLE as error:
         raise DataError(f"{path}: cannot be read as .npz ({error}). Write it with numpy.savez.") from None
+
+
+def _npy(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
+    """One array; what its header says of shape and type is held against its bytes before it has memory."""
+    if info.file_size > MOST_BYTES:
+        raise ValueError(f"{info.filename} unpacks to more than {MOST_BYTES >> 30} GB")
+    with archive.open(info) as stream:
+        version = np.lib.format.read_magic(stream)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, columns_first, kind = read(stream)
+        if kind.hasobject:
+            raise ValueError(f"{info.filename} holds Python objects, which are not read")
+        length = math.prod(shape) * kind.itemsize
+        if min(shape, default=0) < 0 or not 0 <= length <= info.file_size or not kind.itemsize:
+            raise ValueError(f"{info.filename} says it holds {shape} of {kind}, and has {info.file_size:,} bytes")
+        body = stream.read(length)
+        stream.read()  # the rest, if any, for the check sum
+    if len(body) < length:
+        raise ValueError(f"{info.filename} is cut short")
+    return np.frombuffer(bytearray(body), kind).reshape(shape, order="F" if columns_first else "C")
 
 
 def _pairs(arrays: Arrays, where: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
