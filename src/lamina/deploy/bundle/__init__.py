@@ -5,11 +5,11 @@ plug-in is named by its short name and must be one of those installed. Every rej
 names the file, the place, the reason and the cure.
 
 What that is worth. Damage anywhere is found by the hashes. Somebody who recomputes the hashes can still not make
-opening run anything, read another file, or take much more memory than the files are large; and the files must fit
-one another: the graph holds the numbers of the weights, the weights the network's, and the golden rows must give
-their answers within 1e-4. Somebody who rewrites weights, graph and golden rows together has made another network,
-and what it answers is theirs: hashes say nothing of an author. A graph of theirs may also ask for much time or memory
-when it is run. Open bundles of strangers in a process with limits.
+opening run anything, read another file, or take much more memory or time than the files are large: sizes of all that a
+graph makes of a row are followed before it is run (`onnx_cost`). And the files must fit one another: the graph holds
+the numbers of the weights, the weights the network's, and the golden rows must give their answers within 1e-4. Somebody
+who rewrites weights, graph and golden rows together has made another network, and what it answers is theirs: hashes say
+nothing of an author.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from pydantic import Field
 
 from lamina import __version__
 from lamina.config import BundleError, Config
-from lamina.deploy.bundle import archive, onnx_graph
+from lamina.deploy.bundle import archive, bounds, onnx_graph
 from lamina.deploy.bundle.archive import MANIFEST_BYTES, Read, members
 from lamina.deploy.bundle.strict_json import (
     TEXT_BYTES,
@@ -239,6 +239,9 @@ def open_bundle(path: str | Path) -> Bundle:
     model = read_as(files, "model.json", ModelFile)
     schema = read_as(files, "schema.json", Schema)
     golden = read_as(files, "golden.json", Golden)
+    bounds.check_schema(schema)
+    bounds.check_settings(model.config)
+    bounds.check_golden(golden.rows, golden.answers, len(schema.columns) + 1)
     module = plugin("tasks", task_file.kind)
     for name in bound(module.Task):
         if golden.of.get(name) != hashes.get(name):
