@@ -4,8 +4,7 @@
 
 Trains two epochs of each case below with the package of each tree, one thread, seed 0, and compares the weights in the
 bundles. What else differs in bundles and reports is listed beside them and is no failure: a newer version may write
-more, and made pictures are judged by a network that is trained as long as time allows. Each tree is run in a process of
-its own through `lamina.fit`. Exit code 1 if any weights differ.
+more. Each tree is run in a process of its own through `lamina.fit`. Exit code 1 if any weights differ.
 """
 
 import argparse
