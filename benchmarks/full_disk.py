@@ -179,7 +179,10 @@ def trial(place: Place, kind: str, trigger: tuple[str, str], data: Path, options
         about = {"kind": kind, "file": trigger[0], "name": trigger[1], "disk": str(folder), "spare": options.spare}
         command = [sys.executable, __file__, "--child", json.dumps(about), "--", *words]
         env = environment(options.src, data.parent)
-        ended = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=300)
+        try:
+            ended = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=300)
+        except subprocess.TimeoutExpired:
+            return Outcome(124, "did not end in 300 s", False, [])
         (folder / FILLER).unlink(missing_ok=True)
         leftovers = [name for name, digest in before.items() if hashes(folder).get(name) != digest]
         leftovers += [name for name in hashes(folder) if name not in before and half(folder / name)]

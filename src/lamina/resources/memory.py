@@ -22,6 +22,8 @@ WORDS = re.compile(
 SIZE = re.compile(r"(?:tried to allocate|unable to allocate|of size) ([\d.,]+)\s*([KMGT]i?B)?", re.IGNORECASE)
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
+FEWEST = 256  # parts of a batch, below which going on would take forever
+
 T = TypeVar("T")
 P = ParamSpec("P")
 R = TypeVar("R", bound=Mapping[str, Any])
@@ -92,17 +94,17 @@ def sentence(stage: str, error: BaseException, cure: str) -> str:
 def halving(count: int, size: int, answer: Callable[[int, int], T]) -> Iterator[T]:
     """What `answer(start, stop)` gives for `count` rows, `size` at a time; half as many where memory runs out.
 
-    Once for no rows at all. Errors: what `answer` raises, and what one row alone is too large for.
+    Once for no rows at all. Errors: what `answer` raises; memory that is too small for 1/256 of `size` too.
     """
-    start = 0
+    start, least = 0, max(1, size // FEWEST)
     while start < max(count, 1):
         stop, parts = min(start + size, count), list[T]()
         try:
             parts.append(answer(start, stop))
         except Exception as error:
-            if stop - start < 2 or not exhausted(error):
-                raise
             size = (stop - start) // 2
+            if size < least or not exhausted(error):
+                raise
         if parts:
             yield parts[0]
             start = max(stop, start + 1)
