@@ -206,3 +206,46 @@ def test_nan_null_and_values_that_training_had_are_not_noted(model, row):
     text = json.dumps({"rows": [row | {"months": math.nan, "charges": None}]})
     reply = ask(model, "POST", "/predict", content=text, headers={"content-type": "application/json"}).json()
     assert "notes" not in reply
+
+
+ODD = (
+    *(
+        "1e308",
+        "-1e308",
+        "1e-320",
+        "4.9e-324",
+        "1e999",
+        "-1e999",
+        "Infinity",
+        "-Infinity",
+        "NaN",
+        "-0.0",
+        "true",
+        "null",
+    ),
+    *(
+        "9" * 30,
+        "1" * 5000,
+        "9223372036854775808",
+        "-9223372036854775809",
+        '"1e999"',
+        '"-inf"',
+        '"$1e308"',
+        '"1e308 %"',
+    ),
+    *('"99999-01-01"', '"0000-00-00"', "253402300800", '"\\ud800"', '"\\u0000"'),
+)
+
+
+def test_odd_numbers_in_every_column_get_finite_answers(model):
+    names = [column.name for column in model.predictor.prep.columns]
+    body = ", ".join(f'{{"{name}": {value}}}' for name in names for value in ODD)
+    reply = ask(
+        model, "POST", "/predict", content=f'{{"rows": [{body}]}}', headers={"content-type": "application/json"}
+    )
+    assert reply.status_code == 200, reply.text
+    answers = [list(answer["probabilities"].values()) for answer in reply.json()["predictions"]]
+    assert len(answers) == len(names) * len(ODD)
+    assert all(math.isfinite(p) for row in answers for p in row)
+    rows = [{name: json.loads(value)} for name in names for value in ODD if len(value) < 4000]
+    assert len(model.predict(rows)) == len(rows)

@@ -92,8 +92,8 @@ class CellParser:
         """Cells of one type that are there and do not read as their column's kind, or as anything it was fitted on."""
         if raw.null_count < values.null_count:
             noun = NOUNS.get(column.kind, f"a {column.kind}")
-            lost = pc.and_(raw.combine_chunks().is_valid(), values.is_null())
-            yield from _at(lost, column, raw, f"is not {noun}; {AS_MISSING}")
+            unread = pc.and_(raw.combine_chunks().is_valid(), values.is_null())
+            yield from _at(unread, column, raw, f"is not {noun}; {AS_MISSING}")
         if column.kind == "number" and pa.types.is_boolean(raw.type):
             yield from _at(pc.equal(values, 1), column, raw, "is read as the number 1.")
             yield from _at(pc.equal(values, 0), column, raw, "is read as the number 0.")
