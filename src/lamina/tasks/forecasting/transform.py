@@ -35,7 +35,7 @@ def fit_targets(
     for i, name in enumerate(names):
         finite = changes[:, i][np.isfinite(changes[:, i])]
         if not len(finite):
-            raise DataError(f"target: column '{name}' has no number up to {LARGEST:g} in the training rows.")
+            raise DataError(f"target: column '{name}' has no number in the training rows (of at most {LARGEST:g}).")
         naive = [np.abs(values[season:, i] - values[:-season, i]) for values in series if len(values) > season]
         errors = np.concatenate(naive) if naive else np.array([])
         errors = errors[np.isfinite(errors)]
