@@ -19,7 +19,7 @@ class Limits(RequestLimits):
     cells: int | None = Field(
         default=None,
         ge=1,
-        description="cells of one request: its rows, times columns and numbers of an answer; when unset, 200 for each of `rows`",
+        description="cells of one request, rows times columns and numbers of an answer; when unset, 200 x `rows`",
     )
     text: int = Field(default=100_000, ge=1, description="characters of one cell")
     numbers: int = Field(default=1_000_000, ge=1, description="numbers of one series")
@@ -34,7 +34,7 @@ class Limits(RequestLimits):
     )
     waiting: int = Field(default=256, ge=1, description="requests being answered or waiting for it")
     wait: float = Field(
-        default=0.5,
+        default=1.0,
         gt=0,
         description="seconds that a request may be expected to wait for its turn; the first 16 may wait for `seconds`",
     )

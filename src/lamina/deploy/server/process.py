@@ -91,6 +91,7 @@ def _run(api: FastAPI, listener: socket.socket, limits: Limits, line: str) -> No
     door = Door(api.state.lamina, limits)
     config = uvicorn.Config(
         api, http=door.connect,  # type: ignore[arg-type]  (any callable will do)
+        loop="asyncio",  # others take one connection at a time in, which is slow where many come
         log_level="error", access_log=False, server_header=False, lifespan="off", ws="none",
         timeout_graceful_shutdown=int(2 * limits.seconds) + 1, h11_max_incomplete_event_size=2 * HEAD,
     )  # fmt: skip
