@@ -288,6 +288,13 @@ def test_an_upload_that_is_no_picture_is_refused(api, body, status, sentence):
         assert said.startswith(sentence)
 
 
+def test_fields_of_a_form_that_are_no_columns_cost_nothing_for_each_file(model, files):
+    many, fields = [("image", ("a", files[0]))] * 50, {f"n{i}": "1" for i in range(900)}
+    reply = ask(app(model.predictor), files=many, data=fields).json()
+    assert len(reply["predictions"]) == 50
+    assert reply["notes"][-1] == "and 881 more columns that this model does not have."
+
+
 def test_limits_of_bytes_pixels_files_and_body_are_kept(model, files):
     tight = app(model.predictor, Limits(file=len(files[0]) - 1))
     cell = {"rows": [{"image": in_base64(files[0])}]}
