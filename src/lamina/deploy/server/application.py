@@ -48,6 +48,8 @@ def app(
         version=predictor.id,
         description=summary(operations[0], predictor) if operations else "",
         redirect_slashes=False,
+        docs_url=None,  # FastAPI's pages take scripts from elsewhere and write the title unescaped: see docs_page
+        redoc_url=None,
         dependencies=[Depends(HTTPBearer(auto_error=False))] if token else [],  # the padlock in the docs
     )
     api.state.lamina = state

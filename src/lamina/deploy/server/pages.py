@@ -6,10 +6,12 @@ import re
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
+from fastapi.responses import RedirectResponse
 
 from lamina import __version__
 from lamina.deploy.predictor import Predictor
 from lamina.deploy.server import about
+from lamina.deploy.server.docs_page import docs_page
 from lamina.deploy.server.endpoint import Endpoint
 from lamina.deploy.server.limits import Limits, busy
 from lamina.deploy.server.middleware import State
@@ -56,6 +58,17 @@ def add_pages(api: FastAPI, predictor: Predictor, endpoints: tuple[Endpoint, ...
     @api.get("/schema", summary="What the model takes and what it answers", response_model=about.About)
     async def columns() -> Response:
         return Response(schema_body, media_type=JSON)
+
+    docs = docs_page(api.title, schema, endpoints)
+    docs_policy = page_headers(docs)
+
+    @api.get("/docs", summary="This interface as a page, with examples to send", include_in_schema=False)
+    async def docs_of() -> Response:
+        return Response(docs, media_type=HTML, headers=docs_policy)
+
+    @api.get("/redoc", include_in_schema=False)
+    async def redoc() -> Response:
+        return RedirectResponse("/docs")
 
     if page:
 
