@@ -1,4 +1,4 @@
-"""How the time of each stage grows with the columns of a table: seconds of processor, and the exponent between one size and the next.
+"""How each stage grows with the columns of a table: seconds of processor, and the exponent from one size to the next.
 
 python benchmarks/wide_tables.py [columns ...] [--kinds mixed|number] [--stages read,clean,...]
 
@@ -91,17 +91,16 @@ def main() -> None:
     parser.add_argument("--stages", default=",".join(STAGES))
     args = parser.parse_args()
     only = set(args.stages.split(","))
-    print(
-        f"lamina at {Path(lamina.__file__).parent}, {args.kinds} columns, {ROWS} rows and 1 row; seconds of processor (exponent)"
-    )
+    print(f"{Path(lamina.__file__).parent}: {args.kinds} columns, {ROWS} rows and 1 row; seconds (exponent)")
     lines: dict[str, list[tuple[int, float]]] = {}
     with tempfile.TemporaryDirectory() as folder:
         for size in args.columns:
             for name, seconds in stages(args.kinds, size, Path(folder), only):
                 earlier = lines.setdefault(name, [])
-                growth = (
-                    f" ({math.log(seconds / earlier[-1][1]) / math.log(size / earlier[-1][0]):.1f})" if earlier else ""
-                )
+                growth = ""
+                if earlier:
+                    before, least = earlier[-1]
+                    growth = f" ({math.log(seconds / least) / math.log(size / before):.1f})"
                 earlier.append((size, seconds))
                 print(f"{size:>8,d} {name:14s} {seconds:9.3f}{growth}", flush=True)
 
