@@ -237,9 +237,9 @@ def open_bundle(path: str | Path) -> Bundle:
     with members(path) as (names, read):
         files, hashes, task_file = _listed(names, read)
     model = read_as(files, "model.json", ModelFile)
+    bounds.check_schema(strict_json(files["schema.json"], "schema.json"))
     schema = read_as(files, "schema.json", Schema)
     golden = read_as(files, "golden.json", Golden)
-    bounds.check_schema(schema)
     bounds.check_settings(model.config)
     bounds.check_golden(golden.rows, golden.answers, len(schema.columns) + 1)
     module = plugin("tasks", task_file.kind)

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lamina.deploy.bundle.strict_json import rejection
-from lamina.schema import Schema
 
 COLUMNS, MISSING = 1 << 15, 1000  # of a schema, and texts that mean missing
 REQUESTS, DEPTH, TEXT = 4096, 8, 1 << 23  # golden rows, lists and objects in one another, characters of a text
@@ -12,11 +11,12 @@ MORE_NAMES = 64  # of golden rows, beside those of the columns: settings of requ
 SETTINGS = 1 << 14  # values in the settings of a model
 
 
-def check_schema(schema: Schema) -> None:
-    """Raise `BundleError` for a table wider than any that is trained on."""
-    for place, count, most in (("columns", len(schema.columns), COLUMNS), ("missing", len(schema.missing), MISSING)):
-        if count > most:
-            raise rejection("schema.json", place, f"are too many ({count:,} of {most:,})")
+def check_schema(raw: Any) -> None:
+    """Raise `BundleError` for a table wider than any that is trained on. `raw`: the schema as plain JSON."""
+    for place, most in (("columns", COLUMNS), ("missing", MISSING)):
+        values = raw.get(place) if isinstance(raw, dict) else None
+        if isinstance(values, list) and len(values) > most:
+            raise rejection("schema.json", place, f"are too many ({len(values):,} of {most:,})")
 
 
 def check_golden(rows: Sequence[Any], answers: Sequence[Any], columns: int) -> None:

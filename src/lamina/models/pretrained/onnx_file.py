@@ -15,7 +15,7 @@ from lamina.models.pretrained.onnx_graph import fault, first_line
 
 Pooling = Literal["auto", "cls", "mean"]
 DOMAIN, OPERATOR, PREFIX = "lamina", "Backbone", "backbone/"
-FLOATS = (1, 10, 11)  # float, half, double
+FLOATS, BYTES = (1, 10, 11), (2, 3)  # float, half, double; weights of 8 bits
 AGREE = 1e-3
 EXPORTED = (11, 18)  # versions of the operators that the exporter writes here
 
@@ -34,6 +34,8 @@ class OnnxFile(nn.Module):
         self.pooling, self.graph, self.body = pooling, graph, graph.SerializeToString()
         for i, tensor in enumerate(t for t in graph.graph.initializer if t.data_type in FLOATS):
             self.register_buffer(f"weight_{i}", torch.from_numpy(onnx_graph.tensor_values(tensor)))
+        for i, tensor in enumerate(t for t in graph.graph.initializer if t.data_type in BYTES):
+            self.register_buffer(f"byte_{i}", torch.from_numpy(onnx_graph.tensor_values(tensor)))
         self.session: Any = None
 
     def forward(self, pixels: Tensor) -> Tensor:
