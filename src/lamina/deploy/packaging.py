@@ -15,8 +15,10 @@ from lamina.experiment import Experiment, Finding
 from lamina.plugins import kind
 from lamina.preprocess import Preprocessor
 from lamina.recipe import plain
+from lamina.resources import memory
 from lamina.schema import Row, Spec
 
+EXPORT_BYTES = 1 << 27  # exporters end the process where they get less
 CARD = b"# Not judged yet\n\nThis run ended before its report was written: go on with `lamina train --resume`.\n"
 
 
@@ -27,6 +29,7 @@ def files(
 
     `finished` adds how the bundle was made and what it is worth.
     """
+    memory.require(EXPORT_BYTES)
     weights = save({k: v.detach().cpu().clone().contiguous() for k, v in models.weights(model).items()})
     lean = spec.model_copy(update={"rows": 0})
     config = choice.model_dump(mode="json")
@@ -95,11 +98,11 @@ def finished(parts: Mapping[str, bytes], finding: Finding, result: Row, versions
         "versions": versions,
     }
     scores = [f"| {name} | {value:.4g} |" for name, value in result["scores"].items() if value is not None]
-    columns = [c.name for c in finding.session.prep.columns]
+    columns = [_markdown(c.name) for c in finding.session.prep.columns]
     lines = [
-        f"# {experiment.subject}",
+        f"# {_markdown(experiment.subject)}",
         "",
-        result["verdict"],
+        _markdown(result["verdict"]),
         "",
         "| score on rows never seen in training | |",
         "| --- | --- |",
@@ -111,3 +114,9 @@ def finished(parts: Mapping[str, bytes], finding: Finding, result: Row, versions
         "golden rows are made up; of the training data only what many rows share is in it.",
     ]
     return {**parts, "training.json": bundle.encode(training), "CARD.md": ("\n".join(lines) + "\n").encode()}
+
+
+def _markdown(text: str) -> str:
+    """Text of the data on one line of a page that is shown as Markdown: neither tags nor links."""
+    text = " ".join(text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").split())
+    return text.replace("[", "\\[").replace("]", "\\]")

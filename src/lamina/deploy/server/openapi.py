@@ -23,9 +23,10 @@ TYPES: dict[str, Any] = {"text": str | None, "time": str | None, "series": SERIE
 NOUNS = {"series": "a list of numbers, or of steps that are lists of channels, null for a gap"}
 FAULTS: dict[int | str, str] = {
     400: "the request is not understood; `error` says where and why",
-    408: "the body came too slowly",
+    408: "the headers or the body came too slowly",
     413: "the body, its rows, a cell or a file are too large, or more is asked for than the limits allow",
     415: "the body is of no type that this model takes, or a file of no known format",
+    431: "the headers are larger than 64 kB",
     503: "the server is busy or stopping; Retry-After says when to come back",
     504: "there was no answer in time",
 }
