@@ -112,8 +112,17 @@ def halving(count: int, size: int, answer: Callable[[int, int], T]) -> Iterator[
             _release()
 
 
+def require(size: int) -> None:
+    """Before what ends the process where memory runs out, as some libraries do. Errors: MemoryError below `size`."""
+    if 0 < available() < size:
+        raise MemoryError(f"unable to allocate {size} bytes")
+
+
 def available() -> int:
-    """Bytes that this process can still take: what the machine has left, within the limit of the process."""
+    """Bytes that this process can still take: what the machine has left, within the limit of the process.
+
+    0 where nobody says.
+    """
     left = list[int]()
     try:
         fields = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
@@ -124,7 +133,7 @@ def available() -> int:
             left.append(limit - pages * resource.getpagesize())
     except (OSError, KeyError, ValueError):
         return min(left, default=0)
-    return max(min(left), 0)
+    return max(min(left), 1)
 
 
 def _release() -> None:
