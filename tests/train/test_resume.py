@@ -842,6 +842,15 @@ def test_a_process_killed_for_real_at_random_moments_ends_in_the_same_bits(kills
 
 
 @pytest.mark.slow
+def test_a_run_with_a_budget_that_is_killed_for_real_is_the_run_of_its_plan(tmp_path):
+    rows = write_csv(tmp_path / "rows.csv", customers(300))
+    words = ["--kills", "4", "--seed", "3", "--budget", "10", "--source", rows, "--target", "left"]
+    done = subprocess.run([sys.executable, KILL, *words], check=False, capture_output=True, text=True)
+    print(done.stdout)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow
 def test_a_game_of_two_networks_killed_twenty_times_ends_in_the_same_bits(tmp_path):
     rows = write_csv(tmp_path / "rows.csv", customers(300))
     said = ["--kills", "20", "--seed", "3", "--epochs", "600", "--network", "gan"]
