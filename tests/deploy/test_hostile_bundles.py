@@ -1,4 +1,4 @@
-"""Bundles of a few kilobytes made to fill memory, never to end, or to be read in two ways are refused with a sentence."""
+"""Bundles of a few kilobytes made to fill memory, not to end, or to be read in two ways are refused with a sentence."""
 
 import json
 import runpy

@@ -19,7 +19,6 @@ WEIGHTS = frozenset({1, 2, 3, 10, 11, 16})  # kinds of tensors: float, uint8, in
 WHOLE = frozenset({4, 5, 6, 7, 9, 12, 13})  # 16 to 64 bits, and booleans: sizes, indices and masks
 SMALL = 16  # numbers that an operator may hold of its own: limits, epsilons, factors
 FLOATS, INDEX_BYTES = 1 << 13, 1 << 21  # all floats, and bytes of all whole numbers, that are no weights
-NODES, NAMES = 1 << 14, 1 << 16  # operators, and the names they take and give together
 JOINED = (1, 2, 4)  # weights stored as one tensor: the biases of an LSTM, its two directions
 MANY = 32  # weights of one size among which joined ones are looked for
 
@@ -94,15 +93,11 @@ def check(body: bytes, weights: Mapping[str, memoryview] | None = None) -> Graph
     own = Own(weights)
     for tensor in graph.tensors.values():
         own.count(tensor, 1)
-    names = 0
     for node in graph.nodes:
-        names += len(node.inputs) + len(node.outputs)
         if node.domain not in STANDARD:
             raise ValueError(f"asks for operators of '{node.domain[:40].decode('ascii', 'replace')}'")
         for tensor in _constants(node):
             own.count(tensor, SMALL)
-    if len(graph.nodes) > NODES or names > NAMES:
-        raise ValueError(f"has more than {NODES:,} operators, or {NAMES:,} names of what they take and give")
     return graph
 
 

@@ -15,6 +15,7 @@ VARINT, EIGHT, BYTES, FOUR = 0, 1, 2, 5  # wire types; 3 and 4 are groups, which
 BYTES_OF = {1: 4, 2: 1, 3: 1, 4: 2, 5: 2, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8, 12: 4, 13: 8, 16: 2}  # of a kind of number
 DTYPES = {1: "<f4", 6: "<i4", 7: "<i8", 9: "?", 11: "<f8"}  # kinds whose values sizes may be made of
 RANK, NUMBERS = 32, 1 << 40  # dimensions of a tensor, and its numbers
+NODES, NAMES = 1 << 14, 1 << 16  # operators, and the names that they take and give together
 FLOAT, INT, TEXT, TENSOR, FLOATS, INTS, TEXTS = 1, 2, 3, 4, 6, 7, 8  # types of settings
 FIELDS = {2: FLOAT, 3: INT, 4: TEXT, 5: TENSOR, 7: FLOATS, 8: INTS, 9: TEXTS}  # fields of settings to their type
 FORM = "is not a graph in ONNX form"
@@ -105,12 +106,15 @@ def _version(body: memoryview) -> list[int]:
 
 
 def _graph(body: memoryview, version: int) -> Graph:
-    graph = Graph(version, [], {}, [], [])
+    graph, names = Graph(version, [], {}, [], []), 0
     for number, value in _fields(body):
         if number == 15:
             raise ValueError("holds sparse tensors")
         if number == 1:
             graph.nodes.append(_node(_inside(value)))
+            names += len(graph.nodes[-1].inputs) + len(graph.nodes[-1].outputs)
+            if len(graph.nodes) > NODES or names > NAMES:
+                raise ValueError(f"has more than {NODES:,} operators, or {NAMES:,} names of what they take and give")
         if number == 5:
             tensor = _tensor(_inside(value))
             if tensor.name in graph.tensors:
