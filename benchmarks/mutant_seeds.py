@@ -80,7 +80,8 @@ def _feather() -> Seeds:
     few = whole.select(["age", "colour", "code", "steps", "y"])
     return [
         ("plain.feather", _arrow(None, whole)), ("few.feather", _arrow(None, few)), ("lz4.feather", _arrow("lz4", few)),
-        ("zstd.arrow", _arrow("zstd", whole)), ("stream.arrows", _arrow(None, few, True)), ("odd.arrow", _arrow(None, odd)),
+        ("zstd.arrow", _arrow("zstd", whole)), ("stream.arrows", _arrow(None, few, True)),
+        ("odd.arrow", _arrow(None, odd)),
     ]  # fmt: skip
 
 
@@ -154,10 +155,12 @@ def _excel() -> Seeds:
     )
     content = (
         f"<office:document-content {spaces}><office:body><office:spreadsheet>"
-        f'<table:table table:name="a">{cells}</table:table></office:spreadsheet></office:body></office:document-content>'
+        f'<table:table table:name="a">{cells}</table:table>'
+        "</office:spreadsheet></office:body></office:document-content>"
     )
     kind = b"application/vnd.oasis.opendocument.spreadsheet"
-    ods = pack({"mimetype": kind, "content.xml": content.encode()}, {"mimetype"})
+    listed = b'<m:manifest xmlns:m="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"></m:manifest>'
+    ods = pack({"mimetype": kind, "META-INF/manifest.xml": listed, "content.xml": content.encode()}, {"mimetype"})
     return [("book.xlsx", sink.getvalue()), ("book.ods", ods)]
 
 

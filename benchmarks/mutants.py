@@ -5,9 +5,9 @@
 
 Each mutant is a small valid file with something wrong in it, and is opened in a process of its own, as a person would:
 `inspect`, then what training does before there is a network (split, preprocessing), then the rows in pieces, as they
-are answered; bundles are opened. The table has a line for each format: answers, sentences (a `LaminaError` at every one of these doors), raw
-exceptions, deaths, those that took more than 5 seconds of processor time (or 30 of the clock) and more than 1 GB.
-Exit code 1 where any of the last four is not 0. `--only` and `--case` run one again and show its traceback.
+are answered; bundles are opened. The table has a line for each format: answers, sentences (a `LaminaError` at every one
+of these doors), raw exceptions, deaths, those that took more than 5 seconds of processor time (or 30 of the clock)
+and more than 1 GB. Exit code 1 where any of the last four is not 0. `--only` and `--case` run one again and show its traceback.
 """
 
 import argparse
@@ -70,7 +70,7 @@ def use(form: str, path: str) -> None:
         raise faults[0]
 
 
-def _understand(path, target, data, experiment, preprocess, from_words) -> None:  # noqa: ANN001
+def _understand(path, target, data, experiment, preprocess, from_words) -> None:
     recipe = from_words([path], [f"target={target}"] if target else [], trains=False)
     subject = experiment.collect(recipe, data.read(recipe.data))
     preprocess.fit(subject.splits.train, subject.schema)
@@ -200,9 +200,8 @@ def main() -> int:
             counts.update(one.words)
             seconds, megabytes = max(seconds, one.seconds), max(megabytes, one.megabytes)
             if set(one.words) & set(FAULTS):
-                lines.append(
-                    f"    {form} {one.case} {one.name} {','.join(one.words)} {one.seconds} s {one.megabytes} MB: {one.text}"
-                )
+                cost = f"{one.seconds} s {one.megabytes} MB"
+                lines.append(f"    {form} {one.case} {one.name} {','.join(one.words)} {cost}: {one.text}")
         cells = (form, args.count, *(counts[word] for word in head[2:8]), seconds, megabytes)
         print("  ".join(f"{cell:>9}" for cell in cells), *lines, sep="\n", flush=True)
         faults += len(lines)

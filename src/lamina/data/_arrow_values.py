@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lamina.config import DataError
 from lamina.data._nested_rows import DEPTH, Extent, flatten, is_file_cell, sound
@@ -162,6 +163,10 @@ def _flatter(table: pa.Table) -> pa.Table:
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if is_picture(column.type):
         return column if column.type == PICTURE else pa.chunked_array([_picture(c) for c in column.chunks], PICTURE)
+    if pa.types.is_run_end_encoded(column.type):
+        column = pc.call_function("run_end_decode", [column])
+    if pa.types.is_union(column.type):
+        column = as_text(column)
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     wide = pa.types.is_large_string(column.type) or pa.types.is_string_view(column.type)

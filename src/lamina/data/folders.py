@@ -6,10 +6,13 @@ answered for. Files that are no pictures by their name are set aside; what syste
 """
 
 import glob
+import lzma
 import os
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
 
@@ -27,6 +30,7 @@ MOST_UNPACKED = 8 << 30  # bytes of all pictures in a zip: they are held in memo
 PIECE = 1024
 BATCH_BYTES = 64 << 20  # bytes of a zip's pictures held at a time when they are answered
 CHUNK = 1000
+UNREADABLE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, RuntimeError, struct.error)
 
 
 class Config(config.Config):
@@ -56,8 +60,11 @@ def claims(path: str) -> bool:
         return _tree.any_below(root, PICTURES)
     if root.suffix.lower() != ".zip" or not zipfile.is_zipfile(root):
         return False
-    with zipfile.ZipFile(root) as archive:
-        return any(Path(name).suffix.lower() in PICTURES for name in archive.namelist())
+    try:
+        with zipfile.ZipFile(root) as archive:
+            return any(Path(name).suffix.lower() in PICTURES for name in archive.namelist())
+    except UNREADABLE:  # told of when it is read
+        return True
 
 
 def load(cfg: Config) -> Collected:
@@ -108,7 +115,7 @@ def stream(cfg: Config, rows: int) -> Iterator[Collected]:
 
 
 def _streamed(root: Path, rows: int) -> Iterator[Collected]:
-    with zipfile.ZipFile(root) as archive:
+    with _archive(root) as archive:
         members, places, bad = _members(archive, root)
         _refuse_none(places, str(root), bad)
         whole = _with_labels(pa.table({"image": pa.array([f"{root}/{place}" for place in places])}), places)
@@ -199,7 +206,7 @@ def _head(path: Path) -> bytes:
 
 def _zipped(root: Path) -> tuple[list[PurePosixPath], pa.ChunkedArray, list[Quarantined]]:
     """Nothing is extracted, so a member's name is only a name; no member is unpacked beyond its bound."""
-    with zipfile.ZipFile(root) as archive:
+    with _archive(root) as archive:
         members, names, bad = _members(archive, root)
         total = sum(members[place].file_size for place in names if members[place].file_size <= MOST_MEMBER)
         if total > MOST_UNPACKED:
@@ -221,6 +228,17 @@ def _zipped(root: Path) -> tuple[list[PurePosixPath], pa.ChunkedArray, list[Quar
                 chunks.append(pa.array(bodies, pa.large_binary()))
                 bodies = []
     return places, pa.chunked_array([*chunks, pa.array(bodies, pa.large_binary())]), bad
+
+
+@contextmanager
+def _archive(root: Path) -> Iterator[zipfile.ZipFile]:
+    """An open zip. Errors: DataError where its list of members is damaged."""
+    try:
+        archive = zipfile.ZipFile(root)
+    except UNREADABLE as error:
+        raise DataError(f"data.path: {root} cannot be read as a zip ({error}). Pack or fetch it anew.") from None
+    with archive:
+        yield archive
 
 
 def _members(
@@ -246,7 +264,7 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes | str:
     try:
         with archive.open(info) as file:
             return file.read(info.file_size)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError):
-        return "is damaged in the archive"
     except NotImplementedError:  # how zipfile says that it does not know a compression
         return "is packed in a way that is not read: pack the archive anew"
+    except UNREADABLE:
+        return "is damaged in the archive"
