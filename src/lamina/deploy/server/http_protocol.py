@@ -28,7 +28,7 @@ FIELDS = re.compile(rb"\r\n(content-length|transfer-encoding|connection|x-reques
 Protocol: Any = AutoHTTPProtocol  # of httptools where it is installed, else of h11
 
 
-class Door:
+class AdmissionControl:
     """What the connections of one server share."""
 
     def __init__(self, state: State, limits: Limits):
@@ -102,9 +102,9 @@ class Transport:
 class Connection(Protocol):
     """A connection; `gone` once it is over."""
 
-    def __init__(self, door: Door, options: dict[str, Any]):
+    def __init__(self, admission: AdmissionControl, options: dict[str, Any]):
         super().__init__(**{**options, "app_state": {"connection": self}})
-        self.door = door
+        self.admission = admission
         self.gone = self.lingering = self.deaf = self.unread = self.over = False  # deaf: what comes is not listened to
         self.line = b""  # the beginning of a request that stands in line
         self.reserved = False  # whether a request of this connection is let in and has not begun
@@ -115,15 +115,15 @@ class Connection(Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(Transport(transport, self))
         self.since = self.loop.time()
-        self.door.add(self)
-        count, most = len(self.door.connections), self.door.limits.connections
+        self.admission.add(self)
+        count, most = len(self.admission.connections), self.admission.limits.connections
         self.over = count > most  # it may still ask for health, and be told why it is sent away
         if count > 2 * most:
             transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.gone = True
-        self.door.connections.discard(self)
+        self.admission.connections.discard(self)
         self.enter()
         super().connection_lost(exc)
 
@@ -149,11 +149,11 @@ class Connection(Protocol):
         self.since = self.loop.time()
         if not data.startswith(b"POST "):
             self._feed(data)
-        elif refusal := self._full() if self.over else self.door.refusal():
+        elif refusal := self._full() if self.over else self.admission.refusal():
             self._refuse(refusal, data)
-        elif self.door.is_busy():
+        elif self.admission.is_busy():
             self.line = data
-            self.door.stand(self)
+            self.admission.stand(self)
         else:
             self._feed(data)
 
@@ -197,7 +197,7 @@ class Connection(Protocol):
         """The server stops: whoever has just connected, or was answered just now, may ask once more."""
         if not self.idle:
             self.cycle.keep_alive = False
-        elif not self.line and self.loop.time() - self.since >= max(self.door.limits.drain, SWEEP):
+        elif not self.line and self.loop.time() - self.since >= max(self.admission.limits.drain, SWEEP):
             self.transport.close()
         elif not self.gone:
             self.loop.call_later(SWEEP / 2, self.shutdown)
@@ -225,11 +225,11 @@ class Connection(Protocol):
                 self.transport.real.close()
         elif not self.idle or self.line:
             return
-        elif self.head and now - self.since > self.door.limits.head:
+        elif self.head and now - self.since > self.admission.limits.head:
             self.unread = True
-            sentence = f"headers: did not arrive within {self.door.limits.head:g} seconds. Send them at once."
+            sentence = f"headers: did not arrive within {self.admission.limits.head:g} seconds. Send them at once."
             self.respond(RequestError(408, sentence))
-        elif not self.head and now - self.since > max(self.timeout_keep_alive, self.door.limits.head):
+        elif not self.head and now - self.since > max(self.timeout_keep_alive, self.admission.limits.head):
             self.transport.close()
 
     @property
@@ -241,15 +241,15 @@ class Connection(Protocol):
         """The request that was let in begins."""
         if self.reserved:
             self.reserved = False
-            self.door.state.queue.coming -= 1
+            self.admission.state.queue.coming -= 1
 
     def _reserve(self) -> None:
         if not self.reserved and self.scope["method"] == "POST":
             self.reserved = True
-            self.door.state.queue.coming += 1
+            self.admission.state.queue.coming += 1
 
     def _full(self) -> RequestError:
-        most = self.door.limits.connections
+        most = self.admission.limits.connections
         return busy(f"The server has {most:,} connections, which is all it takes. Try again in a second.")
 
     def _refuse(self, refusal: RequestError, data: bytes) -> None:
@@ -260,16 +260,16 @@ class Connection(Protocol):
         length = fields.get(b"content-length", b"")
         whole = end >= 0 and length.isdigit() and len(data) == end + 4 + int(length) and len(fields) == len(pairs)
         stays = whole and b"connection" not in fields and b"transfer-encoding" not in fields
-        stays = stays and not (self.over or self.door.state.draining) and data.find(b" HTTP/1.1\r\n", 0, end) > 0
+        stays = stays and not (self.over or self.admission.state.draining) and data.find(b" HTTP/1.1\r\n", 0, end) > 0
         self.unread = not whole
         self.respond(refusal, fields.get(b"x-request-id", b""), stays)
 
     def respond(self, refusal: RequestError, request_id: bytes = b"", stays: bool = False) -> None:
         """Write an error past the framework."""
         name = safe_id(request_id).encode() or token_hex(16).encode()
-        headers = (*self.door.state.headers.items(), *refusal.headers.items())
+        headers = (*self.admission.state.headers.items(), *refusal.headers.items())
         self.transport.write(name.join(_pieces(refusal.status, str(refusal), headers, stays, len(name))))
-        self.door.state.metrics.count(refusal.status, 0.0)
+        self.admission.state.metrics.count(refusal.status, 0.0)
         if not stays:
             self.transport.close()
 

@@ -20,7 +20,7 @@ from fastapi import FastAPI
 from lamina.config import LaminaError
 from lamina.deploy.predictor import Predictor
 from lamina.deploy.server.application import app
-from lamina.deploy.server.http_protocol import HEAD, Door
+from lamina.deploy.server.http_protocol import HEAD, AdmissionControl
 from lamina.deploy.server.limits import Limits
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
@@ -88,9 +88,9 @@ def _bind(host: str, port: int) -> socket.socket:
 
 def _run(api: FastAPI, listener: socket.socket, limits: Limits, line: str) -> None:
     """uvicorn in a thread; this one waits for a signal, says not ready, and lets the requests end."""
-    door = Door(api.state.lamina, limits)
+    admission = AdmissionControl(api.state.lamina, limits)
     config = uvicorn.Config(
-        api, http=door.connect,  # type: ignore[arg-type]  (any callable will do)
+        api, http=admission.connect,  # type: ignore[arg-type]  (any callable will do)
         loop="asyncio",  # others take one connection at a time in, which is slow where many come
         log_level="error", access_log=False, server_header=False, lifespan="off", ws="none",
         timeout_graceful_shutdown=int(2 * limits.seconds) + 1, h11_max_incomplete_event_size=2 * HEAD,

@@ -105,8 +105,8 @@ class Worker:
         batch, size = list[Job](), 0
         while self._waiting and size < JOIN:
             job = self._waiting[0]
-            alone = job.body is None or not job.endpoint.joins
-            if batch and (alone or batch[0].body is None or job.endpoint is not batch[0].endpoint):
+            single = job.body is None or not job.endpoint.joins
+            if batch and (single or batch[0].body is None or job.endpoint is not batch[0].endpoint):
                 break
             self._waiting.popleft()
             if not job.over:
@@ -137,11 +137,11 @@ class RequestQueue:
 
     def refusal(self, line: int = 0, more: float = 0.0) -> RequestError | None:
         """Why no other request is let in now, if so; `line` stand before it at the door, for `more` seconds."""
-        ahead, limits = self.requests + self.coming + line, self.limits
-        if ahead == 0:
+        count, limits = self.requests + self.coming + line, self.limits
+        if count == 0:
             return None
         seconds = self._wait(line) + more
-        if ahead < limits.waiting and seconds <= (limits.seconds if ahead < FEW else limits.wait):
+        if count < limits.waiting and seconds <= (limits.seconds if count < FEW else limits.wait):
             return None
         headers = {"Retry-After": str(max(1, ceil(seconds)))}
         return RequestError(
