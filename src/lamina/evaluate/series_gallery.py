@@ -13,7 +13,7 @@ from lamina.schema import Row
 
 WORST, CLASSES, SAMPLES, CHANNELS = 12, 12, 5, 6
 WIDTH, HEIGHT, LEFT, BELOW, POINTS = 280, 120, 40, 16, 280  # pixels; points drawn of one line at most
-DRAWN = 1e30  # the largest number of a plot
+HIGHEST = 1e30  # the largest number of a plot
 COLOURS = ("var(--accent)", "#c8501e", "#2a7d4f", "#7a4fb5", "#8a6d1f", "#5c6672")
 FAINT = "#9aa3ad"
 
@@ -60,7 +60,7 @@ def pieces(finding: Finding) -> tuple[Row, dict[str, str]]:
         return {}, {}
     place = places[0]
     state = prep.states[place].model_dump()
-    mean, std = (np.clip(state[name], -DRAWN, DRAWN).astype(np.float32) for name in ("mean", "std"))
+    mean, std = (np.clip(state[name], -HIGHEST, HIGHEST).astype(np.float32) for name in ("mean", "std"))
     arrays = {name: np.asarray(finding.examples[name].inputs[f"series{place}"]) for name in ("train", "test")}
     parts = {name: array * std + mean for name, array in arrays.items()}
     truth = {"train": task.truth(np.asarray(finding.examples["train"].target)), "test": evaluation.target}
