@@ -69,7 +69,11 @@ def load(cfg: Config) -> Collected:
         if part:
             columns["part"] = pa.array([part] * len(inputs))
         tables.append(pa.table(columns))
-    table = pa.concat_tables(tables)
+    try:
+        table = pa.concat_tables(tables, promote_options="permissive")
+    except pa.ArrowException:
+        kinds = ", ".join(sorted({f"{x.dtype} and {y.dtype}" for x, y in pairs.values()}))
+        raise DataError(f"{path}: the parts hold arrays of different types ({kinds}). Give all the same.") from None
     part_column = "part" if "part" in table.column_names and "train" in pairs else None
     if "part" in table.column_names and not part_column:
         table = table.drop_columns(["part"])
@@ -145,6 +149,8 @@ def _form(inputs: list[np.ndarray], where: str) -> tuple[Form, tuple[str, ...]]:
         raise DataError(f"{where}: the parts have rows of different shapes, {one.shape[1:]} and {odd[0]}.")
     if one.dtype.kind not in "biuf":
         raise DataError(f"{where}: an array of type {one.dtype} holds no numbers.")
+    if 0 in one.shape[1:]:
+        raise DataError(f"{where}: an array of shape {one.shape} holds no numbers.")
     if one.ndim == 2:
         return Form(pictures=False), ()
     last, before = (one.ndim == 4 and one.shape[at] in CHANNELS for at in (-1, 1))
