@@ -237,12 +237,12 @@ def _check_memory(splits: Splits, column: Column, task: SupervisedTask) -> None:
     """Errors: DataError where a number for each label of each row is more than there is memory for."""
     first = parse_columns(splits.train.slice(0, 1), (column,))[column.name].combine_chunks()
     dense = splits.train.num_rows if task.encode(first).ndim > 1 else 0  # rows whose target is a number for each label
-    judged = max(splits.validation.num_rows, splits.test.num_rows)
-    needed = len(task.classes) * (BYTES_EACH * judged + 4 * dense)
+    answers = max(splits.validation.num_rows, splits.test.num_rows)
+    needed = len(task.classes) * (BYTES_EACH * answers + 4 * dense)
     if needed > memory.available():
         free = memory.available() / 1e9
         raise DataError(
-            f"target: {len(task.classes):,} labels for each of {dense or judged:,} rows need {needed / 1e9:,.1f} GB, "
+            f"target: {len(task.classes):,} labels for each of {dense or answers:,} rows need {needed / 1e9:,.1f} GB, "
             f"and {free:,.1f} GB are free. Give fewer rows, or rare labels one name."
         )
 
