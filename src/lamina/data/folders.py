@@ -245,7 +245,7 @@ def _members(
     archive: zipfile.ZipFile, root: Path
 ) -> tuple[dict[PurePosixPath, zipfile.ZipInfo], list[PurePosixPath], list[Quarantined]]:
     """The members by place, the places of pictures in order, and what is none by its name."""
-    members = {PurePosixPath(i.filename): i for i in archive.infolist() if not i.is_dir()}
+    members = {PurePosixPath(i.filename): i for i in archive.infolist() if i.filename and not i.is_dir()}
     names = sorted(place for place in members if not any(map(_tree.is_clutter, place.parts)))
     good, bad = _tree.by_suffix(names, PICTURES, str(root), "picture")
     places = [names[i] for i in good]
