@@ -50,15 +50,16 @@ def deadline(files: Mapping[str, bytes]) -> Iterator[None]:
         _deadline.reset(token)
 
 
-def onnx_runtime(graph: bytes, threads: int | None = None, file: str = "model.onnx") -> Run:
-    """Run an ONNX graph held in memory; it may refer to nothing outside itself. `file`: its name in a bundle.
+def onnx_runtime(graph: bytes, threads: int | None = None, file: str = "model.onnx", price: Cost | None = None) -> Run:
+    """Run an ONNX graph held in memory; it may refer to nothing outside itself. `file`: its name in a bundle; `price`:
+    what it costs, of a graph that was checked.
 
     Many rows are run in pieces, so that memory is bounded. Errors: BundleError, also for a graph whose sizes cannot be
     bounded before it is run.
     """
     import onnxruntime
 
-    price: Cost = guarded(file, lambda: cost(onnx_graph.check(graph), len(graph)))
+    checked: Cost = price or guarded(file, lambda: cost(onnx_graph.check(graph), len(graph)))
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = threads or 0
@@ -86,10 +87,10 @@ def onnx_runtime(graph: bytes, threads: int | None = None, file: str = "model.on
             raise rejection(file, min(missing), "is asked for by the graph, and nothing here gives it")
         fed = {name: arrays[name] for name in inputs}
         rows = max((len(values) for values in fed.values()), default=0)
-        if not price.joined or rows <= price.rows:
+        if not checked.joined or rows <= checked.rows:
             return dict(zip(outputs, piece(fed), strict=True))
-        starts = range(0, rows, price.rows)
-        pieces = [piece({name: v[i : i + price.rows] for name, v in fed.items()}) for i in starts]
+        starts = range(0, rows, checked.rows)
+        pieces = [piece({name: v[i : i + checked.rows] for name, v in fed.items()}) for i in starts]
         return dict(zip(outputs, map(np.concatenate, zip(*pieces, strict=True)), strict=True))
 
     return run

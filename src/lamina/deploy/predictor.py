@@ -125,13 +125,13 @@ def _runs(bundle: Bundle, threads: int | None) -> dict[str, Run]:
     """A function from encoded inputs to raw outputs for each network of a bundle."""
     graphs = {name: body for name, body in bundle.files.items() if name.endswith(".onnx")}
     runs = {
-        name.removesuffix(".onnx"): onnx_runtime(body, threads, name)
+        name.removesuffix(".onnx"): onnx_runtime(body, threads, name, bundle.costs[name])
         for name, body in graphs.items()
         if name != "model.onnx"
     }
     model = bundle.model
     if model.runtime == "onnx":
-        return {"model": onnx_runtime(graphs["model.onnx"], threads), **runs}
+        return {"model": onnx_runtime(graphs["model.onnx"], threads, price=bundle.costs["model.onnx"]), **runs}
     weights = bundle.files["weights.safetensors"]
     return {
         "model": guarded("model.json", lambda: models.runtime(model.kind, model.config, model.spec, weights)),

@@ -26,6 +26,7 @@ from lamina import __version__
 from lamina.config import BundleError, Config
 from lamina.deploy.bundle import archive, bounds, onnx_graph
 from lamina.deploy.bundle.archive import MANIFEST_BYTES, Read, members
+from lamina.deploy.bundle.onnx_cost import Cost, cost
 from lamina.deploy.bundle.strict_json import (
     TEXT_BYTES,
     guarded,
@@ -111,6 +112,7 @@ class Bundle:
     training: dict[str, Any]
     id: str
     files: Mapping[str, bytes]
+    costs: Mapping[str, Cost]  # of the graphs, for one row
 
     @property
     def schema(self) -> Schema:
@@ -248,9 +250,8 @@ def open_bundle(path: str | Path) -> Bundle:
             raise rejection("golden.json", f"of.{name}", "the answers were computed with another file")
     _check_installed(model.kind, "models", "model.json")
     tensors = weights(files["weights.safetensors"])
-    for name in files:
-        if name.endswith(".onnx"):
-            guarded(name, lambda name=name: onnx_graph.check(files[name], tensors))
+    graphs = {name: body for name, body in files.items() if name.endswith(".onnx")}
+    costs = {n: guarded(n, lambda b=b: cost(onnx_graph.check(b, tensors), len(b))) for n, b in graphs.items()}
     if "model.onnx" not in files and model.runtime == "onnx":
         raise rejection("model.onnx", "", "is missing though model.json asks for it")
     prep = guarded("preprocess.json", lambda: _restore(schema, files))
@@ -265,7 +266,7 @@ def open_bundle(path: str | Path) -> Bundle:
     training = strict_json(files["training.json"], "training.json")
     if not isinstance(training, dict):
         raise rejection("training.json", "", "must be an object")
-    return Bundle(path, model, task, prep, golden, training, digest(encode(hashes))[:16], files)
+    return Bundle(path, model, task, prep, golden, training, digest(encode(hashes))[:16], files, costs)
 
 
 def _listed(names: set[str], read: Read) -> tuple[dict[str, bytes], dict[str, str], TaskFile]:

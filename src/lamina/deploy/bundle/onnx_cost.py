@@ -43,8 +43,9 @@ def cost(graph: Graph, size: int) -> Cost:
     most = RESULTS + PER_BYTE * size + min(PER_INPUT * wide, WIDEST)
     hardest = WORK + WORK_PER_BYTE * size + WORK_PER_INPUT * wide
     results = work = 0
+    taken = {name: numbers(value.shape) for name, value in values.items()}
     for node in graph.nodes:
-        given, multiplied = _apply(node, values)
+        given, multiplied = _apply(node, values, taken)
         results, work = results + given, work + multiplied
         if results > most:
             raise ValueError(f"makes more than {most >> 20:,} MB of one row, at the operator {node.kind[:40]}")
@@ -54,8 +55,10 @@ def cost(graph: Graph, size: int) -> Cost:
     return Cost(results, work, bool(fed) and all(map(_is_rows, [values[f.name].shape[:1] for f in fed] + outputs)))
 
 
-def _apply(node: Node, values: dict[str, Value]) -> tuple[int, int]:
-    """The bytes that an operator makes of one row and its multiply-adds; what it gives goes to `values`."""
+def _apply(node: Node, values: dict[str, Value], taken: dict[str, int]) -> tuple[int, int]:
+    """The bytes that an operator makes of one row and its multiply-adds; what it gives goes to `values`, and how many
+    numbers that are to `taken`.
+    """
     if node.kind not in RULES:
         raise ValueError(f"asks for the operator {node.kind[:40]}, which no bundle may use")
     if missing := [name for name in node.inputs if name and name not in values]:
@@ -64,7 +67,7 @@ def _apply(node: Node, values: dict[str, Value]) -> tuple[int, int]:
     try:
         effect = RULES[node.kind](call)
         counts = [numbers(value.shape) for value in effect.values]
-        scratch, work = numbers(effect.scratch), numbers(effect.work)
+        scratch, work = numbers(effect.scratch) if effect.scratch else 0, numbers(effect.work) if effect.work else 0
     except (Unknown, ArithmeticError, TypeError, IndexError, AttributeError):
         raise ValueError(f"{DEPENDS}, at the operator {node.kind}") from None
     except ValueError as error:
@@ -73,9 +76,10 @@ def _apply(node: Node, values: dict[str, Value]) -> tuple[int, int]:
     if names or any(name in values for name in node.outputs if name):
         raise ValueError(f"gives more than an operator {node.kind} has, or a name twice")
     values |= {name: value for name, value in zip(node.outputs, effect.values, strict=False) if name}
-    taken = sum(numbers(value.shape) for value in call.inputs if value)
+    taken |= zip(node.outputs, counts, strict=False)
+    fed = sum(taken[name] for name in node.inputs if name)
     given = sum(count * value.width for count, value in zip(counts, effect.values, strict=True))
-    return given + 4 * scratch, work + PER_NUMBER * max(sum(counts), taken)
+    return given + 4 * scratch, work + PER_NUMBER * max(sum(counts), fed)
 
 
 def _shape(entry: Named) -> tuple[Dim, ...]:

@@ -96,7 +96,7 @@ def _conv(call: Call) -> Effect:
     unrolled = (data.shape[0], *counts, *weights.shape[1:])
     laid_out = len(kernel) > 2 or call.kind != "Conv"
     width = max(4, data.width)
-    return Effect((Value(out, width),), (*out, *weights.shape[1:]), unrolled if laid_out else (0,))
+    return Effect((Value(out, width),), (*out, *weights.shape[1:]), unrolled if laid_out else ())
 
 
 def _conv_transpose(call: Call) -> Effect:

@@ -290,14 +290,20 @@ def _fields(body: memoryview) -> Iterator[tuple[int, Value]]:
     """Number and value of every field of one message."""
     at, end = 0, len(body)
     while at < end:
-        tag, at = _varint(body, at)
+        tag = body[at]
+        at += 1
+        if tag >= 0x80:
+            tag, at = _varint(body, at - 1)
         wire = tag & 7
         if wire == VARINT:
             value, at = _varint(body, at)
             yield tag >> 3, value
             continue
         if wire == BYTES:
-            size, at = _varint(body, at)
+            size = body[at] if at < end else 0x80
+            at += 1
+            if size >= 0x80:
+                size, at = _varint(body, at - 1)
         elif wire in (EIGHT, FOUR):
             size = 8 if wire == EIGHT else 4
         else:

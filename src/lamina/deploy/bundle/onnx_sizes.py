@@ -195,8 +195,12 @@ def numbers(shape: Shape) -> int:
     """How many numbers a tensor has for one row: alone, or as its share of many."""
     alone = together = 1
     for dim in shape:
-        alone *= dim.at(1) if isinstance(dim, Size) else dim
-        together *= dim.at(ROWS) if isinstance(dim, Size) else dim
+        if isinstance(dim, Size):
+            alone *= dim.each + dim.fixed
+            together *= dim.each * ROWS + dim.fixed
+        else:
+            alone *= dim
+            together *= dim
     return max(alone, -(-together // ROWS))
 
 
@@ -231,13 +235,14 @@ def follow(compute: Callable[[], Any]) -> np.ndarray | None:
         values = np.asarray(compute(), object)
     except (Unknown, ArithmeticError, ValueError, TypeError, IndexError):
         return None
-    if values.size > KNOWN or any(_large(v) for v in values.flat):
-        return None
-    return values
+    few = values.size <= KNOWN
+    return values if few and not any(_large(v) for v in values.ravel().tolist()) else None
 
 
 def _large(value: Any) -> bool:
     """Whether a number may be another one in the arithmetic of a runtime, which has 64 bits or floats."""
+    if type(value) is int:
+        return abs(value) >= 1 << 62
     if isinstance(value, float):
         return not abs(value) <= EXACT
     return any(abs(part) >= 1 << 62 for part in _parts(value))
@@ -313,5 +318,5 @@ class Effect(NamedTuple):
     """
 
     values: tuple[Value, ...]
-    work: Shape = (0,)
-    scratch: Shape = (0,)
+    work: Shape = ()
+    scratch: Shape = ()
