@@ -78,7 +78,7 @@ def columns(rows: Rows) -> dict[str, list[Any]]:
 def answers_of_file(bundle: Path, path: Path, out: Path) -> Rows:
     from typer.testing import CliRunner
 
-    done = CliRunner().invoke(app, ["predict", str(bundle), str(path), "-o", str(out), "--json"])
+    done = CliRunner().invoke(app, ["predict", str(bundle), str(path), "-o", str(out), "--json", "--overwrite"])
     assert done.exit_code == 0, (done.output, done.exception)
     if out.suffix == ".csv":
         return nested(pd.read_csv(out).to_dict("records"))

@@ -77,7 +77,7 @@ def test_a_target_that_is_no_number_is_quarantined_in_regression(tmp_path):
     out = ran(tmp_path, {"data": str(path), "target": "price", "task": "regression"})
     assert (out[-1]["rows"], out[-1]["quarantined"]) == (59, 1)
     (found,) = json.loads((tmp_path / "run" / "report.json").read_text("utf-8"))["data"]["quarantine"]
-    assert (found["line"], found["reason"]) == (9, "the target is not a number: 'on request'")
+    assert (found["line"], found["reason"]) == (9, "the target is not a number: '…'")
 
 
 def test_a_separate_test_file_is_all_of_the_test_rows_and_accounted_for(tmp_path):
@@ -95,7 +95,7 @@ def test_a_separate_test_file_is_all_of_the_test_rows_and_accounted_for(tmp_path
     found = json.loads((tmp_path / "run" / "report.json").read_text("utf-8"))["data"]["quarantine"]
     assert [(q["file"], q["line"], q["column"], q["reason"]) for q in found] == [
         (str(test), 5, "left", "the target is missing"),
-        (str(test), 6, "left", "the label 'perhaps' was never seen in training"),
+        (str(test), 6, "left", "the label '…' was never seen in training"),
     ]
     assert any("Yes." in note for note in collected["notes"]), "a label read as the class it resembles is told"
 

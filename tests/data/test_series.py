@@ -517,7 +517,7 @@ def test_python_files_the_graph_and_http_give_one_answer(waves_run, asked, tmp_p
     (tmp_path / "rows.csv").write_text("id;signal\n" + "".join(f"{i};{text}\n" for i, text in enumerate(texts)))
     out = tmp_path / "answers.jsonl"
     for name in ("rows.parquet", "rows.jsonl", "rows.csv"):
-        call = ["predict", waves_run.result["run"], str(tmp_path / name), "-o", str(out)]
+        call = ["predict", waves_run.result["run"], str(tmp_path / name), "-o", str(out), "--overwrite"]
         done = CliRunner().invoke(commands, call)
         assert done.exit_code == 0, done.output
         near([json.loads(line) for line in out.read_text().splitlines()], wanted[:12])
@@ -615,7 +615,7 @@ def test_a_wide_and_a_long_file_train_by_one_command(tmp_path):
     call = ["train", str(tmp_path / "wide.csv"), "--target", "label", "--out", out, *joined, *small]
     done = CliRunner().invoke(commands, call)
     assert done.exit_code == 0, done.output
-    done = CliRunner().invoke(commands, ["predict", out, str(tmp_path / "wide.csv"), "-o", f"{out}.csv", *joined])
+    done = CliRunner().invoke(commands, ["predict", out, str(tmp_path / "wide.csv"), "-o", f"{out}-a.csv", *joined])
     assert done.exit_code == 0, done.output
     grouped = ["--set", "data.kind=long", "--set", "data.series=machine", "--set", "data.time=at"]
     call = ["train", str(tmp_path / "log.csv"), "--target", "state", "--out", str(tmp_path / "log"), *grouped, *small]

@@ -85,12 +85,12 @@ def onnx_runtime(graph: bytes, threads: int | None = None, file: str = "model.on
     def run(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         if missing := inputs - arrays.keys():
             raise rejection(file, min(missing), "is asked for by the graph, and nothing here gives it")
-        fed = {name: arrays[name] for name in inputs}
-        rows = max((len(values) for values in fed.values()), default=0)
+        feeds = {name: arrays[name] for name in inputs}
+        rows = max((len(values) for values in feeds.values()), default=0)
         if not checked.joined or rows <= checked.rows:
-            return dict(zip(outputs, piece(fed), strict=True))
+            return dict(zip(outputs, piece(feeds), strict=True))
         starts = range(0, rows, checked.rows)
-        pieces = [piece({name: v[i : i + checked.rows] for name, v in fed.items()}) for i in starts]
+        pieces = [piece({name: v[i : i + checked.rows] for name, v in feeds.items()}) for i in starts]
         return dict(zip(outputs, map(np.concatenate, zip(*pieces, strict=True)), strict=True))
 
     return run

@@ -136,6 +136,7 @@ def test_python_http_and_files_give_one_forecast(case, tmp_path):
     pyarrow.parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "rows.parquet")
     for source in ("rows.csv", "rows.jsonl", "rows.parquet"):
         for output in ("out.jsonl", "out.parquet", "out.csv"):
+            (tmp_path / output).unlink(missing_ok=True)
             told = batch.run(
                 estimator.predictor, "predict", files.Config(path=str(tmp_path / source)), None, tmp_path / output
             )

@@ -34,30 +34,30 @@ def cost(graph: Graph, size: int) -> Cost:
     """What a graph of so many bytes makes of one row. Raises `ValueError` with a reason where it is too much."""
     if not VERSIONS[0] <= graph.version <= VERSIONS[1]:
         raise ValueError(f"has operators of version {graph.version}, and {VERSIONS[0]} to {VERSIONS[1]} are known")
-    fed = [entry for entry in graph.inputs if entry.name not in graph.tensors]
+    feeds = [entry for entry in graph.inputs if entry.name not in graph.tensors]
     values = {name: stored(tensor) for name, tensor in graph.tensors.items()}
-    values |= {entry.name: Value(_shape(entry), max(4, BYTES_OF.get(entry.kind, 8))) for entry in fed}
-    wide = sum(numbers(values[entry.name].shape) for entry in fed)
+    values |= {entry.name: Value(_shape(entry), max(4, BYTES_OF.get(entry.kind, 8))) for entry in feeds}
+    wide = sum(numbers(values[entry.name].shape) for entry in feeds)
     if wide > INPUTS:
         raise ValueError(f"takes {wide:,} numbers in one row, and {INPUTS:,} are the most")
     most = RESULTS + PER_BYTE * size + min(PER_INPUT * wide, WIDEST)
     hardest = WORK + WORK_PER_BYTE * size + WORK_PER_INPUT * wide
     results = work = 0
-    taken = {name: numbers(value.shape) for name, value in values.items()}
+    counts_by_name = {name: numbers(value.shape) for name, value in values.items()}
     for node in graph.nodes:
-        given, multiplied = _apply(node, values, taken)
-        results, work = results + given, work + multiplied
+        bytes_out, multiplied = _apply(node, values, counts_by_name)
+        results, work = results + bytes_out, work + multiplied
         if results > most:
             raise ValueError(f"makes more than {most >> 20:,} MB of one row, at the operator {node.kind[:40]}")
         if work > hardest:
             raise ValueError(f"takes more than {hardest:,} multiplications for one row, at {node.kind[:40]}")
     outputs = [values[name].shape[:1] if name in values else () for name in graph.outputs]
-    return Cost(results, work, bool(fed) and all(map(_is_rows, [values[f.name].shape[:1] for f in fed] + outputs)))
+    return Cost(results, work, bool(feeds) and all(map(_is_rows, [values[f.name].shape[:1] for f in feeds] + outputs)))
 
 
-def _apply(node: Node, values: dict[str, Value], taken: dict[str, int]) -> tuple[int, int]:
+def _apply(node: Node, values: dict[str, Value], counts_by_name: dict[str, int]) -> tuple[int, int]:
     """The bytes that an operator makes of one row and its multiply-adds; what it gives goes to `values`, and how many
-    numbers that are to `taken`.
+    numbers that are to `counts_by_name`.
     """
     if node.kind not in RULES:
         raise ValueError(f"asks for the operator {node.kind[:40]}, which no bundle may use")
@@ -76,10 +76,10 @@ def _apply(node: Node, values: dict[str, Value], taken: dict[str, int]) -> tuple
     if names or any(name in values for name in node.outputs if name):
         raise ValueError(f"gives more than an operator {node.kind} has, or a name twice")
     values |= {name: value for name, value in zip(node.outputs, effect.values, strict=False) if name}
-    taken |= zip(node.outputs, counts, strict=False)
-    fed = sum(taken[name] for name in node.inputs if name)
-    given = sum(count * value.width for count, value in zip(counts, effect.values, strict=True))
-    return given + 4 * scratch, work + PER_NUMBER * max(sum(counts), fed)
+    counts_by_name |= zip(node.outputs, counts, strict=False)
+    inputs = sum(counts_by_name[name] for name in node.inputs if name)
+    bytes_out = sum(count * value.width for count, value in zip(counts, effect.values, strict=True))
+    return bytes_out + 4 * scratch, work + PER_NUMBER * max(sum(counts), inputs)
 
 
 def _shape(entry: Named) -> tuple[Dim, ...]:

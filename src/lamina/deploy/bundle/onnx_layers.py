@@ -18,10 +18,10 @@ def _matmul(call: Call) -> Effect:
     if not same(left[-1], right[-2]):
         raise ValueError("multiplies matrices that do not fit")
     out = (*broadcast(left[:-2], right[:-2]), left[-2], right[-1])
-    kept = out if len(one) > 1 else (*out[:-2], out[-1])
-    kept = kept if len(other) > 1 else kept[:-1]
+    shape = out if len(one) > 1 else (*out[:-2], out[-1])
+    shape = shape if len(other) > 1 else shape[:-1]
     width = max(4, call.value(0).width)
-    return Effect((Value(kept, width),), (*out, left[-1]), broadcast(left, (*right[:-2], 1, 1)))
+    return Effect((Value(shape, width),), (*out, left[-1]), broadcast(left, (*right[:-2], 1, 1)))
 
 
 def _gemm(call: Call) -> Effect:
@@ -107,13 +107,13 @@ def _conv_transpose(call: Call) -> Effect:
     pads, more = call.whole_numbers("pads", (0,) * 2 * rank), call.whole_numbers("output_padding", (0,) * rank)
     if not len(kernel) == len(strides) == len(dilations) == len(more) == rank or len(pads) != 2 * rank:
         raise ValueError("has windows of another rank than what it slides over")
-    given, auto = call.whole_numbers("output_shape"), call.text("auto_pad", "NOTSET")
+    output_shape, auto = call.whole_numbers("output_shape"), call.text("auto_pad", "NOTSET")
     counts = []
     for i, n in enumerate(sizes):
         count = strides[i] * (n - 1) + more[i] + dilations[i] * (kernel[i] - 1) + 1
         count -= pads[i] + pads[i + rank] if auto == "NOTSET" else 0
         count = strides[i] * n if auto.startswith("SAME") else count
-        counts.append(max(0, given[i - rank] if given else count))
+        counts.append(max(0, output_shape[i - rank] if output_shape else count))
     channels = weights.shape[1] * call.number("group", 1)
     unrolled = (*data.shape[:1], *sizes, *weights.shape[1:])
     out = (data.shape[0], channels, *counts)
@@ -140,7 +140,7 @@ def _resize(call: Call) -> Effect:
     axes = call.whole_numbers("axes", range(len(shape)))
     if call.text("keep_aspect_ratio_policy", "stretch") != "stretch":
         raise ValueError("keeps the aspect of pictures")
-    sizes, scales = ((call.known(i) if _given(call, i) else None) for i in (3, 2))
+    sizes, scales = ((call.constant(i) if _has_value(call, i) else None) for i in (3, 2))
     if len(sizes if sizes is not None else scales or ()) != len(axes):
         raise ValueError("has no size for each axis")
     for i, axis in enumerate(axes):
@@ -155,7 +155,7 @@ def _resize(call: Call) -> Effect:
     return Effect((Value(tuple(shape), data.width),), (*shape, CUBIC))
 
 
-def _given(call: Call, index: int) -> bool:
+def _has_value(call: Call, index: int) -> bool:
     """Whether an optional input is there, and not empty as older exporters leave it."""
     value = call.optional(index)
     return value is not None and value.shape != (0,)
@@ -164,8 +164,8 @@ def _given(call: Call, index: int) -> bool:
 def _pad(call: Call) -> Effect:
     data = call.value(0)
     rank = len(data.shape)
-    pads = list(call.whole_numbers("pads")) if "pads" in call.settings else call.known(1)
-    axes = [int(axis) % rank for axis in call.known(3)] if call.optional(3) else list(range(rank))
+    pads = list(call.whole_numbers("pads")) if "pads" in call.settings else call.constant(1)
+    axes = [int(axis) % rank for axis in call.constant(3)] if call.optional(3) else list(range(rank))
     if len(pads) != 2 * len(axes):
         raise ValueError("has no two widths for each axis")
     shape = list(data.shape)
@@ -210,7 +210,7 @@ def _sampled(call: Call) -> Effect:
 
 
 def _affine_grid(call: Call) -> Effect:
-    rows, _, *sizes = call.known(1)
+    rows, _, *sizes = call.constant(1)
     return Effect((Value((rows, *sizes, len(sizes)), call.value(0).width),))
 
 
@@ -218,7 +218,7 @@ def _layer_norm(call: Call) -> Effect:
     data = call.value(0)
     axis = call.axis(len(data.shape), default=-1)
     rest = Value((*data.shape[:axis], *(1 for _ in data.shape[axis:])))
-    return Effect((data._replace(known=None), rest, rest)[: max(1, call.outputs)])
+    return Effect((data._replace(constant=None), rest, rest)[: max(1, call.outputs)])
 
 
 def _quantize(call: Call) -> Effect:

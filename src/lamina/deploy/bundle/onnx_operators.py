@@ -95,7 +95,7 @@ def _width(call: Call) -> int:
 
 def _each(function: Callable[..., Any], *values: Value | None) -> np.ndarray | None:
     """A function of numbers one by one, where all are known."""
-    arrays = [value.known for value in values if value and value.known is not None]
+    arrays = [value.constant for value in values if value and value.constant is not None]
     if len(arrays) < len(values):
         return None
     return follow(lambda: np.frompyfunc(function, len(arrays), 1)(*arrays))
@@ -105,7 +105,7 @@ def _alike(call: Call) -> Effect:
     return Effect((Value(call.value(0).shape, _width(call)),))
 
 
-def _alone(call: Call) -> Effect:
+def _elementwise(call: Call) -> Effect:
     value = call.value(0)
     return Effect((Value(value.shape, value.width, _each(COMPUTED_ALONE[call.kind], value)),))
 
@@ -113,8 +113,8 @@ def _alone(call: Call) -> Effect:
 def _joined(call: Call) -> Effect:
     shape = broadcast(*(value.shape for value in call.inputs if value))
     function = COMPUTED.get(call.kind)
-    known = _each(function, *call.inputs) if function and len(call.inputs) >= 2 else None
-    return Effect((Value(shape, _width(call), known),))
+    constant = _each(function, *call.inputs) if function and len(call.inputs) >= 2 else None
+    return Effect((Value(shape, _width(call), constant),))
 
 
 def _identity(call: Call) -> Effect:
@@ -147,8 +147,8 @@ def _constant(call: Call) -> Effect:
     if isinstance(value, int | float):
         return Effect((Value((), 8, np.array(value, object)),))
     if isinstance(value, tuple) and not any(isinstance(part, bytes) for part in value):
-        known = np.array(value, object) if len(value) <= KNOWN else None
-        return Effect((Value((len(value),), 8, known),))
+        constant = np.array(value, object) if len(value) <= KNOWN else None
+        return Effect((Value((len(value),), 8, constant),))
     raise ValueError("holds a constant that is no number")
 
 
@@ -162,31 +162,31 @@ def _shape(call: Call) -> Effect:
     if call.kind == "Size":
         return Effect((Value((), 8, follow(lambda: product(shape))),))
     part = shape[call.number("start", 0) : call.number("end", len(shape))]
-    known = np.empty(len(part), object)
-    known[:] = part
-    return Effect((Value((len(part),), 8, known),))
+    constant = np.empty(len(part), object)
+    constant[:] = part
+    return Effect((Value((len(part),), 8, constant),))
 
 
 def _filled(call: Call) -> Effect:
-    shape, value = sizes_of(call.known(0)), call.settings.get("value")
+    shape, value = sizes_of(call.constant(0)), call.settings.get("value")
     tensor = stored(value) if isinstance(value, Tensor) else Value((1,), 4, np.array([0.0], object))
-    known = None
-    if tensor.known is not None and all(isinstance(n, int) for n in shape) and product(shape) <= KNOWN:
-        known = np.full([int(n) for n in shape if isinstance(n, int)], tensor.known.flat[0], object)
-    return Effect((Value(shape, tensor.width, known),))
+    constant = None
+    if tensor.constant is not None and all(isinstance(n, int) for n in shape) and product(shape) <= KNOWN:
+        constant = np.full([int(n) for n in shape if isinstance(n, int)], tensor.constant.flat[0], object)
+    return Effect((Value(shape, tensor.width, constant),))
 
 
 def _range(call: Call) -> Effect:
-    start, limit, step = (call.known(i)[0] for i in range(3))
+    start, limit, step = (call.constant(i)[0] for i in range(3))
     if isinstance(limit, Size) or isinstance(start, Size):
         count: Dim = _divide(limit - start, step)
     else:
         count = max(0, math.ceil((limit - start) / step))
     count = most(count, 0)
-    known = None
+    constant = None
     if isinstance(count, int) and count <= KNOWN:
-        known = follow(lambda: [start + i * step for i in range(count)])
-    return Effect((Value((count,), call.value(0).width, known),))
+        constant = follow(lambda: [start + i * step for i in range(count)])
+    return Effect((Value((count,), call.value(0).width, constant),))
 
 
 def _reduced(call: Call) -> Effect:
@@ -196,10 +196,10 @@ def _reduced(call: Call) -> Effect:
     if not axes:
         axes = () if call.number("noop_with_empty_axes", 0) else tuple(range(rank))
     shape = tuple(1 if i in axes else n for i, n in enumerate(value.shape) if keep or i not in axes)
-    known = None
-    if call.kind == "ReduceProd" and value.known is not None and len(axes) == rank and not keep:
-        known = follow(lambda: product(value.known.flat))  # pyright: ignore[reportOptionalMemberAccess]
-    return Effect((Value(shape, value.width, known),), scratch=value.shape)
+    constant = None
+    if call.kind == "ReduceProd" and value.constant is not None and len(axes) == rank and not keep:
+        constant = follow(lambda: product(value.constant.flat))  # pyright: ignore[reportOptionalMemberAccess]
+    return Effect((Value(shape, value.width, constant),), scratch=value.shape)
 
 
 def _best(call: Call) -> Effect:
@@ -212,12 +212,12 @@ def _best(call: Call) -> Effect:
 def _top(call: Call) -> Effect:
     value = call.value(0)
     axis = call.axis(len(value.shape), default=-1)
-    shape = (*value.shape[:axis], *sizes_of(call.known(1)), *value.shape[axis + 1 :])
+    shape = (*value.shape[:axis], *sizes_of(call.constant(1)), *value.shape[axis + 1 :])
     return Effect((Value(shape, value.width), Value(shape, 8)), scratch=value.shape)
 
 
 def _one_hot(call: Call) -> Effect:
-    shape, depth = call.value(0).shape, sizes_of(call.known(1))
+    shape, depth = call.value(0).shape, sizes_of(call.constant(1))
     axis = call.axis(len(shape) + 1, default=-1)
     return Effect((Value((*shape[:axis], *depth[:1], *shape[axis:]), call.value(2).width),))
 
@@ -225,7 +225,7 @@ def _one_hot(call: Call) -> Effect:
 RULES: dict[str, Rule] = {
     **dict.fromkeys(ALIKE, _alike),
     **dict.fromkeys(JOINED, _joined),
-    **dict.fromkeys(COMPUTED_ALONE, _alone),
+    **dict.fromkeys(COMPUTED_ALONE, _elementwise),
     **dict.fromkeys(REDUCED, _reduced),
     **dict.fromkeys(("ArgMax", "ArgMin"), _best),
     **dict.fromkeys(("Identity", "Dropout"), _identity),

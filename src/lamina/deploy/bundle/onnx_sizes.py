@@ -112,7 +112,7 @@ class Value(NamedTuple):
 
     shape: Shape
     width: int = 4
-    known: np.ndarray | None = None
+    constant: np.ndarray | None = None
 
 
 def size(each: int, fixed: int) -> Dim:
@@ -193,15 +193,15 @@ def _cancel(left: list[Size], other: Size) -> int:
 
 def numbers(shape: Shape) -> int:
     """How many numbers a tensor has for one row: alone, or as its share of many."""
-    alone = together = 1
+    single = together = 1
     for dim in shape:
         if isinstance(dim, Size):
-            alone *= dim.each + dim.fixed
+            single *= dim.each + dim.fixed
             together *= dim.each * ROWS + dim.fixed
         else:
-            alone *= dim
+            single *= dim
             together *= dim
-    return max(alone, -(-together // ROWS))
+    return max(single, -(-together // ROWS))
 
 
 def broadcast(*shapes: Shape) -> Shape:
@@ -270,9 +270,9 @@ class Call(NamedTuple):
         """Bytes of the widest number that it takes."""
         return max((value.width for value in self.inputs if value), default=4)
 
-    def known(self, index: int) -> list[Any]:
+    def constant(self, index: int) -> list[Any]:
         """The numbers of an input that decide on sizes."""
-        values = self.value(index).known
+        values = self.value(index).constant
         if values is None:
             raise ValueError(DEPENDS)
         return list(values.flat)
@@ -303,7 +303,7 @@ class Call(NamedTuple):
             return tuple(inside(axis, rank) for axis in self.whole_numbers("axes"))
         if self.optional(index) is None:
             return None
-        return tuple(inside(axis, rank) for axis in self.known(index))
+        return tuple(inside(axis, rank) for axis in self.constant(index))
 
 
 def inside(axis: Any, rank: int) -> int:

@@ -27,23 +27,23 @@ from lamina.deploy.bundle.onnx_sizes import (
 
 def _expand(call: Call) -> Effect:
     value = call.value(0)
-    shape = broadcast(value.shape, sizes_of(call.known(1)))
-    numbers, fixed = value.known, [n for n in shape if not isinstance(n, Size)]
-    known = None
+    shape = broadcast(value.shape, sizes_of(call.constant(1)))
+    numbers, fixed = value.constant, [n for n in shape if not isinstance(n, Size)]
+    constant = None
     if numbers is not None and len(fixed) == len(shape) and product(fixed) <= KNOWN:
-        known = follow(lambda: np.broadcast_to(numbers, fixed))
-    return Effect((Value(shape, value.width, known),))
+        constant = follow(lambda: np.broadcast_to(numbers, fixed))
+    return Effect((Value(shape, value.width, constant),))
 
 
 def _tile(call: Call) -> Effect:
-    value, times = call.value(0), sizes_of(call.known(1))
+    value, times = call.value(0), sizes_of(call.constant(1))
     if len(times) != len(value.shape):
         raise ValueError("repeats axes that are not there")
     return Effect((Value(tuple(n * by for n, by in zip(value.shape, times, strict=True)), value.width),))
 
 
 def _reshape(call: Call) -> Effect:
-    value, target = call.value(0), call.known(1)
+    value, target = call.value(0), call.constant(1)
     dims = list[Any]()
     for i, n in enumerate(target):
         copied = not isinstance(n, Size) and n == 0 and not call.number("allowzero", 0)
@@ -59,10 +59,10 @@ def _reshape(call: Call) -> Effect:
 
 def _laid_out(value: Value, shape: Shape) -> np.ndarray | None:
     """Known numbers in another shape."""
-    known = value.known
-    if known is None or any(isinstance(n, Size) for n in shape):
+    constant = value.constant
+    if constant is None or any(isinstance(n, Size) for n in shape):
         return None
-    return follow(lambda: known.reshape([int(n) for n in shape if isinstance(n, int)]))
+    return follow(lambda: constant.reshape([int(n) for n in shape if isinstance(n, int)]))
 
 
 def _flatten(call: Call) -> Effect:
@@ -88,7 +88,7 @@ def _squeeze(call: Call) -> Effect:
 
 
 def _axes_given(call: Call) -> int:
-    return len(call.whole_numbers("axes")) if "axes" in call.settings else len(call.known(1))
+    return len(call.whole_numbers("axes")) if "axes" in call.settings else len(call.constant(1))
 
 
 def _transpose(call: Call) -> Effect:
@@ -97,8 +97,8 @@ def _transpose(call: Call) -> Effect:
     order = [inside(axis, rank) for axis in call.whole_numbers("perm", reversed(range(rank)))]
     if sorted(order) != list(range(rank)):
         raise ValueError("has no order of axes")
-    known = value.known.transpose(order) if value.known is not None else None
-    return Effect((Value(tuple(value.shape[axis] for axis in order), value.width, known),))
+    constant = value.constant.transpose(order) if value.constant is not None else None
+    return Effect((Value(tuple(value.shape[axis] for axis in order), value.width, constant),))
 
 
 def _concat(call: Call) -> Effect:
@@ -108,7 +108,7 @@ def _concat(call: Call) -> Effect:
         raise ValueError("joins tensors of different ranks")
     total: Dim = sum((value.shape[axis] for value in values[1:]), values[0].shape[axis])
     shape = (*values[0].shape[:axis], total, *values[0].shape[axis + 1 :])
-    arrays = [value.known for value in values if value.known is not None]
+    arrays = [value.constant for value in values if value.constant is not None]
     few = len(arrays) == len(values) and sum(array.size for array in arrays) <= KNOWN
     return Effect((Value(shape, call.width, follow(lambda: np.concatenate(arrays, axis)) if few else None),))
 
@@ -119,7 +119,7 @@ def _split(call: Call) -> Effect:
     if "split" in call.settings:
         parts: list[Any] = list(call.whole_numbers("split"))
     elif call.optional(1) is not None:
-        parts = call.known(1)
+        parts = call.constant(1)
     else:
         whole, count = value.shape[axis], max(1, call.number("num_outputs", call.outputs))
         if isinstance(whole, Size):
@@ -133,15 +133,15 @@ def _split(call: Call) -> Effect:
 
 def _slice(call: Call) -> Effect:
     value = call.value(0)
-    starts, ends = call.known(1), call.known(2)
-    axes = call.known(3) if call.optional(3) else list(range(len(starts)))
-    steps = call.known(4) if call.optional(4) else [1] * len(starts)
+    starts, ends = call.constant(1), call.constant(2)
+    axes = call.constant(3) if call.optional(3) else list(range(len(starts)))
+    steps = call.constant(4) if call.optional(4) else [1] * len(starts)
     shape, pieces = list(value.shape), [slice(None)] * len(value.shape)
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         i = inside(axis, len(shape))
         shape[i], pieces[i] = _piece(value.shape[i], start, end, step)
-    known = value.known[tuple(pieces)] if value.known is not None else None
-    return Effect((Value(tuple(shape), value.width, known),))
+    constant = value.constant[tuple(pieces)] if value.constant is not None else None
+    return Effect((Value(tuple(shape), value.width, constant),))
 
 
 def _piece(dim: Dim, start: Any, end: Any, step: Any) -> tuple[Dim, slice]:
@@ -171,10 +171,10 @@ def _gather(call: Call) -> Effect:
     value, index = call.value(0), call.value(1)
     axis = call.axis(len(value.shape))
     shape = (*value.shape[:axis], *index.shape, *value.shape[axis + 1 :])
-    numbers, places, known = value.known, index.known, None
+    numbers, places, constant = value.constant, index.constant, None
     if numbers is not None and places is not None:
-        known = follow(lambda: np.take(numbers, places.astype(np.int64), axis))
-    return Effect((Value(shape, value.width, known),))
+        constant = follow(lambda: np.take(numbers, places.astype(np.int64), axis))
+    return Effect((Value(shape, value.width, constant),))
 
 
 def _gather_each(call: Call) -> Effect:
