@@ -4,8 +4,8 @@
 
 Trains each case of `same_weights.py` twice, on the CPU and on the accelerator, with everything else left to Lamina, and
 opens both bundles, which asks their golden rows of ONNX Runtime. Networks of these sizes do not fill an accelerator:
-what counts is that they train to the same quality and serve alike. Exit code 1 if a case fails, or scores worse on the
-accelerator by more than `--slack`.
+what counts is that they train to the same quality and serve alike. Exit code 1 if a case fails, or scores otherwise on
+the accelerator by more than `--slack`; distances of generated pictures after so few epochs may differ by a factor of 4.
 """
 
 import argparse
@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from same_weights import CASES, backbone
+
+DISTANCE = "frechet_distance"
 
 
 def trained(name: str, device: str, epochs: int) -> dict[str, Any]:
@@ -95,7 +97,8 @@ def shown(name: str, result: dict[str, Any] | None, devices: tuple[str, str], sl
         print(f"{name:32s} {'; '.join(errors)}")
         return False
     scores = f"{cpu['metric'][:12]:>12s} {cpu['score']:9.4f} {other['score']:9.4f} {other['precision']!s:>10s}"
-    fits = abs(cpu["score"] - other["score"]) <= slack * max(abs(cpu["score"]), 1.0)
+    low, high = sorted((cpu["score"], other["score"]))
+    fits = high - low <= slack * max(abs(cpu["score"]), 1.0) or (cpu["metric"] == DISTANCE and high <= 4 * low)
     print(f"{name:32s} {scores} {cpu['seconds']:7.1f} {other['seconds']:7.1f}{'' if fits else '  DIFFERS'}")
     return fits
 

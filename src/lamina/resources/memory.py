@@ -20,6 +20,7 @@ WORDS = re.compile(
     re.IGNORECASE,
 )
 SIZE = re.compile(r"(?:tried to allocate|unable to allocate|of size) ([\d.,]+)\s*([KMGT]i?B)?", re.IGNORECASE)
+FREE = re.compile(r"of which ([\d.]+)\s*([KMGT]i?B)? is free", re.IGNORECASE)  # of an accelerator, as PyTorch says it
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 FEWEST = 256  # parts of a batch, below which going on would take forever
@@ -88,7 +89,8 @@ def sentence(stage: str, error: BaseException, cure: str) -> str:
     """`train: memory ran out (2.1 GB were asked for, 800 MB are free). Use fewer rows.`"""
     size = _size(error)
     needs = f"{amount(size)} were asked for, " if size else ""
-    return f"{stage}: memory ran out ({needs}{amount(available())} are free). {cure}"
+    free = _match(FREE, error)
+    return f"{stage}: memory ran out ({needs}{amount(available() if free is None else free)} are free). {cure}"
 
 
 def halving(count: int, size: int, answer: Callable[[int, int], T]) -> Iterator[T]:
@@ -145,8 +147,13 @@ def _release() -> None:
 
 def _size(error: BaseException | None) -> int:
     """The bytes that were asked for, where the error says so."""
+    return _match(SIZE, error) or 0
+
+
+def _match(pattern: re.Pattern[str], error: BaseException | None) -> int | None:
+    """An amount that an error, or one it comes from, tells, in bytes."""
     while error is not None:
-        if match := SIZE.search(str(error)):
+        if match := pattern.search(str(error)):
             return int(float(match[1].replace(",", "")) * UNITS[(match[2] or "")[:1].upper()])
         error = error.__cause__ or error.__context__
-    return 0
+    return None
