@@ -432,7 +432,7 @@ def test_augmentation_with_a_frozen_backbone_is_refused(tmp_path, cache):
 def test_a_network_that_cannot_be_exported_leaves_no_bundle(tmp_path, cache):
     noise = helper.make_node("RandomNormalLike", ["pixels"], ["noise"], scale=1e-3, seed=1.0)
     noisy = network(nodes=[noise, helper.make_node("Add", ["pixels", "noise"], ["turned"])], first="turned")
-    with pytest.raises(LaminaError, match=r"bundle: no exporter could write this network .*answers differ"):
+    with pytest.raises(LaminaError, match=r"bundle: no exporter could write this network .*RandomNormalLike, which no"):
         fitted(saved(tmp_path / "net.onnx", noisy), tmp_path / "run")
     assert not (tmp_path / "run" / "bundle").exists()
 

@@ -659,14 +659,22 @@ def test_a_run_in_use_is_refused_by_name(finished, tmp_path):
     assert f"{out} is in use by process {os.getpid()}" in " ".join(refused.stderr.split())
 
 
+def epoch_row(number: int) -> dict[str, Any]:
+    """A row of training, of ten steps."""
+    numbers = dict.fromkeys(("loss", "lr", "validation_loss", "score", "rate", "seconds", "left"), 1 / number)
+    words = {"score_name": "rmse", "weights": "raw", "best": True}
+    return {"at": "epoch", "epoch": number, "step": 10 * number, "steps": 60, **numbers, **words}
+
+
 def test_epoch_rows_are_neither_lost_nor_doubled_by_going_on(tmp_path):
     run_folder = Run(tmp_path)
-    rows = [{"at": "epoch", "epoch": n, "loss": 1 / n} for n in range(1, 7)]
+    rows = [epoch_row(n) for n in range(1, 7)]
     for row in rows[:5]:
         run_folder.log(row)
     with open(run_folder.rows_file, "a") as file:
         file.write('{"at": "epoch", "epoch": 6, "lo')  # killed while writing
     assert run_folder.rows() == rows[:5]
+    run_folder = Run(tmp_path)
     for row in rows[3:]:  # gone on from the checkpoint after epoch 3
         run_folder.log(row)
     assert [json.loads(line) for line in run_folder.rows_file.read_text().splitlines()] == rows
@@ -728,7 +736,7 @@ def test_what_a_run_remembers_is_whole_or_not_there(tmp_path, monkeypatch):
     """A kill between opening a file and closing it."""
     run_folder = Run.create(tmp_path)
     for epoch in (1, 2, 3):
-        run_folder.log({"at": "epoch", "epoch": epoch})
+        run_folder.log(epoch_row(epoch))
     written = run_folder.rows_file.read_bytes()
 
     def killed(*_: Any) -> None:
@@ -736,7 +744,7 @@ def test_what_a_run_remembers_is_whole_or_not_there(tmp_path, monkeypatch):
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", killed)
-        for call in (lambda: run_folder.same_data("abc"), lambda: run_folder.log({"at": "epoch", "epoch": 2})):
+        for call in (lambda: run_folder.same_data("abc"), lambda: Run(tmp_path).log(epoch_row(2))):
             with pytest.raises(KeyboardInterrupt):
                 call()
     assert run_folder.rows_file.read_bytes() == written

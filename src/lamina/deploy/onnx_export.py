@@ -3,6 +3,7 @@
 import contextlib
 import io
 import logging
+import re
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -21,6 +22,7 @@ from lamina.models.pretrained import onnx_file
 
 AGREE = 1e-5
 OPSET = 18
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # of a terminal
 
 
 class _Positional(nn.Module):
@@ -51,7 +53,7 @@ def onnx(model: nn.Module, inputs: dict[str, np.ndarray]) -> tuple[bytes | None,
         try:
             graph = _quietly(export, _Positional(model, list(tensors)), tensors, list(expected))
         except Exception as error:  # exporters raise anything at all; the next one, or torch, takes over
-            reasons.append(f"{export.__name__[1:]}: {str(error).splitlines()[0][:150] if str(error) else type(error)}")
+            reasons.append(f"{export.__name__[1:]}: {_first_line(error)}")
             continue
         try:
             guarded("model.onnx", lambda graph=graph: onnx_graph.check(graph, stored))
@@ -111,6 +113,12 @@ def _dynamo(model: nn.Module, tensors: dict[str, Tensor], outputs: list[str]) ->
     )
     assert program is not None
     return program.model_proto.SerializeToString()
+
+
+def _first_line(error: Exception) -> str:
+    """What an exporter has to say, without colours."""
+    lines = COLOURS.sub("", str(error)).splitlines()
+    return lines[0][:150] if lines else type(error).__name__
 
 
 def _quietly(export: Callable[..., bytes], *args: Any) -> bytes:

@@ -16,6 +16,7 @@ from lamina.deploy.bundle.onnx_protobuf import Setting
 
 ROWS = 4096  # at a time, at most
 KNOWN = 1024  # numbers of a tensor that are followed
+ENDS = ((1 << 63) - 1, -(1 << 63))  # "to the end", as exporters write it
 EXACT = 1 << 24  # up to which whole numbers are whole as floats
 DEPENDS = "has sizes that depend on more than the number of rows"
 
@@ -242,7 +243,7 @@ def follow(compute: Callable[[], Any]) -> np.ndarray | None:
 def _large(value: Any) -> bool:
     """Whether a number may be another one in the arithmetic of a runtime, which has 64 bits or floats."""
     if type(value) is int:
-        return abs(value) >= 1 << 62
+        return abs(value) >= 1 << 62 and value not in ENDS
     if isinstance(value, float):
         return not abs(value) <= EXACT
     return any(abs(part) >= 1 << 62 for part in _parts(value))
