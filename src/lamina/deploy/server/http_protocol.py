@@ -33,6 +33,7 @@ class AdmissionControl:
 
     def __init__(self, state: State, limits: Limits):
         self.state, self.limits = state, limits
+        self.headers = tuple(state.headers.items())
         self.connections: set[Connection] = set()
         self._line: deque[Connection] = deque()  # of requests that are here and not let in yet
         self._pace = self._last = 0.0  # seconds for one of them; when the last were let in
@@ -266,8 +267,8 @@ class Connection(Protocol):
 
     def respond(self, refusal: RequestError, request_id: bytes = b"", stays: bool = False) -> None:
         """Write an error past the framework."""
-        name = safe_id(request_id).encode() or token_hex(16).encode()
-        headers = (*self.admission.state.headers.items(), *refusal.headers.items())
+        name = (safe_id(request_id) or token_hex(16)).encode()
+        headers = (*self.admission.headers, *refusal.headers.items())
         self.transport.write(name.join(_pieces(refusal.status, str(refusal), headers, stays, len(name))))
         self.admission.state.metrics.count(refusal.status, 0.0)
         if not stays:

@@ -1,7 +1,9 @@
 """Serve a bundle in a process: its socket, its signals, and an end that lets requests finish."""
 
+import asyncio
 import contextlib
 import ctypes
+import gc
 import ipaddress
 import json
 import os
@@ -12,7 +14,9 @@ import struct
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -24,6 +28,7 @@ from lamina.deploy.server.http_protocol import HEAD, AdmissionControl
 from lamina.deploy.server.limits import Limits
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+PAUSE = 0.1  # seconds before a connection is accepted again, where none could be
 TURN_AWAY = 1.0  # seconds at most for connections that have begun to be accepted
 SO_ATTACH_FILTER = 26
 DROP_SYN = ((0x30, 0, 0, 13), (0x45, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFF))  # byte 13 of TCP has the flags
@@ -86,16 +91,62 @@ def _bind(host: str, port: int) -> socket.socket:
     return listener
 
 
+class Server(uvicorn.Server):
+    """uvicorn on one socket that listens, with all connections that wait taken in at once: uvloop takes one per turn of
+    its loop, which is slow where many come.
+    """
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        assert sockets
+        loop, listener, config = asyncio.get_running_loop(), sockets[0], self.config
+        protocol = partial(
+            config.http_protocol_class, config=config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        coming = set[asyncio.Task[Any]]()  # the loop itself holds tasks weakly
+
+        def accept() -> None:
+            for _ in range(config.backlog):
+                try:
+                    client, _address = listener.accept()
+                except BlockingIOError:  # no other waits
+                    return
+                except OSError:  # none can be taken in now, as where too many files are open
+                    loop.remove_reader(listener)
+                    loop.call_later(PAUSE, resume)
+                    return
+                client.setblocking(False)
+                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                task = loop.create_task(loop.connect_accepted_socket(protocol, client))
+                coming.add(task)
+                task.add_done_callback(coming.discard)
+
+        def resume() -> None:
+            if not self.should_exit:
+                loop.add_reader(listener, accept)
+
+        listener.setblocking(False)
+        listener.listen(config.backlog)
+        resume()
+        await super().startup([])
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for listener in sockets or ():
+            asyncio.get_running_loop().remove_reader(listener)
+        await super().shutdown(sockets)
+
+
 def _run(api: FastAPI, listener: socket.socket, limits: Limits, line: str) -> None:
     """uvicorn in a thread; this one waits for a signal, says not ready, and lets the requests end."""
     admission = AdmissionControl(api.state.lamina, limits)
     config = uvicorn.Config(
         api, http=admission.connect,  # type: ignore[arg-type]  (any callable will do)
-        loop="asyncio",  # others take one connection at a time in, which is slow where many come
+        loop="auto",  # uvloop where it is installed
         log_level="error", access_log=False, server_header=False, lifespan="off", ws="none",
         timeout_graceful_shutdown=int(2 * limits.seconds) + 1, h11_max_incomplete_event_size=2 * HEAD,
     )  # fmt: skip
-    server = uvicorn.Server(config)
+    gc.collect()
+    gc.freeze()  # what is there stays: looking through all of it again holds requests up for tens of milliseconds
+    server = Server(config)
     signals: list[int] = []
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="lamina-http", daemon=True)
     main = threading.current_thread() is threading.main_thread()
