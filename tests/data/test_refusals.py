@@ -5,7 +5,7 @@ import pytest
 
 from lamina import data
 from lamina.config import DataError
-from lamina.data import long, npz
+from lamina.data import arrays, long, npz
 
 PICTURES = np.zeros((6, 4, 4), np.uint8)
 LABELS = np.arange(6) % 2
@@ -26,6 +26,7 @@ ARRAYS = {
     "labels that are tables": ({"x": PICTURES, "y": np.ones((6, 2, 2))}, "is not one label per row"),
 }
 HEAD = "machine,at,volts,state\n"
+SWAPPED = np.arange(24, dtype=">f8").reshape(6, 4)
 LONG = {
     "no series column": (HEAD + "a,1,2,x\n", {"series": "engine"}, "data.series: there is no column 'engine'"),
     "no time column": (HEAD + "a,1,2,x\n", {"time": "when"}, "data.time: there is no column 'when'"),
@@ -40,8 +41,8 @@ LONG = {
 
 @pytest.mark.parametrize("name", ARRAYS)
 def test_arrays_that_make_no_rows_are_refused_with_the_reason(name, tmp_path):
-    arrays, sentence = ARRAYS[name]
-    np.savez(tmp_path / "some.npz", **arrays)
+    content, sentence = ARRAYS[name]
+    np.savez(tmp_path / "some.npz", **content)
     with pytest.raises(DataError, match=sentence):
         data.load(npz.Config(path=str(tmp_path / "some.npz")))
 
@@ -51,6 +52,14 @@ def test_colours_that_come_first_and_pixels_in_shares_are_put_right_with_a_note(
     np.savez(tmp_path / "some.npz", x=shares, y=np.eye(2)[LABELS])
     notes = " ".join(data.load(npz.Config(path=str(tmp_path / "some.npz"))).notes)
     assert "colours first (3, 4, 5); they were put last" in notes and "they were multiplied by 255" in notes
+
+
+def test_numbers_in_the_byte_order_of_another_machine_are_the_same_numbers(tmp_path):
+    np.savez(tmp_path / "some.npz", x=SWAPPED, y=LABELS.astype(">i4"))
+    table = data.load(npz.Config(path=str(tmp_path / "some.npz"))).table
+    assert table["x1"].to_pylist() == SWAPPED[:, 1].tolist() and table["label"].to_pylist() == LABELS.tolist()
+    for rows in ({"a": SWAPPED[:, 0], "b": SWAPPED}, SWAPPED):
+        assert arrays.table(rows).columns[0].to_pylist() == SWAPPED[:, 0].tolist()
 
 
 @pytest.mark.parametrize("name", LONG)

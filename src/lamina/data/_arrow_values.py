@@ -115,6 +115,11 @@ def _joint(columns: list[list[Any]], kind: pa.DataType) -> list[pa.Array]:
     return [whole.slice(start * rows, rows) for start in range(len(columns))]
 
 
+def native(values: np.ndarray) -> np.ndarray:
+    """The same numbers in the byte order of this machine, which Arrow wants."""
+    return values.astype(values.dtype.newbyteorder("="), copy=False)
+
+
 def unique(names: Iterable[str]) -> list[str]:
     """Names with blanks filled in by position (`column3`) and repeats numbered (`age`, `age_2`)."""
     names = [name.strip() or f"column{i}" for i, name in enumerate(names, start=1)]

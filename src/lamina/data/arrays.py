@@ -167,6 +167,7 @@ def _from_columns(names: list[str], columns: Sequence[Any], pictures: Sequence[s
     images: dict[str, pa.Array] = {}
     for label, column in zip(names, columns, strict=True):
         name = label or f"column{len(arrays) + 1}"
+        column = _values.native(column) if isinstance(column, np.ndarray) else column
         if _holds_pictures(name, column, pictures):
             images[name] = _memory_images.cells(name, column)
             spread.append(name)

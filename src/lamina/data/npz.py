@@ -21,6 +21,7 @@ from pydantic import Field
 
 from lamina import config
 from lamina.config import DataError
+from lamina.data._arrow_values import native
 from lamina.data._image_cells import pnm
 from lamina.schema import Collected
 
@@ -57,7 +58,7 @@ def load(cfg: Config) -> Collected:
     Errors: DataError naming the array that cannot be used.
     """
     path = Path(cfg.path)
-    arrays = _idx_folder(path) if path.is_dir() else _npz(path)
+    arrays = {name: native(values) for name, values in (_idx_folder if path.is_dir() else _npz)(path).items()}
     pairs = _pairs(arrays, str(path))
     form, notes = _form([inputs for inputs, _ in pairs.values()], str(path))
     tables = []

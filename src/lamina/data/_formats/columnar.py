@@ -68,8 +68,9 @@ def _check(batch: pa.RecordBatch) -> None:
 def _table_file(
     file: Path, schema: pa.Schema, batches: Callable[[int], Iterator[pa.RecordBatch]], form: str
 ) -> TableFile:
-    dropped = [name for name in schema.names if INDEX.fullmatch(name)]
-    classes = _pictures.classes(schema)
+    with _as_data_errors(file, form):  # a name may be no text
+        dropped = [name for name in schema.names if INDEX.fullmatch(name)]
+        classes = _pictures.classes(schema)
 
     def cleaned(table: pa.Table) -> pa.Table:
         return _values.plain(_pictures.with_class_names(table.drop_columns(dropped), classes)).replace_schema_metadata(
