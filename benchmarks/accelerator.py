@@ -82,12 +82,12 @@ def main() -> int:
     lines = [line for worker in workers for line in worker.communicate()[0].splitlines() if line.startswith('{"name"')]
     results = {result["name"]: result for result in map(json.loads, lines)}
     print(f"{'case':32s} {'metric':>12s} {'cpu':>9s} {devices[1]:>9s} {'precision':>10s} {'cpu s':>7s} {'s':>7s}")
-    faults = [name for name in names if not shown(name, results.get(name), devices, args.slack)]
+    faults = [name for name in names if not compare(name, results.get(name), devices, args.slack)]
     print(f"{len(names) - len(faults)} of {len(names)} train and serve on {devices[1]}")
     return bool(faults)
 
 
-def shown(name: str, result: dict[str, Any] | None, devices: tuple[str, str], slack: float) -> bool:
+def compare(name: str, result: dict[str, Any] | None, devices: tuple[str, str], slack: float) -> bool:
     """Print a line for a case, and say whether the accelerator holds its own."""
     if result is None:
         print(f"{name:32s} no answer")

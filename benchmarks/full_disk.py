@@ -189,8 +189,8 @@ def trial(place: Place, kind: str, trigger: tuple[str, str], data: Path, options
         if "place was not reached" in ended.stderr:
             leftovers.append("PLACE NOT REACHED")
     lines = [line for line in ended.stderr.splitlines() if line.strip()]
-    said = (lines or ended.stdout.splitlines() or [""])[-1]
-    return Outcome(ended.returncode, said, "Traceback" in ended.stderr, leftovers)
+    last_line = (lines or ended.stdout.splitlines() or [""])[-1]
+    return Outcome(ended.returncode, last_line, "Traceback" in ended.stderr, leftovers)
 
 
 FILLER = "filler"

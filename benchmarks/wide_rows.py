@@ -77,8 +77,8 @@ def _predict(rows: Callable[[], Any]) -> Callable[[Path, Path], Any]:
     def act(bundle: Path, folder: Path) -> Any:
         import lamina
 
-        model, asked = lamina.load(bundle), rows()
-        return lambda: model.predict(asked)
+        model, payload = lamina.load(bundle), rows()
+        return lambda: model.predict(payload)
 
     return act
 
@@ -87,8 +87,8 @@ def _fit(rows: Callable[[], Any]) -> Callable[[Path, Path], Any]:
     def act(bundle: Path, folder: Path) -> Any:
         import lamina
 
-        fit, asked = lamina.fit, rows()  # which imports torch
-        return lambda: fit(asked, "x0", recipe={"train": {"epochs": 1}})
+        fit, payload = lamina.fit, rows()  # which imports torch
+        return lambda: fit(payload, "x0", recipe={"train": {"epochs": 1}})
 
     return act
 
@@ -188,12 +188,12 @@ def over_http(folder: Path, bundle: str, make: Callable[[], bytes]) -> tuple[flo
             time.sleep(0.05)
         before, start = memory(server.pid), time.perf_counter()
         with ThreadPoolExecutor(1) as client:
-            asked = client.submit(timed, port, content)
+            payload = client.submit(timed, port, content)
             time.sleep(0.1)
             while not timed(port, ONE_ROW)[1].startswith("200") and time.perf_counter() - start < LIMIT_SECONDS:
                 time.sleep(0.02)
             neighbour = time.perf_counter() - start - 0.1
-            seconds, answer = asked.result()
+            seconds, answer = payload.result()
         return seconds, memory(server.pid) - before, answer, neighbour
     finally:
         server.send_signal(signal.SIGKILL)

@@ -62,7 +62,7 @@ def small_disk(tmp_path) -> Iterator[Path]:
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={SMALL}", "none", str(folder)]
     if not shutil.which("mount") or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("no file system can be mounted here")
+        pytest.skip("a small file system cannot be mounted here, which takes Linux and its root")
     try:
         (folder / "filler").write_bytes(bytes(SMALL - 3 * 4096))
         yield folder

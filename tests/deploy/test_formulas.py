@@ -42,8 +42,8 @@ def bundle(tmp_path_factory) -> Path:
     rows = [{"months": row["months"], "left": "=no" if row["left"] == "no" else "yes"} for row in customers(120)]
     sets = ["--set", "train.epochs=2", "--set", "model.width=8"]
     path = write_csv(folder / "rows.csv", rows)
-    code, _, said = service_tools.command("train", path, "--target", "left", *sets, "--out", folder / "run")
-    assert code == 0, said
+    code, _, errors = service_tools.command("train", path, "--target", "left", *sets, "--out", folder / "run")
+    assert code == 0, errors
     return folder / "run"
 
 
@@ -52,19 +52,19 @@ def test_predict_keeps_what_it_copies_says_what_is_a_formula_and_escapes_it_when
     rows = [{"id": cell, "=SUM(A)": i, "months": i} for i, cell in enumerate(cells)]
     source = write_csv(tmp_path / "rows.csv", rows)
     words = ["predict", bundle, source, "--keep", "id,=SUM(A)", "-o"]
-    code, told, said = service_tools.command(*words, tmp_path / "plain.csv")
-    assert code == 0, said
-    note = " ".join((told + said).split())
+    code, output, errors = service_tools.command(*words, tmp_path / "plain.csv")
+    assert code == 0, errors
+    note = " ".join((output + errors).split())
     assert f"{len(FORMULAS)} of 'id'" in note and "the name of column '=SUM(A)'" in note
     assert "They are as they were; --escape-formulas" in note
     plain = answers(tmp_path / "plain.csv")
     assert [row["id"] for row in plain] == cells
-    code, told, said = service_tools.command(*words, tmp_path / "escaped.csv", "--escape-formulas")
-    assert code == 0, said
+    code, output, errors = service_tools.command(*words, tmp_path / "escaped.csv", "--escape-formulas")
+    assert code == 0, errors
     escaped = answers(tmp_path / "escaped.csv")
     assert [row["id"] for row in escaped] == ["'" + cell for cell in FORMULAS] + ["-5", "plain"]
     assert [row["'=SUM(A)"] for row in escaped] == [str(i) for i in range(len(cells))]
     assert not any(value.startswith("=") for row in escaped for value in row.values())
-    code, told, said = service_tools.command(*words[:-3], "--keep", "id", "-o", tmp_path / "rows.parquet")
-    assert code == 0, said
-    assert "spreadsheet" not in told + said
+    code, output, errors = service_tools.command(*words[:-3], "--keep", "id", "-o", tmp_path / "rows.parquet")
+    assert code == 0, errors
+    assert "spreadsheet" not in output + errors

@@ -109,8 +109,8 @@ def test_labels_beyond_64_bits_are_names(large):
 
 
 def test_a_generator_makes_whole_numbers_beyond_53_bits():
-    made = train(2**60 + RNG.integers(0, 2**58, ROWS), "generation").generate(9)["y"]
-    assert min(made.to_pylist()) > 2**59 and max(made.to_pylist()) < 2**61
+    generated = train(2**60 + RNG.integers(0, 2**58, ROWS), "generation").generate(9)["y"]
+    assert min(generated.to_pylist()) > 2**59 and max(generated.to_pylist()) < 2**61
 
 
 def test_more_labels_than_a_network_can_tell_apart_are_a_sentence():

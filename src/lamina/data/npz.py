@@ -32,7 +32,7 @@ IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x
 MOST_BYTES = 16 << 30  # of one array, unpacked
 CHANNELS = (1, 3, 4)
 UNREADABLE = (  # what zipfile and the parser of NumPy's headers raise of damaged files
-    *(OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError),
+    *(OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError),
     *(TypeError, KeyError, SyntaxError, tokenize.TokenError, MemoryError, OverflowError),
 )
 

@@ -1,6 +1,6 @@
 """A network of one part, trained on one loss of its answer: most of them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from torch import Tensor, nn
 
@@ -16,10 +16,6 @@ class SinglePart(nn.Module):
     def __init__(self, output: Output):
         super().__init__()
         self.loss = losses.loss(output)
-
-    def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Each network has its own."""
-        raise NotImplementedError
 
     def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
         yield "", self.loss(self(batch.inputs)["target"], batch.target, batch.lengths)

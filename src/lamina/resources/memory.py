@@ -5,7 +5,7 @@ import re
 import resource
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -47,14 +47,20 @@ def exhausted(error: BaseException | None) -> bool:
     return False
 
 
-@contextmanager
-def guard(stage: str, cure: str) -> Iterator[None]:
+def guard(stage: str, cure: str) -> AbstractContextManager[None]:
     """Memory that runs out within is an `OutOfMemoryError` that says where, what was asked for, and the cure."""
+    return _guard(lambda: (stage, cure))
+
+
+@contextmanager
+def _guard(place: Callable[[], tuple[str, str]]) -> Iterator[None]:
+    """`place` gives stage and cure, where memory has run out."""
     try:
         yield
     except Exception as error:
         if isinstance(error, OutOfMemoryError) or not exhausted(error):
             raise
+        stage, cure = place()
         text = sentence(stage, error, cure)
     else:
         return
@@ -67,18 +73,11 @@ def by_stage(stages: Mapping[str, tuple[str, str]]) -> Callable[[Callable[P, Ite
     def decorate(run: Callable[P, Iterator[R]]) -> Callable[P, Iterator[R]]:
         @wraps(run)
         def rows(*args: P.args, **kwargs: P.kwargs) -> Iterator[R]:
-            stage, cure = stages[""]
-            try:
+            place = stages[""]
+            with _guard(lambda: place):
                 for row in run(*args, **kwargs):
-                    stage, cure = stages.get(str(row["at"]), (stage, cure))
+                    place = stages.get(str(row["at"]), place)
                     yield row
-            except Exception as error:
-                if isinstance(error, OutOfMemoryError) or not exhausted(error):
-                    raise
-                text = sentence(stage, error, cure)
-            else:
-                return
-            raise OutOfMemoryError(text)
 
         return rows
 

@@ -88,7 +88,7 @@ def _check(file: Path) -> None:
                         f"{file}: {member.filename} spreads over {count:,} cells, nearly all of them empty. Delete the "
                         "cells that stand far from the others, or save it as .csv."
                     )
-    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
         raise DataError(f"{file}: cannot be read as a spreadsheet ({error}). Save it anew as .xlsx or .csv.") from None
 
 
