@@ -187,14 +187,14 @@ def test_a_run_dropped_at_random_steps_ends_in_the_same_bits(way, tmp_path):
     cfg, draw = chosen(**said), random.Random(way)
     alone = network(name)
     wanted = run(alone, cfg, tmp_path / "alone")
-    told: list[Row] = []
+    records: list[Row] = []
     for drop in (*(draw.randint(1, 8) for _ in range(6)), 1000):
         other = network(name, seed=100 if (tmp_path / "dropped").exists() else 0)  # what is saved must replace it all
         going = fit.fit(other, *seen_by(other), cfg, home(tmp_path / "dropped"))
-        told += itertools.islice(going, drop)
+        records += itertools.islice(going, drop)
         going.close()
-    assert told[-1]["at"] == "end"
-    assert lasting(told) == lasting(wanted)
+    assert records[-1]["at"] == "end"
+    assert lasting(records) == lasting(wanted)
     same(other.state_dict(), alone.state_dict())
     (tensors, progress), (tensors_alone, progress_alone) = state(tmp_path / "dropped"), state(tmp_path / "alone")
     same(tensors, tensors_alone)
@@ -231,8 +231,8 @@ def test_stopping_in_the_middle_of_an_accumulation_keeps_its_gradients(tmp_path)
 def test_going_on_with_a_run_that_is_trained_gives_its_best_weights_again(tmp_path):
     cfg, alone, other = chosen(epochs=2), network("fnn"), network("fnn", seed=9)
     run(alone, cfg, tmp_path)
-    told = run(other, cfg, tmp_path)
-    assert [row["at"] for row in told] == ["end"]
+    records = run(other, cfg, tmp_path)
+    assert [row["at"] for row in records] == ["end"]
     same(other.state_dict(), alone.state_dict())
 
 
@@ -250,24 +250,24 @@ def test_a_run_with_a_budget_is_the_same_again_by_its_plan(name, tmp_path):
     wanted = run(alone, cfg, None)
     assert wanted[-1]["done"] == "time budget used"
     assert wanted[-1]["elapsed"] < 5
-    told = run(again, by_plan(cfg, wanted), tmp_path)
-    assert told[-1]["done"] == "all planned steps done"
-    assert told[-1]["step"] == wanted[-1]["step"] > 1
-    assert lasting(told) == lasting(wanted)
+    records = run(again, by_plan(cfg, wanted), tmp_path)
+    assert records[-1]["done"] == "all planned steps done"
+    assert records[-1]["step"] == wanted[-1]["step"] > 1
+    assert lasting(records) == lasting(wanted)
     same(again.state_dict(), alone.state_dict())
 
 
 def test_a_run_with_a_budget_that_is_dropped_at_random_steps_is_the_run_of_its_plan(tmp_path):
-    cfg, told = chosen(budget=0.4, epochs=100_000), list[Row]()
+    cfg, records = chosen(budget=0.4, epochs=100_000), list[Row]()
     draw = random.Random(3)
     for drop in (*(draw.randint(1, 8) for _ in range(6)), 100_000):
         other = network("fnn", seed=100 if (tmp_path / "dropped").exists() else 0)
         going = fit.fit(other, TRAIN, HELD_OUT, cfg, home(tmp_path / "dropped"))
-        told += itertools.islice(going, drop)
+        records += itertools.islice(going, drop)
         going.close()
     alone = network("fnn")
-    wanted = run(alone, by_plan(cfg, told), tmp_path / "alone")
-    assert lasting(told) == lasting(wanted)
+    wanted = run(alone, by_plan(cfg, records), tmp_path / "alone")
+    assert lasting(records) == lasting(wanted)
     same(other.state_dict(), alone.state_dict())
     (tensors, progress), (tensors_alone, progress_alone) = state(tmp_path / "dropped"), state(tmp_path / "alone")
     same(tensors, tensors_alone)
@@ -290,8 +290,8 @@ def test_a_plan_is_a_function_of_steps_that_never_goes_back():
 
 
 def test_a_run_whose_time_was_up_early_says_so():
-    told = lasting(run(network("fnn"), chosen(epochs=100, plan=[[0, 20], [10, 10]]), None))
-    assert "Time was up at 50% of the schedule" in told[-1]["notes"][-1]
+    records = lasting(run(network("fnn"), chosen(epochs=100, plan=[[0, 20], [10, 10]]), None))
+    assert "Time was up at 50% of the schedule" in records[-1]["notes"][-1]
     assert "notes" not in lasting(run(network("fnn"), chosen(epochs=100, plan=[[0, 10]]), None))[-1]
 
 
@@ -394,8 +394,8 @@ def stopped(folder: Path, steps: int = 5) -> settings.Config:
 @pytest.fixture(scope="module")
 def left_alone() -> tuple[dict[str, Tensor], list[Row]]:
     model = network("fnn")
-    told = run(model, chosen(), None)
-    return {k: v.clone() for k, v in model.state_dict().items()}, lasting(told)
+    records = run(model, chosen(), None)
+    return {k: v.clone() for k, v in model.state_dict().items()}, lasting(records)
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
@@ -403,9 +403,9 @@ def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_is_used(damage,
     cfg = stopped(tmp_path)
     DAMAGE[damage](tmp_path / "step-000000005")
     model = network("fnn", seed=3)
-    told = run(model, cfg, tmp_path)
-    assert next(row["step"] for row in told) == 5  # the fifth step again
-    (note,) = [note for row in lasting(told) for note in row.get("notes", ())]
+    records = run(model, cfg, tmp_path)
+    assert next(row["step"] for row in records) == 5  # the fifth step again
+    (note,) = [note for row in lasting(records) for note in row.get("notes", ())]
     assert "step-000000005" in note
     assert "going on from the checkpoint before it" in note
     same(model.state_dict(), left_alone[0])
@@ -433,11 +433,11 @@ def test_what_a_killed_writer_left_is_not_a_checkpoint_and_is_swept_away(tmp_pat
     (tmp_path / ".writing" / "state.json").unlink()
     (tmp_path / "step-000000005").rename(tmp_path / ".writing-old")  # killed between two renames
     model = network("fnn", seed=3)
-    told = run(model, cfg, tmp_path)
-    assert told[0]["step"] == 5
+    records = run(model, cfg, tmp_path)
+    assert records[0]["step"] == 5
     assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
     same(model.state_dict(), left_alone[0])
-    assert lasting(told) == left_alone[1]
+    assert lasting(records) == left_alone[1]
 
 
 @pytest.mark.parametrize("call", ["fsync", "mkdir", "rename"])
@@ -490,13 +490,13 @@ def finite(model: nn.Module) -> bool:
 def test_one_loss_that_is_not_finite_costs_one_step(way, factor, step, tmp_path):
     name, said = WAYS[way]
     cfg, model = chosen(**{**said, "lr": 0.01}), spoilt(network(name), lambda n: n == step, factor)
-    told = run(model, cfg, None)
+    records = run(model, cfg, None)
     assert finite(model)
-    (note,) = [note for row in lasting(told) for note in row.get("notes", ())]
+    (note,) = [note for row in lasting(records) for note in row.get("notes", ())]
     lost = 2 if name == "two" else 1
     assert note.startswith(f"{lost} of ")
-    assert told[-1]["skipped"] == lost
-    assert all(np.isfinite(row["loss"]) and np.isfinite(row["validation_loss"]) for row in lasting(told))
+    assert records[-1]["skipped"] == lost
+    assert all(np.isfinite(row["loss"]) and np.isfinite(row["validation_loss"]) for row in lasting(records))
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "muon"])
@@ -520,9 +520,9 @@ def test_a_batch_that_is_not_finite_does_not_poison_batch_norm():
     train = Examples({k: v.copy() for k, v in TRAIN.inputs.items()}, TRAIN.target)
     train.inputs["number"][17] = np.nan
     model = network("sequential")
-    told = run(model, chosen(), None, train)
+    records = run(model, chosen(), None, train)
     assert finite(model)
-    notes = [note for row in lasting(told) for note in row.get("notes", ())]
+    notes = [note for row in lasting(records) for note in row.get("notes", ())]
     assert len(notes) == 3
     assert all("The data holds values that are not finite" in note for note in notes)
 
@@ -555,11 +555,11 @@ def test_more_batches_per_step_than_the_run_has_is_refused():
 
 
 def test_what_a_run_says_of_steps_left_out_does_not_depend_on_the_clock(monkeypatch, tmp_path):
-    def told(tick: float) -> list[Row]:
+    def records(tick: float) -> list[Row]:
         monkeypatch.setattr(progress, "TICK", tick)
         return lasting(run(spoilt(network("fnn"), lambda n: n % 4 == 0), chosen(), None))
 
-    assert told(-1.0) == told(1e9)
+    assert records(-1.0) == records(1e9)
 
 
 # --- the run directory
@@ -628,24 +628,24 @@ def test_lines_that_are_not_of_a_run_are_left_out_of_its_record_and_said(finishe
     first, *rest = lines = (out / "rows.jsonl").read_bytes().splitlines(keepends=True)
     junk = foreign(lines)
     (out / "rows.jsonl").write_bytes(b"".join([first, *junk, *rest, *lines, rest[0][:30]]))
-    code, told, said = service_tools.command("train", "--resume", out)
+    code, records, said = service_tools.command("train", "--resume", out)
     assert code == 0, said
-    assert f"{len(junk) + len(lines)} lines are not of this run" in " ".join((told + said).split())
+    assert f"{len(junk) + len(lines)} lines are not of this run" in " ".join((records + said).split())
     report = json.loads((out / "report.json").read_text("utf-8"))
     assert [row["loss"] for row in report["training"]["rows"]] == [json.loads(line)["loss"] for line in lines]
 
 
 def test_going_on_writes_a_record_of_its_own_lines_alone(tmp_path):
     out = Run.create(tmp_path / "run")
-    told = [row for row in run(network("fnn"), chosen(epochs=6), None) if row["at"] == "epoch"]
-    for row in told[:4]:
+    records = [row for row in run(network("fnn"), chosen(epochs=6), None) if row["at"] == "epoch"]
+    for row in records[:4]:
         out.log(row)
     lines = out.rows_file.read_bytes().splitlines(keepends=True)
     out.rows_file.write_bytes(b"".join([*foreign(lines), *lines]))
     later = Run(out.folder)
-    for row in told[3:]:  # from the checkpoint on
+    for row in records[3:]:  # from the checkpoint on
         later.log(row)
-    assert [json.loads(line) for line in out.rows_file.read_bytes().splitlines()] == told == later.rows()
+    assert [json.loads(line) for line in out.rows_file.read_bytes().splitlines()] == records == later.rows()
     assert later.notes() == []
 
 
