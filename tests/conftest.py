@@ -23,7 +23,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # two processes on two cores: each comp
 REMARKS = ("the line drops every evening", "asked twice for a refund", "kind and quick service", "never had a problem")
 SMALL = {"kind": "fnn", "width": 32, "depth": 1, "members": 2}
 QUICK = {"epochs": 10, "batch_size": 64}
-LONGEST = ("test_models", "test_docs", "test_resume", "test_pretrained", "test_plugins", "test_series")
+LONGEST = ("test_meaning", "test_models", "test_docs", "test_resume", "test_pretrained", "test_plugins", "test_series")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
