@@ -98,10 +98,9 @@ def number(i: int) -> float:
 
 
 def plain(value: Any) -> Any:
-    """A cell of a table in memory as a client writes it in JSON."""
-    if isinstance(value, dict):  # a file
-        body = value.get("bytes")
-        return base64.b64encode(Path(value["path"]).read_bytes() if body is None else body).decode()
+    """A cell of a table in memory as a client writes it in JSON; a file is its bytes in base64."""
+    if isinstance(value, Path):
+        return plain(value.read_bytes())
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     if isinstance(value, date | datetime):

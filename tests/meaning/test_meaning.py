@@ -1,4 +1,4 @@
-"""Every input of the corpus means the same to `inspect`, `train`, `predict`, the server and Python, and that is right."""
+"""Every input of the corpus means the same to `inspect`, `train`, `predict`, the server and Python: what is right."""
 
 import importlib
 import json
@@ -132,7 +132,9 @@ def answers_of(case: Case, source: Any, training: Training, folder: Path) -> lis
     table = collected(case, source, training)
     table = model.predictor.with_bundle_names(table)
     names = [name for name in table.column_names if name != model.predictor.target or model.predictor.task.required]
-    rows = case.rows or [{name: plain(row[name]) for name in names} for row in table.slice(0, 500).to_pylist()]
+    files = set(model.predictor.files)
+    cells = table.select(names).slice(0, 500).to_pylist()
+    rows = case.rows or [{name: plain(file(v) if name in files else v) for name, v in row.items()} for row in cells]
     reply = ask(model, "POST", "/predict", json={"rows": rows})
     assert reply.status_code == 200, reply.text
     answers = reply.json()["predictions"]
@@ -153,6 +155,13 @@ def answers_of(case: Case, source: Any, training: Training, folder: Path) -> lis
         by_file = [{name: row[name] for name in answers[0]} for row in lines]
         assert same(answers, by_file[: len(answers)]), "a file is answered otherwise than JSON"
     return answers
+
+
+def file(cell: Any) -> Any:
+    """A cell of a column of files: the path, or the bytes, of one."""
+    if isinstance(cell, dict):
+        return cell["bytes"] or Path(cell["path"])
+    return Path(cell) if isinstance(cell, str) else cell
 
 
 def _body(path: Path) -> bytes | None:
