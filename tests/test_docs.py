@@ -25,7 +25,7 @@ from pydantic_core import PydanticUndefined
 
 import lamina
 from conftest import experiment_of
-from lamina import experiment, recipe
+from lamina import config, experiment, recipe
 from lamina.cli import commands as cli
 from lamina.cli.operations import installed
 from lamina.data import arrays
@@ -220,7 +220,7 @@ def test_every_block_of_a_page_runs(path, tmp_path, monkeypatch, request) -> Non
             elif block.language == "console":
                 check(block, shell)
             elif block.language == "yaml":
-                recipe.build(recipe.load_yaml(block.text, str(path)))
+                recipe.build(config.load_yaml(block.text, str(path)))
     finally:
         shell.close()
 
@@ -262,7 +262,7 @@ def test_the_tree_in_the_readme_is_the_package() -> None:
 
 def test_the_recipe_in_the_readme_is_the_classic_one() -> None:
     shown = next(b.text for b in blocks(README) if b.language == "yaml")
-    assert recipe.build(recipe.load_yaml(shown, "README")) == recipe.read(ROOT / "recipes" / "classic_fnn.yaml")
+    assert recipe.build(config.load_yaml(shown, "README")) == recipe.read(ROOT / "recipes" / "classic_fnn.yaml")
 
 
 # Tables are those of the code
@@ -448,14 +448,14 @@ def test_a_recipe_reads_and_says_what_it_promises(path) -> None:
         experiment.of(task)
     assert name in HIGHER and value > spread > 0
     assert f"lamina train recipes/{path.name}" in path.read_text("utf-8")
-    assert recipe.build(recipe.load_yaml(recipe.dump(made), path.name)) == made
+    assert recipe.build(config.load_yaml(recipe.dump(made), path.name)) == made
 
 
 def test_the_classic_recipe_keeps_its_promise(tmp_path) -> None:
     path = ROOT / "recipes" / "classic_fnn.yaml"
     code, printed = command(["train", str(path), "--out", str(tmp_path / "run"), "--json"])
     assert code == 0, printed
-    result = recipe.load_yaml(printed[printed.index('{"run"') :], "result")
+    result = config.load_yaml(printed[printed.index('{"run"') :], "result")
     name, value, spread = promise(path)
     assert abs(result["scores"][name] - value) <= spread
 

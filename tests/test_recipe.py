@@ -1,6 +1,7 @@
 """Recipes: YAML 1.2 in, one checked value out, every fault at once with its place, and back to the same YAML."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lamina.config import RecipeError
+from lamina import models
+from lamina.config import RecipeError, as_override, load_yaml, split_override
 from lamina.plugins import available, plugin
-from lamina.recipe import Recipe, build, dump, json_schema, load_yaml, read
+from lamina.recipe import Recipe, build, dump, json_schema, read
 from lamina.schema import Input, Output, Spec
 from lamina.train.settings import Config as Train
 
@@ -165,9 +167,24 @@ def test_short_forms_are_the_long_ones():
     assert build({"data": "toy:churn"}).data.model_dump()["name"] == "churn"
     assert build({"data": {"path": "a.csv"}}) == build({"data": "a.csv"})
     assert build({"data": "a.csv"}).model is None, "the data decides"
-    assert build({"data": "a.csv", "model": {"width": 3}}) == build(
-        {"data": "a.csv", "model": {"kind": "fnn", "width": 3}}
+
+
+def test_settings_of_a_network_without_a_name_belong_to_the_one_that_the_data_decide_for():
+    recipe = build({"data": "a.csv"}, ["model.width=8"])
+    pictures, table = (
+        Input(kind="image", shape=(8, 8, 3), dtype="uint8"),
+        Input(kind="number", shape=(3,), dtype="float32"),
     )
+    output = Output(head="logits", size=1, loss="binary_cross_entropy")
+    choices = [models.choice(recipe.model, Spec(inputs={one.kind: one}, output=output)) for one in (pictures, table)]
+    assert [(choice.kind, choice.width) for choice in choices] == [("cnn", 8), ("fnn", 8)]
+    assert build(load_yaml(dump(recipe), "")) == recipe
+    with pytest.raises(RecipeError, match=r"model.token_width: unknown setting.*\n.*network is cnn.*--model fnn"):
+        models.choice(
+            build({"data": "a.csv", "model": {"token_width": 8}}).model, Spec(inputs={"image": pictures}, output=output)
+        )
+    with pytest.raises(RecipeError, match=r"model.widht: unknown setting. Did you mean 'width'?"):
+        build({"data": "a.csv", "model": {"widht": 8}})
 
 
 def test_a_recipe_cannot_be_changed_once_made():
@@ -206,6 +223,31 @@ def test_an_override_reaches_into_a_short_form():
 
 def test_an_empty_override_takes_a_choice_back():
     assert build({**BASE, "name": "x"}, ["name="]).name is None
+
+
+@pytest.mark.parametrize(
+    ("override", "key", "value"),
+    [
+        ("data.delimiter= ", ["data", "delimiter"], " "),
+        ("data.delimiter=' '", ["data", "delimiter"], " "),
+        ("data.delimiter=|", ["data", "delimiter"], "|"),
+        ("data.decimal=,", ["data", "decimal"], ","),
+        ("columns.date.format=%b %d, %Y", ["columns", "date", "format"], "%b %d, %Y"),
+        ("columns.my day.format=%H: %M", ["columns", "my day", "format"], "%H: %M"),
+        ('columns."sepal.length"=ignore', ["columns", "sepal.length"], "ignore"),
+        ("data.comment=#", ["data", "comment"], "#"),
+        ("missing=-", ["missing"], "-"),
+        ("target=*", ["target"], "*"),
+        ("target=007", ["target"], "007"),
+        ("data.names=[a, b]", ["data", "names"], ["a", "b"]),
+        ("train.lr=1e-3", ["train", "lr"], 1e-3),
+        ("train.plan=", ["train", "plan"], None),
+    ],
+)
+def test_the_value_of_an_override_is_what_was_typed(override, key, value):
+    assert split_override(override) == (key, value)
+    if isinstance(value, str):
+        assert split_override(shlex.split(as_override(key, value))[1]) == (key, value)
 
 
 @pytest.mark.parametrize(
@@ -291,8 +333,8 @@ def test_all_faults_are_told_at_once_with_path_and_nearest_name():
         {"data": "a.csv", "split": {"kind": "column"}},
         {"data": "a.csv", "split": "sorted"},
         {"data": "a.csv", "split": {"test": 0.6, "validation": 0.6}},
-        {"data": "a.csv", "missing": "NA"},
-        {"data": "a.csv", "target": 3},
+        {"data": "a.csv", "missing": {"NA": 1}},
+        {"data": "a.csv", "target": 3.5},
         {"data": "a.csv", "seed": 1.5},
         {"data": "a.csv", "seed": -1},
         {"data": "a.csv", "task": {"kind": "regression", "label_smoothing": 0.1}},

@@ -12,11 +12,11 @@ import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, SerializeAsAny
+from pydantic import BeforeValidator, Field, SerializeAsAny
 
-from lamina.config import Config, RecipeError, nearest, parse
+from lamina.config import Config, RecipeError, as_text, as_tuple, load_yaml, nearest, parse, split_override
 from lamina.data import _locator
 from lamina.data._splits import Auto, Split
 from lamina.plugins import available, plugin
@@ -24,7 +24,6 @@ from lamina.preprocess import UNUSED
 from lamina.schema import MISSING
 from lamina.train.settings import Config as Train
 
-LONGEST, DEEPEST = 1 << 20, 20  # characters and nesting of a recipe
 DEFAULT_MODEL = "fnn"
 SECTIONS = {"data": "data", "task": "tasks", "model": "models"}
 
@@ -38,8 +37,8 @@ class Unused(Config):
 class Rest(Config):
     """The settings that belong to no plug-in; checked together."""
 
-    target: str | None = None
-    missing: tuple[str, ...] = MISSING
+    target: Annotated[str | None, BeforeValidator(as_text)] = None
+    missing: Annotated[tuple[str, ...], BeforeValidator(as_tuple)] = MISSING
     seed: int = Field(0, ge=0, lt=1 << 63)
     name: str | None = None
     split: Split = Auto()
@@ -171,15 +170,10 @@ def _column(name: str, value: Any, faults: list[str]) -> Config:
 
 
 def merge(raw: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
-    """The values with each `key.sub=value` laid over them; a value is read as YAML 1.2."""
+    """The values with each `key.sub=value` laid over them."""
     values = json.loads(json.dumps(raw))
     for override in overrides:
-        key, sign, text = override.partition("=")
-        if not sign or not key.strip():
-            raise RecipeError([f"--set {override}: write key.sub=value, such as train.lr=1e-3."])
-        spot, *path = key.strip().split(".")
-        if not all((spot, *path)):
-            raise RecipeError([f"--set {override}: write key.sub=value, such as train.lr=1e-3."])
+        (spot, *path), value = split_override(override)
         node = values
         for part in path:
             if isinstance(node.get(spot), str):
@@ -188,51 +182,8 @@ def merge(raw: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
             if not isinstance(node, dict):
                 raise RecipeError([f"--set {override}: {spot} holds a value, not settings."])
             spot = part
-        node[spot] = load_yaml(text, f"--set {key}") if text.strip() else None
+        node[spot] = value
     return values
-
-
-def load_yaml(text: str, where: str) -> Any:
-    """YAML 1.2, plain values only: `1e-3` is a number, `no` is text, a key given twice is an error."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.constructor import SafeConstructor
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError
-
-    class Plain(SafeConstructor):
-        """Dates stay text."""
-
-    Plain.add_constructor("tag:yaml.org,2002:timestamp", Plain.construct_yaml_str)
-    yaml = YAML(typ="safe", pure=True)
-    yaml.Constructor = Plain
-    if len(text) > LONGEST:
-        raise RecipeError([f"{where}: is too long for a recipe ({len(text):,} characters)."])
-    try:
-        _harmless(YAML(typ="safe", pure=True).parse(text), where)
-        return yaml.load(text)
-    except MarkedYAMLError as error:
-        mark = error.problem_mark
-        spot = f"{where}:{mark.line + 1}:{mark.column + 1}" if mark else where
-        reason = (error.problem or "is not YAML").splitlines()[0]
-        raise RecipeError([f"{spot}: {reason}."]) from None
-    except YAMLError as error:
-        raise RecipeError([f"{where}: is not YAML ({str(error).splitlines()[0]})."]) from None
-
-
-def _harmless(events: Iterable[Any], where: str) -> None:
-    """Refuse aliases, tags and deep nesting before anything is built, so that nothing can grow."""
-    from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, NodeEvent
-
-    depth = 0
-    for event in events:
-        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
-        spot = f"{where}:{event.start_mark.line + 1}:{event.start_mark.column + 1}"
-        if isinstance(event, AliasEvent):
-            raise RecipeError([f"{spot}: an alias (*{event.anchor}) is not allowed in a recipe. Write the value out."])
-        if isinstance(event, NodeEvent) and event.ctag:  # pyright: ignore[reportAttributeAccessIssue]
-            tag = event.ctag  # pyright: ignore[reportAttributeAccessIssue]
-            raise RecipeError([f"{spot}: a tag ({tag}) is not allowed in a recipe. Write a plain value."])
-        if depth > DEEPEST:
-            raise RecipeError([f"{spot}: is nested too deeply for a recipe."])
 
 
 def dump(recipe: Recipe) -> str:

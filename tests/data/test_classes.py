@@ -13,9 +13,9 @@ import pytest
 import lamina
 from conftest import customers, experiment_of, write_csv
 from lamina import data, pipeline
-from lamina.config import DataError, Interrupted, LaminaError, RecipeError
+from lamina.config import DataError, Interrupted, LaminaError, RecipeError, load_yaml
 from lamina.data import classes, folders
-from lamina.recipe import build, dump, from_words, load_yaml, read
+from lamina.recipe import build, dump, from_words, read
 from lamina.run import Run
 from lamina.tasks.generation import provenance
 from service_tools import command

@@ -4,9 +4,10 @@ import json
 import re
 
 from lamina import models, preprocess
+from lamina.config import load_yaml
 from lamina.experiment import Experiment
 from lamina.preprocess import UNUSED
-from lamina.recipe import dump, load_yaml
+from lamina.recipe import dump
 from lamina.schema import Column
 from lamina.train.settings import Config as Train
 
