@@ -16,6 +16,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, SerializeAsAny
 
+from lamina import models
 from lamina.config import Config, RecipeError, as_text, as_tuple, load_yaml, nearest, parse, split_override
 from lamina.data import _locator
 from lamina.data._splits import Auto, Split
@@ -24,7 +25,6 @@ from lamina.preprocess import UNUSED
 from lamina.schema import MISSING
 from lamina.train.settings import Config as Train
 
-DEFAULT_MODEL = "fnn"
 SECTIONS = {"data": "data", "task": "tasks", "model": "models"}
 
 
@@ -131,8 +131,8 @@ def _choice(folder: str, value: Any, path: str, faults: list[str]) -> Config | N
         value = _locator.settings(value)
     if isinstance(value, str):
         value = {"kind": value}
-    if folder == "models" and isinstance(value, dict):
-        value = {"kind": DEFAULT_MODEL, **value}
+    if folder == "models" and isinstance(value, dict) and "kind" not in value:
+        return _settings_of_any(value, path, faults)
     if not isinstance(value, dict) or not isinstance(value.get("kind"), str):
         faults.append(f"{path}: say which one with kind: <name> (got {value!r}). {nearest('', available(folder))}")
         return None
@@ -141,6 +141,15 @@ def _choice(folder: str, value: Any, path: str, faults: list[str]) -> Config | N
     except RecipeError as error:
         faults.extend(error.faults)
         return None
+
+
+def _settings_of_any(values: dict[str, Any], path: str, faults: list[str]) -> Config | None:
+    """Settings of the network that the data decide for; each is one of some network at least."""
+    if not values:
+        return None
+    names = models.every_setting()
+    faults += [f"{path}.{name}: unknown setting. {nearest(str(name), names)}" for name in values if name not in names]
+    return models.Settings(values=values)
 
 
 def _word(name: str) -> str:
@@ -219,7 +228,8 @@ def plain(recipe: Recipe) -> dict[str, Any]:
         values["missing"] = list(recipe.missing)
     values["split"] = _non_defaults(recipe.split)
     if recipe.model:
-        values["model"] = _non_defaults(recipe.model)
+        own = recipe.model
+        values["model"] = own.values if isinstance(own, models.Settings) else _non_defaults(own)
     if recipe.train:
         values["train"] = recipe.train
     values["seed"] = recipe.seed

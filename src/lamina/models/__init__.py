@@ -58,13 +58,19 @@ from typing import Any
 
 import numpy as np
 
-from lamina.config import BundleError, RecipeError, parse
+from lamina.config import BundleError, Config, RecipeError, parse
 from lamina.plugins import available, plugin
 from lamina.schema import TARGET_HEADS, Batch, Spec
 
 DEFAULT, GENERAL = "fnn", 0.1
 
 Raw = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
+
+
+class Settings(Config):
+    """Settings of whichever architecture suits the data: they are checked once it is known."""
+
+    values: dict[str, Any]
 
 
 def suits(name: str, spec: Spec) -> float:
@@ -76,11 +82,34 @@ def suits(name: str, spec: Spec) -> float:
 
 
 def choice(cfg: Any, spec: Spec) -> Any:
-    """The settings of a recipe, or those of the architecture that suits best."""
-    if cfg is not None:
+    """The settings of a recipe, or the architecture that suits best, with the settings that name none.
+
+    Errors: RecipeError where that architecture has no such setting.
+    """
+    if cfg is not None and not isinstance(cfg, Settings):
         return cfg
     best = max((DEFAULT, *available("models")), key=lambda name: suits(name, spec))
-    return plugin("models", best).Config()
+    faults, values = list[str](), cfg.values if cfg else {}
+    settings = parse(plugin("models", best).Config, {"kind": best, **values}, "model", faults)
+    if settings is None:
+        raise RecipeError([*faults, _settings_of(best, values, spec)])
+    return settings
+
+
+def _settings_of(best: str, values: Mapping[str, Any], spec: Spec) -> str:
+    """A sentence on the architecture that settings were held against, and which others have all of them."""
+    others = [name for name in available("models") if suits(name, spec) and set(values) <= _fields(name)]
+    cure = f" Name another one that has it: --model {others[0]}" if others and best not in others else ""
+    return f"model: the network is {best}, which suits these data best.{cure}"
+
+
+def _fields(name: str) -> set[str]:
+    return set(plugin("models", name).Config.model_fields)
+
+
+def every_setting() -> set[str]:
+    """The names of the settings of all architectures."""
+    return set[str]().union(*map(_fields, available("models")))
 
 
 def build(cfg: Any, spec: Spec, seed: int) -> Any:
