@@ -1,7 +1,7 @@
 """The nouns every stage shares: rows read, columns and their kinds, what a network is built for, a batch."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -60,7 +60,7 @@ class Collected:
 
     A source may know which column says the `part` of a row (train, validation, test), which is the `target`, which
     `task` it is for, and which columns are `metadata`: they say where a row comes from, and are not learned from unless
-    a recipe gives their kind.
+    a recipe gives their kind. Texts of the columns in `literal` are values, also where they could mean missing.
     """
 
     table: pa.Table
@@ -70,6 +70,7 @@ class Collected:
     target: str | None = None
     metadata: tuple[str, ...] = ()
     task: str | None = None
+    literal: tuple[str, ...] = ()
 
 
 class Column(Config):
@@ -85,11 +86,14 @@ class Column(Config):
 
 
 class Schema(Config):
-    """The columns used, in training order; the target is apart. `missing` are the texts read as missing."""
+    """The columns used, in training order; the target is apart. `missing` are the texts read as missing, `literal` the
+    columns in which `NA`, `none` and the like are values.
+    """
 
     columns: tuple[Column, ...]
     target: Column | None = None
     missing: tuple[str, ...] = MISSING
+    literal: tuple[str, ...] = ()
 
 
 class Input(Config):
@@ -230,22 +234,19 @@ def rename_columns(rows: pa.Table, names: Mapping[str, str]) -> pa.Table:
     return rows.rename_columns([new.get(name, name) for name in rows.column_names])
 
 
-def clean(table: pa.Table, missing: tuple[str, ...]) -> pa.Table:
+def clean(table: pa.Table, missing: tuple[str, ...], literal: tuple[str, ...] = ()) -> pa.Table:
     """Text cells stripped of surrounding blanks, texts that mean 'missing' turned to null, durations to seconds,
-    times outside the calendar to null.
+    times outside the calendar to null. In `literal` columns the usual texts, such as NA and none, are values.
 
     The same call serves training files, prediction files and server requests, so a cell means one thing.
     """
     tokens, numbers = _missing_cells(missing)
     columns = [_plain(column) if column.type.id in ODD else column for column in table.columns]
     texts = [i for i, column in enumerate(columns) if column.type.id == TEXT]
-    if 0 < len(texts) * table.num_rows <= TOGETHER:  # a call into Arrow costs more than it works on one row
-        joint = null_if_missing(pa.concat_arrays([chunk for i in texts for chunk in columns[i].chunks]), tokens)
-        for k, i in enumerate(texts):
-            columns[i] = joint.slice(k * table.num_rows, table.num_rows)
-    else:
-        for i in texts:
-            columns[i] = null_if_missing(columns[i], tokens)
+    if literal and (own := {i for i in texts if table.column_names[i] in literal}):
+        _strip(columns, sorted(own), _missing_cells(_beyond_usual(missing))[0])
+        texts = [i for i in texts if i not in own]
+    _strip(columns, texts, tokens)
     if len(numbers):
         for i, column in enumerate(columns):
             if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
@@ -254,6 +255,24 @@ def clean(table: pa.Table, missing: tuple[str, ...]) -> pa.Table:
     if not columns:
         return table
     return pa.table(columns, names=table.column_names, metadata=table.schema.metadata)
+
+
+def _strip(columns: list[Any], texts: Sequence[int], tokens: pa.Array) -> None:
+    """The text columns at these places without blanks around cells, and null where they mean missing, in place."""
+    rows = len(columns[texts[0]]) if texts else 0
+    if 0 < len(texts) * rows <= TOGETHER:  # a call into Arrow costs more than it works on one row
+        joint = null_if_missing(pa.concat_arrays([chunk for i in texts for chunk in columns[i].chunks]), tokens)
+        for k, i in enumerate(texts):
+            columns[i] = joint.slice(k * rows, rows)
+    else:
+        for i in texts:
+            columns[i] = null_if_missing(columns[i], tokens)
+
+
+@functools.lru_cache(maxsize=64)
+def _beyond_usual(missing: tuple[str, ...]) -> tuple[str, ...]:
+    """The texts that mean missing in a literal column: nothing at all, and what a recipe names itself."""
+    return ("", *(text for text in missing if text not in MISSING))
 
 
 @functools.lru_cache(maxsize=64)

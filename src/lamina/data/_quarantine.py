@@ -12,7 +12,7 @@ ROW_NUMBER = "\x00row"  # a column with the row's number in its source, there un
 
 def with_row_numbers(collected: Collected, missing: tuple[str, ...]) -> pa.Table:
     """The table of a source, cleaned, with each row's number."""
-    table = clean(collected.table, missing)
+    table = clean(collected.table, missing, collected.literal)
     return table.append_column(ROW_NUMBER, pa.array(np.arange(table.num_rows)))
 
 
