@@ -226,6 +226,11 @@ def read(path: Path) -> list[dict[str, Any]]:
 def test_files_of_answers_hold_what_python_answers(churn_run, churn_bundle, fresh, suffix):
     out = Path(f"deep/answers{suffix}")
     found = lamina_("predict", churn_bundle, fresh, "-o", out, "--keep", "id,plan", "--json").json
+    assert found.pop("notes") == [
+        "'since' is not there; read as missing in every row.",
+        "'months' in row 5: 'soon' is not a number; read as missing.",
+        "'plan' in row 4: 'platinum' is a value that this model does not know; read as a rare one.",
+    ]
     assert found == {"output": str(out), "rows": 30, "quarantined": 0}
     wanted = churn_run.predict(pa.table({k: [r[k] or None for r in read(fresh)] for k in read(fresh)[0]})).to_pylist()
     got = read(out)

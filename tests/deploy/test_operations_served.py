@@ -20,6 +20,7 @@ from lamina.task import EVENTS, Answers, Example, Operation, Request, TooMuch
 
 PNG = b"\x89PNG and so on"
 ROW = {"months": 3.0, "plan": "pro"}
+ABSENT = "'charges', 'paperless', 'since', 'remark' are not there; read as missing in every row."
 
 
 class Scale(Request):
@@ -258,7 +259,7 @@ def test_a_stream_takes_turns_with_other_requests_and_ends_with_its_client(churn
 def test_an_answer_may_be_the_bytes_of_a_file(api):
     reply = post(api, "/draw", json={"rows": [ROW]})
     assert (reply.content, reply.headers["content-type"]) == (PNG + b"3.0", "image/png")
-    assert "x-notes" not in reply.headers
+    assert json.loads(reply.headers["x-notes"]) == [ABSENT]
     noted = post(api, "/draw", json={"rows": [{"months": 3, "shoe": 1}]})
     assert json.loads(noted.headers["x-notes"])[0] == "'shoe' is not a column of this model; not used."
     many = post(api, "/draw", json={"rows": [ROW, ROW]})
@@ -301,7 +302,7 @@ def test_any_operation_answers_files(predictor, tmp_path):
     (tmp_path / "rows.csv").write_text("id,months,plan\n" + "".join(f"{i},{i}.0,pro\n" for i in range(5)))
     source = files.Config(path=str(tmp_path / "rows.csv"))
     each = batch.run(predictor, "scale", source, None, tmp_path / "each.jsonl", ["id"])
-    assert each == {"output": str(tmp_path / "each.jsonl"), "rows": 5, "quarantined": 0}
+    assert each == {"output": str(tmp_path / "each.jsonl"), "rows": 5, "quarantined": 0, "notes": [ABSENT]}
     lines = [json.loads(line) for line in (tmp_path / "each.jsonl").read_text().splitlines()]
     assert list(lines[0]) == ["id", "scaled", "words"]
     streamed = batch.run(predictor, "count", None, Countdown(start=4), tmp_path / "count.jsonl")

@@ -169,8 +169,9 @@ def test_malformed_cells_are_read_as_missing_and_noted(api, rows):
 def test_there_are_at_most_twenty_notes(api):
     got = predict(api, columns={"months": ["x"] * 500, **{f"extra {i}": [1] * 500 for i in range(9)}}).json()
     assert len(got["notes"]) == 20
-    assert got["notes"][9] == "columns.months[0]: 'x' is not a number; read as missing."
-    assert got["notes"][-1] == "and 490 more cells that were read as missing."
+    assert got["notes"][9].endswith("are not there; read as missing in every row.") and "'plan'" in got["notes"][9]
+    assert got["notes"][10] == "columns.months[0]: 'x' is not a number; read as missing."
+    assert got["notes"][-1] == "and 491 more cells that were read as missing."
 
 
 def test_a_misspelt_column_is_noted_with_the_nearest(api, rows):

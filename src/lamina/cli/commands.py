@@ -203,14 +203,16 @@ def evaluate(bundle: Bundle, source: Source, sets: Sets = None, as_json: Json = 
     """Score a bundle on labelled rows."""
     from lamina import data, experiment
     from lamina.cli import results
+    from lamina.deploy import batch
     from lamina.deploy.bundle import locate
     from lamina.deploy.predictor import Predictor
 
     predictor, config = Predictor(locate(bundle)), arguments.source(source, sets)
-    task = experiment.of(predictor.task.kind)
-    evaluation = task.evaluate_source(predictor, data.load(config), config)
+    task, collected = experiment.of(predictor.task.kind), data.load(config)
+    evaluation = task.evaluate_source(predictor, collected, config)
     quarantined = evaluation.quarantine
-    result = {"scores": evaluation.scores, "rows": evaluation.rows, "quarantined": len(quarantined)}
+    notes = [*collected.notes, *batch.notes_on(predictor, predictor.with_bundle_names(collected.table))]
+    result = {"scores": evaluation.scores, "rows": evaluation.rows, "quarantined": len(quarantined), "notes": notes}
     _emit(result) if as_json else results.scores(result, quarantined)
 
 

@@ -13,8 +13,10 @@ from rich.table import Table
 from lamina.cli.console import columns, err, layers, notes, out
 from lamina.evaluate.markup import number
 from lamina.evaluate.metrics import label
+from lamina.evaluate.report import column_notes
 from lamina.schema import Row
 
+SETTING = "--set"  # in a note that says how to choose otherwise, which the table of columns may cut short
 LIVE = ("step", "epoch")  # rows that are shown in one line that changes
 
 
@@ -23,6 +25,7 @@ def training(rows: Iterator[Row], folder: Path, quiet: bool) -> Row:
     console = err if quiet else out
     row: Row = {}
     live: Live | None = None
+    sentences = set[str]()
     try:
         for row in rows:
             if row["at"] in LIVE and console.is_terminal:
@@ -33,6 +36,8 @@ def training(rows: Iterator[Row], folder: Path, quiet: bool) -> Row:
             elif live is not None and row["at"] not in LIVE:
                 live.stop()
                 live = None
+            notes([note for note in row.get("notes", ()) if note not in sentences], console)
+            sentences |= {*row.get("notes", ()), *(column_notes(row["schema"].columns) if "schema" in row else ())}
             _show(console, row, folder, quiet)
     finally:
         if live is not None:
@@ -42,11 +47,11 @@ def training(rows: Iterator[Row], folder: Path, quiet: bool) -> Row:
 
 def _show(console: Console, row: Row, folder: Path, quiet: bool) -> None:
     at = row["at"]
-    notes(row.get("notes", ()), console)
     if at == "collect" and not quiet:
         parts = f"{row['train']:,} to train, {row['validation']:,} to validate, {row['test']:,} to test"
         console.print(f"[bold]{row['used']:,} rows[/]: {parts}; {row['quarantined']:,} set aside")
         console.print(columns([c.model_dump(mode="json") for c in row["schema"].columns]))
+        notes([note for note in column_notes(row["schema"].columns) if SETTING in note], console)
     elif at == "design" and not quiet:
         console.print(layers(row["layers"]))
         cfg = row["train"]

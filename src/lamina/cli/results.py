@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from rich.markup import escape
 
-from lamina.cli.console import line, lines, out, quarantine, say, table
+from lamina.cli.console import line, lines, notes, out, quarantine, say, table
 from lamina.data.arrays import json_rows
 from lamina.evaluate import baselines
 from lamina.evaluate.markup import cell, number
@@ -41,6 +41,7 @@ def scores(row: Row, quarantined: Sequence[Quarantined]) -> None:
         listed.add_row(label(name), cell(value))
     out.print(listed)
     out.print(f"{row['rows']:,} rows judged, {row['quarantined']:,} set aside")
+    notes(row["notes"])
     quarantine([one._asdict() for one in quarantined])
 
 
@@ -49,8 +50,7 @@ def answered(row: Row) -> None:
     amount = row.get("amount") or f"{row.get('rows', 0):,} answers"
     for sentence in row.get("sentences") or [f"{amount} in {row['output']}"]:
         line(sentence)
-    for note in row.get("notes", ()):
-        line(note)
+    notes(row.get("notes", ()))
     if row.get("quarantined"):
         line(f"{row['quarantined']:,} rows could not be read: {row['quarantine_file']}")
         quarantine(row["quarantine"])

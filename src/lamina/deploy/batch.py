@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from lamina import data
 from lamina.config import Config, DataError, nearest
 from lamina.data._quarantine import source_lines
+from lamina.deploy.cell_notes import CellNotes
 from lamina.deploy.formulas import Formulas
 from lamina.deploy.predictor import Predictor
 from lamina.deploy.writers import Write, check_format, writer
@@ -29,10 +30,11 @@ DIGITS = 6  # in the names of numbered files
 
 
 class Whole(NamedTuple):
-    """All rows of a source, and those that could not be read."""
+    """All rows of a source, those that could not be read, and what is to be said of them."""
 
     table: pa.Table
     quarantine: tuple[Quarantined, ...]
+    notes: tuple[str, ...]
 
 
 class WriteOptions(NamedTuple):
@@ -109,7 +111,15 @@ def read(predictor: Predictor, source: Config) -> Whole:
     pieces = list(data.stream(source, PIECE))
     tables = [predictor.with_bundle_names(piece.table) for piece in pieces]
     quarantine = tuple(row for piece in pieces for row in piece.quarantine)
-    return Whole(pa.concat_tables(tables, promote_options="permissive"), quarantine)
+    notes = tuple(note for piece in pieces for note in piece.notes)
+    return Whole(pa.concat_tables(tables, promote_options="permissive"), quarantine, notes)
+
+
+def notes_on(predictor: Predictor, rows: pa.Table, operation: str = "predict") -> list[str]:
+    """What a bundle does not know of raw rows under its names, or cannot read of them, with counts."""
+    cells = CellNotes(predictor.prep, predictor.operation(operation).rows == "each")
+    cells.add(rows)
+    return cells.sentences
 
 
 def _write_own(predictor: Predictor, operation: Operation, source: Config | None, options: Any, place: Place) -> Row:
@@ -121,6 +131,8 @@ def _write_own(predictor: Predictor, operation: Operation, source: Config | None
     disk.refuse_existing(place.quarantine)
     rows = read(predictor, source)
     result = operation.write(predictor, rows.table, options, output)
+    notes = [*rows.notes, *notes_on(predictor, rows.table, operation.name), *result.get("notes", ())]
+    result |= {"notes": notes} if notes else {}
     return {"output": str(output), **result, **_quarantine(place, [*rows.quarantine])}
 
 
@@ -130,10 +142,12 @@ def _write_each(
     """One answer for each row, in order."""
     quarantine, broken = list[Quarantined](), list[Broken]()
     count = start = 0
-    notes: dict[str, None] = {}
+    notes, cells = dict[str, None](), CellNotes(predictor.prep, copied=keep or ())
     with _answers_writer(operation, place) as write:
         for piece in data.stream(source, PIECE):
             rows = predictor.with_bundle_names(piece.table)
+            cells.add(rows)
+            notes |= dict.fromkeys(piece.notes)
             keep = _paths(predictor, rows) if keep is None else keep
             for answers in _aligned(predictor.pieces(operation, rows, request), rows, keep):
                 write(answers.table)
@@ -142,6 +156,7 @@ def _write_each(
                 notes |= dict.fromkeys(answers.notes)
             quarantine += piece.quarantine
             start += rows.num_rows
+    notes |= dict.fromkeys(cells.sentences)
     return _result(place, count, [*quarantine, *_places(broken, source)], notes)
 
 
@@ -162,7 +177,8 @@ def _aligned(pieces: Iterator[Answers], rows: pa.Table, keep: list[str]) -> Iter
 def _write_whole(predictor: Predictor, operation: Operation, source: Config | None, request: Any, place: Place) -> Row:
     """Answers to rows that are one thing, or to a request alone, piece by piece as they come."""
     rows = None if source is None or operation.rows == "none" else read(predictor, source)
-    count, amounts, notes, broken = 0, list[str](), dict[str, None](), list[Broken]()
+    first_notes = (*rows.notes, *notes_on(predictor, rows.table, operation.name)) if rows else ()
+    count, amounts, notes, broken = 0, list[str](), dict.fromkeys(first_notes), list[Broken]()
     pieces = predictor.pieces(operation, rows.table if rows else None, request)
     first = next(pieces)  # what cannot be answered leaves nothing behind
     with _answers_writer(operation, place) as write:

@@ -13,9 +13,10 @@ from lamina.evaluate.versions import versions
 from lamina.experiment import Baseline, Conclusion, Finding
 from lamina.recipe import dump
 from lamina.run import Run
-from lamina.schema import Row
+from lamina.schema import Column, Row
 
 MAX_QUARANTINED = 20  # quarantined rows in the report
+PLAIN_NOTES = ("the target", "as told")  # of columns: nothing was guessed
 PREVIEW = "preview"  # what rows of training hold beyond numbers: a drawing, which only a task can read
 
 
@@ -25,6 +26,9 @@ def write(finding: Finding, out: Run, seconds: float) -> Row:
     finding = replace(finding, evaluation=experiment.examine(finding))
     notes = list(experiment.notes)
     baselines = experiment.baselines(finding, notes)
+    summary = experiment.summary(finding)
+    notes += [note for row in finding.epochs for note in row.get("notes", ())]
+    notes = list(dict.fromkeys([*notes, *summary.facts.get("notes", ())]))
     conclusion = experiment.conclude(finding, baselines)
     sections = tuple(experiment.sections(finding, baselines))
     report = _report(finding, baselines, conclusion, notes)
@@ -41,7 +45,6 @@ def write(finding: Finding, out: Run, seconds: float) -> Row:
         served=any("http" in operation.faces for operation in operations),
     )
     path = write_page(out.folder, page)
-    summary = experiment.summary(finding)
     return {
         "run": str(out.folder),
         "bundle": str(out.bundle),
@@ -58,7 +61,13 @@ def write(finding: Finding, out: Run, seconds: float) -> Row:
         "sentences": summary.sentences,
         "commands": dict(summary.commands),
         **summary.facts,
+        "notes": [*notes, *column_notes(experiment.schema.columns)],
     }
+
+
+def column_notes(columns: Sequence[Column]) -> list[str]:
+    """What was guessed of columns, a sentence each."""
+    return [f"{column.name}: {column.note}." for column in columns if column.note and column.note not in PLAIN_NOTES]
 
 
 def _report(finding: Finding, baselines: Mapping[str, Baseline], conclusion: Conclusion, notes: Sequence[str]) -> Row:

@@ -242,7 +242,7 @@ def test_made_rows_are_learned_from_and_the_report_says_whether_that_helped(made
     (told,) = [note for note in report["data"]["notes"] if "made rows" in note]
     real = report["data"]["rows"]["train"]
     assert f"with {real:,} made rows beside {real:,} real ones" in told and "kept" in told
-    assert found.result["notes"] == [told]
+    assert found.result["notes"].count(told) == 1
     compared, kept = report["augmented"], report["augmented"]["helped"]
     without, beside = compared["validation"]
     assert kept == (beside < without and compared["certainty"] >= 0.95)
@@ -259,7 +259,7 @@ def test_the_better_of_both_networks_is_kept(made_by):
     pyarrow.csv.write_csv(noise.set_column(noise.num_columns - 1, "bought", [turned]), path)
     plain = fitted("plain", CLASSIFY, "classification")
     harmed = mixed("harmed", path, augment_share=1.0)
-    assert "did not help" in harmed.result["notes"][0]
+    assert any("did not help" in note for note in harmed.result["notes"])
     assert harmed.result["scores"] == plain.result["scores"]
 
 
@@ -284,4 +284,5 @@ def test_made_pictures_are_learned_from_too():
     recipe = {"model": {"kind": "cnn", "width": 4}, "train": train}
     found = lamina.fit(seen, "label", recipe=recipe, out=_RUNS["folder"] / "seer")
     parts = found.result["parts"]
-    assert f"with {round(parts['train'] / 4)} made rows beside {parts['train']} real ones" in found.result["notes"][-1]
+    sentence = f"with {round(parts['train'] / 4)} made rows beside {parts['train']} real ones"
+    assert any(sentence in note for note in found.result["notes"])

@@ -5,8 +5,6 @@ are answered together would change one another. Here the cells of a column are p
 each: what a cell means depends on nothing but the cell.
 """
 
-import difflib
-import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -14,21 +12,26 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from lamina.data import _arrow_values
+from lamina.deploy.cell_notes import (
+    AS_MISSING,
+    NOTES,
+    SERIES,
+    Reading,
+    absent_columns,
+    quoted,
+    readings,
+    unknown_columns,
+)
 from lamina.deploy.server.json_reader import describe, some
-from lamina.deploy.server.limits import Limits, RequestError, quoted
+from lamina.deploy.server.limits import Limits, RequestError
 from lamina.deploy.server.request_rows import RequestRows, check_plain
 from lamina.preprocess import Preprocessor, cells_from_json
 from lamina.schema import Column, clean
 
-NOTES = 20
 TYPES = {str: pa.string(), bool: pa.bool_(), int: pa.int64(), float: pa.float64()}
-AS_MISSING = "read as missing."
 INFINITE = (math.inf, -math.inf)
-SERIES = "series"
-NOUNS = {"number": "a number", "boolean": "true or false", "time": "a point in time", "labels": "a list of labels"}
 A_SERIES = "Send a list of numbers, or of steps that are lists of channels; null stands for a gap."
 
 
@@ -37,21 +40,20 @@ class Remark(NamedTuple):
 
     row: int
     column: Column
-    cells: pa.Array
-    reading: str
+    cells: pa.ChunkedArray
+    reading: Reading
 
     @property
     def words(self) -> str:
         """What the cell is, and how it is read."""
-        value = self.cells[self.row].as_py()
-        return f"{json.dumps(value) if isinstance(value, bool | float) else quoted(value)} {self.reading}"
+        return f"{self.reading.words(self.cells[self.row].as_py())}."
 
 
 class CellParser:
     """What the cells of requests mean to one fitted preprocessing; what does not change is looked up once."""
 
-    def __init__(self, prep: Preprocessor):
-        self.prep = prep
+    def __init__(self, prep: Preprocessor, says_absent: bool = True):
+        self.prep, self._says_absent = prep, says_absent
         self.columns = {column.name: column for column in prep.columns}
         self.series = tuple(column for column in prep.columns if column.kind == SERIES)
         self.files = {column.name for column in prep.files}
@@ -90,38 +92,22 @@ class CellParser:
 
     def _remarks(self, column: Column, raw: pa.ChunkedArray, values: pa.Array) -> Iterator[Remark]:
         """Cells of one type that are there and do not read as their column's kind, or as anything it was fitted on."""
-        if raw.null_count < values.null_count:
-            noun = NOUNS.get(column.kind, f"a {column.kind}")
-            unread = pc.and_(raw.combine_chunks().is_valid(), values.is_null())
-            yield from _at(unread, column, raw, f"is not {noun}; {AS_MISSING}")
-        if column.kind == "number" and pa.types.is_boolean(raw.type):
-            yield from _at(pc.equal(values, 1), column, raw, "is read as the number 1.")
-            yield from _at(pc.equal(values, 0), column, raw, "is read as the number 0.")
-        elif (rare := self.prep.rare(column.name, values)) is not None:
-            what = "has labels" if column.kind == "labels" else "is a value"
-            yield from _at(rare, column, raw, f"{what} that this model does not know; read as a rare one.")
+        for reading, mask in readings(self.prep, column, raw, values):
+            yield from (Remark(row, column, raw, reading) for row in np.flatnonzero(mask).tolist())
 
     def notes(self, rows: RequestRows, remarks: Sequence[Remark], start: int = 0) -> list[str]:
         """What a person should know about one request, whose first row is row `start` of those parsed."""
         unknown = [name for name in rows.unknown if name not in self._recognized]
-        sentences = [*self._unknown(unknown), *rows.notes]
+        absent = [name for name in self.columns if name not in rows.values] if self._says_absent else []
+        sentences = [*unknown_columns(unknown, self.columns), *absent_columns(absent), *rows.notes]
         room = max(NOTES - len(sentences), 0)
         shortened = remarks if len(remarks) <= room else remarks[: max(room - 1, 0)]
         sentences += [f"{rows.place(one.column.name, one.row - start)}: {one.words}" for one in shortened]
         others = remarks[len(shortened) :]
         if room and others:
-            how = "missing" if all(AS_MISSING in one.reading for one in others) else "missing, or as others"
+            how = "missing" if all(one.reading.effect == AS_MISSING for one in others) else "missing, or as others"
             sentences.append(f"and {len(others):,} more cells that were read as {how}.")
         return sentences
-
-    def _unknown(self, names: Sequence[str]) -> Iterator[str]:
-        """Notes on columns that the model does not use."""
-        for name in names[: NOTES - 1]:
-            close = difflib.get_close_matches(name[:100], self.columns, n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
-            yield f"{quoted(name)} is not a column of this model; not used.{hint}"
-        if len(names) >= NOTES:
-            yield f"and {len(names) - NOTES + 1:,} more columns that this model does not have."
 
     def _joined(self, requests: Sequence[RequestRows]) -> dict[str, list[Any]]:
         if len(requests) == 1:
@@ -154,13 +140,6 @@ def _column(values: list[Any], kind: type, types: set[type]) -> pa.Array:
     if types - {kind, type(None)}:
         values = [value if type(value) is kind else None for value in values]
     return _arrow_values.column(values, TYPES[kind])
-
-
-def _at(mask: Any, column: Column, raw: pa.ChunkedArray, reading: str) -> Iterator[Remark]:
-    """A remark for each cell where the mask says so."""
-    places = np.flatnonzero(np.asarray(mask.fill_null(False) if isinstance(mask, pa.Array) else mask))
-    cells = raw.combine_chunks() if len(places) else raw
-    yield from (Remark(row, column, cells, reading) for row in places.tolist())
 
 
 def check_series(name: str, values: list[Any], rows: RequestRows, limits: Limits) -> Iterator[str]:

@@ -6,6 +6,7 @@ from typing import Self
 from pydantic import Field
 
 from lamina.config import LaminaError
+from lamina.deploy.cell_notes import quoted
 from lamina.preprocess import FileKind
 from lamina.task import RequestLimits
 
@@ -62,13 +63,6 @@ class RequestError(LaminaError):
 def busy(sentence: str) -> RequestError:
     """Come back later."""
     return RequestError(503, sentence, {"Retry-After": "1"})
-
-
-def quoted(value: object) -> str:
-    """What a client sent, short and safe to repeat to it."""
-    text = repr(value) if isinstance(value, str) else str(value)
-    text = text if len(text) <= 40 else f"{text[:36]} ..."
-    return text.encode("utf-8", "replace").decode()
 
 
 def bare(name: str) -> str:
