@@ -1,7 +1,11 @@
 """Pictures in tables: cells of path and bytes stay whole, paths beside a table are found, codes get their names."""
 
+import functools
+import itertools
 import json
 import os
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,45 +15,105 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lamina.data._formats.pieces import Piece, TableFile
-from lamina.schema import PICTURE_NAME
+from lamina.schema import PICTURE_NAME, PICTURES
 
-MOSTLY = 0.95
+MOSTLY = 0.95  # of the cells of a column
+SAMPLED, PROBES = 1000, 20  # cells that decide what a column is, and those that are looked for in every folder
+MOST_ENTRIES, MOST_FOLDERS = 10_000, 100  # of the folder of a table that are looked at
+ENDINGS = tuple(ending for suffix in PICTURES for ending in (suffix, suffix.upper()))
+NAMED = re.compile(
+    r"(?i)(^|[^a-z])(id|image|img|picture|photo|file|filename|name|path|scan|slide)s?([^a-z]|$)|(?-i:[a-z]I[dD]$)"
+)
+
+
+class Finder:
+    """Where the pictures stand that the cells of a table name: from here, beside the table, or in a folder beside it.
+
+    Names may have the separators of Windows. Names without an ending are those of pictures where nearly all of a column
+    are found with one. What the first rows say of a column holds for all rows.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.hits: dict[str, list[tuple[str, str]]] = {}  # by column, folders and endings that pictures are found with
+
+    def pictures(self, piece: Piece) -> Piece:
+        """Some rows of the table, with paths that can be opened in place of names."""
+        table, notes = piece.table, list[str]()
+        for i, field in enumerate(table.schema):
+            sample = table.column(i).slice(0, SAMPLED).drop_null() if pa.types.is_string(field.type) else ()
+            if field.name not in self.hits and len(sample):
+                self.hits[field.name], note = self._search(field.name, sample)
+                notes += note
+            if hits := self.hits.get(field.name):
+                cells = [cell and _found(cell, hits) for cell in table.column(i).to_pylist()]
+                table = table.set_column(i, field, pa.array(cells, pa.string()))
+        return piece._replace(table=table, notes=(*piece.notes, *notes))
+
+    def _search(self, name: str, sample: pa.ChunkedArray) -> tuple[list[tuple[str, str]], list[str]]:
+        """Where the pictures of a column are found by some of its cells, and a note; nowhere where it names none."""
+        cells = sample.unique().to_pylist()
+        if _are_names(sample):
+            return [("", ""), *self._hits(cells[:PROBES], ("",))], []
+        if not NAMED.search(name) or len(cells) < len(sample) / 2 or not self._hits(cells[:1], ENDINGS):
+            return [], []
+        hits = self._hits(cells[:PROBES], ENDINGS)
+        if np.mean([_found(cell, hits) != cell for cell in cells]) <= MOSTLY:
+            return [], []
+        note = f"Column '{name}' names pictures in {hits[0][0]} without their ending ({hits[0][1]}): it is their paths."
+        return hits, [f"{note} If it is not: --set columns.{name}=ignore"]
+
+    def _hits(self, cells: list[str], endings: tuple[str, ...]) -> list[tuple[str, str]]:
+        """The folders and endings with which pictures are found, the most frequent first."""
+        ways = [(folder, ending) for folder in ("", *self._folders) for ending in endings]
+        found = (next((way for way in ways if _exists(_path(cell.strip(), *way))), None) for cell in cells)
+        return [way for way, _ in Counter(way for way in found if way).most_common()]
+
+    @functools.cached_property
+    def _folders(self) -> list[str]:
+        """The folder of the table and those inside it, down to the second level."""
+        first = _inside(str(self.folder))
+        return [str(self.folder), *first, *(inner for folder in first for inner in _inside(folder))][:MOST_FOLDERS]
+
+
+def _inside(folder: str) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entry.path for entry in itertools.islice(entries, MOST_ENTRIES) if entry.is_dir())
+    except OSError:
+        return []
 
 
 def with_local_paths(one: TableFile) -> TableFile:
-    """The same file, with paths of pictures that are not found from here looked for beside the file."""
-    folder = one.file.parent
+    """The same file, with names of pictures as paths that can be opened from here."""
+    finder = Finder(one.file.parent)
 
     def read(rows: int | None) -> Iterator[Piece]:
-        return (piece._replace(table=_with_local_paths(piece.table, folder)) for piece in one.read(rows))
+        return map(finder.pictures, one.read(rows))
 
     return one._replace(read=read)
 
 
-def _with_local_paths(table: pa.Table, folder: Path) -> pa.Table:
-    if folder == Path():
-        return table
-    for i, field in enumerate(table.schema):
-        if pa.types.is_string(field.type) and _are_names(table.column(i)):
-            cells = [cell and _next_to(cell, folder) for cell in table.column(i).to_pylist()]
-            table = table.set_column(i, field, pa.array(cells, pa.string()))
-    return table
-
-
-def _are_names(column: pa.ChunkedArray) -> bool:
-    sample = column.slice(0, 1000).drop_null()
+def _are_names(sample: pa.ChunkedArray) -> bool:
     texts = pc.utf8_trim_whitespace(sample)
-    return (
-        bool(len(sample)) and pc.mean(pc.match_substring_regex(texts, PICTURE_NAME).cast(pa.float64())).as_py() > MOSTLY
-    )
+    return pc.mean(pc.match_substring_regex(texts, PICTURE_NAME).cast(pa.float64())).as_py() > MOSTLY
 
 
-def _next_to(cell: str, folder: Path) -> str:
+def _found(cell: str, hits: list[tuple[str, str]]) -> str:
+    """The path of the picture that a cell names, or the cell."""
     name = cell.strip()
-    if not name or os.path.isabs(name) or "\0" in name or os.path.exists(name):
-        return cell
-    path = os.path.join(folder, name)
-    return path if os.path.exists(path) else cell
+    paths = (_path(name, folder, ending) for folder, ending in hits) if name else ()
+    return next((path for path in paths if _exists(path)), cell)
+
+
+def _path(name: str, folder: str, ending: str) -> str:
+    """A name in a folder; one with the separators of Windows, where that is not what the file is called."""
+    path = os.path.join(folder, name + ending)
+    return path if "\\" not in path or _exists(path) else path.replace("\\", "/")
+
+
+def _exists(path: str) -> bool:
+    return "\0" not in path and os.path.isfile(path)
 
 
 def classes(schema: pa.Schema) -> dict[str, list[str]]:

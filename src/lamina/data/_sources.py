@@ -1,12 +1,14 @@
 """Any source by its settings: all rows at once, rows in pieces, and the rows of a recipe beside its test rows."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from types import ModuleType
 from typing import NamedTuple, cast
 
-from lamina.config import Config
-from lamina.plugins import plugin
-from lamina.schema import Collected
+from lamina.config import Config, RecipeError, parse
+from lamina.data import _locator
+from lamina.plugins import kind, plugin
+from lamina.schema import Collected, rename_columns
 
 
 class Sources(NamedTuple):
@@ -43,8 +45,24 @@ def read(source: Config, rows: Collected | None = None, test_rows: Collected | N
     path = vars(source).get("test")
     if path is None:
         return Sources(train, source)
-    later = source.model_copy(update={"path": path, "test": None})
-    return Sources(train, source, load(later), later)
+    later = _test_source(source, path)
+    test = load(later)
+    names = {test.target: train.target} if test.target and train.target else {}
+    notes = tuple(note for note in test.notes if note not in train.notes)
+    return Sources(train, source, replace(test, table=rename_columns(test.table, names), notes=notes), later)
+
+
+def _test_source(source: Config, path: str | tuple[str, ...]) -> Config:
+    """Where test rows stand: read with the same settings, or as what they are where that is another sort of source."""
+    values = {"kind": kind(source)} if isinstance(path, tuple) else _locator.settings(path)
+    plain = values["kind"] == "files" and "path" in vars(source) and "claims" not in vars(_source(source))
+    if plain or values["kind"] == kind(source):
+        return source.model_copy(update={"path": path, "test": None})
+    faults = list[str]()
+    later = parse(plugin("data", values["kind"]).Config, values, "data.test", faults)
+    if later is None:
+        raise RecipeError(faults)
+    return later
 
 
 def _source(cfg: Config) -> ModuleType:

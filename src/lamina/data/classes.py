@@ -32,6 +32,7 @@ class Config(config.Config):
         min_length=1,
         description="For each class its folder, zip, pattern or file, or a list of these.",
     )
+    test: str | None = Field(default=None, description="Separate test data: a folder of class folders, or a table.")
 
 
 class Piece(NamedTuple):
@@ -90,12 +91,14 @@ def _piece(name: str, path: str) -> Piece:
     values = _locator.settings(path)
     if values["kind"] == "files" and Path(path).is_dir():  # empty, or it would be claimed
         values["kind"] = "folders"
+    if values["kind"] in ("folders", "video"):
+        values["label"] = "none"
     faults = list[str]()
     source = parse(plugin("data", values["kind"]).Config, values, f"data.classes.{name}", faults)
     if source is None:
         raise config.RecipeError(faults)
     try:
-        rows = folders.together(source) if isinstance(source, folders.Config) else data.load(source)
+        rows = data.load(source)
     except DataError as error:
         raise DataError(f"data.classes.{name}: {str(error).removeprefix('data.path: ')}") from None
     table = rows.table.drop_columns([rows.target]) if rows.target else rows.table

@@ -88,7 +88,7 @@ def load(cfg: Config) -> Collected:
     bad = tuple(row for piece in pieces for row in piece.quarantine)
     table = pa.concat_tables([schema.empty_table(), *tables])
     _refuse_nothing(files, table.num_rows, bad)
-    all_notes = (*(note for one in files for note in one.notes), *notes)
+    all_notes = (*(note for one in (*files, *pieces) for note in one.notes), *notes)
     if cfg.series is None:
         return Collected(table, bad, (*all_notes, *_series.hint(table.column_names)))
     return Collected(_series.group_columns(table, cfg.series), bad, all_notes)
@@ -109,9 +109,8 @@ def stream(cfg: Config, rows: int = 65_536) -> Iterator[Collected]:
             for piece in one.read(rows):
                 good, last = good + piece.table.num_rows, piece.quarantine or last
                 if piece.table.num_rows or piece.quarantine:
-                    yield Collected(
-                        _series.group_columns(conform(piece.table, schema), cfg.series or {}), piece.quarantine, notes
-                    )
+                    table = _series.group_columns(conform(piece.table, schema), cfg.series or {})
+                    yield Collected(table, piece.quarantine, (*notes, *piece.notes))
                     notes = ()
         _refuse_nothing(files, good, last)
 

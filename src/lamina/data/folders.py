@@ -19,7 +19,6 @@ from typing import Literal, NamedTuple
 import pyarrow as pa
 from pydantic import Field
 
-from lamina import config
 from lamina.config import DataError
 from lamina.data import _contact_sheets as _contact
 from lamina.data import _folder_layout as _tree
@@ -33,11 +32,12 @@ CHUNK = 1000
 UNREADABLE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, RuntimeError, struct.error)
 
 
-class Config(config.Config):
+class Config(_tree.Layout):
     """Where the folders are."""
 
     kind: Literal["folders"] = "folders"
     path: str = Field(description="A folder, a zip of one, a picture, or a pattern such as photos/*.jpg.")
+    test: str | None = Field(default=None, description="Separate test pictures, as path.")
 
 
 class Pictures(NamedTuple):
@@ -75,28 +75,15 @@ def load(cfg: Config) -> Collected:
     pictures = _pictures(cfg)
     labels = pictures.folders.labels
     _tree.refuse_no_class(labels, cfg.path, "picture")
-    columns = {"image": pictures.images}
-    if not any(labels):
-        lone = f"Pictures stand directly in {cfg.path}: put each into a folder named by its class to train on them."
-        return Collected(pa.table(columns), tuple(pictures.quarantine), (lone,))
-    part = None
-    if pictures.folders.parts:
+    columns, part, target = {"image": pictures.images}, None, "label" if any(labels) else None
+    notes = [*pictures.folders.notes]
+    if pictures.folders.parts and (target or cfg.label == "none"):
         columns["part"], part = pa.array(pictures.folders.parts), "part"
-    table = pa.table({**columns, "label": pa.array(labels)})
-    notes = tuple(_tree.notes_on(labels, pictures.folders.note))
-    return Collected(table, tuple(pictures.quarantine), notes, part, "label")
-
-
-def together(cfg: Config) -> Collected:
-    """The same pictures without a class, whatever folders they stand in; `part` where folders say it."""
-    pictures = _pictures(cfg)
-    table = pa.table({"image": pictures.images})
-    if not pictures.folders.parts:
-        return Collected(table, tuple(pictures.quarantine))
-    note = f"{cfg.path}: {pictures.folders.note}."
-    return Collected(
-        table.append_column("part", pa.array(pictures.folders.parts)), tuple(pictures.quarantine), (note,), "part"
-    )
+    if target:
+        columns["label"], notes = pa.array(labels), [*_tree.notes_on(pictures.folders)]
+    elif cfg.label != "none":
+        notes = [f"Pictures stand directly in {cfg.path}: put each into a folder named by its class to train on them."]
+    return Collected(pa.table(columns), tuple(pictures.quarantine), tuple(notes), part, target)
 
 
 def stream(cfg: Config, rows: int) -> Iterator[Collected]:
@@ -106,19 +93,19 @@ def stream(cfg: Config, rows: int) -> Iterator[Collected]:
     """
     root = Path(cfg.path)
     if root.is_file() and zipfile.is_zipfile(root):
-        yield from _streamed(root, min(rows, PIECE))
+        yield from _streamed(root, cfg, min(rows, PIECE))
         return
     places, images, bad = _files(cfg)
-    whole = _with_labels(pa.table({"image": images}), places)
+    whole = _with_labels(pa.table({"image": images}), places, cfg)
     for start in range(0, whole.num_rows, min(rows, PIECE)):
         yield Collected(whole.slice(start, min(rows, PIECE)), tuple(bad) if start == 0 else ())
 
 
-def _streamed(root: Path, rows: int) -> Iterator[Collected]:
+def _streamed(root: Path, layout: _tree.Layout, rows: int) -> Iterator[Collected]:
     with _archive(root) as archive:
         members, places, bad = _members(archive, root)
         _refuse_none(places, str(root), bad)
-        whole = _with_labels(pa.table({"image": pa.array([f"{root}/{place}" for place in places])}), places)
+        whole = _with_labels(pa.table({"image": pa.array([f"{root}/{place}" for place in places])}), places, layout)
         good, bodies, size = list[int](), list[bytes](), 0
         for row, place in enumerate(places):
             body = _member(archive, members[place])
@@ -134,9 +121,9 @@ def _streamed(root: Path, rows: int) -> Iterator[Collected]:
                 good, bodies, size, bad = [], [], 0, []
 
 
-def _with_labels(table: pa.Table, places: Sequence[PurePosixPath]) -> pa.Table:
+def _with_labels(table: pa.Table, places: Sequence[PurePosixPath], layout: _tree.Layout) -> pa.Table:
     """With the label and the part of each picture, where its folders say them."""
-    folders = _tree.labels_of(places)
+    folders = _tree.labels_of(places, layout)
     for name, words in (("part", folders.parts), ("label", folders.labels)):
         if words and any(words):
             table = table.append_column(name, pa.array([word or None for word in words], pa.string()))
@@ -154,13 +141,10 @@ def source_line(cfg: Config, row_numbers: Sequence[int]) -> list[tuple[str, int 
 def _pictures(cfg: Config) -> Pictures:
     root = Path(cfg.path)
     places, images, bad = _zipped(root) if root.is_file() and zipfile.is_zipfile(root) else _files(cfg)
-    folders = _tree.labels_of(places)
-    if folders.outside:
-        why = "stands beside the train and test folders, in none of them"
-        bad += [_tree.quarantine(cfg.path, places[i], why) for i in folders.outside]
-        inside = sorted(set(range(len(places))) - set(folders.outside))
-        places, images = [places[i] for i in inside], images.take(pa.array(inside))
-        folders = _tree.labels_of(places)
+    inside, folders, others = _tree.inside(places, cfg.path, cfg)
+    bad += others
+    if others:
+        places, images = [places[i] for i in inside], images.take(pa.array(inside, pa.int64()))
     _refuse_none(places, cfg.path, bad)
     return Pictures(places, images, folders, bad)
 
@@ -245,7 +229,8 @@ def _members(
     archive: zipfile.ZipFile, root: Path
 ) -> tuple[dict[PurePosixPath, zipfile.ZipInfo], list[PurePosixPath], list[Quarantined]]:
     """The members by place, the places of pictures in order, and what is none by its name."""
-    members = {PurePosixPath(i.filename): i for i in archive.infolist() if i.filename and not i.is_dir()}
+    names = {info.filename.replace("\\", "/"): info for info in archive.infolist()}  # as some zips of Windows have it
+    members = {PurePosixPath(name): info for name, info in names.items() if name and not name.endswith("/")}
     names = sorted(place for place in members if not any(map(_tree.is_clutter, place.parts)))
     good, bad = _tree.by_suffix(names, PICTURES, str(root), "picture")
     places = [names[i] for i in good]

@@ -44,6 +44,7 @@ class Config(config.Config):
 
     kind: Literal["npz"] = "npz"
     path: str = Field(description="An .npz file, or a folder of IDX files.")
+    test: str | None = Field(default=None, description="A separate test file, or folder, as path.")
 
 
 def claims(path: str) -> bool:

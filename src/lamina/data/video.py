@@ -17,7 +17,6 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from lamina import config
 from lamina.config import DataError, LaminaError
 from lamina.data import _folder_layout as _tree
 from lamina.data._splits import TEST, TRAIN, VALIDATION, Fractions, assign
@@ -33,11 +32,12 @@ QUALITY = 95
 NAMES = {TRAIN: "train", VALIDATION: "validation", TEST: "test"}
 
 
-class Config(config.Config):
+class Config(_tree.Layout):
     """Which videos, and which of their frames."""
 
     kind: Literal["video"] = "video"
     path: str | tuple[str, ...] = Field(description="A folder of class folders, a file, a pattern, or a list of these.")
+    test: str | tuple[str, ...] | None = Field(default=None, description="Separate test videos, as path.")
     every: float = Field(default=1.0, gt=0, description="seconds between two frames")
     frames: int | None = Field(default=None, ge=1, description="frames per video, evenly; takes the place of every")
     largest: int = Field(default=640, ge=1, le=4096, description="longer side that a frame is shrunk to, in pixels")
@@ -96,7 +96,7 @@ def load(cfg: Config) -> Collected:
     notes = [f"{len(video):,} frames of {len(good)} videos.", note]
     if any(labels):
         columns["label"] = pa.array([labels[place] for place in video], pa.string())
-        notes += _tree.notes_on([labels[place] for place, _ in good], videos.folders.note)
+        notes += _tree.notes_on(videos.folders._replace(labels=[labels[place] for place, _ in good]))
     return Collected(
         pa.table(columns),
         (*videos.quarantine, *bad),
@@ -131,16 +131,12 @@ def _videos(cfg: Config) -> Videos:
         good, bad = _tree.by_suffix(files_below.files, VIDEOS, cfg.path, "video")
         bad += [_tree.quarantine(cfg.path, place, reason) for place, reason in files_below.odd]
         places = [files_below.files[i] for i in good]
-        folders = _tree.labels_of(places)
-        if folders.outside:
-            why = "stands beside the train and test folders, in none of them"
-            bad += [_tree.quarantine(cfg.path, places[i], why) for i in folders.outside]
-            places = [place for i, place in enumerate(places) if i not in set(folders.outside)]
-            folders = _tree.labels_of(places)
+        inside, folders, others = _tree.inside(places, cfg.path, cfg)
+        places, bad = [places[i] for i in inside], [*bad, *others]
         files = [str(Path(cfg.path) / place) for place in places]
     else:
         files, bad = sorted(set(_matching(cfg.path))), []
-        folders = _tree.labels_of([PurePosixPath(Path(file).as_posix()) for file in files])
+        folders = _tree.labels_of([PurePosixPath(Path(file).as_posix()) for file in files], cfg)
         if len(set(folders.labels)) < 2:  # files of one folder, or one file: their folder says nothing
             folders = folders._replace(labels=[""] * len(files))
     if not files:

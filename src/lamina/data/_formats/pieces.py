@@ -13,10 +13,11 @@ CHUNK = 65_536
 
 
 class Piece(NamedTuple):
-    """Some rows of a file, in file order, and the rows among them that cannot be used."""
+    """Some rows of a file, in file order, the rows among them that cannot be used, and what is to be said of them."""
 
     table: pa.Table
     quarantine: tuple[Quarantined, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class TableFile(NamedTuple):
