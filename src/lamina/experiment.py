@@ -18,7 +18,7 @@ from lamina.config import Config, DataError, RecipeError
 from lamina.data import Sources
 from lamina.data._splits import Splits
 from lamina.plugins import available, kind, module_beside, plugin
-from lamina.preprocess import Preprocessor
+from lamina.preprocess import Preprocessor, _literals
 from lamina.recipe import Recipe
 from lamina.schema import Collected, Column, Quarantined, Row, Schema, Spec
 from lamina.task import Task
@@ -330,8 +330,16 @@ def evaluate_source(session: Any, collected: Collected, source: Config) -> Evalu
     return of(session.task.kind).evaluate_source(session, collected, source)
 
 
+def with_literals(recipe: Recipe, sources: Sources) -> Sources:
+    """The sources with the columns in which texts such as NA are values: as the recipe says, else by the cells."""
+    train = _literals.with_literals(sources.train, recipe.literal, recipe.missing)
+    test = sources.test and replace(sources.test, literal=train.literal)
+    return sources._replace(train=train, test=test)
+
+
 def collect(recipe: Recipe, sources: Sources) -> Experiment:
     """What a recipe asks of its data, understood by its task."""
+    sources = with_literals(recipe, sources)
     experiment, recipe, notes = choose(recipe, sources)
     collected = experiment.collect(recipe, sources)
     return replace(collected, notes=(*notes, *collected.notes))
@@ -339,5 +347,4 @@ def collect(recipe: Recipe, sources: Sources) -> Experiment:
 
 def advice(recipe: Recipe, sources: Sources) -> list[str]:
     """What tasks say of data that have not been trained on yet."""
-    sentences = (of(name).suits(name, recipe, sources).advice for name in available("tasks"))
-    return [sentence for sentence in sentences if sentence]
+    return [s for name in available("tasks") if (s := of(name).suits(name, recipe, sources).advice)]

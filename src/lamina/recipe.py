@@ -39,6 +39,7 @@ class Rest(Config):
 
     target: Annotated[str | None, BeforeValidator(as_text)] = None
     missing: Annotated[tuple[str, ...], BeforeValidator(as_tuple)] = MISSING
+    literal: Annotated[tuple[str, ...] | None, BeforeValidator(as_tuple)] = None
     seed: int = Field(0, ge=0, lt=1 << 63)
     name: str | None = None
     split: Split = Auto()
@@ -52,6 +53,7 @@ class Recipe(Config):
     task: SerializeAsAny[Config] | None = None
     columns: dict[str, SerializeAsAny[Config]] = {}
     missing: tuple[str, ...] = MISSING
+    literal: tuple[str, ...] | None = None
     split: Split
     model: SerializeAsAny[Config] | None = None
     train: dict[str, Any] = {}
@@ -226,6 +228,8 @@ def plain(recipe: Recipe) -> dict[str, Any]:
         values["columns"] = {name: _non_defaults(cfg) for name, cfg in recipe.columns.items()}
     if recipe.missing != MISSING:
         values["missing"] = list(recipe.missing)
+    if recipe.literal is not None:
+        values["literal"] = list(recipe.literal)
     values["split"] = _non_defaults(recipe.split)
     if recipe.model:
         own = recipe.model

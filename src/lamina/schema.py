@@ -227,6 +227,11 @@ def is_list(kind: pa.DataType) -> bool:
     return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
 
 
+def text_columns(table: pa.Table) -> tuple[str, ...]:
+    """The names of columns of texts."""
+    return tuple(field.name for field in table.schema if pa.types.is_string(field.type))
+
+
 def rename_columns(rows: pa.Table, names: Mapping[str, str]) -> pa.Table:
     """Columns under other names, where these are free: sources say `image` and `label`, a bundle has its own."""
     present = set(rows.column_names)

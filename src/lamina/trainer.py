@@ -15,7 +15,7 @@ from lamina.plugins import kind, plugin
 from lamina.recipe import Recipe, build
 from lamina.resources import disk
 from lamina.run import Run
-from lamina.schema import Collected
+from lamina.schema import Collected, text_columns
 
 
 def fit(
@@ -54,10 +54,12 @@ def _collected(rows: Any, recipe: Recipe) -> Collected:
     if isinstance(rows, np.ndarray) and rows.dtype == np.uint8 and rows.ndim in (3, 4):
         return Collected(arrays.table({"image": rows}))
     if recipe.task is not None:
-        return Collected(arrays.table(plugin("tasks", kind(recipe.task)).Task.frame(rows)))
+        table = arrays.table(plugin("tasks", kind(recipe.task)).Task.frame(rows))
+        return Collected(table, literal=text_columns(table))
     with_times = arrays.timed(rows)
     lone = with_times is not rows and with_times.shape[1] == 2
-    return Collected(arrays.table(with_times if lone else rows))
+    table = arrays.table(with_times if lone else rows)
+    return Collected(table, literal=text_columns(table))
 
 
 def _fit(choices: Recipe, folder: Path, sources: tuple[Collected, Collected | None]) -> Estimator:

@@ -76,7 +76,7 @@ class Session:
 
     def encode(self, rows: pa.Table, broken: list[Broken] | None = None) -> dict[str, np.ndarray]:
         """Raw rows to network inputs; cells of no use go to `broken`."""
-        return self.prep.encode(clean(rows, self.schema.missing), broken=broken)
+        return self.prep.encode(clean(rows, self.schema.missing, self.schema.literal), broken=broken)
 
     def raw(self, rows: pa.Table, broken: list[Broken] | None = None) -> dict[str, np.ndarray]:
         """What the network itself gives, (rows, size) float32 by output name; memory is bounded."""

@@ -41,7 +41,8 @@ def score(session: Any, rows: pa.Table, answers: Mapping[str, np.ndarray] | None
 def score_source(session: Any, collected: Collected, source: Config) -> Evaluation:
     """The same for rows as a source gives them; those without a usable target are set aside, with the reason."""
     column = session.schema.target
-    collected = replace(collected, table=session.with_bundle_names(collected.table, collected.target))
+    rows = session.with_bundle_names(collected.table, collected.target)
+    collected = replace(collected, table=rows, literal=session.schema.literal)
     table = with_row_numbers(collected, session.schema.missing)
     if column.name not in table.column_names:
         names = table.column_names[:-1]

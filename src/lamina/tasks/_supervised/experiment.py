@@ -77,7 +77,7 @@ class Experiment(experiment.Experiment):
         task = task_class(cfg, task_class.fit(values, cfg))
         splits, unknown = _with_known_labels(splits, column, task, sources)
         _check_memory(splits, column, task)
-        schema = _schema(recipe, splits.train, column, collected.metadata)
+        schema = _schema(recipe, splits.train, column, collected)
         splits, broken = usable(splits, schema, sources)
         test_source = sources.test or Collected(pa.table({}))
         collection = cls(
@@ -165,7 +165,8 @@ class Experiment(experiment.Experiment):
     def golden(self, prep: Preprocessor, model: Config) -> Golden:
         """Values of training rows, shuffled within each column, so that nobody's row leaves with the bundle."""
         rows = golden_rows(self.splits.train, prep)
-        return Golden(rows, {"model": prep.encode(clean(from_json(rows, prep), prep.schema.missing))})
+        schema = prep.schema
+        return Golden(rows, {"model": prep.encode(clean(from_json(rows, prep), schema.missing, schema.literal))})
 
 
 def split_settings(settings: Split, collected: Collected) -> Split:
@@ -257,9 +258,10 @@ def _relabelled(test: pa.Table, column: Column, task: SupervisedTask) -> tuple[s
     return (f"Test labels {', '.join(map(repr, new))} were read as the class they resemble.",) if new else ()
 
 
-def _schema(recipe: Recipe, train: pa.Table, target: Column, metadata: tuple[str, ...]) -> Schema:
+def _schema(recipe: Recipe, train: pa.Table, target: Column, collected: Collected) -> Schema:
     """Kinds of all columns from training rows; the target's kind is the task's."""
-    settings: dict[str, Config] = {name: Unused(kind="ignore") for name in metadata if name in train.column_names}
+    metadata = [name for name in collected.metadata if name in train.column_names]
+    settings: dict[str, Config] = {name: Unused(kind="ignore") for name in metadata}
     settings |= {name: cfg for name, cfg in recipe.columns.items() if name != target.name}
     table = train.drop_columns([ROW_NUMBER])
     features = preprocess.infer(table.drop_columns([target.name]), None, settings, recipe.missing)
@@ -268,4 +270,5 @@ def _schema(recipe: Recipe, train: pa.Table, target: Column, metadata: tuple[str
         columns=features.columns,
         target=inferred.model_copy(update={"kind": target.kind, "settings": target.settings, "note": "the target"}),
         missing=recipe.missing,
+        literal=collected.literal,
     )

@@ -60,7 +60,8 @@ def _check(external: ExternalData, experiment: Experiment) -> None:
         raise DataError(f"has none of the columns that are learned from, {features} (got {columns}).")
     if not isinstance(experiment.task, SupervisedTask):
         return
-    table = with_row_numbers(replace(collected, table=rows), experiment.schema.missing)
+    collected = replace(collected, table=rows, literal=experiment.schema.literal)
+    table = with_row_numbers(collected, experiment.schema.missing)
     table, unusable = split_off(table, target, external.source)
     _refuse_unknown_classes(external, experiment)
     table, unknown = with_known_labels(table, target, experiment.task, external.source)

@@ -37,7 +37,8 @@ def rows(experiment: Experiment, prep: Preprocessor, cfg: Config) -> Examples:
     target = experiment.target
     assert cfg.augment_with is not None and target is not None
     count = max(1, round(cfg.augment_share * experiment.splits.train.num_rows))
-    table = clean(_table(experiment, cfg.augment_with, count), experiment.schema.missing)
+    schema = experiment.schema
+    table = clean(_table(experiment, cfg.augment_with, count), schema.missing, schema.literal)
     used = {column.name for column in (*prep.columns, target)}
     if absent := sorted(used - set(table.column_names)):
         raise DataError(

@@ -63,7 +63,7 @@ def run(session: Session, rows: pa.Table) -> Backtest:
     Errors: DataError where no series is long enough.
     """
     state: State = session.task.state
-    panel = history.read_panel(clean(rows, session.schema.missing), session.prep, state)
+    panel = history.read_panel(clean(rows, session.schema.missing, session.schema.literal), session.prep, state)
     steps = encoding.encode(panel, session.prep, state)
     context, horizon = state.context, state.horizon
     origins = np.concatenate(

@@ -47,7 +47,7 @@ def rows_between(table: pa.Table, panel: Panel, begin: np.ndarray, end: np.ndarr
     return table.take(pa.array(steps[steps >= 0]))
 
 
-def make_schema(assignment: Assignment, train: pa.Table, recipe: Recipe) -> Schema:
+def make_schema(assignment: Assignment, train: pa.Table, recipe: Recipe, literal: tuple[str, ...]) -> Schema:
     """The columns as the training rows show them: one that never changes there is of no use."""
     roles = assignment.roles
     settings = {c.name: preprocess.settings(c) for c in assignment.columns}
@@ -59,7 +59,8 @@ def make_schema(assignment: Assignment, train: pa.Table, recipe: Recipe) -> Sche
         if c.name in (*roles.time, roles.series, *roles.targets) or c.distinct > 1
     )
     target = next(c for c in columns if c.name == roles.targets[0])
-    return Schema(columns=columns, target=target.model_copy(update={"note": "the target"}), missing=recipe.missing)
+    target = target.model_copy(update={"note": "the target"})
+    return Schema(columns=columns, target=target, missing=recipe.missing, literal=literal)
 
 
 def quarantine(panel: Panel, rows: Rows, assignment: Assignment, sources: Sources) -> list[Quarantined]:

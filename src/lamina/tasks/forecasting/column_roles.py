@@ -161,13 +161,14 @@ class Detection(NamedTuple):
         return f"The rows look like {series} in time{by}: in '{time}', one {step} apart{missing}."
 
 
-def detect(recipe: Recipe, raw: pa.Table, target: str | None) -> Detection | None:
+def detect(recipe: Recipe, collected: Collected, target: str | None) -> Detection | None:
     """The rows of a source as series, where they have one regular time within which no row is there twice; else
     nothing. Of most tables the first rows tell.
     """
-    if not _has_times(clean(raw.slice(0, SAMPLE), recipe.missing)):
+    raw, literal = collected.table, collected.literal
+    if not _has_times(clean(raw.slice(0, SAMPLE), recipe.missing, literal)):
         return None
-    table = clean(raw, recipe.missing)
+    table = clean(raw, recipe.missing, literal)
     numbers = [field.name for field in table.schema if _is_number(field.type)]
     if not (target or numbers):
         return None
@@ -218,7 +219,7 @@ def suitability(recipe: Recipe, collected: Collected) -> Suitability:
         cells = clean(table.select([target]), recipe.missing)[target].combine_chunks().drop_null()
         if not preprocess.suits(cells, "number"):
             return Suitability()
-    detection = detect(recipe, table, target)
+    detection = detect(recipe, collected, target)
     if detection is None:
         return Suitability()
     sentence = detection.sentence

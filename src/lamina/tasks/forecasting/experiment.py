@@ -81,7 +81,7 @@ class Experiment(experiment.Experiment):
         test_row = rows.test_row if sources.test else None
         parts = cut(panel, targets, cfg, recipe.split, season, horizon, test_row)
         tables = [collection.rows_between(table, panel, *parts.edges[:, 2 * i : 2 * i + 2].T) for i in range(3)]
-        schema = collection.make_schema(assignment, tables[0], recipe)
+        schema = collection.make_schema(assignment, tables[0], recipe, sources.train.literal)
         state = _state(cfg, assignment, panel, parts, schema, horizon)
         collected = [source for source in (sources.train, sources.test) if source]
         experiment = cls(
@@ -186,7 +186,8 @@ class Experiment(experiment.Experiment):
     def evaluate_source(cls, session: Any, collected: Collected, source: AnyConfig) -> Evaluation:
         """A backtest over all rows that belong to a series."""
         target = session.target
-        rows = replace(collected, table=session.with_bundle_names(collected.table, collected.target))
+        rows = session.with_bundle_names(collected.table, collected.target)
+        rows = replace(collected, table=rows, literal=session.schema.literal)
         table = with_row_numbers(rows, session.schema.missing)
         if target not in table.column_names:
             names = table.column_names[:-1]

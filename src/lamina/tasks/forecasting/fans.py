@@ -91,7 +91,8 @@ def _after_the_data(experiment: Any, session: Session, series: int, target: int)
     state, panel = experiment.task.state, experiment.panel
     span = panel.spans[series]
     source = panel.source[span]
-    rows = clean(experiment.table.take(pa.array(source[source >= 0])), session.schema.missing)
+    rows = experiment.table.take(pa.array(source[source >= 0]))
+    rows = clean(rows, session.schema.missing, session.schema.literal)
     answers = history.forecast_histories(session, history.read_histories(rows, session.prep, state))
     end = int(np.flatnonzero(np.isfinite(panel.values[span]).any(axis=1))[-1]) + 1
     begin = max(end - _history_length(state), 0)

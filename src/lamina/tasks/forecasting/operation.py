@@ -32,7 +32,8 @@ def predict(session: Session, rows: pa.Table | None, request: Request) -> Answer
     """
     assert rows is not None
     state: State = session.task.state
-    histories = history.read_histories(clean(rows, session.schema.missing), session.prep, state)
+    rows = clean(rows, session.schema.missing, session.schema.literal)
+    histories = history.read_histories(rows, session.prep, state)
     forecasts = history.forecast_histories(session, histories)
     table = decoding.to_table(forecasts, state, histories.ids, histories.times)
     column = ", ".join(state.time) or state.names[0]

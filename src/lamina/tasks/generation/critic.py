@@ -132,7 +132,8 @@ def predict(session: Session, rows: pa.Table | None, request: Any) -> Answers:
         )
     critic, state, broken, parts = of(session), session.task.state, list[Broken](), list[pa.Table]()
     for start in range(0, max(table.num_rows, 1), PIECE):
-        unusable, piece = list[Broken](), clean(table.slice(start, PIECE), session.schema.missing)
+        unusable, cells = list[Broken](), table.slice(start, PIECE)
+        piece = clean(cells, session.schema.missing, session.schema.literal)
         codes, absent = _codes(session, piece), np.zeros(piece.num_rows, bool)
         if state.columns:
             values = table_transformer.encode(piece, session.schema, state.columns)

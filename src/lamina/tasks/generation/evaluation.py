@@ -72,7 +72,7 @@ def encode(session: Session, samples: Any) -> np.ndarray:
 
 def score(session: Session, table: pa.Table) -> Evaluation:
     """As many samples as there are real rows, at most 2,000, compared with those."""
-    table = clean(table, session.schema.missing)
+    table = clean(table, session.schema.missing, session.schema.literal)
     if table.num_rows > MOST:
         table = table.take(np.random.default_rng(0).permutation(table.num_rows)[:MOST])
     real = encode(session, table)
@@ -89,7 +89,7 @@ def score_source(session: Predictor, collected: Collected, source: Config) -> Ev
     table = session.with_bundle_names(collected.table, collected.target)
     if absent := [column.name for column in prep.columns if column.name not in table.column_names]:
         raise DataError(f"evaluate: the rows have no column '{absent[0]}'. {nearest(absent[0], table.column_names)}")
-    table = with_row_numbers(replace(collected, table=table), session.schema.missing)
+    table = with_row_numbers(replace(collected, table=table, literal=session.schema.literal), session.schema.missing)
     table = table.take(np.sort(np.random.default_rng(0).permutation(table.num_rows)[:MOST]))
     quarantine, broken = [*collected.quarantine], list[Broken]()
     if prep.files:

@@ -76,6 +76,7 @@ class Experiment(experiment.Experiment):
         settings = {name: Unused(kind="ignore") for name in collected.metadata if name in table.column_names}
         settings |= recipe.columns
         schema = preprocess.infer(splits.train.drop_columns([ROW_NUMBER]), None, settings, recipe.missing)
+        schema = schema.model_copy(update={"literal": collected.literal})
         splits, broken = usable(splits, schema, sources)
         test_source = sources.test or Collected(pa.table({}))
         return cls(

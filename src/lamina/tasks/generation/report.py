@@ -62,10 +62,10 @@ def _table(finding: Finding) -> Row | None:
     session, splits = finding.session, finding.experiment.splits
     if not session.task.state.columns:
         return None
-    count, missing = min(splits.train.num_rows, table_fidelity.TRAIN), session.schema.missing
+    count, schema = min(splits.train.num_rows, table_fidelity.TRAIN), session.schema
     samples = evaluation.generate(session, count, table_fidelity.SEED)
-    train, held_out = clean(splits.train, missing), clean(splits.test, missing)
-    return table_fidelity.measure(train, held_out, samples, session.schema, session.task.classes)
+    train, held_out = (clean(rows, schema.missing, schema.literal) for rows in (splits.train, splits.test))
+    return table_fidelity.measure(train, held_out, samples, schema, session.task.classes)
 
 
 def baselines(finding: Finding, notes: list[str]) -> dict[str, Baseline]:
