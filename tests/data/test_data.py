@@ -416,12 +416,14 @@ def test_both_readers_give_the_same_rows_and_lose_none(tmp_path, rows, end, at, 
 
     from lamina.data._formats import delimited as _delimited
     from lamina.data._formats import text as _text
+    from lamina.data._formats.delimited_layout import layout
+    from lamina.data._formats.options import Options
 
     raw = end.join(["h1,h2,h3", *(",".join(row) for row in rows)]).encode()
     path = tmp_path / "t.csv"
     path.write_bytes(raw[:at] + extra + raw[at:])
     with ExitStack() as stack:
-        plan = _delimited.layout(_text.readable(path, "utf-8", stack), ",", True, None, None)
+        plan = layout(_text.readable(path, "utf-8", stack), Options(",", header=True), stack)
         if not plan.names:
             return
         either = next(_delimited.read(plan, None))

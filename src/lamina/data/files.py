@@ -7,21 +7,23 @@ import glob
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pyarrow as pa
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from lamina.config import Config as Settings
-from lamina.config import DataError, RecipeError, nearest
+from lamina.config import DataError, RecipeError, as_text, nearest
 from lamina.data import _image_cells as _pictures
 from lamina.data import _series_cells as _series
 from lamina.data._formats import columnar as _columnar
 from lamina.data._formats import delimited as _delimited
 from lamina.data._formats import json_documents, workbook
+from lamina.data._formats.delimited_layout import layout
+from lamina.data._formats.options import Options
 from lamina.data._formats.pieces import TableFile, common_schema, conform
 from lamina.data._formats.text import COMPRESSED, readable
-from lamina.schema import Collected, Quarantined
+from lamina.schema import Collected, Quarantined, text_columns
 
 Format = Literal["csv", "tsv", "json", "jsonl", "parquet", "feather", "excel"]
 
@@ -50,8 +52,16 @@ USED_BY: dict[str, tuple[Format, ...]] = {
     "decimal": ("csv", "tsv"),
     "header": ("csv", "tsv", "excel"),
     "names": ("csv", "tsv", "excel"),
+    "skip": ("csv", "tsv", "excel"),
+    "footer": ("csv", "tsv", "excel"),
+    "comment": ("csv", "tsv"),
     "sheet": ("excel",),
 }
+
+
+def _tab(value: Any) -> Any:
+    """A tab as it is typed."""
+    return "\t" if value == "\\t" else value
 
 
 class Config(Settings):
@@ -61,17 +71,39 @@ class Config(Settings):
     path: str | tuple[str, ...] = Field(description="A file, a pattern such as data/*.csv, or a list of these.")
     test: str | tuple[str, ...] | None = Field(default=None, description="A separate test file, pattern or list.")
     format: Literal["auto"] | Format = Field(default="auto", description="Found from name and content when auto.")
-    delimiter: Annotated[str, Field(pattern=r'^[^"\r\n]$')] | None = Field(default=None, description="One character.")
+    delimiter: Annotated[str, Field(pattern=r'^[^"\r\n]$'), BeforeValidator(_tab)] | None = Field(
+        default=None, description="One character; ' ' for any number of blanks."
+    )
     header: bool | None = Field(
         default=None, description="Whether the first row names the columns; found out when unset."
     )
-    names: tuple[str, ...] | None = Field(default=None, description="Names of the columns of a file without a header.")
+    names: tuple[Annotated[str, BeforeValidator(as_text)], ...] | None = Field(
+        default=None, description="Names of the columns of a file without a header."
+    )
+    skip: int | None = Field(
+        default=None, ge=0, description="Lines above the table that are no rows of it; found out when unset."
+    )
+    footer: int = Field(default=0, ge=0, description="Lines at the end that are no rows, such as totals.")
+    comment: str | None = Field(default=None, min_length=1, description="What lines that are no rows begin with.")
     encoding: str = Field(default="auto", description="auto, or a text encoding such as utf-8 or cp1252.")
-    sheet: str | None = Field(default=None, description="Name of the sheet of a workbook; the first when unset.")
+    sheet: Annotated[str | None, BeforeValidator(as_text)] = Field(
+        default=None, description="Name of the sheet of a workbook; the first when unset."
+    )
     decimal: Literal[".", ","] | None = Field(default=None, description="Decimal mark; found out when unset.")
     series: dict[str, str] | None = Field(
         default=None, description="Columns that are the steps of one series: a name for it, and a pattern such as t*."
     )
+
+
+class Expectation(Config):
+    """The same, and names of columns that are looked for in the files; they are no setting of a recipe."""
+
+    expect: tuple[str, ...] = Field(default=(), exclude=True)
+
+
+def expecting(cfg: Config, names: Sequence[str]) -> Config:
+    """The settings with names of columns that say which row is the header, where it is to be found out."""
+    return Expectation.model_validate({**dict(cfg), "expect": tuple(names)})
 
 
 def load(cfg: Config) -> Collected:
@@ -89,9 +121,10 @@ def load(cfg: Config) -> Collected:
     table = pa.concat_tables([schema.empty_table(), *tables])
     _refuse_nothing(files, table.num_rows, bad)
     all_notes = (*(note for one in (*files, *pieces) for note in one.notes), *notes)
+    literal = text_columns(table) if all(one.typed for one in files) else ()
     if cfg.series is None:
-        return Collected(table, bad, (*all_notes, *_series.hint(table.column_names)))
-    return Collected(_series.group_columns(table, cfg.series), bad, all_notes)
+        return Collected(table, bad, (*all_notes, *_series.hint(table.column_names)), literal=literal)
+    return Collected(_series.group_columns(table, cfg.series), bad, all_notes, literal=literal)
 
 
 def stream(cfg: Config, rows: int = 65_536) -> Iterator[Collected]:
@@ -190,7 +223,7 @@ def _open_all(cfg: Config, stack: ExitStack, whole: bool) -> list[TableFile]:
     faults = [
         f"data.{setting}: is of no use for {', '.join(sorted(formats))} files. Leave it out."
         for setting, used in USED_BY.items()
-        if cfg.model_dump()[setting] is not None and not formats & set(used)
+        if cfg.model_dump()[setting] not in (None, 0) and not formats & set(used)
     ]
     if faults:
         raise RecipeError(faults)
@@ -198,21 +231,27 @@ def _open_all(cfg: Config, stack: ExitStack, whole: bool) -> list[TableFile]:
 
 
 def _open(cfg: Config, file: Path, form: Format, stack: ExitStack, whole: bool) -> TableFile:
+    options = _options(cfg, form)
     match form:
         case "parquet":
             return _columnar.parquet(file, stack)
         case "feather":
             return _columnar.feather(file, stack)
         case "excel":
-            return workbook.excel(file, cfg.sheet, cfg.header, cfg.names)
+            return workbook.excel(file, options)
     text = readable(file, cfg.encoding, stack)
     match form:
         case "json":
             return json_documents.document(text, whole)
         case "jsonl":
             return json_documents.json_lines(text, whole)
+    return _delimited.open_file(layout(text, options, stack))
+
+
+def _options(cfg: Config, form: Format) -> Options:
     delimiter = cfg.delimiter or ("\t" if form == "tsv" else None)
-    return _delimited.open_file(_delimited.layout(text, delimiter, cfg.header, cfg.names, cfg.decimal))
+    expect = cfg.expect if isinstance(cfg, Expectation) else ()
+    return Options(delimiter, cfg.header, cfg.names, cfg.skip, cfg.footer, cfg.comment, cfg.sheet, cfg.decimal, expect)
 
 
 def _refuse_nothing(files: list[TableFile], good: int, bad: tuple[Quarantined, ...]) -> None:

@@ -94,7 +94,7 @@ def _table_file(
     with _as_data_errors(file, form):
         plain = cleaned(schema.empty_table()).schema
     notes = tuple(f"{file}: the row index {name} is not used." for name in dropped)
-    return TableFile(file, plain, notes, read, lines)
+    return TableFile(file, plain, notes, read, lines, typed=True)
 
 
 @contextmanager

@@ -4,18 +4,18 @@ DuckDB reads the file and its rejects table tells whether any row is unsound. Wh
 `_records` decide: they give the exact line and the reason, and one stray quote costs one row, not the rest.
 """
 
+import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lamina.data._formats.delimited_records import NO_DELIMITER, Record, records
-from lamina.data._formats.header import column_names
+from lamina.data._formats.delimited_records import Record, quarantined, records
+from lamina.data._formats.header import HEADER_AGAIN, is_header_again
 from lamina.data._formats.pieces import CHUNK, Piece, TableFile
 from lamina.data._formats.text import Text
 from lamina.schema import MISSING, Quarantined
@@ -23,22 +23,25 @@ from lamina.schema import MISSING, Quarantined
 if TYPE_CHECKING:
     import duckdb
 
-SAMPLE = 200
 STEP = 4096  # rows made of Python cells at a time; more is slower
-DELIMITERS = ("\t", ";", "|", ",")  # on equal evidence a comma is the likelier to be part of a value
 DECIMAL = r"^\s*[-+]?(\d+|\d{1,3}(\.\d{3})+),\d+([eE][-+]?\d+)?\s*$"
 GROUPED = r"^\s*[-+]?\d{1,3}(\.\d{3})+\s*$"
 
 
 class Layout(NamedTuple):
-    """How a file is laid out. `header` is the line of the header, 0 without; `commas` the decimal-comma columns."""
+    """How a file is laid out. The first `skip` lines hold no row that can be used; those of them that are rows are
+    `aside`. `header`: cells that name the columns again wherever they come again. `trailing`: rows end in a delimiter.
+    """
 
     text: Text
     delimiter: str
-    header: int
     names: tuple[str, ...]
-    commas: tuple[str, ...]
-    notes: tuple[str, ...]
+    commas: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    skip: int = 0
+    aside: tuple[Quarantined, ...] = ()
+    header: tuple[str, ...] = ()
+    trailing: bool = False
 
 
 def open_file(plan: Layout) -> TableFile:
@@ -46,49 +49,20 @@ def open_file(plan: Layout) -> TableFile:
     return TableFile(plan.text.file, _schema(plan), plan.notes, partial(read, plan), partial(lines, plan))
 
 
-def layout(
-    text: Text,
-    delimiter: str | None,
-    header: bool | None,
-    names: tuple[str, ...] | None,
-    decimal: Literal[".", ","] | None,
-) -> Layout:
-    """What the first rows tell, where the settings do not. A file without any record has no columns."""
-    notes = text.notes
-    if delimiter is None:
-        delimiter = _delimiter(text.path, len(names or ()))
-
-        if delimiter == NO_DELIMITER:
-            notes = (*notes, f"{text.file}: no delimiter found; read as one column. Set delimiter to choose one.")
-    sample = _sample(text.path, delimiter)
-    if not sample:
-        return Layout(text, delimiter, 0, (), (), notes)
-    is_header, columns, more = column_names(text.file, [record.cells for record in sample], header, names)
-    body = [record.cells for record in sample[is_header:]]
-    commas = tuple(columns) if decimal == "," else ()
-    if decimal is None and delimiter != ",":
-        commas = tuple(name for i, name in enumerate(columns) if _has_decimal_commas([row[i : i + 1] for row in body]))
-        if commas:
-            more = (*more, f"{text.file}: decimal commas read as points in {', '.join(commas)}. Set decimal to choose.")
-    return Layout(text, delimiter, sample[0].line if is_header else 0, tuple(columns), commas, (*notes, *more))
-
-
 def read(plan: Layout, rows: int | None) -> Iterator[Piece]:
     """All rows in file order: in one piece when `rows` is None, else in pieces of at most that many rows."""
     import duckdb
 
     tables = None
-    # DuckDB keeps NUL bytes, drops a CR among LFs, and takes a blank first line for the header.
-    if plan.text.clean and plan.header in (0, 1):
+    if plan.text.clean:  # DuckDB keeps NUL bytes, and drops a CR among LFs
         try:
             tables = _sound(plan, rows)
         except (duckdb.Error, OSError):
             tables = None  # the records below say what is wrong, if anything
-    if tables is None:
-        yield from _careful(plan, rows)
-        return
-    for table in tables:
-        yield Piece(_points(table.rename_columns(list(plan.names)), plan.commas))
+    pieces = _careful(plan, rows) if tables is None else map(Piece, tables)
+    first = next(pieces, Piece(_schema(plan).empty_table()))
+    for piece in itertools.chain([first._replace(quarantine=(*plan.aside, *first.quarantine))], pieces):
+        yield piece._replace(table=_points(piece.table, plan.commas))
 
 
 def lines(plan: Layout) -> Iterator[int]:
@@ -97,27 +71,42 @@ def lines(plan: Layout) -> Iterator[int]:
 
 
 def _sound(plan: Layout, rows: int | None) -> Iterator[pa.Table] | None:
-    """The rows as DuckDB reads them; None when it rejects any, or gives other than one row a line.
+    """The rows as DuckDB reads them; None when it rejects any, gives other than one row a line, or a row is none.
 
-    The count is checked because DuckDB 2.0 can lose rows without a word, after a header with line ends in it.
+    The count is checked because DuckDB 2.0 can lose rows without a word, behind cells with line ends in them.
     """
     with _database(plan.text.path) as db:
         scan, whole = _scan(db, plan), []
         if rows is None:
             whole.append(scan.to_arrow_table())
-            count = whole[0].num_rows
+            count, is_sound = whole[0].num_rows, _are_rows(whole[0], plan)
         else:
             # A first pass, to know before the first row is given away.
-            count = sum(batch.num_rows for batch in scan.to_arrow_reader(CHUNK))
+            count, is_sound = 0, True
+            for batch in scan.to_arrow_reader(CHUNK):
+                count, is_sound = count + batch.num_rows, is_sound and _are_rows(pa.Table.from_batches([batch]), plan)
         rejected = db.execute("SELECT count(*) FROM reject_errors").fetchone()
-    if rejected != (0,) or count + (plan.header == 1) != _filled_lines(plan):
+    if rejected != (0,) or not is_sound or count != _filled_lines(plan):
         return None
-    return iter(whole) if rows is None else _batches(plan, rows)
+    return (_named(table, plan) for table in (whole if rows is None else _batches(plan, rows)))
+
+
+def _are_rows(table: pa.Table, plan: Layout) -> bool:
+    """Whether no row is the header again, and nothing stands behind the last delimiter of one that ends in it."""
+    name = max(plan.header, key=len, default="")
+    cells = table[plan.header.index(name)] if name else None
+    if cells is not None and any(pc.any(pc.equal(cells, text)).as_py() for text in (name, f"\ufeff{name}")):
+        return False
+    return not plan.trailing or not pc.any(pc.not_equal(table[-1], "")).as_py()
+
+
+def _named(table: pa.Table, plan: Layout) -> pa.Table:
+    return table.select(range(len(plan.names))).rename_columns(list(plan.names))
 
 
 def _filled_lines(plan: Layout) -> int:
     with plan.text.path.open("rb") as file:
-        return sum(1 for raw in file if raw.strip(b" \r\n"))
+        return sum(1 for raw in itertools.islice(file, plan.skip, None) if raw.strip(b" \r\n"))
 
 
 def _batches(plan: Layout, rows: int) -> Iterator[pa.Table]:
@@ -139,9 +128,9 @@ def _database(path: Path) -> "duckdb.DuckDBPyConnection":
 
 
 def _scan(db: "duckdb.DuckDBPyConnection", plan: Layout) -> "duckdb.DuckDBPyRelation":
-    columns = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(len(plan.names)))
+    columns = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(len(plan.names) + plan.trailing))
     # A line end as the null text: no unquoted cell can hold one, so empty cells stay empty text.
-    options = f"""auto_detect = false, header = {plan.header == 1}, delim = {_quoted(plan.delimiter)},
+    options = f"""auto_detect = false, header = false, skip = {plan.skip}, delim = {_quoted(plan.delimiter)},
         quote = '"', escape = '"', nullstr = '\n', allow_quoted_nulls = false, strict_mode = true,
         null_padding = false, store_rejects = true, columns = {{{columns}}}"""
     return db.sql(f"SELECT * FROM read_csv($path, {options})", params={"path": str(plan.text.path)})
@@ -163,12 +152,11 @@ def _careful(plan: Layout, rows: int | None) -> Iterator[Piece]:
 
 def _pieces(plan: Layout, rows: int) -> Iterator[Piece]:
     schema, source = _schema(plan), _checked_records(plan)
-    while batch := list(islice(source, rows)):
+    while batch := list(itertools.islice(source, rows)):
         good = [record.cells for record in batch if not record.reason]
-        bad = tuple(_quarantined(plan, record) for record in batch if record.reason)
+        bad = tuple(quarantined(plan.text.file, plan.names, record) for record in batch if record.reason)
         columns = zip(*good, strict=True) if good else [()] * len(plan.names)
-        table = pa.table([pa.array(column, pa.string()) for column in columns], schema=schema)
-        yield Piece(_points(table, plan.commas), bad)
+        yield Piece(pa.table([pa.array(column, pa.string()) for column in columns], schema=schema), bad)
 
 
 def _schema(plan: Layout) -> pa.Schema:
@@ -176,37 +164,29 @@ def _schema(plan: Layout) -> pa.Schema:
 
 
 def _checked_records(plan: Layout) -> Iterator[Record]:
-    """Every record but the header; one with the wrong number of cells has a reason too."""
+    """Every record of a row; one with the wrong number of cells, or with those of the header, has a reason too."""
     width = len(plan.names)
-    for record in records(plan.text.path, plan.delimiter):
-        if record.line == plan.header and not record.reason:
-            continue
-        if not record.reason and len(record.cells) != width:
-            got = len(record.cells)
-            reason = f"{got} column{'s'[: got != 1]} where {width} {'are' if width > 1 else 'is'} expected"
-            record = Record(record.line, [], reason, got if got < width else -1)
-        yield record
+    for record in records(plan.text.path, plan.delimiter, plan.skip):
+        cells, reason = record.cells, record.reason
+        if plan.trailing and len(cells) == width + 1 and not cells[-1]:
+            cells = cells[:-1]
+        if not reason and len(cells) != width:
+            reason = (
+                f"{len(cells)} column{'s'[: len(cells) != 1]} where {width} {'are' if width > 1 else 'is'} expected"
+            )
+            record = Record(record.line, [], reason, len(cells) if len(cells) < width else -1)
+        elif not reason and plan.header and is_header_again(cells, plan.header):
+            record = Record(record.line, [], HEADER_AGAIN)
+        yield record if record.reason else record._replace(cells=cells)
 
 
-def _quarantined(plan: Layout, record: Record) -> Quarantined:
-    column = plan.names[record.field] if 0 <= record.field < len(plan.names) else ""
-    return Quarantined(str(plan.text.file), record.line, column, record.reason)
-
-
-def _sample(path: Path, delimiter: str) -> list[Record]:
-    return [record for record in islice(records(path, delimiter), SAMPLE) if not record.reason]
-
-
-def _delimiter(path: Path, width: int) -> str:
-    """The delimiter by which the most rows are `width` wide, or else as wide as the first."""
-    best, most = NO_DELIMITER, 0.0
-    for delimiter in DELIMITERS:
-        widths = [len(record.cells) for record in islice(records(path, delimiter), SAMPLE)]
-        expected = width or next((n for n in widths if n), 0)
-        share = widths.count(expected) / len(widths) if widths else 0.0
-        if expected > 1 and share > most:
-            best, most = delimiter, share
-    return _delimiter(path, 0) if best == NO_DELIMITER and width > 1 else best
+def decimal_commas(
+    names: Sequence[str], body: Sequence[Sequence[str]], delimiter: str, decimal: str | None
+) -> tuple[str, ...]:
+    """The columns whose numbers have decimal commas."""
+    if decimal is not None or delimiter == ",":
+        return tuple(names) if decimal == "," else ()
+    return tuple(name for i, name in enumerate(names) if _has_decimal_commas([list(row[i : i + 1]) for row in body]))
 
 
 def _has_decimal_commas(cells: list[list[str]]) -> bool:

@@ -8,10 +8,13 @@ like any other.
 import csv
 import re
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
+
+from lamina.schema import Quarantined
 
 NO_DELIMITER = "\x1f"
 SPAN = 100_000  # lines a quoted field may span before its quote counts as stray
@@ -20,12 +23,19 @@ STAYS_OPEN = re.compile(r'[^"]*(?:""[^"]*)*\Z')
 
 
 class Record(NamedTuple):
-    """A record, its first line (from 1), and the reason and field (from 0) when it is unsound."""
+    """A record, its first line (from 1), the reason and field (from 0) when it is unsound, and its last line."""
 
     line: int
     cells: list[str]
     reason: str = ""
     field: int = -1
+    last: int = 0
+
+
+def quarantined(file: Path, names: Sequence[str], record: Record) -> Quarantined:
+    """A record of no use, with the column at fault where there is one."""
+    column = names[record.field] if 0 <= record.field < len(names) else ""
+    return Quarantined(str(file), record.line, column, record.reason)
 
 
 class Fault(NamedTuple):
@@ -36,11 +46,14 @@ class Fault(NamedTuple):
     is_open: bool = False
 
 
-def records(path: Path, delimiter: str) -> Iterator[Record]:
-    """All records of a UTF-8 file that are not blank. After a quote gone wrong, reading resumes on the next line."""
+def records(path: Path, delimiter: str, skip: int = 0) -> Iterator[Record]:
+    """All records of a UTF-8 file that are not blank, behind the first lines to `skip`. After a quote gone wrong,
+    reading resumes on the next line.
+    """
     split = splitter(delimiter)
-    number = 0
+    number = skip
     with path.open("rb") as file:
+        deque(islice(file, skip), maxlen=0)
         pending: deque[bytes] = deque()
         while raw := pending.popleft() if pending else file.readline():
             number += 1
@@ -52,7 +65,7 @@ def records(path: Path, delimiter: str) -> Iterator[Record]:
             if isinstance(cells, Fault) and cells.is_open:
                 text, cells, used = _continued(raw, cells, pending, file, split)
                 number += used
-            yield _record(start, text, cells)
+            yield _record(start, text, cells, number)
 
 
 def splitter(delimiter: str) -> Callable[[str], list[str] | Fault]:
@@ -106,11 +119,11 @@ def _continued(
     return text, result, len(lines) - 1
 
 
-def _record(line: int, text: str, cells: list[str] | Fault) -> Record:
+def _record(line: int, text: str, cells: list[str] | Fault, last: int) -> Record:
     if isinstance(cells, Fault):
-        return Record(line, [], cells.reason, cells.field)
+        return Record(line, [], cells.reason, cells.field, last)
     if "\0" in text:
-        return Record(line, [], "a NUL byte", next(i for i, cell in enumerate(cells) if "\0" in cell))
+        return Record(line, [], "a NUL byte", next(i for i, cell in enumerate(cells) if "\0" in cell), last)
     if not text.isascii() and (odd := [i for i, cell in enumerate(cells) if SURROGATE.search(cell)]):
-        return Record(line, [], "bytes that are not valid in the encoding", odd[0])
-    return Record(line, cells)
+        return Record(line, [], "bytes that are not valid in the encoding", odd[0], last)
+    return Record(line, cells, last=last)

@@ -55,7 +55,7 @@ def json_lines(text: Text, whole: bool) -> TableFile:
     def lines() -> Iterator[int]:
         return (one.line for one in rows() if not one.reason)
 
-    return TableFile(text.file, pa.schema(list(kinds.items())), text.notes, read, lines)
+    return TableFile(text.file, pa.schema(list(kinds.items())), text.notes, read, lines, typed=True)
 
 
 def document(text: Text, whole: bool) -> TableFile:
@@ -79,7 +79,7 @@ def document(text: Text, whole: bool) -> TableFile:
     extent.add(rows)
     table = _values.flat_table(rows, list(extent.names))
     read, lines = partial(_read, text.file, table, values), partial(_lines, values)
-    return TableFile(text.file, table.schema, text.notes, read, lines)
+    return TableFile(text.file, table.schema, text.notes, read, lines, typed=True)
 
 
 def _cells(rows: Iterable[dict[str, Any]]) -> dict[str, list[Any]]:

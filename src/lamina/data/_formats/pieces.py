@@ -23,7 +23,8 @@ class Piece(NamedTuple):
 class TableFile(NamedTuple):
     """A file whose columns are known. `read(None)` gives all rows at once, `read(n)` pieces of at most n rows;
 
-    `lines()` gives the line (from 1) of each good row, or its row number where a file has no lines.
+    `lines()` gives the line (from 1) of each good row, or its row number where a file has no lines. Cells are `typed`
+    where a text is told from a number and from a gap, so that a text is always a value.
     """
 
     file: Path
@@ -31,6 +32,7 @@ class TableFile(NamedTuple):
     notes: tuple[str, ...]
     read: Callable[[int | None], Iterator[Piece]]
     lines: Callable[[], Iterator[int]]
+    typed: bool = False
 
 
 def common_schema(files: list[TableFile]) -> tuple[pa.Schema, tuple[str, ...]]:

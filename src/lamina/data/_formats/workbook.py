@@ -17,6 +17,7 @@ import pyarrow as pa
 from lamina.config import DataError, nearest
 from lamina.data import _arrow_values as _values
 from lamina.data._formats.header import column_names
+from lamina.data._formats.options import Options
 from lamina.data._formats.pieces import TableFile, sliced
 
 MOST_CELLS = 1 << 24  # between the first and the last one of a sheet; more only where a quarter of them hold a value
@@ -27,22 +28,22 @@ REPEATED = re.compile(rb"""<(?:\w+:)?table-(row|cell)\b([^<>]*)>""")
 TIMES = re.compile(rb"""number-(?:rows|columns)-repeated\s*=\s*["'](\d{1,20})["']""")
 
 
-def excel(file: Path, sheet: str | None, header: bool | None, names: tuple[str, ...] | None) -> TableFile:
+def excel(file: Path, options: Options) -> TableFile:
     """One sheet of a workbook, the first unless named. Empty rows and columns are ignored."""
     _check(file)
-    grid, notes = _sheet(file, sheet)
+    grid, notes = _sheet(file, options.sheet)
     rows = [(number, cells) for number, cells in enumerate(grid, start=1) if any(cell is not None for cell in cells)]
     used = [i for i in range(len(grid[0]) if grid else 0) if any(cells[i] is not None for _, cells in rows)]
     rows = [(number, [cells[i] for i in used]) for number, cells in rows]
     if not rows:
         return TableFile(file, pa.schema([]), notes, partial(sliced, pa.table({})), lambda: iter(()))
     texts = [["" if cell is None else str(cell) for cell in cells] for _, cells in rows[:200]]
-    is_header, columns, more = column_names(file, texts, header, names)
-    body = rows[is_header:]
+    header = column_names(file, texts, options)
+    columns, body = header.names, rows[header.rows :]
     arrays = [_values.column([cells[i] for _, cells in body]) for i in range(len(columns))]
-    table = pa.table(arrays, names=columns)
+    table = pa.table(arrays, names=list(columns))
     numbers = [number for number, _ in body]
-    return TableFile(file, table.schema, (*notes, *more), partial(sliced, table), lambda: iter(numbers))
+    return TableFile(file, table.schema, (*notes, *header.notes), partial(sliced, table), lambda: iter(numbers))
 
 
 def _sheet(file: Path, sheet: str | None) -> tuple[list[list[Any]], tuple[str, ...]]:

@@ -1,0 +1,91 @@
+"""Text files of odd layout as plain ones: the same lines, with a tab between cells, and nothing where no row is.
+
+A file that needs nothing of this is never copied.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory, gettempdir
+
+from lamina.data._formats.header import QUANTITY
+from lamina.data._formats.text import Text
+from lamina.resources import disk
+
+Split = Callable[[str], list[str]]
+
+SAMPLE = 200
+BLANKS = re.compile(r"[ \t]+")
+WIDE_BLANKS = re.compile(r" {2,}|\t+")
+QUOTED = re.compile(r'"(?:[^"]|"")*"|[^ \t]+')
+ENOUGH = 3  # lines that blanks cut into as many cells
+
+
+def copy(text: Text, stack: ExitStack, split: Split | None = None, comment: str | None = None, footer: int = 0) -> Text:
+    """The file with cells set off by tabs, where they are `split`, and blank lines for comments and a footer."""
+    total = _lines(text.path) - footer if footer else None
+    with disk.guard(f"a plain copy of {text.file} in {gettempdir()} ($TMPDIR)"):
+        path = Path(stack.enter_context(TemporaryDirectory(prefix="lamina-"))) / "plain"
+        with text.path.open("rb") as lines, path.open("wb") as out:
+            filled = 0
+            for raw in lines:
+                line = raw.rstrip(b"\r\n")
+                filled += bool(line.strip())
+                is_none = comment and line.lstrip().startswith(comment.encode())
+                if is_none or (total is not None and filled > total):
+                    line = b""
+                elif split and line.strip():
+                    cells = split(line.decode("utf-8", "surrogateescape"))
+                    line = "\t".join(cells).encode("utf-8", "surrogateescape")
+                out.write(line + raw[len(raw.rstrip(b"\r\n")) :])
+    return text._replace(path=path)
+
+
+def _lines(path: Path) -> int:
+    with path.open("rb") as lines:
+        return sum(1 for line in lines if line.strip())
+
+
+def by_blanks(lines: Sequence[str], told: bool = False) -> tuple[Split, str] | None:
+    """How blanks set off the cells of all these lines, and how that is called; `told`: that they do is certain."""
+    if len(lines) < (2 if told else ENOUGH):
+        return None
+    for split, how in ((_by_runs, "by blanks"), (_by_wide_runs, "by two blanks or more")):
+        rows = [split(line) for line in lines]
+        if len(rows[0]) > 1 and len({len(row) for row in rows}) == 1 and (told or _has_numbers(rows[1:])):
+            return split, how
+    edges = _edges(lines)
+    if len(edges) > 1 and (told or _has_numbers([_at_edges(edges, line) for line in lines[1:]])):
+        return partial(_at_edges, edges), "by their place in the line"
+    return None
+
+
+def _by_runs(line: str) -> list[str]:
+    return QUOTED.findall(line) if '"' in line else BLANKS.split(line.strip())
+
+
+def _by_wide_runs(line: str) -> list[str]:
+    return WIDE_BLANKS.split(line.strip())
+
+
+def _at_edges(edges: Sequence[int], line: str) -> list[str]:
+    """Cells that begin at these places; all of the line as one where a cell runs over an edge."""
+    if any(edge <= len(line) and line[edge - 1 : edge].strip() for edge in edges[1:]):
+        return [line]
+    ends = [*edges[1:], len(line)]
+    return [line[start:end].strip() for start, end in zip(edges, ends, strict=True)]
+
+
+def _edges(lines: Sequence[str]) -> list[int]:
+    """Where columns begin: behind two places or more at which all lines are blank."""
+    width = max(map(len, lines))
+    is_blank = [all(line[i : i + 1] in ("", " ") for line in lines) for i in range(width)]
+    return [0, *(i for i in range(3, width) if not is_blank[i] and is_blank[i - 1] and is_blank[i - 2])]
+
+
+def _has_numbers(rows: Iterable[Sequence[str]]) -> bool:
+    """Whether a column holds numbers, and so is no text that blanks happen to cut."""
+    columns = list(zip(*rows, strict=True))
+    return any(sum(bool(QUANTITY.fullmatch(cell)) for cell in column) >= 0.9 * len(column) for column in columns)
