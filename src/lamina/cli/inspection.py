@@ -41,7 +41,8 @@ def is_bundle(path: Path) -> bool:
 
 def _source(source: Sequence[str], target: str | None, sets: Sequence[str]) -> Row:
     recipe = from_words(source, sets, trains=False)
-    collected = data.load(recipe.data)
+    sources = experiment.with_literals(recipe, Sources(data.load(recipe.data), recipe.data))
+    collected = sources.train
     table = with_row_numbers(collected, recipe.missing).drop_columns([ROW_NUMBER])
     target = target or recipe.target
     target = column_name(table, target) if target else None
@@ -58,7 +59,7 @@ def _source(source: Sequence[str], target: str | None, sets: Sequence[str]) -> R
         "rows": table.num_rows,
         "quarantined": len(collected.quarantine),
         "quarantine": [row._asdict() for row in collected.quarantine[:EXAMPLES]],
-        "notes": [*collected.notes, *experiment.advice(recipe, Sources(collected, recipe.data))],
+        "notes": [*collected.notes, *experiment.advice(recipe, sources)],
         "target": target,
         "columns": [column.model_dump(mode="json") for column in columns],
         "surveys": preprocess.survey(table, schema.columns, labels, parts),

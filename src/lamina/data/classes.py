@@ -69,6 +69,7 @@ def load(cfg: Config) -> Collected:
         LABEL,
         tuple(dict.fromkeys(name for piece in pieces for name in piece.rows.metadata)),
         "classification",
+        tuple(dict.fromkeys([LABEL, *(name for piece in pieces for name in piece.rows.literal)])),
     )
 
 

@@ -83,7 +83,9 @@ def load(cfg: Config) -> Collected:
         columns["label"], notes = pa.array(labels), [*_tree.notes_on(pictures.folders)]
     elif cfg.label != "none":
         notes = [f"Pictures stand directly in {cfg.path}: put each into a folder named by its class to train on them."]
-    return Collected(pa.table(columns), tuple(pictures.quarantine), tuple(notes), part, target)
+    task, literal = ("classification", (target,)) if target else (None, ())
+    bad = tuple(pictures.quarantine)
+    return Collected(pa.table(columns), bad, tuple(notes), part, target, task=task, literal=literal)
 
 
 def stream(cfg: Config, rows: int) -> Iterator[Collected]:

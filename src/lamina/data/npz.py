@@ -79,7 +79,7 @@ def load(cfg: Config) -> Collected:
     part_column = "part" if "part" in table.column_names and "train" in pairs else None
     if "part" in table.column_names and not part_column:
         table = table.drop_columns(["part"])
-    return Collected(table, notes=notes, part=part_column, target="label")
+    return Collected(table, notes=notes, part=part_column, target="label", literal=("label",))
 
 
 def _npz(path: Path) -> Arrays:

@@ -88,6 +88,7 @@ def load(cfg: Config) -> Collected:
         part="part",
         target=recordings.target,
         task=recordings.task,
+        literal=recordings.literal,
     )
 
 
@@ -134,7 +135,8 @@ def _read(name: str) -> Collected:
             if header.answer == "label"
             else pa.array([None if label is None else float(label) for label in labels], pa.float64())
         )
-    return Collected(pa.table(columns), bad, target=header.answer or None, task=TASKS.get(header.answer))
+    target, task = header.answer or None, TASKS.get(header.answer)
+    return Collected(pa.table(columns), bad, target=target, task=task, literal=("label",))
 
 
 def _lines(file: Path) -> tuple[Header, list[Line]]:
@@ -181,7 +183,8 @@ def _one(read: Reader, line: str, number: int, header: Header, file: Path) -> Li
     if len({len(channel) for channel in series}) > 1:
         lengths = ", ".join(str(len(channel)) for channel in series[:8])
         return Line(number, None, reason=f"its channels are not equally long ({lengths} steps)")
-    label = None if label is not None and label.lower() in MISSING else label
+    if label is not None and label.lower() in MISSING and label not in header.labels:
+        label = None
     if header.labels and label is not None and label not in header.labels:
         return Line(number, None, reason=f"its label '{label[:40]}' is not among those the file declares")
     if header.answer == "target" and label is not None and _number(label) is None:

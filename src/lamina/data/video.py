@@ -104,6 +104,8 @@ def load(cfg: Config) -> Collected:
         "part" if parts else None,
         "label" if any(labels) else None,
         ("time", "video"),
+        "classification" if any(labels) else None,
+        ("label",),
     )
 
 

@@ -100,7 +100,7 @@ class CellNotes:
         self._unknown |= dict.fromkeys(name for name in rows.column_names if name and name not in self._recognized)
         self._present |= set(rows.column_names)
         names = [name for name in self._plain if name in rows.column_names]
-        cells = clean(rows.select(names), self.prep.schema.missing)
+        cells = clean(rows.select(names), self.prep.schema.missing, self.prep.schema.literal)
         for name, values in self.prep.parse(cells, names).items():
             raw = cells[name].combine_chunks()
             if pa.types.is_null(raw.type):

@@ -99,7 +99,8 @@ def choice(cfg: Any, spec: Spec) -> Any:
 def _settings_of(best: str, values: Mapping[str, Any], spec: Spec) -> str:
     """A sentence on the architecture that settings were held against, and which others have all of them."""
     others = [name for name in available("models") if suits(name, spec) and set(values) <= _fields(name)]
-    cure = f" Name another one that has it: --model {others[0]}" if others and best not in others else ""
+    other = max(others, key=lambda name: suits(name, spec), default=best)
+    cure = f" Name another one that has it: --model {other}" if best not in others and others else ""
     return f"model: the network is {best}, which suits these data best.{cure}"
 
 

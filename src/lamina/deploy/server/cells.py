@@ -83,7 +83,7 @@ class CellParser:
         parsed: dict[str, pa.Array] = {}
         remarks: list[Remark] = []
         for arrays in self._rounds(self._joined(requests)):
-            raw = clean(pa.table(arrays), self.prep.schema.missing)
+            raw = clean(pa.table(arrays), self.prep.schema.missing, self.prep.schema.literal)
             for name, values in self.prep.parse(raw, arrays).items():
                 if name not in self._special:
                     remarks += self._remarks(self.columns[name], raw[name], values)
