@@ -5,42 +5,42 @@ the column has hours. Stamps with a zone are moved to UTC. Missing cells are zer
 """
 
 import functools
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import Field, model_validator
 
 from lamina import config
-from lamina.preprocess import number
-from lamina.schema import DAYS, Input
+from lamina.preprocess import _time_formats, number
+from lamina.preprocess._time_detection import ENOUGH, NUMBERS, PER_SECOND, fitting, guess, guess_number, swapped
+from lamina.preprocess._time_formats import DAY, HOURS, OFFSET, SECONDS
+from lamina.schema import DAYS, NUMBER_TEXT, Input
 
-FORMATS = (
-    (r"^\d{4}-\d\d?-\d\d?$", "%Y-%m-%d"),
-    (r"^\d{4}-\d\d?-\d\d? \d\d?:\d\d$", "%Y-%m-%d %H:%M"),
-    (r"^\d{4}-\d\d?-\d\d? \d\d?:\d\d:\d\d$", "%Y-%m-%d %H:%M:%S"),
-    (r"^\d{4}-\d\d$", "%Y-%m"),
-    (r"^\d{4}/\d\d?/\d\d?$", "%Y/%m/%d"),
-    (r"^\d\d?\.\d\d?\.\d{4}$", "%d.%m.%Y"),
-    (r"^\d\d?\.\d\d?\.\d{4} \d\d?:\d\d$", "%d.%m.%Y %H:%M"),
-    (r"^\d\d?/\d\d?/\d{4}$", "%m/%d/%Y"),
-    (r"^\d\d?/\d\d?/\d{4}$", "%d/%m/%Y"),
-    (r"^\d\d?/\d\d?/\d{4} \d\d?:\d\d$", "%m/%d/%Y %H:%M"),
-    (r"^\d\d?/\d\d?/\d{4} \d\d?:\d\d$", "%d/%m/%Y %H:%M"),
-)
-ISO = r"^(?P<day>\d{4}-\d\d-\d\d)(?:[T ](?P<clock>\d\d:\d\d)(?P<sec>:\d\d)?(?:\.\d+)?(?P<zone>Z|[+-]\d\d:?\d\d)?)?$"
-LIKE_TIME = r"^(\d{4}[-/]\d|\d\d?[./]\d\d?[./]\d)"  # how a text of any of these formats begins
-YEAR_FIRST = tuple(form for _, form in FORMATS if form.startswith("%Y"))
-SECONDS = pa.timestamp("s")
+UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+ZONED = rf"(?i)(\d|[ap][.]?m[.]?) ?({'|'.join(HOURS)}|{OFFSET})( \d{{4}})?$"  # how a time ends that has one
+
+NAMED = re.compile(r"(?i)time|date|epoch|unix|stamp|(^|_)(ts|at|ds|utc|when)($|_)")  # of numbers that are times
 BINS = 16
-DAY = 86_400
+MANY = 1 << 14  # cells, from which on equal ones are read once
 
 
 class Config(config.Config):
     kind: Literal["time"] = "time"
-    format: str | None = None
+    format: str | None = Field(default=None, description="as `strptime` has it, such as `%d/%m/%Y`; `%q` is a quarter")
+    unit: Literal["s", "ms", "us", "ns"] | None = Field(default=None, description="of numbers: time since 1970 in UTC")
+
+    @model_validator(mode="after")
+    def _check_format(self) -> Self:
+        if self.format is not None:
+            _time_formats.plain(self.format)
+            if self.unit is not None:
+                raise ValueError("format is of texts and unit of numbers. Say one of them")
+        return self
 
 
 class State(config.Config):
@@ -51,91 +51,128 @@ class State(config.Config):
 
 
 def detect(column: pa.Array) -> tuple[float, dict[str, Any]]:
-    """Arrow times, or text of which at least 95 % reads by one format; month first when both readings fit."""
+    """Arrow times; text of which at least 95 % reads by one format; numbers such as 20240131 or seconds since 1970.
+
+    Of formats that read equally well the one counts by which the times are even and complete, then month first. Numbers
+    of seconds that are no whole minutes are times where the column's name says so too (`NAMED`).
+    """
     if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
         return 1.0, {}
+    if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
+        return guess_number(column)
     if not pa.types.is_string(column.type):
         return 0.0, {}
-    sample = column.slice(0, 1000)
-    if pc.match_substring_regex(sample, LIKE_TIME).true_count < number.ENOUGH * len(sample):  # most columns end here
-        return 0.0, {}
-    shares = {f: _share(sample, f) for f in (None, *(f for _, f in FORMATS))}
-    best = max(shares, key=lambda f: shares[f])
-    share = shares[best] if len(sample) == len(column) else min(shares[best], _share(column, best))
-    if share < number.ENOUGH:
-        return 0.0, {}
-    return 0.95, {"format": best} if best else {}
+    share, form = guess(column)
+    return (0.95, {"format": form} if form else {}) if share >= ENOUGH else (0.0, {})
 
 
-def _share(column: pa.Array, form: str | None) -> float:
-    return 1 - _text(column, form).null_count / max(len(column), 1)
+def describe(column: pa.Array, cfg: Config) -> str:
+    """How times were read, and what else could have been meant."""
+    if cfg.unit is not None:
+        return f"{UNITS[cfg.unit]} since 1970; numbers that mean none: --set columns.{{name}}.kind=number"
+    if cfg.format is None or not pa.types.is_string(column.type):
+        return "" if cfg.format is None else f"read by {cfg.format}"
+    years = "; years 69 to 99 are of 1900" if "%y" in cfg.format else ""
+    other = fitting(column, filter(None, [swapped(cfg.format)]))
+    also = f", and {other} fits all cells too: --set columns.{{name}}.format={other}" if other else ""
+    return f"read by {cfg.format}{years}{also}"
+
+
+def remark(column: pa.Array, cfg: Config) -> str:
+    """What is to be said of cells that are there and cannot be read; "" where all can. No cell is quoted."""
+    present = column.drop_null()
+    bad = parse(present, cfg).null_count
+    if not bad:
+        return ""
+    by = cfg.format or ("numbers since 1970" if cfg.unit else "ISO 8601")
+    share, settings = detect(present)
+    other = settings.get("format", settings.get("unit")) if share else None
+    also = f", and all are by {other}: day and month may be in each other's place in those that were read"
+    also = also if other == swapped(cfg.format) else f"; they look like {other}" if other else ""
+    return f"{bad:,} of {len(present):,} times are not written by {by}{also}."
 
 
 def parse(column: pa.Array, cfg: Config) -> pa.Array:
-    """Cells to seconds since 1970 as a timestamp without zone. Text that is not of the column's format is read too
-    where it can mean one moment only, because it begins with the year: ISO 8601, `2024-03`, `2024/3/1`.
+    """Cells to seconds since 1970 in UTC as a timestamp without zone. Text that is not of the column's format is read
+    too where it can mean one moment only, because it begins with the year: ISO 8601, `2024-03`, `2024/3/1`.
     """
-    if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
-        if pa.types.is_timestamp(column.type) and column.type.tz:
-            column = column.cast(pa.timestamp(column.type.unit, "UTC"))
+    return _stamps(column, cfg, on_clock=False)
+
+
+def clock(column: pa.Array, cfg: Config) -> pa.Array:
+    """The same as clocks showed it in the zone of each cell."""
+    return _stamps(column, cfg, on_clock=True)
+
+
+def zone(column: pa.Array, cfg: Config) -> str | None:
+    """The zone that cells are in, by its name or as `+02:00`: of text that of the last; None where they have none."""
+    if pa.types.is_timestamp(column.type):
+        return column.type.tz
+    if not pa.types.is_string(column.type) or cfg.unit is not None:
+        return None
+    present = column.filter(pc.match_substring_regex(column, ZONED))
+    if not len(present) or not ({"%z", "%Z"} & set(re.findall("%.", cfg.format or "%z"))):
+        return None
+    last = present[-1:]
+    ahead = pc.subtract(clock(last, cfg).cast(pa.int64()), parse(last, cfg).cast(pa.int64()))[0].as_py()
+    if ahead is None:
+        return None
+    return f"{'-' if ahead < 0 else '+'}{abs(ahead) // 3600:02}:{abs(ahead) // 60 % 60:02}" if ahead else "UTC"
+
+
+def _stamps(column: pa.Array, cfg: Config, on_clock: bool) -> pa.Array:
+    kind = column.type
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        if pa.types.is_timestamp(kind) and kind.tz:
+            column = pc.local_timestamp(column) if on_clock else column.cast(pa.timestamp(kind.unit, "UTC"))
         return column.cast(SECONDS, safe=False)
-    if pa.types.is_integer(column.type) and cfg.format is not None:
-        column = column.cast(pa.string())  # such as 20240301 by %Y%m%d
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        if cfg.unit is not None:
+            return _since_1970(column.cast(pa.float64(), safe=False), cfg.unit)
+        if cfg.format is None:
+            return pa.nulls(len(column), SECONDS)
+        whole = column if pa.types.is_integer(kind) else pc.if_else(pc.is_finite(column), column, None)
+        column = whole.cast(pa.int64(), safe=False).cast(pa.string())  # such as 20240301 by %Y%m%d
     if not pa.types.is_string(column.type):
         return pa.nulls(len(column), SECONDS)
-    stamps = _text(column, cfg.format)
-    for form in (None, *YEAR_FIRST):
-        if stamps.null_count == column.null_count:
-            break
-        stamps = stamps.fill_null(_text(pc.if_else(stamps.is_null(), column, pa.scalar(None, pa.string())), form))
-    return stamps
+    if len(column) > MANY:
+        encoded = column.dictionary_encode()
+        if 2 * len(encoded.dictionary) < len(column):
+            return _text(encoded.dictionary, cfg, on_clock).take(encoded.indices)
+    return _text(column, cfg, on_clock)
 
 
-def _text(column: pa.Array, form: str | None) -> pa.Array:
-    """Text by one format, ISO 8601 when none is said."""
-    return _iso(column) if form is None else _read(_shaped(column, form), form)
+def _since_1970(numbers: pa.Array, unit: str) -> pa.Array:
+    seconds = pc.floor(pc.divide(numbers, float(PER_SECOND[unit])))
+    inside = pc.and_kleene(pc.greater_equal(seconds, DAYS[0] * DAY), pc.less(seconds, DAYS[1] * DAY))
+    return pc.if_else(inside, seconds, None).cast(pa.int64()).cast(SECONDS)
 
 
-def _shaped(column: pa.Array, form: str) -> pa.Array:
-    """Only cells of the format's own shape, so that trailing text is malformed and not ignored."""
-    shape = next((pattern for pattern, f in FORMATS if f == form), r"^.+$")
-    return pc.if_else(pc.match_substring_regex(column, shape), column, pa.scalar(None, pa.string()))
-
-
-def _read(column: pa.Array, form: str) -> pa.Array:
-    """Text by a format; a day that its month does not have is malformed (strptime makes 30 February 1 March)."""
-    stamps = pc.strptime(column, format=form, unit="s", error_is_null=True)
-    if "z" in form.lower():
+def _text(column: pa.Array, cfg: Config, on_clock: bool) -> pa.Array:
+    if cfg.unit is not None:
+        plain = pc.match_substring_regex(column, NUMBER_TEXT)
+        numbers = pc.if_else(plain, column, pa.scalar(None, pa.string())).cast(pa.float64())
+        stamps = _since_1970(numbers, cfg.unit)
+    elif cfg.format is not None:
+        if cfg.format in NUMBERS.values():
+            column = pc.replace_substring_regex(column, r"^(\d+)[.]0*$", r"\1")
+        stamps = _time_formats.seconds(column, cfg.format, on_clock)
+    else:
+        stamps = _iso(column, on_clock)
+    if stamps.null_count == column.null_count:
         return stamps
-    late = pc.less_equal(pc.day(stamps), 3)  # only the last three days of a month can run over
-    if not pc.any(late).as_py():
-        return stamps
-    again = pc.strftime(pc.if_else(late, stamps, pa.scalar(None, SECONDS)), format=form)
-    sound = pc.or_kleene(pc.invert(late), pc.equal(_bare(again), _bare(column)))
-    return pc.if_else(sound, stamps, pa.scalar(None, SECONDS))
+    rest = pc.if_else(stamps.is_null(), column, pa.scalar(None, pa.string()))
+    return stamps.fill_null(_time_formats.seconds(rest, None, on_clock))
 
 
-def _bare(text: pa.Array) -> pa.Array:
-    """Without blanks, leading zeros and case, in which two spellings of one moment may differ."""
-    return pc.utf8_lower(pc.replace_substring_regex(pc.replace_substring_regex(text, r"\b0+(\d)", r"\1"), r"\s+", ""))
-
-
-def _iso(column: pa.Array) -> pa.Array:
-    """ISO 8601 with T, fractions or zone; the zone is applied, the fraction dropped."""
-    parts = pc.extract_regex(column, ISO)
-    day, clock, sec, zone = (pc.struct_field(parts, f) for f in ("day", "clock", "sec", "zone"))
-    clock = pc.if_else(pc.equal(clock, ""), "00:00", clock)
-    sec = pc.if_else(pc.equal(sec, ""), ":00", sec)
-    text = pc.binary_join_element_wise(day, pc.binary_join_element_wise(clock, sec, ""), " ")
-    stamp = _read(text, "%Y-%m-%d %H:%M:%S")
-    offset = pc.if_else(pc.match_substring_regex(zone, r"^[+-]"), pc.replace_substring(zone, ":", ""), "+0000")
-    minutes = pc.add(
-        pc.multiply(pc.utf8_slice_codeunits(offset, 1, 3).cast(pa.int64()), 60),
-        pc.utf8_slice_codeunits(offset, 3, 5).cast(pa.int64()),
-    )
-    sign = pc.if_else(pc.starts_with(offset, "-"), -1, 1)
-    shift = pc.multiply(pc.multiply(minutes, sign), 60)
-    return pc.subtract(stamp.cast(pa.int64()), shift).cast(SECONDS)
+def _iso(column: pa.Array, on_clock: bool) -> pa.Array:
+    """ISO 8601 by Arrow's own parser, which cannot be asked beforehand whether it reads all cells; else nulls."""
+    for kind in (SECONDS, *([] if on_clock else [pa.timestamp("s", "UTC")])):
+        try:
+            return column.cast(kind).cast(SECONDS)
+        except pa.ArrowInvalid:
+            continue
+    return pa.nulls(len(column), SECONDS)
 
 
 def fit(values: pa.Array, cfg: Config) -> State:
@@ -182,11 +219,32 @@ def golden(state: State, cfg: Config, rng: np.random.Generator, count: int) -> l
     step = 3600 if state.hours else DAY
     seconds = [int(float(n)) // step * step for n in numbers]
     seconds = np.clip(seconds, DAYS[0] * DAY, (DAYS[1] - 1) * DAY).tolist()
-    form = cfg.format or ("%Y-%m-%dT%H:%M:%S" if state.hours else "%Y-%m-%d")
-    cells: list[Any] = [datetime.fromtimestamp(second, UTC).strftime(form) for second in seconds]
+    cells: list[Any] = [spell(datetime.fromtimestamp(second, UTC), cfg, state.hours) for second in seconds]
     if state.missing:
         cells[5::7] = [None] * len(cells[5::7])
     return cells
+
+
+def spell(moment: datetime, cfg: Config, hours: bool = True) -> str | int:
+    """A moment as a column has it: by its format, in its unit, or as ISO 8601."""
+    if cfg.unit is not None:
+        return int(moment.replace(tzinfo=UTC).timestamp()) * PER_SECOND[cfg.unit]
+    return _time_formats.write(moment, cfg.format or ("%Y-%m-%dT%H:%M:%S" if hours else "%Y-%m-%d"))
+
+
+def texts(stamps: pa.Array, form: str) -> pa.Array:
+    """Many moments by a format, or as numbers of a unit since 1970."""
+    if form in PER_SECOND:
+        return pc.multiply(stamps.cast(pa.int64()), PER_SECOND[form])
+    return _time_formats.write_all(stamps, form)
+
+
+def writes(form: str) -> bool:
+    """Whether `texts` has such a form."""
+    try:
+        return form in PER_SECOND or "%" in _time_formats.plain(form)
+    except ValueError:
+        return False
 
 
 def feed(state: State) -> Input:

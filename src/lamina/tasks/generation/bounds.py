@@ -3,6 +3,7 @@
 import math
 
 from lamina.deploy.bundle.strict_json import printable, rejection
+from lamina.preprocess import time
 from lamina.task import Session
 from lamina.tasks.generation import column_transformer
 from lamina.tasks.generation.state import ColumnModes, CriticCalibration
@@ -58,7 +59,7 @@ def _column_fault(modes: ColumnModes) -> str:
     """Why a column cannot be encoded so, or ""."""
     if modes.kind not in column_transformer.WRITABLE:
         return f"is of the kind {printable(modes.kind, 40)}, which is not made"
-    if modes.form not in (FORMS | column_transformer.TIMES if modes.numeric else FORMS):
+    if modes.form not in FORMS and not (modes.numeric and time.writes(modes.form)):
         return f"has the unknown form {printable(modes.form, 40)}"
     if not modes.numeric:
         return _text_fault(modes)

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from lamina import privacy
 from lamina.config import DataError
-from lamina.preprocess import UNUSED, category, parse_columns, time
+from lamina.preprocess import UNUSED, category, parse_columns
 from lamina.schema import LARGEST, Column, Schema
 from lamina.tasks.generation.state import NUMERIC, ColumnModes
 
@@ -28,7 +28,6 @@ COVERED = 0.98  # of the rows, for a grid
 WRITABLE = ("number", "category", "boolean", "time", "constant")
 UNITS = (86_400, 3_600, 60, 1)
 ISO = {86_400: "%Y-%m-%d", 3_600: "%Y-%m-%dT%H:%M", 60: "%Y-%m-%dT%H:%M", 1: "%Y-%m-%dT%H:%M:%S"}
-TIMES = {*ISO.values(), *(form for _, form in time.FORMATS)}
 
 
 def fit(table: pa.Table, schema: Schema) -> tuple[tuple[ColumnModes, ...], tuple[str, ...]]:
@@ -94,8 +93,8 @@ def _numbers(table: pa.Table, column: Column, raw: pa.Array) -> tuple[np.ndarray
         seconds = present.cast(pa.int64()).to_numpy(zero_copy_only=False)
         unit = next(u for u in UNITS if not (seconds % u).any())
         present, form = pa.array(seconds // unit), _form(raw.type)
-        spelling = str(column.settings.get("format"))
-        form = (spelling if spelling in TIMES else ISO[unit]) if form == "text" else form
+        if form not in ("date", "moment"):
+            form = column.settings.get("unit") or column.settings.get("format") or ISO[unit]
     numbers = present.to_numpy(zero_copy_only=False).astype(np.float64)
     if np.abs(numbers).max(initial=0) > LARGEST:
         raise DataError(

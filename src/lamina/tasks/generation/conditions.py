@@ -150,7 +150,11 @@ def _number(condition: Condition, modes: ColumnModes, column: Column | None) -> 
     """The value of a condition on numbers, or on times in units of their column."""
     cells = condition.cell if condition.cell is not None else pa.nulls(1)
     if modes.kind == "time" and column is not None:
-        value = time.parse(cells, time.Config(format=column.settings.get("format"))).cast(pa.int64())[0].as_py()
+        value = (
+            time.parse(cells, time.Config(format=column.settings.get("format"), unit=column.settings.get("unit")))
+            .cast(pa.int64())[0]
+            .as_py()
+        )
         sort = f"a time such as {_time(modes.high * modes.unit)}"
     else:
         value, sort = number.parse(cells, number.Config())[0].as_py(), "a number"

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lamina.preprocess import Preprocessor, parse_columns
+from lamina.preprocess import Preprocessor, parse_columns, time
 from lamina.schema import Column, Input, Schema
 from lamina.tasks.generation.column_transformer import assign, texts
 from lamina.tasks.generation.state import ColumnModes, State
@@ -174,4 +174,4 @@ def _number_cells(numbers: np.ndarray, absent: np.ndarray, modes: ColumnModes) -
     stamps = pa.array((np.round(numbers) * modes.unit).astype(np.int64), mask=absent).cast(pa.timestamp("s"))
     if modes.form in ("date", "moment"):
         return stamps.cast(pa.date32()) if modes.form == "date" else stamps
-    return pc.strftime(stamps, format=modes.form)
+    return time.texts(stamps, modes.form)

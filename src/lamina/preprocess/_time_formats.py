@@ -1,0 +1,230 @@
+"""How times are written: `strptime` formats as regular expressions, and what these find as seconds since 1970.
+
+Arrow's own `strptime` leaves checking to the C library: 30 February is 1 March, trailing text is passed over, and
+weeks, quarters, fractions and names of zones are not read. So a format is one pattern here, and a calendar checks what
+it finds.
+"""
+
+import functools
+import re
+from datetime import datetime
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+SECONDS = pa.timestamp("s")
+DAY = 86_400
+MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+MONTH = "jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
+WEEKDAY = "(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?[.]?"
+OFFSET = r"[+-]\d\d(?::?\d\d)?"
+HOURS = {  # of the zones that mails may name (RFC 2822), and of Europe
+    "Z": 0,
+    "UTC": 0,
+    "GMT": 0,
+    "WET": 0,
+    "WEST": 1,
+    "CET": 1,
+    "CEST": 2,
+    "EET": 2,
+    "EEST": 3,
+    "MSK": 3,
+    "JST": 9,
+    "EDT": -4,
+    "EST": -5,
+    "CDT": -5,
+    "CST": -6,
+    "MDT": -6,
+    "MST": -7,
+    "PDT": -7,
+    "PST": -8,
+}
+PATTERNS = {
+    "Y": r"\d{4}",
+    "G": r"\d{4}",
+    "y": r"\d\d",
+    "m": r"0?[1-9]|1[0-2]",
+    "d": r"0?[1-9]|[12]\d|3[01]",
+    "b": rf"(?:{MONTH}|nov(?:ember)?|dec(?:ember)?)",
+    "H": r"[01]?\d|2[0-3]",
+    "I": r"0?[1-9]|1[0-2]",
+    "M": r"[0-5]?\d",
+    "S": r"[0-5]?\d|60",
+    "f": r"\d{1,9}",
+    "p": r"[ap][.]?m[.]?",
+    "j": r"\d{3}",
+    "V": r"\d\d?",
+    "u": r"[1-7]",
+    "q": r"[1-4]",
+    "z": rf"Z|{OFFSET}",
+    "Z": rf"{'|'.join(HOURS)}|{OFFSET}",
+}
+TWO_DIGITS = {"m": r"0[1-9]|1[0-2]", "d": r"0[1-9]|[12]\d|3[01]", "H": r"[01]\d|2[0-3]", "M": r"[0-5]\d"}
+ALIASES = {"B": "%b", "h": "%b", "e": "%d", "k": "%H", "l": "%I", "F": "%Y-%m-%d", "D": "%m/%d/%y", "R": "%H:%M"}
+ALIASES |= {"T": "%H:%M:%S", "r": "%I:%M:%S %p", "A": "%a", "c": "%a %b %d %H:%M:%S %Y", "x": "%m/%d/%y"}
+ALIASES |= {"X": "%H:%M:%S", "n": " ", "t": " ", "E": "", "O": "", "-": ""}
+DIRECTIVE = re.compile(r"%(.)")
+CLOCK = r"(?P<H>[01]?\d|2[0-3])(?::(?P<M>[0-5]\d)(?::(?P<S>[0-5]\d|60)(?:[.,]\d+)?)?)?"
+ISO = rf"^(?P<Y>\d{{4}})[-/.](?P<m>\d\d?)(?:[-/.](?P<d>\d\d?)(?:[T ]+{CLOCK}(?: ?(?P<z>Z|UTC|GMT|{OFFSET}))?)?)?$"
+
+
+def pattern(form: str | None) -> str:
+    """A format as a regular expression of the whole cell, a group for each directive; of None that of ISO 8601 and
+    all else that begins with the year. Errors: ValueError naming a directive that is none.
+    """
+    return ISO if form is None else _pattern(form)
+
+
+@functools.lru_cache(256)
+def _pattern(form: str) -> str:
+    form = plain(form)
+    parts, end = ["(?i)^"], 0
+    for match in DIRECTIVE.finditer(form):
+        parts.append(_literal(form[end : match.start()]))
+        name, joined = match[1], match.end() < len(form) and form[match.end()] == "%"
+        joined = joined or (match.start() == end and end > 0)
+        end = match.end()
+        if name == "%":
+            parts.append("%")
+        elif name == "a":
+            parts.append(WEEKDAY)
+        else:
+            digits = TWO_DIGITS.get(name) if joined else None
+            ordinal = "(?:st|nd|rd|th)?" if name == "d" and "%b" in form else r"[.]?" if name == "b" else ""
+            parts.append(f"(?P<{name}>{digits or PATTERNS[name]}){ordinal}")
+    return "".join([*parts, _literal(form[end:]), "$"])
+
+
+def plain(form: str) -> str:
+    """A format with single directives alone: `%T` is `%H:%M:%S`. Errors: ValueError naming what is no directive."""
+    while match := re.search(rf"%([{''.join(map(re.escape, ALIASES))}])", form):
+        tail = "%" if match[1] in "EO-" else ""
+        form = form[: match.start()] + ALIASES[match[1]] + tail + form[match.end() :]
+    names = re.findall(r"%(.?)", form)
+    if wrong := next((name for name in names if name not in (*PATTERNS, "a", "%")), None):
+        listed = " ".join(f"%{name}" for name in (*PATTERNS, "a"))
+        raise ValueError(f"'%{wrong}' is no part of a time. There are {listed}.")
+    if twice := next((name for name in names if name != "%" and names.count(name) > 1), None):
+        raise ValueError(f"'%{twice}' is there twice. Say each part once.")
+    return form
+
+
+def _literal(text: str) -> str:
+    return re.sub(r"(?:\\?\s)+", r"\\s+", re.escape(text))
+
+
+def seconds(column: pa.Array, form: str | None, on_clock: bool = False) -> pa.Array:
+    """Text by a format as seconds since 1970 in UTC, null where it is of no such time; `on_clock`: as the clock showed
+    them where they were written, whatever the zone.
+    """
+    parts = pc.extract_regex(column, pattern(form))
+    names = [field.name for field in parts.type]
+    valid = pc.is_valid(parts).to_numpy(zero_copy_only=False)
+    if not valid.any():
+        return pa.nulls(len(column), SECONDS)
+    texts = {name: pc.fill_null(pc.struct_field(parts, name), "") for name in names}
+    days, sound = _days(
+        {name: _whole(texts[name]) if name != "b" else _month(texts[name]) for name in "YGymdbjVuq" if name in texts}
+    )
+    stamps = days * DAY + _clock(texts)
+    if not on_clock and (zone := next((name for name in "zZ" if name in texts), None)):
+        stamps = stamps - offsets(texts[zone])
+    return pa.array(stamps, mask=~(valid & sound)).cast(SECONDS)
+
+
+def offsets(zones: pa.Array) -> np.ndarray:
+    """Offsets or names of zones as seconds; of no zone, 0."""
+    encoded = zones.dictionary_encode()
+    values = np.array([offset(text) for text in encoded.dictionary.to_pylist()], np.int64)
+    return values[encoded.indices.to_numpy(zero_copy_only=False)] if len(values) else np.zeros(len(zones), np.int64)
+
+
+def offset(zone: str) -> int:
+    """Seconds that clocks of a zone are ahead of UTC: of `+02:00`, `+0200`, `+02` or a name of `HOURS`."""
+    if not zone or zone[0] not in "+-":
+        return HOURS.get(zone.upper(), 0) * 3600
+    digits = zone[1:].replace(":", "").ljust(4, "0")
+    return (int(digits[:2]) * 3600 + int(digits[2:4]) * 60) * (-1 if zone[0] == "-" else 1)
+
+
+def _whole(texts: pa.Array) -> np.ndarray:
+    """Digits as whole numbers, -1 where there are none."""
+    numbers = pc.if_else(pc.equal(texts, ""), "-1", texts).cast(pa.int64())
+    return numbers.to_numpy(zero_copy_only=False)
+
+
+def _month(texts: pa.Array) -> np.ndarray:
+    short = pc.utf8_lower(pc.utf8_slice_codeunits(texts, 0, 3))
+    return pc.fill_null(pc.index_in(short, pa.array(MONTHS)), 0).to_numpy(zero_copy_only=False).astype(np.int64) + 1
+
+
+def _days(parts: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Days since 1970 of years with months and days, quarters, weeks (ISO 8601) or days of the year; and which of them
+    a calendar has. What is not said is the first.
+    """
+    count = len(next(iter(parts.values())))
+    first = np.ones(count, np.int64)
+    year = parts.get("Y", parts.get("G"))
+    if year is None:
+        year = parts.get("y", first + 99 - 30)  # no year: 1970
+        year = np.where(year < 69, 2000, 1900) + year  # as POSIX has it
+    if "V" in parts:
+        return _week_days(year, parts["V"], parts.get("u", first))
+    month = parts["q"] * 3 - 2 if "q" in parts else parts.get("b", parts.get("m", first))
+    day = parts.get("j", parts.get("d", first))
+    day = np.where(day == -1, 1, day)
+    months = ((year - 1970) * 12 + np.clip(month, 1, 12) - 1).astype("M8[M]")
+    days = months.astype("M8[D]").astype(np.int64) + day - 1
+    last = (year - 1969).astype("M8[Y]") if "j" in parts else months + 1
+    sound = (year > 1) & (year < 9999) & (month >= 1) & (month <= 12) & (day >= 1)
+    return days, sound & (days < last.astype("M8[D]").astype(np.int64))
+
+
+def _week_days(year: np.ndarray, week: np.ndarray, day: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Days since 1970 of ISO weeks: the first is that of 4 January, and begins on a Monday."""
+    monday = _monday((year - 1970).astype("M8[Y]"))
+    days = monday + (week - 1) * 7 + day - 1
+    sound = (
+        (year > 1) & (year < 9998) & (week >= 1) & (monday + (week - 1) * 7 < _monday((year - 1969).astype("M8[Y]")))
+    )
+    return days, sound
+
+
+def _monday(years: np.ndarray) -> np.ndarray:
+    fourth = years.astype("M8[D]").astype(np.int64) + 3
+    return fourth - (fourth + 3) % 7
+
+
+def _clock(texts: dict[str, pa.Array]) -> np.ndarray | int:
+    """Seconds since midnight; a fraction is cut."""
+    total: np.ndarray | int = 0
+    for name, size in (("H", 3600), ("I", 3600), ("M", 60), ("S", 1)):
+        if name in texts:
+            values = np.maximum(_whole(texts[name]), 0)
+            values = values % 12 if name == "I" else values
+            total = total + values * size
+    if "p" in texts:
+        later = pc.match_substring_regex(texts["p"], "^[Pp]").to_numpy(zero_copy_only=False)
+        total = total + (later * 12 * 3600 if "I" in texts else 0)
+    return total
+
+
+def write(moment: datetime, form: str) -> str:
+    """A moment in UTC by a format, as `seconds` reads it again."""
+    form = _without_zone(form).replace("%q", str((moment.month + 2) // 3)).replace("%Y", f"{moment.year:04}")
+    return moment.strftime(form)
+
+
+def write_all(stamps: pa.Array, form: str) -> pa.Array:
+    """Many moments in UTC by a format."""
+    form = _without_zone(form)
+    if "%q" not in form:
+        return pc.strftime(stamps, format=form)
+    quarters = [pc.strftime(stamps, format=form.replace("%q", str(quarter))) for quarter in (1, 2, 3, 4)]
+    return pc.choose(pc.subtract(pc.quarter(stamps), 1), *quarters)
+
+
+def _without_zone(form: str) -> str:
+    """A format for moments in UTC and whole seconds."""
+    return plain(form).replace("%z", "+0000").replace("%Z", "UTC").replace("%f", "000000")
