@@ -274,10 +274,18 @@ def test_a_body_that_comes_too_slowly_is_cut_off(predictor):
 
 @pytest.mark.parametrize(
     "headers",
-    [{"content-type": "text/csv"}, {"content-type": ""}, {"content-encoding": "gzip"}, {"content-encoding": "br"}],
+    [{"content-type": "text/plain"}, {"content-type": ""}, {"content-encoding": "gzip"}, {"content-encoding": "br"}],
 )
-def test_only_plain_json_is_taken(api, headers):
+def test_only_plain_json_or_csv_is_taken(api, headers):
     assert is_refused(post(api, '{"rows": [{"months": 3}]}', **headers), 415)
+
+
+def test_rows_may_come_as_csv_and_mean_the_same(api, rows):
+    whole = [row for row in rows if None not in row.values()][:5]
+    names = list(whole[0])
+    lines = [",".join(f'"{row[name]}"' for name in names) for row in whole]
+    got = post(api, "\n".join([",".join(names), *lines]), **{"content-type": "text/csv"}).json()
+    assert same(got["predictions"], predict(api, rows=whole).json()["predictions"])
 
 
 def test_json_may_say_its_charset_and_have_a_byte_order_mark(api):

@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 from lamina.preprocess import Preprocessor
 from lamina.schema import Column, clean
 
-NOTES = 20  # of one request, and columns in one note
+NOTES = 20  # of one request
+NAMES = 5  # of columns in one note
 AS_MISSING = "read as missing"
 SERIES = "series"
 NOUNS = {"number": "a number", "boolean": "true or false", "time": "a point in time", "labels": "a list of labels"}
@@ -67,7 +68,7 @@ def absent_columns(names: list[str]) -> list[str]:
     """A note on the columns of a model that rows do not have at all."""
     if not names:
         return []
-    listed = ", ".join(map(quoted, names[:NOTES])) + (f" and {len(names) - NOTES:,} more" if len(names) > NOTES else "")
+    listed = ", ".join(map(quoted, names[:NAMES])) + (f" and {len(names) - NAMES:,} more" if len(names) > NAMES else "")
     verb = "is not there" if len(names) == 1 else "are not there"
     return [f"{listed} {verb}; {AS_MISSING} in every row."]
 

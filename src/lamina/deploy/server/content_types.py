@@ -48,6 +48,11 @@ def is_single_file(prep: Preprocessor) -> bool:
     return len(prep.files) == len(prep.columns) == 1
 
 
+def own_types(operation: Operation, prep: Preprocessor) -> tuple[str, ...]:
+    """What an operation takes beside JSON and files: no CSV where a column is files, which no text can hold."""
+    return tuple(media for media in operation.takes if media != CSV or not prep.files)
+
+
 class ContentTypes:
     """The content types that an operation takes from clients of a bundle."""
 
@@ -55,8 +60,9 @@ class ContentTypes:
         kinds: Mapping[str, FileKind] = {} if operation.rows == "none" else file_kinds(prep)
         single = bool(kinds) and is_single_file(prep)
         whole = next(iter(kinds.values())).media if single else ()
-        self._takes = (JSON, *operation.takes, *([FORM] if kinds else []), *whole, *([BYTES] if single else []))
-        self._sentence = _file_sentence(kinds, single) if kinds else _plain_sentence(operation.takes)
+        takes = own_types(operation, prep)
+        self._takes = (JSON, *takes, *([FORM] if kinds else []), *whole, *([BYTES] if single else []))
+        self._sentence = _file_sentence(kinds, single) if kinds else _plain_sentence(takes)
 
     def check(self, content_type: str) -> None:
         """Errors: RequestError for one that is not taken, before the body is read."""

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from lamina.config import Config
-from lamina.deploy.server.content_types import FORM, a, file_kinds, is_single_file
+from lamina.deploy.server.content_types import FORM, a, file_kinds, is_single_file, own_types
 from lamina.deploy.server.endpoint import Endpoint
 from lamina.deploy.session import example_cell
 from lamina.preprocess import FileKind, Preprocessor
@@ -83,7 +83,7 @@ def request_body(endpoint: Endpoint) -> Row:
     }
     settings = operation.request.model_json_schema().get("properties", {})
     content = {JSON: {"schema": {"oneOf": _shapes(predictor.prep, settings)}, "examples": examples}}
-    if CSV in operation.takes:
+    if CSV in own_types(operation, predictor.prep):
         content[CSV] = {"schema": {"type": "string"}, "example": _csv(rows)}
     return {"required": True, "content": content | _files(predictor.prep)}
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 from lamina.config import DataError
 from lamina.data.arrays import json_rows
 from lamina.preprocess import Broken
-from lamina.task import Answers, Example, Operation, Request, Session, Task
+from lamina.task import CSV, Answers, Example, Operation, Request, Session, Task
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -52,6 +52,7 @@ PREDICT = Operation(
     summary="Send raw rows, get one answer for each. Columns may be missing, extra or in any order.",
     answer=predict,
     example=example,
+    takes=(CSV,),
 )
 
 
