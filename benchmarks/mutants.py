@@ -5,10 +5,11 @@
 
 Each mutant is a small valid file with something wrong in it, and is opened in a process of its own, as a person would:
 `inspect`, then what training does before there is a network (split, preprocessing), then the rows in pieces, as they
-are answered; bundles are opened. The table has a line for each format: answers, sentences (a `LaminaError` at every one
-of these doors), raw exceptions, deaths, those that took more than 5 seconds of processor time (or 30 of the clock)
-and more than 1 GB. Exit code 1 where any of the last four is not 0. `--only` and `--case`
-run one again and show its traceback.
+are answered; bundles are opened. All three have to see as many rows, and rows in are rows used and rows set aside; what
+differs counts as a raw exception. The table has a line for each format: answers, sentences (a `LaminaError` at every
+one of these doors), raw exceptions, deaths, those that took more than 5 seconds of processor time (or 30 of the clock)
+and more than 1 GB. Exit code 1 where any of the last four is not 0. `--only` and `--case` run one again and show its
+traceback.
 """
 
 import argparse
@@ -55,26 +56,33 @@ def use(form: str, path: str) -> None:
     if form == "bundle":
         Predictor(Path(path))
         return
-    faults = []
     target = TARGETS.get(form)
+    recipe = from_words([path], [f"target={target}"] if target else [], trains=False)
     doors = (
-        lambda: inspection.inspect([path], None, []),
-        lambda: [piece.table.num_rows for piece in data.stream(from_words([path], trains=False).data, 16)],
-        lambda: _understand(path, target, data, experiment, preprocess, from_words),
+        lambda: _inspection_rows(inspection.inspect([path], None, [])),
+        lambda: sum(piece.table.num_rows + len(piece.quarantine) for piece in data.stream(recipe.data, 16)),
+        lambda: _experiment_rows(experiment.collect(recipe, data.read(recipe.data)), preprocess),
     )
+    counts, faults = [], []
     for door in doors:
         try:
-            door()
+            counts.append(door())
         except LaminaError as error:
             faults.append(error)
+    assert len(set(counts)) <= 1, f"rows of the doors differ: {counts}"
     if len(faults) == len(doors):
         raise faults[0]
 
 
-def _understand(path, target, data, experiment, preprocess, from_words) -> None:
-    recipe = from_words([path], [f"target={target}"] if target else [], trains=False)
-    subject = experiment.collect(recipe, data.read(recipe.data))
+def _inspection_rows(result) -> int:
+    return result["rows"] + result["quarantined"]
+
+
+def _experiment_rows(subject, preprocess) -> int:
     preprocess.fit(subject.splits.train, subject.schema)
+    counts = subject.counts()
+    assert counts["read"] == counts["used"] + counts["quarantined"], f"rows in are not rows out: {counts}"
+    return counts["read"]
 
 
 def outcomes(forms: list[str], cases: range, seed: int) -> Iterator[Outcome]:

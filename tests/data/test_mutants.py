@@ -34,6 +34,15 @@ def refusal(path: Path, body: bytes) -> str:
     return str(caught.value)
 
 
+def _with_body(archive: bytes, old: bytes, new: bytes) -> bytes:
+    """A zip with some bytes of its members replaced, and sound checksums."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(archive)) as source, zipfile.ZipFile(out, "w") as target:
+        for name in source.namelist():
+            target.writestr(name, source.read(name).replace(old, new))
+    return out.getvalue()
+
+
 def test_offsets_beyond_the_text_of_a_feather_file_are_refused(tmp_path):
     body = feather(pa.table({"a": ["text"] * 8, "y": range(8)}))
     offsets = np.arange(9, dtype=np.int32).__mul__(4).tobytes()
@@ -54,6 +63,14 @@ def test_an_index_beyond_the_dictionary_of_a_feather_file_is_refused(tmp_path):
 def test_text_that_is_not_utf8_in_a_feather_file_is_refused(tmp_path):
     body = feather(pa.table({"a": ["text"] * 8, "y": range(8)})).replace(b"texttext", b"te\xfft\xfeext")
     assert "UTF8" in refusal(tmp_path / "a.feather", body)
+
+
+def test_text_that_is_not_unicode_in_an_npz_file_is_refused(tmp_path):
+    stream = io.BytesIO()
+    np.savez(stream, x=np.eye(8), y=np.array(["red", "blue"] * 4))
+    mark = "red".encode("utf-32-le")
+    assert mark in stream.getvalue()
+    assert "not Unicode" in refusal(tmp_path / "a.npz", _with_body(stream.getvalue(), mark, b"\xff" * len(mark)))
 
 
 def test_two_thousand_million_rows_without_a_byte_are_refused(tmp_path):

@@ -110,7 +110,17 @@ def _npy(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
         stream.read()  # the rest, if any, for the check sum
     if len(body) < length:
         raise ValueError(f"{info.filename} is cut short")
-    return np.frombuffer(bytearray(body), kind).reshape(shape, order="F" if columns_first else "C")
+    array = np.frombuffer(bytearray(body), kind)
+    if kind.kind == "U" and not _is_unicode(array):
+        raise ValueError(f"{info.filename} holds text that is not Unicode")
+    return array.reshape(shape, order="F" if columns_first else "C")
+
+
+def _is_unicode(texts: np.ndarray) -> bool:
+    """Whether all characters are code points that text may have; NumPy decodes them only when a cell is used."""
+    points = np.frombuffer(texts.tobytes(), np.dtype(np.uint32).newbyteorder(texts.dtype.byteorder))
+    surrogates = (points >= 0xD800) & (points <= 0xDFFF)
+    return not bool((surrogates | (points > 0x10FFFF)).any())
 
 
 def _pairs(arrays: Arrays, where: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
