@@ -5,7 +5,8 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,6 +41,10 @@ class DataError(LaminaError):
     """The data cannot be read or cannot be used as asked."""
 
 
+class MissingColumn(DataError):
+    """A column that was named is not in the data."""
+
+
 class TrainingError(LaminaError):
     """Training cannot go on; the weights on disk are the last good ones."""
 
@@ -69,6 +74,15 @@ class Config(BaseModel):
 
 C = TypeVar("C", bound=Config)
 LONGEST, DEEPEST = 1 << 20, 20  # characters and nesting of YAML
+
+
+@contextmanager
+def beside_notes(notes: Iterable[str]) -> Iterator[None]:
+    """Within it, an error about a column that is not there says what was guessed of the data too, and the cure."""
+    try:
+        yield
+    except MissingColumn as error:
+        raise MissingColumn(" ".join([str(error), *notes])) from None
 
 
 def nearest(word: str, words: Iterable[str]) -> str:

@@ -14,8 +14,9 @@ import numpy as np
 import pyarrow as pa
 
 from lamina import models, train
-from lamina.config import Config, DataError, RecipeError
+from lamina.config import Config, DataError, RecipeError, beside_notes
 from lamina.data import Sources
+from lamina.data._quarantine import position_notes
 from lamina.data._splits import Splits
 from lamina.plugins import available, kind, module_beside, plugin
 from lamina.preprocess import Preprocessor, _literals
@@ -340,9 +341,11 @@ def with_literals(recipe: Recipe, sources: Sources) -> Sources:
 def collect(recipe: Recipe, sources: Sources) -> Experiment:
     """What a recipe asks of its data, understood by its task."""
     sources = with_literals(recipe, sources)
-    experiment, recipe, notes = choose(recipe, sources)
-    collected = experiment.collect(recipe, sources)
-    return replace(collected, notes=(*notes, *collected.notes))
+    with beside_notes(sources.train.notes):
+        experiment, recipe, notes = choose(recipe, sources)
+        collected = experiment.collect(recipe, sources)
+    notes = (*position_notes(sources.train.table, recipe.target), *notes, *collected.notes)
+    return replace(collected, notes=notes)
 
 
 def advice(recipe: Recipe, sources: Sources) -> list[str]:

@@ -18,7 +18,7 @@ from pydantic import BeforeValidator, Field, SerializeAsAny
 
 from lamina import models
 from lamina.config import Config, RecipeError, as_text, as_tuple, load_yaml, nearest, parse, split_override
-from lamina.data import _locator
+from lamina.data import _locator, expecting
 from lamina.data._splits import Auto, Split
 from lamina.plugins import available, plugin
 from lamina.preprocess import UNUSED
@@ -110,7 +110,14 @@ def build(raw: Mapping[str, Any], overrides: Iterable[str] = (), trains: bool = 
         faults.append("data: is required. Write data: FILE")
     if faults or rest is None:
         raise RecipeError(faults)
-    choices = {"data": sections["data"], "task": sections["task"], "columns": columns, "train": train}
+    names = (*filter(None, [rest.target]), *columns)
+    also = {name: expecting(source, names) for name, source in also.items()}
+    choices = {
+        "data": expecting(cast("Config", sections["data"]), names),
+        "task": sections["task"],
+        "columns": columns,
+        "train": train,
+    }
     choices |= {"model": sections.get("model"), "also": also}
     return Recipe.model_construct(**choices, **{name: rest.__dict__[name] for name in Rest.model_fields})
 

@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +30,11 @@ def _words(source: str, is_class: Callable[[str], bool]) -> list[str]:
     return words if words and all(map(is_class, words)) else [source]
 
 
-def source(words: list[str], sets: list[str] | None) -> Any:
-    """The settings of a data source alone."""
-    return recipe(words, {}, sets or [], trains=False).data
+def source(words: list[str], sets: list[str] | None, names: Iterable[str]) -> Any:
+    """The settings of a data source alone, whose rows have columns of these names."""
+    from lamina import data
+
+    return data.expecting(recipe(words, {}, sets or [], trains=False).data, names)
 
 
 def stem(words: list[str]) -> str:

@@ -13,7 +13,7 @@ import typer
 from lamina.cli import arguments
 from lamina.cli.group import OperationGroup
 from lamina.cli.interrupts import stoppable
-from lamina.config import Interrupted, LaminaError
+from lamina.config import Interrupted, LaminaError, beside_notes
 from lamina.resources import disk, memory
 
 app = typer.Typer(
@@ -207,9 +207,11 @@ def evaluate(bundle: Bundle, source: Source, sets: Sets = None, as_json: Json = 
     from lamina.deploy.bundle import locate
     from lamina.deploy.predictor import Predictor
 
-    predictor, config = Predictor(locate(bundle)), arguments.source(source, sets)
+    predictor = Predictor(locate(bundle))
+    config = arguments.source(source, sets, predictor.names)
     task, collected = experiment.of(predictor.task.kind), data.load(config)
-    evaluation = task.evaluate_source(predictor, collected, config)
+    with beside_notes(collected.notes):
+        evaluation = task.evaluate_source(predictor, collected, config)
     quarantined = evaluation.quarantine
     notes = [*collected.notes, *batch.notes_on(predictor, predictor.with_bundle_names(collected.table))]
     result = {"scores": evaluation.scores, "rows": evaluation.rows, "quarantined": len(quarantined), "notes": notes}
@@ -239,8 +241,8 @@ def predict(  # noqa: PLR0913 - one argument per option
     from lamina.deploy.predictor import Predictor
 
     predictor, columns = Predictor(locate(bundle)), keep.split(",") if keep is not None else None
-    options = batch.WriteOptions(overwrite, escape_formulas)
-    result = batch.run(predictor, "predict", arguments.source(source, sets), None, output, columns, options)
+    options, config = batch.WriteOptions(overwrite, escape_formulas), arguments.source(source, sets, predictor.names)
+    result = batch.run(predictor, "predict", config, None, output, columns, options)
     _emit(result) if as_json else results.answered(result)
 
 

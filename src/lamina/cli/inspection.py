@@ -1,5 +1,6 @@
 """What there is to know before anything is trained: of a data source, a bundle, this machine. Plain values only."""
 
+import json
 import os
 import platform
 from collections.abc import Sequence
@@ -8,8 +9,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from lamina import __version__, data, experiment, preprocess
+from lamina.config import beside_notes
 from lamina.data import Sources
-from lamina.data._quarantine import ROW_NUMBER, column_name, with_row_numbers
+from lamina.data._quarantine import ROW_NUMBER, column_name, position_notes, with_row_numbers
 from lamina.deploy.bundle import locate
 from lamina.deploy.predictor import Predictor, summary
 from lamina.recipe import Unused, from_words
@@ -40,12 +42,12 @@ def is_bundle(path: Path) -> bool:
 
 
 def _source(source: Sequence[str], target: str | None, sets: Sequence[str]) -> Row:
-    recipe = from_words(source, sets, trains=False)
+    recipe = from_words(source, [*sets, *([f"target={json.dumps(target)}"] if target else [])], trains=False)
     sources = experiment.with_literals(recipe, Sources(data.load(recipe.data), recipe.data))
     collected = sources.train
     table = with_row_numbers(collected, recipe.missing).drop_columns([ROW_NUMBER])
-    target = target or recipe.target
-    target = column_name(table, target) if target else None
+    with beside_notes(collected.notes):
+        target = column_name(table, recipe.target) if recipe.target else None
     ignored = (*collected.metadata, *([collected.part] if collected.part else []))
     kinds = {name: Unused(kind="ignore") for name in ignored} | recipe.columns
     schema = preprocess.infer(table, target, kinds, recipe.missing)
@@ -53,6 +55,7 @@ def _source(source: Sequence[str], target: str | None, sets: Sequence[str]) -> R
     label = target or collected.target
     labels = table[label].to_pylist() if label and label in table.column_names else []
     parts = table[collected.part].to_pylist() if collected.part else []
+    notes = position_notes(table, recipe.target)
     recipe = recipe.model_copy(update={"target": target})
     return {
         "source": " ".join(source),

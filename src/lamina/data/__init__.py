@@ -7,12 +7,13 @@ A source plug-in is a module with
   the rows in; a fault of the user is a `DataError`;
 - `stream(cfg, rows) -> Iterator[Collected]`, where the source can be larger than memory: the same values, in
   pieces of at most `rows` rows whose columns have the same names and types.
+- `expecting(cfg, names) -> Config`, where names of columns help to read it: settings that hold them, beside a recipe;
 - `claims(path) -> bool`, where a bare path may mean this source: a folder of pictures, an `.npz` file.
 
 A source that knows which column is the target, or says the part of a row, tells so in `Collected`.
 Text stays text here: what a column is, and which texts mean missing, is decided by later stages.
 """
 
-from lamina.data._sources import Sources, load, read, stream
+from lamina.data._sources import Sources, expecting, load, read, stream
 
-__all__ = ["Sources", "load", "read", "stream"]
+__all__ = ["Sources", "expecting", "load", "read", "stream"]

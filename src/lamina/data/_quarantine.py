@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from lamina.config import Config, DataError, nearest
+from lamina.config import Config, MissingColumn, nearest
 from lamina.plugins import kind, plugin
 from lamina.schema import Collected, Quarantined, clean
 
@@ -26,7 +26,15 @@ def column_name(table: pa.Table, name: str) -> str:
         return name
     if name.lstrip("-").isdigit() and -len(names) <= int(name) < len(names):
         return names[int(name)]
-    raise DataError(f"target: the data has no column '{name}'. {nearest(name, names)}")
+    raise MissingColumn(f"target: the data has no column '{name}'. {nearest(name, names)}")
+
+
+def position_notes(table: pa.Table, name: str | None) -> list[str]:
+    """What is said of a target that is no name, and was counted."""
+    if name is None or name in table.column_names or not name.lstrip("-").isdigit():
+        return []
+    taken = column_name(table, name)
+    return [f"target: no column is called '{name}', so columns were counted from 0: it is '{taken}'."]
 
 
 def source_lines(source: Config, row_numbers: list[int]) -> list[tuple[str, int | None]]:

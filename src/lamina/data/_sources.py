@@ -1,6 +1,6 @@
 """Any source by its settings: all rows at once, rows in pieces, and the rows of a recipe beside its test rows."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from types import ModuleType
 from typing import NamedTuple, cast
@@ -37,6 +37,12 @@ def stream(cfg: Config, rows: int = 65_536) -> Iterator[Collected]:
         yield Collected(whole.table.slice(start, rows), whole.quarantine * head, whole.notes * head)
 
 
+def expecting(cfg: Config, names: Iterable[str]) -> Config:
+    """The settings with names of columns that rows should have, by which a source may tell a header from a row."""
+    source = _source(cfg)
+    return source.expecting(cfg, names) if "expecting" in vars(source) else cfg
+
+
 def read(source: Config, rows: Collected | None = None, test_rows: Collected | None = None) -> Sources:
     """The rows of a source and its separate test rows, each read once; rows that are in memory take their place."""
     train = rows or load(source)
@@ -45,7 +51,7 @@ def read(source: Config, rows: Collected | None = None, test_rows: Collected | N
     path = vars(source).get("test")
     if path is None:
         return Sources(train, source)
-    later = _test_source(source, path)
+    later = expecting(_test_source(source, path), train.table.column_names)
     test = load(later)
     names = {test.target: train.target} if test.target and train.target else {}
     notes = tuple(note for note in test.notes if note not in train.notes)

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from lamina.config import Config, DataError, nearest
+from lamina.config import Config, DataError, MissingColumn, nearest
 
 FEWEST = 10
 MOST_VALIDATION = 50_000
@@ -133,7 +133,7 @@ def split(
     if table.num_rows < FEWEST:
         raise DataError(f"split: needs at least {FEWEST} rows (got {table.num_rows}). Give more data.")
     if target is not None and target not in table.column_names:
-        raise DataError(f"target: there is no column '{target}'. {nearest(target, table.column_names)}")
+        raise MissingColumn(f"target: there is no column '{target}'. {nearest(target, table.column_names)}")
     rng = np.random.Generator(np.random.PCG64(seed))
     if isinstance(cfg, ByColumn):
         return _by_column(table, cfg, target, rng, test)
@@ -196,7 +196,7 @@ def _by_column(
     table: pa.Table, cfg: ByColumn, target: str | None, rng: np.random.Generator, test: pa.Table | None
 ) -> Splits:
     if cfg.name not in table.column_names:
-        raise DataError(f"split.name: there is no column '{cfg.name}'. {nearest(cfg.name, table.column_names)}")
+        raise MissingColumn(f"split.name: there is no column '{cfg.name}'. {nearest(cfg.name, table.column_names)}")
     values = [_folded(value) for value in table[cfg.name].to_pylist()]
     parts = {_folded(cfg.train): TRAIN, _folded(cfg.validation): VALIDATION, _folded(cfg.test): TEST}
     if unknown := sorted(set(values) - set(parts)):
@@ -226,7 +226,8 @@ def _by_group(
 ) -> Splits:
     """No group is in two parts (scikit-learn's GroupShuffleSplit); rows in which it is missing are one group."""
     if cfg.column not in table.column_names:
-        raise DataError(f"split.column: there is no column '{cfg.column}'. {nearest(cfg.column, table.column_names)}")
+        near = nearest(cfg.column, table.column_names)
+        raise MissingColumn(f"split.column: there is no column '{cfg.column}'. {near}")
     values = table[cfg.column].combine_chunks()
     if pa.types.is_nested(values.type):
         raise DataError(f"split.column: '{cfg.column}' must hold one value per row (got {values.type}).")

@@ -4,7 +4,7 @@ Cells of delimited text stay text: what a column is, and which texts mean missin
 """
 
 import glob
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -101,7 +101,7 @@ class Expectation(Config):
     expect: tuple[str, ...] = Field(default=(), exclude=True)
 
 
-def expecting(cfg: Config, names: Sequence[str]) -> Config:
+def expecting(cfg: Config, names: Iterable[str]) -> Config:
     """The settings with names of columns that say which row is the header, where it is to be found out."""
     return Expectation.model_validate({**dict(cfg), "expect": tuple(names)})
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lamina import data
-from lamina.config import Config, DataError, nearest
+from lamina.config import Config, DataError, MissingColumn, beside_notes, nearest
 from lamina.data._quarantine import source_lines
 from lamina.deploy.cell_notes import CellNotes
 from lamina.deploy.formulas import Formulas
@@ -143,7 +143,7 @@ def _write_each(
     quarantine, broken = list[Quarantined](), list[Broken]()
     count = start = 0
     notes, cells = dict[str, None](), CellNotes(predictor.prep, copied=keep or ())
-    with _answers_writer(operation, place) as write:
+    with beside_notes(notes), _answers_writer(operation, place) as write:
         for piece in data.stream(source, PIECE):
             rows = predictor.with_bundle_names(piece.table)
             cells.add(rows)
@@ -180,7 +180,8 @@ def _write_whole(predictor: Predictor, operation: Operation, source: Config | No
     first_notes = (*rows.notes, *notes_on(predictor, rows.table, operation.name)) if rows else ()
     count, amounts, notes, broken = 0, list[str](), dict.fromkeys(first_notes), list[Broken]()
     pieces = predictor.pieces(operation, rows.table if rows else None, request)
-    first = next(pieces)  # what cannot be answered leaves nothing behind
+    with beside_notes(rows.notes if rows else ()):
+        first = next(pieces)  # what cannot be answered leaves nothing behind
     with _answers_writer(operation, place) as write:
         for answers in itertools.chain([first], pieces):
             write(answers.table)
@@ -259,7 +260,7 @@ def _path(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
 def _with_columns(rows: pa.Table, keep: list[str], answers: pa.Table) -> pa.Table:
     for name in reversed(keep):
         if name not in rows.column_names:
-            raise DataError(f"--keep: the rows have no column '{name}'. {nearest(name, rows.column_names)}")
+            raise MissingColumn(f"--keep: the rows have no column '{name}'. {nearest(name, rows.column_names)}")
         cells = _path(rows[name])
         answers = answers.add_column(0, name, rows[name] if cells is None else cells)
     return answers

@@ -59,10 +59,10 @@ def read(plan: Layout, rows: int | None) -> Iterator[Piece]:
             tables = _sound(plan, rows)
         except (duckdb.Error, OSError):
             tables = None  # the records below say what is wrong, if anything
-    pieces = _careful(plan, rows) if tables is None else map(Piece, tables)
-    first = next(pieces, Piece(_schema(plan).empty_table()))
-    for piece in itertools.chain([first._replace(quarantine=(*plan.aside, *first.quarantine))], pieces):
-        yield piece._replace(table=_points(piece.table, plan.commas))
+    if tables is None:
+        yield from _careful(plan, rows)
+    else:
+        yield from _with_aside(plan, (Piece(_points(table, plan.commas)) for table in tables))
 
 
 def lines(plan: Layout) -> Iterator[int]:
@@ -141,7 +141,7 @@ def _quoted(text: str) -> str:
 
 
 def _careful(plan: Layout, rows: int | None) -> Iterator[Piece]:
-    pieces = _pieces(plan, rows or STEP)
+    pieces = _with_aside(plan, _pieces(plan, rows or STEP))
     if rows is not None:
         yield from pieces
         return
@@ -150,13 +150,22 @@ def _careful(plan: Layout, rows: int | None) -> Iterator[Piece]:
     yield Piece(pa.concat_tables([_schema(plan).empty_table(), *(piece.table for piece in whole)]), bad)
 
 
+def _with_aside(plan: Layout, pieces: Iterator[Piece]) -> Iterator[Piece]:
+    """Pieces, the first with what was set aside above the first row."""
+    first = next(pieces, Piece(_schema(plan).empty_table()))
+    if plan.aside or first.quarantine or first.table.num_rows:
+        yield first._replace(quarantine=(*plan.aside, *first.quarantine))
+    yield from pieces
+
+
 def _pieces(plan: Layout, rows: int) -> Iterator[Piece]:
     schema, source = _schema(plan), _checked_records(plan)
     while batch := list(itertools.islice(source, rows)):
         good = [record.cells for record in batch if not record.reason]
         bad = tuple(quarantined(plan.text.file, plan.names, record) for record in batch if record.reason)
         columns = zip(*good, strict=True) if good else [()] * len(plan.names)
-        yield Piece(pa.table([pa.array(column, pa.string()) for column in columns], schema=schema), bad)
+        table = pa.table([pa.array(column, pa.string()) for column in columns], schema=schema)
+        yield Piece(_points(table, plan.commas), bad)
 
 
 def _schema(plan: Layout) -> pa.Schema:

@@ -139,7 +139,8 @@ def _is_header(first: list[str], body: Rows, expect: Sequence[str]) -> tuple[boo
         if counts or not again:
             return True, f"it holds '{names[0]}'"
     if expect and all(map(MADE_UP.fullmatch, expect)):
-        return False, ""
+        for_header, for_data = _votes(first, body)
+        return for_header > for_data, ""
     words = [i for i, cell in enumerate(first) if cell not in numbers]
     recur = any(first[i] and first[i] in {row[i].strip() for row in body if i < len(row)} for i in words)
     alone = sum(_counts_up([cell.strip() for cell in row if QUANTITY.fullmatch(cell)]) for row in body) > 0.1 * len(

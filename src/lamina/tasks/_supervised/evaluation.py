@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lamina.config import Config, DataError, nearest
+from lamina.config import Config, DataError, MissingColumn, nearest
 from lamina.data._quarantine import ROW_NUMBER, locate, with_row_numbers
 from lamina.evaluate import metrics
 from lamina.experiment import Evaluation
@@ -46,7 +46,7 @@ def score_source(session: Any, collected: Collected, source: Config) -> Evaluati
     table = with_row_numbers(collected, session.schema.missing)
     if column.name not in table.column_names:
         names = table.column_names[:-1]
-        raise DataError(f"evaluate: the rows have no column '{column.name}'. {nearest(column.name, names)}")
+        raise MissingColumn(f"evaluate: the rows have no column '{column.name}'. {nearest(column.name, names)}")
     table, unusable = split_off(table, column, source)
     table, unknown = with_known_labels(table, column, session.task, source)
     broken = list[Broken]()

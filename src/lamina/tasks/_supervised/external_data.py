@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from lamina import data, preprocess
-from lamina.config import Config, DataError, nearest
+from lamina.config import Config, DataError, MissingColumn, nearest
 from lamina.data import _locator
 from lamina.data._quarantine import locate, with_row_numbers
 from lamina.experiment import Experiment
@@ -54,10 +54,10 @@ def _check(external: ExternalData, experiment: Experiment) -> None:
     if target.name not in rows.column_names:
         if rows.column_names == files:
             raise DataError(f"its pictures have no class. Say which one: CLASS={_locator.describe(external.source)}")
-        raise DataError(f"there is no column '{target.name}'. {nearest(target.name, rows.column_names)}")
+        raise MissingColumn(f"there is no column '{target.name}'. {nearest(target.name, rows.column_names)}")
     if not {column.name for column in used} & set(rows.column_names):
         features, columns = (", ".join(names[:5]) for names in ([c.name for c in used], rows.column_names))
-        raise DataError(f"has none of the columns that are learned from, {features} (got {columns}).")
+        raise MissingColumn(f"has none of the columns that are learned from, {features} (got {columns}).")
     if not isinstance(experiment.task, SupervisedTask):
         return
     collected = replace(collected, table=rows, literal=experiment.schema.literal)

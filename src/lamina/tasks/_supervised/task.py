@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
-from lamina.config import DataError
+from lamina.config import MissingColumn
 from lamina.data.arrays import json_rows
 from lamina.preprocess import Broken
 from lamina.task import CSV, Answers, Example, Operation, Request, Session, Task
@@ -24,7 +24,8 @@ def decoded(session: Session, rows: pa.Table, broken: list[Broken] | None = None
     if rows.num_columns and not set(rows.column_names) & {c.name for c in session.prep.columns}:
         expected = ", ".join(c.name for c in session.prep.columns[:5])
         got = ", ".join(rows.column_names[:5])
-        raise DataError(f"rows: not one of the columns is known (got {got}). This bundle was trained on {expected} ...")
+        cure = f"This bundle was trained on {expected} ..."
+        raise MissingColumn(f"rows: not one of the columns is known (got {got}). {cure}")
     with np.errstate(all="ignore"):
         return _task(session).decode(session.raw(rows, broken))
 

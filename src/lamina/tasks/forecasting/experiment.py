@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from lamina import experiment
 from lamina.config import Config as AnyConfig
-from lamina.config import DataError, nearest
+from lamina.config import DataError, MissingColumn, nearest
 from lamina.data import Sources
 from lamina.data._quarantine import ROW_NUMBER, locate, with_row_numbers
 from lamina.data._splits import Splits
@@ -191,7 +191,7 @@ class Experiment(experiment.Experiment):
         table = with_row_numbers(rows, session.schema.missing)
         if target not in table.column_names:
             names = table.column_names[:-1]
-            raise DataError(f"evaluate: the rows have no column '{target}'. {nearest(target, names)}")
+            raise MissingColumn(f"evaluate: the rows have no column '{target}'. {nearest(target, names)}")
         evaluation = cls.evaluate(session, table.drop_columns([ROW_NUMBER]))
         quarantine = [*collected.quarantine]
         for exclusion in evaluation.details.panel.exclusions:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lamina.config import DataError
+from lamina.config import DataError, MissingColumn
 from lamina.preprocess import Preprocessor
 from lamina.schema import Column
 from lamina.task import Session
@@ -93,7 +93,8 @@ def read_panel(rows: pa.Table, prep: Preprocessor, state: State) -> Panel:
     for name in (*roles.time, *([roles.series] if roles.series else []), *roles.targets):
         if name not in names:
             got = ", ".join(map(repr, rows.column_names[:5])) or "none"
-            raise DataError(f"rows: column '{name}' is missing (got {got}). A forecast goes on from rows that have it.")
+            cure = "A forecast goes on from rows that have it."
+            raise MissingColumn(f"rows: column '{name}' is missing (got {got}). {cure}")
     panel = build_panel(rows, prep.columns, roles, state.step)
     absent = [name for name in (*state.past, *state.known) if name not in names]
     notes = [f"Column {', '.join(map(repr, absent))} is not there; it counts as not measured."] if absent else []

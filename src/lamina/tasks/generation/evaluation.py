@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lamina.config import Config, DataError, nearest
+from lamina.config import Config, DataError, MissingColumn, nearest
 from lamina.data._quarantine import ROW_NUMBER, locate, with_row_numbers
 from lamina.deploy.predictor import Predictor
 from lamina.evaluate import baselines, metrics
@@ -88,7 +88,8 @@ def score_source(session: Predictor, collected: Collected, source: Config) -> Ev
     prep = session.prep
     table = session.with_bundle_names(collected.table, collected.target)
     if absent := [column.name for column in prep.columns if column.name not in table.column_names]:
-        raise DataError(f"evaluate: the rows have no column '{absent[0]}'. {nearest(absent[0], table.column_names)}")
+        near = nearest(absent[0], table.column_names)
+        raise MissingColumn(f"evaluate: the rows have no column '{absent[0]}'. {near}")
     table = with_row_numbers(replace(collected, table=table, literal=session.schema.literal), session.schema.missing)
     table = table.take(np.sort(np.random.default_rng(0).permutation(table.num_rows)[:MOST]))
     quarantine, broken = [*collected.quarantine], list[Broken]()
