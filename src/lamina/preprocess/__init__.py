@@ -4,7 +4,8 @@ A column kind is one file here, named by the kind, with
 
 - `Config`: its settings, with `kind: Literal["<name>"]`;
 - `State`: what was learned from the training rows, plain JSON values only;
-- `detect(column) -> (score, settings)`: how well raw cells fit this kind, 0 to 1, and settings found on the way;
+- `detect(column) -> (score, settings)`: how well raw cells fit this kind, 0 to 1, and settings found on the way; where
+  `Config` has `decimal`, the decimal mark of the table is a second argument;
 - `parse(column, cfg) -> pa.Array`: raw cells to one Arrow type, each by itself; a malformed cell becomes null;
 - `fit(values, cfg) -> State`: sees parsed training rows only;
 - `encode(values, state) -> np.ndarray`: (rows, width), never fails on a new value;
@@ -34,34 +35,47 @@ from typing import Any
 
 import pyarrow as pa
 
-from lamina.config import Config, LaminaError, nearest
+from lamina.config import Config, MissingColumn, nearest
 from lamina.plugins import plugin
 from lamina.preprocess._columns import UNUSED, module_of, parse_cells, parse_columns, parsers, settings
+from lamina.preprocess._decimal_mark import of_table as decimal_mark
 from lamina.preprocess._file_kind import FileKind
 from lamina.preprocess._inference import column as infer_column
 from lamina.preprocess._inference import columns as infer_columns
+from lamina.preprocess._inference import detect
+from lamina.preprocess._number_text import Decimal
 from lamina.preprocess._preprocessor import Broken, Preprocessor, fit, restore
 from lamina.schema import MISSING, Column, Schema
 
 
-def infer(table: pa.Table, target: str | None, kinds: Mapping[str, Config], missing: tuple[str, ...]) -> Schema:
-    """Decide the kind of every column from the training rows; `kinds` that a recipe sets win over what cells say."""
+def infer(
+    table: pa.Table,
+    target: str | None,
+    kinds: Mapping[str, Config],
+    missing: tuple[str, ...],
+    decimal: Decimal | None = None,
+) -> Schema:
+    """Decide the kind of every column from the training rows; `kinds` that a recipe sets win over what cells say.
+
+    `decimal`: the mark of the numbers in text, by all columns when None.
+    """
     absent = [name for name in (*kinds, target) if name is not None and name not in table.column_names]
     if absent:
-        raise LaminaError(f"columns: the data has no column '{absent[0]}'. {nearest(absent[0], table.column_names)}")
-    columns = infer_columns(table.drop_columns([target] if target else []), kinds)
-    target_column = infer_column(table[target], target, kinds.get(target)) if target else None
+        raise MissingColumn(f"columns: the data has no column '{absent[0]}'. {nearest(absent[0], table.column_names)}")
+    decimal = decimal or decimal_mark(table)[0]
+    columns = infer_columns(table.drop_columns([target] if target else []), kinds, decimal)
+    target_column = infer_column(table[target], target, kinds.get(target), decimal) if target else None
     return Schema(columns=columns, target=target_column, missing=missing)
 
 
-def look(values: pa.Array, kind: str) -> dict[str, Any]:
+def look(values: pa.Array, kind: str, decimal: Decimal | None = None) -> dict[str, Any]:
     """The settings that a kind finds out by looking at some cells, such as how times are written."""
-    return plugin("preprocess", kind).detect(values)[1]
+    return detect(kind, values, decimal)[1]
 
 
-def suits(values: pa.Array, kind: str) -> float:
+def suits(values: pa.Array, kind: str, decimal: Decimal | None = None) -> float:
     """How well raw cells fit a kind, 0 to 1."""
-    return plugin("preprocess", kind).detect(values)[0] if len(values) else 0.0
+    return detect(kind, values, decimal)[0] if len(values) else 0.0
 
 
 def can_have_faults(column: Column) -> bool:
@@ -113,6 +127,7 @@ __all__ = [
     "Preprocessor",
     "can_have_faults",
     "cells_from_json",
+    "decimal_mark",
     "faults",
     "file_columns",
     "fit",

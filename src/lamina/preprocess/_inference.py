@@ -15,7 +15,8 @@ from lamina.config import Config
 from lamina.plugins import available, plugin
 from lamina.plugins import kind as kind_of
 from lamina.preprocess import _nested_lists as _lists
-from lamina.preprocess import category
+from lamina.preprocess import _number_text, category
+from lamina.preprocess._number_text import Decimal
 from lamina.schema import Column
 
 NAMED_ID = re.compile(
@@ -24,29 +25,38 @@ NAMED_ID = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 PLAIN_NUMBER = r"^[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"  # and no code such as 00501
+NAMED_CODE = re.compile(
+    r"(^|[\s_\-.])(zip|zip[\s_\-]?code|post(al)?[\s_\-]?code|plz|phone|phone[\s_\-]?n(o|umber)|telephone|fax|isbn|ean|sku)$",
+    re.ASCII | re.IGNORECASE,
+)
+CODES = 2.0**53, 1e21  # between which whole numbers that come again are codes, and floats would round them
 FEW = 20
 SAMPLED = 10_000
 PRIVATE = ("identifier", "ignore")  # their values may name a person: they stay where they are
 
 
-def columns(table: pa.Table, kinds: Mapping[str, Config]) -> tuple[Column, ...]:
-    """The columns of a table with their kinds; `kinds` are those that a recipe sets."""
-    return tuple(column(table[name], name, kinds.get(name)) for name in table.column_names)
+def columns(table: pa.Table, kinds: Mapping[str, Config], decimal: Decimal = ".") -> tuple[Column, ...]:
+    """The columns of a table with their kinds; `kinds` are those that a recipe sets; `decimal`: the table's mark."""
+    return tuple(column(table[name], name, kinds.get(name), decimal) for name in table.column_names)
 
 
-def column(values: pa.ChunkedArray, name: str, cfg: Config | None = None) -> Column:
+def column(values: pa.ChunkedArray, name: str, cfg: Config | None = None, decimal: Decimal = ".") -> Column:
     """One column: its kind, settings by its cells, missing and distinct counts, examples and a note on anything odd."""
     values = values.combine_chunks() if values.num_chunks != 1 else values.chunk(0)
     present = values.drop_null()
-    distinct = _distinct(present)
+    distinct, raw = _distinct(present), _numbers(present, decimal)
+    mark = decimal if pa.types.is_string(present.type) else None
     if cfg is None:
-        kind, settings, note = _kind(present, name, distinct)
+        kind, settings, note = _kind(present, raw, name, distinct, mark)
     else:
-        kind, settings, note = kind_of(cfg), cfg.model_dump(mode="json", exclude_defaults=True), "as told"
+        kind, note = kind_of(cfg), "as told"
+        settings = _look(kind, raw, mark) | cfg.model_dump(mode="json", exclude_defaults=True)
     settings = {k: v for k, v in settings.items() if k != "kind"}
     module = vars(plugin("preprocess", kind)) if kind in available("preprocess") else {}
     if "describe" in module:
-        note = "; ".join(filter(None, (note, module["describe"](present, cfg or _config(kind, settings)))))
+        cells = raw if kind == "number" else present
+        words = module["describe"](cells, _config(kind, settings)).replace("{name}", name)
+        note = "; ".join(filter(None, (note, words)))
     private = kind in PRIVATE or module.get("PRIVATE", False)
     return Column(
         name=name,
@@ -57,6 +67,17 @@ def column(values: pa.ChunkedArray, name: str, cfg: Config | None = None) -> Col
         distinct=distinct,
         examples=() if private else _examples(present, name, kind, settings),
     )
+
+
+def _look(kind: str, cells: pa.Array, decimal: Decimal | None) -> dict[str, Any]:
+    """The settings that a kind finds out of its cells."""
+    return detect(kind, cells, decimal)[1] if kind in available("preprocess") and len(cells) else {}
+
+
+def detect(kind: str, cells: pa.Array, decimal: Decimal | None = None) -> tuple[float, dict[str, Any]]:
+    """How well cells fit a kind, and its settings; a kind with a decimal mark is told that of the table."""
+    module = plugin("preprocess", kind)
+    return module.detect(cells, decimal) if "decimal" in module.Config.model_fields else module.detect(cells)
 
 
 def _distinct(cells: pa.Array) -> int:
@@ -83,27 +104,43 @@ def _made_up(cells: pa.Array, module: Any, cfg: Config, rng: np.random.Generator
     return golden(module.fit(module.parse(cells, cfg), cfg), cfg, rng, 6)[::2] if golden else []
 
 
-def _kind(cells: pa.Array, name: str, distinct: int) -> tuple[str, dict, str]:
+def _kind(cells: pa.Array, raw: pa.Array, name: str, distinct: int, decimal: Decimal | None) -> tuple[str, dict, str]:
     if distinct == 0:
         return "constant", {}, "no value at all"
     if distinct == 1:
         return "constant", {}, "one value only"
-    scores, raw = {}, _numbers(cells)
-    for kind in available("preprocess"):
-        score, settings = plugin("preprocess", kind).detect(raw)
-        scores[kind] = (score, settings)
+    scores = {kind: detect(kind, raw, decimal) for kind in available("preprocess")}
     best = max(scores, key=lambda kind: scores[kind][0])
     settings = scores[best][1]
-    values = plugin("preprocess", best).parse(cells, _config(best, settings))
+    values = plugin("preprocess", best).parse(raw if best == "number" else cells, _config(best, settings))
+    if best == "number" and (reason := _codes(values, raw, name, distinct)):
+        best, settings, note = "category", {}, f"{reason}; say otherwise with --set columns.{name}.kind=number"
+        values = category.parse(cells, category.Config())
+    else:
+        bad = values.null_count if best != "number" else 0  # which counts its own
+        note = f"{bad} cells are not of this kind and are read as missing" if bad else ""
     if reason := _identifier(values, name, distinct, best):
         return "identifier", {}, reason
-    bad = values.null_count
-    return best, settings, f"{bad} cells are not of this kind and are read as missing" if bad else ""
+    return best, settings, note
 
 
-def _numbers(cells: pa.Array) -> pa.Array:
+def _codes(values: pa.Array, raw: pa.Array, name: str, distinct: int) -> str:
+    """A reason to believe that whole numbers are names, such as post codes, or nothing."""
+    numbers = values.drop_null()
+    if pa.types.is_string(raw.type) or not len(numbers):
+        return ""
+    low, high = (end.as_py() for end in pc.min_max(pc.abs(numbers)).values())
+    named = NAMED_CODE.search(name) and low >= 100
+    if not named and (not CODES[0] <= high < CODES[1] or distinct > len(numbers) / 2):
+        return ""
+    if not pc.all(pc.equal(pc.floor(numbers), numbers)).as_py():
+        return ""
+    return "codes, as its name says" if named else "whole numbers of more than 15 digits that come again are codes"
+
+
+def _numbers(cells: pa.Array, decimal: Decimal) -> pa.Array:
     """Text of plain numbers as numbers, of which each kind can tell at once what it would else search text for."""
-    if pa.types.is_string(cells.type) and pc.all(pc.match_substring_regex(cells, PLAIN_NUMBER)).as_py():
+    if pa.types.is_string(cells.type) and _number_text.all_plain(cells, decimal, PLAIN_NUMBER):
         return cells.cast(pa.float64())
     return cells
 

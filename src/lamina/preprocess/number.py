@@ -1,8 +1,9 @@
 """Numbers: median for the missing (with an indicator), robust scale, smooth clip.
 
-A cell that is not a finite number is missing. A missing cell becomes the training median; columns that had
-missing cells in training also carry a 0/1 indicator. Robust scale and smooth clip: Holzmueller et al. 2024
-(RealMLP), `x / sqrt(1 + (x / 3)^2)` of `(x - median) / (q75 - q25)`, so outliers stay inside (-3, 3).
+A cell that is not a finite number is missing; `_number_text` says what numbers are in text. A missing cell becomes the
+training median; columns that had missing cells in training also carry a 0/1 indicator. Robust scale and smooth clip:
+Holzmueller et al. 2024 (RealMLP), `x / sqrt(1 + (x / 3)^2)` of `(x - median) / (q75 - q25)`, so outliers stay inside
+(-3, 3).
 """
 
 from collections.abc import Sequence
@@ -14,11 +15,13 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from lamina import config, privacy
-from lamina.schema import NUMBER_TEXT, Input
+from lamina.preprocess import _decimal_mark, _number_notes
+from lamina.preprocess import _number_text as text
+from lamina.preprocess._number_text import Decimal
+from lamina.schema import Input
 
-GROUPED = r"^[+-]?\d{1,3}(,\d{3})+(\.\d+)?$"
-DRESS = r"^\s*([+-]?)[$€£]\s*|()\s*%$"  # what stays is in one group or the other
 ENOUGH = 0.95
+SAMPLED = 1000  # cells that tell most columns of words from numbers
 FEWEST_BINS, MOST_BINS = 16, 128
 NARROWEST = 1e-5  # bin of the whole range: narrower ones make steep, useless slopes
 BLOCK = 1 << 18  # numbers scaled at once
@@ -33,6 +36,10 @@ class Config(config.Config):
     bins: int | None = Field(
         default=None, ge=2, le=1024, description="pieces of the encoding; by the number of rows when unset"
     )
+    decimal: Decimal | None = Field(default=None, description="decimal mark of numbers in text; found out when unset")
+    units: dict[str, float] | None = Field(
+        default=None, description="what may stand behind a number, and what one is worth; found out when unset"
+    )
 
 
 class State(config.Config):
@@ -42,24 +49,35 @@ class State(config.Config):
     edges: tuple[float, ...]
 
 
-def detect(column: pa.Array) -> tuple[float, dict[str, Any]]:
-    """Nearly all cells read as numbers, and none is a code with a leading zero such as 00501."""
+def detect(column: pa.Array, decimal: Decimal | None = None) -> tuple[float, dict[str, Any]]:
+    """Nearly all cells but those that say there is none read as numbers, and none is a code with a leading zero such as
+    00501. `decimal`: the mark of the table; what the column itself proves goes before it.
+    """
     if pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
-        return 0.9, {}
-    if not pa.types.is_string(column.type):
-        return 0.0, {}
-    if pc.match_substring_regex(column, r"\d").true_count < ENOUGH * len(column):  # words end here
+        return 0.9, {"decimal": ","} if decimal == "," else {}
+    if not pa.types.is_string(column.type) or not _looks_like_numbers(column):
         return 0.0, {}
     if pc.any(pc.match_substring_regex(column, r"^0\d+$")).as_py():
         return 0.0, {}
-    share = 1 - parse(column, Config()).null_count / max(len(column), 1)
-    return (0.9 if share >= ENOUGH else 0.0), {}
+    settings: dict[str, Any] = {"decimal": ","} if _decimal_mark.of_column(column, decimal) == "," else {}
+    some = text.sample(column, 10 * SAMPLED)
+    if units := text.units_of(text.writing(some), len(some)):
+        settings["units"] = units
+    values = parse(column, Config(**settings))
+    present = len(column) - _number_notes.says_missing(column.filter(values.is_null())).true_count
+    return (0.9 if len(column) - values.null_count >= ENOUGH * present > 0 else 0.0), settings
+
+
+def _looks_like_numbers(column: pa.Array) -> bool:
+    """Whether most cells of a sample are numbers, so that it is worth to look at all: most columns end here."""
+    some = text.sample(column, SAMPLED)
+    return text.share(some.filter(pc.invert(_number_notes.says_missing(some)))) >= 0.5
 
 
 def parse(column: pa.Array, cfg: Config) -> pa.Array:
-    """Cells to float64; text may have thousands commas, a currency sign in front or a percent sign behind."""
+    """Cells to float64, null where there is no finite number; text as `_number_text` says."""
     if pa.types.is_string(column.type):
-        column = _from_text(column)
+        column = text.to_floats(column, cfg.decimal or ".", cfg.units or {})
     elif pa.types.is_boolean(column.type):
         column = column.cast(pa.int8()).cast(pa.float64())
     elif pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
@@ -69,14 +87,11 @@ def parse(column: pa.Array, cfg: Config) -> pa.Array:
     return pc.if_else(pc.is_finite(column), column, pa.scalar(None, pa.float64()))
 
 
-def _from_text(column: pa.Array) -> pa.Array:
-    plain = pc.match_substring_regex(column, NUMBER_TEXT)
-    if not pc.all(plain, min_count=0).as_py():
-        column = pc.replace_substring_regex(column, DRESS, r"\1\2")
-        thousands = pc.match_substring_regex(column, GROUPED)
-        column = pc.if_else(thousands, pc.replace_substring(column, ",", ""), column)
-        plain = pc.match_substring_regex(column, NUMBER_TEXT)
-    return pc.if_else(plain, column, pa.scalar(None, pa.string())).cast(pa.float64())
+def describe(column: pa.Array, cfg: Config) -> str:
+    """How numbers were read out of text, and how many cells are none."""
+    if not pa.types.is_string(column.type):
+        return _number_notes.describe_unread(parse(column, cfg).null_count, {})
+    return _number_notes.describe(column, parse(column, cfg), cfg.decimal or ".", cfg.units or {})
 
 
 def fit(values: pa.Array, cfg: Config) -> State:
@@ -168,7 +183,7 @@ def golden(state: State, cfg: Config, rng: np.random.Generator, count: int) -> l
     with np.errstate(over="ignore"):
         numbers = np.clip(state.median + state.scale * spreads, -LARGEST, LARGEST)
     cells: list[Any] = [_plain(privacy.rounded(number, state.scale)) for number in numbers.tolist()]
-    cells[3::5] = map(str, cells[3::5])
+    cells[3::5] = [str(cell).replace(".", cfg.decimal or ".") for cell in cells[3::5]]
     if state.missing:
         cells[5::7] = [None] * len(cells[5::7])
     return cells[:-2] + cells[-1:]
