@@ -196,11 +196,12 @@ LABELS = np.arange(30) % 3
         (COLOUR, COLOUR, None),
         (ALPHA, COLOUR, None),
         (COLOUR.transpose(0, 3, 1, 2), COLOUR, "colours first"),
-        ((COLOUR / 255).astype(np.float32), COLOUR, "multiplied by 255"),
+        ((COLOUR / 255).astype(np.float32), COLOUR, "0 is black and 1 is white"),
+        (COLOUR - 1e3, COLOUR, "-1000 is black and -745 is white"),
         (COLOUR.astype(np.float64), COLOUR, None),
         (COLOUR.astype(np.int64), COLOUR, None),
-        (COLOUR.astype(np.uint16) * 257, COLOUR, "multiplied by"),
-        (COLOUR[..., 0] > 127, (COLOUR[..., :1] > 127) * np.uint8(255), "multiplied by 255"),
+        (COLOUR.astype(np.uint16) * 257, COLOUR, "0 is black and 65535 is white"),
+        (COLOUR[..., 0] > 127, (COLOUR[..., :1] > 127) * np.uint8(255), None),
     ],
     ids=[
         "grey",
@@ -209,6 +210,7 @@ LABELS = np.arange(30) % 3
         "alpha",
         "channels first",
         "0 to 1",
+        "below 0",
         "floats",
         "integers",
         "16 bits",
@@ -219,7 +221,8 @@ def test_an_npz_gives_the_very_pixels_whatever_their_layout(tmp_path, x, wanted,
     found = npz.load(npz.Config(path=str(saved(tmp_path / "a.npz", X=x, Y=LABELS))))
     assert np.array_equal(pictures_of(found.table), wanted)
     assert found.table["label"].to_pylist() == LABELS.tolist()
-    assert [bool(note and note in said) for said in found.notes] == [True] * bool(note)
+    _, *notes = image.describe(found.table["image"].combine_chunks(), image.Config()).split("; ")
+    assert [bool(note and note in said) for said in (*found.notes, *notes)] == [True] * bool(note)
 
 
 @pytest.mark.parametrize(
@@ -248,7 +251,7 @@ def test_an_npz_with_parts_keeps_them(tmp_path):
         ({"x": COLOUR}, "wanted x and y"),
         ({"x": COLOUR, "y": LABELS[:7]}, "30 rows but 7 labels"),
         ({"x": np.zeros((4, 2, 2, 7)), "y": LABELS[:4]}, "is neither pictures nor rows"),
-        ({"x": COLOUR - 1e3, "y": LABELS}, "must hold numbers from 0 to 255"),
+        ({"x": COLOUR * np.nan, "y": LABELS}, "must hold finite numbers"),
         ({"x": COLOUR, "y": np.ones((30, 4))}, "neither one label per row nor one column per class"),
         ({"x": COLOUR[:0], "y": LABELS[:0]}, "holds no rows"),
         ({"x": np.array([None] * 3), "y": LABELS[:3]}, "cannot be read as .npz"),

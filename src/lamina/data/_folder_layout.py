@@ -169,17 +169,17 @@ def labels_of(places: Sequence[PurePosixPath], layout: Layout) -> FolderLabels:
         for i, (label, part) in enumerate(zip(labels, parts, strict=True))
         if part not in ("", "train") and not label and "" not in learned
     ]
-    judged = {part for i, part in enumerate(parts) if i not in set(unlabelled)}
-    parts, note = _roles(parts, judged)
+    labelled = {part for i, part in enumerate(parts) if i not in set(unlabelled)}
+    parts, note = _roles(parts, labelled)
     note += named
     outside = [i for i, part in enumerate(parts) if not part]
     return FolderLabels(labels, parts, outside, unlabelled, (f"{note}.", *notes))
 
 
-def _roles(parts: list[str], judged: set[str]) -> tuple[list[str], str]:
+def _roles(parts: list[str], labelled: set[str]) -> tuple[list[str], str]:
     """Parts as they are used, where there is no folder for one of them, and a note."""
-    roles = {"evaluation": "validation" if "test" in judged else "test"}
-    later = {roles.get(part, part) for part in judged}
+    roles = {"evaluation": "validation" if "test" in labelled else "test"}
+    later = {roles.get(part, part) for part in labelled}
     note = "The folders say which part each file belongs to"
     if "test" not in later:
         roles["validation"] = "test"
@@ -298,8 +298,8 @@ def _outermost(one: tuple[str, ...], classes: set[tuple[str, ...]]) -> tuple[str
     if any(other != one and other[-1:] == one[-1:] for other in classes):
         return one
     ends = range(1, len(one))
-    alone = (one[:end] for end in ends if sum(other[:end] == one[:end] for other in classes) == 1)
-    return next(alone, one)
+    lone = (one[:end] for end in ends if sum(other[:end] == one[:end] for other in classes) == 1)
+    return next(lone, one)
 
 
 def refuse_no_class(labels: Sequence[str], root: str, word: str) -> None:

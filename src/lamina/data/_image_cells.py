@@ -46,7 +46,7 @@ class Finder:
                 self.hits[field.name], note = self._search(field.name, sample)
                 notes += note
             if hits := self.hits.get(field.name):
-                cells = [cell and _found(cell, hits) for cell in table.column(i).to_pylist()]
+                cells = [cell and _locate(cell, hits) for cell in table.column(i).to_pylist()]
                 table = table.set_column(i, field, pa.array(cells, pa.string()))
         return piece._replace(table=table, notes=(*piece.notes, *notes))
 
@@ -58,7 +58,7 @@ class Finder:
         if not NAMED.search(name) or len(cells) < len(sample) / 2 or not self._hits(cells[:1], ENDINGS):
             return [], []
         hits = self._hits(cells[:PROBES], ENDINGS)
-        if np.mean([_found(cell, hits) != cell for cell in cells]) <= MOSTLY:
+        if np.mean([_locate(cell, hits) != cell for cell in cells]) <= MOSTLY:
             return [], []
         note = f"Column '{name}' names pictures in {hits[0][0]} without their ending ({hits[0][1]}): it is their paths."
         return hits, [f"{note} If it is not: --set columns.{name}=ignore"]
@@ -66,8 +66,8 @@ class Finder:
     def _hits(self, cells: list[str], endings: tuple[str, ...]) -> list[tuple[str, str]]:
         """The folders and endings with which pictures are found, the most frequent first."""
         ways = [(folder, ending) for folder in ("", *self._folders) for ending in endings]
-        found = (next((way for way in ways if _exists(_path(cell.strip(), *way))), None) for cell in cells)
-        return [way for way, _ in Counter(way for way in found if way).most_common()]
+        hits = (next((way for way in ways if _exists(_path(cell.strip(), *way))), None) for cell in cells)
+        return [way for way, _ in Counter(way for way in hits if way).most_common()]
 
     @functools.cached_property
     def _folders(self) -> list[str]:
@@ -99,7 +99,7 @@ def _are_names(sample: pa.ChunkedArray) -> bool:
     return pc.mean(pc.match_substring_regex(texts, PICTURE_NAME).cast(pa.float64())).as_py() > MOSTLY
 
 
-def _found(cell: str, hits: list[tuple[str, str]]) -> str:
+def _locate(cell: str, hits: list[tuple[str, str]]) -> str:
     """The path of the picture that a cell names, or the cell."""
     name = cell.strip()
     paths = (_path(name, folder, ending) for folder, ending in hits) if name else ()
@@ -147,17 +147,28 @@ def with_class_names(table: pa.Table, classes: Mapping[str, list[str]]) -> pa.Ta
 
 
 def pnm(images: np.ndarray) -> pa.Array:
-    """Raw pictures (rows, height, width[, channels]) as PNM files, which is a header before the same bytes."""
+    """Raw pictures (rows, height, width[, channels]), red first, as files, which is a header before the same numbers:
+    PNM and PAM of uint8 and uint16, PFM of float32, of which 4 channels are none.
+
+    A comment says of uint16 that they are of an array: what is white in it is not the largest number there can be.
+    """
     count, height, width = images.shape[:3]
     channels = images.shape[3] if images.ndim == 4 else 1
-    if channels == 4:
-        text = f"P7\nWIDTH {width}\nHEIGHT {height}\nDEPTH 4\nMAXVAL 255\nTUPLTYPE RGB_ALPHA\nENDHDR\n"
+    top = 255 if images.dtype == np.uint8 else 65535
+    if images.dtype == np.float32:
+        text, images = f"P{'F' if channels == 3 else 'f'}\n{width} {height}\n-1.0\n", images[:, ::-1].astype("<f4")
+    elif channels == 4:
+        text = f"P7\nWIDTH {width}\nHEIGHT {height}\nDEPTH 4\nMAXVAL {top}\nTUPLTYPE RGB_ALPHA\nENDHDR\n"
     else:
-        text = f"P{6 if channels == 3 else 5}\n{width} {height}\n255\n"
+        comment = "# array\n" if top > 255 else ""
+        text = f"P{6 if channels == 3 else 5}\n{comment}{width} {height}\n{top}\n"
+    if images.dtype == np.uint16:
+        images = images.astype(">u2")
     head = np.frombuffer(text.encode(), np.uint8)
-    whole = np.empty((count, len(head) + height * width * channels), np.uint8)
+    body = np.ascontiguousarray(images).reshape(count, -1).view(np.uint8)
+    whole = np.empty((count, len(head) + body.shape[1]), np.uint8)
     whole[:, : len(head)] = head
-    whole[:, len(head) :] = images.reshape(count, -1)
+    whole[:, len(head) :] = body
     offsets = np.arange(count + 1, dtype=np.int64) * whole.shape[1]
     return pa.LargeBinaryArray.from_buffers(
         pa.large_binary(), count, [None, pa.py_buffer(offsets), pa.py_buffer(whole)]

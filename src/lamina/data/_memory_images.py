@@ -12,19 +12,22 @@ from lamina.config import DataError
 from lamina.data._image_cells import pnm
 from lamina.schema import FILE_CELL
 
+DEPTHS = (np.uint8, np.uint16)
+
 
 def are(values: Any) -> bool:
     """Whether a column can only be pictures: a uint8 array of 3 or 4 dimensions, or such arrays or PIL images."""
     if isinstance(values, np.ndarray) and values.dtype != object:
         return values.dtype == np.uint8 and values.ndim in (3, 4)
     first = next((value for value in values if value is not None), None)
-    return _is_pil(first) or (isinstance(first, np.ndarray) and _is_array(first))
+    return _is_pil(first) or (isinstance(first, np.ndarray) and first.dtype == np.uint8 and _is_array(first))
 
 
 def cells(name: str, values: Any) -> pa.Array:
     """A column of pictures: texts where all are paths, else bytes; arrays become PNM, which is a header before them.
 
-    Arrays are uint8, (height, width), or red first with 1, 3 or 4 channels behind. Errors: DataError naming the row.
+    Arrays are uint8, or uint16 of which black and white are learned, (height, width), or red first with 1, 3 or 4
+    channels behind. Errors: DataError naming the row.
     """
     if isinstance(values, np.ndarray) and values.dtype != object and values.ndim in (3, 4):
         return _many(name, values)
@@ -40,7 +43,7 @@ def cells(name: str, values: Any) -> pa.Array:
 
 
 def _many(name: str, values: np.ndarray) -> pa.Array:
-    if values.dtype != np.uint8 or (values.ndim == 4 and values.shape[3] not in (1, 3, 4)) or 0 in values.shape[1:]:
+    if values.dtype not in DEPTHS or (values.ndim == 4 and values.shape[3] not in (1, 3, 4)) or 0 in values.shape[1:]:
         raise _refused(f"data.{name}", values)
     return pnm(values)
 
@@ -66,11 +69,11 @@ def _cell(place: str, value: Any) -> tuple[str | None, bytes | None]:
 
 def _is_array(value: np.ndarray) -> bool:
     shaped = value.ndim == 2 or (value.ndim == 3 and value.shape[2] in (1, 3, 4))
-    return value.dtype == np.uint8 and shaped and 0 not in value.shape
+    return value.dtype in DEPTHS and shaped and 0 not in value.shape
 
 
 def _refused(place: str, value: np.ndarray) -> DataError:
-    form = "uint8, 0 to 255, height x width, with 1, 3 or 4 channels last if any"
+    form = "uint8, 0 to 255, or uint16, height x width, with 1, 3 or 4 channels last if any"
     return DataError(f"{place}: pictures must be {form} (got {value.dtype} of shape {value.shape}). Convert them.")
 
 
@@ -86,10 +89,12 @@ def _from_pil(image: Any) -> np.ndarray:
     image = ImageOps.exif_transpose(image)
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         return np.asarray(image.convert("RGBA"))
-    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        raise DataError(
-            f"data: a PIL image of mode {image.mode} is not 8 bits a channel. Convert it, or give its path."
-        )
+    if image.mode.startswith("I"):
+        values = np.asarray(image)
+        if values.min() >= 0 and values.max() <= 65535:
+            return values.astype(np.uint16)
+    if image.mode in ("I", "F"):
+        raise DataError(f"data: a PIL image of mode {image.mode} has no known white. Convert it, or give its path.")
     return np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
 
 

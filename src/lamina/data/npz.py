@@ -1,9 +1,10 @@
 """Arrays on disk: NumPy `.npz` and the IDX files of MNIST, pictures or plain numbers.
 
 An `.npz` holds `x` and `y` (any case, also `images`/`labels`, `data`/`target`), or these with `_train`, `_validation`,
-`_test` behind. Pictures are (rows, height, width) or (rows, height, width, 1, 3 or 4), red first, 0 to 255; pictures of
-numbers from 0 to 1, or with the colours before the height, are brought to that, and a note says so. Other arrays of two
-dimensions become one number column each. Nothing is unpickled. A folder or `.gz` of IDX files is known by its names.
+`_test` behind. Pictures are (rows, height, width) or (rows, height, width, 1, 3 or 4), red first; where the colours
+come before the height they are turned, and a note says so. Numbers other than 0 to 255 stay what they are: which of
+them are black and white is learned of training rows. Other arrays of two dimensions become one number column each.
+Nothing is unpickled. A folder or `.gz` of IDX files is known by its names.
 """
 
 import gzip
@@ -21,7 +22,7 @@ from pydantic import Field
 
 from lamina import config
 from lamina.config import DataError
-from lamina.data._arrow_values import native
+from lamina.data._arrow_values import is_zeros_and_ones, label_sets, native
 from lamina.data._image_cells import pnm
 from lamina.schema import Collected
 
@@ -62,9 +63,10 @@ def load(cfg: Config) -> Collected:
     arrays = {name: native(values) for name, values in (_idx_folder if path.is_dir() else _npz)(path).items()}
     pairs = _pairs(arrays, str(path))
     form, notes = _form([inputs for inputs, _ in pairs.values()], str(path))
+    single = all((y.sum(1) == 1).all() for _, y in pairs.values() if is_zeros_and_ones(y))
     tables = []
     for part, (inputs, labels) in pairs.items():
-        classes = _classes(labels, f"{path}: y{'_' * bool(part)}{part}")
+        classes = _classes(labels, single, f"{path}: y{'_' * bool(part)}{part}")
         if len(inputs) != len(classes):
             raise DataError(f"{path}: {part or 'x'} has {len(inputs)} rows but {len(classes)} labels.")
         columns = _columns(inputs, form) | {"label": pa.array(classes)}
@@ -146,11 +148,11 @@ def _pairs(arrays: Arrays, where: str) -> dict[str, tuple[np.ndarray, np.ndarray
 
 
 class Form(config.Config):
-    """How arrays become columns: `first` when the colours come first; `scale` brings the values to 0..255."""
+    """How arrays become columns: `first` when the colours come first; `type` is that of the numbers of pictures."""
 
     pictures: bool
     first: bool = False
-    scale: float = 1.0
+    type: Literal["uint8", "uint16", "float32"] = "uint8"
 
 
 def _form(inputs: list[np.ndarray], where: str) -> tuple[Form, tuple[str, ...]]:
@@ -172,14 +174,11 @@ def _form(inputs: list[np.ndarray], where: str) -> tuple[Form, tuple[str, ...]]:
     if first := before and not last:
         notes += (f"The pictures have their colours first {one.shape[1:]}; they were put last.",)
     low, high = min(float(a.min()) for a in inputs), max(float(a.max()) for a in inputs)
-    if one.dtype == np.uint8:
-        return Form(pictures=True, first=first), notes
-    if not (np.isfinite(low) and np.isfinite(high) and low >= 0 and high <= 65535):
-        raise DataError(f"{where}: pictures must hold numbers from 0 to 255, or 0 to 1 (got {low:g} to {high:g}).")
-    scale = 255.0 if high <= 1 else 1.0 if high <= 255 else 255 / 65535
-    if scale != 1:
-        notes += (f"The pictures hold numbers from {low:g} to {high:g}; they were multiplied by {scale:.4g}.",)
-    return Form(pictures=True, first=first, scale=scale), notes
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise DataError(f"{where}: pictures must hold finite numbers (got {low:g} to {high:g}).")
+    whole = all(a.dtype.kind in "ui" for a in inputs) and low >= 0 and high <= 65535
+    kind = "uint8" if one.dtype in (np.uint8, np.bool_) else "uint16" if whole else "float32"
+    return Form(pictures=True, first=first, type=kind), notes
 
 
 def _columns(inputs: np.ndarray, form: Form) -> dict[str, pa.Array]:
@@ -187,12 +186,12 @@ def _columns(inputs: np.ndarray, form: Form) -> dict[str, pa.Array]:
         return {f"x{i}": pa.array(np.ascontiguousarray(column)) for i, column in enumerate(inputs.T)}
     if form.first:
         inputs = np.moveaxis(inputs, 1, -1)
-    if inputs.dtype != np.uint8:
-        whole = np.empty(inputs.shape, np.uint8)
-        for start in range(0, len(inputs), 1024):
-            whole[start : start + 1024] = np.rint(inputs[start : start + 1024].astype(np.float64) * form.scale)
-        inputs = whole
-    return {"image": pnm(inputs)}
+    if inputs.dtype == np.bool_:
+        inputs = inputs * np.uint8(255)
+    if form.type == "float32" and inputs.ndim == 4 and inputs.shape[3] == 4:  # of which there is no file
+        top = next((top for top in (1.0, 255.0) if inputs.max() <= top), 65535.0)
+        return {"image": pnm(np.rint(np.clip(inputs, 0, top) * (65535 / top)).astype(np.uint16))}
+    return {"image": pnm(inputs.astype(form.type, copy=False))}
 
 
 def _classes(labels: np.ndarray, where: str) -> np.ndarray:

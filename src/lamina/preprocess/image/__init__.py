@@ -11,17 +11,18 @@ missing, which is an even grey.
 import base64
 from collections.abc import Iterable
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from lamina import config
 from lamina.preprocess._file_kind import FileKind
-from lamina.preprocess.image import cache, codec, headers, overview, sample
+from lamina.preprocess.image import cache, codec, headers, levels, overview, sample
 from lamina.preprocess.image import cells as _cells
+from lamina.preprocess.image.levels import Reading, Sort
 from lamina.preprocess.image.parallel import in_threads
 from lamina.preprocess.image.sample import GREY
 from lamina.preprocess.image.stderr import quiet
@@ -47,6 +48,18 @@ class Config(config.Config):
     channels: Literal[1, 3] | None = Field(default=None, description="1 grey or 3 colour; from the data when unset")
     fit: Fit = Field(default="letterbox", description="letterbox, crop or stretch: how another shape is made to fit")
     max_pixels: int = Field(default=50_000_000, ge=1, description="larger pictures are refused before they are decoded")
+    levels: tuple[float, float] | None = Field(
+        default=None, description="black and white of pictures deeper than 8 bits; from the data when unset"
+    )
+    ground: int | None = Field(
+        default=None, ge=0, le=255, description="grey that transparent places show, 255 white; from the data when unset"
+    )
+
+    @model_validator(mode="after")
+    def _check_levels(self) -> Self:
+        if self.levels and self.levels[0] >= self.levels[1]:
+            raise ValueError("levels must be two numbers, black and white, of which the second is greater")
+        return self
 
 
 class State(config.Config):
@@ -57,6 +70,13 @@ class State(config.Config):
     max_pixels: int = Field(ge=1)
     mean: tuple[float, ...] = Field(min_length=1, max_length=3)
     std: tuple[float, ...] = Field(min_length=1, max_length=3)
+    levels: dict[Sort, tuple[float, float]] = {}
+    ground: int = Field(default=255, ge=0, le=255)
+
+    @property
+    def reading(self) -> Reading:
+        """How pixels become 8 bits; a state of older bundles reads each picture by itself, on white."""
+        return Reading(self.levels, self.ground)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -64,7 +84,14 @@ class State(config.Config):
         return self.height, self.width, self.channels
 
 
-STATES: dict[str, State] = {}  # of the last columns: rows are looked through before they are fitted
+class Learned(NamedTuple):
+    """What training pictures say, and a note on it."""
+
+    state: State
+    note: str
+
+
+LEARNED: dict[str, Learned] = {}  # of the last columns: rows are looked through before they are fitted
 
 
 def measure(body: bytes) -> int:
@@ -142,27 +169,39 @@ def _from_base64(cell: Any) -> bytes | None:
 
 
 def fit(values: pa.Array, cfg: Config) -> State:
-    """Size and colours by a sample of the training pictures: their median shape, never above 224; grey if all are."""
+    """Size, colours and levels by a sample of the training pictures: their median shape, never above 224; grey if all
+    are.
+    """
+    return _learned(values, cfg).state
+
+
+def _learned(values: pa.Array, cfg: Config) -> Learned:
     present = values.drop_null()
     some = present.take(pa.array(np.linspace(0, len(present) - 1, min(len(present), SAMPLED)).astype(np.int64)))
     key = _cells.name(some, cfg)
-    if key not in STATES:
-        if len(STATES) > 16:
-            STATES.clear()
+    if key not in LEARNED:
+        if len(LEARNED) > 16:
+            LEARNED.clear()
         with quiet():
-            size = sample.measure(_cells.cells(some), cfg)
-        STATES[key] = State(**size._asdict(), fit=cfg.fit, max_pixels=cfg.max_pixels)
-    return STATES[key]
+            reading, note = sample.reading(_cells.cells(some), cfg)
+            size = sample.measure(_cells.cells(some), cfg, reading)
+        state = State(
+            **size._asdict(), fit=cfg.fit, max_pixels=cfg.max_pixels, levels=dict(reading.levels), ground=reading.ground
+        )
+        LEARNED[key] = Learned(state, note)
+    return LEARNED[key]
 
 
 def describe(column: pa.Array, cfg: Config) -> str:
-    """Sizes and colours of a sample, in a few words: width x height, `32 x 32 px, colour`."""
-    return overview.note(parse(column, cfg), cfg.max_pixels)
+    """Sizes and colours of a sample, in a few words: width x height, `32 x 32 px, colour`; and how they are read."""
+    values = parse(column, cfg)
+    state, note = _learned(values, cfg)
+    return "; ".join(filter(None, (overview.note(values, cfg.max_pixels, state.reading), note)))
 
 
 def survey(column: pa.Array, cfg: Config, labels: list[Any], parts: list[Any]) -> dict[str, Any]:
     """Counts by class, sizes, colours, what is broken, the same picture twice; of parsed cells."""
-    return overview.survey(column, cfg.max_pixels, labels, parts)
+    return overview.survey(column, cfg.max_pixels, fit(column, cfg).reading, labels, parts)
 
 
 def summarize(facts: dict[str, Any]) -> tuple[list[Any], list[Any]]:
@@ -206,18 +245,30 @@ def encode(values: pa.Array, state: State) -> np.ndarray:
 
 def encode_with_reasons(values: pa.Array, state: State) -> tuple[np.ndarray, list[str | None]]:
     """The same array, and for each row why its picture cannot be had, or None."""
-    raw = _cells.raw_pixels(values)
-    if raw is not None and raw.shape[1:] == state.shape:
+    raw = _raw(values, state)
+    if raw is not None:
         return raw, [None] * len(raw)
     out = np.empty((len(values), *state.shape), np.uint8)
     return out, _decode(values, state, out)
 
 
+def _raw(values: pa.Array, state: State) -> np.ndarray | None:
+    """Pictures that came as arrays of the size that is wanted, without decoding them one by one."""
+    raw = _cells.raw_pixels(values)
+    if raw is None or raw.shape[1:] != state.shape:
+        return None
+    sort = levels.sort_of(raw)
+    if sort is None:
+        return raw
+    return levels.to_bytes(raw, state.levels[sort]) if sort in state.levels else None
+
+
 def encode_memmap(values: pa.Array, state: State) -> np.ndarray:
     """The same array as `encode`, from a file on disk that is written when it is not there."""
-    raw = _cells.raw_pixels(values)
+    if (raw := _raw(values, state)) is not None:
+        return raw
     with quiet():
-        if len(values) < FEWEST or (raw is not None and raw.shape[1:] == state.shape):
+        if len(values) < FEWEST:
             return encode(values, state)
         name, shape = _cells.name(values, state), (len(values), *state.shape)
         array = cache.read(name, shape)
@@ -237,7 +288,7 @@ def _decode(values: pa.Array, state: State, out: np.ndarray) -> list[str | None]
         body, reason = _cells.body(column, place)
         pixels = None
         if body is not None:
-            pixels, reason = codec.pixels(body, state.max_pixels, max(size[:2]))
+            pixels, reason = codec.pixels(body, state.max_pixels, max(size[:2]), state.reading)
         out[place] = GREY if pixels is None else codec.fit_to(pixels, size)
         return reason or None
 

@@ -1,6 +1,7 @@
 """The bytes behind a cell of pictures, and a name for many of them that changes when any of them does."""
 
 import hashlib
+import math
 import os
 import stat
 from typing import NamedTuple
@@ -12,6 +13,14 @@ import pyarrow.compute as pc
 from lamina import config
 
 MOST_BYTES = 1 << 29
+PLAIN = {  # first and third line of the files that arrays become, to channels and type
+    (b"P5", b"255"): (1, "u1"),
+    (b"P6", b"255"): (3, "u1"),
+    (b"P5", b"65535"): (1, ">u2"),
+    (b"P6", b"65535"): (3, ">u2"),
+    (b"Pf", b"-1.0"): (1, "<f4"),
+    (b"PF", b"-1.0"): (3, "<f4"),
+}
 
 
 class Cells(NamedTuple):
@@ -49,14 +58,17 @@ def _without_waiting(path: str, flags: int) -> int:
 
 
 def raw_pixels(values: pa.Array) -> np.ndarray | None:
-    """Pictures that are all plain PNM of one size, as arrays become cells: their very pixels, without decoding."""
+    """Pictures that are all plain PNM or PFM of one size and depth, as arrays become cells: their very numbers, (rows,
+    height, width, channels), uint8, uint16 or float32, without decoding.
+    """
     bodies = pc.struct_field(values, [1])
     if not len(bodies) or bodies.null_count:
         return None
     offsets = np.frombuffer(bodies.buffers()[1], np.int64)[bodies.offset : bodies.offset + len(bodies) + 1]
     long = int(offsets[1] - offsets[0])
-    head = bodies[0].as_py()[:32].split(b"\n", 3)
-    if len(head) < 4 or head[0] not in (b"P5", b"P6") or head[2] != b"255" or (np.diff(offsets) != long).any():
+    head = bodies[0].as_py()[:40].replace(b"\n# array", b"", 1).split(b"\n", 3)
+    kind = PLAIN.get((head[0], head[2])) if len(head) == 4 else None
+    if kind is None or (np.diff(offsets) != long).any():
         return None
     try:
         width, height = map(int, head[1].split())
@@ -64,11 +76,16 @@ def raw_pixels(values: pa.Array) -> np.ndarray | None:
         return None
     if min(width, height) < 1:
         return None
-    start, channels = sum(map(len, head[:3])) + 3, 1 if head[0] == b"P5" else 3
+    channels, dtype = kind
+    start = sum(map(len, head[:3])) + 3 + (8 if dtype == ">u2" else 0)
     files = np.frombuffer(bodies.buffers()[2], np.uint8)[offsets[0] : offsets[-1]].reshape(len(bodies), long)
-    if long - start != height * width * channels or (files[:, :start] != files[0, :start]).any():
+    shape = (height, width, channels)
+    if long - start != math.prod(shape) * np.dtype(dtype).itemsize or (files[:, :start] != files[0, :start]).any():
         return None
-    return files[:, start:].reshape(len(bodies), height, width, channels)
+    if dtype == "u1":
+        return files[:, start:].reshape(len(bodies), *shape)
+    numbers = np.ascontiguousarray(files[:, start:]).view(dtype).reshape(len(bodies), *shape)
+    return numbers[:, ::-1] if dtype == "<f4" else numbers.astype(np.uint16)  # the rows of PFM stand from below
 
 
 def name(values: pa.Array, settings: config.Config) -> str:

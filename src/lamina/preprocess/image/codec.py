@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lamina.config import LaminaError
-from lamina.preprocess.image import headers
+from lamina.preprocess.image import headers, levels
+from lamina.preprocess.image.levels import Reading
 
 MOST_PIXELS = 50_000_000
 REDUCED = 8  # OpenCV's flags: 16, 32, 64 for a half, a quarter, an eighth
-STRIP = 64  # lines of a picture that are worked on at a time
 PADDING = 114  # mid grey, what a letterbox is filled with
 
 
@@ -40,34 +40,55 @@ class Size(NamedTuple):
     fit: str
 
 
-def pixels(body: bytes | None, most: int, reduce: int = 0) -> tuple[np.ndarray | None, str]:
+class Decoded(NamedTuple):
+    """Pixels as a file holds them: (height, width[, channels]) of any depth, blue first, not yet upright."""
+
+    image: np.ndarray
+    head: headers.Header
+
+
+def pixels(
+    body: bytes | None, most: int, reduce: int = 0, reading: Reading = levels.PLAIN
+) -> tuple[np.ndarray | None, str]:
     """Pixels (height, width, 1 or 3) uint8, blue first, upright, or None and the reason.
 
-    Transparency is laid on white, deeper pixels become 8 bits, an animation gives its first frame. `reduce`: the longer
+    Transparency and deeper pixels become what `reading` says, an animation gives its first frame. `reduce`: the longer
     side wanted; a JPEG of twice, four or eight times that is decoded at a half, quarter or eighth of its size.
     """
+    decoded = decode(body, most, reduce)
+    if isinstance(decoded, str):
+        return None, decoded
+    image, head = decoded
+    return _upright(levels.to_colours(image, head.form, head.top, reading), head.turn), ""
+
+
+def decode(body: bytes | None, most: int, reduce: int = 0) -> Decoded | str:
+    """The pixels of a file with its header, or the reason why there are none; for `most` and `reduce` see `pixels`."""
     head = headers.read(body or b"")
     if isinstance(head, str):
-        return None, head
+        return head
     if head.height * head.width > most:
-        return None, f"has {head.height * head.width:,} pixels, more than {most:,}"
+        return f"has {head.height * head.width:,} pixels, more than {most:,}"
     if not head.whole:
-        return None, "is cut short"
+        return "is cut short"
+    if head.form == "PFM":
+        return Decoded(headers.pfm_pixels(body or b"", head), head)
     cv2 = opencv()
     flag = _jpeg_flag(head, reduce) if head.form == "JPEG" else cv2.IMREAD_UNCHANGED
     try:
         image = cv2.imdecode(np.frombuffer(head.body or body or b"", np.uint8), flag)
     except cv2.error as error:
         large = "CV_IO_MAX" in str(error)
-        return None, "has too many pixels" if large else f"cannot be decoded as {head.form}"
+        return "has too many pixels" if large else f"cannot be decoded as {head.form}"
     if image is None or image.size == 0:
-        return None, f"cannot be decoded as {head.form}: it is damaged or cut short"
+        return f"cannot be decoded as {head.form}: it is damaged or cut short"
     if image.shape[0] * image.shape[1] > most or (image.ndim == 3 and image.shape[2] > 4):
-        return None, f"cannot be decoded as {head.form}: it is not what its header says"
-    plain = _to_colours(image, head)
-    if head.form == "PAM" and plain.shape[2] == 3:  # OpenCV hands these over in the order of the file
-        plain = np.ascontiguousarray(plain[:, :, ::-1])
-    return _upright(plain, head.turn), ""
+        return f"cannot be decoded as {head.form}: it is not what its header says"
+    if (
+        head.form == "PAM" and image.ndim == 3 and image.shape[2] > 2
+    ):  # OpenCV hands these over in the order of the file
+        image = np.ascontiguousarray(image[:, :, [2, 1, 0, 3][: image.shape[2]]])
+    return Decoded(image, head)
 
 
 def upright_shape(body: bytes) -> tuple[int, int] | None:
@@ -85,39 +106,6 @@ def _jpeg_flag(head: headers.Header, reduce: int) -> int:
         if reduce and min(head.height, head.width) >= reduce * factor:
             return plain | REDUCED * factor
     return plain
-
-
-def _to_colours(image: np.ndarray, head: headers.Header) -> np.ndarray:
-    """8 bits, no transparency, three dimensions."""
-    if image.dtype == np.uint16:
-        image = (image >> 8 if head.top == 65535 else np.minimum(image * np.float32(255 / head.top), 255)).astype(
-            np.uint8
-        )
-    elif image.dtype != np.uint8:
-        image = _to_bytes(image, head.form)
-    if image.ndim == 2:
-        return image[:, :, None]
-    if image.shape[2] in (2, 4):
-        return _on_white(image[:, :, :-1], image[:, :, -1:])
-    return image
-
-
-def _to_bytes(image: np.ndarray, form: str) -> np.ndarray:
-    """Pixels of 32 bits and more: 0 to 1 as HDR has them, else the least of 0 to 1, 255, 65535 that holds them all."""
-    image = np.nan_to_num(image.astype(np.float32), posinf=0)
-    largest = float(image.max())
-    top = 1.0 if form == "HDR" else next((top for top in (1.0, 255.0, 65535.0) if largest <= top), largest)
-    return np.rint(np.clip(image * (255 / top), 0, 255)).astype(np.uint8)
-
-
-def _on_white(colours: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    out = np.ascontiguousarray(colours)
-    if (alpha == 255).all():
-        return out
-    for top in range(0, len(out), STRIP):  # a large picture need not be in memory several times
-        share = alpha[top : top + STRIP].astype(np.uint16)
-        out[top : top + STRIP] = (out[top : top + STRIP] * share + 255 * (255 - share) + 127) // 255
-    return out
 
 
 def _upright(image: np.ndarray, turn: int) -> np.ndarray:

@@ -4,11 +4,14 @@ Read before any decoder sees the bytes, so that a few kB that claim 50,000 x 50,
 one function from bytes to `Header`; a header that ends too early is "cut short".
 """
 
+import math
 import re
 import struct
 import zlib
 from collections.abc import Callable
 from typing import NamedTuple
+
+import numpy as np
 
 from lamina.preprocess.image import exif
 
@@ -27,6 +30,8 @@ STARTS = {
     b"#?RADIANCE": "HDR",
     b"#?RGBE": "HDR",
     **{f"P{digit}".encode(): "PNM" for digit in "1234567"},
+    b"PF\n": "PFM",
+    b"Pf\n": "PFM",
 }
 CONVERT = "which is not read: convert it to PNG or JPEG"
 REFUSED: tuple[tuple[str, str], ...] = (  # bytes that are something else, and what to say of them
@@ -151,20 +156,20 @@ def _is_zlib(first: int, second: int) -> bool:
 def _gif(body: bytes) -> Header:
     """The first frame is kept; the others are only walked over."""
     width, height = struct.unpack_from("<HH", body, 6)
-    at, first = 13 + _palette(body[10]), 0
+    at, first, frames = 13 + _palette(body[10]), 0, 0
     while body[at] != 0x3B:
         if body[at] == 0x2C:
             across, down = struct.unpack_from("<HH", body, at + 5)
             width, height = max(width, across), max(height, down)
             at = _blocks(body, at + 11 + _palette(body[at + 9]))
-            first = first or at
+            first, frames = first or at, frames + 1
         elif body[at] == 0x21:
             at = _blocks(body, at + 2)
         else:
             raise ValueError
     if not first:
         raise ValueError
-    return Header("GIF", height, width, body=body[:first] + b";" if first != at else None)
+    return Header("GIF", height, width, body=body[:first] + b";" if frames > 1 else None)
 
 
 def _palette(flags: int) -> int:
@@ -235,7 +240,8 @@ def _pnm(body: bytes) -> Header:
         raise ValueError
     width, height, top = int(match[1]), int(match[2]), int(match[3]) if kind not in (1, 4) else 1
     across = {4: (width + 7) // 8, 5: width, 6: 3 * width}.get(kind, 0) * (2 if top > 255 else 1)
-    return Header("PNM", height, width, whole=match.end() + 1 + across * height <= len(body), top=_top(top))
+    form = "array" if body[2:11] == b"\n# array\n" else "PNM"
+    return Header(form, height, width, whole=match.end() + 1 + across * height <= len(body), top=_top(top))
 
 
 def _pam(body: bytes) -> Header:
@@ -250,6 +256,28 @@ def _pam(body: bytes) -> Header:
     height, width, depth, top = fields[b"HEIGHT"], fields[b"WIDTH"], fields[b"DEPTH"], fields[b"MAXVAL"]
     long = len(head) + len(mark) + height * width * depth * (2 if top > 255 else 1)
     return Header("PAM", height, width, whole=long <= len(body), top=_top(top))
+
+
+PFM = re.compile(rb"P([Ff])\s+(\d{1,9})\s+(\d{1,9})\s+([-+]?[\d.eE+-]{1,20})\s")
+
+
+def _pfm(body: bytes) -> Header:
+    match = PFM.match(body[:200])
+    if not match:
+        raise IndexError
+    width, height = int(match[2]), int(match[3])
+    needed = match.end() + width * height * (12 if match[1] == b"F" else 4)
+    return Header("PFM", height, width, whole=needed <= len(body))
+
+
+def pfm_pixels(body: bytes, header: Header) -> np.ndarray:
+    """Floats (height, width[, 3]), blue first, of a sound PFM, whose rows stand from below."""
+    match = PFM.match(body[:200])
+    assert match
+    shape = (header.height, header.width, *((3,) if match[1] == b"F" else ()))
+    values = np.frombuffer(body, "<f4" if match[4].startswith(b"-") else ">f4", math.prod(shape), match.end())
+    image = values.reshape(shape)[::-1].astype(np.float32)
+    return np.ascontiguousarray(image[..., ::-1]) if image.ndim == 3 else image
 
 
 def _top(top: int) -> int:
@@ -307,6 +335,7 @@ READERS: dict[str, Callable[[bytes], Header]] = {
     "WebP": _webp,
     "TIFF": _tiff,
     "PNM": _pnm,
+    "PFM": _pfm,
     "JPEG 2000": _jpeg_2000,
     "AVIF": _avif,
     "HDR": _hdr,

@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from lamina.preprocess.image import cells as _cells
-from lamina.preprocess.image import codec, headers
+from lamina.preprocess.image import codec, frames, headers
+from lamina.preprocess.image.levels import Reading
 from lamina.preprocess.image.stderr import quiet
 
 MOST = 5000  # pictures decoded; the rest is only counted
@@ -20,7 +21,16 @@ MAX_NAMES = 20
 LINES = 5  # of files that are shown
 
 Lines = list[tuple[str, ...]]
-Facts = tuple[int, int, bool, str]  # height, width, whether grey, format
+
+
+class Facts(NamedTuple):
+    """What one picture is; `more`: it is the first of several in its file."""
+
+    height: int
+    width: int
+    grey: bool
+    form: str
+    more: bool
 
 
 class Line(NamedTuple):
@@ -31,35 +41,36 @@ class Line(NamedTuple):
     warns: bool = False
 
 
-def note(values: pa.Array, most: int) -> str:
+def note(values: pa.Array, most: int, reading: Reading) -> str:
     """Sizes and colours of a sample of cells `{path, bytes}`, in a few words: width x height."""
-    facts = [one for one in _measure(values.drop_null(), FEW, most)[1] if isinstance(one, tuple)]
+    facts = [one for one in _measure(values.drop_null(), FEW, most, reading)[1] if isinstance(one, Facts)]
     if not facts:
         return "no picture of a sample can be decoded"
-    (low_y, high_y), (low_x, high_x) = ((min(n), max(n)) for n in ([s[0] for s in facts], [s[1] for s in facts]))
+    (low_y, high_y), (low_x, high_x) = ((min(n), max(n)) for n in ([f.height for f in facts], [f.width for f in facts]))
     alike = (low_y, low_x) == (high_y, high_x)
     size = f"{low_x} x {low_y} px" if alike else f"{low_x}-{high_x} x {low_y}-{high_y} px"
-    grey = sum(one[2] for one in facts)
-    return f"{size}, {'grey' if grey == len(facts) else 'some grey' if grey else 'colour'}"
+    grey = sum(one.grey for one in facts)
+    first = "; of files with several frames or pages the first is read" if any(one.more for one in facts) else ""
+    return f"{size}, {'grey' if grey == len(facts) else 'some grey' if grey else 'colour'}{first}"
 
 
-def survey(values: pa.Array, most: int, labels: list[Any], parts: list[Any]) -> dict[str, Any]:
+def survey(values: pa.Array, most: int, reading: Reading, labels: list[Any], parts: list[Any]) -> dict[str, Any]:
     """Plain values about pictures (cells `{path, bytes}`); `labels` and `parts` may be empty.
 
     At most 5,000 pictures, evenly spaced, are decoded, none above `most` pixels: `looked` says how many. Files of the
     same bytes are found among all of them; only those of the same length are read for it.
     """
-    rows, results = _measure(values, MOST, most)
-    sound = [one for one in results if isinstance(one, tuple)]
+    rows, results = _measure(values, MOST, most, reading)
+    sound = [one for one in results if isinstance(one, Facts)]
     broken = [(row, one) for row, one in zip(rows, results, strict=True) if isinstance(one, str)]
     return {
         "pictures": len(values) - values.null_count,
         "looked": len(rows),
-        "width": _span([one[1] for one in sound]),
-        "height": _span([one[0] for one in sound]),
-        "grey": sum(one[2] for one in sound),
-        "colour": sum(not one[2] for one in sound),
-        "formats": dict(Counter(one[3] for one in sound).most_common()),
+        "width": _span([one.width for one in sound]),
+        "height": _span([one.height for one in sound]),
+        "grey": sum(one.grey for one in sound),
+        "colour": sum(not one.grey for one in sound),
+        "formats": dict(Counter(one.form for one in sound).most_common()),
         "classes": _classes(labels, parts),
         "broken": len(broken),
         "reasons": [{"file": _name(values, row), "reason": reason} for row, reason in broken[:MAX_NAMES]],
@@ -67,7 +78,7 @@ def survey(values: pa.Array, most: int, labels: list[Any], parts: list[Any]) -> 
     }
 
 
-def _measure(values: pa.Array, count: int, most: int) -> tuple[list[int], list[Facts | str | None]]:
+def _measure(values: pa.Array, count: int, most: int, reading: Reading) -> tuple[list[int], list[Facts | str | None]]:
     """Rows, evenly spaced, and what each holds; the reason where it cannot be used, None where it is missing."""
 
     column = _cells.cells(values)
@@ -78,11 +89,12 @@ def _measure(values: pa.Array, count: int, most: int) -> tuple[list[int], list[F
         body, reason = _cells.body(column, row)
         pixels = None
         if body is not None:
-            pixels, reason = codec.pixels(body, most)
+            pixels, reason = codec.pixels(body, most, reading=reading)
         if pixels is None or body is None:
             return reason
         spread = pixels.max(axis=2) - pixels.min(axis=2)
-        return pixels.shape[0], pixels.shape[1], not (spread > 2).any(), headers.format_of(body) or ""
+        form = headers.format_of(body) or ""
+        return Facts(pixels.shape[0], pixels.shape[1], not (spread > 2).any(), form, frames.has_more(body))
 
     rows = (
         np.unique(np.linspace(0, len(values) - 1, min(len(values), count)).astype(int)).tolist() if len(values) else []

@@ -1,4 +1,6 @@
-"""What a sample of pictures says of all of them: size, colours, mean and spread of each channel."""
+"""What a sample of pictures says of all of them: size, colours, mean and spread of each channel, and how deep ones and
+transparent ones are read.
+"""
 
 import math
 from typing import Any, NamedTuple
@@ -6,11 +8,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lamina.preprocess.image import cells as _cells
-from lamina.preprocess.image import codec
+from lamina.preprocess.image import codec, headers, levels
+from lamina.preprocess.image.levels import Reading, Sort
 from lamina.preprocess.image.parallel import in_threads
 
 LARGEST_SIDE = 224
 GREY = 128
+PIXELS = 4096  # of each picture that are looked at for levels and ground
+FEW_LEVELS = 32  # of 256, below which a note says so
 
 
 class Sample(NamedTuple):
@@ -23,7 +28,96 @@ class Sample(NamedTuple):
     std: tuple[float, ...]
 
 
-def measure(column: _cells.Cells, cfg: Any) -> Sample:
+class Depth(NamedTuple):
+    """What one picture says of how all are to be read: some of its deep numbers and their extremes, and how far what is
+    drawn lies from each ground.
+    """
+
+    sort: Sort | None
+    values: np.ndarray
+    low: float
+    high: float
+    contrast: tuple[float, ...] | None
+
+
+def reading(column: _cells.Cells, cfg: Any) -> tuple[Reading, str]:
+    """How deep and transparent pictures are read, by all of a sample, and a note on it for people.
+
+    `cfg`: the settings of the kind, which may say `levels` and `ground`.
+    """
+    depths = [one for one in in_threads(lambda place: _depth(column, place, cfg), len(column.paths)) if one]
+    ranges, notes = dict[Sort, tuple[float, float]](), list[str]()
+    for sort in levels.SORTS.values():
+        deep = [one for one in depths if one.sort == sort]
+        values = np.concatenate([one.values for one in deep]) if deep else np.zeros(0)
+        span = cfg.levels or (
+            levels.between(values, min(one.low for one in deep), max(one.high for one in deep), sort) if deep else None
+        )
+        if span is None:
+            continue
+        ranges[sort] = span
+        if deep and span != (0, 255):
+            notes += _notes(values, span)
+    ground = levels.ground_of([one.contrast for one in depths if one.contrast])
+    ground = ground if cfg.ground is None else cfg.ground
+    if ground != levels.GROUNDS[0]:
+        name = {0: "black", 128: "grey"}.get(ground, f"a grey of {ground}")
+        notes.append(f"transparent places are {name} (for white: --set columns.{{name}}.ground=255)")
+    return Reading(ranges, ground), "; ".join(notes)
+
+
+def _notes(values: np.ndarray, span: tuple[float, float]) -> list[str]:
+    """What becomes of deeper pixels, and whether few levels are left of many."""
+    low, high = (f"{value:.6g}" for value in span)
+    setting = "--set columns.{name}.levels"
+    notes = [f"deeper than 8 bits: {low} is black and {high} is white ({setting}=[{low},{high}])"]
+    before, after = len(np.unique(values)), len(np.unique(levels.to_bytes(values, span)))
+    if after < FEW_LEVELS and before > 2 * after:
+        usual = ",".join(f"{value:.6g}" for value in np.quantile(values, (0.05, 0.95)))
+        notes.append(f"only {after} of 256 levels are left of {before:,} (for most pixels: {setting}=[{usual}])")
+    return notes
+
+
+def _depth(column: _cells.Cells, place: int, cfg: Any) -> Depth | None:
+    """What a picture says; None where it can say nothing."""
+    body, _ = _cells.body(column, place)
+    if not body or not _may_be_deep(body):
+        return None
+    decoded = codec.decode(body, cfg.max_pixels)
+    if isinstance(decoded, str):
+        return None
+    image, head = decoded
+    sort = levels.sort_of(image) if head.top == levels.DEEPEST else None
+    transparent = image.ndim == 3 and image.shape[2] in (2, 4)
+    if sort is None and not transparent:
+        return None
+    flat = image.reshape(image.shape[0] * image.shape[1], -1)
+    some = flat[:: max(1, len(flat) // PIXELS)]
+    colours = some[:, :-1] if transparent else some
+    sound = colours[np.isfinite(colours)]
+    contrast = None
+    if transparent:
+        alpha, rest = levels.split_alpha(some[None], head.top)
+        plain = levels.to_colours(np.ascontiguousarray(rest), head.form, head.top, levels.PLAIN)
+        contrast = levels.contrast(plain[0].reshape(len(some), -1), alpha[0, :, 0])
+    if sort is None or not len(sound):
+        return Depth(None, np.zeros(0), 0.0, 0.0, contrast)
+    whole = flat[:, : colours.shape[1]]
+    whole = whole[np.isfinite(whole)]
+    return Depth(sort, sound.ravel(), float(whole.min()), float(whole.max()), contrast)
+
+
+def _may_be_deep(body: bytes) -> bool:
+    """Whether a picture may have more than 8 bits or be transparent, by its first bytes."""
+    form = headers.format_of(body)
+    if form == "PNG":
+        return body[24:25] == b"\x10" or body[25:26] in (b"\4", b"\6") or b"tRNS" in body[:4096]
+    if form == "PNM":
+        return body[:2] == b"P7" or b"\n255\n" not in body[:64]
+    return form != "JPEG"
+
+
+def measure(column: _cells.Cells, cfg: Any, how: Reading) -> Sample:
     """The headers give the size; each picture is then decoded no larger than need be, and only its sums are held.
 
     `cfg`: the settings of the kind; what they leave open is the median shape, never above 224, and grey if all are.
@@ -34,7 +128,7 @@ def measure(column: _cells.Cells, cfg: Any) -> Sample:
 
     def moments(place: int) -> tuple[np.ndarray, np.ndarray, bool] | None:
         body, _ = _cells.body(column, place)
-        pixels = codec.pixels(body, cfg.max_pixels, max(height, width))[0] if body is not None else None
+        pixels = codec.pixels(body, cfg.max_pixels, max(height, width), how)[0] if body is not None else None
         if pixels is None:
             return None
         small = codec.fit_to(pixels, size)
