@@ -22,7 +22,7 @@ from pydantic import Field
 
 from lamina import config
 from lamina.config import DataError
-from lamina.data._arrow_values import is_zeros_and_ones, label_sets, native
+from lamina.data._arrow_values import native
 from lamina.data._image_cells import pnm
 from lamina.schema import Collected
 
