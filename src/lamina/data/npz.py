@@ -63,10 +63,9 @@ def load(cfg: Config) -> Collected:
     arrays = {name: native(values) for name, values in (_idx_folder if path.is_dir() else _npz)(path).items()}
     pairs = _pairs(arrays, str(path))
     form, notes = _form([inputs for inputs, _ in pairs.values()], str(path))
-    single = all((y.sum(1) == 1).all() for _, y in pairs.values() if is_zeros_and_ones(y))
     tables = []
     for part, (inputs, labels) in pairs.items():
-        classes = _classes(labels, single, f"{path}: y{'_' * bool(part)}{part}")
+        classes = _classes(labels, f"{path}: y{'_' * bool(part)}{part}")
         if len(inputs) != len(classes):
             raise DataError(f"{path}: {part or 'x'} has {len(inputs)} rows but {len(classes)} labels.")
         columns = _columns(inputs, form) | {"label": pa.array(classes)}
