@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple, Self
 import numpy as np
 import pyarrow as pa
 
-from lamina import models, train
+from lamina import models, preprocess, train
 from lamina.config import Config, DataError, RecipeError, beside_notes
 from lamina.data import Sources
 from lamina.data._quarantine import position_notes
@@ -331,16 +331,18 @@ def evaluate_source(session: Any, collected: Collected, source: Config) -> Evalu
     return of(session.task.kind).evaluate_source(session, collected, source)
 
 
-def with_literals(recipe: Recipe, sources: Sources) -> Sources:
-    """The sources with the columns in which texts such as NA are values: as the recipe says, else by the cells."""
-    train = _literals.with_literals(sources.train, recipe.literal, recipe.missing)
-    test = sources.test and replace(sources.test, literal=train.literal)
+def with_conventions(recipe: Recipe, sources: Sources) -> Sources:
+    """The sources with how their texts are meant, as the recipe says, else by the cells of all columns: in which ones
+    texts such as NA are values, and what stands before decimals.
+    """
+    train = _literals.with_literals(preprocess.with_decimal(sources.train), recipe.literal, recipe.missing)
+    test = sources.test and replace(sources.test, literal=train.literal, decimal=train.decimal)
     return sources._replace(train=train, test=test)
 
 
 def collect(recipe: Recipe, sources: Sources) -> Experiment:
     """What a recipe asks of its data, understood by its task."""
-    sources = with_literals(recipe, sources)
+    sources = with_conventions(recipe, sources)
     with beside_notes(sources.train.notes):
         experiment, recipe, notes = choose(recipe, sources)
         collected = experiment.collect(recipe, sources)

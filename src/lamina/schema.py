@@ -60,7 +60,8 @@ class Collected:
 
     A source may know which column says the `part` of a row (train, validation, test), which is the `target`, which
     `task` it is for, and which columns are `metadata`: they say where a row comes from, and are not learned from unless
-    a recipe gives their kind. Texts of the columns in `literal` are values, also where they could mean missing.
+    a recipe gives their kind. Texts of the columns in `literal` are values, also where they could mean missing. `decimal`
+    is the mark of numbers in text where it is known, and `delimiter` what stood between the cells of a text file.
     """
 
     table: pa.Table
@@ -71,6 +72,8 @@ class Collected:
     metadata: tuple[str, ...] = ()
     task: str | None = None
     literal: tuple[str, ...] = ()
+    decimal: Literal[".", ","] | None = None
+    delimiter: str = ""
 
 
 class Column(Config):

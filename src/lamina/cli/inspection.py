@@ -43,14 +43,14 @@ def is_bundle(path: Path) -> bool:
 
 def _source(source: Sequence[str], target: str | None, sets: Sequence[str]) -> Row:
     recipe = from_words(source, [*sets, *([f"target={json.dumps(target)}"] if target else [])], trains=False)
-    sources = experiment.with_literals(recipe, Sources(data.load(recipe.data), recipe.data))
+    sources = experiment.with_conventions(recipe, Sources(data.load(recipe.data), recipe.data))
     collected = sources.train
     table = with_row_numbers(collected, recipe.missing).drop_columns([ROW_NUMBER])
     with beside_notes(collected.notes):
         target = column_name(table, recipe.target) if recipe.target else None
     ignored = (*collected.metadata, *([collected.part] if collected.part else []))
     kinds = {name: Unused(kind="ignore") for name in ignored} | recipe.columns
-    schema = preprocess.infer(table, target, kinds, recipe.missing)
+    schema = preprocess.infer(table, target, kinds, recipe.missing, collected.decimal)
     columns = [*schema.columns, *([schema.target] if schema.target else [])]
     label = target or collected.target
     labels = table[label].to_pylist() if label and label in table.column_names else []

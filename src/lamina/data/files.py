@@ -49,7 +49,6 @@ SUFFIXES: dict[str, Format] = {
 }
 USED_BY: dict[str, tuple[Format, ...]] = {
     "delimiter": ("csv", "tsv"),
-    "decimal": ("csv", "tsv"),
     "header": ("csv", "tsv", "excel"),
     "names": ("csv", "tsv", "excel"),
     "skip": ("csv", "tsv", "excel"),
@@ -89,7 +88,9 @@ class Config(Settings):
     sheet: Annotated[str | None, BeforeValidator(as_text)] = Field(
         default=None, description="Name of the sheet of a workbook; the first when unset."
     )
-    decimal: Literal[".", ","] | None = Field(default=None, description="Decimal mark; found out when unset.")
+    decimal: Literal[".", ","] | None = Field(
+        default=None, description="Decimal mark of numbers in text; found out when unset."
+    )
     series: dict[str, str] | None = Field(
         default=None, description="Columns that are the steps of one series: a name for it, and a pattern such as t*."
     )
@@ -121,10 +122,16 @@ def load(cfg: Config) -> Collected:
     table = pa.concat_tables([schema.empty_table(), *tables])
     _refuse_nothing(files, table.num_rows, bad)
     all_notes = (*(note for one in (*files, *pieces) for note in one.notes), *notes)
-    literal = text_columns(table) if all(one.typed for one in files) else ()
     if cfg.series is None:
-        return Collected(table, bad, (*all_notes, *_series.hint(table.column_names)), literal=literal)
-    return Collected(_series.group_columns(table, cfg.series), bad, all_notes, literal=literal)
+        all_notes = (*all_notes, *_series.hint(table.column_names))
+    return Collected(
+        _series.group_columns(table, cfg.series or {}),
+        bad,
+        all_notes,
+        literal=text_columns(table) if all(one.typed for one in files) else (),
+        decimal=cfg.decimal,
+        delimiter=files[0].delimiter,
+    )
 
 
 def stream(cfg: Config, rows: int = 65_536) -> Iterator[Collected]:

@@ -24,6 +24,7 @@ and, where it has more to say,
 - `describe(column, cfg) -> note`: a few words on a column beyond its values;
 - `survey(column, cfg, labels, parts) -> facts`: plain values for `lamina inspect`, by class and part, and
   `summarize(facts) -> (tables, lines)`, the same for people: texts by row, and label, text, whether it warns;
+- `NAMED`, a pattern: a name of a column that speaks for this kind, where its cells may be of it;
 - `PRIVATE = True`: no cell is shown as an example, since it may name a person;
 - `FILE`, a `FileKind`: cells are files; and `bounded(state, largest)`, the state that refuses files of more units.
 
@@ -39,6 +40,7 @@ from lamina.config import Config, MissingColumn, nearest
 from lamina.plugins import plugin
 from lamina.preprocess._columns import UNUSED, module_of, parse_cells, parse_columns, parsers, settings
 from lamina.preprocess._decimal_mark import of_table as decimal_mark
+from lamina.preprocess._decimal_mark import with_decimal
 from lamina.preprocess._file_kind import FileKind
 from lamina.preprocess._inference import column as infer_column
 from lamina.preprocess._inference import columns as infer_columns
@@ -123,6 +125,7 @@ __all__ = [
     "MISSING",
     "UNUSED",
     "Broken",
+    "Decimal",
     "FileKind",
     "Preprocessor",
     "can_have_faults",
@@ -139,4 +142,5 @@ __all__ = [
     "suits",
     "summarize",
     "survey",
+    "with_decimal",
 ]

@@ -3,12 +3,16 @@
 `1,5` in one column says what `1,234` means in all others. A column that proves the other mark keeps its own.
 """
 
+from dataclasses import replace
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lamina.config import as_override
 from lamina.preprocess import _number_text as text
 from lamina.preprocess._number_notes import listed, says_missing
 from lamina.preprocess._number_text import BLANKS, GAP, Decimal
+from lamina.schema import Collected, null_if_missing
 
 SAMPLED = 1000
 ENOUGH = 0.95
@@ -47,13 +51,22 @@ def _proof(column: pa.Array) -> Decimal | None:
     return None
 
 
-def of_table(table: pa.Table, delimiter: str = "") -> tuple[Decimal, str]:
-    """The mark of a table (cleaned), and what to say of it: what the most columns of numbers prove. Where none does,
-    commas stand before thousands, but in a file with semicolons between its cells, which are there since commas are not
-    free.
+def with_decimal(collected: Collected) -> Collected:
+    """The same with the mark of its numbers in text, as its source says, else by its cells; and a note where that
+    needs one.
     """
-    columns = {name: table[name].combine_chunks().drop_null() for name in table.column_names if _is_text(table[name])}
-    columns = {name: cells for name, cells in columns.items() if len(cells) and _has_numbers(cells)}
+    if collected.decimal is not None:
+        return collected
+    mark, note = of_table(collected.table, collected.delimiter)
+    return replace(collected, decimal=mark, notes=(*collected.notes, *([note] if note else [])))
+
+
+def of_table(table: pa.Table, delimiter: str = "") -> tuple[Decimal, str]:
+    """The mark of a table, and what to say of it: what the most columns of numbers prove. Where none does, commas stand
+    before thousands, but in a file with semicolons between its cells, which are there since commas are not free.
+    """
+    texts = {name: _texts(table[name]) for name in table.column_names}
+    columns = {name: cells for name, cells in texts.items() if cells is not None and _has_numbers(cells)}
     if not any(pc.any(pc.match_substring(cells, ",")).as_py() or _has_groups(cells) for cells in columns.values()):
         return ".", ""
     proofs = {name: _proof(cells) for name, cells in columns.items()}
@@ -76,18 +89,21 @@ def of_table(table: pa.Table, delimiter: str = "") -> tuple[Decimal, str]:
 
 
 def _cure(mark: Decimal, delimiter: str) -> str:
-    other = "." if mark == "," else ","
-    setting = "data.decimal" if delimiter else "columns.NAME.decimal"
-    return f"Say otherwise with --set {setting}={other}"
+    place = ("data", "decimal") if delimiter else ("columns", "NAME", "decimal")
+    return f"To say otherwise: {as_override(place, '.' if mark == ',' else ',')}"
 
 
-def _is_text(column: pa.ChunkedArray) -> bool:
-    return pa.types.is_string(column.type)
+def _texts(column: pa.ChunkedArray) -> pa.Array | None:
+    """The cells of a column of texts, however they are stored."""
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return column.cast(pa.string()).combine_chunks().drop_null()
+    return None
 
 
 def _has_numbers(cells: pa.Array) -> bool:
     """Whether nearly all of some cells are numbers by any mark."""
-    some = text.sample(cells, SAMPLED)
+    some = null_if_missing(text.sample(cells, SAMPLED)).drop_null()
     return text.share(some.filter(pc.invert(says_missing(some)))) >= ENOUGH
 
 

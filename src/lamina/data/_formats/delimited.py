@@ -5,11 +5,10 @@ DuckDB reads the file and its rejects table tells whether any row is unsound. Wh
 """
 
 import itertools
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,14 +17,12 @@ from lamina.data._formats.delimited_records import Record, quarantined, records
 from lamina.data._formats.header import HEADER_AGAIN, is_header_again
 from lamina.data._formats.pieces import CHUNK, Piece, TableFile
 from lamina.data._formats.text import Text
-from lamina.schema import MISSING, Quarantined
+from lamina.schema import Quarantined
 
 if TYPE_CHECKING:
     import duckdb
 
 STEP = 4096  # rows made of Python cells at a time; more is slower
-DECIMAL = r"^\s*[-+]?(\d+|\d{1,3}(\.\d{3})+),\d+([eE][-+]?\d+)?\s*$"
-GROUPED = r"^\s*[-+]?\d{1,3}(\.\d{3})+\s*$"
 
 
 class Layout(NamedTuple):
@@ -36,7 +33,6 @@ class Layout(NamedTuple):
     text: Text
     delimiter: str
     names: tuple[str, ...]
-    commas: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     skip: int = 0
     aside: tuple[Quarantined, ...] = ()
@@ -46,7 +42,8 @@ class Layout(NamedTuple):
 
 def open_file(plan: Layout) -> TableFile:
     """The file as every format gives it."""
-    return TableFile(plan.text.file, _schema(plan), plan.notes, partial(read, plan), partial(lines, plan))
+    give, count = partial(read, plan), partial(lines, plan)
+    return TableFile(plan.text.file, _schema(plan), plan.notes, give, count, delimiter=plan.delimiter)
 
 
 def read(plan: Layout, rows: int | None) -> Iterator[Piece]:
@@ -62,7 +59,7 @@ def read(plan: Layout, rows: int | None) -> Iterator[Piece]:
     if tables is None:
         yield from _careful(plan, rows)
     else:
-        yield from _with_aside(plan, (Piece(_points(table, plan.commas)) for table in tables))
+        yield from _with_aside(plan, map(Piece, tables))
 
 
 def lines(plan: Layout) -> Iterator[int]:
@@ -165,7 +162,7 @@ def _pieces(plan: Layout, rows: int) -> Iterator[Piece]:
         bad = tuple(quarantined(plan.text.file, plan.names, record) for record in batch if record.reason)
         columns = zip(*good, strict=True) if good else [()] * len(plan.names)
         table = pa.table([pa.array(column, pa.string()) for column in columns], schema=schema)
-        yield Piece(_points(table, plan.commas), bad)
+        yield Piece(table, bad)
 
 
 def _schema(plan: Layout) -> pa.Schema:
@@ -187,35 +184,3 @@ def _checked_records(plan: Layout) -> Iterator[Record]:
         elif not reason and plan.header and is_header_again(cells, plan.header):
             record = Record(record.line, [], HEADER_AGAIN)
         yield record if record.reason else record._replace(cells=cells)
-
-
-def decimal_commas(
-    names: Sequence[str], body: Sequence[Sequence[str]], delimiter: str, decimal: str | None
-) -> tuple[str, ...]:
-    """The columns whose numbers have decimal commas."""
-    if decimal is not None or delimiter == ",":
-        return tuple(names) if decimal == "," else ()
-    return tuple(name for i, name in enumerate(names) if _has_decimal_commas([list(row[i : i + 1]) for row in body]))
-
-
-def _has_decimal_commas(cells: list[list[str]]) -> bool:
-    """All values are numbers that could have a decimal comma, and one has no reading as thousands (1,234)."""
-    values = [cell[0].strip() for cell in cells if cell and cell[0].strip() not in MISSING]
-    commas = [value for value in values if re.match(DECIMAL, value)]
-    rest = [value for value in values if not re.fullmatch(r"[-+]?\d+", value) and not re.match(GROUPED, value)]
-    return len(rest) == len(commas) > 0 and any(not re.fullmatch(r"[-+]?\d{1,3},\d{3}", value) for value in commas)
-
-
-def _points(table: pa.Table, names: tuple[str, ...]) -> pa.Table:
-    for name in names:
-        column = table[name]
-        number = [_call("match_substring_regex", column, pc.MatchSubstringOptions(p)) for p in (DECIMAL, GROUPED)]
-        whole = _call("replace_substring", column, pc.ReplaceSubstringOptions(".", ""))
-        points = _call("replace_substring", whole, pc.ReplaceSubstringOptions(",", "."))
-        column = pc.call_function("if_else", [pc.call_function("or", number), points, column])
-        table = table.set_column(table.column_names.index(name), name, column)
-    return table
-
-
-def _call(name: str, column: Any, options: pc.FunctionOptions) -> Any:
-    return pc.call_function(name, [column], options)

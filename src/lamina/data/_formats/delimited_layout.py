@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from lamina.config import as_override
 from lamina.data._formats import rewriting
-from lamina.data._formats.delimited import Layout, decimal_commas
+from lamina.data._formats.delimited import Layout
 from lamina.data._formats.delimited_records import NO_DELIMITER, Record, quarantined, records
 from lamina.data._formats.header import ENOUGH, UNITS, Header, column_names, is_total, rows_above
 from lamina.data._formats.options import Options
@@ -66,10 +66,6 @@ def layout(text: Text, options: Options, stack: ExitStack) -> Layout:
         rows[0] = [rows[0][0].lstrip(f"{MARK} "), *rows[0][1:]]
     header = column_names(text.file, rows, options)
     notes = (*notes, *_above(text.file, sample, whole), *_shape(text.file, sample), *header.notes)
-    commas = decimal_commas(header.names, rows[header.rows + header.units :], delimiter, options.decimal)
-    if commas and options.decimal is None:
-        more = f"{text.file}: decimal commas read as points in {', '.join(commas)}. Set decimal to choose."
-        notes = (*notes, more)
     notes = (*notes, *_total(text, delimiter, rows))
     head = sample.table[: header.rows + header.units]
     skip = (head or [sample.table[0]])[-1]
@@ -77,7 +73,6 @@ def layout(text: Text, options: Options, stack: ExitStack) -> Layout:
         text,
         delimiter,
         header.names,
-        commas,
         notes,
         skip=skip.last if head else skip.line - 1,
         aside=_aside(text.file, sample, header, head),

@@ -24,7 +24,7 @@ class TableFile(NamedTuple):
     """A file whose columns are known. `read(None)` gives all rows at once, `read(n)` pieces of at most n rows;
 
     `lines()` gives the line (from 1) of each good row, or its row number where a file has no lines. Cells are `typed`
-    where a text is told from a number and from a gap, so that a text is always a value.
+    where a text is told from a number and from a gap, so that a text is always a value. `delimiter`: of delimited text.
     """
 
     file: Path
@@ -33,6 +33,7 @@ class TableFile(NamedTuple):
     read: Callable[[int | None], Iterator[Piece]]
     lines: Callable[[], Iterator[int]]
     typed: bool = False
+    delimiter: str = ""
 
 
 def common_schema(files: list[TableFile]) -> tuple[pa.Schema, tuple[str, ...]]:

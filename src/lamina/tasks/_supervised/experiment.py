@@ -20,6 +20,7 @@ from lamina.experiment import Baseline, Conclusion, Evaluation, Finding, Golden,
 from lamina.plugins import kind as kind_of
 from lamina.plugins import plugin
 from lamina.preprocess import Preprocessor, parse_columns
+from lamina.preprocess import Decimal as DecimalMark
 from lamina.recipe import Recipe, Unused
 from lamina.resources import memory
 from lamina.schema import Collected, Column, Quarantined, Row, Schema, clean
@@ -64,7 +65,7 @@ class Experiment(experiment.Experiment):
             raise DataError(f"target: is required. Say which column is to be predicted with: --target COLUMN.{notes}")
         table = with_row_numbers(collected, recipe.missing)
         name = column_name(table, target)
-        settings = _target_settings(recipe, table[name], name, task_class)
+        settings = _target_settings(recipe, table[name], name, task_class, collected.decimal)
         column = Column(name=name, kind=task_class.target_kind, settings=settings)
         table, unusable = split_off(table, column, sources.config)
         if unusable and not table.num_rows:
@@ -200,10 +201,12 @@ def _numbers(values: pa.Array) -> pa.Array:
     return bare.cast(pa.float64()) if pc.all(plain, min_count=0).as_py() else values
 
 
-def _target_settings(recipe: Recipe, column: pa.ChunkedArray, name: str, task: type[SupervisedTask]) -> dict[str, Any]:
+def _target_settings(
+    recipe: Recipe, column: pa.ChunkedArray, name: str, task: type[SupervisedTask], decimal: Decimal | None
+) -> dict[str, Any]:
     """What the recipe says of the target's cells, over what its kind finds out by looking at them."""
     kind = task.target_kind
-    detected = preprocess.look(column.combine_chunks().drop_null(), kind) | dict(task.target_settings)
+    detected = preprocess.look(column.combine_chunks().drop_null(), kind, decimal) | dict(task.target_settings)
     cfg = recipe.columns.get(name)
     values = cfg.model_dump(mode="json", exclude_defaults=True) if cfg else {}
     own = {k: v for k, v in values.items() if k != "kind"} if cfg and kind_of(cfg) == kind else {}
@@ -264,8 +267,8 @@ def _schema(recipe: Recipe, train: pa.Table, target: Column, collected: Collecte
     settings: dict[str, Config] = {name: Unused(kind="ignore") for name in metadata}
     settings |= {name: cfg for name, cfg in recipe.columns.items() if name != target.name}
     table = train.drop_columns([ROW_NUMBER])
-    features = preprocess.infer(table.drop_columns([target.name]), None, settings, recipe.missing)
-    inferred = preprocess.infer(table.select([target.name]), None, {}, recipe.missing).columns[0]
+    features = preprocess.infer(table.drop_columns([target.name]), None, settings, recipe.missing, collected.decimal)
+    inferred = preprocess.infer(table.select([target.name]), None, {}, recipe.missing, collected.decimal).columns[0]
     return Schema(
         columns=features.columns,
         target=inferred.model_copy(update={"kind": target.kind, "settings": target.settings, "note": "the target"}),

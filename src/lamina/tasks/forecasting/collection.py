@@ -8,6 +8,7 @@ import pyarrow as pa
 from lamina import preprocess
 from lamina.data import Sources
 from lamina.data._quarantine import locate, with_row_numbers
+from lamina.preprocess import Decimal
 from lamina.recipe import Recipe
 from lamina.schema import Quarantined, Schema
 from lamina.tasks.forecasting.column_roles import Assignment
@@ -21,20 +22,22 @@ class Rows(NamedTuple):
 
     table: pa.Table
     test_row: int
+    decimal: Decimal | None = None
 
 
 def join(sources: Sources, missing: tuple[str, ...]) -> Rows:
     """The rows of all sources. Columns of the test rows that the others lack are left out."""
     table = with_row_numbers(sources.train, missing)
     if sources.test is None:
-        return Rows(table, table.num_rows)
+        return Rows(table, table.num_rows, sources.train.decimal)
     later = with_row_numbers(sources.test, missing)
     later = later.select([name for name in later.column_names if name in table.column_names])
     for name in later.column_names:
         if later[name].type != table[name].type:  # such as whole numbers here and fractions there
             table = table.set_column(table.column_names.index(name), name, _as_text(table[name]))
             later = later.set_column(later.column_names.index(name), name, _as_text(later[name]))
-    return Rows(pa.concat_tables([table, later], promote_options="default"), table.num_rows)
+    both = pa.concat_tables([table, later], promote_options="default")
+    return Rows(both, table.num_rows, sources.train.decimal)
 
 
 def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -51,7 +54,7 @@ def make_schema(assignment: Assignment, train: pa.Table, recipe: Recipe, literal
     """The columns as the training rows show them: one that never changes there is of no use."""
     roles = assignment.roles
     settings = {c.name: preprocess.settings(c) for c in assignment.columns}
-    inferred = preprocess.infer(train.select(list(settings)), None, settings, recipe.missing)
+    inferred = preprocess.infer(train.select(list(settings)), None, settings, recipe.missing, ".")
     notes = {c.name: c.note for c in assignment.columns}
     columns = tuple(
         c.model_copy(update={"note": notes[c.name]})

@@ -12,7 +12,7 @@ from lamina.config import DataError, RecipeError, nearest
 from lamina.data._quarantine import column_name
 from lamina.experiment import Suitability
 from lamina.plugins import kind
-from lamina.preprocess import parse_columns
+from lamina.preprocess import Decimal, parse_columns
 from lamina.recipe import Recipe
 from lamina.schema import Collected, Column, Schema, clean
 from lamina.tasks.forecasting import time_index
@@ -34,12 +34,12 @@ class Assignment(NamedTuple):
     notes: tuple[str, ...]
 
 
-def assign(recipe: Recipe, cfg: Config, table: pa.Table) -> Assignment:
+def assign(recipe: Recipe, cfg: Config, table: pa.Table, decimal: Decimal | None = None) -> Assignment:
     """What the recipe says, else the one column of times, or columns named year, month ... that make a time; and where
     times are there many times, the column that tells series apart. Errors: DataError, RecipeError.
     """
     settings = {name: kind for name, kind in recipe.columns.items() if name in table.column_names}
-    schema = preprocess.infer(table, None, settings, recipe.missing)
+    schema = preprocess.infer(table, None, settings, recipe.missing, decimal)
     kinds = {column.name: column.kind for column in schema.columns}
     time, notes = _time(cfg, kinds, table)
     _check_columns(cfg.known, table, "task.known")
@@ -49,11 +49,11 @@ def assign(recipe: Recipe, cfg: Config, table: pa.Table) -> Assignment:
     roles = ColumnRoles(time, cfg.series, targets)
     if both := ({*time, cfg.series} & {*targets, *cfg.known}) | (set(targets) & set(cfg.known)):
         raise RecipeError([f"task: column '{min(both, key=str)}' has two roles: time, series, target or known."])
-    columns = _with_kinds(schema, roles)
+    columns = _with_kinds(schema, roles, decimal)
     if time and cfg.series is None and (name := _find_series(table, columns, schema, roles, cfg)):
         notes.append(f"The series are told apart by '{name}'; say another with task.series.")
         roles = roles._replace(series=name)
-        columns = _with_kinds(schema, roles)
+        columns = _with_kinds(schema, roles, decimal)
     return Assignment(roles, columns, tuple(notes))
 
 
@@ -101,7 +101,7 @@ def _targets(
     return targets
 
 
-def _with_kinds(schema: Schema, roles: ColumnRoles) -> tuple[Column, ...]:
+def _with_kinds(schema: Schema, roles: ColumnRoles, decimal: Decimal | None) -> tuple[Column, ...]:
     """The columns with the kinds that their roles ask for; without those that are of no use."""
     kinds = dict.fromkeys(roles.targets, "number") | ({roles.series: "category"} if roles.series else {})
     if len(roles.time) > 1:
@@ -111,7 +111,8 @@ def _with_kinds(schema: Schema, roles: ColumnRoles) -> tuple[Column, ...]:
         kind = kinds.get(column.name, column.kind)
         if column.name in roles.time and kind not in ("time", "number"):
             kind = "number"
-        changes = {} if kind == column.kind else {"kind": kind, "settings": {}}
+        settings = {"decimal": decimal} if decimal and kind == "number" else {}
+        changes = {} if kind == column.kind else {"kind": kind, "settings": settings}
         has_role = column.name in (*roles.time, roles.series, *roles.targets)
         if kind in (*USABLE, "time") and (has_role or kind != "category" or column.distinct <= MAX_CATEGORIES):
             columns.append(column.model_copy(update=changes))
@@ -175,7 +176,7 @@ def detect(recipe: Recipe, collected: Collected, target: str | None) -> Detectio
     recipe = recipe.model_copy(update={"target": target or numbers[-1]})
     few = table.select(_with_possible_roles(recipe, table))
     try:
-        assignment = assign(recipe, Config(), few)
+        assignment = assign(recipe, Config(), few, collected.decimal)
         panel = build_panel(few, assignment.columns, assignment.roles)
     except (DataError, RecipeError):
         return None
@@ -183,7 +184,9 @@ def detect(recipe: Recipe, collected: Collected, target: str | None) -> Detectio
     if not roles.time or panel.frequency.unit == "row" or panel.exclusions or panel.row_count > len(panel.source):
         return None
     with_role = (*roles.time, roles.series, *roles.targets)
-    columns = assignment.columns if few.num_columns == table.num_columns else assign(recipe, Config(), table).columns
+    if few.num_columns < table.num_columns:
+        assignment = assign(recipe, Config(), table, collected.decimal)
+    columns = assignment.columns
     others = tuple(c.name for c in columns if c.name not in with_role and c.distinct > 1)
     return Detection(panel, roles, others)
 

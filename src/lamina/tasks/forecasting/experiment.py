@@ -70,11 +70,11 @@ class Experiment(experiment.Experiment):
         assert isinstance(cfg, Config)
         if explode.has_lists(rows.table, cfg.targets or (recipe.target or "",)):
             table, series, parent = explode.explode(rows.table, cfg.series)
-            rows = collection.Rows(table, int((parent < rows.test_row).sum()))
+            rows = rows._replace(table=table, test_row=int((parent < rows.test_row).sum()))
             cfg = cfg.model_copy(update={"series": series})
             recipe = recipe.model_copy(update={"task": cfg})
         table = rows.table.drop_columns([ROW_NUMBER])
-        assignment = column_roles.assign(recipe, cfg, table)
+        assignment = column_roles.assign(recipe, cfg, table, rows.decimal)
         panel, targets = build_panel(table, assignment.columns, assignment.roles, cfg.step), assignment.roles.targets
         season = cfg.season or seasonality.season(panel.frequency, _first_half(panel))
         horizon = cfg.horizon or max(1, min(season if season > 1 else 10, int(np.diff(panel.bounds).max()) // 10))

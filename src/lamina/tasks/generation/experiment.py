@@ -75,7 +75,8 @@ class Experiment(experiment.Experiment):
         splits = split(table, split_settings(recipe.split, collected), None, recipe.seed, test)
         settings = {name: Unused(kind="ignore") for name in collected.metadata if name in table.column_names}
         settings |= recipe.columns
-        schema = preprocess.infer(splits.train.drop_columns([ROW_NUMBER]), None, settings, recipe.missing)
+        train = splits.train.drop_columns([ROW_NUMBER])
+        schema = preprocess.infer(train, None, settings, recipe.missing, collected.decimal)
         schema = schema.model_copy(update={"literal": collected.literal})
         splits, broken = usable(splits, schema, sources)
         test_source = sources.test or Collected(pa.table({}))
