@@ -19,8 +19,7 @@ from lamina.evaluate import baselines, calibration, metrics
 from lamina.experiment import Baseline, Conclusion, Evaluation, Finding, Golden, Section, Suitability, Summary
 from lamina.plugins import kind as kind_of
 from lamina.plugins import plugin
-from lamina.preprocess import Preprocessor, parse_columns
-from lamina.preprocess import Decimal as DecimalMark
+from lamina.preprocess import Decimal, Preprocessor, parse_columns
 from lamina.recipe import Recipe, Unused
 from lamina.resources import memory
 from lamina.schema import Collected, Column, Quarantined, Row, Schema, clean
