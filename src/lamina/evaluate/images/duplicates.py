@@ -1,8 +1,9 @@
 """Test pictures that are, exactly or nearly, training pictures: for them a score measures memory and not skill.
 
-Exact: the same pixels, once brought to one size. Near: a difference hash (64 bits: is each of 8 x 8 places brighter
+Exact: the same bytes of a file. Near: a difference hash (64 bits: is each of 8 x 8 places brighter
 than the one to its left; Krawetz 2013) that differs in 4 bits at most picks candidates, and the pixels decide. A hash
-alone would call two handwritten ones the same, and any two pictures of a single colour.
+alone would call two handwritten ones the same, and any two pictures of a single colour. What looks the same only
+because reading brought it to a small size or to few levels is no copy: the files decide.
 """
 
 import hashlib
@@ -10,6 +11,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+
+from lamina.evaluate.images.originals import Originals, at_one_size
 
 CLEAR = 4.0  # grey levels; where a picture is even, noise must not decide the bits
 BITS = 4  # most bits of the hash that may differ: re-saved and resized copies differ in 0 to 3
@@ -19,6 +22,7 @@ DETAIL = 0.35  # the same of all pixels, where another compression or size shows
 FLAT = 2.0  # pictures whose pixels differ less than this from their mean, of 255, are of a single colour
 SMALL = 16  # side of the small copies that candidates are compared by, at most: half the side, to even out noise
 MOST_PAIRS = 4_000_000_000  # hashes compared; above, test pictures are sampled
+TRIES = 8  # training pictures of the same pixels whose files are looked at
 _CHUNK = 512
 
 
@@ -48,26 +52,58 @@ class _Fingerprints(NamedTuple):
     contrast: np.ndarray
 
 
-def find(pictures: np.ndarray, training: np.ndarray, seed: int = 0) -> Duplicates:
+def find(
+    pictures: np.ndarray, training: np.ndarray, seed: int = 0, files: tuple[Originals, Originals] | None = None
+) -> Duplicates:
     """For each picture the training picture it repeats, if there is one; both (rows, height, width, channels).
 
-    60,000 training and 10,000 pictures take a few seconds. Copies that are mirrored, turned or cropped are not
-    looked for.
+    `files` are those of the pictures and of the training pictures; without them the pixels are all there is. 60,000
+    training and 10,000 pictures take a few seconds. Copies that are mirrored, turned or cropped are not looked for.
     """
     rows = np.arange(len(pictures))
     most = max(1, MOST_PAIRS // max(1, len(training)))
     if len(pictures) > most:
         rows = np.sort(np.random.default_rng(seed).choice(len(pictures), most, replace=False))
     ours, theirs = _fingerprints(pictures, rows), _fingerprints(training, np.arange(len(training)))
-    first = dict(zip(theirs.exact[::-1].tolist(), range(len(training) - 1, -1, -1), strict=True))
-    pairs = {i: Pair(int(rows[i]), first[key], True) for i, key in enumerate(ours.exact.tolist()) if key in first}
+    places: dict[int, list[int]] = {}
+    for place, key in enumerate(theirs.exact.tolist()):
+        places.setdefault(key, []).append(place)
+    digests: dict[int, bytes] = {}
+    matches = {i: places[key] for i, key in enumerate(ours.exact.tolist()) if key in places}
+    equal = ((i, _equal(int(rows[i]), where, files, digests)) for i, where in matches.items())
+    pairs = {i: pair for i, pair in equal if pair}
     flat = sum(ours.contrast[i] < FLAT for i in pairs)
     others = np.array([i for i in range(len(rows)) if i not in pairs and ours.contrast[i] >= FLAT], np.int64)
     lively = np.flatnonzero(theirs.contrast >= FLAT)
     for i, place in _candidates(ours, theirs, others, lively):
-        if _same(pictures[rows[i]], training[place]):
+        if _same(pictures[rows[i]], training[place]) and _alike(int(rows[i]), place, files):
             pairs[i] = Pair(int(rows[i]), int(place), False)
     return Duplicates(tuple(pairs[i] for i in sorted(pairs)), len(rows), len(pictures), int(flat))
+
+
+def _equal(
+    row: int, places: list[int], files: tuple[Originals, Originals] | None, digests: dict[int, bytes]
+) -> Pair | None:
+    """The training picture of the same pixels that is the same file, else one that shows the same."""
+    if files is None:
+        return Pair(row, places[0], True)
+    mine = files[0].digest(row)
+    for place in places:
+        if place not in digests:
+            digests[place] = files[1].digest(place)
+        if digests[place] == mine:
+            return Pair(row, place, True)
+    alike = (place for place in places[:TRIES] if _alike(row, place, files))
+    return next((Pair(row, place, False) for place in alike), None)
+
+
+def _alike(row: int, place: int, files: tuple[Originals, Originals] | None) -> bool:
+    """Whether two files show the same at their own size and depth; where that cannot be told, they do."""
+    if files is None:
+        return True
+    one, other = files[0].image(row), files[1].image(place)
+    small = None if one is None or other is None else at_one_size(one, other)
+    return small is None or _same(*small)
 
 
 def dhash(small: np.ndarray) -> np.ndarray:

@@ -6,14 +6,15 @@ from pathlib import PurePath
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow.compute as pc
+import pyarrow as pa
 
 from lamina import train
-from lamina.evaluate.images import duplicates, occlusion
+from lamina.evaluate.images import duplicates, occlusion, originals
 from lamina.evaluate.images.thumbnails import figure, grid, percent, shot, text, under, words
 from lamina.evaluate.markup import number
 from lamina.experiment import Finding
 from lamina.preprocess import image, settings
+from lamina.preprocess.image import codec
 from lamina.schema import Row
 
 WORST, PAIRS, EACH, SHEET, VIEWS, HEATS, TWINS = 24, 12, 4, 6, 7, 4, 8
@@ -54,11 +55,17 @@ class _Pictures(NamedTuple):
 
     def file(self, part: str, row: int) -> str:
         """The name of the file a picture came from, where it is known."""
-        column = next(c for c in self.finding.session.prep.columns if c.name == self.column)
-        table = self.finding.experiment.splits._asdict()[part]
-        cell = table[self.column].slice(row, 1).combine_chunks()
-        path = pc.struct_field(image.parse(cell, image.Config.model_validate(settings(column))), [0])[0].as_py()
+        path = self._cells(part, row, 1).field("path")[0].as_py()
         return PurePath(path).name if path and not path.startswith(image.ADDRESS) else ""
+
+    def files(self, part: str) -> originals.Originals:
+        """The files of a part."""
+        return originals.of(self._cells(part, 0, None), codec.MOST_PIXELS)
+
+    def _cells(self, part: str, first: int, count: int | None) -> pa.StructArray:
+        column = next(c for c in self.finding.session.prep.columns if c.name == self.column)
+        cells = self.finding.experiment.splits._asdict()[part][self.column].slice(first, count).combine_chunks()
+        return image.parse(cells, image.Config.model_validate(settings(column)))
 
 
 def pieces(finding: Finding) -> tuple[Row, dict[str, str]]:
@@ -227,7 +234,8 @@ def _duplicates(pictures: _Pictures) -> tuple[Row, str]:
     """Test and validation pictures that are training pictures too; a sentence says how many."""
     pairs, sentences = list[Row](), list[str]()
     for part in ("test", "validation"):
-        matches = duplicates.find(pictures.of(part), pictures.of("train"), pictures.seed)
+        files = pictures.files(part), pictures.files("train")
+        matches = duplicates.find(pictures.of(part), pictures.of("train"), pictures.seed, files)
         own = [{"part": part, **pair._asdict(), **_labels(pictures, part, pair)} for pair in matches.pairs]
         sentences.append(_sentence(part, matches, sum(p["label"] != p["training_label"] for p in own)))
         pairs += own
@@ -249,7 +257,7 @@ def _twins(pictures: _Pictures, pair: Row) -> str:
     caption = f"<b>{words(ours)}</b> in {part}, <b>{words(theirs)}</b> in training"
     caption = f"both <b>{words(ours)}</b>" if ours == theirs else caption
     files = [f for f in (pictures.file(part, pair["row"]), pictures.file("train", pair["training_row"])) if f]
-    caption += f"<br>{'the same pixels' if pair['exact'] else 'nearly the same'}"
+    caption += f"<br>{'the same file' if pair['exact'] else 'nearly the same'}"
     caption += f'<br><span class="path">{words(" and ".join(files), 90)}</span>' if files else ""
     shots = [
         shot(pictures.of(part)[pair["row"]], f"{part} picture: {ours}"),
