@@ -1,9 +1,11 @@
 """Python values as Arrow columns: mixed types become text, nothing raises a raw Arrow error."""
 
+import functools
 import json
 import math
+import zoneinfo
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, tzinfo
 from decimal import Decimal
 from typing import Any
 
@@ -37,13 +39,13 @@ def kind(values: Iterable[Any], room: int = DEPTH) -> pa.DataType:
     types = set(map(type, values))
     if types <= {NOTHING, str} or types <= {NOTHING, bool} or types <= {NOTHING, float}:
         return together(PLAIN[t] for t in types)
-    return together(_kind(value, room) for value in values)
+    return together(_kind(value, room) for value in reversed(values))
 
 
 def together(kinds: Iterable[pa.DataType]) -> pa.DataType:
     """The one type that holds all the types; text when there is no better."""
     common = pa.null()
-    for one in set(kinds):
+    for one in dict.fromkeys(kinds):
         common = _join(common, one)
     return common
 
@@ -118,6 +120,20 @@ def _joint(columns: list[list[Any]], kind: pa.DataType) -> list[pa.Array]:
 def native(values: np.ndarray) -> np.ndarray:
     """The same numbers in the byte order of this machine, which Arrow wants."""
     return values.astype(values.dtype.newbyteorder("="), copy=False)
+
+
+def is_zeros_and_ones(values: Any) -> bool:
+    """Whether an array is (rows, labels) of zeros and ones, more than one column of them."""
+    if not isinstance(values, np.ndarray) or values.ndim != 2 or values.shape[1] < 2 or values.dtype.kind not in "biuf":
+        return False
+    return bool(((values == 0) | (values == 1)).all())
+
+
+def label_sets(matrix: np.ndarray) -> pa.Array:
+    """(rows, labels) of zeros and ones as lists of the numbers of the columns that are 1, as text."""
+    rows, columns = np.nonzero(matrix)
+    offsets = np.searchsorted(rows, np.arange(len(matrix) + 1))
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(columns).cast(pa.string()))
 
 
 def unique(names: Iterable[str]) -> list[str]:
@@ -209,12 +225,19 @@ def _kind(value: Any, room: int) -> pa.DataType:
         inner = kind(value.tolist() if isinstance(value, np.ndarray) else value, room - 1)
         return pa.list_(pa.float64() if pa.types.is_null(inner) else inner)
     if isinstance(value, datetime):
-        return pa.timestamp("us", tz="UTC" if value.tzinfo else None)
+        return pa.timestamp("us", tz=_zone(value.tzinfo) if value.tzinfo else None)
     if isinstance(value, Decimal | float):
         return pa.float64()
     if isinstance(value, dict) and is_file_cell(value):
         return PICTURE
     return pa.date32() if isinstance(value, date) else pa.string()
+
+
+@functools.lru_cache(64)
+def _zone(zone: tzinfo) -> str:
+    """The name or the offset of a zone; UTC where it has none that others know."""
+    name = pa.lib.tzinfo_to_string(zone)
+    return name if name[0] in "+-" or name in zoneinfo.available_timezones() else "UTC"
 
 
 def _join(a: pa.DataType, b: pa.DataType) -> pa.DataType:
@@ -226,6 +249,8 @@ def _join(a: pa.DataType, b: pa.DataType) -> pa.DataType:
         return pa.float64()
     if {a, b} == {pa.date32(), pa.timestamp("us")}:
         return pa.timestamp("us")
+    if pa.types.is_timestamp(a) and pa.types.is_timestamp(b) and a.tz and b.tz:
+        return a  # of several offsets, as summer time makes them, that of the last value
     if pa.types.is_list(a) and pa.types.is_list(b):
         return pa.list_(_join(a.value_type, b.value_type))
     return pa.string()

@@ -90,8 +90,8 @@ def _arrow_writer(path: Path, suffix: str, schema: pa.Schema) -> Any:
 
 
 def _flat(table: pa.Table) -> pa.Table:
-    """Structs as columns of their own, lists as text with `|` between, which reads back as labels, and times that are
-    all at midnight as days.
+    """Structs as columns of their own, lists as text with `|` between, which reads back as labels, and times without
+    a zone that are all at midnight as days.
     """
     while any(pa.types.is_struct(field.type) for field in table.schema):
         table = table.flatten()  # one level at a time
@@ -99,7 +99,7 @@ def _flat(table: pa.Table) -> pa.Table:
         if pa.types.is_list(field.type):
             joined = pc.binary_join(table[field.name].cast(pa.list_(pa.string())), "|")
             table = table.set_column(i, field.name, joined)
-        elif pa.types.is_timestamp(field.type) and (days := _days(table[field.name])) is not None:
+        elif pa.types.is_timestamp(field.type) and not field.type.tz and (days := _days(table[field.name])) is not None:
             table = table.set_column(i, field.name, days)
     return table
 

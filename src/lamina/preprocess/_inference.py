@@ -31,6 +31,7 @@ NAMED_CODE = re.compile(
 )
 CODES = 2.0**53, 1e21  # between which whole numbers that come again are codes, and floats would round them
 FEW = 20
+NAMED_SO = 0.1  # of the score of a kind whose names a column has
 SAMPLED = 10_000
 PRIVATE = ("identifier", "ignore")  # their values may name a person: they stay where they are
 
@@ -110,7 +111,7 @@ def _kind(cells: pa.Array, raw: pa.Array, name: str, distinct: int, decimal: Dec
     if distinct == 1:
         return "constant", {}, "one value only"
     scores = {kind: detect(kind, raw, decimal) for kind in available("preprocess")}
-    best = max(scores, key=lambda kind: scores[kind][0])
+    best = max(scores, key=lambda kind: scores[kind][0] + _by_name(kind, name, scores[kind][0]))
     settings = scores[best][1]
     values = plugin("preprocess", best).parse(raw if best == "number" else cells, _config(best, settings))
     if best == "number" and (reason := _codes(values, raw, name, distinct)):
@@ -122,6 +123,12 @@ def _kind(cells: pa.Array, raw: pa.Array, name: str, distinct: int, decimal: Dec
     if reason := _identifier(values, name, distinct, best):
         return "identifier", {}, reason
     return best, settings, note
+
+
+def _by_name(kind: str, name: str, score: float) -> float:
+    """How much more a kind fits cells that may be of it where the column is named so, as `time` is."""
+    named = vars(plugin("preprocess", kind)).get("NAMED")
+    return NAMED_SO if score and named and named.search(name) else 0.0
 
 
 def _codes(values: pa.Array, raw: pa.Array, name: str, distinct: int) -> str:

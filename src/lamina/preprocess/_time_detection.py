@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lamina.preprocess import _time_formats
-from lamina.preprocess._time_formats import CLOCK, DAY, ISO, OFFSET, WEEKDAY
+from lamina.preprocess._time_formats import CLOCK, ISO, OFFSET, WEEKDAY
 
 DATES = (  # of those that fit equally well and give times equally even, the first counts
     *("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y %m %d", "%Y-%m", "%Y/%m", "%Y%m%d", "%Y-%j", "%YM%m"),
@@ -224,6 +224,3 @@ def guess_number(cells: pa.Array) -> tuple[float, dict[str, str]]:
 def fitting(cells: pa.Array, forms: Iterable[str]) -> str | None:
     """The first of some formats that all cells are written in."""
     return next((form for form in forms if len(cells) and share(cells, form) == 1), None)
-
-
-__all__ = ["DAY", "fitting", "guess", "guess_number", "share", "swapped"]

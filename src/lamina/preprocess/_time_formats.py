@@ -119,14 +119,12 @@ def seconds(column: pa.Array, form: str | None, on_clock: bool = False) -> pa.Ar
     them where they were written, whatever the zone.
     """
     parts = pc.extract_regex(column, pattern(form))
-    names = [field.name for field in parts.type]
     valid = pc.is_valid(parts).to_numpy(zero_copy_only=False)
     if not valid.any():
         return pa.nulls(len(column), SECONDS)
-    texts = {name: pc.fill_null(pc.struct_field(parts, name), "") for name in names}
-    days, sound = _days(
-        {name: _whole(texts[name]) if name != "b" else _month(texts[name]) for name in "YGymdbjVuq" if name in texts}
-    )
+    texts = {field.name: pc.fill_null(pc.struct_field(parts, field.name), "") for field in parts.type}
+    names = [name for name in "YGymdbjVuq" if name in texts]
+    days, sound = _days({n: _month(texts[n]) if n == "b" else _whole(texts[n]) for n in names}, len(column))
     stamps = days * DAY + _clock(texts)
     if not on_clock and (zone := next((name for name in "zZ" if name in texts), None)):
         stamps = stamps - offsets(texts[zone])
@@ -159,11 +157,10 @@ def _month(texts: pa.Array) -> np.ndarray:
     return pc.fill_null(pc.index_in(short, pa.array(MONTHS)), 0).to_numpy(zero_copy_only=False).astype(np.int64) + 1
 
 
-def _days(parts: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def _days(parts: dict[str, np.ndarray], count: int) -> tuple[np.ndarray, np.ndarray]:
     """Days since 1970 of years with months and days, quarters, weeks (ISO 8601) or days of the year; and which of them
     a calendar has. What is not said is the first.
     """
-    count = len(next(iter(parts.values())))
     first = np.ones(count, np.int64)
     year = parts.get("Y", parts.get("G"))
     if year is None:

@@ -8,21 +8,32 @@ import functools
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator
 
 from lamina import config
 from lamina.preprocess import _time_formats, number
-from lamina.preprocess._time_detection import ENOUGH, NUMBERS, PER_SECOND, fitting, guess, guess_number, swapped
+from lamina.preprocess._time_detection import (
+    ENOUGH,
+    NUMBERS,
+    PER_SECOND,
+    fitting,
+    guess,
+    guess_number,
+    regularity,
+    sortedness,
+    swapped,
+)
 from lamina.preprocess._time_formats import DAY, HOURS, OFFSET, SECONDS
 from lamina.schema import DAYS, NUMBER_TEXT, Input
 
 UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
-ZONED = rf"(?i)(\d|[ap][.]?m[.]?) ?({'|'.join(HOURS)}|{OFFSET})( \d{{4}})?$"  # how a time ends that has one
+CLOCK_END = r"(:\d\d([.,]\d+)?|[ap][.]?m[.]?|T\d{2,6})"
+ZONED = rf"(?i)((\d|m[.]?) ?({'|'.join(HOURS)})|{CLOCK_END} ?{OFFSET})( \d{{4}})?$"  # how a time with a zone ends
 
 NAMED = re.compile(r"(?i)time|date|epoch|unix|stamp|(^|_)(ts|at|ds|utc|when)($|_)")  # of numbers that are times
 BINS = 16
@@ -34,13 +45,12 @@ class Config(config.Config):
     format: str | None = Field(default=None, description="as `strptime` has it, such as `%d/%m/%Y`; `%q` is a quarter")
     unit: Literal["s", "ms", "us", "ns"] | None = Field(default=None, description="of numbers: time since 1970 in UTC")
 
-    @model_validator(mode="after")
-    def _check_format(self) -> Self:
-        if self.format is not None:
-            _time_formats.plain(self.format)
-            if self.unit is not None:
-                raise ValueError("format is of texts and unit of numbers. Say one of them")
-        return self
+    @field_validator("format")
+    @classmethod
+    def _check_format(cls, form: str | None) -> str | None:
+        if form is not None:
+            _time_formats.plain(form)
+        return form
 
 
 class State(config.Config):
@@ -66,6 +76,11 @@ def detect(column: pa.Array) -> tuple[float, dict[str, Any]]:
     return (0.95, {"format": form} if form else {}) if share >= ENOUGH else (0.0, {})
 
 
+def share(column: pa.Array) -> float:
+    """The share of text cells that are written as times are, by one format."""
+    return guess(column)[0]
+
+
 def describe(column: pa.Array, cfg: Config) -> str:
     """How times were read, and what else could have been meant."""
     if cfg.unit is not None:
@@ -85,11 +100,21 @@ def remark(column: pa.Array, cfg: Config) -> str:
     if not bad:
         return ""
     by = cfg.format or ("numbers since 1970" if cfg.unit else "ISO 8601")
-    share, settings = detect(present)
-    other = settings.get("format", settings.get("unit")) if share else None
-    also = f", and all are by {other}: day and month may be in each other's place in those that were read"
-    also = also if other == swapped(cfg.format) else f"; they look like {other}" if other else ""
+    if other := other_order(present, cfg):
+        also = f" and only {other} fits all: those that were read have day and month in each other's place"
+    else:
+        share, settings = detect(present)
+        form = settings.get("format", settings.get("unit", "ISO 8601"))
+        also = f"; they look like {form}" if share else ""
     return f"{bad:,} of {len(present):,} times are not written by {by}{also}."
+
+
+def other_order(column: pa.Array, cfg: Config) -> str | None:
+    """The format with day and month in each other's place, where it alone fits all cells that are there."""
+    other, present = swapped(cfg.format), column.drop_null()
+    if other is None or not pa.types.is_string(column.type) or not parse(present, cfg).null_count:
+        return None
+    return fitting(present, [other])
 
 
 def parse(column: pa.Array, cfg: Config) -> pa.Array:
@@ -250,3 +275,27 @@ def writes(form: str) -> bool:
 def feed(state: State) -> Input:
     width = 1 + 2 * (4 if state.hours else 3) + state.missing
     return Input(kind="number", shape=(width,), dtype="float32", edges=state.edges)
+
+
+__all__ = [
+    "Config",
+    "State",
+    "clock",
+    "describe",
+    "detect",
+    "encode",
+    "feed",
+    "fit",
+    "fitting",
+    "golden",
+    "other_order",
+    "parse",
+    "regularity",
+    "remark",
+    "share",
+    "sortedness",
+    "spell",
+    "texts",
+    "writes",
+    "zone",
+]

@@ -8,15 +8,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lamina import preprocess
-from lamina.config import DataError, RecipeError, nearest
+from lamina.config import DataError, MissingColumn, RecipeError, nearest
 from lamina.data._quarantine import column_name
 from lamina.experiment import Suitability
 from lamina.plugins import kind
 from lamina.preprocess import Decimal, parse_columns
 from lamina.recipe import Recipe
 from lamina.schema import Collected, Column, Schema, clean
-from lamina.tasks.forecasting import time_index
-from lamina.tasks.forecasting.panel import ColumnRoles, Panel, build_panel
+from lamina.tasks.forecasting import time_columns, time_index
+from lamina.tasks.forecasting.panel import MAX_DUPLICATES, ColumnRoles, Panel, build_panel
 from lamina.tasks.forecasting.state import Config
 
 USABLE = ("number", "boolean", "category")  # kinds of columns that help to forecast
@@ -41,49 +41,37 @@ def assign(recipe: Recipe, cfg: Config, table: pa.Table, decimal: Decimal | None
     settings = {name: kind for name, kind in recipe.columns.items() if name in table.column_names}
     schema = preprocess.infer(table, None, settings, recipe.missing, decimal)
     kinds = {column.name: column.kind for column in schema.columns}
-    time, notes = _time(cfg, kinds, table)
+    _check_columns(cfg.time or (), table, "task.time")
     _check_columns(cfg.known, table, "task.known")
     if cfg.series is not None:
         _check_columns((cfg.series,), table, "task.series")
+    named = cfg.targets or ((recipe.target,) if recipe.target else ())
+    others = {column_name(table, name) for name in named if name in table.column_names}
+    others |= {cfg.series or "", *cfg.known}
+    time, notes, changes = time_columns.find(cfg, schema, table, others, recipe.columns)
+    schema = _with_changes(schema, changes)
     targets = _targets(cfg, recipe, kinds, table, (*time, cfg.series, *cfg.known))
     roles = ColumnRoles(time, cfg.series, targets)
     if both := ({*time, cfg.series} & {*targets, *cfg.known}) | (set(targets) & set(cfg.known)):
         raise RecipeError([f"task: column '{min(both, key=str)}' has two roles: time, series, target or known."])
     columns = _with_kinds(schema, roles, decimal)
     if time and cfg.series is None and (name := _find_series(table, columns, schema, roles, cfg)):
-        notes.append(f"The series are told apart by '{name}'; say another with task.series.")
+        notes = (*notes, f"The series are told apart by '{name}'; say another with --set task.series=COLUMN.")
         roles = roles._replace(series=name)
         columns = _with_kinds(schema, roles, decimal)
-    return Assignment(roles, columns, tuple(notes))
+    return Assignment(roles, columns, notes)
+
+
+def _with_changes(schema: Schema, changes: tuple[Column, ...]) -> Schema:
+    """The schema with some columns read otherwise."""
+    new = {column.name: column for column in changes}
+    return schema.model_copy(update={"columns": tuple(new.get(c.name, c) for c in schema.columns)})
 
 
 def _check_columns(names: tuple[str, ...], table: pa.Table, place: str) -> None:
     for name in names:
         if name not in table.column_names:
-            raise DataError(f"{place}: the data has no column '{name}'. {nearest(name, table.column_names)}")
-
-
-def _time(cfg: Config, kinds: Mapping[str, str], table: pa.Table) -> tuple[tuple[str, ...], list[str]]:
-    if cfg.time:
-        _check_columns(cfg.time, table, "task.time")
-        words = [name.lower() for name in cfg.time]
-        if len(words) > 1 and ("year" not in words or set(words) - set(time_index.PARTS)):
-            got = ", ".join(cfg.time)
-            raise RecipeError([f"task.time: several columns must be named year, month, day, hour, minute (got {got})."])
-        return cfg.time, []
-    times = [name for name, kind in kinds.items() if kind == "time"]
-    if times:
-        notes = [f"'{times[0]}' was taken as the time; say another with task.time."] if len(times) > 1 else []
-        return (times[0],), notes
-    names = {name.lower(): name for name in kinds}
-    parts = list[str]()
-    for word in time_index.PARTS:
-        if word not in names:
-            break
-        parts.append(names[word])
-    if len(parts) > 1 or (parts and len(table[parts[0]].unique()) == table.num_rows):
-        return tuple(parts), [f"The time was made of the columns {', '.join(parts)}."]
-    return (), []
+            raise MissingColumn(f"{place}: the data has no column '{name}'. {nearest(name, table.column_names)}")
 
 
 def _targets(
@@ -105,7 +93,7 @@ def _with_kinds(schema: Schema, roles: ColumnRoles, decimal: Decimal | None) -> 
     """The columns with the kinds that their roles ask for; without those that are of no use."""
     kinds = dict.fromkeys(roles.targets, "number") | ({roles.series: "category"} if roles.series else {})
     if len(roles.time) > 1:
-        kinds |= dict.fromkeys(roles.time, "number")
+        kinds |= {c.name: "number" for c in schema.columns if c.name in roles.time and c.kind != "time"}
     columns = []
     for column in schema.columns:
         kind = kinds.get(column.name, column.kind)
@@ -145,11 +133,12 @@ def _find_series(
 
 
 class Detection(NamedTuple):
-    """A table as series: on which grid, with how many rows set aside, and which other columns it has."""
+    """A table as series: on which grid, which other columns it has, and how many rows have no step of their own."""
 
     panel: Panel
     roles: ColumnRoles
     others: tuple[str, ...]
+    twice: int
 
     @property
     def sentence(self) -> str:
@@ -157,14 +146,15 @@ class Detection(NamedTuple):
         gaps = int((panel.source < 0).sum())
         series = f"{len(panel.ids):,} series" if self.roles.series else "a time series"
         missing = f", {gaps:,} of {steps:,} steps without a row" if gaps else " without a gap"
+        missing += f", {self.twice:,} rows at the time of others" if self.twice else ""
         by = f" told apart by '{self.roles.series}'" if self.roles.series else ""
         time, step = ", ".join(self.roles.time), time_index.describe(panel.frequency)
         return f"The rows look like {series} in time{by}: in '{time}', one {step} apart{missing}."
 
 
 def detect(recipe: Recipe, collected: Collected, target: str | None) -> Detection | None:
-    """The rows of a source as series, where they have one regular time within which no row is there twice; else
-    nothing. Of most tables the first rows tell.
+    """The rows of a source as series, where they have one regular time, and as few rows at the time of others as a
+    forecast allows; else nothing. Of most tables the first rows tell.
     """
     raw, literal = collected.table, collected.literal
     if not _has_times(clean(raw.slice(0, SAMPLE), recipe.missing, literal)):
@@ -181,14 +171,15 @@ def detect(recipe: Recipe, collected: Collected, target: str | None) -> Detectio
     except (DataError, RecipeError):
         return None
     roles = assignment.roles
-    if not roles.time or panel.frequency.unit == "row" or panel.exclusions or panel.row_count > len(panel.source):
+    twice = few.num_rows - int((panel.source >= 0).sum())
+    if not roles.time or panel.frequency.unit == "row" or twice > MAX_DUPLICATES * few.num_rows:
         return None
     with_role = (*roles.time, roles.series, *roles.targets)
     if few.num_columns < table.num_columns:
         assignment = assign(recipe, Config(), table, collected.decimal)
     columns = assignment.columns
     others = tuple(c.name for c in columns if c.name not in with_role and c.distinct > 1)
-    return Detection(panel, roles, others)
+    return Detection(panel, roles, others, twice)
 
 
 def _with_possible_roles(recipe: Recipe, table: pa.Table) -> list[str]:

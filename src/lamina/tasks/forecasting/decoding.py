@@ -33,16 +33,17 @@ def decode(outputs: Arrays, scale: np.ndarray | float, last: np.ndarray, state: 
     return answers
 
 
-def to_table(answers: Arrays, state: State, ids: pa.Array, times: np.ndarray | None) -> pa.Table:
+def to_table(answers: Arrays, state: State, ids: pa.Array, times: pa.Array | None) -> pa.Table:
     """One row per series and step ahead: the series, the time or the step, then the forecast; several targets have each
-    a column of their own name. `ids`: of the series; `times`: (series, horizon), None where steps have none.
+    a column of their own name. `ids`: of the series; `times`: of all steps, series by series, None where
+    they have none.
     """
     rows = len(answers["prediction"])
     columns: dict[str, pa.Array] = {}
     if state.series is not None:
         columns[state.series] = ids.take(pa.array(np.repeat(np.arange(rows), state.horizon)))
     name = _free("step" if times is None else state.time_column or "time", columns)
-    columns[name] = pa.array(np.tile(np.arange(1, state.horizon + 1), rows) if times is None else times.ravel())
+    columns[name] = pa.array(np.tile(np.arange(1, state.horizon + 1), rows) if times is None else times)
     for i, target in enumerate(state.targets):
         parts = {part: pa.array(answers[part][..., i].ravel()) for part in ("prediction", "low", "high")}
         if "quantiles" in answers:

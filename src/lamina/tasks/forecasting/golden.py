@@ -1,17 +1,18 @@
 """A made-up history that travels with a bundle: an even time, and cells that the kinds of its columns make up."""
 
-from datetime import date, time
+from datetime import date, datetime
+from datetime import time as clock
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from lamina.deploy.golden import golden_cells
-from lamina.preprocess import Preprocessor
+from lamina.preprocess import Preprocessor, settings, time
 from lamina.schema import Column, Row
 from lamina.tasks.forecasting.panel import Panel
 from lamina.tasks.forecasting.state import Frequency, State
-from lamina.tasks.forecasting.time_index import DAY, positions, to_times
+from lamina.tasks.forecasting.time_index import DAY, PARTS, positions, to_times
 
 MAX_STEPS = 256
 ROUND = 1000  # steps that are no times
@@ -31,22 +32,24 @@ def golden_rows(train: pa.Table, panel: Panel, prep: Preprocessor, state: State)
     if state.series:
         columns[state.series] = [next((cell for cell in columns[state.series] if cell is not None), "series")] * count
     rows = (dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True))
-    return [{k: v.isoformat() if isinstance(v, date | time) else v for k, v in row.items()} for row in rows]
+    return [{k: v.isoformat() if isinstance(v, date | clock) else v for k, v in row.items()} for row in rows]
 
 
 def _first_step(first: int, frequency: Frequency) -> int:
     """A step not long before the first of the data that says little of it: where the year begins, or a round number."""
-    time = to_times(np.array([first]), frequency)
-    if time.dtype.kind != "M":
+    moment = to_times(np.array([first]), frequency)
+    if moment.dtype.kind != "M":
         return first // ROUND * ROUND
-    year = time.astype("M8[Y]").astype("M8[s]").astype(np.int64)
+    year = moment.astype("M8[Y]").astype("M8[s]").astype(np.int64)
     return int(positions(np.zeros(1, np.int64), year, frequency)[0])
 
 
 def _time_cells(stamps: np.ndarray, column: Column, is_part: bool) -> list[Any]:
     """Times as the cells of a column have them: text by its format, or the part of a time that it is named by."""
     times = stamps.tolist()
-    if is_part:
+    cfg = settings(column)
+    if is_part and column.name.lower() in PARTS and not isinstance(cfg, time.Config):
         return [getattr(moment, column.name.lower()) for moment in times]  # a datetime's year, month, day, hour ...
-    form = column.settings.get("format")
-    return [moment.strftime(form) if form else moment for moment in times]
+    if not isinstance(cfg, time.Config) or not (cfg.format or cfg.unit):
+        return times
+    return [time.spell(moment, cfg) if isinstance(moment, datetime) else moment for moment in times]

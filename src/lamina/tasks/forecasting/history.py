@@ -14,7 +14,7 @@ from lamina.config import DataError, MissingColumn
 from lamina.preprocess import Preprocessor
 from lamina.schema import Column
 from lamina.task import Session
-from lamina.tasks.forecasting import decoding, encoding, explode, time_index, transform
+from lamina.tasks.forecasting import decoding, encoding, explode, time_index, transform, zones
 from lamina.tasks.forecasting.encoding import EncodedSteps
 from lamina.tasks.forecasting.panel import ColumnRoles, Exclusion, Panel, build_panel
 from lamina.tasks.forecasting.state import State
@@ -25,8 +25,8 @@ MAX_NUMBERS = 1 << 26  # of all forecasts of one call
 
 @dataclass(frozen=True)
 class Histories:
-    """What to forecast from: one row per series. `last`: (series, targets); `times`: (series, horizon), or None where
-    each row is a step, which has no time.
+    """What to forecast from: one row per series. `last`: (series, targets); `times`: of all steps ahead, series by
+    series, in the zone of the history, or None where each row is a step, which has no time.
     """
 
     panel: Panel
@@ -35,7 +35,7 @@ class Histories:
     state: State
     last: np.ndarray
     ids: pa.Array
-    times: np.ndarray | None
+    times: pa.Array | None
     notes: tuple[str, ...]
 
     def inputs(self, series: slice) -> dict[str, np.ndarray]:
@@ -122,7 +122,9 @@ def read_histories(rows: pa.Table, prep: Preprocessor, state: State) -> Historie
     end = last + 1
     index = panel.index[end - 1][:, None] + np.arange(1, state.horizon + 1)
     ids = _ids(panel.ids, next((c for c in prep.columns if c.name == state.series), None))
-    times = None if state.step.unit == "row" else time_index.future_times(index, state.step)
+    times = None
+    if state.step.unit != "row":
+        times = zones.restore(time_index.future_times(index, state.step), state.step, panel.zone, panel.ahead)
     values = panel.latest[end - 1]
     return Histories(panel, steps, end, state, values, ids, times, tuple(_notes(panel, end, state)))
 

@@ -5,7 +5,7 @@ step are averaged; a step without a row is there, and not measured; a row withou
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lamina.config import DataError
-from lamina.preprocess import parse_columns
+from lamina.preprocess import parse_columns, settings, time
 from lamina.schema import LARGEST, Column
-from lamina.tasks.forecasting import time_index
+from lamina.tasks.forecasting import time_index, zones
 from lamina.tasks.forecasting.state import Frequency
 from lamina.tasks.forecasting.time_index import Timestamps, numbers
 
@@ -44,7 +44,8 @@ class Panel:
 
     `table`: typed columns, null where nothing was measured; `values` (steps, targets), the same with NaN; `index`: the
     number of each step on the grid; `source`: its row in the caller's table (the last, if several share it), -1 for
-    none; `row_count`: how many of the caller's rows are in some step.
+    none; `row_count`: how many of the caller's rows are in some step; `zone`: that of the times, and `ahead` (series,)
+    by how many seconds its clocks are ahead of UTC in the last row of each series.
     """
 
     table: pa.Table
@@ -57,6 +58,8 @@ class Panel:
     exclusions: tuple[Exclusion, ...]
     notes: tuple[str, ...]
     row_count: int
+    zone: str | None = None
+    ahead: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @property
     def spans(self) -> list[slice]:
@@ -87,13 +90,19 @@ def build_panel(
     codes, ids = _codes(cells, roles.series)
     times = time_index.timestamps(cells, roles.time, frequency.scale if isinstance(frequency, Frequency) else None)
     exclusions = _without_place(codes, times.valid, roles)
-    rows = _sort(codes, times)
+    remark = "" if times.valid.all() else _remark(table, columns, roles)
+    rows, zone = _sort(codes, times), zones.find(table, columns, roles.time)
     if not len(rows.order):
         raise DataError(_unreadable(table, roles))
-    notes = [] if (np.diff(rows.order) > 0).all() or len(ids) > 1 else ["Rows were put in order of time."]
+    if local := _is_local(rows, times, frequency):
+        times = zones.on_clocks(times, zone)
+        rows = _sort(codes, times)
+    notes = [remark] if remark else []
+    notes += [] if (np.diff(rows.order) > 0).all() or len(ids) > 1 else ["Rows were put in order of time."]
     fixed = isinstance(frequency, Frequency)
     if not isinstance(frequency, Frequency):
         frequency, remarks = _frequency(rows, times, roles, frequency)
+        frequency = frequency.model_copy(update={"local": local})
         notes += remarks
     twice = np.append(_repeats(rows.codes, rows.stamps) & (frequency.unit != "row"), False)
     if twice.any():
@@ -114,10 +123,9 @@ def build_panel(
     values = np.stack([numbers(steps[name]) for name in roles.targets], axis=1)
     names = [ids[code] for code in rows.codes[_starts(rows.codes)]]
     notes += _malformed(table, cells, roles.targets)
-    count = len(rows.order)
-    return Panel(
-        steps, values, grid.index, grid.bounds, names, frequency, source, tuple(exclusions), tuple(notes), count
-    )
+    ahead = zone.ahead[source[grid.bounds[1:] - 1]] if zone else np.zeros(len(names), np.int64)
+    facts = (tuple(exclusions), tuple(notes), len(rows.order), zone.name if zone else None, ahead)
+    return Panel(steps, values, grid.index, grid.bounds, names, frequency, source, *facts)
 
 
 def latest(measured: np.ndarray, bounds: np.ndarray) -> np.ndarray:
@@ -189,6 +197,24 @@ def _without_place(codes: np.ndarray, valid: np.ndarray, roles: ColumnRoles) -> 
     return [exclusion for exclusion in (timeless, strays) if len(exclusion.rows)]
 
 
+def _remark(table: pa.Table, columns: Sequence[Column], roles: ColumnRoles) -> str:
+    """What to say of times that are there and cannot be read. Errors: DataError where all fit the other order of day
+    and month, since those that were read would be wrong.
+    """
+    column = next((c for c in columns if roles.time == (c.name,) and c.kind == "time"), None)
+    if column is None or column.name not in table.column_names:
+        return ""
+    cells, cfg = table[column.name].combine_chunks(), settings(column)
+    assert isinstance(cfg, time.Config)
+    if other := time.other_order(cells, cfg):
+        cure = f"Write them as the rows of training, or train with --set columns.{column.name}.format={other}."
+        raise DataError(
+            f"time: the cells of '{column.name}' are read by {cfg.format}, but only {other} fits all. {cure}"
+        )
+    remark = time.remark(cells, cfg)
+    return f"'{column.name}': {remark}" if remark else ""
+
+
 def _unreadable(table: pa.Table, roles: ColumnRoles) -> str:
     """Why no row has a place, with a cell to see it by."""
     if not roles.time:
@@ -237,6 +263,15 @@ def _codes(cells: pa.Table, name: str | None) -> tuple[np.ndarray, list[Any]]:
     return codes, encoded.dictionary.to_pylist()
 
 
+def _is_local(rows: _Rows, times: Timestamps, frequency: Frequency | str | None) -> bool:
+    """Whether steps lie on the clocks of a zone: as a state says, else where they are days or longer."""
+    if isinstance(frequency, Frequency):
+        return frequency.local
+    if frequency:
+        return times.are_dates and zones.begin_by_clocks(time_index.from_text(frequency))
+    return times.are_dates and time_index.median_gap(rows.codes, rows.stamps) >= zones.LONG
+
+
 def _frequency(rows: _Rows, times: Timestamps, roles: ColumnRoles, text: str | None) -> tuple[Frequency, list[str]]:
     """The frequency of a recipe, or the one that most rows follow, and what to say of it."""
     if text:
@@ -256,13 +291,13 @@ def _average(steps: pa.Table, cells: pa.Table, order: np.ndarray, grid: _Grid) -
     if len(grid.ends) == len(grid.group):
         return steps
     begins = np.concatenate([[0], grid.ends[:-1] + 1])
-    for i, field in enumerate(steps.schema):
-        if not pa.types.is_floating(field.type):
+    for i, column in enumerate(steps.schema):
+        if not pa.types.is_floating(column.type):
             continue
-        values = numbers(cells[field.name])[order]
+        values = numbers(cells[column.name])[order]
         finite = ~np.isnan(values)
         total, count = (np.add.reduceat(v, begins) for v in (np.where(finite, values, 0), finite.astype(float)))
-        means = numbers(steps[field.name])
+        means = numbers(steps[column.name])
         means[grid.place] = np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
-        steps = steps.set_column(i, field.name, pa.array(means, from_pandas=True))
+        steps = steps.set_column(i, column.name, pa.array(means, from_pandas=True))
     return steps

@@ -38,6 +38,7 @@ class Frequency(config.Config):
     """The time between two rows: `count` seconds, months or business days, or of times that are numbers, parts of one,
     of which there are `scale`; `phase` puts the grid in its place. A row belongs to the step nearest to its time, or
     with `bins` to the one that has begun. Of rows without time, or too uneven in time for a grid, each is a step.
+    `local`: of times with a zone, steps lie on its clocks, and else on those of UTC.
     """
 
     unit: Literal["second", "month", "business", "number", "row"]
@@ -45,6 +46,7 @@ class Frequency(config.Config):
     phase: int = Field(default=0, ge=-(1 << 50), le=1 << 50)
     scale: int = Field(default=1, ge=1, le=1_000_000)
     bins: bool = False
+    local: bool = False
 
 
 class TargetColumn(config.Config):

@@ -40,17 +40,30 @@ def timestamps(cells: pa.Table, names: tuple[str, ...], scale: int | None) -> Ti
     """The times of typed cells; of no column, the order of the rows. Without a `scale` it is looked for."""
     if not names:
         return Timestamps(np.arange(cells.num_rows), np.ones(cells.num_rows, bool), False, 1)
+    column = cells[names[0]].combine_chunks()
+    if len(names) > 1 and pa.types.is_timestamp(column.type):  # a day, and a clock
+        (days, are_days), (seconds, are_clocks) = (_seconds(cells[name].combine_chunks()) for name in names)
+        return Timestamps(days + seconds % DAY, are_days & are_clocks, True, 1)
     if len(names) > 1:
-        seconds, valid = _from_parts({name.lower(): numbers(cells[name]) for name in names})
+        seconds, valid = _from_parts({name.lower(): _part(cells[name]) for name in names})
         return Timestamps(seconds, valid, True, 1)
-    column = next(cells[name] for name in names).combine_chunks()
     if pa.types.is_timestamp(column.type):
-        valid = pc.is_valid(column).to_numpy(zero_copy_only=False)
-        return Timestamps(pc.fill_null(column.cast(pa.int64()), 0).to_numpy(zero_copy_only=False), valid, True, 1)
+        return Timestamps(*_seconds(column), True, 1)
     values = numbers(column)
     scale = scale or _scale(values)
     valid = np.isfinite(values) & (np.abs(np.nan_to_num(values)) < EXACT / scale)
     return Timestamps((np.where(valid, values, 0) * scale).round().astype(np.int64), valid, False, scale)
+
+
+def _seconds(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """Times as seconds since 1970, and which there are."""
+    valid = pc.is_valid(column).to_numpy(zero_copy_only=False)
+    return pc.fill_null(column.cast(pa.int64()), 0).to_numpy(zero_copy_only=False), valid
+
+
+def _part(column: pa.ChunkedArray) -> np.ndarray:
+    """A part of times as numbers: of names of months, which are read as times, that of the month."""
+    return numbers(pc.month(column) if pa.types.is_timestamp(column.type) else column)
 
 
 def numbers(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
@@ -227,6 +240,12 @@ def _mode(values: np.ndarray) -> tuple[int, float]:
     """What is there most often, and its share."""
     distinct, counts = np.unique(values, return_counts=True)
     return int(distinct[counts.argmax()]), float(counts.max() / len(values))
+
+
+def median_gap(codes: np.ndarray, stamps: np.ndarray) -> float:
+    """The middle one of the gaps between rows, 0 where there is none."""
+    gaps = _gaps(codes, stamps)
+    return float(np.median(gaps)) if len(gaps) else 0.0
 
 
 def _gaps(codes: np.ndarray, stamps: np.ndarray) -> np.ndarray:
