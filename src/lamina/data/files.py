@@ -49,8 +49,8 @@ SUFFIXES: dict[str, Format] = {
 }
 USED_BY: dict[str, tuple[Format, ...]] = {
     "delimiter": ("csv", "tsv"),
-    "header": ("csv", "tsv", "excel"),
-    "names": ("csv", "tsv", "excel"),
+    "header": ("csv", "tsv", "excel", "json"),
+    "names": ("csv", "tsv", "excel", "json"),
     "skip": ("csv", "tsv", "excel"),
     "footer": ("csv", "tsv", "excel"),
     "comment": ("csv", "tsv"),
@@ -249,7 +249,7 @@ def _open(cfg: Config, file: Path, form: Format, stack: ExitStack, whole: bool) 
     text = readable(file, cfg.encoding, stack)
     match form:
         case "json":
-            return json_documents.document(text, whole)
+            return json_documents.document(text, whole, options)
         case "jsonl":
             return json_documents.json_lines(text, whole)
     return _delimited.open_file(layout(text, options, stack))
@@ -272,4 +272,5 @@ def _refuse_nothing(files: list[TableFile], good: int, bad: tuple[Quarantined, .
             "Check that delimiter, header and encoding are set right, or mend the rows."
         )
     what = "has column names and no rows" if any(one.schema.names for one in files) else "is empty"
-    raise DataError(f"{name}: {what}. Give a file with at least one row.")
+    notes = (note for one in files for note in one.notes)
+    raise DataError(" ".join([f"{name}: {what}. Give a file with at least one row.", *notes]))

@@ -10,7 +10,7 @@ from lamina.config import as_override
 from lamina.data._formats import rewriting
 from lamina.data._formats.delimited import Layout
 from lamina.data._formats.delimited_records import NO_DELIMITER, Record, quarantined, records
-from lamina.data._formats.header import ENOUGH, UNITS, Header, column_names, is_total, rows_above
+from lamina.data._formats.header import ENOUGH, UNITS, Header, column_names, is_total, rows_above, total_note
 from lamina.data._formats.options import Options
 from lamina.data._formats.preamble import MARK, preamble
 from lamina.data._formats.text import BLOCK, Text
@@ -141,13 +141,6 @@ def _total(text: Text, delimiter: str, rows: Sequence[Sequence[str]]) -> list[st
     if len(row) < len(rows[0]) or not is_total(row, rows[:-1]):
         return []
     return [total_note(text.file, row)]
-
-
-def total_note(file: Path, row: Sequence[str]) -> str:
-    """What is said of a last row that sums up the others."""
-    word = next(cell.strip() for cell in row if cell.strip())
-    how = as_override(("data", "footer"), "1")
-    return f"{file}: the last row seems to sum up the others ('{word}'), and is a row like them. To leave it out: {how}"
 
 
 def _lines(path: Path, skip: int) -> list[str]:

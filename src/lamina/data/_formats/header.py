@@ -6,7 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from lamina.config import DataError
+from lamina.config import DataError, as_override
 from lamina.data._arrow_values import unique
 from lamina.data._formats.options import Options
 from lamina.schema import MISSING
@@ -50,15 +50,16 @@ def rows_above(rows: Rows, expect: Sequence[str], gaps: Container[int] = ()) -> 
         if _filled(row) > 1 and words & {cell.strip() for cell in row}:
             return place if all(_filled(other) < width for other in rows[:place]) else 0
     sparse = [len(row) < width or 2 * _filled(row) <= width for row in rows]
-    above = next((place for place, is_sparse in enumerate(sparse) if not is_sparse), 0)
+    above = next((place for place, row in enumerate(rows) if len(row) == width and _filled(row) == width), 0)
     rest = rows[above:]
     if not 0 < above <= TOP or width < 2 or len(rest) < ENOUGH or sum(sparse[above:]) > 0.1 * len(rest):
         return 0
     if any(QUANTITY.fullmatch(cell) for row in rows[:above] for cell in row[:1]):
         return 0
     for_header, for_data = _votes([cell.strip() for cell in rest[0]], rest[1:])
-    wide = width > 2 and (len(rows[0]) == width or len(rest) > MANY) and all(map(str.strip, rest[0]))
-    return above if above in gaps or for_header > for_data or (wide and not for_data) else 0
+    clear = width > 2 and all(sparse[:above]) and (len(rows[0]) == width or len(rest) > MANY)
+    likely = above in gaps or clear
+    return above if for_header > for_data or (likely and not for_data and all(sparse[:above])) else 0
 
 
 def column_names(file: Path, rows: Rows, options: Options) -> Header:
@@ -94,12 +95,12 @@ def _named(file: Path, first: list[str], body: Rows, notes: tuple[str, ...], opt
     certain = options.header is True or _votes(first, body[int(bool(second)) :])[0] > 0 or _matches(first, options)
     if second == "names":
         below = [cell.strip() for cell in body[0]]
-        first = [
-            f"{upper}.{lower}" if upper and lower else upper or lower for upper, lower in zip(first, below, strict=True)
-        ]
-        notes = (*notes, f"{file}: two rows name the columns, such as '{next(filter(None, first))}'.")
+        first = [".".join(dict.fromkeys(filter(None, pair))) for pair in zip(first, below, strict=True)]
+        name, how = max(first, key=len), as_override(("data", "skip"), "1")
+        notes = (*notes, f"{file}: two rows name the columns, as in '{name}'. To use the second alone: {how}")
     elif second == "units":
-        notes = (*notes, f"{file}: the row below the header holds units, and is set aside.")
+        how = as_override(("data", "header"), "true")
+        notes = (*notes, f"{file}: the row below the header holds units, and is set aside. To use it: {how}")
     columns = unique(first)
     changed = [f"column {i} '{a}' as '{b}'" for i, (a, b) in enumerate(zip(first, columns, strict=True), 1) if a != b]
     if changed:
@@ -128,6 +129,8 @@ def _second_row(first: list[str], body: Rows) -> str:
 
 def _is_header(first: list[str], body: Rows, expect: Sequence[str]) -> tuple[bool, str]:
     """Whether a first row names the columns, and a reason where one has to be told."""
+    if _second_row(first, body) == "names":
+        return True, ""
     names = [cell for cell in first if cell in expect]
     if any(not QUANTITY.fullmatch(name) for name in names):
         return True, ""
@@ -196,6 +199,13 @@ def is_total(row: Sequence[str], body: Rows) -> bool:
     if place is None or not TOTAL.fullmatch(row[place]) or not any(QUANTITY.fullmatch(cell) for cell in row):
         return False
     return not any(place < len(other) and TOTAL.fullmatch(other[place]) for other in body)
+
+
+def total_note(file: Path, row: Sequence[str]) -> str:
+    """What is said of a last row that sums up the others."""
+    word = next(cell.strip() for cell in row if cell.strip())
+    how = as_override(("data", "footer"), "1")
+    return f"{file}: the last row seems to sum up the others ('{word}'), and is a row like them. To leave it out: {how}"
 
 
 def _filled(row: Sequence[str]) -> int:

@@ -5,26 +5,20 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 
 from lamina.config import DataError
 from lamina.data import _arrow_values as _values
+from lamina.data._formats.json_frames import Parsed, from_arrays, from_frame
+from lamina.data._formats.options import Options
 from lamina.data._formats.pieces import CHUNK, Piece, TableFile
 from lamina.data._formats.text import Text
 from lamina.data._nested_rows import DEPTH, Extent, flatten, is_too_deep
 from lamina.schema import Quarantined
 
 TOO_DEEP = f"more than {DEPTH} objects and lists in one another"
-
-
-class Parsed(NamedTuple):
-    """One value of a file as a flat row, the line it begins on, and the reason when it is no row."""
-
-    line: int
-    row: dict[str, Any]
-    reason: str = ""
 
 
 def json_lines(text: Text, whole: bool) -> TableFile:
@@ -58,28 +52,32 @@ def json_lines(text: Text, whole: bool) -> TableFile:
     return TableFile(text.file, pa.schema(list(kinds.items())), text.notes, read, lines, typed=True)
 
 
-def document(text: Text, whole: bool) -> TableFile:
-    """A JSON document: an array of objects, an object of columns, or an object with one array of objects inside.
+def document(text: Text, whole: bool, options: Options) -> TableFile:
+    """A JSON document: an array of objects or of arrays, an object of columns, one with an array of objects inside, or
+    any layout that pandas writes.
 
     Errors: DataError with the line of a syntax fault; JSON lines under this name are read as such.
     """
+    notes = list(text.notes)
     try:
         content = text.path.read_text("utf-8")
     except UnicodeDecodeError as error:
         raise DataError(f"{text.file}: is not valid {text.encoding} ({error.reason}). Set encoding.") from None
     start = len(content) - len(content.lstrip())
     if content[start : start + 1] == "[":
-        values = list(_elements(text.file, content, start + 1))
+        elements = list(_elements(text.file, content, start + 1))
+        values = from_arrays(text.file, elements, options, notes) or [_as_row(*element) for element in elements]
     else:
         value = _loaded(text.file, content)
         if value is None:
             return json_lines(text, whole)
-        values = _rows(text.file, value)
+        rows = from_frame(text.file, value, options.expect, notes) if isinstance(value, dict) else None
+        values = _rows(text.file, value) if rows is None else [_as_row(*row) for row in enumerate(rows, start=1)]
     rows, extent = [one.row for one in values if not one.reason], Extent(str(text.file))
     extent.add(rows)
     table = _values.flat_table(rows, list(extent.names))
     read, lines = partial(_read, text.file, table, values), partial(_lines, values)
-    return TableFile(text.file, table.schema, text.notes, read, lines, typed=True)
+    return TableFile(text.file, table.schema, tuple(notes), read, lines, typed=True)
 
 
 def _cells(rows: Iterable[dict[str, Any]]) -> dict[str, list[Any]]:
@@ -143,15 +141,15 @@ def _name(value: Any) -> str:
     return names.get(type(value), "a number")
 
 
-def _elements(file: Path, content: str, at: int) -> Iterator[Parsed]:
-    """The elements of the array whose bracket is just before `at`, each with its line."""
+def _elements(file: Path, content: str, at: int) -> Iterator[tuple[int, Any]]:
+    """The elements of the array whose bracket is just before `at`, each behind its line."""
     decoder, line, scanned = json.JSONDecoder(), 1, 0
     try:
         at = _skip(content, at)
         while content[at : at + 1] != "]":
             line, scanned = line + content.count("\n", scanned, at), at
             value, at = decoder.raw_decode(content, at)
-            yield _as_row(line, value)
+            yield line, value
             at = _skip(content, at)
             if content[at : at + 1] == ",":
                 at = _skip(content, at + 1)

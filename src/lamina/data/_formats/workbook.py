@@ -10,43 +10,88 @@ import zlib
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from lamina.config import DataError, nearest
+from lamina.config import DataError, as_override, nearest
 from lamina.data import _arrow_values as _values
-from lamina.data._formats.header import column_names
+from lamina.data._formats.header import ENOUGH, UNITS, column_names, is_total, rows_above, total_note
+from lamina.data._formats.merged_cells import Range, fill, ranges
 from lamina.data._formats.options import Options
 from lamina.data._formats.pieces import TableFile, sliced
+from lamina.schema import Quarantined
 
 MOST_CELLS = 1 << 24  # between the first and the last one of a sheet; more only where a quarter of them hold a value
 MOST_BYTES = 1 << 29  # that all members unpack to; more only where the archive is not packed 100 times
 BLOCK = 1 << 20
+SAMPLE = 200
 CELL = re.compile(rb"""<(?:\w+:)?c(?=\s)[^<>]*?\sr\s*=\s*["']([A-Za-z]{1,7})(\d{1,20})["'][^<>]*?(/?)>""")
 REPEATED = re.compile(rb"""<(?:\w+:)?table-(row|cell)\b([^<>]*)>""")
 TIMES = re.compile(rb"""number-(?:rows|columns)-repeated\s*=\s*["'](\d{1,20})["']""")
 
 
+class Sheet(NamedTuple):
+    """A sheet by name: its cells, row by row, and the ranges that are one cell, each (first, last) as (row, column)."""
+
+    name: str
+    cells: list[list[Any]]
+    merged: list[Range]
+
+
 def excel(file: Path, options: Options) -> TableFile:
-    """One sheet of a workbook, the first unless named. Empty rows and columns are ignored."""
+    """One sheet of a workbook, the first that has a column of the names looked for. Empty rows and columns do not
+    count; cells that are one share their value.
+    """
     _check(file)
-    grid, notes = _sheet(file, options.sheet)
-    rows = [(number, cells) for number, cells in enumerate(grid, start=1) if any(cell is not None for cell in cells)]
-    used = [i for i in range(len(grid[0]) if grid else 0) if any(cells[i] is not None for _, cells in rows)]
-    rows = [(number, [cells[i] for i in used]) for number, cells in rows]
+    sheet, notes = _sheet(file, options)
+    rows = [
+        (number, cells)
+        for number, cells in enumerate(sheet.cells, start=1)
+        if number > (options.skip or 0) and any(cell is not None for cell in cells)
+    ]
+    rows = rows[: len(rows) - options.footer]
+    above = _rows_above(rows, options) if options.skip is None else 0
+    if above:
+        count = f"{above} rows above the header are" if above > 1 else "a row above the header is"
+        how = as_override(("data", "skip"), "0")
+        notes += (f"{file}: {count} no row of the table. To read from the first row on: {how}",)
+    rows = rows[above:]
     if not rows:
         return TableFile(file, pa.schema([]), notes, partial(sliced, pa.table({})), lambda: iter(()))
-    texts = [["" if cell is None else str(cell) for cell in cells] for _, cells in rows[:200]]
-    header = column_names(file, texts, options)
-    columns, body = header.names, rows[header.rows :]
-    arrays = [_values.column([cells[i] for _, cells in body]) for i in range(len(columns))]
-    table = pa.table(arrays, names=list(columns))
+    merged = [one for one in sheet.merged if one[0][0] >= rows[0][0] - 1]
+    if count := fill(sheet.cells, merged):
+        ranges_of = f"{count} ranges" if count > 1 else "a range"
+        notes += (f"{file}: {ranges_of} of merged cells: each cell has the value of its range.",)
+    used = [i for i in range(len(rows[0][1])) if any(cells[i] is not None for _, cells in rows)]
+    rows = [(number, [cells[i] for i in used]) for number, cells in rows]
+    texts = [[_text(cell) for cell in cells] for _, cells in rows]
+    header = column_names(file, texts[:SAMPLE], options)
+    body = rows[header.rows + header.units :]
+    if len(texts) > ENOUGH and is_total(texts[-1], texts[:-1]):
+        notes += (total_note(file, texts[-1]),)
+    table = pa.table(
+        [_values.column([cells[i] for _, cells in body]) for i in range(len(header.names))], names=list(header.names)
+    )
+    aside = [Quarantined(str(file), number, "", UNITS) for number, _ in rows[header.rows : header.rows + header.units]]
     numbers = [number for number, _ in body]
-    return TableFile(file, table.schema, (*notes, *header.notes), partial(sliced, table), lambda: iter(numbers))
+    read = partial(sliced, table, quarantine=tuple(aside))
+    return TableFile(file, table.schema, (*notes, *header.notes), read, lambda: iter(numbers))
 
 
-def _sheet(file: Path, sheet: str | None) -> tuple[list[list[Any]], tuple[str, ...]]:
+def _rows_above(rows: list[tuple[int, list[Any]]], options: Options) -> int:
+    """How many rows above the header are titles and remarks; columns that only these fill do not count."""
+    sample = rows[:SAMPLE]
+    used = [i for i in range(len(rows[0][1])) if sum(cells[i] is not None for _, cells in sample) > 1] if rows else []
+    gaps = {place for place in range(1, len(sample)) if sample[place][0] > sample[place - 1][0] + 1}
+    return rows_above([[_text(cells[i]) for i in used] for _, cells in sample], options.expect, gaps)
+
+
+def _text(cell: Any) -> str:
+    return "" if cell is None else str(cell)
+
+
+def _sheet(file: Path, options: Options) -> tuple[Sheet, tuple[str, ...]]:
     try:
         import python_calamine as calamine
     except ImportError:
@@ -54,17 +99,35 @@ def _sheet(file: Path, sheet: str | None) -> tuple[list[list[Any]], tuple[str, .
     try:
         with calamine.CalamineWorkbook.from_path(file) as book:
             names = book.sheet_names
-            if sheet is not None and sheet not in names:
-                raise DataError(f"data.sheet: {file} has no sheet '{sheet}'. {nearest(sheet, names)}")
+            if options.sheet is not None and options.sheet not in names:
+                raise DataError(f"data.sheet: {file} has no sheet '{options.sheet}'. {nearest(options.sheet, names)}")
             if not names:
                 raise DataError(f"{file}: has no sheet. Give a workbook with one.")
-            sheet_name = sheet or names[0]
-            cells = book.get_sheet_by_name(sheet_name).to_python(skip_empty_area=False)
+            first = options.sheet or names[0]
+            others = [name for name in names if name != first] if options.sheet is None and options.expect else []
+            sheets = (_cells(file, book, name) for name in (first, *others))
+            sheet = next(sheets)
+            if not _has_names(sheet, options):
+                sheet = next((other for other in sheets if _has_names(other, options)), sheet)
     except (calamine.CalamineError, OSError) as error:
         raise DataError(f"{file}: cannot be read as a spreadsheet ({error}). Save it anew as .xlsx or .csv.") from None
-    others = f"{file}: sheet '{sheet_name}' of {len(names)} read. Set sheet to choose another."
-    notes = (others,) if sheet is None and len(names) > 1 else ()
-    return [[None if cell == "" else _whole(cell) for cell in row] for row in cells], notes
+    rest = [name for name in names if name != sheet.name]
+    if options.sheet is not None or not rest:
+        return sheet, ()
+    how = as_override(("data", "sheet"), rest[0])
+    listed = ", ".join(f"'{name}'" for name in rest[:10])
+    return sheet, (f"{file}: sheet '{sheet.name}' of {len(names)} is read, and not {listed}. To read another: {how}",)
+
+
+def _cells(file: Path, book: Any, name: str) -> Sheet:
+    sheet = book.get_sheet_by_name(name)
+    cells = sheet.to_python(skip_empty_area=False)
+    merged = sheet.merged_cell_ranges if sheet.merged_cell_ranges is not None else ranges(file, name)
+    return Sheet(name, [[None if cell == "" else _whole(cell) for cell in row] for row in cells], merged)
+
+
+def _has_names(sheet: Sheet, options: Options) -> bool:
+    return any(str(cell).strip() in options.expect for row in sheet.cells[:SAMPLE] for cell in row if cell is not None)
 
 
 def _whole(cell: Any) -> Any:
