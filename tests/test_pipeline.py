@@ -401,4 +401,4 @@ def test_classes_of_any_name_are_classes(tmp_path):
     names = ["a.b", "", " ", "null", "1", "prediction", "ü"]
     rows = [{"x": float(i % 7), "w": float(i % 5), "y": names[i % 7] or "empty"} for i in range(140)]
     out = lamina.fit(rows, "y", recipe=LINEAR, out=tmp_path / "run")
-    assert set(out.predict(rows[:1])[0]["probabilities"]) == {"a.b", "empty", "1", "prediction", "ü"}
+    assert set(out.predict(rows[:1])[0]["probabilities"]) == {"a.b", "empty", "null", "1", "prediction", "ü"}

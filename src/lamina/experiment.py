@@ -18,7 +18,7 @@ from lamina.config import Config, DataError, RecipeError, beside_notes
 from lamina.data import Sources
 from lamina.data._quarantine import position_notes
 from lamina.data._splits import Splits
-from lamina.plugins import available, kind, module_beside, plugin
+from lamina.plugins import Settings, available, kind, module_beside, plugin, settings_of
 from lamina.preprocess import Preprocessor, _literals
 from lamina.recipe import Recipe
 from lamina.schema import Collected, Column, Quarantined, Row, Schema, Spec
@@ -300,30 +300,26 @@ def of(name: str) -> type[Experiment]:
 
 
 def choose(recipe: Recipe, sources: Sources) -> tuple[type[Experiment], Recipe, tuple[str, ...]]:
-    """The experiment that a recipe asks for, the recipe with its task, and what to say of the choice.
-
-    A recipe that names no task gets what its source is for, else what fits its data best. Errors: DataError where
-    nothing fits.
+    """The experiment that a recipe asks for, the recipe with its task, and what to say of the choice. A recipe that
+    names no task gets what its source is for, else what fits its data best. Errors: DataError where nothing fits.
     """
-    if recipe.task is not None:
-        return of(kind(recipe.task)), recipe, ()
-    collected = sources.train
-    if recipe.target is None and collected.target is None:
-        notes = "".join(f" {note}" for note in collected.notes)
+    cfg, target = recipe.task, sources.train.target if recipe.target is None else recipe.target
+    if cfg is not None and not isinstance(cfg, Settings):
+        return of(kind(cfg)), recipe, ()
+    if target is None:
+        notes = "".join(f" {note}" for note in sources.train.notes)
         raise DataError(f"target: is required. Say which column is to be predicted with: --target COLUMN.{notes}")
-    if collected.task and recipe.target in (None, collected.target):
-        return _with_task(collected.task, recipe, ())
+    source = sources.train.task if recipe.target in (None, sources.train.target) else None
     fitness = {name: of(name).suits(name, recipe, sources) for name in available("tasks")}
-    best = max(fitness, key=lambda name: fitness[name].score)
-    if fitness[best].score <= 0:
-        name = collected.target if recipe.target is None else recipe.target
-        raise DataError(f"target: no task fits column '{name}'. Say what is asked with: --task NAME")
-    notes = [f.note for f in fitness.values() if f.note and f.score >= fitness[best].score - NEARLY]
-    return _with_task(best, recipe, tuple(notes))
-
-
-def _with_task(name: str, recipe: Recipe, notes: tuple[str, ...]) -> tuple[type[Experiment], Recipe, tuple[str, ...]]:
-    return of(name), recipe.model_copy(update={"task": plugin("tasks", name).Config()}), notes
+    best = source or max(fitness, key=lambda name: fitness[name].score)
+    if not source and fitness[best].score <= 0:
+        raise DataError(f"target: no task fits column '{target}'. Say what is asked with: --task NAME")
+    notes = [f.note for f in fitness.values() if f.note and not source and f.score >= fitness[best].score - NEARLY]
+    other = next((name for name, other in fitness.items() if name != best and other.score > 0), "NAME")
+    sentence = f"The task is {best} of '{target}', by its {'source' if source else 'cells'}. Another: --task {other}"
+    notes += [] if fitness[best].note in notes else [sentence]
+    task = settings_of("tasks", best, cfg, "task", lambda: sentence)
+    return of(best), recipe.model_copy(update={"task": task}), tuple(notes)
 
 
 def evaluate_source(session: Any, collected: Collected, source: Config) -> Evaluation:

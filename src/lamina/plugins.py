@@ -8,9 +8,11 @@ import functools
 import importlib
 import os
 import pkgutil
+from collections.abc import Callable
 from types import ModuleType
+from typing import Any
 
-from lamina.config import Config, RecipeError, nearest
+from lamina.config import Config, RecipeError, nearest, parse
 
 STAGES = ("data", "preprocess", "tasks", "models")
 
@@ -59,3 +61,29 @@ def extend(folder: str, package: ModuleType, roots: str) -> None:
         path = os.path.join(root, folder)
         if root and os.path.isdir(path) and path not in package.__path__:
             package.__path__.append(path)
+
+
+class Settings(Config):
+    """Settings of a plug-in that the data decide for: they are checked once it is known."""
+
+    values: dict[str, Any]
+
+
+def setting_names(folder: str, name: str) -> set[str]:
+    return set(plugin(folder, name).Config.model_fields)
+
+
+def every_setting(folder: str) -> set[str]:
+    """The names of the settings of all plug-ins in a stage folder."""
+    return set[str]().union(*(setting_names(folder, name) for name in available(folder)))
+
+
+def settings_of(folder: str, name: str, settings: Settings | None, path: str, cure: Callable[[], str]) -> Config:
+    """The settings of the plug-in that the data decided for. Errors: RecipeError for one that it does not have, with
+    the cure behind.
+    """
+    faults = list[str]()
+    cfg = parse(plugin(folder, name).Config, {"kind": name, **(settings.values if settings else {})}, path, faults)
+    if cfg is None:
+        raise RecipeError([*faults, cure()])
+    return cfg

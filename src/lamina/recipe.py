@@ -12,15 +12,14 @@ import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from pydantic import BeforeValidator, Field, SerializeAsAny
 
-from lamina import models
 from lamina.config import Config, RecipeError, as_text, as_tuple, load_yaml, nearest, parse, split_override
 from lamina.data import _locator, expecting
 from lamina.data._splits import Auto, Split
-from lamina.plugins import available, plugin
+from lamina.plugins import Settings, available, every_setting, plugin
 from lamina.preprocess import UNUSED
 from lamina.schema import MISSING
 from lamina.train.settings import Config as Train
@@ -140,8 +139,8 @@ def _choice(folder: str, value: Any, path: str, faults: list[str]) -> Config | N
         value = _locator.settings(value)
     if isinstance(value, str):
         value = {"kind": value}
-    if folder == "models" and isinstance(value, dict) and "kind" not in value:
-        return _settings_of_any(value, path, faults)
+    if folder in ("models", "tasks") and isinstance(value, dict) and "kind" not in value:
+        return _settings_of_any(folder, value, path, faults)
     if not isinstance(value, dict) or not isinstance(value.get("kind"), str):
         faults.append(f"{path}: say which one with kind: <name> (got {value!r}). {nearest('', available(folder))}")
         return None
@@ -152,13 +151,11 @@ def _choice(folder: str, value: Any, path: str, faults: list[str]) -> Config | N
         return None
 
 
-def _settings_of_any(values: dict[str, Any], path: str, faults: list[str]) -> Config | None:
-    """Settings of the network that the data decide for; each is one of some network at least."""
-    if not values:
-        return None
-    names = models.every_setting()
+def _settings_of_any(folder: str, values: dict[str, Any], path: str, faults: list[str]) -> Config | None:
+    """Settings of the network or task that the data decide for; each is one of some network or task at least."""
+    names = every_setting(folder)
     faults += [f"{path}.{name}: unknown setting. {nearest(str(name), names)}" for name in values if name not in names]
-    return models.Settings(values=values)
+    return Settings(values=values) if values else None
 
 
 def _word(name: str) -> str:
@@ -176,6 +173,10 @@ def _also(value: Any, faults: list[str]) -> dict[str, Config]:
 
 
 def _column(name: str, value: Any, faults: list[str]) -> Config:
+    """The kind of a column; settings without one are of the only kind that has them all, as `format` is of times."""
+    if isinstance(value, dict) and value and "kind" not in value:
+        own = [n for n in available("preprocess") if set(value) <= set(plugin("preprocess", n).Config.model_fields)]
+        value = {"kind": own[0], **value} if len(own) == 1 else value
     kind = value.get("kind") if isinstance(value, dict) else value
     if kind in UNUSED:
         return Unused(kind=kind)
@@ -239,8 +240,7 @@ def plain(recipe: Recipe) -> dict[str, Any]:
         values["literal"] = list(recipe.literal)
     values["split"] = _non_defaults(recipe.split)
     if recipe.model:
-        own = recipe.model
-        values["model"] = own.values if isinstance(own, models.Settings) else _non_defaults(own)
+        values["model"] = _non_defaults(recipe.model)
     if recipe.train:
         values["train"] = recipe.train
     values["seed"] = recipe.seed
@@ -259,6 +259,8 @@ def _with_kind(source: Config) -> Any:
 
 def _non_defaults(cfg: Config) -> Any:
     """`kind` and whatever is not the default."""
+    if isinstance(cfg, Settings):
+        return cfg.values
     values = cfg.model_dump(mode="json")
     settings = cfg.model_dump(mode="json", exclude_defaults=True)
     settings = {"kind": values["kind"], **settings} if "kind" in values else settings

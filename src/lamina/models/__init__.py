@@ -7,6 +7,7 @@
 - `suits(spec) -> float`, where it is made for something: how well, 0 to 1, and 0 for inputs it cannot take; the one
   that suits best is taken where the recipe names none, and `fnn` where none is made for the data;
 - `example(spec) -> dict`, only where a setting has no default: settings to try it with, for the contract tests;
+- `column_settings(cfg) -> dict`: by kind, settings of the columns it is fed, used where the recipe says none;
 - `example_rows(count, seed) -> (Spec, Batch)`, where its head is its own: what it is built for, and arrays of rows to
   learn from, for the contract tests;
 - `JUDGE_CORRUPTIONS = True`, where the report is to say what compressed, blurred and shrunk pictures do to its answers;
@@ -58,19 +59,13 @@ from typing import Any
 
 import numpy as np
 
-from lamina.config import BundleError, Config, RecipeError, parse
-from lamina.plugins import available, plugin
-from lamina.schema import TARGET_HEADS, Batch, Spec
+from lamina.config import BundleError, RecipeError, parse
+from lamina.plugins import Settings, available, plugin, setting_names, settings_of
+from lamina.schema import TARGET_HEADS, Batch, Column, Spec
 
 DEFAULT, GENERAL = "fnn", 0.1
 
 Raw = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
-
-
-class Settings(Config):
-    """Settings of whichever architecture suits the data: they are checked once it is known."""
-
-    values: dict[str, Any]
 
 
 def suits(name: str, spec: Spec) -> float:
@@ -89,28 +84,23 @@ def choice(cfg: Any, spec: Spec) -> Any:
     if cfg is not None and not isinstance(cfg, Settings):
         return cfg
     best = max((DEFAULT, *available("models")), key=lambda name: suits(name, spec))
-    faults, values = list[str](), cfg.values if cfg else {}
-    settings = parse(plugin("models", best).Config, {"kind": best, **values}, "model", faults)
-    if settings is None:
-        raise RecipeError([*faults, _settings_of(best, values, spec)])
-    return settings
+
+    def cure() -> str:
+        values = cfg.values if cfg else {}
+        others = [name for name in available("models") if values.keys() <= setting_names("models", name)]
+        other = max(others, key=lambda name: suits(name, spec), default=best)
+        able = best not in others and suits(other, spec)
+        another = f" Name another one that has it: --model {other}" if able else ""
+        return f"model: the network is {best}, which suits these data best.{another}"
+
+    return settings_of("models", best, cfg, "model", cure)
 
 
-def _settings_of(best: str, values: Mapping[str, Any], spec: Spec) -> str:
-    """A sentence on the architecture that settings were held against, and which others have all of them."""
-    others = [name for name in available("models") if suits(name, spec) and set(values) <= _fields(name)]
-    other = max(others, key=lambda name: suits(name, spec), default=best)
-    cure = f" Name another one that has it: --model {other}" if best not in others and others else ""
-    return f"model: the network is {best}, which suits these data best.{cure}"
-
-
-def _fields(name: str) -> set[str]:
-    return set(plugin("models", name).Config.model_fields)
-
-
-def every_setting() -> set[str]:
-    """The names of the settings of all architectures."""
-    return set[str]().union(*map(_fields, available("models")))
+def columns_for(cfg: Any, columns: tuple[Column, ...]) -> tuple[Column, ...]:
+    """Columns with the settings that the architecture of a recipe wants for their kinds, where none are said."""
+    module = {} if cfg is None or "kind" not in vars(cfg) else vars(plugin("models", cfg.kind))
+    usual = module["column_settings"](cfg) if "column_settings" in module else {}
+    return tuple(c.model_copy(update={"settings": {**usual.get(c.kind, {}), **c.settings}}) for c in columns)
 
 
 def build(cfg: Any, spec: Spec, seed: int) -> Any:

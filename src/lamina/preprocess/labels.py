@@ -1,10 +1,13 @@
 """Several labels in one cell: a list, or a text with separators such as `cat|dog`. An empty list is no label.
 
-A JSON list as text (`["cat", "dog"]`) is a list too. Labels compare as text, in any order, each counted once; blanks
-around a label do not count. As an input, each label known from training is one number, 0 or 1.
+A list as text (`["cat", "dog"]` of JSON, `['cat', 'dog']` of Python) is a list too. Labels compare as text, in any
+order, each counted once; blanks around a label do not count. As an input, each label known from training is one number,
+0 or 1.
 """
 
 import json
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +21,13 @@ from lamina.schema import Input, is_list
 
 SEPARATORS = ("|", ";", ",")
 OFTEN = 0.1  # of the cells that hold a separator, at least
+SAMPLED = 20_000  # cells from all over a column
+FEWER = {"|": 0.95, ";": 0.95, ",": 0.5, " ": 0.5}  # labels per different cell, at most
+ALONE, ALONE_OF_FEW = 0.9, 0.5  # of words between blanks are a cell of their own, too; less, where they come very often
+ROWS_EACH = 5  # of a word between blanks, on average
+QUOTED = re.compile(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\"""")
+NO_TAG = re.compile(r"[.,;:!?]$|^\d+$")
+FEWEST = 3  # words between blanks that can be labels
 LISTED = pa.list_(pa.string())
 
 
@@ -42,14 +52,45 @@ def detect(column: pa.Array) -> tuple[float, dict[str, Any]]:
         return (0.95 if pa.types.is_string(inner) or pa.types.is_large_string(inner) else 0.0), {}
     if not pa.types.is_string(column.type) or not len(column):
         return 0.0, {}
-    shares = {by: pc.mean(pc.match_substring(column, by).cast(pa.float64())).as_py() for by in SEPARATORS}
-    separator = next((by for by in SEPARATORS if shares[by] >= OFTEN), None)
+    separator = separator_of(column, OFTEN)
+    return (0.7, {"separator": separator}) if separator else (0.0, {})
+
+
+def separator_of(column: pa.Array, often: float) -> str | None:
+    """What stands between the labels of texts, in a share of at least `often`; None where they are names or sentences,
+    which hold commas and blanks too.
+    """
+    sample = column.take(np.arange(0, len(column), -(-len(column) // SAMPLED))) if len(column) > SAMPLED else column
+    shares = {by: pc.mean(pc.match_substring(sample, by).cast(pa.float64())).as_py() or 0.0 for by in FEWER}
+    separator = next((by for by, share in shares.items() if share > 0 and share >= often), None)
     if separator is None:
-        return 0.0, {}
-    cells = pc.unique(column).to_pylist()
-    labels = {label for cell in cells for label in _split(cell, separator)}
-    few = len(labels) <= len(cells) * (0.5 if separator == "," else 0.95)  # commas stand in names and sentences too
-    return (0.7 if few else 0.0), {"separator": separator}
+        return None
+    counts = {c["values"]: c["counts"] for c in sample.value_counts().to_pylist() if c["values"]}
+    sets = {cell: _split(cell, separator) for cell in counts}
+    if separator == " " and not _are_tags(counts, sets):
+        return None
+    labels, alone = {label for own in sets.values() for label in own}, _alone(sets)
+    few = len(labels) <= FEWER[separator] * len(sets) or (labels == alone and len(labels) < len(sets))
+    return separator if few else None
+
+
+def _alone(sets: Mapping[str, Sequence[str]]) -> set[str]:
+    """The labels that are all of a cell."""
+    return {labels[0] for labels in sets.values() if len(labels) == 1}
+
+
+def _are_tags(counts: Mapping[str, int], sets: Mapping[str, Sequence[str]]) -> bool:
+    """Whether words between blanks are labels, and no parts of names or sentences: each often, most of them also alone,
+    none twice in a cell.
+    """
+    labels = {label for own in sets.values() for label in own}
+    if not FEWEST <= len(labels) <= Config().max_size or any(NO_TAG.search(label) for label in labels):
+        return False
+    if any(len(cell.split()) > len(own) for cell, own in sets.items()):
+        return False
+    words = sum(counts[cell] * len(own) for cell, own in sets.items())
+    alone = ALONE_OF_FEW if len(labels) <= FEWER[" "] / 2 * len(sets) else ALONE
+    return words >= ROWS_EACH * len(labels) and len(_alone(sets)) >= alone * len(labels)
 
 
 def parse(column: pa.Array, cfg: Config) -> pa.Array:
@@ -69,8 +110,9 @@ def _split(cell: str, separator: str | None) -> list[str]:
     if cell.startswith("[") and cell.endswith("]"):
         try:
             return _clean(json.loads(cell))
-        except (ValueError, RecursionError):
-            pass  # a text in brackets that is no JSON is a text like any other
+        except (ValueError, RecursionError):  # a text in brackets that is no list is a text like any other
+            if quoted := QUOTED.findall(cell[1:-1]):
+                return _clean([single or double for single, double in quoted])
     by = separator or next((usual for usual in SEPARATORS if usual in cell), "\0")
     return _clean(cell.split(by))
 

@@ -15,7 +15,9 @@ from lamina.schema import Output, floats
 from lamina.tasks._supervised import labels
 from lamina.tasks._supervised.task import Arrays, SupervisedTask
 
-MANY = 20  # whole numbers 0..k or 1..k are labels up to this many, measurements above
+MANY = 20  # whole numbers 0..k, 1..k or -k..k are labels up to this many, measurements above
+APART = 10  # whole numbers with gaps between them are labels up to this many,
+ROWS_EACH, ROWS_EACH_LARGE = 10, 25  # with so many rows each, on average: small ones, such as 3, 5, 7, 9, and others
 RARE = 0.05  # of the training rows, below which a class is easily overlooked
 
 Weight = Annotated[float, Field(gt=0)]
@@ -64,11 +66,13 @@ class Task(SupervisedTask):
 
     @classmethod
     def suits(cls, values: pa.Array) -> float:
-        """Text and booleans are labels; so are whole numbers that count up from 0 or 1, and any two values."""
+        """Text and booleans are labels; so are whole numbers that count up from 0 or 1 or about 0, few ones with gaps
+        between them that come again and again, and any two values.
+        """
         if pa.types.is_nested(values.type) or pa.types.is_temporal(values.type) or pa.types.is_binary(values.type):
             return 0.0
         distinct = pc.unique(values.drop_null())
-        if pa.types.is_boolean(values.type):
+        if pa.types.is_boolean(values.type) or pa.types.is_string(values.type):
             return 0.9
         numbers = floats(distinct)
         if numbers is None:
@@ -77,8 +81,12 @@ class Task(SupervisedTask):
         if len(numbers) <= 2:
             return 0.8 if len(numbers) == 2 else 0.0
         low, high = numbers.min(), numbers.max()
-        whole = bool((numbers == np.floor(numbers)).all())
-        return 0.8 if whole and low in (0, 1) and high - low + 1 == len(numbers) <= MANY else 0.0
+        if not (numbers == np.floor(numbers)).all():
+            return 0.0
+        if high - low + 1 == len(numbers):
+            return 0.8 if low in (0, 1, -high) and len(numbers) <= MANY else 0.0
+        each = ROWS_EACH if 0 <= low and high <= MANY else ROWS_EACH_LARGE
+        return 0.8 if len(numbers) <= APART and len(values) - values.null_count >= each * len(numbers) else 0.0
 
     @classmethod
     def fit(cls, values: pa.Array, cfg: Config) -> State:

@@ -10,13 +10,13 @@ from pydantic import Field, model_validator
 
 from lamina import config
 from lamina.config import DataError
+from lamina.preprocess import labels as column_labels
 from lamina.schema import Output
 from lamina.tasks._supervised import labels
 from lamina.tasks._supervised.task import Arrays, SupervisedTask
 
 HALF = 0.5
 MOST_WEIGHT = 100.0  # of a rare label under `balanced`
-FEWER = 0.95  # labels per different cell, at most, where a text is taken for several labels
 
 
 class Config(config.Config):
@@ -69,8 +69,8 @@ class Task(SupervisedTask):
 
     @classmethod
     def suits(cls, values: pa.Array) -> float:
-        """Lists of texts, or of whole numbers where they are not all of one length, as vectors are; texts with `|` or
-        `;` between labels that come again in other company.
+        """Lists of texts, or of whole numbers where they are not all of one length, as vectors are; texts with `|`,
+        `;`, commas or blanks between labels that come again in other company.
         """
         if pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
             inner = values.type.value_type
@@ -78,7 +78,10 @@ class Task(SupervisedTask):
                 return 0.95
             ragged = len(pc.unique(pc.list_value_length(values.drop_null()))) > 1
             return 0.6 if ragged and _whole(pc.list_flatten(values)) else 0.0
-        return 0.95 if pa.types.is_string(values.type) and any(_separated(values, by) for by in "|;") else 0.0
+        if not pa.types.is_string(values.type):
+            return 0.0
+        often = 0.0 if pc.any(pc.match_substring_regex(values, "[|;]")).as_py() else column_labels.OFTEN
+        return 0.95 if column_labels.separator_of(values.drop_null(), often) else 0.0
 
     @classmethod
     def fit(cls, values: pa.Array, cfg: Config) -> State:
@@ -154,12 +157,3 @@ def _whole(numbers: pa.Array) -> bool:
     if not pa.types.is_floating(numbers.type):
         return pa.types.is_integer(numbers.type)
     return bool(pc.all(pc.equal(pc.floor(numbers), numbers), min_count=0).as_py())
-
-
-def _separated(values: pa.Array, separator: str) -> bool:
-    cells = values.drop_null()
-    if not pc.any(pc.match_substring(cells, separator)).as_py():
-        return False
-    cells = pc.unique(cells)
-    parts = pc.list_flatten(pc.split_pattern(cells, separator))
-    return len(pc.unique(pc.utf8_trim_whitespace(parts))) <= FEWER * len(cells)

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lamina import experiment, preprocess
-from lamina.config import Config, DataError
+from lamina import experiment, preprocess, privacy
+from lamina.config import Config, DataError, MissingColumn
 from lamina.data import Sources
 from lamina.data._quarantine import ROW_NUMBER, column_name, locate, with_row_numbers
 from lamina.data._splits import Auto, ByColumn, Split, Splits, split
@@ -19,17 +19,18 @@ from lamina.evaluate import baselines, calibration, metrics
 from lamina.experiment import Baseline, Conclusion, Evaluation, Finding, Golden, Section, Suitability, Summary
 from lamina.plugins import kind as kind_of
 from lamina.plugins import plugin
-from lamina.preprocess import Decimal, Preprocessor, parse_columns
+from lamina.preprocess import Decimal, Preprocessor, category, parse_columns
 from lamina.recipe import Recipe, Unused
 from lamina.resources import memory
 from lamina.schema import Collected, Column, Quarantined, Row, Schema, clean
-from lamina.tasks._supervised import evaluation, external_data, report, synthetic_data
+from lamina.tasks._supervised import evaluation, external_data, report, synthetic_data, time_order
 from lamina.tasks._supervised.external_data import ExternalData
 from lamina.tasks._supervised.target import split_off, with_known_labels
 from lamina.tasks._supervised.task import SupervisedTask
 from lamina.train.settings import Config as TrainConfig
 from lamina.train.settings import Examples
 
+FEW = 20  # different numbers, which may be labels
 BYTES_EACH = 32  # of a row and a label, where answers are judged: logits, probabilities and what scores sort
 
 
@@ -48,9 +49,7 @@ class Experiment(experiment.Experiment):
         target = sources.train.target if recipe.target is None else recipe.target
         if target is None:
             return Suitability()
-        table = with_row_numbers(sources.train, recipe.missing)
-        values = _numbers(table[column_name(table, target)].combine_chunks())
-        return Suitability(plugin("tasks", name).Task.suits(values))
+        return Suitability(plugin("tasks", name).Task.suits(_target_cells(recipe, sources.train, target)))
 
     @classmethod
     def collect(cls, recipe: Recipe, sources: Sources) -> Self:
@@ -72,7 +71,9 @@ class Experiment(experiment.Experiment):
                 f"target: no row of column '{name}' can be used: {unusable[0].reason}. Look at it: lamina inspect DATA"
             )
         test, unusable_test = _test(recipe, column, sources)
-        splits = split(table, split_settings(recipe.split, collected), name, recipe.seed, test)
+        parts = split_settings(recipe.split, collected)
+        table, order_notes = time_order.arrange(table, parts, name, recipe, test is not None)
+        splits = split(table, parts, name, recipe.seed, test)
         values = parse_columns(splits.train, (column,))[name].combine_chunks()
         task = task_class(cfg, task_class.fit(values, cfg))
         splits, unknown = _with_known_labels(splits, column, task, sources)
@@ -87,7 +88,7 @@ class Experiment(experiment.Experiment):
             splits=Splits(*(t.drop_columns([ROW_NUMBER]) for t in splits)),
             read=sum(c.table.num_rows + len(c.quarantine) for c in (collected, test_source)),
             quarantine=(*collected.quarantine, *unusable, *test_source.quarantine, *unusable_test, *unknown, *broken),
-            notes=(*collected.notes, *test_source.notes, *_relabelled(splits.test, column, task)),
+            notes=(*collected.notes, *test_source.notes, *order_notes, *_relabelled(splits.test, column, task)),
         )
         return replace(collection, also=external_data.load(recipe.also, collection)) if recipe.also else collection
 
@@ -191,13 +192,27 @@ def usable(splits: Splits, schema: Schema, sources: Sources) -> tuple[Splits, li
     return splits, broken
 
 
-def _numbers(values: pa.Array) -> pa.Array:
-    """Text of which every cell is a number, perhaps as money or percent, as numbers."""
-    if not pa.types.is_string(values.type):
-        return values
-    bare = pc.replace_substring_regex(values, r"[$€£%,\s]", "")
-    plain = pc.match_substring_regex(bare, r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
-    return bare.cast(pa.float64()) if pc.all(plain, min_count=0).as_py() else values
+def _target_cells(recipe: Recipe, collected: Collected, target: str) -> pa.Array:
+    """The target's cells as what they are: amounts as numbers, names and codes as text, else as they came."""
+    name = column_name(collected.table, target)
+    cells = clean(collected.table.select([name]), recipe.missing, collected.literal)
+    kinds = {name: recipe.columns[name]} if name in recipe.columns else {}
+    (column,) = preprocess.infer(cells, None, kinds, recipe.missing, collected.decimal).columns
+    raw = cells[name].combine_chunks()
+    if column.kind == "category" and not pa.types.is_nested(raw.type):
+        return category.as_text(raw)
+    if column.kind in preprocess.UNUSED and preprocess.suits(raw.drop_null(), "number") > 0:
+        column = column.model_copy(update={"kind": "number", "settings": {}})
+    if column.kind != "number" or not pa.types.is_string(raw.type):
+        return raw
+    numbers = parse_columns(cells, (column,))[name].combine_chunks()
+    unread = pc.and_(pc.is_null(numbers), pc.is_valid(raw))
+    return raw if _are_labels(raw.filter(unread), len(pc.unique(numbers))) else numbers
+
+
+def _are_labels(words: pa.Array, different: int) -> bool:
+    """Whether words among few different numbers are labels as these are, such as 'other' among 1, 2 and 3."""
+    return different <= FEW and len(privacy.shared(words)) > 0
 
 
 def _target_settings(
@@ -218,7 +233,7 @@ def _test(recipe: Recipe, column: Column, sources: Sources) -> tuple[pa.Table | 
         return None, []
     table = with_row_numbers(sources.test, recipe.missing)
     if column.name not in table.column_names:
-        raise DataError(f"test: the test rows have no column '{column.name}', so they cannot be judged.")
+        raise MissingColumn(f"test: the test rows have no column '{column.name}', so they cannot be judged.")
     return split_off(table, column, sources.test_config or sources.config)
 
 
@@ -269,7 +284,7 @@ def _schema(recipe: Recipe, train: pa.Table, target: Column, collected: Collecte
     features = preprocess.infer(table.drop_columns([target.name]), None, settings, recipe.missing, collected.decimal)
     inferred = preprocess.infer(table.select([target.name]), None, {}, recipe.missing, collected.decimal).columns[0]
     return Schema(
-        columns=features.columns,
+        columns=models.columns_for(recipe.model, features.columns),
         target=inferred.model_copy(update={"kind": target.kind, "settings": target.settings, "note": "the target"}),
         missing=recipe.missing,
         literal=collected.literal,
