@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lamina import experiment, preprocess, privacy
+from lamina import experiment, models, preprocess, privacy
 from lamina.config import Config, DataError, MissingColumn
 from lamina.data import Sources
 from lamina.data._quarantine import ROW_NUMBER, column_name, locate, with_row_numbers
