@@ -1,6 +1,7 @@
 """The server answers what the predictor answers, refuses with sentences, and never shows its inside."""
 
 import asyncio
+import base64
 import http.client
 import json
 import os
@@ -280,6 +281,68 @@ def test_only_plain_json_or_csv_is_taken(api, headers):
     assert is_refused(post(api, '{"rows": [{"months": 3}]}', **headers), 415)
 
 
+# behind a proxy, from a page of another origin, asked by a monitor
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/ready", "/schema", "/metrics", "/docs", "/openapi.json"])
+def test_head_is_answered_as_get_without_the_body(api, path):
+    got, head = ask(api, "GET", path), ask(api, "HEAD", path)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-type"] == got.headers["content-type"]
+    assert is_refused(ask(api, "GET", "/predict"), 405) and ask(api, "HEAD", "/predict").status_code == 405
+
+
+@pytest.mark.parametrize("prefix", ["", "/models/churn"])
+def test_a_proxy_may_show_it_under_a_path_which_it_takes_away_or_leaves(predictor, rows, prefix):
+    api = app(predictor, token="secret", root_path="/models/churn")
+    allowed = {"Authorization": "Bearer secret"}
+    assert ask(api, "GET", f"{prefix}/health").status_code == 200
+    assert ask(api, "GET", f"{prefix}/schema").status_code == 401
+    reply = ask(api, "POST", f"{prefix}/predict", json={"rows": rows[:1]}, headers=allowed)
+    assert len(reply.json()["predictions"]) == 1
+    links = ask(api, "GET", f"{prefix}/", headers=allowed).json()["links"]
+    assert links["predict"] == "POST /models/churn/predict" and links["docs"] == "/models/churn/docs"
+    spec = ask(api, "GET", f"{prefix}/openapi.json", headers=allowed).json()
+    assert spec["servers"] == [{"url": "/models/churn"}]
+    page = ask(api, "GET", f"{prefix}/docs", headers=allowed).text
+    assert 'data-path="predict"' in page and 'href="/' not in page
+
+
+def test_a_page_of_an_origin_that_is_allowed_may_ask_and_no_other(predictor, rows):
+    api, asks = app(predictor, token="secret", origins=["https://app.example"]), {"Origin": "https://app.example"}
+    before = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,content-type"}
+    assert ask(api, "OPTIONS", "/predict", headers=asks | before).status_code == 200
+    reply = ask(api, "POST", "/predict", json={"rows": rows[:1]}, headers=asks | {"Authorization": "Bearer secret"})
+    assert reply.headers["access-control-allow-origin"] == "https://app.example"
+    refused = ask(api, "POST", "/predict", json={"rows": rows[:1]}, headers=asks)
+    assert refused.status_code == 401 and refused.headers["access-control-allow-origin"] == "https://app.example"
+    foreign = {"Origin": "https://evil.example"}
+    assert ask(api, "OPTIONS", "/predict", headers=foreign | before).status_code == 400
+    assert "access-control-allow-origin" not in ask(api, "GET", "/health", headers=foreign).headers
+    silent = ask(app(predictor), "GET", "/health", headers=asks)
+    assert "access-control-allow-origin" not in silent.headers
+
+
+def test_a_browser_may_open_pages_with_the_token_as_a_password_but_not_ask_with_it(predictor, rows):
+    api = app(predictor, token="secret")
+    challenge = ask(api, "GET", "/docs").headers["www-authenticate"]
+    assert "Basic" in challenge and "Basic" not in ask(api, "POST", "/predict").headers["www-authenticate"]
+    for password, status in (("secret", 200), ("other", 403), ("", 401)):
+        basic = {"Authorization": f"Basic {base64.b64encode(f'me:{password}'.encode()).decode()}"}
+        assert ask(api, "GET", "/docs", headers=basic).status_code == status
+        assert ask(api, "POST", "/predict", json={"rows": rows[:1]}, headers=basic).status_code == 401
+        assert ask(api, "GET", "/metrics", headers=basic).status_code == 401
+    assert ask(api, "GET", "/docs", headers={"Authorization": "Basic !"}).status_code == 401
+
+
+def test_a_public_name_needs_a_token(churn_bundle, monkeypatch):
+    monkeypatch.delenv("LAMINA_TOKEN", raising=False)
+    with pytest.raises(LaminaError, match="reach models"):
+        serve(churn_bundle, hosts=["models.example"])
+    with pytest.raises(LaminaError, match="--root-path"):
+        serve(churn_bundle, root_path="models/")
+
+
 def test_rows_may_come_as_csv_and_mean_the_same(api, rows):
     whole = [row for row in rows if None not in row.values()][:5]
     names = list(whole[0])
@@ -405,7 +468,7 @@ def test_a_token_guards_everything_but_health(predictor):
         assert status(path, Authorization="Bearer opensesam") == 403
         assert status(path, Authorization="Bearer öpensesame".encode("latin-1")) == 403
     assert status("/schema", Authorization="Bearer opensesame") == 200
-    assert ask(guarded, "GET", "/").headers["www-authenticate"] == "Bearer"
+    assert ask(guarded, "GET", "/metrics").headers["www-authenticate"] == "Bearer"
 
 
 def test_a_local_server_does_not_answer_to_foreign_names(predictor):

@@ -268,15 +268,22 @@ def explain(
 
 
 @app.command()
-def serve(
+def serve(  # noqa: PLR0913 - one argument per option
     bundle: Bundle,
     host: Annotated[str, typer.Option(help="Address to listen on; any but this machine needs a token.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 is any free one.")] = 8000,
     token: Annotated[str | None, typer.Option(help="Ask for this bearer token; also $LAMINA_TOKEN.")] = None,
     max_rows: Annotated[int | None, typer.Option(min=1, help="Rows in one request, 10,000 when left out.")] = None,
     max_bytes: Annotated[
         int | None, typer.Option(min=1, help="Bytes of one request, 10 MB when left out (files: 32 MB).")
     ] = None,
+    allowed_host: Annotated[
+        list[str] | None, typer.Option(help="A public name it is reached by, as behind a proxy. Repeatable.")
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None, typer.Option(help="A web page's origin that may ask (CORS): https://app.example.com.")
+    ] = None,
+    root_path: Annotated[str, typer.Option(help="The path a proxy shows it under, such as /models/churn.")] = "",
     as_json: Json = False,
 ) -> None:
     """Serve a bundle over HTTP: POST /predict, GET /schema, GET /docs."""
@@ -285,7 +292,10 @@ def serve(
 
     options = {"rows": max_rows, "body": max_bytes}
     limits = server.Limits.model_validate({name: value for name, value in options.items() if value is not None})
-    server.serve(locate(bundle), host=host, port=port, token=token, limits=limits, as_json=as_json)
+    server.serve(
+        locate(bundle), host=host, port=port, token=token, limits=limits, as_json=as_json,
+        hosts=allowed_host or (), origins=allow_origin or (), root_path=root_path,
+    )  # fmt: skip
 
 
 @app.command()

@@ -9,6 +9,7 @@ from contextlib import aclosing
 from typing import Any
 
 from fastapi import Depends, FastAPI, Request, Response
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import StreamingResponse
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
@@ -24,16 +25,28 @@ from lamina.deploy.server.multipart import library
 from lamina.deploy.server.request_queue import RequestQueue
 from lamina.task import EVENTS
 
+CROSS_ORIGIN: dict[str, Any] = {  # what a page of another origin may send and read
+    "allow_methods": ["GET", "POST"],
+    "allow_headers": ["Authorization", "Content-Type", "X-Request-ID"],
+    "expose_headers": ["X-Request-ID", "X-Model-Version", "X-Notes", "Retry-After"],
+}
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 def app(
-    predictor: Predictor, limits: Limits | None = None, token: str | None = None, hosts: Sequence[str] = ()
+    predictor: Predictor,
+    limits: Limits | None = None,
+    token: str | None = None,
+    hosts: Sequence[str] = (),
+    origins: Sequence[str] = (),
+    root_path: str = "",
 ) -> FastAPI:
     """An ASGI application that answers with a predictor.
 
     `token`: what every path but health and readiness then asks for. `hosts`: the names (without port) the server
     goes by; a request with another `Host` is refused, which keeps foreign web pages out of a server on loopback.
+    `origins`: web pages that may ask it (CORS), such as `https://app.example.com`, or `*`. `root_path`: where a proxy
+    shows it, such as `/models/churn`; a proxy may leave it in front of the paths or take it away.
     """
     operations = [operation for operation in predictor.operations if "http" in operation.faces]
     limits = limits or Limits()
@@ -50,15 +63,19 @@ def app(
         redirect_slashes=False,
         docs_url=None,  # FastAPI's pages take scripts from elsewhere and write the title unescaped: see docs_page
         redoc_url=None,
+        servers=[{"url": root_path}] if root_path else None,
+        root_path_in_servers=False,
         dependencies=[Depends(HTTPBearer(auto_error=False))] if token else [],  # the padlock in the docs
     )
     api.state.lamina = state
-    pages.add_pages(api, predictor, endpoints, limits)
+    pages.add_pages(api, predictor, endpoints, limits, root_path)
     pages.add_health(api, state)
     for endpoint in endpoints:
         _add_operation(api, endpoint, state)
     _refusals(api, endpoints, [o.name for o in predictor.operations if "http" not in o.faces])
-    api.add_middleware(GateMiddleware, token=token, hosts=hosts, state=state)
+    api.add_middleware(GateMiddleware, token=token, hosts=hosts, state=state, root_path=root_path)
+    if origins:
+        api.add_middleware(CORSMiddleware, allow_origins=origins, **CROSS_ORIGIN)
     return api
 
 

@@ -24,7 +24,7 @@ OTHERS = {
 def docs_page(title: str, about: About, endpoints: tuple[Endpoint, ...]) -> str:
     """The whole page; everything that comes from the bundle is escaped."""
     rows = "".join(_row(c.name, c.kind, ", ".join(map(str, c.examples))) for c in about.columns)
-    others = "".join(f'<tr><td><a href="{path}">{path}</a><td>{words}</tr>' for path, words in OTHERS.items())
+    others = "".join(f'<tr><td><a href="{path[1:]}">{path}</a><td>{words}</tr>' for path, words in OTHERS.items())
     template = Template(Path(__file__).with_name("docs.html").read_text("utf-8"))
     return template.substitute(
         title=html.escape(title),
@@ -49,7 +49,7 @@ def _operation(endpoint: Endpoint) -> str:
         for media, text in examples.items()
     )
     column = next(iter(file_kinds(endpoint.predictor.prep)), "file")
-    return f"""<section data-path="/{html.escape(operation.name)}">
+    return f"""<section data-path="{html.escape(operation.name)}">
 <h2>POST /{html.escape(operation.name)}</h2>
 <p>{html.escape(operation.summary)}</p>
 <textarea spellcheck="false" aria-label="body">{html.escape(next(iter(examples.values())))}</textarea>

@@ -1,5 +1,6 @@
 """The outermost layer: who may come in, one request id, one shape of error, and nothing said of the inside."""
 
+import base64
 import hmac
 import json
 import logging
@@ -17,6 +18,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 UNSAFE, PORT = re.compile(r"[^A-Za-z0-9._-]"), re.compile(r":\d*$")
+PAGES = ("/", "/docs", "/try", "/openapi.json", "/schema")
 OPEN = ("/health", "/livez", "/ready", "/readyz")
 log = logging.getLogger("lamina.server")
 
@@ -30,10 +32,13 @@ class State:
 
 
 class GateMiddleware:
-    """ASGI middleware: who may come in. `hosts` are the names the server goes by, without port; empty for any."""
+    """ASGI middleware: who may come in. `hosts` are the names the server goes by, without port; empty for any.
 
-    def __init__(self, app: Any, token: str | None, hosts: Collection[str], state: State):
-        self.app, self.token, self.hosts, self.state = app, token, hosts, state
+    HEAD is answered as GET, without the body. A path may begin with `root_path`, where a proxy leaves it there.
+    """
+
+    def __init__(self, app: Any, token: str | None, hosts: Collection[str], state: State, root_path: str = ""):
+        self.app, self.token, self.hosts, self.state, self.root_path = app, token, hosts, state, root_path
         self._constant = [(name.encode(), value.encode()) for name, value in state.headers.items()]
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
@@ -45,41 +50,66 @@ class GateMiddleware:
         scope.setdefault("state", {})["request_id"] = request_id
         client = scope["state"].setdefault("connection", Client())
         client.enter()
-        status, start = 0, time.perf_counter()
+        status, start, is_head = 0, time.perf_counter(), scope["method"] == "HEAD"
+        if is_head or self.root_path:
+            scope = {**scope, "method": "GET" if is_head else scope["method"], **self._path(scope["path"])}
 
         async def send_stamped(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message.get("headers", ()), *self._stamps(request_id)]
+            elif is_head:
+                message = {**message, "body": b""}
             await send(message)
 
         with self.state.metrics.observe(lambda: status, start):
             try:
-                self._admit(scope["path"], headers)
+                self._admit(scope["method"], scope["path"], headers)
                 await self.app(scope, receive, send_stamped)
             except Exception as error:
                 if status:  # an answer is on its way; the connection can only be cut
                     raise
                 await _refuse(public(error, request_id), request_id, client.sending, send_stamped)
 
+    def _path(self, path: str) -> dict[str, str | bytes]:
+        """The path within the server."""
+        inside = path.removeprefix(self.root_path) if path.startswith(f"{self.root_path}/") else path
+        return {"path": inside, "raw_path": inside.encode(), "root_path": ""}
+
     def _stamps(self, request_id: str) -> list[tuple[bytes, bytes]]:
         closing = [(b"connection", b"close")] if self.state.draining else []
         return [(b"x-request-id", request_id.encode()), *self._constant, *closing]
 
-    def _admit(self, path: str, headers: dict[bytes, bytes]) -> None:
+    def _admit(self, method: str, path: str, headers: dict[bytes, bytes]) -> None:
         host = headers.get(b"host", b"").decode("latin-1")
         if self.hosts and PORT.sub("", host).lower() not in self.hosts:
-            names = " or ".join(sorted(self.hosts))
+            names = " or ".join(sorted(set(self.hosts)))
             raise RequestError(400, f"Host: this server goes by {names}. Use one of them in the URL.")
         if self.token is None or path in OPEN:
             return
-        scheme, _, secret = headers.get(b"authorization", b"").partition(b" ")
-        if scheme.lower() != b"bearer" or not secret.strip():
+        is_page = method == "GET" and path in PAGES
+        secret = _secret(headers.get(b"authorization", b""), is_page)
+        if not secret:
             cure = "Send the header Authorization: Bearer <token>."
-            raise RequestError(401, f"Authorization: a token is needed. {cure}", {"WWW-Authenticate": "Bearer"})
-        if not hmac.compare_digest(secret.strip(), self.token.encode()):
+            schemes = 'Bearer, Basic realm="lamina", charset="UTF-8"' if is_page else "Bearer"
+            raise RequestError(401, f"Authorization: a token is needed. {cure}", {"WWW-Authenticate": schemes})
+        if not hmac.compare_digest(secret, self.token.encode()):
             raise RequestError(403, "Authorization: this token is not the server's. Ask whoever started the server.")
+
+
+def _secret(header: bytes, is_page: bool) -> bytes:
+    """The token of a request: a bearer's, or on a page the password for which a browser asks; empty where none is sent.
+
+    Requests that work take bearers only: a browser would send a password along with whatever a foreign page asks.
+    """
+    scheme, _, secret = header.partition(b" ")
+    if is_page and scheme.lower() == b"basic":
+        try:
+            return base64.b64decode(secret.strip(), validate=True).partition(b":")[2]
+        except ValueError:
+            return b""
+    return secret.strip() if scheme.lower() == b"bearer" else b""
 
 
 def safe_id(name: bytes) -> str:

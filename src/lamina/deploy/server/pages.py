@@ -38,19 +38,25 @@ def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def add_pages(api: FastAPI, predictor: Predictor, endpoints: tuple[Endpoint, ...], limits: Limits) -> None:
-    """What the server is, what it takes, and the task's own page to try it on, where there is one."""
+def add_pages(
+    api: FastAPI, predictor: Predictor, endpoints: tuple[Endpoint, ...], limits: Limits, root: str = ""
+) -> None:
+    """What the server is, what it takes, and the task's own page to try it on, where there is one; `root` is the path
+    in front of all others for those outside.
+    """
     schema = about.describe(predictor, endpoints, limits)
     schema_body = schema.model_dump_json().encode()
     page = predictor.task.page(predictor)
     policy = page_headers(page or "")
-    links = {endpoint.operation.name: f"POST /{endpoint.operation.name}" for endpoint in endpoints}
-    links |= {"columns": "/schema", "docs": "/docs", "health": "/health", "ready": "/ready"}
-    links |= {"try": "/try"} if page else {}
+    links = {endpoint.operation.name: f"POST {root}/{endpoint.operation.name}" for endpoint in endpoints}
+    places = {"columns": "schema", "docs": "docs", "health": "health", "ready": "ready"} | (
+        {"try": "try"} if page else {}
+    )
+    links |= {name: f"{root}/{place}" for name, place in places.items()}
     index = {"model": schema.model, "task": schema.task, "target": schema.target, "lamina": __version__, "links": links}
 
     @api.get("/", summary="What this is and where to go; for a browser, a page to try it on where there is one")
-    async def root(request: Request) -> Any:
+    async def index_of(request: Request) -> Any:
         if page and "text/html" in request.headers.get("accept", ""):
             return Response(page, media_type=HTML, headers=policy)
         return index
@@ -68,7 +74,7 @@ def add_pages(api: FastAPI, predictor: Predictor, endpoints: tuple[Endpoint, ...
 
     @api.get("/redoc", include_in_schema=False)
     async def redoc() -> Response:
-        return RedirectResponse("/docs")
+        return RedirectResponse("docs")
 
     if page:
 

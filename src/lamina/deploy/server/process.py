@@ -14,6 +14,7 @@ import struct
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,29 +35,37 @@ SO_ATTACH_FILTER = 26
 DROP_SYN = ((0x30, 0, 0, 13), (0x45, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFF))  # byte 13 of TCP has the flags
 
 
-def serve(
+def serve(  # noqa: PLR0913 - one argument for each thing that a server is told of its surroundings
     path: str | Path,
     host: str = "127.0.0.1",
     port: int = 8000,
     token: str | None = None,
     limits: Limits | None = None,
     as_json: bool = False,
+    hosts: Sequence[str] = (),
+    origins: Sequence[str] = (),
+    root_path: str = "",
 ) -> None:
     """Answer HTTP requests with a bundle until SIGTERM or Ctrl-C, then finish what was accepted and return.
 
     Once it is ready it prints one line: a sentence, or with `as_json` an object with `url`, `docs` and `bundle`.
     `token` may also come from the environment, LAMINA_TOKEN; without one only this machine may ask. Port 0 is any
-    free one. Errors: LaminaError when the port is taken, BundleError when the bundle is not sound.
+    free one. Behind a proxy: `hosts` are the public names it is reached by, `root_path` the path it is shown under;
+    `origins` are those of web pages that may ask. Errors: LaminaError when the port is taken, BundleError when the
+    bundle is not sound.
     """
     token = (token or os.environ.get("LAMINA_TOKEN") or "").strip() or None
     local = _is_local(host)
-    if not local and token is None:
+    if token is None and (not local or hosts):
         cure = "Set a token (--token, or LAMINA_TOKEN), or serve on 127.0.0.1 only."
-        raise LaminaError(f"host: anyone who can reach {host} could use the model. {cure}")
+        raise LaminaError(f"host: anyone who can reach {hosts[0] if local else host} could use the model. {cure}")
+    if root_path and (not root_path.startswith("/") or root_path.endswith("/")):
+        raise LaminaError(f"--root-path: must begin with / and not end with it (got '{root_path}').")
     limits = limits or Limits()
     with _bind(host, port) as listener:
         predictor = Predictor(path)
-        api = app(predictor, limits, token, (*LOOPBACK, _in_url(host)) if local else ())
+        names = tuple(name.lower() for name in (*LOOPBACK, _in_url(host), *hosts)) if local else ()
+        api = app(predictor, limits, token, names, origins, root_path)
         url = f"http://{_in_url(host)}:{listener.getsockname()[1]}"
         page = "try" if any(vars(route).get("path") == "/try" for route in api.routes) else "docs"
         line = f"Serving {api.title} on {url} (try it: {url}/{page}). Stop it with Ctrl-C."
