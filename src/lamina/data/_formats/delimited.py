@@ -64,7 +64,7 @@ def read(plan: Layout, rows: int | None) -> Iterator[Piece]:
 
 def lines(plan: Layout) -> Iterator[int]:
     """The line each good row begins on, in order."""
-    return (record.line for record in _checked_records(plan) if not record.reason)
+    return (record.line for record in checked_records(plan) if not record.reason)
 
 
 def _sound(plan: Layout, rows: int | None) -> Iterator[pa.Table] | None:
@@ -156,7 +156,7 @@ def _with_aside(plan: Layout, pieces: Iterator[Piece]) -> Iterator[Piece]:
 
 
 def _pieces(plan: Layout, rows: int) -> Iterator[Piece]:
-    schema, source = _schema(plan), _checked_records(plan)
+    schema, source = _schema(plan), checked_records(plan)
     while batch := list(itertools.islice(source, rows)):
         good = [record.cells for record in batch if not record.reason]
         bad = tuple(quarantined(plan.text.file, plan.names, record) for record in batch if record.reason)
@@ -169,7 +169,7 @@ def _schema(plan: Layout) -> pa.Schema:
     return pa.schema([(name, pa.string()) for name in plan.names])
 
 
-def _checked_records(plan: Layout) -> Iterator[Record]:
+def checked_records(plan: Layout) -> Iterator[Record]:
     """Every record of a row; one with the wrong number of cells, or with those of the header, has a reason too."""
     width = len(plan.names)
     for record in records(plan.text.path, plan.delimiter, plan.skip):

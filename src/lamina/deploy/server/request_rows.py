@@ -4,12 +4,14 @@ Rows become columns here, which multiplies them: rows times names. So names that
 while rows are read, and how many rows there may be hangs on how many cells each becomes.
 """
 
-import csv
-import io
+from codecs import BOM_UTF8
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
+from lamina.data._formats import delimited_body
+from lamina.data._formats.header import HEADER_AGAIN
 from lamina.deploy.server.json_reader import describe, load_json, some
 from lamina.deploy.server.limits import Limits, RequestError, bare, quoted
 
@@ -17,7 +19,6 @@ ROWS, COLUMNS = "rows", "columns"
 SHAPE = 'Send {"rows": [{"column": value, ...}, ...]} or {"columns": {"column": [value, ...], ...}}.'
 LINES = "Send a first line of names, each once, and then a line for each row."
 CELLS = 200  # of one request, for each of the rows it may have
-DELIMITERS = ",;\t"
 
 
 @dataclass(frozen=True)
@@ -76,40 +77,38 @@ class RowReader:
         return self._by_row(value.get(ROWS) if isinstance(value, dict) else value, {})
 
     def from_csv(self, body: bytes | bytearray) -> RequestRows:
-        """One request in CSV: names in the first line, a row in each other; cells are text, and empty ones missing."""
+        """One request in CSV, read as a file of the same bytes is: names, then a row in each line; cells are text."""
         try:
-            text = body.decode("utf-8-sig")
+            body.decode()
         except UnicodeDecodeError as error:
             raise RequestError(400, f"body: is not UTF-8 (byte {error.start}). Send CSV in UTF-8.") from None
-        lines = self._lines(text)
-        names = next(lines, [])
-        if len(set(names)) < len(names):
-            raise RequestError(400, f"body: names a column twice. {LINES}")
-        places = [place for place, name in enumerate(names) if name in self.columns]
-        rows = [[line[place] for place in places] for line in lines]
+        with ExitStack() as stack:
+            lines = delimited_body.read(bytes(body).removeprefix(BOM_UTF8), self.columns, self.most + 1, stack)
+            notes = [_without_command(note) for note in lines.notes if len(lines.names) > 1]
+            rows = list(self._cells(lines, notes)) if lines.rows is None else lines.rows
         if not rows:
             raise RequestError(400, f"body: holds no row. {LINES}")
-        columns = zip(*rows, strict=True)
-        values = {names[place]: list(cells) for place, cells in zip(places, columns, strict=True)}
-        return RequestRows(values, len(rows), unknown=tuple(name for name in names if name not in self.columns))
+        if len(rows) > self.most:
+            raise self.too_many()
+        columns = zip(lines.names, zip(*rows, strict=True), strict=True)
+        values = {name: list(cells) for name, cells in columns if name in self.columns}
+        unknown = tuple(name for name in lines.names if name not in self.columns)
+        return RequestRows(values, len(rows), unknown=unknown, notes=tuple(notes))
 
-    def _lines(self, text: str) -> Iterator[list[str]]:
-        """Cells by line, the names first, as many in each."""
-        first = text.lstrip().partition("\n")[0]
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(DELIMITERS, key=first.count), strict=True)
-        width = count = 0
-        try:
-            for line in reader:
-                if width and line and len(line) != width:
-                    where = f"line {reader.line_num}: has {len(line)} cells, and the first line {width} names"
-                    raise RequestError(400, f"{where}. Give one value for each; an empty one is missing.")
-                if count > self.most:
-                    raise self.too_many()
-                if line:
-                    yield line if width else [name.strip() for name in line]
-                    width, count = len(line), count + 1
-        except csv.Error as error:
-            raise RequestError(400, f"line {reader.line_num}: is not CSV ({error}).") from None
+    def _cells(self, lines: delimited_body.Lines, notes: list[str]) -> Iterator[list[str]]:
+        """Cells by row, as many in each; what is no row at all is added to `notes`."""
+        width, count = len(lines.names), 0
+        for record in lines.records:
+            if record.reason == HEADER_AGAIN:
+                notes.append(f"line {record.line}: is no row ({record.reason}).")
+                continue
+            if record.reason:
+                cure = f"Give one value for each of the {width} columns; an empty one is missing."
+                raise RequestError(400, f"line {record.line}: {record.reason}. {cure}")
+            count += 1
+            if count > self.most:
+                raise self.too_many()
+            yield record.cells
 
     def _by_row(self, rows: Any, settings: Mapping[str, Any]) -> RequestRows:
         if not isinstance(rows, list):
@@ -175,3 +174,8 @@ def _keys(value: Any) -> str:
     if not isinstance(value, dict) or not value:
         return describe(value)
     return "both rows and columns" if ROWS in value and COLUMNS in value else f"the keys {some(list(value))}"
+
+
+def _without_command(note: str) -> str:
+    """A note without how to say otherwise on a command line, which none has who sends a request."""
+    return note if "--set" not in note else note[: note.rindex(". ", 0, note.index("--set")) + 1]
