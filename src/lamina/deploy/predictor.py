@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from lamina import models
 from lamina.config import DataError, sentences
 from lamina.data.arrays import select
-from lamina.deploy.bundle import Bundle, open_bundle
+from lamina.deploy.bundle import Bundle, from_files, open_bundle
 from lamina.deploy.bundle.strict_json import guarded
 from lamina.deploy.golden import replay
 from lamina.deploy.onnx_runtime import Run, deadline, onnx_runtime
@@ -30,11 +30,16 @@ class Predictor(Session):
     """Answers for raw rows. `Predictor(path)` opens, checks and self-tests a bundle."""
 
     def __init__(self, path: str | Path | Bundle, threads: int | None = None):
+        self._threads = threads
         self.bundle = bundle = path if isinstance(path, Bundle) else open_bundle(path)
         with deadline(bundle.files):
             super().__init__(bundle.task, bundle.prep, bundle.model.spec, bundle.model.config, _runs(bundle, threads))
             self.id, self.golden, self.assets = bundle.id, bundle.golden.rows, bundle.assets
             replay(self, bundle.golden.rows, bundle.golden.answers)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled by the files of the bundle, which are checked and self-tested again where it is opened."""
+        return _reopen, (dict(self.bundle.files), str(self.bundle.path), self._threads)
 
     @property
     def operations(self) -> tuple[Operation, ...]:
@@ -96,6 +101,10 @@ class Predictor(Session):
     def answers(self, rows: pa.Table) -> pa.Table:
         """Answers for an Arrow table of raw rows; a file that cannot be used counts as missing."""
         return self.checked(rows).table
+
+
+def _reopen(files: dict[str, bytes], path: str, threads: int | None) -> Predictor:
+    return Predictor(from_files(files, Path(path)), threads)
 
 
 def _request(cls: type[Request], settings: dict[str, Any], name: str) -> Request:

@@ -104,6 +104,12 @@ class Session:
         names = {"image": self.files[0]} if len(self.files) == 1 else {}
         return rename_columns(rows, names | ({target: self.target} if target and self.target else {}))
 
+    def __copy__(self) -> Self:
+        """Another object with the same networks."""
+        other = type(self).__new__(type(self))
+        vars(other).update(vars(self))
+        return other
+
     def bounded(self, limits: RequestLimits, largest: int | None = None) -> Self:
         """The same where strangers ask: within limits, and refusing files of more units than `largest`."""
         other = copy(self)

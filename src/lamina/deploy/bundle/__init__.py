@@ -237,7 +237,18 @@ def open_bundle(path: str | Path) -> Bundle:
     """Open and check a bundle directory or `.lamina` file. Raises `BundleError` and nothing else."""
     path = Path(path)
     with members(path) as (names, read):
-        files, hashes, task_file = _listed(names, read)
+        listed = _listed(names, read)
+    return _checked(path, *listed)
+
+
+def from_files(files: Mapping[str, bytes], path: Path) -> Bundle:
+    """The same out of the files of an opened bundle in memory; `path` is where they came from."""
+    bodies = {**files, "manifest.json": manifest(files)}
+    return _checked(path, *_listed(set(bodies), lambda name, most: bodies[name]))
+
+
+def _checked(path: Path, files: dict[str, bytes], hashes: dict[str, str], task_file: TaskFile) -> Bundle:
+    """Files that are what the manifest lists, checked against one another. Errors: BundleError."""
     model = read_as(files, "model.json", ModelFile)
     bounds.check_schema(strict_json(files["schema.json"], "schema.json"))
     schema = read_as(files, "schema.json", Schema)
