@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import pyarrow as pa
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
@@ -22,6 +23,7 @@ from lamina.config import BundleError, LaminaError, RecipeError, parse
 from lamina.deploy.bundle import open_bundle
 from lamina.deploy.predictor import Predictor
 from lamina.plugins import plugin
+from lamina.preprocess import image
 from lamina.schema import Input, Output, Spec
 
 needs_transformers = pytest.mark.skipif(
@@ -269,7 +271,7 @@ def test_pictures_of_another_size_and_without_colour_are_brought_to_what_the_net
     rows = stripes(60, side=70, channels=1)
     recipe = {"model": {"kind": "pretrained", "name": str(file)}, "train": QUICK}
     found = lamina.fit(rows, "label", recipe=recipe, out=tmp_path / "run")
-    assert open_bundle(found.result["bundle"]).model.spec.inputs["image0"].shape == (70, 70, 1)
+    assert open_bundle(found.result["bundle"]).model.spec.inputs["image0"].shape == (SIDE, SIDE, 1)
     assert len(found.predict(rows[:3])) == 3
 
 
@@ -321,6 +323,45 @@ def test_class_token_and_mean_are_different_features(folder, cache):
     found = {how: built(folder("vit"), {"pooling": how}).eval().features(x) for how in ("auto", "cls", "mean")}
     assert torch.equal(found["auto"], found["cls"])
     assert not torch.allclose(found["cls"], found["mean"], atol=1e-3)
+
+
+PROCESSORS = {
+    "as it was": ({"image_mean": [0.5, 0.4, 0.6], "image_std": [0.2, 0.3, 0.25]}, "vit"),
+    "not rescaled": ({"do_rescale": False, "image_mean": [120, 110, 100], "image_std": [50, 60, 70]}, "vit"),
+    "another factor": ({"rescale_factor": 1 / 127.5, "image_mean": [1, 1, 1], "image_std": [1, 1, 1]}, "vit"),
+    "the mean of its class": ({}, "vit"),
+    "not normalised": ({"do_normalize": False}, "vit"),
+    "one mean for all": ({"image_mean": 0.5, "image_std": 0.5}, "vit"),
+    "blue first": ({"do_flip_channel_order": True, "do_center_crop": False}, "mobilevit"),
+    "from below": ({"rescale_factor": 1 / 127.5, "rescale_offset": True, "include_top": False}, "efficientnet"),
+}
+
+
+@needs_transformers
+@pytest.mark.parametrize("form", PROCESSORS)
+def test_a_network_is_fed_what_its_own_processor_would_feed_it(form, folder, tmp_path, cache):
+    from transformers import AutoImageProcessor
+
+    settings, family = PROCESSORS[form]
+    kinds = {"vit": "ViT", "mobilevit": "MobileViT", "efficientnet": "EfficientNet"}
+    size = {"height": SIDE, "width": SIDE} if family != "mobilevit" else {"shortest_edge": SIDE}
+    copy = shutil.copytree(folder("vit"), tmp_path / "network")
+    own = {"image_processor_type": f"{kinds[family]}ImageProcessor", "size": size, **settings}
+    (copy / "preprocessor_config.json").write_text(json.dumps(own))
+    theirs = AutoImageProcessor.from_pretrained(copy, backend="pil")
+    wanted = theirs(list(pictures(3)), do_resize=False, input_data_format="channels_last", return_tensors="pt")
+    mine = built(copy).front(torch.from_numpy(pictures(3)))
+    assert torch.allclose(mine, wanted["pixel_values"].float(), atol=1e-4)
+
+
+@needs_transformers
+def test_larger_pictures_are_read_at_the_size_that_the_network_takes_and_smaller_ones_as_they_are(folder, tmp_path):
+    faults: list[str] = []
+    cfg = parse(plugin("models", "pretrained").Config, {"name": str(folder("vit"))}, "model", faults)
+    assert plugin("models", "pretrained").column_settings(cfg) == {"image": {"largest": [SIDE, SIDE]}}
+    for side, read in ((48, SIDE), (20, 20)):
+        cells = image.parse(pa.array([row["image"] for row in stripes(4, side=side)]), image.Config())
+        assert image.fit(cells, image.Config(largest=(SIDE, SIDE))).shape[:2] == (read, read)
 
 
 # fine-tuning

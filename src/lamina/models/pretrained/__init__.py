@@ -39,6 +39,7 @@ HEADS = ROW_HEADS
 GRAPH_ONLY = True  # what builds the network again is not in the bundle
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 DEEPEST = 12  # blocks that the decay of learning rates is counted over
+LONGEST = 4096  # pixels a side that pictures are read at
 CHUNK, ROWS = 2048, 32  # pictures in one file of features, and at a time
 
 
@@ -87,6 +88,15 @@ def training(cfg: Config, spec: Spec) -> dict[str, Any]:
         "schedule": {"kind": "cosine", "warmup": 0.1},
         "augment": ["flip"],
     }
+
+
+def column_settings(cfg: Config) -> dict[str, dict[str, Any]]:
+    """Larger pictures are read at the size that the network takes."""
+    if cfg.name.lower().endswith(".onnx"):
+        size = onnx_file.picture_size(Path(cfg.name).expanduser(), cfg.side)
+    else:
+        size = huggingface.picture_size(cfg.name, cfg.side)
+    return {"image": {"largest": [min(length, LONGEST) for length in size]}}
 
 
 def example(spec: Spec) -> dict[str, Any]:
@@ -153,7 +163,7 @@ class Model(nn.Module):
 
     def _features_of(self, pictures: np.ndarray, key: bytes, where: torch.device) -> np.ndarray:
         """Features of some pictures, by way of a file named by the pictures' bytes and all that computes them."""
-        digest = hashlib.blake2b(repr((key, self.front.size, pictures.shape)).encode(), digest_size=16)
+        digest = hashlib.blake2b(repr((key, self.front.size, self.front.flip, pictures.shape)).encode(), digest_size=16)
         digest.update(np.ascontiguousarray(pictures).data)
         file = config.cache() / "features" / f"{digest.hexdigest()}.npy"
         try:
@@ -190,11 +200,14 @@ class Front(nn.Module):
             raise RecipeError([f"model.std: must be above 0 (got {list(std)})."])
         self.pixels = Pixels(feed.model_copy(update={"mean": mean, "std": std}))
         self.size: tuple[int, int] = backbone.size
+        self.flip = bool(backbone.flip and count == 3)  # blue first
         self.same = (height, width) == self.size
         self.by = max(1, min(height // self.size[0], width // self.size[1]))
 
     def forward(self, pictures: Tensor) -> Tensor:
         x = self.pixels(pictures)  # a grey picture is spread over the channels here
+        if self.flip:
+            x = x[:, [2, 1, 0]]
         if self.by > 1:
             x = F.avg_pool2d(x, self.by)  # bilinear alone would skip pixels
         return x if self.same else F.interpolate(x, self.size, mode="bilinear", align_corners=False)

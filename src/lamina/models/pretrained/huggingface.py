@@ -32,6 +32,7 @@ class HuggingFace(nn.Module):
         self.network, self.pooling = network, pooling
         self.size: tuple[int, int] = pictures["size"]
         self.mean, self.std = pictures["mean"], pictures["std"]
+        self.flip: bool = pictures["flip"]
         self.channels: int = pictures["channels"]
         self.token = any("cls_token" in name for name, _ in network.named_parameters())
         self.others = 1 + pictures["registers"] if self.token else 0  # tokens in front of those of the picture
@@ -56,7 +57,7 @@ def load(name: str, side: int | None, pooling: Pooling) -> HuggingFace:
     transformers = _library()
     folder = _folder(name)
     config = _json(folder / "config.json", name)
-    pictures = _picture_settings(folder, config, side)
+    pictures = _picture_settings(folder, name, side)
     with _quietly(transformers):
         try:
             network, report = transformers.AutoModel.from_pretrained(
@@ -151,25 +152,59 @@ def _folder(name: str) -> Path:
         ) from None
 
 
-def _picture_settings(folder: Path, config: dict[str, Any], side: int | None) -> dict[str, Any]:
-    """Size, mean and std of the pictures, by the files beside the weights."""
-    file = folder / "preprocessor_config.json"
-    processor = _json(file, str(folder)) if file.is_file() else {}
+def picture_size(name: str, side: int | None) -> tuple[int, int]:
+    """Height and width of the pictures that a network takes, by the files beside its weights."""
+    return _picture_settings(_folder(name), name, side)["size"]
+
+
+def _picture_settings(folder: Path, name: str, side: int | None) -> dict[str, Any]:
+    """Size, mean and std of the pictures, by the files beside the weights; the numbers of a picture are from 0 to 1."""
+    config, file = _json(folder / "config.json", name), folder / "preprocessor_config.json"
+    own = _json(file, str(folder)) if file.is_file() else {}
+    processor = _with_defaults(folder, own) if own else {}
     timm = config.get("pretrained_cfg", {})
-    own = [
-        processor.get("crop_size") if processor.get("do_center_crop") else None,
-        processor.get("size"),
+    sizes = [
+        own.get("crop_size") if processor.get("do_center_crop") else None,
+        own.get("size"),
         config.get("image_size"),
+        timm.get("input_size", [])[1:],
+        processor.get("size"),
     ]
-    size = next((pair for pair in map(_pair, [side, *own, timm.get("input_size", [])[1:]]) if pair), (SIDE, SIDE))
-    plain = processor.get("do_normalize") is False
+    mean, std = _normalization(processor) if processor else (timm.get("mean"), timm.get("std"))
     return {
-        "size": size,
-        "mean": (0.0,) if plain else tuple(processor.get("image_mean") or timm.get("mean") or ()) or None,
-        "std": (1.0,) if plain else tuple(processor.get("image_std") or timm.get("std") or ()) or None,
+        "size": next((pair for pair in map(_pair, [side, *sizes]) if pair), (SIDE, SIDE)),
+        "mean": tuple(mean or ()) or None,
+        "std": tuple(std or ()) or None,
         "channels": int(config.get("num_channels", 3)),
         "registers": int(config.get("num_register_tokens", 0)),
+        "flip": bool(processor.get("do_flip_channel_order")),
     }
+
+
+def _with_defaults(folder: Path, own: dict[str, Any]) -> dict[str, Any]:
+    """The settings of an image processor with what its class says where its file says nothing."""
+    transformers = _library()
+    try:
+        with _quietly(transformers):
+            processor = transformers.AutoImageProcessor.from_pretrained(
+                folder, backend="pil", local_files_only=True, trust_remote_code=False
+            )
+        return {**processor.to_dict(), **own}
+    except Exception:  # a class it does not know, or Pillow is not installed: the file is all there is
+        return {"do_normalize": "image_mean" in own, **own}
+
+
+def _normalization(processor: dict[str, Any]) -> tuple[list[float], list[float]]:
+    """Mean and std of numbers from 0 to 1 that do what a processor does: rescale, shift and normalise 0 to 255."""
+    factor = float(processor.get("rescale_factor") or 1 / 255) if processor.get("do_rescale", True) else 1.0
+    offset = 1.0 if processor.get("rescale_offset") and processor.get("do_rescale", True) else 0.0
+    normalized = processor.get("do_normalize") and processor.get("image_mean") and processor.get("image_std")
+    mean, std = (_each(processor[key]) for key in ("image_mean", "image_std")) if normalized else ([0.0], [1.0])
+    return [(value + offset) / (255 * factor) for value in mean], [value / (255 * factor) for value in std]
+
+
+def _each(value: Any) -> list[float]:
+    return [float(one) for one in (value if isinstance(value, list | tuple) else [value])]
 
 
 def _pair(value: Any) -> tuple[int, int] | None:

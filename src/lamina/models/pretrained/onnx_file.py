@@ -31,6 +31,7 @@ class OnnxFile(nn.Module):
         self.channels: int = pictures["channels"]
         self.last: bool = pictures["last"]
         self.mean = self.std = None
+        self.flip = False
         self.pooling, self.graph, self.body = pooling, graph, graph.SerializeToString()
         for i, tensor in enumerate(t for t in graph.graph.initializer if t.data_type in FLOATS):
             self.register_buffer(f"weight_{i}", torch.from_numpy(onnx_graph.tensor_values(tensor)))
@@ -110,6 +111,11 @@ def splice(body: bytes, model: nn.Module) -> bytes:
     outer.opset_import.append(onnx.helper.make_opsetid("", max(files[0].opset, opset(model, 0))))
     outer.ir_version = max(outer.ir_version, inner.ir_version)
     return outer.SerializeToString()
+
+
+def picture_size(path: Path, side: int | None) -> tuple[int, int]:
+    """Height and width of the pictures that the network of a file takes."""
+    return onnx_graph.picture_settings(onnx_graph.read_graph(path), path, side)["size"]
 
 
 def load(path: Path, side: int | None, pooling: Pooling, layer: str | None) -> OnnxFile:

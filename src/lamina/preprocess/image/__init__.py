@@ -45,6 +45,9 @@ class Config(config.Config):
     size: tuple[Side, Side] | Side | None = Field(
         default=None, description="height and width in pixels; from the data when unset"
     )
+    largest: tuple[Side, Side] | None = Field(
+        default=None, description="size that larger pictures are brought to, when size is unset; their own up to 224"
+    )
     channels: Literal[1, 3] | None = Field(default=None, description="1 grey or 3 colour; from the data when unset")
     fit: Fit = Field(default="letterbox", description="letterbox, crop or stretch: how another shape is made to fit")
     max_pixels: int = Field(default=50_000_000, ge=1, description="larger pictures are refused before they are decoded")

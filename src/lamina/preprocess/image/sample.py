@@ -123,7 +123,9 @@ def measure(column: _cells.Cells, cfg: Any, how: Reading) -> Sample:
     `cfg`: the settings of the kind; what they leave open is the median shape, never above 224, and grey if all are.
     """
     fixed = (cfg.size, cfg.size) if isinstance(cfg.size, int) else cfg.size
-    height, width = fixed or _size([s for s in in_threads(lambda i: _shape_of(column, i), len(column.paths)) if s])
+    height, width = fixed or _size(
+        [shape for shape in in_threads(lambda i: _shape_of(column, i), len(column.paths)) if shape], cfg.largest
+    )
     size = codec.Size(height, width, cfg.channels or 3, cfg.fit)
 
     def moments(place: int) -> tuple[np.ndarray, np.ndarray, bool] | None:
@@ -152,10 +154,12 @@ def _shape_of(column: _cells.Cells, place: int) -> tuple[int, int] | None:
     return codec.upright_shape(body) if body else None
 
 
-def _size(shapes: list[tuple[int, int]]) -> tuple[int, int]:
+def _size(shapes: list[tuple[int, int]], largest: tuple[int, int] | None) -> tuple[int, int]:
     if not shapes:
         return 32, 32
     height, width = np.median(shapes, axis=0)
+    if largest and height >= largest[0] and width >= largest[1]:
+        return largest
     if len(set(shapes)) > 1:
         height = width = (height * width) ** 0.5  # many shapes: a square of the usual area
     shrink = min(1.0, LARGEST_SIDE / max(height, width))
