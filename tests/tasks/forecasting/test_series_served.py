@@ -233,11 +233,11 @@ def test_a_history_of_no_use_is_refused_with_a_sentence(months, rows, status, wo
 
 
 LINES = {
-    "ragged": ("Month,Passengers\n1960-01,3\n1960-02\n", "line 3: has 1 cells, and the first line 2 names"),
+    "ragged": ("Month,Passengers\n1960-01,3\n1960-02\n", "line 3: 1 column where 2 are expected"),
     "empty": ("", "body: holds no row"),
     "names only": ("Month,Passengers\n", "body: holds no row"),
     "twice": ("Month,Passengers,Month\n1960-01,3,1960-01\n", "body: names a column twice"),
-    "an open quote": ('Month,Passengers\n"1960-01,3\n', "is not CSV"),
+    "an open quote": ('Month,Passengers\n"1960-01,3\n', "line 2: a quote opens and does not close"),
 }
 
 
@@ -258,9 +258,9 @@ def test_csv_may_have_other_marks(months, mark):
     )
 
 
-def test_only_what_forecasts_takes_csv(churn_bundle):
+def test_csv_of_no_known_column_is_told_what_it_holds(churn_bundle):
     (reply,) = asked(app(Predictor(churn_bundle)), "a,b\n1,2\n")
-    assert reply.status_code == 415
+    assert reply.status_code == 400 and "not one column is known (got 'a', 'b')" in reply.json()["error"]
 
 
 CELLS = st.one_of(

@@ -30,11 +30,12 @@ class Memory(NamedTuple):
 
 
 class Lines(NamedTuple):
-    """The names of columns; the cells of all rows, where these are sound and seen to be so, else records one by one,
-    unsound ones with the reason; and what was guessed of the layout.
+    """The names of columns; the cells of the `header` where there surely is one; those of all `rows` where these are
+    seen to be sound, else `records` one by one, unsound ones with the reason; what was guessed.
     """
 
     names: tuple[str, ...]
+    header: tuple[str, ...]
     rows: list[list[str]] | None
     records: Iterator[Record]
     notes: tuple[str, ...]
@@ -53,7 +54,7 @@ def read(body: bytes, expect: Collection[str], most: int, stack: ExitStack) -> L
     elif len(head) < len(body):  # cells set off by blanks were written to a file, and so must be the rest
         plan = layout(_text(body), Options(expect=tuple(expect)), stack)
     notes = (*plan.notes, *(f"line {row.line}: is no row ({row.reason})." for row in plan.aside))
-    return Lines(plan.names, _sound(body, plan, most), checked_records(plan), notes)
+    return Lines(plan.names, plan.header, _sound(body, plan, most), checked_records(plan), notes)
 
 
 def _text(body: bytes) -> Text:

@@ -84,6 +84,8 @@ class RowReader:
             raise RequestError(400, f"body: is not UTF-8 (byte {error.start}). Send CSV in UTF-8.") from None
         with ExitStack() as stack:
             lines = delimited_body.read(bytes(body).removeprefix(BOM_UTF8), self.columns, self.most + 1, stack)
+            if len({name.strip() for name in lines.header}) < len(lines.header):
+                raise RequestError(400, f"body: names a column twice. {LINES}")
             notes = [_without_command(note) for note in lines.notes if len(lines.names) > 1]
             rows = list(self._cells(lines, notes)) if lines.rows is None else lines.rows
         if not rows:
