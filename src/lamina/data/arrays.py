@@ -13,9 +13,10 @@ from lamina.config import Config as Settings
 from lamina.config import DataError
 from lamina.data import _arrow_values as _values
 from lamina.data import _image_cells as _pictures
-from lamina.data import _memory_images
+from lamina.data import _memory_images, _pandas_index
 from lamina.data import _series_cells as _series
 from lamina.data._nested_rows import flatten, sound
+from lamina.data._pandas_index import as_frame, is_a
 from lamina.schema import Collected
 
 FILE = {"bytes", "path"}
@@ -42,25 +43,21 @@ def table(source: Any, pictures: Sequence[str] = ()) -> pa.Table:
 
     Arrays (rows, steps, channels), floats (rows, four steps or more), and lists of arrays are series.
 
-    The index of a pandas frame is not used (but see `timed`); categories become text; other 2-D columns `x` are spread
-    as x_0, x_1, ...; nested dicts of rows and structs become columns with dots. Errors: DataError naming the column.
+    Levels of a pandas index that have a name are columns, others are not used (but see `timed`). Categories become
+    text; other 2-D columns `x` are spread as x_0, x_1, ...; nested dicts of rows and structs become columns with dots.
+    Errors: DataError naming the column.
     """
-    source = _memory_images.as_columns(source, pictures)
+    source = as_frame(_memory_images.as_columns(source, pictures))
     if isinstance(source, pa.RecordBatch):
         source = pa.Table.from_batches([source])
     if isinstance(source, pa.Table):
-        return _values.plain(source).replace_schema_metadata(None)
-    if _is(source, "pandas", "DataFrame"):
-        names = [".".join(map(str, name)) if isinstance(name, tuple) else str(name) for name in source.columns]
-        return _from_columns(names, [source.iloc[:, i] for i in range(len(names))], pictures)
-    if _is(source, "polars", "DataFrame"):
+        return _values.plain(_pandas_index.names(source.schema).apply(source)).replace_schema_metadata(None)
+    if is_a(source, "pandas", "DataFrame"):
+        return _from_columns(*_pandas_index.columns(source), pictures)
+    if is_a(source, "polars", "DataFrame"):
         return _values.plain(source.to_arrow()).replace_schema_metadata(None)
     if isinstance(source, np.ndarray):
-        if source.ndim != 2:
-            raise DataError(
-                f"data: a NumPy array must have 2 dimensions (got {source.ndim}). Reshape it to rows x columns."
-            )
-        return _from_columns([""] * source.shape[1], list(source.T))
+        return _from_array(source)
     if isinstance(source, Mapping):
         return _from_columns([sound(str(name)) for name in source], list(source.values()), pictures)
     if isinstance(source, list | tuple):
@@ -69,7 +66,7 @@ def table(source: Any, pictures: Sequence[str] = ()) -> pa.Table:
                 raise DataError(f"data: row {number} must be a dict of column: value (got {_name(row)}). Give {KINDS}.")
         read = _from_rows(source, pictures)
         return read if read.num_columns or not source else pa.table({"": pa.nulls(len(source), pa.string())})
-    if hasattr(source, "__arrow_c_stream__"):
+    if hasattr(source, "__arrow_c_stream__") and not isinstance(source, pa.ChunkedArray):
         return table(pa.table(source))
     raise DataError(f"data: cannot read {_name(source)} as a table. Give {KINDS}.")
 
@@ -86,9 +83,9 @@ def timed(source: Any, name: str | None = None) -> Any:
     """A pandas frame or Series whose index is times, as a frame with them in its first column, which is called `name`,
     as the index is, or `time`; anything else as it is.
     """
-    if _is(source, "pandas", "Series"):
-        source = source.to_frame(str(source.name if source.name is not None else "value"))
-    if not _is(source, "pandas", "DataFrame"):
+    if is_a(source, "pandas", "Series"):
+        source = as_frame(source)
+    if not is_a(source, "pandas", "DataFrame"):
         return source
     index, pandas = source.index, sys.modules["pandas"]
     if isinstance(index, pandas.PeriodIndex):
@@ -97,6 +94,7 @@ def timed(source: Any, name: str | None = None) -> Any:
     if not isinstance(index, pandas.DatetimeIndex) or name in source.columns:
         return source
     frame = source.copy(deep=False)
+    frame.index = index.rename(None)
     frame.insert(0, name, index)
     return frame
 
@@ -108,12 +106,12 @@ def like(answers: pa.Table, source: Any, aligned: bool = True) -> Any:
     nested dicts for structs, a dict of columns gives a dict of lists, and NumPy a dict of arrays. Where columns
     cannot nest (pandas, NumPy), a struct is spread as `probabilities.<name>`.
     """
-    if _is(source, "pandas", "DataFrame"):
+    if is_a(source, "pandas", "DataFrame") or is_a(source, "pandas", "Series"):
         frame = _flat(answers).to_pandas()
         if aligned:
             frame.index = source.index
         return frame
-    if _is(source, "polars", "DataFrame"):
+    if is_a(source, "polars", "DataFrame") or is_a(source, "polars", "Series"):
         return sys.modules["polars"].from_arrow(answers)
     if isinstance(source, np.ndarray):
         flat = _flat(answers)
@@ -140,6 +138,17 @@ def _json_value(value: Any) -> Any:
     if isinstance(value, datetime | date):
         return value.isoformat()
     return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def _from_array(source: np.ndarray) -> pa.Table:
+    """Rows and columns, or records with names."""
+    if source.dtype.names:
+        return _from_columns(list(source.dtype.names), [source[name] for name in source.dtype.names])
+    if source.ndim != 2:
+        raise DataError(
+            f"data: a NumPy array must have 2 dimensions (got {source.ndim}). Reshape it to rows x columns."
+        )
+    return _from_columns([""] * source.shape[1], list(source.T))
 
 
 def _from_rows(rows: Sequence[Mapping[str, Any]], pictures: Sequence[str]) -> pa.Table:
@@ -201,13 +210,13 @@ def _column(name: str, values: Any) -> Any:
         return values
     if isinstance(values, str | bytes | Mapping) or not (hasattr(values, "__len__") and hasattr(values, "__iter__")):
         raise DataError(f"data.{name}: must be a list or an array, one value per row (got {_name(values)}). Wrap it.")
-    if not _is(values, "pandas", "Series") and not _is(values, "polars", "Series") and _series.are(values):
+    if not is_a(values, "pandas", "Series") and not is_a(values, "polars", "Series") and _series.are(values):
         return _series.from_arrays(name, values)
     if isinstance(values, np.ndarray):
         return _from_numpy(name, values)
-    if _is(values, "pandas", "Series"):
+    if is_a(values, "pandas", "Series"):
         return _from_pandas(values)
-    if _is(values, "polars", "Series"):
+    if is_a(values, "polars", "Series"):
         return values.to_arrow()
     return _values.column(list(values))
 
@@ -240,12 +249,6 @@ def _from_pandas(series: Any) -> Any:
         return _values.column(series.tolist())  # sparse and complex numbers
     # Periods and intervals have Arrow types of pandas' own, which mean nothing elsewhere.
     return _values.column(series.tolist()) if isinstance(array.type, pa.BaseExtensionType) else array
-
-
-def _is(thing: Any, package: str, name: str) -> bool:
-    """Whether it is that class of a package, without importing the package: its objects exist only once it is."""
-    module = sys.modules.get(package)
-    return module is not None and hasattr(module, name) and isinstance(thing, getattr(module, name))
 
 
 def _flat(answers: pa.Table) -> pa.Table:

@@ -4,7 +4,6 @@ A damaged file can say anything of its buffers, and Arrow believes it: each batc
 and no file is mapped into memory, where a short one would end the process.
 """
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,9 +15,9 @@ from pyarrow import ipc
 from lamina.config import DataError
 from lamina.data import _arrow_values as _values
 from lamina.data import _image_cells as _pictures
+from lamina.data import _pandas_index
 from lamina.data._formats.pieces import CHUNK, Piece, TableFile
 
-INDEX = re.compile(r"__index_level_\d+__")  # where pandas keeps a row index
 FREE_ROWS = 1 << 24  # of one batch; more must have a bit of memory each
 
 
@@ -69,13 +68,12 @@ def _table_file(
     file: Path, schema: pa.Schema, batches: Callable[[int], Iterator[pa.RecordBatch]], form: str
 ) -> TableFile:
     with _as_data_errors(file, form):  # a name may be no text
-        dropped = [name for name in schema.names if INDEX.fullmatch(name)]
+        names = _pandas_index.names(schema)
         classes = _pictures.classes(schema)
 
     def cleaned(table: pa.Table) -> pa.Table:
-        return _values.plain(_pictures.with_class_names(table.drop_columns(dropped), classes)).replace_schema_metadata(
-            None
-        )
+        table = names.apply(_pictures.with_class_names(table, classes))
+        return _values.plain(table).replace_schema_metadata(None)
 
     def pieces(rows: int) -> Iterator[Piece]:
         with _as_data_errors(file, form):
@@ -93,7 +91,7 @@ def _table_file(
 
     with _as_data_errors(file, form):
         plain = cleaned(schema.empty_table()).schema
-    notes = tuple(f"{file}: the row index {name} is not used." for name in dropped)
+    notes = tuple(f"{file}: {note}" for note in names.notes)
     return TableFile(file, plain, notes, read, lines, typed=True)
 
 

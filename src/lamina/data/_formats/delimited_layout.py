@@ -34,7 +34,8 @@ class Sample(NamedTuple):
         if self.shape == "labels":
             return [["", *first], *rest]
         if self.shape == "trailing":
-            width = min(len(first), *map(len, rest)) if not rest or len(first) < len(rest[0]) else len(first) - 1
+            is_wider = rest and len(rest[0]) > len(first)
+            width = len(first) if is_wider else len(first) - 1
             return [row[:width] for row in (first, *rest)]
         return [first, *rest]
 
