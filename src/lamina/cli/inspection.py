@@ -62,7 +62,7 @@ def _source(source: Sequence[str], target: str | None, sets: Sequence[str]) -> R
         "rows": table.num_rows,
         "quarantined": len(collected.quarantine),
         "quarantine": [row._asdict() for row in collected.quarantine[:EXAMPLES]],
-        "notes": [*collected.notes, *experiment.advice(recipe, sources)],
+        "notes": [*notes, *collected.notes, *experiment.advice(recipe, sources)],
         "target": target,
         "columns": [column.model_dump(mode="json") for column in columns],
         "surveys": preprocess.survey(table, schema.columns, labels, parts),
