@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.live import Live
@@ -17,6 +16,7 @@ from lamina.evaluate.report import column_notes
 from lamina.schema import Row
 
 SETTING = "--set"  # in a note that says how to choose otherwise, which the table of columns may cut short
+WORDS, WIDE = 88, 96  # characters of all words of the progress line, and of a terminal that has room for them
 LIVE = ("step", "epoch")  # rows that are shown in one line that changes
 
 
@@ -32,7 +32,7 @@ def training(rows: Iterator[Row], folder: Path, quiet: bool) -> Row:
                 if live is None:
                     live = Live(console=console, refresh_per_second=8, transient=True)
                     live.start()
-                live.update(_progress(row))
+                live.update(_progress(row, console.width))
             elif live is not None and row["at"] not in LIVE:
                 live.stop()
                 live = None
@@ -76,18 +76,17 @@ def _line(row: Row) -> str:
     )
 
 
-def _progress(row: Row) -> Table:
+def _progress(row: Row, width: int) -> Table:
     line = Table.grid(padding=(0, 2))
     share = row["seconds"] / max(row["seconds"] + row["left"], 1e-9)
-    cells: list[Any] = [
-        ProgressBar(total=1.0, completed=share, width=24),
-        f"epoch {row['epoch']}",
-        f"loss {row['loss']:.4f}",
-    ]
+    words = [f"epoch {row['epoch']}", f"loss {row['loss']:.4f}"]
     if row["at"] == "epoch":
-        cells += [f"validation {row['validation_loss']:.4f}", f"{label(row['score_name'])} {number(row['score'])}"]
-    cells += [f"{row['rate']:,.0f} steps/s", f"left {_time(row['left'])}"]
-    line.add_row(*cells)
+        words += [f"validation {row['validation_loss']:.4f}", f"{label(row['score_name'])} {number(row['score'])}"]
+    words += [f"{row['rate']:,.0f} steps/s"] if width >= WIDE else []
+    words += [f"left {_time(row['left'])}"]
+    line.add_column(no_wrap=True)
+    line.add_column(no_wrap=True, overflow="ellipsis")
+    line.add_row(ProgressBar(total=1.0, completed=share, width=max(8, min(24, width - WORDS))), "  ".join(words))
     return line
 
 

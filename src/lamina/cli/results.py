@@ -17,8 +17,8 @@ from lamina.task import Answers
 def result(row: Row) -> None:
     """Of a run: scores beside the baselines, what its task adds, the verdict, and where everything is."""
     names = [name for name, value in row["scores"].items() if value is not None]
-    methods = map(baselines.label, row["baselines"])
-    compared = table("score on test rows", "network", *methods, right=range(1, len(row["baselines"]) + 2))
+    methods = (baselines.label(name).replace(" ", "\n", 1) for name in row["baselines"])  # narrow, so no score is cut
+    compared = table("score\non test rows", "network", *methods, right=range(1, len(row["baselines"]) + 2))
     for name in names:
         others = (scores.get(name) for scores in row["baselines"].values())
         compared.add_row(label(name), f"[bold]{number(row['scores'][name])}[/]", *map(cell, others))
