@@ -38,7 +38,9 @@ def readings(prep: Preprocessor, column: Column, raw: pa.Array, values: pa.Array
     """What to say of cells of one type (cleaned, and as their kind parses them), each with a mask (rows,) of them."""
     if raw.null_count < values.null_count:
         unread = pc.and_(raw.is_valid(), values.is_null())
-        yield Reading(f"is not {NOUNS.get(column.kind, f'a {column.kind}')}", AS_MISSING), _mask(unread)
+        hint = prep.hint(column.name, raw)
+        effect = f"{AS_MISSING}; {hint}" if hint else AS_MISSING
+        yield Reading(f"is not {NOUNS.get(column.kind, f'a {column.kind}')}", effect), _mask(unread)
     if column.kind == "number" and pa.types.is_boolean(raw.type):
         for number in (1, 0):
             yield Reading("is", f"read as the number {number}"), _mask(pc.equal(values, number))

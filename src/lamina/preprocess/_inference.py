@@ -38,7 +38,10 @@ PRIVATE = ("identifier", "ignore")  # their values may name a person: they stay 
 
 def columns(table: pa.Table, kinds: Mapping[str, Config], decimal: Decimal = ".") -> tuple[Column, ...]:
     """The columns of a table with their kinds; `kinds` are those that a recipe sets; `decimal`: the table's mark."""
-    return tuple(column(table[name], name, kinds.get(name), decimal) for name in table.column_names)
+    inferred = tuple(column(table[name], name, kinds.get(name), decimal) for name in table.column_names)
+    for agree in (vars(plugin("preprocess", kind)).get("agree") for kind in available("preprocess")):
+        inferred = agree(inferred, table, kinds) if agree else inferred
+    return inferred
 
 
 def column(values: pa.ChunkedArray, name: str, cfg: Config | None = None, decimal: Decimal = ".") -> Column:

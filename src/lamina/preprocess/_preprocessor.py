@@ -144,6 +144,16 @@ class Preprocessor:
         one = self._fitted[name]
         return one.module.rare(values, one.state) if "rare" in vars(one.module) else None
 
+    def has_zones(self, name: str) -> bool:
+        """Whether raw cells of a column may have a zone, which parsed ones have not."""
+        return "zone" in vars(self._parsers[name].module)
+
+    def hint(self, name: str, cells: pa.Array | pa.ChunkedArray) -> str:
+        """How raw cells of a column look to be written, of which some cannot be read; "" where none can tell."""
+        parser = self._parsers[name]
+        cells = cells.combine_chunks() if isinstance(cells, pa.ChunkedArray) else cells
+        return parser.module.hint(cells, parser.settings) if "hint" in vars(parser.module) else ""
+
     def golden(self, name: str, rng: np.random.Generator, count: int) -> list[Any] | None:
         """Made-up cells for a column whose kind makes some, of its state alone; None where it makes none."""
         one = self._fitted[name]

@@ -39,25 +39,14 @@ DATES = (  # of those that fit equally well and give times equally even, the fir
     *("%qQ%y", "Q%q %y", "Q%q-%y"),
     *("%Y年%m月%d日", "%Y年%m月", "%Y년 %m월 %d일"),
 )
-WHOLE = (
-    "%a %b %d %H:%M:%S %Y",
-    "%a %b %d %H:%M:%S %Z %Y",
-    "%a %b %d %H:%M:%S %z %Y",
-    "%H:%M %d/%m/%Y",
-    "%H:%M %m/%d/%Y",
-)
 CLOCKS = (
-    "%H:%M",
-    "%H:%M:%S",
-    "%H:%M:%S.%f",
-    "%H:%M:%S,%f",
-    "%I:%M %p",
-    "%I:%M:%S %p",
-    "%I:%M%p",
-    "%I:%M:%S%p",
-    "%I %p",
+    *("%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%H:%M:%S,%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M%p", "%I:%M:%S%p"),
+    *("%I:%M:%S.%f %p", "%I %p", "%I%p", "%H%M", "%H%M%S"),
 )
-CLOCKS += ("%I:%M:%S.%f %p", "%H%M", "%H%M%S", "%I%p")
+WHOLE = (
+    *("%a %b %d %H:%M:%S %Y", "%a %b %d %H:%M:%S %Z %Y", "%a %b %d %H:%M:%S %z %Y", "%H:%M %d/%m/%Y", "%H:%M %m/%d/%Y"),
+    *CLOCKS[:-4],  # a time of day alone
+)
 TAILS = tuple(clock + zone for clock in CLOCKS for zone in ("", "%z", " %z", " %Z"))
 ISO_STRICT = re.compile(rf"\d{{4}}-\d\d-\d\d([T ]{CLOCK}(?: ?(Z|{OFFSET}))?)?")
 JOINT = re.compile(r"(?i)( at |[T:]|,?\s+)(?=\d\d?:\d\d|\d\d?\s?[ap][.]?m|\d{4}(?:\d\d)?(?:\D|$))")
@@ -98,6 +87,11 @@ def share(cells: pa.Array, form: str | None) -> float:
     if form is not None and fit.true_count < len(cells):
         fit = pc.or_(fit, pc.match_substring_regex(cells, ISO))
     return fit.true_count / max(len(cells), 1)
+
+
+def _written_by(cells: pa.Array, form: str) -> float:
+    """The share of cells that are written by a format and no other."""
+    return pc.match_substring_regex(cells, _time_formats.pattern(form)).true_count / len(cells)
 
 
 def _proposals(cells: pa.Array) -> list[str | None]:
@@ -223,4 +217,4 @@ def guess_number(cells: pa.Array) -> tuple[float, dict[str, str]]:
 
 def fitting(cells: pa.Array, forms: Iterable[str]) -> str | None:
     """The first of some formats that all cells are written in."""
-    return next((form for form in forms if len(cells) and share(cells, form) == 1), None)
+    return next((form for form in forms if len(cells) and _written_by(cells, form) == 1), None)

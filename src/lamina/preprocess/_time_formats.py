@@ -49,8 +49,8 @@ PATTERNS = {
     "b": rf"(?:{MONTH}|nov(?:ember)?|dec(?:ember)?)",
     "H": r"[01]?\d|2[0-3]",
     "I": r"0?[1-9]|1[0-2]",
-    "M": r"[0-5]?\d",
-    "S": r"[0-5]?\d|60",
+    "M": r"[0-5]\d",
+    "S": r"[0-5]\d|60",
     "f": r"\d{1,9}",
     "p": r"[ap][.]?m[.]?",
     "j": r"\d{3}",
@@ -60,7 +60,7 @@ PATTERNS = {
     "z": rf"Z|{OFFSET}",
     "Z": rf"{'|'.join(HOURS)}|{OFFSET}",
 }
-TWO_DIGITS = {"m": r"0[1-9]|1[0-2]", "d": r"0[1-9]|[12]\d|3[01]", "H": r"[01]\d|2[0-3]", "M": r"[0-5]\d"}
+TWO_DIGITS = {"m": r"0[1-9]|1[0-2]", "d": r"0[1-9]|[12]\d|3[01]", "H": r"[01]\d|2[0-3]"}
 ALIASES = {"B": "%b", "h": "%b", "e": "%d", "k": "%H", "l": "%I", "F": "%Y-%m-%d", "D": "%m/%d/%y", "R": "%H:%M"}
 ALIASES |= {"T": "%H:%M:%S", "r": "%I:%M:%S %p", "A": "%a", "c": "%a %b %d %H:%M:%S %Y", "x": "%m/%d/%y"}
 ALIASES |= {"X": "%H:%M:%S", "n": " ", "t": " ", "E": "", "O": "", "-": ""}
@@ -108,6 +108,11 @@ def plain(form: str) -> str:
     if twice := next((name for name in names if name != "%" and names.count(name) > 1), None):
         raise ValueError(f"'%{twice}' is there twice. Say each part once.")
     return form
+
+
+def is_clock(form: str | None) -> bool:
+    """Whether a format is of clock times alone, without a day."""
+    return form is not None and not set(DIRECTIVE.findall(plain(form))) & set("YGymdbjVuq")
 
 
 def _literal(text: str) -> str:

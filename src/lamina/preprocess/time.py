@@ -6,7 +6,7 @@ the column has hours. Stamps with a zone are moved to UTC. Missing cells are zer
 
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -29,7 +29,7 @@ from lamina.preprocess._time_detection import (
     swapped,
 )
 from lamina.preprocess._time_formats import DAY, HOURS, OFFSET, SECONDS
-from lamina.schema import DAYS, NUMBER_TEXT, Input
+from lamina.schema import DAYS, NUMBER_TEXT, Column, Input
 
 UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 CLOCK_END = r"(:\d\d([.,]\d+)?|[ap][.]?m[.]?|T\d{2,6})"
@@ -76,6 +76,27 @@ def detect(column: pa.Array) -> tuple[float, dict[str, Any]]:
     return (0.95, {"format": form} if form else {}) if share >= ENOUGH else (0.0, {})
 
 
+def agree(columns: Sequence[Column], table: pa.Table, kinds: Collection[str]) -> tuple[Column, ...]:
+    """Columns of which both orders of day and month fit, in the order that another column of the table proves; not
+    those of `kinds`, whose settings were given.
+    """
+    forms = {c.name: str(c.settings.get("format")) for c in columns if c.kind == "time" and c.name not in kinds}
+    forms = {name: form for name, form in forms.items() if swapped(form) and pa.types.is_string(table[name].type)}
+    others = {name: fitting(table[name].combine_chunks().drop_null(), [str(swapped(forms[name]))]) for name in forms}
+    proofs = {_is_day_first(forms[name]): name for name, other in others.items() if other is None}
+    changes = dict[str, Column]()
+    for column in columns if len(proofs) == 1 else ():
+        other = others.get(column.name)
+        if other is not None and _is_day_first(other) in proofs:
+            note = f"read by {other}, as '{proofs[_is_day_first(other)]}' shows"
+            changes[column.name] = column.model_copy(update={"settings": {"format": other}, "note": note})
+    return tuple(changes.get(column.name, column) for column in columns)
+
+
+def _is_day_first(form: str) -> bool:
+    return form.index("%d") < form.index("%m")
+
+
 def share(column: pa.Array) -> float:
     """The share of text cells that are written as times are, by one format."""
     return guess(column)[0]
@@ -87,6 +108,8 @@ def describe(column: pa.Array, cfg: Config) -> str:
         return f"{UNITS[cfg.unit]} since 1970; numbers that mean none: --set columns.{{name}}.kind=number"
     if cfg.format is None or not pa.types.is_string(column.type):
         return "" if cfg.format is None else f"read by {cfg.format}"
+    if not has_day(cfg):
+        return f"times of day, read by {cfg.format}"
     years = "; years 69 to 99 are of 1900" if "%y" in cfg.format else ""
     other = fitting(column, filter(None, [swapped(cfg.format)]))
     also = f", and {other} fits all cells too: --set columns.{{name}}.format={other}" if other else ""
@@ -97,16 +120,22 @@ def remark(column: pa.Array, cfg: Config) -> str:
     """What is to be said of cells that are there and cannot be read; "" where all can. No cell is quoted."""
     present = column.drop_null()
     bad = parse(present, cfg).null_count
-    if not bad:
-        return ""
     by = cfg.format or ("numbers since 1970" if cfg.unit else "ISO 8601")
-    if other := other_order(present, cfg):
-        also = f" and only {other} fits all: those that were read have day and month in each other's place"
-    else:
-        share, settings = detect(present)
-        form = settings.get("format", settings.get("unit", "ISO 8601"))
-        also = f"; they look like {form}" if share else ""
-    return f"{bad:,} of {len(present):,} times are not written by {by}{also}."
+    also = hint(present, cfg)
+    return f"{bad:,} of {len(present):,} times are not written by {by}{also and '; '}{also}." if bad else ""
+
+
+def hint(column: pa.Array, cfg: Config) -> str:
+    """How cells of which some cannot be read look to be written; "" where it cannot be told."""
+    if other := other_order(column, cfg):
+        return f"only {other} fits all, so that day and month are in each other's place in those that were read"
+    share, settings = detect(column.drop_null())
+    return f"they look like {settings.get('format', settings.get('unit', 'ISO 8601'))}" if share else ""
+
+
+def has_day(cfg: Config) -> bool:
+    """Whether times are of a day, and not of a clock alone."""
+    return not _time_formats.is_clock(cfg.format)
 
 
 def other_order(column: pa.Array, cfg: Config) -> str | None:
@@ -130,7 +159,7 @@ def clock(column: pa.Array, cfg: Config) -> pa.Array:
 
 
 def zone(column: pa.Array, cfg: Config) -> str | None:
-    """The zone that cells are in, by its name or as `+02:00`: of text that of the last; None where they have none."""
+    """The zone that cells are in, by its name or as `+02:00`: of text that of the latest; None where they have none."""
     if pa.types.is_timestamp(column.type):
         return column.type.tz
     if not pa.types.is_string(column.type) or cfg.unit is not None:
@@ -138,10 +167,11 @@ def zone(column: pa.Array, cfg: Config) -> str | None:
     present = column.filter(pc.match_substring_regex(column, ZONED))
     if not len(present) or not ({"%z", "%Z"} & set(re.findall("%.", cfg.format or "%z"))):
         return None
-    last = present[-1:]
-    ahead = pc.subtract(clock(last, cfg).cast(pa.int64()), parse(last, cfg).cast(pa.int64()))[0].as_py()
-    if ahead is None:
+    moments = parse(present, cfg).cast(pa.int64())
+    latest = pc.index(moments, pc.max(moments)).as_py()
+    if latest < 0:
         return None
+    ahead = clock(present[latest : latest + 1], cfg).cast(pa.int64())[0].as_py() - moments[latest].as_py()
     return f"{'-' if ahead < 0 else '+'}{abs(ahead) // 3600:02}:{abs(ahead) // 60 % 60:02}" if ahead else "UTC"
 
 
@@ -280,6 +310,7 @@ def feed(state: State) -> Input:
 __all__ = [
     "Config",
     "State",
+    "agree",
     "clock",
     "describe",
     "detect",
@@ -288,6 +319,8 @@ __all__ = [
     "fit",
     "fitting",
     "golden",
+    "has_day",
+    "hint",
     "other_order",
     "parse",
     "regularity",

@@ -57,6 +57,7 @@ class CellParser:
         self.columns = {column.name: column for column in prep.columns}
         self.series = tuple(column for column in prep.columns if column.kind == SERIES)
         self.files = {column.name for column in prep.files}
+        self._zoned = [column.name for column in prep.columns if prep.has_zones(column.name)]
         self._lists = {column.name for column in self.series}
         self._special = self.files | self._lists
         self._scalars = [name for name in self.columns if name not in self._special]
@@ -89,6 +90,15 @@ class CellParser:
                     remarks += self._remarks(self.columns[name], raw[name], values)
                 parsed[name] = parsed[name].fill_null(values) if name in parsed else values
         return pa.table({name: parsed[name] for name in self.columns}), sorted(remarks, key=lambda remark: remark.row)
+
+    def parse_together(self, rows: RequestRows) -> tuple[pa.Table, list[Remark]]:
+        """The same of one request whose rows are one thing; texts of times stay as they are, with their zones."""
+        table, remarks = self.parse([rows])
+        for name in self._zoned:
+            values = rows.values.get(name) or [None]
+            if set(map(type, values)) <= {str, type(None)} and any(values):
+                table = table.set_column(table.column_names.index(name), name, pa.array(values, pa.string()))
+        return table, remarks
 
     def _remarks(self, column: Column, raw: pa.ChunkedArray, values: pa.Array) -> Iterator[Remark]:
         """Cells of one type that are there and do not read as their column's kind, or as anything it was fitted on."""

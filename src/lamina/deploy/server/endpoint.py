@@ -201,7 +201,7 @@ class Endpoint:
 
     def _table(self, rows: RequestRows) -> tuple[pa.Table, list[Any]]:
         """The columns that came, typed, and what could not be read."""
-        table, remarks = self._cells.parse([rows])
+        table, remarks = self._cells.parse_together(rows)
         return table.select([name for name in table.column_names if name in rows.values]), remarks
 
     def _reply(self, answers: Answers) -> Reply:

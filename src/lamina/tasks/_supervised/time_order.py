@@ -53,7 +53,8 @@ def _times(table: pa.Table, target: str, recipe: Recipe) -> tuple[str, np.ndarra
         if not kinds and not _may_be_times(table[name], name):
             continue
         column = preprocess.infer(table.select([name]), None, kinds, recipe.missing).columns[0]
-        if column.kind != "time" or column.distinct < FEWEST:
+        cfg = preprocess.settings(column) if column.kind == "time" and column.distinct >= FEWEST else None
+        if not isinstance(cfg, time.Config) or not time.has_day(cfg):
             continue
         stamps = preprocess.parse_columns(table, (column,))[name].combine_chunks().cast(pa.int64())
         present = stamps.drop_null().to_numpy()

@@ -146,7 +146,9 @@ class Detection(NamedTuple):
         gaps = int((panel.source < 0).sum())
         series = f"{len(panel.ids):,} series" if self.roles.series else "a time series"
         missing = f", {gaps:,} of {steps:,} steps without a row" if gaps else " without a gap"
-        missing += f", {self.twice:,} rows at the time of others" if self.twice else ""
+        if self.twice:
+            others = "1 row at the time of another" if self.twice == 1 else f"{self.twice:,} rows at the time of others"
+            missing += f", {others}"
         by = f" told apart by '{self.roles.series}'" if self.roles.series else ""
         time, step = ", ".join(self.roles.time), time_index.describe(panel.frequency)
         return f"The rows look like {series} in time{by}: in '{time}', one {step} apart{missing}."

@@ -4,7 +4,7 @@ that counts on. What looks like times and cannot be read is an error: the order 
 
 import itertools
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lamina.config import DataError, RecipeError
-from lamina.preprocess import parse_columns, time
+from lamina.preprocess import parse_columns, settings, time
 from lamina.schema import Column, Schema
 from lamina.tasks.forecasting import time_index
 from lamina.tasks.forecasting.state import Config
@@ -24,8 +24,6 @@ NAMED = re.compile(
 COUNTED = re.compile(
     r"(?i)t|ts|time|time[_ ]?step|step|tick|period|second|minute|hour|day|week|month|quarter|cycle|epoch"
 )
-CLOCK = r"(?i)^([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d([.,]\d+)?)?( ?[ap][.]?m[.]?)?$"
-CLOCKS = ("%H:%M:%S", "%H:%M", "%I:%M:%S %p", "%I:%M %p", "%H:%M:%S.%f", "%H:%M:%S,%f", "%I:%M:%S%p", "%I:%M%p")
 SIMILAR = 0.5  # share of cells that read as times, from which on a column looks like them
 SAMPLE = 1_000
 FEW = 12  # different cells, up to which a column rather names a part of the year
@@ -48,7 +46,7 @@ def find(cfg: Config, schema: Schema, table: pa.Table, others: Collection[str], 
     columns = [column for column in schema.columns if column.name not in others]
     if cfg.time:
         return _by_recipe(cfg.time, schema, table)
-    if times := [column for column in columns if column.kind == "time"]:
+    if times := [column for column in columns if column.kind == "time" and not _is_clock(column)]:
         best = _most_even(times, table)
         several = len(times) > 1
         notes = (f"'{best.name}' was taken as the time; {ANOTHER}.",) if several else ()
@@ -58,11 +56,14 @@ def find(cfg: Config, schema: Schema, table: pa.Table, others: Collection[str], 
         joined = (
             f"The time was made of '{best.name}' and the clock '{clock.name}'; --set task.time={best.name} is the day."
         )
-        return TimeColumns((best.name, clock.name), (*notes, joined), (clock,))
+        return TimeColumns((best.name, clock.name), (*notes, joined))
     parts = _parts(columns)
     if len(parts) > 1:
         months = tuple(_as_months(c, table) for c in columns if c.name in parts and c.name.lower() == "month")
         return TimeColumns(parts, (f"The time was made of the columns {', '.join(parts)}.",), months)
+    if clock := next(filter(_is_clock, columns), None):
+        cure = f"Give one of the days too, or take the rows in their order: --set columns.{clock.name}=ignore."
+        raise DataError(f"time: column '{clock.name}' holds times of day, and no column holds the days. {cure}")
     open_columns = [column for column in columns if column.name not in kinds]
     if unread := next((column for column in open_columns if _looks_like_times(column, table)), None):
         raise DataError(_unread(unread, table))
@@ -85,7 +86,7 @@ def _by_recipe(names: tuple[str, ...], schema: Schema, table: pa.Table) -> TimeC
     day = columns.get(next(iter(names)))
     clock = _clock(day, [column for column in schema.columns if column.name in names], table)
     if len(names) == 2 and clock:
-        return TimeColumns(names, (), (clock,))
+        return TimeColumns(names)
     got = ", ".join(names)
     why = "must be named year, month, day, hour, minute, or be a day and its clock"
     raise RecipeError([f"task.time: several columns {why} (got {got})."])
@@ -103,22 +104,18 @@ def _present(cells: pa.ChunkedArray) -> np.ndarray:
     return cells.drop_null().cast(pa.int64()).to_numpy()
 
 
-def _clock(day: Column | None, columns: list[Column], table: pa.Table) -> Column | None:
-    """The column of clock times that goes with one of days, as both to be read; None where there is none."""
-    if day is None or day.kind != "time":
+def _clock(day: Column | None, columns: Iterable[Column], table: pa.Table) -> Column | None:
+    """The column of clock times that goes with one of days that come again; None where there is none."""
+    clock = next((column for column in columns if _is_clock(column)), None)
+    if day is None or day.kind != "time" or _is_clock(day) or clock is None:
         return None
-    for column in columns:
-        cells = table[column.name].combine_chunks().drop_null()
-        if not pa.types.is_string(cells.type) or not len(cells) or column.name == day.name:
-            continue
-        sample = cells.slice(0, SAMPLE)
-        if pc.match_substring_regex(sample, CLOCK).true_count < 0.95 * len(sample):
-            continue
-        form = time.fitting(cells.unique(), CLOCKS)
-        days = _present(parse_columns(table, (day,))[day.name])
-        if form and len(np.unique(days)) < len(days) and not (days % time_index.DAY).any():
-            return column.model_copy(update={"kind": "time", "settings": {"format": form}, "note": f"read by {form}"})
-    return None
+    days = _present(parse_columns(table, (day,))[day.name])
+    return clock if len(np.unique(days)) < len(days) and not (days % time_index.DAY).any() else None
+
+
+def _is_clock(column: Column) -> bool:
+    cfg = settings(column) if column.kind == "time" else None
+    return isinstance(cfg, time.Config) and not time.has_day(cfg)
 
 
 def _parts(columns: list[Column]) -> tuple[str, ...]:
