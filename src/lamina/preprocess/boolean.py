@@ -12,6 +12,7 @@ from lamina.schema import Input
 
 FALSE = ("false", "no", "0", "f", "n", "off", "0.0")
 TRUE = ("true", "yes", "1", "t", "y", "on", "1.0")
+MOST_SPELLINGS = 16  # of two words, small and large letters in any order
 
 
 class Config(config.Config):
@@ -29,7 +30,7 @@ def detect(column: pa.Array) -> tuple[float, dict[str, Any]]:
     if not (pa.types.is_string(column.type) or pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
         return 0.0, {}
     words = pc.unique(column)
-    if len(words) > 4:
+    if len(words) > MOST_SPELLINGS:
         return 0.0, {}
     words = {str(w).lower() for w in words.to_pylist()}
     return (0.95 if words in ({no, yes} for no, yes in zip(FALSE, TRUE, strict=True)) else 0.0), {}

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from lamina import config, privacy
+from lamina.preprocess import _spellings
 from lamina.schema import Input
 
 RARE, FIRST_KNOWN = 1, 2  # code of a rare value, and first code of a known one
@@ -34,6 +35,9 @@ class Config(config.Config):
         default=privacy.MIN_ROWS, ge=1, description="rows that must have a value; what fewer have is rare"
     )
     max_size: int = Field(default=5_000, ge=1)
+    spellings: dict[str, str] | None = Field(
+        default=None, description="other spellings of values, which count as these; found out when unset, none by {}"
+    )
 
 
 class State(config.Config):
@@ -47,12 +51,15 @@ class State(config.Config):
 
 def detect(column: pa.Array) -> tuple[float, dict[str, Any]]:
     """Anything that can be written as a short text; other kinds win when they fit better."""
-    return (0.1 if pa.types.is_nested(column.type) or pa.types.is_binary(column.type) else 0.5), {}
+    spellings = _spellings.of(column) if pa.types.is_string(column.type) else {}
+    score = 0.1 if pa.types.is_nested(column.type) or pa.types.is_binary(column.type) else 0.5
+    return score, {"spellings": spellings} if spellings else {}
 
 
 def parse(column: pa.Array, cfg: config.Config) -> pa.Array:
-    """Cells to text; whole numbers lose their `.0`, true and false are lower case."""
-    return pc.replace_substring_regex(as_text(column), r"^(-?\d+)\.0+$", r"\1")
+    """Cells to text; whole numbers lose their `.0`, true and false are lower case, values have one spelling."""
+    texts = pc.replace_substring_regex(as_text(column), r"^(-?\d+)\.0+$", r"\1")
+    return _spellings.apply(texts, cfg.spellings) if isinstance(cfg, Config) and cfg.spellings else texts
 
 
 def as_text(column: pa.Array) -> pa.Array:
@@ -86,8 +93,9 @@ def frequent(values: pa.Array, least: int) -> list[str]:
 
 
 def describe(column: pa.Array, cfg: Config) -> str:
-    """How many values are rare, and which setting says so."""
-    return rarity(parse(column, cfg), cfg.min_count, "value")
+    """How many values are rare, which are spelled in several ways, and which settings say so."""
+    spellings = _spellings.sentence("{name}", cfg.spellings) if cfg.spellings else ""
+    return "; ".join(filter(None, (rarity(parse(column, cfg), cfg.min_count, "value"), spellings)))
 
 
 def rarity(values: pa.Array, least: int, noun: str) -> str:

@@ -19,7 +19,7 @@ from lamina.evaluate import baselines, calibration, metrics
 from lamina.experiment import Baseline, Conclusion, Evaluation, Finding, Golden, Section, Suitability, Summary
 from lamina.plugins import kind as kind_of
 from lamina.plugins import plugin
-from lamina.preprocess import Decimal, Preprocessor, category, parse_columns
+from lamina.preprocess import Decimal, Preprocessor, _spellings, category, parse_columns
 from lamina.recipe import Recipe, Unused
 from lamina.resources import memory
 from lamina.schema import Collected, Column, Quarantined, Row, Schema, clean
@@ -88,7 +88,13 @@ class Experiment(experiment.Experiment):
             splits=Splits(*(t.drop_columns([ROW_NUMBER]) for t in splits)),
             read=sum(c.table.num_rows + len(c.quarantine) for c in (collected, test_source)),
             quarantine=(*collected.quarantine, *unusable, *test_source.quarantine, *unusable_test, *unknown, *broken),
-            notes=(*collected.notes, *test_source.notes, *order_notes, *_relabelled(splits.test, column, task)),
+            notes=(
+                *collected.notes,
+                *test_source.notes,
+                *order_notes,
+                *_spelled(column),
+                *_relabelled(splits.test, column, task),
+            ),
         )
         return replace(collection, also=external_data.load(recipe.also, collection)) if recipe.also else collection
 
@@ -263,6 +269,12 @@ def _check_memory(splits: Splits, column: Column, task: SupervisedTask) -> None:
             f"target: {len(task.classes):,} labels for each of {dense or answers:,} rows need {needed / 1e9:,.1f} GB, "
             f"and {free:,.1f} GB are free. Give fewer rows, or rare labels one name."
         )
+
+
+def _spelled(column: Column) -> tuple[str, ...]:
+    """A note where labels have several spellings."""
+    spellings = column.settings.get("spellings")
+    return (f"{_spellings.sentence(column.name, spellings)}.",) if spellings else ()
 
 
 def _relabelled(test: pa.Table, column: Column, task: SupervisedTask) -> tuple[str, ...]:
