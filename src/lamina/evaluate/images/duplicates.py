@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lamina.evaluate.images.originals import Originals, at_one_size
+from lamina.evaluate.images.image_files import ImageFiles, at_one_size
 
 CLEAR = 4.0  # grey levels; where a picture is even, noise must not decide the bits
 BITS = 4  # most bits of the hash that may differ: re-saved and resized copies differ in 0 to 3
@@ -53,7 +53,7 @@ class _Fingerprints(NamedTuple):
 
 
 def find(
-    pictures: np.ndarray, training: np.ndarray, seed: int = 0, files: tuple[Originals, Originals] | None = None
+    pictures: np.ndarray, training: np.ndarray, seed: int = 0, files: tuple[ImageFiles, ImageFiles] | None = None
 ) -> Duplicates:
     """For each picture the training picture it repeats, if there is one; both (rows, height, width, channels).
 
@@ -82,7 +82,7 @@ def find(
 
 
 def _equal(
-    row: int, places: list[int], files: tuple[Originals, Originals] | None, digests: dict[int, bytes]
+    row: int, places: list[int], files: tuple[ImageFiles, ImageFiles] | None, digests: dict[int, bytes]
 ) -> Pair | None:
     """The training picture of the same pixels that is the same file, else one that shows the same."""
     if files is None:
@@ -97,7 +97,7 @@ def _equal(
     return next((Pair(row, place, False) for place in alike), None)
 
 
-def _alike(row: int, place: int, files: tuple[Originals, Originals] | None) -> bool:
+def _alike(row: int, place: int, files: tuple[ImageFiles, ImageFiles] | None) -> bool:
     """Whether two files show the same at their own size and depth; where that cannot be told, they do."""
     if files is None:
         return True

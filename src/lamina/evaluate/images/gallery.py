@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from lamina import train
-from lamina.evaluate.images import duplicates, occlusion, originals
+from lamina.evaluate.images import duplicates, image_files, occlusion
 from lamina.evaluate.images.thumbnails import figure, grid, percent, shot, text, under, words
 from lamina.evaluate.markup import number
 from lamina.experiment import Finding
@@ -58,9 +58,9 @@ class _Pictures(NamedTuple):
         path = self._cells(part, row, 1).field("path")[0].as_py()
         return PurePath(path).name if path and not path.startswith(image.ADDRESS) else ""
 
-    def files(self, part: str) -> originals.Originals:
+    def files(self, part: str) -> image_files.ImageFiles:
         """The files of a part."""
-        return originals.of(self._cells(part, 0, None), codec.MOST_PIXELS)
+        return image_files.of(self._cells(part, 0, None), codec.MOST_PIXELS)
 
     def _cells(self, part: str, first: int, count: int | None) -> pa.StructArray:
         column = next(c for c in self.finding.session.prep.columns if c.name == self.column)

@@ -13,7 +13,7 @@ from lamina.preprocess.image import cells, codec, levels
 LARGEST = 256  # pixels a side that two pictures are compared at
 
 
-class Originals(NamedTuple):
+class ImageFiles(NamedTuple):
     """The files of a column of pictures, read when they are asked for; none has more pixels than `most`."""
 
     column: cells.Cells
@@ -34,9 +34,9 @@ class Originals(NamedTuple):
         return image[:, :, None] if image.ndim == 2 else image
 
 
-def of(values: pa.Array, most: int) -> Originals:
+def of(values: pa.Array, most: int) -> ImageFiles:
     """The files of parsed cells `{path, bytes}`."""
-    return Originals(cells.cells(values), most)
+    return ImageFiles(cells.cells(values), most)
 
 
 def at_one_size(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
