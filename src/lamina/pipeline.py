@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 
 from lamina import data, models, preprocess
 from lamina.config import Interrupted
+from lamina.data._quarantine import reasons
 from lamina.deploy import bundle, packaging
 from lamina.deploy.predictor import Predictor
 from lamina.evaluate import report
@@ -45,7 +46,10 @@ def run(recipe: Recipe, out: Run, rows: Rows = (None, None), stop: Callable[[], 
     # 1 collect
     experiment = collect(recipe, data.read(recipe.data, *rows))
     out.same_data(experiment.fingerprint())
-    yield {"at": "collect", **experiment.counts(), "schema": experiment.schema, "notes": experiment.notes}
+    yield {
+        "at": "collect", **experiment.counts(), "reasons": reasons(experiment.quarantine),
+        "schema": experiment.schema, "notes": experiment.notes,
+    }  # fmt: skip
 
     # 2 preprocess
     prep = preprocess.fit(experiment.splits.train, experiment.schema)

@@ -83,11 +83,12 @@ def layers(rows: Sequence[Row]) -> Table:
     return listed
 
 
-def quarantine(rows: Sequence[Row]) -> None:
-    """The first few rows that could not be used, one line each."""
-    for row in rows[:FIRST]:
-        where = f"{row['file']}:{row['line']}" if row["line"] else row["file"]
-        reason = f"{escape(row['column'])}: {escape(row['reason'])}"
+def quarantine(reasons: Sequence[Row]) -> None:
+    """Why rows could not be used, a line for each reason with an example; the most frequent ones first."""
+    for one in reasons[:FIRST]:
+        where = f"{one['file']}:{one['line']}" if one["line"] else one["file"]
+        count = f" ({one['count']:,} rows)" if one["count"] > 1 else ""
+        reason = f"{escape(one['column'])}: {escape(one['reason'])}{count}"
         out.print(f"[yellow]set aside[/] {escape(where)} {reason}", soft_wrap=True)
-    if len(rows) > FIRST:
-        out.print(f"[yellow]set aside[/] and {len(rows) - FIRST:,} more")
+    if left := sum(one["count"] for one in reasons[FIRST:]):
+        out.print(f"[yellow]set aside[/] and {left:,} more, for {len(reasons) - FIRST:,} other reasons")

@@ -11,7 +11,7 @@ from pathlib import Path
 from lamina import __version__, data, experiment, preprocess
 from lamina.config import beside_notes
 from lamina.data import Sources
-from lamina.data._quarantine import ROW_NUMBER, column_name, position_notes, with_row_numbers
+from lamina.data._quarantine import ROW_NUMBER, column_name, position_notes, reasons, with_row_numbers
 from lamina.deploy.bundle import locate
 from lamina.deploy.predictor import Predictor, summary
 from lamina.recipe import Unused, from_words
@@ -62,6 +62,7 @@ def _source(source: Sequence[str], target: str | None, sets: Sequence[str]) -> R
         "rows": table.num_rows,
         "quarantined": len(collected.quarantine),
         "quarantine": [row._asdict() for row in collected.quarantine[:EXAMPLES]],
+        "reasons": reasons(collected.quarantine),
         "notes": [*notes, *collected.notes, *experiment.advice(recipe, sources)],
         "target": target,
         "columns": [column.model_dump(mode="json") for column in columns],

@@ -19,7 +19,7 @@ def inspected(row: Row) -> None:
     for survey in row.get("surveys", []):
         _survey(survey)
     notes(row.get("notes", ()))
-    quarantine(row.get("quarantine", []))
+    quarantine(row.get("reasons", []))
 
 
 def _bundle(row: Row) -> None:

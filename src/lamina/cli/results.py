@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from rich.markup import escape
 
 from lamina.cli.console import line, lines, notes, out, quarantine, say, table
+from lamina.data._quarantine import reasons
 from lamina.data.arrays import json_rows
 from lamina.evaluate import baselines
 from lamina.evaluate.markup import cell, number
@@ -42,7 +43,7 @@ def scores(row: Row, quarantined: Sequence[Quarantined]) -> None:
     out.print(listed)
     out.print(f"{row['rows']:,} rows judged, {row['quarantined']:,} set aside")
     notes(row["notes"])
-    quarantine([one._asdict() for one in quarantined])
+    quarantine(reasons(quarantined))
 
 
 def answered(row: Row) -> None:
@@ -53,7 +54,7 @@ def answered(row: Row) -> None:
     notes(row.get("notes", ()))
     if row.get("quarantined"):
         line(f"{row['quarantined']:,} rows could not be read: {row['quarantine_file']}")
-        quarantine(row["quarantine"])
+        quarantine(row["reasons"])
 
 
 def streamed(pieces: Iterable[Answers]) -> None:

@@ -1,11 +1,13 @@
 """Where rows stand in their source, so that each row set aside can be told with file and line."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 
 from lamina.config import Config, MissingColumn, nearest
 from lamina.plugins import kind, plugin
-from lamina.schema import Collected, Quarantined, clean
+from lamina.schema import Collected, Quarantined, Row, clean
 
 ROW_NUMBER = "\x00row"  # a column with the row's number in its source, there until training starts
 
@@ -51,3 +53,12 @@ def locate(table: pa.Table, mask: np.ndarray, column: str, reasons: list[str], s
         return []
     places = source_lines(source, table[ROW_NUMBER].filter(pa.array(mask)).to_pylist())
     return [Quarantined(file, line, column, why) for (file, line), why in zip(places, reasons, strict=True)]
+
+
+def reasons(rows: Sequence[Quarantined]) -> list[Row]:
+    """Why rows were set aside, the most frequent reason first: `count` rows, and the first of them as an example."""
+    groups: dict[tuple[str, str], Row] = {}
+    for row in rows:
+        group = groups.setdefault((row.column, row.masked().reason), {"count": 0, **row._asdict()})
+        group["count"] += 1
+    return sorted(groups.values(), key=lambda group: -group["count"])

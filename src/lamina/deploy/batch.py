@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from lamina import data
 from lamina.config import Config, DataError, MissingColumn, beside_notes, nearest
-from lamina.data._quarantine import source_lines
+from lamina.data._quarantine import reasons, source_lines
 from lamina.deploy.cell_notes import CellNotes
 from lamina.deploy.formulas import Formulas
 from lamina.deploy.predictor import Predictor
@@ -226,7 +226,8 @@ def _quarantine(place: Place, rows: list[Quarantined]) -> Row:
     file, lines = place.quarantine, (json.dumps(row._asdict(), ensure_ascii=False) + "\n" for row in rows)
     disk.write_text(file, "".join(lines), place.overwrite)
     examples = [row._asdict() for row in rows[:EXAMPLES]]
-    return {"quarantined": len(rows), "quarantine_file": str(file), "quarantine": examples}
+    facts = {"quarantined": len(rows), "quarantine_file": str(file), "quarantine": examples}
+    return facts | {"reasons": reasons(rows)}
 
 
 def _places(broken: list[Broken], source: Config) -> list[Quarantined]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from lamina.data import _locator
+from lamina.data._quarantine import reasons
 from lamina.evaluate import calibration, usage
 from lamina.evaluate.page import write as write_page
 from lamina.evaluate.plots.named import Context, draw
@@ -132,6 +133,7 @@ def _data(finding: Finding, notes: Sequence[str]) -> Row:
         "rows": experiment.counts(),
         "columns": [row | {"note": row["note"] + sizes.get(row["name"], "")} for row in rows],
         "quarantine": [row.masked()._asdict() for row in experiment.quarantine[:MAX_QUARANTINED]],
+        "reasons": reasons([row.masked() for row in experiment.quarantine]),
         "notes": list(notes),
     }
 
