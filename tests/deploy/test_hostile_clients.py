@@ -1,5 +1,6 @@
 """Slow, rude and many clients, a server that is stopped under them, and names that are markup."""
 
+import html
 import json
 import os
 import re
@@ -192,8 +193,10 @@ def test_the_wait_that_is_predicted_grows_with_what_is_inside_once_that_shows():
 # Names that are markup
 
 
-@pytest.fixture(scope="module")
-def evil(tmp_path_factory):
+QUICK = {"train": {"epochs": 1}, "name": f"run {EVIL}"}
+
+
+def answer_of_rows(out: Path) -> lamina.Estimator:
     rng = np.random.default_rng(0)
     x = rng.normal(size=120)
     columns = {
@@ -201,8 +204,30 @@ def evil(tmp_path_factory):
         f"kind {EVIL}": rng.choice([f"a {EVIL}", f"b {EVIL}"], 120),
         f"target {EVIL}": np.where(x > 0, f"yes {EVIL}", f"no {EVIL}"),
     }
-    out = tmp_path_factory.mktemp("evil") / "run"
-    return lamina.fit(columns, f"target {EVIL}", recipe={"train": {"epochs": 1}}, out=str(out))
+    return lamina.fit(columns, f"target {EVIL}", recipe=QUICK, out=out)
+
+
+def forecast(out: Path) -> lamina.Estimator:
+    days = np.arange("2024-01-01", "2024-03-01", dtype="M8[D]").astype(str).tolist()
+    columns = {
+        f"day {EVIL}": days * 2,
+        f"shop {EVIL}": [f"{name} {EVIL}" for name in "ab" for _ in days],
+        f"sold {EVIL}": list(range(2 * len(days))),
+    }
+    task = {"kind": "forecasting", "horizon": 2, "context": 6, "series": f"shop {EVIL}"}
+    return lamina.fit(columns, f"sold {EVIL}", recipe={**QUICK, "task": task, "model": "linear"}, out=out)
+
+
+def generator(out: Path) -> lamina.Estimator:
+    numbers = np.random.default_rng(0).normal(size=90)
+    columns = {f"number {EVIL}": numbers, f"class {EVIL}": [f"{name} {EVIL}" for name in "abc"] * 30}
+    model = {"kind": "vae", "width": 8}
+    return lamina.fit(columns, f"class {EVIL}", recipe={**QUICK, "task": "generation", "model": model}, out=out)
+
+
+@pytest.fixture(scope="module", params=[answer_of_rows, forecast, generator], ids=lambda make: make.__name__)
+def evil(request, tmp_path_factory):
+    return request.param(tmp_path_factory.mktemp("evil") / "run")
 
 
 @pytest.mark.parametrize("place", ["/docs", "/redoc", "/", "/try", "/schema", "/openapi.json", "/nothing", "/metrics"])
@@ -220,10 +245,8 @@ def test_no_page_of_a_server_holds_markup_of_the_data(evil, place):
 def test_the_docs_ask_nothing_of_other_servers_and_hold_an_example_that_works(evil):
     page = ask(evil, "GET", "/docs").text
     assert "http://" not in page and "https://" not in page
-    body = re.search(r"<textarea[^>]*>(.*?)</textarea>", page, re.DOTALL).group(1)
-    import html
-
-    assert ask(evil, "POST", "/predict", json=json.loads(html.unescape(body))).status_code == 200
+    path, body = re.search(r'data-path="(.*?)".*?<textarea[^>]*>(.*?)</textarea>', page, re.DOTALL).groups()
+    assert ask(evil, "POST", f"/{path}", json=json.loads(html.unescape(body))).status_code == 200
 
 
 def test_neither_report_nor_card_holds_markup_of_the_data(evil):
