@@ -63,10 +63,9 @@ def _tab(value: Any) -> Any:
     return "\t" if value == "\\t" else value
 
 
-class Config(Settings):
-    """Which files hold the table. What is not set is found out from the files."""
+class Reading(Settings):
+    """Which files hold a table, and how they are read."""
 
-    kind: Literal["files"] = "files"
     path: str | tuple[str, ...] = Field(description="A file, a pattern such as data/*.csv, or a list of these.")
     test: str | tuple[str, ...] | None = Field(default=None, description="A separate test file, pattern or list.")
     format: Literal["auto"] | Format = Field(default="auto", description="Found from name and content when auto.")
@@ -91,6 +90,12 @@ class Config(Settings):
     decimal: Literal[".", ","] | None = Field(
         default=None, description="Decimal mark of numbers in text; found out when unset."
     )
+
+
+class Config(Reading):
+    """Which files hold the table. What is not set is found out from the files."""
+
+    kind: Literal["files"] = "files"
     series: dict[str, str] | None = Field(
         default=None, description="Columns that are the steps of one series: a name for it, and a pattern such as t*."
     )

@@ -6,6 +6,7 @@ way, or with a time or a number that cannot be read, is set aside with the reaso
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -13,31 +14,28 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from lamina import config
-from lamina.config import DataError, nearest
+from lamina.config import DataError, as_override, nearest
 from lamina.data import _series_cells as _series
 from lamina.data import files
 from lamina.data._arrow_values import unique
 from lamina.schema import NUMBER_TEXT, Collected, Quarantined, floats, null_if_missing
 
 CONSTANT = 0.9  # of the series in which a column of numbers says one thing: then it should in all
+COMMA = r"^[-+]?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?([eE][-+]?\d+)?$"  # numbers with decimal commas
+THOUSANDS = r"^[-+]?(\d{1,3}(,\d{3})+|\d{1,3})$"
 LABELLED = 0.5  # the same of other columns, which would else be of no use
 
 
-class Config(config.Config):
+class Config(files.Reading):
     """Which files hold the table, read as `files` does, and which columns make its series."""
 
     kind: Literal["long"] = "long"
-    path: str | tuple[str, ...] = Field(description="A file, a pattern such as data/*.csv, or a list of these.")
-    test: str | tuple[str, ...] | None = Field(default=None, description="A separate test file, pattern or list.")
     series: str = Field(description="The column that says which series a row belongs to.")
     time: str | None = Field(default=None, description="The column to sort by; the order of the file when unset.")
     values: tuple[str, ...] | None = Field(
         default=None,
         description="The columns of numbers, one channel each; those that change within a series if unset.",
     )
-    delimiter: str | None = Field(default=None, pattern=r'^[^"\r\n]$', description="One character; found when unset.")
-    sheet: str | None = Field(default=None, description="Name of the sheet of a workbook; the first when unset.")
 
 
 class _Groups(NamedTuple):
@@ -61,12 +59,14 @@ def source_line(cfg: Config, row_numbers: Sequence[int]) -> list[tuple[str, int 
 
 
 def _files(cfg: Config) -> files.Config:
-    return files.Config(path=cfg.path, delimiter=cfg.delimiter, sheet=cfg.sheet)
+    settings = {name: value for name, value in dict(cfg).items() if name in files.Reading.model_fields}
+    names = (cfg.series, cfg.time, *(cfg.values or ()))
+    return files.expecting(files.Config.model_validate({**settings, "test": None}), filter(None, names))
 
 
 def _group_rows(cfg: Config) -> tuple[Collected, np.ndarray]:
     source = files.load(_files(cfg))
-    table = source.table
+    table, notes = _with_points(source)
     required = {
         "series": cfg.series,
         "time": cfg.time,
@@ -99,7 +99,7 @@ def _group_rows(cfg: Config) -> tuple[Collected, np.ndarray]:
     name = unique([*columns, varying[0] if len(varying) == 1 else "series"])[-1]
     whole = pa.table({**columns, name: cells})
     sound = np.array([group not in bad for group in range(whole.num_rows)], bool)
-    notes = [
+    notes += [
         f"{table.num_rows:,} rows make {whole.num_rows:,} series; channels of '{name}': {', '.join(varying[:20])}."
     ]
     notes += (
@@ -110,13 +110,39 @@ def _group_rows(cfg: Config) -> tuple[Collected, np.ndarray]:
     if not sound.any():
         raise DataError(f"data: no series can be used; the first was set aside because {quarantine[0].reason}.")
     source_notes = tuple(note for note in source.notes if "count up" not in note)
-    collected = Collected(
-        whole.filter(pa.array(sound)),
-        (*source.quarantine, *quarantine),
-        (*source_notes, *notes),
+    collected = replace(
+        source,
+        table=whole.filter(pa.array(sound)),
+        quarantine=(*source.quarantine, *quarantine),
+        notes=(*source_notes, *notes),
         metadata=(cfg.series,),
     )
     return collected, groups.first[sound]
+
+
+def _with_points(source: Collected) -> tuple[pa.Table, list[str]]:
+    """Decimal points in the numbers of a table that has commas, as it says or one of its columns shows."""
+    table, commas = source.table, source.decimal == ","
+    texts = [name for name in table.column_names if pa.types.is_string(table[name].type)]
+    cells = {name: null_if_missing(table[name].combine_chunks()) for name in texts}
+    if source.decimal is None and source.delimiter != ",":
+        commas = any(_all_match(some, COMMA) and not _all_match(some, THOUSANDS) for some in cells.values())
+    if not commas:
+        return table, []
+    numbers = [name for name, some in cells.items() if _all_match(some, COMMA)]
+    for name in numbers:
+        whole = pc.replace_substring(cells[name], ".", "")
+        points = pc.replace_substring(whole, ",", ".")
+        table = table.set_column(table.column_names.index(name), name, points)
+    how = as_override(("data", "decimal"), ".")
+    return table, [f"Commas are decimal marks in {', '.join(numbers)}. To say another mark: {how}"]
+
+
+def _all_match(cells: pa.Array, pattern: str) -> bool:
+    """Whether cells have a comma, and all that are there match a pattern."""
+    present = cells.drop_null()
+    some = pc.any(pc.match_substring(present, ",")).as_py()
+    return bool(some) and bool(pc.all(pc.match_substring_regex(present, pattern)).as_py())
 
 
 def _enough(cells: pa.ChunkedArray) -> float:
