@@ -97,7 +97,8 @@ def collected(case: Case, source: Any, training: Training) -> pa.Table:
     if line is None:
         return Collected(arrays.table(training.model.predictor.task.frame(source))).table
     sets = [one for one in case.sets if one.startswith("data")]
-    return data.load(recipe.from_words(line, sets, trains=False).data).table
+    cfg = recipe.from_words(line, sets, trains=False).data
+    return data.load(data.expecting(cfg, training.model.predictor.names)).table
 
 
 def same(mine: Any, theirs: Any) -> bool:
