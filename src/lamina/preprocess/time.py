@@ -171,8 +171,8 @@ def zone(column: pa.Array, cfg: Config) -> str | None:
     latest = pc.index(moments, pc.max(moments)).as_py()
     if latest < 0:
         return None
-    ahead = clock(present[latest : latest + 1], cfg).cast(pa.int64())[0].as_py() - moments[latest].as_py()
-    return f"{'-' if ahead < 0 else '+'}{abs(ahead) // 3600:02}:{abs(ahead) // 60 % 60:02}" if ahead else "UTC"
+    offset = clock(present[latest : latest + 1], cfg).cast(pa.int64())[0].as_py() - moments[latest].as_py()
+    return f"{'-' if offset < 0 else '+'}{abs(offset) // 3600:02}:{abs(offset) // 60 % 60:02}" if offset else "UTC"
 
 
 def _stamps(column: pa.Array, cfg: Config, on_clock: bool) -> pa.Array:

@@ -166,7 +166,7 @@ def notes(estimator: lamina.Estimator) -> str:
     return "\n".join(report["data"]["notes"])
 
 
-def test_times_with_a_zone_are_moments_and_answered_in_utc(months):
+def test_times_with_a_zone_are_moments(months):
     berlin = pd.date_range("2024-03-25", periods=400, freq="h", tz="Europe/Berlin")
     rows = pd.DataFrame({"t": berlin, "y": np.arange(400) % 24})
     case = collected(rows, horizon=24)

@@ -14,7 +14,7 @@ from lamina.config import DataError, MissingColumn
 from lamina.preprocess import Preprocessor
 from lamina.schema import Column
 from lamina.task import Session
-from lamina.tasks.forecasting import decoding, encoding, explode, time_index, transform, zones
+from lamina.tasks.forecasting import decoding, encoding, explode, time_index, time_zones, transform
 from lamina.tasks.forecasting.encoding import EncodedSteps
 from lamina.tasks.forecasting.panel import ColumnRoles, Exclusion, Panel, build_panel
 from lamina.tasks.forecasting.state import State
@@ -122,9 +122,11 @@ def read_histories(rows: pa.Table, prep: Preprocessor, state: State) -> Historie
     end = last + 1
     index = panel.index[end - 1][:, None] + np.arange(1, state.horizon + 1)
     ids = _ids(panel.ids, next((c for c in prep.columns if c.name == state.series), None))
-    times = None
-    if state.step.unit != "row":
-        times = zones.restore(time_index.future_times(index, state.step), state.step, panel.zone, panel.ahead)
+    times, step = None, state.step
+    if step.unit != "row":
+        times = time_zones.restore(
+            time_index.future_times(index, step), step, panel.zone, panel.utc_offsets
+        )
     values = panel.latest[end - 1]
     return Histories(panel, steps, end, state, values, ids, times, tuple(_notes(panel, end, state)))
 

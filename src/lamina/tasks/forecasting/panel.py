@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from lamina.config import DataError
 from lamina.preprocess import parse_columns, settings, time
 from lamina.schema import LARGEST, Column
-from lamina.tasks.forecasting import time_index, zones
+from lamina.tasks.forecasting import time_index, time_zones
 from lamina.tasks.forecasting.state import Frequency
 from lamina.tasks.forecasting.time_index import Timestamps, numbers
 
@@ -44,8 +44,8 @@ class Panel:
 
     `table`: typed columns, null where nothing was measured; `values` (steps, targets), the same with NaN; `index`: the
     number of each step on the grid; `source`: its row in the caller's table (the last, if several share it), -1 for
-    none; `row_count`: how many of the caller's rows are in some step; `zone`: that of the times, and `ahead` (series,)
-    by how many seconds its clocks are ahead of UTC in the last row of each series.
+    none; `row_count`: how many of the caller's rows are in some step; `zone`: that of the times, and `utc_offsets`
+    (series,) by how many seconds its clocks are ahead of UTC in the last row of each series.
     """
 
     table: pa.Table
@@ -59,7 +59,7 @@ class Panel:
     notes: tuple[str, ...]
     row_count: int
     zone: str | None = None
-    ahead: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    utc_offsets: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @property
     def spans(self) -> list[slice]:
@@ -91,11 +91,11 @@ def build_panel(
     times = time_index.timestamps(cells, roles.time, frequency.scale if isinstance(frequency, Frequency) else None)
     exclusions = _without_place(codes, times.valid, roles)
     remark = "" if times.valid.all() else _remark(table, columns, roles)
-    rows, zone = _sort(codes, times), zones.find(table, columns, roles.time)
+    rows, zone = _sort(codes, times), time_zones.find(table, columns, roles.time)
     if not len(rows.order):
         raise DataError(_unreadable(table, roles))
     if local := _is_local(rows, times, frequency):
-        times = zones.on_clocks(times, zone)
+        times = time_zones.on_clocks(times, zone)
         rows = _sort(codes, times)
     notes = [remark] if remark else []
     notes += [] if (np.diff(rows.order) > 0).all() or len(ids) > 1 else ["Rows were put in order of time."]
@@ -123,8 +123,8 @@ def build_panel(
     values = np.stack([numbers(steps[name]) for name in roles.targets], axis=1)
     names = [ids[code] for code in rows.codes[_starts(rows.codes)]]
     notes += _malformed(table, cells, roles.targets)
-    ahead = zone.ahead[source[grid.bounds[1:] - 1]] if zone else np.zeros(len(names), np.int64)
-    facts = (tuple(exclusions), tuple(notes), len(rows.order), zone.name if zone else None, ahead)
+    offsets = zone.utc_offsets[source[grid.bounds[1:] - 1]] if zone else np.zeros(len(names), np.int64)
+    facts = (tuple(exclusions), tuple(notes), len(rows.order), zone.name if zone else None, offsets)
     return Panel(steps, values, grid.index, grid.bounds, names, frequency, source, *facts)
 
 
@@ -268,8 +268,8 @@ def _is_local(rows: _Rows, times: Timestamps, frequency: Frequency | str | None)
     if isinstance(frequency, Frequency):
         return frequency.local
     if frequency:
-        return times.are_dates and zones.begin_by_clocks(time_index.from_text(frequency))
-    return times.are_dates and time_index.median_gap(rows.codes, rows.stamps) >= zones.LONG
+        return times.are_dates and time_zones.begin_by_clocks(time_index.from_text(frequency))
+    return times.are_dates and time_index.median_gap(rows.codes, rows.stamps) >= time_zones.LONG
 
 
 def _frequency(rows: _Rows, times: Timestamps, roles: ColumnRoles, text: str | None) -> tuple[Frequency, list[str]]:

@@ -22,7 +22,7 @@ class Zone(NamedTuple):
     """
 
     name: str
-    ahead: np.ndarray
+    utc_offsets: np.ndarray
 
 
 def find(table: pa.Table, columns: Sequence[Column], names: tuple[str, ...]) -> Zone | None:
@@ -35,13 +35,13 @@ def find(table: pa.Table, columns: Sequence[Column], names: tuple[str, ...]) -> 
     name = time.zone(cells, cfg)
     if name is None:
         return None
-    ahead = pc.subtract(time.clock(cells, cfg).cast(pa.int64()), time.parse(cells, cfg).cast(pa.int64()))
-    return Zone(name, pc.fill_null(ahead, 0).to_numpy(zero_copy_only=False))
+    offsets = pc.subtract(time.clock(cells, cfg).cast(pa.int64()), time.parse(cells, cfg).cast(pa.int64()))
+    return Zone(name, pc.fill_null(offsets, 0).to_numpy(zero_copy_only=False))
 
 
 def on_clocks(times: Timestamps, zone: Zone | None) -> Timestamps:
     """Times as the clocks of their zone showed them."""
-    return times if zone is None else times._replace(values=times.values + zone.ahead)
+    return times if zone is None else times._replace(values=times.values + zone.utc_offsets)
 
 
 def begin_by_clocks(frequency: Frequency) -> bool:
@@ -49,9 +49,9 @@ def begin_by_clocks(frequency: Frequency) -> bool:
     return frequency.unit in ("month", "business") or (frequency.unit == "second" and frequency.count % DAY == 0)
 
 
-def restore(times: np.ndarray, frequency: Frequency, zone: str | None, ahead: np.ndarray) -> pa.Array:
-    """Times of steps ahead (series, horizon), in one column, in the zone that the history has; `ahead` (series,): of
-    the last row of each series.
+def restore(times: np.ndarray, frequency: Frequency, zone: str | None, utc_offsets: np.ndarray) -> pa.Array:
+    """Times of steps ahead (series, horizon), in one column, in the zone that the history has; `utc_offsets`
+    (series,): of the last row of each series.
     """
     column = pa.array(times.ravel())
     if zone is None or not pa.types.is_timestamp(column.type):
@@ -60,6 +60,6 @@ def restore(times: np.ndarray, frequency: Frequency, zone: str | None, ahead: np
     if not frequency.local:
         return column.cast(pa.timestamp(column.type.unit, "UTC")).cast(aware)
     if zone[0] in "+-":
-        moments = times - ahead[:, None].astype("m8[s]")
+        moments = times - utc_offsets[:, None].astype("m8[s]")
         return pa.array(moments.ravel()).cast(pa.timestamp(column.type.unit, "UTC")).cast(aware)
     return pc.assume_timezone(column, zone, ambiguous="earliest", nonexistent="earliest")
