@@ -58,7 +58,7 @@ class Estimator:
         what it makes is to these rows.
         """
         task, predictor = self.predictor.task, self.predictor
-        collected = Collected(task.read(rows, predictor.files))
+        collected = Collected(task.read(arrays.with_label_sets(rows, predictor.target), predictor.files))
         return lamina.evaluate_source(predictor, collected, arrays.Config()).scores
 
     def save(self, path: str | Path, overwrite: bool = False) -> Path:

@@ -11,7 +11,7 @@ from lamina import pipeline
 from lamina.data import arrays
 from lamina.deploy.predictor import Predictor
 from lamina.estimator import Estimator
-from lamina.plugins import kind, plugin
+from lamina.plugins import Settings, kind, plugin
 from lamina.recipe import Recipe, build
 from lamina.resources import disk
 from lamina.run import Run
@@ -51,9 +51,10 @@ def _collected(rows: Any, recipe: Recipe) -> Collected:
     """Rows in memory; an array of pictures is the column `image`, and times in an index are a column where a task says
     so, or where they stand beside a single column, which leaves nothing else.
     """
+    rows = arrays.with_label_sets(rows, recipe.target)
     if isinstance(rows, np.ndarray) and rows.dtype == np.uint8 and rows.ndim in (3, 4):
         return Collected(arrays.table({"image": rows}))
-    if recipe.task is not None:
+    if recipe.task is not None and not isinstance(recipe.task, Settings):
         table = arrays.table(plugin("tasks", kind(recipe.task)).Task.frame(rows))
         return Collected(table, literal=text_columns(table))
     with_times = arrays.timed(rows)

@@ -71,6 +71,16 @@ def table(source: Any, pictures: Sequence[str] = ()) -> pa.Table:
     raise DataError(f"data: cannot read {_name(source)} as a table. Give {KINDS}.")
 
 
+def with_label_sets(source: Any, target: str | None) -> Any:
+    """A dict of columns whose target is (rows, labels) of zeros and ones, with a class (where each row has a single 1)
+    or a list of labels for each row in its place, called by the numbers of the columns; anything else as it is.
+    """
+    matrix = source.get(target) if isinstance(source, Mapping) else None
+    if matrix is None or not _values.is_zeros_and_ones(matrix):
+        return source
+    return {**source, target: matrix.argmax(1) if (matrix.sum(1) == 1).all() else _values.label_sets(matrix)}
+
+
 def select(rows: Any, names: Set[str]) -> Any:
     """Rows that are dicts, perhaps nested, with the values that go by these names alone; anything else as it is."""
     if not isinstance(rows, list | tuple):

@@ -22,7 +22,7 @@ from pydantic import Field
 
 from lamina import config
 from lamina.config import DataError
-from lamina.data._arrow_values import native
+from lamina.data._arrow_values import is_zeros_and_ones, label_sets, native
 from lamina.data._image_cells import pnm
 from lamina.schema import Collected
 
@@ -63,12 +63,13 @@ def load(cfg: Config) -> Collected:
     arrays = {name: native(values) for name, values in (_idx_folder if path.is_dir() else _npz)(path).items()}
     pairs = _pairs(arrays, str(path))
     form, notes = _form([inputs for inputs, _ in pairs.values()], str(path))
+    single = all((y.sum(1) == 1).all() for _, y in pairs.values() if is_zeros_and_ones(y))
     tables = []
     for part, (inputs, labels) in pairs.items():
-        classes = _classes(labels, f"{path}: y{'_' * bool(part)}{part}")
+        classes = _classes(labels, single, f"{path}: y{'_' * bool(part)}{part}")
         if len(inputs) != len(classes):
             raise DataError(f"{path}: {part or 'x'} has {len(inputs)} rows but {len(classes)} labels.")
-        columns = _columns(inputs, form) | {"label": pa.array(classes)}
+        columns = _columns(inputs, form) | {"label": classes}
         if part:
             columns["part"] = pa.array([part] * len(inputs))
         tables.append(pa.table(columns))
@@ -193,17 +194,18 @@ def _columns(inputs: np.ndarray, form: Form) -> dict[str, pa.Array]:
     return {"image": pnm(inputs.astype(form.type, copy=False))}
 
 
-def _classes(labels: np.ndarray, where: str) -> np.ndarray:
-    """Labels (rows,) of (rows,), (rows, 1), or one column per class with a single 1 in each row."""
+def _classes(labels: np.ndarray, single: bool, where: str) -> pa.Array:
+    """Labels of (rows,), (rows, 1), or one column per class of zeros and ones: where each row has a `single` 1, its
+    class, else the sets of the columns that are 1.
+    """
     if labels.ndim == 2 and labels.shape[1] > 1:
-        hot = ((labels == 0) | (labels == 1)).all() and (labels.sum(1) == 1).all() if labels.dtype.kind in "biuf" else 0
-        if not hot:
+        if not is_zeros_and_ones(labels):
             raise DataError(f"{where}: of shape {labels.shape} is neither one label per row nor one column per class.")
-        return labels.argmax(1)
+        return pa.array(labels.argmax(1)) if single else label_sets(labels)
     if labels.ndim > 2 or labels.dtype.kind not in "biufUS":
         raise DataError(f"{where}: of shape {labels.shape} and type {labels.dtype} is not one label per row.")
     flat = labels.reshape(-1)
-    return np.char.decode(flat, "utf-8", "replace") if flat.dtype.kind == "S" else flat
+    return pa.array(np.char.decode(flat, "utf-8", "replace") if flat.dtype.kind == "S" else flat)
 
 
 def _idx_folder(path: Path) -> Arrays:

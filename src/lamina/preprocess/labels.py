@@ -23,7 +23,7 @@ SEPARATORS = ("|", ";", ",")
 OFTEN = 0.1  # of the cells that hold a separator, at least
 SAMPLED = 20_000  # cells from all over a column
 FEWER = {"|": 0.95, ";": 0.95, ",": 0.5, " ": 0.5}  # labels per different cell, at most
-ALONE, ALONE_OF_FEW = 0.9, 0.5  # of words between blanks are a cell of their own, too; less, where they come very often
+SINGLE, SINGLE_OF_FEW = 0.9, 0.5  # of words between blanks are a cell of their own, too; fewer, where all come often
 ROWS_EACH = 5  # of a word between blanks, on average
 QUOTED = re.compile(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\"""")
 NO_TAG = re.compile(r"[.,;:!?]$|^\d+$")
@@ -69,12 +69,12 @@ def separator_of(column: pa.Array, often: float) -> str | None:
     sets = {cell: _split(cell, separator) for cell in counts}
     if separator == " " and not _are_tags(counts, sets):
         return None
-    labels, alone = {label for own in sets.values() for label in own}, _alone(sets)
-    few = len(labels) <= FEWER[separator] * len(sets) or (labels == alone and len(labels) < len(sets))
+    labels, single = {label for own in sets.values() for label in own}, _single(sets)
+    few = len(labels) <= FEWER[separator] * len(sets) or (labels == single and len(labels) < len(sets))
     return separator if few else None
 
 
-def _alone(sets: Mapping[str, Sequence[str]]) -> set[str]:
+def _single(sets: Mapping[str, Sequence[str]]) -> set[str]:
     """The labels that are all of a cell."""
     return {labels[0] for labels in sets.values() if len(labels) == 1}
 
@@ -89,8 +89,8 @@ def _are_tags(counts: Mapping[str, int], sets: Mapping[str, Sequence[str]]) -> b
     if any(len(cell.split()) > len(own) for cell, own in sets.items()):
         return False
     words = sum(counts[cell] * len(own) for cell, own in sets.items())
-    alone = ALONE_OF_FEW if len(labels) <= FEWER[" "] / 2 * len(sets) else ALONE
-    return words >= ROWS_EACH * len(labels) and len(_alone(sets)) >= alone * len(labels)
+    least = SINGLE_OF_FEW if len(labels) <= FEWER[" "] / 2 * len(sets) else SINGLE
+    return words >= ROWS_EACH * len(labels) and len(_single(sets)) >= least * len(labels)
 
 
 def parse(column: pa.Array, cfg: Config) -> pa.Array:
