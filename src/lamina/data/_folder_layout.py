@@ -159,7 +159,7 @@ def labels_of(places: Sequence[PurePosixPath], layout: Layout) -> FolderLabels:
     if not layout.parts or (parted := _parted(inner)) is None:
         labels, notes = _classes(inner, layout)
         return FolderLabels(labels, None, [], [], notes)
-    parts, below, named = parted
+    names, parts, below = parted
     labels, notes = _classes([path for path, part in zip(below, parts, strict=True) if part], layout)
     words = iter(labels)
     labels = [next(words) if part else "" for part in parts]
@@ -171,7 +171,7 @@ def labels_of(places: Sequence[PurePosixPath], layout: Layout) -> FolderLabels:
     ]
     labelled = {part for i, part in enumerate(parts) if i not in set(unlabelled)}
     parts, note = _roles(parts, labelled)
-    note += named
+    note += _words(names, parts)
     outside = [i for i, part in enumerate(parts) if not part]
     return FolderLabels(labels, parts, outside, unlabelled, (f"{note}.", *notes))
 
@@ -189,9 +189,16 @@ def _roles(parts: list[str], labelled: set[str]) -> tuple[list[str], str]:
     return [roles.get(part, part) for part in parts], note
 
 
-def _parted(inner: list[tuple[str, ...]]) -> tuple[list[str], list[tuple[str, ...]], str] | None:
-    """The part of each file ("" where it stands beside the folders of parts), its folders below that of the part, and
-    words on the names of these; None where folders say no part.
+def _words(names: list[str], parts: list[str]) -> str:
+    """Which folder is which part, where its name says it among other words."""
+    used = {name: part for name, part in zip(names, parts, strict=True) if part and not _is_plain(name)}
+    words = "; ".join(f"{name} is {part}" for name, part in list(used.items())[:4])
+    return f" ({words}; if they are classes: --set data.parts=false)" if words else ""
+
+
+def _parted(inner: list[tuple[str, ...]]) -> tuple[list[str], list[str], list[tuple[str, ...]]] | None:
+    """The name of the folder that says each file's part, the part ("" where the file stands beside such folders), and
+    its other folders; None where folders say no part.
     """
     for level in (0, -1):
         names = [path[level] if path else "" for path in inner]
@@ -203,9 +210,7 @@ def _parted(inner: list[tuple[str, ...]]) -> tuple[list[str], list[tuple[str, ..
             rest = _unnested(names, parts, rest)
         exact = all(name.lower() in PARTS for name, part in zip(names, parts, strict=True) if part)
         if (exact and level == 0) or _agree(parts, rest):
-            used = {name: part for name, part in zip(names, parts, strict=True) if part}
-            words = "; ".join(f"{name} is {part}" for name, part in list(used.items())[:4] if not _is_plain(name))
-            return parts, rest, f" ({words}; if they are classes: --set data.parts=false)" if words else ""
+            return names, parts, rest
     return None
 
 
