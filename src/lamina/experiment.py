@@ -342,8 +342,7 @@ def collect(recipe: Recipe, sources: Sources) -> Experiment:
     with beside_notes(sources.train.notes):
         experiment, recipe, notes = choose(recipe, sources)
         collected = experiment.collect(recipe, sources)
-    notes = (*position_notes(sources.train.table, recipe.target), *notes, *collected.notes)
-    return replace(collected, notes=notes)
+    return replace(collected, notes=(*position_notes(sources.train.table, recipe.target), *notes, *collected.notes))
 
 
 def advice(recipe: Recipe, sources: Sources) -> list[str]:

@@ -207,6 +207,7 @@ class Task(ABC):
     state: Any
 
     operations: ClassVar[tuple[Operation, ...]]
+    target_kind: ClassVar[str | None] = None  # the column kind by which a target is read
     assets: ClassVar[Mapping[str, Asset]] = {}
 
     @property

@@ -173,7 +173,7 @@ def test_inspect_tells_of_a_table_and_of_a_bundle(churn_csv, churn_bundle):
         "paperless": "boolean",
         "since": "time",
         "remark": "text",
-        "left": "boolean",
+        "left": "category",
     }
     found = lamina_("inspect", churn_bundle, "--json").json
     assert (found["task"], found["model"], found["target"]) == ("classification", "fnn", "left")

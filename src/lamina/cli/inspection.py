@@ -9,12 +9,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from lamina import __version__, data, experiment, preprocess
-from lamina.config import beside_notes
+from lamina.config import Config, LaminaError, beside_notes
 from lamina.data import Sources
 from lamina.data._quarantine import ROW_NUMBER, column_name, position_notes, reasons, with_row_numbers
 from lamina.deploy.bundle import locate
 from lamina.deploy.predictor import Predictor, summary
-from lamina.recipe import Unused, from_words
+from lamina.plugins import kind, plugin
+from lamina.recipe import Recipe, Unused, from_words
 from lamina.schema import Row
 from lamina.task import Operation
 
@@ -50,24 +51,43 @@ def _source(source: Sequence[str], target: str | None, sets: Sequence[str]) -> R
         target = column_name(table, recipe.target) if recipe.target else None
     ignored = (*collected.metadata, *([collected.part] if collected.part else []))
     kinds = {name: Unused(kind="ignore") for name in ignored} | recipe.columns
+    notes = position_notes(table, recipe.target)
+    recipe = recipe.model_copy(update={"target": target})
+    task, target_kinds, remarks = _task(recipe, sources)
+    kinds = target_kinds | kinds
     schema = preprocess.infer(table, target, kinds, recipe.missing, collected.decimal)
     columns = [*schema.columns, *([schema.target] if schema.target else [])]
+    columns = [c.model_copy(update={"note": "the target"}) if c.name in target_kinds else c for c in columns]
     label = target or collected.target
     labels = table[label].to_pylist() if label and label in table.column_names else []
     parts = table[collected.part].to_pylist() if collected.part else []
-    notes = position_notes(table, recipe.target)
-    recipe = recipe.model_copy(update={"target": target})
     return {
         "source": " ".join(source),
         "rows": table.num_rows,
         "quarantined": len(collected.quarantine),
         "quarantine": [row._asdict() for row in collected.quarantine[:EXAMPLES]],
         "reasons": reasons(collected.quarantine),
-        "notes": [*notes, *collected.notes, *experiment.advice(recipe, sources)],
+        "notes": list(dict.fromkeys([*notes, *remarks, *collected.notes, *experiment.advice(recipe, sources)])),
+        "task": task,
         "target": target,
         "columns": [column.model_dump(mode="json") for column in columns],
         "surveys": preprocess.survey(table, schema.columns, labels, parts),
     }
+
+
+def _task(recipe: Recipe, sources: Sources) -> tuple[str | None, dict[str, Config], tuple[str, ...]]:
+    """The task of a recipe with a target, the kind by which it reads that, by its name, and what training would say."""
+    target = recipe.target or sources.train.target
+    if target is None:
+        return None, {}, ()
+    try:
+        _, chosen, notes = experiment.choose(recipe, sources)
+    except LaminaError as error:
+        return None, {}, (str(error),)
+    assert chosen.task is not None
+    name = kind(chosen.task)
+    read_as = plugin("tasks", name).Task.target_kind
+    return name, {target: plugin("preprocess", read_as).Config()} if read_as else {}, notes
 
 
 def _bundle(path: Path) -> Row:

@@ -24,6 +24,7 @@ class Task(task.Task):
     state: State
 
     operations = (PREDICT,)
+    target_kind = "number"
 
     def output(self) -> Output:
         """One number, or one per quantile, for each step ahead and target."""
