@@ -54,7 +54,7 @@ SCALES = {
     }.items()
     for word in words.split()
 }
-ALONE = ("K", "k", "M", "B", "bn", "mn", "mio", "Mio", "mrd", "Mrd", "thousand", "million", "billion", "lakh", "crore")
+USUAL_SCALES = ("K", "k", "M", "B", "bn", "mn", "mio", "Mio", "mrd", "Mrd", "thousand", "million", "billion", "lakh", "crore")
 PREFIXES = {
     "": 1.0,
     "n": 1e-9,
@@ -224,7 +224,7 @@ def units_of(style: Writing, cells: int) -> dict[str, float]:
     names = [name for name in style.units if name != "%"]
     if not names:
         return {}
-    if all(name.lower() in SCALES for name in names) and (len(names) > 1 or names[0] in ALONE):
+    if all(name.lower() in SCALES for name in names) and (len(names) > 1 or names[0] in USUAL_SCALES):
         return {name: SCALES[name.lower()] for name in names}
     if sum(style.units[name] for name in names) < MOST * cells:
         return {}
