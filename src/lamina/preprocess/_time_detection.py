@@ -64,7 +64,9 @@ CLEARLY = 0.1  # how much more even one reading must be to be taken
 
 def guess(cells: pa.Array) -> tuple[float, str | None]:
     """The share of text cells that read by the best format, and it (None: ISO 8601); 0 where they are no times."""
-    spread = cells.take(_spread(len(cells), SAMPLE)) if len(cells) else cells
+    if not len(cells):
+        return 0.0, None
+    spread = cells.take(_spread(len(cells), SAMPLE))
     proposed = _proposals(spread)
     if not proposed:
         return 0.0, None

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 SECONDS = pa.timestamp("s")
 DAY = 86_400
+FIRST, LAST = -62_135_596_800, 253_402_300_799  # of the years 1 to 9999, which Python has
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 MONTH = "jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
 WEEKDAY = "(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?[.]?"
@@ -133,6 +134,7 @@ def seconds(column: pa.Array, form: str | None, on_clock: bool = False) -> pa.Ar
     stamps = days * DAY + _clock(texts)
     if not on_clock and (zone := next((name for name in "zZ" if name in texts), None)):
         stamps = stamps - offsets(texts[zone])
+    sound &= (stamps >= FIRST) & (stamps <= LAST)
     return pa.array(stamps, mask=~(valid & sound)).cast(SECONDS)
 
 
@@ -179,7 +181,7 @@ def _days(parts: dict[str, np.ndarray], count: int) -> tuple[np.ndarray, np.ndar
     months = ((year - 1970) * 12 + np.clip(month, 1, 12) - 1).astype("M8[M]")
     days = months.astype("M8[D]").astype(np.int64) + day - 1
     last = (year - 1969).astype("M8[Y]") if "j" in parts else months + 1
-    sound = (year > 1) & (year < 9999) & (month >= 1) & (month <= 12) & (day >= 1)
+    sound = (month >= 1) & (month <= 12) & (day >= 1)
     return days, sound & (days < last.astype("M8[D]").astype(np.int64))
 
 
@@ -187,10 +189,8 @@ def _week_days(year: np.ndarray, week: np.ndarray, day: np.ndarray) -> tuple[np.
     """Days since 1970 of ISO weeks: the first is that of 4 January, and begins on a Monday."""
     monday = _monday((year - 1970).astype("M8[Y]"))
     days = monday + (week - 1) * 7 + day - 1
-    sound = (
-        (year > 1) & (year < 9998) & (week >= 1) & (monday + (week - 1) * 7 < _monday((year - 1969).astype("M8[Y]")))
-    )
-    return days, sound
+    following = _monday((year - 1969).astype("M8[Y]"))
+    return days, (week >= 1) & (monday + (week - 1) * 7 < following)
 
 
 def _monday(years: np.ndarray) -> np.ndarray:

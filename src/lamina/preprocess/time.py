@@ -28,7 +28,7 @@ from lamina.preprocess._time_detection import (
     sortedness,
     swapped,
 )
-from lamina.preprocess._time_formats import DAY, HOURS, OFFSET, SECONDS
+from lamina.preprocess._time_formats import DAY, FIRST, HOURS, LAST, OFFSET, SECONDS
 from lamina.schema import DAYS, NUMBER_TEXT, Column, Input
 
 UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
@@ -190,6 +190,9 @@ def _stamps(column: pa.Array, cfg: Config, on_clock: bool) -> pa.Array:
         column = whole.cast(pa.int64(), safe=False).cast(pa.string())  # such as 20240301 by %Y%m%d
     if not pa.types.is_string(column.type):
         return pa.nulls(len(column), SECONDS)
+    iso = _iso(column, on_clock) if cfg.format is None and cfg.unit is None else None
+    if iso is not None and iso.null_count == column.null_count:
+        return iso
     if len(column) > MANY:
         encoded = column.dictionary_encode()
         if 2 * len(encoded.dictionary) < len(column):
@@ -213,7 +216,7 @@ def _text(column: pa.Array, cfg: Config, on_clock: bool) -> pa.Array:
             column = pc.replace_substring_regex(column, r"^(\d+)[.]0*$", r"\1")
         stamps = _time_formats.seconds(column, cfg.format, on_clock)
     else:
-        stamps = _iso(column, on_clock)
+        return _time_formats.seconds(column, None, on_clock)
     if stamps.null_count == column.null_count:
         return stamps
     rest = pc.if_else(stamps.is_null(), column, pa.scalar(None, pa.string()))
@@ -224,9 +227,12 @@ def _iso(column: pa.Array, on_clock: bool) -> pa.Array:
     """ISO 8601 by Arrow's own parser, which cannot be asked beforehand whether it reads all cells; else nulls."""
     for kind in (SECONDS, *([] if on_clock else [pa.timestamp("s", "UTC")])):
         try:
-            return column.cast(kind).cast(SECONDS)
+            stamps = column.cast(kind).cast(SECONDS)
         except pa.ArrowInvalid:
             continue
+        low, high = (end.as_py() or 0 for end in pc.min_max(stamps.cast(pa.int64())).values())
+        if low >= FIRST and high <= LAST:
+            return stamps
     return pa.nulls(len(column), SECONDS)
 
 
