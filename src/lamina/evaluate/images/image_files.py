@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from lamina.preprocess.image import cells, codec, levels
+from lamina.preprocess.image.stderr import quiet
 
 LARGEST = 256  # pixels a side that two pictures are compared at
 
@@ -27,7 +28,8 @@ class ImageFiles(NamedTuple):
     def image(self, row: int) -> np.ndarray | None:
         """The numbers of a file, (height, width, channels), as deep as they are; None where there are none."""
         body, _ = cells.body(self.column, row)
-        decoded = codec.decode(body, self.most)
+        with quiet():
+            decoded = codec.decode(body, self.most)
         if isinstance(decoded, str):
             return None
         image = decoded.image
