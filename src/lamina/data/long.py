@@ -18,11 +18,12 @@ from lamina.config import DataError, as_override, nearest
 from lamina.data import _series_cells as _series
 from lamina.data import files
 from lamina.data._arrow_values import unique
-from lamina.schema import NUMBER_TEXT, Collected, Quarantined, floats, null_if_missing
+from lamina.schema import MISSING, NUMBER_TEXT, Collected, Quarantined, floats, null_if_missing
 
 CONSTANT = 0.9  # of the series in which a column of numbers says one thing: then it should in all
 COMMA = r"^[-+]?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?([eE][-+]?\d+)?$"  # numbers with decimal commas
 THOUSANDS = r"^[-+]?(\d{1,3}(,\d{3})+|\d{1,3})$"
+REGULAR, NOTHING = 0.5, ("", "?")  # share of the rows of other series, by the median; what is never a name
 LABELLED = 0.5  # the same of other columns, which would else be of no use
 
 
@@ -116,6 +117,7 @@ def _group_rows(cfg: Config) -> tuple[Collected, np.ndarray]:
         quarantine=(*source.quarantine, *quarantine),
         notes=(*source_notes, *notes),
         metadata=(cfg.series,),
+        literal=source.literal,
     )
     return collected, groups.first[sound]
 
@@ -150,8 +152,7 @@ def _enough(cells: pa.ChunkedArray) -> float:
 
 
 def _groups(table: pa.Table, cfg: Config, bad: dict[int, str]) -> _Groups:
-    names = table[cfg.series].combine_chunks()
-    names = null_if_missing(names) if pa.types.is_string(names.type) else names
+    names = _names(table[cfg.series].combine_chunks())
     codes = names.dictionary_encode(null_encoding="encode")
     indices = codes.indices.to_numpy(zero_copy_only=False).astype(np.int64)
     if not len(indices):
@@ -170,6 +171,19 @@ def _groups(table: pa.Table, cfg: Config, bad: dict[int, str]) -> _Groups:
         bad[empty] = f"column '{cfg.series}' does not say which series these rows belong to"
     order = np.lexsort((when, indices))  # stable: rows of one time stay in the order of the file
     return _Groups(order, np.cumsum(counts) - counts, counts, first)
+
+
+def _names(cells: pa.Array) -> pa.Array:
+    """Names of series; null where there is none. A text such as NA is one, where it has rows as others have."""
+    if not pa.types.is_string(cells.type):
+        return cells
+    counts = {
+        one["values"]: one["counts"] for one in pc.utf8_trim_whitespace(cells).drop_null().value_counts().to_pylist()
+    }
+    others = [count for name, count in counts.items() if name not in MISSING]
+    usual = REGULAR * float(np.median(others)) if others else np.inf
+    gaps = [text for text in MISSING if text in NOTHING or counts.get(text, 0) < usual]
+    return null_if_missing(cells, pa.array(gaps))
 
 
 def _times(cells: pa.Array) -> np.ndarray:
