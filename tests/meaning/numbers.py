@@ -164,6 +164,26 @@ CASES = [
         kinds={"x": "number"},
         cells={"x": [1.5, 1.234, 0.75]},
     ),
+    Case(
+        "steps_with_commas",
+        table("x,y", lambda i: f'"{"; ".join(f"{k + i % 2},{k}5" for k in range(9))}",{label(i)}'),
+        "y",
+        kinds={"x": "series"},
+        cells={"x": [{"values": [k + (k + 0.5) / 10 for k in range(9)], "channels": 1, "reason": None}]},
+        model="cnn",
+    ),
+    Case(
+        "columns_of_steps_with_commas",
+        table(
+            f"{';'.join(f't{k}' for k in range(9))};y",
+            lambda i: ";".join([*("-" if k == 3 else f"{k + i % 2},{k}5" for k in range(9)), label(i)]),
+        ),
+        "y",
+        sets=("data.series.x=t*",),
+        kinds={"x": "series"},
+        notes=("9 steps",),
+        model="cnn",
+    ),
     # what is beside a number; counts are those of the training rows
     number_case("brackets", "(800.00)", "12.50", cells=[-800.0, 12.5], notes=("mean below zero (17 cells)",)),
     number_case("minus_behind", "800.00-", "12.50", cells=[-800.0, 12.5], notes=("mean below zero (17 cells)",)),

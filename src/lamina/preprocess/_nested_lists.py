@@ -7,7 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lamina.schema import NUMBER_TEXT, is_list, null_if_missing
+from lamina.preprocess import _decimal_mark, _number_notes, _number_text
+from lamina.preprocess._number_text import Decimal
+from lamina.schema import is_list, null_if_missing
 
 Layout = Literal["steps_first", "channels_first"]
 
@@ -15,6 +17,8 @@ CELL = pa.struct([("values", pa.large_list(pa.float64())), ("channels", pa.int32
 SEPARATOR = r"\s*[,;]\s*|\s+"
 NUMBERS = r"^[\[(]?[\s\d.,;eE+\-?]*(?:(?:NaN|nan|null|NA|None)[\s\d.,;eE+\-?]*)*[\])]?$"
 NESTED = r"^\s*\[\s*\["
+DECIMAL_COMMAS = r"^\s*[\[(]?\s*[+-]?\d+(?:,\d+)?(?:\s*[;|]\s*[+-]?\d+(?:,\d+)?)+\s*[\])]?\s*$"  # 1,5; 2; 3,25
+ENOUGH = 0.95
 MOST_MISSING = 0.5
 
 
@@ -31,6 +35,25 @@ def holds_numbers(kind: pa.DataType) -> bool:
     inner, depth = _innermost(kind)
     numbers = pa.types.is_integer(inner) or pa.types.is_floating(inner) or pa.types.is_decimal(inner)
     return depth in (1, 2) and numbers
+
+
+def holds_texts_of_numbers(column: pa.Array) -> bool:
+    """Lists of texts that are numbers, such as columns of a text file that are the steps of a series."""
+    if not is_list(column.type) or not pa.types.is_string(column.type.value_type):
+        return False
+    texts = null_if_missing(column.flatten()).drop_null()
+    return _number_text.share(texts.filter(pc.invert(_number_notes.says_missing(texts)))) >= ENOUGH
+
+
+def decimal(column: pa.Array, usual: Decimal | None) -> Decimal:
+    """The decimal mark of lists of texts, or of text with `;`, `|` or blanks between its numbers."""
+    if is_list(column.type):
+        return _decimal_mark.of_column(column.flatten().drop_null(), usual)
+    cells, shape = column.drop_null(), DECIMAL_COMMAS
+    if usual == ",":
+        shape = shape.replace("[;|]", "(?:[;|]|[ \\t])")
+    fits = pc.and_(pc.match_substring_regex(cells, shape), pc.match_substring(cells, ","))
+    return "," if len(cells) and fits.true_count >= 0.5 * len(cells) else "."
 
 
 def holds_whole_numbers(kind: pa.DataType) -> bool:
@@ -103,36 +126,36 @@ def flat(lists: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     return sizes, lists.flatten().to_numpy(zero_copy_only=False)
 
 
-def parse(column: pa.Array, order: Layout) -> pa.Array:
+def parse(column: pa.Array, order: Layout, decimal: Decimal = ".") -> pa.Array:
     """Any column as `CELL`, one that is so already as it is: null where the cell is missing or is no series at all."""
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
     if column.type == CELL:
         return column
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        return _from_text(column.cast(pa.string()), order)
+        return _from_text(column.cast(pa.string()), order, decimal)
     inner, depth = _innermost(column.type)
     if depth not in (1, 2):
         return pa.nulls(len(column), CELL)
     numbers = pa.types.is_integer(inner) or pa.types.is_floating(inner) or pa.types.is_decimal(inner)
     if not (numbers or pa.types.is_string(inner) or pa.types.is_boolean(inner) or pa.types.is_null(inner)):
         return pa.nulls(len(column), CELL)
-    return _from_lists(column) if depth == 1 else _from_nested(column, order)
+    return _from_lists(column, decimal) if depth == 1 else _from_nested(column, order, decimal)
 
 
-def _from_lists(column: pa.Array) -> pa.Array:
+def _from_lists(column: pa.Array, decimal: Decimal = ".") -> pa.Array:
     sizes = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False).astype(np.int64)
-    values, strange = _numbers(column.flatten())
+    values, strange = _numbers(column.flatten(), decimal)
     reasons = _blame(len(column), strange, sizes)
     return _to_cells(values, sizes, np.ones(len(column), np.int32), reasons, column.is_null())
 
 
-def _from_nested(column: pa.Array, order: Layout) -> pa.Array:
+def _from_nested(column: pa.Array, order: Layout, decimal: Decimal = ".") -> pa.Array:
     """Two levels of lists; those of each cell must be equally long."""
     outer = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False).astype(np.int64)
     inside = column.flatten()
     inner = pc.fill_null(pc.list_value_length(inside), 0).to_numpy(zero_copy_only=False).astype(np.int64)
-    values, strange = _numbers(inside.flatten())
+    values, strange = _numbers(inside.flatten(), decimal)
     rows = len(column)
     ends = np.cumsum(outer)
     bounds = np.concatenate([[0], np.cumsum(inner)])
@@ -171,15 +194,15 @@ def _steps_first(
     return moved_values
 
 
-def _numbers(flat: pa.Array) -> tuple[np.ndarray, pa.Array | None]:
+def _numbers(flat: pa.Array, decimal: Decimal = ".") -> tuple[np.ndarray, pa.Array | None]:
     """float64 with NaN for what is missing, and texts that are no numbers at their places, None where all are."""
     strange = None
     if pa.types.is_string(flat.type):
-        flat = null_if_missing(flat)
-        plain = pc.match_substring_regex(flat, NUMBER_TEXT)
-        if not pc.all(plain, min_count=0).as_py():
-            strange = pc.if_else(plain, pa.scalar(None, pa.string()), flat)
-            flat = pc.if_else(plain, flat, pa.scalar(None, pa.string()))
+        texts = null_if_missing(flat)
+        flat = _number_text.to_floats(texts, decimal, {})
+        if flat.null_count > texts.null_count:
+            unread = pc.and_(flat.is_null(), pc.invert(_number_notes.says_missing(texts)))
+            strange = pc.if_else(unread, texts, pa.scalar(None, pa.string()))
     elif pa.types.is_boolean(flat.type):
         flat = flat.cast(pa.int8())
     values = flat.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
@@ -219,12 +242,13 @@ def _to_cells(
     return pa.StructArray.from_arrays([lists, pa.array(channels, pa.int32()), why], fields=list(CELL), mask=missing)
 
 
-def _from_text(column: pa.Array, order: Layout) -> pa.Array:
+def _from_text(column: pa.Array, order: Layout, decimal: Decimal) -> pa.Array:
     """Text cells, those of nested JSON one by one, the others all at once."""
     nested = pc.fill_null(pc.match_substring_regex(column, NESTED), False)
     bare = pc.utf8_trim(column, "[]() \t")
     bare = pc.if_else(pc.or_(nested, pc.equal(bare, "")), pa.scalar(None, pa.string()), bare)
-    some = _from_lists(pc.split_pattern_regex(bare, SEPARATOR))
+    points = pc.replace_substring_regex(bare, r"(\d),(\d)", r"\1.\2") if decimal == "," else bare
+    some = _from_lists(pc.split_pattern_regex(points, SEPARATOR))
     if not pc.any(nested).as_py():
         return _with_empty(some, column, bare)
     at = np.flatnonzero(nested.to_numpy(zero_copy_only=False))

@@ -17,6 +17,7 @@ from pydantic import Field, model_validator
 
 from lamina import config
 from lamina.preprocess import _nested_lists as _lists
+from lamina.preprocess._number_text import Decimal
 from lamina.schema import LARGEST, Input
 
 Layout = Literal["steps_first", "channels_first"]
@@ -36,6 +37,7 @@ class Config(config.Config):
     steps: int | None = Field(
         default=None, ge=1, le=1 << 20, description="steps at most; the longest training series when unset"
     )
+    decimal: Decimal | None = Field(default=None, description="decimal mark of numbers in text; found out when unset")
     normalise: Literal["global", "each", "none"] = Field(
         default="global", description="to mean 0 and spread 1: of all training rows, of each series by itself, or not"
     )
@@ -73,29 +75,34 @@ class _Cells(NamedTuple):
         return ~self.missing & (self.channels == channels) & np.array([r is None for r in self.reasons], bool)
 
 
-def detect(column: pa.Array) -> tuple[float, dict[str, Any]]:
-    """Lists of enough numbers, or text of which nearly every cell reads as such; nested lists say their layout."""
+def detect(column: pa.Array, decimal: Decimal | None = None) -> tuple[float, dict[str, Any]]:
+    """Lists of enough numbers, or text of which nearly every cell reads as such; nested lists say their layout.
+    `decimal`: the mark of the table.
+    """
+    settings: dict[str, Any] = {}
     if pa.types.is_string(column.type):
         some = column.slice(0, 1000)
         if not len(some) or not _lists.looks_like_numbers(some, FEWEST_WHOLE):
             return 0.0, {}
         column = some
-    elif not _lists.holds_numbers(column.type):
+    elif not _lists.holds_numbers(column.type) and not _lists.holds_texts_of_numbers(column.slice(0, 1000)):
         return 0.0, {}
+    if not _lists.holds_numbers(column.type) and _lists.decimal(column, decimal) == ",":
+        settings["decimal"] = ","
     order = _lists.layout(column)
-    cells = _read(parse(column, Config(layout=order)))
+    cells = _read(parse(column, Config(layout=order, **settings)))
     good = np.array([reason is None for reason in cells.reasons], bool) & ~cells.missing
     if not good.any() or good.mean() < 0.5:
         return 0.0, {}
     whole = _lists.holds_whole_numbers(column.type)
     if np.median(cells.sizes[good]) < (FEWEST_WHOLE if whole else FEWEST):
         return 0.0, {}
-    return 0.96, {"layout": order} if order != "steps_first" else {}
+    return 0.96, settings | ({"layout": order} if order != "steps_first" else {})
 
 
 def parse(column: pa.Array, cfg: Config) -> pa.Array:
     """Cells as `{values, channels, reason}`: numbers with the channels of one step side by side, and what is wrong."""
-    return _lists.parse(column, cfg.layout)
+    return _lists.parse(column, cfg.layout, cfg.decimal or ".")
 
 
 def from_json(cells: list[Any]) -> pa.Array:
