@@ -36,6 +36,7 @@ CLOCK_END = r"(:\d\d([.,]\d+)?|[ap][.]?m[.]?|T\d{2,6})"
 ZONED = rf"(?i)((\d|m[.]?) ?({'|'.join(HOURS)})|{CLOCK_END} ?{OFFSET})( \d{{4}})?$"  # how a time with a zone ends
 
 NAMED = re.compile(r"(?i)time|date|epoch|unix|stamp|(^|_)(ts|at|ds|utc|when)($|_)")  # of numbers that are times
+DIGITS = r"^\d{8,19}([.]\d*)?$"
 BINS = 16
 MANY = 1 << 14  # cells, from which on equal ones are read once
 
@@ -72,6 +73,8 @@ def detect(column: pa.Array) -> tuple[float, dict[str, Any]]:
         return guess_number(column)
     if not pa.types.is_string(column.type):
         return 0.0, {}
+    if len(column) and pc.all(pc.match_substring_regex(column, DIGITS)).as_py():
+        return guess_number(column.cast(pa.float64()))
     share, form = guess(column)
     return (0.95, {"format": form} if form else {}) if share >= ENOUGH else (0.0, {})
 

@@ -364,9 +364,9 @@ def test_a_recipe_written_from_series_holds_what_was_found_and_trains_alike(mont
 
 def test_inspect_says_that_a_table_is_series_and_how_they_lie(tmp_path):
     AIRLINE.drop(index=7).to_csv(tmp_path / "rows.csv", index=False)
-    (note,) = run(["inspect", str(tmp_path / "rows.csv"), "--target", "Passengers", "--json"])["notes"]
-    assert "a time series in time: in 'Month', one month apart, 1 of 144 steps without a row." in note
-    assert "lamina train DATA --task forecasting --target Passengers" in note
+    notes = "\n".join(run(["inspect", str(tmp_path / "rows.csv"), "--target", "Passengers", "--json"])["notes"])
+    assert "a time series in time: in 'Month', one month apart, 1 of 144 steps without a row." in notes
+    assert "lamina train DATA --task forecasting --target Passengers" in notes
     assert not run(["inspect", "toy:wine", "--json"])["notes"]
 
 
