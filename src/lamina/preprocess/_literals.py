@@ -94,7 +94,8 @@ def _is_regular(counts: Counts, gaps: set[str]) -> bool:
 
 def _as_values(columns: Mapping[str, Counts]) -> list[str]:
     cure = f"Where it means missing, say so with: {as_override(['literal'], '[]')}"
-    return [f"{_listed(columns)} read as a value, as frequent as others there. {cure}"] if columns else []
+    values = "values" if sum(map(len, columns.values())) > 1 else "a value"
+    return [f"{_listed(columns)} read as {values}, as frequent as others there. {cure}"] if columns else []
 
 
 def _as_gaps(columns: Mapping[str, Counts], literal: Sequence[str]) -> list[str]:

@@ -73,9 +73,9 @@ def _folded(spellings: Key) -> dict[str, str]:
     return {fold(text): value for text, value in spellings}
 
 
-def sentence(column: str, spellings: Mapping[str, str]) -> str:
+def sentence(column: str, kind: str, spellings: Mapping[str, str]) -> str:
     """What was taken for one value, and how to keep spellings apart."""
     values = list(dict.fromkeys(spellings.values()))
     words = ", ".join(f"'{value}'" for value in values[:5]) + (" ..." if len(values) > 5 else "")
     several = f"{words} {'is' if len(values) == 1 else 'are'} spelled in several ways, each read as one value"
-    return f"{several}; keep them apart with {as_override(('columns', column, 'spellings'), '{}')}"
+    return f"{several}; keep them apart with {as_override(('columns', column), f'{{kind: {kind}, spellings: {{}}}}')}"

@@ -94,7 +94,7 @@ def frequent(values: pa.Array, least: int) -> list[str]:
 
 def describe(column: pa.Array, cfg: Config) -> str:
     """How many values are rare, which are spelled in several ways, and which settings say so."""
-    spellings = _spellings.sentence("{name}", cfg.spellings) if cfg.spellings else ""
+    spellings = _spellings.sentence("{name}", cfg.kind, cfg.spellings) if cfg.spellings else ""
     return "; ".join(filter(None, (rarity(parse(column, cfg), cfg.min_count, "value"), spellings)))
 
 

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from lamina import config, privacy
-from lamina.preprocess import category
+from lamina.preprocess import _spellings, category
 from lamina.schema import Input, is_list
 
 SEPARATORS = ("|", ";", ",")
@@ -39,6 +39,9 @@ class Config(config.Config):
         default=privacy.MIN_ROWS, ge=1, description="rows that must have a label; what fewer have is rare"
     )
     max_size: int = Field(default=256, ge=1, le=10_000)
+    spellings: dict[str, str] | None = Field(
+        default=None, description="other spellings of labels, which count as these; found out when unset, none by {}"
+    )
 
 
 class State(config.Config):
@@ -49,11 +52,20 @@ def detect(column: pa.Array) -> tuple[float, dict[str, Any]]:
     """Lists of texts; or texts of which a tenth holds a separator, where labels come again in other company."""
     if is_list(column.type):
         inner = column.type.value_type
-        return (0.95 if pa.types.is_string(inner) or pa.types.is_large_string(inner) else 0.0), {}
+        is_text = pa.types.is_string(inner) or pa.types.is_large_string(inner)
+        return (0.95, _spelled(column, Config())) if is_text else (0.0, {})
     if not pa.types.is_string(column.type) or not len(column):
         return 0.0, {}
     separator = separator_of(column, OFTEN)
-    return (0.7, {"separator": separator}) if separator else (0.0, {})
+    if not separator:
+        return 0.0, {}
+    return 0.7, {"separator": separator, **_spelled(column, Config(separator=separator))}
+
+
+def _spelled(column: pa.Array, cfg: Config) -> dict[str, Any]:
+    """The setting of labels that are spelled in several ways, where there are some."""
+    spellings = _spellings.of(parse(column, cfg).drop_null().flatten())
+    return {"spellings": spellings} if spellings else {}
 
 
 def separator_of(column: pa.Array, often: float) -> str | None:
@@ -69,6 +81,7 @@ def separator_of(column: pa.Array, often: float) -> str | None:
     sets = {cell: _split(cell, separator) for cell in counts}
     if separator == " " and not _are_tags(counts, sets):
         return None
+    sets = {cell: list(dict.fromkeys(map(_spellings.fold, own))) for cell, own in sets.items()}
     labels, single = {label for own in sets.values() for label in own}, _single(sets)
     few = len(labels) <= FEWER[separator] * len(sets) or (labels == single and len(labels) < len(sets))
     return separator if few else None
@@ -95,6 +108,19 @@ def _are_tags(counts: Mapping[str, int], sets: Mapping[str, Sequence[str]]) -> b
 
 def parse(column: pa.Array, cfg: Config) -> pa.Array:
     """Cells to sorted lists of labels, each once; missing ones stay missing, but for texts where `blank` is set."""
+    lists = _parse(column, cfg)
+    if not cfg.spellings or not len(lists.flatten()):
+        return lists
+    labels = _spellings.apply(lists.flatten(), cfg.spellings).to_pylist()
+    ends = np.cumsum(pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)).tolist()
+    sets = [sorted(set(labels[start:end])) for start, end in zip([0, *ends], ends, strict=False)]
+    return pa.array(
+        [own if there else None for own, there in zip(sets, lists.is_valid().to_pylist(), strict=True)], LISTED
+    )
+
+
+def _parse(column: pa.Array, cfg: Config) -> pa.Array:
+    """The same, each label as it is spelled."""
     if is_list(column.type):
         return pa.array([None if cell is None else _clean(cell) for cell in column.to_pylist()], LISTED)
     if pa.types.is_struct(column.type) or pa.types.is_map(column.type):
@@ -135,8 +161,10 @@ def fit(values: pa.Array, cfg: Config) -> State:
 
 
 def describe(column: pa.Array, cfg: Config) -> str:
-    """How many labels are rare, and which setting says so."""
-    return category.rarity(parse(column, cfg).drop_null().flatten(), cfg.min_count, "label")
+    """How many labels are rare, which are spelled in several ways, and which settings say so."""
+    spellings = _spellings.sentence("{name}", cfg.kind, cfg.spellings) if cfg.spellings else ""
+    rarity = category.rarity(parse(column, cfg).drop_null().flatten(), cfg.min_count, "label")
+    return "; ".join(filter(None, (rarity, spellings)))
 
 
 def encode(values: pa.Array, state: State) -> np.ndarray:

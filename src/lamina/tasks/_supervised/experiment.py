@@ -274,7 +274,7 @@ def _check_memory(splits: Splits, column: Column, task: SupervisedTask) -> None:
 def _spelled(column: Column) -> tuple[str, ...]:
     """A note where labels have several spellings."""
     spellings = column.settings.get("spellings")
-    return (f"{_spellings.sentence(column.name, spellings)}.",) if spellings else ()
+    return (f"{_spellings.sentence(column.name, column.kind, spellings)}.",) if spellings else ()
 
 
 def _relabelled(test: pa.Table, column: Column, task: SupervisedTask) -> tuple[str, ...]:
