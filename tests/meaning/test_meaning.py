@@ -176,7 +176,7 @@ def check_cells(case: Case, source: Any, training: Training) -> None:
     table = training.model.predictor.with_bundle_names(collected(case, source, training))
     columns = {column.name: column for column in (*schema.columns, *([schema.target] if schema.target else []))}
     for name, expected in (case.cells or {}).items():
-        cells = clean(table.select([name]), schema.missing)
+        cells = clean(table.select([name]), schema.missing, schema.literal)
         values = preprocess.parse_columns(cells, (columns[name],))[name].to_pylist()
         values = [plain(value) for value in values[: len(expected)]]
         assert same(values, expected), f"{name}: {values} is not {expected}"
