@@ -18,7 +18,7 @@ MISSING = ("", "?", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "n
 
 PICTURES = (
     *(".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".avif", ".jp2", ".hdr"),
-    *(".pbm", ".pgm", ".ppm", ".pnm", ".pam"),
+    *(".pbm", ".pgm", ".ppm", ".pnm", ".pam", ".pfm"),
 )
 
 PICTURE_NAME = rf"(?i)({'|'.join(suffix.replace('.', '[.]') for suffix in PICTURES)})$"

@@ -252,7 +252,7 @@ def test_an_npz_with_parts_keeps_them(tmp_path):
         ({"x": COLOUR, "y": LABELS[:7]}, "30 rows but 7 labels"),
         ({"x": np.zeros((4, 2, 2, 7)), "y": LABELS[:4]}, "is neither pictures nor rows"),
         ({"x": COLOUR * np.nan, "y": LABELS}, "must hold finite numbers"),
-        ({"x": COLOUR, "y": np.ones((30, 4))}, "neither one label per row nor one column per class"),
+        ({"x": COLOUR, "y": np.full((30, 4), 2)}, "neither one label per row nor one column per class"),
         ({"x": COLOUR[:0], "y": LABELS[:0]}, "holds no rows"),
         ({"x": np.array([None] * 3), "y": LABELS[:3]}, "cannot be read as .npz"),
     ],

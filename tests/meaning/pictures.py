@@ -339,6 +339,15 @@ CASES = [
         answer=CAT,
     ),
     Case(
+        "paths_of_another_machine",
+        table_beside("C:\\data\\images\\{name}-{i}.png", "file"),
+        target="label",
+        used=ALL,
+        kinds={"file": "image"},
+        notes=("by the ends of their paths",),
+        answer=CAT,
+    ),
+    Case(
         "names_without_their_folder",
         table_beside("{name}-{i}.png", "file"),
         target="label",

@@ -191,7 +191,7 @@ def _columns(inputs: np.ndarray, form: Form) -> dict[str, pa.Array]:
     if form.type == "float32" and inputs.ndim == 4 and inputs.shape[3] == 4:  # of which there is no file
         top = next((top for top in (1.0, 255.0) if inputs.max() <= top), 65535.0)
         return {"image": pnm(np.rint(np.clip(inputs, 0, top) * (65535 / top)).astype(np.uint16))}
-    return {"image": pnm(inputs.astype(form.type, copy=False))}
+    return {"image": pnm(inputs, form.type)}
 
 
 def _classes(labels: np.ndarray, single: bool, where: str) -> pa.Array:

@@ -68,7 +68,7 @@ def to_bytes(values: np.ndarray, levels: tuple[float, float]) -> np.ndarray:
     out = np.empty(values.shape, np.uint8)
     for start in range(0, len(values), STRIP):
         part = np.nan_to_num(values[start : start + STRIP].astype(np.float64), nan=low, posinf=low, neginf=low)
-        out[start : start + STRIP] = np.rint(np.clip((part - low) * (255 / max(high - low, 1e-30)), 0, 255))
+        out[start : start + STRIP] = np.rint((np.clip(part, low, high) - low) * (255 / max(high - low, 1e-30)))
     return out
 
 
@@ -82,7 +82,7 @@ def _by_itself(image: np.ndarray, form: str) -> np.ndarray:
     image = np.nan_to_num(image.astype(np.float32), posinf=0)
     largest = float(image.max())
     top = 1.0 if form == "HDR" else next((top for top in (1.0, 255.0, 65535.0) if largest <= top), largest)
-    return np.rint(np.clip(image * (255 / top), 0, 255)).astype(np.uint8)
+    return np.rint(np.clip(image, 0, top) * (255 / top)).astype(np.uint8)
 
 
 def split_alpha(image: np.ndarray, top: int) -> tuple[Any, np.ndarray]:
