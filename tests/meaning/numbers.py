@@ -182,6 +182,7 @@ CASES = [
         sets=("data.series.x=t*",),
         kinds={"x": "series"},
         notes=("9 steps",),
+        rows=[{"x": [k + (k + 0.5) / 10 for k in range(9)]}],
         model="cnn",
     ),
     # what is beside a number; counts are those of the training rows
