@@ -324,7 +324,8 @@ def choose(recipe: Recipe, sources: Sources) -> tuple[type[Experiment], Recipe, 
 
 def evaluate_source(session: Any, collected: Collected, source: Config) -> Evaluation:
     """What a bundle is worth on rows as a source gives them, judged as its task is."""
-    return of(session.task.kind).evaluate_source(session, collected, source)
+    rows = preprocess.by_mark(collected.table, session.schema, collected.decimal)
+    return of(session.task.kind).evaluate_source(session, replace(collected, table=rows), source)
 
 
 def with_conventions(recipe: Recipe, sources: Sources) -> Sources:

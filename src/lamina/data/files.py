@@ -155,7 +155,7 @@ def stream(cfg: Config, rows: int = 65_536) -> Iterator[Collected]:
                 good, last = good + piece.table.num_rows, piece.quarantine or last
                 if piece.table.num_rows or piece.quarantine:
                     table = _series.group_columns(conform(piece.table, schema), cfg.series or {})
-                    yield Collected(table, piece.quarantine, (*notes, *piece.notes))
+                    yield Collected(table, piece.quarantine, (*notes, *piece.notes), decimal=cfg.decimal)
                     notes = ()
         _refuse_nothing(files, good, last)
 

@@ -19,7 +19,7 @@ from lamina.deploy.cell_notes import CellNotes
 from lamina.deploy.formulas import Formulas
 from lamina.deploy.predictor import Predictor
 from lamina.deploy.writers import Write, check_format, writer
-from lamina.preprocess import Broken
+from lamina.preprocess import Broken, by_mark
 from lamina.resources import disk
 from lamina.schema import Quarantined, Row
 from lamina.task import EVENTS, JSON, Answers, Operation
@@ -109,7 +109,8 @@ def stream(predictor: Predictor, name: str, source: Config | None, request: Any)
 def read(predictor: Predictor, source: Config) -> Whole:
     """All rows of a source under the names of the bundle."""
     pieces = list(data.stream(source, PIECE))
-    tables = [predictor.with_bundle_names(piece.table) for piece in pieces]
+    named = ((predictor.with_bundle_names(piece.table), piece.decimal) for piece in pieces)
+    tables = [by_mark(rows, predictor.schema, decimal) for rows, decimal in named]
     quarantine = tuple(row for piece in pieces for row in piece.quarantine)
     notes = tuple(note for piece in pieces for note in piece.notes)
     return Whole(pa.concat_tables(tables, promote_options="permissive"), quarantine, notes)
@@ -146,10 +147,11 @@ def _write_each(
     with beside_notes(notes), _answers_writer(operation, place) as write:
         for piece in data.stream(source, PIECE):
             rows = predictor.with_bundle_names(piece.table)
-            cells.add(rows)
+            marked = by_mark(rows, predictor.schema, piece.decimal)
+            cells.add(marked)
             notes |= dict.fromkeys(piece.notes)
             keep = _paths(predictor, rows) if keep is None else keep
-            for answers in _aligned(predictor.pieces(operation, rows, request), rows, keep):
+            for answers in _aligned(predictor.pieces(operation, marked, request), rows, keep):
                 write(answers.table)
                 count += answers.table.num_rows
                 broken += [cell._replace(row=start + cell.row) for cell in answers.broken]

@@ -42,8 +42,8 @@ import pyarrow as pa
 from lamina.config import Config, MissingColumn, nearest
 from lamina.plugins import plugin
 from lamina.preprocess._columns import UNUSED, module_of, parse_cells, parse_columns, parsers, settings
+from lamina.preprocess._decimal_mark import by_mark, with_decimal
 from lamina.preprocess._decimal_mark import of_table as decimal_mark
-from lamina.preprocess._decimal_mark import with_decimal
 from lamina.preprocess._file_kind import FileKind
 from lamina.preprocess._inference import column as infer_column
 from lamina.preprocess._inference import columns as infer_columns
@@ -131,6 +131,7 @@ __all__ = [
     "Decimal",
     "FileKind",
     "Preprocessor",
+    "by_mark",
     "can_have_faults",
     "cells_from_json",
     "decimal_mark",

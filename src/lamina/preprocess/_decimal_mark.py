@@ -12,7 +12,7 @@ from lamina.config import as_override
 from lamina.preprocess import _number_text as text
 from lamina.preprocess._number_notes import listed, says_missing
 from lamina.preprocess._number_text import BLANKS, GAP, Decimal
-from lamina.schema import Collected, null_if_missing
+from lamina.schema import Collected, Schema, clean, null_if_missing
 
 SAMPLED = 1000
 ENOUGH = 0.95
@@ -114,3 +114,16 @@ def _has_groups(cells: pa.Array) -> bool:
 
 def _matches(cells: pa.Array, pattern: str) -> bool:
     return bool(pc.any(pc.match_substring_regex(cells, pattern)).as_py())
+
+
+def by_mark(table: pa.Table, schema: Schema, decimal: Decimal | None) -> pa.Table:
+    """Raw rows, with the numbers of a file that is said to have another decimal mark than there was in training."""
+    columns = (*schema.columns, *([schema.target] if schema.target else []))
+    for column in columns if decimal else ():
+        if column.kind != "number" or column.name not in table.column_names:
+            continue
+        if (column.settings.get("decimal") or ".") != decimal and pa.types.is_string(table[column.name].type):
+            cells = clean(table.select([column.name]), schema.missing)[column.name].combine_chunks()
+            numbers = text.to_floats(cells, decimal, column.settings.get("units") or {})
+            table = table.set_column(table.column_names.index(column.name), column.name, numbers)
+    return table
