@@ -35,8 +35,8 @@ def position_notes(table: pa.Table, name: str | None) -> list[str]:
     """What is said of a target that is no name, and was counted."""
     if name is None or name in table.column_names or not name.lstrip("-").isdigit():
         return []
-    taken = column_name(table, name)
-    return [f"target: no column is called '{name}', so columns were counted from 0: it is '{taken}'."]
+    column = column_name(table, name)
+    return [f"target: no column is called '{name}', so columns were counted from 0: it is '{column}'."]
 
 
 def source_lines(source: Config, row_numbers: list[int]) -> list[tuple[str, int | None]]:

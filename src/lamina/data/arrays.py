@@ -104,7 +104,7 @@ def timed(source: Any, name: str | None = None) -> Any:
     if not isinstance(index, pandas.DatetimeIndex) or name in source.columns:
         return source
     frame = source.copy(deep=False)
-    frame.index = index.rename(None)
+    frame.index = index.set_names([None])
     frame.insert(0, name, index)
     return frame
 

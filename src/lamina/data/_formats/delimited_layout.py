@@ -51,7 +51,7 @@ def layout(text: Text, options: Options, stack: ExitStack) -> Layout:
         delimiter = _delimiter(text.path, len(options.names or ()), top.skip, options.expect)
     if delimiter == NO_DELIMITER or (delimiter == " " and not _is_even(text.path, top.skip)):
         lines = [line.lstrip(f"{MARK} ") if top.marked else line for line in _lines(text.path, top.skip)]
-        cut = rewriting.by_blanks(lines, told=delimiter == " ")
+        cut = rewriting.by_blanks(lines, certain=delimiter == " ")
         if cut:
             text, delimiter = rewriting.copy(text, stack, cut[0]), "\t"
             how = as_override(("data", "delimiter"), ",")

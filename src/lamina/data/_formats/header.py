@@ -146,10 +146,10 @@ def _is_header(first: list[str], body: Rows, expect: Sequence[str]) -> tuple[boo
         return for_header > for_data, ""
     words = [i for i, cell in enumerate(first) if cell not in numbers]
     recur = any(first[i] and first[i] in {row[i].strip() for row in body if i < len(row)} for i in words)
-    alone = sum(_counts_up([cell.strip() for cell in row if QUANTITY.fullmatch(cell)]) for row in body) > 0.1 * len(
+    counting = sum(_counts_up([cell.strip() for cell in row if QUANTITY.fullmatch(cell)]) for row in body) > 0.1 * len(
         body
     )
-    if counts and may_be_names and body and not recur and not alone and (words or len(numbers) > ENOUGH):
+    if counts and may_be_names and body and not recur and not counting and (words or len(numbers) > ENOUGH):
         return True, f"its numbers count up ({', '.join(numbers[:3])})"
     return looks_like_header(first, body), ""
 

@@ -4,15 +4,13 @@ A file that needs nothing of this is never copied.
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory, gettempdir
 
 from lamina.data._formats.header import QUANTITY
-from lamina.data._formats.text import Text
-from lamina.resources import disk
+from lamina.data._formats.text import Text, plain_copy
 
 Split = Callable[[str], list[str]]
 
@@ -25,22 +23,24 @@ ENOUGH = 3  # lines that blanks cut into as many cells
 
 def copy(text: Text, stack: ExitStack, split: Split | None = None, comment: str | None = None, footer: int = 0) -> Text:
     """The file with cells set off by tabs, where they are `split`, and blank lines for comments and a footer."""
-    total = _lines(text.path) - footer if footer else None
-    with disk.guard(f"a plain copy of {text.file} in {gettempdir()} ($TMPDIR)"):
-        path = Path(stack.enter_context(TemporaryDirectory(prefix="lamina-"))) / "plain"
-        with text.path.open("rb") as lines, path.open("wb") as out:
-            filled = 0
-            for raw in lines:
-                line = raw.rstrip(b"\r\n")
-                filled += bool(line.strip())
-                is_none = comment and line.lstrip().startswith(comment.encode())
-                if is_none or (total is not None and filled > total):
-                    line = b""
-                elif split and line.strip():
-                    cells = split(line.decode("utf-8", "surrogateescape"))
-                    line = "\t".join(cells).encode("utf-8", "surrogateescape")
-                out.write(line + raw[len(raw.rstrip(b"\r\n")) :])
-    return text._replace(path=path)
+    last = _lines(text.path) - footer if footer else None
+    with text.path.open("rb") as lines:
+        return text._replace(path=plain_copy(text.file, _plain_lines(lines, split, comment, last), stack))
+
+
+def _plain_lines(lines: Iterable[bytes], split: Split | None, comment: str | None, last: int | None) -> Iterator[bytes]:
+    """The lines up to the `last` that is not blank; those that hold no row are blank."""
+    filled, mark = 0, (comment or "").encode()
+    for raw in lines:
+        line = raw.rstrip(b"\r\n")
+        filled += bool(line.strip())
+        if (mark and line.lstrip().startswith(mark)) or (last is not None and filled > last):
+            yield raw[len(line) :]
+        elif split and line.strip():
+            cells = split(line.decode("utf-8", "surrogateescape"))
+            yield "\t".join(cells).encode("utf-8", "surrogateescape") + raw[len(line) :]
+        else:
+            yield raw
 
 
 def _lines(path: Path) -> int:
@@ -48,16 +48,16 @@ def _lines(path: Path) -> int:
         return sum(1 for line in lines if line.strip())
 
 
-def by_blanks(lines: Sequence[str], told: bool = False) -> tuple[Split, str] | None:
-    """How blanks set off the cells of all these lines, and how that is called; `told`: that they do is certain."""
-    if len(lines) < (2 if told else ENOUGH):
+def by_blanks(lines: Sequence[str], certain: bool = False) -> tuple[Split, str] | None:
+    """How blanks set off the cells of all these lines, and how that is called; `certain`: that they do is known."""
+    if len(lines) < (2 if certain else ENOUGH):
         return None
     for split, how in ((_by_runs, "by blanks"), (_by_wide_runs, "by two blanks or more")):
         rows = [split(line) for line in lines]
-        if len(rows[0]) > 1 and len({len(row) for row in rows}) == 1 and (told or _has_numbers(rows[1:])):
+        if len(rows[0]) > 1 and len({len(row) for row in rows}) == 1 and (certain or _has_numbers(rows[1:])):
             return split, how
     edges = _edges(lines)
-    if len(edges) > 1 and (told or _has_numbers([_at_edges(edges, line) for line in lines[1:]])):
+    if len(edges) > 1 and (certain or _has_numbers([_at_edges(edges, line) for line in lines[1:]])):
         return partial(_at_edges, edges), "by their place in the line"
     return None
 

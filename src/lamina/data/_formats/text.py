@@ -5,7 +5,7 @@ import codecs
 import gzip
 import lzma
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
@@ -64,12 +64,18 @@ def readable(file: Path, encoding: str, stack: ExitStack) -> Text:
     clean = not counts.bad and not counts.nul and (old_mac or not counts.crs or counts.crs == counts.lfs == counts.both)
     if codec == "utf-8" and not bom and not old_mac and file.suffix.lower() not in COMPRESSED:
         return Text(file, file, codec, clean, notes)
+    texts = (text.replace("\r", "\n") if old_mac else text for text in _texts(file, codec, bom))
+    copy = plain_copy(file, (text.encode("utf-8", "surrogateescape") for text in texts), stack)
+    return Text(file, copy, codec, clean, notes)
+
+
+def plain_copy(file: Path, blocks: Iterable[bytes], stack: ExitStack) -> Path:
+    """Blocks of bytes as a temporary file that lives as long as `stack`. Errors: StorageError naming `file`."""
     with disk.guard(f"a plain copy of {file} in {gettempdir()} ($TMPDIR)"):
         copy = Path(stack.enter_context(TemporaryDirectory(prefix="lamina-"))) / "plain"
         with copy.open("wb") as out:
-            for text in _texts(file, codec, bom):
-                out.write((text.replace("\r", "\n") if old_mac else text).encode("utf-8", "surrogateescape"))
-    return Text(file, copy, codec, clean, notes)
+            out.writelines(blocks)
+    return copy
 
 
 def open_bytes(file: Path) -> BinaryIO:
