@@ -19,7 +19,7 @@ from lamina.deploy.cell_notes import CellNotes
 from lamina.deploy.formulas import Formulas
 from lamina.deploy.predictor import Predictor
 from lamina.deploy.writers import Write, check_format, writer
-from lamina.preprocess import Broken, by_mark
+from lamina.preprocess import Broken, by_mark, doubts
 from lamina.resources import disk
 from lamina.schema import Quarantined, Row
 from lamina.task import EVENTS, JSON, Answers, Operation
@@ -112,8 +112,9 @@ def read(predictor: Predictor, source: Config) -> Whole:
     named = ((predictor.with_bundle_names(piece.table), piece.decimal) for piece in pieces)
     tables = [by_mark(rows, predictor.schema, decimal) for rows, decimal in named]
     quarantine = tuple(row for piece in pieces for row in piece.quarantine)
-    notes = tuple(note for piece in pieces for note in piece.notes)
-    return Whole(pa.concat_tables(tables, promote_options="permissive"), quarantine, notes)
+    whole = pa.concat_tables(tables, promote_options="permissive")
+    notes = (*(note for piece in pieces for note in piece.notes), *doubts(whole, predictor.schema))
+    return Whole(whole, quarantine, notes)
 
 
 def notes_on(predictor: Predictor, rows: pa.Table, operation: str = "predict") -> list[str]:
@@ -149,7 +150,7 @@ def _write_each(
             rows = predictor.with_bundle_names(piece.table)
             marked = by_mark(rows, predictor.schema, piece.decimal)
             cells.add(marked)
-            notes |= dict.fromkeys(piece.notes)
+            notes |= dict.fromkeys([*piece.notes, *doubts(marked, predictor.schema)])
             keep = _paths(predictor, rows) if keep is None else keep
             for answers in _aligned(predictor.pieces(operation, marked, request), rows, keep):
                 write(answers.table)

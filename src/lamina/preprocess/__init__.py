@@ -42,7 +42,7 @@ import pyarrow as pa
 from lamina.config import Config, MissingColumn, nearest
 from lamina.plugins import plugin
 from lamina.preprocess._columns import UNUSED, module_of, parse_cells, parse_columns, parsers, settings
-from lamina.preprocess._decimal_mark import by_mark, with_decimal
+from lamina.preprocess._decimal_mark import by_mark, doubts, with_decimal
 from lamina.preprocess._decimal_mark import of_table as decimal_mark
 from lamina.preprocess._file_kind import FileKind
 from lamina.preprocess._inference import column as infer_column
@@ -135,6 +135,7 @@ __all__ = [
     "can_have_faults",
     "cells_from_json",
     "decimal_mark",
+    "doubts",
     "faults",
     "file_columns",
     "fit",

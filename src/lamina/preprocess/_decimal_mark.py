@@ -127,3 +127,18 @@ def by_mark(table: pa.Table, schema: Schema, decimal: Decimal | None) -> pa.Tabl
             numbers = text.to_floats(cells, decimal, column.settings.get("units") or {})
             table = table.set_column(table.column_names.index(column.name), column.name, numbers)
     return table
+
+
+def doubts(table: pa.Table, schema: Schema) -> list[str]:
+    """What to say of raw rows whose numbers show another decimal mark than there was in training."""
+    notes = []
+    for mark, name in ((",", "commas"), (".", "points")):
+        usual = {c.name: c.settings.get("decimal") or "." for c in schema.columns if c.kind == "number"}
+        others = [c for c in table.column_names if usual.get(c, mark) != mark and pa.types.is_string(table[c].type)]
+        shown = [c for c in others if _proof(table[c].combine_chunks().drop_null()) == mark]
+        if shown:
+            how = as_override(("data", "decimal"), mark)
+            notes.append(
+                f"Numbers in {listed(shown)} have decimal {name} here, and had others in training. To read: {how}"
+            )
+    return notes
