@@ -117,9 +117,11 @@ def read(predictor: Predictor, source: Config) -> Whole:
     return Whole(whole, quarantine, notes)
 
 
-def notes_on(predictor: Predictor, rows: pa.Table, operation: str = "predict") -> list[str]:
-    """What a bundle does not know of raw rows under its names, or cannot read of them, with counts."""
-    cells = CellNotes(predictor.prep, predictor.operation(operation).rows == "each")
+def notes_on(predictor: Predictor, rows: pa.Table, operation: Operation | None = None) -> list[str]:
+    """What a bundle does not know of raw rows under its names, or cannot read of them, with counts; without an
+    operation, where rows are there to judge it by.
+    """
+    cells = CellNotes(predictor.prep, (operation or predictor.operations[0]).rows != "together")
     cells.add(rows)
     return cells.sentences
 
@@ -133,7 +135,7 @@ def _write_own(predictor: Predictor, operation: Operation, source: Config | None
     disk.refuse_existing(place.quarantine)
     rows = read(predictor, source)
     result = operation.write(predictor, rows.table, options, output)
-    notes = [*rows.notes, *notes_on(predictor, rows.table, operation.name), *result.get("notes", ())]
+    notes = [*rows.notes, *notes_on(predictor, rows.table, operation), *result.get("notes", ())]
     result |= {"notes": notes} if notes else {}
     return {"output": str(output), **result, **_quarantine(place, [*rows.quarantine])}
 
@@ -180,7 +182,7 @@ def _aligned(pieces: Iterator[Answers], rows: pa.Table, keep: list[str]) -> Iter
 def _write_whole(predictor: Predictor, operation: Operation, source: Config | None, request: Any, place: Place) -> Row:
     """Answers to rows that are one thing, or to a request alone, piece by piece as they come."""
     rows = None if source is None or operation.rows == "none" else read(predictor, source)
-    first_notes = (*rows.notes, *notes_on(predictor, rows.table, operation.name)) if rows else ()
+    first_notes = (*rows.notes, *notes_on(predictor, rows.table, operation)) if rows else ()
     count, amounts, notes, broken = 0, list[str](), dict.fromkeys(first_notes), list[Broken]()
     pieces = predictor.pieces(operation, rows.table if rows else None, request)
     with beside_notes(rows.notes if rows else ()):

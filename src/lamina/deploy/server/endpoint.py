@@ -54,7 +54,7 @@ class Endpoint:
         self.example = operation.example(predictor)
         self.joins = operation.rows == "each" and operation.gives != EVENTS
         self._settings = tuple(operation.request.model_fields)
-        self._cells = CellParser(predictor.prep, operation.rows == "each")
+        self._cells = CellParser(predictor.prep, operation.rows != "together")
         answer = predictor.spec.output.size if operation.rows == "each" else 0
         self._rows = RowReader(self._cells.columns, len(self._cells.columns) + answer, limits)
         self._files = RequestFiles(predictor.prep, limits)
