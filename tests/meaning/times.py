@@ -42,6 +42,11 @@ def frame(times: Any) -> Callable[[Path], pd.DataFrame]:
     return lambda folder: pd.DataFrame({"day": times, "y": [rising(i) for i in range(len(times))]})
 
 
+def week(i: int) -> Any:
+    """Year and number of a week."""
+    return day(7 * i, "2022-01-03").isocalendar()
+
+
 def birthday(i: int) -> date:
     return date(1950 + i * 37 % 50, 1 + i * 7 % 12, 1 + i * 11 % 28)
 
@@ -174,6 +179,44 @@ FORECASTS = [
         sets=DAYS,
         notes=("The series are told apart by 'country'",),
         answer={"country": "a", "year": 2020, "prediction": (128, 142)},
+    ),
+    Case(
+        "years_and_quarters",
+        table("year,quarter,y", lambda i: f"{2017 - (i + 2) // 4},{(69 - i) % 4 + 1},{rising(69 - i)}", COUNT),
+        target="y",
+        sets=DAYS,
+        answer={"time": "2017-07-01T00:00:00", "prediction": (128, 142)},
+    ),
+    Case(
+        "years_and_weeks",
+        table("year,week,y", lambda i: f"{week(69 - i).year},{week(69 - i).week},{rising(69 - i)}", COUNT),
+        target="y",
+        sets=DAYS,
+        answer={"time": "2023-05-08T00:00:00", "prediction": (128, 142)},
+    ),
+    Case(
+        "cycles_of_units",
+        table("unit,cycle,y", lambda i: f"u{i // 70 + 1},{70 - i % 70},{rising(69 - i % 70)}", 2 * COUNT),
+        target="y",
+        sets=DAYS,
+        notes=("The series are told apart by 'unit'", "'cycle' was taken as the time"),
+        answer={"unit": "u1", "cycle": 71, "prediction": (128, 142)},
+    ),
+    Case(
+        "days_as_spreadsheets_count_them",
+        newest_first(lambda i: 45_000 + i, "date"),
+        target="y",
+        sets=DAYS,
+        notes=("'date' was taken as the time",),
+        answer={"date": 45_070, "prediction": (128, 142)},
+    ),
+    Case(
+        "hours_up_to_24",
+        newest_first(lambda i: f"{hour(i - 1):%d.%m.%Y} {hour(i - 1).hour + 1:02}:00", "at"),
+        target="y",
+        sets=DAYS,
+        used=COUNT,
+        answer={"at": "2023-01-03T22:00:00", "prediction": (128, 142)},
     ),
     Case(
         "steps_that_count_down",

@@ -45,6 +45,7 @@ CLOCKS = (
 )
 WHOLE = (
     *("%a %b %d %H:%M:%S %Y", "%a %b %d %H:%M:%S %Z %Y", "%a %b %d %H:%M:%S %z %Y", "%H:%M %d/%m/%Y", "%H:%M %m/%d/%Y"),
+    "%a %b %d %Y %H:%M:%S GMT%z",
     *CLOCKS[:-4],  # a time of day alone
 )
 TAILS = tuple(clock + zone for clock in CLOCKS for zone in ("", "%z", " %z", " %Z"))

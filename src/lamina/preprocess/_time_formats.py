@@ -48,7 +48,7 @@ PATTERNS = {
     "m": r"0?[1-9]|1[0-2]",
     "d": r"0?[1-9]|[12]\d|3[01]",
     "b": rf"(?:{MONTH}|nov(?:ember)?|dec(?:ember)?)",
-    "H": r"[01]?\d|2[0-3]",
+    "H": r"[01]?\d|2[0-4]",
     "I": r"0?[1-9]|1[0-2]",
     "M": r"[0-5]\d",
     "S": r"[0-5]\d|60",
@@ -61,12 +61,12 @@ PATTERNS = {
     "z": rf"Z|{OFFSET}",
     "Z": rf"{'|'.join(HOURS)}|{OFFSET}",
 }
-TWO_DIGITS = {"m": r"0[1-9]|1[0-2]", "d": r"0[1-9]|[12]\d|3[01]", "H": r"[01]\d|2[0-3]"}
+TWO_DIGITS = {"m": r"0[1-9]|1[0-2]", "d": r"0[1-9]|[12]\d|3[01]", "H": r"[01]\d|2[0-4]"}
 ALIASES = {"B": "%b", "h": "%b", "e": "%d", "k": "%H", "l": "%I", "F": "%Y-%m-%d", "D": "%m/%d/%y", "R": "%H:%M"}
 ALIASES |= {"T": "%H:%M:%S", "r": "%I:%M:%S %p", "A": "%a", "c": "%a %b %d %H:%M:%S %Y", "x": "%m/%d/%y"}
 ALIASES |= {"X": "%H:%M:%S", "n": " ", "t": " ", "E": "", "O": "", "-": ""}
 DIRECTIVE = re.compile(r"%(.)")
-CLOCK = r"(?P<H>[01]?\d|2[0-3])(?::(?P<M>[0-5]\d)(?::(?P<S>[0-5]\d|60)(?:[.,]\d+)?)?)?"
+CLOCK = r"(?P<H>[01]?\d|2[0-4])(?::(?P<M>[0-5]\d)(?::(?P<S>[0-5]\d|60)(?:[.,]\d+)?)?)?"
 ISO = rf"^(?P<Y>\d{{4}})[-/.](?P<m>\d\d?)(?:[-/.](?P<d>\d\d?)(?:[T ]+{CLOCK}(?: ?(?P<z>Z|UTC|GMT|{OFFSET}))?)?)?$"
 
 
@@ -131,10 +131,11 @@ def seconds(column: pa.Array, form: str | None, on_clock: bool = False) -> pa.Ar
     texts = {field.name: pc.fill_null(pc.struct_field(parts, field.name), "") for field in parts.type}
     names = [name for name in "YGymdbjVuq" if name in texts]
     days, sound = _days({n: _month(texts[n]) if n == "b" else _whole(texts[n]) for n in names}, len(column))
-    stamps = days * DAY + _clock(texts)
+    clock = _clock(texts)
+    stamps = days * DAY + clock
     if not on_clock and (zone := next((name for name in "zZ" if name in texts), None)):
         stamps = stamps - offsets(texts[zone])
-    sound &= (stamps >= FIRST) & (stamps <= LAST)
+    sound &= (stamps >= FIRST) & (stamps <= LAST) & (clock <= DAY)  # 24:00 is the next midnight
     return pa.array(stamps, mask=~(valid & sound)).cast(SECONDS)
 
 

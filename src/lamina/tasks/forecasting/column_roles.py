@@ -48,7 +48,7 @@ def assign(recipe: Recipe, cfg: Config, table: pa.Table, decimal: Decimal | None
     named = cfg.targets or ((recipe.target,) if recipe.target else ())
     others = {column_name(table, name) for name in named if name in table.column_names}
     others |= {cfg.series or "", *cfg.known}
-    time, notes, changes = time_columns.find(cfg, schema, table, others, recipe.columns)
+    time, notes, changes, repeats = time_columns.find(cfg, schema, table, others, recipe.columns)
     schema = _with_changes(schema, changes)
     targets = _targets(cfg, recipe, kinds, table, (*time, cfg.series, *cfg.known))
     roles = ColumnRoles(time, cfg.series, targets)
@@ -58,6 +58,9 @@ def assign(recipe: Recipe, cfg: Config, table: pa.Table, decimal: Decimal | None
     if time and cfg.series is None and (name := _find_series(table, columns, schema, roles, cfg)):
         notes = (*notes, f"The series are told apart by '{name}'; say another with --set task.series=COLUMN.")
         roles = roles._replace(series=name)
+        columns = _with_kinds(schema, roles, decimal)
+    elif repeats and cfg.series is None:
+        notes, roles = (), roles._replace(time=())
         columns = _with_kinds(schema, roles, decimal)
     return Assignment(roles, columns, notes)
 

@@ -12,7 +12,7 @@ from lamina.preprocess import Preprocessor, settings, time
 from lamina.schema import Column, Row
 from lamina.tasks.forecasting.panel import Panel
 from lamina.tasks.forecasting.state import Frequency, State
-from lamina.tasks.forecasting.time_index import DAY, PARTS, positions, to_times
+from lamina.tasks.forecasting.time_index import DAY, PARTS, SPANS, positions, to_times
 
 MAX_STEPS = 256
 ROUND = 1000  # steps that are no times
@@ -28,11 +28,19 @@ def golden_rows(train: pa.Table, panel: Panel, prep: Preprocessor, state: State)
     if dates and stamps.dtype.kind != "M":  # the rows of uneven times
         stamps = np.datetime64("2000-01-01", "s") + DAY * np.arange(count)
     for column in (c for c in prep.columns if c.name in state.time):
-        columns[column.name] = _time_cells(stamps, column, len(state.time) > 1)
+        columns[column.name] = _time_cells(stamps, column, state.time)
     if state.series:
         columns[state.series] = [next((cell for cell in columns[state.series] if cell is not None), "series")] * count
     rows = (dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True))
     return [{k: v.isoformat() if isinstance(v, date | clock) else v for k, v in row.items()} for row in rows]
+
+
+def _part(moment: datetime, name: str, by_week: bool) -> int:
+    """A part of a time; of weeks, the year is that of ISO 8601."""
+    iso = moment.isocalendar()
+    parts = {"quarter": (moment.month + 2) // 3, "week": iso.week, "year": iso.year if by_week else moment.year}
+    parts |= {"month": moment.month, "day": moment.day, "hour": moment.hour, "minute": moment.minute}
+    return parts[name]
 
 
 def _first_step(first: int, frequency: Frequency) -> int:
@@ -44,12 +52,12 @@ def _first_step(first: int, frequency: Frequency) -> int:
     return int(positions(np.zeros(1, np.int64), year, frequency)[0])
 
 
-def _time_cells(stamps: np.ndarray, column: Column, is_part: bool) -> list[Any]:
+def _time_cells(stamps: np.ndarray, column: Column, names: tuple[str, ...]) -> list[Any]:
     """Times as the cells of a column have them: text by its format, or the part of a time that it is named by."""
-    times = stamps.tolist()
-    cfg = settings(column)
-    if is_part and column.name.lower() in PARTS and not isinstance(cfg, time.Config):
-        return [getattr(moment, column.name.lower()) for moment in times]  # a datetime's year, month, day, hour ...
+    times, cfg = stamps.tolist(), settings(column)
+    if len(names) > 1 and column.name.lower() in (*PARTS, *SPANS) and not isinstance(cfg, time.Config):
+        by_week = "week" in map(str.lower, names)
+        return [_part(moment, column.name.lower(), by_week) for moment in times]
     if not isinstance(cfg, time.Config) or not (cfg.format or cfg.unit):
         return times
     return [time.spell(moment, cfg) if isinstance(moment, datetime) else moment for moment in times]

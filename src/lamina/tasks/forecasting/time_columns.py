@@ -2,7 +2,6 @@
 that counts on. What looks like times and cannot be read is an error: the order of rows is no time.
 """
 
-import itertools
 import re
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
@@ -22,7 +21,8 @@ NAMED = re.compile(
     r"|stunde|period))([_ .-](time|utc|local|at|from|begin|start))?"
 )
 COUNTED = re.compile(
-    r"(?i)t|ts|time|time[_ ]?step|step|tick|period|second|minute|hour|day|week|month|quarter|cycle|epoch"
+    r"(?i)t|ts|ds|(time|date)([_ ]?(step|id|index|idx))?|datetime|timestamp|step|tick|period|second|minute|hour|day"
+    r"|week|month|quarter|epoch|(time[_ ](in[_ ])?)?cycles?"
 )
 SIMILAR = 0.5  # share of cells that read as times, from which on a column looks like them
 SAMPLE = 1_000
@@ -32,11 +32,14 @@ ANOTHER = "say another with --set task.time=COLUMN"
 
 
 class TimeColumns(NamedTuple):
-    """The columns that say when, what to say of how they were found, and those that have to be read otherwise."""
+    """The columns that say when, what to say of how they were found, and those that have to be read otherwise;
+    `repeats`: they are the time only where a column tells series apart.
+    """
 
     names: tuple[str, ...]
     notes: tuple[str, ...] = ()
     changes: tuple[Column, ...] = ()
+    repeats: bool = False
 
 
 def find(cfg: Config, schema: Schema, table: pa.Table, others: Collection[str], kinds: Collection[str]) -> TimeColumns:
@@ -59,36 +62,36 @@ def find(cfg: Config, schema: Schema, table: pa.Table, others: Collection[str], 
         return TimeColumns((best.name, clock.name), (*notes, joined))
     parts = _parts(columns)
     if len(parts) > 1:
-        months = tuple(_as_months(c, table) for c in columns if c.name in parts and c.name.lower() == "month")
-        return TimeColumns(parts, (f"The time was made of the columns {', '.join(parts)}.",), months)
+        named = tuple(_as_names(column, table) for column in columns if column.name in parts)
+        return TimeColumns(parts, (f"The time was made of the columns {', '.join(parts)}.",), named)
     if clock := next(filter(_is_clock, columns), None):
         cure = f"Give one of the days too, or take the rows in their order: --set columns.{clock.name}=ignore."
         raise DataError(f"time: column '{clock.name}' holds times of day, and no column holds the days. {cure}")
     open_columns = [column for column in columns if column.name not in kinds]
     if unread := next((column for column in open_columns if _looks_like_times(column, table)), None):
         raise DataError(_unread(unread, table))
-    counted = (column.name for column in open_columns if _counts(column, table))
-    years = (name for name in parts if _is_year(table[name]))
-    names = tuple(itertools.islice(itertools.chain(years, counted), 1))
-    return TimeColumns(
-        names,
-        tuple(
-            f"'{name}' was taken as the time; {ANOTHER}, or none with --set columns.{name}=ignore." for name in names
-        ),
-    )
+    years = [column for column in columns if column.name in parts and _is_year(table[column.name])]
+    counted = [column for column in open_columns if _counts(column, table)]
+    for column in (*years, *counted):
+        note = f"'{column.name}' was taken as the time; {ANOTHER}, or none with --set columns.{column.name}=ignore."
+        repeats = column in counted and column.distinct < len(table[column.name]) - column.missing
+        return TimeColumns((column.name,), (note,), repeats=repeats)
+    return TimeColumns(())
 
 
 def _by_recipe(names: tuple[str, ...], schema: Schema, table: pa.Table) -> TimeColumns:
     words = [name.lower() for name in names]
-    if len(names) == 1 or ("year" in words and set(words) <= set(time_index.PARTS)):
+    if len(names) == 1:
         return TimeColumns(names)
+    if "year" in words and set(words) <= {*time_index.PARTS, *time_index.SPANS}:
+        return TimeColumns(names, (), tuple(_as_names(c, table) for c in schema.columns if c.name in names))
     columns = {column.name: column for column in schema.columns}
     day = columns.get(next(iter(names)))
     clock = _clock(day, [column for column in schema.columns if column.name in names], table)
     if len(names) == 2 and clock:
         return TimeColumns(names)
     got = ", ".join(names)
-    why = "must be named year, month, day, hour, minute, or be a day and its clock"
+    why = "must be named year, month, quarter, week, day, hour, minute, or be a day and its clock"
     raise RecipeError([f"task.time: several columns {why} (got {got})."])
 
 
@@ -119,21 +122,22 @@ def _is_clock(column: Column) -> bool:
 
 
 def _parts(columns: list[Column]) -> tuple[str, ...]:
-    """Columns named year, month, day ..., as far as they go on from the year."""
+    """Columns named year, month (or quarter, or week), day ..., as far as they go on from the year."""
     names = {column.name.lower(): column.name for column in columns}
+    span = next((word for word in time_index.SPANS if word in names and "month" not in names), None)
     parts = list[str]()
-    for word in time_index.PARTS:
+    for word in ("year", span) if span else time_index.PARTS:
         if word not in names:
             break
         parts.append(names[word])
     return tuple(parts)
 
 
-def _as_months(column: Column, table: pa.Table) -> Column:
-    """A column of months, as times where these have names."""
+def _as_names(column: Column, table: pa.Table) -> Column:
+    """A column of months or quarters, as times where these have names, such as Jan and Q1."""
     cells = table[column.name].combine_chunks().drop_null()
-    named = pa.types.is_string(cells.type) and time.fitting(cells.unique(), ["%b"])
-    return column.model_copy(update={"kind": "time", "settings": {"format": "%b"}}) if named else column
+    form = time.fitting(cells.unique(), ["%b", "Q%q"]) if pa.types.is_string(cells.type) else None
+    return column.model_copy(update={"kind": "time", "settings": {"format": form}}) if form else column
 
 
 def _is_year(cells: pa.ChunkedArray) -> bool:
@@ -145,7 +149,7 @@ def _is_year(cells: pa.ChunkedArray) -> bool:
 def _looks_like_times(column: Column, table: pa.Table) -> bool:
     """Whether texts look like times, by half of them or by the column's name, though they could not be read."""
     cells = table[column.name].combine_chunks().drop_null()
-    if not pa.types.is_string(cells.type) or not len(cells):
+    if not pa.types.is_string(cells.type) or not len(cells) or column.kind in ("number", "boolean"):
         return False
     sample = cells.slice(0, SAMPLE)
     if time.share(sample) >= SIMILAR:
@@ -163,13 +167,13 @@ def _unread(column: Column, table: pa.Table) -> str:
 
 
 def _counts(column: Column, table: pa.Table) -> bool:
-    """Whether a column is named as time is and holds numbers, each once, which are even and complete."""
+    """Whether a column is named as time is and holds numbers, which are even and complete."""
     if column.kind not in ("number", "identifier") or not COUNTED.fullmatch(column.name):
         return False
     numbers = time_index.numbers(parse_columns(table, (_as_number(column),))[column.name])
     numbers = numbers[np.isfinite(numbers)]
     scaled = np.round(numbers * 1_000)
-    if not len(numbers) or len(np.unique(scaled)) < len(numbers) or np.abs(scaled).max() > time_index.EXACT:
+    if not len(numbers) or np.abs(scaled).max() > time_index.EXACT:
         return False
     return time.regularity(scaled.astype(np.int64)) >= EVEN
 

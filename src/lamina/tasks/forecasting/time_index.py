@@ -13,7 +13,9 @@ from lamina.tasks.forecasting.state import Frequency
 DAY = 86_400
 MONDAY = 4 * DAY  # the first one after 1970 began
 PARTS = ("year", "month", "day", "hour", "minute")
+SPANS = ("quarter", "week")  # in place of months and days
 BOUNDS = {"year": (1, 9998), "month": (1, 12), "day": (1, 31), "hour": (0, 24), "minute": (0, 59)}
+BOUNDS |= {"quarter": (1, 4), "week": (1, 53)}
 SPARSE = 0.6  # share of grid steps that rows must fill, or each row is a step
 COMMON = 0.2  # share of the gaps that one must have to be the step, or the times are taken to be jittered
 NEAR = 0.1  # of the median gap: a round number is then the step of jittered times
@@ -45,7 +47,7 @@ def timestamps(cells: pa.Table, names: tuple[str, ...], scale: int | None) -> Ti
         (days, are_days), (seconds, are_clocks) = (_seconds(cells[name].combine_chunks()) for name in names)
         return Timestamps(days + seconds % DAY, are_days & are_clocks, True, 1)
     if len(names) > 1:
-        seconds, valid = _from_parts({name.lower(): _part(cells[name]) for name in names})
+        seconds, valid = _from_parts({name.lower(): _part(cells[name], name.lower()) for name in names})
         return Timestamps(seconds, valid, True, 1)
     if pa.types.is_timestamp(column.type):
         return Timestamps(*_seconds(column), True, 1)
@@ -61,9 +63,11 @@ def _seconds(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     return pc.fill_null(column.cast(pa.int64()), 0).to_numpy(zero_copy_only=False), valid
 
 
-def _part(column: pa.ChunkedArray) -> np.ndarray:
-    """A part of times as numbers: of names of months, which are read as times, that of the month."""
-    return numbers(pc.month(column) if pa.types.is_timestamp(column.type) else column)
+def _part(column: pa.ChunkedArray, name: str) -> np.ndarray:
+    """A part of times as numbers: of names of months and quarters, which are read as times, their number."""
+    if pa.types.is_timestamp(column.type):
+        column = pc.quarter(column) if name == "quarter" else pc.month(column)
+    return numbers(column)
 
 
 def numbers(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
@@ -72,16 +76,20 @@ def numbers(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
 
 
 def _from_parts(parts: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Seconds since 1970 of years, months, days, hours and minutes; what no calendar has is no time."""
+    """Seconds since 1970 of years, months, quarters or weeks, days ...; what no calendar has is no time."""
     valid = np.ones(len(parts["year"]), bool)
     for name, values in parts.items():
         low, high = BOUNDS[name]
         valid &= (values >= low) & (values <= high) & (np.floor(values) == values)
     whole = {name: np.full(len(valid), 1 if name in PARTS[:3] else 0) for name in PARTS}
     whole |= {name: np.where(valid, values, 1).astype(np.int64) for name, values in parts.items()}
+    if "quarter" in whole:
+        whole["month"] = whole["quarter"] * 3 - 2
     months = ((whole["year"] - 1970) * 12 + whole["month"] - 1).astype("M8[M]")
     days = months.astype("M8[D]").astype(np.int64) + whole["day"] - 1
     valid &= days < (months + 1).astype("M8[D]").astype(np.int64)
+    if "week" in whole:
+        days += 3 - (days + 6) % 7 + (whole["week"] - 1) * 7  # ISO 8601: the Monday before 5 January, and on
     return days * DAY + whole["hour"] * 3600 + whole["minute"] * 60, valid
 
 
