@@ -60,6 +60,7 @@ def to_colours(image: np.ndarray, form: str, top: int, reading: Reading) -> np.n
     return image if alpha is None else on_ground(image, alpha, reading.ground)
 
 
+@np.errstate(invalid="ignore", over="ignore")  # of numbers that are none
 def to_bytes(values: np.ndarray, levels: tuple[float, float]) -> np.ndarray:
     """Numbers between two levels as 0 to 255; what lies outside is black or white, what is no number is black."""
     low, high = levels
@@ -77,6 +78,7 @@ def _table(low: float, high: float) -> np.ndarray:
     return np.rint(np.clip((np.arange(DEEPEST + 1) - low) * (255 / max(high - low, 1e-30)), 0, 255)).astype(np.uint8)
 
 
+@np.errstate(invalid="ignore", over="ignore")
 def _by_itself(image: np.ndarray, form: str) -> np.ndarray:
     """Pixels of more bits: 0 to 1 as HDR has them, else the least of 0 to 1, 255, 65535 that holds them all."""
     image = np.nan_to_num(image.astype(np.float32), posinf=0)
@@ -85,6 +87,7 @@ def _by_itself(image: np.ndarray, form: str) -> np.ndarray:
     return np.rint(np.clip(image, 0, top) * (255 / top)).astype(np.uint8)
 
 
+@np.errstate(invalid="ignore", over="ignore")
 def split_alpha(image: np.ndarray, top: int) -> tuple[Any, np.ndarray]:
     """How opaque each pixel is, (height, width, 1) uint8 or None where a picture does not say; and the colours."""
     if image.ndim == 2 or image.shape[2] not in (2, 4):
