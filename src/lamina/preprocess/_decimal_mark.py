@@ -118,8 +118,9 @@ def _matches(cells: pa.Array, pattern: str) -> bool:
 
 def by_mark(table: pa.Table, schema: Schema, decimal: Decimal | None) -> pa.Table:
     """Raw rows, with the numbers of a file that is said to have another decimal mark than there was in training."""
-    columns = (*schema.columns, *([schema.target] if schema.target else []))
-    for column in columns if decimal else ():
+    if decimal is None:
+        return table
+    for column in (*schema.columns, *([schema.target] if schema.target else [])):
         if column.kind != "number" or column.name not in table.column_names:
             continue
         if (column.settings.get("decimal") or ".") != decimal and pa.types.is_string(table[column.name].type):
@@ -135,10 +136,10 @@ def doubts(table: pa.Table, schema: Schema) -> list[str]:
     for mark, name in ((",", "commas"), (".", "points")):
         usual = {c.name: c.settings.get("decimal") or "." for c in schema.columns if c.kind == "number"}
         others = [c for c in table.column_names if usual.get(c, mark) != mark and pa.types.is_string(table[c].type)]
-        shown = [c for c in others if _proof(table[c].combine_chunks().drop_null()) == mark]
-        if shown:
+        names = [c for c in others if _proof(table[c].combine_chunks().drop_null()) == mark]
+        if names:
             how = as_override(("data", "decimal"), mark)
             notes.append(
-                f"Numbers in {listed(shown)} have decimal {name} here, and had others in training. To read: {how}"
+                f"Numbers in {listed(names)} have decimal {name} here, and had others in training. To read: {how}"
             )
     return notes
