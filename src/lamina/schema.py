@@ -60,8 +60,9 @@ class Collected:
 
     A source may know which column says the `part` of a row (train, validation, test), which is the `target`, which
     `task` it is for, and which columns are `metadata`: they say where a row comes from, and are not learned from unless
-    a recipe gives their kind. Texts of the columns in `literal` are values, also where they could mean missing. `decimal`
-    is the mark of numbers in text where it is known, and `delimiter` what stood between the cells of a text file.
+    a recipe gives their kind. Texts of the columns in `literal` are values, also where they could mean missing.
+    `decimal` is the mark of numbers in text where it is known, and `delimiter` what stood between the cells of a text
+    file.
     """
 
     table: pa.Table
@@ -251,7 +252,7 @@ def clean(table: pa.Table, missing: tuple[str, ...], literal: tuple[str, ...] = 
     tokens, numbers = _missing_cells(missing)
     columns = [_plain(column) if column.type.id in ODD else column for column in table.columns]
     texts = [i for i, column in enumerate(columns) if column.type.id == TEXT]
-    if literal and (own := {i for i in texts if table.column_names[i] in literal}):
+    if literal and (own := {i for i, name in enumerate(table.column_names) if name in _names(literal)} & set(texts)):
         _strip(columns, sorted(own), _missing_cells(_beyond_usual(missing))[0])
         texts = [i for i in texts if i not in own]
     _strip(columns, texts, tokens)
@@ -275,6 +276,11 @@ def _strip(columns: list[Any], texts: Sequence[int], tokens: pa.Array) -> None:
     else:
         for i in texts:
             columns[i] = null_if_missing(columns[i], tokens)
+
+
+@functools.lru_cache(maxsize=64)
+def _names(literal: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(literal)
 
 
 @functools.lru_cache(maxsize=64)

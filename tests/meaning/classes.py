@@ -269,6 +269,12 @@ CASES = [
         notes=("The task is regression of 'y'",),
     ),
     Case(
+        "many_labels_of_numbers",
+        npz(x=np.repeat(np.arange(30.0), 6)[:, None] * [1, 1], y=np.repeat(np.arange(30), 6)),
+        task="classification",
+        used=180,
+    ),
+    Case(
         "folders_named_by_degrees",
         folders("0", "90", "180"),
         model="cnn",

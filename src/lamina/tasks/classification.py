@@ -16,6 +16,7 @@ from lamina.tasks._supervised import labels
 from lamina.tasks._supervised.task import Arrays, SupervisedTask
 
 MANY = 20  # whole numbers 0..k, 1..k or -k..k are labels up to this many, measurements above
+MANY_EVEN, EVEN, EVEN_EACH = 1000, 1.25, 5  # or this many, where each has as many rows as others, and a few
 APART = 10  # whole numbers with gaps between them are labels up to this many,
 ROWS_EACH, ROWS_EACH_LARGE = 10, 25  # with so many rows each, on average: small ones, such as 3, 5, 7, 9, and others
 RARE = 0.05  # of the training rows, below which a class is easily overlooked
@@ -84,8 +85,9 @@ class Task(SupervisedTask):
         if not (numbers == np.floor(numbers)).all():
             return 0.0
         if high - low + 1 == len(numbers):
-            return 0.8 if low in (0, 1, -high) and len(numbers) <= MANY else 0.0
-        each = ROWS_EACH if 0 <= low and high <= MANY else ROWS_EACH_LARGE
+            few = len(numbers) <= MANY or (len(numbers) <= MANY_EVEN and _are_even(values))
+            return 0.8 if low in (0, 1, -high) and few else 0.0
+        each = ROWS_EACH if low >= 0 and high <= MANY else ROWS_EACH_LARGE
         return 0.8 if len(numbers) <= APART and len(values) - values.null_count >= each * len(numbers) else 0.0
 
     @classmethod
@@ -194,3 +196,9 @@ class Task(SupervisedTask):
             f"Rare classes: {names} of the training rows. Accuracy {scores['accuracy']:.3f} says little of them; "
             f"balanced accuracy is {balanced:.3f}.{cure}"
         ]
+
+
+def _are_even(values: pa.Array) -> bool:
+    """Whether each value has nearly as many rows as each other, as classes that somebody collected have."""
+    counts = values.drop_null().value_counts().field("counts").to_numpy()
+    return counts.min() >= EVEN_EACH and counts.max() <= EVEN * counts.min()

@@ -13,7 +13,7 @@ SETTINGS = 1 << 14  # values in the settings of a model
 
 def check_schema(raw: Any) -> None:
     """Raise `BundleError` for a table wider than any that is trained on. `raw`: the schema as plain JSON."""
-    for place, most in (("columns", COLUMNS), ("missing", MISSING)):
+    for place, most in (("columns", COLUMNS), ("missing", MISSING), ("literal", COLUMNS)):
         values = raw.get(place) if isinstance(raw, dict) else None
         if isinstance(values, list) and len(values) > most:
             raise rejection("schema.json", place, f"are too many ({len(values):,} of {most:,})")
