@@ -147,3 +147,4 @@ def test_test_pictures_without_a_class_are_a_sentence(tmp_path):
     code, _, error = command(*words)
     assert code == 1
     assert "the test rows have no column 'label'" in error
+    assert "Pictures stand directly in" in " ".join(error.split())

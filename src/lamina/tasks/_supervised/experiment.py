@@ -239,7 +239,8 @@ def _test(recipe: Recipe, column: Column, sources: Sources) -> tuple[pa.Table | 
         return None, []
     table = with_row_numbers(sources.test, recipe.missing)
     if column.name not in table.column_names:
-        raise MissingColumn(f"test: the test rows have no column '{column.name}', so they cannot be judged.")
+        notes = "".join(f" {note}" for note in sources.test.notes)
+        raise MissingColumn(f"test: the test rows have no column '{column.name}', so they cannot be judged.{notes}")
     return split_off(table, column, sources.test_config or sources.config)
 
 
