@@ -43,7 +43,7 @@ MANY = 1 << 14  # cells, from which on equal ones are read once
 
 class Config(config.Config):
     kind: Literal["time"] = "time"
-    format: str | None = Field(default=None, description="as `strptime` has it, such as `%d/%m/%Y`; `%q` is a quarter")
+    format: str | None = Field(default=None, description="how texts are written, such as `%d.%m.%Y`")
     unit: Literal["s", "ms", "us", "ns"] | None = Field(default=None, description="of numbers: time since 1970 in UTC")
 
     @field_validator("format")
