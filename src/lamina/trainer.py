@@ -52,14 +52,15 @@ def _collected(rows: Any, recipe: Recipe) -> Collected:
     so, or where they stand beside a single column, which leaves nothing else.
     """
     rows = arrays.with_label_sets(rows, recipe.target)
+    pictures = [name for name, cfg in recipe.columns.items() if kind(cfg) == "image"]
     if isinstance(rows, np.ndarray) and rows.dtype == np.uint8 and rows.ndim in (3, 4):
         return Collected(arrays.table({"image": rows}))
     if recipe.task is not None and not isinstance(recipe.task, Settings):
-        table = arrays.table(plugin("tasks", kind(recipe.task)).Task.frame(rows))
+        table = arrays.table(plugin("tasks", kind(recipe.task)).Task.frame(rows), pictures)
         return Collected(table, literal=text_columns(table))
     with_times = arrays.timed(rows)
     lone = with_times is not rows and with_times.shape[1] == 2
-    table = arrays.table(with_times if lone else rows)
+    table = arrays.table(with_times if lone else rows, pictures)
     return Collected(table, literal=text_columns(table))
 
 

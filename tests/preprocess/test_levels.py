@@ -51,6 +51,21 @@ def test_a_deep_picture_is_answered_the_same_as_a_file_bytes_an_array_a_thing_of
     assert np.ptp(probabilities) < 1e-6
 
 
+@pytest.mark.parametrize(
+    "form", ["grey arrays of a column that is said to be pictures", "arrays with colours", "pillow"]
+)
+def test_deep_pictures_in_memory_are_learned_from(form, tmp_path):
+    x, recipe = np.stack([depth(i, i % 2) for i in range(24)]), dict(QUICK)
+    cells = x[..., None].repeat(3, 3) if "colours" in form else list(x)
+    if "pillow" in form:
+        cells = [Image.fromarray(one) for one in x]
+    if "said" in form:
+        recipe["columns"] = {"scan": "image"}
+    fresh = lamina.fit({"scan": cells, "label": ["near", "far"] * 12}, "label", recipe=recipe, out=tmp_path / "run")
+    assert fresh.predictor.prep.states[0].levels["unsigned"][0] == 300
+    assert fresh.predict({"scan": cells[:2]})["prediction"] == ["near", "far"]
+
+
 def test_the_levels_are_in_the_bundle_and_a_brighter_picture_does_not_change_them(model):
     (state,) = model.predictor.prep.states
     assert state.levels == {"unsigned": (300.0, 649.0)}

@@ -16,11 +16,15 @@ DEPTHS = (np.uint8, np.uint16)
 
 
 def are(values: Any) -> bool:
-    """Whether a column can only be pictures: a uint8 array of 3 or 4 dimensions, or such arrays or PIL images."""
+    """Whether a column can only be pictures: a uint8 array of 3 or 4 dimensions, or such arrays or PIL images; of
+    uint16 those with colours, for others may be series.
+    """
     if isinstance(values, np.ndarray) and values.dtype != object:
-        return values.dtype == np.uint8 and values.ndim in (3, 4)
+        return values.ndim in {np.dtype(np.uint8): (3, 4), np.dtype(np.uint16): (4,)}.get(values.dtype, ())
     first = next((value for value in values if value is not None), None)
-    return _is_pil(first) or (isinstance(first, np.ndarray) and first.dtype == np.uint8 and _is_array(first))
+    if _is_pil(first) or not isinstance(first, np.ndarray):
+        return _is_pil(first)
+    return _is_array(first) and (first.dtype == np.uint8 or first.ndim == 3)
 
 
 def cells(name: str, values: Any) -> pa.Array:
