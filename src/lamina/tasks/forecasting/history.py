@@ -124,9 +124,7 @@ def read_histories(rows: pa.Table, prep: Preprocessor, state: State) -> Historie
     ids = _ids(panel.ids, next((c for c in prep.columns if c.name == state.series), None))
     times, step = None, state.step
     if step.unit != "row":
-        times = time_zones.restore(
-            time_index.future_times(index, step), step, panel.zone, panel.utc_offsets
-        )
+        times = time_zones.restore(time_index.future_times(index, step), step, panel.zone, panel.utc_offsets)
     values = panel.latest[end - 1]
     return Histories(panel, steps, end, state, values, ids, times, tuple(_notes(panel, end, state)))
 
