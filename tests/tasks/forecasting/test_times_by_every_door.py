@@ -153,3 +153,16 @@ def test_a_history_of_seconds_is_read_as_numbers_and_as_texts(tmp_path):
     for write in (int, float, str):
         assert model.predict([{**row, "ts": write(row["ts"])} for row in rows])[0]["ts"] == expected
     assert ask(model, "POST", "/predict", json={"rows": rows}).json()["predictions"][0]["ts"] == expected.isoformat()
+
+
+def test_test_rows_with_day_and_month_in_the_other_order_are_said(tmp_path):
+    rows = [{**row, "x": i % 5, "y": i % 5 + i / 100} for i, row in enumerate(days("%m/%d/%Y"))]
+    later = [{**row, "x": i % 5, "y": i % 5 + i / 100} for i, row in enumerate(days("%d/%m/%Y"))]
+    for name, table in (("train", rows), ("test", later)):
+        (tmp_path / f"{name}.csv").write_text(as_csv(table))
+    words = ("--target", "y", "--task", "regression", "--out", tmp_path / "run", "--set", "train.epochs=1")
+    code, _, error = command("train", tmp_path / "train.csv", "--test", tmp_path / "test.csv", *words)
+    assert code == 0, error
+    notes = json.loads((tmp_path / "run" / "report.json").read_text())["data"]["notes"]
+    assert "Test rows, 'day': " in "\n".join(notes)
+    assert "only %d/%m/%Y fits all" in "\n".join(notes)

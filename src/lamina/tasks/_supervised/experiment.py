@@ -92,6 +92,7 @@ class Experiment(experiment.Experiment):
                 *collected.notes,
                 *test_source.notes,
                 *order_notes,
+                *(time_order.unread(splits.test, schema) if sources.test else ()),
                 *_spelled(column),
                 *_relabelled(splits.test, column, task),
             ),

@@ -11,6 +11,7 @@ from lamina.data._splits import Auto, Random, Split, Stratified, TimeSplit
 from lamina.plugins import kind
 from lamina.preprocess import time
 from lamina.recipe import Recipe
+from lamina.schema import Schema
 
 SAMPLE = 1_000
 FEWEST = 10  # different times
@@ -42,6 +43,16 @@ def arrange(table: pa.Table, split: Split, target: str, recipe: Recipe, has_test
         return Order(table.take(pa.array(order)), (note,))
     why = "so that the network was judged on rows from before some that it learned from"
     return Order(table, (f"Rows of different times, by '{name}', were drawn at random, {why}: --set split=time.",))
+
+
+def unread(test: pa.Table, schema: Schema) -> tuple[str, ...]:
+    """What to say of times of separate test rows that cannot be read as those of training are."""
+    sentences = list[str]()
+    for column in schema.columns:
+        cfg = preprocess.settings(column) if column.kind == "time" and column.name in test.column_names else None
+        if isinstance(cfg, time.Config) and (remark := time.remark(test[column.name].combine_chunks(), cfg)):
+            sentences.append(f"Test rows, '{column.name}': {remark}")
+    return tuple(sentences)
 
 
 def _times(table: pa.Table, target: str, recipe: Recipe) -> tuple[str, np.ndarray] | None:
