@@ -228,6 +228,7 @@ CASES = [
     ),
     number_case("percent", "12 %", "5%", "7.5 %", cells=[12.0, 5.0, 7.5], notes=("'%' (34 cells) left out",)),
     number_case("percent_beside_shares", "12%", "0.07", "5%", cells=[12.0, 0.07, 5.0], notes=("9 cells have none",)),
+    number_case("no_cents", "5,-", "12,-", "7,50", cells=[5.0, 12.0, 7.5], notes=("decimal commas",)),
     number_case("at_least", "10,000+", "500+", "1,000+", cells=[10000.0, 500.0, 1000.0]),
     Case(
         "a_unit_that_is_said",
@@ -271,6 +272,15 @@ CASES = [
     ),
     names_case("codes_with_zeros", x=("01234", "90210", "12345")),
     names_case("codes_by_name", zip_code=("90210", "12345", "60601"), phone=("5551234", "5559876")),
+    Case(
+        "numbers_below_a_limit",
+        column("1.5", "2.5", "<0.01", "3.5", "0.7"),
+        "y",
+        kinds={"x": "category"},
+        notes=(
+            "27 of 34 cells are numbers; to read them as such, and the others as missing: --set columns.x.kind=number",
+        ),
+    ),
     names_case("seats_and_phones", seats=("12A", "3A", "14A"), numbers=("555-1234", "555-9876")),
     names_case("more_digits_than_a_float", x=("9007199254740993", "9007199254740995", "9007199254740997")),
     number_case("powers_of_ten", "1e5", "2.5E-3", "7e0", cells=[1e5, 0.0025, 7.0]),

@@ -16,6 +16,7 @@ from lamina.plugins import available, plugin
 from lamina.plugins import kind as kind_of
 from lamina.preprocess import _nested_lists as _lists
 from lamina.preprocess import _number_text, category
+from lamina.preprocess._number_notes import describe_mixture
 from lamina.preprocess._number_text import Decimal
 from lamina.schema import Column
 
@@ -123,6 +124,7 @@ def _kind(cells: pa.Array, raw: pa.Array, name: str, distinct: int, decimal: Dec
     else:
         bad = values.null_count if best != "number" else 0  # which counts its own
         note = f"{bad} cells are not of this kind and are read as missing" if bad else ""
+        note = describe_mixture(cells, name) if best == "category" else note
     if reason := _identifier(values, name, distinct, best):
         return "identifier", {}, reason
     return best, settings, note

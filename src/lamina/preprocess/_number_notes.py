@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lamina.config import as_override
 from lamina.preprocess import _number_text as text
 from lamina.preprocess._number_text import Decimal
 
@@ -17,6 +18,7 @@ MISSING_WORDS = (
     *("inf", "-inf", "+inf", "infinity", "-infinity", "∞", "-∞", "k.a.", "s.d.", "n.c.", "–", "—", "−"),
 )
 SAMPLED = 10_000
+MOSTLY = 0.7
 FEW = 4  # words or units that a note names
 _WORDS = pa.array(MISSING_WORDS, pa.string())
 
@@ -49,6 +51,18 @@ def describe(column: pa.Array, values: pa.Array, decimal: Decimal, units: Mappin
     return "; ".join(filter(None, pieces))
 
 
+def describe_mixture(cells: pa.Array, name: str) -> str:
+    """What to say of a category most of whose cells are numbers: how to read it as such."""
+    if not pa.types.is_string(cells.type) or not MOSTLY <= text.share(text.sample(cells, SAMPLED)) < 1:
+        return ""
+    values = text.to_floats(cells, ".", text.units_of(text.writing(text.sample(cells, SAMPLED)), len(cells)))
+    if pc.any(pc.match_substring_regex(cells, r"^0\d+$")).as_py():
+        return ""
+    how = as_override(("columns", name, "kind"), "number")
+    count = len(cells) - values.null_count
+    return f"{count:,} of {len(cells):,} cells are numbers; to read them as such, and the others as missing: {how}"
+
+
 def _ending(cells: pa.Array, word: str) -> int:
     """How many cells end in a word, behind a number or a blank."""
     return pc.match_substring_regex(cells, rf"[\d.,{text.BLANKS}]{re.escape(word)}\)?$").true_count
@@ -69,7 +83,7 @@ def describe_unread(count: int, missing: Mapping[str, int]) -> str:
 def _units(named: Counter[str], units: Mapping[str, float], cells: pa.Array) -> Iterable[str]:
     """What stands behind numbers, and what was done with it."""
     if named:
-        worth = [f"{name} is {units[name]:,.9g}" for name in named if units.get(name, 1) != 1]
+        worth = [f"{name} is {units[name]:,.15g}" for name in named if units.get(name, 1) != 1]
         what = f"read with their worth (units: {listed(worth)})" if worth else "left out"
         rest = len(cells) - named.total()
         yield f"{_counts(named)} {what}{f', {rest:,} cells have none' if rest > 0 else ''}"

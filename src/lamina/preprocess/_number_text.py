@@ -54,7 +54,23 @@ SCALES = {
     }.items()
     for word in words.split()
 }
-USUAL_SCALES = ("K", "k", "M", "B", "bn", "mn", "mio", "Mio", "mrd", "Mrd", "thousand", "million", "billion", "lakh", "crore")
+USUAL_SCALES = (
+    "K",
+    "k",
+    "M",
+    "B",
+    "bn",
+    "mn",
+    "mio",
+    "Mio",
+    "mrd",
+    "Mrd",
+    "thousand",
+    "million",
+    "billion",
+    "lakh",
+    "crore",
+)
 PREFIXES = {
     "": 1.0,
     "n": 1e-9,
@@ -119,8 +135,9 @@ def _usual(column: pa.Array, decimal: Decimal) -> pa.Array:
 
 
 def _parts(texts: pa.Array) -> pa.StructArray:
-    """The parts of each text by `SHAPE`; null where it is no number at all."""
-    return pc.extract_regex(pc.replace_substring_regex(texts, MINUS, "-"), SHAPE)
+    """The parts of each text by `SHAPE`; null where it is no number at all. A stroke for no cents is left out: 5,-."""
+    plain = pc.replace_substring_regex(texts, MINUS, "-")
+    return pc.extract_regex(pc.replace_substring_regex(plain, r"(\d)[.,]-{1,2}(\D*)$", r"\1\2"), SHAPE)
 
 
 def _values(parts: pa.StructArray, decimal: Decimal, units: Mapping[str, float]) -> pa.Array:
