@@ -132,6 +132,16 @@ CASES = [
         answer={"prediction": (95, 110)},
     ),
     Case(
+        "a_target_with_a_unit",
+        table("x,y", lambda i: f"{i % 7},{100 + i % 7} kg"),
+        "y",
+        task="regression",
+        used=ROWS,
+        cells={"y": [100.0, 101.0]},
+        notes=("y: the target; 'kg' (34 cells) left out",),
+        answer={"prediction": (95, 110)},
+    ),
+    Case(
         "a_target_whose_mark_another_column_shows",
         table("x;y", lambda i: f"0,{1 + i % 7};{1 + i % 7},{100 + 9 * (i % 7)}"),
         "y",
@@ -278,7 +288,7 @@ CASES = [
         "y",
         kinds={"x": "category"},
         notes=(
-            "27 of 34 cells are numbers; to read them as such, and the others as missing: --set columns.x.kind=number",
+            "26 of 34 cells are numbers; to read them as such, and the others as missing: --set columns.x.kind=number",
         ),
     ),
     names_case("seats_and_phones", seats=("12A", "3A", "14A"), numbers=("555-1234", "555-9876")),

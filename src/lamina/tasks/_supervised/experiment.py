@@ -297,9 +297,11 @@ def _schema(recipe: Recipe, train: pa.Table, target: Column, collected: Collecte
     table = train.drop_columns([ROW_NUMBER])
     features = preprocess.infer(table.drop_columns([target.name]), None, settings, recipe.missing, collected.decimal)
     inferred = preprocess.infer(table.select([target.name]), None, {}, recipe.missing, collected.decimal).columns[0]
+    own = inferred.note if inferred.kind == target.kind == "number" else ""
+    note = "; ".join(filter(None, ("the target", own)))
     return Schema(
         columns=models.columns_for(recipe.model, features.columns),
-        target=inferred.model_copy(update={"kind": target.kind, "settings": target.settings, "note": "the target"}),
+        target=inferred.model_copy(update={"kind": target.kind, "settings": target.settings, "note": note}),
         missing=recipe.missing,
         literal=collected.literal,
     )

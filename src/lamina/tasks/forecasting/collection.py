@@ -62,7 +62,7 @@ def make_schema(assignment: Assignment, train: pa.Table, recipe: Recipe, literal
         if c.name in (*roles.time, roles.series, *roles.targets) or c.distinct > 1
     )
     target = next(c for c in columns if c.name == roles.targets[0])
-    target = target.model_copy(update={"note": "the target"})
+    target = target.model_copy(update={"note": "; ".join(["the target", *([target.note] if target.note else [])])})
     return Schema(columns=columns, target=target, missing=recipe.missing, literal=literal)
 
 
