@@ -329,9 +329,7 @@ def evaluate_source(session: Any, collected: Collected, source: Config) -> Evalu
 
 
 def with_conventions(recipe: Recipe, sources: Sources) -> Sources:
-    """The sources with how their texts are meant, as the recipe says, else by the cells of all columns: in which ones
-    texts such as NA are values, and what stands before decimals.
-    """
+    """The sources with what texts such as NA and marks before decimals mean: as the recipe says, else by all cells."""
     train = _literals.with_literals(preprocess.with_decimal(sources.train), recipe.literal, recipe.missing)
     test = sources.test and replace(sources.test, literal=train.literal, decimal=train.decimal)
     return sources._replace(train=train, test=test)
