@@ -49,11 +49,12 @@ def layout(text: Text, options: Options, stack: ExitStack) -> Layout:
         text = rewriting.copy(text, stack, None, options.comment, options.footer)
     if delimiter is None:
         delimiter = _delimiter(text.path, len(options.names or ()), top.skip, options.expect)
-    if delimiter == NO_DELIMITER or (delimiter == " " and not _is_even(text.path, top.skip)):
-        lines = [line.lstrip(f"{MARK} ") if top.marked else line for line in _lines(text.path, top.skip)]
+    if _may_be_blanks(text.path, delimiter, top.skip, options):
+        lines = [_unmarked(line) if top.marked else line for line in _lines(text.path, top.skip)]
         cut = rewriting.by_blanks(lines, certain=delimiter == " ")
         if cut:
-            text, delimiter = rewriting.copy(text, stack, cut[0]), "\t"
+            split = (lambda line: cut[0](_unmarked(line))) if top.marked else cut[0]
+            text, delimiter = rewriting.copy(text, stack, split), "\t"
             how = as_override(("data", "delimiter"), ",")
             notes = (*notes, f"{text.file}: cells are set off {cut[1]}. To say another delimiter: {how}")
         elif delimiter == NO_DELIMITER:
@@ -61,10 +62,10 @@ def layout(text: Text, options: Options, stack: ExitStack) -> Layout:
     whole = list(islice(records(text.path, delimiter, top.skip), SAMPLE))
     sample = _sample(whole, options, text.path, delimiter)
     if not sample.table:
-        return Layout(text, delimiter, (), notes=notes)
+        return Layout(text, delimiter, (), notes=notes, skip=top.skip)
     rows = sample.rows
     if top.marked and rows[0][0] not in options.expect:
-        rows[0] = [rows[0][0].lstrip(f"{MARK} "), *rows[0][1:]]
+        rows[0] = [_unmarked(rows[0][0]), *rows[0][1:]]
     header = column_names(text.file, rows, options)
     notes = (*notes, *_above(text.file, sample, whole), *_shape(text.file, sample), *header.notes)
     notes = (*notes, *_total(text, delimiter, rows))
@@ -151,9 +152,18 @@ def _lines(path: Path, skip: int) -> list[str]:
         return list(islice((line for line in lines if line.strip()), SAMPLE))
 
 
-def _is_even(path: Path, skip: int) -> bool:
-    """Whether single blanks cut all rows into as many cells."""
-    return len({len(record.cells) for record in islice(records(path, " ", skip), SAMPLE)}) == 1
+def _may_be_blanks(path: Path, delimiter: str, skip: int, options: Options) -> bool:
+    """Whether blanks may be what sets off cells: nothing else does, or one by one they do it unevenly."""
+    if delimiter == " ":
+        return len({len(record.cells) for record in islice(records(path, " ", skip), SAMPLE)}) > 1
+    if delimiter == "\t" and options.delimiter is None:
+        rows = [record.cells for record in islice(records(path, delimiter, skip), SAMPLE)]
+        return rewriting.hold_blanks(rows)
+    return delimiter == NO_DELIMITER
+
+
+def _unmarked(text: str) -> str:
+    return text.lstrip(f"{MARK} ")
 
 
 def _all_end_in(path: Path, delimiter: str, skip: int) -> bool:

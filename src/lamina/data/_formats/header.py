@@ -14,6 +14,10 @@ from lamina.schema import MISSING
 # Numbers, money, percentages, dates and times: what a column holds, seldom what it is called.
 QUANTITY = re.compile(r"\s*[-+(]*[$€£]?\s*\.?\d[\d\s.,:/%TZeE+()-]*[$€£]?\s*")
 COUNTER = re.compile(r"\d{1,4}(-\d\d(-\d\d)?)?")  # a number, year, month or day that may well be a name
+# What stands for a missing cell.
+MARKER = re.compile(
+    r"[^\w%°$€£]+|_+|n\W?[ad]\W?|nan|none|null|<na>|missing|unknown", re.IGNORECASE
+)  # of a missing cell
 MADE_UP = re.compile(r"column\d+")  # as columns without a name are called
 TOTAL = re.compile(
     r"\W*((grand|sub|sum)[\s-]*)?(totals?|sums?|overall|gesamt|insgesamt|summe|gesamtsumme|suma|somme|totale?|итого|всего|"
@@ -56,6 +60,8 @@ def rows_above(rows: Rows, expect: Sequence[str], gaps: Container[int] = ()) -> 
         return 0
     if any(QUANTITY.fullmatch(cell) for row in rows[:above] for cell in row[:1]):
         return 0
+    if (max(widths[:above]) < width and above in gaps) or (widths[above - 1] == 1 and width > 2 and len(rest) > MANY):
+        return above
     for_header, for_data = _votes([cell.strip() for cell in rest[0]], rest[1:])
     clear = width > 2 and all(sparse[:above]) and (len(rows[0]) == width or len(rest) > MANY)
     likely = above in gaps or clear
@@ -114,17 +120,14 @@ def _second_row(first: list[str], body: Rows) -> str:
         return ""
     cells = [cell.strip() for cell in body[0]]
     words, numbers = _votes(cells, body[1:])
-    if (
-        not words
-        or numbers
-        or any(QUANTITY.fullmatch(cell) for cell in cells)
-        or any(cell in MISSING[1:] for cell in cells)
-    ):
+    if not words or numbers or any(QUANTITY.fullmatch(cell) or MARKER.fullmatch(cell) for cell in cells):
         return ""
     if _votes(first, body[1:])[1]:  # the first row has numbers above numbers
         return "names" if len(set(first)) < len(first) else ""
-    named = [cell for cell in first if cell]
-    return "names" if len(set(named)) < len(named) else "units"
+    names = [cell for cell in first if cell]
+    if len(set(names)) < len(names):
+        return "names"
+    return "units" if words == _filled(cells) else ""
 
 
 def _is_header(first: list[str], body: Rows, expect: Sequence[str]) -> tuple[bool, str]:

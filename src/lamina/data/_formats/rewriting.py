@@ -52,13 +52,15 @@ def by_blanks(lines: Sequence[str], certain: bool = False) -> tuple[Split, str] 
     """How blanks set off the cells of all these lines, and how that is called; `certain`: that they do is known."""
     if len(lines) < (2 if certain else ENOUGH):
         return None
-    for split, how in ((_by_runs, "by blanks"), (_by_wide_runs, "by two blanks or more")):
-        rows = [split(line) for line in lines]
-        if len(rows[0]) > 1 and len({len(row) for row in rows}) == 1 and (certain or _has_numbers(rows[1:])):
-            return split, how
+    ways: list[tuple[Split, str]] = [(_by_runs, "by blanks"), (_by_wide_runs, "by two blanks or more")]
     edges = _edges(lines)
-    if len(edges) > 1 and (certain or _has_numbers([_at_edges(edges, line) for line in lines[1:]])):
-        return partial(_at_edges, edges), "by their place in the line"
+    ways.append((partial(_at_edges, edges), "by their place in the line"))
+    for labels in (0, 1):  # 1: each row begins with a label, for which the header has no name
+        for split, how in ways:
+            first, *rest = [split(line) for line in lines]
+            is_even = {len(row) for row in rest} == {len(first) + labels} and len(first) > 1
+            if is_even and (certain or _has_numbers(rest)):
+                return split, how
     return None
 
 
@@ -87,5 +89,15 @@ def _edges(lines: Sequence[str]) -> list[int]:
 
 def _has_numbers(rows: Iterable[Sequence[str]]) -> bool:
     """Whether a column holds numbers, and so is no text that blanks happen to cut."""
-    columns = list(zip(*rows, strict=True))
-    return any(sum(bool(QUANTITY.fullmatch(cell)) for cell in column) >= 0.9 * len(column) for column in columns)
+    columns = [[cell for cell in column if cell] for column in zip(*rows, strict=True)]
+    return any(0.9 * len(column) <= sum(bool(QUANTITY.fullmatch(cell)) for cell in column) > 0 for column in columns)
+
+
+def hold_blanks(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether a column holds several numbers in each cell, with blanks between: it is many columns."""
+    columns = zip(*rows, strict=False)
+    return any(all(len(BLANKS.split(c.strip())) > ENOUGH and _are_numbers(c) for c in column) for column in columns)
+
+
+def _are_numbers(cell: str) -> bool:
+    return all(map(QUANTITY.fullmatch, BLANKS.split(cell.strip())))
