@@ -6,6 +6,7 @@ import pytest
 from lamina import data
 from lamina.config import DataError
 from lamina.data import arrays, long, npz
+from lamina.preprocess import image
 
 PICTURES = np.zeros((6, 4, 4), np.uint8)
 LABELS = np.arange(6) % 2
@@ -21,8 +22,8 @@ ARRAYS = {
     "words": ({"x": np.array([["a", "b"]] * 6), "y": LABELS}, "holds no numbers"),
     "five axes": ({"x": PICTURES[:, None, None], "y": LABELS}, "neither pictures nor rows"),
     "seven colours": ({"x": np.zeros((6, 7, 9, 7), np.uint8), "y": LABELS}, "neither pictures nor rows"),
-    "negative pixels": ({"x": PICTURES - 1.0, "y": LABELS}, "numbers from 0 to 255, or 0 to 1"),
-    "two classes at once": ({"x": PICTURES, "y": np.ones((6, 2))}, "neither one label per row nor one column"),
+    "pixels that are no numbers": ({"x": PICTURES * np.inf, "y": LABELS}, "must hold finite numbers"),
+    "labels by halves": ({"x": PICTURES, "y": np.full((6, 2), 0.5)}, "neither one label per row nor one column"),
     "labels that are tables": ({"x": PICTURES, "y": np.ones((6, 2, 2))}, "is not one label per row"),
 }
 HEAD = "machine,at,volts,state\n"
@@ -47,11 +48,16 @@ def test_arrays_that_make_no_rows_are_refused_with_the_reason(name, tmp_path):
         data.load(npz.Config(path=str(tmp_path / "some.npz")))
 
 
-def test_colours_that_come_first_and_pixels_in_shares_are_put_right_with_a_note(tmp_path):
+def test_colours_that_come_first_are_put_right_with_a_note_and_pixels_in_shares_are_learned_from(tmp_path):
     shares = np.linspace(0, 1, 6 * 3 * 4 * 5).reshape(6, 3, 4, 5)
     np.savez(tmp_path / "some.npz", x=shares, y=np.eye(2)[LABELS])
-    notes = " ".join(data.load(npz.Config(path=str(tmp_path / "some.npz"))).notes)
-    assert "colours first (3, 4, 5); they were put last" in notes and "they were multiplied by 255" in notes
+    collected = data.load(npz.Config(path=str(tmp_path / "some.npz")))
+    assert "colours first (3, 4, 5); they were put last" in " ".join(collected.notes)
+    cells = collected.table["image"].combine_chunks()
+    assert "0 is black and 1 is white" in image.describe(cells, image.Config())
+    values = image.parse(cells, image.Config())
+    pixels = image.encode(values, image.fit(values, image.Config()))
+    assert np.array_equal(pixels, np.rint(shares.transpose(0, 2, 3, 1).astype(np.float32) * 255).astype(np.uint8))
 
 
 def test_numbers_in_the_byte_order_of_another_machine_are_the_same_numbers(tmp_path):
