@@ -22,7 +22,7 @@ ARRAYS = {
     "words": ({"x": np.array([["a", "b"]] * 6), "y": LABELS}, "holds no numbers"),
     "five axes": ({"x": PICTURES[:, None, None], "y": LABELS}, "neither pictures nor rows"),
     "seven colours": ({"x": np.zeros((6, 7, 9, 7), np.uint8), "y": LABELS}, "neither pictures nor rows"),
-    "pixels that are no numbers": ({"x": PICTURES * np.inf, "y": LABELS}, "must hold finite numbers"),
+    "pixels that are no numbers": ({"x": PICTURES + np.inf, "y": LABELS}, "must hold finite numbers"),
     "labels by halves": ({"x": PICTURES, "y": np.full((6, 2), 0.5)}, "neither one label per row nor one column"),
     "labels that are tables": ({"x": PICTURES, "y": np.ones((6, 2, 2))}, "is not one label per row"),
 }
