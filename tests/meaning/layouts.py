@@ -254,6 +254,19 @@ AROUND = [
         "data.txt",
         notes=("two blanks or more",),
     ),
+    told("a_comment_and_blanks", lines(header="# x g y", mark=" "), "data.txt", notes=("'#' before the names",)),
+    told(
+        "fixed_width_with_gaps",
+        "\n".join(
+            [
+                f"{'x':>8}  {'g':<8}  y",
+                *(fixed(i) if i % 7 else f"{number(i):>8}{'':12}{label(i)}" for i in range(ROWS)),
+            ]
+        ),
+        "data.txt",
+        notes=("by their place in the line",),
+    ),
+    told("labels_and_blanks", "\n".join(['"x" "g" "y"', *(f'"{i}" {row(i, " ")}' for i in range(ROWS))]), "data.txt"),
     told("a_delimiter_as_told", lines(header="x;g;y", mark=";"), sets=("data.delimiter=;",)),
     Case(
         "a_total_is_said",
