@@ -4,6 +4,8 @@ A cell means one number or none. Only one mark before exactly three digits (`1,2
 decimal mark of its column decides. All else has one reading, whatever the mark: `1,5`, `0,125`, `1.234,5`, `2 671,90`.
 """
 
+import functools
+import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
@@ -16,27 +18,34 @@ from lamina.schema import NUMBER_TEXT
 Decimal = Literal[".", ","]
 
 CODES = "USD EUR GBP JPY CNY RMB INR CHF CAD AUD NZD SEK NOK DKK PLN CZK HUF BRL MXN ZAR KRW SGD HKD TRY RUB THB IDR"
-MONEY = rf"(?:(?:US|A|AU|C|CA|NZ|HK|NT|R|S)?\p{{Sc}}|{'|'.join(CODES.split())}|Rs\.?|kr\.?|zł|Kč)"
-BLANKS = r" \x{a0}\x{202f}\x{2009}\x{2007}\x{2008}"
-GAP = rf"[{BLANKS}'’]"  # between groups of thousands
-MINUS = r"[\x{2212}\x{2010}-\x{2014}\x{fe63}\x{ff0d}]"
+MONEY = rf"(?:(?:US|A|AU|C|CA|NZ|HK|NT|R|S)?[$¢£¤¥֏؋৳฿៛₠-₿﷼]|{'|'.join(CODES.split())}|Rs\.?|kr\.?|zł|Kč)"
+BLANKS = " \xa0\u202f\u2009\u2007\u2008"
+GAP = f"[{BLANKS}'’]"  # between groups of thousands
+MINUS = dict.fromkeys(map(ord, "\u2212\u2010\u2011\u2012\u2013\u2014\ufe63\uff0d"), "-")
 NOT_PLAIN = r"^[+-]?[1-9]\d{0,2}\.\d{3}$"  # a number by a decimal point, thousands by a decimal comma
-SHAPE = (
-    rf"^(?P<open>(?:(?:{MONEY})?[{BLANKS}]*\()?)[{BLANKS}]*(?P<sign>[+-]?)[{BLANKS}]*(?P<money>(?:{MONEY})?)[{BLANKS}]*"
+NO_CENTS = re.compile(r"(\d)[.,]-{1,2}(\D*)$", re.ASCII)  # 5,-
+SHAPE = re.compile(
+    rf"(?P<open>(?:(?:{MONEY})?[{BLANKS}]*\()?)[{BLANKS}]*(?P<sign>[+-]?)[{BLANKS}]*(?P<money>(?:{MONEY})?)[{BLANKS}]*"
     rf"(?P<second>[+-]?)(?P<figures>\d(?:[\d.,'’{BLANKS}]*[\d.,])?|[.,]\d+)(?P<power>(?:[eE][+-]?\d+)?)(?P<gap>[{BLANKS}]*)"
     r"(?P<unit>(?:[^\s\d.,()+\-'’](?:[^\d()+]{0,18}[^\s\d()+\-])?[23]?)?)"
-    rf"[{BLANKS}]*(?P<behind>[+-]?)(?P<close>\)?)$"
+    rf"[{BLANKS}]*(?P<behind>[+-]?)(?P<close>\)?)",
+    re.ASCII,
 )
 SIGNS = ("open", "sign", "second", "behind")  # a number has one of these at most
-GROUPS = {  # texts of which what the second pattern matches is left out, by the decimal mark they need or None
-    rf"^[1-9]\d{{0,2}}(?:{GAP}\d{{3}})+(?:[.,]\d*)?$": (GAP, None),
-    r"^[1-9]\d{0,2}(?:,\d{2,3})*,\d{3}\.\d*$": (",", None),
-    r"^[1-9]\d{0,2}(?:\.\d{3})+,\d*$": (r"\.", None),
-    r"^[1-9]\d{0,2}(?:,\d{2,3})+,\d{3}$": (",", None),
-    r"^[1-9]\d{0,2}(?:\.\d{3}){2,}$": (r"\.", None),
-    r"^[1-9]\d{0,2},\d{3}$": (",", "."),
-    r"^[1-9]\d{0,2}\.\d{3}$": (r"\.", ","),
-}
+GROUPS = tuple(  # of digits, what stands between them, and the decimal mark that they need or None
+    (re.compile(shape, re.ASCII), re.compile(between), mark)
+    for shape, between, mark in (
+        (rf"[1-9]\d{{0,2}}(?:{GAP}\d{{3}})+(?:[.,]\d*)?", GAP, None),
+        (r"[1-9]\d{0,2}(?:,\d{2,3})*,\d{3}\.\d*", ",", None),
+        (r"[1-9]\d{0,2}(?:\.\d{3})+,\d*", r"\.", None),
+        (r"[1-9]\d{0,2}(?:,\d{2,3})+,\d{3}", ",", None),
+        (r"[1-9]\d{0,2}(?:\.\d{3}){2,}", r"\.", None),
+        (r"[1-9]\d{0,2},\d{3}", ",", "."),
+        (r"[1-9]\d{0,2}\.\d{3}", r"\.", ","),
+    )
+)
+COMMA = re.compile(r"\d*,\d*", re.ASCII)
+PLAIN = re.compile(NUMBER_TEXT, re.ASCII)
 USUAL: dict[Decimal, str] = {  # how nearly all numbers are written
     ".": r"^[+-]?(?:\d+\.?\d*|\.\d+|[1-9]\d{0,2}(?:,\d{3})+(?:\.\d*)?)(?:[eE][+-]?\d+)?$",
     ",": r"^[+-]?(?:\d+,?\d*|,\d+|[1-9]\d{0,2}(?:\.\d{3})+(?:,\d*)?)(?:[eE][+-]?\d+)?$",
@@ -54,23 +63,7 @@ SCALES = {
     }.items()
     for word in words.split()
 }
-USUAL_SCALES = (
-    "K",
-    "k",
-    "M",
-    "B",
-    "bn",
-    "mn",
-    "mio",
-    "Mio",
-    "mrd",
-    "Mrd",
-    "thousand",
-    "million",
-    "billion",
-    "lakh",
-    "crore",
-)
+USUAL_SCALES = " K k M B bn mn mio Mio mrd Mrd thousand million billion lakh crore "  # that stand alone in a column
 PREFIXES = {
     "": 1.0,
     "n": 1e-9,
@@ -104,12 +97,13 @@ def to_floats(column: pa.Array, decimal: Decimal, units: Mapping[str, float]) ->
     nothing = pa.scalar(None, pa.string())
     for name, worth in units.items():  # faster than to take each text apart
         texts = pc.if_else(pc.and_(numbers.is_null(), pc.ends_with(column, name)), column, nothing)
-        bare = pc.utf8_rtrim(pc.utf8_slice_codeunits(texts, 0, -len(name)), " \xa0\u202f\u2009")
+        bare = pc.utf8_rtrim(pc.utf8_slice_codeunits(texts, 0, -len(name)), BLANKS)
         numbers = numbers.fill_null(pc.multiply(_usual(bare, decimal), worth))
     if numbers.null_count == column.null_count:
         return numbers
     coded = pc.if_else(numbers.is_valid(), nothing, column).dictionary_encode()
-    return numbers.fill_null(_values(_parts(coded.dictionary), decimal, units).take(coded.indices))
+    worth = [_value(one, decimal, units) for one in coded.dictionary.to_pylist()]
+    return numbers.fill_null(pa.array(worth, pa.float64()).take(coded.indices))
 
 
 def share(texts: pa.Array) -> float:
@@ -134,61 +128,37 @@ def _usual(column: pa.Array, decimal: Decimal) -> pa.Array:
     return column.cast(pa.float64())
 
 
-def _parts(texts: pa.Array) -> pa.StructArray:
-    """The parts of each text by `SHAPE`; null where it is no number at all. A stroke for no cents is left out: 5,-."""
-    plain = pc.replace_substring_regex(texts, MINUS, "-")
-    return pc.extract_regex(pc.replace_substring_regex(plain, r"(\d)[.,]-{1,2}(\D*)$", r"\1\2"), SHAPE)
+def _parts(text: str) -> re.Match[str] | None:
+    """The parts of a text that has the shape of a number. A stroke for no cents is left out."""
+    return SHAPE.fullmatch(NO_CENTS.sub(r"\1\2", text.translate(MINUS)))
 
 
-def _values(parts: pa.StructArray, decimal: Decimal, units: Mapping[str, float]) -> pa.Array:
-    """What the parts of texts are worth, float64, null where they are no number."""
-    one_sign = pc.less_equal(_how_many(parts, SIGNS), 1)
-    brackets = pc.equal(pc.equal(parts.field("open"), ""), pc.equal(parts.field("close"), ""))
-    figures = _figures(parts.field("figures"), decimal)
-    text = pc.binary_join_element_wise(figures, parts.field("power"), "")
-    sound = pc.and_(pc.and_(one_sign, brackets), pc.match_substring_regex(text, NUMBER_TEXT))
-    size = pc.if_else(sound, text, pa.scalar(None, pa.string())).cast(pa.float64())
-    return pc.multiply(
-        size, pc.multiply(_factors(parts.field("unit"), units), pc.if_else(_is_negative(parts), -1.0, 1.0))
+def _value(text: str, decimal: Decimal, units: Mapping[str, float]) -> float | None:
+    """What a text is worth, if it is a number."""
+    parts = _parts(text)
+    if parts is None or sum(parts[name] != "" for name in SIGNS) > 1 or bool(parts["open"]) != bool(parts["close"]):
+        return None
+    figures = _figures(parts["figures"], decimal) + parts["power"]
+    worth = 1.0 if _is_money(parts["unit"]) else units.get(parts["unit"])
+    if worth is None or not PLAIN.fullmatch(figures):
+        return None
+    return float(figures) * (
+        -worth if parts["open"] or "-" in (parts["sign"], parts["second"], parts["behind"]) else worth
     )
 
 
-def _how_many(parts: pa.StructArray, names: tuple[str, ...]) -> pa.Array:
-    """How many of these parts each text has."""
-    some = [pc.not_equal(parts.field(name), "").cast(pa.int8()) for name in names]
-    total = some[0]
-    for one in some[1:]:
-        total = pc.add(total, one)
-    return total
-
-
-def _is_negative(parts: pa.StructArray) -> pa.Array:
-    minus = pc.not_equal(parts.field("open"), "")
-    for name in ("sign", "second", "behind"):
-        minus = pc.or_(minus, pc.equal(parts.field(name), "-"))
-    return minus
-
-
-def _figures(texts: pa.Array, decimal: Decimal) -> pa.Array:
+def _figures(text: str, decimal: Decimal) -> str:
     """Digits without what sets groups of thousands apart, and with a decimal point."""
-    bare = texts
-    for shape, (between, mark) in GROUPS.items():
-        if mark in (None, decimal):
-            fits = pc.match_substring_regex(texts, shape)
-            bare = pc.if_else(fits, pc.replace_substring_regex(texts, between, ""), bare)
-    return pc.if_else(pc.match_substring_regex(bare, r"^\d*,\d*$"), pc.replace_substring(bare, ",", "."), bare)
+    bare = next(
+        (gap.sub("", text) for shape, gap, mark in GROUPS if mark in (None, decimal) and shape.fullmatch(text)), text
+    )
+    return bare.replace(",", ".") if COMMA.fullmatch(bare) else bare
 
 
-def _factors(names: pa.Array, units: Mapping[str, float]) -> pa.Array:
-    """What a number is worth by the unit behind it; null for one that nobody said."""
-    coded = names.dictionary_encode()
-    worth = [1.0 if _is_money(name) else units.get(name) for name in coded.dictionary.to_pylist()]
-    return pa.array(worth, pa.float64()).take(coded.indices)
-
-
+@functools.lru_cache(maxsize=1024)
 def _is_money(name: str) -> bool:
     """Nothing, percent or money: what may stand behind any number."""
-    return name in ("", "%") or pc.match_substring_regex(pa.scalar(name), f"^{MONEY}$").as_py()
+    return name in ("", "%") or re.fullmatch(MONEY, name) is not None
 
 
 class Writing(NamedTuple):
@@ -207,31 +177,22 @@ def writing(column: pa.Array, decimal: Decimal = ".") -> Writing:
     """Of all cells that have the shape of a number and are none as any program writes them."""
     odd = pc.if_else(pc.match_substring_regex(column, NUMBER_TEXT), pa.scalar(None, pa.string()), column)
     counts = odd.drop_null().value_counts()
-    parts = _parts(counts.field("values"))
-    before = pc.binary_join_element_wise(pc.utf8_trim(parts.field("open"), "( \xa0"), parts.field("money"), "")
-    minus = pc.or_(pc.not_equal(parts.field("open"), ""), pc.equal(parts.field("behind"), "-"))
-    groups = pc.match_substring_regex(parts.field("figures"), THOUSANDS[decimal])
-    columns = {
-        "unit": parts.field("unit"),
-        "gap": parts.field("gap"),
-        "money": before,
-        "minus": minus,
-        "groups": groups,
-    }
-    table = pa.table({**columns, "count": counts.field("counts")}).filter(parts.is_valid())
-    result = Writing(Counter(), False, Counter(), 0, 0)
-    attached = False
-    for row in table.group_by(list(columns)).aggregate([("count", "sum")]).to_pylist():
-        unit, money, count = row["unit"], row["money"], row["count_sum"]
+    units, money, thousands = Counter[str](), Counter[str](), re.compile(THOUSANDS[decimal], re.ASCII)
+    attached, minus, groups = False, 0, 0
+    for text, count in zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True):
+        if (parts := _parts(text)) is None:
+            continue
+        unit, before = parts["unit"], parts["open"].strip(f"({BLANKS}") + parts["money"]
         if unit and (unit == "%" or not _is_money(unit)):
-            result.units[unit] += count
-            attached |= not row["gap"]
-        if money or (unit and _is_money(unit) and unit != "%"):
-            result.money[money or unit] += count
-        result = result._replace(
-            minus=result.minus + count * row["minus"], groups=result.groups + count * row["groups"]
-        )
-    return result._replace(attached=attached)
+            units[unit] += count
+            attached |= not parts["gap"]
+        elif unit or before:
+            money[before or unit] += count
+        if before and unit and not _is_money(unit):
+            money[before] += count
+        minus += count * bool(parts["open"] or parts["behind"] == "-")
+        groups += count * bool(thousands.search(parts["figures"]))
+    return Writing(units, attached, money, minus, groups)
 
 
 def units_of(style: Writing, cells: int) -> dict[str, float]:
@@ -241,7 +202,7 @@ def units_of(style: Writing, cells: int) -> dict[str, float]:
     names = [name for name in style.units if name != "%"]
     if not names:
         return {}
-    if all(name.lower() in SCALES for name in names) and (len(names) > 1 or names[0] in USUAL_SCALES):
+    if all(name.lower() in SCALES for name in names) and (len(names) > 1 or f" {names[0]} " in USUAL_SCALES):
         return {name: SCALES[name.lower()] for name in names}
     if sum(style.units[name] for name in names) < MOST * cells:
         return {}
