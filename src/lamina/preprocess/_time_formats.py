@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 SECONDS = pa.timestamp("s")
+FEW = 64  # cells
 DAY = 86_400
 FIRST, LAST = -62_135_596_800, 253_402_300_799  # of the years 1 to 9999, which Python has
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -124,45 +125,57 @@ def seconds(column: pa.Array, form: str | None, on_clock: bool = False) -> pa.Ar
     """Text by a format as seconds since 1970 in UTC, null where it is of no such time; `on_clock`: as the clock showed
     them where they were written, whatever the zone.
     """
-    parts = pc.extract_regex(column, pattern(form))
-    valid = pc.is_valid(parts).to_numpy(zero_copy_only=False)
+    valid, parts = (_parts_of_few if len(column) <= FEW else _parts)(column, pattern(form))
     if not valid.any():
         return pa.nulls(len(column), SECONDS)
-    texts = {field.name: pc.fill_null(pc.struct_field(parts, field.name), "") for field in parts.type}
-    names = [name for name in "YGymdbjVuq" if name in texts]
-    days, sound = _days({n: _month(texts[n]) if n == "b" else _whole(texts[n]) for n in names}, len(column))
-    clock = _clock(texts)
+    days, sound = _days(parts, len(column))
+    clock = _clock(parts)
     stamps = days * DAY + clock
-    if not on_clock and (zone := next((name for name in "zZ" if name in texts), None)):
-        stamps = stamps - offsets(texts[zone])
+    if not on_clock:
+        stamps = stamps - parts.get("z", parts.get("Z", 0))
     sound &= (stamps >= FIRST) & (stamps <= LAST) & (clock <= DAY)  # 24:00 is the next midnight
     return pa.array(stamps, mask=~(valid & sound)).cast(SECONDS)
 
 
-def offsets(zones: pa.Array) -> np.ndarray:
-    """Offsets or names of zones as seconds; of no zone, 0."""
-    encoded = zones.dictionary_encode()
-    values = np.array([offset(text) for text in encoded.dictionary.to_pylist()], np.int64)
-    return values[encoded.indices.to_numpy(zero_copy_only=False)] if len(values) else np.zeros(len(zones), np.int64)
+def _parts(column: pa.Array, expression: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Which cells a regular expression fits, and the numbers that its groups stand for."""
+    groups = pc.extract_regex(column, expression)
+    parts = dict[str, np.ndarray]()
+    for field in groups.type:
+        texts = pc.fill_null(pc.struct_field(groups, field.name), "").dictionary_encode()
+        numbers = np.array([_number(field.name, text) for text in texts.dictionary.to_pylist()], np.int64)
+        parts[field.name] = numbers[texts.indices.to_numpy(zero_copy_only=False)]
+    return pc.is_valid(groups).to_numpy(zero_copy_only=False), parts
+
+
+def _parts_of_few(column: pa.Array, expression: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """The same of a few cells, as a server is sent them: to call Arrow costs more than it works on these."""
+    compiled = re.compile(expression, re.ASCII)
+    fits = [compiled.fullmatch(cell) if cell is not None else None for cell in column.to_pylist()]
+    parts = {
+        name: np.array([_number(name, fit[name]) if fit else -1 for fit in fits], np.int64)
+        for name in compiled.groupindex
+    }
+    return np.array([fit is not None for fit in fits], bool), parts
+
+
+def _number(name: str, text: str | None) -> int:
+    """What the text of a directive stands for: of a zone its offset, of PM 1; -1 where nothing is said."""
+    if name in ("z", "Z"):
+        return offset(text or "")
+    if name == "f" or not text:
+        return -1
+    if name == "b":
+        return MONTHS.index(text[:3].lower()) + 1
+    return int(text[0] in "pP") if name == "p" else int(text)
 
 
 def offset(zone: str) -> int:
-    """Seconds that clocks of a zone are ahead of UTC: of `+02:00`, `+0200`, `+02` or a name of `HOURS`."""
+    """Seconds that clocks of a zone are ahead of UTC: of `+02:00`, `+0200`, `+02` or a name of `HOURS`; 0 of none."""
     if not zone or zone[0] not in "+-":
         return HOURS.get(zone.upper(), 0) * 3600
     digits = zone[1:].replace(":", "").ljust(4, "0")
     return (int(digits[:2]) * 3600 + int(digits[2:4]) * 60) * (-1 if zone[0] == "-" else 1)
-
-
-def _whole(texts: pa.Array) -> np.ndarray:
-    """Digits as whole numbers, -1 where there are none."""
-    numbers = pc.if_else(pc.equal(texts, ""), "-1", texts).cast(pa.int64())
-    return numbers.to_numpy(zero_copy_only=False)
-
-
-def _month(texts: pa.Array) -> np.ndarray:
-    short = pc.utf8_lower(pc.utf8_slice_codeunits(texts, 0, 3))
-    return pc.fill_null(pc.index_in(short, pa.array(MONTHS)), 0).to_numpy(zero_copy_only=False).astype(np.int64) + 1
 
 
 def _days(parts: dict[str, np.ndarray], count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -199,18 +212,14 @@ def _monday(years: np.ndarray) -> np.ndarray:
     return fourth - (fourth + 3) % 7
 
 
-def _clock(texts: dict[str, pa.Array]) -> np.ndarray | int:
+def _clock(parts: dict[str, np.ndarray]) -> np.ndarray | int:
     """Seconds since midnight; a fraction is cut."""
     total: np.ndarray | int = 0
     for name, size in (("H", 3600), ("I", 3600), ("M", 60), ("S", 1)):
-        if name in texts:
-            values = np.maximum(_whole(texts[name]), 0)
-            values = values % 12 if name == "I" else values
-            total = total + values * size
-    if "p" in texts:
-        later = pc.match_substring_regex(texts["p"], "^[Pp]").to_numpy(zero_copy_only=False)
-        total = total + (later * 12 * 3600 if "I" in texts else 0)
-    return total
+        if name in parts:
+            values = np.maximum(parts[name], 0)
+            total = total + (values % 12 if name == "I" else values) * size
+    return total + np.maximum(parts["p"], 0) * 12 * 3600 if "p" in parts and "I" in parts else total
 
 
 def write(moment: datetime, form: str) -> str:
