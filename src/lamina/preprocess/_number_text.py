@@ -31,6 +31,7 @@ SHAPE = re.compile(
     rf"[{BLANKS}]*(?P<behind>[+-]?)(?P<close>\)?)",
     re.ASCII,
 )
+LONGEST = 100  # characters of a number and all that is beside it
 SIGNS = ("open", "sign", "second", "behind")  # a number has one of these at most
 GROUPS = tuple(  # of digits, what stands between them, and the decimal mark that they need or None
     (re.compile(shape, re.ASCII), re.compile(between), mark)
@@ -130,6 +131,8 @@ def _usual(column: pa.Array, decimal: Decimal) -> pa.Array:
 
 def _parts(text: str) -> re.Match[str] | None:
     """The parts of a text that has the shape of a number. A stroke for no cents is left out."""
+    if len(text) > LONGEST:
+        return None
     return SHAPE.fullmatch(NO_CENTS.sub(r"\1\2", text.translate(MINUS)))
 
 
