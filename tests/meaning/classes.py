@@ -304,6 +304,16 @@ CASES = [
         answer={"prediction": "No"},
     ),
     Case(
+        "series_in_two_spellings",
+        table("day,shop,y", lambda i: f"{day(i // 2)},{('North', 'north')[i % 2]},{100 * (i % 2) + i % 7}", count=140),
+        target="y",
+        sets=("task.kind=forecasting", "task.series=shop", "task.horizon=2"),
+        task="forecasting",
+        used=140,
+        silent=("several ways",),
+        cells={"shop": ["North", "north"]},
+    ),
+    Case(
         "spellings_kept_apart",
         table("x,y", among("Co", "CO", "Ni")),
         target="y",
