@@ -235,10 +235,8 @@ def locate(path: str | Path) -> Path:
 
 def open_bundle(path: str | Path) -> Bundle:
     """Open and check a bundle directory or `.lamina` file. Raises `BundleError` and nothing else."""
-    path = Path(path)
-    with members(path) as (names, read):
-        listed = _listed(names, read)
-    return _checked(path, *listed)
+    with members(Path(path)) as (names, read):
+        return _checked(Path(path), *_listed(names, read))
 
 
 def from_files(files: Mapping[str, bytes], path: Path) -> Bundle:
