@@ -1,7 +1,8 @@
 """Texts such as NA, none and null: in which columns they are values, and where they mean that nothing is there.
 
-They are values where a source keeps texts as such (names of folders, typed columns), and in text files where one makes
-up as regular a part of a column as its other values do, while no column of numbers of the same file has it for a gap.
+They are values where a source that keeps texts as such (names of folders, typed columns) has one, and in text files
+where one makes up as regular a part of a column as its other values do, while no column of numbers of the same file has
+it for a gap. In a column that never had one they mean missing, also in rows that are answered later.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -41,15 +42,15 @@ def with_literals(collected: Collected, named: tuple[str, ...] | None, missing: 
 
 
 def _literals(table: pa.Table, typed: Iterable[str], look: bool) -> tuple[tuple[str, ...], list[str]]:
-    """Which columns of raw cells are literal: of `typed`, whose source keeps texts as such, those of words, and with
-    `look` others where such a text is a regular value; and what to say of that.
+    """Which columns of raw cells are literal: of `typed`, whose source keeps texts as such, those with such a word, and
+    with `look` others where it is a regular value; and what to say of that.
     """
     texts = {field.name: table[field.name] for field in table.schema if pa.types.is_string(field.type)}
     samples = {name: null_if_missing(column.slice(0, SAMPLED)) for name, column in texts.items()}
     samples = {name: column.combine_chunks().drop_null() for name, column in samples.items()}
     others = sorted(set(available("preprocess")) - set(OF_WORDS))
     words = {name for name, cells in samples.items() if not _is_any_of(others, cells)}
-    names = words & set(typed)
+    names = {name for name in words & set(typed) if _counts(texts[name], WORDS)}
     counts = {name: _counts(texts[name]) for name in words - names if look and _repeats(samples[name])}
     markers = {name: _markers(values) for name, values in counts.items() if _markers(values)}
     gaps = {word for name in texts.keys() - words if markers for word in _markers(_counts(texts[name], WORDS))}
