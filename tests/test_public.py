@@ -200,7 +200,6 @@ def test_yaml_is_read_and_written_by_the_safe_ones_only():
         assert {ast.unparse(node) for node in calls if called(node) == "YAML"} == {"YAML(typ='safe', pure=True)"}
 
 
-
 def test_a_module_is_imported_by_name_where_plug_ins_are_found_and_where_names_are_given_out():
     found = {
         name
