@@ -109,11 +109,11 @@ def stream(predictor: Predictor, name: str, source: Config | None, request: Any)
 def read(predictor: Predictor, source: Config) -> Whole:
     """All rows of a source under the names of the bundle."""
     pieces = list(data.stream(source, PIECE))
-    named = ((predictor.with_bundle_names(piece.table), piece.decimal) for piece in pieces)
-    tables = [by_mark(rows, predictor.schema, decimal) for rows, decimal in named]
+    schema = predictor.schema
+    tables = [by_mark(predictor.with_bundle_names(piece.table), schema, piece.decimal) for piece in pieces]
     quarantine = tuple(row for piece in pieces for row in piece.quarantine)
     whole = pa.concat_tables(tables, promote_options="permissive")
-    notes = (*(note for piece in pieces for note in piece.notes), *doubts(whole, predictor.schema))
+    notes = (*(note for piece in pieces for note in piece.notes), *doubts(whole, schema))
     return Whole(whole, quarantine, notes)
 
 
