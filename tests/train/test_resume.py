@@ -834,7 +834,7 @@ def reached(out: Path) -> int:
     return max((int(path.name.removeprefix("step-")) for path in (out / "checkpoints").glob("step-*")), default=0)
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [1, *(pytest.param(count, marks=pytest.mark.slow) for count in (3, 20))])
 def test_a_process_killed_for_real_at_random_moments_ends_in_the_same_bits(kills, tmp_path):
     rows = write_csv(tmp_path / "rows.csv", customers(300))
     words = ["--epochs", "60", "--source", rows, "--target", "left"] if kills < 20 else []

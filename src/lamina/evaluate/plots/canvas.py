@@ -28,6 +28,7 @@ _STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.axisbelow": True,
+    "axes.titley": 1.0,  # where it is anyway, and need not be found out from all labels
     "axes.grid": True,
     "axes.unicode_minus": True,
     "axes.formatter.use_mathtext": False,
