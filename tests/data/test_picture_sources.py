@@ -416,6 +416,15 @@ def test_frames_are_taken_at_even_times_and_show_what_the_video_shows(films):
     assert cv2.imdecode(np.frombuffer(small, np.uint8), 1).shape == (12, 16, 3)
 
 
+def test_videos_of_another_folder_judge_those_of_this_one(tmp_path, films):
+    for label, code, suffix in (("red", "mp4v", "mp4"), ("blue", "MJPG", "avi")):
+        film(tmp_path / label / f"later.{suffix}", (0, 0, 255) if label == "red" else (255, 0, 0), code=code)
+    experiment = images_of({"kind": "video", "path": str(films), "test": str(tmp_path)})
+    assert {Path(v).stem for v in experiment.splits.test["video"].to_pylist()} == {"later"}
+    learned, checked = (set(part["video"].to_pylist()) for part in experiment.splits[:2])
+    assert len(learned | checked) == 18 and not learned & checked
+
+
 def test_videos_in_part_folders_keep_their_part(tmp_path, films):
     for part, chosen in (("train", range(6)), ("test", range(6, 9))):
         for label, suffix in (("red", "mp4"), ("blue", "avi")):

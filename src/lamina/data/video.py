@@ -90,7 +90,7 @@ def load(cfg: Config) -> Collected:
         "time": pa.array([frame.time for _, frames in good for frame in frames], pa.float64()),
         "video": pa.array([videos.files[place] for place in video], pa.string()),
     }
-    parts, note = _parts(videos, [place for place, _ in good], cfg.seed)
+    parts, note = _parts(videos, [place for place, _ in good], cfg)
     if parts:
         columns["part"] = pa.array([parts[place] for place in video], pa.string())
     notes = [f"{len(video):,} frames of {len(good)} videos.", note]
@@ -154,7 +154,7 @@ def _matching(path: str | tuple[str, ...]) -> Iterator[str]:
         yield from matches
 
 
-def _parts(videos: Videos, good: list[int], seed: int) -> tuple[dict[int, str], str]:
+def _parts(videos: Videos, good: list[int], cfg: Config) -> tuple[dict[int, str], str]:
     """The part of each usable video: as the folders say, else drawn video by video with each class in its share."""
     folder_parts = videos.folders.parts
     shares = Fractions()
@@ -166,10 +166,10 @@ def _parts(videos: Videos, good: list[int], seed: int) -> tuple[dict[int, str], 
         few = f"{len(mine)} videos are too few to keep each in one part: its frames may be learned from and judged."
         return part_of, few
     labels = np.unique([videos.folders.labels[place] for place in mine], return_inverse=True)[1]
-    rng = np.random.Generator(np.random.PCG64(seed))
-    codes = assign(labels, shares.validation, 0.0 if folder_parts else shares.test, rng)
+    rng, apart = np.random.Generator(np.random.PCG64(cfg.seed)), bool(folder_parts) or cfg.test is not None
+    codes = assign(labels, shares.validation, 0.0 if apart else shares.test, rng)
     part_of |= {place: NAMES[int(code)] for place, code in zip(mine, codes, strict=True)}
-    if len(set(part_of.values())) < 3:
+    if len(set(part_of.values())) < (2 if cfg.test is not None and not folder_parts else 3):
         return {}, "Too few videos of each class to keep each in one part: its frames may be learned from and judged."
     return part_of, "All frames of a video are in one part."
 
