@@ -67,12 +67,18 @@ def _source(source: Sequence[str], target: str | None, sets: Sequence[str]) -> R
         "quarantined": len(collected.quarantine),
         "quarantine": [row._asdict() for row in collected.quarantine[:EXAMPLES]],
         "reasons": reasons(collected.quarantine),
-        "notes": list(dict.fromkeys([*notes, *remarks, *collected.notes, *experiment.advice(recipe, sources)])),
+        "notes": _once([*experiment.advice(recipe, sources), *notes, *remarks, *collected.notes]),
         "task": task,
         "target": target,
         "columns": [column.model_dump(mode="json") for column in columns],
         "surveys": preprocess.survey(table, schema.columns, labels, parts),
     }
+
+
+def _once(notes: Sequence[str]) -> list[str]:
+    """Notes without those that begin with the same sentence as one before."""
+    first = {note.partition(". ")[0]: note for note in reversed(notes)}
+    return [note for note in dict.fromkeys(notes) if first[note.partition(". ")[0]] == note]
 
 
 def _task(recipe: Recipe, sources: Sources) -> tuple[str | None, dict[str, Config], tuple[str, ...]]:

@@ -107,14 +107,14 @@ def _scale(values: np.ndarray) -> int:
 
 
 def describe(frequency: Frequency) -> str:
-    """A frequency as a person would say it: `hour`, `3 months`, `business day`."""
+    """A frequency as a person would say it: `hour`, `3 months`, `business day`, `step of 0.5`."""
     if frequency.unit == "second":
         for seconds, name in ((7 * DAY, "week"), (DAY, "day"), (3600, "hour"), (60, "minute"), (1, "second")):
             if frequency.count % seconds == 0:
                 count = frequency.count // seconds
                 return name if count == 1 else f"{count} {name}s"
     if frequency.unit == "number":
-        return f"{frequency.count / frequency.scale:g}"
+        return f"step of {frequency.count / frequency.scale:g}"
     name = {"month": "month", "business": "business day", "row": "row"}[frequency.unit]
     return name if frequency.count == 1 else f"{frequency.count} {name}s"
 
