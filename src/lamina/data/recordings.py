@@ -234,7 +234,10 @@ class _ArffHead:
         if kind.lower() == "relational":
             self.inside = header.nested = True
         if kind.startswith("{"):
-            labels = next(csv.reader([kind.strip("{} ")], quotechar="'", skipinitialspace=True), [])
+            try:
+                labels = _cells(kind.strip("{} "))
+            except ValueError as error:
+                raise DataError(f"{place}: {error}. Mend the list of labels.") from None
             header.answer, header.place = "label", self.count
             header.labels = tuple(label.strip().strip('"') for label in labels)
         elif not header.answer and match[1].strip("'\"").lower() in ("target", "class", "label"):
@@ -258,9 +261,17 @@ def _from_arff(line: str, header: Header) -> tuple[list[np.ndarray], str | None]
             raise ValueError("is no quoted series with a label behind it")
         label = match[3].strip().strip("'\"") if match[3] is not None else None
         return [_channel(part) for part in match[2].split("\\n")], label
-    cells = next(csv.reader([line], quotechar="'", skipinitialspace=True))
+    cells = _cells(line)
     label = cells.pop(header.place).strip().strip('"') if header.answer and len(cells) > header.place else None
     return [_channel(",".join(cells))], label
+
+
+def _cells(line: str) -> list[str]:
+    """What stands between commas, in single quotes or not. Errors: ValueError for a quoted text beyond all measure."""
+    try:
+        return next(csv.reader([line], quotechar="'", skipinitialspace=True), [])
+    except csv.Error:
+        raise ValueError(f"holds a text of more than {csv.field_size_limit():,} characters in quotes") from None
 
 
 def _from_text(line: str, header: Header) -> tuple[list[np.ndarray], str | None]:
