@@ -156,7 +156,7 @@ def parse(column: pa.Array, cfg: Config) -> pa.Array:
 
 
 def from_json(cells: Iterable[Any]) -> pa.Array:
-    """Cells as JSON carries them: base64, with or without `data:...,` before it. A path means nothing over a wire."""
+    """Cells as JSON carries them: base64, also that of URLs, with or without `data:...,`. A path means nothing here."""
     return pa.array([_from_base64(cell) for cell in cells], pa.large_binary())
 
 
@@ -165,8 +165,10 @@ def _from_base64(cell: Any) -> bytes | None:
     if cell is None:
         return None
     try:
-        text = cell.partition(",")[2] if cell[: len(ADDRESS)].lower() == ADDRESS else cell
-        return base64.b64decode("".join(text.split()), validate=True) or b"?"
+        text = "".join((cell.partition(",")[2] if cell[: len(ADDRESS)].lower() == ADDRESS else cell).split())
+        if "-" in text or "_" in text:  # base64 of URLs, whose padding may be left out
+            return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True) or b"?"
+        return base64.b64decode(text, validate=True) or b"?"
     except (ValueError, AttributeError, TypeError):
         return b"?"
 
