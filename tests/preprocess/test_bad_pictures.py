@@ -22,7 +22,8 @@ import pytest
 
 from conftest import experiment_of
 from lamina import preprocess
-from lamina.data import folders
+from lamina.config import DataError
+from lamina.data import arrays, folders
 from lamina.preprocess import image
 from lamina.preprocess.image import codec
 from lamina.recipe import build
@@ -439,3 +440,14 @@ def test_a_damaged_and_an_encrypted_member_of_a_zip_are_set_aside(tmp_path):
     assert reasons == ["is damaged in the archive", "is encrypted"]
     places = folders.source_line(folders.Config(path=str(archive)), range(found.table.num_rows))
     assert len({file for file, _ in places}) == found.table.num_rows == 2
+
+
+def test_a_pil_image_that_is_cut_short_or_closed_is_a_sentence():
+    body = io.BytesIO()
+    pixels = np.random.default_rng(0).integers(0, 255, (16, 16, 3), np.uint8)
+    Image.fromarray(pixels).save(body, "PNG")
+    cut, closed = Image.open(io.BytesIO(body.getvalue()[:-200])), Image.open(io.BytesIO(body.getvalue()))
+    closed.close()
+    for picture in (cut, closed):
+        with pytest.raises(DataError, match=r"data.image\[1\]: this PIL image cannot be read"):
+            arrays.table({"image": [Image.fromarray(pixels), picture]})

@@ -62,7 +62,15 @@ def _cell(place: str, value: Any) -> tuple[str | None, bytes | None]:
         return None, bytes(value)
     if isinstance(value, str | os.PathLike):
         return (os.fspath(value) or None), None
-    value = _from_pil(value) if _is_pil(value) else value
+    if _is_pil(value):
+        try:
+            value = _from_pil(value)
+        except (
+            OSError,
+            ValueError,
+            SyntaxError,
+        ) as error:  # pixels are read now, of a file cut short
+            raise DataError(f"data.{place}: this PIL image cannot be read ({error}). Give its path or bytes.") from None
     if not isinstance(value, np.ndarray):
         got = type(value).__name__
         raise DataError(f"data.{place}: must be a picture (got '{got}'). Give a path, bytes, an array or a PIL image.")
