@@ -288,11 +288,11 @@ def _classes(inner: Sequence[tuple[str, ...]], layout: Layout) -> tuple[list[str
             outer = (path[:end] for end in range(1, len(path)))
             classes[path] = next((one for one in outer if one in folders), path)
         classes = {path: _outermost(one, set(classes.values())) for path, one in classes.items()}
-    merged = sorted("/".join(path) for path, one in classes.items() if path != one)
+    variants = sorted("/".join(path) for path, one in classes.items() if path != one)
     nested = sorted("/".join(one) for one in classes.values() if len(one) > 1)
     notes = ()
-    if merged and layout.label == "auto":
-        notes += (f"Folders inside a class, such as {merged[0]}, are of that class (else: --set data.label=path).",)
+    if variants and layout.label == "auto":
+        notes += (f"Folders inside a class, such as {variants[0]}, are of that class (else: --set data.label=path).",)
     if nested and layout.label == "auto":
         notes += (f"Nested folders, such as {nested[0]}, are classes (if the first is: --set data.label=first).",)
     return ["/".join(classes[path]) for path in inner], notes

@@ -133,7 +133,7 @@ def load(cfg: Config) -> Collected:
         _series.group_columns(table, cfg.series or {}),
         bad,
         all_notes,
-        literal=text_columns(table) if all(one.typed for one in files) else (),
+        literal=text_columns(table) if all(one.has_types for one in files) else (),
         decimal=cfg.decimal,
         delimiter=files[0].delimiter,
     )

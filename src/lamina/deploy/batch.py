@@ -146,15 +146,15 @@ def _write_each(
     """One answer for each row, in order."""
     quarantine, broken = list[Quarantined](), list[Broken]()
     count = start = 0
-    notes, cells = dict[str, None](), CellNotes(predictor.prep, copied=keep or ())
+    notes, cells = dict[str, None](), CellNotes(predictor.prep, keep=keep or ())
     with beside_notes(notes), _answers_writer(operation, place) as write:
         for piece in data.stream(source, PIECE):
             rows = predictor.with_bundle_names(piece.table)
-            marked = by_mark(rows, predictor.schema, piece.decimal)
-            cells.add(marked)
-            notes |= dict.fromkeys([*piece.notes, *doubts(marked, predictor.schema)])
+            raw = by_mark(rows, predictor.schema, piece.decimal)
+            cells.add(raw)
+            notes |= dict.fromkeys([*piece.notes, *doubts(raw, predictor.schema)])
             keep = _paths(predictor, rows) if keep is None else keep
-            for answers in _aligned(predictor.pieces(operation, marked, request), rows, keep):
+            for answers in _aligned(predictor.pieces(operation, raw, request), rows, keep):
                 write(answers.table)
                 count += answers.table.num_rows
                 broken += [cell._replace(row=start + cell.row) for cell in answers.broken]

@@ -85,15 +85,15 @@ def quoted(value: object) -> str:
 class CellNotes:
     """Counts over all rows of a file, piece by piece: `add` each, then read `sentences`."""
 
-    def __init__(self, prep: Preprocessor, says_absent: bool = True, copied: Iterable[str] = ()):
-        """`says_absent`: whether a column that is not there is worth a note; `copied`: columns used otherwise."""
+    def __init__(self, prep: Preprocessor, says_absent: bool = True, keep: Iterable[str] = ()):
+        """`says_absent`: whether a column that is not there is worth a note; `keep`: columns that answers are given."""
         self.prep, self.rows, self._says_absent = prep, 0, says_absent
         special = {column.name for column in (*prep.files, *(c for c in prep.columns if c.kind == SERIES))}
         self._columns = {column.name: column for column in prep.columns}
         self._plain = [name for name in self._columns if name not in special]
         target = prep.schema.target
         self._recognized = {column.name for column in prep.schema.columns} | ({target.name} if target else set())
-        self._recognized |= set(copied)
+        self._recognized |= set(keep)
         self._unknown = dict[str, None]()
         self._present = set[str]()
         self._counts = dict[tuple[str, Reading], tuple[int, str]]()

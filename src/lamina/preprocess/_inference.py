@@ -131,9 +131,9 @@ def _kind(cells: pa.Array, raw: pa.Array, name: str, distinct: int, decimal: Dec
 
 
 def _by_name(kind: str, name: str, score: float) -> float:
-    """How much more a kind fits cells that may be of it where the column is named so, as `time` is."""
-    named = vars(plugin("preprocess", kind)).get("NAMED")
-    return NAMED_SO if score and named and named.search(name) else 0.0
+    """How much more a kind fits cells that may be of it where the column is pattern so, as `time` is."""
+    pattern = vars(plugin("preprocess", kind)).get("NAMED")
+    return NAMED_SO if score and pattern and pattern.search(name) else 0.0
 
 
 def _codes(values: pa.Array, raw: pa.Array, name: str, distinct: int) -> str:
@@ -142,12 +142,12 @@ def _codes(values: pa.Array, raw: pa.Array, name: str, distinct: int) -> str:
     if pa.types.is_string(raw.type) or not len(numbers):
         return ""
     low, high = (end.as_py() for end in pc.min_max(pc.abs(numbers)).values())
-    named = NAMED_CODE.search(name) and low >= 100
-    if not named and (not CODES[0] <= high < CODES[1] or distinct > len(numbers) / 2):
+    by_name = NAMED_CODE.search(name) and low >= 100
+    if not by_name and (not CODES[0] <= high < CODES[1] or distinct > len(numbers) / 2):
         return ""
     if not pc.all(pc.equal(pc.floor(numbers), numbers)).as_py():
         return ""
-    return "codes, as its name says" if named else "whole numbers of more than 15 digits that come again are codes"
+    return "codes, as its name says" if by_name else "whole numbers of more than 15 digits that come again are codes"
 
 
 def _numbers(cells: pa.Array, decimal: Decimal) -> pa.Array:

@@ -28,20 +28,20 @@ NAMED = 10  # columns in a sentence
 Counts = Mapping[str, int]
 
 
-def with_literals(collected: Collected, named: tuple[str, ...] | None, missing: tuple[str, ...]) -> Collected:
-    """The same with the columns in which every text is a value, and notes: those that are `named` (None: by source and
-    cells, but by the source alone where a recipe has its own texts for `missing`). Errors: DataError for no column.
+def with_literals(collected: Collected, literal: tuple[str, ...] | None, missing: tuple[str, ...]) -> Collected:
+    """The same with the columns in which every text is a value, and notes: `literal` ones (None: by source and cells,
+    but by the source alone where a recipe has its own texts for `missing`). Errors: DataError for no column.
     """
     columns = collected.table.column_names
-    if named is not None:
-        if absent := [name for name in named if name not in columns]:
+    if literal is not None:
+        if absent := [name for name in literal if name not in columns]:
             raise DataError(f"literal: the data has no column '{absent[0]}'. {nearest(absent[0], columns)}")
-        return replace(collected, literal=named)
+        return replace(collected, literal=literal)
     literal, notes = _literals(collected.table, collected.literal, missing == MISSING)
     return replace(collected, literal=literal, notes=(*collected.notes, *notes))
 
 
-def _literals(table: pa.Table, typed: Iterable[str], look: bool) -> tuple[tuple[str, ...], list[str]]:
+def _literals(table: pa.Table, typed_columns: Iterable[str], look: bool) -> tuple[tuple[str, ...], list[str]]:
     """Which columns of raw cells are literal: of `typed`, whose source keeps texts as such, those with such a word, and
     with `look` others where it is a regular value; and what to say of that.
     """
@@ -50,7 +50,7 @@ def _literals(table: pa.Table, typed: Iterable[str], look: bool) -> tuple[tuple[
     samples = {name: column.combine_chunks().drop_null() for name, column in samples.items()}
     others = sorted(set(available("preprocess")) - set(OF_WORDS))
     words = {name for name, cells in samples.items() if not _is_any_of(others, cells)}
-    names = {name for name in words & set(typed) if _counts(texts[name], WORDS)}
+    names = {name for name in words & set(typed_columns) if _counts(texts[name], WORDS)}
     counts = {name: _counts(texts[name]) for name in words - names if look and _repeats(samples[name])}
     markers = {name: _markers(values) for name, values in counts.items() if _markers(values)}
     gaps = {word for name in texts.keys() - words if markers for word in _markers(_counts(texts[name], WORDS))}

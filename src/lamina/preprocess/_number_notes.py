@@ -80,13 +80,13 @@ def describe_unread(count: int, missing: Mapping[str, int]) -> str:
     return "; ".join(pieces)
 
 
-def _units(named: Counter[str], units: Mapping[str, float], cells: pa.Array) -> Iterable[str]:
+def _units(unit_counts: Counter[str], units: Mapping[str, float], cells: pa.Array) -> Iterable[str]:
     """What stands behind numbers, and what was done with it."""
-    if named:
-        worth = [f"{name} is {units[name]:,.15g}" for name in named if units.get(name, 1) != 1]
+    if unit_counts:
+        worth = [f"{name} is {units[name]:,.15g}" for name in unit_counts if units.get(name, 1) != 1]
         what = f"read with their worth (units: {listed(worth)})" if worth else "left out"
-        rest = len(cells) - named.total()
-        yield f"{_counts(named)} {what}{f', {rest:,} cells have none' if rest > 0 else ''}"
+        rest = len(cells) - unit_counts.total()
+        yield f"{_counts(unit_counts)} {what}{f', {rest:,} cells have none' if rest > 0 else ''}"
 
 
 def _counts(words: Mapping[str, int]) -> str:

@@ -84,15 +84,15 @@ def _pattern(form: str) -> str:
     parts, end = ["(?i)^"], 0
     for match in DIRECTIVE.finditer(form):
         parts.append(_literal(form[end : match.start()]))
-        name, joined = match[1], match.end() < len(form) and form[match.end()] == "%"
-        joined = joined or (match.start() == end and end > 0)
+        name, adjacent = match[1], match.end() < len(form) and form[match.end()] == "%"
+        adjacent = adjacent or (match.start() == end and end > 0)
         end = match.end()
         if name == "%":
             parts.append("%")
         elif name == "a":
             parts.append(WEEKDAY)
         else:
-            digits = TWO_DIGITS.get(name) if joined else None
+            digits = TWO_DIGITS.get(name) if adjacent else None
             ordinal = "(?:st|nd|rd|th)?" if name == "d" and "%b" in form else r"[.]?" if name == "b" else ""
             parts.append(f"(?P<{name}>{digits or PATTERNS[name]}){ordinal}")
     return "".join([*parts, _literal(form[end:]), "$"])

@@ -92,7 +92,7 @@ def _table_file(
     with _as_data_errors(file, form):
         plain = cleaned(schema.empty_table()).schema
     notes = tuple(f"{file}: {note}" for note in names.notes)
-    return TableFile(file, plain, notes, read, lines, typed=True)
+    return TableFile(file, plain, notes, read, lines, has_types=True)
 
 
 @contextmanager

@@ -50,10 +50,10 @@ def layout(text: Text, options: Options, stack: ExitStack) -> Layout:
     if delimiter is None:
         delimiter = _delimiter(text.path, len(options.names or ()), top.skip, options.expect)
     if _may_be_blanks(text.path, delimiter, top.skip, options):
-        lines = [_unmarked(line) if top.marked else line for line in _lines(text.path, top.skip)]
+        lines = [_without_mark(line) if top.header_is_comment else line for line in _lines(text.path, top.skip)]
         cut = rewriting.by_blanks(lines, certain=delimiter == " ")
         if cut:
-            split = (lambda line: cut[0](_unmarked(line))) if top.marked else cut[0]
+            split = (lambda line: cut[0](_without_mark(line))) if top.header_is_comment else cut[0]
             text, delimiter = rewriting.copy(text, stack, split), "\t"
             how = as_override(("data", "delimiter"), ",")
             notes = (*notes, f"{text.file}: cells are set off {cut[1]}. To say another delimiter: {how}")
@@ -64,8 +64,8 @@ def layout(text: Text, options: Options, stack: ExitStack) -> Layout:
     if not sample.table:
         return Layout(text, delimiter, (), notes=notes, skip=top.skip)
     rows = sample.rows
-    if top.marked and rows[0][0] not in options.expect:
-        rows[0] = [_unmarked(rows[0][0]), *rows[0][1:]]
+    if top.header_is_comment and rows[0][0] not in options.expect:
+        rows[0] = [_without_mark(rows[0][0]), *rows[0][1:]]
     header = column_names(text.file, rows, options)
     notes = (*notes, *_above(text.file, sample, whole), *_shape(text.file, sample), *header.notes)
     notes = (*notes, *_total(text, delimiter, rows))
@@ -162,7 +162,7 @@ def _may_be_blanks(path: Path, delimiter: str, skip: int, options: Options) -> b
     return delimiter == NO_DELIMITER
 
 
-def _unmarked(text: str) -> str:
+def _without_mark(text: str) -> str:
     return text.lstrip(f"{MARK} ")
 
 

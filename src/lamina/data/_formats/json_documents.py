@@ -49,7 +49,7 @@ def json_lines(text: Text, whole: bool) -> TableFile:
     def lines() -> Iterator[int]:
         return (one.line for one in rows() if not one.reason)
 
-    return TableFile(text.file, pa.schema(list(kinds.items())), text.notes, read, lines, typed=True)
+    return TableFile(text.file, pa.schema(list(kinds.items())), text.notes, read, lines, has_types=True)
 
 
 def document(text: Text, whole: bool, options: Options) -> TableFile:
@@ -77,7 +77,7 @@ def document(text: Text, whole: bool, options: Options) -> TableFile:
     extent.add(rows)
     table = _values.flat_table(rows, list(extent.names))
     read, lines = partial(_read, text.file, table, values), partial(_lines, values)
-    return TableFile(text.file, table.schema, tuple(notes), read, lines, typed=True)
+    return TableFile(text.file, table.schema, tuple(notes), read, lines, has_types=True)
 
 
 def _cells(rows: Iterable[dict[str, Any]]) -> dict[str, list[Any]]:

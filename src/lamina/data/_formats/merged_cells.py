@@ -14,10 +14,10 @@ NAME = re.compile(r'table:name="([^"]*)"')
 COUNT = re.compile(r'table:number-(rows|columns)-(repeated|spanned)="(\d{1,9})"')
 
 
-def fill(cells: list[list[Any]], merged: Sequence[Range]) -> int:
+def fill(cells: list[list[Any]], merged_ranges: Sequence[Range]) -> int:
     """Write the value of each range into all of its cells; gives how many ranges had one."""
     count, room = 0, MOST
-    for (top, left), (bottom, right) in merged:
+    for (top, left), (bottom, right) in merged_ranges:
         rows = cells[top : bottom + 1]
         value = rows[0][left] if rows and left < len(rows[0]) else None
         room -= (bottom - top + 1) * (right - left + 1)
@@ -38,7 +38,7 @@ def ranges(file: Path, sheet: str) -> list[Range]:
         if "content.xml" not in book.namelist():
             return []
         content = book.read("content.xml").decode("utf-8", "replace")
-    merged, row, column, times, inside = list[Range](), 0, 0, 0, False
+    merged_ranges, row, column, times, inside = list[Range](), 0, 0, 0, False
     for tag, attributes in TAG.findall(content):
         counts = {(axis, what): int(number) for axis, what, number in COUNT.findall(attributes)}
         if tag == "table":
@@ -49,6 +49,6 @@ def ranges(file: Path, sheet: str) -> list[Range]:
         else:
             height, width = counts.get(("rows", "spanned"), 1), counts.get(("columns", "spanned"), 1)
             if inside and height * width > 1:
-                merged.append(((row, column), (row + height - 1, column + width - 1)))
+                merged_ranges.append(((row, column), (row + height - 1, column + width - 1)))
             column += counts.get(("columns", "repeated"), 1)
-    return merged
+    return merged_ranges

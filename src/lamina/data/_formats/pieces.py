@@ -32,7 +32,7 @@ class TableFile(NamedTuple):
     notes: tuple[str, ...]
     read: Callable[[int | None], Iterator[Piece]]
     lines: Callable[[], Iterator[int]]
-    typed: bool = False
+    has_types: bool = False
     delimiter: str = ""
 
 

@@ -15,11 +15,13 @@ CUTS = ("\t", ";", "|", ",", None)
 
 
 class Preamble(NamedTuple):
-    """Lines to `skip` before the table, a `delimiter` that one of them says; `marked`: names stand behind a `#`."""
+    """Lines to `skip` before the table, a `delimiter` that one of them says; `header_is_comment`: names stand behind
+    a `#`.
+    """
 
     skip: int
     delimiter: str | None = None
-    marked: bool = False
+    header_is_comment: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -38,14 +40,14 @@ def preamble(text: Text, options: Options) -> Preamble:
     if not marks:
         return Preamble(0)
     rows = [line for line in lines[marks[-1] + 1 :] if line.strip()]
-    marked = _is_row_of_names(lines[marks[-1]], rows[0], options)
-    notes = [f"{text.file}: the '{MARK}' before the names of the columns is left out."] if marked else []
-    if marks := marks[: len(marks) - marked]:
+    header_is_comment = _is_row_of_names(lines[marks[-1]], rows[0], options)
+    notes = [f"{text.file}: the '{MARK}' before the names of the columns is left out."] if header_is_comment else []
+    if marks := marks[: len(marks) - header_is_comment]:
         count = f"{len(marks)} lines begin" if len(marks) > 1 else "a line begins"
         how = as_override(("data", "skip"), "0")
         notes.append(f"{text.file}: {count} with '{MARK}' above the table: no row of it. To read it as one: {how}")
     skip = marks[-1] + 1 if marks else 0
-    return Preamble(skip, marked=marked, notes=tuple(notes))
+    return Preamble(skip, header_is_comment=header_is_comment, notes=tuple(notes))
 
 
 def _comments(lines: list[str]) -> list[int]:

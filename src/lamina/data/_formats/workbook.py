@@ -36,7 +36,7 @@ class Sheet(NamedTuple):
 
     name: str
     cells: list[list[Any]]
-    merged: list[Range]
+    merged_ranges: list[Range]
 
 
 def excel(file: Path, options: Options) -> TableFile:
@@ -59,8 +59,8 @@ def excel(file: Path, options: Options) -> TableFile:
     rows = rows[above:]
     if not rows:
         return TableFile(file, pa.schema([]), notes, partial(sliced, pa.table({})), lambda: iter(()))
-    merged = [one for one in sheet.merged if one[0][0] >= rows[0][0] - 1]
-    if count := fill(sheet.cells, merged):
+    merged_ranges = [one for one in sheet.merged_ranges if one[0][0] >= rows[0][0] - 1]
+    if count := fill(sheet.cells, merged_ranges):
         ranges_of = f"{count} ranges" if count > 1 else "a range"
         notes += (f"{file}: {ranges_of} of merged cells: each cell has the value of its range.",)
     used = [i for i in range(len(rows[0][1])) if any(cells[i] is not None for _, cells in rows)]
@@ -122,8 +122,8 @@ def _sheet(file: Path, options: Options) -> tuple[Sheet, tuple[str, ...]]:
 def _cells(file: Path, book: Any, name: str) -> Sheet:
     sheet = book.get_sheet_by_name(name)
     cells = sheet.to_python(skip_empty_area=False)
-    merged = sheet.merged_cell_ranges if sheet.merged_cell_ranges is not None else ranges(file, name)
-    return Sheet(name, [[None if cell == "" else _whole(cell) for cell in row] for row in cells], merged)
+    merged_ranges = sheet.merged_cell_ranges if sheet.merged_cell_ranges is not None else ranges(file, name)
+    return Sheet(name, [[None if cell == "" else _whole(cell) for cell in row] for row in cells], merged_ranges)
 
 
 def _has_names(sheet: Sheet, options: Options) -> bool:

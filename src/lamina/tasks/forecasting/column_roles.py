@@ -45,8 +45,8 @@ def assign(recipe: Recipe, cfg: Config, table: pa.Table, decimal: Decimal | None
     _check_columns(cfg.known, table, "task.known")
     if cfg.series is not None:
         _check_columns((cfg.series,), table, "task.series")
-    named = cfg.targets or ((recipe.target,) if recipe.target else ())
-    others = {column_name(table, name) for name in named if name in table.column_names}
+    names = cfg.targets or ((recipe.target,) if recipe.target else ())
+    others = {column_name(table, name) for name in names if name in table.column_names}
     others |= {cfg.series or "", *cfg.known}
     time, notes, changes, repeats = time_columns.find(cfg, schema, table, others, recipe.columns)
     schema = _with_changes(schema, changes)

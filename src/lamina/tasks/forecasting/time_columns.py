@@ -56,14 +56,14 @@ def find(cfg: Config, schema: Schema, table: pa.Table, others: Collection[str], 
         clock = _clock(best, columns, table)
         if clock is None:
             return TimeColumns((best.name,), notes)
-        joined = (
+        note = (
             f"The time was made of '{best.name}' and the clock '{clock.name}'; --set task.time={best.name} is the day."
         )
-        return TimeColumns((best.name, clock.name), (*notes, joined))
+        return TimeColumns((best.name, clock.name), (*notes, note))
     parts = _parts(columns)
     if len(parts) > 1:
-        named = tuple(_as_names(column, table) for column in columns if column.name in parts)
-        return TimeColumns(parts, (f"The time was made of the columns {', '.join(parts)}.",), named)
+        dates = tuple(_as_names(column, table) for column in columns if column.name in parts)
+        return TimeColumns(parts, (f"The time was made of the columns {', '.join(parts)}.",), dates)
     if clock := next(filter(_is_clock, columns), None):
         cure = f"Give one of the days too, or take the rows in their order: --set columns.{clock.name}=ignore."
         raise DataError(f"time: column '{clock.name}' holds times of day, and no column holds the days. {cure}")
