@@ -1,6 +1,8 @@
 """Asking a bundle on the command line and over HTTP, in this process."""
 
 import asyncio
+import csv
+import io
 import sys
 from typing import Any
 
@@ -39,3 +41,12 @@ def ask(estimator: lamina.Estimator, method: str, place: str, limits: Limits | N
             return await client.request(method, place, **said)
 
     return asyncio.run(once())
+
+
+def as_csv(rows: list[dict[str, Any]]) -> str:
+    """Rows as CSV, names first."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, rows[0])
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

@@ -222,7 +222,7 @@ def test_an_npz_gives_the_very_pixels_whatever_their_layout(tmp_path, x, wanted,
     assert np.array_equal(pictures_of(found.table), wanted)
     assert found.table["label"].to_pylist() == LABELS.tolist()
     _, *notes = image.describe(found.table["image"].combine_chunks(), image.Config()).split("; ")
-    assert [bool(note and note in said) for said in (*found.notes, *notes)] == [True] * bool(note)
+    assert [bool(note and note in sentence) for sentence in (*found.notes, *notes)] == [True] * bool(note)
 
 
 @pytest.mark.parametrize(

@@ -213,8 +213,8 @@ def test_the_test_file_beside_a_train_file_judges_and_a_note_says_so(tmp_path):
 
 def test_a_quote_that_does_not_close_in_an_arff_file_is_a_sentence(tmp_path):
     head = "@RELATION r\n@ATTRIBUTE a NUMERIC\n@ATTRIBUTE b NUMERIC\n@ATTRIBUTE target {'one','two'}\n@DATA\n"
-    found = loaded(write(tmp_path, "Long.arff", f"{head}1,2,'one'\n1,2,'{'x' * 140_000}\n3,4,'two'\n"))
-    assert found.table.num_rows == 2 and "characters in quotes" in found.quarantine[0].reason
+    rows = loaded(write(tmp_path, "Long.arff", f"{head}1,2,'one'\n1,2,'{'x' * 140_000}\n3,4,'two'\n"))
+    assert rows.table.num_rows == 2 and "characters in quotes" in rows.quarantine[0].reason
     with pytest.raises(DataError, match="Mend the list of labels"):
         loaded(write(tmp_path, "Labels.arff", head.replace("'two'", "'" + "x" * 140_000)))
 

@@ -14,7 +14,7 @@ from meaning.corpus import ROWS, Case, day, label, number, table, text
 
 GROUPS = ("a", "b", "c")
 KINDS = {"x": "number", "g": "category"}
-ASKED = [{"x": 1000.0, "g": "a"}]
+FRESH_ROWS = [{"x": 1000.0, "g": "a"}]
 TWO_LEVELS = pd.MultiIndex.from_tuples([("x", "low"), ("g", ""), ("y", "")])
 GROWING = [100.0 + i for i in range(ROWS)]
 DAYS = pd.date_range("2023-01-01", periods=ROWS)
@@ -39,7 +39,7 @@ def frame() -> pd.DataFrame:
     return pd.DataFrame(cells(), columns=pd.Index(NAMES))
 
 
-def told(name: str, content: str | bytes, file: str = "data.csv", **expected: Any) -> Case:
+def layout(name: str, content: str | bytes, file: str = "data.csv", **expected: Any) -> Case:
     """A case of a file whose table is x, g and y."""
     expected = {"target": "y", "kinds": KINDS, "task": "classification", "used": ROWS} | expected
     return Case(name, text(content, file), answer={"prediction": "no"}, **expected)
@@ -190,8 +190,8 @@ HEADERS = [
         used=ROWS,
         answer={"prediction": "no"},
     ),
-    told("names_with_blanks_around", lines(header=" x , g , y ")),
-    told("a_header_of_words_only", lines(header="x,g,y"), silent=("header",)),
+    layout("names_with_blanks_around", lines(header=" x , g , y ")),
+    layout("a_header_of_words_only", lines(header="x,g,y"), silent=("header",)),
     Case(
         "two_rows_of_names",
         table("x,x,y\nlow,high,", lambda i: f"{number(i)},{i * 5 % 13},{label(i)}"),
@@ -201,10 +201,10 @@ HEADERS = [
         notes=("two rows name the columns", "data.skip=1"),
         answer={"prediction": "no"},
     ),
-    told("units_below_the_header", lines(header="x,g,y\nkg,,"), aside=1, notes=("units", "data.header=true")),
-    told("joined_files", lines() + lines(), used=2 * ROWS, aside=1),
-    told("joined_files_with_marks", lines() + "\ufeff" + lines(), used=2 * ROWS, aside=1),
-    told(
+    layout("units_below_the_header", lines(header="x,g,y\nkg,,"), aside=1, notes=("units", "data.header=true")),
+    layout("joined_files", lines() + lines(), used=2 * ROWS, aside=1),
+    layout("joined_files_with_marks", lines() + "\ufeff" + lines(), used=2 * ROWS, aside=1),
+    layout(
         "labels_of_rows_without_a_name",
         "\n".join(["x;g;y", *(f"r{i};{row(i, ';')}" for i in range(ROWS))]),
         notes=("one cell more than the header",),
@@ -220,42 +220,42 @@ HEADERS = [
 ]
 
 ABOVE = [
-    told("sep_line", lines("sep=;", header="x;g;y", mark=";"), notes=("set off by ';'",)),
-    told(
+    layout("sep_line", lines("sep=;", header="x;g;y", mark=";"), notes=("set off by ';'",)),
+    layout(
         "sep_line_of_excel", b"\xef\xbb\xbf" + lines('"sep=;"', header="x;g;y", mark=";").replace("\n", "\r\n").encode()
     ),
-    told("sep_line_packed", gzip.compress(lines("sep=|", header="x|g|y", mark="|").encode()), "data.csv.gz"),
-    told("a_title", lines("Sales by group", ""), notes=("a line above the header", "data.skip=0")),
-    told("a_title_with_commas", lines("Sales, by group", "made today"), notes=("2 lines above the header",)),
-    told("titles_padded", lines("Sales,,", "made:,2023,"), notes=("2 lines above the header",)),
-    told(
+    layout("sep_line_packed", gzip.compress(lines("sep=|", header="x|g|y", mark="|").encode()), "data.csv.gz"),
+    layout("a_title", lines("Sales by group", ""), notes=("a line above the header", "data.skip=0")),
+    layout("a_title_with_commas", lines("Sales, by group", "made today"), notes=("2 lines above the header",)),
+    layout("titles_padded", lines("Sales,,", "made:,2023,"), notes=("2 lines above the header",)),
+    layout(
         "comments", lines("# made by a program", "# on a day, by hand"), notes=("2 lines begin with '#'", "data.skip=0")
     ),
-    told("a_header_in_a_comment", lines(header="# x,g,y"), notes=("'#' before the names",)),
-    told("skip_as_told", lines("a,b,c", "1,2,3"), sets=("data.skip=2",), rows=ASKED),
-    told(
+    layout("a_header_in_a_comment", lines(header="# x,g,y"), notes=("'#' before the names",)),
+    layout("skip_as_told", lines("a,b,c", "1,2,3"), sets=("data.skip=2",), rows=FRESH_ROWS),
+    layout(
         "comments_anywhere",
         lines("// x,y", below=["// the end,,"]),
         sets=("data.comment=//",),
-        rows=ASKED,
+        rows=FRESH_ROWS,
     ),
-    told("blank_lines_and_a_mark", "\ufeff\n\n" + lines()),
+    layout("blank_lines_and_a_mark", "\ufeff\n\n" + lines()),
 ]
 
 AROUND = [
-    told("commas_at_the_end", lines(header="x,g,y,", end=","), notes=("begins no column",), silent=("column4",)),
-    told("commas_at_the_end_of_rows_only", lines(end=","), notes=("begins no column",)),
-    told("blanks", lines(header="x g y", mark=" "), "data.txt", notes=("set off by blanks", "data.delimiter=,")),
-    told("runs_of_blanks", lines(header="  x    g  y", mark="    "), "data.txt", notes=("set off by blanks",)),
-    told("blanks_as_told", lines(header="x  g   y", mark="  "), "data.txt", sets=("data.delimiter= ",)),
-    told(
+    layout("commas_at_the_end", lines(header="x,g,y,", end=","), notes=("begins no column",), silent=("column4",)),
+    layout("commas_at_the_end_of_rows_only", lines(end=","), notes=("begins no column",)),
+    layout("blanks", lines(header="x g y", mark=" "), "data.txt", notes=("set off by blanks", "data.delimiter=,")),
+    layout("runs_of_blanks", lines(header="  x    g  y", mark="    "), "data.txt", notes=("set off by blanks",)),
+    layout("blanks_as_told", lines(header="x  g   y", mark="  "), "data.txt", sets=("data.delimiter= ",)),
+    layout(
         "fixed_width",
         "\n".join([f"{'x':>8}  {'g':<8}  y", *map(fixed, range(ROWS))]),
         "data.txt",
         notes=("two blanks or more",),
     ),
-    told("a_comment_and_blanks", lines(header="# x g y", mark=" "), "data.txt", notes=("'#' before the names",)),
-    told(
+    layout("a_comment_and_blanks", lines(header="# x g y", mark=" "), "data.txt", notes=("'#' before the names",)),
+    layout(
         "fixed_width_with_gaps",
         "\n".join(
             [
@@ -266,8 +266,8 @@ AROUND = [
         "data.txt",
         notes=("by their place in the line",),
     ),
-    told("labels_and_blanks", "\n".join(['"x" "g" "y"', *(f'"{i}" {row(i, " ")}' for i in range(ROWS))]), "data.txt"),
-    told("a_delimiter_as_told", lines(header="x;g;y", mark=";"), sets=("data.delimiter=;",)),
+    layout("labels_and_blanks", "\n".join(['"x" "g" "y"', *(f'"{i}" {row(i, " ")}' for i in range(ROWS))]), "data.txt"),
+    layout("a_delimiter_as_told", lines(header="x;g;y", mark=";"), sets=("data.delimiter=;",)),
     Case(
         "a_total_is_said",
         table("g,x,y", lambda i: f"{GROUPS[i % 3]},{i * 7 % 11},{100 * (i % 3) + i % 5}", more=["Total,240,4896"]),
@@ -318,12 +318,12 @@ BOOKS = [
 ]  # fmt: skip
 
 DOCUMENTS = [
-    told("json_of_columns", frame().to_json(), "data.json"),
-    told("json_of_split", frame().to_json(orient="split"), "data.json"),
-    told("json_of_index", frame().to_json(orient="index"), "data.json"),
-    told("json_of_a_table", frame().to_json(orient="table"), "data.json"),
-    told("json_of_arrays", json.dumps([NAMES, *cells()]), "data.json"),
-    told("json_of_columns_filtered", frame().set_axis(range(7, 7 + ROWS)).to_json(), "data.json",
+    layout("json_of_columns", frame().to_json(), "data.json"),
+    layout("json_of_split", frame().to_json(orient="split"), "data.json"),
+    layout("json_of_index", frame().to_json(orient="index"), "data.json"),
+    layout("json_of_a_table", frame().to_json(orient="table"), "data.json"),
+    layout("json_of_arrays", json.dumps([NAMES, *cells()]), "data.json"),
+    layout("json_of_columns_filtered", frame().set_axis(range(7, 7 + ROWS)).to_json(), "data.json",
          notes=("labels of its rows, such as '7', are not used",)),
     Case(
         "json_of_days",

@@ -55,8 +55,8 @@ def overrides(case: Case) -> list[str]:
     """The choices of a case, and a network that is trained in no time."""
     own = {word.partition("=")[0] for word in case.sets}
     quick = [word for word in QUICK if word.partition("=")[0] not in own]
-    known = any(word.startswith("model") for word in case.sets) or case.model is None
-    model = [] if known else _model(case)
+    names_model = any(word.startswith("model") for word in case.sets) or case.model is None
+    model = [] if names_model else _model(case)
     return [*quick, *model, *case.sets]
 
 

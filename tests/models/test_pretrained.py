@@ -349,9 +349,9 @@ def test_a_network_is_fed_what_its_own_processor_would_feed_it(form, folder, tmp
     own = {"image_processor_type": f"{kinds[family]}ImageProcessor", "size": size, **settings}
     (copy / "preprocessor_config.json").write_text(json.dumps(own))
     theirs = AutoImageProcessor.from_pretrained(copy, backend="pil")
-    wanted = theirs(list(pictures(3)), do_resize=False, input_data_format="channels_last", return_tensors="pt")
+    expected = theirs(list(pictures(3)), do_resize=False, input_data_format="channels_last", return_tensors="pt")
     mine = built(copy).front(torch.from_numpy(pictures(3)))
-    assert torch.allclose(mine, wanted["pixel_values"].float(), atol=1e-4)
+    assert torch.allclose(mine, expected["pixel_values"].float(), atol=1e-4)
 
 
 @needs_transformers

@@ -62,7 +62,7 @@ def column(values: Sequence[Any], target: pa.DataType | None = None) -> pa.Array
     except UnicodeEncodeError:
         # A lone surrogate, as JSON may write, has no UTF-8 form.
         return pa.array([_sound(_fit(value, target)) for value in values], target)
-    except (ValueError, TypeError, OverflowError, pa.ArrowNotImplementedError):
+    except (ValueError, TypeError, OverflowError, pa.ArrowNotImplementedError):  # how Arrow says it has no conversion
         # Values that are not of one kind after all, such as a signalling NaN among decimals, are text.
         return pa.array([_text(value) for value in values], pa.string())
 

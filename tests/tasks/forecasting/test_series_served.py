@@ -1,8 +1,6 @@
 """A forecast is one wherever it is asked for: in Python, from the command line, over HTTP, as an ONNX graph."""
 
 import asyncio
-import csv
-import io
 import json
 from collections import deque
 from datetime import date, timedelta
@@ -37,6 +35,7 @@ from lamina.schema import clean
 from lamina.tasks.forecasting import Task
 from lamina.tasks.forecasting.decoding import decode
 from lamina.tasks.forecasting.history import read_histories
+from service_tools import as_csv
 
 AIRLINE = toy.load(toy.Config(name="airline")).table.to_pandas().astype({"Passengers": int})
 QUICK = {"model": "linear", "train": {"epochs": 2}}
@@ -111,14 +110,6 @@ def numbers(answers: Any) -> np.ndarray:
         for value in row.values():
             found += numbers([value]).tolist() if isinstance(value, dict) else [value] * isinstance(value, float)
     return np.array(found)
-
-
-def as_csv(rows: list[dict[str, Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, rows[0])
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 # the same everywhere

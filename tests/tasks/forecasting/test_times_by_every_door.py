@@ -1,7 +1,5 @@
 """Times mean the same by every door: files, HTTP, Python; a later file that only another reading fits is said."""
 
-import csv
-import io
 import json
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -14,14 +12,14 @@ import pytest
 
 import lamina
 from lamina.config import DataError
-from service_tools import ask, command
+from service_tools import as_csv, ask, command
 
 QUICK = {"model": "linear", "train": {"epochs": 2}}
 BERLIN = ZoneInfo("Europe/Berlin")
 COUNT = 90
 
 
-def learned(rows: Any, folder: Path, **task: Any) -> lamina.Estimator:
+def forecast_model(rows: Any, folder: Path, **task: Any) -> lamina.Estimator:
     task = {"kind": "forecasting", "horizon": 2, "context": 8, **task}
     return lamina.fit(rows, "y", recipe={"task": task, **QUICK}, out=folder)
 
@@ -30,18 +28,10 @@ def days(form: str, count: int = COUNT) -> list[dict[str, Any]]:
     return [{"day": (date(2024, 1, 1) + timedelta(i)).strftime(form), "y": float(i)} for i in range(count)]
 
 
-def as_csv(rows: list[dict[str, Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, rows[0])
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
-
-
 @pytest.fixture(scope="module")
 def american(tmp_path_factory) -> lamina.Estimator:
     """Days with the month first."""
-    return learned(days("%m/%d/%Y"), tmp_path_factory.mktemp("runs") / "american")
+    return forecast_model(days("%m/%d/%Y"), tmp_path_factory.mktemp("runs") / "american")
 
 
 def test_a_history_with_day_and_month_in_the_other_order_is_refused_by_every_door(american, tmp_path):
@@ -97,7 +87,7 @@ def berlin(first: datetime, count: int = COUNT) -> list[dict[str, Any]]:
 
 def test_answers_keep_the_zone_of_the_history_in_every_type_and_file(tmp_path):
     rows = berlin(datetime(2024, 1, 20))
-    model = learned(rows, tmp_path / "run")
+    model = forecast_model(rows, tmp_path / "run")
     first, moment = "2024-04-19T00:00:00+02:00", datetime(2024, 4, 19, tzinfo=BERLIN)
     texts = [{**row, "day": row["day"].isoformat()} for row in rows]
     frame = pd.DataFrame(rows)
@@ -124,7 +114,7 @@ def test_answers_keep_the_zone_of_the_history_in_every_type_and_file(tmp_path):
 def test_days_and_months_lie_on_the_clocks_of_their_zone(tmp_path):
     months = [datetime(2016 + i // 12, 1 + i % 12, 1, tzinfo=BERLIN) for i in range(COUNT)]
     rows = [{"day": month.isoformat(), "y": float(i)} for i, month in enumerate(months)]
-    model = learned(rows, tmp_path / "run")
+    model = forecast_model(rows, tmp_path / "run")
     assert model.predictor.task.state.step.unit == "month"
     assert [row["day"].isoformat() for row in model.predict(rows)] == [
         "2023-07-01T00:00:00+02:00",
@@ -137,7 +127,7 @@ def test_days_and_months_lie_on_the_clocks_of_their_zone(tmp_path):
 def test_hours_with_a_zone_lie_on_utc_so_that_no_hour_is_skipped_or_doubled(tmp_path):
     times = pd.date_range("2024-10-24", periods=COUNT, freq="h", tz="Europe/Berlin")
     frame = pd.DataFrame({"day": times, "y": range(COUNT)})
-    model = learned(frame, tmp_path / "run")
+    model = forecast_model(frame, tmp_path / "run")
     report = json.loads((tmp_path / "run" / "report.json").read_text())
     assert report["data"]["rows"]["used"] == COUNT
     assert "have no row" not in json.dumps(report["data"]["notes"])
@@ -148,7 +138,7 @@ def test_hours_with_a_zone_lie_on_utc_so_that_no_hour_is_skipped_or_doubled(tmp_
 
 def test_a_history_of_seconds_is_read_as_numbers_and_as_texts(tmp_path):
     rows = [{"ts": 1_700_000_000 + 3600 * i, "y": float(i)} for i in range(COUNT)]
-    model = learned(rows, tmp_path / "run")
+    model = forecast_model(rows, tmp_path / "run")
     expected = datetime(2023, 11, 14, 22, 13, 20) + timedelta(hours=COUNT)
     for write in (int, float, str):
         assert model.predict([{**row, "ts": write(row["ts"])} for row in rows])[0]["ts"] == expected
