@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from lamina.config import DataError
 from lamina.data._nested_rows import DEPTH, Extent, flatten, is_file_cell, sound
+from lamina.data._pandas_index import is_a
 
 NOTHING = type(None)
 TOGETHER = 1 << 14  # cells: fewer are worked on as one array
@@ -118,7 +119,12 @@ def _joint(columns: list[list[Any]], kind: pa.DataType) -> list[pa.Array]:
 
 
 def native(values: np.ndarray) -> np.ndarray:
-    """The same numbers in the byte order of this machine, which Arrow wants."""
+    """The same values in the byte order of this machine, which Arrow wants; masked ones are missing."""
+    if isinstance(values, np.ma.MaskedArray) and not values.dtype.names:
+        mask, values = np.ma.getmaskarray(values), np.asarray(values)
+        if mask.any():
+            values = values.astype(values.dtype if values.dtype.kind in "fM" else object)
+            values[mask] = None
     return values.astype(values.dtype.newbyteorder("="), copy=False)
 
 
@@ -214,7 +220,7 @@ def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _kind(value: Any, room: int) -> pa.DataType:
-    value = value.item() if isinstance(value, np.generic) else value
+    value = _scalar(value)
     if _missing(value):
         return pa.null()
     if type(value) in PLAIN:
@@ -257,7 +263,7 @@ def _join(a: pa.DataType, b: pa.DataType) -> pa.DataType:
 
 
 def _fit(raw: Any, target: pa.DataType) -> Any:
-    value: Any = raw.item() if isinstance(raw, np.generic) else raw
+    value: Any = _scalar(raw)
     if _missing(value):
         return None
     if pa.types.is_list(target):
@@ -269,6 +275,12 @@ def _fit(raw: Any, target: pa.DataType) -> Any:
     return _text(value) if pa.types.is_string(target) else value
 
 
+def _scalar(value: Any) -> Any:
+    """Numbers of NumPy and tensors of PyTorch as Python has them; anything else as it is."""
+    alone = isinstance(value, np.generic | np.ndarray) and not value.ndim
+    return value.tolist() if alone or is_a(value, "torch", "Tensor") else value
+
+
 def _missing(value: Any) -> bool:
     """None, NaN, and the two missing values of pandas, told by name because pandas may not be there."""
     return value is None or (isinstance(value, float) and math.isnan(value)) or type(value).__name__ in PANDAS_MISSING
@@ -276,7 +288,7 @@ def _missing(value: Any) -> bool:
 
 def _text(value: Any) -> str | None:
     """As JSON would write it, so that `true` and `[1, 2]` read the same from any source; whole floats as integers."""
-    value = value.item() if isinstance(value, np.generic) else value
+    value = _scalar(value)
     if _missing(value):
         return None
     if isinstance(value, str):

@@ -110,10 +110,17 @@ def _from_pil(image: Any) -> np.ndarray:
     return np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
 
 
+def is_picture(source: Any) -> bool:
+    """Whether it can only be a single picture: its path, bytes or PIL image."""
+    return isinstance(source, str | os.PathLike | bytes | bytearray) or _is_pil(source)
+
+
 def as_columns(source: Any, pictures: Sequence[str]) -> Any:
-    """A list or an array of pictures alone as the one column there is; anything else as it came."""
+    """One picture, or a list or an array of pictures alone, as the one column there is; anything else as it came."""
     if len(pictures) != 1:
         return source
+    if is_picture(source):
+        return {pictures[0]: [source]}
     if isinstance(source, np.ndarray) and source.dtype != object:
         return {pictures[0]: source[None] if _is_array(source) else source} if source.ndim in (2, 3, 4) else source
     bare = isinstance(source, list | tuple | np.ndarray) and len(source)

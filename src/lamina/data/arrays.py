@@ -45,9 +45,17 @@ def table(source: Any, pictures: Sequence[str] = ()) -> pa.Table:
 
     Levels of a pandas index that have a name are columns, others are not used (but see `timed`). Categories become
     text; other 2-D columns `x` are spread as x_0, x_1, ...; nested dicts of rows and structs become columns with dots.
-    Errors: DataError naming the column.
+    Masked cells of NumPy are missing. Errors: DataError naming the column.
     """
+    source = _values.native(source) if isinstance(source, np.ndarray) else source
     source = as_frame(_memory_images.as_columns(source, pictures))
+    read = _read(source, pictures)
+    rows = 0 if read.num_columns or not hasattr(source, "__len__") else len(source)
+    return pa.table({"": pa.nulls(rows, pa.string())}) if rows else read
+
+
+def _read(source: Any, pictures: Sequence[str]) -> pa.Table:
+    """As `table`; rows without any column are lost."""
     if isinstance(source, pa.RecordBatch):
         source = pa.Table.from_batches([source])
     if isinstance(source, pa.Table):
@@ -64,8 +72,7 @@ def table(source: Any, pictures: Sequence[str] = ()) -> pa.Table:
         for number, row in enumerate(source):
             if not isinstance(row, Mapping):
                 raise DataError(f"data: row {number} must be a dict of column: value (got {_name(row)}). Give {KINDS}.")
-        read = _from_rows(source, pictures)
-        return read if read.num_columns or not source else pa.table({"": pa.nulls(len(source), pa.string())})
+        return _from_rows(source, pictures)
     if hasattr(source, "__arrow_c_stream__") and not isinstance(source, pa.ChunkedArray):
         return table(pa.table(source))
     raise DataError(f"data: cannot read {_name(source)} as a table. Give {KINDS}.")
@@ -113,8 +120,8 @@ def like(answers: pa.Table, source: Any, aligned: bool = True) -> Any:
     """The answers in the type the rows came in; `aligned`: there is one for each row.
 
     pandas gives pandas with the same index, polars gives polars, Arrow gives Arrow, a list of dicts the same with
-    nested dicts for structs, a dict of columns gives a dict of lists, and NumPy a dict of arrays. Where columns
-    cannot nest (pandas, NumPy), a struct is spread as `probabilities.<name>`.
+    nested dicts for structs, as does a single picture, a dict of columns gives a dict of lists, and NumPy a dict of
+    arrays. Where columns cannot nest (pandas, NumPy), a struct is spread as `probabilities.<name>`.
     """
     if is_a(source, "pandas", "DataFrame") or is_a(source, "pandas", "Series"):
         frame = _flat(answers).to_pandas()
@@ -128,7 +135,7 @@ def like(answers: pa.Table, source: Any, aligned: bool = True) -> Any:
         return {name: flat[name].to_numpy() for name in flat.column_names}
     if isinstance(source, Mapping):
         return answers.to_pydict()
-    if isinstance(source, list | tuple):
+    if isinstance(source, list | tuple) or _memory_images.is_picture(source):
         return answers.to_pylist()
     return answers
 
@@ -219,7 +226,8 @@ def _column(name: str, values: Any) -> Any:
     if isinstance(values, pa.Array | pa.ChunkedArray):
         return values
     if isinstance(values, str | bytes | Mapping) or not (hasattr(values, "__len__") and hasattr(values, "__iter__")):
-        raise DataError(f"data.{name}: must be a list or an array, one value per row (got {_name(values)}). Wrap it.")
+        cure = "Wrap it; a single row is a list of one dict."
+        raise DataError(f"data.{name}: must be a list or an array, one value per row (got {_name(values)}). {cure}")
     if not is_a(values, "pandas", "Series") and not is_a(values, "polars", "Series") and _series.are(values):
         return _series.from_arrays(name, values)
     if isinstance(values, np.ndarray):
@@ -228,7 +236,7 @@ def _column(name: str, values: Any) -> Any:
         return _from_pandas(values)
     if is_a(values, "polars", "Series"):
         return values.to_arrow()
-    return _values.column(list(values))
+    return _values.column(values.tolist() if is_a(values, "torch", "Tensor") else list(values))
 
 
 def _from_numpy(name: str, values: np.ndarray) -> pa.Array:

@@ -23,7 +23,7 @@ def decoded(session: Session, rows: pa.Table, broken: list[Broken] | None = None
     """
     if rows.num_columns and not set(rows.column_names) & {c.name for c in session.prep.columns}:
         expected = ", ".join(c.name for c in session.prep.columns[:5])
-        got = ", ".join(rows.column_names[:5])
+        got = ", ".join(filter(None, rows.column_names[:5])) or "none"
         cure = f"This bundle was trained on {expected} ..."
         raise MissingColumn(f"rows: not one of the columns is known (got {got}). {cure}")
     with np.errstate(all="ignore"):
