@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
+
 from tabular_suite import store
 from tabular_suite.scores import score
 from tabular_suite.store import Result

@@ -6,8 +6,8 @@ more) and kind, tables that Lamina's makers had looked at before go to `CHOOSE`;
 with `REPORT` where there is such a table and with `CHOOSE` where not; large ones not looked at go to `REPORT`.
 
 Row names, ids, names and texts stay in: a table is taken as it lies. Left out (`drop`) are columns that say the target
-in other words, and row names of tables that are sorted by it (a tree sees more than .8 ROC AUC or half of the variance in the
-row's number alone), since no new row would have them.
+in other words, and row names of tables that are sorted by it, since no new row would have them: where a tree that sees
+the row's number alone reaches .8 ROC AUC or explains half of the variance.
 """
 
 from dataclasses import dataclass
