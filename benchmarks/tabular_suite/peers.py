@@ -35,7 +35,7 @@ CATEGORIES = 254  # what scikit-learn's boosting can take in one column
 Parts = tuple[pd.DataFrame, pd.DataFrame]
 
 
-def is_text(column: pd.Series) -> bool:
+def is_text(column: Any) -> bool:
     values = column.dropna().astype(str)
     return bool(len(values) and values.nunique() > len(values) / 2 and values.str.split().str.len().mean() >= 3)
 
@@ -44,9 +44,9 @@ def columns(train: pd.DataFrame, test: pd.DataFrame, dense_text: bool = True) ->
     """Both parts with numbers, categories of the training rows, and texts as numbers or, if not dense, as they are."""
     parts = ({}, {})
     for i, name in enumerate(train.columns):
-        pair = train[name], test[name]
+        pair: list[Any] = [train[name], test[name]]
         if pd.api.types.is_numeric_dtype(pair[0]) and not pd.api.types.is_bool_dtype(pair[0]):
-            new = [{f"c{i}": pd.to_numeric(column, errors="coerce").astype(float)} for column in pair]
+            new = [{f"c{i}": column.astype(float)} for column in pair]
         elif not is_text(pair[0]):
             levels = sorted(pair[0].dropna().astype(str).unique())
             texts = [column.where(column.isna(), column.astype(str)) for column in pair]
@@ -81,7 +81,7 @@ def whole(train: pd.DataFrame, test: pd.DataFrame) -> Parts:
     for name in train.columns:
         if name in categories(train):
             train[name], test[name] = (part[name].cat.add_categories("?").fillna("?") for part in (train, test))
-        elif train[name].isna().any() or test[name].isna().any():
+        elif np.isnan([*train[name], *test[name]]).any():
             middle = train[name].median()
             for part in (train, test):
                 part[f"{name}hole"] = part[name].isna().astype(float)
@@ -95,13 +95,11 @@ def lightgbm(x: pd.DataFrame, y: np.ndarray, regression: bool, seed: int) -> Any
 
     kind = lgb.LGBMRegressor if regression else lgb.LGBMClassifier
     fixed = {"random_state": seed, "n_jobs": 1, "verbose": -1}
-    classes = None if regression or np.bincount(y).min() < 2 else y
-    train, held = train_test_split(np.arange(len(x)), test_size=0.2, random_state=seed, stratify=classes)
+    classes = None if regression else y
+    parts: list[Any] = train_test_split(x, y, test_size=0.2, random_state=seed, stratify=classes)
     trial = kind(n_estimators=500, **fixed)
-    stop = [lgb.early_stopping(50, verbose=False)]
-    known = np.isin(y[held], y[train]) if not regression else np.ones(len(held), bool)
-    held = held[known]
-    trial.fit(x.iloc[train], y[train], eval_X=x.iloc[held], eval_y=y[held], callbacks=stop)
+    stop = lgb.early_stopping(50, verbose=False)
+    trial.fit(parts[0], parts[2], eval_X=parts[1], eval_y=parts[3], callbacks=[stop])
     return kind(n_estimators=max(trial.best_iteration_ or 0, 1), **fixed).fit(x, y)
 
 

@@ -11,6 +11,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from sklearn.model_selection import train_test_split
@@ -78,9 +79,9 @@ def write(frame: pd.DataFrame, table: Table, cache: Path) -> None:
         folder = table.folder(cache, split)
         folder.mkdir(parents=True, exist_ok=True)
         classes = None if table.kind == "regression" else frame[table.target]
-        train, test = train_test_split(frame, test_size=0.2, random_state=split, stratify=classes)
-        train.to_csv(folder / "train.csv", index=False)
-        test.to_csv(folder / "test.csv", index=False)
+        parts: list[Any] = train_test_split(frame, test_size=0.2, random_state=split, stratify=classes)
+        for name, part in zip(("train", "test"), parts, strict=True):
+            part.to_csv(folder / f"{name}.csv", index=False)
 
 
 def main(cache: Path, data: Path) -> None:
@@ -101,7 +102,7 @@ def main(cache: Path, data: Path) -> None:
             "rows": len(chosen),
             "columns": chosen.shape[1] - 1,
             "sample_of": len(frame) if len(frame) > ROWS else None,
-            "classes": None if table.kind == "regression" else int(chosen[table.target].nunique()),
+            "classes": None if table.kind == "regression" else len(chosen[table.target].unique()),
         }
         print(f"{table.name:14s} {table.kind:10s} {facts[table.name]}", flush=True)
     (cache / "tables.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")

@@ -18,11 +18,11 @@ Fits = dict[str, dict[int, Result]]  # by competitor, then split
 
 def fits(results: Sequence[Result], table: Table, names: Sequence[str]) -> Fits:
     """The fits of one table that came to a score; of a label with several sets of options, the last one."""
-    chosen: Fits = {name: {} for name in names}
+    scores: Fits = {name: {} for name in names}
     for result in results:
-        if result.table == table.name and result.competitor in chosen and result.score is not None:
-            chosen[result.competitor][result.split] = result
-    return {name: splits for name, splits in chosen.items() if splits}
+        if result.table == table.name and result.competitor in scores and result.score is not None:
+            scores[result.competitor][result.split] = result
+    return {name: splits for name, splits in scores.items() if splits}
 
 
 def mean_score(splits: dict[int, Result], among: Sequence[int]) -> float:
@@ -63,7 +63,7 @@ def line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def shown(value: float) -> str:
+def number(value: float) -> str:
     return f"{value:.4f}" if abs(value) < 10 else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.2f}"
 
 
@@ -72,7 +72,7 @@ def cell(splits: dict[int, Result] | None, by: float | None) -> str:
     if not splits:
         return ""
     times = "" if by is None else f" ({by:.3f})"
-    return shown(mean_score(splits, sorted(splits))) + times + ("" if len(splits) == 3 else f" ×{len(splits)}")
+    return number(mean_score(splits, sorted(splits))) + times + ("" if len(splits) == 3 else f" ×{len(splits)}")
 
 
 def markdown(cache: Path, tables: Sequence[Table], labels: Sequence[str]) -> str:
@@ -80,14 +80,14 @@ def markdown(cache: Path, tables: Sequence[Table], labels: Sequence[str]) -> str
     results, about = store.read(cache), runs.facts(cache)
     names = [*labels, *runs.PEERS]
     by_table = {table.name: fits(results, table, names) for table in tables}
-    names = [name for name in names if any(name in found for found in by_table.values())]
+    names = [name for name in names if any(name in here for here in by_table.values())]
     ratios: dict[str, dict[str, float]] = {}
     rows, losses = [], []
     for table in sorted(tables, key=lambda table: (table.kind, table.name)):
         here, fact = by_table[table.name], about[table.name]
-        found = {name: ratio(splits, here.get(ANCHOR, {}), table.kind) for name, splits in here.items()}
-        ratios[table.name] = {name: value for name, value in found.items() if value is not None}
-        cells = [cell(here.get(name), found.get(name)) for name in names]
+        times = {name: ratio(splits, here.get(ANCHOR, {}), table.kind) for name, splits in here.items()}
+        ratios[table.name] = {name: value for name, value in times.items() if value is not None}
+        cells = [cell(here.get(name), times.get(name)) for name in names]
         rows.append(line([table.name, table.kind, f"{fact['rows']:,}", str(fact["columns"]), *cells]))
         others = {name: splits for name, splits in here.items() if name in runs.PEERS}
         for label in labels:
@@ -107,7 +107,7 @@ def markdown(cache: Path, tables: Sequence[Table], labels: Sequence[str]) -> str
     numbers = {table.name for table in tables if table.kind == "regression"}
     for name in names:
         mine = {table: values[name] for table, values in ratios.items() if name in values}
-        seconds = [r.cpu for found in by_table.values() for r in found.get(name, {}).values()]
+        seconds = [r.cpu for here in by_table.values() for r in here.get(name, {}).values()]
         cells = [
             *(name, str(len(mine)), f"{geometric(list(mine.values())):.3f}"),
             f"{geometric([value for table, value in mine.items() if table not in numbers]):.3f}",

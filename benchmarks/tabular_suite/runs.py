@@ -1,13 +1,14 @@
 """Fits that are not in the file of results yet: of the competitors, and of Lamina under a label."""
 
 import json
+import math
 import os
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -18,8 +19,7 @@ from tabular_suite.store import Result
 from tabular_suite.tables import Table
 
 PEERS = ("lightgbm", "boosting", "linear", "catboost", "realmlp")
-SLOW = ("catboost", "realmlp")  # above LARGE rows on the first split alone
-LARGE = 10_000
+ONE_SPLIT = {"catboost": 10_000, "realmlp": 2_000}  # above these rows, the slow ones are measured on the first split
 ONE_THREAD = os.environ | {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
 
 
@@ -66,13 +66,16 @@ def peers(cache: Path, python: Path, names: Sequence[str], tables: Sequence[Tabl
     """Everything of these competitors that is not there yet, competitor by competitor, small tables first."""
     about = facts(cache)
     there = {(r.table, r.split, r.competitor) for r in store.read(cache) if r.score is not None}
+    tasks: list[Future[None]] = []
     with ThreadPoolExecutor(jobs) as pool:
         for name in names:
             for table in sorted(tables, key=lambda table: about[table.name]["rows"]):
-                few = name in SLOW and about[table.name]["rows"] > LARGE
+                few = about[table.name]["rows"] > ONE_SPLIT.get(name, math.inf)
                 splits = [i for i in range(1 if few else 3) if (table.name, i, name) not in there]
                 if splits:
-                    pool.submit(peer, cache, python, name, table, splits)
+                    tasks.append(pool.submit(peer, cache, python, name, table, splits))
+    for task in tasks:
+        task.result()
 
 
 def process(command: list[str], out: Path) -> tuple[int, float, float]:
@@ -122,8 +125,11 @@ def lamina_fits(cache: Path, tables: Sequence[Table], label: str, options: list[
     """Lamina on the first splits of tables under a label; `plan` is how many splits, and how many fits at once."""
     about = facts(cache)
     there = {r.key for r in store.read(cache) if r.score is not None}
+    tasks: list[Future[None]] = []
     with ThreadPoolExecutor(plan[1]) as pool:
         for table in sorted(tables, key=lambda table: about[table.name]["rows"]):
             for split in range(plan[0]):
                 if (table.name, split, label, " ".join(options)) not in there:
-                    pool.submit(fit, cache, table, split, label, options)
+                    tasks.append(pool.submit(fit, cache, table, split, label, options))
+    for task in tasks:
+        task.result()

@@ -9,10 +9,10 @@ from sklearn.metrics import roc_auc_score
 ERROR_FLOOR = 1e-3  # of 1 - AUC, in ratios: below it, one row of the test decides
 
 
-def targets(folder: Path, target: str, part: str, kind: str) -> pd.Series:
-    """The target of one part of a split: numbers, or the texts of classes as they lie in the file."""
-    values = pd.read_csv(folder / f"{part}.csv", usecols=[target], dtype=str, keep_default_na=False)[target]
-    return values.astype(float) if kind == "regression" else values
+def truth_of(folder: Path, target: str, kind: str) -> np.ndarray:
+    """The target of the test rows: numbers, or the texts of classes as they lie in the file."""
+    cells = pd.read_csv(folder / "test.csv", usecols=[target], dtype=str, keep_default_na=False).to_numpy(str)[:, 0]
+    return cells.astype(float) if kind == "regression" else cells
 
 
 def score(predictions: pd.DataFrame, folder: Path, target: str, kind: str) -> float:
@@ -21,9 +21,9 @@ def score(predictions: pd.DataFrame, folder: Path, target: str, kind: str) -> fl
     `predictions` has the column `prediction`, or one of probabilities per class of the training rows. Classes that
     training or test rows lack are left out of the mean.
     """
-    truth = targets(folder, target, "test", kind)
+    truth = truth_of(folder, target, kind)
     if kind == "regression":
-        return float(np.sqrt(np.mean((predictions["prediction"].to_numpy(float) - truth.to_numpy()) ** 2)))
+        return float(np.sqrt(np.mean((predictions["prediction"].to_numpy(float) - truth) ** 2)))
     classes = sorted(set(truth) & set(predictions.columns))
     if kind == "binary":
         classes = classes[-1:]
