@@ -269,6 +269,87 @@ def test_a_link_stays_a_link(tmp_path):
     assert (tmp_path / "real.txt").read_text() == "after"
 
 
+def test_a_run_replaces_nothing_that_no_run_wrote(tmp_path, churn_csv):
+    """Files under the names that a run has are refused before anything is trained; others stay beside it."""
+    for name in ("report.html", "rows.jsonl", "bundle/notes.txt", "checkpoints/a", ".lock", "data.sha256"):
+        (folder := tmp_path / name.replace("/", "-")).mkdir()
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("mine")
+        done = lamina_("train", churn_csv, "--target", "left", "--out", folder)
+        assert is_a_sentence(done, name.split("/")[0], "which no run of lamina wrote", "choose another --out"), done.err
+        assert everything(folder) == {name: b"mine"}
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "notes.txt").write_text("mine")
+    quick = ("--set", "model=fnn", "--set", "train.epochs=1")
+    assert lamina_("train", churn_csv, "--target", "left", *quick, "--out", tmp_path / "work").code == 0
+    assert (tmp_path / "work" / "notes.txt").read_text() == "mine"
+
+
+def test_what_a_killed_process_was_about_to_replace_comes_back(tmp_path):
+    """Between the two renames of a folder there is nothing under its name, and all under a hidden one."""
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    model = lamina.load(TABLE)
+    model.save(tmp_path / "model").rename(tmp_path / f".model.{ended.pid}-00000000-old.writing")
+    (tmp_path / f".model.{ended.pid}-00000000.writing").mkdir()
+    with pytest.raises(StorageError, match="exists"), disk.new_path(tmp_path / "model", overwrite=False):
+        pass
+    assert lamina.load(tmp_path / "model").predictor.id == model.predictor.id
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    (tmp_path / f".model.{ended.pid}-00000000-old.writing").mkdir()
+    model.save(tmp_path / "model")
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_the_other_names_of_a_file_keep_what_it_held(tmp_path, monkeypatch):
+    """A hard link and another path are the same file: refused, and where it is replaced, the link keeps the old one."""
+    monkeypatch.chdir(tmp_path)
+    write_csv(tmp_path / "rows.csv", customers(30))
+    before = (tmp_path / "rows.csv").read_bytes()
+    os.link("rows.csv", "hard.csv")
+    os.symlink("rows.csv", "soft.csv")
+    for name in ("hard.csv", "soft.csv", f"../{tmp_path.name}/rows.csv"):
+        assert is_a_sentence(lamina_("predict", TABLE, "rows.csv", "-o", name), "exists")
+    assert lamina_("predict", TABLE, "soft.csv", "-o", "soft.csv", "--overwrite").code == 0
+    assert (tmp_path / "soft.csv").is_symlink()
+    assert (tmp_path / "rows.csv").read_text().startswith('"prediction"')
+    assert (tmp_path / "hard.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["predict", TABLE, "rows.csv", "-o", "-"],
+        ["predict", TABLE, "rows.csv", "-o", "folder"],
+        ["predict", TABLE, "rows.csv", "-o", "folder.csv"],
+        ["predict", TABLE, "rows.csv", "-o", "folder.csv", "--overwrite"],
+        ["export", TABLE, "-o", "-"],
+        ["export", TABLE, "-o", "folder"],
+        ["export", TABLE, "-o", "folder.onnx", "--overwrite"],
+        ["export", TABLE, "-o", "folder.lamina", "--overwrite"],
+        ["init", "rows.csv", "--target", "left", "-o", "-"],
+        ["init", "rows.csv", "--target", "left", "-o", "folder.yaml", "--overwrite"],
+        ["init", "rows.csv", "--target", "left", "-o", "rows.csv", "--overwrite"],
+        ["generate", ROWS, "-n", "5", "-o", "folder.csv", "--overwrite"],
+        ["generate", ROWS, "-n", "5", "-o", "-"],
+        ["generate", PICTURES, "-n", "5", "-o", "rows.csv"],
+        ["generate", PICTURES, "-n", "5", "-o", "folder"],
+        ["train", "rows.csv", "--target", "left", "--out", "rows.csv"],
+        ["train", "rows.csv", "--target", "left", "--out", "rows.csv/run"],
+    ],
+    ids=lambda words: " ".join(map(str, (words[0], *words[3:]))),
+)
+def test_a_name_that_is_of_something_else_is_refused(words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_csv(tmp_path / "rows.csv", customers(30))
+    for name in ("folder", "folder.csv", "folder.onnx", "folder.lamina", "folder.yaml"):
+        Path(name).mkdir()
+        Path(name, "mine.txt").write_text("mine")
+    before = everything(tmp_path)
+    assert is_a_sentence(lamina_(*words))
+    assert everything(tmp_path) == before
+
+
 # memory
 
 

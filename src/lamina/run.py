@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -23,6 +24,8 @@ from lamina.recipe import Recipe, dump, read
 from lamina.resources import disk
 from lamina.schema import Row
 from lamina.train import epoch_rows
+
+EARLY = {".lock": rb"(process \d+)?", "data.sha256": rb"[0-9a-f]{64}\n"}  # what a run writes before its recipe
 
 
 class Run:
@@ -40,13 +43,16 @@ class Run:
 
     @classmethod
     def create(cls, folder: Path) -> "Run":
-        """A new directory; one that already holds a run is refused."""
+        """A new directory; one that already holds a run, or other files under the names of one, is refused."""
         run = cls(folder)
         if run.recipe_file.exists():
             cure = f"Go on with it: lamina train --resume {folder}. Or choose another --out."
             raise LaminaError(f"--out: {folder} already holds a run. {cure}")
         with disk.guard(f"--out: {folder}"):
             folder.mkdir(parents=True, exist_ok=True)
+            if foreign := run._foreign():
+                cure = "It would be replaced: choose another --out."
+                raise LaminaError(f"--out: {folder} holds '{foreign[0]}', which no run of lamina wrote. {cure}")
         return run
 
     @classmethod
@@ -87,6 +93,14 @@ class Run:
                 self.folder.rmdir()
             raise disk.StorageError(disk.sentence(error, self.folder)) from None
         return open(handle, "r+b", buffering=0)
+
+    def _foreign(self) -> list[str]:
+        """What is there under the names of a run though none got as far as its recipe."""
+        later = (self.rows_file, self.checkpoints, self.bundle, self.report, self.folder / "report.json", self.done)
+        early = {self.folder / name: form for name, form in EARLY.items()}
+        return [path.name for path in later if os.path.lexists(path)] + [
+            path.name for path, form in early.items() if path.exists() and not re.fullmatch(form, path.read_bytes())
+        ]
 
     def _leave_no_trace(self) -> None:
         """Remove the directory of a run that ended before it wrote anything."""
@@ -134,7 +148,8 @@ class Run:
         return [f"{self.rows_file}: {lines} not of this run and left out of its record. Weights do not hang on it."]
 
     def finish(self) -> None:
-        disk.remove(*self.folder.glob(".bundle-*"))  # what a run of an earlier version left when it was killed
+        earlier = [path for path in self.folder.glob(".bundle-*") if path.name.removeprefix(".bundle-").isdigit()]
+        disk.remove(*earlier)  # what a run of an earlier version left when it was killed
         disk.write_text(self.done, datetime.now(UTC).isoformat(timespec="seconds") + "\n")
 
 

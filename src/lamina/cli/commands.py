@@ -172,6 +172,8 @@ def init(
     from lamina import data, experiment
     from lamina.cli import recipe_template
 
+    if output.suffix not in (".yaml", ".yml"):
+        raise LaminaError(f"-o: must end in .yaml or .yml, by which a recipe is told from data (got '{output}').")
     disk.refuse_existing(output, overwrite)
     disk.check_folder(output)
     recipe = arguments.recipe(source, {"target": target}, sets or [])

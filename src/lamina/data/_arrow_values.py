@@ -277,8 +277,8 @@ def _fit(raw: Any, target: pa.DataType) -> Any:
 
 def _scalar(value: Any) -> Any:
     """Numbers of NumPy and tensors of PyTorch as Python has them; anything else as it is."""
-    alone = isinstance(value, np.generic | np.ndarray) and not value.ndim
-    return value.tolist() if alone or is_a(value, "torch", "Tensor") else value
+    scalar = isinstance(value, np.generic | np.ndarray) and not value.ndim
+    return value.tolist() if scalar or is_a(value, "torch", "Tensor") else value
 
 
 def _missing(value: Any) -> bool:

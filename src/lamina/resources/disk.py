@@ -38,7 +38,7 @@ REASONS = {
 }
 FAULTS_OF_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}  # they can come from nothing else
 LONGEST = 100  # bytes of a name that a temporary one begins with
-TEMPORARY = re.compile(r"\.(\d+)-[0-9a-f]{8}\.writing$")
+TEMPORARY = re.compile(r"\.(\d+)-[0-9a-f]{8}(-old)?\.writing$")
 
 
 class StorageError(LaminaError):
@@ -116,12 +116,12 @@ def check_folder(path: Path) -> None:
 def new_path(path: Path, overwrite: bool = True, size: int = 0, folder: bool = False) -> Iterator[Path]:
     """The temporary name of a file or `folder`, for whoever makes it by name; without it, none will be at `path`."""
     path = _target(path)
+    _remove_leftovers(path)
     refuse_existing(path, overwrite, folder)
     aside = path.with_name(f"{_stem(path)}.{os.getpid()}-{uuid.uuid4().hex[:8]}.writing")
     parents = list[Path]()
     try:
         parents += _make_parents(path)
-        _remove_leftovers(path)
         yield aside
         if os.path.lexists(aside):
             refuse_existing(path, overwrite, folder)
@@ -230,12 +230,13 @@ def _make_parents(path: Path) -> list[Path]:
 
 
 def _remove_leftovers(path: Path) -> None:
-    """What processes left here that were killed while they wrote this."""
-    stem = _stem(path)
-    for other in os.scandir(path.absolute().parent):
+    """What processes left here that were killed while they wrote this; what they were about to replace comes back."""
+    stem, folder = _stem(path), path.absolute().parent
+    for other in sorted(folder.iterdir()) if folder.is_dir() else ():
         match = TEMPORARY.search(other.name)
         if match and other.name[: match.start()] == stem and not _alive(int(match[1])):
-            remove(Path(other.path))
+            with guard(path):
+                other.rename(path) if match[2] and not os.path.lexists(path) else remove(other)
 
 
 def _alive(process: int) -> bool:
