@@ -38,6 +38,12 @@ def arguments() -> argparse.Namespace:
     cut = mine.index("--") if "--" in mine else len(mine)
     chosen = parser.parse_args(mine[:cut])
     chosen.options = mine[cut + 1 :]
+    if unknown := set(chosen.tables) - {table.name for table in HALVES[chosen.half]}:
+        parser.error(f"no such table in the half '{chosen.half}': {', '.join(sorted(unknown))}")
+    if chosen.step == "prepare" and chosen.data is None:
+        parser.error("prepare needs DATA, the folder that holds adult, california_housing, titanic and so on")
+    if chosen.label in runs.PEERS:
+        parser.error(f"'{chosen.label}' is a competitor; take another label")
     return chosen
 
 

@@ -14,6 +14,7 @@ ANCHOR = "lightgbm"
 MARGIN = 0.02  # what counts as a loss to the best of the others, of the score itself
 
 Fits = dict[str, dict[int, Result]]  # by competitor, then split
+Ratios = dict[str, dict[str, float]]  # by table, then competitor
 
 
 def fits(results: Sequence[Result], table: Table, names: Sequence[str]) -> Fits:
@@ -75,49 +76,75 @@ def cell(splits: dict[int, Result] | None, by: float | None) -> str:
     return number(mean_score(splits, sorted(splits))) + times + ("" if len(splits) == 3 else f" ×{len(splits)}")
 
 
+def totals(
+    ratios: dict[str, dict[str, float]], by_table: dict[str, Fits], names: Sequence[str], numbers: set[str]
+) -> str:
+    """Of each competitor the geometric mean of its ratios, its mean rank and what a fit takes."""
+    places = {table: ranks(values) for table, values in ratios.items()}
+    lines = [
+        line(["competitor", "tables", "geometric mean", "classes", "numbers", "mean rank", "CPU seconds a fit"]),
+        line(["---"] * 7),
+    ]
+    for name in names:
+        mine = {table: values[name] for table, values in ratios.items() if name in values}
+        if not mine:
+            continue
+        seconds = [result.cpu for here in by_table.values() for result in here.get(name, {}).values()]
+        cells = [
+            *(name, str(len(mine)), f"{geometric(list(mine.values())):.3f}"),
+            f"{geometric([value for table, value in mine.items() if table not in numbers]):.3f}",
+            f"{geometric([value for table, value in mine.items() if table in numbers]):.3f}",
+            f"{statistics.mean(places[table][name] for table in mine):.2f}",
+            f"{statistics.mean(seconds):.1f}",
+        ]
+        lines.append(line(cells))
+    return "\n".join(lines)
+
+
+def losses(by_table: dict[str, Fits], tables: Sequence[Table], labels: Sequence[str]) -> str:
+    """The tables where a label is more than 2 % of the score behind the best of the others."""
+    lines = []
+    for table in tables:
+        here = by_table[table.name]
+        others = {name: splits for name, splits in here.items() if name in runs.PEERS}
+        for label in labels:
+            much, whom = loss(here.get(label, {}), others, table.kind)
+            if much > MARGIN:
+                lines.append(f"- {label} on {table.name}: {100 * much:.1f} % to {whom}")
+    if not lines:
+        return "No table more than 2 % of the score behind the best of the others."
+    return "More than 2 % of the score behind the best of the others:\n\n" + "\n".join(lines)
+
+
+def notes(results: Sequence[Result], tables: Sequence[Table], names: Sequence[str]) -> str:
+    """Fits that came to nothing, and scores that Lamina's own report gives otherwise."""
+    chosen = {table.name for table in tables}
+    return "\n".join(
+        f"- {result.competitor} on {result.table}, split {result.split}: {result.note}"
+        for result in results
+        if result.note and result.table in chosen and result.competitor in names
+    )
+
+
 def markdown(cache: Path, tables: Sequence[Table], labels: Sequence[str]) -> str:
     """A row per table, and what they come to; works with what is there so far."""
     results, about = store.read(cache), runs.facts(cache)
-    names = [*labels, *runs.PEERS]
-    by_table = {table.name: fits(results, table, names) for table in tables}
-    names = [name for name in names if any(name in here for here in by_table.values())]
-    ratios: dict[str, dict[str, float]] = {}
-    rows, losses = [], []
+    everybody = [*labels, *runs.PEERS]
+    by_table = {table.name: fits(results, table, everybody) for table in tables}
+    names = [name for name in everybody if any(name in here for here in by_table.values())]
+    ratios: Ratios = {}
+    rows = [line(["table", "kind", "rows", "columns", *names]), line(["---"] * (4 + len(names)))]
     for table in sorted(tables, key=lambda table: (table.kind, table.name)):
         here, fact = by_table[table.name], about[table.name]
         times = {name: ratio(splits, here.get(ANCHOR, {}), table.kind) for name, splits in here.items()}
         ratios[table.name] = {name: value for name, value in times.items() if value is not None}
         cells = [cell(here.get(name), times.get(name)) for name in names]
         rows.append(line([table.name, table.kind, f"{fact['rows']:,}", str(fact["columns"]), *cells]))
-        others = {name: splits for name, splits in here.items() if name in runs.PEERS}
-        for label in labels:
-            much, whom = loss(here.get(label, {}), others, table.kind)
-            if much > MARGIN:
-                losses.append(f"- {label} on {table.name}: {100 * much:.1f} % to {whom}")
-    places = {table: ranks(values) for table, values in ratios.items()}
     parts = [
-        "Mean score (ratio of the error to LightGBM's); ROC AUC, for numbers RMSE.",
-        line(["table", "kind", "rows", "columns", *names]) + "\n" + line(["---"] * (4 + len(names))),
+        "Mean score (ratio of the error to LightGBM's): AUC and 1 - AUC, of numbers RMSE. ×1: on one split of three.",
+        "\n".join(rows),
+        totals(ratios, by_table, names, {table.name for table in tables if table.kind == "regression"}),
+        losses(by_table, tables, labels) if labels else "",
+        notes(results, tables, names),
     ]
-    text = "\n\n".join(parts) + "\n" + "\n".join(rows)
-    sums = [
-        line(["competitor", "tables", "geometric mean", "classes", "numbers", "mean rank", "CPU seconds"]),
-        line(["---"] * 7),
-    ]
-    numbers = {table.name for table in tables if table.kind == "regression"}
-    for name in names:
-        mine = {table: values[name] for table, values in ratios.items() if name in values}
-        seconds = [r.cpu for here in by_table.values() for r in here.get(name, {}).values()]
-        cells = [
-            *(name, str(len(mine)), f"{geometric(list(mine.values())):.3f}"),
-            f"{geometric([value for table, value in mine.items() if table not in numbers]):.3f}",
-            f"{geometric([value for table, value in mine.items() if table in numbers]):.3f}",
-            f"{statistics.mean(places[table][name] for table in mine):.2f}" if mine else "",
-            f"{statistics.mean(seconds):.1f}",
-        ]
-        sums.append(line(cells))
-    text += "\n\n" + "\n".join(sums)
-    if labels:
-        head = "More than 2 % of the score behind the best of the others:"
-        text += "\n\n" + (head + "\n\n" + "\n".join(losses) if losses else "No table more than 2 % behind the best.")
-    return text + "\n"
+    return "\n\n".join(part for part in parts if part) + "\n"
