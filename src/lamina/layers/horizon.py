@@ -3,6 +3,7 @@
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lamina.schema import Input, Output, Spec
@@ -10,6 +11,7 @@ from lamina.schema import Input, Output, Spec
 Level = Literal["last", "mean", "none"]
 
 SMALLEST = 1e-6  # spread of a window, in training deviations, below which it is flat
+LAGS = 8  # steps that a known value tells of: its own and those after it
 
 
 def has_horizon(spec: Spec) -> bool:
@@ -29,30 +31,52 @@ def fill_absent(series: Tensor) -> tuple[Tensor, Tensor]:
     return torch.where(absent, torch.zeros_like(series), series), 1.0 - absent[:, :, 0].to(series.dtype)
 
 
+class KnownEffect(nn.Module):
+    """What known columns add to each target at a step, by their values there and at a few steps before: in the unit of
+    the target, and in spreads of its window. Taken out of a history and put back ahead, it leaves to a network what
+    goes on by itself; regression with errors in time, as Cochrane and Orcutt 1949.
+    """
+
+    def __init__(self, feed: Input, output: Output):
+        super().__init__()
+        self.channels = feed.shape[1] or 1
+        self.weight = nn.Parameter(torch.zeros(2, sizes(output)[1], self.channels, LAGS))
+
+    def forward(self, history: Tensor, future: Tensor, scale: Tensor) -> Tensor:
+        """(rows, steps + horizon, targets); `scale` (rows, 1, targets): the spread of each history."""
+        known = torch.cat([history[:, :, history.shape[2] - self.channels :], future], 1).transpose(1, 2)
+        known = torch.cat([known[:, :, :1].expand(-1, -1, LAGS - 1), known], 2)
+        own, relative = F.conv1d(known, self.weight.flatten(0, 1)).transpose(1, 2).chunk(2, 2)
+        return torch.addcmul(own, relative, scale)
+
+
 class ReversibleNorm(nn.Module):
     """Each window relative to its own level and spread, and forecasts back from it. Kim et al. 2022, RevIN, without its
     affine part; level `last` as in Zeng et al. 2023 (NLinear).
 
     Call it with a history (rows, steps, channels): the first `targets` channels are normalised, the others stay. Where
     the output says that its numbers are `changes`, such as log-returns, they have no level: the last is no forecast.
+    Where it has `effects`, what is known of the `future` is taken out of the history, and added to the level ahead.
     """
 
-    def __init__(self, output: Output, level: Level = "last", spread: bool = True):
+    def __init__(self, output: Output, future: Input | None = None, level: Level = "last", spread: bool = True):
         super().__init__()
         self.level: Level = "none" if output.settings.get("changes") else level  # the best guess of a change is none
         self.spread, self.horizon, self.targets, self.quantiles = spread, *sizes(output)
+        self.effect = KnownEffect(future, output) if future and output.settings.get("effects") else None
 
-    def forward(self, history: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The normalised history, the levels and the spreads (rows, 1, targets)."""
-        own = history[:, :, : self.targets]
+    def forward(self, history: Tensor, future: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """The normalised history, the levels (rows, 1 or horizon, targets) and the spreads (rows, 1, targets)."""
+        own, ahead = history[:, :, : self.targets], None
+        if self.effect is not None and future is not None:
+            effect = self.effect(history, future, spread_of(own))
+            own, ahead = own - effect[:, : -self.horizon], effect[:, -self.horizon :]
         centre = own[:, -1:] if self.level == "last" else own.mean(1, keepdim=True)
         if self.level == "none":
             centre = torch.zeros_like(centre)
-        scale = torch.ones_like(centre)
-        if self.spread:
-            mean = own.mean(1, keepdim=True)
-            scale = ((own - mean).square().mean(1, keepdim=True) + SMALLEST**2).sqrt()
+        scale = spread_of(own) if self.spread else torch.ones_like(centre)
         relative = (own - centre) / scale
+        centre = centre if ahead is None else centre + ahead
         if history.shape[2] == self.targets:
             return relative, centre, scale
         return torch.cat([relative, history[:, :, self.targets :]], 2), centre, scale
@@ -61,6 +85,11 @@ class ReversibleNorm(nn.Module):
         """Raw outputs (..., rows, size) relative to a level as outputs in the unit of the history."""
         shaped = raw.unflatten(-1, (self.horizon, self.targets, self.quantiles))
         return torch.addcmul(centre.unsqueeze(3), shaped, scale.unsqueeze(3)).flatten(-3)  # (..., rows, size)
+
+
+def spread_of(own: Tensor) -> Tensor:
+    """The deviation of each window (rows, steps, targets) from its mean, (rows, 1, targets)."""
+    return ((own - own.mean(1, keepdim=True)).square().mean(1, keepdim=True) + SMALLEST**2).sqrt()
 
 
 class LinearForecast(nn.Module):

@@ -21,7 +21,7 @@ from lamina.layers.horizon import (
     sizes,
 )
 from lamina.layers.recurrent import Kind, Recurrence, last_step, padding_mask, run_directions
-from lamina.models import _ridge_init
+from lamina.models import _known_effect, _ridge_init
 from lamina.models._single_part import SinglePart
 from lamina.plugins import kind
 from lamina.schema import TARGET_HEADS, Batch, Input, Spec
@@ -191,7 +191,7 @@ class Forecast(nn.Module):
         super().__init__()
         steps, channels = (n or 1 for n in spec.inputs["history"].shape)
         self.horizon, self.targets, quantiles = sizes(spec.output)
-        self.level = ReversibleNorm(spec.output)
+        self.level = ReversibleNorm(spec.output, spec.inputs.get("future"))
         self.patch = min(cfg.patch or _patch(steps), steps)
         self.stack = Stack(cfg, channels * self.patch)
         ways, pooling = 2 if cfg.bidirectional else 1, cfg.pooling or "last"
@@ -202,24 +202,25 @@ class Forecast(nn.Module):
         future = spec.inputs.get("future")
         self.told = self.known = self.after = None
         if future:
-            self.known = KnownFuture(future, spec.output)
+            self.known = KnownFuture(future, spec.output) if self.level.effect is None else None
             self.told = nn.Linear(self.stack.width + (future.shape[1] or 1), cfg.width)
             self.after = _small(nn.Linear(cfg.width, 2 * self.targets * quantiles, bias=False))
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        history, centre, scale = self.level(inputs["history"])
+        history, centre, scale = self.level(inputs["history"], inputs.get("future"))
         states = self.stack(patches(history, self.patch), None, self.pool is None)
         state = self.dropout(states if self.pool is None else self.pool(states, None))  # (rows, width)
         raw = self.head(state)
         if self.skip is not None:
             raw = raw + self.skip(history[:, :, : self.targets])
-        if self.told is None or self.after is None or self.known is None:
+        if self.told is None or self.after is None:
             return self.level.restore(raw, centre, scale)
         future = inputs["future"]
         each = torch.cat([state.unsqueeze(1).expand(-1, self.horizon, -1), future], 2)
         of_spread, of_unit = self.after(self.told(each).relu()).chunk(2, 2)  # effects grow with the series, or do not
         forecast = self.level.restore(raw + of_spread.flatten(1), centre, scale)
-        return forecast + self.known(future) + of_unit.flatten(1)
+        forecast = forecast + of_unit.flatten(1)
+        return forecast if self.known is None else forecast + self.known(future)
 
 
 def _patch(steps: int) -> int:
@@ -253,8 +254,13 @@ class Model(SinglePart):
         self.net = Forecast(cfg, spec) if has_horizon(spec) else Whole(cfg, spec)
 
     def initialize(self, train: Batch, validation: Batch) -> None:
-        """Forecasts: the weighted sum of the past in closed form, which the recurrent layers then add to."""
-        if isinstance(self.net, Forecast) and self.net.skip is not None:
+        """Forecasts: the effects of what is known beforehand and the weighted sum of the past in closed form, which the
+        recurrent layers then add to.
+        """
+        if not isinstance(self.net, Forecast):
+            return
+        _known_effect.initialize(self.net.level, train, validation)
+        if self.net.skip is not None:
             _ridge_init.initialize(self.net.level, [self.net.skip], train, validation)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from lamina.layers.horizon import SMALLEST, Level, LinearForecast, ReversibleNorm
+from lamina.layers.horizon import SMALLEST, KnownEffect, Level, LinearForecast, ReversibleNorm, spread_of
 from lamina.schema import Batch
 
 PENALTIES = tuple(10.0**power for power in range(-4, 5))  # in units of the mean square of the past
@@ -21,6 +21,14 @@ CHUNK = 1 << 23  # numbers gathered at once
 WORSE = 1.2  # times the best validation error, up to which a reach takes part in the average
 WILDEST = 20.0  # spreads of the past that the future may leave it by, to be learned from
 MEASURED = 0.5  # of the steps ahead, at least
+
+
+class Relation(NamedTuple):
+    """What a window is relative to: its level and spread, without the effect of what is known beforehand."""
+
+    level: Level
+    spread: bool
+    effect: KnownEffect | None = None
 
 
 class Rows(NamedTuple):
@@ -45,13 +53,13 @@ def initialize(level: ReversibleNorm, parts: list[LinearForecast], train: Batch,
     """
     horizon, targets, _ = parts[0].shape
     levels = parts[0].quantiles
-    norm: tuple[Level, bool] = level.level, level.spread
+    relation = Relation(level.level, level.spread, level.effect)
     sets = [[i] for i in range(targets)] if len(parts[0].weight) > 1 else [list(range(targets))]
     for place, own in enumerate(sets):
-        weight = ridge(train, validation, own, *norm)
+        weight = ridge(train, validation, own, relation)
         if weight is None:
             continue
-        bias = error_quantiles(weight, validation, own, norm, levels) if levels else np.zeros((horizon, 1))
+        bias = error_quantiles(weight, validation, own, relation, levels) if levels else np.zeros((horizon, 1))
         weights = np.repeat(weight[:, :, None], max(1, len(levels)), axis=2).reshape(len(weight), -1)
         with torch.no_grad():
             for part in parts:
@@ -60,48 +68,50 @@ def initialize(level: ReversibleNorm, parts: list[LinearForecast], train: Batch,
             parts[0].bias[place, 0] = torch.from_numpy(bias.ravel()).to(parts[0].bias)
 
 
-def ridge(train: Batch, validation: Batch, targets: list[int], level: Level, spread: bool) -> np.ndarray | None:
-    """Weights (steps, horizon) from the past to the future of some targets, both relative to level and spread of their
-    window; nothing where the history is too long, or hardly anything was measured.
+def ridge(train: Batch, validation: Batch, targets: list[int], relation: Relation) -> np.ndarray | None:
+    """Weights (steps, horizon) from the past to the future of some targets, both relative to their window; nothing
+    where the history is too long, or hardly anything was measured.
     """
     steps, horizon = train.inputs["history"].shape[1], train.target.shape[1]
     if steps > MOST_STEPS:
         return None
-    train_sums = _sums(train, targets, (level, spread), own=False)
-    validation_sums = _sums(validation, targets, (level, spread), own=True)
+    train_sums = _sums(train, targets, relation, own=False)
+    validation_sums = _sums(validation, targets, relation, own=True)
     if train_sums is None or validation_sums is None:
         return None
     solutions = []
     for reach in sorted({steps, max(1, steps // 2), max(1, steps // 4)}):
-        weight, error = _solve(train_sums, validation_sums, reach)
+        weight, error = solve(*(_nearest(sums, reach) for sums in (train_sums, validation_sums)))
         solutions.append((error, np.concatenate([np.zeros((steps - reach, horizon)), weight])))
     best = min(error for error, _ in solutions)
     return np.mean([weight for error, weight in solutions if error <= WORSE * best], axis=0)
 
 
-def _solve(train: Sums, validation: Sums, reach: int) -> tuple[np.ndarray, float]:
-    """The weights of the nearest steps whose penalty gives the least validation error, and that error."""
-    values, vectors = np.linalg.eigh(train.past[-reach:, -reach:])
+def _nearest(sums: Sums, reach: int) -> Sums:
+    """Of the nearest steps alone."""
+    return Sums(sums.past[-reach:, -reach:], sums.both[-reach:], sums.future)
+
+
+def solve(train: Sums, validation: Sums) -> tuple[np.ndarray, float]:
+    """The weights whose penalty gives the least validation error, and that error."""
+    values, vectors = np.linalg.eigh(train.past)
     unit = max(float(values.mean()), 1e-12)
-    rotation = vectors.T @ train.both[-reach:]
+    rotation = vectors.T @ train.both
     best: tuple[np.ndarray, float] = (np.zeros_like(rotation), validation.future)
     for penalty in PENALTIES:
         weight = vectors @ (rotation / (np.maximum(values, 0) + penalty * unit)[:, None])
-        gain = (
-            2 * (weight * validation.both[-reach:]).sum()
-            - (weight * (validation.past[-reach:, -reach:] @ weight)).sum()
-        )
+        gain = 2 * (weight * validation.both).sum() - (weight * (validation.past @ weight)).sum()
         error = max(validation.future - float(gain), 0.0)
         if error < best[1]:
             best = weight, error
     return best
 
 
-def _sums(data: Batch, targets: list[int], norm: tuple[Level, bool], own: bool) -> Sums | None:
+def _sums(data: Batch, targets: list[int], relation: Relation, own: bool) -> Sums | None:
     """Of windows spread evenly over a part; `own`: in the unit of the series, and not relative to a window's spread."""
     steps, horizon = data.inputs["history"].shape[1], data.target.shape[1]
     past, both, future = np.zeros((steps, steps)), np.zeros((steps, horizon)), 0.0
-    for rows in chunks(data, targets, norm):
+    for rows in chunks(data, targets, relation):
         x, y = (rows.past * rows.spread, rows.future * rows.spread) if own else (rows.past, rows.future)
         past += x.T @ x
         both += x.T @ y
@@ -109,7 +119,7 @@ def _sums(data: Batch, targets: list[int], norm: tuple[Level, bool], own: bool) 
     return Sums(past, both, future) if future > 0 and past.any() else None
 
 
-def chunks(data: Batch, targets: list[int], norm: tuple[Level, bool]) -> Iterator[Rows]:
+def chunks(data: Batch, targets: list[int], relation: Relation) -> Iterator[Rows]:
     """Windows spread evenly over a part, some at a time, each target of a window a row of its own."""
     history, count = data.inputs["history"], len(data.target)
     most = max(1, min(count, MOST_ROWS // len(targets)))
@@ -117,15 +127,30 @@ def chunks(data: Batch, targets: list[int], norm: tuple[Level, bool]) -> Iterato
     size = max(1, CHUNK // (history.shape[1] * history.shape[2] + data.target.shape[1] * data.target.shape[2]))
     for at in range(0, most, size):
         some = places[at : at + size]
-        yield _relative(history[some][:, :, targets], data.target[some][:, :, targets], *norm)
+        past, future = history[some], data.target[some]
+        if relation.effect is not None:
+            past, future = _without_effect(past, future, data.inputs["future"][some], relation.effect)
+        yield _relative(past[:, :, targets], future[:, :, targets], relation)
 
 
-def _relative(history: np.ndarray, target: np.ndarray, level: Level, spread: bool) -> Rows:
+def _without_effect(
+    history: np.ndarray, target: np.ndarray, known: np.ndarray, effect: KnownEffect
+) -> tuple[np.ndarray, np.ndarray]:
+    """History and target (windows, steps, targets) without what known columns add to them."""
+    steps, targets = history.shape[1], target.shape[2]
+    past, future = (torch.from_numpy(np.ascontiguousarray(x)) for x in (history, known))
+    with torch.no_grad():
+        added = effect(past, future, spread_of(past[:, :, :targets])).numpy()
+    return history[:, :, :targets] - added[:, :steps], target - added[:, steps:]
+
+
+def _relative(history: np.ndarray, target: np.ndarray, relation: Relation) -> Rows:
     """(windows, steps, targets) as rows of one target each; few gaps in the future are bridged by the value before."""
     past, future = (part.transpose(0, 2, 1).reshape(-1, part.shape[1]) for part in (history, target))
     there = ~np.isnan(future)
     last = np.maximum.accumulate(np.where(there, np.arange(1, there.shape[1] + 1), 0), axis=1)
     bridge = np.take_along_axis(np.concatenate([past[:, -1:], future], axis=1), last, axis=1)
+    level, spread, _ = relation
     future = np.where(there, future, 0.0) if level == "none" else bridge
     mean = past.mean(axis=1, keepdims=True)
     centre = past[:, -1:] if level == "last" else mean if level == "mean" else np.zeros_like(mean)
@@ -138,8 +163,8 @@ def _relative(history: np.ndarray, target: np.ndarray, level: Level, spread: boo
 
 
 def error_quantiles(
-    weight: np.ndarray, data: Batch, targets: list[int], norm: tuple[Level, bool], levels: tuple[float, ...]
+    weight: np.ndarray, data: Batch, targets: list[int], relation: Relation, levels: tuple[float, ...]
 ) -> np.ndarray:
     """What a linear forecast was wrong by, at each step ahead: (horizon, quantiles) relative to the window's spread."""
-    errors = [rows.future - rows.past @ weight for rows in chunks(data, targets, norm)]
+    errors = [rows.future - rows.past @ weight for rows in chunks(data, targets, relation)]
     return np.quantile(np.concatenate(errors), levels, axis=0).T

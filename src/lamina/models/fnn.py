@@ -27,7 +27,7 @@ from lamina.layers.basic import (
     mean_of_members,
 )
 from lamina.layers.horizon import LinearForecast, ReversibleNorm, has_horizon
-from lamina.models import _ridge_init
+from lamina.models import _known_effect, _ridge_init
 from lamina.models._single_part import SinglePart
 from lamina.schema import TARGET_HEADS, Batch, Input, OutputActivation, Spec
 
@@ -155,21 +155,22 @@ class Model(SinglePart):
         self.head = nn.Parameter(torch.empty(cfg.members, cfg.width, spec.output.size).uniform_(-bound, bound))
         self.head_bias = nn.Parameter(torch.zeros(cfg.members, 1, spec.output.size))
         self.activation: OutputActivation = spec.output.activation
-        self.level = ReversibleNorm(spec.output) if has_horizon(spec) else None
+        self.level = ReversibleNorm(spec.output, spec.inputs.get("future")) if has_horizon(spec) else None
         self.skip = LinearForecast(spec.output, spec.inputs["history"].shape[0] or 1) if has_horizon(spec) else None
         if self.skip is not None:
             with torch.no_grad():
                 self.head.mul_(0.1)
 
     def initialize(self, train: Batch, validation: Batch) -> None:
-        """Forecasts: a weighted sum of the past in closed form, which the network then adds to."""
+        """Forecasts: effects of what is known ahead, and a weighted sum of the past, in closed form; more is added."""
         if self.level is not None and self.skip is not None:
+            _known_effect.initialize(self.level, train, validation)
             _ridge_init.initialize(self.level, [self.skip], train, validation)
 
     def members(self, inputs: Mapping[str, Tensor]) -> Tensor:
         if self.level is None or self.skip is None:
             return self._raw(inputs)
-        history, centre, scale = self.level(inputs["history"])
+        history, centre, scale = self.level(inputs["history"], inputs.get("future"))
         straight = self.skip(history[:, :, : self.skip.shape[1]])  # (rows, size), the same for all members
         return self.level.restore(self._raw({**inputs, "history": history}) + straight, centre, scale)
 

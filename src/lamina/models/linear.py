@@ -16,7 +16,7 @@ from lamina import config
 from lamina.config import RecipeError
 from lamina.layers.basic import Flat
 from lamina.layers.horizon import KnownFuture, LinearForecast, ReversibleNorm, has_horizon, sizes
-from lamina.models import _ridge_init
+from lamina.models import _known_effect, _ridge_init
 from lamina.models._single_part import SinglePart
 from lamina.schema import TARGET_HEADS, Batch, Spec
 
@@ -57,21 +57,22 @@ class Forecast(nn.Module):
         super().__init__()
         steps, channels = (n or 1 for n in spec.inputs["history"].shape)
         _, self.targets, _ = sizes(spec.output)
-        self.level = ReversibleNorm(spec.output)
+        self.level = ReversibleNorm(spec.output, spec.inputs.get("future"))
         self.past = LinearForecast(spec.output, steps, cfg.individual)
         self.trend = LinearForecast(spec.output, steps, cfg.individual) if cfg.decompose else None
         future, covariates = spec.inputs.get("future"), steps * (channels - self.targets)
-        self.known = KnownFuture(future, spec.output) if future else None
+        self.known = KnownFuture(future, spec.output) if future and self.level.effect is None else None
         self.beside = nn.Linear(covariates, spec.output.size, bias=False) if cfg.covariates and covariates else None
         if self.beside is not None:
             nn.init.zeros_(self.beside.weight)
 
     def initialize(self, train: Batch, validation: Batch) -> None:
         """The closed form as the first weights."""
+        _known_effect.initialize(self.level, train, validation)
         _ridge_init.initialize(self.level, [self.past, self.trend] if self.trend else [self.past], train, validation)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        history, centre, scale = self.level(inputs["history"])
+        history, centre, scale = self.level(inputs["history"], inputs.get("future"))
         own = history[:, :, : self.targets]
         if self.trend is None:
             raw = self.past(own)

@@ -40,8 +40,9 @@ from lamina.layers.horizon import ReversibleNorm, has_horizon
 from lamina.layers.images import Shape, channels_last, single_image
 from lamina.layers.registry import Activation, Dense, Flatten, Layer, read
 from lamina.layers.sequences import Entrance, entrance_input
+from lamina.models import _known_effect
 from lamina.models._single_part import SinglePart
-from lamina.schema import TARGET_HEADS, Spec
+from lamina.schema import TARGET_HEADS, Batch, Spec
 
 HEADS = TARGET_HEADS
 
@@ -91,7 +92,7 @@ class Model(SinglePart):
     def __init__(self, cfg: Config, spec: Spec):
         super().__init__(spec.output)
         self.name = single_image(spec) or entrance_input(spec)
-        self.level = ReversibleNorm(spec.output) if has_horizon(spec) else None
+        self.level = ReversibleNorm(spec.output, spec.inputs.get("future")) if has_horizon(spec) else None
         self.entrance = _entrance(spec)
         self.layers, shape = _stack(cfg, _entrance_shape(self.entrance, spec), spec)
         self.size = spec.output.size
@@ -103,9 +104,14 @@ class Model(SinglePart):
 
         channels_last(self.layers)
 
+    def initialize(self, train: Batch, validation: Batch) -> None:
+        """Forecasts: the effects of what is known beforehand in closed form."""
+        if self.level is not None:
+            _known_effect.initialize(self.level, train, validation)
+
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if self.level is not None:
-            history, centre, scale = self.level(inputs["history"])
+            history, centre, scale = self.level(inputs["history"], inputs.get("future"))
             return {"target": self.level.restore(self._raw({**inputs, "history": history}), centre, scale)}
         raw = self._raw(inputs)
         if raw.shape[-1] > self.size:

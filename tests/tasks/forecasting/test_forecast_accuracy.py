@@ -125,7 +125,7 @@ def test_the_closed_form_takes_no_weights_where_the_past_tells_nothing():
         Batch({"history": Windows(values, starts, 32)}, Windows(values, starts + 32, 4))
         for starts in (np.arange(0, 400), np.arange(440, 760))
     ]
-    weight = _begin.ridge(parts[0], parts[1], [0], "last", True)
+    weight = _begin.ridge(parts[0], parts[1], [0], _begin.Relation("last", True))
     assert weight is not None
     assert np.abs(weight).max() < 0.1  # a random walk goes on from its last value
 

@@ -155,7 +155,7 @@ def test_the_graph_alone_gives_the_forecast(case):
     predictor = estimator.predictor
     opened, state = predictor.bundle, predictor.state
     assert opened.model.runtime == "onnx"
-    table = clean(arrays.table(rows), opened.schema.missing)
+    table = clean(arrays.table(rows), opened.schema.missing, predictor.schema.literal)
     histories = read_histories(table, opened.prep, state)
     inputs = histories.inputs(slice(None))
     session = onnxruntime.InferenceSession(opened.files["model.onnx"], providers=["CPUExecutionProvider"])

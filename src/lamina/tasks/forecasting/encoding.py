@@ -64,8 +64,13 @@ def encode(panel: Panel, prep: Preprocessor, state: State) -> EncodedSteps:
     else:
         values = np.where(np.isnan(target), transform.no_change(state), target)
     past = _covariates(panel, prep, state.past)
-    future = np.concatenate([_covariates(panel, prep, state.known), calendar(panel.index, state)], axis=1)
+    future = known(panel, prep, state)
     return EncodedSteps(np.nan_to_num(np.concatenate([values, past, future], axis=1)), future, target)
+
+
+def known(panel: Panel, prep: Preprocessor, state: State) -> np.ndarray:
+    """What is known beforehand of each step (steps, channels): columns, and the place in the cycles of the calendar."""
+    return np.concatenate([_covariates(panel, prep, state.known), calendar(panel.index, state)], axis=1)
 
 
 def thin(origins: np.ndarray, numbers: int) -> np.ndarray:

@@ -250,6 +250,7 @@ def _state(cfg: Config, assignment: Assignment, panel: Panel, parts: Cut, schema
         context=context,
         calendar=cfg.calendar,
         quantiles=cfg.quantiles if cfg.loss == "pinball" else (),
+        effects=True,
     )
 
 

@@ -20,6 +20,7 @@ from lamina.tasks._supervised import external_report
 from lamina.tasks._supervised.external_data import ExternalData
 from lamina.tasks.forecasting import baselines, directional_accuracy, error_breakdown, fans, plots, report_sections
 from lamina.tasks.forecasting.backtest import Backtest
+from lamina.tasks.forecasting.baselines import Training
 from lamina.tasks.forecasting.operation import HISTORY_FILE, HISTORY_ROWS, example
 from lamina.tasks.forecasting.state import State
 
@@ -48,7 +49,7 @@ def examine(finding: Finding, external: Sequence[ExternalData]) -> Evaluation:
     experiment: Any = finding.experiment
     evaluation = finding.evaluation
     test: Backtest = evaluation.details
-    methods = baselines.forecasts(test, experiment.panel, experiment.origins(0))
+    methods = baselines.forecasts(test, Training(experiment.panel, experiment.origins(0), finding.session.prep))
     facts, pieces = _facts(finding, test, methods)
     others = external_report.rows(external, experiment, finding.session, evaluation)
     return evaluation._replace(details=Details(test, methods, others, facts, pieces))

@@ -62,7 +62,8 @@ class TargetColumn(config.Config):
 
 class State(config.Config):
     """`half_widths` (horizon, targets) are those of the interval, in deviations of the history that a forecast goes on
-    from, before a log-return is turned back to a price.
+    from, before a log-return is turned back to a price. `effects`: that of
+    known columns is taken out of the history.
     """
 
     targets: tuple[TargetColumn, ...] = Field(min_length=1, max_length=10_000)
@@ -78,6 +79,7 @@ class State(config.Config):
     calendar: bool = False
     quantiles: tuple[Quantile, ...] = Field(default=(), max_length=99)
     half_widths: tuple[tuple[float, ...], ...] = ()
+    effects: bool = False
 
     @model_validator(mode="after")
     def _a_width_for_each_number(self) -> Self:
