@@ -71,8 +71,8 @@ def _temperature(task: Any, outputs: Arrays, target: np.ndarray) -> dict[str, An
 
 @method("conformal", "half_width")
 def _conformal(task: Any, outputs: Arrays, target: np.ndarray) -> dict[str, Any]:
-    width = conformal(task.decode(outputs)["prediction"] - task.truth(target))
-    return {"half_width": privacy.upward(width)}  # it is the error of one row
+    width = privacy.upward(conformal(task.residuals(outputs, target)))  # it is the error of one row
+    return {"half_width": width, "smearing": task.smearing(outputs, target)}
 
 
 @method("thresholds")

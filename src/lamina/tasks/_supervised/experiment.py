@@ -94,6 +94,7 @@ class Experiment(experiment.Experiment):
                 *order_notes,
                 *(time_order.unread(splits.test, schema) if sources.test else ()),
                 *_spelled(column),
+                *task.notes(),
                 *_relabelled(splits.test, column, task),
             ),
         )
