@@ -11,6 +11,24 @@ from lamina.deploy.predictor import Predictor
 from lamina.schema import Collected, Row
 
 
+class Result(dict[str, Any]):
+    """What a run came to: scores, those of baselines, notes, and where everything is. A table in a notebook."""
+
+    def _repr_html_(self) -> str:
+        from lamina.evaluate import notebook
+
+        return notebook.result(self)
+
+
+class Scores(dict[str, float | None]):
+    """Scores by metric, None where the rows do not define one. A table in a notebook."""
+
+    def _repr_html_(self) -> str:
+        from lamina.evaluate import notebook
+
+        return notebook.scores(self)
+
+
 class Estimator:
     """A trained network with its preprocessing. Answers come in the type the rows came in.
 
@@ -20,7 +38,7 @@ class Estimator:
 
     def __init__(self, predictor: Predictor, result: Row | None = None):
         self.predictor = predictor
-        self.result = result or {}
+        self.result = Result(result or {})
 
     @property
     def operations(self) -> dict[str, str]:
@@ -53,13 +71,13 @@ class Estimator:
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *self.operations]
 
-    def evaluate(self, rows: Any) -> dict[str, float | None]:
+    def evaluate(self, rows: Any) -> Scores:
         """Scores by metric on rows that hold the target too; the first is the primary one. Of a generator: how near
         what it makes is to these rows.
         """
         task, predictor = self.predictor.task, self.predictor
         collected = Collected(task.read(arrays.with_label_sets(rows, predictor.target), predictor.files))
-        return lamina.evaluate_source(predictor, collected, arrays.Config()).scores
+        return Scores(lamina.evaluate_source(predictor, collected, arrays.Config()).scores)
 
     def save(self, path: str | Path, overwrite: bool = False) -> Path:
         """Write the bundle: a directory, one file where the name ends in `.lamina`, or its graph alone (`.onnx`).
@@ -72,6 +90,13 @@ class Estimator:
         opened = self.predictor.bundle
         of = f" of '{self.predictor.target}'" if self.predictor.target else ""
         return f"<lamina {opened.task.kind}{of} by {opened.model.kind}, bundle {opened.id}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: what it is, how good, its columns, and how to use it."""
+        from lamina.evaluate import notebook
+
+        title = repr(self)[1:-1]
+        return notebook.model(self.predictor, self.predictor.bundle.training, title, self.result)
 
 
 def load(path: str | Path) -> Estimator:

@@ -11,6 +11,7 @@ from lamina import pipeline
 from lamina.data import arrays
 from lamina.deploy.predictor import Predictor
 from lamina.estimator import Estimator
+from lamina.evaluate import live_curves
 from lamina.plugins import Settings, kind, plugin
 from lamina.recipe import Recipe, build
 from lamina.resources import disk
@@ -30,8 +31,8 @@ def fit(
 
     `recipe` holds any other choice as plain values: `{"model": "fnn", "train": {"budget": "60s"}}`. `test`: rows kept
     for judging only. Times in the index of a pandas frame are a column for a forecast. The run directory is `out`, or a
-    temporary one that lives as long as the estimator. Raises `LaminaError` with a sentence for anything that cannot be
-    done.
+    temporary one that lives as long as the estimator. A notebook shows the curves meanwhile. Raises `LaminaError` with
+    a sentence for anything that cannot be done.
     """
     choices = build({**(recipe or {}), "data": {"kind": "arrays"}, **({} if target is None else {"target": target})})
     sources = _collected(rows, choices), _collected(test, choices) if test is not None else None
@@ -67,5 +68,5 @@ def _collected(rows: Any, recipe: Recipe) -> Collected:
 def _fit(choices: Recipe, folder: Path, sources: tuple[Collected, Collected | None]) -> Estimator:
     run = Run.create(folder)
     with run.locked():
-        *_, last = pipeline.run(choices, run, sources)
+        *_, last = live_curves.show(pipeline.run(choices, run, sources))
     return Estimator(Predictor(run.bundle), {k: v for k, v in last.items() if k != "at"})

@@ -752,11 +752,12 @@ def test_what_a_run_remembers_is_whole_or_not_there(tmp_path, monkeypatch):
 
 
 def test_a_try_that_never_trained_does_not_hold_the_folder_to_its_data(tmp_path):
-    Run.create(tmp_path).same_data("first try")
-    Run.create(tmp_path).same_data("other rows")
+    first, other = "1" * 64, "2" * 64
+    Run.create(tmp_path).same_data(first)
+    Run.create(tmp_path).same_data(other)
     Run(tmp_path).recipe_file.write_text("data: toy:wine")
     with pytest.raises(LaminaError, match="the rows are not those"):
-        Run(tmp_path).same_data("first try")
+        Run(tmp_path).same_data(first)
 
 
 def test_a_folder_without_a_run_cannot_be_resumed(tmp_path):

@@ -1,0 +1,80 @@
+"""The curves of a run while it goes on, in the output of a notebook's cell: one display, which changes."""
+
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from lamina.evaluate import notebook
+from lamina.evaluate.markup import number, seconds
+from lamina.evaluate.metrics import label
+from lamina.schema import Row
+
+PAUSE = 0.5  # seconds between changes of the display
+
+
+class Curves:
+    """What is shown of a run so far: as HTML in a notebook, as a line of text elsewhere."""
+
+    def __init__(self) -> None:
+        self.epochs: list[Row] = []
+        self.notes: dict[str, None] = {}
+        self.head, self.tail = "Reading the rows.", ""
+
+    def add(self, row: Row) -> None:
+        """Take in one row of a run."""
+        self.notes |= dict.fromkeys(map(str, row.get("notes", ())))
+        match row["at"]:
+            case "collect":
+                parts = f"{row['train']:,} to train, {row['validation']:,} to validate, {row['test']:,} to test"
+                self.head = f"{row['used']:,} rows: {parts}; {row['quarantined']:,} set aside."
+            case "design":
+                parameters = sum(layer["parameters"] for layer in row["layers"])
+                self.head += f" Training {row['kind']} with {parameters:,} parameters."
+            case "epoch":
+                self.epochs.append({name: value for name, value in row.items() if name != "preview"})
+                self.tail = f"Epoch {row['epoch']:,}, {label(row['score_name'])} {number(row['score'])}, "
+                self.tail += f"{seconds(row['seconds'])}, {seconds(row['left'])} left."
+            case "end":
+                self.tail = f"Best after epoch {row['best_epoch']:,}, {seconds(row['elapsed'])}: {row['done']}."
+            case "done":
+                self.tail = f"{self.tail} Judged, and written as a bundle: {seconds(row['seconds'])} in all."
+
+    def _repr_html_(self) -> str:
+        return notebook.progress(self.head, self.epochs, self.tail, list(self.notes))
+
+    def __repr__(self) -> str:
+        return f"{self.head} {self.tail}".strip()
+
+
+def show(rows: Iterator[Row]) -> Iterator[Row]:
+    """The rows of a run as they come, with its curves below the cell of a notebook that asks for them.
+
+    Elsewhere, in a script or a terminal, nothing is shown.
+    """
+    display = _display()
+    if display is None:
+        yield from rows
+        return
+    curves, last = Curves(), time.monotonic()
+    handle = display(curves, display_id=True)
+    try:
+        for row in rows:
+            curves.add(row)
+            if row["at"] != "step" and (row["at"] != "epoch" or time.monotonic() - last >= PAUSE):
+                handle.update(curves)
+                last = time.monotonic()
+            yield row
+    finally:
+        handle.update(curves)
+
+
+def _display() -> Any:
+    """The function that shows a thing in a notebook; None outside of one. IPython is there already, or not at all."""
+    modules: Mapping[str, Any] = sys.modules
+    shell = modules["IPython"].get_ipython() if "IPython" in modules else None
+    if shell is None or not hasattr(shell, "kernel"):  # the shell of a terminal has none
+        return None
+    from IPython.display import display
+
+    return display
