@@ -92,7 +92,8 @@ class GateMiddleware:
         secret = _secret(headers.get(b"authorization", b""), is_page)
         if not secret:
             cure = "Send the header Authorization: Bearer <token>."
-            schemes = 'Bearer, Basic realm="lamina", charset="UTF-8"' if is_page else "Bearer"
+            # one scheme alone: Chromium reads the first of a line, and asks for no password where that is another
+            schemes = 'Basic realm="lamina", charset="UTF-8"' if is_page else "Bearer"
             raise RequestError(401, f"Authorization: a token is needed. {cure}", {"WWW-Authenticate": schemes})
         if not hmac.compare_digest(secret, self.token.encode()):
             raise RequestError(403, "Authorization: this token is not the server's. Ask whoever started the server.")
