@@ -30,6 +30,7 @@ from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+HOLE = "no value"  # a name that no table has
 CATEGORIES = 254  # what scikit-learn's boosting can take in one column
 
 Parts = tuple[pd.DataFrame, pd.DataFrame]
@@ -80,7 +81,7 @@ def whole(train: pd.DataFrame, test: pd.DataFrame) -> Parts:
     """Numbers without holes, by the median and a column that says where; a hole among categories is one more."""
     for name in train.columns:
         if name in categories(train):
-            train[name], test[name] = (part[name].cat.add_categories("?").fillna("?") for part in (train, test))
+            train[name], test[name] = (part[name].cat.add_categories(HOLE).fillna(HOLE) for part in (train, test))
         elif np.isnan([*train[name], *test[name]]).any():
             middle = train[name].median()
             for part in (train, test):
