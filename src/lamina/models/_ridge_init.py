@@ -1,7 +1,8 @@
 """A linear forecast in closed form, for networks to begin from: ridge regression of the future on the past.
 
-How strongly weights are held back is decided by validation windows. Weights that see all of the history, its nearer
-half and its nearest quarter are averaged, as far as they do about as well: each errs in another way.
+How strongly weights are held back is decided by validation windows. Weights that see all of the history or its nearer
+parts, that are held back to the last value or to the mean, with windows all alike or by their spread, are averaged, as
+far as they do about as well: each errs in another way.
 """
 
 from collections.abc import Iterator
@@ -18,7 +19,8 @@ PACE = 0.05  # of the learning rate, for weights that are nearly right from the 
 MOST_STEPS = 2048  # of history; beyond, solving takes longer than training
 MOST_ROWS = 60_000  # windows, counted once per target
 CHUNK = 1 << 23  # numbers gathered at once
-WORSE = 1.2  # times the best validation error, up to which a reach takes part in the average
+REACHES = (1, 2, 4, 8, 16)  # parts of the history, of which the nearest is looked at
+WORSE = 1.2  # times the best validation error, up to which weights take part in the average
 WILDEST = 20.0  # spreads of the past that the future may leave it by, to be learned from
 MEASURED = 0.5  # of the steps ahead, at least
 
@@ -75,16 +77,31 @@ def ridge(train: Batch, validation: Batch, targets: list[int], relation: Relatio
     steps, horizon = train.inputs["history"].shape[1], train.target.shape[1]
     if steps > MOST_STEPS:
         return None
-    train_sums = _sums(train, targets, relation, own=False)
-    validation_sums = _sums(validation, targets, relation, own=True)
-    if train_sums is None or validation_sums is None:
-        return None
+    judge = _sums(validation, targets, relation, own=True)
     solutions = []
-    for reach in sorted({steps, max(1, steps // 2), max(1, steps // 4)}):
-        weight, error = solve(*(_nearest(sums, reach) for sums in (train_sums, validation_sums)))
-        solutions.append((error, np.concatenate([np.zeros((steps - reach, horizon)), weight])))
+    for own in (False, True) if relation.spread else (False,):
+        sums = _sums(train, targets, relation, own)
+        if sums is None or judge is None:
+            return None
+        for reach in sorted({max(1, steps // part) for part in REACHES}):
+            for prior in _priors(relation.level, reach, horizon):
+                weight, error = solve(*(_beyond(_nearest(one, reach), prior) for one in (sums, judge)))
+                solutions.append((error, np.concatenate([np.zeros((steps - reach, horizon)), weight + prior])))
     best = min(error for error, _ in solutions)
     return np.mean([weight for error, weight in solutions if error <= WORSE * best], axis=0)
+
+
+def _priors(level: Level, reach: int, horizon: int) -> list[np.ndarray]:
+    """What weights are held back to: the level itself, and where that is the last value, the mean of the history."""
+    last = np.zeros((reach, horizon))
+    return [last, last + 1 / reach] if level == "last" else [last]
+
+
+def _beyond(sums: Sums, prior: np.ndarray) -> Sums:
+    """Of the future less a weighted sum of the past."""
+    product = sums.past @ prior
+    future = sums.future - 2 * float((prior * sums.both).sum()) + float((prior * product).sum())
+    return Sums(sums.past, sums.both - product, max(future, 0.0))
 
 
 def _nearest(sums: Sums, reach: int) -> Sums:

@@ -80,7 +80,8 @@ def run(session: Session, rows: pa.Table) -> Backtest:
     for start in range(0, len(origins), BATCH):
         batch = origins[start : start + BATCH]
         windows = {name: views[:] for name, views in steps.windows(batch, state).items()}
-        parts.append(history.forecast_windows(session, windows, latest[batch - 1], state))
+        share = history.measured_share(panel, batch, state)
+        parts.append(history.forecast_windows(session, windows, latest[batch - 1], share, state))
     answers = {name: np.concatenate([part[name] for part in parts]) for name in ("prediction", "low", "high")}
     return Backtest(panel, origins, Windows(panel.values, origins, horizon)[:], answers, latest, state)
 
@@ -137,6 +138,19 @@ def half_widths(outputs: Arrays, validation: Examples, state: State) -> tuple[tu
     scale = np.concatenate([transform.scale(windows[piece], state) for piece in pieces])
     outside = np.maximum(low - truth, truth - high) / scale  # (rows, horizon, targets): how far
     return tuple(tuple(_quantile(step[:, t]) for t in range(step.shape[1])) for step in outside.transpose(1, 0, 2))
+
+
+def last_half_widths(validation: Examples, state: State) -> tuple[tuple[float, ...], ...]:
+    """The same (horizon, targets) for a forecast that repeats the last value, in units of its `transform.magnitude`."""
+    truth, windows = transform.levels(np.asarray(validation.target), state), validation.inputs["history"]
+    errors = []
+    for start in range(0, len(truth), BATCH):
+        piece = slice(start, start + BATCH)
+        history = windows[piece]
+        last = transform.levels(history[:, -1:, : len(state.targets)], state) if state.transform == "none" else 0.0
+        errors.append(np.abs(truth[piece] - last) / transform.magnitude(history, state))
+    steps = np.concatenate(errors).transpose(1, 0, 2)
+    return tuple(tuple(_quantile(step[:, t]) for t in range(step.shape[1])) for step in steps)
 
 
 def _quantile(outside: np.ndarray) -> float:

@@ -11,14 +11,25 @@ from lamina.tasks.forecasting.state import State
 Arrays = Mapping[str, np.ndarray]
 
 
-def decode(outputs: Arrays, scale: np.ndarray | float, last: np.ndarray, state: State) -> dict[str, np.ndarray]:
+def widths(history: np.ndarray, share: np.ndarray, state: State) -> np.ndarray:
+    """Half widths (rows, horizon, targets) in own units: those of whole histories, the nearer to those of a forecast
+    that knows the last value alone, the smaller the `share` (rows, targets) that was measured.
+    """
+    whole = np.array(state.half_widths) if state.half_widths else np.zeros((state.horizon, len(state.targets)))
+    whole = whole * transform.scale(history, state)
+    if not state.last_half_widths:
+        return whole
+    least = np.array(state.last_half_widths) * transform.magnitude(history, state)
+    share = share[:, None]
+    return np.maximum(whole, share * whole + (1 - share) * least)
+
+
+def decode(outputs: Arrays, half: np.ndarray | float, last: np.ndarray, state: State) -> dict[str, np.ndarray]:
     """Raw `target` (rows, size) to `prediction`, `low` and `high` (rows, horizon, targets), and with quantiles
-    `quantiles` (rows, horizon, targets, quantiles). `scale`: of each history, as `transform.scale` gives it; `last`:
-    the values measured last (rows, targets), which log-returns move.
+    `quantiles` (rows, horizon, targets, quantiles). `half`: the half widths that `widths` gives; `last`: the values
+    measured last (rows, targets), which log-returns move.
     """
     target = outputs["target"].astype(np.float64)
-    half = np.array(state.half_widths) if state.half_widths else np.zeros((state.horizon, len(state.targets)))
-    half = half * scale
     low, high = transform.interval(target, state)
     middle = transform.invert(transform.levels(transform.point(target, state), state), last, state)
     answers = {

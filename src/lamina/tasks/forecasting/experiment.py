@@ -163,8 +163,9 @@ class Experiment(experiment.Experiment):
 
     def calibrated(self, outputs: Arrays, validation: Examples) -> Self:
         """With the half widths of intervals."""
-        widths = backtest.half_widths(outputs, validation, self.task.state)
-        return self.with_task(self.task.with_state(half_widths=widths))
+        state = self.task.state
+        widths, last = backtest.half_widths(outputs, validation, state), backtest.last_half_widths(validation, state)
+        return self.with_task(self.task.with_state(half_widths=widths, last_half_widths=last))
 
     # 5 evaluate
 

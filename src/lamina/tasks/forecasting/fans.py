@@ -69,7 +69,8 @@ def _pairs(test: Backtest, sums: Arrays) -> list[tuple[int, int]]:
 def _answers(session: Session, test: Backtest, steps: EncodedSteps, origins: np.ndarray) -> dict[str, np.ndarray]:
     """Forecasts from some origins, with their quantiles."""
     windows = {name: views[:] for name, views in steps.windows(origins, test.state).items()}
-    return history.forecast_windows(session, windows, test.latest[origins - 1], test.state)
+    share = history.measured_share(test.panel, origins, test.state)
+    return history.forecast_windows(session, windows, test.latest[origins - 1], share, test.state)
 
 
 def _history_length(state: State) -> int:

@@ -58,14 +58,21 @@ class Histories:
 
 
 def forecast_windows(
-    session: Session, windows: Mapping[str, np.ndarray], last: np.ndarray, state: State
+    session: Session, windows: Mapping[str, np.ndarray], last: np.ndarray, share: np.ndarray, state: State
 ) -> dict[str, np.ndarray]:
     """Forecasts, as `decoding.decode` gives them, from encoded windows of history and future. `last`: the values
-    measured last before each (rows, targets).
+    measured last before each (rows, targets); `share`: how much of each history was measured, likewise.
     """
     outputs = session.run(windows)
     with np.errstate(all="ignore"):
-        return decoding.decode(outputs, transform.scale(windows["history"], state), last, state)
+        return decoding.decode(outputs, decoding.widths(windows["history"], share, state), last, state)
+
+
+def measured_share(panel: Panel, origins: np.ndarray, state: State) -> np.ndarray:
+    """The share of the `context` steps before each first step ahead that was measured, (rows, targets)."""
+    total = np.concatenate([np.zeros((1, panel.values.shape[1])), np.cumsum(~np.isnan(panel.values), axis=0)])
+    begin = np.maximum(origins - state.context, panel.bounds[panel.series_of(origins - 1)])
+    return (total[origins] - total[begin]) / state.context
 
 
 def forecast_histories(session: Session, histories: Histories) -> dict[str, np.ndarray]:
@@ -76,7 +83,11 @@ def forecast_histories(session: Session, histories: Histories) -> dict[str, np.n
         raise DataError(f"rows: hold {count:,} series, each with {width:,} numbers ahead. Send fewer series at a time.")
     size = max(1, min(BATCH, BATCH_NUMBERS // max(width, state.context * histories.steps.history.shape[1])))
     pieces = [slice(start, start + size) for start in range(0, count, size)]
-    parts = [forecast_windows(session, histories.inputs(piece), histories.last[piece], state) for piece in pieces]
+    share = measured_share(histories.panel, histories.end, state)
+    parts = [
+        forecast_windows(session, histories.inputs(piece), histories.last[piece], share[piece], state)
+        for piece in pieces
+    ]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 

@@ -63,7 +63,8 @@ class TargetColumn(config.Config):
 class State(config.Config):
     """`half_widths` (horizon, targets) are those of the interval, in deviations of the history that a forecast goes on
     from, before a log-return is turned back to a price. `effects`: that of
-    known columns is taken out of the history.
+    known columns is taken out of the history. `last_half_widths`: those of a forecast that knows nothing but the last
+    value, in units of `transform.magnitude`.
     """
 
     targets: tuple[TargetColumn, ...] = Field(min_length=1, max_length=10_000)
@@ -80,12 +81,13 @@ class State(config.Config):
     quantiles: tuple[Quantile, ...] = Field(default=(), max_length=99)
     half_widths: tuple[tuple[float, ...], ...] = ()
     effects: bool = False
+    last_half_widths: tuple[tuple[float, ...], ...] = ()
 
     @model_validator(mode="after")
     def _a_width_for_each_number(self) -> Self:
-        wrong = any(len(row) != len(self.targets) for row in self.half_widths)
-        if self.half_widths and (wrong or len(self.half_widths) != self.horizon):
-            raise ValueError("half_widths must be (horizon, targets)")
+        for widths in filter(None, (self.half_widths, self.last_half_widths)):
+            if len(widths) != self.horizon or any(len(row) != len(self.targets) for row in widths):
+                raise ValueError("half_widths must be (horizon, targets)")
         return self
 
     @property

@@ -11,6 +11,7 @@ FLAT = 1e-9  # of the deviation of values, a naive error that counts as none
 STILL, SMALLEST = 1e-12, 1e-100  # of the largest number, a deviation that counts as none; and the smallest of all
 MIN_SCALE_ONE, MIN_SCALE_MANY = 0.3, 1e-6  # training deviations a history scatters by, at least: of one series, of many
 
+SMALL_MANY = 1e-3  # of a deviation, that the last value of one of many series counts as at least
 
 # learned from training steps
 
@@ -85,6 +86,16 @@ def scale(history: np.ndarray, state: State) -> np.ndarray:
     least = MIN_SCALE_ONE if state.series is None else MIN_SCALE_MANY
     std = np.array([target.std for target in state.targets])
     return np.sqrt(targets.var(axis=1, keepdims=True) + least**2) * std
+
+
+def magnitude(history: np.ndarray, state: State) -> np.ndarray:
+    """How large the last values of each encoded history are, (rows, 1, targets) in own units: of one series, and of
+    changes, as large as any; what is left to go by where a history is too short to scatter.
+    """
+    mean, std = _mean_std(state)
+    if state.series is None or state.transform != "none":
+        return np.broadcast_to(std, (len(history), 1, len(std)))
+    return np.abs(history[:, -1:, : len(std)].astype(np.float64) * std + mean) + SMALL_MANY * std
 
 
 # a network's numbers to values
