@@ -410,7 +410,7 @@ except LaminaError as error:
 
 
 def test_python_gets_a_sentence_where_a_prediction_needs_more_memory_than_there_is():
-    command = [sys.executable, "-W", "ignore", "-c", NARROW, str(TABLE), str(1 << 20)]
+    command = [sys.executable, "-W", "ignore", "-c", NARROW, str(TABLE), str(1 << 24)]
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
