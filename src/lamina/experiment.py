@@ -32,9 +32,7 @@ NEARLY = 0.1  # how much worse a task may fit for its note to be said all the sa
 
 
 class Suitability(NamedTuple):
-    """How well a task fits some data, 0 to 1, what to say of it where it is taken or fits nearly as well, and what to
-    say before anything is trained, such as which command to give.
-    """
+    """How well a task fits some data, 0 to 1; what to say where it is taken, or nearly, and before any training."""
 
     score: float = 0.0
     note: str = ""
@@ -78,10 +76,8 @@ class Section(NamedTuple):
 
 
 class Conclusion(NamedTuple):
-    """What a report says in its own words: the verdict, the subject of the run, and what the general parts are called.
-
-    `measured` says what the scores were measured on; `doubt` is added where a baseline is better; `warns` is whether
-    that is a warning at all.
+    """What a report says in its own words: the verdict, the subject of the run, and what the general parts are called;
+    what scores were `measured` on, and what `doubt` is added where a baseline is better, if that `warns` at all.
     """
 
     verdict: str
@@ -205,6 +201,11 @@ class Experiment(ABC):
         if cfg.augment_with is not None:
             raise RecipeError(["train.augment_with: is for tasks that predict a column of each row. Leave it out."])
         return train.fit.fit(models.learner(model), examples["train"], examples["validation"], cfg, hooks)
+
+    def with_folds(self, examples: Mapping[str, Examples], count: int) -> dict[str, Examples]:
+        """Training rows, and validation rows, with the input `fold` (rows,): the part of `count` that each is of."""
+        train = examples["train"]
+        return {"train": replace(train, inputs={**train.inputs, "fold": np.arange(len(train.target)) % count})}
 
     @abstractmethod
     def validate(self, outputs: Arrays, target: np.ndarray) -> dict[str, float]:

@@ -56,7 +56,7 @@ def run(recipe: Recipe, out: Run, rows: Rows = (None, None), stop: Callable[[], 
     examples, spec = experiment.examples(prep), experiment.spec(prep)
 
     # 3 design
-    choice = models.choice(recipe.model, spec)
+    choice = models.choice(recipe.model, spec, recipe.preset)
     experiment = experiment.with_model(choice)
     model = models.build(choice, spec, recipe.seed)
     layers = models.summary(model, spec)
@@ -64,7 +64,9 @@ def run(recipe: Recipe, out: Run, rows: Rows = (None, None), stop: Callable[[], 
     device = choose(recipe.train.get("device", "auto"))
     inputs = {part: models.precompute(model, rows, device) for part, rows in examples.items() if part != "test"}
     models.initialize(model, inputs["train"], inputs["validation"])
-    cfg = decide(recipe.train, models.training(choice, spec), network, inputs["train"])
+    if folds := models.folds(choice):
+        inputs |= experiment.with_folds(inputs, folds)
+    cfg = decide(recipe.train, models.training(choice, spec, recipe.preset), network, inputs["train"])
     hooks = Hooks(
         experiment.validate, recipe.seed, out.checkpoints, stop, experiment.warning, experiment.preview(choice),
         experiment.target_transform(),

@@ -21,7 +21,7 @@ from lamina.data import _locator, expecting
 from lamina.data._splits import Auto, Split
 from lamina.plugins import Settings, available, every_setting, plugin
 from lamina.preprocess import UNUSED
-from lamina.schema import MISSING
+from lamina.schema import MISSING, Preset
 from lamina.train.settings import Config as Train
 
 SECTIONS = {"data": "data", "task": "tasks", "model": "models"}
@@ -41,6 +41,7 @@ class Rest(Config):
     literal: Annotated[tuple[str, ...] | None, BeforeValidator(as_tuple)] = None
     seed: int = Field(0, ge=0, lt=1 << 63)
     name: str | None = None
+    preset: Preset = "default"
     split: Split = Auto()
 
 
@@ -55,6 +56,7 @@ class Recipe(Config):
     literal: tuple[str, ...] | None = None
     split: Split
     model: SerializeAsAny[Config] | None = None
+    preset: Preset = "default"
     train: dict[str, Any] = {}
     seed: int = 0
     name: str | None = None
@@ -241,6 +243,8 @@ def plain(recipe: Recipe) -> dict[str, Any]:
     values["split"] = _non_defaults(recipe.split)
     if recipe.model:
         values["model"] = _non_defaults(recipe.model)
+    if recipe.preset != "default":
+        values["preset"] = recipe.preset
     if recipe.train:
         values["train"] = recipe.train
     values["seed"] = recipe.seed

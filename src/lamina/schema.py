@@ -14,6 +14,8 @@ from lamina.config import Config
 
 Row = dict[str, Any]
 
+Preset = Literal["fast", "default", "accurate"]  # how much time training may take
+
 MISSING = ("", "?", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "none", "#N/A", "<NA>")
 
 PICTURES = (

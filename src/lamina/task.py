@@ -219,6 +219,10 @@ class Task(ABC):
         """The same task with more in its state."""
         return replace(self, state=self.state.model_copy(update=changes))
 
+    def notes(self) -> list[str]:
+        """Sentences on what was decided by looking at the training targets."""
+        return []
+
     # what a network is built for
 
     @abstractmethod

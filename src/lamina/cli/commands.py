@@ -120,6 +120,7 @@ def train(  # noqa: PLR0913 - one argument per option
     ] = None,
     task: Annotated[str | None, typer.Option(help="What is asked; by the data when left out.")] = None,
     model: Annotated[str | None, typer.Option(help="Which network: fnn, linear, sequential ...")] = None,
+    preset: Annotated[str | None, typer.Option(help="How long to try: fast, default or accurate.")] = None,
     budget: Annotated[str | None, typer.Option(help="Time for training, such as 60s or 5m.")] = None,
     sets: Sets = None,
     out: Annotated[Path | None, typer.Option(help="Directory of the run; runs/<name>-<n> when left out.")] = None,
@@ -131,7 +132,7 @@ def train(  # noqa: PLR0913 - one argument per option
     from lamina.run import Run, fresh_folder
 
     if resume is not None:
-        if source or target or test or also or task or model or budget or sets or out or seed is not None:
+        if source or target or test or also or task or model or preset or budget or sets or out or seed is not None:
             raise typer.BadParameter("goes alone: everything else is in the run's recipe.", param_hint="--resume")
         run = Run.resume(resume)
         if run.done.exists():
@@ -144,7 +145,7 @@ def train(  # noqa: PLR0913 - one argument per option
         if not source:
             raise typer.BadParameter("is missing: a data file, or a recipe.", param_hint="SOURCE")
         options = {"target": target, "data.test": test, "task": task, "model": model, "train.budget": budget}
-        options |= {"seed": None if seed is None else str(seed)}
+        options |= {"preset": preset, "seed": None if seed is None else str(seed)}
         recipe = arguments.recipe(source, options, [*arguments.also(also), *(sets or [])])
         run = Run.create(out or fresh_folder(recipe.name or arguments.stem(source)))
     with stoppable() as stop, run.locked():

@@ -10,6 +10,9 @@
 - `column_settings(cfg) -> dict`: by kind, settings of the columns it is fed, used where the recipe says none;
 - `example_rows(count, seed) -> (Spec, Batch)`, where its head is its own: what it is built for, and arrays of rows to
   learn from, for the contract tests;
+- `folds(cfg) -> int`, where networks in it leave rows out: into how many parts the rows are cut. Its batches then have
+  the input `fold` (rows,), the part of each row; asked with it, it answers by what has not learned from the row;
+- `PRESETS`, where another architecture is taken when the data decide: by preset, the name of that one;
 - `JUDGE_CORRUPTIONS = True`, where the report is to say what compressed, blurred and shrunk pictures do to its answers;
 - `GRAPH_ONLY = True`, where the network cannot be built again from a bundle alone: it is then served by its graph;
 - `Model(cfg, spec)`: an `nn.Module` with `parts`, `forward(inputs) -> {"target": (rows, size)}` and
@@ -61,9 +64,10 @@ import numpy as np
 
 from lamina.config import BundleError, RecipeError, parse
 from lamina.plugins import Settings, available, plugin, setting_names, settings_of
-from lamina.schema import TARGET_HEADS, Batch, Column, Spec
+from lamina.schema import TARGET_HEADS, Batch, Column, Preset, Spec
 
 DEFAULT, GENERAL = "fnn", 0.1
+EFFORT: Mapping[Preset, float] = {"fast": 0.3, "default": 1.0, "accurate": 3.0}  # of the epochs that suit
 
 Raw = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 
@@ -76,14 +80,18 @@ def suits(name: str, spec: Spec) -> float:
     return module["suits"](spec) if "suits" in module else GENERAL
 
 
-def choice(cfg: Any, spec: Spec) -> Any:
-    """The settings of a recipe, or the architecture that suits best, with the settings that name none.
+def choice(cfg: Any, spec: Spec, preset: Preset = "default") -> Any:
+    """The settings of a recipe, or the architecture that suits best, with the settings that name none. Where that has
+    another one for the `preset`, and this has all of these settings, it is taken.
 
     Errors: RecipeError where that architecture has no such setting.
     """
     if cfg is not None and not isinstance(cfg, Settings):
         return cfg
     best = max((DEFAULT, *available("models")), key=lambda name: suits(name, spec))
+    other = vars(plugin("models", best)).get("PRESETS", {}).get(preset, best)
+    if suits(other, spec) and (cfg is None or cfg.values.keys() <= setting_names("models", other)):
+        best = other
 
     def cure() -> str:
         values = cfg.values if cfg else {}
@@ -178,9 +186,21 @@ def is_graph_only(name: str) -> bool:
     return bool(vars(plugin("models", name)).get("GRAPH_ONLY"))
 
 
-def training(cfg: Any, spec: Spec) -> dict[str, Any]:
-    """Train settings that suit an architecture and a size of data."""
-    return plugin("models", cfg.kind).training(cfg, spec)
+def training(cfg: Any, spec: Spec, preset: Preset = "default") -> dict[str, Any]:
+    """Train settings that suit an architecture and a size of data: epochs by the preset, but for an ensemble, which
+    takes more time for its networks.
+    """
+    settings, effort = plugin("models", cfg.kind).training(cfg, spec), EFFORT[preset]
+    if preset == "default" or (effort > 1 and folds(cfg)):
+        return settings
+    scaled = {name: max(1, round(settings[name] * effort)) for name in ("epochs", "patience") if settings.get(name)}
+    return {**settings, **scaled}
+
+
+def folds(cfg: Any) -> int:
+    """Into how many parts an architecture wants the rows to be cut; 0 where all of it learns from all of them."""
+    module = vars(plugin("models", cfg.kind))
+    return module["folds"](cfg) if "folds" in module else 0
 
 
 def weights(model: Any) -> dict[str, Any]:

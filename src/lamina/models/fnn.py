@@ -33,6 +33,8 @@ from lamina.schema import TARGET_HEADS, Batch, Input, OutputActivation, Spec
 
 HEADS = TARGET_HEADS
 
+PRESETS = {"accurate": "ensemble"}
+
 FEW = 10  # codes up to which a category is one-hot
 
 

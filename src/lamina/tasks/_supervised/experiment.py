@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lamina import experiment, models, preprocess, privacy
-from lamina.config import Config, DataError, MissingColumn
+from lamina.config import Config, DataError, MissingColumn, RecipeError
 from lamina.data import Sources
 from lamina.data._quarantine import ROW_NUMBER, column_name, locate, with_row_numbers
-from lamina.data._splits import Auto, ByColumn, Split, Splits, split
+from lamina.data._splits import Auto, ByColumn, Random, Split, Splits, Stratified, split
 from lamina.deploy.golden import golden_rows
 from lamina.deploy.session import from_json
 from lamina.evaluate import baselines, calibration, metrics
@@ -40,6 +40,7 @@ class Experiment(experiment.Experiment):
 
     task: SupervisedTask
     also: tuple[ExternalData, ...] = field(default=(), kw_only=True)
+    shuffled: bool = field(default=True, kw_only=True)  # whether validation rows were drawn from the training rows
 
     # 1 collect
 
@@ -86,6 +87,7 @@ class Experiment(experiment.Experiment):
             task=task,
             schema=schema,
             splits=Splits(*(t.drop_columns([ROW_NUMBER]) for t in splits)),
+            shuffled=isinstance(parts, Auto | Random | Stratified),
             read=sum(c.table.num_rows + len(c.quarantine) for c in (collected, test_source)),
             quarantine=(*collected.quarantine, *unusable, *test_source.quarantine, *unusable_test, *unknown, *broken),
             notes=(
@@ -118,8 +120,26 @@ class Experiment(experiment.Experiment):
     ) -> Iterator[Row]:
         if cfg.augment_with is None:
             return super().fit(prep, model, examples, cfg, hooks)
+        if "fold" in examples["train"].inputs:
+            cure = "Name one network, such as --model fnn"
+            raise RecipeError([f"train.augment_with: an ensemble leaves rows out, and takes none added. {cure}."])
         rows = synthetic_data.rows(self, prep, cfg)
         return synthetic_data.fit(model, examples, rows, cfg, hooks)
+
+    def with_folds(self, examples: Mapping[str, Examples], count: int) -> dict[str, Examples]:
+        """Folds with about the same targets in each. Validation rows drawn at random are learned from as well, and are
+        judged with all others by what has not learned from them; those of other groups, times or files stay apart.
+        """
+        parts = ("train", "validation") if self.shuffled else ("train",)
+        target = np.concatenate([np.asarray(examples[part].target) for part in parts])
+        key = target.reshape(len(target), -1)[:, 0]
+        order = np.lexsort((np.random.default_rng(self.recipe.seed).permutation(len(key)), key))
+        fold = np.empty(len(key), np.int64)
+        fold[order] = np.arange(len(key)) % count
+        first = examples["train"].inputs
+        inputs = {name: np.concatenate([np.asarray(examples[part].inputs[name]) for part in parts]) for name in first}
+        rows = Examples({**inputs, "fold": fold}, target)
+        return dict.fromkeys(parts, rows)
 
     def validate(self, outputs: Mapping[str, np.ndarray], target: np.ndarray) -> dict[str, float]:
         return self.task.validate(outputs, target)
@@ -153,10 +173,14 @@ class Experiment(experiment.Experiment):
         """Naive and classical predictors, fitted on the network's own inputs."""
         task, examples = self.task, finding.examples
         notes += report.notes(finding)
-        target = task.truth(np.asarray(examples["train"].target))
-        inputs = [{n: np.asarray(v) for n, v in examples[part].inputs.items()} for part in ("train", "test")]
-        fitted = baselines.fit(task.baselines, inputs[0], target, finding.spec, len(task.classes), notes)
-        answers = {name: predict(inputs[1]) for name, predict in fitted.items()}
+        train, test = (examples[part] for part in ("train", "test"))
+        if models.folds(self.recipe.model):
+            train = self.with_folds(examples, 1)["train"]
+        target = task.truth(np.asarray(train.target))
+        inputs = {n: np.asarray(train.inputs[n]) for n in finding.spec.inputs}
+        fitted = baselines.fit(task.baselines, inputs, target, finding.spec, len(task.classes), notes)
+        rows = {n: np.asarray(v) for n, v in test.inputs.items()}
+        answers = {name: predict(rows) for name, predict in fitted.items()}
         truth = finding.evaluation.target
         return {n: Baseline(metrics.scores(metrics.defined(task.metrics, a), truth, a), a) for n, a in answers.items()}
 

@@ -109,10 +109,6 @@ class SupervisedTask(Task):
     def validate(self, outputs: Arrays, target: np.ndarray) -> dict[str, float]:
         """Two cheap numbers: the first is minimised, the second is shown."""
 
-    def notes(self) -> list[str]:
-        """Sentences on what was decided by looking at the training targets."""
-        return []
-
     # what a report shows of single rows and of classes
 
     def losses(self, answers: Arrays, target: np.ndarray) -> np.ndarray | None:
