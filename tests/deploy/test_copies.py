@@ -6,11 +6,15 @@ import json
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 
 import joblib
+import numpy as np
 import pytest
 
 import lamina
+
+BUNDLES = sorted((Path(__file__).parent.parent / "bundles").glob("*.lamina"))
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +27,20 @@ def test_a_copy_answers_as_the_model_does(churn_run, rows, duplicate):
     other = duplicate(churn_run)
     assert other.predict(rows) == churn_run.predict(rows)
     assert (repr(other), other.result) == (repr(churn_run), churn_run.result)
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+@pytest.mark.parametrize("path", BUNDLES, ids=lambda path: path.stem)
+def test_a_model_of_every_task_and_network_is_copied_with_its_answers(path, duplicate):
+    request = json.loads(path.with_suffix(".json").read_text("utf-8"))[0]
+    verb, model = request.pop("ask"), lamina.load(path)
+    request.pop("answers")
+
+    def ask(one):
+        answers = one.predict(request["rows"]) if verb == "predict" else one.generate(**request)
+        return answers.tolist() if isinstance(answers, np.ndarray) else answers
+
+    assert ask(duplicate(model)) == ask(model)
 
 
 def test_joblib_keeps_a_model_in_a_file(churn_run, rows, tmp_path):
