@@ -89,7 +89,10 @@ def test_a_forecast_adds_the_effect_where_a_promotion_is_ahead_and_nowhere_else(
     promotion = flags(rng, 0.3)
     history = rows(quiet_sales(rng) + 30 * promotion, promo=promotion)
     estimator = forecaster(history, "promo")
-    ahead = [{"day": (date(2021, 1, 4) + timedelta(days=DAYS + i)).isoformat(), "promo": int(i in (2, 3)), "sold": None} for i in range(7)]
+    ahead = [
+        {"day": (date(2021, 1, 4) + timedelta(days=DAYS + i)).isoformat(), "promo": int(i in (2, 3)), "sold": None}
+        for i in range(7)
+    ]
     plain = [{**row, "promo": 0} for row in ahead]
     with_effect, without = (
         np.array([row["prediction"] for row in estimator.predict([*history, *future])]) for future in (ahead, plain)

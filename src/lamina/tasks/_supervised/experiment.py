@@ -23,7 +23,7 @@ from lamina.preprocess import Decimal, Preprocessor, _spellings, category, parse
 from lamina.recipe import Recipe, Unused
 from lamina.resources import memory
 from lamina.schema import Collected, Column, Quarantined, Row, Schema, clean
-from lamina.tasks._supervised import evaluation, external_data, report, synthetic_data, time_order
+from lamina.tasks._supervised import evaluation, external_data, report, shortfall, synthetic_data, time_order
 from lamina.tasks._supervised.external_data import ExternalData
 from lamina.tasks._supervised.target import split_off, with_known_labels
 from lamina.tasks._supervised.task import SupervisedTask
@@ -182,7 +182,10 @@ class Experiment(experiment.Experiment):
         rows = {n: np.asarray(v) for n, v in test.inputs.items()}
         answers = {name: predict(rows) for name, predict in fitted.items()}
         truth = finding.evaluation.target
-        return {n: Baseline(metrics.scores(metrics.defined(task.metrics, a), truth, a), a) for n, a in answers.items()}
+        scores = {n: metrics.scores(metrics.defined(task.metrics, a), truth, a) for n, a in answers.items()}
+        rivals = {n: Baseline(scores[n], a) for n, a in answers.items()}
+        notes += shortfall.sentences(finding, rivals, fitted)
+        return rivals
 
     def conclude(self, finding: Finding, baselines: Mapping[str, Baseline]) -> Conclusion:
         return report.conclude(finding, baselines)
