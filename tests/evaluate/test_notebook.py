@@ -1,6 +1,7 @@
 """What a notebook shows of a model, its scores and its training: run by a kernel, and read as HTML."""
 
 from html.parser import HTMLParser
+from pathlib import Path
 
 import nbclient
 import nbformat
@@ -46,7 +47,8 @@ def outputs():
     """The outputs of each cell, by a kernel of its own."""
     cells = [nbformat.v4.new_code_cell(code) for code in CELLS]
     book = nbformat.v4.new_notebook(cells=cells)
-    nbclient.NotebookClient(book, timeout=200, kernel_name="python3").execute()
+    place = {"metadata": {"path": str(Path(__file__).parent.parent)}}
+    nbclient.NotebookClient(book, timeout=200, kernel_name="python3", resources=place).execute()
     return [cell.outputs for cell in book.cells]
 
 
