@@ -26,11 +26,11 @@ NEAR = 1e-5  # of answers by two doors
 
 
 def cases() -> Iterator[Any]:
-    """Every other case of a file is asked with each change, and all of them with `make slow`: a second each."""
+    """Every third case of a file is asked with each change, and all of them with `make slow`: a second each."""
     for file in sorted(FOLDER.glob("*.py")):
         if file.stem != "corpus" and not file.stem.startswith("test_"):
             for place, case in enumerate(importlib.import_module(f"meaning.{file.stem}").CASES):
-                marks = [pytest.mark.slow] if place % 2 else []
+                marks = [pytest.mark.slow] if place % 3 else []
                 yield pytest.param(case, id=f"{file.stem}-{case.name}", marks=marks)
 
 
