@@ -34,7 +34,7 @@ def fill_absent(series: Tensor) -> tuple[Tensor, Tensor]:
 class KnownEffect(nn.Module):
     """What known columns add to each target at a step, by their values there and at a few steps before: in the unit of
     the target, and in spreads of its window. Taken out of a history and put back ahead, it leaves to a network what
-    goes on by itself; regression with errors in time, as Cochrane and Orcutt 1949.
+    goes on by itself, as in Cochrane and Orcutt 1949.
     """
 
     def __init__(self, feed: Input, output: Output):
@@ -44,9 +44,9 @@ class KnownEffect(nn.Module):
 
     def forward(self, history: Tensor, future: Tensor, scale: Tensor) -> Tensor:
         """(rows, steps + horizon, targets); `scale` (rows, 1, targets): the spread of each history."""
-        known = torch.cat([history[:, :, history.shape[2] - self.channels :], future], 1).transpose(1, 2)
-        known = torch.cat([known[:, :, :1].expand(-1, -1, LAGS - 1), known], 2)
-        own, relative = F.conv1d(known, self.weight.flatten(0, 1)).transpose(1, 2).chunk(2, 2)
+        columns = torch.cat([history[:, :, history.shape[2] - self.channels :], future], 1).transpose(1, 2)
+        columns = torch.cat([columns[:, :, :1].expand(-1, -1, LAGS - 1), columns], 2)
+        own, relative = F.conv1d(columns, self.weight.flatten(0, 1)).transpose(1, 2).chunk(2, 2)
         return torch.addcmul(own, relative, scale)
 
 
@@ -56,27 +56,27 @@ class ReversibleNorm(nn.Module):
 
     Call it with a history (rows, steps, channels): the first `targets` channels are normalised, the others stay. Where
     the output says that its numbers are `changes`, such as log-returns, they have no level: the last is no forecast.
-    Where it has `effects`, what is known of the `future` is taken out of the history, and added to the level ahead.
+    Where it has a `known_effect`, that of known columns is taken out of the history and added to the level ahead.
     """
 
     def __init__(self, output: Output, future: Input | None = None, level: Level = "last", spread: bool = True):
         super().__init__()
         self.level: Level = "none" if output.settings.get("changes") else level  # the best guess of a change is none
         self.spread, self.horizon, self.targets, self.quantiles = spread, *sizes(output)
-        self.effect = KnownEffect(future, output) if future and output.settings.get("effects") else None
+        self.effect = KnownEffect(future, output) if future and output.settings.get("known_effect") else None
 
     def forward(self, history: Tensor, future: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """The normalised history, the levels (rows, 1 or horizon, targets) and the spreads (rows, 1, targets)."""
-        own, ahead = history[:, :, : self.targets], None
+        own, added = history[:, :, : self.targets], None
         if self.effect is not None and future is not None:
             effect = self.effect(history, future, spread_of(own))
-            own, ahead = own - effect[:, : -self.horizon], effect[:, -self.horizon :]
+            own, added = own - effect[:, : -self.horizon], effect[:, -self.horizon :]
         centre = own[:, -1:] if self.level == "last" else own.mean(1, keepdim=True)
         if self.level == "none":
             centre = torch.zeros_like(centre)
         scale = spread_of(own) if self.spread else torch.ones_like(centre)
         relative = (own - centre) / scale
-        centre = centre if ahead is None else centre + ahead
+        centre = centre if added is None else centre + added
         if history.shape[2] == self.targets:
             return relative, centre, scale
         return torch.cat([relative, history[:, :, self.targets :]], 2), centre, scale

@@ -1,4 +1,4 @@
-"""What is known ahead, in closed form, for networks to begin from: regression with errors that go on in time.
+"""What is known ahead, in closed form, for networks to begin from: its effects, beside errors that go on in time.
 
 A value is what known columns add to it and a rest that its past foretells. Each is found from what the other leaves, a
 few times in turn (Cochrane and Orcutt 1949): the rest by ridge regression on its past, the effects by ridge regression
@@ -28,7 +28,7 @@ class Surprise(NamedTuple):
     """
 
     targets: np.ndarray
-    known: np.ndarray
+    inputs: np.ndarray
     spread: np.ndarray
 
 
@@ -85,10 +85,10 @@ def _surprises(data: Batch, kernel: np.ndarray, effect: KnownEffect) -> Iterator
     for at in range(0, most, size):
         past, future, target = (x[places[at : at + size]] for x in (history, data.inputs["future"], data.target))
         own = past[:, :, :targets].astype(np.float64)
-        known = np.concatenate([past[:, :, past.shape[2] - columns :], future], axis=1).transpose(0, 2, 1)
-        known = np.concatenate([np.repeat(known[:, :, :1], lags - 1, axis=2), known], axis=2)
+        values = np.concatenate([past[:, :, past.shape[2] - columns :], future], axis=1).transpose(0, 2, 1)
+        values = np.concatenate([np.repeat(values[:, :, :1], lags - 1, axis=2), values], axis=2)
         error = np.concatenate([own, target], axis=1).transpose(0, 2, 1) @ kernel
-        yield Surprise(error, known @ shifts, own.std(axis=1))
+        yield Surprise(error, values @ shifts, own.std(axis=1))
 
 
 def _sums(data: Batch, kernel: np.ndarray, effect: KnownEffect) -> list[Sums]:
@@ -97,11 +97,11 @@ def _sums(data: Batch, kernel: np.ndarray, effect: KnownEffect) -> list[Sums]:
     width = 2 * columns * lags
     sums = [Sums(np.zeros((width, width)), np.zeros((width, 1)), 0.0) for _ in range(targets)]
     for surprise in _surprises(data, kernel, effect):
-        known = surprise.known.reshape(len(surprise.known), -1)
+        inputs = surprise.inputs.reshape(len(surprise.inputs), -1)
         for target in range(targets):
             y = surprise.targets[:, target]
             there = ~np.isnan(y)
-            x = np.concatenate([known, known * surprise.spread[:, target : target + 1]], axis=1)[there]
+            x = np.concatenate([inputs, inputs * surprise.spread[:, target : target + 1]], axis=1)[there]
             past, both, future = sums[target]
             sums[target] = Sums(past + x.T @ x, both + x.T @ y[there, None], future + float(np.square(y[there]).sum()))
     return sums

@@ -91,9 +91,9 @@ def ridge(train: Batch, validation: Batch, targets: list[int], relation: Relatio
     return np.mean([weight for error, weight in solutions if error <= WORSE * best], axis=0)
 
 
-def _priors(level: Level, reach: int, horizon: int) -> list[np.ndarray]:
+def _priors(level: Level, reach: int, steps: int) -> list[np.ndarray]:
     """What weights are held back to: the level itself, and where that is the last value, the mean of the history."""
-    last = np.zeros((reach, horizon))
+    last = np.zeros((reach, steps))
     return [last, last + 1 / reach] if level == "last" else [last]
 
 

@@ -89,13 +89,13 @@ def test_a_forecast_adds_the_effect_where_a_promotion_is_ahead_and_nowhere_else(
     promotion = flags(rng, 0.3)
     history = rows(quiet_sales(rng) + 30 * promotion, promo=promotion)
     estimator = forecaster(history, "promo")
-    ahead = [
+    future = [
         {"day": (date(2021, 1, 4) + timedelta(days=DAYS + i)).isoformat(), "promo": int(i in (2, 3)), "sold": None}
         for i in range(7)
     ]
-    plain = [{**row, "promo": 0} for row in ahead]
+    plain = [{**row, "promo": 0} for row in future]
     with_effect, without = (
-        np.array([row["prediction"] for row in estimator.predict([*history, *future])]) for future in (ahead, plain)
+        np.array([row["prediction"] for row in estimator.predict([*history, *rest])]) for rest in (future, plain)
     )
     np.testing.assert_allclose(with_effect - without, [0, 0, 30, 30, 0, 0, 0], atol=1)
 

@@ -61,27 +61,27 @@ def linear_window(test: Backtest, training: Training) -> np.ndarray:
     is known beforehand goes into it too, of the steps ahead and of those before.
     """
     state, panel, targets = test.state, training.panel, len(test.state.targets)
-    known, known_test = (encoding.known(p, training.prep, state) for p in (panel, test.panel))
-    reach = _reach(state, known.shape[1])
-    width = state.context + (reach + state.horizon) * known.shape[1]
+    values, test_values = (encoding.known(p, training.prep, state) for p in (panel, test.panel))
+    reach = _reach(state, values.shape[1])
+    width = state.context + (reach + state.horizon) * values.shape[1]
     most = max(1, min(len(training.origins), MAX_WINDOWS, MAX_NUMBERS // (width * targets)))
     origins = training.origins[np.linspace(0, len(training.origins) - 1, most).astype(int)]
     std = np.maximum(np.nanstd(panel.latest, axis=0), 1e-9)
     history, level = _relative(panel.latest / std, origins, state)
     future = Windows(panel.latest / std, origins, state.horizon)[:] - level
-    inputs = _inputs(history, known, origins, state, reach).reshape(-1, width)
+    inputs = _inputs(history, values, origins, state, reach).reshape(-1, width)
     mean = inputs.mean(axis=0) * (np.arange(width) >= state.context)
     inputs = inputs - mean
     gram = inputs.T @ inputs
     gram += PENALTY * np.trace(gram) / len(gram) * np.eye(len(gram)) + 1e-9 * np.eye(len(gram))
     outcome = future.transpose(0, 2, 1).reshape(-1, state.horizon)
-    offset = outcome.mean(axis=0) if known.shape[1] else 0.0
+    offset = outcome.mean(axis=0) if values.shape[1] else 0.0
     weight = np.linalg.solve(gram, inputs.T @ (outcome - offset))  # (width, horizon)
     parts = []
     for start in range(0, len(test.origins), MAX_WINDOWS):
         some = test.origins[start : start + MAX_WINDOWS]
         history, level = _relative(test.latest / std, some, state)
-        answer = (_inputs(history, known_test, some, state, reach) - mean) @ weight + offset
+        answer = (_inputs(history, test_values, some, state, reach) - mean) @ weight + offset
         parts.append((answer.transpose(0, 2, 1) + level) * std)
     return np.concatenate(parts)
 
@@ -98,10 +98,10 @@ def _relative(values: np.ndarray, origins: np.ndarray, state: State) -> tuple[np
     return history - history[:, -1:], history[:, -1:]
 
 
-def _inputs(history: np.ndarray, known: np.ndarray, origins: np.ndarray, state: State, reach: int) -> np.ndarray:
+def _inputs(history: np.ndarray, columns: np.ndarray, origins: np.ndarray, state: State, reach: int) -> np.ndarray:
     """(rows, targets, width): the history of each target, and what is known around the origin, the same for all."""
-    beside = Windows(known, origins - reach, reach + state.horizon)[:].reshape(len(origins), 1, -1)
-    return np.concatenate([history.transpose(0, 2, 1), np.repeat(beside, history.shape[2], axis=1)], axis=2)
+    around = Windows(columns, origins - reach, reach + state.horizon)[:].reshape(len(origins), 1, -1)
+    return np.concatenate([history.transpose(0, 2, 1), np.repeat(around, history.shape[2], axis=1)], axis=2)
 
 
 _BASELINES: dict[str, Callable[[Backtest, Training], np.ndarray]] = {

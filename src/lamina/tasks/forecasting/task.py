@@ -34,7 +34,7 @@ class Task(task.Task):
             "targets": float(len(state.targets)),
             "quantiles": list(state.quantiles),
             **({"changes": 1.0} if state.transform == "log_return" else {}),
-            **({"effects": 1.0} if state.effects else {}),
+            **({"known_effect": 1.0} if state.effects else {}),
         }
         size = state.horizon * len(state.targets) * max(1, len(state.quantiles))
         loss = loss if loss == "pinball" else f"forecast_{loss}"
