@@ -112,8 +112,10 @@ def test_a_step_without_a_row_counts_as_not_measured_and_is_fed_the_value_before
     kept = AIRLINE.copy()
     kept.loc[[130, 131], "Passengers"] = kept["Passengers"][129]
     kept.loc[140, "Passengers"] = kept["Passengers"][139]
-    assert same(months.predict(gone), months.predict(kept))
-    assert same(months.predict(null), months.predict(kept))
+    whole, gaps = months.predict(kept), months.predict(gone)
+    assert same(months.predict(null), gaps)
+    assert same(gaps[["prediction"]], whole[["prediction"]])
+    assert (gaps["high"] - gaps["low"] > whole["high"] - whole["low"]).all(), "less measured is less sure"
     assert "3 of 144 steps have no row" in told(months, gone)[1]
     assert months.evaluate(gone)["mae"] != months.evaluate(kept)["mae"], "what was not measured is not judged"
     case = collected(gone, "Passengers", horizon=6)
