@@ -348,7 +348,11 @@ def test_a_short_history_is_extended_backwards_by_its_first_value(months):
     assert "The history is shorter than 24 steps; extended backwards by the first value." in text
     before = AIRLINE[140:141]
     padded = [before.assign(Month=AIRLINE["Month"][i]) for i in range(100, 140)]
-    assert same(pd.DataFrame(short), months.predict(pd.concat([*padded, AIRLINE[140:]])))
+    whole = months.predict(pd.concat([*padded, AIRLINE[140:]]))
+    assert same(pd.DataFrame(short)[["prediction"]], whole[["prediction"]])
+    assert all(
+        row["high"] - row["low"] > high - low for row, low, high in zip(short, whole["low"], whole["high"], strict=True)
+    )
     one, _ = told(months, [{"Month": "1960-12", "Passengers": 432}])
     assert len(one) == 6
     assert one[0]["Month"] == datetime(1961, 1, 1)
