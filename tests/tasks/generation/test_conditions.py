@@ -59,7 +59,7 @@ MET: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "months=": ("months", lambda cell: cell is None),
     "months!=": ("months", lambda cell: cell is not None),
     "months!=30": ("months", lambda cell: cell != 30),
-    "charges>$1,000": ("charges", known(operator.gt, 1000)),
+    "charges>$1,000": ("charges", lambda cell: cell is not None and float(cell[1:].replace(",", "")) > 1000),
     "plan=plus": ("plan", known(operator.eq, "plus")),
     "plan==plus": ("plan", known(operator.eq, "plus")),
     "plan!=plus": ("plan", lambda cell: cell != "plus"),
@@ -153,7 +153,7 @@ NEVER = {
     "months>many": "'months' is compared with a number (got 'many').",
     "since>soon": "'since' is compared with a time such as 20",
     "mnths>3": "there is no column 'mnths'. Did you mean 'months'?",
-    "remark=late": "'remark' is in the data and not made.",
+    "remark=late": "'remark' is made by a pattern, so no value of it can be asked for.",
     "months": "'months' is no condition. Write column, sign and value",
     "months>": "'months>' is no condition. Write column, sign and value",
 }

@@ -53,7 +53,8 @@ def people(count: int = COUNT, seed: int = 0) -> pa.Table:
 def understood(table: pa.Table) -> tuple[pa.Table, Schema, Any, tuple[str, ...]]:
     table = clean(table, MISSING)
     schema = preprocess.infer(table, None, {}, MISSING)
-    return table, schema, *column_transformer.fit(table, schema)
+    fit = column_transformer.fit(table, schema)
+    return table, schema, fit.columns, fit.notes
 
 
 @pytest.fixture(scope="module")

@@ -1,70 +1,188 @@
-"""How each column of a table is encoded and generated, fitted on training rows: its choices, its modes, its limits.
+"""How each column of a table is encoded and generated, fitted on training rows: its choices, its modes, its limits, how
+its cells are written, and what holds between columns.
 
 What few rows have may name a person, and is not stored: a text that fewer than five rows have counts as a frequent one
 (which, its hash says), a number that fewer have is rounded first, and numbers stay between the fifth smallest and the
 fifth largest.
 """
 
-import warnings
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from lamina import privacy
 from lamina.config import DataError
-from lamina.preprocess import UNUSED, category, parse_columns
+from lamina.preprocess import category
 from lamina.schema import LARGEST, Column, Schema
-from lamina.tasks.generation.state import NUMERIC, ColumnModes
+from lamina.tasks.generation import column_values, number_modes, number_styles, relations, text_templates, time_parts
+from lamina.tasks.generation.orderings import Ordering
+from lamina.tasks.generation.state import NUMERIC, ColumnModes, Formula, Relations
 
 EXACT = float(1 << 53)  # up to which whole numbers are whole
-MODES = 10
-FEW = 20  # distinct numbers that are each a choice
 CHOICES = 500  # texts of a column, the most frequent
-SPIKE, ABOVE, NEAR = 0.005, 4, 5  # share of the rows, times its neighbours, how many of those
-SAMPLE = 5_000
-COVERED = 0.98  # of the rows, for a grid
 WRITABLE = ("number", "category", "boolean", "time", "constant")
-UNITS = (86_400, 3_600, 60, 1)
-ISO = {86_400: "%Y-%m-%d", 3_600: "%Y-%m-%dT%H:%M", 60: "%Y-%m-%dT%H:%M", 1: "%Y-%m-%dT%H:%M:%S"}
+PATTERNED = ("identifier", "text")  # kinds that are made by templates alone
+OFTEN, HALF = 0.9, 0.5  # of the rows have a frequent text: fewer are made by templates, and so few else not at all
 
 
-def fit(table: pa.Table, schema: Schema) -> tuple[tuple[ColumnModes, ...], tuple[str, ...]]:
-    """How to encode each column, from training rows (cleaned), and a note on those that are left out."""
-    columns, omitted = list[ColumnModes](), list[str]()
+class Fit(NamedTuple):
+    """How each column is encoded, what holds between them, and notes on what is left out or changed."""
+
+    columns: tuple[ColumnModes, ...]
+    relations: Relations
+    notes: tuple[str, ...]
+
+
+def fit(table: pa.Table, schema: Schema) -> Fit:
+    """From training rows (cleaned). Errors: DataError where no column can be made."""
+    numeric = {c.name: column_values.numbers(table, c) for c in schema.columns if c.kind in NUMERIC}
+    values = [_values(column, numeric[column.name]) for column in schema.columns if column.kind in NUMERIC]
+    formulas, orderings = relations.learn(table, schema, [one for one in values if np.isfinite(one.numbers).any()])
+    columns, omitted, changed = list[ColumnModes](), list[str](), list[str]()
     for column in schema.columns:
-        modes = _modes_of(table, column) if column.kind in WRITABLE else None
+        if column.kind in NUMERIC:
+            modes = _numeric(table, column, numeric, formulas.get(column.name), orderings.get(column.name))
+        else:
+            modes = _text(table, column, changed) if column.kind in (*WRITABLE, *PATTERNED) else None
         if modes is not None:
             columns.append(modes)
         elif column.kind != "ignore":
             omitted.append(column.name)
     if not any(modes.blocks for modes in columns):
         raise DataError("columns: no column is left whose cells could be made. Numbers, categories and times can.")
-    why = "identifiers, free text and columns of rare values only are not made"
-    return tuple(columns), (f"Not in the rows that are made: {', '.join(omitted)} ({why}).",) if omitted else ()
+    names = {modes.name for modes in columns}
+    used = tuple(f for f in formulas.values() if f.target in names and all(name in names for name, _ in f.terms))
+    choice_pairs = relations.paired_choices(table, schema, columns)
+    return Fit(tuple(columns), Relations(formulas=used, choice_pairs=choice_pairs), _notes(omitted, changed))
 
 
-def _modes_of(table: pa.Table, column: Column) -> ColumnModes | None:
-    """The modes of one column; None where no value is frequent enough."""
-    raw = table[column.name].combine_chunks()
-    if column.kind in NUMERIC:
-        numbers, settings = _numbers(table, column, raw)
-        return ColumnModes(**settings, **_number(numbers, settings["decimals"])) if len(numbers) else None
-    cells = texts(table, column)
+def _notes(omitted: Iterable[str], changed: Iterable[str]) -> tuple[str, ...]:
+    """What is not made, or not as it was."""
+    why = "free text, numbers of rows, and texts of rare values that share no pattern are not made"
+    left = f"Not in the rows that are made: {', '.join(omitted)} ({why})." if omitted else ""
+    rare = "values that fewer than five rows share are made as one of the frequent ones"
+    return tuple(filter(None, (left, f"Of {', '.join(changed)}, {rare}." if changed else "")))
+
+
+def _values(column: Column, numbers: np.ndarray) -> relations.Values:
+    """A column of numbers as formulas and orderings see it."""
+    present = numbers[~np.isnan(numbers)]
+    decimals = 0 if column.kind == "time" else number_modes.decimals_of(present)
+    return relations.Values(column.name, numbers, 0.5 * 10.0**-decimals if decimals > 0 else 0.0, column.kind == "time")
+
+
+# numbers and times
+
+
+def _numeric(
+    table: pa.Table,
+    column: Column,
+    numeric: dict[str, np.ndarray],
+    formula: Formula | None,
+    ordering: Ordering | None,
+) -> ColumnModes | None:
+    """The modes of a column of numbers or times; None where it is empty."""
+    numbers = numeric[column.name]
+    present = numbers[~np.isnan(numbers)]
+    if not len(present):
+        return None
+    if np.abs(present).max(initial=0) > LARGEST:
+        raise DataError(
+            f"columns: '{column.name}' has numbers beyond {LARGEST:g}, too large to be made (got {present.min():g} to "
+            f"{present.max():g}). Give another unit, or leave the column out: --set columns.{column.name}=ignore"
+        )
+    settings = _writing(table, column, numbers)
+    unit, decimals = settings["unit"], settings["decimals"]
+    modes = number_modes.fit(present / unit, decimals)
+    step = number_modes.step(present / unit, decimals)
+    parts = _parts(table, column, numeric, settings, formula, ordering)
+    if parts:
+        limits = {name: modes[name] for name in ("low", "high")}
+        settings |= {"parts": parts, **limits, **step}
+    else:
+        settings |= modes | ({} if modes.get("grid") else step)
+    if ordering is not None and formula is None:
+        settings |= {"bases": ordering.bases, "gap": ordering.gap / unit, "relative": ordering.relative and bool(parts)}
+    return ColumnModes(**settings)
+
+
+def _writing(table: pa.Table, column: Column, numbers: np.ndarray) -> dict[str, Any]:
+    """The unit and decimals of a column, and how its cells are written."""
+    cells = column_values.raw(table, column)
+    present = numbers[~np.isnan(numbers)]
+    settings = {"name": column.name, "kind": column.kind, "missing": bool(np.isnan(numbers).any())}
+    if column.kind == "time":
+        return settings | time_parts.writing(cells, column, numbers)
+    decimals = number_modes.decimals_of(present)
+    form = "whole" if decimals == 0 else "number"
+    settings |= {"form": form, "unit": 1, "decimals": decimals}
+    if pa.types.is_string(cells.type):
+        units, mark = column.settings.get("units") or {}, column.settings.get("decimal") or "."
+        return settings | {"styles": number_styles.learn(cells, units, mark)}
+    plain = pa.types.is_int64(cells.type) or pa.types.is_float64(cells.type)
+    if pa.types.is_floating(cells.type):
+        settings |= {"form": "number"}
+    return settings | {
+        "dtype": "" if plain and not (form == "whole" and settings["form"] == "number") else str(cells.type)
+    }
+
+
+def _parts(
+    table: pa.Table,
+    column: Column,
+    numeric: dict[str, np.ndarray],
+    settings: dict[str, Any],
+    formula: Formula | None,
+    ordering: Ordering | None,
+) -> tuple[ColumnModes, ...]:
+    """What a column is the sum of, where it is not encoded as a whole."""
+    numbers, unit = numeric[column.name], settings["unit"]
+    zone = time_parts.zone(table, column, bool(settings.get("dtype"))) if column.kind == "time" else ()
+    present = ~np.isnan(numbers)
+    if formula is not None and all(not np.isnan(numeric[name][present]).any() for name, _ in formula.terms):
+        middle = float(number_modes.fit(numbers[present] / unit, settings["decimals"])["low"])
+        return (ColumnModes(name="rest", kind="number", spikes=(middle,), low=middle, high=middle, unit=unit), *zone)
+    if formula is None and ordering is not None and ordering.relative:
+        base = np.fmax.reduce([numeric[name] for name in ordering.bases])
+        distances = ((numbers - base) / unit)[present & ~np.isnan(base)]
+        decimals = number_modes.decimals_of(np.round(distances, 9))
+        modes = number_modes.fit(np.round(distances, 9), decimals)
+        return (ColumnModes(name="distance", kind="number", decimals=decimals, unit=unit, **modes), *zone)
+    return (*time_parts.fit(table, column, unit), *zone) if column.kind == "time" else ()
+
+
+# texts
+
+
+def _text(table: pa.Table, column: Column, changed: list[str]) -> ColumnModes | None:
+    """The modes of a column of texts; None where no value is frequent enough. Adds to the names of `changed` ones."""
+    cells = column_values.texts(table, column)
     counts = cells.drop_null().value_counts().to_pylist()
     ranked = sorted(((c["counts"], c["values"]) for c in counts), key=lambda c: (-c[0], c[1]))
     frequent = [(count, text) for count, text in ranked if count >= privacy.MIN_ROWS][:CHOICES]
+    total, rows = sum(count for count, _ in frequent), len(cells) - cells.null_count
+    settings: dict[str, Any] = {
+        "name": column.name,
+        "kind": column.kind,
+        "form": _form(column_values.raw(table, column).type),
+        "missing": cells.null_count > 0,
+    }
+    if column.kind != "constant" and (column.kind in PATTERNED or total < OFTEN * rows):
+        template = text_templates.fit(cells.drop_null().to_pylist()) if rows else None
+        if template is not None and (column.kind != "text" or all(map(text_templates.counts, template.templates))):
+            return ColumnModes(**settings, templates=template.templates)
+        if column.kind in PATTERNED or total < HALF * rows or not frequent:
+            return None
+        changed.append(column.name)
     if not frequent and column.kind != "constant":
         return None
-    total = sum(count for count, _ in frequent)
     return ColumnModes(
-        name=column.name,
-        kind=column.kind,
-        form=_form(raw.type),
-        missing=cells.null_count > 0,
+        **settings,
         values=tuple(text for _, text in frequent),
         shares=tuple(count / total for count, _ in frequent),
+        spellings=_spellings(column_values.raw(table, column), [text for _, text in frequent]),
     )
 
 
@@ -74,101 +192,12 @@ def _form(kind: pa.DataType) -> str:
     return next((name for name, test in tests.items() if test(kind)), "text")
 
 
-def texts(table: pa.Table, column: Column) -> pa.Array:
-    """Cells as they are spelled; what its kind cannot read is missing."""
-    if column.name not in table.column_names:
-        return pa.nulls(table.num_rows, pa.string())
-    cells = category.parse(table[column.name].combine_chunks(), category.Config())
-    if column.kind in UNUSED:
-        return cells
-    valid = pc.is_valid(parse_columns(table, (column,))[column.name].combine_chunks())
-    return pc.if_else(valid, cells, pa.scalar(None, pa.string()))
-
-
-def _numbers(table: pa.Table, column: Column, raw: pa.Array) -> tuple[np.ndarray, dict[str, Any]]:
-    """Present cells of a number or a time, and how they are spelled."""
-    cells = parse_columns(table, (column,))[column.name].combine_chunks()
-    present, unit, form = cells.drop_null(), 1, "number"
-    if column.kind == "time":
-        seconds = present.cast(pa.int64()).to_numpy(zero_copy_only=False)
-        unit = next(u for u in UNITS if not (seconds % u).any())
-        present, form = pa.array(seconds // unit), _form(raw.type)
-        if form not in ("date", "moment"):
-            form = column.settings.get("unit") or column.settings.get("format") or ISO[unit]
-    numbers = present.to_numpy(zero_copy_only=False).astype(np.float64)
-    if np.abs(numbers).max(initial=0) > LARGEST:
-        raise DataError(
-            f"columns: '{column.name}' has numbers beyond {LARGEST:g}, too large to be made (got {numbers.min():g} to "
-            f"{numbers.max():g}). Give another unit, or leave the column out: --set columns.{column.name}=ignore"
-        )
-    places = range(7 if np.abs(numbers).max(initial=0) < EXACT / 4 else 0)  # of limits, too, all digits must be exact
-    decimals = next((d for d in places if np.allclose(np.round(numbers, d), numbers, rtol=1e-12, atol=1e-12)), -1)
-    form = "whole" if form == "number" and decimals == 0 else form
-    settings = {"name": column.name, "kind": column.kind, "form": form, "missing": cells.null_count > 0}
-    return numbers, settings | {"unit": unit, "decimals": decimals}
-
-
-def _number(numbers: np.ndarray, decimals: int) -> dict[str, Any]:
-    """The choices of a column of numbers, and their limits."""
-    exact, numbers, few = numbers, privacy.coarse(numbers), privacy.MIN_ROWS
-    distinct, counts = np.unique(numbers, return_counts=True)
-    inside = numbers[(numbers >= exact.min()) & (numbers <= exact.max())]  # rounding may have led out
-    ordered = np.sort(inside if len(inside) else numbers)
-    low, high = ordered[min(few, len(ordered)) - 1], ordered[-min(few, len(ordered))]
-    if low > high:
-        low, high = high, low
-    limits = {"low": float(low), "high": float(high)}
-    frequent = distinct[counts >= few]
-    if len(distinct) <= FEW:
-        return limits | {"spikes": tuple((frequent if len(frequent) else distinct).tolist())}
-    spikes = distinct[_is_spike(counts, len(numbers)) & (counts >= few)]
-    rest, exact_rest = (np.clip(v[~np.isin(v, spikes)], low, high) for v in (numbers, exact))
-    if len(rest) < few:
-        return limits | {"spikes": tuple(frequent.tolist())}
-    centres, spreads = _mixture(rest)
-    used = np.bincount(assign(rest, centres, spreads)[0], minlength=len(centres)) > 0
-    covers = decimals >= 0 and len(frequent) <= 1000 and counts[counts >= few].sum() >= COVERED * len(numbers)
-    return limits | {
-        "spikes": tuple(spikes.tolist()),
-        "centres": tuple(centres[used].tolist()),
-        "spreads": tuple(spreads[used].tolist()),
-        "reaches": tuple(map(privacy.upward, _reaches(exact_rest, centres[used], spreads[used]).tolist())),
-        "grid": tuple(frequent.tolist()) if covers else (),
-    }
-
-
-def _reaches(numbers: np.ndarray, centres: np.ndarray, spreads: np.ndarray) -> np.ndarray:
-    """How far numbers lie from the centre they belong to, at most."""
-    mode, offsets = assign(numbers, centres, spreads)
-    return np.array([np.abs(offsets[mode == m]).max(initial=1e-9 * spread) for m, spread in enumerate(spreads)])
-
-
-def _is_spike(counts: np.ndarray, rows: int) -> np.ndarray:
-    """A mask of the numbers that far more rows have than the numbers next to them."""
-    around = np.lib.stride_tricks.sliding_window_view(np.pad(counts, NEAR, mode="reflect"), 2 * NEAR + 1)
-    return (counts >= SPIKE * rows) & (counts >= ABOVE * np.median(around, axis=1))
-
-
-def _mixture(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Centres and spreads of the components of a mixture of normals."""
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.mixture import BayesianGaussianMixture
-
-    sample = np.random.default_rng(0).permutation(numbers)[:SAMPLE]
-    scale = sample.std() or 1.0
-    model = BayesianGaussianMixture(
-        n_components=min(MODES, len(np.unique(sample))), weight_concentration_prior=1e-3, max_iter=60, random_state=0
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # any mixture will do: it is an encoding
-        model.fit(((sample - sample.mean()) / scale)[:, None])
-    large = model.weights_ > min(0.005, model.weights_.max() / 2)
-    centres = model.means_[large, 0] * scale + sample.mean()
-    return centres, np.maximum(np.sqrt(model.covariances_[large, 0, 0]) * scale, 1e-9 * scale)
-
-
-def assign(numbers: np.ndarray, centres: np.ndarray, spreads: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each number the likeliest centre, and the offset from there."""
-    offsets = numbers[:, None] - centres
-    mode = (-0.5 * (offsets / spreads) ** 2 - np.log(spreads)).argmax(axis=1)
-    return mode, offsets[np.arange(len(mode)), mode]
+def _spellings(cells: pa.Array, values: list[str]) -> tuple[str, ...]:
+    """How texts are written that compare as `values`, such as 3.0 for 3; () where all are written as they compare."""
+    if not pa.types.is_string(cells.type):
+        return ()
+    words = privacy.shared(cells)
+    keys = category.parse(pa.array(words, pa.string()), category.Config()).to_pylist()
+    usual = dict(reversed([*zip(keys, words, strict=True)]))  # the most frequent one last
+    spelled = tuple(usual.get(value, value) for value in values)
+    return () if spelled == tuple(values) else spelled

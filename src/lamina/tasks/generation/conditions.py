@@ -18,6 +18,7 @@ from lamina.deploy.bundle.strict_json import printable
 from lamina.preprocess import category, number, parse_columns, time
 from lamina.schema import NUMBER_TEXT, Column
 from lamina.task import Session
+from lamina.tasks.generation import column_pairs
 from lamina.tasks.generation.expressions import OPERATORS, Comparison, Condition, parse, suggestion
 from lamina.tasks.generation.state import ColumnModes
 
@@ -27,13 +28,14 @@ LISTED = 10  # values of a column in a sentence
 @dataclass(frozen=True)
 class Conditions:
     """What rows have to meet. `classes`: those that may be generated, any where None; `texts`: the cells that are
-    allowed; `numbers`: comparisons; both by column.
+    allowed; `numbers`: comparisons; both by column; `pairs`: two columns and the sign between.
     """
 
     expressions: tuple[Condition, ...]
     classes: tuple[str, ...] | None
     texts: Mapping[str, tuple[str | None, ...]]
     numbers: Mapping[str, tuple[Column, ColumnModes, tuple[Comparison, ...]]]
+    pairs: tuple[tuple[Column, str, Column], ...] = ()
 
     def __str__(self) -> str:
         return _join(self.expressions)
@@ -51,6 +53,8 @@ class Conditions:
             numbers = pc.fill_null(cells, 0).to_numpy(zero_copy_only=False).astype(np.float64) / modes.unit
             for comparison in comparisons:
                 mask &= np.where(absent, comparison.absent, comparison.mask(numbers))
+        for first, sign, second in self.pairs:
+            mask &= column_pairs.mask(table, first, sign, second)
         return mask
 
 
@@ -73,15 +77,22 @@ def conditions(where: Any, session: Session) -> Conditions | None:
         columns[label] = ColumnModes(name=label, kind="category", form=form, values=state.classes)
     by_name = {column.name: column for column in schema.columns}
     expressions = parse(where, tuple(columns), by_name)
+    pairs = [one for one in expressions if column_pairs.is_pair(one, columns, label)]
+    checked = tuple(column_pairs.check(one, columns, by_name) for one in pairs)
+    single = tuple(one for one in expressions if one not in pairs)
     texts, numbers = dict[str, tuple[str | None, ...]](), dict[str, Any]()
-    for name in dict.fromkeys(condition.column for condition in expressions):
-        own, modes = tuple(condition for condition in expressions if condition.column == name), columns[name]
+    for name in dict.fromkeys(condition.column for condition in single):
+        own, modes = tuple(condition for condition in single if condition.column == name), columns[name]
+        if modes.templates:
+            raise DataError(f"where: '{printable(name)}' is made by a pattern, so no value of it can be asked for.")
         if modes.numeric:
             numbers[name] = by_name[name], modes, _comparisons(own, modes, by_name[name])
         else:
             texts[name] = _allowed(own, modes)
     classes = None if label is None else texts.pop(label, None)
-    return Conditions(expressions, tuple(name for name in classes if name) if classes else None, texts, numbers)
+    return Conditions(
+        expressions, tuple(name for name in classes if name) if classes else None, texts, numbers, checked
+    )
 
 
 def examples(session: Session) -> list[str]:

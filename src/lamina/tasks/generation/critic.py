@@ -110,7 +110,7 @@ def golden_scores(session: Session, numbers: np.ndarray, codes: np.ndarray) -> l
     """What the critic gives for what the generator makes of golden requests, (rows, ...) as the graph gives it."""
     columns = session.task.state.columns
     if columns:
-        table = table_transformer.decode(numbers, columns)
+        table = table_transformer.decode(numbers, columns, None, session.task.state.relations)
         numbers = table_transformer.encode(table, session.schema, columns)
     return [round(float(value), 4) for value in of(session).raw(numbers, codes)]
 

@@ -22,7 +22,16 @@ from lamina.recipe import Recipe, Unused
 from lamina.schema import Collected, Schema
 from lamina.tasks._supervised import experiment as supervised
 from lamina.tasks._supervised.experiment import split_settings, usable
-from lamina.tasks.generation import column_transformer, critic, evaluation, golden, monitor, report, table_transformer
+from lamina.tasks.generation import (
+    column_transformer,
+    critic,
+    evaluation,
+    golden,
+    monitor,
+    report,
+    table_transformer,
+    time_parts,
+)
 from lamina.tasks.generation.metrics import NAMES
 from lamina.tasks.generation.state import Config as TaskConfig
 from lamina.tasks.generation.task import Task
@@ -55,8 +64,10 @@ class Experiment(experiment.Experiment):
         collected = cls._unlabelled(recipe, sources) if unlabelled else cls._labelled(recipe, sources)
         if _is_pictures(collected.schema):
             return collected
-        columns, notes = column_transformer.fit(collected.splits.train, collected.schema)
-        return replace(collected, task=collected.task.with_state(columns=columns), notes=(*collected.notes, *notes))
+        schema, dates = time_parts.with_dates(collected.splits.train, collected.schema)
+        fit = column_transformer.fit(collected.splits.train, schema)
+        task = collected.task.with_state(columns=fit.columns, relations=fit.relations)
+        return replace(collected, task=task, schema=schema, notes=(*collected.notes, *dates, *fit.notes))
 
     @classmethod
     def _labelled(cls, recipe: Recipe, sources: Sources) -> Self:

@@ -65,7 +65,7 @@ def _table(finding: Finding) -> Row | None:
     count, schema = min(splits.train.num_rows, table_fidelity.TRAIN), session.schema
     samples = evaluation.generate(session, count, table_fidelity.SEED)
     train, held_out = (clean(rows, schema.missing, schema.literal) for rows in (splits.train, splits.test))
-    return table_fidelity.measure(train, held_out, samples, schema, session.task.classes)
+    return table_fidelity.measure(train, held_out, samples, schema, session.task.classes, session.task.state)
 
 
 def baselines(finding: Finding, notes: list[str]) -> dict[str, Baseline]:

@@ -99,7 +99,7 @@ def outputs(session: Session, seeds: Sequence[int], labels: Sequence[Any] | None
     if state.classes:
         labels = sample_labels(seeds, state) if labels is None else labels
         conditions["condition"] = codes(labels, state.classes, session.target or "class")
-    offsets = sum(bool(modes.centres) for modes in state.columns)
+    offsets = sum(modes.offsets for modes in state.columns)
     shapes = (shape, (shape[0] + offsets,)) if state.columns else (shape,)  # a row may say the spreads of its offsets
     parts = list[np.ndarray]()
     for start in range(0, len(seeds), BATCH):
@@ -125,7 +125,7 @@ def generate(session: Session, seeds: Sequence[int], labels: Sequence[Any] | Non
     numbers = outputs(session, seeds, names)
     if not state.columns:
         return np.clip(np.rint(numbers), 0, 255).astype(np.uint8)
-    table = table_transformer.decode(numbers, state.columns, seeds)
+    table = table_transformer.decode(numbers, state.columns, seeds, state.relations)
     if target is None or names is None:
         return table
     return table.append_column(target, pa.array([str(name) for name in names]))

@@ -1,6 +1,7 @@
 """Cells of real and of generated rows as numbers that can be compared, and what they may be."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -29,10 +30,22 @@ class Cells(NamedTuple):
 class CellEncoder:
     """Cells as numbers by the training rows, and what they may be."""
 
-    def __init__(self, train: pa.Table, columns: Sequence[Column], target: Column | None, classes: Sequence[str]):
+    def __init__(
+        self,
+        train: pa.Table,
+        columns: Sequence[Column],
+        target: Column | None,
+        classes: Sequence[str],
+        patterned: Collection[str] = (),
+        computed: Collection[str] = (),
+    ):
+        self.patterned, self.computed = frozenset(patterned), frozenset(computed)
         self.columns, self.target, self.classes = columns, target, tuple(classes)
         self.words = {c.name: _words(train, c) for c in columns if c.kind not in NUMERIC}
         self.texts = np.array([c.kind not in NUMERIC for c in columns])
+        self.shapes = {
+            c.name: _shapes(train[c.name], c) if pa.types.is_string(train[c.name].type) else None for c in columns
+        }
         self.train = self.encode(train)
         numbers = [self.train.numbers[:, i] for i in range(len(columns))]
         self.limits = [(np.nanmin(v), np.nanmax(v)) if np.isfinite(v).any() else (0, 0) for v in numbers]
@@ -57,16 +70,55 @@ class CellEncoder:
         return pc.fill_null(values, np.nan).to_numpy(zero_copy_only=False).astype(np.float64)
 
     def invalid(self, table: pa.Table, cells: Cells) -> float:
-        """Share of cells that are of another type, unknown, out of range or missing where none may be."""
+        """Share of cells that are unknown, out of range, written as no training cell is, of another type, or missing
+        where none may be. What formulas compute may be out of range, and texts of a pattern new.
+        """
         bad = np.zeros(cells.numbers.shape, bool)
         for i, column in enumerate(self.columns):
             values, nulls = cells.numbers[:, i], pc.is_null(table[column.name]).to_numpy()
-            bad[:, i] = np.isnan(values) & (~nulls | ~self.missing[i])
+            patterned = column.name in self.patterned
+            bad[:, i] = nulls & (not self.missing[i]) if patterned else np.isnan(values) & (~nulls | ~self.missing[i])
+            bad[:, i] |= ~self._is_written_so(table, column) & ~nulls
+            if patterned or column.name in self.computed:
+                continue
             with np.errstate(invalid="ignore"):
                 low, high = self.limits[i]
                 fraction = self.whole[i] & ~np.isnan(values) & (np.floor(values) != values)
                 bad[:, i] |= (values < low) | (values > high) | fraction
         return float(bad.mean()) if bad.size else 0.0
+
+    def _is_written_so(self, table: pa.Table, column: Column) -> np.ndarray:
+        """(rows,) whether cells have the shape of some training cell: their type, or of text its signs and digits."""
+        shapes = self.shapes[column.name]
+        if shapes is None:
+            return np.ones(table.num_rows, bool)
+        if not pa.types.is_string(table[column.name].type):
+            texts = category.as_text(table[column.name].combine_chunks()).to_pylist()
+        else:
+            texts = table[column.name].to_pylist()
+        return np.array([text is None or _shape(text, column.kind) in shapes for text in texts], bool)
+
+
+DIGIT, LETTERS, NUMBER = re.compile(r"\d"), re.compile(r"[^\W\d_]+"), re.compile(r"\d+")
+WHOLE = re.compile(r"\d{1,3}(?:(?P<mark>[,.' \xa0\u202f])\d{3})+(?!\d)|\d+")
+
+
+def _shape(text: str, kind: str) -> str:
+    """A text with 9 for digits: of times each, of other texts each number; of numbers only marks and decimals."""
+    if kind == "time":
+        return LETTERS.sub("a", DIGIT.sub("9", text))
+    if kind != "number":
+        return LETTERS.sub("a", NUMBER.sub("9", text))
+    first = WHOLE.search(text)
+    if first is None:
+        return text
+    grouped = first["mark"] or ("?" if len(first[0]) < 4 else "")
+    return f"{text[: first.start()]}9{grouped}{DIGIT.sub('9', text[first.end() :])}"
+
+
+def _shapes(cells: pa.ChunkedArray, column: Column) -> set[str]:
+    """The shapes of text cells."""
+    return {_shape(text, column.kind) for text in pc.unique(cells).to_pylist() if text is not None}
 
 
 def _text(table: pa.Table, column: Column) -> pa.Array:

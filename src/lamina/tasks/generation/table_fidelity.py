@@ -15,8 +15,10 @@ import numpy as np
 import pyarrow as pa
 
 from lamina.schema import Column, Row, Schema
+from lamina.tasks.generation import relations
 from lamina.tasks.generation.column_distances import distances, histogram, pair_associations
 from lamina.tasks.generation.smote import smote
+from lamina.tasks.generation.state import State
 from lamina.tasks.generation.table_cells import CellEncoder, Cells
 
 TRAIN, TEST, NEAR = 10_000, 10_000, 2_000
@@ -25,16 +27,31 @@ SEED = 1
 MAX_COLUMNS = 9  # columns with histograms
 
 
-def measure(train: pa.Table, held_out: pa.Table, samples: pa.Table, schema: Schema, classes: Sequence[str]) -> Row:
-    """All of it, as plain values. Tables are cleaned; `held_out` are real rows that no network has learned from."""
-    names = set(samples.column_names)
-    columns = [c for c in schema.columns if c.name in names and c.kind not in ("constant",)]
+def measure(
+    train: pa.Table,
+    held_out: pa.Table,
+    samples: pa.Table,
+    schema: Schema,
+    classes: Sequence[str],
+    state: State | None = None,
+) -> Row:
+    """All of it, as plain values. Tables are cleaned; `held_out` are real rows that no network has learned from. By the
+    `state`, texts of a pattern are new ones and of no use to learn from, and what holds between columns is counted.
+    """
+    state = state or State()
+    names, patterned = set(samples.column_names), {modes.name for modes in state.columns if modes.templates}
+    computed = {formula.target for formula in state.relations.formulas}
+    every = [c for c in schema.columns if c.name in names and c.kind not in ("constant",)]
+    columns = [c for c in every if c.name not in patterned] or every
     target = schema.target if classes else None
     encoder = CellEncoder(train, columns, target, classes)
+    checker = CellEncoder(train, every, None, (), patterned, computed)
     rng = np.random.default_rng(SEED)
     real = encoder.encode(held_out.take(pa.array(rng.permutation(held_out.num_rows)[:TEST])))
     own, training = encoder.encode(samples), encoder.train.sample(TRAIN, rng)
-    facts: Row = {"invalid": encoder.invalid(samples, own), "rows": {"made": len(own.numbers)}}
+    facts: Row = {"invalid": checker.invalid(samples, checker.encode(samples)), "rows": {"made": len(own.numbers)}}
+    if state.columns:
+        facts["relations"] = relations.report(samples, schema, state.columns, state.relations)
     if target:
         rival = _smote(encoder, len(own.numbers))
         sources = {"real": training, "made": own, "smote": rival}

@@ -3,20 +3,24 @@
 A number is its offset, -1 to 1, from the mean of the nearest of a few normal distributions, and which of them that is
 (Xu et al. 2019, CTGAN: mode-specific normalisation); a number that many rows share, such as 0, is a choice of its own,
 and so comes back exactly. Anything else is which of its values it is. A missing cell is one more choice. What the
-choices of a column are, `column_transformer` finds out.
+choices of a column are, `column_transformer` finds out; `table_decoder` is the way back.
 """
 
 import zlib
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lamina.preprocess import Preprocessor, parse_columns, time
+from lamina.preprocess import Preprocessor
 from lamina.schema import Column, Input, Schema
-from lamina.tasks.generation.column_transformer import assign, texts
+from lamina.tasks.generation import column_values, text_templates, time_parts, time_spellings
+from lamina.tasks.generation.number_modes import assign
+from lamina.tasks.generation.row_layout import Leaf, Place, layout, uniform
 from lamina.tasks.generation.state import ColumnModes, State
+from lamina.tasks.generation.table_decoder import decode
 
 
 def inputs(prep: Preprocessor, state: State) -> dict[str, Input]:
@@ -33,37 +37,92 @@ def encode(table: pa.Table, schema: Schema, columns: Sequence[ColumnModes]) -> n
     """Rows (cleaned) as blocks of numbers (rows, width) float32."""
     by_name = {column.name: column for column in schema.columns}
     matrix = np.zeros((table.num_rows, sum(sum(modes.blocks) for modes in columns)), np.float32)
-    for modes, start in offsets(columns):
-        _encode_column(matrix[:, start : start + sum(modes.blocks)], modes, table, by_name[modes.name])
+    needed = {name for modes in columns for name in (modes.name, *modes.bases)}
+    numeric = {m.name: column_values.numbers(table, by_name[m.name]) for m in columns if m.numeric and m.name in needed}
+    for place in layout(columns)[0]:
+        _encode_column(matrix, place, table, by_name[place.own.modes.name], numeric)
     return matrix
 
 
 def offsets(columns: Sequence[ColumnModes]) -> Iterator[tuple[ColumnModes, int]]:
     """Columns that have numbers, with where those start."""
-    start = 0
-    for modes in columns:
-        if modes.blocks:
-            yield modes, start
-        start += sum(modes.blocks)
+    return ((place.own.modes, place.own.start) for place in layout(columns)[0] if place.own.modes.blocks)
 
 
-def _encode_column(block: np.ndarray, modes: ColumnModes, table: pa.Table, column: Column) -> None:
-    """Fill the block (rows, width) of one column."""
-    if modes.numeric:
-        cells = parse_columns(table, (column,))[modes.name].combine_chunks()
-        cells = cells.cast(pa.int64()) if modes.kind == "time" else cells
-        absent = pc.is_null(cells).to_numpy(zero_copy_only=False)
-        numbers = pc.fill_null(cells, 0).to_numpy(zero_copy_only=False).astype(np.float64) / modes.unit
-        choice, offset = _number_choices(numbers, modes)
-        if modes.centres:
-            block[:, 0] = np.where(absent, 0, offset)
-    else:
-        cells = texts(table, column)
-        absent = pc.is_null(cells).to_numpy(zero_copy_only=False)
-        choice = _text_choices(cells, modes)
-    if modes.choices > 1:
-        choice = np.where(absent & modes.missing, modes.choices - 1, choice)
-        block[np.arange(len(block)), len(modes.blocks) - 1 + choice] = 1
+def _encode_column(
+    matrix: np.ndarray, place: Place, table: pa.Table, column: Column, numeric: dict[str, np.ndarray]
+) -> None:
+    """Fill in the numbers (rows, width) of one column."""
+    modes = place.own.modes
+    if not modes.numeric:
+        cells = column_values.texts(table, column)
+        if modes.templates:
+            _encode_templates(matrix, place, cells)
+        else:
+            _encode_texts(matrix, place.own, cells)
+        return
+    numbers = numeric[column.name]
+    if not modes.parts:
+        _encode_numbers(matrix, place.own, numbers / modes.unit)
+        return
+    _encode_choice(matrix, place.own, np.isnan(numbers).astype(int))
+    leaves = [leaf for leaf in place.nested if leaf.modes.numeric]
+    for leaf, values in zip(leaves, _parts(table, column, modes, numeric), strict=True):
+        _encode_numbers(matrix, leaf, values)
+    for leaf in place.nested[len(leaves) :]:
+        zones = [time_spellings.zone_of(cell or "") for cell in column_values.raw(table, column).to_pylist()]
+        _encode_texts(matrix, leaf, pa.array(zones, pa.string()))
+
+
+def _parts(table: pa.Table, column: Column, modes: ColumnModes, numeric: dict[str, np.ndarray]) -> list[np.ndarray]:
+    """What a column of numbers is the sum of."""
+    if modes.relative:
+        base = np.fmax.reduce([numeric[name] for name in modes.bases])
+        return [np.round((numeric[column.name] - base) / modes.unit, 9)]
+    own = tuple(part for part in modes.parts if part.numeric)
+    if own[0].name == "rest":
+        return [np.full(table.num_rows, own[0].low)]
+    return time_parts.take_apart(column_values.clocks(table, column), own)
+
+
+def _encode_choice(matrix: np.ndarray, leaf: Leaf, choice: np.ndarray) -> None:
+    """One of the choices of a column or a part of it."""
+    if leaf.modes.choices > 1:
+        first = leaf.start + len(leaf.modes.own_blocks) - 1
+        matrix[np.arange(len(matrix)), first + np.clip(choice, 0, leaf.modes.choices - 1)] = 1
+
+
+def _encode_numbers(matrix: np.ndarray, leaf: Leaf, numbers: np.ndarray) -> None:
+    """Numbers (rows,) by their modes; NaN is missing where it may be, and else the first choice."""
+    absent = np.isnan(numbers)
+    choice, offset = _number_choices(np.where(absent, 0, numbers), leaf.modes)
+    if leaf.modes.centres:
+        matrix[:, leaf.start] = np.where(absent, 0, offset)
+    _encode_choice(matrix, leaf, np.where(absent, leaf.modes.choices - 1 if leaf.modes.missing else 0, choice))
+
+
+def _encode_texts(matrix: np.ndarray, leaf: Leaf, cells: pa.Array) -> None:
+    absent = pc.is_null(cells).to_numpy(zero_copy_only=False)
+    missing = absent & leaf.modes.missing
+    _encode_choice(matrix, leaf, np.where(missing, leaf.modes.choices - 1, _text_choices(cells, leaf.modes)))
+
+
+def _encode_templates(matrix: np.ndarray, place: Place, cells: pa.Array) -> None:
+    """Texts by how they are put together; those of no template count as of the first."""
+    modes, texts = place.own.modes, cells.to_pylist()
+    which, pieces = text_templates.take_apart(texts, modes.templates)
+    absent = pc.is_null(cells).to_numpy(zero_copy_only=False)
+    missing = absent & modes.missing
+    _encode_choice(matrix, place.own, np.where(missing, modes.choices - 1, np.maximum(which, 0)))
+    for leaf, words in zip(place.nested, pieces, strict=True):
+        _encode_slot(matrix, leaf, words)
+
+
+def _encode_slot(matrix: np.ndarray, leaf: Leaf, words: list[Any]) -> None:
+    if leaf.modes.numeric:
+        _encode_numbers(matrix, leaf, np.array([np.nan if word is None else float(word) for word in words]))
+    elif leaf.modes.values:
+        _encode_texts(matrix, leaf, pa.array(words, pa.string()))
 
 
 def _number_choices(numbers: np.ndarray, modes: ColumnModes) -> tuple[np.ndarray, np.ndarray]:
@@ -94,84 +153,4 @@ def _text_choices(cells: pa.Array, modes: ColumnModes) -> np.ndarray:
     return codes
 
 
-def decode(matrix: np.ndarray, columns: Sequence[ColumnModes], seeds: Sequence[int] | None = None) -> pa.Table:
-    """Blocks of numbers as rows: every cell is of its column's type and range.
-
-    `matrix`: (rows, width); a choice is as many scores as choices, sampled by their softmax as each row's seed says,
-    and the highest without `seeds`. As many columns more as there are offsets are the logarithms of their spreads.
-    """
-    width, count = sum(sum(modes.blocks) for modes in columns), sum(bool(modes.centres) for modes in columns)
-    spread = np.exp(matrix[:, width:].astype(np.float64)) if matrix.shape[1] == width + count else None
-    chances = None if seeds is None else uniform(seeds, 3 * len(columns))
-    cells, start, offset = dict[str, pa.Array](), 0, 0
-    for i, modes in enumerate(columns):
-        block = matrix[:, start : start + sum(modes.blocks)].astype(np.float64)
-        chance = None if chances is None else chances[:, 3 * i : 3 * i + 3]
-        if modes.centres and spread is not None and chance is not None:
-            normal = np.sqrt(-2 * np.log(chance[:, 1])) * np.cos(2 * np.pi * chance[:, 2])
-            block[:, 0] = np.clip(block[:, 0], -1, 1) + spread[:, offset] * normal
-        cells[modes.name] = _decode_column(modes, block, None if chance is None else chance[:, 0])
-        start, offset = start + sum(modes.blocks), offset + bool(modes.centres)
-    return pa.table(cells)
-
-
-def uniform(seeds: Sequence[int], count: int) -> np.ndarray:
-    """Numbers between 0 and 1, (seeds, count), a function of each seed: SplitMix64, Steele et al. 2014."""
-    start = _mix(np.asarray(seeds, np.uint64) + np.uint64(0xA0761D6478BD642F))
-    steps = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    return ((_mix(start[:, None] + steps) >> np.uint64(11)).astype(np.float64) + 0.5) / 2**53
-
-
-def _mix(bits: np.ndarray) -> np.ndarray:
-    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return bits ^ (bits >> np.uint64(31))
-
-
-def _decode_column(modes: ColumnModes, block: np.ndarray, chance: np.ndarray | None) -> pa.Array:
-    """Cells of one column out of its block (rows, width)."""
-    scores = block[:, bool(modes.centres) :]
-    choice = _choose(scores, chance) if modes.choices > 1 else np.zeros(len(block), np.int64)
-    absent = (choice == modes.choices - 1) & modes.missing if modes.choices else np.ones(len(block), bool)
-    if not modes.numeric:
-        places = pa.array(np.where(absent, len(modes.values), choice))
-        return _cast(pa.array([*modes.values, None], pa.string()).take(places), modes.form)
-    centres, spikes = np.array([*modes.centres, 0.0]), np.array([*modes.spikes, 0.0])
-    mode, spike = np.minimum(choice, len(modes.centres)), np.clip(choice - len(modes.centres), 0, len(modes.spikes))
-    offset = np.clip(block[:, 0], -1, 1) * np.array([*modes.reaches, 0.0])[mode] if modes.centres else 0.0
-    numbers = np.clip(centres[mode] + offset, modes.low, modes.high)
-    numbers = _snap(numbers, np.array(modes.grid)) if modes.grid else numbers
-    numbers = np.where(choice < len(modes.centres), numbers, spikes[spike])
-    numbers = np.round(numbers, modes.decimals) if modes.decimals >= 0 else numbers
-    return _number_cells(numbers, absent, modes)
-
-
-def _choose(scores: np.ndarray, chance: np.ndarray | None) -> np.ndarray:
-    """The highest choice, or one sampled by the softmax of the scores."""
-    if chance is None:
-        return scores.argmax(axis=1)
-    shares = np.exp(scores - scores.max(axis=1, keepdims=True)).cumsum(axis=1)
-    return (chance[:, None] * shares[:, -1:] > shares[:, :-1]).sum(axis=1)
-
-
-def _snap(numbers: np.ndarray, grid: np.ndarray) -> np.ndarray:
-    """Each number as the nearest one of a grid."""
-    above = np.searchsorted(grid, numbers).clip(1, max(len(grid) - 1, 1))
-    if len(grid) == 1:
-        return np.full_like(numbers, grid[0])
-    return np.where(numbers - grid[above - 1] <= grid[above] - numbers, grid[above - 1], grid[above])
-
-
-def _cast(cells: pa.Array, form: str) -> pa.Array:
-    kinds = {"boolean": pa.bool_(), "whole": pa.int64(), "number": pa.float64(), "date": pa.date32()}
-    return cells.cast(kinds.get(form, pa.string()))
-
-
-def _number_cells(numbers: np.ndarray, absent: np.ndarray, modes: ColumnModes) -> pa.Array:
-    """Numbers, or times in units of their column, as cells."""
-    if modes.kind == "number":
-        return pa.array(numbers.astype(np.int64) if modes.form == "whole" else numbers, mask=absent)
-    stamps = pa.array((np.round(numbers) * modes.unit).astype(np.int64), mask=absent).cast(pa.timestamp("s"))
-    if modes.form in ("date", "moment"):
-        return stamps.cast(pa.date32()) if modes.form == "date" else stamps
-    return time.texts(stamps, modes.form)
+__all__ = ["decode", "encode", "inputs", "offsets", "uniform"]
