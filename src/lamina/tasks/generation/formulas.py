@@ -121,7 +121,7 @@ def _total(target: Values, others: Sequence[Values]) -> Iterator[Formula]:
         return
     slopes = np.linalg.lstsq(rows[:, 1:] - rows[:, 1:].mean(0), rows[:, 0] - rows[:, 0].mean(), rcond=None)[0]
     factors = np.round(slopes)
-    used = np.flatnonzero(factors)
+    used = np.flatnonzero(factors).tolist()
     if len(used) > 2 and np.abs(factors).max() == 1:
         rest = rows[:, 0] - rows[:, 1:] @ factors
         if np.abs(rest).max() <= target.tolerance + sum(others[i].tolerance for i in used):
@@ -259,6 +259,7 @@ def calendar_names(
         first = np.full(len(distinct), -1)
         first[place] = own
         if (first[place] == own).all() and len(distinct) <= 60 and both.sum() >= FEWEST + 2 * len(distinct):
-            names = {str(v): words[c] for v, c, n in zip(distinct, first, counts, strict=True) if n >= privacy.MIN_ROWS}
+            values = zip(distinct.tolist(), first.tolist(), counts.tolist(), strict=True)
+            names = {str(value): words[int(code)] for value, code, count in values if count >= privacy.MIN_ROWS}
             return Formula(target=target, kind="calendar", terms=((name, 1.0),), part=part, names=names)
     return None

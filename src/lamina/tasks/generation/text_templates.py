@@ -39,7 +39,7 @@ class Fit(NamedTuple):
 def fit(texts: Sequence[str]) -> Fit | None:
     """The templates of texts (rows,), the most frequent first; None where there are none for most of them."""
     rng = np.random.default_rng(0)
-    some = [texts[i] for i in rng.permutation(len(texts))[:SAMPLE]]
+    some = [texts[int(i)] for i in rng.permutation(len(texts))[:SAMPLE].tolist()]
     unique = len(set(some)) >= UNIQUE * len(some)
     return _fit(some, RUN, unique) or _fit(some, BLOCK, unique)
 
