@@ -178,13 +178,13 @@ class Experiment(experiment.Experiment):
             train = self.with_folds(examples, 1)["train"]
         target = task.truth(np.asarray(train.target))
         inputs = {n: np.asarray(train.inputs[n]) for n in finding.spec.inputs}
-        fitted = baselines.fit(task.baselines, inputs, target, finding.spec, len(task.classes), notes)
+        predictors = baselines.fit(task.baselines, inputs, target, finding.spec, len(task.classes), notes)
         rows = {n: np.asarray(v) for n, v in test.inputs.items()}
-        answers = {name: predict(rows) for name, predict in fitted.items()}
+        answers = {name: predict(rows) for name, predict in predictors.items()}
         truth = finding.evaluation.target
         scores = {n: metrics.scores(metrics.defined(task.metrics, a), truth, a) for n, a in answers.items()}
         rivals = {n: Baseline(scores[n], a) for n, a in answers.items()}
-        notes += shortfall.sentences(finding, rivals, fitted)
+        notes += shortfall.sentences(finding, rivals, predictors)
         return rivals
 
     def conclude(self, finding: Finding, baselines: Mapping[str, Baseline]) -> Conclusion:

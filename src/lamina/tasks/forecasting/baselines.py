@@ -61,7 +61,7 @@ def linear_window(test: Backtest, training: Training) -> np.ndarray:
     is known beforehand goes into it too, of the steps ahead and of those before.
     """
     state, panel, targets = test.state, training.panel, len(test.state.targets)
-    values, test_values = (encoding.known(p, training.prep, state) for p in (panel, test.panel))
+    values, test_values = (encoding.future_covariates(p, training.prep, state) for p in (panel, test.panel))
     reach = _reach(state, values.shape[1])
     width = state.context + (reach + state.horizon) * values.shape[1]
     most = max(1, min(len(training.origins), MAX_WINDOWS, MAX_NUMBERS // (width * targets)))

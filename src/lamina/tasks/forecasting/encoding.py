@@ -64,11 +64,11 @@ def encode(panel: Panel, prep: Preprocessor, state: State) -> EncodedSteps:
     else:
         values = np.where(np.isnan(target), transform.no_change(state), target)
     past = _covariates(panel, prep, state.past)
-    future = known(panel, prep, state)
+    future = future_covariates(panel, prep, state)
     return EncodedSteps(np.nan_to_num(np.concatenate([values, past, future], axis=1)), future, target)
 
 
-def known(panel: Panel, prep: Preprocessor, state: State) -> np.ndarray:
+def future_covariates(panel: Panel, prep: Preprocessor, state: State) -> np.ndarray:
     """What is known beforehand of each step (steps, channels): columns, and the place in the cycles of the calendar."""
     return np.concatenate([_covariates(panel, prep, state.known), calendar(panel.index, state)], axis=1)
 
