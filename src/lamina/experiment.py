@@ -21,7 +21,7 @@ from lamina.data._splits import Splits
 from lamina.plugins import Settings, available, kind, module_beside, plugin, settings_of
 from lamina.preprocess import Preprocessor, _literals
 from lamina.recipe import Recipe
-from lamina.schema import Collected, Column, Quarantined, Row, Schema, Spec
+from lamina.schema import FOLD, Collected, Column, Quarantined, Row, Schema, Spec
 from lamina.task import Task
 from lamina.train.settings import Config as TrainConfig
 from lamina.train.settings import Examples, Preview
@@ -205,7 +205,7 @@ class Experiment(ABC):
     def with_folds(self, examples: Mapping[str, Examples], count: int) -> dict[str, Examples]:
         """Training rows, and validation rows, with the input `fold` (rows,): the part of `count` that each is of."""
         train = examples["train"]
-        return {"train": replace(train, inputs={**train.inputs, "fold": np.arange(len(train.target)) % count})}
+        return {"train": replace(train, inputs={**train.inputs, FOLD: np.arange(len(train.target)) % count})}
 
     @abstractmethod
     def validate(self, outputs: Arrays, target: np.ndarray) -> dict[str, float]:

@@ -16,6 +16,8 @@ Row = dict[str, Any]
 
 Preset = Literal["fast", "default", "accurate"]  # how much time training may take
 
+FOLD = "fold"  # the input (rows,) that says which part of an ensemble must not learn from a row; only in training
+
 MISSING = ("", "?", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "none", "#N/A", "<NA>")
 
 PICTURES = (
@@ -224,7 +226,7 @@ def floats(cells: pa.Array) -> np.ndarray | None:
     """
     try:
         return cells.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):  # how Arrow says it has no conversion
         return None
 
 

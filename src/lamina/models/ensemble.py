@@ -15,11 +15,9 @@ from torch import Tensor, nn
 from lamina import config
 from lamina.layers.basic import mean_of_members
 from lamina.models import fnn
-from lamina.schema import ROW_HEADS, Batch, OutputActivation, Spec
+from lamina.schema import FOLD, ROW_HEADS, Batch, OutputActivation, Spec
 
 HEADS = ROW_HEADS
-
-FOLD = "fold"  # the input that says which network has not learned from a row; there in training only
 
 
 class Config(config.Config):

@@ -55,9 +55,9 @@ def business(request, tmp_path_factory) -> tuple[str, Path, list[dict[str, str]]
     run, table = folder / "run", folder / "real.csv"
     code, _, error = command("train", table, "--task", "generation", "--out", run, *settings)
     assert code == 0, error
-    code, _, error = command("generate", run, "-n", 300, "-o", folder / "made.csv")
+    code, _, error = command("generate", run, "-n", 300, "-o", folder / "rows.csv")
     assert code == 0, error
-    with open(folder / "made.csv", newline="") as file:
+    with open(folder / "rows.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     return request.param, run, rows, json.loads((run / "report.json").read_text())
 
@@ -92,7 +92,7 @@ def test_texts_of_rare_values_are_many_and_those_that_may_be_names_are_left_out_
         assert len({row[column] for row in rows}) > 0.9 * len(rows)
     if name == "maintenance":
         assert "technician" not in rows[0]
-        assert any("Not in the rows that are made: technician" in note for note in report["data"]["notes"])
+        assert any("Not in the generated rows: technician" in note for note in report["data"]["notes"])
 
 
 def test_a_condition_compares_two_columns(business, tmp_path):

@@ -22,7 +22,7 @@ from lamina.plugins import plugin
 from lamina.preprocess import Decimal, Preprocessor, _spellings, category, parse_columns
 from lamina.recipe import Recipe, Unused
 from lamina.resources import memory
-from lamina.schema import Collected, Column, Quarantined, Row, Schema, clean
+from lamina.schema import FOLD, Collected, Column, Quarantined, Row, Schema, clean
 from lamina.tasks._supervised import evaluation, external_data, report, shortfall, synthetic_data, time_order
 from lamina.tasks._supervised.external_data import ExternalData
 from lamina.tasks._supervised.target import split_off, with_known_labels
@@ -120,7 +120,7 @@ class Experiment(experiment.Experiment):
     ) -> Iterator[Row]:
         if cfg.augment_with is None:
             return super().fit(prep, model, examples, cfg, hooks)
-        if "fold" in examples["train"].inputs:
+        if FOLD in examples["train"].inputs:
             cure = "Name one network, such as --model fnn"
             raise RecipeError([f"train.augment_with: an ensemble leaves rows out, and takes none added. {cure}."])
         rows = synthetic_data.rows(self, prep, cfg)
@@ -138,7 +138,7 @@ class Experiment(experiment.Experiment):
         fold[order] = np.arange(len(key)) % count
         first = examples["train"].inputs
         inputs = {name: np.concatenate([np.asarray(examples[part].inputs[name]) for part in parts]) for name in first}
-        rows = Examples({**inputs, "fold": fold}, target)
+        rows = Examples({**inputs, FOLD: fold}, target)
         return dict.fromkeys(parts, rows)
 
     def validate(self, outputs: Mapping[str, np.ndarray], target: np.ndarray) -> dict[str, float]:

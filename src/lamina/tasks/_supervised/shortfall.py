@@ -38,7 +38,7 @@ def sentences(finding: Finding, baselines: Mapping[str, Baseline], predict: Mapp
     if len(columns) <= MOST_COLUMNS and not preprocess.file_columns(finding.session.prep.columns):
         reason = _column(finding, rival, predict[rival.name], columns)
     if not reason:
-        reason = f"no single column says why; a network needs more rows than {name} does, and had {size:,}"
+        reason = f"no single column says why. Networks often need more rows: this one had {size:,}"
     cure = (
         "More rows help, or --preset accurate" if finding.experiment.recipe.preset != "accurate" else "More rows help"
     )

@@ -78,7 +78,7 @@ class CellEncoder:
             values, nulls = cells.numbers[:, i], pc.is_null(table[column.name]).to_numpy()
             patterned = column.name in self.patterned
             bad[:, i] = nulls & (not self.missing[i]) if patterned else np.isnan(values) & (~nulls | ~self.missing[i])
-            bad[:, i] |= ~self._is_written_so(table, column) & ~nulls
+            bad[:, i] |= ~self._has_format(table, column) & ~nulls
             if patterned or column.name in self.computed:
                 continue
             with np.errstate(invalid="ignore"):
@@ -87,7 +87,7 @@ class CellEncoder:
                 bad[:, i] |= (values < low) | (values > high) | fraction
         return float(bad.mean()) if bad.size else 0.0
 
-    def _is_written_so(self, table: pa.Table, column: Column) -> np.ndarray:
+    def _has_format(self, table: pa.Table, column: Column) -> np.ndarray:
         """(rows,) whether cells have the shape of some training cell: their type, or of text its signs and digits."""
         shapes = self.shapes[column.name]
         if shapes is None:

@@ -2,7 +2,7 @@
 between the columns of all training rows holds in these.
 
 Columns that others need come first: a time that is never before another one is that and a distance, a total is
-computed, and of the choices that do not go with those that are made none is taken.
+computed, and of the choices that do not go with those that are generated none is used.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

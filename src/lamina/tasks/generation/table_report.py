@@ -60,7 +60,9 @@ def html(facts: Mapping[str, Any]) -> str:
     parts.append(table(["how like real rows", "the network", "SMOTE", "real rows"], _likeness(facts), range(1, 4)))
     if relations := facts.get("relations"):
         rows = [[escape(one["relation"]), f"{one['broken']:,}"] for one in relations]
-        parts.append(table(["holds in all training rows", f"broken in {relations[0]['rows']:,} made rows"], rows, [1]))
+        parts.append(
+            table(["holds in all training rows", f"broken in {relations[0]['rows']:,} generated rows"], rows, [1])
+        )
     parts.append(histograms(facts["columns"]))
     return "".join(parts)
 
