@@ -87,6 +87,21 @@ def test_words_are_counted_and_padding_is_not_a_word():
     assert np.isfinite(empty["probabilities"]).all()
 
 
+def test_trees_read_the_words_that_stand_beside_other_columns():
+    rng = np.random.default_rng(0)
+    tokens, numbers = rng.integers(1, 50, (2000, 6)), rng.normal(size=(2000, 1)).astype(np.float32)
+    tokens[::2, :3] = 7  # texts of two sorts, which the word of one of them tells apart
+    target = ((tokens == 7).any(1) ^ (numbers[:, 0] > 1)).astype(int)
+    inputs = spec(1).inputs | spec(words=50).inputs
+    features = {"number": numbers, "tokens2": tokens}
+    both = Spec(inputs=inputs, output=Output(size=2, loss="mse"))
+    fitted = fit(("logistic", "gradient_boosting"), rows(features, slice(1500)), target[:1500], both, 2)
+    shares = {n: accuracy(target[1500:], p(rows(features, slice(1500, None)))) for n, p in fitted.items()}
+    assert shares["gradient_boosting"] > 0.93 > shares["logistic"]
+    unheard = {"number": numbers[:3], "tokens2": np.zeros((3, 6), dtype=np.int64)}
+    assert np.isfinite(fitted["gradient_boosting"](unheard)["probabilities"]).all()
+
+
 def test_pictures_are_shrunk_for_the_baselines_that_take_them():
     notes, rng = [], np.random.default_rng(0)
     dark, bright = rng.integers(0, 120, (100, 30, 20, 1)), rng.integers(100, 255, (100, 30, 20, 1))

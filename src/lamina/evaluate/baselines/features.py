@@ -12,6 +12,7 @@ Features = Mapping[str, np.ndarray]
 MAX_IMAGES, SIDE = 10_000, 12  # to fit on, and the pixels a side that they are shrunk to
 MAX_SERIES = 10_000  # to fit on
 PIECES = 256  # means of a channel that a series is shrunk to
+TOPICS = 16  # numbers that the words of a text are shrunk to, for trees
 
 
 def count(features: Features) -> int:
@@ -32,7 +33,7 @@ def columns(train: Features, spec: Spec) -> Callable[[Features], Any]:
     from sklearn.feature_extraction.text import TfidfTransformer
 
     words: dict[str, Any] = {
-        name: TfidfTransformer(sublinear_tf=True).fit(_counts(train[name], spec.inputs[name].sizes[0]))
+        name: TfidfTransformer(sublinear_tf=True).fit(counts(train[name], spec.inputs[name].sizes[0]))
         for name in names_of_kind(train, spec, "tokens")
     }
     numbers, categories = names_of_kind(train, spec, "number"), names_of_kind(train, spec, "category")
@@ -43,12 +44,28 @@ def columns(train: Features, spec: Spec) -> Callable[[Features], Any]:
     def matrix(features: Features) -> Any:
         blocks = [csr_matrix(features[name], dtype=np.float64) for name in numbers]
         blocks += [_one_hot(features[name], spec.inputs[name].sizes) for name in categories]
-        blocks += [weigh.transform(_counts(features[name], weigh.n_features_in_)) for name, weigh in words.items()]
+        blocks += [weigh.transform(counts(features[name], weigh.n_features_in_)) for name, weigh in words.items()]
         blocks += [csr_matrix(_shrink(features[name]), dtype=np.float64) for name in images]
         blocks += [csr_matrix(pieces(features[name]), dtype=np.float64) for name in series]
         return hstack(blocks).tocsr()
 
     return matrix
+
+
+def topics(codes: np.ndarray, size: int) -> Callable[[np.ndarray], np.ndarray]:
+    """A function from word ids (n, words) to the main directions (n, at most 16) of their TF-IDF, both learned from
+    `codes`. Deerwester et al. 1990, "Indexing by Latent Semantic Analysis".
+    """
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.feature_extraction.text import TfidfTransformer
+
+    rows = counts(codes, size)
+    common = np.flatnonzero(rows.getnnz(axis=0) > 1)  # a word of one row says nothing of another
+    if len(common) < 2:
+        return lambda codes: np.zeros((len(codes), 0), np.float32)
+    weigh = TfidfTransformer(sublinear_tf=True).fit(rows[:, common])
+    shrink = TruncatedSVD(min(TOPICS, len(common) - 1), random_state=0).fit(weigh.transform(rows[:, common]))
+    return lambda codes: shrink.transform(weigh.transform(counts(codes, size)[:, common])).astype(np.float32)
 
 
 def _shrink(images: np.ndarray) -> np.ndarray:
@@ -72,7 +89,7 @@ def _one_hot(codes: np.ndarray, sizes: Sequence[int]) -> Any:
     return csr_matrix((np.ones(n * width), columns, np.arange(0, n * width + 1, width)), shape=(n, int(starts[-1])))
 
 
-def _counts(codes: np.ndarray, size: int) -> Any:
+def counts(codes: np.ndarray, size: int) -> Any:
     """How often each word id occurs in each row, padding left out: (n, size) sparse."""
     from scipy.sparse import csr_matrix
 
