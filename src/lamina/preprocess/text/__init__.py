@@ -1,0 +1,81 @@
+"""Texts as tokens: hashed words, n-grams, words, characters or bytes.
+
+All that is learned is what many rows share. Each text becomes at most `length` ids, padded with 0, which is also all
+that a missing text is. Of a longer one, a quarter of the tokens stays from its start and the rest from its end; of
+hashed ones, the first.
+
+| tokenizer | a token is |
+| --- | --- |
+| `hash` | a word or a pair of words, hashed; at most 64 of a text when `length` is unset |
+| `ngram` | a word, a pair of words, or 3 to 5 characters of a word, hashed; each once in a text |
+| `word` | a word or a mark that at least five training texts hold, in lower case |
+| `character` | a character that at least five training texts hold |
+| `byte` | a byte of UTF-8 |
+"""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lamina.preprocess import category
+from lamina.preprocess.text import tokenizers
+from lamina.preprocess.text.ragged import pad
+from lamina.preprocess.text.tokenizers import HASHES, Config
+from lamina.preprocess.text.tokenizers import TokenizerState as State
+from lamina.schema import Input
+
+PRIVATE = True
+STOCK = ("alpha", "bravo", "charlie", "delta")  # words of made-up texts that nobody wrote
+ALMOST_ALL, SAMPLED = 0.98, 20_000  # of the training texts are not cut, by as many of them
+LARGEST = {"ngram": 2048, "word": 512, "character": 1024, "byte": 1024}  # lengths, when none is set
+STEP = 16  # widths are multiples of it
+
+
+def detect(column: pa.Array) -> tuple[float, dict[str, Any]]:
+    """Cells of several words, most of them different."""
+    if not pa.types.is_string(column.type):
+        return 0.0, {}
+    words = pc.mean(pc.count_substring_regex(column, r"\S+")).as_py() or 0.0
+    fresh = pc.count_distinct(column).as_py() / max(len(column), 1)
+    return (0.8 if words >= 3 and fresh > 0.5 else 0.0), {}
+
+
+def parse(column: pa.Array, cfg: Config) -> pa.Array:
+    return category.parse(column, cfg)
+
+
+def fit(values: pa.Array, cfg: Config) -> State:
+    state = tokenizers.fit(values, cfg)
+    if cfg.length or cfg.tokenizer == "hash":
+        return state
+    sample = values.take(np.arange(0, len(values), -(-len(values) // SAMPLED))) if len(values) > SAMPLED else values
+    usual = np.quantile(tokenizers.encode(sample, state).lengths, ALMOST_ALL) if len(values) else 0
+    return state.model_copy(update={"length": min(_rounded(int(usual)), LARGEST[cfg.tokenizer])})
+
+
+def _rounded(length: int) -> int:
+    return max(STEP, -(-length // STEP) * STEP)
+
+
+def encode(values: pa.Array, state: State) -> np.ndarray:
+    """(rows, width) int64. Hashed ones are as wide as `length`, others as the longest text needs."""
+    ragged = tokenizers.encode(values, state)
+    if state.tokenizer in HASHES:
+        return pad(ragged, state.length, tokenizers.PADDING, both_ends=False)
+    width = min(_rounded(int(ragged.lengths.max(initial=0))), state.length)
+    return pad(ragged, width, tokenizers.PADDING, both_ends=True)
+
+
+def golden(state: State, cfg: Config, rng: np.random.Generator, count: int) -> list[Any]:
+    """Made-up texts of words that many rows share, some with a word that nobody wrote, and now and then none."""
+    words = np.array(state.words or STOCK, object)
+    texts = [" ".join(rng.choice(words, rng.integers(1, 9))) for _ in range(count)]
+    texts[1::3] = [f"{text} {STOCK[i % len(STOCK)]}" for i, text in enumerate(texts[1::3])]
+    return [None if i % 9 == 8 else text for i, text in enumerate(texts)]
+
+
+def feed(state: State) -> Input:
+    steps = state.length if state.tokenizer in HASHES else None
+    return Input(kind="tokens", shape=(steps,), dtype="int64", sizes=(state.size,))
