@@ -1,4 +1,4 @@
-"""Texts as tokens: hashed words, n-grams, words, characters or bytes.
+"""Texts as tokens: hashed words, n-grams, words, characters, bytes, or parts of words.
 
 All that is learned is what many rows share. Each text becomes at most `length` ids, padded with 0, which is also all
 that a missing text is. Of a longer one, a quarter of the tokens stays from its start and the rest from its end; of
@@ -11,6 +11,8 @@ hashed ones, the first.
 | `word` | a word or a mark that at least five training texts hold, in lower case |
 | `character` | a character that at least five training texts hold |
 | `byte` | a byte of UTF-8 |
+| `bpe` | a byte, or a part of words that at least five training texts hold (byte pair encoding) |
+| `pretrained` | what the `tokenizer.json` of a pretrained network says |
 """
 
 from typing import Any
@@ -29,7 +31,14 @@ from lamina.schema import Input
 PRIVATE = True
 STOCK = ("alpha", "bravo", "charlie", "delta")  # words of made-up texts that nobody wrote
 ALMOST_ALL, SAMPLED = 0.98, 20_000  # of the training texts are not cut, by as many of them
-LARGEST = {"ngram": 2048, "word": 512, "character": 1024, "byte": 1024}  # lengths, when none is set
+LARGEST = {
+    "ngram": 2048,
+    "word": 512,
+    "character": 1024,
+    "byte": 1024,
+    "bpe": 512,
+    "pretrained": 512,
+}  # lengths, when none is set
 STEP = 16  # widths are multiples of it
 
 
@@ -65,7 +74,7 @@ def encode(values: pa.Array, state: State) -> np.ndarray:
     if state.tokenizer in HASHES:
         return pad(ragged, state.length, tokenizers.PADDING, both_ends=False)
     width = min(_rounded(int(ragged.lengths.max(initial=0))), state.length)
-    return pad(ragged, width, tokenizers.PADDING, both_ends=True)
+    return pad(ragged, width, state.padding, both_ends=True)
 
 
 def golden(state: State, cfg: Config, rng: np.random.Generator, count: int) -> list[Any]:

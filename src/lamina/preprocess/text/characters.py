@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from lamina.preprocess.text.ragged import raw, strings
 
 BLANK, LETTER, SINGLE, MARK, APOSTROPHE, UNSEEN = range(6)
-POINTS = 0x110000  # of Unicode
+POINTS, SPACE = 0x110000, 0x20  # how many Unicode has, and a blank
 JOINERS = (0x200C, 0x200D, *range(0x1F3FB, 0x1F400))  # also of emoji, and the shades of skin behind them
 WITHOUT_BLANKS = (
     (0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x2E80, 0x2FDF), (0x3005, 0x3007), (0x3040, 0x30FF),
@@ -55,13 +55,35 @@ def words(texts: pa.Array) -> tuple[pa.Array, np.ndarray]:
     data = raw(texts)[0]
     points, firsts = characters(texts)
     kinds = _kinds(points)
-    starts = _starts(kinds, firsts)
-    widths = 1 + (points > 0x7F).astype(np.int64) + (points > 0x7FF) + (points > 0xFFFF)  # bytes of each character
-    solid = kinds != BLANK
+    places = np.flatnonzero(_starts(kinds, firsts))
+    widths, solid = _widths(points), kinds != BLANK
     ends = np.concatenate([[0], np.cumsum(widths * solid)])  # bytes of words before each character
     bodies = data[solid] if len(points) == len(data) else data[np.repeat(solid, widths)]
-    places = np.flatnonzero(starts)
     return strings(bodies, np.append(ends[places], ends[-1])), np.searchsorted(places, firsts)
+
+
+def segments(texts: pa.Array) -> tuple[pa.Array, np.ndarray]:
+    """As `words`, with all that is between: a blank belongs to the word behind it, more blanks are a segment."""
+    data = raw(texts)[0]
+    points, firsts = characters(texts)
+    kinds = _kinds(points)
+    begin = np.zeros(len(points) + 1, bool)
+    begin[firsts] = True
+    blank = kinds == BLANK
+    starts = _starts(kinds, firsts)
+    follows = np.flatnonzero(starts & ~begin[:-1])
+    follows = follows[points[follows - 1] == SPACE]  # words behind a blank, which is of theirs
+    starts[follows] = False
+    starts[follows - 1] = True
+    starts |= blank & (begin[:-1] | ~np.concatenate([[False], blank[:-1]])[: len(blank)])
+    places = np.flatnonzero(starts)
+    ends = np.concatenate([[0], np.cumsum(_widths(points))])
+    return strings(data, np.append(ends[places], ends[-1])), np.searchsorted(places, firsts)
+
+
+def _widths(points: np.ndarray) -> np.ndarray:
+    """(characters,) bytes of each in UTF-8."""
+    return 1 + (points > 0x7F).astype(np.int64) + (points > 0x7FF) + (points > 0xFFFF)
 
 
 def _starts(kinds: np.ndarray, firsts: np.ndarray) -> np.ndarray:

@@ -1,36 +1,37 @@
 """Texts to ids and back, by the tokenizer that a name says; what it learned of training texts is plain JSON.
 
-Ids: 0 is padding, 1 is unknown, others are tokens; bytes are 1 to 256.
+Ids: 0 is padding, 1 is unknown, others are tokens; bytes are 1 to 256. A pretrained tokenizer keeps its own ids.
 """
 
 import codecs
 from collections.abc import Iterable, Iterator
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from lamina import config, privacy
 from lamina.config import LaminaError
 from lamina.preprocess import category
-from lamina.preprocess.text import hashing
-from lamina.preprocess.text.characters import POINTS, characters, normalize, words
+from lamina.preprocess.text import hashing, subwords
+from lamina.preprocess.text.characters import POINTS, characters, normalize, segments, words
 from lamina.preprocess.text.ragged import Ragged, concat, raw
-from lamina.preprocess.text.vocabulary import character_vocabulary, word_vocabulary
+from lamina.preprocess.text.vocabulary import character_vocabulary, word_counts
 
-Name = Literal["hash", "ngram", "word", "character", "byte"]
+Name = Literal["hash", "ngram", "word", "character", "byte", "bpe", "pretrained"]
 
+LOWER = ("ngram", "word")  # which make no difference between upper and lower case
 HASHES = ("hash", "ngram")  # whose ids are those of a set of n-grams, which no text can be made of
 PIECE_BYTES, PIECE_ROWS = 1 << 22, 1 << 13  # of texts that are encoded at once
 LONGEST = 1 << 16
 HASH_LENGTH = 64
 MOST_WORDS = 64  # for made-up texts
 SAMPLED = 5_000  # rows looked at for words that many share
-WORDS = 20_000  # of a vocabulary, when no size is set
-PADDING, UNKNOWN, FIRST = 0, 1, 2  # ids that are no token, and the first one that is
+WORDS, PARTS = 20_000, 8_192  # of a vocabulary, when no size is set
+PADDING, UNKNOWN, FIRST, BYTES = 0, 1, 2, 256  # ids that are no token, the first that is, and bytes
 FEW = 512  # tokens, which Arrow has no advantage for
 GAP = "\ufffd"  # what stands for an unknown character
 CLOSING = frozenset(".,;:!?)]}%…'’”")  # marks without a blank before them
@@ -41,7 +42,7 @@ class Config(config.Config):
     """Settings of a column of texts."""
 
     kind: Literal["text"] = "text"
-    tokenizer: Name = Field(default="hash", description="what a token is: hash, ngram, word, character or byte")
+    tokenizer: Name = Field(default="hash", description="what a token is, as told below")
     length: int | None = Field(
         default=None, ge=1, le=LONGEST, description="tokens of a text at most; by the training texts when unset"
     )
@@ -49,12 +50,35 @@ class Config(config.Config):
         default=1 << 14, ge=16, le=1 << 22, description="hash and ngram: codes that words are hashed to"
     )
     max_size: int | None = Field(
-        default=None, ge=1, le=1 << 20, description="word: entries of the vocabulary at most; 20,000 words when unset"
+        default=None,
+        ge=1,
+        le=1 << 20,
+        description="entries of the vocabulary at most; when unset 20,000 words, 8,192 parts of words",
     )
+    file: str | None = Field(
+        default=None,
+        min_length=1,
+        description="pretrained: its tokenizer.json, a folder that holds one, or a name on the Hugging Face hub",
+    )
+
+    @model_validator(mode="after")
+    def _has_file(self) -> "Config":
+        if (self.tokenizer == "pretrained") != (self.file is not None):
+            raise ValueError("tokenizer pretrained and a file go together: name both or none")
+        return self
+
+
+class Pretrained(config.Config):
+    """A tokenizer's file as it is, how many ids there are, and the id of padding, -1 where it has none."""
+
+    text: str = Field(max_length=subwords.LARGEST)
+    size: int = Field(ge=1, le=1 << 22)
+    padding: int = Field(ge=subwords.NO_PADDING, le=1 << 22)
 
 
 class TokenizerState(config.Config):
-    """What a tokenizer needs to encode a text. `vocabulary`: the words or characters that have ids of their own.
+    """What a tokenizer needs to encode a text. `vocabulary`: the words or characters that have ids of their own;
+    `merges`: pairs of parts of words, with a blank between, in the order they were merged.
 
     `words` are some that at least five rows share, for made-up texts; nothing that fewer rows hold is stored.
     """
@@ -64,13 +88,24 @@ class TokenizerState(config.Config):
     length: int = Field(default=LONGEST, ge=1, le=LONGEST)
     words: tuple[str, ...] = Field(default=(), max_length=MOST_WORDS)
     vocabulary: tuple[str, ...] = Field(default=(), max_length=POINTS)
+    merges: tuple[str, ...] = Field(default=(), max_length=1 << 20)
+    pretrained: Pretrained | None = None
 
     @property
     def size(self) -> int:
         """How many ids there are, padding and unknown included."""
         if self.tokenizer in HASHES:
             return self.buckets
-        return 257 if self.tokenizer == "byte" else len(self.vocabulary) + FIRST
+        if self.tokenizer == "byte":
+            return 1 + BYTES
+        if self.tokenizer == "bpe":
+            return FIRST + BYTES + len(self.merges)
+        return self.pretrained.size if self.pretrained else FIRST + len(self.vocabulary)
+
+    @property
+    def padding(self) -> int:
+        """The id that stands behind the end of a short text."""
+        return self.pretrained.padding if self.pretrained else PADDING
 
     @cached_property
     def codes(self) -> dict[str, int]:
@@ -84,6 +119,16 @@ class TokenizerState(config.Config):
         table[[ord(token) for token in self.vocabulary if len(token) == 1]] = np.arange(FIRST, self.size)
         return table
 
+    @cached_property
+    def library(self) -> Any:
+        """The tokenizer of Hugging Face that does the work. Errors: LaminaError where the library is not installed."""
+        return subwords.restore(self.pretrained.text) if self.pretrained else subwords.byte_pairs(self.merges)
+
+    @cached_property
+    def parts(self) -> list[bytes]:
+        """The bytes of each part of a word, by its id less `FIRST`."""
+        return subwords.token_bytes(self.merges)
+
 
 def fit(values: pa.Array, cfg: Config, min_rows: int = privacy.MIN_ROWS) -> TokenizerState:
     """Learn a tokenizer from training texts: of words and characters those that at least `min_rows` texts hold.
@@ -91,19 +136,27 @@ def fit(values: pa.Array, cfg: Config, min_rows: int = privacy.MIN_ROWS) -> Toke
     `min_rows`: 1 only for a corpus, which is one text and nobody's row.
     """
     texts = as_texts(values)
-    vocabulary = ()
+    pieces = (normalize(piece, lower=cfg.tokenizer in LOWER) for piece in _pieces(texts))
+    vocabulary, merges, pretrained = (), (), None
     if cfg.tokenizer == "word":
-        pieces = (normalize(piece, lower=True) for piece in _pieces(texts))
-        vocabulary = word_vocabulary(pieces, min_rows, cfg.max_size or WORDS)
+        counts = word_counts(map(words, pieces), min_rows)
+        vocabulary = tuple(counts["word"][: cfg.max_size or WORDS].to_pylist())
     elif cfg.tokenizer == "character":
-        vocabulary = character_vocabulary((normalize(piece) for piece in _pieces(texts)), min_rows)
-    length = cfg.length or (HASH_LENGTH if cfg.tokenizer == "hash" else LONGEST)
+        vocabulary = character_vocabulary(pieces, min_rows)
+    elif cfg.tokenizer == "bpe":
+        counts = word_counts(map(segments, pieces), min_rows)
+        by = counts["rows" if min_rows > 1 else "times"].to_pylist()
+        merges = subwords.learn_merges(dict(zip(counts["word"].to_pylist(), by, strict=True)), cfg.max_size or PARTS)
+    elif cfg.file is not None:
+        pretrained = Pretrained(**subwords.read(cfg.file)._asdict())
     return TokenizerState(
         tokenizer=cfg.tokenizer,
         buckets=cfg.buckets,
-        length=length,
+        length=cfg.length or (HASH_LENGTH if cfg.tokenizer == "hash" else LONGEST),
         words=_shared_words(texts, max(min_rows, privacy.MIN_ROWS)),
         vocabulary=vocabulary,
+        merges=merges,
+        pretrained=pretrained,
     )
 
 
@@ -125,7 +178,7 @@ def encode(values: pa.Array, state: TokenizerState) -> Ragged:
 def _encode(values: pa.Array, state: TokenizerState) -> Ragged:
     if state.tokenizer == "hash":
         return hashing.hash_codes(values, state.buckets)
-    texts = normalize(values, lower=state.tokenizer in ("ngram", "word"))
+    texts = normalize(values, lower=state.tokenizer in LOWER)
     if state.tokenizer == "ngram":
         return hashing.ngrams(texts, state.buckets)
     if state.tokenizer == "word":
@@ -134,8 +187,14 @@ def _encode(values: pa.Array, state: TokenizerState) -> Ragged:
     if state.tokenizer == "character":
         points, offsets = characters(texts)
         return Ragged(state.points[points], offsets)
-    data, offsets = raw(texts)
-    return Ragged(data.astype(np.int32) + 1, offsets)
+    if state.tokenizer == "byte":
+        data, offsets = raw(texts)
+        return Ragged(data.astype(np.int32) + 1, offsets)
+    if state.tokenizer == "bpe":
+        ids, offsets = subwords.encode_segments(texts, state.library)
+        return Ragged(ids + np.int32(FIRST), offsets)
+    ids, offsets = subwords.encode(texts, state.library)
+    return Ragged(np.minimum(ids, np.int32(state.size - 1)), offsets)
 
 
 def _lookup(tokens: pa.Array, state: TokenizerState) -> np.ndarray:
@@ -147,20 +206,30 @@ def _lookup(tokens: pa.Array, state: TokenizerState) -> np.ndarray:
 
 
 def decode(ids: Iterable[int], state: TokenizerState) -> str:
-    """The text of ids; exactly the one that was encoded for characters and bytes. Errors: LaminaError for hashes."""
+    """The text of ids; exactly the one that was encoded for characters, bytes and byte pairs.
+
+    Errors: LaminaError for hashes.
+    """
+    if state.tokenizer == "pretrained":
+        return state.library.decode([int(one) for one in ids if one != state.padding])
     return "".join(decode_pieces(ids, state))
 
 
 def decode_pieces(ids: Iterable[int], state: TokenizerState) -> Iterator[str]:
-    """The text of ids as they come, a piece for each, and one more for what is left at the end.
+    """The text of ids as they come, a piece for each, and for bytes one more for what is left at the end.
 
     A character whose bytes are not all there yet is in the piece of its last byte.
     """
     if state.tokenizer in HASHES:
-        cure = "Use word, character or byte"
+        cure = "Use word, character, byte or bpe"
         raise LaminaError(f"tokenizer: ids of '{state.tokenizer}' are those of n-grams, and no text. {cure}.")
+    ids = map(int, ids)
+    if state.tokenizer == "pretrained":
+        return subwords.decode_pieces((one for one in ids if one != state.padding), state.library)
     if state.tokenizer == "byte":
-        return _bytes_to_text(bytes([one - 1]) if 1 <= one <= 256 else b"" for one in ids)
+        return _bytes_to_text(bytes([one - 1]) if 1 <= one <= BYTES else b"" for one in ids)
+    if state.tokenizer == "bpe":
+        return _bytes_to_text(state.parts[one - FIRST] if FIRST <= one < state.size else b"" for one in ids)
     if state.tokenizer == "character":
         return (_token(one, state) for one in ids)
     return _words_to_text(_token(one, state) for one in ids)
