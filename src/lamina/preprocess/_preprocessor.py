@@ -131,6 +131,10 @@ class Preprocessor:
             broken += [Broken(row, column, why) for column, row, why in rows if why]
         return encoded
 
+    def input_name(self, name: str) -> str:
+        """The input that the numbers of a column go to."""
+        return self._fitted[name].input_name
+
     def feed(self, name: str) -> Input:
         """What one column by itself is to a network."""
         return self._fitted[name].feed

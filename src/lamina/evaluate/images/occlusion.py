@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from lamina.config import DataError, nearest
-from lamina.evaluate import calibration
+from lamina.evaluate.log_odds import strength, uncalibrated
 from lamina.evaluate.markup import number
 from lamina.evaluate.plots import canvas
 from lamina.preprocess import image, settings
@@ -23,7 +23,6 @@ from lamina.task import Session
 PLACES = 14  # positions of the cover along each side
 COVER = 6  # the cover is this part of the side, so that neighbours overlap
 BATCH_NUMBERS = 1 << 22
-TINY = 1e-300  # the least that a float64 still tells from 0
 FLAT = 1e-3  # a heat below this, in log-odds, is no heat at all
 FOR, AGAINST = (200, 80, 30), (11, 99, 181)  # orange and blue, as in the plots
 MAX_PICTURES = 40  # in one file
@@ -79,11 +78,11 @@ def explain_row(
     session: Session, inputs: Mapping[str, np.ndarray], column: str, label: str | None = None
 ) -> Explanation:
     """Explain one row of encoded inputs by its pictures in `column`; every other input stays as it is."""
-    name, task = session.prep.file_inputs[column], _uncalibrated(session.task)
+    name, task = session.prep.file_inputs[column], uncalibrated(session.task)
     picture, feed = inputs[name][0], session.prep.inputs[name]
     raw = session.run(inputs)
     code, top = _best(session.task, raw, label)
-    whole = _strength(task.decode(raw), code)
+    whole = strength(task.decode(raw), code)
     boxes = places(*picture.shape[:2])
     size = max(1, BATCH_NUMBERS // picture.size)
     falls = list[np.ndarray]()
@@ -91,18 +90,13 @@ def explain_row(
         copies = _cover(picture, boxes[start : start + size], feed)
         others = {k: np.repeat(v, len(copies), axis=0) for k, v in inputs.items() if k != name}
         answers = task.decode(session.run({**others, name: copies}))
-        falls.append(whole - _strength(answers, code))
+        falls.append(whole - strength(answers, code))
     heat, covers = np.zeros(picture.shape[:2]), np.zeros(picture.shape[:2])
     for (upper, lower, left, right), fall in zip(boxes, np.concatenate(falls), strict=True):
         heat[upper:lower, left:right] += fall
         covers[upper:lower, left:right] += 1
     answer = session.task.classes[code] if code is not None else session.target or ""
     return Explanation(np.array(picture), heat / np.maximum(covers, 1), answer, top)
-
-
-def _uncalibrated(task: Any) -> Any:
-    """The task before it is calibrated: a calibrated answer can be so sure that nothing moves it."""
-    return task.with_state(**calibration.neutral(task))
 
 
 def _best(
@@ -120,15 +114,6 @@ def _best(
     best = np.argsort(-chances, kind="stable")[:4].tolist()
     top = tuple((classes[i], float(chances[i])) for i in best)
     return (best[0] if label is None else classes.index(label)), top
-
-
-def _strength(answers: Mapping[str, np.ndarray], code: int | None) -> np.ndarray:
-    """(rows,) log-odds of the label, which still move where the probability is as good as 1; or the number."""
-    if code is None:
-        return np.asarray(answers["prediction"], np.float64)
-    own, others = answers["probabilities"][:, code], np.delete(answers["probabilities"], code, axis=1).sum(axis=1)
-    rest = np.where(np.abs(own + others - 1) < 1e-6, others, 1 - own)  # several labels at once do not sum to 1
-    return np.log(own + TINY) - np.log(rest + TINY)
 
 
 def places(height: int, width: int) -> list[tuple[int, int, int, int]]:

@@ -1,4 +1,4 @@
-"""The report of a task that predicts one column: its verdict, and what test pictures and series show."""
+"""The report of a task that predicts one column: its verdict, and what test pictures, series and texts show."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -9,6 +9,7 @@ from lamina import models
 from lamina.evaluate import metrics, series_gallery, verdict
 from lamina.evaluate.images import corruptions, gallery
 from lamina.evaluate.markup import escape, number, section, table
+from lamina.evaluate.texts import gallery as text_gallery
 from lamina.experiment import Baseline, Conclusion, Evaluation, Finding, Section, Summary
 from lamina.schema import Row
 from lamina.tasks._supervised import external_report
@@ -17,13 +18,14 @@ from lamina.tasks._supervised.task import SupervisedTask
 
 
 class Details(NamedTuple):
-    """What is judged beside the scores: other data, the first column of pictures and of series as facts and pieces of
-    the page, and what corrupted pictures do.
+    """What is judged beside the scores: other data, a column of pictures, of series and of texts as facts and pieces
+    of the page, and what corrupted pictures do.
     """
 
     external: list[Row]
     pictures: Row
     series: Row
+    texts: Row
     pieces: Mapping[str, str]
     corruptions: list[Row]
 
@@ -33,11 +35,13 @@ def examine(finding: Finding, external: Sequence[ExternalData]) -> Evaluation:
     experiment, evaluation = finding.experiment, finding.evaluation
     pictures, picture_pieces = gallery.pieces(finding)
     series, series_pieces = series_gallery.pieces(finding)
+    texts, text_pieces = text_gallery.pieces(finding)
     details = Details(
         external=external_report.rows(external, experiment, finding.session, evaluation),
         pictures=pictures,
         series=series,
-        pieces={**picture_pieces, **series_pieces},
+        texts=texts,
+        pieces={**picture_pieces, **series_pieces, **{f"text_{name}": piece for name, piece in text_pieces.items()}},
         corruptions=_corruptions(finding),
     )
     return evaluation._replace(details=details)
@@ -84,6 +88,8 @@ def sections(finding: Finding) -> Iterator[Section]:
     count = finding.experiment.counts()["test"]
     yield from external_report.sections(details.external, finding.evaluation, primary, count)
     yield _section("duplicates", "The same picture twice", "comparison", pieces, "duplicates")
+    yield _section("same_text", "The same text twice", "comparison", pieces, "text_duplicates")
+    yield _section("texts", "The texts", "errors", pieces, *(f"text_{name}" for name in text_gallery.PIECES))
     yield _section("pictures", "Test pictures", "errors", pieces, "confused", "worst", "heat")
     if details.corruptions:
         yield Section(
@@ -91,7 +97,7 @@ def sections(finding: Finding) -> Iterator[Section]:
         )
     yield _section("series", "The series", "errors", pieces, "class_means", "worst_series")
     yield _section("augmented", "What the network saw", "training", pieces, "augmented")
-    facts: Row = {"pictures": details.pictures, "series": details.series}
+    facts: Row = {"pictures": details.pictures, "series": details.series, "texts": details.texts}
     if augmented := finding.end.get("augmented"):
         facts["augmented"] = augmented
     yield Section("facts", facts=facts)
@@ -113,6 +119,7 @@ def summary(finding: Finding) -> Summary:
     """Other data as a table and sentences; notes on what a person should look at."""
     details: Details = finding.evaluation.details
     duplicates = [details.pictures["duplicates"]["sentence"]] if "duplicates" in details.pieces else []
+    duplicates += [details.texts["duplicates"]["sentence"]] if "text_duplicates" in details.pieces else []
     remarks = [*duplicates, *_augmented(finding)]
     facts: Row = {"notes": remarks} if remarks else {}
     if not details.external:

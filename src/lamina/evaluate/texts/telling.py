@@ -1,0 +1,73 @@
+"""The words that answers hang on over many test texts: their mean effect, and in how many texts they stand."""
+
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from lamina import privacy
+from lamina.evaluate.markup import escape, number, table
+from lamina.evaluate.texts import occlusion
+from lamina.schema import Row
+from lamina.task import Session
+
+MOST_ROWS, MAX_SECONDS = 2_000, 6.0  # of test texts
+TOP, TOP_OF_MANY, CLASSES = 12, 6, 12  # words of each of two labels, of each of more, and labels
+DOUBT = privacy.MIN_ROWS  # texts at which a mean counts half
+
+
+class Telling(NamedTuple):
+    """By answer the words that speak for it, strongest first, with `word`, `effect` and `rows`; of `rows` texts."""
+
+    groups: dict[str, list[Row]]
+    rows: int
+
+
+def find(session: Session, rows: pa.Table, column: str, shared: frozenset[str], seed: int) -> Telling:
+    """Leave out one word after the other in test rows (cleaned), as far as the time goes."""
+    classes = session.task.classes
+    codes = range(min(CLASSES, len(classes))) if classes else None
+    order = np.random.default_rng(seed).permutation(rows.num_rows)[:MOST_ROWS]
+    sums, counts = defaultdict[str, np.ndarray](lambda: np.zeros(len(codes or (0,)))), defaultdict[str, int](int)
+    start, looked_at = time.perf_counter(), 0
+    for first in range(0, len(order), occlusion.TOGETHER):
+        if time.perf_counter() - start > MAX_SECONDS:
+            break
+        part = rows.take(pa.array(order[first : first + occlusion.TOGETHER]))
+        looked_at += part.num_rows
+        for each in occlusion.effects(session, part, column, codes):
+            for word, falls in zip(each.different, each.falls, strict=True):
+                if word in shared:
+                    sums[word] += falls
+                    counts[word] += 1
+    often = [word for word, count in counts.items() if count >= privacy.MIN_ROWS]
+    effects = np.array([sums[word] / counts[word] for word in often]).reshape(len(often), -1)
+    return Telling(_groups(often, effects, np.array([counts[word] for word in often]), classes), looked_at)
+
+
+def _groups(words: list[str], effects: np.ndarray, counts: np.ndarray, classes: Sequence[str]) -> dict[str, list[Row]]:
+    """The strongest words for each label; for and against a number."""
+    columns = {name: effects[:, code] for code, name in enumerate(classes[:CLASSES])}
+    if not classes:
+        columns = {"higher": effects[:, 0], "lower": -effects[:, 0]}
+    top = TOP if len(columns) <= 2 else TOP_OF_MANY
+    groups = {}
+    for name, values in columns.items():
+        order = np.argsort(-values * counts / (counts + DOUBT), kind="stable")[:top].tolist()
+        groups[name] = [
+            {"word": words[i], "effect": float(values[i]), "rows": int(counts[i])} for i in order if values[i] > 0
+        ]
+    return groups
+
+
+def html(telling: Telling, numbers: bool) -> str:
+    """A table for each answer."""
+    tables = []
+    for name, rows in telling.groups.items():
+        head = f"{'answers are ' if numbers else 'speaks for '}{escape(name, 40)}"
+        cells = [[f"<bdi>{escape(row['word'], 30)}</bdi>", number(row["effect"]), number(row["rows"])] for row in rows]
+        tables.append(f"<div>{table([head, 'effect', 'test rows'], cells, (1, 2))}</div>" if rows else "")
+    return f'<div class="words">{"".join(tables)}</div>' if any(tables) else ""
