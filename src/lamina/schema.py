@@ -174,29 +174,35 @@ class Spec(Config):
 class Windows:
     """Stretches of `length` steps of `values` (steps, channels), one per row, from `starts` (rows,) on.
 
-    They overlap and are never copied as a whole: `windows[rows]` copies some, as (rows, length, channels).
+    They overlap and are never copied as a whole: `windows[rows]` copies some, as (rows, length, channels). Of ids of
+    tokens (steps,), small whole numbers that may be a memory map, it is (rows, length) int64.
+
+    `shift`: in training, all begin as many steps later as is drawn for each epoch, from 0 to `shift`.
     """
 
     values: np.ndarray
     starts: np.ndarray
     length: int
+    shift: int = 0
 
     def __len__(self) -> int:
         return len(self.starts)
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        return len(self.starts), self.length, self.values.shape[1]
+    def shape(self) -> tuple[int, ...]:
+        return len(self.starts), self.length, *self.values.shape[1:]
 
     @property
     def ndim(self) -> int:
-        return 3
+        return 1 + self.values.ndim
 
     def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
-        return self.values[self.starts[rows][:, None] + np.arange(self.length)]
+        steps = self.values[self.starts[rows][:, None] + np.arange(self.length)]
+        return steps if self.values.ndim > 1 else steps.astype(np.int64)
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
-        return self[:].astype(dtype or self.values.dtype, copy=False)
+        steps = self[:]
+        return steps.astype(dtype or steps.dtype, copy=False)
 
 
 class Mixed(NamedTuple):
@@ -212,11 +218,13 @@ class Batch:
     """Tensors by input name, and the target; their first dimension is the batch.
 
     A target of another length in each row is padded with -1, and `lengths` (rows,) tells how much of it is there.
+    `continues`: each row goes on where the same row of the batch before ended.
     """
 
     inputs: Mapping[str, Any]
     target: Any = None
     lengths: Any = None
+    continues: bool = False
 
 
 def floats(cells: pa.Array) -> np.ndarray | None:

@@ -5,7 +5,7 @@ import io
 import logging
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from lamina.config import BundleError
 from lamina.deploy.bundle import onnx_graph
 from lamina.deploy.bundle.strict_json import guarded
 from lamina.deploy.bundle.tensors import weights
-from lamina.deploy.onnx_runtime import onnx_runtime
+from lamina.deploy.onnx_runtime import after, onnx_runtime
 from lamina.models.pretrained import onnx_file
 
 AGREE = 1e-5
@@ -36,28 +36,31 @@ class _Positional(nn.Module):
         return tuple(self.model(dict(zip(self.names, values, strict=True))).values())
 
 
-def onnx(model: nn.Module, inputs: dict[str, np.ndarray]) -> tuple[bytes | None, str]:
+def onnx(model: nn.Module, inputs: dict[str, np.ndarray], varying: Collection[str] = ()) -> tuple[bytes | None, str]:
     """The graph as bytes, or None and the reason why no exporter reproduced the network.
 
     `inputs`: real encoded rows (at least two); agreement is asked for on all of them, and on the first alone,
     within 1e-5 of the largest answer. The graph must hold the network's own weights, as a bundle is checked for. The
     trace-based exporter goes first: it takes a tenth of a second where the other takes four.
+
+    `varying`: inputs (rows, steps) whose steps are as many as a text has; agreement is asked for on other numbers too.
     """
     model = model.eval().cpu()
     tensors = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in inputs.items()}
-    with torch.inference_mode():
-        expected = {name: value.float().numpy() for name, value in model(tensors).items()}
+    examples = [(own, _answers(model, own)) for own in _widths(inputs, varying)]
+    expected = examples[0][1]
     stored = weights(save({name: value.detach().clone().contiguous() for name, value in model.state_dict().items()}))
     reasons = []
     for export in (_traced, _unfolded, _dynamo):
         try:
-            graph = _quietly(export, _Positional(model, list(tensors)), tensors, list(expected))
+            names = [after(name) if name in tensors else name for name in expected]
+            graph = _quietly(export, _Positional(model, list(tensors)), tensors, names, varying)
         except Exception as error:  # exporters raise anything at all; the next one, or torch, takes over
             reasons.append(f"{export.__name__[1:]}: {_first_line(error)}")
             continue
         try:
             guarded("model.onnx", lambda graph=graph: onnx_graph.check(graph, stored))
-            if worst := _disagreement(graph, inputs, expected):
+            if worst := max(_disagreement(graph, *example) for example in examples):
                 reasons.append(f"{export.__name__[1:]}: answers differ by {worst:.1e}")
                 continue
         except BundleError as error:
@@ -65,6 +68,21 @@ def onnx(model: nn.Module, inputs: dict[str, np.ndarray]) -> tuple[bytes | None,
             continue
         return graph, ""
     return None, "; ".join(reasons)
+
+
+def _answers(model: nn.Module, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    with torch.inference_mode():
+        outputs = model({name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in inputs.items()})
+    return {name: value.float().numpy() for name, value in outputs.items()}
+
+
+def _widths(inputs: dict[str, np.ndarray], varying: Collection[str]) -> list[dict[str, np.ndarray]]:
+    """The inputs, and where steps vary the same with more and with fewer of them."""
+    if not varying:
+        return [inputs]
+    longer = {name: np.tile(inputs[name], 3)[:, : 2 * inputs[name].shape[1] + 5] for name in varying}
+    shorter = {name: inputs[name][:, : max(1, inputs[name].shape[1] - 3)] for name in varying}
+    return [inputs, inputs | longer, inputs | shorter]
 
 
 def _disagreement(graph: bytes, inputs: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> float:
@@ -78,12 +96,14 @@ def _disagreement(graph: bytes, inputs: dict[str, np.ndarray], expected: dict[st
     return worst if not worst <= AGREE else 0.0
 
 
-def _unfolded(model: nn.Module, tensors: dict[str, Tensor], outputs: list[str]) -> bytes:
+def _unfolded(model: nn.Module, tensors: dict[str, Tensor], outputs: list[str], varying: Collection[str]) -> bytes:
     """With every weight as it is stored, where folding would compute new ones, such as tables of positions."""
-    return _traced(model, tensors, outputs, fold=False)
+    return _traced(model, tensors, outputs, varying, fold=False)
 
 
-def _traced(model: nn.Module, tensors: dict[str, Tensor], outputs: list[str], fold: bool = True) -> bytes:
+def _traced(
+    model: nn.Module, tensors: dict[str, Tensor], outputs: list[str], varying: Collection[str], fold: bool = True
+) -> bytes:
     file = io.BytesIO()
     torch.onnx.export(
         model,
@@ -92,7 +112,7 @@ def _traced(model: nn.Module, tensors: dict[str, Tensor], outputs: list[str], fo
         dynamo=False,
         input_names=list(tensors),
         output_names=outputs,
-        dynamic_axes={name: {0: "rows"} for name in (*tensors, *outputs)},
+        dynamic_axes={name: {0: "rows"} | _steps(name, varying) for name in (*tensors, *outputs)},
         opset_version=onnx_file.opset(model, OPSET),
         do_constant_folding=fold,
         training=torch.onnx.TrainingMode.PRESERVE,  # batch norm stays apart from the layer before it
@@ -100,15 +120,22 @@ def _traced(model: nn.Module, tensors: dict[str, Tensor], outputs: list[str], fo
     return onnx_file.splice(file.getvalue(), model)
 
 
-def _dynamo(model: nn.Module, tensors: dict[str, Tensor], outputs: list[str]) -> bytes:
+def _steps(name: str, varying: Collection[str]) -> dict[int, str]:
+    return {1: f"steps_{name}"} if name in varying else {}
+
+
+def _dynamo(model: nn.Module, tensors: dict[str, Tensor], outputs: list[str], varying: Collection[str]) -> bytes:
     rows = torch.export.Dim("rows")
+    shapes = {
+        name: {place: torch.export.Dim(axis) for place, axis in _steps(name, varying).items()} for name in tensors
+    }
     program = torch.onnx.export(
         model,
         tuple(tensors.values()),
         dynamo=True,
         input_names=list(tensors),
         output_names=outputs,
-        dynamic_shapes=(tuple({0: rows} for _ in tensors),),
+        dynamic_shapes=(tuple({0: rows} | shapes[name] for name in tensors),),
         verbose=False,
     )
     assert program is not None

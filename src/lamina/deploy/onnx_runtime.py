@@ -1,5 +1,6 @@
 """ONNX graphs held in memory, as functions from inputs to outputs, within bounds of memory and time."""
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -14,7 +15,14 @@ from lamina.deploy.bundle.strict_json import COPY, first_line, guarded, rejectio
 
 Run = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 
+AFTER = "_after"  # behind the name of a state as it comes out of a graph, where it goes in under that name
+WIDTHS = 1024  # of inputs of any length, whose costs are remembered
 PATIENCE, BYTES_PER_SECOND = 30, 1 << 20  # seconds to open a bundle, and one more for each MB of its files
+
+
+def after(name: str) -> str:
+    """What a graph calls a state that comes out of it; a name in a graph stands for one thing alone."""
+    return name + AFTER
 
 
 class _Deadline:
@@ -60,6 +68,7 @@ def onnx_runtime(graph: bytes, threads: int | None = None, file: str = "model.on
     import onnxruntime
 
     checked: Cost = price or guarded(file, lambda: cost(onnx_graph.check(graph), len(graph)))
+    priced = _priced(graph, file)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = threads or 0
@@ -71,7 +80,9 @@ def onnx_runtime(graph: bytes, threads: int | None = None, file: str = "model.on
     try:
         session = onnxruntime.InferenceSession(graph, options, ["CPUExecutionProvider"], enable_fallback=0)
         inputs = {i.name for i in session.get_inputs()}
+        loose = sorted(i.name for i in session.get_inputs() if not all(isinstance(n, int) for n in i.shape[1:]))
         outputs = [o.name for o in session.get_outputs()]
+        names = [name.removesuffix(AFTER) if name.removesuffix(AFTER) in inputs else name for name in outputs]
     except Exception as error:  # ONNX Runtime raises its own classes and plain RuntimeError
         raise _rejection(file, "loaded", error) from None
 
@@ -87,13 +98,25 @@ def onnx_runtime(graph: bytes, threads: int | None = None, file: str = "model.on
             raise rejection(file, min(missing), "is asked for by the graph, and nothing here gives it")
         feeds = {name: arrays[name] for name in inputs}
         rows = max((len(values) for values in feeds.values()), default=0)
-        if not checked.joined or rows <= checked.rows:
-            return dict(zip(outputs, piece(feeds), strict=True))
-        starts = range(0, rows, checked.rows)
-        pieces = [piece({name: v[i : i + checked.rows] for name, v in feeds.items()}) for i in starts]
-        return dict(zip(outputs, map(np.concatenate, zip(*pieces, strict=True)), strict=True))
+        most = priced(tuple((name, feeds[name].shape[1:]) for name in loose)).rows if loose else checked.rows
+        if not checked.joined or rows <= most:
+            return dict(zip(names, piece(feeds), strict=True))
+        starts = range(0, rows, most)
+        pieces = [piece({name: v[i : i + most] for name, v in feeds.items()}) for i in starts]
+        return dict(zip(names, map(np.concatenate, zip(*pieces, strict=True)), strict=True))
 
     return run
+
+
+def _priced(graph: bytes, file: str) -> Callable[[tuple[tuple[str, tuple[int, ...]], ...]], Cost]:
+    """What a graph costs that takes inputs of any length, by their names and sizes behind the rows."""
+    parsed = functools.cache(lambda: onnx_graph.check(graph))
+
+    @functools.lru_cache(maxsize=WIDTHS)
+    def price(shapes: tuple[tuple[str, tuple[int, ...]], ...]) -> Cost:
+        return guarded(file, lambda: cost(parsed(), len(graph), dict(shapes)))
+
+    return price
 
 
 def _rejection(file: str, what: str, error: Exception) -> Exception:

@@ -65,28 +65,44 @@ class Recurrence(nn.Module):
         size = max(1, AT_ONCE // (x.shape[1] * self.units))
         return torch.cat([self._states(part, last) for part in x.split(size)])
 
+    def carry(self, x: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """The state after each step, going on from a `state` [h] or, of an LSTM, [h, cell], each (rows, units), and the
+        one to go on from. An empty one is zeros.
+        """
+        if (self.kind, self.name) in FUSED:
+            return self._fused(x, state)
+        steps, ends = self._stepwise(x, state)
+        return torch.stack(steps, 1), ends
+
     def _states(self, x: Tensor, last: bool) -> Tensor:
         function = FUNCTIONS.get((self.kind, self.name))
         if function and self.training and x.device.type == "cpu" and not torch.is_autocast_enabled("cpu"):
             biases = (self.bias_ih, self.bias_hh) if self.kind == "gru" else (self.bias_ih,)
             return function.apply(x, self.weight_ih, self.weight_hh, *biases, self.name, last)
         if (self.kind, self.name) in FUSED:
-            states = self._fused(x)
+            states = self.carry(x, [])[0]
             return states[:, -1] if last else states
-        steps = self._stepwise(x)
+        steps, _ = self._stepwise(x, [])
         return steps[-1] if last else torch.stack(steps, 1)
 
-    def _fused(self, x: Tensor) -> Tensor:
-        start = x.new_zeros(1, x.shape[0], self.units)
-        weights = [self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh]
-        state = (start, start) if self.kind == "lstm" else start
-        kernel = FUSED[self.kind, self.name]
-        return kernel(x, state, weights, True, 1, 0.0, self.training, False, True)[0]
+    def _zeros(self, x: Tensor) -> list[Tensor]:
+        return [x.new_zeros(x.shape[0], self.units) for _ in range(2 if self.kind == "lstm" else 1)]
 
-    def _stepwise(self, x: Tensor) -> list[Tensor]:
+    def _fused(self, x: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        state = state or self._zeros(x)
+        weights = [self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh]
+        first = [part.unsqueeze(0) for part in state]
+        kernel = FUSED[self.kind, self.name]
+        states, *ends = kernel(
+            x, first if self.kind == "lstm" else first[0], weights, True, 1, 0.0, self.training, False, True
+        )
+        return states, [end.squeeze(0) for end in ends]
+
+    def _stepwise(self, x: Tensor, state: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Any activation, by the formulas."""
-        states, h = list[Tensor](), x.new_zeros(x.shape[0], self.units)
-        cell, projection = h, F.linear(x, self.weight_ih, self.bias_ih)
+        state = state or self._zeros(x)
+        states, h, cell = list[Tensor](), state[0], state[-1]
+        projection = F.linear(x, self.weight_ih, self.bias_ih)
         for now in projection.unbind(1):
             own = F.linear(h, self.weight_hh, self.bias_hh)
             if self.kind == "rnn":
@@ -100,7 +116,7 @@ class Recurrence(nn.Module):
                 new = self.activation(new + r * own[:, 2 * self.units :])
                 h = new + z * (h - new)
             states.append(h)
-        return states
+        return states, [h, cell] if self.kind == "lstm" else [h]
 
 
 def run_directions(directions: nn.Module, x: Tensor, lengths: Tensor | None, last: bool = False) -> Tensor:

@@ -41,6 +41,15 @@ channels), 0 to 255, or to `row` (rows, width), where a choice is scores; as man
 logarithm of the spread of each. Served as `critic` may be what tells real ones from fake ones: from rows as the network
 is fed, as float32, and their `condition` to a `score` (rows, 1), the higher the realer.
 
+A network with the head `tokens` reads ids of tokens and says how likely each next one was: `forward({"tokens": (rows,
+steps + 1)})` gives `nll` (rows, steps), the negative log likelihood in nats of each token after the first, 0 where that
+is padding, id 0. It serves that as `model`, and `step`: from `tokens` (rows, 1), `state0`, `state1` ... (rows, ...)
+float32, zeros at first, and perhaps `position` (rows, 1), the number of tokens before, to the `logits` (rows,
+vocabulary) of the next one and the new states, by the same names.
+
+A network may learn from rows that go on from batch to batch: it then says `stateful = True`, and keeps in `state`, a
+list of tensors, what a batch with `continues` goes on from. Checkpoints hold it.
+
 Four more methods, each where it is needed:
 
     def initialize(self, train, validation):  # better weights than chance to begin from, found in batches of all rows
@@ -134,6 +143,11 @@ def _refusal(name: str, spec: Spec) -> str:
 def served(model: Any) -> dict[str, Any]:
     """The parts of a network that are exported, by the name of their graph; `model` is the one that answers."""
     return model.served() if _has(model, "served") else {"model": model}
+
+
+def is_stateful(model: Any) -> bool:
+    """Whether a network can go on from its `state` after the batch before."""
+    return _has(model, "stateful")
 
 
 def learner(model: Any) -> Any:

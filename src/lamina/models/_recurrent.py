@@ -21,22 +21,28 @@ from lamina.layers.horizon import (
     sizes,
 )
 from lamina.layers.recurrent import Kind, Recurrence, last_step, padding_mask, run_directions
-from lamina.models import _known_effect, _ridge_init
+from lamina.models import _known_effect, _recurrent_decoder, _ridge_init
 from lamina.models._single_part import SinglePart
 from lamina.plugins import kind
 from lamina.schema import TARGET_HEADS, Batch, Input, Spec
 
+WIDTH = 64
 MOST_PATCHES = 32  # pieces of a history, by default
 
 Pooling = Literal["last", "mean", "max", "attention"]
 
-HEADS = TARGET_HEADS
+HEADS = TARGET_HEADS | {"tokens"}
 
 
 class Settings(config.Config):
     """Settings of all three; each adds its `kind`."""
 
-    width: int = Field(default=64, ge=1, le=1 << 13, description="numbers in the state of a layer")
+    width: int | None = Field(
+        default=None,
+        ge=1,
+        le=1 << 13,
+        description="numbers in the state of a layer; 64 when unset, and 512 for the next token of a text",
+    )
     depth: int = Field(default=1, ge=1, le=16, description="layers, each on the states of the one before")
     bidirectional: bool = Field(default=False, description="also from the end to the start, beside it")
     pooling: Pooling | None = Field(
@@ -59,10 +65,16 @@ class Settings(config.Config):
         description="a forecast is a weighted sum of the past, as that of `linear`, and what is added to it",
     )
 
+    @property
+    def units(self) -> int:
+        return self.width or WIDTH
+
 
 def suits(spec: Spec) -> float:
     """Series, alone or beside numbers, categories and texts; a forecast; least, texts as sequences of words."""
     kinds = {feed.kind for feed in spec.inputs.values()}
+    if spec.output.head == "tokens":
+        return 0.7
     if has_horizon(spec):
         return 0.5
     if "image" in kinds or not kinds & {"series", "tokens"}:
@@ -74,6 +86,8 @@ def training(cfg: Settings, spec: Spec) -> dict[str, Any]:
     """About 1,500 steps in 4 to 100 epochs; a forecast begins nearly right, and has about 1,000 in 4 to 50; AdamW with
     a gradient of norm 1 at most, moving average of weights.
     """
+    if spec.output.head == "tokens":
+        return _recurrent_decoder.training(cfg, spec)
     rows, horizon = max(spec.rows, 1), has_horizon(spec)
     steps, most = (1000, 50) if horizon else (1500, 100)
     size = 128 if horizon else min(128, max(16, 2 ** round(math.log2(max(rows / 30, 1)))))
@@ -98,9 +112,9 @@ class Stack(nn.Module):
     def __init__(self, cfg: Settings, n_in: int):
         super().__init__()
         ways, cell = 2 if cfg.bidirectional else 1, cast(Kind, kind(cfg))
-        self.width = ways * cfg.width
+        self.width = ways * cfg.units
         self.layers = nn.ModuleList(
-            nn.ModuleList(Recurrence(cell, n, cfg.width, cfg.activation) for _ in range(ways))
+            nn.ModuleList(Recurrence(cell, n, cfg.units, cfg.activation) for _ in range(ways))
             for n in [n_in] + [self.width] * (cfg.depth - 1)
         )
         norm = nn.LayerNorm if cfg.layer_norm else nn.Identity
@@ -146,8 +160,8 @@ class Sequence(nn.Module):
     def __init__(self, cfg: Settings, feed: Input):
         super().__init__()
         words = feed.kind == "tokens"
-        self.table = nn.Embedding(feed.sizes[0], cfg.width, padding_idx=0) if words else None
-        self.stack = Stack(cfg, cfg.width if words else feed.shape[1] or 1)
+        self.table = nn.Embedding(feed.sizes[0], cfg.units, padding_idx=0) if words else None
+        self.stack = Stack(cfg, cfg.units if words else feed.shape[1] or 1)
         self.width = self.stack.width
         self.pool = Pool(cfg.pooling or "max", self.width, 2 if cfg.bidirectional else 1)
 
@@ -203,8 +217,8 @@ class Forecast(nn.Module):
         self.told = self.known = self.after = None
         if future:
             self.known = KnownFuture(future, spec.output) if self.level.effect is None else None
-            self.told = nn.Linear(self.stack.width + (future.shape[1] or 1), cfg.width)
-            self.after = _small(nn.Linear(cfg.width, 2 * self.targets * quantiles, bias=False))
+            self.told = nn.Linear(self.stack.width + (future.shape[1] or 1), cfg.units)
+            self.after = _small(nn.Linear(cfg.units, 2 * self.targets * quantiles, bias=False))
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         history, centre, scale = self.level(inputs["history"], inputs.get("future"))
@@ -248,7 +262,12 @@ def _small(layer: nn.Linear) -> nn.Linear:
     return layer
 
 
-class Model(SinglePart):
+def Model(cfg: Settings, spec: Spec) -> nn.Module:  # noqa: N802 - the name of the contract, whatever is built
+    """A decoder for the next token of a text, or what answers each row."""
+    return _recurrent_decoder.Decoder(cfg, spec) if spec.output.head == "tokens" else RowModel(cfg, spec)
+
+
+class RowModel(SinglePart):
     def __init__(self, cfg: Settings, spec: Spec):
         super().__init__(spec.output)
         self.net = Forecast(cfg, spec) if has_horizon(spec) else Whole(cfg, spec)

@@ -4,6 +4,7 @@ The order of rows is a function of (seed, epoch) alone, so the state of the data
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,26 @@ class WindowTensor:
         return self.view.index_select(dim, self.starts.index_select(0, rows))
 
 
+class TokenWindows:
+    """Windows of ids of tokens, in memory or mapped to a file: what is asked for is gathered there, and only that."""
+
+    def __init__(self, windows: Windows, device: torch.device):
+        self.windows, self.device = windows, device
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def __getitem__(self, rows: slice | np.ndarray) -> Tensor:
+        return torch.from_numpy(self.windows[rows]).to(self.device)  # (rows, length) int64
+
+    def index_select(self, dim: int, rows: Tensor) -> Tensor:
+        return self[rows.cpu().numpy()]
+
+    def moved(self, steps: int) -> "TokenWindows":
+        """All windows so many steps later."""
+        return TokenWindows(replace(self.windows, starts=self.windows.starts + steps), self.device)
+
+
 def tensors(
     inputs: Mapping[str, np.ndarray | Windows],
     target: np.ndarray | Windows | None,
@@ -44,18 +65,20 @@ def tensors(
     lengths: np.ndarray | None = None,
 ) -> Batch:
     """NumPy arrays as one batch of all rows on the device; windows stay views."""
-    own, *others = (None if values is None else to_device(values, device) for values in (target, lengths))
-    return Batch({name: to_device(values, device) for name, values in inputs.items()}, own, *others)
+    own, sizes = (None if values is None else to_device(values, device) for values in (target, lengths))
+    return Batch({name: to_device(values, device) for name, values in inputs.items()}, own, sizes)
 
 
 def to_device(values: np.ndarray | Windows, device: torch.device) -> Any:
     if isinstance(values, Windows):
-        return WindowTensor(values, device)
+        return WindowTensor(values, device) if values.values.ndim > 1 else TokenWindows(values, device)
     return torch.from_numpy(np.ascontiguousarray(values)).to(device)
 
 
 def finite(values: Any) -> bool:
     """Whether all numbers are; in series (rows, steps, channels), NaN marks what was not measured."""
+    if isinstance(values, TokenWindows):
+        return True
     series = isinstance(values, WindowTensor) or values.ndim == 3
     values = values.values if isinstance(values, WindowTensor) else values
     return not (values.is_floating_point() and bool((values.isinf() if series else ~values.isfinite()).any()))
@@ -73,24 +96,59 @@ def bounds(count: int, size: int) -> list[int]:
     return sizes
 
 
-def epoch(data: Batch, size: int, seed: int, number: int, start: int = 0) -> Iterator[Batch]:
-    """The batches of one epoch from the `start`-th on, shuffled by (seed, epoch number)."""
+def sizes_of(data: Batch, size: int, lanes: bool = False) -> list[int]:
+    """The rows of each batch of a pass; of lanes, all batches are as large."""
     count = rows(data)
-    order = torch.from_numpy(np.random.Generator(np.random.PCG64([seed, number])).permutation(count))
-    sizes = bounds(count, size)
+    if not lanes:
+        return bounds(count, size)
+    size = min(size, count)
+    return [size] * (count // size)
+
+
+def stream(data: Batch, size: int, seed: int, first: int = 0, lanes: bool = False) -> Iterator[Batch]:
+    """The batches of a run from the `first` on, pass after pass without end."""
+    number, start = divmod(first, len(sizes_of(data, size, lanes)))
+    while True:
+        yield from epoch(data, size, seed, number, start, lanes)
+        number, start = number + 1, 0
+
+
+def epoch(data: Batch, size: int, seed: int, number: int, start: int = 0, lanes: bool = False) -> Iterator[Batch]:
+    """The batches of one pass over all rows from the `start`-th on, shuffled by (seed, number of the pass).
+
+    With `lanes` rows stay in order: as many runs of rows that follow one another as a batch has rows, side by side,
+    from a row on that is drawn. A few rows at the end of a lane wait for another pass.
+    """
+    count, draw = rows(data), np.random.Generator(np.random.PCG64([seed, number]))
+    sizes = sizes_of(data, size, lanes)
+    if lanes:
+        places = np.arange(len(sizes) * sizes[0]).reshape(sizes[0], -1).T.reshape(-1)
+        order = torch.from_numpy((places + draw.integers(count)) % count)
+    else:
+        order = torch.from_numpy(draw.permutation(count))
+    data = _moved(data, draw)
     wide = sum(values[:1].nbytes for values in data.inputs.values())
     group = max(1, min(GATHER, GATHER_BYTES // max(wide, 1)) // size)
-    ragged = data.lengths is not None
+    ragged, device = data.lengths is not None, data.target.device
     for first in range(start - start % group, len(sizes), group):
         part = sizes[first : first + group]
         offset = sum(sizes[:first])
-        places = order[offset : offset + sum(part)].to(data.target.device)
+        places = order[offset : offset + sum(part)].to(device)
         columns = [data.target, *data.inputs.values(), *([data.lengths] if ragged else [])]
         split = [column.index_select(0, places).split(part) for column in columns]
         for i, (target, *inputs) in enumerate(zip(*split, strict=True)):
             if first + i >= start:
                 lengths = inputs.pop() if ragged else None
-                yield Batch(dict(zip(data.inputs, inputs, strict=True)), target, lengths)
+                yield Batch(dict(zip(data.inputs, inputs, strict=True)), target, lengths, lanes and first + i > 0)
+
+
+def _moved(data: Batch, draw: np.random.Generator) -> Batch:
+    """Windows of tokens with their beginnings moved, by as much as is drawn; all else as it is."""
+    inputs = {
+        name: values.moved(int(draw.integers(values.windows.shift + 1))) if isinstance(values, TokenWindows) else values
+        for name, values in data.inputs.items()
+    }
+    return replace(data, inputs=inputs)
 
 
 def evaluation_size(inputs: Mapping[str, Tensor]) -> tuple[int, int]:

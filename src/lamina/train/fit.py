@@ -11,6 +11,7 @@ on (seed, epoch), and a checkpoint holds all the rest (weights, optimizers, aver
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lamina import models
 from lamina.config import Interrupted, TrainingError
 from lamina.schema import Row
 from lamina.train import batches, device, image_augmentation, settings
@@ -65,11 +67,14 @@ def fit(model: nn.Module, train: Examples, validation: Examples, cfg: settings.C
     state = loop.restore(hooks.folder) or loop.start(hooks.seed)
     data = batches.tensors(train.inputs, train.target, where, train.lengths)
     held_out = batches.tensors(validation.inputs, None, where)
-    per_epoch = len(batches.bounds(batches.rows(data), cfg.batch_size))
+    lanes = train.contiguous and models.is_stateful(model)
+    per_epoch = cfg.steps_per_epoch or len(batches.sizes_of(data, cfg.batch_size, lanes))
     clock = Clock(cfg, state, per_epoch)
+    first = state.epoch * per_epoch + state.position
+    stream = batches.stream(data, cfg.batch_size, hooks.seed, first, lanes)
     while not state.done:
         model.train()
-        for batch in batches.epoch(data, cfg.batch_size, hooks.seed, state.epoch, state.position):
+        for batch in islice(stream, per_epoch - state.position):
             if state.position and clock.over():
                 break
             if cfg.augment:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lamina import models
 from lamina.config import TrainingError
 from lamina.resources import memory
 from lamina.schema import Batch, Row
@@ -187,6 +188,8 @@ class Loop:
         tensors |= {f"best/{k}": v for k, v in self.best.items()}
         tensors |= {f"skipped/{name}": part.skipped for name, part in self.parts.items()}
         tensors |= {"loss_sum": self.loss_sum, "rng/cpu": torch.get_rng_state()}
+        if models.is_stateful(self.model):
+            tensors |= {f"state/{i}": value for i, value in enumerate(self.model.state)}  # pyright: ignore[reportArgumentType, reportCallIssue]
         if self.average is not None:
             tensors |= {f"ema/{k}": v for k, v in self.average.state_dict().items()}
         if self.where.type == "cuda":
@@ -233,6 +236,9 @@ class Loop:
         self.model.load_state_dict(groups["model"])
         self.best = groups.get("best", {})
         self.loss_sum = groups["loss_sum"][""]
+        if models.is_stateful(self.model):
+            carried = groups.get("state", {})
+            self.model.state = [carried[str(i)] for i in range(len(carried))]  # pyright: ignore[reportArgumentType]
         for name, part in self.parts.items():
             part.skipped = groups["skipped"][name]
             part.last_move = (int(part.skipped.item()), self._updates(state.step))

@@ -18,12 +18,14 @@ class Examples:
     """Encoded rows: inputs by name (rows, ...) and the encoded target (rows,), or windows of a long series.
 
     A target of another length in each row is padded with -1 to (rows, most, ...); `lengths` (rows,) tells how much of
-    it is there.
+    it is there. `contiguous`: each row goes on where the one before ended, as the pieces of one text do, so that a
+    network can carry its state from batch to batch.
     """
 
     inputs: Mapping[str, np.ndarray | Windows]
     target: np.ndarray | Windows
     lengths: np.ndarray | None = None
+    contiguous: bool = False
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,9 @@ class Config(config.Config):
     budget: Seconds | None = Field(default=None, description="time for training; the schedule is sized to it")
     plan: Plan | None = Field(
         default=None, description="how many steps a run with a budget had, from a step on; it is written by that run"
+    )
+    steps_per_epoch: int | None = Field(
+        default=None, ge=1, description="batches of an epoch, where it is not to be a whole pass over the rows"
     )
     batch_size: int = Field(default=256, ge=1, description="rows per batch")
     lr: float = Field(default=1e-3, gt=0, description="peak learning rate")

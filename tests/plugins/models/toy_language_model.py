@@ -11,7 +11,7 @@ from lamina import config
 from lamina.losses import loss
 from lamina.schema import Batch, Input, Output, Spec
 
-HEADS = frozenset({"tokens"})
+HEADS = frozenset({"letters"})
 
 
 class Config(config.Config):
@@ -32,7 +32,7 @@ def example_rows(count: int, seed: int) -> tuple[Spec, Batch]:
     starts = np.random.default_rng(seed).integers(0, 3, count)
     windows = (starts[:, None] + np.arange(7)) % 3
     feed = Input(kind="tokens", shape=(6,), dtype="int64", sizes=(3,))
-    spec = Spec(inputs={"tokens": feed}, output=Output(head="tokens", size=3, loss="cross_entropy"), rows=count)
+    spec = Spec(inputs={"tokens": feed}, output=Output(head="letters", size=3, loss="cross_entropy"), rows=count)
     return spec, Batch({"tokens": windows[:, :-1].copy()}, windows[:, 1:].copy())
 
 

@@ -79,7 +79,7 @@ class Task(BaseTask):
     )
 
     def output(self) -> Output:
-        return Output(head="tokens", size=len(self.state.characters), loss="cross_entropy")
+        return Output(head="letters", size=len(self.state.characters), loss="cross_entropy")
 
     def inputs(self, prep: Preprocessor) -> dict[str, Input]:
         shape, sizes = (self.cfg.steps,), (len(self.state.characters),)

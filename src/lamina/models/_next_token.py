@@ -1,0 +1,64 @@
+"""What networks share that say the next token of a text: how likely each token is, and what is learned of it."""
+
+from collections.abc import Iterator, Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lamina import losses
+from lamina.losses.next_token import PADDING
+from lamina.schema import Batch, Spec
+
+AT_ONCE = 1 << 14  # tokens of rows at once, without gradients: a bound on memory, and faster than more
+TIED = 2048  # tokens of a vocabulary, from which on the scores share the table of the embedding
+
+
+class TokenTable(nn.Module):
+    """Ids to vectors of some width, and vectors to scores of every id."""
+
+    def __init__(self, vocabulary: int, width: int):
+        super().__init__()
+        self.table = nn.Embedding(vocabulary, width)
+        nn.init.normal_(self.table.weight, std=0.02 if vocabulary >= TIED else 0.1)
+        self.scores = None if vocabulary >= TIED else nn.Parameter(0.02 * torch.randn(vocabulary, width))
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return self.table(ids)
+
+    def logits(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.table.weight if self.scores is None else self.scores)
+
+
+class NextToken(nn.Module):
+    """Gives `losses` and `forward` to a network that has `states`, tokens (rows, steps) to what scores are made of."""
+
+    parts = ("",)
+
+    def __init__(self, spec: Spec, width: int):
+        super().__init__()
+        ((self.name, feed),) = spec.inputs.items()
+        self.context = (feed.shape[0] or 2) - 1  # tokens before the last of a window
+        self.tokens = TokenTable(spec.output.size, width)
+        self.loss = losses.loss(spec.output)
+
+    def hidden(self, tokens: Tensor, carried: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Tokens (rows, steps) to what scores are made of (rows, steps, width), and the state to go on from."""
+        raise NotImplementedError
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        tokens = inputs[self.name]
+        size = max(1, AT_ONCE // tokens.shape[1])
+        if torch.is_grad_enabled() or torch.jit.is_tracing() or torch.compiler.is_exporting() or len(tokens) <= size:
+            return {"nll": self._nll(tokens)}
+        return {"nll": torch.cat([self._nll(part) for part in tokens.split(size)])}
+
+    def _nll(self, tokens: Tensor) -> Tensor:
+        target = tokens[:, 1:]
+        logits = self.tokens.logits(self.hidden(tokens[:, :-1], [])[0]).float()
+        own = logits.gather(2, target.unsqueeze(2)).squeeze(2)
+        return torch.where(target == PADDING, torch.zeros_like(own), logits.logsumexp(2) - own)  # (rows, steps)
+
+    def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
+        tokens = batch.inputs[self.name]
+        yield "", self.loss(self.tokens.logits(self.hidden(tokens[:, :-1], [])[0]), tokens[:, 1:])

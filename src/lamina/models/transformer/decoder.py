@@ -1,0 +1,65 @@
+"""The next token of a text from up to `context` tokens before it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lamina.layers.attention import Block, Rotary, causal_mask
+from lamina.models._next_token import NextToken
+from lamina.models.transformer.config import Config
+from lamina.schema import Spec
+
+
+def training(cfg: Config, spec: Spec) -> dict[str, Any]:
+    """Muon for the matrices, AdamW for the table of tokens."""
+    return {
+        "epochs": 10,
+        "batch_size": 32,
+        "lr": 2e-2,
+        "optimizer": {"kind": "muon", "weight_decay": 1e-2},
+        "schedule": {"kind": "cosine", "warmup": 0.02},
+        "clip": 1.0,
+    }
+
+
+class Decoder(NextToken):
+    def __init__(self, cfg: Config, spec: Spec):
+        super().__init__(spec, cfg.width)
+        self.norm = nn.LayerNorm(cfg.width)
+        self.rotary = Rotary(self.context, cfg.width // cfg.heads)
+        self.blocks = nn.ModuleList(Block(cfg.width, cfg.heads, cfg.dropout) for _ in range(cfg.depth))
+
+    def hidden(self, tokens: Tensor, carried: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        x = self.norm(self.tokens(tokens))
+        mask = causal_mask(tokens.shape[1]).to(x.device)
+        for block in self.blocks:
+            x = block(x, self.rotary, mask)
+        return self.norm(x), []
+
+    def served(self) -> dict[str, nn.Module]:
+        return {"model": self, "step": Step(self)}
+
+
+class Step(nn.Module):
+    """One token and the keys and values of those before it to scores of the next one, and new keys and values."""
+
+    def __init__(self, decoder: Decoder):
+        super().__init__()
+        self.decoder = decoder
+        self.age: Tensor
+        self.register_buffer("age", torch.arange(decoder.context - 1, -1, -1), persistent=False)
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """`tokens` and `position` (rows, 1), `state0` and on (rows, context, width), the latest token last."""
+        decoder = self.decoder
+        x = decoder.norm(decoder.tokens(inputs["tokens"][:, 0]))
+        absent = self.age > inputs["position"]  # (rows, context)
+        mask = torch.zeros_like(absent, dtype=x.dtype).masked_fill(absent, float("-inf")).unsqueeze(1)
+        states = dict[str, Tensor]()
+        for i, block in enumerate(decoder.blocks):
+            names = f"state{2 * i}", f"state{2 * i + 1}"
+            x, *new = block.step(x, decoder.rotary, mask, *(inputs[name] for name in names))  # pyright: ignore
+            states |= zip(names, new, strict=True)
+        return {"logits": decoder.tokens.logits(decoder.norm(x)).float(), **states}
