@@ -44,7 +44,7 @@ def hash_codes(values: pa.Array, buckets: int) -> Ragged:
 
 def ngrams(texts: pa.Array, buckets: int) -> Ragged:
     """Words, pairs of neighbours, then the parts of 3 to 5 characters of words, each different one once in a text, in
-    the order they come first; codes 1 to `buckets` - 1.
+    the order they come first. Words and pairs have codes 1 to half of `buckets` - 1, parts those above.
 
     `texts`: normalised, in lower case, at most 8,192. Of a text the first 65,536 words count, of a word the first 64
     characters.
@@ -59,7 +59,10 @@ def ngrams(texts: pa.Array, buckets: int) -> Ragged:
     pairs = _mixed(singles[:-1] * PRIME + singles[1:])[inside]
     part_rows, parts = _parts(tokens, rows)
     rows = np.concatenate([rows, rows[:-1][inside], part_rows])
-    codes = (1 + (np.concatenate([singles, pairs, parts]) >> np.uint64(32)) % np.uint64(buckets - 1)).astype(np.int64)
+    half, shift = buckets // 2, np.uint64(32)  # upper bits, which depend on all
+    word_codes = 1 + (np.concatenate([singles, pairs]) >> shift) % np.uint64(half - 1)
+    part_codes = half + (parts >> shift) % np.uint64(buckets - half)
+    codes = np.concatenate([word_codes, part_codes]).astype(np.int64)
     first = _first(rows, codes)
     return _by_row(rows[first], codes[first].astype(np.int32), len(texts))
 
