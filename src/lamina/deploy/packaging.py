@@ -34,7 +34,7 @@ def files(
     lean = spec.model_copy(update={"rows": 0})
     config = choice.model_dump(mode="json")
     golden = experiment.golden(prep, choice)
-    graphs, reason = _graphs(model, golden.inputs)
+    graphs, reason = _graphs(model, golden.inputs, {name for name, feed in spec.inputs.items() if None in feed.shape})
     if "model" not in graphs and models.is_graph_only(kind(choice)):
         raise TrainingError(
             f"bundle: no exporter could write this network as a graph ({reason}), and nothing else would open the "
@@ -76,12 +76,16 @@ def files(
     return experiment, parts | {"training.json": bundle.encode({}), "CARD.md": CARD}
 
 
-def _graphs(model: nn.Module, inputs: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, bytes], str]:
-    """Each network that is served, as a graph where an exporter can write it; and why "model" has none."""
+def _graphs(
+    model: nn.Module, inputs: Mapping[str, Mapping[str, Any]], varying: set[str]
+) -> tuple[dict[str, bytes], str]:
+    """Each network that is served, as a graph where an exporter can write it; and why "model" has none. `varying`: the
+    inputs of any number of steps.
+    """
     graphs, reasons = dict[str, bytes](), dict[str, str]()
     for name, module in models.served(model).items():
         if name in inputs:
-            graph, reasons[name] = onnx_export.onnx(module, dict(inputs[name]))
+            graph, reasons[name] = onnx_export.onnx(module, dict(inputs[name]), varying & inputs[name].keys())
             graphs |= {name: graph} if graph else {}
     return graphs, reasons.get("model", "")
 

@@ -4,12 +4,16 @@ Sizes are followed from operator to operator for any number of rows. A graph wit
 sizes that depend on values, or that makes far more than its own size and its inputs explain is refused.
 """
 
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from lamina.deploy.bundle.onnx_operators import RULES, stored
 from lamina.deploy.bundle.onnx_protobuf import BYTES_OF, Graph, Named, Node
 from lamina.deploy.bundle.onnx_sizes import DEPENDS, ROWS, Call, Dim, Size, Unknown, Value, numbers
 
+STEPS = 16  # that an input of any length is taken to have where nothing says how many
+ANY: Mapping[str, Sequence[int]] = MappingProxyType({})
 VERSIONS = (7, 26)  # of the operators, that the rules are true of
 INPUTS = 1 << 25  # numbers of one row at most
 RESULTS, PER_BYTE, PER_INPUT, WIDEST = 1 << 28, 64, 1 << 10, 1 << 30  # bytes of results
@@ -30,13 +34,19 @@ class Cost(NamedTuple):
         return max(1, min(ROWS, AT_ONCE // max(1, self.results), WORK_AT_ONCE // max(1, self.work)))
 
 
-def cost(graph: Graph, size: int) -> Cost:
-    """What a graph of so many bytes makes of one row. Raises `ValueError` with a reason where it is too much."""
+def cost(graph: Graph, size: int, shapes: Mapping[str, Sequence[int]] = ANY) -> Cost:
+    """What a graph of so many bytes makes of one row. Raises `ValueError` with a reason where it is too much.
+
+    `shapes`: by input, its sizes behind the rows, of those that take any number of steps.
+    """
     if not VERSIONS[0] <= graph.version <= VERSIONS[1]:
         raise ValueError(f"has operators of version {graph.version}, and {VERSIONS[0]} to {VERSIONS[1]} are known")
     feeds = [entry for entry in graph.inputs if entry.name not in graph.tensors]
     values = {name: stored(tensor) for name, tensor in graph.tensors.items()}
-    values |= {entry.name: Value(_shape(entry), max(4, BYTES_OF.get(entry.kind, 8))) for entry in feeds}
+    values |= {
+        entry.name: Value(_shape(entry, shapes.get(entry.name, ())), max(4, BYTES_OF.get(entry.kind, 8)))
+        for entry in feeds
+    }
     wide = sum(numbers(values[entry.name].shape) for entry in feeds)
     if wide > INPUTS:
         raise ValueError(f"takes {wide:,} numbers in one row, and {INPUTS:,} are the most")
@@ -82,11 +92,14 @@ def _apply(node: Node, values: dict[str, Value], counts_by_name: dict[str, int])
     return bytes_out + 4 * scratch, work + PER_NUMBER * max(sum(counts), inputs)
 
 
-def _shape(entry: Named) -> tuple[Dim, ...]:
-    """The shape that an input is fed in: the first dimension is the rows where it has no fixed size."""
-    if any(n is None for n in entry.shape[1:]):
-        raise ValueError(f"takes '{entry.name[:80]}' in any size")
-    return tuple(Size(1, 0) if n is None else n for n in entry.shape)
+def _shape(entry: Named, behind: Sequence[int]) -> tuple[Dim, ...]:
+    """The shape that an input is fed in: the first dimension is the rows where it has no fixed size, and `behind` are
+    the sizes of others that have none.
+    """
+    sizes = [STEPS if n is None else n for n in entry.shape]
+    if len(behind) == len(sizes) - 1:
+        sizes[1:] = [n if own is None else own for n, own in zip(behind, entry.shape[1:], strict=True)]
+    return tuple(Size(1, 0) if i == 0 and entry.shape[0] is None else n for i, n in enumerate(sizes))
 
 
 def _is_rows(shape: tuple[Dim, ...]) -> bool:
