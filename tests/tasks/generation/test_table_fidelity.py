@@ -98,6 +98,16 @@ def test_a_number_that_many_rows_share_comes_back_exactly():
     assert (back["gain"].to_numpy() == 0).sum() == pc.sum(zeros).as_py()
 
 
+def test_numbers_that_few_rows_share_are_not_generated_as_round_ones():
+    weights = np.random.default_rng(0).normal(100_000, 8_200, 30_000).round()  # nearly all differ
+    table, schema, columns, _ = understood(pa.table({"weight": weights, "city": ["Bonn", "Trier"] * 15_000}))
+    (weight,) = (column for column in columns if column.name == "weight")
+    assert not weight.spikes and not weight.grid
+    back = table_transformer.decode(table_transformer.encode(table, schema, columns), columns)["weight"].to_numpy()
+    assert (back % 100 == 0).mean() < 0.05
+    assert len(np.unique(back)) > 0.8 * len(np.unique(weights))
+
+
 def test_times_come_back_as_they_were_written():
     table, schema, columns, _ = understood(people())
     back = table_transformer.decode(table_transformer.encode(table, schema, columns), columns)

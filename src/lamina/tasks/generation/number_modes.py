@@ -18,7 +18,7 @@ STEPS = (1000, 500, 250, 200, 100, 50, 25, 20, 15, 10, 5, 2)  # of numbers, in u
 def fit(numbers: np.ndarray, decimals: int) -> dict[str, Any]:
     """What a column of numbers (rows,) of so many decimals may be: spikes, centres with spreads and reaches, limits."""
     exact, numbers, few = numbers, privacy.coarse(numbers), privacy.MIN_ROWS
-    distinct, counts = np.unique(numbers, return_counts=True)
+    distinct, counts = np.unique(exact, return_counts=True)
     inside = numbers[(numbers >= exact.min()) & (numbers <= exact.max())]  # rounding may have led out
     ordered = np.sort(inside if len(inside) else numbers)
     low, high = ordered[min(few, len(ordered)) - 1], ordered[-min(few, len(ordered))]
@@ -27,9 +27,9 @@ def fit(numbers: np.ndarray, decimals: int) -> dict[str, Any]:
     limits = {"low": float(low), "high": float(high)}
     frequent = distinct[counts >= few]
     if len(distinct) <= FEW:
-        return limits | {"spikes": tuple((frequent if len(frequent) else distinct).tolist())}
+        return limits | {"spikes": tuple((frequent if len(frequent) else np.unique(numbers)).tolist())}
     spikes = distinct[_is_spike(counts, len(numbers)) & (counts >= few)]
-    rest, exact_rest = (np.clip(v[~np.isin(v, spikes)], low, high) for v in (numbers, exact))
+    rest, exact_rest = (np.clip(v[~np.isin(exact, spikes)], low, high) for v in (numbers, exact))
     if len(rest) < few:
         return limits | {"spikes": tuple(frequent.tolist())}
     centres, spreads = _mixture(rest)
