@@ -114,6 +114,8 @@ class Input(Config):
     one are NaN in all channels, and no other step is. For a forecast there are two: `history`, without NaN, whose first
     `targets` channels go on into the answer, and `future`, (horizon, channels), which is known beforehand.
 
+    Tokens are (steps,) ids, `padding` behind the end of a short text; of any number of steps, `max_length` are the most.
+
     A row to be made is blocks of numbers, as wide as `sizes` say: 1 for a number in (-1, 1), more for one of several.
     """
 
@@ -125,6 +127,8 @@ class Input(Config):
     edges: tuple[tuple[float, ...], ...] = ()
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    padding: int = 0
+    max_length: int = 0
 
 
 OutputActivation = Literal["softmax", "sigmoid", "linear"]

@@ -85,7 +85,7 @@ class Session:
         """What the network itself gives, (rows, size) float32 by output name; memory is bounded."""
         broken = [] if broken is None else broken
         rows = rows if rows.num_columns else pa.table({"": pa.nulls(0)})
-        wide = sum(math.prod(n or 1 for n in feed.shape) for feed in self.spec.inputs.values())
+        wide = sum(math.prod(n or max(feed.max_length, 1) for n in feed.shape) for feed in self.spec.inputs.values())
         size = max(1, min(BATCH, BATCH_NUMBERS // max(wide, 1)))
         began = monotonic()
 

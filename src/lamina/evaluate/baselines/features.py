@@ -93,7 +93,7 @@ def counts(codes: np.ndarray, size: int) -> Any:
     """How often each word id occurs in each row, padding left out: (n, size) sparse."""
     from scipy.sparse import csr_matrix
 
-    words = codes != 0
+    words = codes > 0
     starts = np.concatenate([[0], np.cumsum(words.sum(axis=1))])
     counts = csr_matrix((np.ones(int(starts[-1])), codes[words], starts), shape=(len(codes), size))
     counts.sum_duplicates()

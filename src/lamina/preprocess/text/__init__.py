@@ -87,4 +87,11 @@ def golden(state: State, cfg: Config, rng: np.random.Generator, count: int) -> l
 
 def feed(state: State) -> Input:
     steps = state.length if state.tokenizer in HASHES else None
-    return Input(kind="tokens", shape=(steps,), dtype="int64", sizes=(state.size,))
+    return Input(
+        kind="tokens",
+        shape=(steps,),
+        dtype="int64",
+        sizes=(state.size,),
+        padding=state.padding,
+        max_length=0 if steps else state.length,
+    )

@@ -22,13 +22,13 @@ FILE, SETTINGS = "tokenizer.json", "tokenizer_config.json"
 WHERE = "tokenizer"
 LEAST, MOST_COUNTED = 2, 4_000_000  # times that a pair must come to be merged, and words that are counted
 PADS = ("[PAD]", "<pad>", "<|pad|>", "<|padding|>", "<|finetune_right_pad_id|>")
-NO_PADDING = -1
+NO_PADDING = -1  # an id that no token has
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?", re.ASCII)
 LARGEST = 1 << 26  # bytes of a tokenizer's file
 
 
 class Pretrained(NamedTuple):
-    """A tokenizer's file as it is, how many ids there are, and the one of padding, -1 where there is none."""
+    """A tokenizer's file as it is, how many ids there are, and the one of padding: one more where the file has none."""
 
     text: str
     size: int
@@ -141,7 +141,9 @@ def read(name: str) -> Pretrained:
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise RecipeError([f"{WHERE}: {path} is no tokenizer of Hugging Face ({reason})."]) from None
     vocabulary = tokenizer.get_vocab(with_added_tokens=True)
-    return Pretrained(text, max(vocabulary.values(), default=0) + 1, _padding(json.loads(text), path, vocabulary))
+    size = max(vocabulary.values(), default=0) + 1
+    padding = _padding(json.loads(text), path, vocabulary)
+    return Pretrained(text, size, padding) if 0 <= padding < size else Pretrained(text, size + 1, size)
 
 
 def _find(name: str) -> Path:

@@ -69,11 +69,11 @@ class Config(config.Config):
 
 
 class Pretrained(config.Config):
-    """A tokenizer's file as it is, how many ids there are, and the id of padding, -1 where it has none."""
+    """A tokenizer's file as it is, how many ids there are, and the id of padding."""
 
     text: str = Field(max_length=subwords.LARGEST)
     size: int = Field(ge=1, le=1 << 22)
-    padding: int = Field(ge=subwords.NO_PADDING, le=1 << 22)
+    padding: int = Field(ge=0, le=1 << 22)
 
 
 class TokenizerState(config.Config):
