@@ -114,7 +114,7 @@ class Input(Config):
     one are NaN in all channels, and no other step is. For a forecast there are two: `history`, without NaN, whose first
     `targets` channels go on into the answer, and `future`, (horizon, channels), which is known beforehand.
 
-    Tokens are (steps,) ids, `padding` behind the end of a short text; of any number of steps, `max_length` are the most.
+    Tokens are (steps,) ids, `padding` behind the end of a short text; of any number of steps, at most `max_length`.
 
     A row to be made is blocks of numbers, as wide as `sizes` say: 1 for a number in (-1, 1), more for one of several.
     """
