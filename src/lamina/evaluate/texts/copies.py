@@ -47,7 +47,7 @@ def _pair(texts: TextColumn, pair: Row, training: list[str | None]) -> str:
     both = [texts.cells[part][pair["row"]], *([] if pair["exact"] else [training[pair["training_row"]]])]
     body = "".join(marked.plain(one or "", texts.shared, 40) for one in both)
     how = "the same text" if pair["exact"] else "nearly the same"
-    return f'<figure class="text">{body}<figcaption>{caption} <span class="path">{how}</span></figcaption></figure>'
+    return marked.figure(body, caption, how)
 
 
 def _sentence(texts: TextColumn, part: str, matches: duplicates.Duplicates, pairs: list[Row]) -> str:

@@ -122,4 +122,6 @@ def _figure(texts: TextColumn, row: int, losses: np.ndarray, effects: dict[int, 
         body = marked.marked(one, falls, texts.shared)
     else:
         body = marked.plain(texts.cells[TEST][row] or "", texts.shared)
-    return f'<figure class="text">{body}<figcaption>{caption} <span class="path">{below}</span></figcaption></figure>'
+    return (
+        f'<figure class="text">{body}<figcaption>{caption}<br><span class="path">{below}</span></figcaption></figure>'
+    )

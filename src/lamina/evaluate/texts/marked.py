@@ -33,6 +33,12 @@ def marked(effects: Effects, falls: np.ndarray, shared: frozenset[str], longest:
     return _paragraph(effects.text, effects.words, shared, styles, longest)
 
 
+def figure(texts: str, caption: str, below: str) -> str:
+    """Texts in a box with words below; all are HTML already."""
+    words = f'<figcaption>{caption}<br><span class="path">{below}</span></figcaption>'
+    return f'<figure class="text">{texts}{words}</figure>'
+
+
 def grid(figures: Iterable[str]) -> str:
     """Texts in as many columns as the page has room for."""
     inside = "".join(figures)

@@ -17,6 +17,7 @@ from lamina.task import Session
 MOST_ROWS, MAX_SECONDS = 2_000, 6.0  # of test texts
 TOP, TOP_OF_MANY, CLASSES = 12, 6, 12  # words of each of two labels, of each of more, and labels
 DOUBT = privacy.MIN_ROWS  # texts at which a mean counts half
+FAINT = 0.05  # of the strongest effect, below which a word is none
 
 
 class Telling(NamedTuple):
@@ -56,10 +57,10 @@ def _groups(words: list[str], effects: np.ndarray, counts: np.ndarray, classes: 
     top = TOP if len(columns) <= 2 else TOP_OF_MANY
     groups = {}
     for name, values in columns.items():
-        order = np.argsort(-values * counts / (counts + DOUBT), kind="stable")[:top].tolist()
-        groups[name] = [
-            {"word": words[i], "effect": float(values[i]), "rows": int(counts[i])} for i in order if values[i] > 0
-        ]
+        least = FAINT * values.max(initial=0.0)
+        top_words = np.argsort(-values * counts / (counts + DOUBT), kind="stable")[:top]
+        order = [i for i in top_words[np.argsort(-values[top_words], kind="stable")].tolist() if values[i] > least]
+        groups[name] = [{"word": words[i], "effect": float(values[i]), "rows": int(counts[i])} for i in order]
     return groups
 
 
