@@ -31,6 +31,7 @@ ARCHITECTURES = [
     name for name in available("models") if vars(plugin("models", name)).get("HEADS", TARGET_HEADS) & TARGET_HEADS
 ]
 OWN_HEADS = [name for name in available("models") if "example_rows" in vars(plugin("models", name))]
+EVERY = list(dict.fromkeys((*ARCHITECTURES, *OWN_HEADS)))
 ROWS = 256
 OUTPUTS = {
     "two classes": Output(head="logits", size=1, loss="binary_cross_entropy"),
@@ -148,14 +149,14 @@ def takes(name: str, sort: str) -> bool:
 
 def widest(name: str) -> str:
     """Everything together, or the one sort that an architecture is made for."""
-    if name in OWN_HEADS:
+    if name not in ARCHITECTURES:
         return name
     return next(sort for sort in ("everything", "series", *SORTS) if takes(name, sort))
 
 
 def over(pairs: list[tuple[str, str]]) -> pytest.MarkDecorator:
     """Every architecture for some sorts of input and answer."""
-    cases = [(name, *pair) for name in (*ARCHITECTURES, *OWN_HEADS) for pair in pairs if takes(name, pair[0])]
+    cases = [(name, *pair) for name in EVERY for pair in pairs if takes(name, pair[0])]
     return pytest.mark.parametrize(("name", "sort", "answer"), cases, ids=lambda value: value.replace(" ", "-"))
 
 
@@ -163,7 +164,7 @@ each = over(PAIRS + OWN)
 each_trained = over(SOME + OWN)
 each_scored = over(SOME)
 each_whole = over(SOME + [pair for pair in OWN if "served" not in vars(plugin("models", pair[0]).Model)])
-each_file = pytest.mark.parametrize("name", [*ARCHITECTURES, *OWN_HEADS])
+each_file = pytest.mark.parametrize("name", EVERY)
 each_architecture = pytest.mark.parametrize("name", ARCHITECTURES)
 
 

@@ -6,6 +6,7 @@ without biases, of which the last of each branch starts near zero. Norms are lay
 """
 
 import math
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -13,31 +14,40 @@ from torch import Tensor, nn
 
 from lamina.layers.basic import Dropout
 
-BASE = 10_000.0  # of the slowest rotation
+BASE = 10_000.0  # steps of the slowest turn, over 2 pi
 
 
-class Rotary(nn.Module):
-    """Queries and keys (..., steps, heads, size) turned by their place, so that products say how far apart they are."""
+class Places(NamedTuple):
+    """Cosines and sines of steps, (steps, 1, size / 2), by which queries and keys are turned."""
 
-    def __init__(self, steps: int, size: int):
-        super().__init__()
-        speeds = BASE ** -torch.linspace(0, 1, size // 2)
-        angles = torch.outer(torch.arange(steps, dtype=torch.float32), speeds)
-        self.cos: Tensor
-        self.sin: Tensor
-        self.register_buffer("cos", angles.cos().unsqueeze(1))  # (steps, 1, size / 2)
-        self.register_buffer("sin", angles.sin().unsqueeze(1))
+    cos: Tensor
+    sin: Tensor
 
-    def forward(self, x: Tensor, first: int = 0) -> Tensor:
-        """`first`: the place of the first step."""
-        places = slice(first, first + x.shape[-3])
-        cos, sin = self.cos[places].to(x.dtype), self.sin[places].to(x.dtype)
+    def turn(self, x: Tensor) -> Tensor:
+        """Queries or keys (..., steps, heads, size), so that their products say how far apart they are."""
+        cos, sin = self.cos.to(x.dtype), self.sin.to(x.dtype)
         one, other = x.chunk(2, -1)
         return torch.cat([one * cos - other * sin, other * cos + one * sin], -1)
 
+    def last(self) -> "Places":
+        return Places(self.cos[-1:], self.sin[-1:])
+
+
+class Rotary(nn.Module):
+    """The places of steps for heads of some size."""
+
+    def __init__(self, size: int):
+        super().__init__()
+        self.speeds: Tensor
+        self.register_buffer("speeds", BASE ** -torch.linspace(0, 1, size // 2))
+
+    def forward(self, steps: int) -> Places:
+        angles = torch.arange(steps, device=self.speeds.device).float()[:, None, None] * self.speeds
+        return Places(angles.cos(), angles.sin())
+
 
 class Attention(nn.Module):
-    """Each step looks at those before it, and itself, or at all that are there: (rows, steps, width) to the same."""
+    """Each step looks at those that `mask` lets it see: (rows, steps, width) to the same."""
 
     def __init__(self, width: int, heads: int):
         super().__init__()
@@ -46,15 +56,15 @@ class Attention(nn.Module):
         self.out = small(nn.Linear(width, width, bias=False))
         self.norm = nn.LayerNorm(self.size)
 
-    def forward(self, x: Tensor, rotary: Rotary, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, places: Places, mask: Tensor) -> Tensor:
         """`mask`: what is added to scores, (steps, steps) or (rows, 1, 1, steps), -inf where nothing may be seen."""
         query_key, value = self._heads(x)
-        query, key = (part.transpose(1, 2) for part in rotary(query_key).chunk(2, 2))  # (rows, heads, steps, size)
+        query, key = (part.transpose(1, 2) for part in places.turn(query_key).chunk(2, 2))  # (rows, heads, steps, size)
         scores = query @ key.transpose(2, 3) * self.size**-0.5 + mask.to(query.dtype)
-        seen = scores.softmax(3).to(value.dtype) @ value.transpose(1, 2)
-        return self.out(seen.transpose(1, 2).flatten(2))
+        mixed = scores.softmax(3).to(value.dtype) @ value.transpose(1, 2)
+        return self.out(mixed.transpose(1, 2).flatten(2))
 
-    def step(self, x: Tensor, rotary: Rotary, mask: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, ...]:
+    def step(self, x: Tensor, places: Places, mask: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, ...]:
         """One more step (rows, width) after those whose keys and values (rows, steps, width) are there, the latest
         last: what it gives, and keys and values with its own in the place of the first. `mask`: (rows, 1, steps).
         """
@@ -62,12 +72,13 @@ class Attention(nn.Module):
         query, key = query_key.chunk(2, 2)
         keys = torch.cat([keys[:, 1:], key.flatten(2)], 1)
         values = torch.cat([values[:, 1:], value.flatten(2)], 1)
-        steps = keys.shape[1]
-        turned = rotary(keys.unflatten(2, (self.heads, self.size))).permute(0, 2, 3, 1)  # (rows, heads, size, steps)
-        query = rotary(query, steps - 1).transpose(1, 2)  # (rows, heads, 1, size)
+        turned = places.turn(keys.unflatten(2, (self.heads, self.size))).permute(
+            0, 2, 3, 1
+        )  # (rows, heads, size, steps)
+        query = places.last().turn(query).transpose(1, 2)  # (rows, heads, 1, size)
         scores = (query @ turned * self.size**-0.5).squeeze(2) + mask
-        seen = scores.softmax(2).unsqueeze(2) @ values.unflatten(2, (self.heads, self.size)).transpose(1, 2)
-        return self.out(seen.flatten(1)), keys, values
+        mixed = scores.softmax(2).unsqueeze(2) @ values.unflatten(2, (self.heads, self.size)).transpose(1, 2)
+        return self.out(mixed.flatten(1)), keys, values
 
     def _heads(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Queries and keys (rows, steps, 2 * heads, size), and values (rows, steps, heads, size)."""
@@ -83,21 +94,22 @@ class Block(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(width)
         self.attention = Attention(width, heads)
+        self.dense_norm = nn.LayerNorm(width)
         self.wide = nn.Linear(width, 4 * width, bias=False)
         self.narrow = small(nn.Linear(4 * width, width, bias=False))
         self.dropout = Dropout(dropout)
 
-    def forward(self, x: Tensor, rotary: Rotary, mask: Tensor) -> Tensor:
-        x = x + self.dropout(self.attention(self.norm(x), rotary, mask))
+    def forward(self, x: Tensor, places: Places, mask: Tensor) -> Tensor:
+        x = x + self.dropout(self.attention(self.norm(x), places, mask))
         return x + self.dropout(self._dense(x))
 
-    def step(self, x: Tensor, rotary: Rotary, mask: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, ...]:
-        seen, keys, values = self.attention.step(self.norm(x), rotary, mask, keys, values)
-        x = x + seen
+    def step(self, x: Tensor, places: Places, mask: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, ...]:
+        mixed, keys, values = self.attention.step(self.norm(x), places, mask, keys, values)
+        x = x + mixed
         return x + self._dense(x), keys, values
 
     def _dense(self, x: Tensor) -> Tensor:
-        return self.narrow(F.relu(self.wide(self.norm(x))).square())
+        return self.narrow(F.relu(self.wide(self.dense_norm(x))).square())
 
 
 def small(layer: nn.Linear) -> nn.Linear:

@@ -6,7 +6,8 @@
   it says nothing;
 - `suits(spec) -> float`, where it is made for something: how well, 0 to 1, and 0 for inputs it cannot take; the one
   that suits best is taken where the recipe names none, and `fnn` where none is made for the data;
-- `example(spec) -> dict`, only where a setting has no default: settings to try it with, for the contract tests;
+- `example(spec) -> dict`, where a setting has no default or the usual network is large: settings to try it with, for
+  the contract tests;
 - `column_settings(cfg) -> dict`: by kind, settings of the columns it is fed, used where the recipe says none;
 - `example_rows(count, seed) -> (Spec, Batch)`, where its head is its own: what it is built for, and arrays of rows to
   learn from, for the contract tests;

@@ -103,6 +103,11 @@ def training(cfg: Settings, spec: Spec) -> dict[str, Any]:
     }
 
 
+def example(spec: Spec) -> dict[str, Any]:
+    """Smaller than usual for the next token."""
+    return {"width": 32} if spec.output.head == "tokens" else {}
+
+
 class Stack(nn.Module):
     """Recurrent layers over series of some length: (rows, steps, n) to the states of the last, (rows, steps, width).
 

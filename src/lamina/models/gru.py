@@ -5,7 +5,7 @@ from typing import Literal
 from lamina.models import _recurrent
 
 HEADS = _recurrent.HEADS
-Model, suits, training = _recurrent.Model, _recurrent.suits, _recurrent.training
+Model, suits, training, example = _recurrent.Model, _recurrent.suits, _recurrent.training, _recurrent.example
 
 
 class Config(_recurrent.Settings):

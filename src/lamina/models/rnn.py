@@ -9,7 +9,7 @@ from lamina.models import _recurrent
 from lamina.schema import Spec
 
 HEADS = _recurrent.HEADS
-Model, training = _recurrent.Model, _recurrent.training
+Model, training, example = _recurrent.Model, _recurrent.training, _recurrent.example
 
 
 class Config(_recurrent.Settings):

@@ -6,21 +6,34 @@ Small and trained from scratch: it says the next token of a text, or one answer 
 from typing import Any
 
 import numpy as np
+from torch import nn
 
-from lamina.models.transformer import decoder
+from lamina.models.transformer import decoder, encoder
 from lamina.models.transformer.config import Config
-from lamina.schema import Batch, Input, Output, Spec
+from lamina.schema import ROW_HEADS, Batch, Input, Output, Spec
 
-HEADS = frozenset({"tokens"})
+HEADS = ROW_HEADS | {"tokens"}
 
 
 def suits(spec: Spec) -> float:
-    """Texts, token by token."""
-    return 0.8 if spec.output.head == "tokens" else 0.0
+    """The next token of a text; texts, alone or beside numbers and categories."""
+    if spec.output.head == "tokens":
+        return 0.8
+    kinds = {feed.kind for feed in spec.inputs.values()}
+    return 0.04 if "tokens" in kinds and not kinds & {"image", "series"} else 0.0
+
+
+def column_settings(cfg: Config) -> dict[str, dict[str, Any]]:
+    return {"text": {"tokenizer": "word", "length": 256}}
 
 
 def training(cfg: Config, spec: Spec) -> dict[str, Any]:
-    return decoder.training(cfg, spec)
+    return (decoder if spec.output.head == "tokens" else encoder).training(cfg, spec)
+
+
+def example(spec: Spec) -> dict[str, Any]:
+    """Smaller than usual."""
+    return {"width": 32, "depth": 1, "heads": 2}
 
 
 def example_rows(count: int, seed: int) -> tuple[Spec, Batch]:
@@ -32,6 +45,6 @@ def example_rows(count: int, seed: int) -> tuple[Spec, Batch]:
     return spec, Batch({"tokens": windows}, np.zeros(count, np.int64))
 
 
-def Model(cfg: Config, spec: Spec) -> decoder.Decoder:  # noqa: N802 - the name of the contract, whatever is built
+def Model(cfg: Config, spec: Spec) -> nn.Module:  # noqa: N802 - the name of the contract, whatever is built
     """A decoder for the next token, or an encoder for an answer."""
-    return decoder.Decoder(cfg, spec)
+    return decoder.Decoder(cfg, spec) if spec.output.head == "tokens" else encoder.Encoder(cfg, spec)

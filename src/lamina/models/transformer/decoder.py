@@ -11,6 +11,8 @@ from lamina.models._next_token import NextToken
 from lamina.models.transformer.config import Config
 from lamina.schema import Spec
 
+WIDTH, DEPTH, DROPOUT = 192, 4, 0.0
+
 
 def training(cfg: Config, spec: Spec) -> dict[str, Any]:
     """Muon for the matrices, AdamW for the table of tokens."""
@@ -26,16 +28,17 @@ def training(cfg: Config, spec: Spec) -> dict[str, Any]:
 
 class Decoder(NextToken):
     def __init__(self, cfg: Config, spec: Spec):
-        super().__init__(spec, cfg.width)
-        self.norm = nn.LayerNorm(cfg.width)
-        self.rotary = Rotary(self.context, cfg.width // cfg.heads)
-        self.blocks = nn.ModuleList(Block(cfg.width, cfg.heads, cfg.dropout) for _ in range(cfg.depth))
+        width, depth, dropout = cfg.sizes(WIDTH, DEPTH, DROPOUT)
+        super().__init__(spec, width)
+        self.norm = nn.LayerNorm(width)
+        self.rotary = Rotary(width // cfg.heads)
+        self.blocks = nn.ModuleList(Block(width, cfg.heads, dropout) for _ in range(depth))
 
     def hidden(self, tokens: Tensor, carried: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         x = self.norm(self.tokens(tokens))
-        mask = causal_mask(tokens.shape[1]).to(x.device)
+        places, mask = self.rotary(tokens.shape[1]), causal_mask(tokens.shape[1]).to(x.device)
         for block in self.blocks:
-            x = block(x, self.rotary, mask)
+            x = block(x, places, mask)
         return self.norm(x), []
 
     def served(self) -> dict[str, nn.Module]:
@@ -57,9 +60,9 @@ class Step(nn.Module):
         x = decoder.norm(decoder.tokens(inputs["tokens"][:, 0]))
         absent = self.age > inputs["position"]  # (rows, context)
         mask = torch.zeros_like(absent, dtype=x.dtype).masked_fill(absent, float("-inf")).unsqueeze(1)
-        states = dict[str, Tensor]()
+        places, states = decoder.rotary(decoder.context), dict[str, Tensor]()
         for i, block in enumerate(decoder.blocks):
             names = f"state{2 * i}", f"state{2 * i + 1}"
-            x, *new = block.step(x, decoder.rotary, mask, *(inputs[name] for name in names))  # pyright: ignore
+            x, *new = block.step(x, places, mask, *(inputs[name] for name in names))  # pyright: ignore
             states |= zip(names, new, strict=True)
         return {"logits": decoder.tokens.logits(decoder.norm(x)).float(), **states}
