@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import lamina
 from lamina.evaluate.texts import duplicates, marked, occlusion, words
+from service_tools import command
 
 REVIEWS = Path(__file__).parents[3] / "shared" / "data" / "text"
 SIDES = {"pos": ("wonderful", "charming", "clever"), "neg": ("dull", "tedious", "clumsy")}
@@ -155,6 +157,28 @@ def test_numbers_and_several_labels_have_telling_words_too(target, tmp_path):
     assert facts["telling"][group][0]["word"] in SIDES["pos"]
     assert ("losses" in facts) == (target == "stars")
     assert "The most telling words" in Path(model.result["report"]).read_text("utf-8")
+
+
+# before training
+
+
+def test_inspect_tells_of_lengths_classes_copies_and_blanks_on_lines_of_their_own(tmp_path):
+    rows = [*reviews(40, 4), {"text": "", "label": "pos"}]
+    rows += [rows[0], rows[1] | {"label": "pos"}]
+    for row in rows[:6]:
+        row["text"] = "a [b]text[/b]\n\n\tof three lines\nthat comes again"
+    table = pa.Table.from_pylist(rows).rename_columns(["what they\nwrote", "label"])
+    pq.write_table(table, tmp_path / "rows.parquet")
+    code, shown, _ = command("inspect", tmp_path / "rows.parquet", "--target", "label")
+    assert code == 0
+    assert "what they wrote, by class" in shown
+    assert re.search(r"what they wrote +text +1 +\d+", shown)
+    assert re.search(r"pos +23 +\d+\n", shown)
+    assert "42 texts\n" in shown
+    assert re.search(r"words   \d+ of a text \(median\), \d+ to \d+ of nine in ten, \d+ at most", shown)
+    assert re.search(r"twice   \d texts are copies of another: 1 with different labels", shown)
+    assert "empty   1 text is missing or blank" in shown
+    assert not re.search(r"^\s*of three lines", shown, re.MULTILINE)
 
 
 # words

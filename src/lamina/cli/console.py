@@ -35,6 +35,8 @@ def notes(sentences: Sequence[Any], console: Console = out) -> None:
 
 
 def short(text: str, longest: int) -> str:
+    """A text on one line, cut."""
+    text = " ".join(text.split())
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
@@ -51,7 +53,7 @@ def table(*heads: str, right: Sequence[int] = (), bend: Sequence[int] = ()) -> T
 def lines(rows: Sequence[Sequence[str]]) -> Table:
     """A table of texts, the first row of which are its heads: the first column names, the others are numbers."""
     heads, *others = rows
-    plain = table(*map(escape, heads), right=range(1, len(heads)))
+    plain = table(*(escape(short(head, MOST)) for head in heads), right=range(1, len(heads)))
     for row in others[:MOST]:
         plain.add_row(escape(short(row[0], MOST)), *map(escape, row[1:]))
     if len(others) > MOST:

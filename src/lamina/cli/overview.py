@@ -49,7 +49,7 @@ def _survey(row: Row) -> None:
             line(f"{label}{text}")
             continue
         style = "yellow" if warns else "bold" if label == row["column"] else "default"
-        out.print(f"[{style}]{escape(label)}[/]{escape(text)}", soft_wrap=True)
+        out.print(f"[{style}]{escape(' '.join(label.split()))}[/]{escape(text)}", soft_wrap=True)
 
 
 def machine(row: Row) -> None:

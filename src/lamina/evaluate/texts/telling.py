@@ -45,7 +45,7 @@ def find(session: Session, rows: pa.Table, column: str, shared: frozenset[str], 
                     sums[word] += falls
                     counts[word] += 1
     often = [word for word, count in counts.items() if count >= privacy.MIN_ROWS]
-    effects = np.array([sums[word] / counts[word] for word in often]).reshape(len(often), -1)
+    effects = np.array([sums[word] / counts[word] for word in often]).reshape(len(often), len(codes or (0,)))
     return Telling(_groups(often, effects, np.array([counts[word] for word in often]), classes), looked_at)
 
 

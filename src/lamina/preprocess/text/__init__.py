@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lamina.preprocess import category
-from lamina.preprocess.text import tokenizers
+from lamina.preprocess.text import overview, tokenizers
 from lamina.preprocess.text.ragged import pad
 from lamina.preprocess.text.tokenizers import HASHES, Config
 from lamina.preprocess.text.tokenizers import TokenizerState as State
@@ -53,6 +53,16 @@ def detect(column: pa.Array) -> tuple[float, dict[str, Any]]:
 
 def parse(column: pa.Array, cfg: Config) -> pa.Array:
     return category.parse(column, cfg)
+
+
+def survey(column: pa.Array, cfg: Config, labels: list[Any], parts: list[Any]) -> dict[str, Any]:
+    """How long texts are, the words they share, texts by class, copies; of parsed cells."""
+    return overview.survey(column, labels, parts)
+
+
+def summarize(facts: dict[str, Any]) -> tuple[list[Any], list[Any]]:
+    """What `survey` gave, for people."""
+    return overview.summarize(facts)
 
 
 def fit(values: pa.Array, cfg: Config) -> State:
