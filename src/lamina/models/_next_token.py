@@ -50,14 +50,17 @@ class NextToken(nn.Module):
         tokens = inputs[self.name]
         size = max(1, AT_ONCE // tokens.shape[1])
         if torch.is_grad_enabled() or torch.jit.is_tracing() or torch.compiler.is_exporting() or len(tokens) <= size:
-            return {"nll": self._nll(tokens)}
-        return {"nll": torch.cat([self._nll(part) for part in tokens.split(size)])}
+            return self._nll(tokens)
+        parts = [self._nll(part) for part in tokens.split(size)]
+        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
-    def _nll(self, tokens: Tensor) -> Tensor:
+    def _nll(self, tokens: Tensor) -> dict[str, Tensor]:
+        """(rows, steps) negative log likelihoods: of each token after the first, and of the most likely one there."""
         target = tokens[:, 1:]
         logits = self.tokens.logits(self.hidden(tokens[:, :-1], [])[0]).float()
-        own = logits.gather(2, target.unsqueeze(2)).squeeze(2)
-        return torch.where(target == PADDING, torch.zeros_like(own), logits.logsumexp(2) - own)  # (rows, steps)
+        total, absent = logits.logsumexp(2), target == PADDING
+        scores = {"nll": logits.gather(2, target.unsqueeze(2)).squeeze(2), "best": logits.amax(2)}
+        return {name: (total - own).masked_fill(absent, 0.0) for name, own in scores.items()}
 
     def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
         tokens = batch.inputs[self.name]

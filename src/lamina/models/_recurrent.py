@@ -108,6 +108,10 @@ def example(spec: Spec) -> dict[str, Any]:
     return {"width": 32} if spec.output.head == "tokens" else {}
 
 
+def step_inputs(cfg: Settings, spec: Spec) -> dict[str, tuple[int, ...]]:
+    return _recurrent_decoder.step_inputs(cfg)
+
+
 class Stack(nn.Module):
     """Recurrent layers over series of some length: (rows, steps, n) to the states of the last, (rows, steps, width).
 

@@ -46,6 +46,12 @@ def training(cfg: Settings, spec: Spec) -> dict[str, Any]:
     }
 
 
+def step_inputs(cfg: Settings) -> dict[str, tuple[int, ...]]:
+    """The states of each layer; a cell of lstm has two."""
+    each = 2 if kind(cast(Config, cfg)) == "lstm" else 1
+    return {f"state{i}": (cfg.width or WIDTH,) for i in range(each * cfg.depth)}
+
+
 class LockedDropout(nn.Module):
     """The same numbers of all steps of a row are zeroed. Gal and Ghahramani 2016."""
 

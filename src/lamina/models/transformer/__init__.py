@@ -36,6 +36,10 @@ def example(spec: Spec) -> dict[str, Any]:
     return {"width": 32, "depth": 1, "heads": 2}
 
 
+def step_inputs(cfg: Config, spec: Spec) -> dict[str, tuple[int, ...]]:
+    return decoder.step_inputs(cfg, spec)
+
+
 def example_rows(count: int, seed: int) -> tuple[Spec, Batch]:
     """Windows of four letters that come in turn."""
     starts = np.random.default_rng(seed).integers(0, 4, count)

@@ -26,6 +26,13 @@ def training(cfg: Config, spec: Spec) -> dict[str, Any]:
     }
 
 
+def step_inputs(cfg: Config, spec: Spec) -> dict[str, tuple[int, ...]]:
+    """Keys and values of each block, and the position."""
+    (width, depth, _), (feed,) = cfg.sizes(WIDTH, DEPTH, DROPOUT), spec.inputs.values()
+    shape = (feed.shape[0] or 2) - 1, width
+    return {**{f"state{i}": shape for i in range(2 * depth)}, "position": (1,)}
+
+
 class Decoder(NextToken):
     def __init__(self, cfg: Config, spec: Spec):
         width, depth, dropout = cfg.sizes(WIDTH, DEPTH, DROPOUT)
