@@ -44,10 +44,10 @@ is fed, as float32, and their `condition` to a `score` (rows, 1), the higher the
 
 A network with the head `tokens` reads ids of tokens and says how likely each next one was: `forward({"tokens": (rows,
 steps + 1)})` gives `nll` (rows, steps), the negative log likelihood in nats of each token after the first, 0 where that
-is padding, id 0, and `best`, that of the most likely token there. It serves that as `model`, and `step`: from `tokens` (rows, 1), `state0`, `state1` ... (rows, ...)
-float32, zeros at first, and perhaps `position` (rows, 1), the number of tokens before, to the `logits` (rows,
-vocabulary) of the next one and the new states, by the same names. Its module says with `step_inputs(cfg, spec)` what
-`step` takes beside `tokens`: by name, the sizes behind the rows.
+is padding, id 0, and `best`, that of the most likely token there. It serves that as `model`, and `step`: from `tokens`
+(rows, 1), `state0`, `state1` ... (rows, ...) float32, zeros at first, and perhaps `position` (rows, 1), the number of
+tokens before, to the `logits` (rows, vocabulary) of the next one and the new states, by the same names. Its module says
+with `step_inputs(cfg, spec)` what `step` takes beside `tokens`: by name, the sizes behind the rows.
 
 A network may learn from rows that go on from batch to batch: it then says `stateful = True`, and keeps in `state`, a
 list of tensors, what a batch with `continues` goes on from. Checkpoints hold it.
