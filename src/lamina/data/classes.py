@@ -92,8 +92,10 @@ def _piece(name: str, path: str) -> Piece:
     values = _locator.settings(path)
     if values["kind"] == "files" and Path(path).is_dir():  # empty, or it would be claimed
         values["kind"] = "folders"
-    if values["kind"] in ("folders", "video"):
+    if values["kind"] in ("folders", "texts", "video"):
         values["label"] = "none"
+    if values["kind"] == "texts" and Path(path).is_file():
+        values["documents"] = "line"
     faults = list[str]()
     source = parse(plugin("data", values["kind"]).Config, values, f"data.classes.{name}", faults)
     if source is None:
