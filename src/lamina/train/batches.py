@@ -128,7 +128,8 @@ def epoch(data: Batch, size: int, seed: int, number: int, start: int = 0, lanes:
         order = torch.from_numpy(draw.permutation(count))
     data = _moved(data, draw)
     wide = sum(values[:1].nbytes for values in data.inputs.values())
-    group = max(1, min(GATHER, GATHER_BYTES // max(wide, 1)) // size)
+    long = any(isinstance(values, TokenWindows) for values in data.inputs.values())  # a step of it is long, too
+    group = 1 if long else max(1, min(GATHER, GATHER_BYTES // max(wide, 1)) // size)
     ragged, device = data.lengths is not None, data.target.device
     for first in range(start - start % group, len(sizes), group):
         part = sizes[first : first + group]
