@@ -28,7 +28,7 @@ def of(finding: Finding, column: str) -> Lengths:
     prep, splits = finding.session.prep, finding.experiment.splits
     state: Any = prep.states[[c.name for c in prep.columns].index(column)]
     counts = {name: _tokens(splits._asdict()[name], finding, column) for name in ("train", "test")}
-    facts: Row = {"tokenizer": state.tokenizer, "length": state.length}
+    facts: Row = {"column": column, "tokenizer": state.tokenizer, "length": state.length}
     facts |= {f"{name}_cut": int((values > state.length).sum()) for name, values in counts.items()}
     smooth = privacy.coarse(counts["train"].astype(np.float64))
     facts["train"] = {name: round(float(np.quantile(smooth, at))) for name, at in QUANTILES.items()}
@@ -66,7 +66,7 @@ def html(lengths: Lengths, primary: str, test_rows: int) -> str:
     cells = [[_range(row), number(row["rows"]), number(row["score"])] for row in lengths.rows]
     usual = f"Half of the training texts have at most {train['median']:,} tokens, 95 of 100 at most {train['95 %']:,}."
     heads = ["tokens of a text", "test rows", escape(metrics.label(primary))]
-    return f'<p class="quiet lead">{usual} {cut(facts, test_rows)}</p>\n{table(heads, cells, (1, 2))}'
+    return f'<p class="quiet lead">{usual} {escape(cut(facts, test_rows), 400)}</p>\n{table(heads, cells, (1, 2))}'
 
 
 def _range(row: Row) -> str:
@@ -82,6 +82,6 @@ def cut(facts: Row, test_rows: int) -> str:
         return f"No test text is longer than the {length:,} tokens that the network reads."
     share = f"{count / max(1, test_rows):.1%}".replace("%", " %")
     return (
-        f"{count:,} of {test_rows:,} test texts ({share}) are longer than the {length:,} tokens that the network "
-        "reads (columns.NAME.length)."
+        f"{count:,} of {test_rows:,} test texts ({share}) are longer than the {length:,} tokens that the network reads "
+        f"(more: --set columns.{facts['column']}.length={2 * length})."
     )
