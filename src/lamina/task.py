@@ -74,6 +74,9 @@ class RequestLimits(Config):
     attempts: int = Field(
         default=50_000, ge=1, description="rows made to find those that meet the conditions of a request"
     )
+    tokens: int = Field(
+        default=16_384, ge=1, description="of texts written for one request, all together, and again of its prompt"
+    )
     seconds: float = Field(default=30.0, gt=0, description="for the upload of one request, and again for its answer")
 
 
