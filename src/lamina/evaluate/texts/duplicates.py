@@ -18,6 +18,7 @@ BINS, BANDS = 64, 16  # numbers of a sketch; candidates agree in all four of one
 EACH = 8  # training texts of one band that a text is compared with
 CLOSEST = 3  # candidates, by their sketches, whose sets are compared
 MOST_CHARACTERS, LEAST, MOST = 20_000_000, 200, 5_000  # of all texts and, from the beginning, of each
+MOST_TEXTS, MOST_TRAINING = 50_000, 200_000  # compared for what is nearly the same, evenly spaced of more
 _CHUNK = 4_000_000  # characters hashed at a time
 _EMPTY = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 _ODD, _MIX, _SHIFT = np.uint64(0x9E37_79B9_7F4A_7C15), np.uint64(0xBF58_476D_1CE4_E5B9), np.uint64(29)
@@ -32,28 +33,36 @@ class Pair(NamedTuple):
 
 
 class Duplicates(NamedTuple):
-    """`pairs` in the order of the rows; `characters`: how much of each text was compared, of longer ones."""
+    """`pairs` in the order of the rows; all were looked for exactly, `compared` (texts, training texts) also nearly."""
 
     pairs: tuple[Pair, ...]
     rows: int
-    characters: int
+    compared: tuple[int, int]
 
 
 def find(texts: Sequence[str | None], training: Sequence[str | None]) -> Duplicates:
     """For each text the training text it repeats, if there is one; missing and blank texts repeat nothing.
 
-    100,000 training texts of 200 characters take a few seconds.
+    80,000 training texts of 200 characters take ten seconds. Of long texts the beginning is compared.
     """
-    most = int(np.clip(MOST_CHARACTERS // max(1, len(texts) + len(training)), LEAST, MOST))
-    ours, theirs = [_plain(text, most) for text in texts], [_plain(text, most) for text in training]
     places: dict[str, int] = {}
     for place, text in enumerate(training):
-        if theirs[place]:
-            places.setdefault(text or "", place)
+        if text and not text.isspace():
+            places.setdefault(text, place)
     pairs = {row: Pair(row, places[text], True) for row, text in enumerate(texts) if text in places}
-    rest = np.array([row for row, text in enumerate(ours) if row not in pairs and text], np.int64)
-    pairs |= {row: Pair(row, place, False) for row, place in _near(ours, theirs, rest)}
-    return Duplicates(tuple(pairs[row] for row in sorted(pairs)), len(texts), most)
+    rows = _spread([row for row, text in enumerate(texts) if text and row not in pairs], MOST_TEXTS)
+    others = _spread(range(len(training)), MOST_TRAINING)
+    most = int(np.clip(MOST_CHARACTERS // max(1, len(rows) + len(others)), LEAST, MOST))
+    ours, theirs = ([_plain(part[row], most) for row in each] for part, each in ((texts, rows), (training, others)))
+    pairs |= {rows[i]: Pair(rows[i], others[place], False) for i, place in _near(ours, theirs)}
+    return Duplicates(tuple(pairs[row] for row in sorted(pairs)), len(texts), (len(rows), len(others)))
+
+
+def _spread(rows: Sequence[int], most: int) -> list[int]:
+    """As many rows at most, evenly spaced."""
+    if len(rows) <= most:
+        return list(rows)
+    return [rows[i] for i in np.linspace(0, len(rows) - 1, most).astype(int).tolist()]
 
 
 def _plain(text: str | None, most: int) -> str:
@@ -61,21 +70,19 @@ def _plain(text: str | None, most: int) -> str:
     return " ".join(WORD.findall((text or "")[:most].lower()))
 
 
-def _near(ours: list[str], theirs: list[str], rest: np.ndarray) -> list[tuple[int, int]]:
-    """Row and the training row whose runs are most like its own, where they are enough so."""
-    mine, training = _sketches([ours[row] for row in rest.tolist()]), _sketches(theirs)
+def _near(ours: list[str], theirs: list[str]) -> list[tuple[int, int]]:
+    """Texts and the training text whose runs are most like theirs, where they are enough so."""
+    mine, training = _sketches(ours), _sketches(theirs)
     pairs = list[tuple[int, int]]()
     candidates = _candidates(mine, training)
-    starts = np.searchsorted(candidates[:, 0], np.arange(len(rest) + 1))
-    for i, row in enumerate(rest.tolist()):
+    starts = np.searchsorted(candidates[:, 0], np.arange(len(ours) + 1))
+    for i in np.unique(candidates[:, 0]).tolist():
         places = candidates[starts[i] : starts[i + 1], 1]
-        if not len(places):
-            continue
         agree = (mine[i] == training[places]).mean(axis=1)
         best = places[np.argsort(-agree, kind="stable")[:CLOSEST]].tolist()
-        shares = [_alike(ours[row], theirs[place]) for place in best]
+        shares = [_alike(ours[i], theirs[place]) for place in best]
         if max(shares) >= ALIKE:
-            pairs.append((row, best[shares.index(max(shares))]))
+            pairs.append((i, best[shares.index(max(shares))]))
     return pairs
 
 

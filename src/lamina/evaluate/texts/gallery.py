@@ -47,8 +47,10 @@ def pieces(finding: Finding) -> tuple[Row, dict[str, str]]:
 
 def _telling(texts: TextColumn, strong: telling.Telling) -> str:
     unit = "the number" if not texts.task.classes else "the log-odds of the answer (1 multiplies the odds by 2.7)"
+    columns = [column.name for column in texts.finding.session.prep.columns if column.kind == "text"]
+    where = f" (column {words(texts.column)}, which has the longest)" if len(columns) > 1 else ""
     lead = (
-        f"Each word of {strong.rows:,} test texts was left out in turn: by how much {unit} falls without it, on "
+        f"Each word of {strong.rows:,} test texts{where} was left out in turn: by how much {unit} falls without it, on "
         "average. Words that fewer than five rows have are not shown."
     )
     return under("The most telling words", lead, telling.html(strong, not texts.task.classes))

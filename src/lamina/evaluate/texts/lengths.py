@@ -12,6 +12,7 @@ from lamina.experiment import Finding
 from lamina.preprocess.text import tokenizers
 from lamina.schema import Row
 
+MOST_TRAINING = 50_000  # texts measured, evenly spaced of more
 BINS = 5  # of about as many test texts
 QUANTILES = {"median": 0.5, "95 %": 0.95, "99 %": 0.99}
 
@@ -27,7 +28,10 @@ def of(finding: Finding, column: str) -> Lengths:
     """Tokens of the training and test texts of a column."""
     prep, splits = finding.session.prep, finding.experiment.splits
     state: Any = prep.states[[c.name for c in prep.columns].index(column)]
-    counts = {name: _tokens(splits._asdict()[name], finding, column) for name in ("train", "test")}
+    train = splits.train
+    if train.num_rows > MOST_TRAINING:
+        train = train.take(pa.array(np.linspace(0, train.num_rows - 1, MOST_TRAINING).astype(np.int64)))
+    counts = {"train": _tokens(train, finding, column), "test": _tokens(splits.test, finding, column)}
     facts: Row = {"column": column, "tokenizer": state.tokenizer, "length": state.length}
     facts |= {f"{name}_cut": int((values > state.length).sum()) for name, values in counts.items()}
     smooth = privacy.coarse(counts["train"].astype(np.float64))
@@ -65,6 +69,7 @@ def html(lengths: Lengths, primary: str, test_rows: int) -> str:
     facts, train = lengths.facts, lengths.facts["train"]
     cells = [[_range(row), number(row["rows"]), number(row["score"])] for row in lengths.rows]
     usual = f"Half of the training texts have at most {train['median']:,} tokens, 95 of 100 at most {train['95 %']:,}."
+    cells = cells if len(cells) > 1 else []
     heads = ["tokens of a text", "test rows", escape(metrics.label(primary))]
     return f'<p class="quiet lead">{usual} {escape(cut(facts, test_rows), 400)}</p>\n{table(heads, cells, (1, 2))}'
 
