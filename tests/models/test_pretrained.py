@@ -528,9 +528,9 @@ OFFLINE = """
 import socket, sys, time
 def refuse(*args, **kwargs): raise OSError("no network here")
 socket.getaddrinfo = socket.socket.connect = refuse
-from lamina.models.pretrained import _backbone, Config
+from lamina.models.pretrained.images import Config, load
 start = time.perf_counter()
-try: _backbone(Config(name="someone/some-network"))
+try: load(Config(name="someone/some-network"))
 except Exception as error: print(type(error).__name__, round(time.perf_counter() - start), error)
 """
 

@@ -1,12 +1,5 @@
-"""Backbones of Hugging Face transformers: a folder of config.json and safetensors, or a name on the hub.
+"""Networks of pictures of Hugging Face transformers: a folder of config.json and safetensors, or a name on the hub."""
 
-Nothing of a model is executed but transformers' own code: no remote code, no pickled weights.
-"""
-
-import contextlib
-import json
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,11 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from lamina.config import RecipeError
+from lamina.models.pretrained import hub
 from lamina.models.pretrained.onnx_graph import fault, first_line
 
 Pooling = Literal["auto", "cls", "mean"]
-FILES = ["config.json", "preprocessor_config.json", "*.safetensors", "*.safetensors.index.json"]
-SIDE, SECONDS = 224, 5  # where nothing says another, and to wait for the hub
+SIDE = 224  # where nothing says another
 UNUSED = ("pooler", "classifier", "embeddings.mask_token")  # weights that features can do without
 
 
@@ -26,6 +19,7 @@ class HuggingFace(nn.Module):
     """Pixels (rows, channels, height, width) to features (rows, width)."""
 
     whole = True  # one row in the table of layers
+    rows_at_once = 32
 
     def __init__(self, network: Any, pooling: Pooling, pictures: dict[str, Any]):
         super().__init__()
@@ -54,31 +48,15 @@ class HuggingFace(nn.Module):
 
 def load(name: str, side: int | None, pooling: Pooling) -> HuggingFace:
     """The network of a folder or a name, checked by a first pass; every fault is a `RecipeError` that says the cure."""
-    transformers = _library()
-    folder = _folder(name)
-    config = _json(folder / "config.json", name)
+    hub.library()
+    folder = hub.find(name)
+    config = hub.settings(folder / "config.json", name)
     pictures = _picture_settings(folder, name, side)
-    with _quietly(transformers):
-        try:
-            network, report = transformers.AutoModel.from_pretrained(
-                folder,
-                trust_remote_code=False,
-                use_safetensors=True,
-                local_files_only=True,
-                output_loading_info=True,
-                dtype=torch.float32,
-            )
-        except Exception as error:  # transformers, safetensors and the tokenizers raise anything at all
-            raise fault(name, f"cannot be read ({first_line(error)})", "Get a fresh copy of the folder") from None
+    network = hub.network(folder, name, "AutoModel", UNUSED)
     if network.main_input_name != "pixel_values":
         kind = config.get("model_type", "this model")
         raise fault(name, f"{kind} takes {network.main_input_name}, not pictures alone", "Name a network of pictures")
-    missing = [key for key in report["missing_keys"] if not key.startswith(UNUSED)]
-    if missing:
-        raise fault(
-            name, f"the weights lack {len(missing)} tensors, such as {min(missing)}", "Get a fresh copy of them"
-        )
-    backbone = HuggingFace(network.eval(), pooling, pictures)
+    backbone = HuggingFace(network, pooling, pictures)
     if pooling == "cls" and not backbone.token:
         raise RecipeError([f"model.pooling: {name} has no class token. Use mean or auto."])
     try:
@@ -92,75 +70,15 @@ def load(name: str, side: int | None, pooling: Pooling) -> HuggingFace:
     return backbone
 
 
-def _library() -> Any:
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    os.environ.setdefault("HF_HUB_DOWNLOAD_TIMEOUT", str(SECONDS))
-    try:
-        import transformers  # pyright: ignore[reportMissingImports] - an extra
-    except ImportError:
-        raise RecipeError(
-            [
-                "model.name: needs transformers, which is not installed. pip install 'lamina[huggingface]', or name an "
-                ".onnx file."
-            ]
-        ) from None
-    return transformers
-
-
-@contextlib.contextmanager
-def _quietly(transformers: Any) -> Iterator[None]:
-    """Without progress bars and reports of loading, which are not for the user."""
-    log = transformers.utils.logging
-    level, bars = log.get_verbosity(), log.is_progress_bar_enabled()
-    log.set_verbosity(log.CRITICAL)
-    log.disable_progress_bar()
-    try:
-        yield
-    finally:
-        log.set_verbosity(level)
-        if bars:
-            log.enable_progress_bar()
-
-
-def _folder(name: str) -> Path:
-    """A folder that is there, else the cached copy of a name, else a download, which fails within seconds."""
-    path = Path(name).expanduser()
-    if path.is_dir():
-        if not (path / "config.json").is_file():
-            raise fault(name, "the folder has no config.json", "Name the folder that `hf download` wrote")
-        if not list(path.glob("*.safetensors")):
-            raise fault(name, "the folder has no weights as .safetensors", "Get those; others are not opened")
-        return path
-    if name.startswith(("/", ".", "~")) or name.count("/") > 1 or path.exists():
-        raise fault(name, "there is no such folder", "Name a folder with config.json, or a model on the hub")
-    from huggingface_hub import constants, snapshot_download  # pyright: ignore[reportMissingImports] - an extra
-
-    with contextlib.suppress(Exception):  # not there, or not all of it: the hub is asked next
-        copy = Path(snapshot_download(name, allow_patterns=FILES, local_files_only=True))
-        if (copy / "config.json").is_file() and list(copy.glob("*.safetensors")):
-            return copy
-    try:
-        return Path(snapshot_download(name, allow_patterns=FILES, etag_timeout=SECONDS))
-    except Exception as error:
-        why = str(error).lower()
-        if "401" in why or "404" in why or "repo id" in why:
-            raise fault(name, "is not a folder, and the hub has no such model for you", "Check the name") from None
-        raise fault(
-            name,
-            f"is not a folder, is not in {constants.HF_HUB_CACHE}, and the hub cannot be reached",
-            f"On a connected machine: hf download {name} --local-dir DIR, then name DIR",
-        ) from None
-
-
 def picture_size(name: str, side: int | None) -> tuple[int, int]:
     """Height and width of the pictures that a network takes, by the files beside its weights."""
-    return _picture_settings(_folder(name), name, side)["size"]
+    return _picture_settings(hub.find(name), name, side)["size"]
 
 
 def _picture_settings(folder: Path, name: str, side: int | None) -> dict[str, Any]:
     """Size, mean and std of the pictures, by the files beside the weights; the numbers of a picture are from 0 to 1."""
-    config, file = _json(folder / "config.json", name), folder / "preprocessor_config.json"
-    own = _json(file, str(folder)) if file.is_file() else {}
+    config, file = hub.settings(folder / "config.json", name), folder / "preprocessor_config.json"
+    own = hub.settings(file, str(folder)) if file.is_file() else {}
     processor = _with_defaults(folder, own) if own else {}
     timm = config.get("pretrained_cfg", {})
     sizes = [
@@ -183,9 +101,9 @@ def _picture_settings(folder: Path, name: str, side: int | None) -> dict[str, An
 
 def _with_defaults(folder: Path, own: dict[str, Any]) -> dict[str, Any]:
     """The settings of an image processor with what its class says where its file says nothing."""
-    transformers = _library()
+    transformers = hub.library()
     try:
-        with _quietly(transformers):
+        with hub.quietly(transformers):
             processor = transformers.AutoImageProcessor.from_pretrained(
                 folder, backend="pil", local_files_only=True, trust_remote_code=False
             )
@@ -217,13 +135,3 @@ def _pair(value: Any) -> tuple[int, int] | None:
     if isinstance(value, list) and len(value) == 2 and all(isinstance(n, int) for n in value):
         return value[0], value[1]
     return None
-
-
-def _json(file: Path, name: str) -> dict[str, Any]:
-    try:
-        settings = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise fault(name, f"{file.name} cannot be read ({first_line(error)})", "Get a fresh copy of it") from None
-    if not isinstance(settings, dict):
-        raise fault(name, f"{file.name} holds no settings", "Get a fresh copy of it")
-    return settings

@@ -24,6 +24,7 @@ class OnnxFile(nn.Module):
     """Pixels (rows, channels, height, width) to features (rows, width); runs frozen."""
 
     whole = True  # one row in the table of layers
+    rows_at_once = 32
 
     def __init__(self, graph: Any, pictures: dict[str, Any], pooling: Pooling):
         super().__init__()
