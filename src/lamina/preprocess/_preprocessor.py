@@ -79,6 +79,11 @@ class Preprocessor:
         return {name: _join(groups[name]) for name in sorted(groups)}
 
     @cached_property
+    def padding(self) -> dict[str, int]:
+        """By input whose rows have as many steps as a text has tokens, the id behind the end of a short one."""
+        return {name: feed.padding for name, feed in self.inputs.items() if None in feed.shape}
+
+    @cached_property
     def files(self) -> tuple[Column, ...]:
         """The columns whose cells are files, such as pictures: they come as paths, or over a wire as bytes."""
         return tuple(p.column for p in self._parsers.values() if "FILE" in vars(p.module))

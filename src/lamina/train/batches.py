@@ -5,6 +5,7 @@ The order of rows is a function of (seed, epoch) alone, so the state of the data
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,11 @@ from lamina.schema import Batch, Windows
 
 GATHER = 1 << 16  # rows gathered at once: a bound on memory, large enough to cost nothing per step
 GATHER_BYTES = 1 << 28
+BUCKET = 16  # batches whose rows are sorted by the lengths of texts
+WIDTHS = 16  # of which the width of a batch of texts is a multiple
+NO_TEXTS: Mapping[str, Any] = MappingProxyType({})
 LARGEST = 8192  # rows of a batch for evaluation, and the numbers of its inputs
-LARGEST_NUMBERS = 1 << 23
+LARGEST_NUMBERS, CODE_NUMBERS = 1 << 23, 32  # a code counts as that many, which it becomes inside a network
 
 
 class WindowTensor:
@@ -105,15 +109,49 @@ def sizes_of(data: Batch, size: int, lanes: bool = False) -> list[int]:
     return [size] * (count // size)
 
 
-def stream(data: Batch, size: int, seed: int, first: int = 0, lanes: bool = False) -> Iterator[Batch]:
-    """The batches of a run from the `first` on, pass after pass without end."""
+def stream(
+    data: Batch, size: int, seed: int, first: int = 0, lanes: bool = False, padding: Mapping[str, int] = NO_TEXTS
+) -> Iterator[Batch]:
+    """The batches of a run from the `first` on, pass after pass without end.
+
+    `padding`: by input of texts (rows, steps), the id behind the end of a short one: see `by_length`.
+    """
+    ids = {name: x for name, x in data.inputs.items() if name in padding and x.dtype == torch.int64}  # not features
+    lengths = {name: text_lengths(x, padding[name]) for name, x in ids.items()}
     number, start = divmod(first, len(sizes_of(data, size, lanes)))
     while True:
-        yield from epoch(data, size, seed, number, start, lanes)
+        yield from epoch(data, size, seed, number, start, lanes, lengths)
         number, start = number + 1, 0
 
 
-def epoch(data: Batch, size: int, seed: int, number: int, start: int = 0, lanes: bool = False) -> Iterator[Batch]:
+def text_lengths(ids: Tensor, padding: int) -> np.ndarray:
+    """(rows,) the steps of texts up to their last token."""
+    steps = torch.arange(1, ids.shape[1] + 1, device=ids.device)
+    parts = [((part != padding) * steps).amax(1) for part in ids.split(GATHER)]
+    return torch.cat(parts).cpu().numpy()
+
+
+def by_length(order: np.ndarray, size: int, lengths: np.ndarray, draw: np.random.Generator) -> np.ndarray:
+    """An order of rows in which those of a batch are of about one length: of each few batches the rows are sorted, then
+    batches come in an order that is drawn. A last batch that is smaller stays the last.
+    """
+    full = len(order) // size * size
+    for start in range(0, full, BUCKET * size):
+        own = order[start : min(start + BUCKET * size, full)]
+        own[:] = own[lengths[own].argsort(kind="stable")]
+    places = draw.permutation(full // size)
+    return np.concatenate([order[:full].reshape(-1, size)[places].reshape(-1), order[full:]])
+
+
+def epoch(
+    data: Batch,
+    size: int,
+    seed: int,
+    number: int,
+    start: int = 0,
+    lanes: bool = False,
+    lengths: Mapping[str, np.ndarray] = NO_TEXTS,
+) -> Iterator[Batch]:
     """The batches of one pass over all rows from the `start`-th on, shuffled by (seed, number of the pass).
 
     With `lanes` rows stay in order: as many runs of rows that follow one another as a batch has rows, side by side,
@@ -125,7 +163,9 @@ def epoch(data: Batch, size: int, seed: int, number: int, start: int = 0, lanes:
         places = np.arange(len(sizes) * sizes[0]).reshape(sizes[0], -1).T.reshape(-1)
         order = torch.from_numpy((places + draw.integers(count)) % count)
     else:
-        order = torch.from_numpy(draw.permutation(count))
+        order = draw.permutation(count)
+        order = by_length(order, size, np.maximum.reduce([*lengths.values()]), draw) if lengths else order
+        order = torch.from_numpy(order)
     data = _moved(data, draw)
     wide = sum(values[:1].nbytes for values in data.inputs.values())
     long = any(isinstance(values, TokenWindows) for values in data.inputs.values())  # a step of it is long, too
@@ -134,13 +174,18 @@ def epoch(data: Batch, size: int, seed: int, number: int, start: int = 0, lanes:
     for first in range(start - start % group, len(sizes), group):
         part = sizes[first : first + group]
         offset = sum(sizes[:first])
-        places = order[offset : offset + sum(part)].to(device)
+        gathered = order[offset : offset + sum(part)].to(device)
+        places = gathered.split(part)
         columns = [data.target, *data.inputs.values(), *([data.lengths] if ragged else [])]
-        split = [column.index_select(0, places).split(part) for column in columns]
+        split = [column.index_select(0, gathered).split(part) for column in columns]
         for i, (target, *inputs) in enumerate(zip(*split, strict=True)):
             if first + i >= start:
-                lengths = inputs.pop() if ragged else None
-                yield Batch(dict(zip(data.inputs, inputs, strict=True)), target, lengths, lanes and first + i > 0)
+                ends = inputs.pop() if ragged else None
+                own = dict(zip(data.inputs, inputs, strict=True))
+                for name, steps in lengths.items():
+                    longest = int(steps[places[i].cpu()].max())
+                    own[name] = own[name][:, : -(-max(longest, 1) // WIDTHS) * WIDTHS]
+                yield Batch(own, target, ends, lanes and first + i > 0)
 
 
 def _moved(data: Batch, draw: np.random.Generator) -> Batch:
@@ -152,7 +197,11 @@ def _moved(data: Batch, draw: np.random.Generator) -> Batch:
     return replace(data, inputs=inputs)
 
 
+def first_rows(inputs: Mapping[str, Any]) -> Iterator[Tensor]:
+    return (values[:1] for values in inputs.values())
+
+
 def evaluation_size(inputs: Mapping[str, Tensor]) -> tuple[int, int]:
     """How many rows there are, and how many go at once through the network for evaluation."""
-    wide = sum(values[:1].numel() for values in inputs.values())
+    wide = sum(one.numel() * (CODE_NUMBERS if one.dtype == torch.int64 else 1) for one in first_rows(inputs))
     return len(next(iter(inputs.values()))), max(1, min(LARGEST, LARGEST_NUMBERS // max(wide, 1)))

@@ -71,7 +71,7 @@ def fit(model: nn.Module, train: Examples, validation: Examples, cfg: settings.C
     per_epoch = cfg.steps_per_epoch or len(batches.sizes_of(data, cfg.batch_size, lanes))
     clock = Clock(cfg, state, per_epoch)
     first = state.epoch * per_epoch + state.position
-    stream = batches.stream(data, cfg.batch_size, hooks.seed, first, lanes)
+    stream = batches.stream(data, cfg.batch_size, hooks.seed, first, lanes, train.padding)
     while not state.done:
         model.train()
         for batch in islice(stream, per_epoch - state.position):

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
@@ -19,13 +19,33 @@ class Examples:
 
     A target of another length in each row is padded with -1 to (rows, most, ...); `lengths` (rows,) tells how much of
     it is there. `contiguous`: each row goes on where the one before ended, as the pieces of one text do, so that a
-    network can carry its state from batch to batch.
+    network can carry its state from batch to batch. `padding`: by input (rows, steps) of texts, the id behind the end
+    of a short one, so that texts of about one length share a batch, which is as wide as they need.
     """
 
     inputs: Mapping[str, np.ndarray | Windows]
     target: np.ndarray | Windows
     lengths: np.ndarray | None = None
     contiguous: bool = False
+    padding: Mapping[str, int] = field(default_factory=dict)
+
+
+def concat(parts: Sequence[Examples]) -> Examples:
+    """The rows of several; texts are padded to the longest."""
+    first = parts[0]
+    inputs = {}
+    for name, values in first.inputs.items():
+        arrays = [np.asarray(values), *(np.asarray(part.inputs[name]) for part in parts[1:])]
+        if name in first.padding:
+            width = max(array.shape[1] for array in arrays)
+            fills = [((0, 0), (0, width - array.shape[1])) for array in arrays]
+            arrays = [
+                np.pad(array, fill, constant_values=first.padding[name])
+                for array, fill in zip(arrays, fills, strict=True)
+            ]
+        inputs[name] = np.concatenate(arrays)
+    target = np.concatenate([np.asarray(part.target) for part in parts])
+    return Examples(inputs, target, padding=first.padding)
 
 
 @dataclass(frozen=True)

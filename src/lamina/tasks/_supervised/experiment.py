@@ -28,7 +28,7 @@ from lamina.tasks._supervised.external_data import ExternalData
 from lamina.tasks._supervised.target import split_off, with_known_labels
 from lamina.tasks._supervised.task import SupervisedTask
 from lamina.train.settings import Config as TrainConfig
-from lamina.train.settings import Examples
+from lamina.train.settings import Examples, concat
 
 FEW = 20  # different numbers, which may be labels
 BYTES_EACH = 32  # of a row and a label, where answers are judged: logits, probabilities and what scores sort
@@ -111,7 +111,10 @@ class Experiment(experiment.Experiment):
 
     def examples(self, prep: Preprocessor) -> dict[str, Examples]:
         splits = self.splits._asdict().items()
-        return {name: Examples(prep.encode(table, cache=True), self.encoded(table)) for name, table in splits}
+        return {
+            name: Examples(prep.encode(table, cache=True), self.encoded(table), padding=prep.padding)
+            for name, table in splits
+        }
 
     # 4 train
 
@@ -131,15 +134,13 @@ class Experiment(experiment.Experiment):
         judged with all others by what has not learned from them; those of other groups, times or files stay apart.
         """
         parts = ("train", "validation") if self.shuffled else ("train",)
-        target = np.concatenate([np.asarray(examples[part].target) for part in parts])
+        rows = concat([examples[part] for part in parts])
+        target = np.asarray(rows.target)
         key = target.reshape(len(target), -1)[:, 0]
         order = np.lexsort((np.random.default_rng(self.recipe.seed).permutation(len(key)), key))
         fold = np.empty(len(key), np.int64)
         fold[order] = np.arange(len(key)) % count
-        first = examples["train"].inputs
-        inputs = {name: np.concatenate([np.asarray(examples[part].inputs[name]) for part in parts]) for name in first}
-        rows = Examples({**inputs, FOLD: fold}, target)
-        return dict.fromkeys(parts, rows)
+        return dict.fromkeys(parts, replace(rows, inputs={**rows.inputs, FOLD: fold}))
 
     def validate(self, outputs: Mapping[str, np.ndarray], target: np.ndarray) -> dict[str, float]:
         return self.task.validate(outputs, target)

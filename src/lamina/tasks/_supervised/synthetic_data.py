@@ -24,7 +24,7 @@ from lamina.experiment import Experiment
 from lamina.preprocess import Preprocessor, parse_columns
 from lamina.preprocess.image.codec import as_png
 from lamina.schema import Row, clean
-from lamina.train.settings import Config, Examples
+from lamina.train.settings import Config, Examples, concat
 
 DRAWS, SURE = 400, 0.95
 
@@ -52,7 +52,7 @@ def rows(experiment: Experiment, prep: Preprocessor, cfg: Config) -> Examples:
         raise DataError(f"train.augment_with: no row of {cfg.augment_with} has a target that the data has.")
     table = table.filter(pa.array(usable))
     values = parse_columns(table, (target,))[target.name].combine_chunks()
-    return Examples(prep.encode(table), experiment.task.encode(values))
+    return Examples(prep.encode(table), experiment.task.encode(values), padding=prep.padding)
 
 
 def _table(experiment: Experiment, path: str, count: int) -> pa.Table:
@@ -109,7 +109,7 @@ def fit(
             yield row
     without, end = end, {}
     cfg = cfg.with_plan(without["plan"]) if cfg.budget else cfg  # the same steps for both
-    for row in train.fit.fit(network, _joined(examples["train"], added), validation, cfg, hooks):
+    for row in train.fit.fit(network, concat([examples["train"], added]), validation, cfg, hooks):
         if row["at"] != "end":
             yield row
         end = row
@@ -155,11 +155,3 @@ def sentence(facts: Row) -> str:
         f"Validation loss {without:.4g} without and {augmented:.4g} with {facts['generated']:,} made rows beside "
         f"{facts['real']:,} real ones: {outcome}. On test rows, without and with: {scores}."
     )
-
-
-def _joined(first: Examples, second: Examples) -> Examples:
-    """The rows of both."""
-    inputs = {
-        name: np.concatenate([np.asarray(v), np.asarray(second.inputs[name])]) for name, v in first.inputs.items()
-    }
-    return Examples(inputs, np.concatenate([np.asarray(first.target), np.asarray(second.target)]))
