@@ -42,7 +42,11 @@ class Rotary(nn.Module):
         self.register_buffer("speeds", BASE ** -torch.linspace(0, 1, size // 2))
 
     def forward(self, steps: int) -> Places:
-        angles = torch.arange(steps, device=self.speeds.device).float()[:, None, None] * self.speeds
+        return self.at(torch.arange(steps, device=self.speeds.device))
+
+    def at(self, places: Tensor) -> Places:
+        """The same of whole numbers (steps,); a graph keeps those and computes the angles."""
+        angles = places.float()[:, None, None] * self.speeds
         return Places(angles.cos(), angles.sin())
 
 

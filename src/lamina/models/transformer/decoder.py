@@ -67,7 +67,8 @@ class Step(nn.Module):
         x = decoder.norm(decoder.tokens(inputs["tokens"][:, 0]))
         absent = self.age > inputs["position"]  # (rows, context)
         mask = torch.zeros_like(absent, dtype=x.dtype).masked_fill(absent, float("-inf")).unsqueeze(1)
-        places, states = decoder.rotary(decoder.context), dict[str, Tensor]()
+        zero = inputs["position"][0, 0].clamp(max=0)  # else exporters store all angles, which are no weights
+        places, states = decoder.rotary.at(self.age.flip(0) + zero), dict[str, Tensor]()
         for i, block in enumerate(decoder.blocks):
             names = f"state{2 * i}", f"state{2 * i + 1}"
             x, *new = block.step(x, places, mask, *(inputs[name] for name in names))  # pyright: ignore
