@@ -4,14 +4,15 @@ import time
 from collections.abc import Callable, Iterator
 
 from lamina import data, models, preprocess
-from lamina.config import Interrupted
+from lamina.config import Config, Interrupted
 from lamina.data._quarantine import reasons
 from lamina.deploy import bundle, packaging
 from lamina.deploy.predictor import Predictor
 from lamina.evaluate import report
 from lamina.evaluate.versions import versions
-from lamina.experiment import Finding, collect
+from lamina.experiment import Experiment, Finding, collect
 from lamina.plugins import kind
+from lamina.preprocess import Preprocessor
 from lamina.recipe import Recipe
 from lamina.resources import memory
 from lamina.run import Run
@@ -34,6 +35,18 @@ def never() -> bool:
     return False
 
 
+def design(experiment: Experiment) -> tuple[Experiment, Preprocessor, Config]:
+    """With columns as the network reads them that the recipe names or that suits best; what is learned of these, and
+    the settings of that network.
+    """
+    recipe, rows = experiment.recipe, experiment.splits.train
+    prep = preprocess.fit(rows, experiment.schema)
+    choice = models.choice(recipe.model, experiment.spec(prep), recipe.preset)
+    designed = experiment.with_model(choice)
+    same = designed.schema == experiment.schema
+    return designed, prep if same else preprocess.fit(rows, designed.schema), choice
+
+
 @memory.by_stage(STAGES)
 def run(recipe: Recipe, out: Run, rows: Rows = (None, None), stop: Callable[[], bool] = never) -> Iterator[Row]:
     """Train by a recipe into a run directory, going on where an earlier try stopped; the last row is the result.
@@ -52,12 +65,10 @@ def run(recipe: Recipe, out: Run, rows: Rows = (None, None), stop: Callable[[], 
     }  # fmt: skip
 
     # 2 preprocess
-    prep = preprocess.fit(experiment.splits.train, experiment.schema)
+    experiment, prep, choice = design(experiment)
     examples, spec = experiment.examples(prep), experiment.spec(prep)
 
     # 3 design
-    choice = models.choice(recipe.model, spec, recipe.preset)
-    experiment = experiment.with_model(choice)
     model = models.build(choice, spec, recipe.seed)
     layers = models.summary(model, spec)
     network = models.learner(model)

@@ -3,9 +3,10 @@
 import json
 import re
 
-from lamina import models, preprocess
+from lamina import models
 from lamina.config import load_yaml
 from lamina.experiment import Experiment
+from lamina.pipeline import design
 from lamina.preprocess import UNUSED
 from lamina.recipe import dump
 from lamina.schema import Column
@@ -16,9 +17,7 @@ PLAIN = re.compile(r"(?!(?i:null|true|false)$)[A-Za-z_][A-Za-z0-9_]*")  # names 
 
 def text(experiment: Experiment) -> str:
     """YAML: data, target and task as they are, a kind per column with what its cells hold, model and training."""
-    prep = preprocess.fit(experiment.splits.train, experiment.schema)
-    choice = models.choice(experiment.recipe.model, experiment.spec(prep), experiment.recipe.preset)
-    experiment = experiment.with_model(choice)
+    experiment, prep, choice = design(experiment)
     suggested = models.training(choice, experiment.spec(prep), experiment.recipe.preset)
     train = Train.model_validate_json(json.dumps(suggested)).model_dump(mode="json", include=set(suggested))
     target = experiment.target.name if experiment.target else None

@@ -116,6 +116,11 @@ class Experiment(experiment.Experiment):
             for name, table in splits
         }
 
+    def with_model(self, model: Config) -> Self:
+        columns = models.columns_for(model, self.schema.columns)
+        named = super().with_model(model)
+        return replace(named, schema=self.schema.model_copy(update={"columns": columns}))
+
     # 4 train
 
     def fit(
