@@ -16,7 +16,7 @@ from lamina.experiment import Finding
 from lamina.schema import Row
 
 WORST, EACH = 12, 6  # texts: the worst answers; right ones, and wrong ones
-MAX_SECONDS = 6.0  # for words that are left out of texts that are shown; others are shown without marks
+MAX_SECONDS = 4.0  # for words that are left out of texts that are shown; others are shown without marks
 PIECES = ("telling", "explained", "worst", "lengths")  # in the order of the page, beside `duplicates`
 TEST = "test"
 

@@ -14,7 +14,7 @@ from lamina.evaluate.texts import occlusion
 from lamina.schema import Row
 from lamina.task import Session
 
-MOST_ROWS, MAX_SECONDS = 2_000, 6.0  # of test texts
+MOST_ROWS, MAX_SECONDS = 1_000, 3.0  # of test texts
 TOP, TOP_OF_MANY, CLASSES = 12, 6, 12  # words of each of two labels, of each of more, and labels
 DOUBT = privacy.MIN_ROWS  # texts at which a mean counts half
 FAINT = 0.05  # of the strongest effect, below which a word is none
