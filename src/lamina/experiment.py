@@ -307,19 +307,19 @@ def choose(recipe: Recipe, sources: Sources) -> tuple[type[Experiment], Recipe, 
     cfg, target = recipe.task, sources.train.target if recipe.target is None else recipe.target
     if cfg is not None and not isinstance(cfg, Settings):
         return of(kind(cfg)), recipe, ()
-    if target is None:
+    source = sources.train.task if recipe.target in (None, sources.train.target) else None
+    if target is None and source is None:
         notes = "".join(f" {note}" for note in sources.train.notes)
         raise DataError(f"target: is required. Say which column is to be predicted with: --target COLUMN.{notes}")
-    source = sources.train.task if recipe.target in (None, sources.train.target) else None
-    fitness = {name: of(name).suits(name, recipe, sources) for name in available("tasks")}
+    fitness = {n: of(n).suits(n, recipe, sources) for n in (available("tasks") if target is not None else ())}
     best = source or max(fitness, key=lambda name: fitness[name].score)
     if not source and fitness[best].score <= 0:
         raise DataError(f"target: no task fits column '{target}'. Say what is asked with: --task NAME")
     notes = [f.note for f in fitness.values() if f.note and not source and f.score >= fitness[best].score - NEARLY]
     other = next((name for name, other in fitness.items() if name != best and other.score > 0), "NAME")
-    sentence = f"The task is {best} of '{target}', by its {'source' if source else 'cells'}. Another: --task {other}"
-    notes += [] if fitness[best].note in notes else [sentence]
-    task = settings_of("tasks", best, cfg, "task", lambda: sentence)
+    sentence = f"The task is {best}{f" of '{target}'" if target else ''}, by its {'source' if source else 'cells'}."
+    notes += [] if best in fitness and fitness[best].note in notes else [f"{sentence} Another: --task {other}"]
+    task = settings_of("tasks", best, cfg, "task", lambda: f"{sentence} Another: --task {other}")
     return of(best), recipe.model_copy(update={"task": task}), tuple(notes)
 
 

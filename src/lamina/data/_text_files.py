@@ -18,6 +18,7 @@ HEAD = 1 << 20  # bytes looked at
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 DELIMITERS = "\t;|,"
 MOST = 0.9  # of the lines of a table have as many cells each
+LEAST_ROWS = 3  # of a table whose cells blanks alone set off
 LEAST_CELLS = 4  # of a line, where a comma has a blank behind it as in a sentence
 PIECE = 1 << 16  # characters of running text in a row, about
 NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?%?")
@@ -133,7 +134,7 @@ def _are_aligned(lines: Sequence[str]) -> bool:
     """Whether blanks alone stand between as many cells each, half of them numbers."""
     cells = [line.split() for line in lines]
     width, times = Counter(map(len, cells)).most_common(1)[0]
-    if len(lines) < 5 or width < 2 or times < MOST * len(lines):
+    if len(lines) < LEAST_ROWS or width < 2 or times < MOST * len(lines):
         return False
     numbers = sum(bool(NUMBER.fullmatch(cell)) for line in cells for cell in line)
     return numbers >= sum(map(len, cells)) / 2

@@ -22,6 +22,7 @@ from lamina.data import files
 from lamina.schema import Collected, Quarantined
 
 TEXT, LABEL = "text", "label"
+CORPUS = "language_modelling"  # what texts without labels are for
 UNLABELLED = ("unsup", "unlabeled", "unlabelled", "unsupervised")  # folders whose files have no class
 LARGEST = 1 << 28  # bytes of one file that is a row
 BATCH = 1 << 24  # characters that are rows of one part of the table
@@ -110,7 +111,7 @@ def _file(cfg: Config, most: int) -> Iterator[Collected]:
         text = _text.plain(path, cfg.encoding, stack)
         notes = (*text.notes, *_notes(cfg, view))
         target = LABEL if _labels(cfg, view) != _text.PLAIN else None
-        task, literal = ("classification", (TEXT, target)) if target else (None, (TEXT,))
+        task, literal = ("classification", (TEXT, target)) if target else (CORPUS, (TEXT,))
         batch, size, any_rows = list[_Row](), 0, False
         for row in _rows(cfg, text, view):
             batch.append(row)
@@ -209,7 +210,7 @@ def _folder(cfg: Config) -> Collected:
         columns[LABEL], notes = pa.array(labels), [*_tree.notes_on(folders), *notes]
     else:
         columns["document"], metadata = pa.array([str(places[i]) for i in members]), ("document",)
-    task, literal = ("classification", (TEXT, target)) if target else (None, (TEXT,))
+    task, literal = ("classification", (TEXT, target)) if target else (CORPUS, (TEXT,))
     return Collected(pa.table(columns), tuple(bad), tuple(notes), part, target, metadata, task, literal)
 
 
@@ -231,7 +232,10 @@ def _texts(cfg: Config) -> tuple[list[Path], _tree.FolderLabels, list[Quarantine
     places, notes = [places[i] for i in good], list[str]()
     inside, folders, others = _tree.inside(places, str(root), cfg)
     bad, places = bad + others, [places[i] for i in inside]
-    if any(folders.labels) and (lone := _without_class(places, folders)):
+    lone = _without_class(places, folders)
+    if 2 * len(lone) >= len(places) > 0:  # folders that only keep things in order
+        folders = _tree.labels_of(places, cfg.model_copy(update={"label": "none"}))
+    elif lone:
         names = sorted({str(places[i].parent) for i in lone})[:3]
         verb = "files stand" if len(lone) > 1 else "file stands"
         notes.append(f"{len(lone):,} {verb} in no folder of a class ({', '.join(names)}) and set aside.")

@@ -42,7 +42,7 @@ def hash_codes(values: pa.Array, buckets: int) -> Ragged:
     return _by_row(rows, (1 + sums % np.uint64(buckets - 1)).astype(np.int32), len(lists))
 
 
-def ngrams(texts: pa.Array, buckets: int) -> Ragged:
+def ngram_codes(texts: pa.Array, buckets: int) -> Ragged:
     """Words, pairs of neighbours, then the parts of 3 to 5 characters of words, each different one once in a text, in
     the order they come first. Words and pairs have codes 1 to half of `buckets` - 1, parts those above.
 

@@ -180,7 +180,7 @@ def _encode(values: pa.Array, state: TokenizerState) -> Ragged:
         return hashing.hash_codes(values, state.buckets)
     texts = normalize(values, lower=state.tokenizer in LOWER)
     if state.tokenizer == "ngram":
-        return hashing.ngrams(texts, state.buckets)
+        return hashing.ngram_codes(texts, state.buckets)
     if state.tokenizer == "word":
         tokens, offsets = words(texts)
         return Ragged(_lookup(tokens, state), offsets)
