@@ -301,26 +301,25 @@ def of(name: str) -> type[Experiment]:
 
 
 def choose(recipe: Recipe, sources: Sources) -> tuple[type[Experiment], Recipe, tuple[str, ...]]:
-    """The experiment that a recipe asks for, the recipe with its task, and what to say of the choice. A recipe that
-    names no task gets what its source is for, else what fits its data best. Errors: DataError where nothing fits.
-    """
+    """What a recipe, its source or else its data ask for, the recipe with it, and notes. Errors: DataError for none."""
     cfg, target = recipe.task, sources.train.target if recipe.target is None else recipe.target
     if cfg is not None and not isinstance(cfg, Settings):
         return of(kind(cfg)), recipe, ()
     source = sources.train.task if recipe.target in (None, sources.train.target) else None
     if target is None and source is None:
-        notes = "".join(f" {note}" for note in sources.train.notes)
-        raise DataError(f"target: is required. Say which column is to be predicted with: --target COLUMN.{notes}")
+        cure = "Say which column is to be predicted with: --target COLUMN."
+        raise DataError(" ".join(["target: is required.", cure, *sources.train.notes]))
     fitness = {n: of(n).suits(n, recipe, sources) for n in (available("tasks") if target is not None else ())}
     best = source or max(fitness, key=lambda name: fitness[name].score)
     if not source and fitness[best].score <= 0:
         raise DataError(f"target: no task fits column '{target}'. Say what is asked with: --task NAME")
     notes = [f.note for f in fitness.values() if f.note and not source and f.score >= fitness[best].score - NEARLY]
-    other = next((name for name, other in fitness.items() if name != best and other.score > 0), "NAME")
-    sentence = f"The task is {best}{f" of '{target}'" if target else ''}, by its {'source' if source else 'cells'}."
-    notes += [] if best in fitness and fitness[best].note in notes else [f"{sentence} Another: --task {other}"]
-    task = settings_of("tasks", best, cfg, "task", lambda: f"{sentence} Another: --task {other}")
-    return of(best), recipe.model_copy(update={"task": task}), tuple(notes)
+    other = "Another: --task " + next((n for n, fit in fitness.items() if n != best and fit.score > 0), "NAME")
+    of_target = f" of '{target}'" if target else ""
+    sentence = f"The task is {best}{of_target}, by its {'source' if source else 'cells'}. {other}"
+    notes += [] if best in fitness and fitness[best].note in notes else [sentence]
+    update = {"task": settings_of("tasks", best, cfg, "task", lambda: sentence)}
+    return of(best), recipe.model_copy(update=update), tuple(notes)
 
 
 def evaluate_source(session: Any, collected: Collected, source: Config) -> Evaluation:
