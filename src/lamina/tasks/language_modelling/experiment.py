@@ -168,7 +168,7 @@ class Experiment(experiment.Experiment):
         return report.conclude(finding, baselines)
 
     def sections(self, finding: Finding, baselines: Mapping[str, Baseline]) -> Iterable[Section]:
-        return report.sections(finding, self.ids["train"])
+        return report.sections(finding)
 
     def summary(self, finding: Finding) -> Summary:
         return report.summary(finding)

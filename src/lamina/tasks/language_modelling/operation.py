@@ -78,7 +78,7 @@ def write(session: Session, rows: pa.Table | None, options: GenerateOptions, out
 
 def first_words(session: Session) -> str:
     """A prompt that tells nothing of a training text: a word that many of its rows share, or a usual one."""
-    return session.task.state.tokenizer.words[0] if session.task.state.tokenizer.words else WORDS[0]
+    return next((word for word in session.task.state.tokenizer.words if word.isalpha()), WORDS[0])
 
 
 def example(session: Session) -> Example:

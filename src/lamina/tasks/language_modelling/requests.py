@@ -55,13 +55,17 @@ class Continuation:
     def pieces(self) -> Iterator[str]:
         """The only text, or the first of several, in pieces that are ready at about the same time."""
         ready, due = "", 0.0
-        for piece in self._write(0, 1):
+        for piece in self.steps():
             ready += "".join(text for _, text in piece)
             if ready and monotonic() >= due:
                 yield ready
                 ready, due = "", monotonic() + TOGETHER
         if ready:
             yield ready
+
+    def steps(self) -> Iterator[list[tuple[int, str]]]:
+        """The only text, or the first of several, a token at a time."""
+        return self._write(0, 1)
 
     def texts(self) -> Iterator[str]:
         """All texts, each as a whole, in their order."""
