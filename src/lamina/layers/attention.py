@@ -15,22 +15,22 @@ from torch import Tensor, nn
 from lamina.layers.basic import Dropout
 
 BASE = 10_000.0  # steps of the slowest turn, over 2 pi
+FAR = 1024
 
 
 class Places(NamedTuple):
-    """Cosines and sines of steps, (steps, 1, size / 2), by which queries and keys are turned."""
+    """Cosines and sines of steps, (steps, 1, size / 2), by which queries and keys are turned; or (rows, 1, 1, size / 2)
+    of a single step of each row.
+    """
 
     cos: Tensor
     sin: Tensor
 
-    def turn(self, x: Tensor) -> Tensor:
+    def turn(self, x: Tensor, size: int) -> Tensor:
         """Queries or keys (..., steps, heads, size), so that their products say how far apart they are."""
         cos, sin = self.cos.to(x.dtype), self.sin.to(x.dtype)
-        one, other = x.chunk(2, -1)
+        one, other = x.split((size // 2, size // 2), -1)
         return torch.cat([one * cos - other * sin, other * cos + one * sin], -1)
-
-    def last(self) -> "Places":
-        return Places(self.cos[-1:], self.sin[-1:])
 
 
 class Rotary(nn.Module):
@@ -38,15 +38,21 @@ class Rotary(nn.Module):
 
     def __init__(self, size: int):
         super().__init__()
+        speeds = BASE ** -torch.linspace(0, 1, size // 2, dtype=torch.float64)
         self.speeds: Tensor
-        self.register_buffer("speeds", BASE ** -torch.linspace(0, 1, size // 2))
+        self.far: Tensor
+        self.register_buffer("speeds", speeds.float())
+        self.register_buffer("far", (speeds * FAR % math.tau).float())  # of `FAR` steps at once, whole turns left out
 
     def forward(self, steps: int) -> Places:
+        """Steps from the first on."""
         return self.at(torch.arange(steps, device=self.speeds.device))
 
     def at(self, places: Tensor) -> Places:
-        """The same of whole numbers (steps,); a graph keeps those and computes the angles."""
-        angles = places.float()[:, None, None] * self.speeds
+        """Places (n,) in a text of any length, with angles as exact as those of the first."""
+        places = places[:, None, None]
+        near, far = places % FAR, torch.div(places, FAR, rounding_mode="floor")
+        angles = near.float() * self.speeds + far.float() * self.far
         return Places(angles.cos(), angles.sin())
 
 
@@ -63,25 +69,25 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, places: Places, mask: Tensor) -> Tensor:
         """`mask`: what is added to scores, (steps, steps) or (rows, 1, 1, steps), -inf where nothing may be seen."""
         query_key, value = self._heads(x)
-        query, key = (part.transpose(1, 2) for part in places.turn(query_key).chunk(2, 2))  # (rows, heads, steps, size)
+        query, key = (
+            part.transpose(1, 2) for part in places.turn(query_key, self.size).split((self.heads, self.heads), 2)
+        )  # (rows, heads, steps, size)
         scores = query @ key.transpose(2, 3) * self.size**-0.5 + mask.to(query.dtype)
         mixed = scores.softmax(3).to(value.dtype) @ value.transpose(1, 2)
         return self.out(mixed.transpose(1, 2).flatten(2))
 
     def step(self, x: Tensor, places: Places, mask: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, ...]:
-        """One more step (rows, width) after those whose keys and values (rows, steps, width) are there, the latest
-        last: what it gives, and keys and values with its own in the place of the first. `mask`: (rows, 1, steps).
+        """One more step (rows, width) after those of which turned keys, and values, (rows, heads, steps, size) are there,
+        the latest last: what it gives, and keys and values with its own behind and without the first.
+
+        `mask`: (rows, 1, steps, 1).
         """
         query_key, value = self._heads(x.unsqueeze(1))
-        query, key = query_key.chunk(2, 2)
-        keys = torch.cat([keys[:, 1:], key.flatten(2)], 1)
-        values = torch.cat([values[:, 1:], value.flatten(2)], 1)
-        turned = places.turn(keys.unflatten(2, (self.heads, self.size))).permute(
-            0, 2, 3, 1
-        )  # (rows, heads, size, steps)
-        query = places.last().turn(query).transpose(1, 2)  # (rows, heads, 1, size)
-        scores = (query @ turned * self.size**-0.5).squeeze(2) + mask
-        mixed = scores.softmax(2).unsqueeze(2) @ values.unflatten(2, (self.heads, self.size)).transpose(1, 2)
+        query, key = places.turn(query_key, self.size).transpose(1, 2).split((self.heads, self.heads), 1)
+        keys = torch.cat([keys[:, :, 1:], key], 2)  # (rows, heads, steps, size)
+        values = torch.cat([values[:, :, 1:], value.transpose(1, 2)], 2)
+        scores = keys @ query.transpose(2, 3) * self.size**-0.5 + mask  # (rows, heads, steps, 1)
+        mixed = scores.softmax(2).transpose(2, 3) @ values
         return self.out(mixed.flatten(1)), keys, values
 
     def _heads(self, x: Tensor) -> tuple[Tensor, Tensor]:

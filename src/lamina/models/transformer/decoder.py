@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lamina.layers.attention import Block, Rotary, causal_mask
+from lamina.layers.attention import Block, Places, Rotary, causal_mask
 from lamina.models._next_token import NextToken
 from lamina.models.transformer.config import Config
 from lamina.schema import Spec
@@ -29,7 +29,7 @@ def training(cfg: Config, spec: Spec) -> dict[str, Any]:
 def step_inputs(cfg: Config, spec: Spec) -> dict[str, tuple[int, ...]]:
     """Keys and values of each block, and the position."""
     (width, depth, _), (feed,) = cfg.sizes(WIDTH, DEPTH, DROPOUT), spec.inputs.values()
-    shape = (feed.shape[0] or 2) - 1, width
+    shape = cfg.heads, (feed.shape[0] or 2) - 1, width // cfg.heads
     return {**{f"state{i}": shape for i in range(2 * depth)}, "position": (1,)}
 
 
@@ -62,13 +62,13 @@ class Step(nn.Module):
         self.register_buffer("age", torch.arange(decoder.context - 1, -1, -1), persistent=False)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """`tokens` and `position` (rows, 1), `state0` and on (rows, context, width), the latest token last."""
+        """`tokens` and `position` (rows, 1), `state0` and on (rows, heads, context, size), the latest token last."""
         decoder = self.decoder
         x = decoder.norm(decoder.tokens(inputs["tokens"][:, 0]))
         absent = self.age > inputs["position"]  # (rows, context)
-        mask = torch.zeros_like(absent, dtype=x.dtype).masked_fill(absent, float("-inf")).unsqueeze(1)
-        zero = inputs["position"][0, 0].clamp(max=0)  # else exporters store all angles, which are no weights
-        places, states = decoder.rotary.at(self.age.flip(0) + zero), dict[str, Tensor]()
+        mask = torch.zeros_like(absent, dtype=x.dtype).masked_fill(absent, float("-inf"))[:, None, :, None]
+        cos, sin = decoder.rotary.at(inputs["position"][:, 0])
+        places, states = Places(cos.unsqueeze(1), sin.unsqueeze(1)), dict[str, Tensor]()
         for i, block in enumerate(decoder.blocks):
             names = f"state{2 * i}", f"state{2 * i + 1}"
             x, *new = block.step(x, places, mask, *(inputs[name] for name in names))  # pyright: ignore
