@@ -77,7 +77,7 @@ class Attention(nn.Module):
         return self.out(mixed.transpose(1, 2).flatten(2))
 
     def step(self, x: Tensor, places: Places, mask: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, ...]:
-        """One more step (rows, width) after those of which turned keys, and values, (rows, heads, steps, size) are there,
+        """One more step (rows, width) after those whose turned keys, and values, are there, (rows, heads, steps, size),
         the latest last: what it gives, and keys and values with its own behind and without the first.
 
         `mask`: (rows, 1, steps, 1).

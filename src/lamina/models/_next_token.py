@@ -1,6 +1,8 @@
 """What networks share that say the next token of a text: how likely each token is, and what is learned of it."""
 
+import math
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -10,8 +12,24 @@ from lamina import losses
 from lamina.losses.next_token import PADDING
 from lamina.schema import Batch, Spec
 
+BATCH = 4096  # tokens of a batch
+JUDGED = 250  # batches after which the network is looked at, where a pass over the text takes more
+PASSES, STEPS, LONGEST = 20, 4_000, 20_000  # of a run: a small text is passed over often, a large one once or in part
 AT_ONCE = 1 << 14  # tokens of rows at once, without gradients: a bound on memory, and faster than more
 TIED = 2048  # tokens of a vocabulary, from which on the scores share the table of the embedding
+
+
+def schedule(spec: Spec) -> dict[str, Any]:
+    """Batches of about 4,096 tokens. 4,000 of them, but no more than 20 passes over the text; of a large one a whole
+    pass, or 20,000 batches. The network is judged after each pass, or after 250 batches where that is less.
+    """
+    (feed,), rows = spec.inputs.values(), max(spec.rows, 1)
+    size = max(8, min(256, BATCH // max((feed.shape[0] or 2) - 1, 1)))
+    a_pass = math.ceil(rows / size)
+    steps = min(PASSES * a_pass, max(STEPS, min(a_pass, LONGEST)))
+    each = min(a_pass, JUDGED)
+    pieces = {} if each == a_pass else {"steps_per_epoch": each}
+    return {"epochs": max(1, round(steps / each)), **pieces, "batch_size": size, "patience": max(5, a_pass // each)}
 
 
 class TokenTable(nn.Module):

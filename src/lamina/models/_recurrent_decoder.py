@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from lamina.config import Config, RecipeError
 from lamina.layers.basic import ActivationName
 from lamina.layers.recurrent import Kind, Recurrence
-from lamina.models._next_token import NextToken
+from lamina.models._next_token import NextToken, schedule
 from lamina.plugins import kind
 from lamina.schema import Batch, Spec
 
@@ -36,9 +36,9 @@ class Settings(Protocol):
 
 
 def training(cfg: Settings, spec: Spec) -> dict[str, Any]:
+    """AdamW with a gradient of norm 1 at most."""
     return {
-        "epochs": 10,
-        "batch_size": 32,
+        **schedule(spec),
         "lr": 4e-3,
         "optimizer": {"kind": "adamw", "weight_decay": 1e-2, "betas": [0.9, 0.99]},
         "schedule": {"kind": "cosine", "warmup": 0.02},

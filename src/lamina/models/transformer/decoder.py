@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lamina.layers.attention import Block, Places, Rotary, causal_mask
-from lamina.models._next_token import NextToken
+from lamina.models._next_token import NextToken, schedule
 from lamina.models.transformer.config import Config
 from lamina.schema import Spec
 
@@ -17,8 +17,7 @@ WIDTH, DEPTH, DROPOUT = 192, 4, 0.0
 def training(cfg: Config, spec: Spec) -> dict[str, Any]:
     """Muon for the matrices, AdamW for the table of tokens."""
     return {
-        "epochs": 10,
-        "batch_size": 32,
+        **schedule(spec),
         "lr": 2e-2,
         "optimizer": {"kind": "muon", "weight_decay": 1e-2},
         "schedule": {"kind": "cosine", "warmup": 0.02},
