@@ -84,7 +84,8 @@ def run(recipe: Recipe, out: Run, rows: Rows = (None, None), stop: Callable[[], 
     )  # fmt: skip
     epochs = experiment.fit(prep, model, inputs | {"test": examples["test"]}, cfg, hooks)
     out.write_recipe(experiment.recipe, cfg)
-    yield {"at": "design", "kind": kind(choice), "layers": layers, "train": cfg, "notes": out.notes()}
+    notes = (*out.notes(), *prep.notes(experiment.splits.train))
+    yield {"at": "design", "kind": kind(choice), "layers": layers, "train": cfg, "notes": notes}
 
     # 4 train
     end: Row = {}

@@ -157,6 +157,14 @@ class Preprocessor:
         """Whether raw cells of a column may have a zone, which parsed ones have not."""
         return "zone" in vars(self._parsers[name].module)
 
+    def notes(self, table: pa.Table) -> list[str]:
+        """What to say of training rows as they are encoded, such as of texts that are cut."""
+        tellers = [one for one in self._fitted.values() if "notes" in vars(one.module)]
+        cells = self.parse(table, [one.column.name for one in tellers])
+        return [
+            note for one in tellers for note in one.module.notes(cells[one.column.name], one.state, one.column.name)
+        ]
+
     def hint(self, name: str, cells: pa.Array | pa.ChunkedArray) -> str:
         """How raw cells of a column look to be written, of which some cannot be read; "" where none can tell."""
         parser = self._parsers[name]

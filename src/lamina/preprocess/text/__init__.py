@@ -69,9 +69,31 @@ def fit(values: pa.Array, cfg: Config) -> State:
     state = tokenizers.fit(values, cfg)
     if cfg.length or cfg.tokenizer == "hash":
         return state
-    sample = values.take(np.arange(0, len(values), -(-len(values) // SAMPLED))) if len(values) > SAMPLED else values
-    usual = np.quantile(tokenizers.encode(sample, state).lengths, ALMOST_ALL) if len(values) else 0
+    usual = np.quantile(tokenizers.encode(_sample(values), state).lengths, ALMOST_ALL) if len(values) else 0
     return state.model_copy(update={"length": min(_rounded(int(usual)), LARGEST[cfg.tokenizer])})
+
+
+def count_cut(values: pa.Array, state: State) -> int:
+    """How many parsed texts have more tokens than `length`, so that some of these are left out."""
+    return int((tokenizers.encode(values, state).lengths > state.length).sum())
+
+
+def notes(values: pa.Array, state: State, name: str) -> list[str]:
+    """A sentence on training texts that are cut, of at most 20,000 that are looked at."""
+    sample = _sample(values)
+    if not (cut := count_cut(sample, state)):
+        return []
+    share = (
+        f"{cut:,} of {len(values):,} texts" if len(sample) == len(values) else f"{cut / len(sample):.1%} of the texts"
+    )
+    verb = "has" if cut == 1 and len(sample) == len(values) else "have"
+    cure = f"More of them: --set columns.{name}.length={2 * state.length}"
+    return [f"{name}: {share} {verb} more than {state.length:,} tokens and lose the others. {cure}"]
+
+
+def _sample(values: pa.Array) -> pa.Array:
+    """At most 20,000 texts, evenly spaced."""
+    return values.take(np.arange(0, len(values), -(-len(values) // SAMPLED))) if len(values) > SAMPLED else values
 
 
 def _rounded(length: int) -> int:
