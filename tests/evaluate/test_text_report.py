@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import lamina
-from lamina.evaluate.texts import duplicates, marked, occlusion, words
+from lamina.evaluate.texts import duplicates, explanation, marked, occlusion, words
 from service_tools import command
 
 REVIEWS = Path(__file__).parents[3] / "shared" / "data" / "text"
@@ -87,7 +87,7 @@ def test_the_telling_words_are_those_that_say_it(facts, page):
         for row in facts["telling"][side]:
             assert row["effect"] > 0
             assert row["rows"] >= 5
-    assert facts["telling_rows"] == 60
+    assert 50 <= facts["telling_rows"] <= 60
     assert "speaks for pos" in section(page, "texts")
 
 
@@ -179,6 +179,47 @@ def test_inspect_tells_of_lengths_classes_copies_and_blanks_on_lines_of_their_ow
     assert re.search(r"twice   \d texts are copies of another: 1 with different labels", shown)
     assert "empty   1 text is missing or blank" in shown
     assert not re.search(r"^\s*of three lines", shown, re.MULTILINE)
+
+
+# explain
+
+
+def test_explain_marks_the_words_of_a_text_of_ones_own(run, tmp_path):
+    (tmp_path / "mine.txt").write_text(f"\ufeffthe film is wonderful , {SECRET} & <i>dull</i>\n", "utf-8")
+    code, shown, _ = command("explain", run, tmp_path / "mine.txt", "-o", tmp_path / "why.html", "--label", "pos")
+    assert code == 0
+    assert re.search(r"mine.txt  (pos|neg) \d", shown)
+    page = (tmp_path / "why.html").read_text("utf-8")
+    assert re.search(r'<mark class="for s4"[^>]*>wonderful</mark>', page)
+    assert re.search(r'<mark class="against s\d"[^>]*>dull</mark>', page)
+    assert SECRET in page  # it is one's own
+    assert "<i>" not in page
+    (one,) = explanation.explain(lamina.Predictor(run / "bundle"), ["a wonderful film"])
+    assert (one.label, one.effects.different) == ("pos", ("a", "wonderful", "film"))
+    assert one.effects.falls[1, 0] > 3 * np.abs(one.effects.falls[[0, 2], 0]).max()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["no.txt", "-o", "w.html"], "explain: no.txt is not there."),
+        ([".", "-o", "w.html"], "explain: . is a folder. Name the texts in it."),
+        (["noise.bin", "-o", "w.html"], "explain: noise.bin is no text in UTF-8."),
+        (["good.txt", "-o", "w.png"], "-o: must end in .html for texts (got 'w.png')."),
+        (["good.txt", "-o", "w.html", "--label", "poss"], "--label: there is no label 'poss'. Did you mean 'pos'?"),
+        (["good.txt"] * 41 + ["-o", "w.html"], "explain: 41 texts are too many for one page."),
+        (["good.txt", "-o", "good.html"], "good.html"),
+    ],
+)
+def test_what_cannot_be_explained_is_a_sentence(run, tmp_path, monkeypatch, arguments, sentence):
+    monkeypatch.chdir(tmp_path)
+    Path("good.txt").write_text("a good film")
+    Path("good.html").write_text("mine")
+    Path("noise.bin").write_bytes(b"\xff\xfe\xfa")
+    code, _, errors = command("explain", run, *arguments)
+    assert code != 0
+    assert sentence in errors
+    assert Path("good.html").read_text() == "mine"
 
 
 # words

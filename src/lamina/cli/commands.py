@@ -252,21 +252,21 @@ def predict(  # noqa: PLR0913 - one argument per option
 @app.command()
 def explain(
     bundle: Bundle,
-    pictures: Annotated[list[Path], typer.Argument(help="Picture files, such as pictures/*.jpg.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Where to write the drawing: FILE.png.")],
+    files: Annotated[list[Path], typer.Argument(help="Files of pictures, such as pictures/*.jpg, or of texts.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Where to write: FILE.png, of texts FILE.html.")],
     label: Annotated[str | None, typer.Option(help="Explain this label; the most probable one when left out.")] = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Draw what the answers to pictures hang on, as heat maps."""
+    """Show what the answers to pictures or texts hang on: heat maps, or marked words."""
     from lamina.cli import results
     from lamina.deploy.bundle import locate
     from lamina.deploy.predictor import Predictor
-    from lamina.evaluate.images import occlusion
+    from lamina.evaluate import explanation
 
-    explanations = occlusion.write(Predictor(locate(bundle)), pictures, output, label, overwrite)
-    files = [{"file": one.name, "label": one.label, "answers": dict(one.top)} for one in explanations]
-    result = {"output": str(output), "pictures": files}
+    explanations = explanation.write(Predictor(locate(bundle)), files, output, label, overwrite)
+    answers = [{"file": one.name, "label": one.label, "answers": dict(one.top)} for one in explanations]
+    result = {"output": str(output), "pictures": answers}
     _emit(result) if as_json else results.explained(result)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from lamina.config import DataError, nearest
 from lamina.evaluate import calibration
 
 TINY = 1e-300  # the least that a float64 still tells from 0
@@ -27,3 +28,20 @@ def strength(answers: Mapping[str, np.ndarray], code: int | None) -> np.ndarray:
 def strengths(answers: Mapping[str, np.ndarray], codes: Sequence[int] | None) -> np.ndarray:
     """(rows, codes) the same for several labels; without any, (rows, 1) of the number."""
     return np.stack([strength(answers, code) for code in ((None,) if codes is None else codes)], axis=1)
+
+
+def best(
+    task: Any, raw: Mapping[str, np.ndarray], label: str | None
+) -> tuple[int | None, tuple[tuple[str, float], ...]]:
+    """Which output is explained (of a number: None), and the best answers. Labels have `probabilities`."""
+    answers, classes = task.decode(raw), task.classes
+    if not classes:
+        if label is not None:
+            raise DataError("--label: this bundle answers with a number, not with labels. Leave --label out.")
+        return None, (("", float(answers["prediction"][0])),)
+    chances = answers["probabilities"][0]
+    if label is not None and label not in classes:
+        raise DataError(f"--label: there is no label '{label}'. {nearest(label, classes)}")
+    best = np.argsort(-chances, kind="stable")[:4].tolist()
+    top = tuple((classes[i], float(chances[i])) for i in best)
+    return (best[0] if label is None else classes.index(label)), top

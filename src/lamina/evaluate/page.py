@@ -33,9 +33,13 @@ def write(folder: Path, page: Page) -> Path:
 
 def render(page: Page) -> str:
     """One file of HTML that loads nothing from elsewhere."""
-    template = Template(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
     title = " · ".join(str(page.report[key]) for key in ("name", "target") if page.report.get(key)) or "Report"
-    body = "\n".join(part for part in sections.render(page) if part)
+    return document(title, "\n".join(part for part in sections.render(page) if part))
+
+
+def document(title: str, body: str) -> str:
+    """The same for a title, plain, and a body that is HTML already."""
+    template = Template(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
     images = "; img-src data:" if "<img" in body else ""
     return template.substitute(title=html.escape(title), body=body, images=images)
 

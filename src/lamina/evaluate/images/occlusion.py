@@ -11,8 +11,8 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from lamina.config import DataError, nearest
-from lamina.evaluate.log_odds import strength, uncalibrated
+from lamina.config import DataError
+from lamina.evaluate.log_odds import best, strength, uncalibrated
 from lamina.evaluate.markup import number
 from lamina.evaluate.plots import canvas
 from lamina.preprocess import image, settings
@@ -81,7 +81,7 @@ def explain_row(
     name, task = session.prep.file_inputs[column], uncalibrated(session.task)
     picture, feed = inputs[name][0], session.prep.inputs[name]
     raw = session.run(inputs)
-    code, top = _best(session.task, raw, label)
+    code, top = best(session.task, raw, label)
     whole = strength(task.decode(raw), code)
     boxes = places(*picture.shape[:2])
     size = max(1, BATCH_NUMBERS // picture.size)
@@ -97,23 +97,6 @@ def explain_row(
         covers[upper:lower, left:right] += 1
     answer = session.task.classes[code] if code is not None else session.target or ""
     return Explanation(np.array(picture), heat / np.maximum(covers, 1), answer, top)
-
-
-def _best(
-    task: Any, raw: Mapping[str, np.ndarray], label: str | None
-) -> tuple[int | None, tuple[tuple[str, float], ...]]:
-    """Which output is explained (of a number: None), and the best answers. Labels have `probabilities`."""
-    answers, classes = task.decode(raw), task.classes
-    if not classes:
-        if label is not None:
-            raise DataError("--label: this bundle answers with a number, not with labels. Leave --label out.")
-        return None, (("", float(answers["prediction"][0])),)
-    chances = answers["probabilities"][0]
-    if label is not None and label not in classes:
-        raise DataError(f"--label: there is no label '{label}'. {nearest(label, classes)}")
-    best = np.argsort(-chances, kind="stable")[:4].tolist()
-    top = tuple((classes[i], float(chances[i])) for i in best)
-    return (best[0] if label is None else classes.index(label)), top
 
 
 def places(height: int, width: int) -> list[tuple[int, int, int, int]]:

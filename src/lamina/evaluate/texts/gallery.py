@@ -33,7 +33,7 @@ def pieces(finding: Finding) -> tuple[Row, dict[str, str]]:
     column = max(columns, key=lambda name: pc.sum(pc.utf8_length(cells[name])).as_py() or 0)
     by_part = {part: prep.parse(rows, [column])[column].to_pylist() for part, rows in splits._asdict().items()}
     texts = TextColumn(finding, column, shared(chain.from_iterable(by_part.values())), by_part)
-    strong = telling.find(finding.session, splits.test, column, texts.shared, texts.seed)
+    strong = telling.find(finding.session, splits.test, column, texts.shared, finding.evaluation.answers)
     long = lengths.of(finding, column)
     facts: Row = {"column": column, "lengths": {**long.facts, "by_length": long.rows}}
     facts |= {"telling": strong.groups, "telling_rows": strong.rows}
@@ -50,7 +50,7 @@ def _telling(texts: TextColumn, strong: telling.Telling) -> str:
     columns = [column.name for column in texts.finding.session.prep.columns if column.kind == "text"]
     where = f" (column {words(texts.column)}, which has the longest)" if len(columns) > 1 else ""
     lead = (
-        f"Each word of {strong.rows:,} test texts{where} was left out in turn: by how much {unit} falls without it, on "
+        f"Words of {strong.rows:,} test texts{where} were left out in turn: by how much {unit} falls without it, on "
         "average. Words that fewer than five rows have are not shown."
     )
     return under("The most telling words", lead, telling.html(strong, not texts.task.classes))

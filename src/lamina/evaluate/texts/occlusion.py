@@ -4,7 +4,7 @@ Works with any network and any tokenizer, because it only asks the bundle for it
 Jurafsky 2016, "Understanding neural networks through representation erasure".
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,15 +30,20 @@ class Effects(NamedTuple):
     falls: np.ndarray
 
 
-def effects(session: Session, rows: pa.Table, column: str, codes: Sequence[int] | None) -> list[Effects]:
+def effects(
+    session: Session, rows: pa.Table, column: str, codes: Sequence[int] | None, only: Container[str] | None = None
+) -> list[Effects]:
     """Of each row (cleaned cells) the words of one column; the other columns stay as they are.
 
-    `codes`: the labels that are asked for; None of a task that answers with a number.
+    `codes`: the labels that are asked for; None of a task that answers with a number. `only`: no other words are left
+    out.
     """
     texts = [text or "" for text in session.prep.parse(rows, [column])[column].to_pylist()]
     words = [split(text) for text in texts]
     parts = [excerpt(each, MOST_WORDS) for each in words]
-    different = [tuple(dict.fromkeys(word.word for part in both for word in part)) for both in parts]
+    different = [tuple(dict.fromkeys(w.word for part in both for w in part)) for both in parts]
+    if only is not None:
+        different = [tuple(word for word in each if word in only) for each in different]
     variants, of = list[str](), list[int]()
     for row, text in enumerate(texts):
         less = [without(text, [w for w in words[row] if w.word == one]) for one in different[row]]

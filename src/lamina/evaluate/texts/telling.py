@@ -1,21 +1,25 @@
 """The words that answers hang on over many test texts: their mean effect, and in how many texts they stand."""
 
 import time
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence, Set
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from lamina import privacy
+from lamina.evaluate.log_odds import strengths
 from lamina.evaluate.markup import escape, number, table
 from lamina.evaluate.texts import occlusion
+from lamina.evaluate.texts.words import split
 from lamina.schema import Row
 from lamina.task import Session
 
 MOST_ROWS, MAX_SECONDS = 1_000, 3.0  # of test texts
+ENOUGH, SLOW_SECONDS = 250, 12.0  # texts, and seconds for a network that is too slow for as many
 TOP, TOP_OF_MANY, CLASSES = 12, 6, 12  # words of each of two labels, of each of more, and labels
+CANDIDATES = 40  # words looked at on either side of each answer
 DOUBT = privacy.MIN_ROWS  # texts at which a mean counts half
 FAINT = 0.05  # of the strongest effect, below which a word is none
 
@@ -27,26 +31,52 @@ class Telling(NamedTuple):
     rows: int
 
 
-def find(session: Session, rows: pa.Table, column: str, shared: frozenset[str], seed: int) -> Telling:
-    """Leave out one word after the other in test rows (cleaned), as far as the time goes."""
+def find(
+    session: Session, rows: pa.Table, column: str, shared: frozenset[str], answers: Mapping[str, np.ndarray]
+) -> Telling:
+    """Leave out one word after the other in test rows (cleaned), as far as the time goes.
+
+    `answers`: those to the rows. Looked at are the words whose texts have the strongest answers of one sort.
+    """
     classes = session.task.classes
     codes = range(min(CLASSES, len(classes))) if classes else None
-    order = np.random.default_rng(seed).permutation(rows.num_rows)[:MOST_ROWS]
+    texts = [split(text or "") for text in session.prep.parse(rows, [column])[column].to_pylist()]
+    candidates = _candidates([{word.word for word in text} & shared for text in texts], strengths(answers, codes))
+    order = [row for row, text in enumerate(texts) if any(word.word in candidates for word in text)]
+    order = np.random.default_rng(0).permutation(order)[:MOST_ROWS]
     sums, counts = defaultdict[str, np.ndarray](lambda: np.zeros(len(codes or (0,)))), defaultdict[str, int](int)
     start, looked_at = time.perf_counter(), 0
     for first in range(0, len(order), occlusion.TOGETHER):
-        if time.perf_counter() - start > MAX_SECONDS:
+        if time.perf_counter() - start > (MAX_SECONDS if looked_at >= ENOUGH else SLOW_SECONDS):
             break
         part = rows.take(pa.array(order[first : first + occlusion.TOGETHER]))
         looked_at += part.num_rows
-        for each in occlusion.effects(session, part, column, codes):
+        for each in occlusion.effects(session, part, column, codes, candidates):
             for word, falls in zip(each.different, each.falls, strict=True):
-                if word in shared:
-                    sums[word] += falls
-                    counts[word] += 1
+                sums[word] += falls
+                counts[word] += 1
     often = [word for word, count in counts.items() if count >= privacy.MIN_ROWS]
     effects = np.array([sums[word] / counts[word] for word in often]).reshape(len(often), len(codes or (0,)))
     return Telling(_groups(often, effects, np.array([counts[word] for word in often]), classes), looked_at)
+
+
+def _candidates(texts: Sequence[Set[str]], strong: np.ndarray) -> frozenset[str]:
+    """The words of texts that go with strong (or weak) answers (texts, codes), of each code the first ones: by the mean
+    of the answers to texts with the word, in deviations of such a mean by chance.
+    """
+    counts = Counter(word for text in texts for word in text)
+    words = [word for word, count in counts.items() if count >= privacy.MIN_ROWS]
+    places = {word: place for place, word in enumerate(words)}
+    pairs = [(places[word], row) for row, text in enumerate(texts) for word in text if word in places]
+    if not pairs:
+        return frozenset()
+    place, row = np.array(pairs).T
+    candidates = set[str]()
+    for values in np.clip(strong, *np.quantile(strong, (0.01, 0.99))).T:
+        sums = np.bincount(place, (values - values.mean())[row], minlength=len(words))
+        order = np.argsort(sums / np.sqrt([counts[word] for word in words]), kind="stable")
+        candidates.update(words[i] for i in (*order[:CANDIDATES], *order[::-1][:CANDIDATES]))
+    return frozenset(candidates)
 
 
 def _groups(words: list[str], effects: np.ndarray, counts: np.ndarray, classes: Sequence[str]) -> dict[str, list[Row]]:
