@@ -52,8 +52,8 @@ def command(name: str, words: Sequence[str], builtin: Container[str] = ()) -> Ty
         offers = {operation.name: operation for operation in predictor.operations if "cli" in operation.faces}
         if name in offers or any(one.name == name for one in installed()):
             return OperationCommand(offers.get(name) or predictor.operation(name), predictor)
-    operation = next((one for one in installed() if one.name == name), None)
-    return OperationCommand(operation) if operation and name not in builtin else None
+    operations = [one for one in installed() if one.name == name]
+    return OperationCommand(operations[0], others=operations[1:]) if operations and name not in builtin else None
 
 
 def installed() -> Iterator[Operation]:
@@ -67,10 +67,14 @@ def installed() -> Iterator[Operation]:
 class OperationCommand(TyperCommand):
     """`lamina <operation> BUNDLE [SOURCE] -o OUTPUT` with an option for each setting."""
 
-    def __init__(self, operation: Operation, predictor: Predictor | None = None):
+    def __init__(self, operation: Operation, predictor: Predictor | None = None, others: Sequence[Operation] = ()):
+        """`others`: of the same name, which bundles of other tasks have."""
         self.operation, self.predictor = operation, predictor
         self.fields = (operation.options or operation.request).model_fields
         about = summary(operation, predictor) if predictor else operation.summary
+        if summaries := {other.summary: None for other in others if other.summary != operation.summary}:
+            sentences = " ".join(summaries)
+            about += f"\n\nOther bundles: {sentences} What one takes: lamina {operation.name} BUNDLE --help"
         settings = map(_setting, self.fields.items())
         parameters = _parameters([*_places(operation), *settings, *_choices(operation)])
         super().__init__(operation.name, params=parameters, help=about, rich_markup_mode=None)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from rich.markup import escape
 
-from lamina.cli.console import line, lines, notes, out, quarantine, say, table
+from lamina.cli.console import err, line, lines, notes, out, quarantine, say, table
 from lamina.data._quarantine import reasons
 from lamina.data.arrays import json_rows
 from lamina.evaluate import baselines
@@ -58,15 +58,24 @@ def answered(row: Row) -> None:
 
 
 def streamed(pieces: Iterable[Answers]) -> None:
-    """Answers as they come: a text goes on where the last one ended, other answers are a line of JSON each."""
+    """Answers as they come: a text goes on where the last one ended, numbered texts stand one below the other, other
+    answers are a line of JSON each.
+    """
+    sentences, open_line = list[str](), False
     for piece in pieces:
+        sentences += piece.notes
         for row in json_rows(piece.table):
-            texts = [value for value in row.values() if isinstance(value, str)]
-            if len(row) == len(texts) == 1:
-                out.print(escape(texts[0]), end="", soft_wrap=True)
-            else:
-                line(json.dumps(row, ensure_ascii=False))
-    out.print()
+            match row:
+                case {"number": int(), "text": str(text)} if len(row) == 2:
+                    line(text)
+                case _ if len(row) == 1 and isinstance(text := next(iter(row.values())), str):
+                    out.print(escape(text), end="", soft_wrap=True)
+                    open_line = True
+                case _:
+                    line(json.dumps(row, ensure_ascii=False))
+    if open_line:
+        out.print()
+    notes(sentences, err)
 
 
 def explained(row: Row) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -17,8 +17,10 @@ from lamina.data._splits import Auto, Splits, TimeSplit, split
 from lamina.experiment import Baseline, Conclusion, Evaluation, Finding, Golden, Section, Suitability, Summary
 from lamina.plugins import Settings, plugin
 from lamina.preprocess import Preprocessor
+from lamina.preprocess.text import tokenizers
+from lamina.preprocess.text.tokenizers import TokenizerState
 from lamina.recipe import Recipe
-from lamina.schema import Collected, Column, Schema, Spec, Windows
+from lamina.schema import Collected, Column, Row, Schema, Spec, Windows
 from lamina.tasks._supervised.experiment import split_settings
 from lamina.tasks.language_modelling import corpus, evaluation, golden, metrics, report, sequences
 from lamina.tasks.language_modelling.corpus import Ids
@@ -30,16 +32,17 @@ CONTEXT = 128  # tokens of a window, when none is set
 FEWEST, PARTS = 64, 8  # tokens to learn from at least, and windows that a short text is cut into
 VALIDATION = 100_000  # tokens of validation texts that are looked at after each epoch
 CHARACTERS = ("character", "byte")
-GRAPH_TOKENS = 1000
+LOOKED_AT = 1_000_000  # tokens
 
 
 @dataclass(frozen=True)
 class Experiment(experiment.Experiment):
-    """`ids` of the texts of training and of validation, and the bytes for each token of the latter."""
+    """`ids` of the texts of training and of validation, the bytes for each token of the latter, and `empty` rows."""
 
     task: Task
-    ids: Mapping[str, Ids]
-    bytes_per_token: float
+    ids: Mapping[str, Ids] = field(default_factory=dict)
+    bytes_per_token: float = 1.0
+    empty: int = 0
 
     # 1 collect
 
@@ -72,7 +75,9 @@ class Experiment(experiment.Experiment):
             for part, column in zip(("train", "validation"), splits[:2], strict=True)
         }
         context = _context(cfg, ids["train"], sort != "none")
-        state = State(tokenizer=tokenizer, context=context, start=_start(ids["train"], end), end=end)
+        state = State(
+            tokenizer=tokenizer, context=context, start=_start(ids["train"], tokenizer) if end is None else end, end=end
+        )
         nulls = Splits(*(pa.table({name: column}) for column in splits))
         bytes_of = int(sequences.sizes(splits[1]).sum()) + (len(splits[1]) if end is not None else 0)
         settings = {"tokenizer": "byte", "length": 1}
@@ -88,7 +93,12 @@ class Experiment(experiment.Experiment):
             notes=tuple(dict.fromkeys(notes)),
             ids=ids,
             bytes_per_token=bytes_of / max(int(ids["validation"].lengths.sum()), 1),
+            empty=empty,
         )
+
+    def counts(self) -> Row:
+        """Rows as they were read; those of one text may be cut between two parts."""
+        return super().counts() | {"used": self.read - len(self.quarantine) - self.empty}
 
     @property
     def subject(self) -> str:
@@ -257,7 +267,7 @@ def _by_position(texts: pa.ChunkedArray, settings: Any, test: Any) -> tuple[list
     )
 
 
-def _end(tokenizer: Any) -> int:
+def _end(tokenizer: TokenizerState) -> int:
     """The id that stands between documents: the one that a pretrained tokenizer has for that, else one of its own."""
     if tokenizer.pretrained is None:
         return tokenizer.size
@@ -266,11 +276,11 @@ def _end(tokenizer: Any) -> int:
     return next((one for one in ids if one is not None), tokenizer.padding)
 
 
-def _start(train: Ids, end: int | None) -> int:
-    """The id that texts go on from: their end, or the token that comes most often before a new line's first."""
-    if end is not None:
-        return end
-    return int(np.bincount(train.ids[:1_000_000]).argmax()) if len(train.ids) else 0
+def _start(train: Ids, tokenizer: TokenizerState) -> int:
+    """The id that one text goes on from: the end of a line, else the token that comes most often."""
+    some = np.bincount(train.ids[:LOOKED_AT], minlength=tokenizer.size)
+    line = tokenizers.encode(pa.array(["\n"]), tokenizer).ids
+    return int(line[0]) if len(line) == 1 and some[line[0]] else int(some.argmax())
 
 
 def _context(cfg: Config, train: Ids, documents: bool) -> int:

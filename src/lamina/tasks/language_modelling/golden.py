@@ -46,10 +46,10 @@ def answers(session: Session, rows: Sequence[Row]) -> list[Row]:
     golden = [{"nll": _some(nll)} for nll in session.run({"tokens": windows})["nll"]]
     if sampling.GRAPH not in session.graphs:
         return golden
-    cursor, logits = sampling.Cursor(session, len(seeds)), np.zeros(0)
+    cursor, logits = sampling.Cursor(session, len(seeds)), np.zeros((len(seeds), 0))
     for place in range(min(STEPS, state.context)):
         logits = cursor.feed(windows[:, place])
-    return [row | {"logits": _some(own)} for row, own in zip(golden, logits, strict=True)]
+    return [row | {"logits": _some(logits[i])} for i, row in enumerate(golden)]
 
 
 def _seed(row: Row, number: int) -> int:

@@ -1,7 +1,7 @@
 """The report of a language model: what it writes, what of that stands in its training text, what it finds hard."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -75,7 +75,7 @@ def _samples(finding: Finding) -> Section:
     else:
         facts["samples"] = [{"temperature": one.temperature, "texts": one.texts[:1]} for one in written]
         body = "".join(_text(one) for one in written)
-    rows = [[number(one.temperature), _percent(share)] for one, share in zip(written, shares, strict=True)]
+    rows = [[f"{one.temperature:g}", _percent(share)] for one, share in zip(written, shares, strict=True)]
     rows.append(["the test text itself", _percent(own)])
     quoted = table(HEADS, rows, (1,)) if any(share is not None for share in shares) else ""
     fast = f"The bundle writes {number(speed['per_second'])} tokens a second here, one text at a time."
@@ -92,7 +92,7 @@ def _judged(finding: Finding) -> str:
 
 
 def _text(one: Samples) -> str:
-    return f'<h3>Temperature {number(one.temperature)}</h3><pre tabindex="0">{_lines(one.texts[0])}</pre>'
+    return f'<h3>Temperature {one.temperature:g}</h3><pre tabindex="0">{_lines(one.texts[0])}</pre>'
 
 
 def _lines(text: str) -> str:
@@ -169,7 +169,7 @@ def _stretches(finding: Finding) -> Section:
 
 def _vocabulary(finding: Finding) -> Section:
     """What a token is."""
-    state, experiment = finding.session.task.state, finding.experiment
+    state, experiment = finding.session.task.state, cast(Any, finding.experiment)
     per_token = float(np.mean(finding.evaluation.answers["bytes"]))
     facts: dict[str, Any] = {
         "tokenizer": state.tokenizer.tokenizer,
