@@ -39,16 +39,33 @@ LARGEST = {
     "bpe": 512,
     "pretrained": 512,
 }  # lengths, when none is set
+LONG_WORDS, MANY, FEW = 8, 50, 0.1  # words of a text that may come again, how many different ones, and their share
+IDEOGRAMS = r"\x{2e80}-\x{2fdf}\x{3005}-\x{3007}\x{3040}-\x{30ff}\x{31f0}-\x{31ff}\x{3400}-\x{9fff}\x{f900}-\x{faff}"
+SYLLABLES = r"\x{0e00}-\x{0eff}\x{1000}-\x{109f}\x{1780}-\x{17ff}"
 STEP = 16  # widths are multiples of it
 
 
 def detect(column: pa.Array) -> tuple[float, dict[str, Any]]:
-    """Cells of several words, most of them different."""
-    if not pa.types.is_string(column.type):
+    """Cells of several words, most of them different; or of many words, a tenth of them different."""
+    if not pa.types.is_string(column.type) or not len(column):
         return 0.0, {}
+    words, distinct = _mean_words(column), pc.count_distinct(column).as_py()
+    fresh = distinct / len(column)
+    long = words >= LONG_WORDS and distinct >= MANY and fresh > FEW
+    return (0.8 if long or (words >= 3 and fresh > 0.5) else 0.0), {}
+
+
+def _mean_words(column: pa.Array) -> float:
+    """Words of a cell; where there are no blanks between them, two characters of Chinese and Japanese or five of Thai,
+    Lao, Burmese and Khmer are about one.
+    """
     words = pc.mean(pc.count_substring_regex(column, r"\S+")).as_py() or 0.0
-    fresh = pc.count_distinct(column).as_py() / max(len(column), 1)
-    return (0.8 if words >= 3 and fresh > 0.5 else 0.0), {}
+    if not pc.any(pc.match_substring_regex(column, f"[{IDEOGRAMS}{SYLLABLES}]")).as_py():
+        return words
+    total = 0.0
+    for pattern, size in ((f"[^\\s{IDEOGRAMS}{SYLLABLES}]+", 1), (f"[{IDEOGRAMS}]", 2), (f"[{SYLLABLES}]", 5)):
+        total += pc.sum(pc.count_substring_regex(column, pattern)).as_py() / size
+    return total / len(column)
 
 
 def parse(column: pa.Array, cfg: Config) -> pa.Array:
