@@ -53,8 +53,8 @@ class Cursor:
         self.states = {name: np.repeat(values, rows, axis=0) for name, values in self.states.items()}
 
     def select(self, rows: np.ndarray) -> None:
-        """Only some of the texts from now on."""
-        self.rows = len(rows)
+        """Only some of the texts (rows,) bool from now on."""
+        self.rows = int(rows.sum())
         self.states = {name: values[rows] for name, values in self.states.items()}
 
 
