@@ -2,6 +2,7 @@
 
 import json
 import random
+import sys
 import time
 import unicodedata
 from pathlib import Path
@@ -266,6 +267,12 @@ def test_what_is_no_tokenizer_is_a_sentence(tmp_path):
     ):
         with pytest.raises(RecipeError, match=sentence):
             fit("pretrained", REMARKS, file=place)
+
+
+def test_without_the_library_a_sentence_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tokenizers", None)
+    with pytest.raises(LaminaError, match=r"pip install 'lamina\[text\]'"):
+        fit("bpe", remarks())
 
 
 def test_ids_of_hashes_are_no_text():

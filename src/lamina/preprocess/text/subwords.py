@@ -89,8 +89,14 @@ def _byte_level(model: Any) -> Any:
 
 
 def restore(text: str) -> Any:
-    """The tokenizer of a file's text; how long texts may be is not the file's to say."""
-    tokenizer = library().Tokenizer.from_str(text)
+    """The tokenizer of a file's text; how long texts may be is not the file's to say. Errors: LaminaError."""
+    hugging = library()
+    try:
+        tokenizer = hugging.Tokenizer.from_str(text)
+    except BaseException as error:  # the library ends with errors of its own, some of which are no `Exception`
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            raise
+        raise LaminaError(str(error).partition("\n")[0][:200] or type(error).__name__) from None
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer
@@ -130,16 +136,12 @@ def read(name: str) -> Pretrained:
     path = _find(name)
     if path.stat().st_size > LARGEST:
         raise RecipeError([f"{WHERE}: {path} is larger than {LARGEST >> 20} MB, which no tokenizer is."])
+    library()
     try:
         text = path.read_text("utf-8")
         tokenizer = restore(text)
-    except LaminaError:
-        raise
-    except BaseException as error:  # the library ends its threads with errors of its own
-        if isinstance(error, KeyboardInterrupt | SystemExit):
-            raise
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise RecipeError([f"{WHERE}: {path} is no tokenizer of Hugging Face ({reason})."]) from None
+    except (LaminaError, OSError, UnicodeDecodeError) as error:
+        raise RecipeError([f"{WHERE}: {path} is no tokenizer of Hugging Face ({error})."]) from None
     vocabulary = tokenizer.get_vocab(with_added_tokens=True)
     size = max(vocabulary.values(), default=0) + 1
     padding = _padding(json.loads(text), path, vocabulary)
