@@ -43,10 +43,10 @@ def chant(tmp_path_factory) -> lamina.Estimator:
 def names(tmp_path_factory) -> lamina.Estimator:
     """Short texts, each by itself, learned by attention."""
     return learned(
-        NAMES * 5,
+        NAMES * 8,  # so that each is in training
         tmp_path_factory.mktemp("names") / "run",
         model={"kind": "transformer", "width": 32, "depth": 1},
-        train={"epochs": 12, "threads": 1},
+        train={"epochs": 24, "threads": 1, "batch_size": 16},
     )
 
 
