@@ -24,6 +24,7 @@ and, where it has more to say,
 - `describe(column, cfg) -> note`: a few words on a column beyond its values;
 - `survey(column, cfg, labels, parts) -> facts`: plain values for `lamina inspect`, by class and part, and
   `summarize(facts) -> (tables, lines)`, the same for people: texts by row, and label, text, whether it warns;
+- `classical(state) -> State`: how methods that are no networks read the same values; itself where there is no other;
 - `notes(values, state, name) -> sentences`: what to say of training values as they are encoded;
 - `agree(columns, table, kinds) -> columns`: settings of some columns by what others prove; `kinds` are those told;
 - `zone(column, cfg) -> name`: the zone of raw cells, which parsed ones have not, None for none;

@@ -148,6 +148,22 @@ class Preprocessor:
         """Parsed values of one column as its kind encodes them, (rows, width)."""
         return self._fitted[name].module.encode(values, self._fitted[name].state)
 
+    @cached_property
+    def _classical(self) -> list[tuple[Fitted, Config]]:
+        """Columns that classical methods read in another way than the network, with the state for these."""
+        able = [one for one in self._fitted.values() if "classical" in vars(one.module)]
+        states = [one.module.classical(one.state) for one in able]
+        return [(one, state) for one, state in zip(able, states, strict=True) if state is not one.state]
+
+    def classical_inputs(self) -> dict[str, Input]:
+        """Inputs that classical methods are fed otherwise than the network, such as texts: by their words."""
+        return {one.input_name: one.module.feed(state) for one, state in self._classical}
+
+    def encode_classical(self, table: pa.Table) -> dict[str, np.ndarray]:
+        """The arrays of `classical_inputs` for raw rows."""
+        cells = self.parse(table, [one.column.name for one, _ in self._classical])
+        return {one.input_name: one.module.encode(cells[one.column.name], state) for one, state in self._classical}
+
     def rare(self, name: str, values: pa.Array) -> np.ndarray | None:
         """Which parsed values of a column training did not have, or too rarely; None where its kind has no such."""
         one = self._fitted[name]

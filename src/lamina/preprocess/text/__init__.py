@@ -42,6 +42,7 @@ LARGEST = {
 LONG_WORDS, MANY, FEW = 8, 50, 0.1  # words of a text that may come again, how many different ones, and their share
 IDEOGRAMS = r"\x{2e80}-\x{2fdf}\x{3005}-\x{3007}\x{3040}-\x{30ff}\x{31f0}-\x{31ff}\x{3400}-\x{9fff}\x{f900}-\x{faff}"
 SYLLABLES = r"\x{0e00}-\x{0eff}\x{1000}-\x{109f}\x{1780}-\x{17ff}"
+CLASSICAL_BUCKETS = 1 << 18
 STEP = 16  # widths are multiples of it
 
 
@@ -88,6 +89,13 @@ def fit(values: pa.Array, cfg: Config) -> State:
         return state
     usual = np.quantile(tokenizers.encode(_sample(values), state).lengths, ALMOST_ALL) if len(values) else 0
     return state.model_copy(update={"length": min(_rounded(int(usual)), LARGEST[cfg.tokenizer])})
+
+
+def classical(state: State) -> State:
+    """How methods that count words read the same texts: hashed words and pairs, where tokens are something else."""
+    if state.tokenizer in HASHES:
+        return state
+    return State(buckets=CLASSICAL_BUCKETS, length=LARGEST["word"], words=state.words)
 
 
 def count_cut(values: pa.Array, state: State) -> int:

@@ -176,16 +176,19 @@ class Experiment(experiment.Experiment):
         return report.examine(finding, self.also)
 
     def baselines(self, finding: Finding, notes: list[str]) -> dict[str, Baseline]:
-        """Naive and classical predictors, fitted on the network's own inputs."""
-        task, examples = self.task, finding.examples
+        """Naive and classical predictors, fitted on the network's own inputs; of texts on their words."""
+        task, examples, prep = self.task, finding.examples, finding.session.prep
         notes += report.notes(finding)
         train, test = (examples[part] for part in ("train", "test"))
+        table = self.splits.train
         if models.folds(self.recipe.model):
             train = self.with_folds(examples, 1)["train"]
+            table = pa.concat_tables([table, self.splits.validation]) if self.shuffled else table
         target = task.truth(np.asarray(train.target))
-        inputs = {n: np.asarray(train.inputs[n]) for n in finding.spec.inputs}
-        predictors = baselines.fit(task.baselines, inputs, target, finding.spec, len(task.classes), notes)
-        rows = {n: np.asarray(v) for n, v in test.inputs.items()}
+        inputs = {n: np.asarray(train.inputs[n]) for n in finding.spec.inputs} | prep.encode_classical(table)
+        spec = finding.spec.model_copy(update={"inputs": finding.spec.inputs | prep.classical_inputs()})
+        predictors = baselines.fit(task.baselines, inputs, target, spec, len(task.classes), notes)
+        rows = {n: np.asarray(v) for n, v in test.inputs.items()} | prep.encode_classical(self.splits.test)
         answers = {name: predict(rows) for name, predict in predictors.items()}
         truth = finding.evaluation.target
         scores = {n: metrics.scores(metrics.defined(task.metrics, a), truth, a) for n, a in answers.items()}

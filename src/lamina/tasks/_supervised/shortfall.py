@@ -69,7 +69,7 @@ def _column(finding: Finding, rival: _Rival, predict: Predict, columns: list[str
 
     def scores(table: pa.Table) -> np.ndarray:
         inputs = session.prep.encode(table)
-        each = (predict(inputs), session.task.decode(session.run(inputs)))
+        each = (predict(inputs | session.prep.encode_classical(table)), session.task.decode(session.run(inputs)))
         values = [metrics.scores((rival.metric,), truth, answers)[rival.metric] for answers in each]
         return np.array(values, float) * (1 if metrics.higher(rival.metric) else -1)
 
