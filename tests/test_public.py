@@ -39,7 +39,7 @@ def test_the_public_names_are_these():
         "Recipe",
         "RecipeError",
         "TrainingError",
-        "fit",
+        "fit", "import_model",
         "load",
     ]
     assert dir(lamina) == lamina.__all__

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from lamina.deploy.predictor import Predictor
     from lamina.estimator import Estimator, load
     from lamina.recipe import Recipe
-    from lamina.trainer import fit
+    from lamina.trainer import fit, import_model
 
 __version__ = "0.1.0"
 
@@ -23,6 +23,7 @@ _HOMES = {
     "TrainingError": "config",
     "evaluate_source": "experiment",  # not for everybody: `Estimator.evaluate`, which waits for it only then
     "fit": "trainer",
+    "import_model": "trainer",
     "load": "estimator",
 }
 
@@ -36,6 +37,7 @@ __all__ = [
     "RecipeError",
     "TrainingError",
     "fit",
+    "import_model",
     "load",
 ]
 

@@ -22,6 +22,7 @@ from pydantic import Field
 
 from lamina.config import Config
 from lamina.data import arrays
+from lamina.data._checkpoint import Checkpoint
 from lamina.data.arrays import json_rows
 from lamina.plugins import kind
 from lamina.preprocess import Broken, Preprocessor
@@ -217,6 +218,11 @@ class Task(ABC):
     def kind(self) -> str:
         """The name of the plug-in."""
         return kind(self.cfg)
+
+    @classmethod
+    def imported(cls, checkpoint: Checkpoint) -> Self | None:
+        """The task that a network of others does without training; None where that is another one, as for most."""
+        return None
 
     def with_state(self, **changes: Any) -> Self:
         """The same task with more in its state."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from lamina import pipeline
 from lamina.data import arrays
+from lamina.deploy import importing
 from lamina.deploy.predictor import Predictor
 from lamina.estimator import Estimator
 from lamina.evaluate import live_curves
@@ -46,6 +47,25 @@ def fit(
         raise
     weakref.finalize(estimator, disk.remove, folder)
     return estimator
+
+
+def import_model(
+    path: str | Path,
+    out: str | Path,
+    *,
+    task: str | None = None,
+    column: str | None = None,
+    target: str = importing.LABEL,
+    overwrite: bool = False,
+) -> Estimator:
+    """Make a bundle of a network of Hugging Face that others trained, without training, and return what predicts.
+
+    `path`: its folder, or its name on the hub; `out`: where the bundle is written. `task` is known by its architecture
+    when left out; `column` is the name of what it reads, `text` or `image`, and `target` that of the labels in rows
+    that have some. Raises `LaminaError` with a sentence for anything that cannot be done.
+    """
+    result = importing.write(str(path), Path(out), task, importing.Names(column, target), overwrite)
+    return Estimator(Predictor(Path(out)), result)
 
 
 def _collected(rows: Any, recipe: Recipe) -> Collected:

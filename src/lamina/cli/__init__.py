@@ -1,5 +1,6 @@
 """The command line: `lamina`."""
 
+from lamina.cli import importing
 from lamina.cli.commands import app, main
 
-__all__ = ["app", "main"]
+__all__ = ["app", "importing", "main"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +11,7 @@ from pydantic import Field
 
 from lamina import config
 from lamina.config import DataError, RecipeError, nearest
+from lamina.data._checkpoint import Checkpoint
 from lamina.schema import Output, floats
 from lamina.tasks._supervised import labels
 from lamina.tasks._supervised.task import Arrays, SupervisedTask
@@ -101,6 +102,13 @@ class Task(SupervisedTask):
         if unknown := [label for label in weights if label not in names]:
             raise RecipeError([f"task.class_weight: there is no class '{unknown[0]}'. {nearest(unknown[0], names)}"])
         return State(classes=names, counts=counts, type=kind)
+
+    @classmethod
+    def imported(cls, checkpoint: Checkpoint) -> Self | None:
+        """By the names of its labels, in the order of the network."""
+        if checkpoint.head != "logits" or len(set(checkpoint.labels)) < 2:
+            return None
+        return cls(Config(), State(classes=checkpoint.labels, counts=(1,) * len(checkpoint.labels), type="string"))
 
     def unknown(self, values: pa.Array) -> np.ndarray:
         """(rows,) bool: labels never seen in training."""

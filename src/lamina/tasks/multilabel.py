@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from lamina import config
 from lamina.config import DataError
+from lamina.data._checkpoint import Checkpoint
 from lamina.preprocess import labels as column_labels
 from lamina.schema import Output
 from lamina.tasks._supervised import labels
@@ -66,6 +67,14 @@ class Task(SupervisedTask):
     @property
     def classes(self) -> tuple[str, ...]:
         return self.state.classes
+
+    @classmethod
+    def imported(cls, checkpoint: Checkpoint) -> Self | None:
+        """By the names of its labels, in the order of the network."""
+        if checkpoint.head != "multilabel":
+            return None
+        names = checkpoint.labels
+        return cls(Config(), State(classes=names, counts=(1,) * len(names), rows=len(names), type="string"))
 
     @classmethod
     def suits(cls, values: pa.Array) -> float:

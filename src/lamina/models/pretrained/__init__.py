@@ -19,13 +19,13 @@ from torch import Tensor, nn
 
 from lamina import config
 from lamina.config import RecipeError
-from lamina.models.pretrained import fine_tuning, hub, images, onnx_graph, texts, tiny
+from lamina.models.pretrained import causal, fine_tuning, hub, images, onnx_graph, texts, tiny
 from lamina.models.pretrained.features import Extractor
 from lamina.models.pretrained.head import MOST_ROWS, Head
 from lamina.models.pretrained.settings import Config
 from lamina.schema import ROW_HEADS, Batch, Input, Spec
 
-HEADS = ROW_HEADS
+HEADS = ROW_HEADS | {"tokens"}
 
 GRAPH_ONLY = True  # what builds the network again is not in the bundle
 OF_PICTURES, OF_TEXTS = ("layer", "side", "mean", "std"), ("length", "layers")  # settings of one sort alone
@@ -35,6 +35,8 @@ FIRST_LOOK = 4096  # rows that a head begins from, where the network is fine-tun
 
 def suits(spec: Spec) -> float:
     """One column of pictures or of texts and nothing else; never the default, for it needs a name."""
+    if spec.output.head == "tokens":
+        return 0.05
     feeds = list(spec.inputs.values())
     return {"image": 0.2, "tokens": 0.05}.get(feeds[0].kind, 0.0) if len(feeds) == 1 else 0.0
 
@@ -42,7 +44,7 @@ def suits(spec: Spec) -> float:
 def training(cfg: Config, spec: Spec) -> dict[str, Any]:
     """Frozen: cheap steps of the head. Fine-tuning: few epochs at a small learning rate; half the pictures mirrored."""
     rows, text = max(spec.rows, 1), any(feed.kind == "tokens" for feed in spec.inputs.values())
-    if cfg.features_only:
+    if cfg.features_only and spec.output.head in ROW_HEADS:
         size = max(8, min(256, rows // 8))
         return {
             "epochs": max(10, min(60, math.ceil(1000 / math.ceil(rows / size)))),
@@ -85,7 +87,25 @@ def example(spec: Spec) -> dict[str, Any]:
     return {"name": str(tiny.encoder(folder, feed.sizes[0]) if feed.kind == "tokens" else onnx_graph.tiny_file(folder))}
 
 
-class Model(nn.Module):
+def step_inputs(cfg: Config, spec: Spec) -> dict[str, tuple[int, ...]]:
+    """What the graph of one token takes beside it."""
+    return causal.state_shape(cfg.name, spec)
+
+
+def Model(cfg: Config, spec: Spec) -> nn.Module:  # noqa: N802 - the name of the contract, whatever is built
+    """A body with a head for one answer to a row, or a whole network for the next token."""
+    if spec.output.head in ROW_HEADS:
+        return RowModel(cfg, spec)
+    _check_settings(cfg, next(iter(spec.inputs.values())))
+    if cfg.frozen:
+        raise RecipeError(["model.frozen: a network for the next token has nothing to learn then. Leave it out."])
+    causal.check_context(cfg.name, spec)
+    return causal.Causal(causal.load(cfg.name), spec, cfg)
+
+
+class RowModel(nn.Module):
+    """What others trained, and a head on its features."""
+
     parts = ("",)
 
     def __init__(self, cfg: Config, spec: Spec):
@@ -106,7 +126,7 @@ class Model(nn.Module):
             fine_tuning.scale_lr(self.backbone, cfg.decay or DECAY[feed.kind])
         self.lora = cfg.lora is not None
 
-    def train(self, mode: bool = True) -> "Model":
+    def train(self, mode: bool = True) -> "RowModel":
         """A frozen backbone answers in training as it does in service."""
         super().train(mode)
         if self.frozen:

@@ -75,6 +75,11 @@ def picture_size(name: str, side: int | None) -> tuple[int, int]:
     return _picture_settings(hub.find(name), name, side)["size"]
 
 
+def picture_settings(name: str) -> dict[str, Any]:
+    """How pictures of a network are fed to it, by the files beside its weights."""
+    return _picture_settings(hub.find(name), name, None)
+
+
 def _picture_settings(folder: Path, name: str, side: int | None) -> dict[str, Any]:
     """Size, mean and std of the pictures, by the files beside the weights; the numbers of a picture are from 0 to 1."""
     config, file = hub.settings(folder / "config.json", name), folder / "preprocessor_config.json"

@@ -25,6 +25,23 @@ AT_ONCE = {"cpu": 1 << 12}  # tokens, padding included, that go through a networ
 AT_ONCE_ELSEWHERE = 1 << 16
 
 
+class Masked(nn.Module):
+    """Ids (rows, steps) to what networks of texts take by name; padding is not looked at, and of a text without any
+    token the first step alone is, so that its answer does not hang on how long others are.
+    """
+
+    def __init__(self, network: Any, padding: int, longest: int):
+        super().__init__()
+        self.padding, self.longest = padding, longest
+        self.filler = padding if padding < network.get_input_embeddings().num_embeddings else 0
+
+    def forward(self, ids: Tensor) -> dict[str, Tensor]:
+        ids = ids[:, : self.longest]
+        mask = ids != self.padding  # (rows, steps)
+        first = torch.arange(ids.shape[1], device=ids.device) == 0
+        return {"input_ids": torch.where(mask, ids, self.filler), "attention_mask": (mask | first).long()}
+
+
 class TextNetwork(nn.Module):
     """Ids of tokens (rows, steps) to features (rows, width); what is padding counts for nothing."""
 
@@ -33,8 +50,8 @@ class TextNetwork(nn.Module):
 
     def __init__(self, network: Any, pooling: Pooling, layers: Layers, padding: int, longest: int):
         super().__init__()
-        self.network, self.pooling, self.padding, self.longest = network, pooling, padding, longest
-        self.filler = padding if padding < network.get_input_embeddings().num_embeddings else 0
+        self.network, self.pooling, self.padding = network, pooling, padding
+        self.masked = Masked(network, padding, longest)
         count = int(network.config.num_hidden_layers)
         every = max(1, -(-count // (MOST_LAYERS - 1)))
         self.layers = range(count, -1, -every) if layers == "all" else range(count, count - 1, -1)
@@ -61,13 +78,8 @@ class TextNetwork(nn.Module):
         return order, groups
 
     def _features(self, ids: Tensor) -> Tensor:
-        ids = ids[:, : self.longest]
-        mask = ids != self.padding  # (rows, steps)
-        output = self.network(
-            input_ids=torch.where(mask, ids, self.filler),
-            attention_mask=mask.long(),
-            output_hidden_states=len(self.layers) > 1,
-        )
+        mask = ids[:, : self.masked.longest] != self.padding  # (rows, steps)
+        output = self.network(**self.masked(ids), output_hidden_states=len(self.layers) > 1)
         last = output.last_hidden_state
         states = [last, *(output.hidden_states[layer] for layer in self.layers[1:])]  # (rows, steps, width) each
         weights = mask.unsqueeze(2).to(last.dtype)
@@ -78,7 +90,7 @@ class TextNetwork(nn.Module):
 
     def identity(self) -> bytes:
         """What decides the features beside the weights."""
-        parts = (self.pooling, self.padding, self.longest, tuple(self.layers))
+        parts = (self.pooling, self.padding, self.masked.longest, tuple(self.layers))
         return repr((self.network.config.to_json_string(use_diff=False), *parts)).encode()
 
 

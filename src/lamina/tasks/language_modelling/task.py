@@ -2,16 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
+
+import pyarrow as pa
 
 from lamina import task
+from lamina.data._checkpoint import Checkpoint
 from lamina.preprocess import Preprocessor
+from lamina.preprocess.text import tokenizers
 from lamina.schema import Input, Output, Row
 from lamina.task import Asset, Session
 from lamina.tasks.language_modelling import bounds, golden
 from lamina.tasks.language_modelling.operation import GENERATE, SCORE, STREAM
 from lamina.tasks.language_modelling.sampling import GRAPH
 from lamina.tasks.language_modelling.state import Config, State
+
+MOST_CONTEXT = 512  # tokens that an imported network looks back on
+SEPARATORS = ("<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>", "[EOS]")  # between two texts
 
 
 @dataclass(frozen=True)
@@ -21,6 +28,17 @@ class Task(task.Task):
 
     operations = (GENERATE, SCORE, STREAM)
     assets = {f"{GRAPH}.onnx": Asset("one token of a text, with the state before and after it", graph=True)}
+
+    @classmethod
+    def imported(cls, checkpoint: Checkpoint) -> Self | None:
+        """By the network's own tokenizer; texts begin and end with the token that it has for that."""
+        if checkpoint.head != "tokens":
+            return None
+        tokenizer = tokenizers.fit(pa.array([], pa.string()), tokenizers.Config(**checkpoint.settings))
+        ids = map(tokenizer.library.token_to_id, SEPARATORS)
+        end = next((one for one in ids if one is not None), tokenizer.padding)
+        state = State(tokenizer=tokenizer, context=min(checkpoint.length, MOST_CONTEXT), start=end, end=end)
+        return cls(Config(tokenizer="pretrained", file=checkpoint.name), state)
 
     def output(self) -> Output:
         """A score for each token that can come next."""
