@@ -860,6 +860,18 @@ def test_a_run_with_a_budget_that_is_killed_for_real_is_the_run_of_its_plan(tmp_
 
 
 @pytest.mark.slow
+def test_a_language_model_killed_twenty_times_ends_in_the_same_bits(tmp_path):
+    text = tmp_path / "text.txt"
+    draw = random.Random(0)
+    text.write_text("".join(draw.choice(("the ", "cat ", "sat\n", "on ", "mats. ")) for _ in range(30_000)), "utf-8")
+    words = ["--kills", "20", "--seed", "3", "--epochs", "20", "--network", "lstm", "--source", text]
+    done = subprocess.run([sys.executable, KILL, *words], check=False, capture_output=True, text=True)
+    print(done.stdout)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "killed 20 times" in done.stdout and "step.onnx" in done.stdout
+
+
+@pytest.mark.slow
 def test_a_game_of_two_networks_killed_twenty_times_ends_in_the_same_bits(tmp_path):
     rows = write_csv(tmp_path / "rows.csv", customers(300))
     said = ["--kills", "20", "--seed", "3", "--epochs", "600", "--network", "gan"]
