@@ -269,6 +269,19 @@ def test_what_is_no_tokenizer_is_a_sentence(tmp_path):
             fit("pretrained", REMARKS, file=place)
 
 
+def test_classical_methods_read_the_same_words_whatever_a_token_is():
+    draw, scores = random.Random(2), []
+    rows = [{"text": f"{draw.choice(REMARKS)} {i}", "label": i % 2} for i in range(160)]
+    for name in ("word", "byte"):
+        recipe = {
+            "model": {"kind": "gru", "width": 4},
+            "train": {"epochs": 1},
+            "columns": {"text": {"kind": "text", "tokenizer": name}},
+        }
+        scores.append(lamina.fit(rows, "label", recipe=recipe).result["baselines"]["logistic"])
+    assert scores[0] == scores[1]
+
+
 def test_without_the_library_a_sentence_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "tokenizers", None)
     with pytest.raises(LaminaError, match=r"pip install 'lamina\[text\]'"):
