@@ -353,6 +353,7 @@ ASKED: dict[str, dict[str, Any]] = {
     "regression": {"target": "size"},
     "forecasting": {"target": "size"},
     "generation": {},
+    "language_modelling": {"target": "sort"},
 }
 
 
