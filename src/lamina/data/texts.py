@@ -236,9 +236,13 @@ def _texts(cfg: Config) -> tuple[list[Path], _tree.FolderLabels, list[Quarantine
     if 2 * len(lone) >= len(places) > 0:  # folders that only keep things in order
         folders = _tree.labels_of(places, cfg.model_copy(update={"label": "none"}))
     elif lone:
-        names = sorted({str(places[i].parent) for i in lone})[:3]
-        verb = "files stand" if len(lone) > 1 else "file stands"
-        notes.append(f"{len(lone):,} {verb} in no folder of a class ({', '.join(names)}) and set aside.")
+        names = sorted({str(root / places[i].parent) for i in lone})[:3]
+        what = (
+            "files stand in no folder of a class and are"
+            if len(lone) > 1
+            else "file stands in no folder of a class and is"
+        )
+        notes.append(f"{len(lone):,} {what} set aside ({', '.join(names)}).")
         bad += [_tree.quarantine(str(root), places[i], "stands in no folder of a class") for i in lone]
         places = [place for i, place in enumerate(places) if i not in lone]
         folders = _tree.labels_of(places, cfg)
