@@ -241,8 +241,10 @@ def test_a_folder_of_texts_trains_by_one_command(tmp_path):
         for i in range(40):
             write(tmp_path / "mail" / label / f"{i}.txt", f"They were {words} with me, day {i % 7}.")
     out = tmp_path / "run"
-    code, _, error = command("train", tmp_path / "mail", "--set", "train.epochs=2", "--out", out)
+    settings = ("--set", "train.epochs=2", "--set", "columns.text.length=16")
+    code, shown, error = command("train", tmp_path / "mail", *settings, "--out", out)
     assert code == 0, error
+    assert "have more than 16 tokens and lose the others" in " ".join(shown.split())
     assert (out / "bundle").is_dir()
     asked = write(tmp_path / "asked.txt", "They were kind and quick\nThey were rude and slow\n")
     code, _, error = command("predict", out, asked, "-o", tmp_path / "answers.csv")
