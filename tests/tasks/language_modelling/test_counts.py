@@ -76,8 +76,11 @@ def test_a_text_is_cut_at_lines_and_never_inside_a_character():
 
 def test_runs_of_twenty_characters_that_repeat_are_counted():
     training = pa.chunked_array([pa.array(["It was the best of times, it was the worst of times", "and so on"])])
-    assert repetition.repeated(["was the best of times, it"], training) == 1
-    assert repetition.repeated(["was the best of TIMES, it was the worst of times"], training) == pytest.approx(8 / 29)
-    assert repetition.repeated(["it was the age of wisdom, of foolishness"], training) == 0
-    assert repetition.repeated(["short"], training) is None
+    groups = [
+        ["was the best of times, it"],
+        ["was the best of TIMES, it was the worst of times"],
+        ["it was the age of wisdom, of foolishness"],
+        ["short"],
+    ]
+    assert repetition.repeated(groups, training) == [1, pytest.approx(8 / 29), 0, None]
     assert repetition.known(["and so on", "and so"], training) == [True, False]

@@ -124,6 +124,11 @@ def _between(texts: pa.ChunkedArray, begin: tuple[int, int], stop: tuple[int, in
     return pa.chunked_array(chunks, kind)
 
 
+def initials(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The first character of each text."""
+    return pc.utf8_slice_codeunits(texts, 0, 1).cast(pa.string())
+
+
 # tokens
 
 

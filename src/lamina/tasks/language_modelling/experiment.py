@@ -37,9 +37,12 @@ LOOKED_AT = 1_000_000  # tokens
 
 @dataclass(frozen=True)
 class Experiment(experiment.Experiment):
-    """`ids` of the texts of training and of validation, the bytes for each token of the latter, and `empty` rows."""
+    """`texts` by part, of which `splits` have the first characters alone; `ids` of those of training and of validation,
+    the bytes for each token of the latter, and how many rows are `empty`.
+    """
 
     task: Task
+    texts: Mapping[str, pa.ChunkedArray] = field(default_factory=dict)
     ids: Mapping[str, Ids] = field(default_factory=dict)
     bytes_per_token: float = 1.0
     empty: int = 0
@@ -64,35 +67,34 @@ class Experiment(experiment.Experiment):
         texts, empty = _texts(table, name)
         sort = corpus.sort_of(texts, cfg)
         notes = [*sources.train.notes, *_notes(name, table, sort, cfg, empty)]
-        splits, how = _split(recipe, sources, name, sort, notes)
-        tokenizer, guess = corpus.tokenizer(splits[0], cfg, sort != "none")
+        parts, how = _split(recipe, sources, name, texts, sort)
+        del texts
+        tokenizer, guess = corpus.tokenizer(parts["train"], cfg, sort != "none")
         notes += [how] if how else []
         notes += [guess] if guess else []
         end = _end(tokenizer) if sort != "none" else None
         size = max(tokenizer.size, (end or 0) + 1)
-        ids = {
-            part: corpus.encode(column, tokenizer, end, size)
-            for part, column in zip(("train", "validation"), splits[:2], strict=True)
-        }
+        ids = {part: corpus.encode(parts[part], tokenizer, end, size) for part in ("train", "validation")}
         context = _context(cfg, ids["train"], sort != "none")
         state = State(
             tokenizer=tokenizer, context=context, start=_start(ids["train"], tokenizer) if end is None else end, end=end
         )
-        nulls = Splits(*(pa.table({name: column}) for column in splits))
-        bytes_of = int(sequences.sizes(splits[1]).sum()) + (len(splits[1]) if end is not None else 0)
-        settings = {"tokenizer": "byte", "length": 1}
+        held_out = parts["validation"]
+        size = int(sequences.sizes(held_out).sum()) + (len(held_out) if end is not None else 0)
+        settings = {"tokenizer": "byte", "length": tokenizers.LONGEST}
         schema = Schema(columns=(Column(name=name, kind="text", settings=settings),), literal=(name,))
         collected = [source for source in (sources.train, sources.test) if source]
         return cls(
             recipe=recipe.model_copy(update={"target": None, "task": cfg}),
             task=Task(cfg, state),
             schema=schema,
-            splits=nulls,
+            splits=Splits(**{part: pa.table({name: corpus.initials(column)}) for part, column in parts.items()}),
             read=sum(source.table.num_rows + len(source.quarantine) for source in collected),
             quarantine=tuple(row for source in collected for row in source.quarantine),
             notes=tuple(dict.fromkeys(notes)),
+            texts=parts,
             ids=ids,
-            bytes_per_token=bytes_of / max(int(ids["validation"].lengths.sum()), 1),
+            bytes_per_token=size / max(int(ids["validation"].lengths.sum()), 1),
             empty=empty,
         )
 
@@ -117,9 +119,9 @@ class Experiment(experiment.Experiment):
 
     def with_model(self, model: AnyConfig) -> Self:
         """With what the graph of one step takes."""
-        with_model = super().with_model(model)
         spec = Spec(inputs=self.task.inputs(None), output=self.task.output())  # pyright: ignore[reportArgumentType]
-        return replace(with_model, task=self.task.with_state(step=models.step_inputs(model, spec)))
+        task = self.task.with_state(step=models.step_inputs(model, spec))
+        return replace(self, recipe=self.recipe.model_copy(update={"model": model}), task=task)
 
     # 2 preprocess, 3 design
 
@@ -163,6 +165,10 @@ class Experiment(experiment.Experiment):
     def metrics(self) -> tuple[str, ...]:
         return metrics.NAMES
 
+    @property
+    def test(self) -> pa.Table:
+        return pa.table({self.subject: self.texts["test"]})
+
     @classmethod
     def evaluate(cls, session: Any, rows: pa.Table) -> Evaluation:
         return evaluation.evaluate(session, rows)
@@ -203,11 +209,10 @@ def _with_network(cfg: Config, model: Any) -> Config:
 def _texts(table: pa.Table, name: str) -> tuple[pa.ChunkedArray, int]:
     """The texts there are, and how many rows have none."""
     column = table[name]
-    there = pc.greater(pc.fill_null(pc.binary_length(column), 0), 0)
-    texts = column.filter(there)
-    if not len(texts):
+    empty = int((sequences.sizes(column) == 0).sum())
+    if empty == len(column):
         raise DataError(f"target: column '{name}' holds no text. Name another with --target COLUMN.")
-    return texts, len(column) - len(texts)
+    return column.filter(pc.greater(pc.binary_length(column), 0)) if empty else column, empty
 
 
 def _notes(name: str, table: pa.Table, sort: str, cfg: Config, empty: int) -> list[str]:
@@ -228,21 +233,21 @@ def _notes(name: str, table: pa.Table, sort: str, cfg: Config, empty: int) -> li
 
 
 def _split(
-    recipe: Recipe, sources: Sources, name: str, sort: str, notes: list[str]
-) -> tuple[list[pa.ChunkedArray], str]:
-    """Texts of training, validation and test, and a sentence on how they were told apart."""
+    recipe: Recipe, sources: Sources, name: str, texts: pa.ChunkedArray, sort: str
+) -> tuple[dict[str, pa.ChunkedArray], str]:
+    """Texts of training, validation and test, and a sentence on how one text was told apart."""
     settings = split_settings(recipe.split, sources.train)
     test = None if sources.test is None else _texts(sources.test.table, _test_name(sources.test.table, name))[0]
-    texts = _texts(sources.train.table, name)[0]
     if sort == "none":
-        return _by_position(texts, settings, test)
+        parts, how = _by_position(texts, settings, test)
+        return dict(zip(Splits._fields, parts, strict=True)), how
+    table = sources.train.table
     if sort == "lines":
-        texts, test = corpus.by_line(texts), None if test is None else corpus.by_line(test)
-        table = pa.table({name: texts})
-    else:
-        table = sources.train.table.filter(pc.greater(pc.fill_null(pc.binary_length(sources.train.table[name]), 0), 0))
-    parts = split(table, settings, None, recipe.seed, None if test is None else pa.table({name: test}))
-    return [part[name] for part in parts], ""
+        table, test = pa.table({name: corpus.by_line(texts)}), None if test is None else corpus.by_line(test)
+    elif len(texts) < table.num_rows:
+        table = table.filter(pc.greater(pc.fill_null(pc.binary_length(table[name]), 0), 0))
+    splits = split(table, settings, None, recipe.seed, None if test is None else pa.table({name: test}))
+    return {part: rows[name] for part, rows in splits._asdict().items()}, ""
 
 
 def _test_name(table: pa.Table, name: str) -> str:

@@ -1,6 +1,6 @@
 """How much of a text stands in the training text word for word: runs of 20 characters, found by their hashes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -9,19 +9,18 @@ from lamina.preprocess.text.characters import characters, normalize
 from lamina.tasks.language_modelling import sequences
 
 RUN = 20  # characters
-SEARCHED = 20_000_000  # characters of training text at most
+SEARCHED = 10_000_000  # characters of training text at most
 BASE = np.uint64(0x100000001B3)
 
 
-def repeated(texts: Iterable[str], training: pa.ChunkedArray) -> float | None:
-    """The share of runs of 20 characters of some texts that stand in the training text; None where none is so long."""
-    own = [_hashes(np.frombuffer(text.encode("utf-32-le", "replace"), np.uint32)) for text in texts]
-    runs = np.concatenate([np.zeros(0, np.uint64), *own])
-    if not len(runs):
-        return None
-    table, inverse = np.unique(runs, return_inverse=True)
+def repeated(groups: Sequence[Iterable[str]], training: pa.ChunkedArray) -> list[float | None]:
+    """Of each group of texts, the share of runs of 20 characters that stand in the training text; None where no text
+    of a group is so long. One pass through the training text.
+    """
+    runs = [np.concatenate([np.zeros(0, np.uint64), *map(_hashes, map(_points, texts))]) for texts in groups]
+    table = np.unique(np.concatenate(runs))
     hits, left, before = np.zeros(len(table), bool), SEARCHED, np.zeros(0, np.uint32)
-    for piece in sequences.pieces(training):
+    for piece in sequences.pieces(training) if len(table) else ():
         points = characters(normalize(piece)).points.astype(np.uint32)[:left]
         hashes = _hashes(np.concatenate([before, points]))
         places = np.minimum(np.searchsorted(table, hashes), len(table) - 1)
@@ -29,7 +28,11 @@ def repeated(texts: Iterable[str], training: pa.ChunkedArray) -> float | None:
         before, left = points[1 - RUN :], left - len(points)
         if left <= 0:
             break
-    return float(hits[inverse].mean())
+    return [float(hits[np.searchsorted(table, own)].mean()) if len(own) else None for own in runs]
+
+
+def _points(text: str) -> np.ndarray:
+    return np.frombuffer(text.encode("utf-32-le", "replace"), np.uint32)
 
 
 def _hashes(points: np.ndarray) -> np.ndarray:

@@ -51,11 +51,10 @@ def sections(finding: Finding) -> Iterator[Section]:
 
 def _samples(finding: Finding) -> Section:
     """What is written at several temperatures, and how much of it is quoted."""
-    session, training = finding.session, finding.experiment.splits.train[finding.experiment.subject]
+    session, training = finding.session, cast(Any, finding.experiment).texts["train"]
     written, speed = samples.write(session), samples.speed(session)
     many = session.task.state.documents
-    shares = [repetition.repeated(one.texts, training) for one in written]
-    own = repetition.repeated([_judged(finding)], training)
+    *shares, own = repetition.repeated([*(one.texts for one in written), [_judged(finding)]], training)
     facts: Row = {
         "repeated": {
             "characters": repetition.RUN,
