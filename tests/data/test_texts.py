@@ -94,6 +94,14 @@ def test_a_table_is_a_table_whatever_its_name(tmp_path, name, body):
     assert kind(write(tmp_path / name, body)) == "files"
 
 
+def test_a_folder_and_a_pattern_of_tables_are_no_texts_and_short_texts_are(tmp_path):
+    for i in range(3):
+        write(tmp_path / "tables" / f"{i}.txt", "age,town\n31,Rome\n44,Oslo\n")
+        write(tmp_path / "texts" / ("good", "bad")[i % 2] / f"{i}.txt", "good")
+    assert kind(tmp_path / "tables" / "*.txt") == kind(tmp_path / "tables") == "files"
+    assert kind(tmp_path / "texts") == kind(tmp_path / "texts" / "**" / "*.txt") == "texts"
+
+
 @pytest.mark.parametrize("name", ["reviews.txt", "rt-polarity.pos", "corpus", "notes.md", "reviews.TXT"])
 def test_sentences_are_texts_whatever_the_name(tmp_path, name):
     assert kind(write(tmp_path / name, lines(PROSE * 3))) == "texts"

@@ -14,7 +14,7 @@ from lamina.schema import PICTURES
 
 TEXTS = (".txt", ".text", ".md")
 MARKUP = (".xml", ".html", ".htm", ".ts", ".arff", ".yaml", ".yml")  # text by its bytes, and nothing to learn from
-HEAD = 1 << 20  # bytes looked at
+HEAD, FIRST_FILES = 1 << 20, 5  # bytes looked at, and files of a folder
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 DELIMITERS = "\t;|,"
 MOST = 0.9  # of the lines of a table have as many cells each
@@ -29,11 +29,14 @@ PLAIN, LABELLED, PAIRS = "plain", "labelled", "pairs"
 
 
 class Look(NamedTuple):
-    """What the first lines of a file say: whether it is a table, whether each line is a text, how labels stand."""
+    """What the first lines of a file say: whether it is a table, whether each line is a text, how labels stand, and
+    whether there are several lines.
+    """
 
     table: bool
     lines: bool
     labels: str
+    several: bool
 
 
 def bare_suffix(path: Path) -> str:
@@ -83,7 +86,7 @@ def look(path: Path) -> Look:
     solid = [line for line in whole if line.strip()]
     blanks = any(not line.strip() for line in (whole[:-1] if not whole[-1] else whole))
     labels = labels_in(solid)
-    return Look(labels != PAIRS and _is_table(solid), len(solid) > 1 and not blanks, labels)
+    return Look(labels != PAIRS and _is_table(solid), len(solid) > 1 and not blanks, labels, len(solid) > 1)
 
 
 def labels_in(lines: Sequence[str]) -> str:
@@ -161,6 +164,14 @@ def pieces_of(text: Text) -> Iterator[str]:
                 yield head + end
         if rest:
             yield rest
+
+
+def are_tables(paths: Sequence[Path]) -> bool:
+    """Whether files with names of texts are tables of several rows, by the first few of them."""
+    try:
+        return all(view.table and view.several for view in map(look, paths[:FIRST_FILES]))
+    except (OSError, EOFError, ValueError):  # told of by the source that reads it
+        return False
 
 
 def claims_file(path: Path, tables: Sequence[str]) -> bool:

@@ -51,17 +51,20 @@ class _Row(NamedTuple):
 
 
 def claims(path: str) -> bool:
-    """A file whose lines are no table; a folder where most files are texts by their names, a pattern where all are."""
+    """A file whose lines are no table; a folder where most files are texts by their names, a pattern where all are, and
+    the first few are no tables.
+    """
     root = Path(path)
-    if root.is_dir():
-        names = [name for *_, names in os.walk(root) for name in names if not _tree.is_clutter(name)]
-        return sum(_text.has_text_name(Path(name)) for name in names) > len(names) / 2
     if root.is_file():
         return _text.claims_file(root, tuple(files.SUFFIXES))
-    matches = [Path(name) for name in glob.glob(path, recursive=True)] if glob.has_magic(path) else []
-    return bool(matches) and all(
-        _text.has_text_name(one) and _text.claims_file(one, tuple(files.SUFFIXES)) for one in matches
-    )
+    if root.is_dir():
+        every = [
+            Path(folder, name) for folder, _, names in os.walk(root) for name in names if not _tree.is_clutter(name)
+        ]
+        named = sorted(one for one in every if _text.has_text_name(one))
+        return len(named) > len(every) / 2 and not _text.are_tables(named)
+    matches = sorted(Path(name) for name in glob.glob(path, recursive=True)) if glob.has_magic(path) else []
+    return bool(matches) and all(map(_text.has_text_name, matches)) and not _text.are_tables(matches)
 
 
 def load(cfg: Config) -> Collected:
