@@ -39,7 +39,8 @@ def test_the_public_names_are_these():
         "Recipe",
         "RecipeError",
         "TrainingError",
-        "fit", "import_model",
+        "fit",
+        "import_model",
         "load",
     ]
     assert dir(lamina) == lamina.__all__

@@ -88,7 +88,8 @@ def _experiment(checkpoint: Checkpoint, kind: str, names: Names) -> Experiment:
     rows = pa.table({name: pa.array(_cells(checkpoint.reads))})
     recipe = build({"data": {"kind": "arrays"}, "task": kind})
     schema = Schema(columns=(column,), target=target)
-    return of(kind)(recipe, task, schema, Splits(rows, rows, rows), 0, (), ())
+    splits = Splits(rows, rows, rows)
+    return of(kind)(recipe=recipe, task=task, schema=schema, splits=splits, read=0, quarantine=(), notes=())
 
 
 def _cells(kind: str) -> list[Any]:

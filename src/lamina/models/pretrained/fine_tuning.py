@@ -3,6 +3,7 @@
 Howard and Ruder 2018; the decay per block after Bao et al. 2022 (BEiT); Hu et al. 2022 (LoRA).
 """
 
+import warnings
 from typing import Any
 
 from torch import nn
@@ -48,7 +49,8 @@ def add_lora(network: Any, cfg: Lora) -> Any:
         target_modules="all-linear",
         bias="none",
     )
-    with hub.quietly(hub.library()):
+    with hub.quietly(hub.library()), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of one library about another
         try:
             return peft.get_peft_model(network, settings)
         except ValueError as error:

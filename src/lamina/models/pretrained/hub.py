@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from lamina.config import RecipeError
 from lamina.models.pretrained.onnx_graph import fault, first_line
@@ -73,6 +74,9 @@ def network(folder: Path, name: str, auto: str, unused: tuple[str, ...] = (), **
     if missing:
         reason = f"the weights lack {len(missing)} tensors, such as {min(missing)}"
         raise fault(name, reason, "Get a fresh copy of them")
+    for norm in loaded.modules():
+        if isinstance(norm, nn.LayerNorm) and norm.bias is None and norm.weight is not None:
+            norm.bias = nn.Parameter(torch.zeros_like(norm.weight))  # which exporters would make up
     return loaded.eval()
 
 
