@@ -83,8 +83,8 @@ def summarize(facts: Mapping[str, Any]) -> tuple[list[Lines], list[Line]]:
         low, middle, high, most = facts["words"]
         usual = f"{middle:,} of a text (median), {low:,} to {high:,} of nine in ten, {most:,} at most"
         lines.append(Line("", f"  words   {usual}"))
-        known = f"{facts['different']:,} different ones, {facts['shared']:,} of which five texts or more have"
-        lines.append(Line("", f"          {known}"))
+        different = f"{facts['different']:,} different ones, {facts['shared']:,} of which five texts or more have"
+        lines.append(Line("", f"          {different}"))
     twice = facts["twice"]
     if twice["copies"]:
         across = f"{twice['across_parts']:,} across parts, " if twice["across_parts"] else ""
