@@ -13,7 +13,7 @@ from lamina.losses.next_token import PADDING
 from lamina.schema import Batch, Spec
 
 BATCH = 4096  # tokens of a batch
-JUDGED = 250  # batches after which the network is looked at, where a pass over the text takes more
+EACH = 250  # batches after which the network is looked at, where a pass over the text takes more
 PASSES, STEPS, LONGEST = 20, 4_000, 20_000  # of a run: a small text is passed over often, a large one once or in part
 AT_ONCE = 1 << 14  # tokens of rows at once, without gradients: a bound on memory, and faster than more
 TIED = 2048  # tokens of a vocabulary, from which on the scores share the table of the embedding
@@ -27,7 +27,7 @@ def schedule(spec: Spec) -> dict[str, Any]:
     size = max(8, min(256, BATCH // max((feed.shape[0] or 2) - 1, 1)))
     a_pass = math.ceil(rows / size)
     steps = min(PASSES * a_pass, max(STEPS, min(a_pass, LONGEST)))
-    each = min(a_pass, JUDGED)
+    each = min(a_pass, EACH)
     pieces = {} if each == a_pass else {"steps_per_epoch": each}
     return {"epochs": max(1, round(steps / each)), **pieces, "batch_size": size, "patience": max(5, a_pass // each)}
 

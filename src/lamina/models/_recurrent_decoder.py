@@ -39,7 +39,7 @@ def training(cfg: Settings, spec: Spec) -> dict[str, Any]:
     """AdamW with a gradient of norm 1 at most."""
     return {
         **schedule(spec),
-        "lr": 4e-3,
+        "lr": 6e-3,
         "optimizer": {"kind": "adamw", "weight_decay": 1e-2, "betas": [0.9, 0.99]},
         "schedule": {"kind": "cosine", "warmup": 0.02},
         "clip": 1.0,
