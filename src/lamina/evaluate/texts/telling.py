@@ -3,6 +3,7 @@
 import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence, Set
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ from lamina.evaluate.texts.words import split
 from lamina.schema import Row
 from lamina.task import Session
 
-MOST_ROWS, MAX_SECONDS = 1_000, 3.0  # of test texts
+EACH, MAX_SECONDS = 25, 3.0  # texts looked at for each word
 ENOUGH, SLOW_SECONDS = 250, 12.0  # texts, and seconds for a network that is too slow for as many
 TOP, TOP_OF_MANY, CLASSES = 12, 6, 12  # words of each of two labels, of each of more, and labels
 CANDIDATES = 40  # words looked at on either side of each answer
@@ -25,7 +26,9 @@ FAINT = 0.05  # of the strongest effect, below which a word is none
 
 
 class Telling(NamedTuple):
-    """By answer the words that speak for it, strongest first, with `word`, `effect` and `rows`; of `rows` texts."""
+    """By answer the words that speak for it, strongest first: `word`, `effect`, and the `rows` with it; of `rows` texts
+    words were left out.
+    """
 
     groups: dict[str, list[Row]]
     rows: int
@@ -40,43 +43,59 @@ def find(
     """
     classes = session.task.classes
     codes = range(min(CLASSES, len(classes))) if classes else None
-    texts = [split(text or "") for text in session.prep.parse(rows, [column])[column].to_pylist()]
-    candidates = _candidates([{word.word for word in text} & shared for text in texts], strengths(answers, codes))
-    order = [row for row, text in enumerate(texts) if any(word.word in candidates for word in text)]
-    order = np.random.default_rng(0).permutation(order)[:MOST_ROWS]
+    cells = session.prep.parse(rows, [column])[column].to_pylist()
+    texts = [{word.word for word in split(text or "")} & shared for text in cells]
+    stands = Counter(word for text in texts for word in text)
+    candidates = _candidates(texts, stands, strengths(answers, codes))
+    order = _order(texts, candidates)
     sums, counts = defaultdict[str, np.ndarray](lambda: np.zeros(len(codes or (0,)))), defaultdict[str, int](int)
     start, looked_at = time.perf_counter(), 0
-    for first in range(0, len(order), occlusion.TOGETHER):
-        if time.perf_counter() - start > (MAX_SECONDS if looked_at >= ENOUGH else SLOW_SECONDS):
-            break
-        part = rows.take(pa.array(order[first : first + occlusion.TOGETHER]))
-        looked_at += part.num_rows
-        for each in occlusion.effects(session, part, column, codes, candidates):
+    while order and time.perf_counter() - start < (MAX_SECONDS if looked_at >= ENOUGH else SLOW_SECONDS):
+        part, order = order[: occlusion.TOGETHER], order[occlusion.TOGETHER :]
+        looked_at += len(part)
+        for each in occlusion.effects(session, rows.take(pa.array(part)), column, codes, set(candidates)):
             for word, falls in zip(each.different, each.falls, strict=True):
                 sums[word] += falls
                 counts[word] += 1
     often = [word for word, count in counts.items() if count >= privacy.MIN_ROWS]
     effects = np.array([sums[word] / counts[word] for word in often]).reshape(len(often), len(codes or (0,)))
-    return Telling(_groups(often, effects, np.array([counts[word] for word in often]), classes), looked_at)
+    groups = _groups(often, effects, np.array([counts[word] for word in often]), classes)
+    for row in chain.from_iterable(groups.values()):
+        row["rows"] = stands[row["word"]]
+    return Telling(groups, looked_at)
 
 
-def _candidates(texts: Sequence[Set[str]], strong: np.ndarray) -> frozenset[str]:
-    """The words of texts that go with strong (or weak) answers (texts, codes), of each code the first ones: by the mean
-    of the answers to texts with the word, in deviations of such a mean by chance.
+def _candidates(texts: Sequence[Set[str]], stands: Mapping[str, int], strong: np.ndarray) -> list[str]:
+    """The words of texts that go with strong (or weak) answers (texts, codes), of each code some, surest first: by the
+    mean of the answers to texts with the word, in deviations of such a mean by chance.
     """
-    counts = Counter(word for text in texts for word in text)
-    words = [word for word, count in counts.items() if count >= privacy.MIN_ROWS]
+    words = sorted(word for word, count in stands.items() if count >= privacy.MIN_ROWS)
     places = {word: place for place, word in enumerate(words)}
     pairs = [(places[word], row) for row, text in enumerate(texts) for word in text if word in places]
     if not pairs:
-        return frozenset()
+        return []
     place, row = np.array(pairs).T
-    candidates = set[str]()
+    strength = dict[str, float]()
     for values in np.clip(strong, *np.quantile(strong, (0.01, 0.99))).T:
         sums = np.bincount(place, (values - values.mean())[row], minlength=len(words))
-        order = np.argsort(sums / np.sqrt([counts[word] for word in words]), kind="stable")
-        candidates.update(words[i] for i in (*order[:CANDIDATES], *order[::-1][:CANDIDATES]))
-    return frozenset(candidates)
+        sure = sums / np.sqrt([stands[word] for word in words])
+        order = np.argsort(sure, kind="stable")
+        for i in (*order[:CANDIDATES].tolist(), *order[::-1][:CANDIDATES].tolist()):
+            strength[words[i]] = max(strength.get(words[i], 0.0), abs(float(sure[i])))
+    return sorted(strength, key=lambda word: -strength[word])
+
+
+def _order(texts: Sequence[Set[str]], candidates: Sequence[str]) -> list[int]:
+    """Texts with candidates: first some with each, the surest before others, then more with each."""
+    places = {word: list[int]() for word in candidates}
+    for row in np.random.default_rng(0).permutation(len(texts)).tolist():
+        for word in texts[row] & places.keys():
+            places[word].append(row)
+    order = dict[int, None]()
+    for count in (privacy.MIN_ROWS, EACH):
+        for word in candidates:
+            order |= dict.fromkeys(places[word][:count])
+    return list(order)
 
 
 def _groups(words: list[str], effects: np.ndarray, counts: np.ndarray, classes: Sequence[str]) -> dict[str, list[Row]]:
@@ -90,7 +109,7 @@ def _groups(words: list[str], effects: np.ndarray, counts: np.ndarray, classes: 
         least = FAINT * values.max(initial=0.0)
         top_words = np.argsort(-values * counts / (counts + DOUBT), kind="stable")[:top]
         order = [i for i in top_words[np.argsort(-values[top_words], kind="stable")].tolist() if values[i] > least]
-        groups[name] = [{"word": words[i], "effect": float(values[i]), "rows": int(counts[i])} for i in order]
+        groups[name] = [{"word": words[i], "effect": float(values[i])} for i in order]
     return groups
 
 
