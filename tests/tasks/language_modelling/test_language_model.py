@@ -109,7 +109,7 @@ def test_stop_text_stops_and_is_left_out(chant):
     text = chant.generate(prompt="the", length=60, temperature=0)
     assert "mat." in text
     assert chant.generate(prompt="the", length=60, temperature=0, stop="mat.") == text[: text.index("mat.")]
-    pieces = list(chant.stream(prompt="the", length=60, temperature=0, stop="mat."))
+    pieces = list(chant.stream_text(prompt="the", length=60, temperature=0, stop="mat."))
     assert "".join(pieces) == text[: text.index("mat.")]
 
 
@@ -122,7 +122,7 @@ def test_less_temperature_and_fewer_choices_mean_likelier_text(names):
 
 def test_right_to_left_letters_and_emoji_come_back_whole(chant):
     assert chant.generate(prompt="mat.\n", length=14, temperature=0) == TEXT[24:]
-    assert "".join(chant.stream(prompt="mat.\n", length=14, temperature=0)) == TEXT[24:]
+    assert "".join(chant.stream_text(prompt="mat.\n", length=14, temperature=0)) == TEXT[24:]
 
 
 def test_bytes_and_parts_of_words_come_back_as_text_too(tmp_path):
@@ -134,7 +134,7 @@ def test_bytes_and_parts_of_words_come_back_as_text_too(tmp_path):
             train={"epochs": 8, "threads": 1, "batch_size": 4},
             task={"kind": "language_modelling", "tokenizer": tokenizer, "context": 16, "documents": "none"},
         )
-        text = "".join(model.stream(prompt="the cat sat on the mat.\n", length=30, temperature=0))
+        text = "".join(model.stream_text(prompt="the cat sat on the mat.\n", length=30, temperature=0))
         assert text and "\ufffd" not in text.rstrip("\ufffd")
         assert model.result["scores"]["nats_per_token"] < model.result["baselines"]["unigram"]["nats_per_token"]
 
@@ -185,11 +185,11 @@ def test_unknown_characters_of_a_prompt_are_left_out_with_a_note(chant):
 
 def test_texts_are_scored_alike_by_every_door(chant):
     rows = [{"text": "the cat sat on the mat."}, {"text": "zzz zzz"}, {"text": ""}, {"text": None}, {"text": "NA"}]
-    scores = chant.score(rows)
+    scores = chant.perplexity(rows)
     assert scores[0]["nats_per_token"] < 0.5 < scores[1]["nats_per_token"]
     assert scores[2] == scores[3] == {"nats_per_token": None, "bits_per_byte": None, "perplexity": None, "tokens": 0}
     assert scores[4]["tokens"] == 2
-    reply = ask(chant, "POST", "/score", json={"rows": rows}).json()["predictions"]
+    reply = ask(chant, "POST", "/perplexity", json={"rows": rows}).json()["predictions"]
     for mine, theirs in zip(scores, reply, strict=True):
         assert mine["tokens"] == theirs["tokens"]
         if mine["tokens"]:
@@ -208,7 +208,7 @@ def test_a_server_says_what_it_takes(names):
     facts = ask(names, "GET", "/schema").json()
     assert facts["task"] == "language_modelling"
     assert ask(names, "GET", "/").status_code == ask(names, "GET", "/docs").status_code == 200
-    assert set(ask(names, "GET", "/openapi.json").json()["paths"]) >= {"/generate", "/score"}
+    assert set(ask(names, "GET", "/openapi.json").json()["paths"]) >= {"/generate", "/perplexity"}
 
 
 # what is no text to learn from

@@ -22,6 +22,7 @@ LARGE = 5_000_000  # bytes of a text, from which on a token is a part of a word
 CHARACTERS = 1000  # different ones at most, for a token to be one
 LEARNED = 1 << 25  # bytes of texts that a tokenizer is learned from
 ON_DISK = 1 << 26  # bytes of ids, from which on they are a file
+NORMALISED, AROUND = 3, 4  # times as many bytes at most in composed form, and ids at most around a text
 MANY = 50  # rows, from which on each may be a text by itself
 
 
@@ -169,18 +170,24 @@ def encode(texts: pa.ChunkedArray, state: TokenizerState, end: int | None, size:
     many, they are a file that is gone with the process.
     """
     dtype, total = sequences.smallest(size), int(sequences.sizes(texts).sum())
-    blocks, offsets = _blocks(texts, state, end, dtype), [np.zeros(1, np.int64)]
-    if total * dtype.itemsize < ON_DISK:
-        parts = [_counted(block, offsets) for block in blocks]
-        return Ids(np.concatenate([np.zeros(0, dtype), *parts]), _offsets(offsets, end))
+    lengths, place = [np.zeros(1, np.int64)], 0
+    out = _array(NORMALISED * total + AROUND * (len(texts) + 1), dtype, total)
+    for ids, own in _blocks(texts, state, end, dtype):
+        out[place : place + len(ids)] = ids
+        place += len(ids)
+        lengths.append(own)
+    return Ids(out[:place], _offsets(lengths, end))
+
+
+def _array(size: int, dtype: np.dtype, likely: int) -> np.ndarray:
+    """Room for so many ids: a file where `likely` ones are many; only what is filled takes room."""
+    if likely * dtype.itemsize < ON_DISK:
+        return np.empty(size, dtype)
     folder = cache() / "texts"
     disk.make_folder(folder)
-    with disk.guard(folder, total * dtype.itemsize):
+    with disk.guard(folder, likely * dtype.itemsize):
         file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - open as long as the map of it
-        for block in blocks:
-            _counted(block, offsets).tofile(file)
-        file.flush()
-        return Ids(np.memmap(file, dtype, "r"), _offsets(offsets, end))
+        return np.memmap(file, dtype, "w+", shape=(size,))
 
 
 def _blocks(
@@ -198,11 +205,6 @@ def _blocks(
         out = np.full(len(ids) + len(lengths), end, dtype)
         out[np.arange(len(ids)) + np.repeat(np.arange(len(lengths)), lengths)] = ids
         yield out, lengths + 1
-
-
-def _counted(block: tuple[np.ndarray, np.ndarray], lengths: list[np.ndarray]) -> np.ndarray:
-    lengths.append(block[1])
-    return block[0]
 
 
 def _offsets(lengths: list[np.ndarray], end: int | None) -> np.ndarray:

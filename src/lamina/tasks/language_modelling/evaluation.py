@@ -16,7 +16,7 @@ from lamina.tasks.language_modelling import corpus, ngrams, scoring, sequences
 from lamina.tasks.language_modelling.corpus import Ids
 from lamina.tasks.language_modelling.metrics import NAMES
 
-JUDGED = 1 << 18  # bytes of text that are judged at most
+MOST_BYTES = 1 << 18  # bytes of text that are judged at most
 
 
 class Details(NamedTuple):
@@ -33,7 +33,7 @@ def evaluate(session: Session, rows: pa.Table) -> Evaluation:
     column = rows[session.prep.columns[0].name].drop_null()
     total = int(sequences.sizes(column).sum())
     if state.documents:
-        few = int(np.searchsorted(np.cumsum(sequences.sizes(column)), JUDGED)) + 1
+        few = int(np.searchsorted(np.cumsum(sequences.sizes(column)), MOST_BYTES)) + 1
         texts = pa.concat_arrays(
             [chunk.cast(pa.string()) for chunk in column.slice(0, few).chunks] or [pa.array([], pa.string())]
         )
@@ -58,10 +58,10 @@ def evaluate(session: Session, rows: pa.Table) -> Evaluation:
 def _beginning(column: pa.ChunkedArray) -> str:
     """Rows that are one text, as far as they are judged; cut between two characters."""
     ends = np.cumsum(sequences.sizes(column))
-    few = int(np.searchsorted(ends, JUDGED)) + 1
+    few = int(np.searchsorted(ends, MOST_BYTES)) + 1
     text = sequences.joined(column.slice(0, few))
     body = text.encode()
-    return text if len(body) <= JUDGED else body[:JUDGED].decode("utf-8", "ignore")
+    return text if len(body) <= MOST_BYTES else body[:MOST_BYTES].decode("utf-8", "ignore")
 
 
 def evaluate_source(session: Any, collected: Collected) -> Evaluation:
@@ -88,12 +88,12 @@ def baselines(finding: Finding, train: Ids, notes: list[str]) -> dict[str, Basel
         )
     if details.size < details.total:
         notes.append(f"Judged on the first {details.size:,} of the {details.total:,} bytes of test text.")
-    learned, judged = ngrams.of_corpus(train), ngrams.of_texts(details.texts)
+    learned, text = ngrams.of_corpus(train), ngrams.of_texts(details.texts)
     order = ngrams.ORDERS.get(state.tokenizer.tokenizer, ngrams.ORDER)
     methods = {
-        "kneser_ney": ngrams.kneser_ney(learned, state.size, order).nll(judged),
-        "bigram": ngrams.bigram(learned, judged, state.size),
-        "unigram": ngrams.unigram(learned, judged, state.size),
+        "kneser_ney": ngrams.kneser_ney(learned, state.size, order).nll(text),
+        "bigram": ngrams.bigram(learned, text, state.size),
+        "unigram": ngrams.unigram(learned, text, state.size),
     }
     bytes_of = evaluation.answers["bytes"]
     return {

@@ -79,10 +79,10 @@ class KneserNey(NamedTuple):
         for order, level in enumerate(self.levels, 1):
             grams = _codes(text, places, order, self.size)
             contexts = grams // self.size
-            context, known = _find(level.contexts, contexts)
+            context, match = _find(level.contexts, contexts)
             gram, there = _find(level.grams, grams)
             count = np.where(there, level.counts[gram], 0.0)
-            chance = np.where(known, count / level.totals[context] + level.rest[context] * chance, chance)
+            chance = np.where(match, count / level.totals[context] + level.rest[context] * chance, chance)
         return -np.log(chance)
 
 

@@ -1,4 +1,4 @@
-"""What can be asked of a language model: `generate` (streamed), `stream` (the same in Python), and `score`."""
+"""What can be asked of a language model: `generate` (streamed), `stream_text` (so in Python too), and `perplexity`."""
 
 import json
 import math
@@ -106,14 +106,14 @@ def usage(session: Session, operation: Operation, path: str) -> Usage:
 
 
 def stream_usage(session: Session, operation: Operation, path: str) -> Usage:
-    code = f"for piece in model.stream(prompt={first_words(session)!r}):\n    print(piece, end='', flush=True)"
+    code = f"for piece in model.stream_text(prompt={first_words(session)!r}):\n    print(piece, end='', flush=True)"
     return Usage("", "", f"import lamina\n\nmodel = lamina.load({path!r})\n{code}")
 
 
-# score
+# perplexity
 
 
-def score(session: Session, rows: pa.Table | None, request: Any) -> Answers:
+def perplexity(session: Session, rows: pa.Table | None, request: Any) -> Answers:
     """How likely each text is: nats of a token, bits of a byte, perplexity; null where a text has no token.
 
     A text counts without the blanks around it. Errors: TooMuch where that takes too long for strangers.
@@ -150,12 +150,12 @@ def _share(value: float, of: float) -> float | None:
     return value / of if of else None
 
 
-def score_example(session: Session) -> Example:
+def perplexity_example(session: Session) -> Example:
     """A text of words that many training rows share, or of usual ones."""
     words = session.task.state.tokenizer.words[:3] or WORDS
     row = {session.prep.columns[0].name: " ".join(words)}
     return Example(
-        [row], score(session, pa.table({name: [text] for name, text in row.items()}), None).table.to_pylist()
+        [row], perplexity(session, pa.table({name: [text] for name, text in row.items()}), None).table.to_pylist()
     )
 
 
@@ -176,7 +176,7 @@ GENERATE = Operation(
 )
 
 STREAM = Operation(
-    name="stream",
+    name="stream_text",
     summary="Go on from a prompt, token by token, as an iterator of pieces of text.",
     answer=answer,
     example=example,
@@ -190,9 +190,9 @@ STREAM = Operation(
     faces=frozenset({"python"}),
 )
 
-SCORE = Operation(
-    name="score",
-    summary="How likely each text is: loss in nats per token, bits per byte and perplexity.",
-    answer=score,
-    example=score_example,
+PERPLEXITY = Operation(
+    name="perplexity",
+    summary="Say how likely each text is: perplexity, loss in nats per token, bits per byte.",
+    answer=perplexity,
+    example=perplexity_example,
 )

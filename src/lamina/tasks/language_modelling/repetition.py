@@ -49,8 +49,8 @@ def _hashes(points: np.ndarray) -> np.ndarray:
 def known(texts: Iterable[str], training: pa.ChunkedArray) -> list[bool]:
     """Whether each text is one of the training texts as it is."""
     own = list(texts)
-    wanted, there = set(own), set[str]()
+    missing, there = set(own), set[str]()
     for piece in sequences.pieces(training):
-        if wanted - there:
-            there |= wanted & set(normalize(piece).to_pylist())
+        if missing - there:
+            there |= missing & set(normalize(piece).to_pylist())
     return [text in there for text in own]

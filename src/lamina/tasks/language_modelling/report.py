@@ -11,12 +11,12 @@ from lamina.evaluate.verdict import Wording
 from lamina.experiment import Baseline, Conclusion, Finding, Section, Summary
 from lamina.preprocess.text import tokenizers
 from lamina.schema import Row
-from lamina.tasks.language_modelling import operation, plots, repetition, samples, scoring
+from lamina.tasks.language_modelling import operation, plots, repetition, report_samples, scoring
 from lamina.tasks.language_modelling.evaluation import Details
-from lamina.tasks.language_modelling.samples import Samples
+from lamina.tasks.language_modelling.report_samples import Samples
 
 WINDOWS = 256  # that the loss by position is a mean of
-STRETCH, SHOWN = 80, 4  # tokens of a stretch, and how many of each sort are shown
+STRETCH, EXAMPLES = 80, 4  # tokens of a stretch, and how many of each sort are shown
 SHORT = 4  # tokens of a text, before which a share by position is of too few
 WORDING = Wording(
     verb="tells the next token of",
@@ -52,29 +52,29 @@ def sections(finding: Finding) -> Iterator[Section]:
 def _samples(finding: Finding) -> Section:
     """What is written at several temperatures, and how much of it is quoted."""
     session, training = finding.session, cast(Any, finding.experiment).texts["train"]
-    written, speed = samples.write(session), samples.speed(session)
+    sets, speed = report_samples.write(session), report_samples.speed(session)
     many = session.task.state.documents
-    *shares, own = repetition.repeated([*(one.texts for one in written), [_judged(finding)]], training)
+    *shares, own = repetition.repeated([*(one.texts for one in sets), [_test_text(finding)]], training)
     facts: Row = {
         "repeated": {
             "characters": repetition.RUN,
             "by_temperature": [
-                {"temperature": one.temperature, "share": share} for one, share in zip(written, shares, strict=True)
+                {"temperature": one.temperature, "share": share} for one, share in zip(sets, shares, strict=True)
             ],
             "held_out": own,
         },
         "speed": speed,
     }
     if many:
-        copies = repetition.known(written[-1].texts, training)
-        fresh = [text for text, copy in zip(written[-1].texts, copies, strict=True) if text and not copy]
-        facts["new"] = {"written": len(copies), "in_training": sum(copies), "different": len(set(written[-1].texts))}
+        copies = repetition.known(sets[-1].texts, training)
+        fresh = [text for text, copy in zip(sets[-1].texts, copies, strict=True) if text and not copy]
+        facts["new"] = {"written": len(copies), "in_training": sum(copies), "different": len(set(sets[-1].texts))}
         body = _documents(fresh, facts["new"])
-        facts["samples"] = [{"temperature": written[-1].temperature, "texts": fresh}]
+        facts["samples"] = [{"temperature": sets[-1].temperature, "texts": fresh}]
     else:
-        facts["samples"] = [{"temperature": one.temperature, "texts": one.texts[:1]} for one in written]
-        body = "".join(_text(one) for one in written)
-    rows = [[f"{one.temperature:g}", _percent(share)] for one, share in zip(written, shares, strict=True)]
+        facts["samples"] = [{"temperature": one.temperature, "texts": one.texts[:1]} for one in sets]
+        body = "".join(_text(one) for one in sets)
+    rows = [[f"{one.temperature:g}", _percent(share)] for one, share in zip(sets, shares, strict=True)]
     rows.append(["the test text itself", _percent(own)])
     quoted = table(HEADS, rows, (1,)) if any(share is not None for share in shares) else ""
     fast = f"The bundle writes {number(speed['per_second'])} tokens a second here, one text at a time."
@@ -83,7 +83,7 @@ def _samples(finding: Finding) -> Section:
                    {"language": facts})  # fmt: skip
 
 
-def _judged(finding: Finding) -> str:
+def _test_text(finding: Finding) -> str:
     """The test text that was judged, as the tokenizer has it."""
     details: Details = finding.evaluation.details
     tokenizer = finding.session.task.state.tokenizer
@@ -106,8 +106,8 @@ def _documents(fresh: list[str], facts: Row) -> str:
         f"are, and are not shown; {facts['different']:,} are different."
     )
     short = all(len(text) <= 40 and "\n" not in text for text in fresh)
-    shown = "\n".join(fresh) if not short else "  ".join(fresh)
-    return f'<p>{sentence}</p><pre tabindex="0" style="white-space: pre-wrap">{_lines(shown)}</pre>'
+    body = "\n".join(fresh) if not short else "  ".join(fresh)
+    return f'<p>{sentence}</p><pre tabindex="0" style="white-space: pre-wrap">{_lines(body)}</pre>'
 
 
 def _percent(share: float | None) -> str:
@@ -150,7 +150,7 @@ def _stretches(finding: Finding) -> Section:
     """Where the network is least and most surprised, of one text."""
     evaluation, tokenizer = finding.evaluation, finding.session.task.state.tokenizer
     nll, count = evaluation.answers["nll"].astype(np.float64), len(evaluation.target) // STRETCH
-    if count < 2 * SHOWN:
+    if count < 2 * EXAMPLES:
         return Section("stretches")
     means = nll[: count * STRETCH].reshape(count, STRETCH).mean(axis=1)
     order = np.argsort(means, kind="stable")
@@ -161,7 +161,7 @@ def _stretches(finding: Finding) -> Section:
         return [[number(float(means[i])), escape(text)] for i, text in zip(places.tolist(), texts, strict=True)]
 
     title = "Easy and hard stretches"
-    easy, hard = (table(("nats", "text"), rows(some), (0,)) for some in (order[:SHOWN], order[: -SHOWN - 1 : -1]))
+    easy, hard = (table(("nats", "text"), rows(some), (0,)) for some in (order[:EXAMPLES], order[: -EXAMPLES - 1 : -1]))
     parts = f"<h3>Least surprising</h3>{easy}", f"<h3>Most surprising</h3>{hard}"
     return Section("stretches", title, "errors", section(title, "stretches", *parts))
 

@@ -1,4 +1,4 @@
-"""What can be asked of a language model, and how it is answered piece by piece."""
+"""What can be total of a language model, and how it is answered piece by piece."""
 
 from collections.abc import Iterator
 from itertools import chain
@@ -88,9 +88,9 @@ class Continuation:
 
 
 def _check(request: GenerateRequest, limits: RequestLimits) -> None:
-    asked = request.length * request.count
-    if asked > limits.tokens:
+    total = request.length * request.count
+    if total > limits.tokens:
         raise TooMuch(
             f"length: at most {limits.tokens:,} tokens are written for one request, all texts together "
-            f"(got {asked:,}). Send several requests with other seeds."
+            f"(got {total:,}). Send several requests with other seeds."
         )

@@ -159,7 +159,7 @@ class Text:
     def __init__(self, decoder: Decoder, stop: str, seed: tuple[int, int]):
         self.decoder, self.stop, self.over = decoder, stop, False
         self._rng, self._draws, self._place = np.random.default_rng(seed), np.zeros(0), 0
-        self._held = ""
+        self._buffer = ""
 
     def draw(self) -> float:
         """A random number below 1, the same for the same seed however many texts there are."""
@@ -170,15 +170,15 @@ class Text:
 
     def push(self, token: int) -> str:
         """The text that is sure after one more token."""
-        self._held += self.decoder.push(token)
+        self._buffer += self.decoder.push(token)
         if not self.stop:
             return self._release(0)
-        place = self._held.find(self.stop)
+        place = self._buffer.find(self.stop)
         if place >= 0:
-            self.over, self._held = True, self._held[:place]
+            self.over, self._buffer = True, self._buffer[:place]
             return self._release(0)
-        most = min(len(self.stop) - 1, len(self._held))
-        return self._release(next((n for n in range(most, 0, -1) if self.stop.startswith(self._held[-n:])), 0))
+        most = min(len(self.stop) - 1, len(self._buffer))
+        return self._release(next((n for n in range(most, 0, -1) if self.stop.startswith(self._buffer[-n:])), 0))
 
     def finish(self) -> str:
         """What was held back, when no more tokens come."""
@@ -186,8 +186,8 @@ class Text:
         return self._release(0)
 
     def _release(self, back: int) -> str:
-        split = len(self._held) - back
-        text, self._held = self._held[:split], self._held[split:]
+        split = len(self._buffer) - back
+        text, self._buffer = self._buffer[:split], self._buffer[split:]
         return text
 
 

@@ -65,5 +65,5 @@ def _run(
         inside = where < stop[:, None]
         tokens = np.where(inside, ids[np.minimum(where, len(ids) - 1)], state.tokenizer.padding).astype(np.int64)
         outputs = session.run({"tokens": tokens})
-        wanted = inside[:, 1:] & (places[:-1] >= skip[:, None])
-        yield outputs["nll"][wanted], outputs["best"][wanted] if "best" in outputs else None
+        mask = inside[:, 1:] & (places[:-1] >= skip[:, None])
+        yield outputs["nll"][mask], outputs["best"][mask] if "best" in outputs else None

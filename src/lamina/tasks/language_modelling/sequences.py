@@ -79,5 +79,5 @@ def windows(lengths: Iterable[int] | np.ndarray, context: int) -> Window:
     owner = np.repeat(np.arange(len(lengths)), counts)
     number = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
     start = np.minimum(number * stride, more[owner])
-    known = np.where(number > 0, context + (number - 1) * stride, 0)  # tokens that windows before it have said
-    return Window(firsts[owner] + start, known - start, firsts[owner] + lengths[owner])
+    before = np.where(number > 0, context + (number - 1) * stride, 0)  # tokens that windows before it have said
+    return Window(firsts[owner] + start, before - start, firsts[owner] + lengths[owner])

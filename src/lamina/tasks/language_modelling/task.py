@@ -13,7 +13,7 @@ from lamina.preprocess.text import tokenizers
 from lamina.schema import Input, Output, Row
 from lamina.task import Asset, Session
 from lamina.tasks.language_modelling import bounds, golden
-from lamina.tasks.language_modelling.operation import GENERATE, SCORE, STREAM
+from lamina.tasks.language_modelling.operation import GENERATE, PERPLEXITY, STREAM
 from lamina.tasks.language_modelling.sampling import GRAPH
 from lamina.tasks.language_modelling.state import Config, State
 
@@ -26,7 +26,7 @@ class Task(task.Task):
     cfg: Config
     state: State
 
-    operations = (GENERATE, SCORE, STREAM)
+    operations = (GENERATE, PERPLEXITY, STREAM)
     assets = {f"{GRAPH}.onnx": Asset("one token of a text, with the state before and after it", graph=True)}
 
     @classmethod
