@@ -84,7 +84,10 @@ def column_settings(cfg: Config) -> dict[str, dict[str, Any]]:
 def example(spec: Spec) -> dict[str, Any]:
     """A tiny network of random weights, written into the cache: to try the architecture with."""
     (feed, *_), folder = spec.inputs.values(), config.cache() / "examples"
-    return {"name": str(tiny.encoder(folder, feed.sizes[0]) if feed.kind == "tokens" else onnx_graph.tiny_file(folder))}
+    if feed.kind != "tokens":
+        return {"name": str(onnx_graph.tiny_file(folder))}
+    write = tiny.encoder if spec.output.head in ROW_HEADS else tiny.decoder
+    return {"name": str(write(folder, feed.sizes[0]))}
 
 
 def step_inputs(cfg: Config, spec: Spec) -> dict[str, tuple[int, ...]]:

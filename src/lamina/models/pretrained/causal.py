@@ -26,7 +26,21 @@ def load(name: str) -> Any:
     network = hub.network(hub.find(name), name, "AutoModelForCausalLM", attn_implementation="eager")
     if network.main_input_name != "input_ids":
         raise fault(name, f"takes {network.main_input_name}, not texts", "Name a network of texts")
+    table, scores = network.get_input_embeddings(), network.get_output_embeddings()
+    if isinstance(scores, nn.Linear) and scores.weight is table.weight and scores.bias is None:
+        network.set_output_embeddings(TiedScores(table))
     return network
+
+
+class TiedScores(nn.Module):
+    """Scores by the table of the embedding, which is a weight of the network once."""
+
+    def __init__(self, table: nn.Embedding):
+        super().__init__()
+        self.tables = [table]  # in a list, which modules do not look into
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.linear(x, self.tables[0].weight)
 
 
 def check_context(name: str, spec: Spec) -> None:

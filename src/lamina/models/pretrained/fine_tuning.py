@@ -50,7 +50,7 @@ def add_lora(network: Any, cfg: Lora) -> Any:
         bias="none",
     )
     with hub.quietly(hub.library()), warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # of one library about another
+        warnings.simplefilter("ignore")  # of what the library settles by itself
         try:
             return peft.get_peft_model(network, settings)
         except ValueError as error:

@@ -1,4 +1,4 @@
-"""A tiny network of texts with random weights and a tokenizer, to try architectures and commands with."""
+"""Tiny networks of texts with random weights, to try architectures with."""
 
 import json
 from pathlib import Path
@@ -29,4 +29,19 @@ def encoder(folder: Path, vocabulary: int) -> Path:
         transformers.BertModel(settings, add_pooling_layer=False).save_pretrained(path)
     tokenizer.save(str(path / "tokenizer.json"))
     disk.write_text(path / "tokenizer_config.json", json.dumps({"pad_token": SPECIAL[0]}))
+    return path
+
+
+def decoder(folder: Path, vocabulary: int) -> Path:
+    """The folder of a GPT-2 of two layers for the next of as many ids."""
+    path = folder / f"gpt2-{vocabulary}"
+    if (path / "model.safetensors").is_file():
+        return path
+    transformers, last = hub.library(), vocabulary - 1
+    settings = transformers.GPT2Config(
+        vocab_size=vocabulary, n_embd=WIDTH, n_layer=2, n_head=2, n_positions=64, bos_token_id=last, eos_token_id=last
+    )
+    with hub.quietly(transformers), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        transformers.GPT2LMHeadModel(settings).save_pretrained(path)
     return path
