@@ -52,6 +52,10 @@ class Settings(config.Config):
     activation: ActivationName = Field(
         default="tanh", description="of the state: any of the activations below; tanh is the fastest"
     )
+    token_width: int | None = Field(
+        default=None, ge=1, le=1 << 13, description="texts: length of a word's vector; as `width` when unset"
+    )
+    hide: float = Field(default=0.2, ge=0, lt=1, description="texts: share of the words hidden in training")
     layer_norm: bool = Field(default=True, description="normalise states between layers")
     dropout: float = Field(default=0.1, ge=0, lt=1, description="share zeroed between layers and before the answer")
     patch: int | None = Field(
@@ -89,6 +93,7 @@ def training(cfg: Settings, spec: Spec) -> dict[str, Any]:
     if spec.output.head == "tokens":
         return _recurrent_decoder.training(cfg, spec)
     rows, horizon = max(spec.rows, 1), has_horizon(spec)
+    texts = all(feed.kind == "tokens" for feed in spec.inputs.values())
     steps, most = (1000, 50) if horizon else (1500, 100)
     size = 128 if horizon else min(128, max(16, 2 ** round(math.log2(max(rows / 30, 1)))))
     return {
@@ -99,8 +104,13 @@ def training(cfg: Settings, spec: Spec) -> dict[str, Any]:
         "schedule": {"kind": "cosine", "warmup": 0.05},
         "clip": 1.0,
         "ema": 0.99,
-        "patience": 5 if horizon else 25,
+        "patience": 5 if horizon or texts else 25,
     }
+
+
+def column_settings(cfg: Settings) -> dict[str, dict[str, Any]]:
+    """Texts as words in their order."""
+    return {"text": {"tokenizer": "word", "length": 256}}
 
 
 def example(spec: Spec) -> dict[str, Any]:
@@ -168,9 +178,10 @@ class Sequence(nn.Module):
 
     def __init__(self, cfg: Settings, feed: Input):
         super().__init__()
-        words = feed.kind == "tokens"
-        self.table = nn.Embedding(feed.sizes[0], cfg.units, padding_idx=0) if words else None
-        self.stack = Stack(cfg, cfg.units if words else feed.shape[1] or 1)
+        words, token_width = feed.kind == "tokens", cfg.token_width or cfg.units
+        self.table = nn.Embedding(feed.sizes[0], token_width, padding_idx=0) if words else None
+        self.hide = Dropout(cfg.hide)
+        self.stack = Stack(cfg, token_width if words else feed.shape[1] or 1)
         self.width = self.stack.width
         self.pool = Pool(cfg.pooling or "max", self.width, 2 if cfg.bidirectional else 1)
 
@@ -178,7 +189,8 @@ class Sequence(nn.Module):
         if self.table is None:
             x, there = fill_absent(series)
         else:
-            x, there = self.table(series), (series != 0).to(torch.float32)
+            there = (series != 0).to(torch.float32)
+            x = self.table(series) * self.hide(there).unsqueeze(2)
         step = torch.arange(1, x.shape[1] + 1, device=x.device)
         lengths = (there * step).amax(1).long().clamp(min=1)  # a word that is unknown may lie within a text
         return self.pool(self.stack(x, lengths), lengths)

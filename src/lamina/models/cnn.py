@@ -1,10 +1,11 @@
-"""Convolutional network for pictures or for series, frugal enough for a CPU.
+"""Convolutional network for pictures, for series or for texts, frugal enough for a CPU.
 
 Pictures: a strided stem, then stages of two 3 x 3 convolutions.
 A stem that halves the picture at once makes several epochs affordable; each stage is conv, max-pool, batch norm, conv,
 batch norm, and doubles the width up to `most`; the largest answer of each channel goes to a linear head. Filters behind
 the stem are trained by orthogonalised momentum and kept at a fixed norm (Jordan et al. 2024, Muon), which batch norm
-makes harmless. Series: a few Inception networks of one dimension, trained at once (`inception`).
+makes harmless. Series: a few Inception networks of one dimension, trained at once (`inception`). Texts: filters over
+3, 4 and 5 words (`text_convolution`).
 """
 
 import math
@@ -18,8 +19,9 @@ from torch import Tensor, nn
 from lamina import config
 from lamina.config import RecipeError
 from lamina.layers import inception
-from lamina.layers.basic import ActivationName, BatchNorm, Pixels, activation
+from lamina.layers.basic import ActivationName, BatchNorm, Dropout, Pixels, activation
 from lamina.layers.images import channels_last, single_image
+from lamina.layers.text_convolution import TextConvolution
 from lamina.losses import smooth_labels
 from lamina.models._single_part import SinglePart
 from lamina.schema import ROW_HEADS, Batch, Input, Spec
@@ -27,6 +29,15 @@ from lamina.schema import ROW_HEADS, Batch, Input, Spec
 HEADS = ROW_HEADS
 
 MEMBERS = 3  # for series
+TEXT_DROPOUT = 0.5  # before the answer for a text, as in Kim 2014
+ONLY_FOR = {  # what a setting is read with
+    "most": ("pictures",),
+    "views": ("pictures",),
+    "members": ("series",),
+    "activation": ("pictures", "series"),
+    "token_width": ("texts",),
+    "hide": ("texts",),
+}
 
 
 class BodyConfig(config.Config):
@@ -34,10 +45,15 @@ class BodyConfig(config.Config):
 
     kind: Literal["cnn"] = "cnn"
     width: int = Field(
-        default=64, ge=2, le=2048, description="channels of the first stage; each next has twice as many"
+        default=64,
+        ge=2,
+        le=2048,
+        description="channels of the first stage; each next has twice as many",
     )
     most: int = Field(default=256, ge=2, le=4096, description="channels at most")
     activation: ActivationName = Field(default="relu", description="any of the activations below")
+    token_width: int = Field(default=128, ge=1, le=1024, description="texts: length of a word's vector")
+    hide: float = Field(default=0.2, ge=0, lt=1, description="texts: share of the words hidden in training")
 
 
 class Config(BodyConfig):
@@ -51,14 +67,30 @@ class Config(BodyConfig):
 
 
 def suits(spec: Spec) -> float:
-    """One column of pictures and nothing else, or series, alone better than with others beside them."""
+    """One column of pictures and nothing else, or series, alone better than with others beside them; texts alone."""
+    if reads_texts(spec):
+        return 0.06
     if inception.takes(spec):
         return 0.9 if all(feed.kind == "series" for feed in spec.inputs.values()) else 0.6
     return 0.9 if single_image(spec) else 0.0
 
 
+def column_settings(cfg: BodyConfig) -> dict[str, dict[str, Any]]:
+    """Texts as words in their order."""
+    return {"text": {"tokenizer": "word", "length": 256}}
+
+
+def reads_texts(spec: Spec) -> bool:
+    """Whether there are texts and nothing else."""
+    return all(feed.kind == "tokens" for feed in spec.inputs.values())
+
+
 def training(cfg: Config, spec: Spec) -> dict[str, Any]:
-    """1,000 to 3,200 steps in 2 to 60 epochs; grey pictures are turned, scaled and moved, others mirrored and moved."""
+    """1,000 to 3,200 steps in 2 to 60 epochs; grey pictures are turned, scaled and moved, others mirrored and moved.
+    Texts: 800 steps in 4 to 20 epochs.
+    """
+    if reads_texts(spec):
+        return _training_for_texts(max(spec.rows, 1))
     if inception.takes(spec):
         return inception.training(spec)
     rows, (feed, *_) = max(spec.rows, 1), spec.inputs.values()
@@ -74,6 +106,19 @@ def training(cfg: Config, spec: Spec) -> dict[str, Any]:
         "optimizer": {"kind": "muon", "momentum": 0.6, "weight_decay": 0.05, "rest": 0.05},
         "schedule": {"kind": "linear", "warmup": 0.15},
         "augment": [*(grey if channels == 1 else ["flip"]), shift],
+    }
+
+
+def _training_for_texts(rows: int) -> dict[str, Any]:
+    size = min(64, max(16, 2 ** round(math.log2(max(rows / 60, 1)))))
+    return {
+        "epochs": max(4, min(20, math.ceil(800 / math.ceil(rows / size)))),
+        "batch_size": size,
+        "lr": 2e-3,
+        "optimizer": {"kind": "adamw", "weight_decay": 5e-2},
+        "schedule": {"kind": "cosine", "warmup": 0.05},
+        "ema": 0.99,
+        "patience": 4,
     }
 
 
@@ -107,8 +152,24 @@ class Body(nn.Module):
         return self.features(self.pixels(inputs[self.name]))
 
 
-def body(cfg: BodyConfig, spec: Spec) -> Body:
-    """The network without its head, for a spec of one picture column: what `combine` borrows."""
+class TextBody(nn.Module):
+    """Texts of some columns to (rows, `width`)."""
+
+    def __init__(self, cfg: BodyConfig, spec: Spec):
+        super().__init__()
+        self.texts = nn.ModuleDict(
+            {n: TextConvolution(f.sizes[0], cfg.token_width, cfg.width, cfg.hide) for n, f in spec.inputs.items()}
+        )
+        self.width = 3 * cfg.width * len(self.texts)
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        return torch.cat([text(inputs[name]) for name, text in self.texts.items()], 1)
+
+
+def body(cfg: BodyConfig, spec: Spec) -> Body | TextBody:
+    """The network without its head, for a spec of one picture column or of texts: what `combine` borrows."""
+    if reads_texts(spec):
+        return TextBody(cfg, spec)
     (name, feed), *_ = spec.inputs.items()
     return Body(feed, name, cfg)
 
@@ -116,21 +177,30 @@ def body(cfg: BodyConfig, spec: Spec) -> Body:
 class Model(SinglePart):
     def __init__(self, cfg: Config, spec: Spec):
         super().__init__(smooth_labels(spec.output, cfg.label_smoothing))
-        self.views = cfg.views
+        self.views, self.body, self.texts = cfg.views, None, None
         self.series = inception.takes(spec)
-        _refuse_unused(cfg, self.series)
+        _refuse_unused(cfg, "texts" if reads_texts(spec) else "series" if self.series else "pictures")
         if self.series:
             self.network = inception.Network(spec, max(1, cfg.width // 4), cfg.members or MEMBERS, cfg.activation)
             return
-        self.body = body(cfg, spec)
-        self.head = nn.Linear(self.body.width, spec.output.size)
+        network = body(cfg, spec)
+        if isinstance(network, TextBody):
+            self.texts = network
+        else:
+            self.body = network
+        self.dropout = Dropout(TEXT_DROPOUT)
+        self.head = nn.Linear(network.width, spec.output.size)
 
     def answer(self, x: Tensor) -> Tensor:
+        assert self.body is not None
         return self.head(self.body.features(x)).float()  # (rows, size)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if self.series:
             return {"target": self.network.answer(self.network(inputs))}
+        if self.texts is not None:
+            return {"target": self.head(self.dropout(self.texts(inputs))).float()}
+        assert self.body is not None
         x = self.body.pixels(inputs[self.body.name])
         if self.training or self.views == "one":
             return {"target": self.answer(x)}
@@ -142,13 +212,13 @@ class Model(SinglePart):
         yield "", self.loss(raw, batch.target, batch.lengths)
 
 
-def _refuse_unused(cfg: Config, series: bool) -> None:
+def _refuse_unused(cfg: Config, sort: str) -> None:
     """A setting that would be ignored is an error."""
-    settings, plain, unused = cfg.model_dump(), Config().model_dump(), ("most", "views") if series else ("members",)
+    settings, plain = cfg.model_dump(), Config().model_dump()
     if faults := [
-        f"model.{name}: is for {'pictures' if series else 'series'}, and there are none here. Leave it out."
-        for name in unused
-        if settings[name] != plain[name]
+        f"model.{name}: is for {' or '.join(sorts)}, and there are none here. Leave it out."
+        for name, sorts in ONLY_FOR.items()
+        if sort not in sorts and settings[name] != plain[name]
     ]:
         raise RecipeError(faults)
 

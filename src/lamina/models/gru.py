@@ -6,7 +6,7 @@ from lamina.models import _recurrent
 
 HEADS = _recurrent.HEADS
 Model, suits, training, example = _recurrent.Model, _recurrent.suits, _recurrent.training, _recurrent.example
-step_inputs = _recurrent.step_inputs
+column_settings, step_inputs = _recurrent.column_settings, _recurrent.step_inputs
 
 
 class Config(_recurrent.Settings):

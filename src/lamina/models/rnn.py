@@ -10,7 +10,7 @@ from lamina.schema import Spec
 
 HEADS = _recurrent.HEADS
 Model, training, example = _recurrent.Model, _recurrent.training, _recurrent.example
-step_inputs = _recurrent.step_inputs
+column_settings, step_inputs = _recurrent.column_settings, _recurrent.step_inputs
 
 
 class Config(_recurrent.Settings):
