@@ -24,6 +24,7 @@ NETWORKS = {  # each with a tokenizer, so that all of these are there
     "ngram": ({"kind": "ngram"}, "ngram"),
     "fnn": ({"kind": "fnn", "width": 8, "depth": 1, "members": 1}, "hash"),
     "lstm": ({"kind": "lstm", "width": 8}, "word"),
+    "cnn": ({"kind": "cnn", "width": 8}, "word"),
     "gru": ({"kind": "gru", "width": 8}, "character"),
     "rnn": ({"kind": "rnn", "width": 8}, "byte"),
     "transformer": ({"kind": "transformer", "width": 16, "depth": 1, "heads": 2}, "bpe"),
