@@ -64,3 +64,20 @@ def test_texts_alone_are_read_as_n_grams_by_default(tmp_path):
     assert "ngram" in (tmp_path / "run" / "recipe.yaml").read_text()
     (column,) = json.loads((tmp_path / "run" / "bundle" / "preprocess.json").read_text())
     assert column["state"]["tokenizer"] == "ngram"
+
+
+@pytest.mark.parametrize("network", ["fnn", "cnn", "lstm", "transformer"])
+def test_padding_of_a_tokenizer_of_others_is_no_word(network, tmp_path):
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    words = {word: i for i, word in enumerate(["<s>", "good", "<unk>", "<pad>", "bad", "great", "awful", *PLAIN])}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.enable_padding(pad_id=3, pad_token="<pad>")
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    text = {"kind": "text", "tokenizer": "pretrained", "file": str(tmp_path / "tokenizer.json")}
+    recipe = {"model": network, "columns": {"text": text}, "train": {"epochs": 1}}
+    estimator = lamina.fit(reviews(60, 0), "label", recipe=recipe, out=tmp_path / "run")
+    texts = ["a good film", "people were bad"]
+    beside = probabilities(estimator, [*texts, " ".join(PLAIN * 4)])[:2]
+    assert np.abs(probabilities(estimator, texts) - beside).max() < 1e-5

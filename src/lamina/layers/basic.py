@@ -70,19 +70,25 @@ class Dropout(nn.Module):
         return x * mask.to(x.dtype).mul_(256 / (256 - self.of_256))
 
 
-class TokenMean(nn.Module):
-    """Codes (rows, length), 0 for padding, to the mean of their embeddings (rows, width)."""
+def token_table(feed: Input, width: int) -> nn.Embedding:
+    """Embeddings of tokens; that of padding is 0, and stays so."""
+    table = nn.Embedding(feed.sizes[0], width, padding_idx=feed.padding)
+    nn.init.normal_(table.weight, std=0.1)
+    with torch.no_grad():
+        table.weight[feed.padding] = 0
+    return table
 
-    def __init__(self, size: int, width: int):
+
+class TokenMean(nn.Module):
+    """Ids of tokens (rows, length) to the mean of their embeddings (rows, width), without those of padding."""
+
+    def __init__(self, feed: Input, width: int):
         super().__init__()
-        self.width = width
-        self.table = nn.Embedding(size, width, padding_idx=0)
-        nn.init.normal_(self.table.weight, std=0.1)
-        with torch.no_grad():
-            self.table.weight[0] = 0
+        self.width, self.padding = width, feed.padding
+        self.table = token_table(feed, width)
 
     def forward(self, codes: Tensor) -> Tensor:
-        count = (codes != 0).sum(1, keepdim=True).clamp(min=1)
+        count = (codes != self.padding).sum(1, keepdim=True).clamp(min=1)
         return self.table(codes).sum(1) / count  # (rows, width)
 
 
@@ -163,7 +169,7 @@ class Flat(nn.Module):
                 flat = self.encoders[name] = FlatPixels(feed) if feed.kind == "image" else FlatSeries(feed)
                 self.width += flat.width
             else:
-                self.encoders[name] = TokenMean(feed.sizes[0], token_width)
+                self.encoders[name] = TokenMean(feed, token_width)
                 self.width += token_width
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:

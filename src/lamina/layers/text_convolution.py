@@ -8,28 +8,26 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lamina.layers.basic import Dropout
+from lamina.layers.basic import Dropout, token_table
 from lamina.layers.recurrent import padding_mask
+from lamina.schema import Input
 
 KERNELS = (3, 4, 5)  # words that a filter looks at
 
 
 class WordVectors(nn.Module):
-    """Ids (rows, steps), 0 for padding, to vectors (rows, steps, width) and lengths (rows,), 1 at least.
+    """Ids (rows, steps) to vectors (rows, steps, width) and lengths (rows,), 1 at least.
 
     In training a share of the words is hidden, each as a whole (Gal and Ghahramani 2016).
     """
 
-    def __init__(self, size: int, width: int, hide: float):
+    def __init__(self, feed: Input, width: int, hide: float):
         super().__init__()
-        self.table = nn.Embedding(size, width, padding_idx=0)
-        nn.init.normal_(self.table.weight, std=0.1)
-        with torch.no_grad():
-            self.table.weight[0] = 0
+        self.table, self.padding = token_table(feed, width), feed.padding
         self.hide = Dropout(hide)
 
     def forward(self, ids: Tensor) -> tuple[Tensor, Tensor]:
-        present = (ids != 0).to(torch.float32)
+        present = (ids != self.padding).to(torch.float32)
         step = torch.arange(1, ids.shape[1] + 1, device=ids.device)
         lengths = (present * step).amax(1).long().clamp(min=1)  # a word that is unknown may lie within a text
         return self.table(ids) * self.hide(present).unsqueeze(2), lengths
@@ -38,9 +36,9 @@ class WordVectors(nn.Module):
 class TextConvolution(nn.Module):
     """A text as ids (rows, steps) to the largest answer of each filter, (rows, `width`)."""
 
-    def __init__(self, size: int, token_width: int, filters: int, hide: float):
+    def __init__(self, feed: Input, token_width: int, filters: int, hide: float):
         super().__init__()
-        self.words = WordVectors(size, token_width, hide)
+        self.words = WordVectors(feed, token_width, hide)
         self.convolutions = nn.ModuleList(nn.Conv1d(token_width, filters, kernel) for kernel in KERNELS)
         self.width = filters * len(KERNELS)
 

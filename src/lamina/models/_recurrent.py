@@ -179,7 +179,8 @@ class Sequence(nn.Module):
     def __init__(self, cfg: Settings, feed: Input):
         super().__init__()
         words, token_width = feed.kind == "tokens", cfg.token_width or cfg.units
-        self.table = nn.Embedding(feed.sizes[0], token_width, padding_idx=0) if words else None
+        self.padding = feed.padding
+        self.table = nn.Embedding(feed.sizes[0], token_width, padding_idx=self.padding) if words else None
         self.hide = Dropout(cfg.hide)
         self.stack = Stack(cfg, token_width if words else feed.shape[1] or 1)
         self.width = self.stack.width
@@ -189,7 +190,7 @@ class Sequence(nn.Module):
         if self.table is None:
             x, there = fill_absent(series)
         else:
-            there = (series != 0).to(torch.float32)
+            there = (series != self.padding).to(torch.float32)
             x = self.table(series) * self.hide(there).unsqueeze(2)
         step = torch.arange(1, x.shape[1] + 1, device=x.device)
         lengths = (there * step).amax(1).long().clamp(min=1)  # a word that is unknown may lie within a text

@@ -158,7 +158,7 @@ class TextBody(nn.Module):
     def __init__(self, cfg: BodyConfig, spec: Spec):
         super().__init__()
         self.texts = nn.ModuleDict(
-            {n: TextConvolution(f.sizes[0], cfg.token_width, cfg.width, cfg.hide) for n, f in spec.inputs.items()}
+            {n: TextConvolution(f, cfg.token_width, cfg.width, cfg.hide) for n, f in spec.inputs.items()}
         )
         self.width = 3 * cfg.width * len(self.texts)
 

@@ -208,7 +208,7 @@ def _encoder(cfg: BodyConfig, feed: Input) -> nn.Module:
         return FlatPixels(feed)
     if feed.kind == "series":
         return FlatSeries(feed)
-    return TokenMean(feed.sizes[0], cfg.token_width)
+    return TokenMean(feed, cfg.token_width)
 
 
 def _width(encoder: nn.Module) -> int:

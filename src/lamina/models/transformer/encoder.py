@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from lamina.layers.attention import Block, Rotary
-from lamina.layers.basic import Dropout, Flat
+from lamina.layers.basic import Dropout, Flat, token_table
 from lamina.models._single_part import SinglePart
 from lamina.models.transformer.config import Config
-from lamina.schema import Spec
+from lamina.schema import Input, Spec
 
 WIDTH, DEPTH, DROPOUT = 128, 2, 0.1
 STEPS = 1500  # of training
@@ -34,15 +34,12 @@ def training(cfg: Config, spec: Spec) -> dict[str, Any]:
 
 
 class Text(nn.Module):
-    """Tokens (rows, steps), 0 for padding, to the mean of what the steps came to, (rows, width)."""
+    """Tokens (rows, steps) to the mean of what the steps came to, (rows, width)."""
 
-    def __init__(self, cfg: Config, vocabulary: int):
+    def __init__(self, cfg: Config, feed: Input):
         super().__init__()
         self.width, depth, dropout = cfg.sizes(WIDTH, DEPTH, DROPOUT)
-        self.table = nn.Embedding(vocabulary, self.width, padding_idx=0)
-        nn.init.normal_(self.table.weight, std=0.1)
-        with torch.no_grad():
-            self.table.weight[0] = 0
+        self.table, self.padding = token_table(feed, self.width), feed.padding
         self.rotary = Rotary(self.width // cfg.heads)
         self.dropout = Dropout(dropout)
         self.blocks = nn.ModuleList(Block(self.width, cfg.heads, dropout) for _ in range(depth))
@@ -51,7 +48,7 @@ class Text(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         x = self.dropout(self.table(tokens))
         first = torch.arange(tokens.shape[1], device=x.device) == 0  # of no token at all, the padding is looked at
-        present = (tokens != 0) | first
+        present = (tokens != self.padding) | first
         mask = torch.zeros_like(present, dtype=x.dtype).masked_fill(~present, -math.inf)[:, None, None]
         places = self.rotary(tokens.shape[1])
         for block in self.blocks:
@@ -65,7 +62,7 @@ class Encoder(SinglePart):
         super().__init__(spec.output)
         texts = {name: feed for name, feed in spec.inputs.items() if feed.kind == "tokens"}
         rest = {name: feed for name, feed in spec.inputs.items() if feed.kind != "tokens"}
-        self.texts = nn.ModuleDict({name: Text(cfg, feed.sizes[0]) for name, feed in texts.items()})
+        self.texts = nn.ModuleDict({name: Text(cfg, feed) for name, feed in texts.items()})
         self.rest = Flat(spec.model_copy(update={"inputs": rest})) if rest else None
         width, _, dropout = cfg.sizes(WIDTH, DEPTH, DROPOUT)
         self.dropout = Dropout(dropout)
