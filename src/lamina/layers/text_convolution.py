@@ -1,7 +1,6 @@
 """Convolution over the words of a text: which short phrases stand in it, wherever they stand.
 
-Each filter looks at a few words in a row and gives its largest answer over the text (Kim 2014, "Convolutional Neural
-Networks for Sentence Classification").
+Each filter looks at a few words in a row and gives its largest answer over the text (Kim 2014, arXiv:1408.5882).
 """
 
 import torch
