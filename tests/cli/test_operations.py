@@ -57,6 +57,12 @@ def test_what_a_bundle_does_not_do_is_a_sentence(words, code, sentence):
     assert not list(Path().iterdir())
 
 
+def test_options_of_a_bundle_that_is_not_there_are_no_fault():
+    done = lamina_("generate", "nowhere", "--prompt", "the")
+    assert done.code == 1
+    assert "nowhere: there is no such bundle" in done.err and "--prompt" not in done.err
+
+
 def test_inspect_lists_what_a_bundle_can_be_asked():
     operations = lamina_("inspect", PICTURES, "--json").json["operations"]
     assert [one["name"] for one in operations] == ["generate", "predict"]

@@ -44,7 +44,7 @@ def command(name: str, words: Sequence[str], builtin: Container[str] = ()) -> Ty
     """The command of an operation: of the bundle among the words, else of any task; None where there is none, or
     one that is `builtin`.
 
-    Errors: MissingOperation where another task has it and the bundle has not.
+    Errors: MissingOperation where another task has it and the bundle has not; BundleError where it cannot be opened.
     """
     path = next((path for path in map(locate, words) if path.exists() and is_bundle(path)), None)
     if path is not None:
@@ -53,6 +53,8 @@ def command(name: str, words: Sequence[str], builtin: Container[str] = ()) -> Ty
         if name in offers or any(one.name == name for one in installed()):
             return OperationCommand(offers.get(name) or predictor.operation(name), predictor)
     operations = [one for one in installed() if one.name == name]
+    if len(operations) > 1 and words and not words[0].startswith("-") and "--help" not in words:
+        Predictor(locate(words[0]))  # which options there are, only a bundle says: what is wrong with it comes first
     return OperationCommand(operations[0], others=operations[1:]) if operations and name not in builtin else None
 
 
