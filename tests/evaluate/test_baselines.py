@@ -14,6 +14,7 @@ from lamina.tasks.forecasting.baselines import PRICES, VALUES
 toys = pytest.importorskip("sklearn.datasets")
 CLASSIFIERS, REGRESSORS = ("majority", "logistic", "gradient_boosting"), ("mean", "ridge", "gradient_boosting")
 SEVERAL = ("frequent_labels", "logistic_labels")
+COUNTS = ("unigram", "bigram", "kneser_ney")  # of language modelling
 
 
 def spec(numbers=0, sizes=(), words=0):
@@ -85,6 +86,16 @@ def test_words_are_counted_and_padding_is_not_a_word():
     assert "gradient boosting was left out: there are no numbers or categories" in notes[0]
     empty = fitted["logistic"]({"tokens2": np.zeros((3, 6), dtype=np.int64)})
     assert np.isfinite(empty["probabilities"]).all()
+
+
+def test_words_that_each_say_little_are_learned_from_together():
+    rng = np.random.default_rng(0)
+    target = np.tile([0, 1], 1500)
+    tokens = rng.integers(1, 10_000, (3000, 20))
+    leaning = (tokens % 2 == target[:, None]) | (rng.random(tokens.shape) < 0.6)
+    tokens = np.where(leaning, tokens, (tokens + 1) % 10_000)
+    fitted = fit(("logistic",), {"tokens2": tokens[:2000]}, target[:2000], spec(words=10_000), 2)
+    assert accuracy(target[2000:], fitted["logistic"]({"tokens2": tokens[2000:]})) > 0.8
 
 
 def test_trees_read_the_words_that_stand_beside_other_columns():
@@ -166,7 +177,7 @@ def test_a_baseline_of_another_task_is_our_fault():
 def test_every_baseline_has_a_name_for_people():
     for task in available("tasks"):
         experiment.of(task)  # whose baselines are then there
-    names = {*CLASSIFIERS, *REGRESSORS, *SEVERAL, "nearest_neighbour", "held_out", *VALUES, *PRICES}
+    names = {*CLASSIFIERS, *REGRESSORS, *SEVERAL, "nearest_neighbour", "held_out", *COUNTS, *VALUES, *PRICES}
     assert set(baselines.LABELS) == names
 
 

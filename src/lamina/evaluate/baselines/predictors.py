@@ -57,7 +57,8 @@ def logistic(train: Features, target: np.ndarray, spec: Spec, classes: int) -> P
     from sklearn.linear_model import LogisticRegression
 
     matrix = columns(train, spec)
-    model = LogisticRegression(C=10.0 if names_of_kind(train, spec, "tokens") else 1.0, max_iter=100, tol=1e-3)
+    texts = bool(names_of_kind(train, spec, "tokens"))  # whose gradients are small from the start
+    model = LogisticRegression(C=10.0 if texts else 1.0, max_iter=100, tol=1e-5 if texts else 1e-3)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a nearly converged baseline is still a fair one
         model.fit(matrix(train), target)
