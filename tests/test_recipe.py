@@ -179,9 +179,10 @@ def test_settings_of_a_network_without_a_name_belong_to_the_one_that_the_data_de
     choices = [models.choice(recipe.model, Spec(inputs={one.kind: one}, output=output)) for one in (pictures, table)]
     assert [(choice.kind, choice.width) for choice in choices] == [("cnn", 8), ("fnn", 8)]
     assert build(load_yaml(dump(recipe), "")) == recipe
-    with pytest.raises(RecipeError, match=r"model.token_width: unknown setting.*\n.*network is cnn.*--model fnn"):
+    with pytest.raises(RecipeError, match=r"model.number_width: unknown setting.*\n.*network is cnn.*--model fnn"):
         models.choice(
-            build({"data": "a.csv", "model": {"token_width": 8}}).model, Spec(inputs={"image": pictures}, output=output)
+            build({"data": "a.csv", "model": {"number_width": 8}}).model,
+            Spec(inputs={"image": pictures}, output=output),
         )
     with pytest.raises(RecipeError, match=r"model.widht: unknown setting. Did you mean 'width'?"):
         build({"data": "a.csv", "model": {"widht": 8}})

@@ -21,7 +21,7 @@ import lamina
 from conftest import customers, houses, write_csv
 from lamina.cli import commands
 
-VERBS = sorted(command.callback.__name__ for command in commands.app.registered_commands)
+VERBS = sorted(command.name or command.callback.__name__ for command in commands.app.registered_commands)
 TINY = ("--model", "linear", "--set", "train.epochs=2", "--set", "columns.remark=ignore")
 
 

@@ -6,6 +6,7 @@ import json
 import pickle
 import subprocess
 import sys
+from operator import methodcaller
 from pathlib import Path
 
 import joblib
@@ -37,7 +38,8 @@ def test_a_model_of_every_task_and_network_is_copied_with_its_answers(path, dupl
     request.pop("answers")
 
     def ask(one):
-        answers = one.predict(request["rows"]) if verb == "predict" else one.generate(**request)
+        settings = {name: value for name, value in request.items() if name != "rows"}
+        answers = methodcaller(verb, *([request["rows"]] if "rows" in request else []), **settings)(one)
         return answers.tolist() if isinstance(answers, np.ndarray) else answers
 
     assert ask(duplicate(model)) == ask(model)

@@ -50,7 +50,7 @@ from torch import nn
 from lamina import config, losses
 from lamina.layers.basic import Flat
 
-HEADS = frozenset({"tokens"})
+HEADS = frozenset({"tags"})
 
 
 class Config(config.Config):
@@ -71,10 +71,10 @@ class Model(nn.Module):
         self.loss = losses.loss(spec.output)
 
     def forward(self, inputs):
-        return {"tokens": self.head(self.flat(inputs)).unflatten(1, (3, self.size))}
+        return {"tags": self.head(self.flat(inputs)).unflatten(1, (3, self.size))}
 
     def losses(self, batch):
-        yield "", self.loss(self(batch.inputs)["tokens"], batch.target, batch.lengths)
+        yield "", self.loss(self(batch.inputs)["tags"], batch.target, batch.lengths)
 '''
 
 RAGGED = '''
@@ -169,7 +169,7 @@ def test_weights_of_a_loss_are_trained_and_kept_in_checkpoints_and_never_served(
 
 
 def test_a_head_of_ones_own_is_learned_and_no_other_network_takes_it(folder):
-    spec = Spec(inputs=NUMBERS, output=Output(head="tokens", size=4, loss="toyragged"))
+    spec = Spec(inputs=NUMBERS, output=Output(head="tags", size=4, loss="toyragged"))
     assert [name for name in available("models") if models.suits(name, spec)] == ["toytagger"]
     assert models.choice(None, spec).kind == "toytagger"
     plain = Spec(inputs=NUMBERS, output=Output(head="logits", size=4, loss="cross_entropy"))
@@ -181,7 +181,7 @@ def test_a_head_of_ones_own_is_learned_and_no_other_network_takes_it(folder):
     lengths = np.random.default_rng(0).integers(1, 4, 96)
     words[np.arange(3) >= lengths[:, None]] = -1
     model, _ = trained(spec, "toytagger", Examples(given.inputs, words, lengths))
-    raw = model({"number": torch.from_numpy(examples(200, 1).inputs["number"])})["tokens"].argmax(2).numpy()
+    raw = model({"number": torch.from_numpy(examples(200, 1).inputs["number"])})["tags"].argmax(2).numpy()
     assert (raw[:, 0] == examples(200, 1).target).mean() > 0.8
 
 

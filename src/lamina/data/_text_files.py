@@ -134,13 +134,13 @@ def _are_cells(lines: Sequence[str], by: str) -> bool:
 
 
 def _are_aligned(lines: Sequence[str]) -> bool:
-    """Whether blanks alone stand between as many cells each, half of them numbers."""
+    """Whether blanks alone stand between as many cells each, of which a column is numbers."""
     cells = [line.split() for line in lines]
     width, times = Counter(map(len, cells)).most_common(1)[0]
     if len(lines) < LEAST_ROWS or width < 2 or times < MOST * len(lines):
         return False
-    numbers = sum(bool(NUMBER.fullmatch(cell)) for line in cells for cell in line)
-    return numbers >= sum(map(len, cells)) / 2
+    columns = zip(*(line for line in cells if len(line) == width), strict=True)
+    return any(sum(bool(NUMBER.fullmatch(cell)) for cell in column) >= MOST * times for column in columns)
 
 
 def plain(path: Path, encoding: str, stack: ExitStack) -> Text:
