@@ -112,7 +112,9 @@ def test_low_rank_changes_become_part_of_the_weights(bert, cache):
     assert not any("lora" in name for name in model.state_dict())
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize(
+    "name", [n if i < 2 else pytest.param(n, marks=pytest.mark.slow) for i, n in enumerate(FAMILIES)]
+)
 def test_networks_of_every_family_become_a_graph_for_texts_of_any_length(name, tmp_path, cache):
     from lamina.deploy import onnx_export
     from lamina.deploy.onnx_runtime import onnx_runtime

@@ -66,7 +66,9 @@ def test_texts_alone_are_read_as_n_grams_by_default(tmp_path):
     assert column["state"]["tokenizer"] == "ngram"
 
 
-@pytest.mark.parametrize("network", ["fnn", "cnn", "lstm", "transformer"])
+@pytest.mark.parametrize(
+    "network", ["lstm", "transformer", *(pytest.param(one, marks=pytest.mark.slow) for one in ("fnn", "cnn"))]
+)
 def test_padding_of_a_tokenizer_of_others_is_no_word(network, tmp_path):
     from tokenizers import Tokenizer, models, pre_tokenizers
 

@@ -53,8 +53,9 @@ def command(name: str, words: Sequence[str], builtin: Container[str] = ()) -> Ty
         if name in offers or any(one.name == name for one in installed()):
             return OperationCommand(offers.get(name) or predictor.operation(name), predictor)
     operations = [one for one in installed() if one.name == name]
-    if len(operations) > 1 and words and not words[0].startswith("-") and "--help" not in words:
-        Predictor(locate(words[0]))  # which options there are, only a bundle says: what is wrong with it comes first
+    several = len({one.request for one in operations}) > 1  # options, of which a bundle says which there are
+    if several and words and not words[0].startswith("-") and "--help" not in words:
+        Predictor(locate(words[0]))  # what is wrong with it comes first
     return OperationCommand(operations[0], others=operations[1:]) if operations and name not in builtin else None
 
 
