@@ -250,12 +250,12 @@ def test_a_folder_of_texts_trains_by_one_command(tmp_path):
             write(tmp_path / "mail" / label / f"{i}.txt", f"They were {words} with me, day {i % 7}.")
     out = tmp_path / "run"
     settings = ("--set", "train.epochs=2", "--set", "columns.text.length=16")
-    code, shown, error = command("train", tmp_path / "mail", *settings, "--out", out)
+    code, output, error = command("train", tmp_path / "mail", *settings, "--out", out)
     assert code == 0, error
-    assert "have more than 16 tokens and lose the others" in " ".join(shown.split())
+    assert "have more than 16 tokens and lose the others" in " ".join(output.split())
     assert (out / "bundle").is_dir()
-    asked = write(tmp_path / "asked.txt", "They were kind and quick\nThey were rude and slow\n")
-    code, _, error = command("predict", out, asked, "-o", tmp_path / "answers.csv")
+    remarks = write(tmp_path / "remarks.txt", "They were kind and quick\nThey were rude and slow\n")
+    code, _, error = command("predict", out, remarks, "-o", tmp_path / "answers.csv")
     assert code == 0, error
     answers = (tmp_path / "answers.csv").read_text().splitlines()
     assert len(answers) == 3

@@ -169,16 +169,16 @@ def test_inspect_tells_of_lengths_classes_copies_and_blanks_on_lines_of_their_ow
         row["text"] = "a [b]text[/b]\n\n\tof three lines\nthat comes again"
     table = pa.Table.from_pylist(rows).rename_columns(["what they\nwrote", "label"])
     pq.write_table(table, tmp_path / "rows.parquet")
-    code, shown, _ = command("inspect", tmp_path / "rows.parquet", "--target", "label")
+    code, output, _ = command("inspect", tmp_path / "rows.parquet", "--target", "label")
     assert code == 0
-    assert "what they wrote, by class" in shown
-    assert re.search(r"what they wrote +text +1 +\d+", shown)
-    assert re.search(r"pos +23 +\d+\n", shown)
-    assert "42 texts\n" in shown
-    assert re.search(r"words   \d+ of a text \(median\), \d+ to \d+ of nine in ten, \d+ at most", shown)
-    assert re.search(r"twice   \d texts are copies of another: 1 with different labels", shown)
-    assert "empty   1 text is missing or blank" in shown
-    assert not re.search(r"^\s*of three lines", shown, re.MULTILINE)
+    assert "what they wrote, by class" in output
+    assert re.search(r"what they wrote +text +1 +\d+", output)
+    assert re.search(r"pos +23 +\d+\n", output)
+    assert "42 texts\n" in output
+    assert re.search(r"words   \d+ of a text \(median\), \d+ to \d+ of nine in ten, \d+ at most", output)
+    assert re.search(r"twice   \d texts are copies of another: 1 with different labels", output)
+    assert "empty   1 text is missing or blank" in output
+    assert not re.search(r"^\s*of three lines", output, re.MULTILINE)
 
 
 # explain
@@ -186,9 +186,9 @@ def test_inspect_tells_of_lengths_classes_copies_and_blanks_on_lines_of_their_ow
 
 def test_explain_marks_the_words_of_a_text_of_ones_own(run, tmp_path):
     (tmp_path / "mine.txt").write_text(f"\ufeffthe film is wonderful , {SECRET} & <i>dull</i>\n", "utf-8")
-    code, shown, _ = command("explain", run, tmp_path / "mine.txt", "-o", tmp_path / "why.html", "--label", "pos")
+    code, output, _ = command("explain", run, tmp_path / "mine.txt", "-o", tmp_path / "why.html", "--label", "pos")
     assert code == 0
-    assert re.search(r"mine.txt  (pos|neg) \d", shown)
+    assert re.search(r"mine.txt  (pos|neg) \d", output)
     page = (tmp_path / "why.html").read_text("utf-8")
     assert re.search(r'<mark class="for s4"[^>]*>wonderful</mark>', page)
     assert re.search(r'<mark class="against s\d"[^>]*>dull</mark>', page)
@@ -287,7 +287,7 @@ def test_copies_that_differ_in_case_marks_or_a_number_are_nearly_the_same():
     assert [(pair.row, pair.training_row, pair.exact) for pair in matches.pairs] == [(0, 0, False), (1, 0, False)]
 
 
-@pytest.mark.skipif(not REVIEWS.exists(), reason="the data sets are not there")
+@pytest.mark.skipif(not REVIEWS.exists(), reason="the texts are not on this machine: ../shared/data/text")
 def test_sentences_that_two_real_sets_share_are_nearly_all_found():
     """78 % of the sentences of SST-2 are those of rt-polarity, letter by letter, and more with other marks."""
     lines = (REVIEWS / "sst2" / "stsa.binary.test").read_text("utf-8", "replace").splitlines()

@@ -79,7 +79,7 @@ def built(folder: Path, settings: dict[str, Any] | None = None, **feed: Any) -> 
 def test_a_text_is_told_by_a_network_of_others_and_served_without_what_trained_it(settings, bert, tmp_path, cache):
     from safetensors.numpy import load, load_file
 
-    train = {"epochs": 4, "lr": 1e-3} if settings else {}
+    train = {"epochs": 8, "lr": 1e-3} if settings else {}
     model = trained(bert, tmp_path / "run", settings, **train)
     rows = [{"text": row["text"]} for row in tools.reviews(40, seed=5)] + [{"text": None}, {"text": "一 ☃ \0 word"}]
     mine = model.predict(rows)

@@ -1,6 +1,7 @@
 """What networks share that say the next token of a text: how likely each token is, and what is learned of it."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -48,7 +49,7 @@ class TokenTable(nn.Module):
         return F.linear(x, self.table.weight if self.scores is None else self.scores)
 
 
-class NextToken(nn.Module):
+class NextToken(nn.Module, ABC):
     """Gives `losses` and `forward` to a network that has `states`, tokens (rows, steps) to what scores are made of."""
 
     parts = ("",)
@@ -60,9 +61,9 @@ class NextToken(nn.Module):
         self.tokens = TokenTable(spec.output.size, width)
         self.loss = losses.loss(spec.output)
 
+    @abstractmethod
     def hidden(self, tokens: Tensor, carried: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Tokens (rows, steps) to what scores are made of (rows, steps, width), and the state to go on from."""
-        raise NotImplementedError
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         tokens = inputs[self.name]

@@ -55,12 +55,12 @@ def test_each_token_is_told_once_and_from_half_a_window_at_least(length):
     """By windows of 8 tokens, over a text of some length between two others."""
     lengths = np.array([3, length, 10])
     starts, skip, stop = sequences.windows(lengths, 8)
-    told = [(s + place + 1, place) for s, k, e in zip(starts, skip, stop, strict=True) for place in range(8)
+    windows = [(s + place + 1, place) for s, k, e in zip(starts, skip, stop, strict=True) for place in range(8)
             if place >= k and s + place + 1 < e]  # fmt: skip
     firsts = np.cumsum(lengths) - lengths
     everything = [i for i in range(lengths.sum()) if i not in firsts]
-    assert [token for token, _ in told] == everything
-    for token, before in told:
+    assert [token for token, _ in windows] == everything
+    for token, before in windows:
         first = firsts[firsts <= token].max()
         assert before >= min(token - first - 1, 3)
 

@@ -22,7 +22,7 @@ NEVER = -1e4  # the score of an id that the network does not know
 
 def load(name: str) -> Any:
     """The network of a folder or a name. Errors: RecipeError that says the cure."""
-    hub.library()
+    hub.import_transformers()
     network = hub.network(hub.find(name), name, "AutoModelForCausalLM", attn_implementation="eager")
     if network.main_input_name != "input_ids":
         raise fault(name, f"takes {network.main_input_name}, not texts", "Name a network of texts")
@@ -53,7 +53,9 @@ def check_context(name: str, spec: Spec) -> None:
 
 def state_shape(name: str, spec: Spec) -> dict[str, tuple[int, ...]]:
     """What one step takes beside its token: the position, and keys and values (heads, context, width) of each layer."""
-    config = hub.library().AutoConfig.from_pretrained(hub.find(name), local_files_only=True).get_text_config()
+    config = (
+        hub.import_transformers().AutoConfig.from_pretrained(hub.find(name), local_files_only=True).get_text_config()
+    )
     (feed,) = spec.inputs.values()
     values = config.to_dict()
     heads = values.get("num_key_value_heads") or config.num_attention_heads

@@ -24,7 +24,7 @@ SORTS: dict[str, tuple[Reads, str, str]] = {  # ends of the names of architectur
 
 def read(name: str) -> Checkpoint:
     """What the network of a folder, or of a name on the hub, reads and answers. Errors: RecipeError."""
-    hub.library()
+    hub.import_transformers()
     folder = hub.find(name)
     config = hub.settings(folder / "config.json", name)
     (architecture, *_) = config.get("architectures") or ["a network without a head"]

@@ -49,7 +49,7 @@ def add_lora(network: Any, cfg: Lora) -> Any:
         target_modules="all-linear",
         bias="none",
     )
-    with hub.quietly(hub.library()), warnings.catch_warnings():
+    with hub.quietly(hub.import_transformers()), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what the library settles by itself
         try:
             return peft.get_peft_model(network, settings)

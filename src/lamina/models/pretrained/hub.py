@@ -20,7 +20,7 @@ FILES = ["*.json", "*/config.json", "*.safetensors", "*.safetensors.index.json"]
 SECONDS = 5  # to wait for the hub
 
 
-def library() -> Any:
+def import_transformers() -> Any:
     """The package transformers. Errors: RecipeError where it is not installed."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("HF_HUB_DOWNLOAD_TIMEOUT", str(SECONDS))
@@ -56,7 +56,7 @@ def network(folder: Path, name: str, auto: str, unused: tuple[str, ...] = (), **
 
     `unused`: how names of weights begin that may be absent. Errors: RecipeError.
     """
-    transformers = library()
+    transformers = import_transformers()
     with quietly(transformers):
         try:
             loaded, report = getattr(transformers, auto).from_pretrained(

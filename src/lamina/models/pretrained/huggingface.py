@@ -48,7 +48,7 @@ class HuggingFace(nn.Module):
 
 def load(name: str, side: int | None, pooling: Pooling) -> HuggingFace:
     """The network of a folder or a name, checked by a first pass; every fault is a `RecipeError` that says the cure."""
-    hub.library()
+    hub.import_transformers()
     folder = hub.find(name)
     config = hub.settings(folder / "config.json", name)
     pictures = _picture_settings(folder, name, side)
@@ -106,7 +106,7 @@ def _picture_settings(folder: Path, name: str, side: int | None) -> dict[str, An
 
 def _with_defaults(folder: Path, own: dict[str, Any]) -> dict[str, Any]:
     """The settings of an image processor with what its class says where its file says nothing."""
-    transformers = hub.library()
+    transformers = hub.import_transformers()
     try:
         with hub.quietly(transformers):
             processor = transformers.AutoImageProcessor.from_pretrained(

@@ -105,7 +105,7 @@ def load(name: str, pooling: Pooling, layers: Layers, feed: Input) -> TextNetwor
 
     Errors: RecipeError that says the cure.
     """
-    hub.library()
+    hub.import_transformers()
     folder = hub.find(name)
     tokenizer = subwords.read(str(folder))
     if (feed.sizes[0], feed.padding) != (tokenizer.size, tokenizer.padding):

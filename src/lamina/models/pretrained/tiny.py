@@ -17,7 +17,7 @@ def encoder(folder: Path, vocabulary: int) -> Path:
     path = folder / f"bert-{vocabulary}"
     if (path / "model.safetensors").is_file():
         return path
-    tokenizers, transformers = subwords.library(), hub.library()
+    tokenizers, transformers = subwords.import_tokenizers(), hub.import_transformers()
     words = [*SPECIAL, *(f"w{i}" for i in range(len(SPECIAL), vocabulary))]
     tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel({w: i for i, w in enumerate(words)}, SPECIAL[1]))
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
@@ -37,7 +37,7 @@ def decoder(folder: Path, vocabulary: int) -> Path:
     path = folder / f"gpt2-{vocabulary}"
     if (path / "model.safetensors").is_file():
         return path
-    transformers, last = hub.library(), vocabulary - 1
+    transformers, last = hub.import_transformers(), vocabulary - 1
     settings = transformers.GPT2Config(
         vocab_size=vocabulary, n_embd=WIDTH, n_layer=2, n_head=2, n_positions=64, bos_token_id=last, eos_token_id=last
     )

@@ -65,7 +65,7 @@ def survey(values: pa.Array, most: int, reading: Reading, labels: list[Any], par
     broken = [(row, one) for row, one in zip(rows, results, strict=True) if isinstance(one, str)]
     return {
         "pictures": len(values) - values.null_count,
-        "looked": len(rows),
+        "sample_size": len(rows),
         "width": _span([one.width for one in sound]),
         "height": _span([one.height for one in sound]),
         "grey": sum(one.grey for one in sound),
@@ -162,7 +162,7 @@ def summarize(facts: Mapping[str, Any]) -> tuple[list[Lines], list[Line]]:
     """What `survey` gave, for people: counts by class and part as a table, and lines."""
     classes, count = facts["classes"], facts["pictures"]
     tables = [_class_table(classes)] if 1 < len(classes) <= count // 2 else []
-    sampled = "" if facts["looked"] >= count else f" ({facts['looked']:,} of them looked at)"
+    sampled = "" if facts["sample_size"] >= count else f" ({facts['sample_size']:,} of them looked at)"
     formats = ", ".join(f"{number:,} {form}" for form, number in facts["formats"].items())
     lines = [Line(facts["column"], f"  {count:,} pictures{sampled}: {formats or 'none can be decoded'}")]
     for side in ("width", "height") if facts["width"] else ():

@@ -39,7 +39,7 @@ def survey(values: pa.Array, labels: list[Any], parts: list[Any]) -> dict[str, A
     return {
         "texts": int((~blank).sum()),
         "empty": int(blank.sum()),
-        "looked": len(lists),
+        "sample_size": len(lists),
         "words": [int(np.quantile(there, at)) for at in (0.05, 0.5, 0.95, 1)] if len(there) else [],
         "different": len(often),
         "shared": int((often >= privacy.MIN_ROWS).sum()),
@@ -77,7 +77,7 @@ def summarize(facts: Mapping[str, Any]) -> tuple[list[Lines], list[Line]]:
     heads = (f"{facts['column']}, by class", "texts", "median words")
     rows = [(c["class"], f"{c['texts']:,}", f"{c['words']:,}") for c in classes]
     tables = [[heads, *rows]] if 1 < len(classes) <= CLASSES else []
-    sampled = "" if facts["looked"] >= count + facts["empty"] else f" ({facts['looked']:,} of them looked at)"
+    sampled = "" if facts["sample_size"] >= count + facts["empty"] else f" ({facts['sample_size']:,} of them looked at)"
     lines = [Line(facts["column"], f"  {count:,} texts{sampled}")]
     if facts["words"]:
         low, middle, high, most = facts["words"]

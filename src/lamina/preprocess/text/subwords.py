@@ -35,7 +35,7 @@ class Pretrained(NamedTuple):
     padding: int
 
 
-def library() -> Any:
+def import_tokenizers() -> Any:
     """Hugging Face `tokenizers`. Errors: LaminaError where it is not installed."""
     try:
         import tokenizers
@@ -56,7 +56,7 @@ def alphabet() -> dict[str, int]:
 
 def learn_merges(counts: Mapping[str, int], size: int) -> tuple[str, ...]:
     """The pairs to merge, in order, of words and how often they come; `size`: bytes and merges in all."""
-    hugging = library()
+    hugging = import_tokenizers()
     trainer = hugging.trainers.BpeTrainer(
         vocab_size=size, min_frequency=LEAST, initial_alphabet=list(alphabet()), show_progress=False
     )
@@ -71,7 +71,7 @@ def byte_pairs(merges: Iterable[str]) -> Any:
     """The tokenizer of merges; its ids are those of the bytes, then one for each merge."""
     pairs = [tuple(pair.split(" ")) for pair in merges]
     tokens = [*alphabet(), *("".join(pair) for pair in pairs)]
-    return _byte_level(library().models.BPE({token: i for i, token in enumerate(tokens)}, pairs))
+    return _byte_level(import_tokenizers().models.BPE({token: i for i, token in enumerate(tokens)}, pairs))
 
 
 def token_bytes(merges: Iterable[str]) -> list[bytes]:
@@ -82,7 +82,7 @@ def token_bytes(merges: Iterable[str]) -> list[bytes]:
 
 
 def _byte_level(model: Any) -> Any:
-    hugging = library()
+    hugging = import_tokenizers()
     tokenizer = hugging.Tokenizer(model)
     tokenizer.pre_tokenizer = hugging.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     return tokenizer
@@ -90,7 +90,7 @@ def _byte_level(model: Any) -> Any:
 
 def restore(text: str) -> Any:
     """The tokenizer of a file's text; how long texts may be is not the file's to say. Errors: LaminaError."""
-    hugging = library()
+    hugging = import_tokenizers()
     try:
         tokenizer = hugging.Tokenizer.from_str(text)
     except BaseException as error:  # the library ends with errors of its own, some of which are no `Exception`
@@ -123,7 +123,7 @@ def encode_segments(texts: pa.Array, tokenizer: Any) -> Ragged:
 
 def decode_pieces(ids: Iterable[int], tokenizer: Any) -> Iterator[str]:
     """The text of ids as they come, a piece for each, "" while a character is not all there."""
-    stream = library().decoders.DecodeStream(skip_special_tokens=True)
+    stream = import_tokenizers().decoders.DecodeStream(skip_special_tokens=True)
     for one in ids:
         yield stream.step(tokenizer, one) or ""
 
@@ -136,7 +136,7 @@ def read(name: str) -> Pretrained:
     path = _find(name)
     if path.stat().st_size > LARGEST:
         raise RecipeError([f"{WHERE}: {path} is larger than {LARGEST >> 20} MB, which no tokenizer is."])
-    library()
+    import_tokenizers()
     try:
         text = path.read_text("utf-8")
         tokenizer = restore(text)

@@ -120,7 +120,7 @@ class TokenizerState(config.Config):
         return table
 
     @cached_property
-    def library(self) -> Any:
+    def backend(self) -> Any:
         """The tokenizer of Hugging Face that does the work. Errors: LaminaError where the library is not installed."""
         return subwords.restore(self.pretrained.text) if self.pretrained else subwords.byte_pairs(self.merges)
 
@@ -191,9 +191,9 @@ def _encode(values: pa.Array, state: TokenizerState) -> Ragged:
         data, offsets = raw(texts)
         return Ragged(data.astype(np.int32) + 1, offsets)
     if state.tokenizer == "bpe":
-        ids, offsets = subwords.encode_segments(texts, state.library)
+        ids, offsets = subwords.encode_segments(texts, state.backend)
         return Ragged(ids + np.int32(FIRST), offsets)
-    ids, offsets = subwords.encode(texts, state.library)
+    ids, offsets = subwords.encode(texts, state.backend)
     return Ragged(np.minimum(ids, np.int32(state.size - 1)), offsets)
 
 
@@ -211,7 +211,7 @@ def decode(ids: Iterable[int], state: TokenizerState) -> str:
     Errors: LaminaError for hashes.
     """
     if state.tokenizer == "pretrained":
-        return state.library.decode([int(one) for one in ids if one != state.padding])
+        return state.backend.decode([int(one) for one in ids if one != state.padding])
     return "".join(decode_pieces(ids, state))
 
 
@@ -225,7 +225,7 @@ def decode_pieces(ids: Iterable[int], state: TokenizerState) -> Iterator[str]:
         raise LaminaError(f"tokenizer: ids of '{state.tokenizer}' are those of n-grams, and no text. {cure}.")
     ids = map(int, ids)
     if state.tokenizer == "pretrained":
-        return subwords.decode_pieces((one for one in ids if one != state.padding), state.library)
+        return subwords.decode_pieces((one for one in ids if one != state.padding), state.backend)
     if state.tokenizer == "byte":
         return _bytes_to_text(bytes([one - 1]) if 1 <= one <= BYTES else b"" for one in ids)
     if state.tokenizer == "bpe":

@@ -277,7 +277,7 @@ def _end(tokenizer: TokenizerState) -> int:
     if tokenizer.pretrained is None:
         return tokenizer.size
     names = ("<|endoftext|>", "</s>", "<eos>", "[SEP]", "<|end_of_text|>", "[EOS]")
-    ids = [tokenizer.library.token_to_id(name) for name in names]
+    ids = [tokenizer.backend.token_to_id(name) for name in names]
     return next((one for one in ids if one is not None), tokenizer.padding)
 
 

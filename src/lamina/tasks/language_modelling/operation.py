@@ -4,6 +4,7 @@ import json
 import math
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -175,18 +176,14 @@ GENERATE = Operation(
     available=generates,
 )
 
-STREAM = Operation(
+STREAM = replace(
+    GENERATE,
     name="stream_text",
     summary="Go on from a prompt, token by token, as an iterator of pieces of text.",
-    answer=answer,
-    example=example,
-    request=GenerateRequest,
-    rows="none",
-    gives=EVENTS,
-    items="pieces",
     call=stream,
+    write=None,
+    options=None,
     usage=stream_usage,
-    available=generates,
     faces=frozenset({"python"}),
 )
 

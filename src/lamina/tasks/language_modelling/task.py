@@ -35,7 +35,7 @@ class Task(task.Task):
         if checkpoint.head != "tokens":
             return None
         tokenizer = tokenizers.fit(pa.array([], pa.string()), tokenizers.Config(**checkpoint.settings))
-        ids = map(tokenizer.library.token_to_id, SEPARATORS)
+        ids = map(tokenizer.backend.token_to_id, SEPARATORS)
         end = next((one for one in ids if one is not None), tokenizer.padding)
         state = State(tokenizer=tokenizer, context=min(checkpoint.length, MOST_CONTEXT), start=end, end=end)
         return cls(Config(tokenizer="pretrained", file=checkpoint.name), state)
