@@ -133,6 +133,11 @@ class Session(Protocol):
     @property
     def target(self) -> str | None: ...
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The columns of rows that are of any use."""
+        ...
+
     def run(self, inputs: Mapping[str, np.ndarray], graph: str = "model") -> dict[str, np.ndarray]:
         """What a network of the bundle gives for encoded inputs, all in one batch."""
         ...
@@ -172,7 +177,8 @@ class Operation:
     `items` in a reply in JSON, with the `facts` beside them.
 
     `call` is what Python gets where that is no table; `write` is an own way into files, and `options` its settings
-    where they are more than those of a request. `available` says whether this bundle has it.
+    where they are more than those of a request. `available` says whether this bundle has it. `preprocessor` says which
+    columns its rows have, where these are not those of the bundle.
     """
 
     name: str
@@ -192,7 +198,16 @@ class Operation:
     describe: Callable[[Session], str] | None = None  # `summary` for this bundle
     schema: Callable[[Session], Row] | None = None  # JSON schema of a request to this bundle
     available: Callable[[Session], bool] = nothing
+    preprocessor: Callable[[Session], Preprocessor] | None = None
     faces: frozenset[str] = FACES
+
+    def prep(self, session: Session) -> Preprocessor:
+        """How its rows are read."""
+        return self.preprocessor(session) if self.preprocessor else session.prep
+
+    def names(self, session: Session) -> frozenset[str]:
+        """The columns of its rows that are of any use."""
+        return frozenset(column.name for column in self.prep(session).columns) if self.preprocessor else session.names
 
 
 class Asset(NamedTuple):

@@ -89,7 +89,8 @@ class OperationCommand(TyperCommand):
         predictor = self.predictor if self.predictor and self.predictor.bundle.path == path else Predictor(path)
         operation = predictor.operation(self.operation.name)
         words = values.get("source")
-        source = arguments.source(list(words), list(values["sets"] or ()), predictor.names) if words else None
+        names = operation.names(predictor)
+        source = arguments.source(list(words), list(values["sets"] or ()), names) if words else None
         request = self._request(values)
         if values["output"] is None:
             pieces = batch.stream(predictor, operation.name, source, request)

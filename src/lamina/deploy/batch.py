@@ -102,14 +102,14 @@ def run(
 def stream(predictor: Predictor, name: str, source: Config | None, request: Any) -> Iterator[Answers]:
     """The answers of an operation as they come, in pieces, for whoever wants to look at them and not at a file."""
     operation = predictor.operation(name)
-    rows = None if source is None else read(predictor, source).table
+    rows = None if source is None else read(predictor, source, operation).table
     return predictor.pieces(operation, rows, operation.request() if request is None else request)
 
 
-def read(predictor: Predictor, source: Config) -> Whole:
+def read(predictor: Predictor, source: Config, operation: Operation) -> Whole:
     """All rows of a source under the names of the bundle."""
     pieces = list(data.stream(source, PIECE))
-    schema = predictor.schema
+    schema = operation.prep(predictor).schema
     tables = [by_mark(predictor.with_bundle_names(piece.table), schema, piece.decimal) for piece in pieces]
     quarantine = tuple(row for piece in pieces for row in piece.quarantine)
     whole = pa.concat_tables(tables, promote_options="permissive")
@@ -121,7 +121,8 @@ def notes_on(predictor: Predictor, rows: pa.Table, operation: Operation | None =
     """What a bundle does not know of raw rows under its names, or cannot read of them, with counts; without an
     operation, where rows are there to judge it by.
     """
-    cells = CellNotes(predictor.prep, (operation or predictor.operations[0]).rows != "together")
+    operation = operation or predictor.operations[0]
+    cells = CellNotes(operation.prep(predictor), operation.rows != "together")
     cells.add(rows)
     return cells.sentences
 
@@ -133,7 +134,7 @@ def _write_own(predictor: Predictor, operation: Operation, source: Config | None
     if source is None:
         return operation.write(predictor, None, options, output)
     disk.refuse_existing(place.quarantine)
-    rows = read(predictor, source)
+    rows = read(predictor, source, operation)
     result = operation.write(predictor, rows.table, options, output)
     notes = [*rows.notes, *notes_on(predictor, rows.table, operation), *result.get("notes", ())]
     result |= {"notes": notes} if notes else {}
@@ -146,13 +147,14 @@ def _write_each(
     """One answer for each row, in order."""
     quarantine, broken = list[Quarantined](), list[Broken]()
     count = start = 0
-    notes, cells = dict[str, None](), CellNotes(predictor.prep, keep=keep or ())
+    prep = operation.prep(predictor)
+    notes, cells = dict[str, None](), CellNotes(prep, keep=keep or ())
     with beside_notes(notes), _answers_writer(operation, place) as write:
         for piece in data.stream(source, PIECE):
             rows = predictor.with_bundle_names(piece.table)
-            raw = by_mark(rows, predictor.schema, piece.decimal)
+            raw = by_mark(rows, prep.schema, piece.decimal)
             cells.add(raw)
-            notes |= dict.fromkeys([*piece.notes, *doubts(raw, predictor.schema)])
+            notes |= dict.fromkeys([*piece.notes, *doubts(raw, prep.schema)])
             keep = _paths(predictor, rows) if keep is None else keep
             for answers in _aligned(predictor.pieces(operation, raw, request), rows, keep):
                 write(answers.table)
@@ -181,7 +183,7 @@ def _aligned(pieces: Iterator[Answers], rows: pa.Table, keep: list[str]) -> Iter
 
 def _write_whole(predictor: Predictor, operation: Operation, source: Config | None, request: Any, place: Place) -> Row:
     """Answers to rows that are one thing, or to a request alone, piece by piece as they come."""
-    rows = None if source is None or operation.rows == "none" else read(predictor, source)
+    rows = None if source is None or operation.rows == "none" else read(predictor, source, operation)
     first_notes = (*rows.notes, *notes_on(predictor, rows.table, operation)) if rows else ()
     count, amounts, notes, broken = 0, list[str](), dict.fromkeys(first_notes), list[Broken]()
     pieces = predictor.pieces(operation, rows.table if rows else None, request)

@@ -75,7 +75,8 @@ class Predictor(Session):
         request = _request((operation.options or operation.request) if writes else operation.request, settings, name)
         if operation.call is not None and not writes:
             return operation.call(self, request)
-        table = None if operation.rows == "none" else self.task.read(select(rows, self.names), self.files)
+        names, files = operation.names(self), [column.name for column in operation.prep(self).files]
+        table = None if operation.rows == "none" else self.task.read(select(rows, names), files)
         if writes:
             return writes(self, table, request, Path(str(output)))
         pieces = self.pieces(operation, table, request)

@@ -48,7 +48,7 @@ def _operation(endpoint: Endpoint) -> str:
         f'<option value="{html.escape(media)}" data-example="{html.escape(text)}">{html.escape(media)}</option>'
         for media, text in examples.items()
     )
-    column = next(iter(file_kinds(endpoint.predictor.prep)), "file")
+    column = next(iter(file_kinds(endpoint.prep)), "file")
     return f"""<section data-path="{html.escape(operation.name)}">
 <h2>POST /{html.escape(operation.name)}</h2>
 <p>{html.escape(operation.summary)}</p>

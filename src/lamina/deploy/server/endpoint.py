@@ -50,15 +50,16 @@ class Endpoint:
 
     def __init__(self, predictor: Predictor, operation: Operation, limits: Limits):
         self.predictor, self.operation, self.limits = predictor, operation, limits
-        self.content_types = ContentTypes(operation, predictor.prep)
+        self.prep = prep = operation.prep(predictor)
+        self.content_types = ContentTypes(operation, prep)
         self.example = operation.example(predictor)
         self.joins = operation.rows == "each" and operation.gives != EVENTS
         self._settings = tuple(operation.request.model_fields)
-        self._cells = CellParser(predictor.prep, operation.rows != "together")
+        self._cells = CellParser(prep, operation.rows != "together")
         answer = predictor.spec.output.size if operation.rows == "each" else 0
         self._rows = RowReader(self._cells.columns, len(self._cells.columns) + answer, limits)
-        self._files = RequestFiles(predictor.prep, limits)
-        self._form = FormReader(predictor.prep, self._rows, self._settings)
+        self._files = RequestFiles(prep, limits)
+        self._form = FormReader(prep, self._rows, self._settings)
         self._shape = f"Send an object such as {json.dumps(self.example.payload, ensure_ascii=False)[:200]}."
         self._facts = {"model": predictor.id}
 

@@ -82,10 +82,10 @@ def request_body(endpoint: Endpoint) -> Row:
         "columns": {"summary": "a list per column", "value": {"columns": columns}},
     }
     settings = operation.request.model_json_schema().get("properties", {})
-    content = {JSON: {"schema": {"oneOf": _shapes(predictor.prep, settings)}, "examples": examples}}
-    if CSV in own_types(operation, predictor.prep):
+    content = {JSON: {"schema": {"oneOf": _shapes(endpoint.prep, settings)}, "examples": examples}}
+    if CSV in own_types(operation, endpoint.prep):
         content[CSV] = {"schema": {"type": "string"}, "example": _csv(rows)}
-    return {"required": True, "content": content | _files(predictor.prep)}
+    return {"required": True, "content": content | _files(endpoint.prep)}
 
 
 def _repeated(payload: Row) -> Row:
