@@ -65,7 +65,7 @@ class Baseline(NamedTuple):
 
 class Section(NamedTuple):
     """A part of the report that stands behind the general one named by `after`: HTML for people (none: no part of the
-    page), `facts` for report.json, by key.
+    page), `facts` for report.json, by key; a `script` of the package, which the page runs and which holds no data.
     """
 
     name: str
@@ -73,6 +73,7 @@ class Section(NamedTuple):
     after: Place = "comparison"
     html: str = ""
     facts: Mapping[str, Any] = {}
+    script: str = ""
 
 
 class Conclusion(NamedTuple):

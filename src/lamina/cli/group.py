@@ -23,4 +23,4 @@ class OperationGroup(TyperGroup):
         name, *arguments = args
         if name.startswith("-") or (name in self.commands and name not in MAIN):
             return None
-        return import_module("lamina.cli.operations").command(name, arguments, self.commands)
+        return import_module("lamina.cli.operations").command(name.replace("-", "_"), arguments, self.commands)

@@ -1,10 +1,12 @@
 """The page: `report.json` for machines, one self-contained `report.html` for people."""
 
+import base64
+import hashlib
 import html
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date, datetime
 from pathlib import Path
 from string import Template
@@ -34,14 +36,22 @@ def write(folder: Path, page: Page) -> Path:
 def render(page: Page) -> str:
     """One file of HTML that loads nothing from elsewhere."""
     title = " · ".join(str(page.report[key]) for key in ("name", "target") if page.report.get(key)) or "Report"
-    return document(title, "\n".join(part for part in sections.render(page) if part))
+    scripts = dict.fromkeys(section.script for section in page.sections if section.script)
+    return document(title, "\n".join(part for part in sections.render(page) if part), scripts)
 
 
-def document(title: str, body: str) -> str:
-    """The same for a title, plain, and a body that is HTML already."""
+def document(title: str, body: str, scripts: Collection[str] = ()) -> str:
+    """The same for a title, plain, and a body that is HTML already; nothing but these `scripts` runs in it."""
     template = Template(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
-    images = "; img-src data:" if "<img" in body else ""
-    return template.substitute(title=html.escape(title), body=body, images=images)
+    sources = ["; img-src data:"] if "<img" in body else []
+    sources += [f"; script-src {' '.join(map(_hash, scripts))}"] if scripts else []
+    body += "".join(f"\n<script>{script}</script>" for script in scripts)
+    return template.substitute(title=html.escape(title), body=body, sources="".join(sources))
+
+
+def _hash(script: str) -> str:
+    """A script as the security policy of a page names it."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
 
 
 def plain(value: Any) -> Any:
