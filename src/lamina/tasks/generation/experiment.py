@@ -10,18 +10,16 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 
-from lamina import experiment, preprocess
+from lamina import experiment
 from lamina.config import Config, DataError
 from lamina.data import Sources
-from lamina.data._quarantine import ROW_NUMBER, with_row_numbers
-from lamina.data._splits import Splits, split
 from lamina.experiment import Baseline, Conclusion, Evaluation, Finding, Golden, Section, Suitability, Summary
 from lamina.preprocess import UNUSED, Preprocessor, parse_columns
 from lamina.preprocess.image.codec import as_png, downsample
-from lamina.recipe import Recipe, Unused
+from lamina.recipe import Recipe
 from lamina.schema import Collected, Schema
 from lamina.tasks._supervised import experiment as supervised
-from lamina.tasks._supervised.experiment import split_settings, usable
+from lamina.tasks._unlabelled import collection
 from lamina.tasks.generation import (
     column_transformer,
     critic,
@@ -79,27 +77,9 @@ class Experiment(experiment.Experiment):
     @classmethod
     def _unlabelled(cls, recipe: Recipe, sources: Sources) -> Self:
         """Every row is usable whose cells are sound."""
-        collected, cfg = sources.train, recipe.task
+        cfg = recipe.task
         assert isinstance(cfg, TaskConfig)
-        table = with_row_numbers(collected, recipe.missing)
-        test = with_row_numbers(sources.test, recipe.missing) if sources.test else None
-        splits = split(table, split_settings(recipe.split, collected), None, recipe.seed, test)
-        settings = {name: Unused(kind="ignore") for name in collected.metadata if name in table.column_names}
-        settings |= recipe.columns
-        train = splits.train.drop_columns([ROW_NUMBER])
-        schema = preprocess.infer(train, None, settings, recipe.missing, collected.decimal)
-        schema = schema.model_copy(update={"literal": collected.literal})
-        splits, broken = usable(splits, schema, sources)
-        test_source = sources.test or Collected(pa.table({}))
-        return cls(
-            recipe=recipe,
-            task=Task(cfg, Task.fit(None, cfg)),
-            schema=schema,
-            splits=Splits(*(rows.drop_columns([ROW_NUMBER]) for rows in splits)),
-            read=sum(source.table.num_rows + len(source.quarantine) for source in (collected, test_source)),
-            quarantine=(*collected.quarantine, *test_source.quarantine, *broken),
-            notes=(*collected.notes, *test_source.notes),
-        )
+        return cls(recipe=recipe, task=Task(cfg, Task.fit(None, cfg)), **collection.collect(recipe, sources)._asdict())
 
     # 2 preprocess, 3 design
 
