@@ -1,0 +1,102 @@
+"""An encoder and a decoder, each with a linear path beside its layers that begins as principal component analysis."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lamina.models._reconstruction import layers, principal_components
+from lamina.models._reconstruction.layers import Settings
+from lamina.models._reconstruction.principal_components import Components
+from lamina.models._reconstruction.values import Values
+from lamina.schema import Input
+
+WIDEST = 1 << 16  # numbers of a row, up to which there is a linear path
+NARROWEST = 1e-2  # of the first deviation
+PACE = 0.1  # of the learning rate, for weights that are nearly right from the start
+
+
+class Encoder(nn.Module):
+    """Values to (rows, size + extra); the linear path leads to the first `size`."""
+
+    def __init__(self, cfg: Settings, feed: Input, size: int, linear: bool, extra: int = 0):
+        super().__init__()
+        values = Values(feed)
+        self.layers, self.extra = layers.encoder(cfg, feed, size + extra), extra
+        self.linear = nn.Linear(values.size, size) if linear and values.size <= WIDEST else None
+
+    def forward(self, values: Tensor, there: Tensor | None) -> Tensor:
+        codes = self.layers(values, there)
+        if self.linear is None:
+            return codes
+        return codes + nn.functional.pad(self.linear(values.flatten(1)), (0, self.extra))
+
+
+class Decoder(nn.Module):
+    """Codes to values, (rows, *shape): what is served by itself as `decoder`."""
+
+    def __init__(self, cfg: Settings, feed: Input, size: int, linear: bool):
+        super().__init__()
+        values = Values(feed)
+        self.layers, self.shape = layers.decoder(cfg, feed, size), values.shape
+        self.linear = nn.Linear(size, values.size) if linear and values.size <= WIDEST else None
+        self.scale: Tensor  # deviations of the codes at first, so that layers see them all alike
+        self.register_buffer("scale", torch.ones(size))
+
+    def values(self, codes: Tensor) -> Tensor:
+        values = self.layers(codes / self.scale)
+        return values if self.linear is None else values + self.linear(codes).unflatten(1, self.shape)
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {"reconstruction": self.values(inputs["latent"])}
+
+
+class Start(NamedTuple):
+    """Weights of the linear paths at first."""
+
+    into: Tensor  # (size, width)
+    outof: Tensor  # (width, size)
+    mean: Tensor  # (width,)
+    scale: Tensor  # (size,)
+
+
+def components(values: Values, inputs: np.ndarray, size: int) -> Components:
+    """Principal components of the numbers that inputs are."""
+
+    def rows(places: np.ndarray) -> np.ndarray:
+        block, _ = values(torch.from_numpy(np.ascontiguousarray(inputs[places])))
+        return block.flatten(1).numpy()
+
+    return principal_components.fit(rows, len(inputs), values.size, size)
+
+
+def start(of: Components, size: int) -> Start:
+    """Codes are the first principal components, in units of the deviation of the first."""
+    unit = float(of.deviations[0]) or 1.0
+    axes, scale = np.zeros((size, len(of.mean))), np.ones(size)
+    axes[: len(of.axes)] = of.axes[:size]
+    scale[: len(of.deviations)] = np.maximum(of.deviations[:size] / unit, NARROWEST)
+    into, outof, mean, scale = (torch.from_numpy(x).float() for x in (axes / unit, axes.T * unit, of.mean, scale))
+    return Start(into, outof, mean, scale)
+
+
+@torch.no_grad()
+def restore(encoder: Encoder, decoder: Decoder, at: Start) -> None:
+    """Linear paths as at the start, and layers that add nothing."""
+    decoder.scale.copy_(at.scale)
+    if encoder.linear is None or decoder.linear is None:
+        return
+    encoder.linear.weight.copy_(at.into)
+    encoder.linear.bias.copy_(-(at.into @ at.mean))
+    decoder.linear.weight.copy_(at.outof)
+    decoder.linear.bias.copy_(at.mean)
+    for part in (encoder.layers, decoder.layers):
+        last = part.last
+        assert isinstance(last, nn.Linear | nn.Conv1d | nn.Conv2d)
+        last.weight.zero_()
+        if last.bias is not None:
+            last.bias.zero_()
+    for weight in (encoder.linear.weight, decoder.linear.weight):
+        weight.lr_scale = PACE  # pyright: ignore[reportAttributeAccessIssue] - read by train.optim
