@@ -2,8 +2,8 @@
 
 Beside the layers there is a linear path from the input to the code and back, which begins as principal component
 analysis of the training rows while the layers add nothing; where nothing that was learned is better on validation
-rows, it is what remains. With `noise` or `masking` clean rows are to be given back for spoilt ones (Vincent et al.
-2008, denoising autoencoder); with `sparsity` codes are pressed towards zero (Ng 2011).
+rows, it is what remains. With `noise` or `masking` clean rows are to be given back for corrupted ones (Vincent et al.
+2008); with `sparsity` codes are pressed towards zero (Ng 2011).
 
 With `neighbors`, codes of rows that are nearest neighbours are drawn together and others pushed apart, as in parametric
 UMAP (Sainburg et al. 2021): for maps of two or three numbers to look at. A task that wants such a map says so in the

@@ -79,7 +79,7 @@ class Autoencoder(nn.Module):
     def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
         """The error in units of the variance, and what is asked of codes beside."""
         values, there = self.view(batch.inputs[self.name])
-        latent = self.encode(self.spoil(values), there)
+        latent = self.encode(self.corrupt(values), there)
         loss = self.view.error(self.decoder.values(latent), values, there).mean() / self.variance
         if self.cfg.sparsity:
             loss = loss + self.cfg.sparsity * latent.abs().mean()
@@ -87,8 +87,8 @@ class Autoencoder(nn.Module):
             loss = loss + self.attraction(self.origin.graph, len(values))
         yield "", loss
 
-    def spoil(self, values: Tensor) -> Tensor:
-        """Values with noise, and with some of them hidden, as a denoising autoencoder is fed in training."""
+    def corrupt(self, values: Tensor) -> Tensor:
+        """Values with noise, and with some of them hidden."""
         cfg = self.cfg
         if cfg.noise:
             values = values + cfg.noise * self.view.spread * torch.randn_like(values)
