@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lamina.layers.basic import ActivationName, activation
 from lamina.models._reconstruction import layers, principal_components
 from lamina.models._reconstruction.layers import Settings
 from lamina.models._reconstruction.principal_components import Components
@@ -37,17 +38,22 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """Codes to values, (rows, *shape): what is served by itself as `decoder`."""
 
-    def __init__(self, cfg: Settings, feed: Input, size: int, linear: bool):
+    def __init__(self, cfg: Settings, feed: Input, size: int, linear: bool, end: ActivationName = "linear"):
         super().__init__()
         values = Values(feed)
+        self.end = activation(end)
         self.layers, self.shape = layers.decoder(cfg, feed, size), values.shape
         self.linear = nn.Linear(size, values.size) if linear and values.size <= WIDEST else None
         self.scale: Tensor  # deviations of the codes at first, so that layers see them all alike
         self.register_buffer("scale", torch.ones(size))
 
-    def values(self, codes: Tensor) -> Tensor:
+    def raw(self, codes: Tensor) -> Tensor:
+        """Values before the last activation."""
         values = self.layers(codes / self.scale)
         return values if self.linear is None else values + self.linear(codes).unflatten(1, self.shape)
+
+    def values(self, codes: Tensor) -> Tensor:
+        return self.end(self.raw(codes))
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {"reconstruction": self.values(inputs["latent"])}
@@ -72,13 +78,15 @@ def components(values: Values, inputs: np.ndarray, size: int) -> Components:
     return principal_components.fit(rows, len(inputs), values.size, size)
 
 
-def start(of: Components, size: int) -> Start:
-    """Codes are the first principal components, in units of the deviation of the first."""
+def start(of: Components, size: int, whiten: bool = False) -> Start:
+    """Codes are the first principal components, in units of the deviation of the first, or each of its own."""
     unit = float(of.deviations[0]) or 1.0
-    axes, scale = np.zeros((size, len(of.mean))), np.ones(size)
-    axes[: len(of.axes)] = of.axes[:size]
-    scale[: len(of.deviations)] = np.maximum(of.deviations[:size] / unit, NARROWEST)
-    into, outof, mean, scale = (torch.from_numpy(x).float() for x in (axes / unit, axes.T * unit, of.mean, scale))
+    axes, scale, many = np.zeros((size, len(of.mean))), np.ones(size), min(size, len(of.axes))
+    axes[:many] = of.axes[:many]
+    scale[:many] = np.maximum(of.deviations[:many] / unit, NARROWEST)
+    units = unit * (scale if whiten else np.ones(size))[:, None]
+    scale = np.ones(size) if whiten else scale
+    into, outof, mean, scale = (torch.from_numpy(x).float() for x in (axes / units, (axes * units).T, of.mean, scale))
     return Start(into, outof, mean, scale)
 
 

@@ -10,33 +10,27 @@ UMAP (Sainburg et al. 2021): for maps of two or three numbers to look at. A task
 setting `neighbors` of its output.
 """
 
-import numpy as np
+from typing import Any
 
+from lamina.models._reconstruction import training as _training
+from lamina.models._reconstruction.training import example_rows
 from lamina.models.autoencoder.config import Config
 from lamina.models.autoencoder.network import Autoencoder
-from lamina.models.autoencoder.settings import training
-from lamina.schema import Batch, Input, Output, Spec
+from lamina.schema import Spec
 
 HEADS = frozenset({"reconstruction"})
-KINDS = ("row", "image", "series")
 
 Model = Autoencoder
 
 
 def suits(spec: Spec) -> float:
     """Rows of a table as vectors, or one column of pictures or series."""
-    return 0.8 if [feed.kind for feed in spec.inputs.values()] in [[kind] for kind in KINDS] else 0.0
+    return 0.8 if [feed.kind for feed in spec.inputs.values()] in (["row"], ["image"], ["series"]) else 0.0
 
 
-def example_rows(count: int, seed: int) -> tuple[Spec, Batch]:
-    """Rows that two numbers say nearly all of, and a choice of three."""
-    rng = np.random.default_rng(seed)
-    codes = rng.normal(size=(count, 2))
-    numbers = np.tanh(codes @ [[1, 0.5, -1, 0.3], [0, 1, 0.7, -0.9]]) + 0.05 * rng.normal(size=(count, 4))
-    rows = np.concatenate([numbers, np.eye(3)[np.digitize(codes[:, 0], [-0.5, 0.5])]], axis=1).astype(np.float32)
-    feed = Input(kind="row", shape=(7,), dtype="float32", sizes=(1, 1, 1, 1, 3))
-    output = Output(head="reconstruction", size=2, loss="reconstruction")
-    return Spec(inputs={"row": feed}, output=output, rows=count), Batch({"row": rows}, np.zeros(count, np.float32))
+def training(cfg: Config, spec: Spec) -> dict[str, Any]:
+    """About 4,000 steps of rows, 2,500 of pictures and series."""
+    return _training.training(spec)
 
 
 __all__ = ["HEADS", "Config", "Model", "example_rows", "suits", "training"]

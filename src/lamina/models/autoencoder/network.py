@@ -31,18 +31,6 @@ class Origin:
         return self
 
 
-class Restoring(Decoder):
-    """A decoder that ends in an activation."""
-
-    def __init__(self, cfg: Config, spec: Spec):
-        ((_, feed),) = spec.inputs.items()
-        super().__init__(cfg, feed, spec.output.size, cfg.linear)
-        self.end = activation(cfg.output_activation)
-
-    def values(self, codes: Tensor) -> Tensor:
-        return self.end(super().values(codes))
-
-
 class Autoencoder(nn.Module):
     """Values to codes and back. `variance` is that of the training rows, the unit of the loss."""
 
@@ -57,7 +45,7 @@ class Autoencoder(nn.Module):
         self.neighbors = own if cfg.neighbors is None else cfg.neighbors
         self.encoder = Encoder(cfg, feed, self.size, cfg.linear)
         self.bend = activation(cfg.latent_activation)
-        self.decoder = Restoring(cfg, spec)
+        self.decoder = Decoder(cfg, feed, self.size, cfg.linear, cfg.output_activation)
         self.variance: Tensor
         self.register_buffer("variance", torch.ones(()))
         self.origin: Origin | None = None
