@@ -227,7 +227,8 @@ def predict(  # noqa: PLR0913 - one argument per option
     source: Source,
     output: Annotated[Path, typer.Option("-o", "--output", help="Answers: .csv, .parquet, .jsonl or .feather.")],
     keep: Annotated[
-        str | None, typer.Option(help="Columns to copy beside the answers: id,name; paths of files when left out.")
+        str | None,
+        typer.Option(help="Columns to copy beside the answers: id,name or * for all; paths of files when left out."),
     ] = None,
     overwrite: Overwrite = False,
     escape_formulas: Annotated[

@@ -32,7 +32,7 @@ SOURCE = (
     "or NAME=PATH for each class: real=photos/ generated=made/"
 )
 OUTPUT = "Answers: .csv, .parquet, .jsonl or .feather."
-KEEP = "Columns to copy beside the answers: id,name; paths of files when left out."
+KEEP = "Columns to copy beside the answers: id,name or * for all; paths of files when left out."
 SETS = "Any choice of the recipe: data.delimiter=';'. Repeatable."
 OVERWRITE = "Replace what is at the output already."
 ESCAPE = "In CSV, put ' in front of cells that a spreadsheet would compute."

@@ -27,6 +27,7 @@ from lamina.task import EVENTS, JSON, Answers, Operation
 PIECE = 65_536
 EXAMPLES = 20
 DIGITS = 6  # in the names of numbered files
+ALL = "*"  # columns to keep
 
 
 class Whole(NamedTuple):
@@ -77,8 +78,9 @@ def run(
 
     Where each row is answered by itself, memory is bounded, and rows that cannot be read or used go to
     `<output>.quarantine.jsonl` with file, line and reason. `request`: settings of the call, None for those by default;
-    where the operation has its own way into files, its `options`. `keep`: columns to copy beside the answers; when not
-    said, where each file is. `options`: of writing; an operation that has its own way into files has its own.
+    where the operation has its own way into files, its `options`. `keep`: columns to copy beside the answers, `*` for
+    all; when not said, where each file is. `options`: of writing; an operation that has its own way into files has its
+    own.
     """
     operation = predictor.operation(name)
     if request is None:
@@ -155,7 +157,7 @@ def _write_each(
             raw = by_mark(rows, prep.schema, piece.decimal)
             cells.add(raw)
             notes |= dict.fromkeys([*piece.notes, *doubts(raw, prep.schema)])
-            keep = _paths(predictor, rows) if keep is None else keep
+            keep = _paths(predictor, rows) if keep is None else rows.column_names if keep == [ALL] else keep
             for answers in _aligned(predictor.pieces(operation, raw, request), rows, keep):
                 write(answers.table)
                 count += answers.table.num_rows

@@ -80,7 +80,9 @@ def _means(series: _Series) -> str:
     groups = {name: rows for name, rows in list(groups.items())[:CLASSES] if len(rows)}
     means = {name: _mean(train[rows]) for name, rows in groups.items()}
     samples = {name: train[rng.permutation(rows)[:SAMPLES]] for name, rows in groups.items()}
-    limits = _limits([*means.values()] if several else [*means.values(), *(p.reshape(-1) for p in samples.values())])
+    limits = value_limits(
+        [*means.values()] if several else [*means.values(), *(p.reshape(-1) for p in samples.values())]
+    )
     figures = []
     for name, rows in groups.items():
         lines = [] if several else [Line(one[:, 0], FAINT, 0.8, 0.7) for one in samples[name]]
@@ -88,7 +90,7 @@ def _means(series: _Series) -> str:
             Line(means[name][:, c], COLOURS[c], 2.2 - several * 0.6) for c in range(min(CHANNELS, train.shape[2]))
         ]
         caption = f"<b>{words(name)}</b><br>{len(rows):,} training series"
-        figures.append(figure([_svg(lines, limits, f"mean of the training series: {name}")], caption))
+        figures.append(figure([drawing(lines, limits, f"mean of the training series: {name}")], caption))
     of = "each class" if series.task.classes else "low, middle and high targets"
     lead = f"The mean of the training series of {of}, column {words(series.column)}, in the data’s own unit"
     if several:
@@ -115,9 +117,9 @@ def _worst(series: _Series, losses: np.ndarray) -> tuple[list[Row], str]:
             lines += [Line(test[row, :, c], COLOURS[c], 1.1) for c in range(min(CHANNELS, test.shape[2]))]
         else:
             lines.append(Line(test[row, :, 0], "var(--ink)", 1.5))
-        limits = _limits([test[row], *(line.values for line in lines)])
+        limits = value_limits([test[row], *(line.values for line in lines)])
         caption = _caption(row, actual, answer, chance, loss)
-        figures.append(figure([_svg(lines, limits, f"test series {row + 1}")], caption))
+        figures.append(figure([drawing(lines, limits, f"test series {row + 1}")], caption))
     lead = f"The {len(worst)} test series with the highest loss, the worst first: look for wrong labels among them."
     if means:
         lead += " Blue is the mean of what they are, orange the mean of what they were taken for."
@@ -141,14 +143,15 @@ def _mean(series: np.ndarray) -> np.ndarray:
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def _limits(values: Sequence[np.ndarray]) -> tuple[float, float]:
+def value_limits(values: Sequence[np.ndarray]) -> tuple[float, float]:
+    """The lowest and the highest of all values, apart even where these are the same."""
     flat = np.concatenate([np.asarray(v).reshape(-1) for v in values])
     flat = flat[np.isfinite(flat)]
     low, high = (float(flat.min()), float(flat.max())) if len(flat) else (0.0, 1.0)
     return (low, high) if high > low else (low - 0.5, high + 0.5)
 
 
-def _svg(lines: Sequence[Line], limits: tuple[float, float], label: str) -> str:
+def drawing(lines: Sequence[Line], limits: tuple[float, float], label: str) -> str:
     """Lines over one another as SVG, with the highest and lowest value and the number of steps beside them."""
     low, high = limits
     steps = max(len(line.values) for line in lines)
