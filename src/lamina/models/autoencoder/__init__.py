@@ -7,7 +7,8 @@ rows, it is what remains. With `noise` or `masking` clean rows are to be given b
 
 With `neighbors`, codes of rows that are nearest neighbours are drawn together and others pushed apart, as in parametric
 UMAP (Sainburg et al. 2021): for maps of two or three numbers to look at. A task that wants such a map says so in the
-setting `neighbors` of its output.
+setting `neighbors` of its output; in the setting `trim`, what share of each batch is not learned from: the rows that
+are given back worst, which may be of another sort than those that are to be learned.
 """
 
 from typing import Any

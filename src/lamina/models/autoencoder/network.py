@@ -41,8 +41,9 @@ class Autoencoder(nn.Module):
         ((self.name, feed),) = spec.inputs.items()
         _check(cfg, feed.kind, network_of(cfg, feed))
         self.cfg, self.size, self.view = cfg, spec.output.size, Values(feed)
-        own = int(float(str(spec.output.settings.get("neighbors", 0))))
-        self.neighbors = own if cfg.neighbors is None else cfg.neighbors
+        settings = {name: value for name, value in spec.output.settings.items() if isinstance(value, float)}
+        self.neighbors = int(settings.get("neighbors", 0)) if cfg.neighbors is None else cfg.neighbors
+        self.trim = settings.get("trim", 0.0)
         self.encoder = Encoder(cfg, feed, self.size, cfg.linear)
         self.bend = activation(cfg.latent_activation)
         self.decoder = Decoder(cfg, feed, self.size, cfg.linear, cfg.output_activation)
@@ -68,7 +69,10 @@ class Autoencoder(nn.Module):
         """The error in units of the variance, and what is asked of codes beside."""
         values, there = self.view(batch.inputs[self.name])
         latent = self.encode(self.corrupt(values), there)
-        loss = self.view.error(self.decoder.values(latent), values, there).mean() / self.variance
+        errors = self.view.error(self.decoder.values(latent), values, there)[:, 0]
+        if self.trim:
+            errors = errors.topk(max(1, round(len(errors) * (1 - self.trim))), largest=False).values
+        loss = errors.mean() / self.variance
         if self.cfg.sparsity:
             loss = loss + self.cfg.sparsity * latent.abs().mean()
         if self.origin is not None and self.origin.graph is not None:

@@ -56,8 +56,8 @@ class ReconstructionVAE(nn.Module):
         self.narrowest = math.log(NARROWEST[feed.kind])
         own = self.view.shape if feed.kind == "row" else (self.view.shape[-1],)
         self.spread = None if self.bernoulli else nn.Parameter(torch.zeros(own))  # logarithm of the variance
-        draws = np.random.default_rng(0).standard_normal((DRAWS // 2, 1, self.size))
-        self.draws: Tensor
+        draws = np.sign(np.random.default_rng(0).standard_normal((DRAWS // 2, 1, self.size)))
+        self.draws: Tensor  # as far from the mean as a deviation
         self.register_buffer("draws", torch.from_numpy(np.concatenate([draws, -draws])).float(), persistent=False)
         self.turn: Tensor  # steps so far
         self.register_buffer("turn", torch.zeros((), dtype=torch.int64))
