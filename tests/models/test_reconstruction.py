@@ -149,12 +149,10 @@ def test_neither_neighbours_nor_batch_size_change_an_answer(name, kind, network)
 
 
 @each
-def test_every_parameter_receives_a_gradient_and_weights_are_read_back(name, kind, network):
+def test_training_changes_every_parameter_and_weights_are_read_back(name, kind, network):
     cfg, spec = choice(name, network=network), spec_of(kind)
-    model = models.build(cfg, spec, 0)
-    for _, loss in model.losses(Batch({"x": torch.from_numpy(rows(kind, 64))})):
-        loss.backward()
-    assert not [key for key, p in model.named_parameters() if p.grad is None or not p.grad.any()]
+    after = dict(example_model(name, kind, network).named_parameters())
+    assert not [k for k, p in models.build(cfg, spec, 0).named_parameters() if torch.equal(p, after[k])]
     body = save({k: v.contiguous() for k, v in models.weights(example_model(name, kind, network)).items()})
     again = models.runtime(name, cfg.model_dump(mode="json"), spec, body)({"x": rows(kind, 5, 4)})
     for key, value in answers(example_model(name, kind, network), rows(kind, 5, 4)).items():
@@ -216,7 +214,7 @@ def test_noise_masking_and_sparsity_are_for_training_alone():
     x = rows("row", 30, 2)
     assert all(np.array_equal(value, answers(model, x)[key]) for key, value in answers(model, x).items())
     batch = Batch({"x": torch.from_numpy(x)})
-    losses = [float(loss) for _ in range(2) for _, loss in model.losses(batch)]
+    losses = [loss.item() for _ in range(2) for _, loss in model.losses(batch)]
     assert losses[0] != losses[1]
 
 
@@ -278,7 +276,7 @@ def test_the_pressure_on_codes_grows_and_some_bits_are_free():
     assert int(model.turn) == 3
     free = models.build(choice("vae", warmup=0, free_bits=50.0), spec_of("row"), 0).train()
     ((_, loss),) = free.losses(batch)
-    assert float(loss) > 50 * SIZE / 9
+    assert loss.item() > 50 * SIZE / 9
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,10 @@ class Dense(nn.Module):
         super().__init__()
         self.centre, self.spread = values.centre, values.spread
         self.layers = dense(sizes, name)
-        self.last = self.layers[-1]
+
+    @property
+    def last(self) -> nn.Module:
+        return self.layers[-1]
 
     def forward(self, x: Tensor, there: Tensor | None) -> Tensor:
         return self.layers((x.flatten(1) - self.centre) / self.spread)
@@ -89,7 +92,10 @@ class DenseDecoder(nn.Module):
         super().__init__()
         self.shape = values.shape
         self.layers = dense(sizes, name)
-        self.last = self.layers[-1]
+
+    @property
+    def last(self) -> nn.Module:
+        return self.layers[-1]
 
     def forward(self, codes: Tensor) -> Tensor:
         return self.layers(codes).unflatten(1, self.shape)
@@ -116,7 +122,10 @@ class PictureDecoder(nn.Module):
     def __init__(self, values: Values, plan: Plan, size: int):
         super().__init__()
         self.spread, self.body = values.spread, Grower(plan, size, 0)
-        self.last = self.body.layers[-2]  # before pixels are put in their places
+
+    @property
+    def last(self) -> nn.Module:
+        return self.body.layers[-2]  # before pixels are put in their places
 
     def forward(self, codes: Tensor) -> Tensor:
         return self.body(codes, None).permute(0, 2, 3, 1) * self.spread

@@ -12,7 +12,6 @@ the likelihood of each row is told.
 from typing import Any
 
 from lamina.models._reconstruction import training as _training
-from lamina.models._reconstruction.training import example_rows
 from lamina.models.vae import images, tables
 from lamina.models.vae.autoencoder import Autoencoder
 from lamina.models.vae.config import Config
@@ -48,4 +47,4 @@ def _kinds(spec: Spec) -> list[str]:
     return [feed.kind for name, feed in spec.inputs.items() if name != "condition"]
 
 
-__all__ = ["HEADS", "Config", "Model", "example_rows", "suits", "training"]
+__all__ = ["HEADS", "Config", "Model", "suits", "training"]

@@ -95,7 +95,8 @@ class ReconstructionVAE(nn.Module):
         values, there = self.view(batch.inputs[self.name])
         mean, spread = self.encode(values, there)
         codes = mean + torch.randn_like(mean) * (0.5 * spread).exp()
-        pressure = self.cfg.beta * min(1.0, int(self.turn) / max(self.cfg.warmup, 1))
+        early = int(self.turn) < self.cfg.warmup
+        pressure = self.cfg.beta * (int(self.turn) / self.cfg.warmup if early else 1.0)
         self.turn += 1
         divergence = _divergence(mean, spread).clamp(min=self.cfg.free_bits).sum(1)
         yield "", (self.cost(codes, values, there) + pressure * divergence).mean() / self.view.size

@@ -23,7 +23,7 @@ from lamina.task import Session, TooMuch
 
 LINEAR = 10.0  # deviations from the mean, from where on numbers grow with the logarithm
 HUGEST = 1e300
-FEW, EDGE, REACH = 20, 1000, 10.0  # rows from which outer ones are held back; one in so many; ranges they may be off
+FEW, EDGE = 20, 1000  # rows from which outer ones are held back, and of which one on each side is
 VALUES = 50  # of a category, the most frequent
 DIGITS = 6
 OTHER, MISSING = 0, 1  # places behind the values of a category
@@ -98,8 +98,7 @@ def _place(column: Column, cells: pa.Array) -> Place | None:
     present = numbers[~np.isnan(numbers)]
     if not len(present) or (present == present[0]).all():
         return None
-    ordered = np.sort(privacy.coarse(present))
-    ordered = _winsorise(ordered)
+    ordered = privacy.coarse(_winsorise(np.sort(present)))
     largest = float(np.abs(ordered).max()) or 1.0
     mean, std = float((ordered / largest).mean()) * largest, float((ordered / largest).std()) * largest
     if not std > 1e-12 * abs(mean):
@@ -111,15 +110,15 @@ def _place(column: Column, cells: pa.Array) -> Place | None:
 
 
 def _winsorise(ordered: np.ndarray) -> np.ndarray:
-    """Numbers in order, the outermost no further off than a few ranges of all others, so that one absurd number does
-    not decide the scale.
+    """Numbers in order, the outermost no further off than all others reach, so that one absurd number does not decide
+    the scale.
     """
     count = len(ordered)
     if count < FEW:
         return ordered
     outer = max(1, count // EDGE)
     low, high = ordered[outer], ordered[count - 1 - outer]
-    reach = min(REACH * (high / 2 - low / 2) * 2, HUGEST)
+    reach = min(high / 2 - low / 2, HUGEST / 4) * 2
     return np.clip(ordered, low - reach, high + reach) if low < high else ordered
 
 
