@@ -1,0 +1,10 @@
+"""Rows, pictures or stretches of a recording that are unlike those of training, and what about them is.
+
+What serves: `state` (settings, and what was learned), `task`, `operation` (`predict`, and `heatmap` of pictures) and
+what these call: `scoring`, `detector`, `recording`. What trains and judges: `experiment`.
+"""
+
+from lamina.tasks.anomaly_detection.state import Config, State
+from lamina.tasks.anomaly_detection.task import Task
+
+__all__ = ["Config", "State", "Task"]

@@ -1,0 +1,79 @@
+"""What a bundle is worth on rows it has not seen: by labels where there are some, else by how many are flagged."""
+
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lamina.config import Config, DataError
+from lamina.data._quarantine import ROW_NUMBER, locate, with_row_numbers
+from lamina.evaluate import metrics as registry
+from lamina.experiment import Evaluation
+from lamina.preprocess import Broken, category
+from lamina.schema import Collected, Quarantined
+from lamina.task import Session
+from lamina.tasks.anomaly_detection import metrics, scoring
+from lamina.tasks.anomaly_detection.scoring import Judgement
+from lamina.tasks.anomaly_detection.state import State
+
+UNKNOWN = -1
+
+
+class Details(NamedTuple):
+    """What was judged, by row as it was given; `judged` (rows,) bool: those that have a score."""
+
+    judgement: Judgement
+    judged: np.ndarray
+
+
+def truth(session: Session, rows: pa.Table) -> np.ndarray:
+    """(rows,) 1 for an anomaly, 0 for a normal row, -1 where no label says."""
+    state: State = session.task.state
+    target = np.full(rows.num_rows, UNKNOWN)
+    if session.target is None or session.target not in rows.column_names or state.normal is None:
+        return target
+    labels = category.parse(rows[session.target].combine_chunks(), category.Config())
+    known = pc.is_valid(labels).to_numpy(zero_copy_only=False)
+    other = pc.fill_null(pc.not_equal(labels, state.normal), False).to_numpy(zero_copy_only=False)
+    target[known] = other[known]
+    return target
+
+
+def score(session: Session, rows: pa.Table) -> Evaluation:
+    """Scores of rows whose cells are sound."""
+    return _score(session, rows, scoring.judge(session, rows))
+
+
+def _score(session: Session, rows: pa.Table, judgement: Judgement) -> Evaluation:
+    judged = ~np.isnan(judgement.score)
+    target = truth(session, rows)[judged]
+    cfg = session.task.cfg
+    promise = np.full(len(target), cfg.contamination or cfg.false_alarm_rate)
+    answers = {"score": judgement.score[judged], "flag": judgement.flag[judged], "promise": promise}
+    interval = registry.bootstrap(metrics.names(session.task.state)[0], target, answers)
+    details = Details(judgement, judged)
+    return Evaluation(
+        metrics.scores(session.task.state, target, answers), interval, target, answers, len(target), details=details
+    )
+
+
+def score_source(session: Any, collected: Collected, source: Config) -> Evaluation:
+    """The same for rows of a source; those with cells of no use are set aside. Errors: DataError where none is left."""
+    rows = session.with_bundle_names(collected.table, collected.target)
+    collected = replace(collected, table=rows, literal=session.schema.literal)
+    table = with_row_numbers(collected, session.schema.missing)
+    broken = list[Broken]()
+    judgement = scoring.judge(session, table.drop_columns([ROW_NUMBER]), broken)
+    good, damaged = np.ones(table.num_rows, bool), list[Quarantined]()
+    for cell in {cell.row: cell for cell in reversed(broken)}.values():
+        good[cell.row] = False
+        mask = np.arange(table.num_rows) == cell.row
+        damaged += locate(table, mask, cell.column, [cell.reason], source)
+    quarantine = (*collected.quarantine, *damaged)
+    if not good.any():
+        raise DataError(f"evaluate: no row can be used; the first was set aside because {quarantine[0].reason}.")
+    judgement = Judgement(*(values[good] for values in judgement))
+    table = table.drop_columns([ROW_NUMBER]).filter(pa.array(good))
+    return _score(session, table, judgement)._replace(quarantine=quarantine)

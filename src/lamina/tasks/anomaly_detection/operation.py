@@ -1,0 +1,152 @@
+"""What can be asked of a bundle: `predict`, of rows by themselves or of a recording, and `heatmap` of pictures."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from lamina.config import DataError
+from lamina.data.arrays import json_rows
+from lamina.preprocess import Broken
+from lamina.schema import Row
+from lamina.task import CSV, Answers, Example, Operation, Request, Session
+from lamina.tasks._unlabelled import row_layout
+from lamina.tasks.anomaly_detection import heat, scoring
+from lamina.tasks.anomaly_detection.scoring import Judgement
+from lamina.tasks.anomaly_detection.state import Config, State
+
+TOP = 3  # owners that are blamed in an answer
+PNG = "image/png"
+
+
+def table(session: Session, judgement: Judgement) -> pa.Table:
+    """`score`, its `probability` and whether that is an `anomaly`, then who is blamed: `blame_1` and `share_1` ..."""
+    empty = np.isnan(judgement.score)
+    with np.errstate(under="ignore"):
+        probability = np.power(10.0, -judgement.score)
+    columns: dict[str, Any] = {
+        "score": pa.array(judgement.score, mask=empty),
+        "probability": pa.array(probability, mask=empty),
+        "anomaly": pa.array(judgement.flag, mask=empty),
+    }
+    names, _ = scoring.owners(session.task.state, next(iter(session.spec.inputs.values())))
+    top = np.argsort(-judgement.blame, axis=1, kind="stable")[:, :TOP]
+    for i in range(min(TOP, len(names))):
+        columns[f"blame_{i + 1}"] = pa.array(names).take(pa.array(top[:, i], mask=empty))
+        share = np.take_along_axis(judgement.blame, top[:, i : i + 1], axis=1)[:, 0].astype(np.float64)
+        columns[f"share_{i + 1}"] = pa.array(share, mask=empty)
+    return pa.table(columns)
+
+
+def predict(session: Session, rows: pa.Table | None, request: Request) -> Answers:
+    """One answer for each row, in order."""
+    assert rows is not None
+    broken = list[Broken]()
+    return Answers(table(session, scoring.judge(session, rows, broken)), (), tuple(broken))
+
+
+def predict_steps(session: Session, rows: pa.Table | None, request: Request) -> Answers:
+    """One answer for each step of a recording, in the order of the rows, with its time beside it."""
+    assert rows is not None
+    recording = session.task.state.recording
+    answers, time = table(session, scoring.judge(session, rows)), recording.time
+    if time in rows.column_names and time not in answers.column_names:
+        answers = answers.add_column(0, time, rows[time])
+    first = min(recording.window - 1, rows.num_rows)
+    note = f"The first {first:,} steps have no score: a window of {recording.window:,} is not full there."
+    return Answers(answers, (note,) if first else ())
+
+
+def example(session: Session) -> Example:
+    """The golden row with the fewest gaps, and its answer."""
+    row = session.example_row()
+    return Example([row], json_rows(predict(session, session.rows([row]), Request()).table))
+
+
+def example_steps(session: Session) -> Example:
+    """A window of golden rows and a step more, and the answers."""
+    rows = steps(session, session.task.state.recording.window + 1)
+    return Example(rows, json_rows(predict_steps(session, session.rows(rows), Request()).table))
+
+
+def steps(session: Session, count: int) -> list[Row]:
+    """Golden rows, again and again; without times, which are made up one by one, they are in this order."""
+    time = session.task.state.recording.time
+    golden = [{name: cell for name, cell in row.items() if name != time} for row in session.golden]
+    return [golden[i % len(golden)] for i in range(count)]
+
+
+def promised(cfg: Config) -> str:
+    """What share was to be flagged, in words."""
+    if cfg.contamination is not None:
+        return f"about {100 * cfg.contamination:g} % of all"
+    return f"about {100 * cfg.false_alarm_rate:g} % of normal ones"
+
+
+def describe(session: Session) -> str:
+    state, promise = session.task.state, promised(session.task.cfg)
+    if state.recording is not None:
+        return (
+            f"Send a recording, one row for each step in order of '{state.recording.time}', at least "
+            f"{state.recording.window:,} steps. Each gets a score by the window that ends there; {promise} are flagged."
+        )
+    return f"Send raw rows, get a score for each; {promise} are flagged."
+
+
+def heatmap(session: Session, rows: pa.Table | None, request: Request) -> Answers:
+    """Pictures beside what is strange in each, as PNG. Errors: DataError for a picture that cannot be read."""
+    assert rows is not None
+    broken = list[Broken]()
+    inputs = row_layout.feed(session, None, rows, broken)
+    if broken:
+        raise DataError(f"rows[{broken[0].row}].{broken[0].column}: {broken[0].reason}.")
+    if session.limits and rows.num_rows > 1:
+        raise DataError(f"rows: one picture at a time has a map (got {rows.num_rows:,}). Send one.")
+    ((_, pictures),) = inputs.items()
+    bodies = heat.pngs(pictures, session.run(inputs)["reconstruction"])
+    return Answers(pa.table({"image": pa.array(bodies, pa.binary())}))
+
+
+def example_heatmap(session: Session) -> Example:
+    return Example([session.example_row()], [])
+
+
+def is_recording(session: Session) -> bool:
+    state: State = session.task.state
+    return state.recording is not None
+
+
+def is_each(session: Session) -> bool:
+    return not is_recording(session)
+
+
+def is_pictures(session: Session) -> bool:
+    return next(iter(session.spec.inputs.values())).kind == "image"
+
+
+SUMMARY = "Send raw rows, get for each a score, whether it is flagged, and what about it is strange."
+
+PREDICT = Operation(
+    name="predict", summary=SUMMARY, answer=predict, example=example, takes=(CSV,), describe=describe, available=is_each
+)
+
+PREDICT_STEPS = Operation(
+    name="predict",
+    summary="Send a recording in order of time, get for each step a score, whether it is flagged, and what is strange.",
+    answer=predict_steps,
+    example=example_steps,
+    rows="together",
+    takes=(CSV,),
+    describe=describe,
+    available=is_recording,
+)
+
+HEATMAP = Operation(
+    name="heatmap",
+    summary="Send a picture, get it beside a map of what the network cannot rebuild of it, as PNG.",
+    answer=heatmap,
+    example=example_heatmap,
+    rows="together",
+    gives=PNG,
+    available=is_pictures,
+)
