@@ -68,9 +68,13 @@ class Session:
             return {name: values[:0] for name, values in self._runs[graph](one).items()}
         return self._runs[graph](inputs)
 
-    @cached_property
+    @property
     def names(self) -> frozenset[str]:
         """The columns of rows that are of any use."""
+        return self._names
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
         columns = (*self.schema.columns, *([self.schema.target] if self.schema.target else []))
         return self.task.required | {column.name for column in columns}
 

@@ -107,7 +107,7 @@ def test_the_network_is_beside_pca_with_as_many_numbers(garden, bands, waves):
         scores, pca = model.result["scores"], model.result["baselines"]["pca"]
         assert set(scores) == set(pca)
         assert scores["explained_variance"] > 0.5 and 0.5 < scores["trustworthiness"] <= 1
-        assert f"{pca['explained_variance']:.1%}".replace("%", " %") in model.result["verdict"]
+        assert f"{pca['explained_variance']:.1%}".replace("%", "\u00a0%") in model.result["verdict"]
 
 
 def test_with_neighbours_left_to_themselves_nothing_is_lost_to_pca(tmp_path):

@@ -33,14 +33,15 @@ def fit(train: Mapping[str, Any], target: np.ndarray, answers: metrics.Answers, 
     some = coordinates.flat({"": np.asarray(values)[rows]})
     mean = np.where(np.isnan(some), 0, some).sum(0) / np.maximum((~np.isnan(some)).sum(0), 1)
     count = min(max(dimensions, CURVE), width, len(some))
-    solver = "full" if width <= FULL or len(some) <= FULL else "randomized"
-    model = PCA(count, svd_solver=solver, random_state=0).fit(np.where(np.isnan(some), mean, some) - mean)
+    solver = "covariance_eigh" if width <= FULL else "full" if len(some) <= FULL else "randomized"
+    with np.errstate(all="ignore"):  # of rows that are all alike
+        model = PCA(count, svd_solver=solver, random_state=0).fit(np.where(np.isnan(some), 0, some - mean))
     centred = np.where(np.isnan(target), 0, target - mean)
     latent = model.transform(centred)  # (rows, components)
-    used = min(dimensions, count)
+    used, axes = min(dimensions, count), np.asarray(model.components_)
     padded = np.zeros((len(target), dimensions), latent.dtype)
     padded[:, :used] = latent[:, :used]
-    back = model.mean_ + latent[:, :used] @ model.components_[:used]
+    back = model.mean_ + latent[:, :used] @ axes[:used]
     own = dict(answers) | {"latent": padded, "error": _error(target - mean, back)}
     own.pop("elbo", None)
     return Components(Baseline(evaluation.scores(target, own), own), _curve(model, target - mean, latent, answers))

@@ -16,12 +16,14 @@ from lamina.experiment import Finding, Section
 from lamina.preprocess.image.codec import as_png
 from lamina.tasks.dimensionality_reduction import coordinates, relations
 
+USUAL = 8  # rows drawn at random
 WAYS, STEPS = 8, 12  # ways between two points, and pictures on each
 SIDE = 16  # pictures of a grid in a line
 SHARES = (0.02, 0.98)  # of the points, between which a grid lies
 SAMPLES, ACROSS = 64, 16
 WIDEST = 980  # pixels of a sheet
 COLUMNS = 12  # of a table in the report
+FEWEST = 0.01  # share of an error that is worth a word
 
 
 def pictures_of(session: Any, target: np.ndarray) -> np.ndarray:
@@ -131,44 +133,57 @@ def _first_channel(cell: Sequence[Any]) -> np.ndarray:
 
 def lost(finding: Finding, worst: np.ndarray) -> str:
     """Test rows and what their coordinates become; of a table, which columns are lost."""
-    session, evaluation = finding.session, finding.evaluation
-    back = coordinates.decode(session, evaluation.answers["latent"][worst])
-    target, rows = evaluation.target[worst], (evaluation.details.places[worst] + 1).tolist()
-    errors = evaluation.answers["error"][worst].tolist()
-    words = [
-        f'<span class="path">test row {row:,}, error {number(e)}</span>' for row, e in zip(rows, errors, strict=True)
-    ]
-    sort = coordinates.sort(session)
+    sort = coordinates.sort(finding.session)
     if sort == "rows":
-        return _lost_columns(session, target, back, rows, errors)
-    lead = f"The {len(rows)} test {sort} with the largest error, and what their coordinates become."
-    if sort == "pictures":
-        pairs = zip(pictures_of(session, target), coordinates.pictures(back), words, strict=True)
-        figures = [figure([shot(a, "as it is"), shot(b, "by its coordinates")], text, "two") for a, b, text in pairs]
-        return under("The worst", lead, grid(figures, "wide"))
-    shape = back.shape[1:]
+        return _lost_columns(finding, worst)
+    usual = np.random.default_rng(0).permutation(len(finding.evaluation.target))[:USUAL]
+    key = "" if sort == "pictures" else " Orange is the latter; standardised."
+    lead = f"The {len(worst)} test {sort} with the largest error, and what their coordinates become.{key}"
+    drawn = f"Some test {sort} drawn at random.{key}"
+    return under("The worst", lead, _pairs(finding, worst)) + under(
+        "As they usually are", drawn, _pairs(finding, usual)
+    )
+
+
+def _pairs(finding: Finding, places: np.ndarray) -> str:
+    """Pictures or series with what their coordinates become."""
+    session, evaluation = finding.session, finding.evaluation
+    back = coordinates.decode(session, evaluation.answers["latent"][places])
+    target, pictured = evaluation.target[places], coordinates.sort(session) == "pictures"
+    originals = pictures_of(session, target) if pictured else target.reshape(-1, *back.shape[1:])
     figures = []
-    for one, other, text in zip(target.reshape(-1, *shape), back, words, strict=True):
-        lines = [
-            Line(one[:, 0], "var(--ink)", 1.5),
-            Line(np.where(np.isnan(one[:, 0]), np.nan, other[:, 0]), "#d9480f"),
-        ]
-        limits = series_gallery.value_limits([line.values for line in lines])
-        figures.append(figure([series_gallery.drawing(lines, limits, "a series and its reconstruction")], text))
-    return under("The worst", f"{lead} Orange is the latter; standardised.", grid(figures, "wide"))
+    for i, place in enumerate(places.tolist()):
+        row, error = int(evaluation.details.places[place]) + 1, number(float(evaluation.answers["error"][place]))
+        words = f'<span class="path">test row {row:,}, error {error}</span>'
+        if pictured:
+            shots = [shot(originals[i], "as it is"), shot(coordinates.pictures(back[i]), "by its coordinates")]
+            figures.append(figure(shots, words, "two"))
+        else:
+            figures.append(figure([_lines(originals[i][:, 0], back[i][:, 0])], words))
+    return grid(figures, "wide")
 
 
-def _lost_columns(session: Any, target: np.ndarray, back: np.ndarray, rows: list[int], errors: list[float]) -> str:
+def _lines(series: np.ndarray, back: np.ndarray) -> str:
+    lines = [Line(series, "var(--ink)", 1.5), Line(np.where(np.isnan(series), np.nan, back), "#d9480f")]
+    limits = series_gallery.value_limits([line.values for line in lines])
+    return series_gallery.drawing(lines, limits, "a series and its reconstruction")
+
+
+def _lost_columns(finding: Finding, places: np.ndarray) -> str:
     """For each row the columns that make most of its error; no cells, which are of one row alone."""
-    layout, squares, at = session.task.state.layout, (target - back) ** 2, 0
+    session, evaluation = finding.session, finding.evaluation
+    layout, at = session.task.state.layout, 0
+    back = coordinates.decode(session, evaluation.answers["latent"][places])
+    squares = (evaluation.target[places] - back) ** 2
     shares = list[np.ndarray]()
     for place in layout.columns:
         shares.append(squares[:, at : at + place.width].sum(1) / np.maximum(squares.sum(1), 1e-12))
         at += place.width
-    by_column, lines = np.stack(shares, axis=1), list[list[str]]()
-    for row, error, parts in zip(rows, errors, by_column, strict=True):
-        most = [i for i in np.argsort(-parts, kind="stable")[:3].tolist() if parts[i] > 0.01]
+    lines = list[list[str]]()
+    for place, parts in zip(places.tolist(), np.stack(shares, axis=1), strict=True):
+        most = [i for i in np.argsort(-parts, kind="stable")[:3].tolist() if parts[i] > FEWEST]
         names = ", ".join(f"{escape(layout.columns[i].name, 40)} {parts[i]:.0%}" for i in most)
-        lines.append([f"{row:,}", number(error), names])
-    lead = f"The {len(rows)} test rows with the largest error, and the columns that make most of it."
+        error = number(float(evaluation.answers["error"][place]))
+        lines.append([f"{int(evaluation.details.places[place]) + 1:,}", error, names])
+    lead = f"The {len(lines)} test rows with the largest error, and the columns that make most of it."
     return under("The worst", lead, table(("test row", "error", "of that, by column"), lines, (0, 1)))

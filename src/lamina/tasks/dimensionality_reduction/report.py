@@ -49,16 +49,15 @@ def examine(finding: Finding) -> Evaluation:
 def conclude(finding: Finding, rivals: Mapping[str, Baseline]) -> Conclusion:
     """How much of the rows is kept, and whether PCA keeps as much."""
     evaluation, experiment = finding.evaluation, finding.experiment
-    details: Details = evaluation.details
     test = experiment.counts()["test"]
     judged = "" if evaluation.rows == test else f" {evaluation.rows:,} of {test:,} test rows were judged."
     measured = f"Measured on {evaluation.rows:,} test rows that played no part in training.{judged}"
     measured += f" Neighbours are those of {min(evaluation.rows, metrics.MOST):,} rows." if evaluation.rows > 3 else ""
-    sentence = " ".join(_verdict(evaluation, rivals["pca"], finding.spec.output.size, details))
+    sentence = " ".join(_verdict(evaluation, rivals["pca"], finding.spec.output.size))
     return Conclusion(sentence, experiment.subject, measured, "Beside PCA")
 
 
-def _verdict(evaluation: Evaluation, pca: Baseline, dimensions: int, details: Details) -> Iterator[str]:
+def _verdict(evaluation: Evaluation, pca: Baseline, dimensions: int) -> Iterator[str]:
     own, other = evaluation.scores.get("explained_variance"), pca.scores.get("explained_variance")
     numbers = "one number" if dimensions == 1 else f"{dimensions:,} numbers"
     if own is None or other is None:
@@ -69,17 +68,15 @@ def _verdict(evaluation: Evaluation, pca: Baseline, dimensions: int, details: De
     within = rival is not None and low <= rival <= high
     than = "as much as" if within else "more than" if own > other else "less than"
     sentence = f"With {numbers} for each row the network keeps {_share(own)} of the variance of rows it has never seen"
-    doubt = ", a difference inside the 95 % interval" if within else ""
-    yield f"{sentence}, {than} PCA with as many ({_share(other)}){doubt}."
+    doubt = ", a difference inside the 95\u00a0% interval" if within else ""
+    yield f"{sentence}, {than} PCA ({_share(other)}){doubt}."
     labelled, by_pca = evaluation.scores.get("nearest_neighbour_accuracy"), pca.scores.get("nearest_neighbour_accuracy")
     if labelled is not None and by_pca is not None:
-        whole = f", {_share(details.whole_rows)} by whole rows" if details.whole_rows is not None else ""
-        share = f"{_share(labelled)} of rows are nearest to one of the same label"
-        yield f"By these numbers {share} ({_share(by_pca)} by PCA{whole})."
+        yield f"{_share(labelled)} of rows are nearest to one of the same label (PCA: {_share(by_pca)})."
 
 
 def _share(value: float) -> str:
-    return "less than nothing" if value < 0 else f"{value:.1%}".replace("%", " %")
+    return "less than nothing" if value < 0 else f"{value:.1%}".replace("%", "\u00a0%")
 
 
 def sections(finding: Finding) -> Iterator[Section]:
@@ -107,7 +104,8 @@ def _map(finding: Finding) -> Section:
     lead = (
         f"{shown} that were judged. Point at one, turn the wheel to come nearer, drag to move, double-click to return."
     )
-    body = f'<p class="quiet lead">{lead}{_plane_note(finding)}</p>{drawing}'
+    lead += _plane_note(finding) + _label_note(finding)
+    body = f'<p class="quiet lead">{lead}</p>{drawing}'
     return Section("map", "The map", "scores", section("The map", "map", body), script=scatter.SCRIPT)
 
 
@@ -130,6 +128,16 @@ def _plane_note(finding: Finding) -> str:
     if count == 1:
         return " The height of a point means nothing."
     return f" The map shows the two directions in which the {count:,} coordinates spread most."
+
+
+def _label_note(finding: Finding) -> str:
+    """What labels say of coordinates, and of whole rows."""
+    whole, scores = finding.evaluation.details.whole_rows, finding.evaluation.scores
+    own = scores.get("nearest_neighbour_accuracy")
+    if own is None or whole is None:
+        return ""
+    share = f"that of the nearest other row for {_share(own)} of them; by whole rows for {_share(whole)}"
+    return f" The label was no input, and is {share}."
 
 
 def _groupings(finding: Finding, rows: np.ndarray) -> list[scatter.Grouping]:

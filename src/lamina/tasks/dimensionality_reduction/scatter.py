@@ -13,7 +13,7 @@ from lamina.preprocess.image import codec
 
 SCRIPT = Path(__file__).with_name("scatter.js").read_text("utf-8")
 MOST, PICTURED = 4_000, 2_000  # points, and fewer where each has its picture
-WIDTH, HEIGHT, LEFT, TOP, RIGHT, BELOW = 760, 560, 52, 12, 12, 40
+WIDTH, HEIGHT, LEFT, TOP, RIGHT, BELOW = 760, 560, 66, 12, 12, 40
 THUMB, ACROSS = 28, 50  # pixels of a picture's longer side, and pictures in a line of the sheet
 TICKS = 5
 INSIDE, MARGIN = (0.002, 0.998), 0.06  # which points a map is made to hold, and how much more
@@ -158,7 +158,7 @@ def _frame(axes: tuple[str, str], ranges: Sequence[tuple[float, float]]) -> str:
                 f"{value}</text>"
             )
     middle = f'x="{(LEFT + right) / 2:.0f}" y="{HEIGHT - 6}"'
-    turned = f'transform="translate(12 {(TOP + bottom) / 2:.0f}) rotate(-90)"'
+    turned = f'transform="translate(13 {(TOP + bottom) / 2:.0f}) rotate(-90)"'
     parts += [f'<text {middle} text-anchor="middle" font-size="12" fill="#5c6672">{escape(axes[0], 60)}</text>']
     parts += [f'<text {turned} text-anchor="middle" font-size="12" fill="#5c6672">{escape(axes[1], 60)}</text>']
     return "".join(parts)
