@@ -130,9 +130,9 @@ def notes_on(predictor: Predictor, rows: pa.Table, operation: Operation | None =
 
 
 def _write_own(predictor: Predictor, operation: Operation, source: Config | None, options: Any, place: Place) -> Row:
-    """What an operation writes in its own way."""
+    """What an operation writes in its own way; whether it may replace what is there is one of its options."""
     assert operation.write is not None
-    output = place.output
+    output, place = place.output, place._replace(overwrite=bool(options.model_dump().get("overwrite")))
     if source is None:
         return operation.write(predictor, None, options, output)
     disk.refuse_existing(place.quarantine)
@@ -140,7 +140,8 @@ def _write_own(predictor: Predictor, operation: Operation, source: Config | None
     result = operation.write(predictor, rows.table, options, output)
     notes = [*rows.notes, *notes_on(predictor, rows.table, operation), *result.get("notes", ())]
     result |= {"notes": notes} if notes else {}
-    return {"output": str(output), **result, **_quarantine(place, [*rows.quarantine])}
+    broken = _places(result.pop("broken", []), source)
+    return {"output": str(output), **result, **_quarantine(place, [*rows.quarantine, *broken])}
 
 
 def _write_each(

@@ -5,7 +5,8 @@ import io
 import logging
 import re
 import warnings
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ from lamina.models.pretrained import onnx_file
 
 AGREE = 1e-5
 OPSET = 18
+Varying = Mapping[str, tuple[int, ...]]
+NOTHING: Varying = MappingProxyType({})
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # of a terminal
 
 
@@ -36,14 +39,15 @@ class _Positional(nn.Module):
         return tuple(self.model(dict(zip(self.names, values, strict=True))).values())
 
 
-def onnx(model: nn.Module, inputs: dict[str, np.ndarray], varying: Collection[str] = ()) -> tuple[bytes | None, str]:
+def onnx(model: nn.Module, inputs: dict[str, np.ndarray], varying: Varying = NOTHING) -> tuple[bytes | None, str]:
     """The graph as bytes, or None and the reason why no exporter reproduced the network.
 
     `inputs`: real encoded rows (at least two); agreement is asked for on all of them, and on the first alone,
     within 1e-5 of the largest answer. The graph must hold the network's own weights, as a bundle is checked for. The
     trace-based exporter goes first: it takes a tenth of a second where the other takes four.
 
-    `varying`: inputs (rows, steps) whose steps are as many as a text has; agreement is asked for on other numbers too.
+    `varying`: by input, its axes of any size, such as the steps of a text or the sides of a picture; agreement is asked
+    for on other sizes too.
     """
     model = model.eval().cpu()
     tensors = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in inputs.items()}
@@ -76,13 +80,17 @@ def _answers(model: nn.Module, inputs: Mapping[str, np.ndarray]) -> dict[str, np
     return {name: value.float().numpy() for name, value in outputs.items()}
 
 
-def _widths(inputs: dict[str, np.ndarray], varying: Collection[str]) -> list[dict[str, np.ndarray]]:
-    """The inputs, and where steps vary the same with more and with fewer of them."""
+def _widths(inputs: dict[str, np.ndarray], varying: Varying) -> list[dict[str, np.ndarray]]:
+    """The inputs, and where sizes vary the same with larger and with smaller ones."""
     if not varying:
         return [inputs]
-    longer = {name: np.tile(inputs[name], 3)[:, : 2 * inputs[name].shape[1] + 5] for name in varying}
-    shorter = {name: inputs[name][:, : max(1, inputs[name].shape[1] - 3)] for name in varying}
-    return [inputs, inputs | longer, inputs | shorter]
+    longer, shorter = dict(inputs), dict(inputs)
+    for name, axes in varying.items():
+        for axis in axes:
+            size = inputs[name].shape[axis]
+            longer[name] = np.concatenate([longer[name]] * 3, axis).take(np.arange(2 * size + 5), axis)
+            shorter[name] = shorter[name].take(np.arange(max(1, size - 3)), axis)
+    return [inputs, longer, shorter]
 
 
 def _disagreement(graph: bytes, inputs: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> float:
@@ -96,13 +104,13 @@ def _disagreement(graph: bytes, inputs: dict[str, np.ndarray], expected: dict[st
     return worst if not worst <= AGREE else 0.0
 
 
-def _unfolded(model: nn.Module, tensors: dict[str, Tensor], outputs: list[str], varying: Collection[str]) -> bytes:
+def _unfolded(model: nn.Module, tensors: dict[str, Tensor], outputs: list[str], varying: Varying) -> bytes:
     """With every weight as it is stored, where folding would compute new ones, such as tables of positions."""
     return _traced(model, tensors, outputs, varying, fold=False)
 
 
 def _traced(
-    model: nn.Module, tensors: dict[str, Tensor], outputs: list[str], varying: Collection[str], fold: bool = True
+    model: nn.Module, tensors: dict[str, Tensor], outputs: list[str], varying: Varying, fold: bool = True
 ) -> bytes:
     file = io.BytesIO()
     torch.onnx.export(
@@ -120,11 +128,11 @@ def _traced(
     return onnx_file.splice(file.getvalue(), model)
 
 
-def _steps(name: str, varying: Collection[str]) -> dict[int, str]:
-    return {1: f"steps_{name}"} if name in varying else {}
+def _steps(name: str, varying: Varying) -> dict[int, str]:
+    return {axis: f"size{axis}_{name}" for axis in varying.get(name, ())}
 
 
-def _dynamo(model: nn.Module, tensors: dict[str, Tensor], outputs: list[str], varying: Collection[str]) -> bytes:
+def _dynamo(model: nn.Module, tensors: dict[str, Tensor], outputs: list[str], varying: Varying) -> bytes:
     rows = torch.export.Dim("rows")
     shapes = {
         name: {place: torch.export.Dim(axis) for place, axis in _steps(name, varying).items()} for name in tensors

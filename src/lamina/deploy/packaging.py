@@ -34,7 +34,10 @@ def files(
     lean = spec.model_copy(update={"rows": 0})
     config = choice.model_dump(mode="json")
     golden = experiment.golden(prep, choice)
-    graphs, reason = _graphs(model, golden.inputs, {name for name, feed in spec.inputs.items() if None in feed.shape})
+    varying = {
+        name: tuple(axis for axis, n in enumerate(feed.shape, 1) if n is None) for name, feed in spec.inputs.items()
+    }
+    graphs, reason = _graphs(model, golden.inputs, {name: axes for name, axes in varying.items() if axes})
     if "model" not in graphs and models.is_graph_only(kind(choice)):
         raise TrainingError(
             f"bundle: no exporter could write this network as a graph ({reason}), and nothing else would open the "
@@ -77,15 +80,17 @@ def files(
 
 
 def _graphs(
-    model: nn.Module, inputs: Mapping[str, Mapping[str, Any]], varying: set[str]
+    model: nn.Module, inputs: Mapping[str, Mapping[str, Any]], varying: onnx_export.Varying
 ) -> tuple[dict[str, bytes], str]:
-    """Each network that is served, as a graph where an exporter can write it; and why "model" has none. `varying`: the
-    inputs of any number of steps.
+    """Each network that is served, as a graph where an exporter can write it; and why "model" has none. `varying`: by
+    input, its axes of any size.
     """
     graphs, reasons = dict[str, bytes](), dict[str, str]()
     for name, module in models.served(model).items():
         if name in inputs:
-            graph, reasons[name] = onnx_export.onnx(module, dict(inputs[name]), varying & inputs[name].keys())
+            graph, reasons[name] = onnx_export.onnx(
+                module, dict(inputs[name]), {n: axes for n, axes in varying.items() if n in inputs[name]}
+            )
             graphs |= {name: graph} if graph else {}
     return graphs, reasons.get("model", "")
 

@@ -140,13 +140,12 @@ def _data(finding: Finding, notes: Sequence[str]) -> Row:
 
 def _sizes(finding: Finding) -> dict[str, str]:
     """What the network gets of each picture, by column."""
-    prep = finding.session.prep
-    shapes = {column: prep.inputs[name].shape for column, name in prep.file_inputs.items()}
-    kinds = {column: prep.inputs[name].kind for column, name in prep.file_inputs.items()}
+    inputs = finding.spec.inputs
+    feeds = {column: inputs[name] for column, name in finding.session.prep.file_inputs.items() if name in inputs}
     return {
-        column: f"; the network sees {shape[1]} x {shape[0]}, {'grey' if shape[2] == 1 else 'colour'}"
-        for column, shape in shapes.items()
-        if kinds[column] == "image"
+        column: f"; the network sees {feed.shape[1]} x {feed.shape[0]}, {'grey' if feed.shape[2] == 1 else 'colour'}"
+        for column, feed in feeds.items()
+        if feed.kind == "image"
     }
 
 

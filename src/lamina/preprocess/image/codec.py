@@ -59,7 +59,7 @@ def pixels(
     if isinstance(decoded, str):
         return None, decoded
     image, head = decoded
-    return _upright(levels.to_colours(image, head.form, head.top, reading), head.turn), ""
+    return upright(levels.to_colours(image, head.form, head.top, reading), head.turn), ""
 
 
 def decode(body: bytes | None, most: int, reduce: int = 0) -> Decoded | str:
@@ -108,7 +108,7 @@ def _jpeg_flag(head: headers.Header, reduce: int) -> int:
     return plain
 
 
-def _upright(image: np.ndarray, turn: int) -> np.ndarray:
+def upright(image: np.ndarray, turn: int) -> np.ndarray:
     """Undo an EXIF orientation: 2, 4 mirrored, 3 upside down, 5 to 8 lying on a side."""
     if turn == 1:
         return image

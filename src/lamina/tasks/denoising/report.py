@@ -1,0 +1,156 @@
+"""The report of denoising: before and after, what was taken off, and how good it is at each level of noise."""
+
+import base64
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from lamina.evaluate import baselines as registry
+from lamina.evaluate import verdict
+from lamina.evaluate.images.thumbnails import figure as strip
+from lamina.evaluate.images.thumbnails import grid, under
+from lamina.evaluate.markup import figure, number, section, table
+from lamina.evaluate.metrics import label
+from lamina.evaluate.verdict import Wording
+from lamina.experiment import Baseline, Conclusion, Finding, Section, Summary
+from lamina.preprocess.image.codec import as_png
+from lamina.schema import Row
+from lamina.tasks.denoising import baselines as filters
+from lamina.tasks.denoising import metrics, plots
+from lamina.tasks.denoising.evaluation import Details
+from lamina.tasks.denoising.state import State
+
+SHOWN = 4  # cases before and after
+SHARPEST = 256  # pixels a side that are shown of a picture, so that its noise can be seen
+STRONGER = 4  # times that what was taken off is shown
+WORDING = Wording(
+    verb="restores",
+    activity="restoring",
+    best="The network takes noise off {subject} better than {rival}: {facts}",
+)
+
+
+def conclude(finding: Finding, baselines: Mapping[str, Baseline]) -> Conclusion:
+    """One honest sentence by the primary score."""
+    experiment, evaluation = finding.experiment, finding.evaluation
+    state: State = finding.session.task.state
+    scores = {name: baseline.scores for name, baseline in baselines.items()}
+    subject = {"image": "pictures", "series": "recordings", "table": "measurements"}[state.form]
+    sentence = verdict.sentence(experiment.metrics[0], evaluation.scores, scores, subject, evaluation.interval, WORDING)
+    cases = evaluation.details.cases
+    rows, levels = len({case.row for case in cases}), sorted({case.sigma for case in cases})
+    what = {"image": "pictures", "series": "recordings", "table": "stretch of the table"}[state.form]
+    how = "with the noise they came with" if state.sigma is None else (
+        f"with added noise of deviation {', '.join(f'{level:g}' for level in levels)}"
+    )  # fmt: skip
+    measured = f"Measured on {rows:,} {what} that played no part in training, {how}."
+    return Conclusion(sentence, subject, measured=measured)
+
+
+def sections(finding: Finding, baselines: Mapping[str, Baseline]) -> Iterator[Section]:
+    """Before and after, and scores by level."""
+    best = _best(finding, baselines)
+    yield _before_and_after(finding, baselines, best)
+    yield _levels(finding, baselines)
+
+
+def _best(finding: Finding, baselines: Mapping[str, Baseline]) -> str:
+    """The filter with the best primary score."""
+    primary = finding.experiment.metrics[0]
+    able = [name for name in baselines if name != "noisy"]
+    return max(able, key=lambda name: baselines[name].scores.get(primary) or -np.inf)
+
+
+def _shown(finding: Finding) -> list[int]:
+    """The median case of each level, then those of the worst answers."""
+    evaluation, primary = finding.evaluation, finding.experiment.metrics[0]
+    scores, sigma = evaluation.answers[primary], evaluation.answers["sigma"]
+    chosen = []
+    for level in sorted(set(sigma.tolist())):
+        own = np.flatnonzero(sigma == level)
+        chosen.append(int(own[np.argsort(scores[own], kind="stable")[len(own) // 2]]))
+    worst = [int(i) for i in np.argsort(scores, kind="stable") if int(i) not in chosen]
+    return [*chosen, *worst][:SHOWN]
+
+
+def _before_and_after(finding: Finding, baselines: Mapping[str, Baseline], best: str) -> Section:
+    state, details = finding.session.task.state, finding.evaluation.details
+    draw = _pictures if state.form == "image" else _series
+    figures = [draw(details, place, baselines, best) for place in _shown(finding)]
+    lead = (
+        f"Noisy, the network's answer, {registry.label(best)} at its best strength, clean, and what the network took "
+        f"off, {STRONGER} times as strong. The median picture of each level of noise, then the worst answers."
+        if state.form == "image"
+        else f"Noisy in grey, the network's answer in blue, {registry.label(best)} in orange, clean in black."
+    )
+    body = grid(figures, "strips") if state.form == "image" else "".join(figures)
+    return Section("before_after", "Before and after", "comparison",
+                   section("Before and after", "before_after", under("Examples", lead, body)))  # fmt: skip
+
+
+def _pictures(details: Details, place: int, baselines: Mapping[str, Baseline], best: str) -> str:
+    case, answer = details.cases[place], details.answers[place]
+    rival = filters.apply("image", best, int(baselines[best].answers["strength"][place]), case.noisy)
+    removed = 0.5 + STRONGER * (case.noisy - answer)
+    named = [("noisy", case.noisy), ("network", answer), (registry.label(best), rival), ("clean", case.clean)]
+    shots, words = [], []
+    for name, values in [*named, ("taken off", removed)]:
+        shots.append(_shot(_bytes(values), name))
+        if name not in ("clean", "taken off"):
+            words.append(f"{name} {metrics.of_image(case.clean, values)['psnr']:.2f} dB")
+    level = f"deviation {case.sigma:g}: " if case.sigma else ""
+    return strip(shots, f"<b>{level}</b>{', '.join(words)}", "strip")
+
+
+def _shot(picture: np.ndarray, alt: str) -> str:
+    """A picture as it is: JPEG, which the page has elsewhere, would change its noise."""
+    height, width = picture.shape[:2]
+    body = base64.b64encode(as_png(picture)).decode()
+    return f'<img width="{width}" height="{height}" alt="{alt}" src="data:image/png;base64,{body}">'
+
+
+def _bytes(values: np.ndarray) -> np.ndarray:
+    """The middle of a picture as it is shown, pixel by pixel."""
+    height, width = values.shape[:2]
+    top, left = max(0, (height - SHARPEST) // 2), max(0, (width - SHARPEST) // 2)
+    piece = values[top : top + SHARPEST, left : left + SHARPEST]
+    return np.rint(np.clip(piece, 0, 1) * 255).astype(np.uint8)
+
+
+def _series(details: Details, place: int, baselines: Mapping[str, Baseline], best: str) -> str:
+    case, answer = details.cases[place], details.answers[place]
+    rival = filters.apply("series", best, int(baselines[best].answers["strength"][place]), case.noisy)
+    own, other, noisy = (metrics.of_series(case.clean, values)["snr"] for values in (answer, rival, case.noisy))
+    caption = f"noisy {noisy:.2f} dB, network {own:.2f} dB, {registry.label(best)} {other:.2f} dB"
+    level = f"deviation {case.sigma:g}: " if case.sigma else ""
+    return figure(plots.before_after(case.clean, case.noisy, answer, rival), f"<b>{level}</b>{caption}")
+
+
+def _levels(finding: Finding, baselines: Mapping[str, Baseline]) -> Section:
+    """Scores of the network and of each filter by level of noise."""
+    evaluation, names = finding.evaluation, finding.experiment.metrics
+    sigma = evaluation.answers["sigma"]
+    levels = sorted(set(sigma.tolist()))
+    if len(levels) < 2:
+        return Section("levels")
+    primary = names[0]
+    methods: dict[str, Any] = {"network": evaluation.answers} | {
+        registry.label(name): baseline.answers for name, baseline in baselines.items()
+    }
+    means = {name: [float(own[primary][sigma == level].mean()) for level in levels] for name, own in methods.items()}
+    rows = [[name, *(number(value) for value in values)] for name, values in means.items()]
+    heads = [label(primary), *(f"deviation {level:g}" for level in levels)]
+    numbers = table(heads, rows, range(1, len(heads)), 0)
+    drawing = figure(plots.by_level(levels, means, label(primary)))
+    facts: Row = {"levels": {f"{level:g}": {name: values[i] for name, values in means.items()}
+                             for i, level in enumerate(levels)}}  # fmt: skip
+    html = section("By level of noise", "levels", f'<div class="beside">{drawing}</div>', numbers)
+    return Section("levels", "By level of noise", "comparison", html, facts)
+
+
+def summary(finding: Finding) -> Summary:
+    """What the terminal shows beside scores: how to use it on files."""
+    if finding.session.task.state.form != "image":
+        return Summary()
+    return Summary(commands={"denoise": f"lamina predict {finding.folder / 'bundle'} noisy/ -o clean"})
