@@ -7,8 +7,9 @@ import numpy as np
 
 from lamina.evaluate import baselines as registry
 from lamina.experiment import Baseline, Finding
-from lamina.tasks.anomaly_detection import fitting, metrics
+from lamina.tasks.anomaly_detection import fitting, metrics, tail_probability
 from lamina.tasks.anomaly_detection.evaluation import Details
+from lamina.tasks.anomaly_detection.state import Config
 
 MOST, NEIGHBOURS, EXPLAINED = 20_000, 5, 0.9
 
@@ -61,10 +62,16 @@ def moving_z_score(windows: np.ndarray, places: int) -> np.ndarray:
     return (np.abs(last - before.mean(axis=1)) / spread).max(axis=1)
 
 
+def flags(before: np.ndarray, scores: np.ndarray, cfg: Config) -> np.ndarray:
+    """(rows,) bool: what is flagged by the same rule as for the network; `before`: scores of validation rows."""
+    if cfg.contamination is not None:
+        return scores >= np.quantile(before, 1 - cfg.contamination)
+    surprise = tail_probability.surprise(tail_probability.fit(before, cfg.trim), scores)
+    return surprise >= -np.log10(cfg.false_alarm_rate)
+
+
 def fit(finding: Finding, parts: Sequence[np.ndarray], notes: list[str]) -> dict[str, Baseline]:
-    """Scores of the baselines on test rows; each flags the share of validation rows that was promised. `parts`: rows of
-    training, validation and test, as the network is fed.
-    """
+    """Scores of the baselines on test rows. `parts`: rows of training, validation and test, as the network is fed."""
     experiment, evaluation = finding.experiment, finding.evaluation
     train, validation, test = (fitting.small(values) for values in parts)
     if len(train) > MOST:
@@ -77,11 +84,10 @@ def fit(finding: Finding, parts: Sequence[np.ndarray], notes: list[str]) -> dict
         places = state.layout.width
         rows["moving_z_score"] = (moving_z_score(validation, places), moving_z_score(test, places))
     details = cast(Details, evaluation.details)
-    share = float(evaluation.answers["promise"][0])
     judged = dict[str, Baseline]()
     for name, (before, scores) in rows.items():
         scores = scores if state.recording is not None else scores[details.judged]
-        flag = scores > np.quantile(before, 1 - share)
+        flag = flags(before, scores, experiment.task.cfg)
         answers = {"score": scores, "flag": flag, "promise": evaluation.answers["promise"]}
         judged[name] = Baseline(metrics.scores(state, evaluation.target, answers), answers)
     return judged

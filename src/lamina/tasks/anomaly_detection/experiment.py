@@ -92,7 +92,7 @@ class Experiment(unlabelled.Experiment):
 
     def vectors(self, prep: Preprocessor, table: pa.Table, before: pa.Table | None = None) -> dict[str, np.ndarray]:
         """Rows as a network is fed; of a recording its windows, with those that begin in the rows `before`."""
-        steps = self.inputs(prep, table)
+        steps = self.inputs(prep, table, cache=True)
         plan = self.task.state.recording
         if plan is None:
             return steps
@@ -109,10 +109,7 @@ class Experiment(unlabelled.Experiment):
 
     def examples(self, prep: Preprocessor) -> dict[str, Examples]:
         """What a network is fed: of contaminated training rows those that are most alike, of windows some."""
-        if self.task.state.layout is None:
-            parts = {name: dict(one.inputs) for name, one in super().examples(prep).items()}
-        else:
-            parts = {name: self.part(prep, name) for name in self.splits._asdict()}
+        parts = {name: self.part(prep, name) for name in self.splits._asdict()}
         if self.task.state.recording is not None:
             parts["train"] = {n: v[_some(len(v), FITTED)] for n, v in parts["train"].items()}
         if self.task.cfg.trim:
@@ -149,9 +146,8 @@ class Experiment(unlabelled.Experiment):
 
     def baselines(self, finding: Finding, notes: list[str]) -> dict[str, Baseline]:
         prep = finding.session.prep
-        train = self.part(prep, "train") if self.task.state.layout else dict(finding.examples["train"].inputs)
-        rest = [dict(finding.examples[name].inputs) for name in ("validation", "test")]
-        matrices = [np.asarray(next(iter(one.values()))) for one in (train, *rest)]
+        rest = [finding.examples[name].inputs for name in ("validation", "test")]
+        matrices = [np.asarray(next(iter(one.values()))) for one in (self.part(prep, "train"), *rest)]
         return baselines.fit(finding, matrices, notes)
 
     def conclude(self, finding: Finding, baselines: Mapping[str, Baseline]) -> Conclusion:
@@ -196,7 +192,7 @@ class Experiment(unlabelled.Experiment):
 
     def _rows(self, prep: Preprocessor, run: Any, name: str) -> Rows:
         """What the network leaves of rows of a part, of contaminated training rows those that are most alike."""
-        inputs: dict[str, Any] = self.part(prep, name)
+        inputs = self.part(prep, name)
         ((key, values),) = inputs.items()
         values = values if self.task.state.recording and name == "validation" else values[_some(len(values), FITTED)]
         if name == "train" and self.task.cfg.trim:

@@ -15,7 +15,7 @@ KNOTS = 201  # quantiles at most
 FEWEST, MOST = 10, 60  # calibration rows in the tail
 SHARE = 0.1  # of calibration rows that are in the tail, as far as these are between the two
 STEEPEST = 0.9  # shape of a tail: beyond 1 it has no mean to be fitted by
-WIDEST = 0.9  # share above the lowest of the quantiles that say how a tail goes on
+WIDEST = 0.9  # share above the lower of the quantiles that say how a tail goes on
 SURE = 300.0  # -log10 p at most: what is beyond is not told apart
 
 
@@ -56,15 +56,12 @@ def fit(scores: np.ndarray, trim: float = 0.0) -> TailProbability:
 
 
 def _below(values: np.ndarray, share: float) -> TailProbability:
-    """The tail beyond a share of sorted scores, by three quantiles below it (Pickands 1975)."""
+    """An exponential tail beyond a share of sorted scores, as steep as two quantiles below it say."""
     quantiles = np.quantile(values, np.linspace(0, 1 - share, int(np.clip(len(values), 2, KNOTS))))
-    ratio = (min(4 * share, WIDEST) / share) ** 0.5
-    high, middle, low = np.quantile(values, [1 - share, 1 - share * ratio, 1 - share * ratio**2])
+    wide = min(4 * share, WIDEST)
     spread = float(values[-1] - values[0]) or abs(float(values[-1])) or 1.0
-    upper, lower = max(high - middle, 1e-9 * spread), max(middle - low, 1e-9 * spread)
-    shape = float(np.clip(np.log(upper / lower) / np.log(ratio), 0.0, STEEPEST))
-    scale = float(upper * (shape / (1 - ratio**-shape) if shape else 1 / np.log(ratio)))
-    return TailProbability(quantiles=tuple(quantiles.tolist()), share=share, scale=scale, shape=shape)
+    scale = float(quantiles[-1] - np.quantile(values, 1 - wide)) / np.log(wide / share)
+    return TailProbability(quantiles=tuple(quantiles.tolist()), share=share, scale=max(scale, 1e-9 * spread), shape=0.0)
 
 
 def surprise(tail: TailProbability, scores: np.ndarray) -> np.ndarray:
