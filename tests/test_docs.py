@@ -354,6 +354,8 @@ ASKED: dict[str, dict[str, Any]] = {
     "forecasting": {"target": "size"},
     "generation": {},
     "language_modelling": {"target": "sort"},
+    "anomaly_detection": {"target": "sort"},
+    "dimensionality_reduction": {"target": "sort"},
 }
 
 
