@@ -116,6 +116,7 @@ WRITES = {  # what writes beside `resources/disk.py`, and why it may
     "deploy/bundle/archive.py": "the same",
     "tasks/generation/files.py": "the same",
     "tasks/denoising/files.py": "the same",
+    "tasks/dimensionality_reduction/files.py": "the same",
     "train/checkpoint.py": "the same",
     "run.py": "the folder of a run and its lock, which is no content",
     "preprocess/image/cache.py": "memory maps, which stay in memory where the disk is full",

@@ -11,7 +11,7 @@ from lamina.preprocess.image.codec import as_png
 from lamina.resources import disk
 from lamina.schema import Row
 from lamina.task import Request, Session
-from lamina.tasks.dimensionality_reduction import coordinates, points
+from lamina.tasks.dimensionality_reduction import coordinates, point_table
 
 PIECE = 16_384  # rows decoded at a time
 PNG, DIGITS = ".png", 6
@@ -30,7 +30,7 @@ def write(session: Session, rows: pa.Table | None, options: WriteOptions, output
     written.
     """
     assert rows is not None
-    places, pictures = points.parse(session, rows), coordinates.sort(session) == "pictures"
+    places, pictures = point_table.parse(session, rows), coordinates.sort(session) == "pictures"
     disk.refuse_existing(output, options.overwrite, folder=pictures)
     if pictures:
         if output.suffix in (PNG, *writers.FORMATS):

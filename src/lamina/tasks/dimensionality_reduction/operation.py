@@ -11,7 +11,7 @@ from lamina.data.arrays import json_rows
 from lamina.preprocess import Broken
 from lamina.preprocess.image import codec
 from lamina.task import CSV, Answers, Example, Operation, Request, Session, TooMuch, Usage
-from lamina.tasks.dimensionality_reduction import coordinates, files, points
+from lamina.tasks.dimensionality_reduction import coordinates, files, point_table
 from lamina.tasks.dimensionality_reduction.coordinates import DECODER
 
 PICTURE = "image"  # the column of a picture in an answer
@@ -41,7 +41,7 @@ def predict_example(session: Session) -> Example:
 def predict_summary(session: Session) -> str:
     """How many numbers come back, and what they are called."""
     names = coordinates.names(session)
-    return f"Send raw rows, get {points.listed(names)} for each. Columns may be missing, extra or in any order."
+    return f"Send raw rows, get {point_table.listed(names)} for each. Columns may be missing, extra or in any order."
 
 
 # coordinates to rows
@@ -59,7 +59,7 @@ def inverse_transform(session: Session, rows: pa.Table | None, request: Request)
             f"rows: at most {limits.samples:,} pictures are made for one request (got {rows.num_rows:,}). "
             "Send several requests."
         )
-    values = coordinates.decode(session, points.parse(session, rows))
+    values = coordinates.decode(session, point_table.parse(session, rows))
     if sort != "pictures":
         return Answers(coordinates.cells(session, values))
     pngs = [base64.b64encode(codec.as_png(picture)).decode() for picture in coordinates.pictures(values)]
@@ -77,7 +77,7 @@ def inverse_example(session: Session) -> Example:
 def inverse_summary(session: Session) -> str:
     """What coordinates become."""
     what = {"rows": "the row", "pictures": "the picture (PNG in base64)", "series": "the series"}
-    listed = points.listed(coordinates.names(session))
+    listed = point_table.listed(coordinates.names(session))
     return f"Send {listed}, get {what[coordinates.sort(session)]} that stands there."
 
 
@@ -125,5 +125,5 @@ INVERSE_TRANSFORM = Operation(
     usage=inverse_usage,
     describe=inverse_summary,
     available=has_decoder,
-    preprocessor=points.reader,
+    preprocessor=point_table.reader,
 )

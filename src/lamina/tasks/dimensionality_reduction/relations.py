@@ -16,7 +16,7 @@ from lamina.tasks.dimensionality_reduction.scatter import GROUPS, Grouping
 COORDINATES, COLUMNS = 16, 5  # that are looked at, and that are named for each
 FEWEST = 0.01  # share of a coordinate that is worth a word
 STEPS, ALONG = 5, 6  # points along a coordinate, and coordinates
-PARTS, SHOWN = 5, 12  # of a range, and columns by which a map is coloured
+PARTS, COLOURED = 5, 12  # of a range, and columns by which a map is coloured
 
 
 class Relation(NamedTuple):
@@ -62,7 +62,7 @@ def groupings(target: np.ndarray, layout: Layout) -> list[Grouping]:
     than five rows share has no group of its own.
     """
     groups, at = list[Grouping](), 0
-    for place in layout.columns[:SHOWN]:
+    for place in layout.columns[:COLOURED]:
         block = target[:, at : at + place.width]
         at += place.width
         groups.append(_values(block, place) if place.kind == "category" else _parts(block[:, 0], place))

@@ -12,10 +12,10 @@ from lamina.schema import Row
 from lamina.tasks.dimensionality_reduction import (
     baselines,
     coordinates,
-    decoded,
     metrics,
     operation,
     plots,
+    reconstructions,
     relations,
     scatter,
 )
@@ -50,8 +50,8 @@ def conclude(finding: Finding, rivals: Mapping[str, Baseline]) -> Conclusion:
     """How much of the rows is kept, and whether PCA keeps as much."""
     evaluation, experiment = finding.evaluation, finding.experiment
     test = experiment.counts()["test"]
-    judged = "" if evaluation.rows == test else f" {evaluation.rows:,} of {test:,} test rows were judged."
-    measured = f"Measured on {evaluation.rows:,} test rows that played no part in training.{judged}"
+    bound = "" if evaluation.rows == test else f" {evaluation.rows:,} of {test:,} test rows were judged."
+    measured = f"Measured on {evaluation.rows:,} test rows that played no part in training.{bound}"
     measured += f" Neighbours are those of {min(evaluation.rows, metrics.MOST):,} rows." if evaluation.rows > 3 else ""
     sentence = " ".join(_verdict(evaluation, rivals["pca"], finding.spec.output.size))
     return Conclusion(sentence, experiment.subject, measured, "Beside PCA")
@@ -87,7 +87,7 @@ def sections(finding: Finding) -> Iterator[Section]:
     if layout is not None:
         yield _columns(finding)
     if operation.has_decoder(session):
-        yield from decoded.sections(finding)
+        yield from reconstructions.sections(finding)
     yield _worst(finding)
 
 
@@ -98,11 +98,11 @@ def _map(finding: Finding) -> Section:
     pictured = coordinates.sort(session) == "pictures"
     rows = scatter.some(len(evaluation.target), pictured)
     points, axes = _plane(evaluation.answers["latent"], coordinates.names(session))
-    shots = decoded.pictures_of(session, evaluation.target[rows]) if pictured else None
+    shots = reconstructions.pictures_of(session, evaluation.target[rows]) if pictured else None
     drawing = scatter.figure(points[rows], axes, _groupings(finding, rows), (details.places[rows] + 1).tolist(), shots)
-    shown = f"{len(rows):,} of {len(evaluation.target):,} rows" if len(rows) < len(evaluation.target) else "All rows"
+    share = f"{len(rows):,} of {len(evaluation.target):,} rows" if len(rows) < len(evaluation.target) else "All rows"
     lead = (
-        f"{shown} that were judged. Point at one, turn the wheel to come nearer, drag to move, double-click to return."
+        f"{share} that were judged. Point at one, turn the wheel to come nearer, drag to move, double-click to return."
     )
     lead += _plane_note(finding) + _label_note(finding)
     body = f'<p class="quiet lead">{lead}</p>{drawing}'
@@ -194,7 +194,7 @@ def _worst(finding: Finding) -> Section:
     error, title = evaluation.answers["error"], "What is lost"
     worst = np.argsort(-error, kind="stable")[:WORST]
     rows: list[Row] = [{"row": int(details.places[i]) + 1, "error": float(error[i])} for i in worst.tolist()]
-    body = decoded.lost(finding, worst) if operation.has_decoder(finding.session) else ""
+    body = reconstructions.reconstruction_errors(finding, worst) if operation.has_decoder(finding.session) else ""
     quantiles = np.quantile(error, [0.5, 0.9, 1.0]).tolist()
     pairs = zip(("median error of a row", "of the worst tenth, more than", "the largest"), quantiles, strict=True)
     parts = [facts([(name, number(value)) for name, value in pairs]), body]

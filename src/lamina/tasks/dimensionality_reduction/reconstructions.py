@@ -16,7 +16,7 @@ from lamina.experiment import Finding, Section
 from lamina.preprocess.image.codec import as_png
 from lamina.tasks.dimensionality_reduction import coordinates, relations
 
-USUAL = 8  # rows drawn at random
+USUAL = 8  # rows random_lead at random
 WAYS, STEPS = 8, 12  # ways between two points, and pictures on each
 SIDE = 16  # pictures of a grid in a line
 SHARES = (0.02, 0.98)  # of the points, between which a grid lies
@@ -131,7 +131,7 @@ def _first_channel(cell: Sequence[Any]) -> np.ndarray:
     return values if values.ndim == 1 else values[:, 0]
 
 
-def lost(finding: Finding, worst: np.ndarray) -> str:
+def reconstruction_errors(finding: Finding, worst: np.ndarray) -> str:
     """Test rows and what their coordinates become; of a table, which columns are lost."""
     sort = coordinates.sort(finding.session)
     if sort == "rows":
@@ -139,9 +139,9 @@ def lost(finding: Finding, worst: np.ndarray) -> str:
     usual = np.random.default_rng(0).permutation(len(finding.evaluation.target))[:USUAL]
     key = "" if sort == "pictures" else " Orange is the latter; standardised."
     lead = f"The {len(worst)} test {sort} with the largest error, and what their coordinates become.{key}"
-    drawn = f"Some test {sort} drawn at random.{key}"
+    random_lead = f"Some test {sort} random_lead at random.{key}"
     return under("The worst", lead, _pairs(finding, worst)) + under(
-        "As they usually are", drawn, _pairs(finding, usual)
+        "As they usually are", random_lead, _pairs(finding, usual)
     )
 
 
@@ -150,16 +150,16 @@ def _pairs(finding: Finding, places: np.ndarray) -> str:
     session, evaluation = finding.session, finding.evaluation
     back = coordinates.decode(session, evaluation.answers["latent"][places])
     target, pictured = evaluation.target[places], coordinates.sort(session) == "pictures"
-    originals = pictures_of(session, target) if pictured else target.reshape(-1, *back.shape[1:])
+    rows = pictures_of(session, target) if pictured else target.reshape(-1, *back.shape[1:])
     figures = []
     for i, place in enumerate(places.tolist()):
         row, error = int(evaluation.details.places[place]) + 1, number(float(evaluation.answers["error"][place]))
         words = f'<span class="path">test row {row:,}, error {error}</span>'
         if pictured:
-            shots = [shot(originals[i], "as it is"), shot(coordinates.pictures(back[i]), "by its coordinates")]
+            shots = [shot(rows[i], "as it is"), shot(coordinates.pictures(back[i]), "by its coordinates")]
             figures.append(figure(shots, words, "two"))
         else:
-            figures.append(figure([_lines(originals[i][:, 0], back[i][:, 0])], words))
+            figures.append(figure([_lines(rows[i][:, 0], back[i][:, 0])], words))
     return grid(figures, "wide")
 
 
