@@ -172,7 +172,7 @@ def test_an_autoencoder_begins_as_principal_component_analysis(kind):
 def test_an_autoencoder_learns_what_no_plane_can_say(kind):
     train_rows, test_rows = rows(kind, 256), rows(kind, 64, 1)
     cfg = choice("autoencoder", hidden=[64])
-    model = train(cfg, spec_of(kind), train_rows, test_rows, epochs=40, batch_size=32, lr=5e-3)
+    model = train(cfg, spec_of(kind), train_rows, test_rows, epochs=18, batch_size=32, lr=1e-2)
     error = float(answers(model, test_rows)["error"].mean())
     assert error < 0.9 * principal_component_error(kind, train_rows, test_rows)
 
@@ -222,7 +222,7 @@ def test_sparse_codes_are_smaller():
     sizes = []
     for sparsity in (0.0, 1.0):
         cfg = choice("autoencoder", sparsity=sparsity)
-        model = train(cfg, spec_of("row"), rows("row", 200), rows("row", 50, 1), epochs=20, keep="last", lr=1e-2)
+        model = train(cfg, spec_of("row"), rows("row", 200), rows("row", 50, 1), epochs=8, keep="last", lr=2e-2)
         latent = answers(model, rows("row", 50, 2))["latent"]
         sizes.append(float(np.abs(latent).mean() / latent.std()))
     assert sizes[1] < sizes[0]
@@ -236,7 +236,7 @@ def test_codes_of_neighbours_lie_together_where_a_plane_mixes_them():
     accuracies = []
     for neighbors in (0, 10):
         cfg = choice("autoencoder", neighbors=neighbors, hidden=[64])
-        model = train(cfg, spec_of("row", 300, 2), x[:300], x[300:], epochs=60, batch_size=64)
+        model = train(cfg, spec_of("row", 300, 2), x[:300], x[300:], epochs=60, batch_size=64, lr=5e-3)
         codes = answers(model, x)["latent"]
         nearest = np.linalg.norm(codes[300:, None] - codes[:300], axis=2).argmin(1)
         accuracies.append(float((label[:300][nearest] == label[300:]).mean()))

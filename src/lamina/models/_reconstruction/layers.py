@@ -26,7 +26,7 @@ class Settings(Protocol):
     """What layers are made by."""
 
     @property
-    def network(self) -> Network | None: ...
+    def network(self) -> Network | None: ...  # None: dense for rows, else convolutional
     @property
     def hidden(self) -> Sequence[int]: ...
     @property
@@ -35,13 +35,8 @@ class Settings(Protocol):
     def activation(self) -> ActivationName: ...
 
 
-def network_of(cfg: Settings, feed: Input) -> Network:
-    """The network that settings name, or that suits an input."""
-    return cfg.network or ("dense" if feed.kind == "row" else "convolutional")
-
-
 def encoder(cfg: Settings, feed: Input, outputs: int) -> nn.Module:
-    network, values = network_of(cfg, feed), Values(feed)
+    values, network = Values(feed), cfg.network or ("dense" if feed.kind == "row" else "convolutional")
     if network == "dense":
         return Dense(values, [values.size, *cfg.hidden, outputs], cfg.activation)
     if feed.kind == "image":
@@ -50,7 +45,7 @@ def encoder(cfg: Settings, feed: Input, outputs: int) -> nn.Module:
 
 
 def decoder(cfg: Settings, feed: Input, size: int) -> nn.Module:
-    network, values = network_of(cfg, feed), Values(feed)
+    values, network = Values(feed), cfg.network or ("dense" if feed.kind == "row" else "convolutional")
     if network == "dense":
         return DenseDecoder(values, [size, *reversed(cfg.hidden), values.size], cfg.activation)
     if feed.kind == "image":

@@ -10,11 +10,11 @@ from lamina.schema import Batch, Input, Output, Spec
 STEPS = {"row": 4_000, "image": 2_500, "series": 2_500}
 
 
-def training(spec: Spec) -> dict[str, Any]:
+def training(spec: Spec, largest: int | None = None) -> dict[str, Any]:
     """About 4,000 steps of rows, 2,500 of pictures and series, in 3 to 300 epochs; larger batches of more rows."""
     rows = max(spec.rows, 1)
     (kind,) = (feed.kind for feed in spec.inputs.values())
-    most = 1024 if kind == "row" else 256
+    most = largest or (1024 if kind == "row" else 128)
     size = min(most, max(8, 2 ** round(math.log2(max(rows / 50, 1)))))
     epochs = max(3, min(300, math.ceil(STEPS[kind] / math.ceil(rows / size))))
     return {

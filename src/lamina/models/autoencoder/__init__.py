@@ -15,7 +15,7 @@ from typing import Any
 
 from lamina.models._reconstruction import training as _training
 from lamina.models._reconstruction.training import example_rows
-from lamina.models.autoencoder.config import Config
+from lamina.models.autoencoder.config import Config, neighbor_count
 from lamina.models.autoencoder.network import Autoencoder
 from lamina.schema import Spec
 
@@ -30,8 +30,10 @@ def suits(spec: Spec) -> float:
 
 
 def training(cfg: Config, spec: Spec) -> dict[str, Any]:
-    """About 4,000 steps of rows, 2,500 of pictures and series."""
-    return _training.training(spec)
+    """About 4,000 steps of rows, 2,500 of pictures and series; larger steps where neighbours are to stay together."""
+    if not neighbor_count(cfg, spec):
+        return _training.training(spec)
+    return {**_training.training(spec, largest=256), "lr": 4e-3}
 
 
 __all__ = ["HEADS", "Config", "Model", "example_rows", "suits", "training"]

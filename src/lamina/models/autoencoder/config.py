@@ -6,13 +6,18 @@ from pydantic import Field, model_validator
 
 from lamina import config
 from lamina.layers.basic import ActivationName
+from lamina.models._reconstruction.layers import Network
+from lamina.models._reconstruction.values import Values
+from lamina.schema import Spec
+
+NARROW = 4096  # numbers of a picture or series, up to which a map is made by dense layers, which are quicker
 
 
 class Config(config.Config):
     kind: Literal["autoencoder"] = "autoencoder"
-    network: Literal["dense", "convolutional", "recurrent"] | None = Field(
+    network: Network | None = Field(
         default=None,
-        description="dense, convolutional or recurrent (series); when unset dense for rows, else convolutional",
+        description="dense, convolutional or recurrent; when unset dense for rows and maps, else convolutional",
     )
     hidden: tuple[int, ...] = Field(
         default=(256, 256),
@@ -47,3 +52,16 @@ class Config(config.Config):
         if self.linear and bent:
             raise ValueError(f"a linear path ends in no activation; with {bent[0]} set linear to false")
         return self
+
+
+def neighbor_count(cfg: Config, spec: Spec) -> int:
+    """How many nearest rows of each are to stay near it: as settings say, else the task; 0 where codes are no map."""
+    own = spec.output.settings.get("neighbors", 0.0)
+    return cfg.neighbors if cfg.neighbors is not None else int(own) if isinstance(own, float | int) else 0
+
+
+def network(cfg: Config, spec: Spec) -> Network:
+    """The layers that settings name, or that suit an input and what is asked of codes."""
+    (feed,) = spec.inputs.values()
+    narrow = feed.kind == "row" or (neighbor_count(cfg, spec) > 0 and Values(feed).size <= NARROW)
+    return cfg.network or ("dense" if narrow else "convolutional")

@@ -10,13 +10,13 @@ from lamina.config import RecipeError
 from lamina.layers.basic import activation
 from lamina.models._reconstruction import codec
 from lamina.models._reconstruction.codec import Decoder, Encoder, Start
-from lamina.models._reconstruction.layers import network_of
 from lamina.models._reconstruction.values import Values
-from lamina.models.autoencoder.config import Config
+from lamina.models.autoencoder.config import Config, neighbor_count, network
 from lamina.models.autoencoder.neighbors import LEAST_WIDTH, Graph
 from lamina.schema import Batch, Spec
 
 CHUNK = 512
+BESIDE = 0.1  # weight of the error beside that of neighbours, which shape the code
 BOUNDED = ("sigmoid", "softmax", "tanh", "relu", "softplus")  # activations that cannot give every number
 
 
@@ -39,11 +39,11 @@ class Autoencoder(nn.Module):
     def __init__(self, cfg: Config, spec: Spec):
         super().__init__()
         ((self.name, feed),) = spec.inputs.items()
-        _check(cfg, feed.kind, network_of(cfg, feed))
+        cfg = cfg.model_copy(update={"network": network(cfg, spec)})
+        _check(cfg, feed.kind)
         self.cfg, self.size, self.view = cfg, spec.output.size, Values(feed)
-        settings = {name: value for name, value in spec.output.settings.items() if isinstance(value, float)}
-        self.neighbors = int(settings.get("neighbors", 0)) if cfg.neighbors is None else cfg.neighbors
-        self.trim = settings.get("trim", 0.0)
+        trim = spec.output.settings.get("trim", 0.0)
+        self.neighbors, self.trim = neighbor_count(cfg, spec), trim if isinstance(trim, float) else 0.0
         self.encoder = Encoder(cfg, feed, self.size, cfg.linear)
         self.bend = activation(cfg.latent_activation)
         self.decoder = Decoder(cfg, feed, self.size, cfg.linear, cfg.output_activation)
@@ -72,11 +72,12 @@ class Autoencoder(nn.Module):
         errors = self.view.error(self.decoder.values(latent), values, there)[:, 0]
         if self.trim:
             errors = errors.topk(max(1, round(len(errors) * (1 - self.trim))), largest=False).values
-        loss = errors.mean() / self.variance
+        graph = None if self.origin is None else self.origin.graph
+        loss = errors.mean() / self.variance * (1.0 if graph is None else BESIDE)
         if self.cfg.sparsity:
             loss = loss + self.cfg.sparsity * latent.abs().mean()
-        if self.origin is not None and self.origin.graph is not None:
-            loss = loss + self.attraction(self.origin.graph, len(values))
+        if graph is not None:
+            loss = loss + self.attraction(graph, len(values))
         yield "", loss
 
     def corrupt(self, values: Tensor) -> Tensor:
@@ -132,7 +133,7 @@ class Autoencoder(nn.Module):
         return total / max(len(inputs), 1)
 
 
-def _check(cfg: Config, kind: str, network: str) -> None:
+def _check(cfg: Config, kind: str) -> None:
     """Refuse what cannot be. Errors: RecipeError."""
     if kind == "row" and cfg.output_activation in BOUNDED:
         raise RecipeError(
@@ -141,6 +142,6 @@ def _check(cfg: Config, kind: str, network: str) -> None:
                 "all of them. Use linear."
             ]
         )
-    if (network == "recurrent" and kind != "series") or (network == "convolutional" and kind == "row"):
-        sort = "series" if network == "recurrent" else "pictures and series"
-        raise RecipeError([f"model.network: {network} is for {sort}. Leave it out, or use dense."])
+    if (cfg.network == "recurrent" and kind != "series") or (cfg.network == "convolutional" and kind == "row"):
+        sort = "series" if cfg.network == "recurrent" else "pictures and series"
+        raise RecipeError([f"model.network: {cfg.network} is for {sort}. Leave it out, or use dense."])
