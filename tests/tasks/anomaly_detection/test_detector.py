@@ -3,9 +3,16 @@
 import numpy as np
 import pytest
 
-from lamina.tasks.anomaly_detection import detector, fitting, metrics, micro_aggregation, recording, tail_probability
+from lamina.tasks.anomaly_detection import (
+    detector,
+    detector_fit,
+    metrics,
+    micro_aggregation,
+    recording,
+    tail_probability,
+)
 from lamina.tasks.anomaly_detection.detector import Detector
-from lamina.tasks.anomaly_detection.fitting import Rows
+from lamina.tasks.anomaly_detection.detector_fit import Rows
 from lamina.tasks.anomaly_detection.recording import Recording
 
 
@@ -68,7 +75,7 @@ def test_few_rows_are_one_group():
 
 def fitted(seed: int = 0) -> tuple[Detector, detector.Tails]:
     train, validation = normal(400, seed), normal(300, seed + 1)
-    return fitting.fit(Rows(0.1 * train, train), Rows(0.1 * validation, validation))
+    return detector_fit.fit(Rows(0.1 * train, train), Rows(0.1 * validation, validation))
 
 
 def test_the_column_that_is_off_is_blamed():
@@ -92,7 +99,7 @@ def test_a_detector_comes_back_from_its_file_as_it_was():
 
 def test_anomalies_among_training_rows_are_left_out():
     rows = np.concatenate([normal(300), normal(20, 1) + 8])
-    near = fitting.trimmed(rows, 0.1)
+    near = detector_fit.trimmed(rows, 0.1)
     assert not near[300:].any() and near.sum() == 288
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from lamina.evaluate import baselines as registry
 from lamina.experiment import Baseline, Finding
-from lamina.tasks.anomaly_detection import fitting, metrics, tail_probability
+from lamina.tasks.anomaly_detection import detector_fit, metrics, tail_probability
 from lamina.tasks.anomaly_detection.evaluation import Details
 from lamina.tasks.anomaly_detection.state import Config
 
@@ -73,7 +73,7 @@ def flags(before: np.ndarray, scores: np.ndarray, cfg: Config) -> np.ndarray:
 def fit(finding: Finding, parts: Sequence[np.ndarray], notes: list[str]) -> dict[str, Baseline]:
     """Scores of the baselines on test rows. `parts`: rows of training, validation and test, as the network is fed."""
     experiment, evaluation = finding.experiment, finding.evaluation
-    train, validation, test = (fitting.small(values) for values in parts)
+    train, validation, test = (detector_fit.small(values) for values in parts)
     if len(train) > MOST:
         notes.append(f"Baselines were fitted on {MOST:,} of the {len(train):,} training rows, evenly spread.")
         train = train[np.linspace(0, len(train) - 1, MOST).astype(int)]
@@ -84,10 +84,10 @@ def fit(finding: Finding, parts: Sequence[np.ndarray], notes: list[str]) -> dict
         places = state.layout.width
         rows["moving_z_score"] = (moving_z_score(validation, places), moving_z_score(test, places))
     details = cast(Details, evaluation.details)
-    judged = dict[str, Baseline]()
+    results = dict[str, Baseline]()
     for name, (before, scores) in rows.items():
-        scores = scores if state.recording is not None else scores[details.judged]
+        scores = scores if state.recording is not None else scores[details.has_score]
         flag = flags(before, scores, experiment.task.cfg)
         answers = {"score": scores, "flag": flag, "promise": evaluation.answers["promise"]}
-        judged[name] = Baseline(metrics.scores(state, evaluation.target, answers), answers)
-    return judged
+        results[name] = Baseline(metrics.scores(state, evaluation.target, answers), answers)
+    return results

@@ -16,7 +16,7 @@ from lamina.plugins import kind
 from lamina.preprocess import time
 from lamina.recipe import Recipe
 from lamina.schema import Collected, Column, Schema, clean
-from lamina.tasks._series.cycle import cycle
+from lamina.tasks._series.seasonal_cycle import cycle
 from lamina.tasks._unlabelled import row_layout
 from lamina.tasks.anomaly_detection import recording
 from lamina.tasks.anomaly_detection.recording import Recording

@@ -6,7 +6,7 @@ Two distances are turned into tail probabilities, by rows that were left out of 
 - `neighbours`: the root mean square of the distances to the rows of the nearest group, in the numbers of the row itself
   or, where that is a picture, in the latent numbers of the network.
 
-NumPy only; what is fitted is in `fitting`.
+NumPy only; what is fitted is in `detector_fit`.
 """
 
 from collections.abc import Mapping
@@ -121,12 +121,12 @@ def judge(detector: Detector, tails: Tails, residual: np.ndarray, place: np.ndar
     errors, near, difference = distances(detector, residual, place)
     squares = np.square(errors)
     far = tail_probability.surprise(tails.residual, np.sqrt(squares.sum(axis=1)))
-    alone = tail_probability.surprise(tails.neighbours, near)
+    near_surprise = tail_probability.surprise(tails.neighbours, near)
     blame = _shares(squares)
     if difference.shape == squares.shape:
-        weight = (far / np.maximum(far + alone, 1e-9))[:, None]
+        weight = (far / np.maximum(far + near_surprise, 1e-9))[:, None]
         blame = weight * blame + (1 - weight) * _shares(np.square(difference))
-    return Strangeness(far + alone, blame)
+    return Strangeness(far + near_surprise, blame)
 
 
 def _shares(squares: np.ndarray) -> np.ndarray:

@@ -22,10 +22,10 @@ UNKNOWN = -1
 
 
 class Details(NamedTuple):
-    """What was judged, by row as it was given; `judged` (rows,) bool: those that have a score."""
+    """What was judged, by row as it was given; `has_score` (rows,) bool."""
 
     judgement: Judgement
-    judged: np.ndarray
+    has_score: np.ndarray
 
 
 def truth(session: Session, rows: pa.Table) -> np.ndarray:
@@ -35,9 +35,9 @@ def truth(session: Session, rows: pa.Table) -> np.ndarray:
     if session.target is None or session.target not in rows.column_names or state.normal is None:
         return target
     labels = category.parse(rows[session.target].combine_chunks(), category.Config())
-    known = pc.is_valid(labels).to_numpy(zero_copy_only=False)
+    present = pc.is_valid(labels).to_numpy(zero_copy_only=False)
     other = pc.fill_null(pc.not_equal(labels, state.normal), False).to_numpy(zero_copy_only=False)
-    target[known] = other[known]
+    target[present] = other[present]
     return target
 
 
@@ -47,13 +47,13 @@ def score(session: Session, rows: pa.Table) -> Evaluation:
 
 
 def _score(session: Session, rows: pa.Table, judgement: Judgement) -> Evaluation:
-    judged = ~np.isnan(judgement.score)
-    target = truth(session, rows)[judged]
+    has_score = ~np.isnan(judgement.score)
+    target = truth(session, rows)[has_score]
     cfg = session.task.cfg
     promise = np.full(len(target), cfg.contamination or cfg.false_alarm_rate)
-    answers = {"score": judgement.score[judged], "flag": judgement.flag[judged], "promise": promise}
+    answers = {"score": judgement.score[has_score], "flag": judgement.flag[has_score], "promise": promise}
     interval = registry.bootstrap(metrics.names(session.task.state)[0], target, answers)
-    details = Details(judgement, judged)
+    details = Details(judgement, has_score)
     return Evaluation(
         metrics.scores(session.task.state, target, answers), interval, target, answers, len(target), details=details
     )

@@ -19,15 +19,15 @@ from lamina.tasks.anomaly_detection import (
     baselines,
     collection,
     detector,
+    detector_fit,
     evaluation,
-    fitting,
     metrics,
     recording,
     report,
     tail_probability,
 )
 from lamina.tasks.anomaly_detection.detector import Detector
-from lamina.tasks.anomaly_detection.fitting import Rows
+from lamina.tasks.anomaly_detection.detector_fit import Rows
 from lamina.tasks.anomaly_detection.state import Config, State
 from lamina.tasks.anomaly_detection.task import Task
 from lamina.train.settings import Examples
@@ -77,7 +77,7 @@ class Experiment(unlabelled.Experiment):
         vectors = next(iter(self.vectors(prep, rows).values()))
         vectors = vectors[_some(len(vectors), LOOKED_AT)]
         if self.task.cfg.trim:
-            vectors = vectors[fitting.trimmed(vectors, self.task.cfg.trim)]
+            vectors = vectors[detector_fit.trimmed(vectors, self.task.cfg.trim)]
         singular = np.linalg.svd(vectors - vectors.mean(axis=0), compute_uv=False)
         explained = np.cumsum(np.square(singular)) / max(float(np.square(singular).sum()), 1e-12)
         size = int(np.searchsorted(explained, EXPLAINED)) + 1
@@ -175,7 +175,7 @@ class Experiment(unlabelled.Experiment):
         """With what the errors of the network that is served mean, by training and validation rows."""
         cfg, state = self.task.cfg, self.task.state
         train, validation = (self._rows(prep, graphs["model"], name) for name in ("train", "validation"))
-        fitted, tails = fitting.fit(train, validation, cfg.trim)
+        fitted, tails = detector_fit.fit(train, validation, cfg.trim)
         scores = detector.judge(fitted, tails, *validation).surprise
         if state.recording is not None:
             bulk = np.sort(scores)[: max(2, len(scores) - int(cfg.trim * len(scores)))]
@@ -217,7 +217,7 @@ def _some(count: int, most: int) -> np.ndarray:
 def _trim(inputs: Mapping[str, np.ndarray], share: float) -> dict[str, np.ndarray]:
     """Without the rows that are least like the others."""
     ((name, values),) = inputs.items()
-    return {name: np.asarray(values)[fitting.trimmed(fitting.small(np.asarray(values)), share)]}
+    return {name: np.asarray(values)[detector_fit.trimmed(detector_fit.small(np.asarray(values)), share)]}
 
 
 def _zeros(inputs: Mapping[str, Any]) -> np.ndarray:

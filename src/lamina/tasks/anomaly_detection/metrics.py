@@ -11,7 +11,7 @@ LABELLED = ("ranking_auc", "ranking_precision", "flag_precision", "flag_recall",
 UNLABELLED = ("rate_error", "flag_rate")
 
 
-def judged(target: np.ndarray) -> bool:
+def has_both(target: np.ndarray) -> bool:
     """Whether both sorts of rows are there, so that scores can be judged by labels."""
     return bool((target == 1).any() and (target == 0).any())
 
@@ -19,7 +19,7 @@ def judged(target: np.ndarray) -> bool:
 @metric(True, "score", label="ROC AUC")
 def ranking_auc(target: np.ndarray, answers: Answers) -> float | None:
     """How often an anomaly has a higher score than a normal row."""
-    if not judged(target):
+    if not has_both(target):
         return None
     labelled = target >= 0
     truth, scores = target[labelled] == 1, answers["score"][labelled]
@@ -32,7 +32,7 @@ def ranking_auc(target: np.ndarray, answers: Answers) -> float | None:
 @metric(True, "score", label="PR AUC")
 def ranking_precision(target: np.ndarray, answers: Answers) -> float | None:
     """Average precision: the mean of the precision at the score of each anomaly."""
-    if not judged(target):
+    if not has_both(target):
         return None
     labelled = target >= 0
     truth, scores = target[labelled] == 1, answers["score"][labelled]
@@ -46,13 +46,13 @@ def ranking_precision(target: np.ndarray, answers: Answers) -> float | None:
 def flag_precision(target: np.ndarray, answers: Answers) -> float | None:
     """Of flagged rows with a label, the share that are anomalies."""
     flag = answers["flag"][target >= 0]
-    return float((target[target >= 0] == 1)[flag].mean()) if judged(target) and flag.any() else None
+    return float((target[target >= 0] == 1)[flag].mean()) if has_both(target) and flag.any() else None
 
 
 @metric(True, "flag", label="recall of flags")
 def flag_recall(target: np.ndarray, answers: Answers) -> float | None:
     """The share of anomalies that are flagged."""
-    return float(answers["flag"][target == 1].mean()) if judged(target) else None
+    return float(answers["flag"][target == 1].mean()) if has_both(target) else None
 
 
 @metric(False, "flag", label="false-alarm rate")

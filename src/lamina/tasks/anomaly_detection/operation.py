@@ -11,7 +11,7 @@ from lamina.preprocess import Broken
 from lamina.schema import Row
 from lamina.task import CSV, Answers, Example, Operation, Request, Session
 from lamina.tasks._unlabelled import row_layout
-from lamina.tasks.anomaly_detection import heat, scoring
+from lamina.tasks.anomaly_detection import heat_map, scoring
 from lamina.tasks.anomaly_detection.scoring import Judgement
 from lamina.tasks.anomaly_detection.state import Config, State
 
@@ -103,7 +103,7 @@ def heatmap(session: Session, rows: pa.Table | None, request: Request) -> Answer
     if session.limits and rows.num_rows > 1:
         raise DataError(f"rows: one picture at a time has a map (got {rows.num_rows:,}). Send one.")
     ((_, pictures),) = inputs.items()
-    bodies = heat.pngs(pictures, session.run(inputs)["reconstruction"])
+    bodies = heat_map.pngs(pictures, session.run(inputs)["reconstruction"])
     return Answers(pa.table({"image": pa.array(bodies, pa.binary())}))
 
 

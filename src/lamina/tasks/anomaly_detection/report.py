@@ -17,7 +17,7 @@ from lamina.evaluate.verdict import Wording
 from lamina.experiment import Baseline, Conclusion, Finding, Section, Summary
 from lamina.preprocess.image.codec import data_address
 from lamina.schema import Row
-from lamina.tasks.anomaly_detection import heat, metrics, plots, scoring
+from lamina.tasks.anomaly_detection import heat_map, metrics, plots, scoring
 from lamina.tasks.anomaly_detection.evaluation import Details
 from lamina.tasks.anomaly_detection.operation import TOP, promised
 from lamina.tasks.anomaly_detection.plots import Track
@@ -38,7 +38,7 @@ def conclude(finding: Finding, baselines: Mapping[str, Baseline]) -> Conclusion:
     experiment, evaluation = finding.experiment, finding.evaluation
     what = noun(experiment.task.state)
     measured = f"Measured on {len(evaluation.target):,} {what} that played no part in training."
-    if not metrics.judged(evaluation.target):
+    if not metrics.has_both(evaluation.target):
         return Conclusion(_unjudged(finding), what, measured=measured, warns=False)
     scores = {name: baseline.scores for name, baseline in baselines.items()}
     sentence = verdict.sentence(experiment.metrics[0], evaluation.scores, scores, what, evaluation.interval, WORDING)
@@ -101,7 +101,7 @@ def _facts(finding: Finding) -> Row:
 
 def _curves(finding: Finding, baselines: Mapping[str, Baseline]) -> list[str]:
     evaluation = finding.evaluation
-    if not metrics.judged(evaluation.target):
+    if not metrics.has_both(evaluation.target):
         return []
     own = {NETWORK: (evaluation.answers["score"], evaluation.scores)}
     others = {baseline_names.label(n): (one.answers["score"], one.scores) for n, one in baselines.items()}
@@ -127,7 +127,7 @@ def _track(finding: Finding) -> Track:
     stamps = times.cast(pa.timestamp("s")).to_numpy() if pa.types.is_timestamp(times.type) else np.arange(len(times))
     values = [cells[name].cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False) for name in names]
     truth = np.full(rows.num_rows, -1)
-    truth[details.judged] = finding.evaluation.target
+    truth[details.has_score] = finding.evaluation.target
     judgement = details.judgement
     return Track(stamps, np.stack(values, axis=1), names, judgement.score, judgement.flag, truth)
 
@@ -139,7 +139,7 @@ def _strangest(finding: Finding) -> Section:
     names, _ = scoring.owners(session.task.state, next(iter(finding.spec.inputs.values())))
     order = np.argsort(-np.nan_to_num(score, nan=-1.0), kind="stable")[:STRANGEST]
     target = np.full(len(score), -1)
-    target[details.judged] = finding.evaluation.target
+    target[details.has_score] = finding.evaluation.target
     lines, rows = list[list[str]](), list[Row]()
     for row in order[~np.isnan(score[order])].tolist():
         top = np.argsort(-blame[row], kind="stable")[: min(TOP, len(names))]
@@ -165,7 +165,7 @@ def _pictures(finding: Finding) -> str:
     pictures = np.asarray(values)[order]
     rebuilt = finding.session.run({name: pictures})["reconstruction"]
     cells = []
-    for row, strip in zip(order.tolist(), heat.strips(pictures, rebuilt), strict=True):
+    for row, strip in zip(order.tolist(), heat_map.strips(pictures, rebuilt), strict=True):
         address = data_address(strip, SIDE)
         score = number(float(details.judgement.score[row]))
         cells.append(f'<figure><img src="{address}" alt="test picture {row + 1}, score {score}" '

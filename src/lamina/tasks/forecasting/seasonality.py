@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lamina.tasks._series.cycle import MAX_SEASON, cycle
+from lamina.tasks._series.seasonal_cycle import MAX_SEASON, cycle
 from lamina.tasks.forecasting.state import Frequency
 
 CYCLES = ((300, 3600), (86_400, 86_400), (604_800, 604_800), (31_449_600, 31_449_600))  # of steps below: its seconds
