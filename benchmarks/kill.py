@@ -3,6 +3,9 @@
     python benchmarks/kill.py --kills 20 --seed 1
     python benchmarks/kill.py --kills 20 --seed 1 --budget 6
     python benchmarks/kill.py --kills 20 --seed 1 --network lstm --source input.txt
+    python benchmarks/kill.py --kills 1 --warm
+
+With `--warm` the processes are copies of one that has imported everything already.
 
 Moments are drawn over the whole life of a run: start-up, training (a third of them aimed at a checkpoint while it is
 being written), evaluation and the writing of the bundle. Two more interruptions ask politely, by SIGTERM and SIGINT,
@@ -22,9 +25,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import warm_python
 from lamina import load
 from lamina.config import Interrupted, LaminaError
 from lamina.data import toy
@@ -50,8 +55,12 @@ train:
 NETWORKS = {
     "fnn": "model: {kind: fnn, width: 64, depth: 2, dropout: 0.2, members: 2}",
     "gan": "task: generation\nmodel: {kind: gan, hidden: 64}",  # two parts, each with its optimizer
+    "map": "task: dimensionality_reduction\nmodel: {kind: autoencoder, hidden: [64]}",  # neighbours drawn at random
     "lstm": "task: language_modelling\nmodel: {kind: lstm, width: 32}",  # a state that is carried from batch to batch
 }
+GRAPHS = ("model.onnx", "critic.onnx", "step.onnx", "decoder.onnx")
+Process = subprocess.Popen[str] | warm_python.Process
+Start = Callable[[Path, Path], Process]
 CLOCK = ("rate", "seconds", "left")  # fields of a row that depend on the wall clock
 ENDLESS = 1_000_000  # epochs of a run that a budget ends
 POLL = 0.0005
@@ -102,6 +111,7 @@ def main() -> int:
     parser.add_argument("--source", default="toy:churn")
     parser.add_argument("--target", default="Churn")
     parser.add_argument("--network", choices=NETWORKS, default="fnn")
+    parser.add_argument("--warm", action="store_true", help="do not import everything anew in each process")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="lamina-kill-") as home:
         return _compare(chosen, Path(home))
@@ -115,15 +125,16 @@ def _compare(chosen: argparse.Namespace, home: Path) -> int:
     recipe.write_text(RECIPE.format(**vars(chosen) | values), "utf-8")
     length = f"{chosen.budget:g} seconds" if chosen.budget else f"{epochs} epochs"
     print(f"seed {chosen.seed}, {chosen.kills} kills, {chosen.network} on {chosen.source}, {length}")
-    times = replace(_alone(recipe, home / "alone"), budget=chosen.budget)
+    start = _warm if chosen.warm else _cold
+    times = replace(_alone(recipe, home / "alone", start), budget=chosen.budget)
     print(f"left alone: {times.start:.1f} s to the first step, {times.steps} steps, {times.rest:.1f} s after the last")
     draw = random.Random(chosen.seed)
-    faults, killed = _torment(recipe, home / "killed", times, _moments(chosen.kills, draw))
+    faults, killed = _torment(recipe, home / "killed", (start, times), _moments(chosen.kills, draw))
     print(f"killed {killed} times")
     alone = home / "alone"
     if chosen.budget:
         alone = home / "by its plan"
-        steps = _alone(home / "killed" / "recipe.yaml", alone).steps
+        steps = _alone(home / "killed" / "recipe.yaml", alone, start).steps
         print(f"{steps} steps by the plan of the run that was killed")
     alone, other = _hashes(alone, chosen.source), _hashes(home / "killed", chosen.source)
     for name, value in alone.items():
@@ -145,9 +156,9 @@ def _moments(kills: int, draw: random.Random) -> list[Moment]:
     return [*sorted((m for m in found if m not in late), key=lambda m: m.share), *sorted(late, key=lambda m: m.share)]
 
 
-def _alone(recipe: Path, out: Path) -> Times:
+def _alone(recipe: Path, out: Path, start: Start) -> Times:
     began = time.perf_counter()
-    process = _start(recipe, out)
+    process = start(recipe, out)
     first = last = 0.0
     while process.poll() is None:
         now = time.perf_counter()
@@ -160,12 +171,13 @@ def _alone(recipe: Path, out: Path) -> Times:
     return Times(first - began, json.loads(_rows(out)[-1])["step"], time.perf_counter() - last)
 
 
-def _torment(recipe: Path, out: Path, times: Times, moments: list[Moment]) -> tuple[list[str], int]:
+def _torment(recipe: Path, out: Path, how: tuple[Start, Times], moments: list[Moment]) -> tuple[list[str], int]:
     """Interrupt the run at every moment, then let it end; what went wrong, and how often it was killed."""
+    start, times = how
     faults: list[str] = []
     killed = 0
     for moment in moments:
-        process = _start(recipe, out)
+        process = start(recipe, out)
         began = time.perf_counter()
         _wait(process, out, times, moment)
         seconds, step, stage = time.perf_counter() - began, _step(out), _stage(out)
@@ -180,26 +192,33 @@ def _torment(recipe: Path, out: Path, times: Times, moments: list[Moment]) -> tu
             wrong = code != Interrupted.exit_code or f"--resume {out}" not in said
         if wrong:
             faults.append(f"{moment.number.name} at {at} ended in exit {code}: {said.strip()[-500:]}")
-    process = _start(recipe, out)
+    process = start(recipe, out)
     said = _said(process)
     if process.returncode or not (out / "DONE").exists():
         faults.append(f"the last process ended in exit {process.returncode}: {said.strip()[-500:]}")
     return faults, killed
 
 
-def _start(recipe: Path, out: Path) -> subprocess.Popen[str]:
+def _words(recipe: Path, out: Path) -> list[str]:
     """The run's next process: `--resume` as soon as there is something to go on with."""
     there = (out / "recipe.yaml").exists()
-    words = ["--resume", str(out)] if there else [str(recipe), "--out", str(out)]
-    command = [sys.executable, "-m", "lamina", "train", *words]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return ["-m", "lamina", "train", *(["--resume", str(out)] if there else [str(recipe), "--out", str(out)])]
 
 
-def _said(process: subprocess.Popen[str]) -> str:
-    return re.sub(r"\s+", " ", process.communicate(timeout=PATIENCE)[0])
+def _cold(recipe: Path, out: Path) -> Process:
+    command = [sys.executable, *_words(recipe, out)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def _wait(process: subprocess.Popen[str], out: Path, times: Times, moment: Moment) -> None:
+def _warm(recipe: Path, out: Path) -> Process:
+    return warm_python.Process(*_words(recipe, out))
+
+
+def _said(process: Process) -> str:
+    return re.sub(r"\s+", " ", " ".join(process.communicate(timeout=PATIENCE)))
+
+
+def _wait(process: Process, out: Path, times: Times, moment: Moment) -> None:
     """Until the moment has come, or the process is over."""
     began = time.perf_counter()
     first = share = times.share(out)
@@ -247,7 +266,7 @@ def _hashes(out: Path, source: str) -> dict[str, str]:
     bundle = load(out)
     texts = "predict" not in bundle.operations
     answers = list(bundle.generate(length=50, seed=1)) if texts else bundle.predict(_table(source)).to_pylist()
-    files = [out / "bundle" / name for name in ("weights.safetensors", "model.onnx", "critic.onnx", "step.onnx")]
+    files = [out / "bundle" / name for name in ("weights.safetensors", *GRAPHS)]
     files += sorted((out / "checkpoints").glob("step-*/tensors.safetensors"))[-1:]  # and each part's optimizer
     return {
         **{file.name: _hash(file.read_bytes()) for file in files if file.exists()},
