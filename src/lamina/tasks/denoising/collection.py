@@ -13,6 +13,7 @@ from lamina.config import Config as Settings
 from lamina.config import DataError
 from lamina.data._quarantine import ROW_NUMBER, column_name, locate
 from lamina.data._splits import FEWEST, Auto, Random, Split, Splits, TimeSplit, split
+from lamina.plugins import plugin
 from lamina.preprocess import UNUSED, Preprocessor
 from lamina.preprocess.image import cells, codec
 from lamina.recipe import Recipe, Unused
@@ -92,11 +93,16 @@ def _key(path: str, label: str) -> tuple[str, ...]:
 
 
 def settings(recipe: Recipe, collected: Collected, table: pa.Table) -> dict[str, Settings]:
-    """Kinds of columns that are set: what says where a row comes from is not looked at."""
-    unused: dict[str, Settings] = {
-        name: Unused(kind="ignore") for name in collected.metadata if name in table.column_names
-    }
-    return unused | dict(recipe.columns)
+    """Kinds of columns that are set: what says where a row comes from is not looked at. Of few rows, those that are all
+    the same are no reason to leave a column out.
+    """
+    kinds: dict[str, Settings] = {}
+    for name in table.column_names if table.num_rows < FEWEST else ():
+        cells = table[name].combine_chunks()
+        kind = next((kind for kind in ("image", "series") if preprocess.suits(cells.drop_null(), kind) > 0), None)
+        kinds |= {name: plugin("preprocess", kind).Config(**preprocess.look(cells.drop_null(), kind))} if kind else {}
+    kinds |= {name: Unused(kind="ignore") for name in collected.metadata if name in table.column_names}
+    return kinds | dict(recipe.columns)
 
 
 def schema(rows: Pairs, table: pa.Table, recipe: Recipe, collected: Collected) -> tuple[Schema, tuple[str, ...]]:

@@ -163,7 +163,8 @@ class Experiment(experiment.Experiment):
 
     @classmethod
     def evaluate_source(cls, session: Any, collected: Collected, source: AnyConfig) -> Evaluation:
-        rows = collection.pairs(collected.table, collected, session.task.cfg, session.target)
+        target = session.target if session.target in collected.table.column_names else None
+        rows = collection.pairs(collected.table, collected, session.task.cfg, target)
         return evaluation.evaluate_source(session, rows, collected, source)
 
     def baselines(self, finding: Finding, notes: list[str]) -> dict[str, Baseline]:
