@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+import warm_python
+
 TESTS = Path(__file__).parent
 
 MODEL = '''
@@ -190,9 +192,7 @@ def folder(tmp_path_factory) -> Path:
 
 def python(folder: Path, *words: str, code: int = 0, cwd: Path | None = None) -> str:
     """What a process with these plug-ins prints."""
-    env = {**os.environ, "LAMINA_PLUGINS": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, *words]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, env=env, cwd=cwd or folder)
+    done = warm_python.run(*words, env=os.environ | {"LAMINA_PLUGINS": str(folder)}, cwd=cwd or folder)
     assert done.returncode == code, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout if code == 0 else done.stderr
 

@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+import warm_python
 from conftest import experiment_of
 from lamina import preprocess
 from lamina.config import DataError
@@ -342,10 +343,9 @@ def test_a_pipe_named_as_a_picture_does_not_stop_the_run(tmp_path):
 
 
 def test_training_on_the_folder_says_nothing_of_its_own_accord_and_counts_all(folder, tmp_path):
-    call = [sys.executable, "-m", "lamina", "train", str(folder), "--out", str(tmp_path / "run"), "--json"]
+    call = ["-m", "lamina", "train", folder, "--out", tmp_path / "run", "--json"]
     sets = ["--set", "train.epochs=1", "--set", "columns.image={kind: image, size: 16}", "--set", "train.threads=1"]
-    env = os.environ | {"LAMINA_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*call, *sets], env=env, capture_output=True, text=True, check=False)
+    done = warm_python.run(*call, *sets, env=os.environ | {"LAMINA_CACHE": str(tmp_path / "cache")})
     assert done.returncode == 0, done.stderr
     for noise in ("libpng", "WARN", "ERROR", "Corrupt JPEG", "TIFF", "openjpeg"):
         assert noise not in done.stderr

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 import service_tools
+import warm_python
 from conftest import customers, write_csv
 from lamina import models
 from lamina.config import Interrupted, LaminaError, RecipeError, TrainingError, parse
@@ -565,8 +566,9 @@ def test_what_a_run_says_of_steps_left_out_does_not_depend_on_the_clock(monkeypa
 # --- the run directory
 
 
-def command(*words: object) -> list[str]:
-    return [sys.executable, "-m", "lamina", "train", *map(str, words)]
+def training(*words: object) -> warm_python.Process:
+    """`lamina train` in a process of its own."""
+    return warm_python.Process("-m", "lamina", "train", *words)
 
 
 @pytest.fixture(scope="module")
@@ -654,9 +656,10 @@ def test_a_run_in_use_is_refused_by_name(finished, tmp_path):
     shutil.copytree(finished, out)
     (out / "DONE").unlink()
     with Run(out).locked():
-        refused = subprocess.run(command("--resume", out), check=False, capture_output=True, text=True)
+        refused = training("--resume", out)
+        said = " ".join(refused.communicate()[1].split())
     assert refused.returncode == 1
-    assert f"{out} is in use by process {os.getpid()}" in " ".join(refused.stderr.split())
+    assert f"{out} is in use by process {os.getpid()}" in said
 
 
 def epoch_row(number: int) -> dict[str, Any]:
@@ -719,9 +722,7 @@ def test_a_run_asked_to_stop_outside_of_training_ends_with_75(finished, number, 
     for attempt in range(5):  # on a busy machine the run may be over before it is asked
         out = tmp_path / f"run{attempt}"
         words = (finished.parent / "rows.csv", "--target", "left", "--model", "linear", "--set", "train.epochs=2")
-        process = subprocess.Popen(
-            command(*words, "--out", out), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-        )
+        process = training(*words, "--out", out)
         while process.poll() is None and not any(path.name.startswith(mark) for path in out.rglob("*")):
             time.sleep(0.001)
         process.send_signal(number)
@@ -804,7 +805,7 @@ def test_a_game_of_two_networks_killed_for_real_ends_in_the_same_bits(sort, tmp_
     (wanted, progress_alone), out = state(tmp_path / "alone" / "checkpoints"), tmp_path / "killed"
     for share in GAMES[sort]:
         words = ("--resume", out) if (out / "recipe.yaml").exists() else (recipe, "--out", out)
-        process = subprocess.Popen(command(*words), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        process = training(*words)
         while process.poll() is None and reached(out) < share * progress_alone["step"]:
             time.sleep(0.0005)
         process.kill()
@@ -839,6 +840,7 @@ def reached(out: Path) -> int:
 def test_a_process_killed_for_real_at_random_moments_ends_in_the_same_bits(kills, tmp_path):
     rows = write_csv(tmp_path / "rows.csv", customers(300))
     words = ["--epochs", "60", "--source", rows, "--target", "left"] if kills < 20 else []
+    words += ["--warm"] if kills == 1 else []
     done = subprocess.run(
         [sys.executable, KILL, "--kills", str(kills), "--seed", "3", *words],
         check=False,
