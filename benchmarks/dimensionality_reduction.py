@@ -61,7 +61,7 @@ def main() -> None:
     source = next(place for place in places if place.is_file())
     out = options.out or Path(tempfile.mkdtemp(prefix="dimensionality-"))
     sets = [word for override in options.overrides for word in ("--set", override)]
-    print(f"{'':16s}" + "".join(f"{label:>10s}" for label in SCORES))
+    print(f"{'':16s}" + "".join(f"{label:>10s}" for label in SCORES.values()))
     for name in options.only:
         for seed in options.seeds:
             words = [*RUNS[name], "--seed", str(seed), "--set", "train.threads=1", *sets]

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lamina.config import DataError
 from lamina.evaluate.images import occlusion
 from lamina.evaluate.texts import explanation
+from lamina.schema import ROW_HEADS
 from lamina.task import Session
 
 
@@ -17,5 +19,8 @@ def write(
     Errors: DataError where the bundle reads neither, or a file cannot be used; StorageError where `output` cannot be
     written.
     """
+    if session.spec.output.head not in ROW_HEADS:
+        cure = "It is for bundles that answer each row with a label or a number; what this one is asked: lamina inspect"
+        raise DataError(f"explain: a bundle for {session.task.kind} has no answer that hangs on parts of a row. {cure}")
     texts = not session.prep.files and any(column.kind == "text" for column in session.prep.columns)
     return (explanation if texts else occlusion).write(session, files, output, label, overwrite)

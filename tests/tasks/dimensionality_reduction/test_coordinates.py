@@ -233,6 +233,19 @@ def test_pictures_are_not_written_into_a_table(bands, tmp_path):
     assert code == 1 and "Name a new folder for the PNG files" in error
 
 
+def test_columns_of_other_names_are_no_coordinates(bands, tmp_path):
+    (tmp_path / "z.csv").write_text("a,b\n0,0\n")
+    words = ("inverse-transform", path(bands), tmp_path / "z.csv", "-o", tmp_path / "pictures")
+    code, _, error = command(*words)
+    assert code == 1 and "there is no column 'z1' (got a, b). Give z1 and z2" in error
+
+
+def test_what_hangs_on_no_part_of_a_picture_is_not_explained(bands, tmp_path):
+    cv2.imwrite(str(tmp_path / "one.png"), np.zeros((12, 12), np.uint8))
+    code, _, error = command("explain", path(bands), tmp_path / "one.png", "-o", tmp_path / "why.png")
+    assert code == 1 and "has no answer that hangs on parts of a row" in error
+
+
 def test_a_server_makes_so_many_pictures_and_no_more(bands):
     rows = [{"z1": 0.0, "z2": 0.0}] * 3
     reply = ask(bands, "POST", "/inverse_transform", Limits(samples=2), json={"rows": rows})

@@ -29,7 +29,7 @@ def _means(target: np.ndarray, answers: Answers, rng: np.random.Generator, draws
     return np.array([error[rng.integers(len(error), size=len(error))].mean() for _ in range(draws)])
 
 
-@metric(False, "error", label="reconstruction error (MSE)", resample=_means)
+@metric(False, "error", label="reconstruction MSE", resample=_means)
 def reconstruction_error(target: np.ndarray, answers: Answers) -> Any:
     """Mean squared error of the rows that coordinates become again."""
     return answers["error"].mean(dtype=np.float64)

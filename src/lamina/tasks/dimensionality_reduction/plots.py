@@ -19,7 +19,8 @@ def variance(curve: np.ndarray, dimensions: int, value: float) -> str:
                       fontsize=12, ha="right")  # fmt: skip
         axes.plot(dimensions, value, "o", color=ACCENT, markersize=9, zorder=3)
         side = "left" if dimensions <= 0.6 * max(len(curve), dimensions) else "right"
-        axes.annotate("the network", (dimensions, value), (10 if side == "left" else -10, 4),
+        box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5}
+        axes.annotate("the network", (dimensions, value), (0 if side == "left" else -4, 10), bbox=box,
                       textcoords="offset points", color=ACCENT, fontsize=12, ha=side)  # fmt: skip
         axes.set(xlabel="numbers for each row", xlim=(0, 1.05 * max(len(curve), dimensions)))
         axes.set_ylim(min(0.0, value, float(curve.min())), 1.02)

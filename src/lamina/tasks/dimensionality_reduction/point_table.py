@@ -14,13 +14,13 @@ LARGEST = 1e30  # of a coordinate, whose squares are numbers, too
 
 
 def parse(session: Session, rows: pa.Table) -> np.ndarray:
-    """Coordinates (rows, dimensions) out of columns of these names, or of as many without names of their own.
+    """Coordinates (rows, dimensions) out of columns of these names, or of an array of as many.
 
     Errors: DataError naming the row and the column.
     """
     names = coordinates.names(session)
-    if not set(names) & set(rows.column_names) and rows.num_columns == len(names):
-        rows = rows.rename_columns(list(names))  # an array has no names
+    if rows.column_names == [f"column{i + 1}" for i in range(len(names))]:  # of an array, which has no names
+        rows = rows.rename_columns(list(names))
     if absent := [name for name in names if name not in rows.column_names]:
         got = ", ".join(filter(None, rows.column_names[: coordinates.NAMED])) or "no column"
         cure = f"Give {listed(names)}, as lamina predict writes them."

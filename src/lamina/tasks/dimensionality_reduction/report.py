@@ -52,7 +52,7 @@ def conclude(finding: Finding, rivals: Mapping[str, Baseline]) -> Conclusion:
     test = experiment.counts()["test"]
     bound = "" if evaluation.rows == test else f" {evaluation.rows:,} of {test:,} test rows were judged."
     measured = f"Measured on {evaluation.rows:,} test rows that played no part in training.{bound}"
-    measured += f" Neighbours are those of {min(evaluation.rows, metrics.MOST):,} rows." if evaluation.rows > 3 else ""
+    measured += f" Neighbours are those of {metrics.MOST:,} rows." if evaluation.rows > metrics.MOST else ""
     sentence = " ".join(_verdict(evaluation, rivals["pca"], finding.spec.output.size))
     return Conclusion(sentence, experiment.subject, measured, "Beside PCA")
 
