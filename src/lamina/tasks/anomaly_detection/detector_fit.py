@@ -11,6 +11,8 @@ from lamina.tasks.anomaly_detection.detector import Detector, Tails
 
 ENOUGH = 100  # validation rows from which on they alone say how often scores come
 WIDE = 512  # places, from which on their correlations are left out
+LEAST = 1e-9  # variance, below which rows do not differ
+SHRINKAGE, CROWD = 0.5, 20  # of the covariance, and rows of a group, where anomalies may be among the rows
 PASSES = 4  # of trimming
 SIDE = 16  # pixels
 
@@ -22,30 +24,33 @@ class Rows(NamedTuple):
     place: np.ndarray
 
 
-def whitening(residual: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def whitening(residual: np.ndarray, shrinkage: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     """Centre (places,) and the symmetric root of the inverse covariance, (places, places), or (places,) of many.
 
-    The covariance is shrunk to the identity as much as is best for so few rows (Ledoit and Wolf 2004), on places of
-    variance 1. A place that never differs weighs as little as numbers allow.
+    The covariance is shrunk to one variance for all places as much as is best for so few rows (Ledoit and Wolf 2004).
+    Places keep their own unit: where the network errs little, a small error is not made a large one. `shrinkage`: how
+    much more it is shrunk, 0 to 1.
     """
     from sklearn.covariance import ledoit_wolf
 
     values = residual.astype(np.float64)
-    centre, spread = values.mean(axis=0), values.std(axis=0)
-    spread = np.maximum(spread, 1e-3 * max(float(np.median(spread)), float(spread.max()) * 1e-3, 1e-6))
+    centre = values.mean(axis=0)
     if values.shape[1] > WIDE or len(values) < 3:
-        return centre, 1 / (spread * np.sqrt(values.shape[1]))
-    covariance, _ = ledoit_wolf((values - centre) / spread, assume_centered=True)
+        spread = values.std(axis=0)
+        return centre, 1 / np.sqrt(np.maximum((np.square(spread) + np.square(spread).mean()) / 2, LEAST))
+    covariance, _ = ledoit_wolf(values - centre, assume_centered=True)
     variances, axes = np.linalg.eigh(covariance)
-    root = (axes / np.sqrt(np.maximum(variances, 1e-9))) @ axes.T
-    return centre, root / spread[:, None]
+    variances = (1 - shrinkage) * variances + shrinkage * variances.mean()
+    return centre, (axes / np.sqrt(np.maximum(variances, max(LEAST, 1e-6 * float(variances[-1]))))) @ axes.T
 
 
-def fit(train: Rows, validation: Rows, trim: float = 0.0, size: int = privacy.MIN_ROWS) -> tuple[Detector, Tails]:
-    """A detector of training rows, in groups of `size`, and its tails by validation rows. `trim`: the share of rows
-    that may be anomalies, which covariance and tails leave out.
+def fit(train: Rows, validation: Rows, trim: float = 0.0) -> tuple[Detector, Tails]:
+    """A detector of training rows, and its tails by validation rows. `trim`: the share of rows that may be anomalies,
+    which covariance and tails leave out; then the covariance is shrunk more, and groups are larger, so that a few
+    anomalies alike are no group.
     """
-    centre, root = whitening(train.residual[trimmed(train.residual, trim)])
+    shrinkage, size = (SHRINKAGE, CROWD) if trim else (0.0, privacy.MIN_ROWS)
+    centre, root = whitening(train.residual[trimmed(train.residual, trim)], shrinkage)
     some = micro_aggregation.sample(len(train.place), train.place.shape[1])
     origin = train.place[some].mean(axis=0, dtype=np.float64).astype(np.float32)
     moved = train.place[some] - origin

@@ -45,6 +45,8 @@ def histogram(score: np.ndarray, target: np.ndarray, threshold: float) -> str:
                       xycoords=("data", "axes fraction"), textcoords="offset points")  # fmt: skip
         axes.set_yscale("log")
         axes.set_ylim(bottom=0.7)
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        axes.yaxis.set_minor_formatter(lambda value, _: "")
         more = " (higher ones at the end)" if score.max(initial=0) > edges[-1] else ""
         axes.set(xlabel=f"score: minus the logarithm of the tail probability{more}", xlim=(0, edges[-1]))
         figures.plain_numbers(axes.xaxis, 8)

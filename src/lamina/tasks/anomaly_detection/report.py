@@ -11,11 +11,11 @@ import pyarrow as pa
 
 from lamina.evaluate import baselines as baseline_names
 from lamina.evaluate import verdict
+from lamina.evaluate.images import thumbnails
 from lamina.evaluate.markup import escape, figure, number, section, table
 from lamina.evaluate.plots.figures import NETWORK
 from lamina.evaluate.verdict import Wording
 from lamina.experiment import Baseline, Conclusion, Finding, Section, Summary
-from lamina.preprocess.image.codec import data_address
 from lamina.schema import Row
 from lamina.tasks.anomaly_detection import heat_map, metrics, plots, scoring
 from lamina.tasks.anomaly_detection.evaluation import Details
@@ -72,9 +72,10 @@ def sections(finding: Finding, baselines: Mapping[str, Baseline]) -> Iterator[Se
         f"{share} are flagged; {promised(session.task.cfg)} was to be. A score of 2 is one normal row in a hundred, of "
         "3 one in a thousand."
     )
-    body = figure(drawing, caption) + "".join(figure(svg) for svg in _curves(finding, baselines))
+    curves = "".join(figure(svg) for svg in _curves(finding, baselines))
+    body = figure(drawing, caption) + (f'<div class="beside">{curves}</div>' if curves else "")
     facts: Row = {"anomalies": {"threshold": round(limit, 4), **_facts(finding)}}
-    yield Section("scores", "Scores", "comparison", section("Scores", "scores", body), facts)
+    yield Section("spread", "Scores", "comparison", section("Scores", "spread", body), facts)
     if session.task.state.recording is not None:
         body = figure(plots.track(_track(finding), limit), "Orange: flagged steps. Shaded: anomalies, by label.")
         yield Section("recording", "The recording", "comparison", section("The recording", "recording", body))
@@ -164,15 +165,18 @@ def _pictures(finding: Finding) -> str:
     ((name, values),) = finding.examples["test"].inputs.items()
     pictures = np.asarray(values)[order]
     rebuilt = finding.session.run({name: pictures})["reconstruction"]
-    cells = []
-    for row, strip in zip(order.tolist(), heat_map.strips(pictures, rebuilt), strict=True):
-        address = data_address(strip, SIDE)
-        score = number(float(details.judgement.score[row]))
-        cells.append(f'<figure><img src="{address}" alt="test picture {row + 1}, score {score}" '
-                     f'style="image-rendering:pixelated;width:{SIDE}px;max-width:100%"><figcaption>test picture '
-                     f"{row + 1:,}: score {score}</figcaption></figure>")  # fmt: skip
+    shots = [
+        thumbnails.figure([thumbnails.shot(strip, f"test picture {row + 1}", SIDE)], _words(row, details))
+        for row, strip in zip(order.tolist(), heat_map.strips(pictures, rebuilt), strict=True)
+    ]
     lead = '<p class="quiet lead">Each picture, what the network makes of it, and where these differ.</p>'
-    return lead + "".join(cells)
+    return lead + thumbnails.grid(shots, "wide")
+
+
+def _words(row: int, details: Details) -> str:
+    """What stands below a test picture."""
+    flag = ", flagged" if details.judgement.flag[row] else ""
+    return f"test picture {row + 1:,}: score {number(float(details.judgement.score[row]))}{flag}"
 
 
 def summary(finding: Finding) -> Summary:
