@@ -7,6 +7,7 @@ DEMO ?= runs/demo
 .PHONY: setup demo test lint bench slow clean
 
 setup: .venv/.ready
+	@$(BIN)/python -m compileall -q src  # so that no process has to, where nothing writes bytecode by itself
 
 .venv/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import warm_python
 from conftest import write_csv
 
 PLUGINS = Path(__file__).parent / "plugins"
@@ -35,22 +36,21 @@ def plugin_file(name: str) -> Any:
     return module
 
 
-def run(folder: Path, *words: str | Path) -> str:
-    """What `lamina WORDS` prints in a process that knows the stranger's folder."""
-    env = {**os.environ, "LAMINA_PLUGINS": str(PLUGINS), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    call = [sys.executable, "-m", "lamina", *map(str, words)]
-    done = subprocess.run(call, capture_output=True, text=True, timeout=240, check=False, env=env, cwd=folder)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+def warm(folder: Path, *words: str | Path) -> str:
+    """What a process prints that knows the stranger's folder."""
+    done = warm_python.run(*words, env=os.environ | {"LAMINA_PLUGINS": str(PLUGINS)}, cwd=folder)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
     return done.stdout
+
+
+def run(folder: Path, *words: str | Path) -> str:
+    """What `lamina WORDS` prints in such a process."""
+    return warm(folder, "-m", "lamina", *words)
 
 
 def python(folder: Path, code: str) -> Any:
     """The JSON value that Python code prints in such a process."""
-    env = {**os.environ, "LAMINA_PLUGINS": str(PLUGINS), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    call = [sys.executable, "-c", code]
-    done = subprocess.run(call, capture_output=True, text=True, timeout=240, check=False, env=env, cwd=folder)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return json.loads(done.stdout)
+    return json.loads(warm(folder, "-c", code))
 
 
 @contextlib.contextmanager
@@ -289,10 +289,7 @@ def test_a_sound_is_taken_as_an_upload_a_form_and_base64(sounds):
 
 
 def test_the_contract_tests_pick_them_up_and_they_pass():
-    env = {**os.environ, "LAMINA_PLUGINS": str(PLUGINS), "OMP_NUM_THREADS": "1"}
-    files = [str(next(TESTS.rglob(f"test_{name}.py"))) for name in ("models", "preprocess", "tasks")]
-    call = [sys.executable, "-m", "pytest", *files, "-k", "toy_", "-vv", "-n0", "-p", "no:cacheprovider"]
-    done = subprocess.run(call, capture_output=True, text=True, timeout=280, check=False, env=env, cwd=TESTS.parent)
-    assert done.returncode == 0, done.stdout[-3000:]
-    passed = set(re.findall(r"\[(toy_\w+)[^\]]*\] PASSED", done.stdout))
+    files = [next(TESTS.rglob(f"test_{name}.py")) for name in ("models", "preprocess", "tasks")]
+    words = ["-m", "pytest", *files, "-k", "toy_", "-vv", "-n0", "-p", "no:cacheprovider"]
+    passed = set(re.findall(r"\[(toy_\w+)[^\]]*\] PASSED", warm(TESTS.parent, *words)))
     assert {"toy_boxes", "toy_text", "toy_gallery", "toy_sound", "toy_detector", "toy_embedding"} <= passed, passed
