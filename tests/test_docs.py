@@ -356,6 +356,7 @@ ASKED: dict[str, dict[str, Any]] = {
     "language_modelling": {"target": "sort"},
     "anomaly_detection": {"target": "sort"},
     "dimensionality_reduction": {"target": "sort"},
+    "denoising": {},
 }
 
 

@@ -17,8 +17,9 @@ WINDOW, SPREAD = 11, 1.5  # of the structural similarity, as its authors have it
 
 
 def names(form: Form) -> tuple[str, ...]:
-    """The scores of a form; the first is primary."""
-    return ("psnr", "ssim") if form == "image" else ("snr", "noise_rmse")
+    """All scores, those of a form first; the first is primary."""
+    pictures, series = ("psnr", "ssim"), ("snr", "noise_rmse")
+    return (*pictures, *series) if form == "image" else (*series, *pictures)
 
 
 @functools.cache
