@@ -95,7 +95,8 @@ def example_model(name: str, kind: str, network: str | None) -> Any:
 
 
 def answers(model: Any, x: np.ndarray) -> dict[str, np.ndarray]:
-    return outputs(model, Batch({"x": torch.from_numpy(x)}))
+    """As it is served."""
+    return outputs(models.served(model)["model"], Batch({"x": torch.from_numpy(x)}))
 
 
 def values(kind: str, x: np.ndarray) -> np.ndarray:

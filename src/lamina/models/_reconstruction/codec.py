@@ -1,5 +1,6 @@
 """An encoder and a decoder, each with a linear path beside its layers that begins as principal component analysis."""
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -17,6 +18,17 @@ from lamina.schema import Input
 WIDEST = 1 << 16  # numbers of a row, up to which there is a linear path
 NARROWEST = 1e-2  # of the first deviation
 PACE = 0.1  # of the learning rate, for weights that are nearly right from the start
+
+
+class Rebuilding(nn.Module):
+    """A network that gives back what it is fed, `reconstruction` (rows, *shape), beside what it tells of each row."""
+
+    @abstractmethod
+    def rebuild(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]: ...
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What `rebuild` gives, but for the reconstruction."""
+        return {name: value for name, value in self.rebuild(inputs).items() if name != "reconstruction"}
 
 
 class Encoder(nn.Module):
@@ -57,6 +69,19 @@ class Decoder(nn.Module):
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {"reconstruction": self.values(inputs["latent"])}
+
+
+class Served(nn.Module):
+    """A network as a bundle has it: it gives what `rebuild` does. In training it is asked for less, which takes little
+    memory for many pictures.
+    """
+
+    def __init__(self, model: Rebuilding):
+        super().__init__()
+        self.model = model
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return self.model.rebuild(inputs)
 
 
 class Start(NamedTuple):

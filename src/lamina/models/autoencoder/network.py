@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from lamina.config import RecipeError
 from lamina.layers.basic import activation
 from lamina.models._reconstruction import codec
-from lamina.models._reconstruction.codec import Decoder, Encoder, Start
+from lamina.models._reconstruction.codec import Decoder, Encoder, Rebuilding, Served, Start
 from lamina.models._reconstruction.values import Values
 from lamina.models.autoencoder.config import Config, neighbor_count, network
 from lamina.models.autoencoder.neighbors import LEAST_WIDTH, Graph
@@ -31,7 +31,7 @@ class Origin:
         return self
 
 
-class Autoencoder(nn.Module):
+class Autoencoder(Rebuilding):
     """Values to codes and back. `variance` is that of the training rows, the unit of the loss."""
 
     parts = ("",)
@@ -55,7 +55,7 @@ class Autoencoder(nn.Module):
         """Codes of values, (rows, size)."""
         return self.bend(self.encoder(values, there))
 
-    def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def rebuild(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         values, there = self.view(inputs[self.name])
         latent = self.encode(values, there)
         reconstruction = self.decoder.values(latent)
@@ -63,7 +63,7 @@ class Autoencoder(nn.Module):
         return {"latent": latent, "reconstruction": reconstruction, "error": error}
 
     def served(self) -> dict[str, nn.Module]:
-        return {"model": self, "decoder": self.decoder}
+        return {"model": Served(self), "decoder": self.decoder}
 
     def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
         """The error in units of the variance, and what is asked of codes beside."""

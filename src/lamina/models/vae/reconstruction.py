@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from lamina.config import RecipeError
 from lamina.layers.basic import ActivationName
 from lamina.models._reconstruction import codec
-from lamina.models._reconstruction.codec import Decoder, Encoder
+from lamina.models._reconstruction.codec import Decoder, Encoder, Rebuilding, Served
 from lamina.models._reconstruction.layers import Network
 from lamina.models._reconstruction.values import Values
 from lamina.models.vae.config import Config
@@ -37,7 +37,7 @@ class Layers(NamedTuple):
     activation: ActivationName = "silu"
 
 
-class ReconstructionVAE(nn.Module):
+class ReconstructionVAE(Rebuilding):
     """Values to normal numbers and back; the code of a row is their mean."""
 
     parts = ("",)
@@ -76,7 +76,7 @@ class ReconstructionVAE(nn.Module):
         nats = 0.5 * ((raw - values).square() * (-spread).exp() + spread + math.log(2 * math.pi))
         return (nats if there is None else nats * there).flatten(1).sum(1)
 
-    def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def rebuild(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         values, there = self.view(inputs[self.name])
         mean, spread = self.encode(values, there)
         reconstruction = self.decoder.values(mean)
@@ -88,7 +88,7 @@ class ReconstructionVAE(nn.Module):
         return {"latent": mean, "reconstruction": reconstruction, "error": error, "elbo": elbo}
 
     def served(self) -> dict[str, nn.Module]:
-        return {"model": self, "decoder": self.decoder}
+        return {"model": Served(self), "decoder": self.decoder}
 
     def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
         """Minus the bound, per number; the pressure on codes grows over the first steps, and some bits are free."""
