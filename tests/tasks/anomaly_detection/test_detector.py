@@ -59,10 +59,11 @@ def test_every_group_has_five_rows_at_least_and_no_mean_is_a_row():
 def test_the_distance_to_the_nearest_group_is_that_to_its_rows():
     rows, other = normal(100), normal(30, 1)
     group = micro_aggregation.labels(rows)
-    near, number = micro_aggregation.nearest(other, micro_aggregation.fit(rows, group))
+    groups = micro_aggregation.fit(rows, group)
+    near, number = micro_aggregation.nearest(other, groups)
     for i in range(len(other)):
         distances = np.linalg.norm(rows[group == number[i]] - other[i], axis=1)
-        assert near[i] == pytest.approx(np.sqrt(np.square(distances).mean()), rel=1e-4)
+        assert near[i] == pytest.approx(np.sqrt(np.square(distances).mean() / groups.scales[number[i]]), rel=1e-4)
 
 
 def test_few_rows_are_one_group():

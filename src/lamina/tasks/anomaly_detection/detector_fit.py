@@ -55,7 +55,7 @@ def fit(train: Rows, validation: Rows, trim: float = 0.0) -> tuple[Detector, Tai
     origin = train.place[some].mean(axis=0, dtype=np.float64).astype(np.float32)
     moved = train.place[some] - origin
     group = micro_aggregation.labels(moved, size)
-    groups = micro_aggregation.fit(moved, group)
+    groups = micro_aggregation.fit(moved, group, local=not trim)
     detector = Detector(centre.astype(np.float32), root.astype(np.float32), groups, origin)
     near, _ = micro_aggregation.nearest(validation.place - origin, groups)
     far = distance(detector, validation.residual)
