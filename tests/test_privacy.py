@@ -223,6 +223,14 @@ def rows_to_make_more_of(folder: Path) -> Planted:
     return Planted(pa.table(columns), "stayed", recipe, WORDS, (*NUMBERS, *EXTREMES))
 
 
+def rows_to_judge(folder: Path) -> Planted:
+    """A table of which strange rows are flagged."""
+    columns = table()
+    del columns["remark"], columns["tags"], columns["zeros"]
+    recipe = {"task": "anomaly_detection", "model": {"kind": "autoencoder", "hidden": [8]}}
+    return Planted(pa.table(columns), "stayed", recipe, WORDS, (*NUMBERS, *EXTREMES))
+
+
 def pictures(count: int, seed: int) -> tuple[list[np.ndarray], list[str]]:
     rng = np.random.default_rng(seed)
     codes = rng.integers(0, 2, count)
@@ -291,6 +299,7 @@ KINDS: tuple[Any, ...] = (
     one_series_with_covariates,
     several_series,
     rows_to_make_more_of,
+    rows_to_judge,
     labels_of_pictures,
     recordings_in_arrays,
     recordings_of_several_channels,
