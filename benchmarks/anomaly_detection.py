@@ -132,7 +132,9 @@ def recordings(args: argparse.Namespace) -> None:
         learned = {"timestamp": stamps[:first], "value": values[:first].tolist()}
         task = {"kind": "anomaly_detection", "time": "timestamp", **json.loads(args.task)}
         began = time.perf_counter()
-        model = lamina.fit(learned, recipe={"task": task, "seed": 0, "columns": {"value": "number"}})
+        model = lamina.fit(
+            learned, recipe={"task": task, "seed": 0, "columns": {"value": "number"}, **json.loads(args.recipe)}
+        )
         window = model.predictor.task.state.recording.window
         rest = {"timestamp": stamps[first - window + 1 :], "value": values[first - window + 1 :].tolist()}
         answers = model.predict(rest)
@@ -214,6 +216,7 @@ def main() -> None:
     one.add_argument("folder", type=Path)
     one.add_argument("--every", type=int, default=1, help="only every so many files")
     one.add_argument("--task", default="{}", help="more settings of the task, as JSON")
+    one.add_argument("--recipe", default="{}", help="more of a recipe, as JSON")
     one.set_defaults(run=recordings)
     one = parts.add_parser("stream")
     one.add_argument("--rows", type=int, default=1_000_000)

@@ -26,7 +26,6 @@ SAMPLE, FEWEST = 2_000, 50  # rows that are looked at, and that a recording has 
 EVEN, SORTED = 0.6, 0.95  # of times, from which on they are the order of the rows
 NUMERIC = ("number", "boolean")
 WITHOUT = "none"
-SHORT = 8  # the last steps are a window's part, whose mean is compared with those before
 
 
 class Order(NamedTuple):
@@ -159,7 +158,7 @@ def as_recording(cfg: Config, state: State, name: str, splits: Splits, schema: S
     window = cfg.window or recording.length(_period(layout, splits.train, schema), most * recording.PARTS)
     if window > min(sizes):
         raise DataError(f"task.window: {window:,} steps are more than a part of the rows has ({min(sizes):,}).")
-    plan = Recording(time=name, window=window, short=max(1, min(SHORT, window // 4)))
+    plan = Recording(time=name, window=window)
     return state.model_copy(update={"layout": layout, "recording": plan})
 
 

@@ -3,8 +3,8 @@
 Two distances are turned into tail probabilities, by rows that were left out of what each was fitted on, and joined:
 
 - `residual`: the Mahalanobis distance of what is left when the network has rebuilt the row, with a shrunk covariance;
-- `neighbours`: the root mean square of the distances to the rows of the nearest group, in the unit of that group, by
-  the numbers of the row itself or, where that is a picture, by the latent numbers of the network.
+- `neighbours`: the distance to the nearest group of training rows, to its mean or, where anomalies may be among them,
+  to its rows; by the numbers of the row itself or, where that is a picture, by the latent numbers of the network.
 
 NumPy only; what is fitted is in `detector_fit`.
 """
@@ -25,7 +25,7 @@ from lamina.tasks.anomaly_detection.tail_probability import TailProbability
 
 ASSET = "detector.safetensors"
 GRID = 8  # cells each way, in which what is left of a picture is looked at
-NAMES = ("centre", "whitening", "means", "spreads", "scales", "origin")
+NAMES = ("centre", "whitening", "means", "spreads", "origin")
 
 
 class Tails(NamedTuple):
@@ -75,15 +75,15 @@ def restore(body: bytes) -> Detector:
         raise rejection(ASSET, "", f"cannot be read: {error}") from None
     if set(arrays) != set(NAMES) or not all(np.isfinite(v).all() for v in arrays.values()):
         raise rejection(ASSET, "", "does not hold finite arrays of a detector")
-    centre, whitening, means, spreads, scales, origin = (arrays[name] for name in NAMES)
+    centre, whitening, means, spreads, origin = (arrays[name] for name in NAMES)
     places = len(centre) if centre.ndim == 1 else -1
     if whitening.shape not in ((places, places), (places,)):
         raise rejection(ASSET, "whitening", "does not fit the centre")
     if means.ndim != 2 or not len(means) or spreads.shape != means.shape[:1] or origin.shape != means.shape[1:]:
         raise rejection(ASSET, "means", "do not fit one another")
-    if scales.shape != spreads.shape or spreads.min() < 0 or scales.min() <= 0:
-        raise rejection(ASSET, "scales", "must be above 0, one for each group")
-    return Detector(centre, whitening, Groups(means, spreads, scales), origin)
+    if spreads.min() < 0:
+        raise rejection(ASSET, "spreads", "must be 0 or more")
+    return Detector(centre, whitening, Groups(means, spreads), origin)
 
 
 def features(inputs: np.ndarray, outputs: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

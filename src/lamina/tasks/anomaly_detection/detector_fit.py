@@ -13,7 +13,7 @@ ENOUGH = 100  # validation rows from which on they alone say how often scores co
 WIDE = 512  # places, from which on their correlations are left out
 LEAST = 1e-9  # variance, below which rows do not differ
 SHRINKAGE, CROWD = 0.5, 20  # of the covariance, and rows of a group, where anomalies may be among the rows
-PASSES = 4  # of trimming
+FEWEST = 10  # rows, of which some are left out
 SIDE = 16  # pixels
 
 
@@ -45,17 +45,19 @@ def whitening(residual: np.ndarray, shrinkage: float = 0.0) -> tuple[np.ndarray,
 
 
 def fit(train: Rows, validation: Rows, trim: float = 0.0) -> tuple[Detector, Tails]:
-    """A detector of training rows, and its tails by validation rows. `trim`: the share of rows that may be anomalies,
-    which covariance and tails leave out; then the covariance is shrunk more, and groups are larger, so that a few
-    anomalies alike are no group.
+    """A detector of training rows, and its tails by validation rows. `trim`: the share of validation rows that may be
+    anomalies, which tails leave out; then the covariance is shrunk more, and groups are larger, so that a few anomalies
+    alike are no group.
     """
     shrinkage, size = (SHRINKAGE, CROWD) if trim else (0.0, privacy.MIN_ROWS)
-    centre, root = whitening(train.residual[trimmed(train.residual, trim)], shrinkage)
+    centre, root = whitening(train.residual, shrinkage)
     some = micro_aggregation.sample(len(train.place), train.place.shape[1])
     origin = train.place[some].mean(axis=0, dtype=np.float64).astype(np.float32)
     moved = train.place[some] - origin
     group = micro_aggregation.labels(moved, size)
-    groups = micro_aggregation.fit(moved, group, local=not trim)
+    groups = micro_aggregation.fit(moved, group)
+    if not trim:
+        groups = groups._replace(spreads=np.zeros_like(groups.spreads))
     detector = Detector(centre.astype(np.float32), root.astype(np.float32), groups, origin)
     near, _ = micro_aggregation.nearest(validation.place - origin, groups)
     far = distance(detector, validation.residual)
@@ -89,16 +91,15 @@ def small(values: np.ndarray) -> np.ndarray:
 
 
 def trimmed(rows: np.ndarray, share: float) -> np.ndarray:
-    """(rows,) bool: all but the `share` of rows (rows, places) that are furthest from the others, by a Mahalanobis
-    distance that is fitted again and again on what is left (Rousseeuw and Van Driessen 1999).
+    """(rows,) bool: all but the rows (rows, places) that an isolation forest tells from the others with the fewest cuts
+    (Liu et al. 2008): twice the `share` that may be anomalies, since nobody knows which.
     """
-    flat = rows.reshape(len(rows), -1).astype(np.float64)
-    most = len(flat) - int(share * len(flat))
-    near = np.ones(len(flat), bool)
-    for _ in range(PASSES if most < len(flat) else 0):
-        centre, root = whitening(flat[near])
-        moved = flat - centre
-        squares = np.square(moved * root if root.ndim == 1 else moved @ root).sum(axis=1)
-        near = np.zeros(len(flat), bool)
-        near[np.argsort(squares, kind="stable")[:most]] = True
-    return near
+    from sklearn.ensemble import IsolationForest
+
+    most = len(rows) - int(min(2 * share, 0.5) * len(rows))
+    if most == len(rows) or len(rows) < FEWEST:
+        return np.ones(len(rows), bool)
+    scores = IsolationForest(random_state=0).fit(rows).score_samples(rows)
+    normal = np.zeros(len(rows), bool)
+    normal[np.argsort(-scores, kind="stable")[:most]] = True
+    return normal

@@ -1,7 +1,8 @@
 """Rows as groups of a few near ones, of which only the mean and the spread are kept: no row leaves with a bundle.
 
 The distance of a row to the rows of a group follows from these two: its mean square is the square of the distance to
-the mean, and the spread. So the nearest group says what the nearest neighbours would, nearly.
+the mean, and the spread. So the nearest group says nearly what the nearest neighbours would. Without the spread thin
+and dense groups count alike.
 """
 
 from typing import NamedTuple
@@ -11,18 +12,16 @@ import numpy as np
 from lamina import privacy
 
 MOST, PLACES = 10_000, 64  # rows that are grouped, and numbers of each: of more numbers fewer rows
-SMALLEST = 1e-9  # spread
 BATCH_NUMBERS = 1 << 22  # of distances at a time
 
 
 class Groups(NamedTuple):
     """`means` (groups, places) float32 of at least five rows each; `spreads` (groups,), the mean square of their
-    distance from it; `scales` (groups,), the square of the unit in which distances to each are measured.
+    distance from it, or zeros where that plays no part.
     """
 
     means: np.ndarray
     spreads: np.ndarray
-    scales: np.ndarray
 
 
 def sample(count: int, places: int) -> np.ndarray:
@@ -55,23 +54,19 @@ def _squares(points: np.ndarray, origin: np.ndarray) -> np.ndarray:
     return np.einsum("ij,ij->i", difference, difference)
 
 
-def fit(rows: np.ndarray, group: np.ndarray, local: bool = False) -> Groups:
-    """Means and spreads of groups of rows (rows, places). `local`: distances to a group are measured in its own spread
-    and the usual one, so that what is far from a dense group is near a thin one.
-    """
+def fit(rows: np.ndarray, group: np.ndarray) -> Groups:
+    """Means and spreads of groups of rows (rows, places)."""
     count = int(group.max()) + 1
     sizes = np.bincount(group, minlength=count)
     means = np.zeros((count, rows.shape[1]))
     np.add.at(means, group, rows)
     means /= sizes[:, None]
     spreads = np.bincount(group, _squares(rows - means[group], np.zeros(rows.shape[1])), count) / sizes
-    usual = max(float(np.median(spreads)), SMALLEST)
-    scales = spreads + usual if local else np.full(count, 2 * usual)
-    return Groups(*(values.astype(np.float32) for values in (means, spreads, scales)))
+    return Groups(means.astype(np.float32), spreads.astype(np.float32))
 
 
 def nearest(rows: np.ndarray, groups: Groups, own: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """The root mean square of the distances to the rows of the nearest group, in its scale, (rows,), and its number.
+    """The root mean square of the distances to the rows of the nearest group, (rows,), and its number.
 
     `own` (rows,): the group that a row is in and must not be compared with.
     """
@@ -81,12 +76,9 @@ def nearest(rows: np.ndarray, groups: Groups, own: np.ndarray | None = None) -> 
     size = max(1, BATCH_NUMBERS // max(len(means), 1))
     for start in range(0, len(rows), size):
         part = slice(start, start + size)
-        points = rows[part].astype(np.float32)
-        squares = np.einsum("ij,ij->i", points, points)[:, None] + norms - 2 * (points @ means.T)
-        squares /= groups.scales
+        squares = norms - 2 * (rows[part].astype(np.float32) @ means.T)
         if own is not None:
             squares[np.arange(len(squares)), own[part]] = np.inf
         number[part] = squares.argmin(axis=1)
     difference = rows.astype(np.float64) - means[number]
-    squares = np.einsum("ij,ij->i", difference, difference) + groups.spreads[number]
-    return np.sqrt(squares / groups.scales[number]), number
+    return np.sqrt(np.einsum("ij,ij->i", difference, difference) + groups.spreads[number]), number

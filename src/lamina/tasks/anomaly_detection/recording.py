@@ -1,8 +1,8 @@
 """Rows in order of time as windows, each judged as one row; then a score for each step, against those before it.
 
 A window ends at the step that it judges, so that no score waits for what comes later. How strange windows are drifts
-with what is recorded; therefore the mean of the last few is compared with the mean and the spread of many before them,
-as Lavin and Ahmad 2015 do for the Numenta benchmark. NumPy only.
+with what is recorded; therefore each is compared with the mean and the spread of many before it, much as Lavin and
+Ahmad 2015 do for the Numenta benchmark: a level that stays is no news. NumPy only.
 """
 
 import numpy as np
@@ -18,14 +18,13 @@ FLOOR = 0.05  # of the spread of training, below which no spread falls
 
 
 class Recording(Config):
-    """The column of `time`, the steps of a `window`, how many steps the mean of the last `short` ones is of, and how
-    many `long` ones before it that is compared with; `level` and `spread` of training windows.
+    """The column of `time`, the steps of a `window`, how many windows before it (`memory`) one is compared with, and
+    the `level` and `spread` of those of training, with which that begins.
     """
 
     time: str = Field(max_length=10_000)
     window: int = Field(ge=2, le=4096)
-    short: int = Field(default=1, ge=1, le=4096)
-    long: int = Field(default=2000, ge=2, le=1_000_000)
+    memory: int = Field(default=2000, ge=2, le=1_000_000)
     level: float = Field(default=0.0, allow_inf_nan=False)
     spread: float = Field(default=1.0, gt=0, allow_inf_nan=False)
 
@@ -45,16 +44,12 @@ def windows(steps: np.ndarray, window: int, every: int = 1) -> np.ndarray:
 
 
 def contrast(surprise: np.ndarray, recording: Recording) -> np.ndarray:
-    """How far the mean of the last windows is above those before, in their spreads: (windows,) of any length."""
-    count = len(surprise)
-    ends = np.arange(1, count + 1)
+    """How far each window is above those before it, in their spreads: (windows,) of any number."""
     sums, squares = (np.concatenate([[0.0], np.cumsum(v, dtype=np.float64)]) for v in (surprise, np.square(surprise)))
-    starts = np.maximum(ends - recording.short, 0)
-    recent = (sums[ends] - sums[starts]) / (ends - starts)
-    first = np.maximum(starts - recording.long, 0)
+    now = np.arange(len(surprise))
+    first = np.maximum(now - recording.memory, 0)
     level, spread = recording.level, recording.spread
-    weight = PRIOR + starts - first
-    mean = (PRIOR * level + sums[starts] - sums[first]) / weight
-    square = (PRIOR * (spread**2 + level**2) + squares[starts] - squares[first]) / weight
-    deviation = np.sqrt(np.maximum(square - mean**2, (FLOOR * spread) ** 2))
-    return (recent - mean) / deviation
+    weight = PRIOR + now - first
+    mean = (PRIOR * level + sums[now] - sums[first]) / weight
+    square = (PRIOR * (spread**2 + level**2) + squares[now] - squares[first]) / weight
+    return (surprise - mean) / np.sqrt(np.maximum(square - mean**2, (FLOOR * spread) ** 2))
