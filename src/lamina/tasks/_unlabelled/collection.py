@@ -13,7 +13,7 @@ from lamina.schema import Collected, Quarantined, Schema
 from lamina.tasks._supervised.experiment import split_settings, usable
 
 
-class Collection(NamedTuple):
+class UnlabelledRows(NamedTuple):
     """What of an experiment does not depend on its task, by the names of its fields."""
 
     schema: Schema
@@ -23,7 +23,7 @@ class Collection(NamedTuple):
     notes: tuple[str, ...]
 
 
-def collect(recipe: Recipe, sources: Sources, label: str | None = None) -> Collection:
+def collect(recipe: Recipe, sources: Sources, label: str | None = None) -> UnlabelledRows:
     """Every row is usable whose cells are sound. `label`: a column that is kept out of the inputs, as categories; a row
     without one is used as well.
     """
@@ -42,7 +42,7 @@ def collect(recipe: Recipe, sources: Sources, label: str | None = None) -> Colle
     schema = schema.model_copy(update={"literal": collected.literal, "target": target})
     splits, broken = usable(splits, schema, sources)
     test_source = sources.test or Collected(pa.table({}))
-    return Collection(
+    return UnlabelledRows(
         schema=schema,
         splits=Splits(*(rows.drop_columns([ROW_NUMBER]) for rows in splits)),
         read=sum(source.table.num_rows + len(source.quarantine) for source in (collected, test_source)),
