@@ -13,7 +13,7 @@ from lamina.tasks.anomaly_detection import (
 )
 from lamina.tasks.anomaly_detection.detector import Detector
 from lamina.tasks.anomaly_detection.detector_fit import Rows
-from lamina.tasks.anomaly_detection.recording import Recording
+from lamina.tasks.anomaly_detection.recording import Course
 
 
 def normal(count: int, seed: int = 0, places: int = 4) -> np.ndarray:
@@ -114,11 +114,22 @@ def test_windows_are_stretches_one_step_apart():
 
 
 def test_a_level_that_stays_is_an_alarm_once_and_no_later_step_changes_a_score():
-    plan = Recording(time="t", window=8, memory=50, level=1.0, spread=0.2)
+    course = Course(level=1.0, spread=0.2)
     surprise = np.concatenate([np.full(300, 1.0), np.full(300, 5.0)])
-    contrast = recording.contrast(surprise, plan)
+    contrast = recording.contrast(surprise, course, 50)
     assert np.abs(contrast[:300]).max() < 0.1 and contrast[300] > 5 and contrast[-1] < 1.5
-    assert np.array_equal(recording.contrast(surprise[:400], plan), contrast[:400])
+    assert np.array_equal(recording.contrast(surprise[:400], course, 50), contrast[:400])
+
+
+def test_a_step_that_those_before_do_not_say_is_far_from_its_forecast():
+    rng = np.random.default_rng(0)
+    steps = np.sin(np.arange(600) / 5)[:, None] + 0.05 * rng.normal(size=(600, 1))
+    cut = recording.windows(steps.astype(np.float32), 12)
+    ahead = detector_fit.forecast(cut, 1)
+    off = cut.copy()
+    off[:, -1] += 1
+    before, after = (np.abs((one - cut.mean(axis=0)) @ ahead)[:, 0] for one in (cut, off))
+    assert np.median(before) < 1 and np.median(after) > 5
 
 
 # metrics

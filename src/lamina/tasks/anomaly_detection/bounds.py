@@ -17,11 +17,15 @@ def check(session: Session) -> None:
         raise rejection("golden.json", "rows", f"are more than {GOLDEN}")
     if state.tails is None:
         raise rejection("task.json", "state.tails", "are missing")
-    for name, tail in state.tails._asdict().items():
-        values = tail.quantiles
-        if not all(map(math.isfinite, values)) or list(values) != sorted(values):
-            raise rejection("task.json", f"state.tails.{name}", "must be finite and ordered")
+    tails = dict(state.tails._asdict())
     if state.recording is not None:
+        tails |= {"recording.whole": state.recording.whole.tail, "recording.last": state.recording.last.tail}
+    for name, tail in tails.items():
+        if tail and not (all(map(math.isfinite, tail.quantiles)) and list(tail.quantiles) == sorted(tail.quantiles)):
+            raise rejection("task.json", f"state.{name}", "must be finite and ordered")
+    if state.recording is not None:
+        if state.recording.whole.tail is None:
+            raise rejection("task.json", "state.recording.whole.tail", "is missing")
         kinds = {column.name: column.kind for column in session.prep.columns}
         if kinds.get(state.recording.time) is None or state.layout is None:
             raise rejection("task.json", "state.recording", "is of columns that the schema has not")

@@ -25,7 +25,7 @@ from lamina.tasks.anomaly_detection.tail_probability import TailProbability
 
 ASSET = "detector.safetensors"
 GRID = 8  # cells each way, in which what is left of a picture is looked at
-NAMES = ("centre", "whitening", "means", "spreads", "origin")
+NAMES = ("centre", "whitening", "means", "spreads", "origin", "forecast")
 
 
 class Tails(NamedTuple):
@@ -39,16 +39,18 @@ class Tails(NamedTuple):
 @dataclass(frozen=True)
 class Detector:
     """Arrays that are a file of the bundle: `centre` (places,) and `whitening` (places, places), or (places,) where
-    there are many, of what is left of a row; `groups` of rows, relative to their `origin`.
+    there are many, of what is left of a row; `groups` of rows, relative to their `origin`; `forecast` (places, numbers
+    of a step), which of a window gives how far its last step is from what those before say; no numbers of other rows.
     """
 
     centre: np.ndarray
     whitening: np.ndarray
     groups: Groups
     origin: np.ndarray
+    forecast: np.ndarray
 
     def dump(self) -> bytes:
-        arrays = (self.centre, self.whitening, *self.groups, self.origin)
+        arrays = (self.centre, self.whitening, *self.groups, self.origin, self.forecast)
         return save({name: np.ascontiguousarray(v, np.float32) for name, v in zip(NAMES, arrays, strict=True)})
 
     def errors(self, residual: np.ndarray) -> np.ndarray:
@@ -60,10 +62,13 @@ class Detector:
 
 
 class Strangeness(NamedTuple):
-    """Of rows: `surprise` (rows,), that of both distances together; `blame` (rows, places), shares that sum to 1."""
+    """Of rows: `surprise` (rows,), that of both distances together; `blame` (rows, places), shares that sum to 1;
+    `last` (rows,), how far the last step of a window is from its forecast.
+    """
 
     surprise: np.ndarray
     blame: np.ndarray
+    last: np.ndarray
 
 
 @lru_cache(maxsize=4)
@@ -75,7 +80,7 @@ def restore(body: bytes) -> Detector:
         raise rejection(ASSET, "", f"cannot be read: {error}") from None
     if set(arrays) != set(NAMES) or not all(np.isfinite(v).all() for v in arrays.values()):
         raise rejection(ASSET, "", "does not hold finite arrays of a detector")
-    centre, whitening, means, spreads, origin = (arrays[name] for name in NAMES)
+    centre, whitening, means, spreads, origin, forecast = (arrays[name] for name in NAMES)
     places = len(centre) if centre.ndim == 1 else -1
     if whitening.shape not in ((places, places), (places,)):
         raise rejection(ASSET, "whitening", "does not fit the centre")
@@ -83,7 +88,9 @@ def restore(body: bytes) -> Detector:
         raise rejection(ASSET, "means", "do not fit one another")
     if spreads.min() < 0:
         raise rejection(ASSET, "spreads", "must be 0 or more")
-    return Detector(centre, whitening, Groups(means, spreads), origin)
+    if forecast.ndim != 2 or len(forecast) != len(origin):
+        raise rejection(ASSET, "forecast", "does not fit the origin")
+    return Detector(centre, whitening, Groups(means, spreads), origin, forecast)
 
 
 def features(inputs: np.ndarray, outputs: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -128,7 +135,8 @@ def judge(detector: Detector, tails: Tails, residual: np.ndarray, place: np.ndar
     if difference.shape == squares.shape:
         weight = (far / np.maximum(far + near_surprise, 1e-9))[:, None]
         blame = weight * blame + (1 - weight) * _shares(np.square(difference))
-    return Strangeness(far + near_surprise, blame)
+    last = np.sqrt(np.square((place - detector.origin) @ detector.forecast).sum(axis=1))
+    return Strangeness(far + near_surprise, blame, last)
 
 
 def _shares(squares: np.ndarray) -> np.ndarray:

@@ -44,10 +44,10 @@ def whitening(residual: np.ndarray, shrinkage: float = 0.0) -> tuple[np.ndarray,
     return centre, (axes / np.sqrt(np.maximum(variances, max(LEAST, 1e-6 * float(variances[-1]))))) @ axes.T
 
 
-def fit(train: Rows, validation: Rows, trim: float = 0.0) -> tuple[Detector, Tails]:
+def fit(train: Rows, validation: Rows, trim: float = 0.0, channels: int = 0) -> tuple[Detector, Tails]:
     """A detector of training rows, and its tails by validation rows. `trim`: the share of validation rows that may be
     anomalies, which tails leave out; then the covariance is shrunk more, and groups are larger, so that a few anomalies
-    alike are no group.
+    alike are no group. `channels`: numbers of a step, where rows are windows.
     """
     shrinkage, size = (SHRINKAGE, CROWD) if trim else (0.0, privacy.MIN_ROWS)
     centre, root = whitening(train.residual, shrinkage)
@@ -58,7 +58,8 @@ def fit(train: Rows, validation: Rows, trim: float = 0.0) -> tuple[Detector, Tai
     groups = micro_aggregation.fit(moved, group)
     if not trim:
         groups = groups._replace(spreads=np.zeros_like(groups.spreads))
-    detector = Detector(centre.astype(np.float32), root.astype(np.float32), groups, origin)
+    ahead = forecast(train.place, channels)
+    detector = Detector(centre.astype(np.float32), root.astype(np.float32), groups, origin, ahead)
     near, _ = micro_aggregation.nearest(validation.place - origin, groups)
     far = distance(detector, validation.residual)
     if len(far) < ENOUGH:
@@ -68,6 +69,21 @@ def fit(train: Rows, validation: Rows, trim: float = 0.0) -> tuple[Detector, Tai
     tails = [tail_probability.fit(values, trim) for values in (far, near)]
     both = tail_probability.surprise(tails[0], far) + tail_probability.surprise(tails[1], near)
     return detector, Tails(tails[0], tails[1], tail_probability.fit(both, trim))
+
+
+def forecast(windows: np.ndarray, channels: int) -> np.ndarray:
+    """(places, channels) by which a window gives the error of the linear forecast of its last step from those before,
+    in deviations of that error; no channels of rows that are no windows, or too wide.
+    """
+    places = windows.shape[1]
+    if not channels or places > WIDE:
+        return np.zeros((places, 0), np.float32)
+    _, root = whitening(windows)
+    if root.ndim == 1:
+        return np.zeros((places, 0), np.float32)
+    precision = root @ root
+    variances, axes = np.linalg.eigh(precision[-channels:, -channels:])
+    return (precision[:, -channels:] @ (axes / np.sqrt(variances)) @ axes.T).astype(np.float32)
 
 
 def distance(detector: Detector, residual: np.ndarray) -> np.ndarray:

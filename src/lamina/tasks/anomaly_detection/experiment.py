@@ -175,18 +175,20 @@ class Experiment(unlabelled.Experiment):
         """With what the errors of the network that is served mean, by training and validation rows."""
         cfg, state = self.task.cfg, self.task.state
         train, validation = (self._rows(prep, graphs["model"], name) for name in ("train", "validation"))
-        fitted, tails = detector_fit.fit(train, validation, cfg.trim)
-        scores = detector.judge(fitted, tails, *validation).surprise
-        if state.recording is not None:
-            bulk = np.sort(scores)[: max(2, len(scores) - int(cfg.trim * len(scores)))]
-            level, spread = float(bulk.mean()), max(float(bulk.std()), 1e-3)
-            plan = state.recording.model_copy(update={"level": level, "spread": spread})
-            scores = recording.contrast(scores, plan)
-            tails = tails._replace(joint=tail_probability.fit(scores, cfg.trim))
+        plan = state.recording
+        channels = state.layout.width if plan is not None and state.layout is not None else 0
+        fitted, tails = detector_fit.fit(train, validation, cfg.trim, channels)
+        strangeness = detector.judge(fitted, tails, *validation)
+        scores = tail_probability.surprise(tails.joint, strangeness.surprise)
+        if plan is not None:
+            whole = recording.fit(strangeness.surprise, plan.memory, cfg.trim)
+            last = recording.fit(strangeness.last, plan.memory, 0.0) if fitted.forecast.shape[1] else plan.last
+            plan = plan.model_copy(update={"whole": whole, "last": last})
+            scores = recording.surprise(plan, strangeness.surprise, strangeness.last)
             state = state.model_copy(update={"recording": plan})
         threshold = -float(np.log10(cfg.false_alarm_rate))
         if cfg.contamination is not None:
-            threshold = float(np.quantile(tail_probability.surprise(tails.joint, scores), 1 - cfg.contamination))
+            threshold = float(np.quantile(scores, 1 - cfg.contamination))
         state = state.model_copy(update={"tails": tails, "threshold": round(threshold, 4)})
         return replace(self, task=Task(cfg, state), detector=fitted)
 

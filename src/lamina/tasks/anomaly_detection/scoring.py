@@ -34,10 +34,13 @@ class Judgement(NamedTuple):
 
 
 class Pieces(NamedTuple):
-    """Of rows or windows: both distances as surprise, together, and the share of each owner."""
+    """Of rows or windows: both distances as surprise, together; the share of each owner; of windows how far the last
+    step is from its forecast.
+    """
 
     surprise: np.ndarray
     blame: np.ndarray
+    last: np.ndarray
 
 
 def owners(state: State, feed: Input) -> tuple[list[str], np.ndarray]:
@@ -116,7 +119,7 @@ def compare(session: Session, inputs: Mapping[str, np.ndarray]) -> Pieces:
     residual, place = detector.features(values, outputs)
     strangeness = detector.judge(restore(session), state.tails, residual, place)
     names, of = owners(state, session.spec.inputs[name])
-    return Pieces(strangeness.surprise, by_owner(strangeness.blame, of, len(names)))
+    return Pieces(strangeness.surprise, by_owner(strangeness.blame, of, len(names)), strangeness.last)
 
 
 def by_owner(blame: np.ndarray, of: np.ndarray, count: int) -> np.ndarray:
@@ -142,9 +145,8 @@ def _recording(session: Session, rows: pa.Table) -> Judgement:
         return compare(session, {"row": recording.windows(steps[start : stop + window - 1], window)})
 
     pieces = _in_batches(session, count, answer)
-    contrast = recording.contrast(pieces.surprise, state.recording)
     score = np.full(len(steps), np.nan)
-    score[window - 1 :] = tail_probability.surprise(state.tails.joint, contrast)
+    score[window - 1 :] = recording.surprise(state.recording, pieces.surprise, pieces.last)
     blame = np.concatenate([np.zeros((window - 1, pieces.blame.shape[1]), np.float32), pieces.blame])
     back = np.empty(len(order), np.int64)
     back[order] = np.arange(len(order))
