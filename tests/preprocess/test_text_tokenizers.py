@@ -1,5 +1,6 @@
 """Texts become the same ids in training, in a predictor and over HTTP, whatever their script, length or oddity."""
 
+import asyncio
 import json
 import random
 import sys
@@ -8,6 +9,7 @@ import unicodedata
 from pathlib import Path
 from typing import Any, get_args
 
+import httpx
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -16,9 +18,10 @@ from hypothesis import strategies as st
 
 import lamina
 from lamina import preprocess
-from lamina.config import LaminaError, RecipeError
+from lamina.config import DataError, LaminaError, RecipeError
+from lamina.deploy.server import app
 from lamina.preprocess import text
-from lamina.preprocess.text import tokenizers
+from lamina.preprocess.text import subwords, tokenizers
 from lamina.preprocess.text.characters import words
 from lamina.schema import Column, Schema, clean
 from service_tools import ask
@@ -268,6 +271,52 @@ def test_what_is_no_tokenizer_is_a_sentence(tmp_path):
     ):
         with pytest.raises(RecipeError, match=sentence):
             fit("pretrained", REMARKS, file=place)
+
+
+def save_expression(path: Path, expression: str) -> str:
+    """A tokenizer of two words whose texts are cut where an expression of its own matches."""
+    from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+
+    tokenizer = Tokenizer(models.WordLevel({"[UNK]": 0, "good": 1, "bad": 2}, "[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(expression), "isolated")
+    tokenizer.save(str(path))
+    return str(path)
+
+
+def ask_in_turn(model: lamina.Estimator, *requests: list[dict[str, Any]]) -> list[httpx.Response]:
+    """The replies of one server to requests for predictions, one after the other."""
+
+    async def replies() -> list[httpx.Response]:
+        transport = httpx.ASGITransport(app=app(model.predictor))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=60) as client:
+            return [await client.post("/predict", json={"rows": rows}) for rows in requests]
+
+    return asyncio.run(replies())
+
+
+def test_an_expression_without_end_costs_the_request_it_is_asked_in_and_no_other(tmp_path):
+    file = save_expression(tmp_path / "tokenizer.json", r"(a+)+$|\s")
+    recipe = {
+        "model": {"kind": "fnn", "width": 8, "depth": 1, "members": 1},
+        "train": {"epochs": 1},
+        "columns": {"text": {"kind": "text", "tokenizer": "pretrained", "file": file}},
+    }
+    rows = [{"text": f"{('good', 'bad')[i % 2]} {i}", "label": i % 2} for i in range(60)]
+    model = lamina.fit(rows, "label", recipe=recipe, out=tmp_path / "run")
+    endless = [{"text": "a" * 40 + "!"}]
+    with pytest.raises(DataError, match=r"tokenizer: a text cannot be cut into tokens .* regular expressions"):
+        model.predict(endless)
+    refusal, answer = ask_in_turn(model, endless, [{"text": "good"}])
+    assert (refusal.status_code, answer.status_code) == (400, 200)
+    assert "regular expressions of tokenizer.json" in refusal.json()["error"]
+
+
+def test_an_expression_that_takes_long_is_not_waited_for(tmp_path, monkeypatch):
+    state = fit("pretrained", REMARKS, file=save_expression(tmp_path / "tokenizer.json", r"\s*\s*\s*[xy]z"))
+    monkeypatch.setattr(subwords, "PATIENCE", 0.05)
+    assert ids(state, "good")
+    with pytest.raises(DataError, match="more than 0 seconds"):
+        ids(state, " " * 220 + "xyzz"[::-1] * 2)
 
 
 def test_classical_methods_read_the_same_words_whatever_a_token_is():

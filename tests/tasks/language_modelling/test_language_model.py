@@ -1,8 +1,14 @@
 """Language models by every door: texts are learned, scored and gone on with in Python, on the terminal, over HTTP."""
 
+import contextlib
+import http.client
 import itertools
 import json
 import math
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +172,48 @@ def test_text_is_streamed_as_server_sent_events_in_order(chant):
     assert reply.headers["content-type"].startswith("text/event-stream")
     events = [json.loads(line[6:]) for line in reply.text.splitlines() if line.startswith("data: ")]
     assert "".join(row["text"] for event in events for row in event["pieces"]) == TEXT[7:24]
+
+
+SERVE = """
+import sys
+from lamina.deploy.server import Limits, serve
+serve(sys.argv[1], port=0, limits=Limits(waiting=1, tokens=1 << 20))
+"""
+
+
+@contextlib.contextmanager
+def generate_over_http(port: int, length: int) -> Iterator[http.client.HTTPResponse]:
+    """The answer as it begins; whoever goes on before it has ended has left."""
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+        body = json.dumps({"prompt": "the", "length": length, "temperature": 0})
+        connection.request("POST", "/generate", body, {"Content-Type": "application/json"})
+        with connection.getresponse() as answer:
+            yield answer
+
+
+def status(port: int) -> int:
+    """Of a request for a short text, which is read to its end."""
+    with generate_over_http(port, 5) as answer:
+        assert answer.read()
+        return answer.status
+
+
+def test_a_client_that_leaves_in_the_middle_of_a_text_makes_room_for_the_next(chant):
+    """Of a server that lets one in at a time, and of a text that would take minutes."""
+    words = [sys.executable, "-c", SERVE, path(chant)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            port = int(server.stdout.readline().partition("http://127.0.0.1:")[2].partition(" ")[0])
+            with generate_over_http(port, 1 << 20) as endless:
+                assert endless.readline().startswith(b"data: ")
+                assert status(port) == 503
+            until = time.monotonic() + 10
+            while status(port) == 503 and time.monotonic() < until:
+                time.sleep(0.02)
+            assert status(port) == 200
+        finally:
+            server.kill()
 
 
 def test_a_stranger_may_ask_for_so_many_tokens(chant):

@@ -7,14 +7,15 @@ Radford et al. 2019, so that any text can be written and no part is unknown.
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from threading import Thread
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
-from lamina.config import LaminaError, RecipeError
+from lamina.config import DataError, LaminaError, RecipeError
 from lamina.preprocess.text.characters import segments
 from lamina.preprocess.text.ragged import Ragged
 
@@ -25,6 +26,9 @@ PADS = ("[PAD]", "<pad>", "<|pad|>", "<|padding|>", "<|finetune_right_pad_id|>")
 NO_PADDING = -1  # an id that no token has
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?", re.ASCII)
 LARGEST = 1 << 26  # bytes of a tokenizer's file
+PATIENCE, BYTES_PER_SECOND = 30, 1 << 16  # seconds to cut texts into tokens, and one more for so much of them
+
+Answer = TypeVar("Answer")
 
 
 class Pretrained(NamedTuple):
@@ -103,10 +107,35 @@ def restore(text: str) -> Any:
 
 
 def encode(texts: pa.Array, tokenizer: Any) -> Ragged:
-    """Ids of texts without null, with the special tokens that a file puts around a text."""
-    encodings = tokenizer.encode_batch_fast(texts.to_pylist())
+    """Ids of texts without null, with the special tokens that a file puts around a text.
+
+    Errors: DataError where a regular expression of the file takes too long with one of them.
+    """
+    encodings = _within(
+        PATIENCE + texts.nbytes / BYTES_PER_SECOND, lambda: tokenizer.encode_batch_fast(texts.to_pylist())
+    )
     offsets = np.cumsum([0, *(len(one) for one in encodings)])
     return Ragged(np.fromiter((i for one in encodings for i in one.ids), np.int32, int(offsets[-1])), offsets)
+
+
+def _within(seconds: float, call: Callable[[], Answer]) -> Answer:
+    """What the library answers in so many seconds. Errors: DataError."""
+    answers, errors = list[Answer](), list[BaseException]()
+
+    def work() -> None:
+        try:
+            answers.append(call())
+        except BaseException as error:  # an expression that is given up ends in one that is no `Exception`
+            errors.append(error)
+
+    thread = Thread(target=work, daemon=True)  # nothing stops an expression that is being matched
+    thread.start()
+    thread.join(seconds)
+    if answers:
+        return answers[0]
+    reason = str(errors[0]).partition("\n")[0][:200] if errors else f"more than {seconds:.0f} seconds"
+    cure = f"Shorten it, or look at the regular expressions of {FILE}"
+    raise DataError(f"{WHERE}: a text cannot be cut into tokens ({reason}). {cure}.")
 
 
 def encode_segments(texts: pa.Array, tokenizer: Any) -> Ragged:
