@@ -24,6 +24,7 @@ from lamina.tasks.anomaly_detection.micro_aggregation import Groups
 from lamina.tasks.anomaly_detection.tail_probability import TailProbability
 
 ASSET = "detector.safetensors"
+WEIGHT = 2.0  # of the neighbours, beside the residual
 GRID = 8  # cells each way, in which what is left of a picture is looked at
 NAMES = ("centre", "whitening", "means", "spreads", "origin", "forecast")
 
@@ -130,7 +131,7 @@ def judge(detector: Detector, tails: Tails, residual: np.ndarray, place: np.ndar
     errors, near, difference = distances(detector, residual, place)
     squares = np.square(errors)
     far = tail_probability.surprise(tails.residual, np.sqrt(squares.sum(axis=1)))
-    near_surprise = tail_probability.surprise(tails.neighbours, near)
+    near_surprise = WEIGHT * tail_probability.surprise(tails.neighbours, near)
     blame = _shares(squares)
     if difference.shape == squares.shape:
         weight = (far / np.maximum(far + near_surprise, 1e-9))[:, None]

@@ -7,7 +7,7 @@ import numpy as np
 from lamina import privacy
 from lamina.preprocess.image.codec import downsample
 from lamina.tasks.anomaly_detection import micro_aggregation, tail_probability
-from lamina.tasks.anomaly_detection.detector import Detector, Tails
+from lamina.tasks.anomaly_detection.detector import WEIGHT, Detector, Tails
 
 ENOUGH = 100  # validation rows from which on they alone say how often scores come
 WIDE = 512  # places, from which on their correlations are left out
@@ -67,7 +67,7 @@ def fit(train: Rows, validation: Rows, trim: float = 0.0, channels: int = 0) -> 
         near = _with_training(near, own)
         far = _with_training(far, distance(detector, train.residual[some]))
     tails = [tail_probability.fit(values, trim) for values in (far, near)]
-    both = tail_probability.surprise(tails[0], far) + tail_probability.surprise(tails[1], near)
+    both = tail_probability.surprise(tails[0], far) + WEIGHT * tail_probability.surprise(tails[1], near)
     return detector, Tails(tails[0], tails[1], tail_probability.fit(both, trim))
 
 
