@@ -16,7 +16,7 @@ from lamina.config import RecipeError, parse
 from lamina.deploy import onnx_export
 from lamina.deploy.onnx_runtime import onnx_runtime
 from lamina.plugins import available, plugin
-from lamina.schema import Batch, Input, Output, Spec
+from lamina.schema import Batch, Input, Output, Spec, Windows
 from lamina.train.device import decide
 from lamina.train.fit import Hooks, fit, outputs
 from lamina.train.settings import Examples
@@ -185,6 +185,15 @@ def test_validation_error_is_never_above_that_of_principal_component_analysis(ki
     model = train(choice("autoencoder"), spec_of(kind, count), train_rows, validation_rows, epochs=4, lr=0.05, ema=None)
     error = float(answers(model, validation_rows)["error"].mean())
     assert error <= 1.0001 * principal_component_error(kind, train_rows, validation_rows, min(SIZE, count - 1))
+
+
+def test_windows_of_a_recording_are_learned_from_as_they_are():
+    recording = np.sin(np.arange(400) / 3)[:, None].astype(np.float32) * [1.0, 0.5]
+    windows = Windows(recording.astype(np.float32), np.arange(0, 379), 21)
+    model = models.build(choice("autoencoder", neighbors=3), spec_of("series"), 0)
+    models.initialize(model, *(Examples({"x": windows}, np.zeros(379, np.float32)) for _ in range(2)))
+    assert float(answers(model, windows[:50])["error"].mean()) < 1e-4, "two axes say all of a wave"
+    assert model.origin.validation is windows
 
 
 def test_random_projections_find_the_components_of_wide_rows():

@@ -13,7 +13,7 @@ from lamina.models._reconstruction import layers, principal_components
 from lamina.models._reconstruction.layers import Settings
 from lamina.models._reconstruction.principal_components import Components
 from lamina.models._reconstruction.values import Values
-from lamina.schema import Input
+from lamina.schema import Input, Windows
 
 WIDEST = 1 << 16  # numbers of a row, up to which there is a linear path
 NARROWEST = 1e-2  # of the first deviation
@@ -93,7 +93,7 @@ class Start(NamedTuple):
     scale: Tensor  # (size,)
 
 
-def components(values: Values, inputs: np.ndarray, size: int) -> Components:
+def components(values: Values, inputs: np.ndarray | Windows, size: int) -> Components:
     """Principal components of the numbers that inputs are."""
 
     def rows(places: np.ndarray) -> np.ndarray:

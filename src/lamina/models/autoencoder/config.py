@@ -1,6 +1,6 @@
 """Settings of `autoencoder`."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -19,7 +19,7 @@ class Config(config.Config):
         default=None,
         description="dense, convolutional or recurrent; when unset dense for rows and maps, else convolutional",
     )
-    hidden: tuple[int, ...] = Field(
+    hidden: tuple[Annotated[int, Field(ge=1, le=1 << 14)], ...] = Field(
         default=(256, 256),
         description="dense: widths of the encoder's layers; the decoder has them the other way round",
     )

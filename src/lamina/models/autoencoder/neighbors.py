@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lamina.models._reconstruction.principal_components import Components
 from lamina.models._reconstruction.values import Values
+from lamina.schema import Windows
 
 LEAST_WIDTH = 50  # principal components, in which distances are measured
 MOST_ROWS = 60_000  # that have neighbours, evenly spread
@@ -24,7 +25,7 @@ ROUNDS = 40  # of bisection
 class Graph:
     """Edges of neighbouring rows among `inputs`, and codes drawn together along them."""
 
-    def __init__(self, inputs: np.ndarray, values: Values, of: Components, neighbors: int):
+    def __init__(self, inputs: np.ndarray | Windows, values: Values, of: Components, neighbors: int):
         self.inputs = inputs
         count = min(len(inputs), MOST_ROWS)
         self.places = np.linspace(0, len(inputs) - 1, count).astype(np.int64)
@@ -56,7 +57,7 @@ def _powers(differences: Tensor) -> Tensor:
     return A * (differences.square().sum(-1) + SMALLEST) ** B
 
 
-def _project(inputs: np.ndarray, places: np.ndarray, values: Values, of: Components) -> Tensor:
+def _project(inputs: np.ndarray | Windows, places: np.ndarray, values: Values, of: Components) -> Tensor:
     """Rows as their principal components, (rows, axes) float32."""
     axes, mean = torch.from_numpy(of.axes).float(), torch.from_numpy(of.mean).float()
     step = max(1, (1 << 22) // max(values.size, 1))

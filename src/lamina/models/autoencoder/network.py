@@ -13,7 +13,7 @@ from lamina.models._reconstruction.codec import Decoder, Encoder, Rebuilding, Se
 from lamina.models._reconstruction.values import Values
 from lamina.models.autoencoder.config import Config, neighbor_count, network
 from lamina.models.autoencoder.neighbors import LEAST_WIDTH, Graph
-from lamina.schema import Batch, Spec
+from lamina.schema import Batch, Spec, Windows
 
 CHUNK = 512
 BESIDE = 0.1  # weight of the error beside that of neighbours, which shape the code
@@ -23,7 +23,7 @@ BOUNDED = ("sigmoid", "softmax", "tanh", "relu", "softplus")  # activations that
 class Origin:
     """Where training began and what judges it: no part of the network, and never copied with it."""
 
-    def __init__(self, at: Start, validation: np.ndarray):
+    def __init__(self, at: Start, validation: np.ndarray | Windows):
         self.at, self.validation = at, validation
         self.graph: Graph | None = None
 
@@ -101,11 +101,11 @@ class Autoencoder(Rebuilding):
     @torch.no_grad()
     def initialize(self, train: Batch, validation: Batch) -> None:
         """Begin as principal component analysis; learn which rows are neighbours."""
-        inputs = np.asarray(train.inputs[self.name])
+        inputs = train.inputs[self.name]
         size = max(self.size, LEAST_WIDTH if self.neighbors else 0)
         of = codec.components(self.view, inputs, size)
         self.variance.fill_(max(of.variance, 1e-8))
-        self.origin = Origin(codec.start(of, self.size), np.asarray(validation.inputs[self.name]))
+        self.origin = Origin(codec.start(of, self.size), validation.inputs[self.name])
         if self.cfg.linear:
             codec.restore(self.encoder, self.decoder, self.origin.at)
         if self.neighbors and len(inputs) > 2:
@@ -124,7 +124,7 @@ class Autoencoder(Rebuilding):
         if error < self.judge(origin.validation):
             self.load_state_dict(before)
 
-    def judge(self, inputs: np.ndarray) -> float:
+    def judge(self, inputs: np.ndarray | Windows) -> float:
         """The mean error of rows."""
         device, total = self.variance.device, 0.0
         for at in range(0, len(inputs), CHUNK):

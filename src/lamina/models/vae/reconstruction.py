@@ -106,8 +106,7 @@ class ReconstructionVAE(Rebuilding):
         """Begin as probabilistic principal component analysis (Tipping and Bishop 1999)."""
         if self.spread is None:
             return
-        inputs = np.asarray(train.inputs[self.name])
-        of = codec.components(self.view, inputs, self.size)
+        of = codec.components(self.view, train.inputs[self.name], self.size)
         codec.restore(self.encoder, self.decoder, codec.start(of, self.size, whiten=True))
         squares = np.square(of.deviations[: self.size])
         rest = max(of.variance - squares.sum() / self.view.size, 1e-3 * of.variance, math.exp(self.narrowest))
