@@ -21,8 +21,8 @@ from lamina.schema import Batch, Input, Output, Spec
 
 HEADS = frozenset({"restoration"})
 WHITE = 255.0
-STEPS = 4_000  # of a usual run
-EPOCH = 100  # steps between two looks at validation rows
+STEPS = 8_000  # of a usual run
+EPOCH = 100  # steps between two looks at validation rows, at most
 PATCH = {"image": 64, "series": 512}
 
 
@@ -44,10 +44,11 @@ def suits(spec: Spec) -> float:
 
 
 def training(cfg: Config, spec: Spec) -> dict[str, Any]:
-    """4,000 steps, however many rows there are: noise is drawn anew each time."""
+    """8,000 steps, however many rows there are: noise is drawn anew each time."""
+    each = min(EPOCH, max(1, spec.rows // 8))
     return {
-        "epochs": STEPS // EPOCH,
-        "steps_per_epoch": EPOCH,
+        "epochs": STEPS // each,
+        "steps_per_epoch": each,
         "batch_size": 32,
         "lr": 1e-3,
         "optimizer": {"kind": "adamw", "weight_decay": 1e-4},
@@ -59,7 +60,7 @@ def training(cfg: Config, spec: Spec) -> dict[str, Any]:
 
 
 def example(spec: Spec) -> dict[str, Any]:
-    return {"widths": (8, 12), "patch": 16}
+    return {"widths": (4, 6), "patch": 8}
 
 
 def example_rows(count: int, seed: int) -> tuple[Spec, Batch]:

@@ -117,11 +117,11 @@ def apply(form: Form, name: str, place: int, noisy: np.ndarray) -> np.ndarray:
 
 def _best(form: Form, name: str, cases: list[Case]) -> dict[float, int]:
     """The place of the strength with the best score, by level of noise."""
-    best, primary = dict[float, int](), metrics.names(form)[0]
+    best = dict[float, int]()
     for sigma in {case.sigma for case in cases}:
         own = [case for case in cases if case.sigma == sigma]
         scores = [
-            np.mean([metrics.of(form, case.clean, apply(form, name, place, case.noisy))[primary] for case in own])
+            np.mean([metrics.decibels(form, case.clean, apply(form, name, place, case.noisy)) for case in own])
             for place in range(len(FILTERS[form][name][1]))
         ]
         best[sigma] = int(np.argmax(scores))

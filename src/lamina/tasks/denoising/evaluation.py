@@ -19,7 +19,7 @@ from lamina.tasks.denoising.state import WHITE, State
 
 LEVELS = (15.0, 25.0, 50.0)  # deviations at which pictures are usually compared
 SHARES = (0.25, 0.5, 0.9)  # of the largest deviation, where those are not within
-MOST = 1 << 22  # pixels or numbers that are judged, of all levels
+MOST, ROWS = 1 << 22, 100  # pixels or numbers that are judged, of all levels; pictures or recordings
 LARGEST = {3: 512, 2: 16_384}  # pixels a side, or steps, of what is judged of one, by the axes of an array
 
 
@@ -58,7 +58,7 @@ def cases(session: Session, rows: pa.Table, most: int = MOST) -> list[Case]:
     state, every = session.task.state, list[Case]()
     unit = WHITE if state.form == "image" else 1.0
     for row, (clean, noisy) in enumerate(_values(session, rows)):
-        if every and sum(case.clean.size for case in every) + clean.size * len(levels(state)) > most:
+        if row == ROWS or (every and sum(case.clean.size for case in every) + clean.size * len(levels(state)) > most):
             break
         for number, sigma in enumerate(levels(state)):
             own = added_noise.add(clean, sigma / unit, row, number) if noisy is None else noisy

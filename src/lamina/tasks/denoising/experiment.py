@@ -34,7 +34,7 @@ from lamina.tasks.denoising.task import Task
 from lamina.train.settings import Examples
 
 SHARES = Auto()
-VALIDATION = 32  # windows that are looked at after each epoch
+VALIDATION = 12  # windows that are looked at after each epoch
 
 
 @dataclass(frozen=True)

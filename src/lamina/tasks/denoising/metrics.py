@@ -14,6 +14,7 @@ from lamina.evaluate.metrics import Answers, metric
 from lamina.tasks.denoising.state import Form
 
 WINDOW, SPREAD = 11, 1.5  # of the structural similarity, as its authors have it
+MOST = 100.0  # dB, where nothing differs
 
 
 def names(form: Form) -> tuple[str, ...]:
@@ -39,25 +40,33 @@ def of_image(clean: np.ndarray, answer: np.ndarray) -> dict[str, float]:
     """PSNR in dB and SSIM (Wang et al. 2004) of a picture (height, width, channels) of 0 to 1, cut off at black and
     white; SSIM is not defined for less than 11 pixels.
     """
-    skimage, shown = require(), np.clip(answer, 0, 1).astype(np.float64)
-    clean = clean.astype(np.float64)
-    with np.errstate(divide="ignore"):
-        psnr = skimage.peak_signal_noise_ratio(clean, shown, data_range=1.0)
     similar = np.nan
     if min(clean.shape[:2]) >= WINDOW:
-        similar = skimage.structural_similarity(
+        shown = np.clip(answer, 0, 1).astype(np.float64)
+        clean = clean.astype(np.float64)
+        similar = require().structural_similarity(
             clean, shown, data_range=1.0, channel_axis=2, gaussian_weights=True, sigma=SPREAD,
             use_sample_covariance=False,
         )  # fmt: skip
-    return {"psnr": float(min(psnr, 100.0)), "ssim": float(similar)}
+    return {"psnr": decibels("image", clean, answer), "ssim": float(similar)}
+
+
+def decibels(form: Form, clean: np.ndarray, answer: np.ndarray) -> float:
+    """The primary score alone: PSNR of pictures, SNR of series, 100 at most."""
+    if form == "image":
+        shown = np.clip(answer, 0, 1).astype(np.float64)
+        with np.errstate(divide="ignore"):
+            score = require().peak_signal_noise_ratio(clean.astype(np.float64), shown, data_range=1.0)
+        return float(min(score, MOST))
+    error = float(np.square(answer - clean, dtype=np.float64).mean())
+    power = float(np.square(clean - clean.mean(axis=0), dtype=np.float64).mean())
+    return float(min(10 * np.log10(max(power, 1e-12) / max(error, 1e-12)), MOST))
 
 
 def of_series(clean: np.ndarray, answer: np.ndarray) -> dict[str, float]:
     """How far the noise lies below the signal in dB, and its root mean square, of a recording (steps, channels)."""
     error = float(np.square(answer - clean, dtype=np.float64).mean())
-    power = float(np.square(clean - clean.mean(axis=0), dtype=np.float64).mean())
-    snr = 10 * np.log10(max(power, 1e-12) / max(error, 1e-12))
-    return {"snr": float(min(snr, 100.0)), "error": error**0.5}
+    return {"snr": decibels("series", clean, answer), "error": error**0.5}
 
 
 def of(form: Form, clean: np.ndarray, answer: np.ndarray) -> dict[str, float]:

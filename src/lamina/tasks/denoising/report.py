@@ -8,8 +8,7 @@ import numpy as np
 
 from lamina.evaluate import baselines as registry
 from lamina.evaluate import verdict
-from lamina.evaluate.images.thumbnails import figure as strip
-from lamina.evaluate.images.thumbnails import grid, under
+from lamina.evaluate.images.thumbnails import under
 from lamina.evaluate.markup import figure, number, section, table
 from lamina.evaluate.metrics import label
 from lamina.evaluate.verdict import Wording
@@ -22,7 +21,7 @@ from lamina.tasks.denoising.evaluation import Details
 from lamina.tasks.denoising.state import State
 
 SHOWN = 4  # cases before and after
-SHARPEST = 256  # pixels a side that are shown of a picture, so that its noise can be seen
+LARGEST, SMALLEST, GAP = 192, 96, 3  # pixels a side that are shown of a picture, of a small one enlarged; between two
 STRONGER = 4  # times that what was taken off is shown
 WORDING = Wording(
     verb="restores",
@@ -84,7 +83,7 @@ def _before_and_after(finding: Finding, baselines: Mapping[str, Baseline], best:
         if state.form == "image"
         else f"Noisy in grey, the network's answer in blue, {registry.label(best)} in orange, clean in black."
     )
-    body = grid(figures, "strips") if state.form == "image" else "".join(figures)
+    body = "\n".join(figures)
     return Section("before_after", "Before and after", "comparison",
                    section("Before and after", "before_after", under("Examples", lead, body)))  # fmt: skip
 
@@ -93,35 +92,38 @@ def _pictures(details: Details, place: int, baselines: Mapping[str, Baseline], b
     case, answer = details.cases[place], details.answers[place]
     rival = filters.apply("image", best, int(baselines[best].answers["strength"][place]), case.noisy)
     removed = 0.5 + STRONGER * (case.noisy - answer)
-    named = [("noisy", case.noisy), ("network", answer), (registry.label(best), rival), ("clean", case.clean)]
-    shots, words = [], []
-    for name, values in [*named, ("taken off", removed)]:
-        shots.append(_shot(_bytes(values), name))
-        if name not in ("clean", "taken off"):
-            words.append(f"{name} {metrics.of_image(case.clean, values)['psnr']:.2f} dB")
-    level = f"deviation {case.sigma:g}: " if case.sigma else ""
-    return strip(shots, f"<b>{level}</b>{', '.join(words)}", "strip")
+    named = {"noisy": case.noisy, "network": answer, registry.label(best): rival}
+    scores = (f"{name} {metrics.decibels('image', case.clean, values):.2f} dB" for name, values in named.items())
+    level = f"<b>deviation {case.sigma:g}:</b> " if case.sigma else ""
+    sheet = _sheet([_bytes(values) for values in (*named.values(), case.clean, removed)])
+    return f'<figure class="shot">{sheet}<figcaption>{level}{", ".join(scores)}</figcaption></figure>'
 
 
-def _shot(picture: np.ndarray, alt: str) -> str:
-    """A picture as it is: JPEG, which the page has elsewhere, would change its noise."""
-    height, width = picture.shape[:2]
-    body = base64.b64encode(as_png(picture)).decode()
-    return f'<img width="{width}" height="{height}" alt="{alt}" src="data:image/png;base64,{body}">'
+def _sheet(pictures: list[np.ndarray]) -> str:
+    """Pictures side by side in one PNG, pixel by pixel: JPEG, which the page has elsewhere, would change noise."""
+    zoom = max(1, SMALLEST // pictures[0].shape[1])
+    large = [one.repeat(zoom, axis=0).repeat(zoom, axis=1) for one in pictures]
+    gap = np.full((large[0].shape[0], GAP, large[0].shape[2]), 255, np.uint8)
+    parts = [part for one in large for part in (one, gap)][:-1]
+    whole = np.concatenate(parts, axis=1)
+    body = base64.b64encode(as_png(whole)).decode()
+    size = f'width="{whole.shape[1]}" height="{whole.shape[0]}"'
+    alt = "noisy, network, filter, clean, taken off"
+    return f'<img class="sheet" style="margin-bottom:4px" {size} alt="{alt}" src="data:image/png;base64,{body}">'
 
 
 def _bytes(values: np.ndarray) -> np.ndarray:
     """The middle of a picture as it is shown, pixel by pixel."""
     height, width = values.shape[:2]
-    top, left = max(0, (height - SHARPEST) // 2), max(0, (width - SHARPEST) // 2)
-    piece = values[top : top + SHARPEST, left : left + SHARPEST]
+    top, left = max(0, (height - LARGEST) // 2), max(0, (width - LARGEST) // 2)
+    piece = values[top : top + LARGEST, left : left + LARGEST]
     return np.rint(np.clip(piece, 0, 1) * 255).astype(np.uint8)
 
 
 def _series(details: Details, place: int, baselines: Mapping[str, Baseline], best: str) -> str:
     case, answer = details.cases[place], details.answers[place]
     rival = filters.apply("series", best, int(baselines[best].answers["strength"][place]), case.noisy)
-    own, other, noisy = (metrics.of_series(case.clean, values)["snr"] for values in (answer, rival, case.noisy))
+    own, other, noisy = (metrics.decibels("series", case.clean, values) for values in (answer, rival, case.noisy))
     caption = f"noisy {noisy:.2f} dB, network {own:.2f} dB, {registry.label(best)} {other:.2f} dB"
     level = f"deviation {case.sigma:g}: " if case.sigma else ""
     return figure(plots.before_after(case.clean, case.noisy, answer, rival), f"<b>{level}</b>{caption}")
