@@ -43,7 +43,8 @@ def pairs(table: pa.Table, collected: Collected, cfg: Config, target: str | None
     """
     if target is not None and target != collected.target:
         return Pairs(table, column_name(table, target))
-    labels = table["label"].to_pylist() if {"image", "label"} <= {*table.column_names} else []
+    named = {"image", "label"} <= {*table.column_names} and pa.types.is_string(table["label"].type)
+    labels = table["label"].to_pylist() if named else []
     folders = {label for label in labels if label}
     clean = next((folder for folder in sorted(folders) if folder.casefold() == cfg.clean.casefold()), None)
     if clean is None or len(folders) < 2:
@@ -51,7 +52,7 @@ def pairs(table: pa.Table, collected: Collected, cfg: Config, target: str | None
             raise DataError(
                 f"task.clean: there is no folder '{cfg.clean}' (got {', '.join(sorted(folders)) or 'none'})."
             )
-        return Pairs(table.drop_columns(["label"]) if labels else table)
+        return Pairs(table.drop_columns([collected.target]) if collected.target else table)
     return _by_name(table, labels, clean)
 
 
