@@ -284,6 +284,15 @@ def test_pictures_are_in_the_map_and_stand_all_over_it(bands):
     assert 'class="sprite"' in page and "All over the map" in page
 
 
+def test_the_bound_of_a_variational_network_is_a_number_for_black_and_white_pictures(tmp_path):
+    pictures = np.where(generator_tools.pictures((12, 12, 1), generator_tools.codes(120, 0), 0) > 100, 255, 0)
+    model = {"kind": "vae", "width": 8, "likelihood": "bernoulli", "warmup": 0}
+    rows = {"picture": pictures.astype(np.uint8)}
+    vae = learn(rows, tmp_path / "run", model=model, train=TRAIN | {"epochs": 12, "lr": 0.01})
+    assert -144 * np.log(2) < vae.result["scores"]["elbo"] < 0  # better than a coin for each pixel
+    assert "Samples" in Path(vae.result["report"]).read_text()
+
+
 def test_a_column_of_numbers_that_are_all_different_judges_nothing(tmp_path):
     rows = [row | {"price": i + 0.5} for i, row in enumerate(flowers(300))]
     model = learn(rows, tmp_path / "run", "price", train=TRAIN | {"epochs": 1})

@@ -71,7 +71,8 @@ class ReconstructionVAE(Rebuilding):
         """Nats (rows,) to tell values by codes."""
         raw = self.decoder.raw(codes).float()
         if self.spread is None:
-            return F.binary_cross_entropy_with_logits(raw, values, reduction="none").flatten(1).sum(1)
+            nats = F.softplus(raw) - raw * values  # the cross-entropy of a logit, of which graphs have no NaN
+            return nats.flatten(1).sum(1)
         spread = self.spread.clamp(min=self.narrowest)
         nats = 0.5 * ((raw - values).square() * (-spread).exp() + spread + math.log(2 * math.pi))
         return (nats if there is None else nats * there).flatten(1).sum(1)
