@@ -124,6 +124,20 @@ def test_a_language_model_writes_what_it_writes_elsewhere_step_by_step(name, fol
     assert isinstance(model.generate(prompt="a good film", length=80, seed=1), str)
 
 
+def test_a_language_model_whose_tokenizer_has_no_token_between_texts_writes_too(folder, tmp_path):
+    """Texts begin with padding then, of which no piece of text comes."""
+    copy = shutil.copytree(folder / "gpt2", tmp_path / "gpt2")
+    tokenizer = json.loads((copy / "tokenizer.json").read_text("utf-8"))
+    tokenizer["added_tokens"] = []
+    del tokenizer["model"]["vocab"]["<|endoftext|>"]
+    (copy / "tokenizer.json").write_text(json.dumps(tokenizer), "utf-8")
+    lamina.import_model(str(copy), tmp_path / "bundle")
+    model = lamina.load(tmp_path / "bundle")
+    state = model.predictor.task.state
+    assert state.end == state.start == state.tokenizer.padding
+    assert model.generate(prompt="", length=5) != model.generate(prompt="a good film", length=5)
+
+
 def test_the_command_imports_and_the_bundle_is_judged_and_asked_like_any_other(folder, tmp_path):
     run = CliRunner().invoke
     out, rows, answers = tmp_path / "bundle", tmp_path / "rows.csv", tmp_path / "answers.csv"

@@ -135,7 +135,7 @@ class Decoder:
 
     def __init__(self, tokenizer: TokenizerState, before: int | None = None):
         """`before`: the id that what comes goes on from, by which a word knows of the blank before it."""
-        self._next = 0
+        self._next, self._padding = 0, tokenizer.padding
         self._pieces = tokenizers.decode_pieces(self._ids(), tokenizer)
         if before is not None and tokenizer.tokenizer in ("word", "pretrained") and before < tokenizer.size:
             self.push(before)
@@ -146,6 +146,8 @@ class Decoder:
 
     def push(self, token: int) -> str:
         """The text of one more token; "" while a character is not all there."""
+        if token == self._padding:  # which stands for nothing, and which no piece comes of
+            return ""
         self._next = token
         return next(self._pieces)
 
