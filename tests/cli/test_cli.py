@@ -4,7 +4,6 @@ import contextlib
 import csv
 import io
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -18,6 +17,7 @@ import pyarrow.parquet
 import pytest
 
 import lamina
+import warm_python
 from conftest import customers, houses, write_csv
 from lamina.cli import commands
 
@@ -409,18 +409,16 @@ def test_sigterm_saves_exits_75_and_says_how_to_go_on(tmp_path):
         "--set",
         "train.patience=100000",
     ]
-    command = [sys.executable, "-m", "lamina", *train, "--out", "run", "--json"]
-    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    running = warm_python.Process("-m", "lamina", *train, "--out", "run", "--json")
     try:
         rows = tmp_path / "run" / "rows.jsonl"
         end = time.monotonic() + 60
         while not rows.exists() and time.monotonic() < end and running.poll() is None:
             time.sleep(0.05)
-        os.kill(running.pid, signal.SIGTERM)
+        running.send_signal(signal.SIGTERM)
         out, err = running.communicate(timeout=30)
     finally:
         running.kill()
-        running.wait()
     assert running.returncode == 75, err
     assert "stopped and saved at step" in json.loads(out)["error"]
     assert "lamina train --resume run" in err

@@ -124,15 +124,18 @@ def data(sort: str, answer: str, count: int = ROWS, seed: int = 0) -> Examples:
     return Examples({name: inputs[name] for name in names}, target)
 
 
+@functools.cache
+def number_edges() -> tuple[tuple[float, ...], ...]:
+    """Between which values of numbers a network tells apart."""
+    return tuple(edges(values, 8) for values in rows(ROWS, 0)[0]["number"].T)
+
+
 def spec_of(sort: str, answer: str, count: int = ROWS) -> Spec:
     """What a network is built for; an architecture with a head of its own is the sort and the answer at once."""
     if sort in OWN_HEADS:
         return plugin("models", sort).example_rows(1, 0)[0].model_copy(update={"rows": count})
-    inputs, _ = rows(ROWS, 0)
     known = {
-        "number": Input(
-            kind="number", shape=(3,), dtype="float32", edges=tuple(edges(v, 8) for v in inputs["number"].T)
-        ),
+        "number": Input(kind="number", shape=(3,), dtype="float32", edges=number_edges()),
         "category": Input(kind="category", shape=(2,), dtype="int64", sizes=SIZES),
         "tokens3": Input(kind="tokens", shape=(6,), dtype="int64", sizes=(WORDS,)),
         "image4": Input(kind="image", shape=(SIDE, SIDE, 3), dtype="uint8", mean=(0.5,) * 3, std=(0.2,) * 3),
@@ -238,7 +241,7 @@ def learned(name: str, sort: str, answer: str) -> Trained:
     the tests of series train in full.
     """
     as_suggested = sort == widest(name) != "series" and answer == "two classes"
-    return trained(name, sort, answer, None if as_suggested else {"epochs": 20})
+    return trained(name, sort, answer, None if as_suggested else {"epochs": 12})
 
 
 def tensors(inputs: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
@@ -332,7 +335,7 @@ def test_a_learnable_answer_is_learned_better_than_the_majority_the_mean_or_the_
 @each_architecture
 @pytest.mark.parametrize("answer", OUTPUTS)
 def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(name, answer):
-    first, again = (trained(name, widest(name), answer, {"epochs": 2}) for _ in range(2))
+    first, again = (trained(name, widest(name), answer, {"epochs": 2}, count=64) for _ in range(2))
     assert all(torch.equal(v, again.model.state_dict()[k]) for k, v in first.model.state_dict().items())
     assert [r["loss"] for r in first.epochs] == [r["loss"] for r in again.epochs]
     other, _, _ = built(name, widest(name), answer, seed=1)
@@ -420,7 +423,7 @@ def test_missing_and_unseen_codes_are_answered(name):
 
 @each_architecture
 def test_half_precision_trains_as_well(name):
-    found = trained(name, widest(name), "two classes", {"precision": "bf16", "epochs": 2})
+    found = trained(name, widest(name), "two classes", {"precision": "bf16", "epochs": 2}, count=64)
     assert all(v.dtype != torch.bfloat16 and torch.isfinite(v.float()).all() for v in found.model.state_dict().values())
 
 

@@ -252,9 +252,14 @@ def test_an_onnx_backbone_is_served_without_torch_and_without_its_file(tmp_path,
 
 
 @needs_transformers
-def test_hugging_face_backbones_are_served_without_torch_and_without_their_folders(folder, tmp_path, cache):
+@pytest.mark.parametrize(
+    "names",
+    [("vit", "resnet"), pytest.param(HUGGING, marks=pytest.mark.slow)],
+    ids=["two", "all"],
+)
+def test_hugging_face_backbones_are_served_without_torch_and_without_their_folders(names, folder, tmp_path, cache):
     rows, mine, bundles = [{"image": row["image"]} for row in stripes(8, seed=5)], [], []
-    for name in HUGGING:
+    for name in names:
         copy = shutil.copytree(folder(name), tmp_path / name)
         found = fitted(copy, tmp_path / f"run-{name}")
         mine.append(found.predict(rows))
@@ -262,7 +267,7 @@ def test_hugging_face_backbones_are_served_without_torch_and_without_their_folde
         assert open_bundle(bundles[-1]).model.runtime == "onnx", name
         shutil.rmtree(copy)
     theirs = served_elsewhere(bundles, rows, tmp_path)
-    for name, one, other in zip(HUGGING, mine, theirs, strict=True):
+    for name, one, other in zip(names, mine, theirs, strict=True):
         assert [a["prediction"] for a in one] == [a["prediction"] for a in other], name
 
 
