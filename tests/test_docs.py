@@ -23,7 +23,9 @@ import pytest
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+import huggingface_tools
 import lamina
+import warm_python
 from conftest import experiment_of
 from lamina import config, experiment, recipe
 from lamina.cli import commands as cli
@@ -48,6 +50,7 @@ RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
 GOES_ON = {"3-design", "4-train", "5-evaluate", "6-deploy", "recipes"}  # pages that use what five-minutes made
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # the machine of the tests is a busy one
 SHORT = "train.epochs=2"
+NETWORK = "distilbert-sst2"  # a network that others trained, by its folder
 
 
 class Block(NamedTuple):
@@ -111,11 +114,6 @@ def command(words: list[str]) -> tuple[int, str]:
     return code, printed.getvalue()
 
 
-def apart(call: list[str], env: dict[str, str] | None) -> tuple[int, str]:
-    done = subprocess.run(call, env=env, capture_output=True, text=True, check=False)
-    return done.returncode, done.stdout + done.stderr
-
-
 class Shell:
     """Runs the commands of one page in order; a server stays up to the end of the page."""
 
@@ -138,7 +136,8 @@ class Shell:
         if not env:
             return command(words)
         # a process of its own, since a plug-in folder must not stay known to this one
-        return apart([sys.executable, "-m", "lamina", *words], os.environ | ONE_THREAD | env)
+        done = warm_python.run("-m", "lamina", *words, env=os.environ | env)
+        return done.returncode, done.stdout + done.stderr
 
     def _serve(self, words: list[str]) -> tuple[int, str]:
         self.close()
@@ -160,7 +159,8 @@ class Shell:
         if shutil.which("curl") is None:
             return 0, ""
         words = shlex.split(line.replace("127.0.0.1:8000", f"127.0.0.1:{self.port}"))
-        return apart([*words, "--fail-with-body"], None)
+        done = subprocess.run([*words, "--fail-with-body"], capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout + done.stderr
 
     def close(self) -> None:
         if self.server is not None:
@@ -205,6 +205,8 @@ def test_every_block_of_a_page_runs(path, tmp_path, monkeypatch, request) -> Non
     monkeypatch.setenv("COLUMNS", "100")
     if path.stem in GOES_ON:
         shutil.copytree(request.getfixturevalue("churn_home"), tmp_path, dirs_exist_ok=True)
+    if NETWORK in "".join(block.text for block in blocks(path) if block.language == "console"):
+        huggingface_tools.write(tmp_path / NETWORK, "distilbert", "AutoModelForSequenceClassification")
     namespace: dict[str, Any] = {"__name__": path.stem}
     shell = Shell()
     try:
