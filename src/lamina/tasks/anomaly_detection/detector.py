@@ -3,8 +3,8 @@
 Two distances are turned into tail probabilities, by rows that were left out of what each was fitted on, and joined:
 
 - `residual`: the Mahalanobis distance of what is left when the network has rebuilt the row, with a shrunk covariance;
-- `neighbours`: the distance to the two nearest groups of training rows, to their means or, where anomalies may be among
-  them, to their rows; by the numbers of the row itself or, of a picture, by the latent numbers of the network.
+- `neighbours`: the distance to the nearest group of training rows, to its mean or, where anomalies may be among them,
+  to its rows; by the numbers of the row itself or, of a picture, by the latent numbers of the network.
 
 NumPy only; what is fitted is in `detector_fit`.
 """

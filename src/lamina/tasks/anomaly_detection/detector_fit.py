@@ -58,8 +58,8 @@ def fit(train: Rows, validation: Rows, trim: float = 0.0, channels: int = 0) -> 
     groups = micro_aggregation.fit(moved, group)
     if not trim:
         groups = groups._replace(spreads=np.zeros_like(groups.spreads))
-    ahead = forecast(train.place, channels)
-    detector = Detector(centre.astype(np.float32), root.astype(np.float32), groups, origin, ahead)
+    next_step = forecast(train.place, channels)
+    detector = Detector(centre.astype(np.float32), root.astype(np.float32), groups, origin, next_step)
     near, _ = micro_aggregation.nearest(validation.place - origin, groups)
     far = distance(detector, validation.residual)
     if len(far) < ENOUGH:

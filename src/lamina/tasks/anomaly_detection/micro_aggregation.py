@@ -12,7 +12,6 @@ import numpy as np
 from lamina import privacy
 
 MOST, PLACES = 10_000, 64  # rows that are grouped, and numbers of each: of more numbers fewer rows
-NEAREST = 2  # groups that a row is compared with
 BATCH_NUMBERS = 1 << 22  # of distances at a time
 
 
@@ -67,27 +66,19 @@ def fit(rows: np.ndarray, group: np.ndarray) -> Groups:
 
 
 def nearest(rows: np.ndarray, groups: Groups, own: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """The mean of the root mean squares of the distances to the rows of the two nearest groups, (rows,), and the number
-    of the nearest.
+    """The root mean square of the distances to the rows of the nearest group, (rows,), and its number.
 
     `own` (rows,): the group that a row is in and must not be compared with.
     """
     means = groups.means.astype(np.float32)
     norms = np.einsum("ij,ij->i", means, means) + groups.spreads
-    count = min(NEAREST, len(means) - (own is not None))
-    numbers = np.zeros((len(rows), count), np.int64)
+    number = np.zeros(len(rows), np.int64)
     size = max(1, BATCH_NUMBERS // max(len(means), 1))
     for start in range(0, len(rows), size):
         part = slice(start, start + size)
         squares = norms - 2 * (rows[part].astype(np.float32) @ means.T)
         if own is not None:
             squares[np.arange(len(squares)), own[part]] = np.inf
-        numbers[part] = np.argpartition(squares, count - 1, axis=1)[:, :count]
-    far = np.stack([_distances(rows, groups, numbers[:, i]) for i in range(count)], axis=1)  # (rows, count)
-    return far.mean(axis=1), np.take_along_axis(numbers, far.argmin(axis=1)[:, None], axis=1)[:, 0]
-
-
-def _distances(rows: np.ndarray, groups: Groups, number: np.ndarray) -> np.ndarray:
-    """The root mean square of the distances of each row to the rows of one group, (rows,)."""
-    difference = rows.astype(np.float64) - groups.means[number]
-    return np.sqrt(np.einsum("ij,ij->i", difference, difference) + groups.spreads[number])
+        number[part] = squares.argmin(axis=1)
+    difference = rows.astype(np.float64) - means[number]
+    return np.sqrt(np.einsum("ij,ij->i", difference, difference) + groups.spreads[number]), number
