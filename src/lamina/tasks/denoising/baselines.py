@@ -103,9 +103,9 @@ def judge(finding: Finding, notes: list[str]) -> dict[str, Baseline]:
         rivals[name] = Baseline(result.scores, {**result.answers, "strength": np.array(places)})
     result = evaluation.score(state, details.cases, [case.noisy for case in details.cases], 0)
     rivals["noisy"] = Baseline(result.scores, result.answers)
-    judged = len({case.row for case in details.cases})
-    if state.form != "table" and judged < details.rows:
-        notes.append(f"Judged on the first {judged:,} of {details.rows:,} test rows.")
+    count = len({case.row for case in details.cases})
+    if state.form != "table" and count < details.rows:
+        notes.append(f"Judged on the first {count:,} of {details.rows:,} test rows.")
     return rivals
 
 

@@ -60,10 +60,10 @@ def write(session: Session, rows: pa.Table, options: DenoiseOptions, output: Pat
                 other.append(f"{path.name} is {file.name}")
         if len(broken) == len(names):
             raise DataError(f"source: no picture can be used; the first {broken[0].reason}.")
-    written = len(names) - len(broken)
-    what = f"{written:,} picture{'s' * (written != 1)} without noise in {output}"
+    count = len(names) - len(broken)
+    what = f"{count:,} picture{'s' * (count != 1)} without noise in {output}"
     notes = _notes(other)
-    return {"output": str(output), "rows": written, "sentences": [what], "notes": notes, "broken": broken}
+    return {"output": str(output), "rows": count, "sentences": [what], "notes": notes, "broken": broken}
 
 
 def _check_suffix(suffix: str, output: Path) -> None:

@@ -42,10 +42,10 @@ def of_image(clean: np.ndarray, answer: np.ndarray) -> dict[str, float]:
     """
     similar = np.nan
     if min(clean.shape[:2]) >= WINDOW:
-        shown = np.clip(answer, 0, 1).astype(np.float64)
+        visible = np.clip(answer, 0, 1).astype(np.float64)
         clean = clean.astype(np.float64)
         similar = require().structural_similarity(
-            clean, shown, data_range=1.0, channel_axis=2, gaussian_weights=True, sigma=SPREAD,
+            clean, visible, data_range=1.0, channel_axis=2, gaussian_weights=True, sigma=SPREAD,
             use_sample_covariance=False,
         )  # fmt: skip
     return {"psnr": decibels("image", clean, answer), "ssim": float(similar)}
@@ -54,9 +54,9 @@ def of_image(clean: np.ndarray, answer: np.ndarray) -> dict[str, float]:
 def decibels(form: Form, clean: np.ndarray, answer: np.ndarray) -> float:
     """The primary score alone: PSNR of pictures, SNR of series, 100 at most."""
     if form == "image":
-        shown = np.clip(answer, 0, 1).astype(np.float64)
+        visible = np.clip(answer, 0, 1).astype(np.float64)
         with np.errstate(divide="ignore"):
-            score = require().peak_signal_noise_ratio(clean.astype(np.float64), shown, data_range=1.0)
+            score = require().peak_signal_noise_ratio(clean.astype(np.float64), visible, data_range=1.0)
         return float(min(score, MOST))
     error = float(np.square(answer - clean, dtype=np.float64).mean())
     power = float(np.square(clean - clean.mean(axis=0), dtype=np.float64).mean())

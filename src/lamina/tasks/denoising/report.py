@@ -20,7 +20,7 @@ from lamina.tasks.denoising import metrics, plots
 from lamina.tasks.denoising.evaluation import Details
 from lamina.tasks.denoising.state import State
 
-SHOWN = 4  # cases before and after
+EXAMPLES = 4  # cases before and after
 LARGEST, SMALLEST, GAP = 192, 96, 3  # pixels a side that are shown of a picture, of a small one enlarged; between two
 STRONGER = 4  # times that what was taken off is shown
 WORDING = Wording(
@@ -61,7 +61,7 @@ def _best(finding: Finding, baselines: Mapping[str, Baseline]) -> str:
     return max(able, key=lambda name: baselines[name].scores.get(primary) or -np.inf)
 
 
-def _shown(finding: Finding) -> list[int]:
+def _examples(finding: Finding) -> list[int]:
     """The median case of each level, then those of the worst answers."""
     evaluation, primary = finding.evaluation, finding.experiment.metrics[0]
     scores, sigma = evaluation.answers[primary], evaluation.answers["sigma"]
@@ -70,13 +70,13 @@ def _shown(finding: Finding) -> list[int]:
         own = np.flatnonzero(sigma == level)
         chosen.append(int(own[np.argsort(scores[own], kind="stable")[len(own) // 2]]))
     worst = [int(i) for i in np.argsort(scores, kind="stable") if int(i) not in chosen]
-    return [*chosen, *worst][:SHOWN]
+    return [*chosen, *worst][:EXAMPLES]
 
 
 def _before_and_after(finding: Finding, baselines: Mapping[str, Baseline], best: str) -> Section:
     state, details = finding.session.task.state, finding.evaluation.details
     draw = _pictures if state.form == "image" else _series
-    figures = [draw(details, place, baselines, best) for place in _shown(finding)]
+    figures = [draw(details, place, baselines, best) for place in _examples(finding)]
     lead = (
         f"Noisy, the network's answer, {registry.label(best)} at its best strength, clean, and what the network took "
         f"off, {STRONGER} times as strong. The median picture of each level of noise, then the worst answers."
