@@ -177,8 +177,9 @@ class Operation:
     `items` in a reply in JSON, with the `facts` beside them.
 
     `call` is what Python gets where that is no table; `write` is an own way into files, and `options` its settings
-    where they are more than those of a request. `available` says whether this bundle has it. `preprocessor` says which
-    columns its rows have, where these are not those of the bundle.
+    where they are more than those of a request; under `broken` it gives the cells that could not be used. `available`
+    says whether this bundle has it. `preprocessor` says which columns its rows have, where these are not those of the
+    bundle.
     """
 
     name: str
