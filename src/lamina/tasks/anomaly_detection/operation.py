@@ -13,7 +13,7 @@ from lamina.task import CSV, Answers, Example, Operation, Request, Session
 from lamina.tasks._unlabelled import row_layout
 from lamina.tasks.anomaly_detection import heat_map, scoring
 from lamina.tasks.anomaly_detection.scoring import Judgement
-from lamina.tasks.anomaly_detection.state import Config, State
+from lamina.tasks.anomaly_detection.state import Config
 
 TOP = 3  # owners that are blamed in an answer
 PNG = "image/png"
@@ -111,24 +111,13 @@ def example_heatmap(session: Session) -> Example:
     return Example([session.example_row()], [])
 
 
-def is_recording(session: Session) -> bool:
-    state: State = session.task.state
-    return state.recording is not None
-
-
-def is_each(session: Session) -> bool:
-    return not is_recording(session)
-
-
 def is_pictures(session: Session) -> bool:
     return next(iter(session.spec.inputs.values())).kind == "image"
 
 
 SUMMARY = "Send raw rows, get for each a score, whether it is flagged, and what about it is strange."
 
-PREDICT = Operation(
-    name="predict", summary=SUMMARY, answer=predict, example=example, takes=(CSV,), describe=describe, available=is_each
-)
+PREDICT = Operation(name="predict", summary=SUMMARY, answer=predict, example=example, takes=(CSV,), describe=describe)
 
 PREDICT_STEPS = Operation(
     name="predict",
@@ -138,7 +127,6 @@ PREDICT_STEPS = Operation(
     rows="together",
     takes=(CSV,),
     describe=describe,
-    available=is_recording,
 )
 
 HEATMAP = Operation(

@@ -7,7 +7,7 @@ from typing import Any
 from lamina import task
 from lamina.preprocess import Preprocessor
 from lamina.schema import Input, Output, Row
-from lamina.task import Asset, Session, alike
+from lamina.task import Asset, Operation, Session, alike
 from lamina.tasks._unlabelled import row_layout
 from lamina.tasks.anomaly_detection import bounds, detector, operation, scoring
 from lamina.tasks.anomaly_detection.operation import HEATMAP, PREDICT, PREDICT_STEPS
@@ -22,7 +22,7 @@ class Task(task.Task):
     cfg: Config
     state: State
 
-    operations = (PREDICT, PREDICT_STEPS, HEATMAP)
+    operations = (PREDICT, HEATMAP)
     assets = {detector.ASSET: Asset("covariance of errors and means of groups of rows", LARGEST)}
 
     def output(self) -> Output:
@@ -36,6 +36,11 @@ class Task(task.Task):
         window = self.state.recording.window
         (one,) = inputs.values()
         return {"row": one.model_copy(update={"shape": ((one.shape[0] or 0) * window,), "sizes": one.sizes * window})}
+
+    def offered(self, session: Session) -> tuple[Operation, ...]:
+        """Steps of a recording are answered together."""
+        first = PREDICT if self.state.recording is None else PREDICT_STEPS
+        return (first, *(one for one in super().offered(session) if one is not PREDICT))
 
     def about(self, session: Session) -> Row:
         """What is flagged, and what is blamed."""
