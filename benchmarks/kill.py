@@ -65,6 +65,7 @@ CLOCK = ("rate", "seconds", "left")  # fields of a row that depend on the wall c
 ENDLESS = 1_000_000  # epochs of a run that a budget ends
 POLL = 0.0005
 MISSED = 0.03  # of a run, after which a checkpoint being written is waited for no longer: a busy machine hides it
+OVER = 0.999  # of a run, from where on no more checkpoints are written
 PATIENCE = 300
 
 
@@ -232,7 +233,7 @@ def _wait(process: Process, out: Path, times: Times, moment: Moment) -> None:
             return
         if moment.stage == "writing" and share >= moment.share and (out / "checkpoints" / ".writing").exists():
             return
-        if moment.stage == "writing" and share > max(first, moment.share) + MISSED:
+        if moment.stage == "writing" and share > min(max(first, moment.share) + MISSED, OVER):
             return
         if moment.stage == "evaluation" and share >= 1 and passed >= times.start + moment.share * times.rest:
             return
