@@ -16,7 +16,7 @@ from lamina.models.autoencoder.neighbors import LEAST_WIDTH, Graph
 from lamina.schema import Batch, Spec, Windows
 
 CHUNK = 512
-BESIDE = 0.1  # weight of the error beside that of neighbours, which shape the code
+ERROR_WEIGHT = 0.1  # weight of the error beside that of neighbours, which shape the code
 BOUNDED = ("sigmoid", "softmax", "tanh", "relu", "softplus")  # activations that cannot give every number
 
 
@@ -73,7 +73,7 @@ class Autoencoder(Rebuilding):
         if self.trim:
             errors = errors.topk(max(1, round(len(errors) * (1 - self.trim))), largest=False).values
         graph = None if self.origin is None else self.origin.graph
-        loss = errors.mean() / self.variance * (1.0 if graph is None else BESIDE)
+        loss = errors.mean() / self.variance * (1.0 if graph is None else ERROR_WEIGHT)
         if self.cfg.sparsity:
             loss = loss + self.cfg.sparsity * latent.abs().mean()
         if graph is not None:
