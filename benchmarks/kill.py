@@ -226,7 +226,8 @@ def _wait(process: Process, out: Path, times: Times, moment: Moment) -> None:
     while process.poll() is None:
         passed, before = time.perf_counter() - began, share
         share = times.share(out) or before
-        if moment.stage == "start-up" and passed >= moment.share * times.start:
+        start = moment.stage == "start-up" or (first >= OVER and moment.stage != "evaluation")
+        if start and passed >= moment.share * times.start:
             return
         if moment.stage == "training" and first < share and share >= moment.share:
             time.sleep(moment.more)
