@@ -150,7 +150,7 @@ def _write_each(
     """One answer for each row, in order."""
     quarantine, broken = list[Quarantined](), list[Broken]()
     count = start = 0
-    prep = operation.prep(predictor)
+    prep, beside = operation.prep(predictor), list[str]()
     notes, cells = dict[str, None](), CellNotes(prep, keep=keep or ())
     with beside_notes(notes), _answers_writer(operation, place) as write:
         for piece in data.stream(source, PIECE):
@@ -158,8 +158,8 @@ def _write_each(
             raw = by_mark(rows, prep.schema, piece.decimal)
             cells.add(raw)
             notes |= dict.fromkeys([*piece.notes, *doubts(raw, prep.schema)])
-            keep = _paths(predictor, rows) if keep is None else rows.column_names if keep == [ALL] else keep
-            for answers in _aligned(predictor.pieces(operation, raw, request), rows, keep):
+            beside = beside or _beside(predictor, rows, keep)
+            for answers in _aligned(predictor.pieces(operation, raw, request), rows, beside):
                 write(answers.table)
                 count += answers.table.num_rows
                 broken += [cell._replace(row=start + cell.row) for cell in answers.broken]
@@ -168,6 +168,13 @@ def _write_each(
             start += rows.num_rows
     notes |= dict.fromkeys(cells.sentences)
     return _result(place, count, [*quarantine, *_places(broken, source)], notes)
+
+
+def _beside(predictor: Predictor, rows: pa.Table, keep: list[str] | None) -> list[str]:
+    """The columns to copy beside the answers."""
+    if keep is None:
+        return _paths(predictor, rows)
+    return rows.column_names if keep == [ALL] else keep
 
 
 def _aligned(pieces: Iterator[Answers], rows: pa.Table, keep: list[str]) -> Iterator[Answers]:
