@@ -15,6 +15,8 @@ toys = pytest.importorskip("sklearn.datasets")
 CLASSIFIERS, REGRESSORS = ("majority", "logistic", "gradient_boosting"), ("mean", "ridge", "gradient_boosting")
 SEVERAL = ("frequent_labels", "logistic_labels")
 COUNTS = ("unigram", "bigram", "kneser_ney")  # of language modelling
+DISTANCES = ("nearest_neighbours", "principal_components", "isolation_forest", "moving_z_score", "pca")
+FILTERS = ("noisy", "non_local_means", "bilateral_filter", "median_filter", "gaussian_filter", "savitzky_golay")
 
 
 def spec(numbers=0, sizes=(), words=0):
@@ -178,6 +180,7 @@ def test_every_baseline_has_a_name_for_people():
     for task in available("tasks"):
         experiment.of(task)  # whose baselines are then there
     names = {*CLASSIFIERS, *REGRESSORS, *SEVERAL, "nearest_neighbour", "held_out", *COUNTS, *VALUES, *PRICES}
+    names |= {*DISTANCES, *FILTERS}
     assert set(baselines.LABELS) == names
 
 

@@ -241,7 +241,7 @@ def learned(name: str, sort: str, answer: str) -> Trained:
     the tests of series train in full.
     """
     as_suggested = sort == widest(name) != "series" and answer == "two classes"
-    return trained(name, sort, answer, None if as_suggested else {"epochs": 12})
+    return trained(name, sort, answer, None if as_suggested else {"epochs": 20})
 
 
 def tensors(inputs: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:

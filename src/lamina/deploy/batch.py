@@ -150,7 +150,7 @@ def _write_each(
     """One answer for each row, in order."""
     quarantine, broken = list[Quarantined](), list[Broken]()
     count = start = 0
-    prep, beside = operation.prep(predictor), list[str]()
+    prep, columns = operation.prep(predictor), list[str]()
     notes, cells = dict[str, None](), CellNotes(prep, keep=keep or ())
     with beside_notes(notes), _answers_writer(operation, place) as write:
         for piece in data.stream(source, PIECE):
@@ -158,8 +158,8 @@ def _write_each(
             raw = by_mark(rows, prep.schema, piece.decimal)
             cells.add(raw)
             notes |= dict.fromkeys([*piece.notes, *doubts(raw, prep.schema)])
-            beside = beside or _beside(predictor, rows, keep)
-            for answers in _aligned(predictor.pieces(operation, raw, request), rows, beside):
+            columns = columns or _columns(predictor, rows, keep)
+            for answers in _aligned(predictor.pieces(operation, raw, request), rows, columns):
                 write(answers.table)
                 count += answers.table.num_rows
                 broken += [cell._replace(row=start + cell.row) for cell in answers.broken]
@@ -170,7 +170,7 @@ def _write_each(
     return _result(place, count, [*quarantine, *_places(broken, source)], notes)
 
 
-def _beside(predictor: Predictor, rows: pa.Table, keep: list[str] | None) -> list[str]:
+def _columns(predictor: Predictor, rows: pa.Table, keep: list[str] | None) -> list[str]:
     """The columns to copy beside the answers."""
     if keep is None:
         return _paths(predictor, rows)

@@ -60,7 +60,7 @@ def training(cfg: Config, spec: Spec) -> dict[str, Any]:
 
 
 def example(spec: Spec) -> dict[str, Any]:
-    return {"widths": (4, 6), "patch": 8}
+    return {"widths": [4, 6], "patch": 8}
 
 
 def example_rows(count: int, seed: int) -> tuple[Spec, Batch]:

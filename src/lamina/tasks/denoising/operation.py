@@ -118,42 +118,34 @@ def usage_png(session: Session, operation: Operation, path: str) -> Usage:
 ANSWERS = {"image": answer_images, "series": answer_series, "table": answer_table}
 
 
-def _of(form: str) -> Any:
-    def available(session: Session) -> bool:
-        return session.task.state.form == form
+PREDICT = Operation(
+    name="predict",
+    summary="Take the noise off pictures, each by itself; files stay what they are in size, colours and depth.",
+    answer=answer_images,
+    example=example,
+    write=files.write,
+    options=files.DenoiseOptions,
+    usage=usage_images,
+)
 
-    return available
-
-
-OPERATIONS = (
-    Operation(
-        name="predict",
-        summary="Take the noise off pictures, each by itself; files stay what they are in size, colours and depth.",
-        answer=answer_images,
-        example=example,
-        write=files.write,
-        options=files.DenoiseOptions,
-        usage=usage_images,
-        available=_of("image"),
-    ),
-    Operation(
+PREDICT_OF = {
+    "image": PREDICT,
+    "series": Operation(
         name="predict",
         summary="Take the noise off recordings, each by itself.",
         answer=answer_series,
         example=example,
         takes=(CSV,),
-        available=_of("series"),
     ),
-    Operation(
+    "table": Operation(
         name="predict",
         summary="Take the noise off the columns of a table, whose rows are in the order of time.",
         answer=answer_table,
         example=example,
         rows="together",
         takes=(CSV,),
-        available=_of("table"),
     ),
-)
+}  # by the form of what came
 
 DENOISE = Operation(
     name="denoise",
@@ -162,6 +154,5 @@ DENOISE = Operation(
     example=example,
     gives=MEDIA,
     usage=usage_png,
-    available=_of("image"),
     faces=frozenset({"http"}),
 )

@@ -11,9 +11,9 @@ from lamina.data import arrays
 from lamina.deploy.bundle.strict_json import rejection
 from lamina.preprocess import Preprocessor
 from lamina.schema import Input, Output, Row
-from lamina.task import Session
+from lamina.task import Operation, Session
 from lamina.tasks.denoising import golden, memory_images
-from lamina.tasks.denoising.operation import DENOISE, OPERATIONS
+from lamina.tasks.denoising.operation import DENOISE, PREDICT, PREDICT_OF
 from lamina.tasks.denoising.state import WHITE, Config, State
 
 QUANTIZED = {"gaussian": 0.0, "both": 0.5, "quantized": 1.0}
@@ -24,7 +24,7 @@ class Task(task.Task):
     cfg: Config
     state: State
 
-    operations = (*OPERATIONS, DENOISE)
+    operations = (PREDICT, DENOISE)
 
     def output(self) -> Output:
         """An answer as large as what came; the noise to learn from in units of the network's input, where it is added
@@ -42,6 +42,11 @@ class Task(task.Task):
         if self.state.form == "image":
             return {"image": Input(kind="image", shape=(None, None, channels), dtype="float32")}
         return {"series": Input(kind="series", shape=(None, channels), dtype="float32")}
+
+    def offered(self, session: Session) -> tuple[Operation, ...]:
+        """Rows of a table are answered together, and only pictures are given back as files."""
+        first = PREDICT_OF[self.state.form]
+        return (first, DENOISE) if self.state.form == "image" else (first,)
 
     def about(self, session: Session) -> Row:
         state = self.state
