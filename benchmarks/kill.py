@@ -167,8 +167,8 @@ def _alone(recipe: Path, out: Path, start: Start) -> Times:
         last = last or (now if (out / "bundle").exists() else 0.0)
         time.sleep(0.01)
     if process.returncode:
-        raise SystemExit(f"the run left alone failed:\n{_said(process)}")
-    _said(process)
+        raise SystemExit(f"the run left alone failed:\n{_output(process)}")
+    _output(process)
     return Times(first - began, json.loads(_rows(out)[-1])["step"], time.perf_counter() - last)
 
 
@@ -183,20 +183,20 @@ def _torment(recipe: Path, out: Path, how: tuple[Start, Times], moments: list[Mo
         _wait(process, out, times, moment)
         seconds, step, stage = time.perf_counter() - began, _step(out), _stage(out)
         process.send_signal(moment.number)
-        said, code = _said(process), process.wait(PATIENCE)
+        message, code = _output(process), process.wait(PATIENCE)
         at = f"{seconds:.2f} s into the process, step {step}, {stage}"
         print(f"  {moment.number.name} in {moment.stage} ({moment.share:.3f}): {at}: exit {code}", flush=True)
         if moment.number == signal.SIGKILL:
             killed += code == -signal.SIGKILL
             wrong = code not in (-signal.SIGKILL, 0)  # 0: the run was over before; it is not counted as killed
         else:
-            wrong = code != Interrupted.exit_code or f"--resume {out}" not in said
+            wrong = code != Interrupted.exit_code or f"--resume {out}" not in message
         if wrong:
-            faults.append(f"{moment.number.name} at {at} ended in exit {code}: {said.strip()[-500:]}")
+            faults.append(f"{moment.number.name} at {at} ended in exit {code}: {message.strip()[-500:]}")
     process = start(recipe, out)
-    said = _said(process)
+    message = _output(process)
     if process.returncode or not (out / "DONE").exists():
-        faults.append(f"the last process ended in exit {process.returncode}: {said.strip()[-500:]}")
+        faults.append(f"the last process ended in exit {process.returncode}: {message.strip()[-500:]}")
     return faults, killed
 
 
@@ -215,7 +215,7 @@ def _warm(recipe: Path, out: Path) -> Process:
     return warm_python.Process(*_words(recipe, out))
 
 
-def _said(process: Process) -> str:
+def _output(process: Process) -> str:
     return re.sub(r"\s+", " ", " ".join(process.communicate(timeout=PATIENCE)))
 
 

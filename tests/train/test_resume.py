@@ -657,9 +657,9 @@ def test_a_run_in_use_is_refused_by_name(finished, tmp_path):
     (out / "DONE").unlink()
     with Run(out).locked():
         refused = training("--resume", out)
-        said = " ".join(refused.communicate()[1].split())
+        message = " ".join(refused.communicate()[1].split())
     assert refused.returncode == 1
-    assert f"{out} is in use by process {os.getpid()}" in said
+    assert f"{out} is in use by process {os.getpid()}" in message
 
 
 def epoch_row(number: int) -> dict[str, Any]:
@@ -726,11 +726,11 @@ def test_a_run_asked_to_stop_outside_of_training_ends_with_75(finished, number, 
         while process.poll() is None and not any(path.name.startswith(mark) for path in out.rglob("*")):
             time.sleep(0.001)
         process.send_signal(number)
-        said = " ".join(process.communicate()[1].split())
+        message = " ".join(process.communicate()[1].split())
         if not (out / "DONE").exists():
             break
-    assert process.returncode == 75, said
-    assert f"--resume {out}" in said
+    assert process.returncode == 75, message
+    assert f"--resume {out}" in message
 
 
 def test_what_a_run_remembers_is_whole_or_not_there(tmp_path, monkeypatch):

@@ -275,8 +275,8 @@ def test_the_report_holds_the_map_and_no_row_of_a_table(garden):
     assert {"relations", "pca_explained_variance", "worst"} <= set(facts)
     assert facts["relations"]["z1"][0]["share"] > 0.2
     test = flowers(300)
-    shown = [row for row in test if str(row["width"]) in page and str(row["light"]) in page]
-    assert not shown
+    leaks = [row for row in test if str(row["width"]) in page and str(row["light"]) in page]
+    assert not leaks
 
 
 def test_pictures_are_in_the_map_and_stand_all_over_it(bands):

@@ -13,6 +13,7 @@ from lamina.data import _locator
 from lamina.data._quarantine import locate, with_row_numbers
 from lamina.experiment import Experiment
 from lamina.preprocess import UNUSED
+from lamina.recipe import Recipe
 from lamina.schema import Collected, Quarantined, rename_columns
 from lamina.tasks._supervised.target import split_off, with_known_labels
 from lamina.tasks._supervised.task import SupervisedTask
@@ -26,6 +27,13 @@ class ExternalData(NamedTuple):
     name: str
     source: Config
     collected: Collected
+
+
+def refuse(recipe: Recipe) -> None:
+    """For runs that judge nothing else. Errors: DataError where a recipe names other data."""
+    if recipe.also:
+        cure = "Judge other rows when the network is there, with: lamina evaluate BUNDLE SOURCE"
+        raise DataError(f"also: this run predicts no column, so there is nothing to judge on other data. {cure}")
 
 
 def load(sources: Mapping[str, Config], experiment: Experiment) -> tuple[ExternalData, ...]:

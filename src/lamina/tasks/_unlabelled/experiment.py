@@ -8,15 +8,16 @@ import numpy as np
 import pyarrow as pa
 
 from lamina import experiment
-from lamina.config import Config, DataError
+from lamina.config import Config
 from lamina.data import Sources
 from lamina.deploy.golden import golden_rows
 from lamina.deploy.session import from_json
-from lamina.experiment import Golden, Suitability
+from lamina.experiment import Golden
 from lamina.plugins import kind, plugin
 from lamina.preprocess import Preprocessor, category
 from lamina.recipe import Recipe
 from lamina.schema import clean
+from lamina.tasks._supervised import external_data
 from lamina.tasks._unlabelled import collection, row_layout
 from lamina.train.settings import Examples
 
@@ -33,17 +34,9 @@ class Experiment(experiment.Experiment):
     # 1 collect
 
     @classmethod
-    def suits(cls, name: str, recipe: Recipe, sources: Sources) -> Suitability:
-        """Never by the data: that no column is to be predicted has to be said."""
-        return Suitability()
-
-    @classmethod
     def collect(cls, recipe: Recipe, sources: Sources) -> Self:
         """Rows in three splits; then how each column is encoded."""
-        if recipe.also:
-            raise DataError(
-                "also: this run predicts no column, so there is nothing to judge on other data. Leave it out."
-            )
+        external_data.refuse(recipe)
         cfg = recipe.task
         assert isinstance(cfg, Config)
         module = plugin("tasks", kind(cfg))

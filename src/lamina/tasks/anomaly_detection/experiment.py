@@ -34,7 +34,7 @@ from lamina.train.settings import Examples
 
 EXPLAINED, LEAST, MOST = 0.9, 1, 64  # share of the variance that latent numbers explain, and how many they are
 PICTURE_SIZE = 32  # latent numbers of pictures and series
-LOOKED_AT = 2_000  # rows by which latent numbers are chosen
+SAMPLE_ROWS = 2_000  # rows by which latent numbers are chosen
 FITTED = 20_000  # rows of a part that distances are fitted on, and windows to train on
 BATCH_NUMBERS = 1 << 22
 
@@ -72,10 +72,10 @@ class Experiment(unlabelled.Experiment):
         if self.task.state.layout is None:
             return PICTURE_SIZE
         table = self.splits.train
-        rows = table if self.task.state.recording else table.take(pa.array(_some(table.num_rows, LOOKED_AT)))
+        rows = table if self.task.state.recording else table.take(pa.array(_some(table.num_rows, SAMPLE_ROWS)))
         prep = preprocess.fit(rows, self.schema)
         vectors = next(iter(self.vectors(prep, rows).values()))
-        vectors = vectors[_some(len(vectors), LOOKED_AT)]
+        vectors = vectors[_some(len(vectors), SAMPLE_ROWS)]
         if self.task.cfg.trim:
             vectors = vectors[detector_fit.trimmed(vectors, self.task.cfg.trim)]
         singular = np.linalg.svd(vectors - vectors.mean(axis=0), compute_uv=False)

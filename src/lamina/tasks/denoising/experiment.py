@@ -13,10 +13,11 @@ from lamina.config import DataError
 from lamina.data import Sources
 from lamina.data._quarantine import ROW_NUMBER, with_row_numbers
 from lamina.data._splits import Auto, Splits
-from lamina.experiment import Baseline, Conclusion, Evaluation, Finding, Golden, Section, Suitability, Summary
+from lamina.experiment import Baseline, Conclusion, Evaluation, Finding, Golden, Section, Summary
 from lamina.preprocess import Preprocessor
 from lamina.recipe import Recipe
 from lamina.schema import Collected, Quarantined, Row, Schema
+from lamina.tasks._supervised import external_data
 from lamina.tasks._supervised.experiment import split_settings
 from lamina.tasks.denoising import (
     added_noise,
@@ -47,17 +48,11 @@ class Experiment(experiment.Experiment):
     # 1 collect
 
     @classmethod
-    def suits(cls, name: str, recipe: Recipe, sources: Sources) -> Suitability:
-        """Never by the data: that noise is to be taken off has to be said."""
-        return Suitability()
-
-    @classmethod
     def collect(cls, recipe: Recipe, sources: Sources) -> Self:
         """Rows, with the clean one of each where noisy ones are given, in three parts."""
         cfg = recipe.task
         assert isinstance(cfg, Config)
-        if recipe.also:
-            raise DataError("also: judge other rows when the network is there, with: lamina evaluate BUNDLE SOURCE")
+        external_data.refuse(recipe)
         rows, test = _rows(recipe, sources, cfg)
         schema, form, notes = _schema(rows, rows.table, recipe, sources)
         if form == "image":

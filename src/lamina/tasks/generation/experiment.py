@@ -13,12 +13,13 @@ import pyarrow as pa
 from lamina import experiment
 from lamina.config import Config, DataError
 from lamina.data import Sources
-from lamina.experiment import Baseline, Conclusion, Evaluation, Finding, Golden, Section, Suitability, Summary
+from lamina.experiment import Baseline, Conclusion, Evaluation, Finding, Golden, Section, Summary
 from lamina.preprocess import UNUSED, Preprocessor, parse_columns
 from lamina.preprocess.image.codec import as_png, downsample
 from lamina.recipe import Recipe
 from lamina.schema import Collected, Schema
 from lamina.tasks._supervised import experiment as supervised
+from lamina.tasks._supervised import external_data
 from lamina.tasks._unlabelled import collection
 from lamina.tasks.generation import (
     column_transformer,
@@ -47,17 +48,9 @@ class Experiment(experiment.Experiment):
     # 1 collect
 
     @classmethod
-    def suits(cls, name: str, recipe: Recipe, sources: Sources) -> Suitability:
-        """Never by the data: that something new is wanted has to be said."""
-        return Suitability()
-
-    @classmethod
     def collect(cls, recipe: Recipe, sources: Sources) -> Self:
         """Rows in three splits, with a usable class where a target is named; then how each column is encoded."""
-        if recipe.also:
-            raise DataError(
-                "also: this run predicts no column, so there is nothing to judge on other data. Leave it out."
-            )
+        external_data.refuse(recipe)
         unlabelled = recipe.target is None and sources.train.target is None
         collected = cls._unlabelled(recipe, sources) if unlabelled else cls._labelled(recipe, sources)
         if _is_pictures(collected.schema):

@@ -14,13 +14,14 @@ from lamina.config import Config as AnyConfig
 from lamina.config import DataError
 from lamina.data import Sources
 from lamina.data._splits import Auto, Splits, TimeSplit, split
-from lamina.experiment import Baseline, Conclusion, Evaluation, Finding, Golden, Section, Suitability, Summary
+from lamina.experiment import Baseline, Conclusion, Evaluation, Finding, Golden, Section, Summary
 from lamina.plugins import Settings, plugin
 from lamina.preprocess import Preprocessor
 from lamina.preprocess.text import tokenizers
 from lamina.preprocess.text.tokenizers import TokenizerState
 from lamina.recipe import Recipe
 from lamina.schema import Collected, Column, Row, Schema, Spec, Windows
+from lamina.tasks._supervised import external_data
 from lamina.tasks._supervised.experiment import split_settings
 from lamina.tasks.language_modelling import corpus, evaluation, golden, metrics, report, sequences
 from lamina.tasks.language_modelling.corpus import Ids
@@ -32,7 +33,7 @@ CONTEXT = 128  # tokens of a window, when none is set
 FEWEST, PARTS = 64, 8  # tokens to learn from at least, and windows that a short text is cut into
 VALIDATION = 100_000  # tokens of validation texts that are looked at after each epoch
 CHARACTERS = ("character", "byte")
-LOOKED_AT = 1_000_000  # tokens
+SAMPLE_TOKENS = 1_000_000  # tokens
 
 
 @dataclass(frozen=True)
@@ -50,17 +51,11 @@ class Experiment(experiment.Experiment):
     # 1 collect
 
     @classmethod
-    def suits(cls, name: str, recipe: Recipe, sources: Sources) -> Suitability:
-        """Never by the data: that texts are to be written has to be said."""
-        return Suitability()
-
-    @classmethod
     def collect(cls, recipe: Recipe, sources: Sources) -> Self:
         """Texts in three parts; what a token is, by the training texts; ids of training and validation."""
         cfg = recipe.task
         assert isinstance(cfg, Config)
-        if recipe.also:
-            raise DataError("also: judge other texts when the network is there, with: lamina evaluate BUNDLE SOURCE")
+        external_data.refuse(recipe)
         cfg = _with_network(cfg, recipe.model)
         table = sources.train.table
         name = corpus.column_name(table, recipe.target)
@@ -283,7 +278,7 @@ def _end(tokenizer: TokenizerState) -> int:
 
 def _start(train: Ids, tokenizer: TokenizerState) -> int:
     """The id that one text goes on from: the end of a line, else the token that comes most often."""
-    some = np.bincount(train.ids[:LOOKED_AT], minlength=tokenizer.size)
+    some = np.bincount(train.ids[:SAMPLE_TOKENS], minlength=tokenizer.size)
     line = tokenizers.encode(pa.array(["\n"]), tokenizer).ids
     return int(line[0]) if len(line) == 1 and some[line[0]] else int(some.argmax())
 
