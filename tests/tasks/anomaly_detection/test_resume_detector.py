@@ -2,10 +2,9 @@
 
 import json
 
-from lamina import pipeline
 from lamina.deploy.bundle import open_bundle
 from lamina.recipe import read
-from lamina.run import Run
+from resume_tools import alone_and_resumed
 
 FILES = ("weights.safetensors", "model.onnx", "detector.safetensors", "task.json", "golden.json")
 
@@ -22,15 +21,6 @@ def test_a_detector_that_is_dropped_and_gone_on_with_is_the_same(tmp_path):
         "train": {**exact, "checkpoint_every": 1e-9},
     }
     (tmp_path / "recipe.yaml").write_text(json.dumps(choices))
-    recipe = read(tmp_path / "recipe.yaml")
-    whole, dropped = Run.create(tmp_path / "whole"), Run.create(tmp_path / "dropped")
-    list(pipeline.run(recipe, whole))
-    rows = pipeline.run(recipe, dropped)
-    while next(rows).get("epoch") != 2:
-        pass
-    rows.close()
-    again = Run.resume(tmp_path / "dropped")
-    assert 0 < len(again.rows()) < 4
-    list(pipeline.run(again.recipe(), again))
-    one, other = (open_bundle(run.bundle).files for run in (whole, again))
+    runs = alone_and_resumed(read(tmp_path / "recipe.yaml"), tmp_path, 2)
+    one, other = (open_bundle(run.bundle).files for run in runs)
     assert [name for name in FILES if one[name] != other[name]] == []

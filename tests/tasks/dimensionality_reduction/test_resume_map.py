@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from lamina import pipeline
 from lamina.deploy.bundle import open_bundle
 from lamina.recipe import read
-from lamina.run import Run
+from resume_tools import alone_and_resumed
 
 KILL = Path(__file__).parents[3] / "benchmarks" / "kill.py"
 CLOCK = ("rate", "seconds", "left", "elapsed")
@@ -35,19 +34,10 @@ def recipe(folder: Path, epochs: int) -> Path:
 
 def test_a_map_that_is_dropped_and_gone_on_with_is_the_same(tmp_path):
     """Neighbours and noise are drawn by the state of chance that the checkpoint has."""
-    choices = read(recipe(tmp_path, 6))
-    alone, dropped = Run.create(tmp_path / "alone"), Run.create(tmp_path / "dropped")
-    list(pipeline.run(choices, alone))
-    rows = pipeline.run(choices, dropped)
-    while next(rows).get("epoch") != 3:
-        pass
-    rows.close()
-    again = Run.resume(tmp_path / "dropped")
-    assert 0 < len(again.rows()) < 6
-    *_, _ = pipeline.run(again.recipe(), again)
-    epochs = [[{k: v for k, v in row.items() if k not in CLOCK} for row in run.rows()] for run in (alone, again)]
+    runs = alone_and_resumed(read(recipe(tmp_path, 6)), tmp_path, 3)
+    epochs = [[{k: v for k, v in row.items() if k not in CLOCK} for row in run.rows()] for run in runs]
     assert epochs[0] == epochs[1]
-    one, other = (open_bundle(run.bundle).files for run in (alone, again))
+    one, other = (open_bundle(run.bundle).files for run in runs)
     assert [name for name in FILES if one[name] != other[name]] == []
 
 
