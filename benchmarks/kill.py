@@ -3,6 +3,7 @@
     python benchmarks/kill.py --kills 20 --seed 1
     python benchmarks/kill.py --kills 20 --seed 1 --budget 6
     python benchmarks/kill.py --kills 20 --seed 1 --network lstm --source input.txt
+    python benchmarks/kill.py --kills 20 --seed 1 --network denoiser --source clean_pictures/ --epochs 30
     python benchmarks/kill.py --kills 1 --warm
 
 With `--warm` the processes are copies of one that has imported everything already.
@@ -56,8 +57,11 @@ NETWORKS = {
     "fnn": "model: {kind: fnn, width: 64, depth: 2, dropout: 0.2, members: 2}",
     "gan": "task: generation\nmodel: {kind: gan, hidden: 64}",  # two parts, each with its optimizer
     "map": "task: dimensionality_reduction\nmodel: {kind: autoencoder, hidden: [64]}",  # neighbours drawn at random
+    "detector": "task: anomaly_detection\nmodel: {kind: autoencoder, hidden: [64]}",  # noise drawn at each step
+    "denoiser": "task: denoising\nmodel: {kind: unet, widths: [8, 8], patch: 16}",  # windows and noise drawn, too
     "lstm": "task: language_modelling\nmodel: {kind: lstm, width: 32}",  # a state that is carried from batch to batch
 }
+WITHOUT_TARGET = ("denoiser", "lstm")
 GRAPHS = ("model.onnx", "critic.onnx", "step.onnx", "decoder.onnx")
 Process = subprocess.Popen[str] | warm_python.Process
 Start = Callable[[Path, Path], Process]
@@ -121,7 +125,7 @@ def main() -> int:
 def _compare(chosen: argparse.Namespace, home: Path) -> int:
     recipe = home / "recipe.yaml"
     epochs = ENDLESS if chosen.budget else chosen.epochs
-    target = "" if chosen.network == "lstm" else f"target: {chosen.target}"
+    target = "" if chosen.network in WITHOUT_TARGET else f"target: {chosen.target}"
     values = {"network": NETWORKS[chosen.network], "epochs": epochs, "budget": chosen.budget or "", "target": target}
     recipe.write_text(RECIPE.format(**vars(chosen) | values), "utf-8")
     length = f"{chosen.budget:g} seconds" if chosen.budget else f"{epochs} epochs"

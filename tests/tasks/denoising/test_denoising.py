@@ -145,6 +145,25 @@ def test_tiles_say_what_the_whole_picture_says(grey, shape):
     assert np.abs(whole - values).max() > 1e-2
 
 
+def test_the_mean_over_eight_views_turns_with_the_picture(photos, tmp_path):
+    views = {"task": {"kind": "denoising", "views": 8}}
+    session = trained(
+        photos, tmp_path / "run", SMALL | views | {"train": {"epochs": 1, "steps_per_epoch": 8}}
+    ).predictor
+    values = added_noise.add(picture(1) / np.float32(255), 0.1, 0)
+    answer = tiling.restore(session, values)
+    for turned, back in ((values[::-1], answer[::-1]), (values.transpose(1, 0, 2), answer.transpose(1, 0, 2))):
+        assert np.abs(tiling.restore(session, np.ascontiguousarray(turned)) - back).max() < 1e-5
+    single = session.run({"image": values[None]})["restoration"][0]
+    assert np.abs(single - answer).max() > 1e-4
+
+
+def test_views_are_for_pictures(tmp_path):
+    recipe = SMALL | {"task": {"kind": "denoising", "views": 8}}
+    model = lamina.fit({"signal": [waves(60, 1, i) for i in range(12)]}, recipe=recipe, out=tmp_path / "run")
+    assert "task.views: is for pictures alone, and does nothing here." in model.result["notes"]
+
+
 def test_files_keep_their_names_folders_depth_and_transparency(grey, tmp_path):
     noisy = tmp_path / "noisy"
     (noisy / "sub").mkdir(parents=True)

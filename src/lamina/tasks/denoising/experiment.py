@@ -228,14 +228,17 @@ def _few(count: int, form: Form) -> str:
 
 
 def _guesses(state: State, cfg: Config) -> list[str]:
-    """What was taken for granted of the noise."""
+    """What was taken for granted of the noise, and a setting of no use."""
+    unused = state.form != "image" and cfg.views > 1
+    views = ["task.views: is for pictures alone, and does nothing here."] if unused else []
     if state.sigma is None or cfg.sigma is not None:
-        return []
+        return views
     unit = "on the scale of 0 to 255" if state.form == "image" else "in deviations of each channel"
     low, high = state.sigma
     return [
         f"Rows are taken to be clean; noise of deviation {low:g} to {high:g} ({unit}) is added to learn from. Another: "
-        "--set task.sigma='[LOW, HIGH]'"
+        "--set task.sigma='[LOW, HIGH]'",
+        *views,
     ]
 
 

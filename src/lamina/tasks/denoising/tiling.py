@@ -18,22 +18,42 @@ def restore(session: Session, values: np.ndarray) -> np.ndarray:
 
     Errors: TooMuch where strangers ask and it takes too long.
     """
-    ((name, _),) = session.spec.inputs.items()
     space, began = values.shape[:-1], monotonic()
     pieces = [list(_pieces(n, SIDES[len(space)])) for n in space]
     if all(len(along) == 1 for along in pieces):
-        return session.run({name: values[None]})["restoration"][0]
+        return _averaged(session, values)
     out = np.zeros(values.shape, np.float32)
     for tile in itertools.product(*pieces):
         if session.limits and monotonic() - began > session.limits.seconds:
             raise TooMuch(f"rows: it took more than {session.limits.seconds:g} seconds. Send less at a time.")
         place = tuple(slice(start, stop) for start, stop, _ in tile)
-        answer = session.run({name: np.ascontiguousarray(values[place])[None]})["restoration"][0]
+        answer = _averaged(session, values[place])
         for axis, (_, _, weights) in enumerate(tile):
             shape = [-1 if i == axis else 1 for i in range(answer.ndim)]
             answer = answer * weights.reshape(shape)
         out[place] += answer
     return out
+
+
+def _averaged(session: Session, values: np.ndarray) -> np.ndarray:
+    """What the network gives for one tile; of a picture, the mean over its views, each turned back."""
+    ((name, _),) = session.spec.inputs.items()
+    views = session.task.cfg.views if values.ndim == 3 else 1
+    total = np.zeros(values.shape, np.float32)
+    for view in range(views):
+        total += _view(session.run({name: _view(values, view)[None]})["restoration"][0], view, back=True)
+    return total / np.float32(views)
+
+
+def _view(picture: np.ndarray, number: int, back: bool = False) -> np.ndarray:
+    """One of the eight symmetries of a square, of (height, width, channels); or its inverse."""
+    transposed = bool(number & 4)
+    if transposed and not back:
+        picture = picture.transpose(1, 0, 2)
+    picture = picture[:: -1 if number & 1 else 1, :: -1 if number & 2 else 1]
+    if transposed and back:
+        picture = picture.transpose(1, 0, 2)
+    return np.ascontiguousarray(picture)
 
 
 def _pieces(size: int, side: int) -> Iterator[tuple[int, int, np.ndarray]]:
