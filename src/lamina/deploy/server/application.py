@@ -17,9 +17,9 @@ from starlette.exceptions import HTTPException
 
 from lamina.deploy.predictor import Predictor, summary
 from lamina.deploy.server import openapi, pages
-from lamina.deploy.server.content_types import file_kinds
-from lamina.deploy.server.endpoint import Endpoint, Reply
-from lamina.deploy.server.limits import Limits, RequestError, bare, quoted
+from lamina.deploy.server.content_types import Reply, check_encoding, file_kinds
+from lamina.deploy.server.endpoint import Endpoint
+from lamina.deploy.server.limits import Limits, RequestError, bare
 from lamina.deploy.server.middleware import GateMiddleware, State, fault, public
 from lamina.deploy.server.multipart import library
 from lamina.deploy.server.request_queue import RequestQueue
@@ -97,14 +97,11 @@ class EventStream(StreamingResponse):
 def _add_operation(api: FastAPI, endpoint: Endpoint, state: State) -> None:
     """The route of an operation."""
     operation, queue = endpoint.operation, state.queue
-    content_types, encodings = endpoint.content_types, ("", "identity")
+    content_types = endpoint.content_types
 
     async def answer(request: Request) -> Response:
         headers = request.headers
-        encoding = headers.get("content-encoding", "")
-        if encoding.strip().lower() not in encodings:
-            cure = "Send the body uncompressed."
-            raise RequestError(415, f"Content-Encoding: must be none (got {quoted(encoding)}). {cure}")
+        check_encoding(headers.get("content-encoding", ""))
         kind = headers.get("content-type", "")
         content_types.check(kind)
         stream, query = request.stream(), request.scope["query_string"].decode("latin-1")

@@ -1,27 +1,53 @@
 """What a body may be, by its `Content-Type`: JSON, CSV, a form with files, or one file as it is."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from lamina.deploy.server.limits import RequestError, quoted
+from lamina.deploy.server.request_rows import RequestRows
 from lamina.preprocess import FileKind, Preprocessor
-from lamina.task import CSV, JSON, Operation
+from lamina.task import CSV, JSON, Answers, Operation
 
 FORM, BYTES = "multipart/form-data", "application/octet-stream"
 NAMES = {CSV: "CSV"}
+PLAIN = ("", "identity")  # encodings of a body
 GOT = "\0"  # where a sentence holds what was sent
+
+
+class Reply(NamedTuple):
+    """The bytes of an answer, how many rows it has, and headers that go with it."""
+
+    body: bytes
+    rows: int
+    headers: Mapping[str, str] = {}
+
+
+class Message(NamedTuple):
+    """What a body asks: its rows, and how the answers to them are written."""
+
+    rows: RequestRows
+    write: Callable[[Answers], Reply]
 
 
 @dataclass(frozen=True)
 class Body:
-    """A body as it came, and the `Content-Type` and settings of the URL it came with."""
+    """A body as it came, the `Content-Type` and settings of the URL it came with, and how another protocol reads it."""
 
     content: bytes | bytearray
     content_type: str = JSON
     query: str = ""
+    read: "Callable[[Body], Message] | None" = None
 
     def __len__(self) -> int:
         return len(self.content)
+
+
+def check_encoding(encoding: str) -> None:
+    """Errors: RequestError where a body is compressed."""
+    if encoding.strip().lower() not in PLAIN:
+        cure = "Send the body uncompressed."
+        raise RequestError(415, f"Content-Encoding: must be none (got {quoted(encoding)}). {cure}")
 
 
 def media_type(content_type: str) -> str:

@@ -18,7 +18,7 @@ from lamina.data.arrays import json_rows
 from lamina.deploy.predictor import Predictor
 from lamina.deploy.request_settings import kind_of
 from lamina.deploy.server.cells import CellParser
-from lamina.deploy.server.content_types import FORM, Body, ContentTypes, media_type
+from lamina.deploy.server.content_types import FORM, Body, ContentTypes, Message, Reply, media_type
 from lamina.deploy.server.json_reader import describe, load_json
 from lamina.deploy.server.limits import Limits, RequestError
 from lamina.deploy.server.multipart import FormReader
@@ -30,19 +30,12 @@ from lamina.task import CSV, EVENTS, JSON, Answers, Operation, Request, TooMuch
 Item = TypeVar("Item")
 
 
-class Reply(NamedTuple):
-    """The bytes of an answer, how many rows it has, and headers that go with it."""
-
-    body: bytes
-    rows: int
-    headers: Mapping[str, str] = {}
-
-
 class Query(NamedTuple):
-    """What one body asks: rows, where the operation takes some, and settings."""
+    """What one body asks: rows, where the operation takes some, and settings; and how its answers are written."""
 
     rows: RequestRows | None
     request: Request
+    write: Callable[[Answers], Reply]
 
 
 class Endpoint:
@@ -57,9 +50,9 @@ class Endpoint:
         self._settings = tuple(operation.request.model_fields)
         self._cells = CellParser(prep, operation.rows != "together")
         answer = predictor.spec.output.size if operation.rows == "each" else 0
-        self._rows = RowReader(self._cells.columns, len(self._cells.columns) + answer, limits)
-        self._files = RequestFiles(prep, limits)
-        self._form = FormReader(prep, self._rows, self._settings)
+        self.rows = RowReader(self._cells.columns, len(self._cells.columns) + answer, limits)
+        self.files = RequestFiles(prep, limits)
+        self._form = FormReader(prep, self.rows, self._settings)
         self._shape = f"Send an object such as {json.dumps(self.example.payload, ensure_ascii=False)[:200]}."
         self._facts = {"model": predictor.id}
 
@@ -98,7 +91,7 @@ class Endpoint:
             count = query.rows.count if isinstance(query, Query) and query.rows else 0
             if count > room:
                 parts.append([])
-                room = self._rows.most
+                room = self.rows.most
             parts[-1].append(place)
             room -= count
         return parts
@@ -114,7 +107,7 @@ class Endpoint:
             sentences = tuple(self._cells.notes(query.rows, remarks))
             for piece in self.predictor.pieces(self.operation, table, query.request):
                 if piece.broken and self.operation.rows == "each":
-                    raise self._files.refusal(query.rows, piece.broken[0])
+                    raise self.files.refusal(query.rows, piece.broken[0])
                 yield self._reply(piece._replace(notes=(*sentences, *piece.notes)))
                 sentences = ()
         except Exception as error:
@@ -125,29 +118,29 @@ class Endpoint:
     def read(self, body: Body) -> Query:
         """What a body asks; cells are not parsed yet. Errors: RequestError that names the place."""
         if self.operation.rows == "none":
-            return Query(None, self._request(self._object(body), body.query))
-        rows = self._read_rows(body)
-        self._files.check(rows)
+            return Query(None, self._request(self._object(body), body.query), self._reply)
+        rows, write = body.read(body) if body.read else Message(self._read_rows(body), self._reply)
+        self.files.check(rows)
         rows = self._cells.check(rows, self.limits)
         if not self._settings:
-            return Query(rows, self.operation.request())
-        return Query(rows, self._request(rows.settings, body.query))
+            return Query(rows, self.operation.request(), write)
+        return Query(rows, self._request(rows.settings, body.query), write)
 
     def _read_rows(self, body: Body) -> RequestRows:
         media = media_type(body.content_type)
         if media == JSON:
-            return self._files.from_base64(self._rows.from_json(body.content, self._settings))
+            return self.files.from_base64(self.rows.from_json(body.content, self._settings))
         if media == CSV:
-            return self._rows.from_csv(body.content)
+            return self.rows.from_csv(body.content)
         if media == FORM:
             rows = self._form.read(body.content, body.content_type)
             texts = {name: [value] for name, value in rows.settings.items()}
             return replace(rows, settings=from_texts(self.operation.request, texts, {}))
-        return RequestRows({next(iter(self._files.kinds)): [bytes(body.content)]}, 1)
+        return RequestRows({next(iter(self.files.kinds)): [bytes(body.content)]}, 1)
 
     def _object(self, body: Body) -> Mapping[str, Any]:
         """A request without rows, as a dict."""
-        value = load_json(body.content, self._rows.most + 2, self._rows.too_many(), self._shape)
+        value = load_json(body.content, self.rows.most + 2, self.rows.too_many(), self._shape)
         if not isinstance(value, dict):
             raise RequestError(400, f"body: must be an object (got {describe(value)}). {self._shape}")
         return value
@@ -168,7 +161,8 @@ class Endpoint:
             return [self._reply(self._whole(None, queries[0].request))]
         if self.operation.rows == "together":
             return [self._answer_together(queries[0].rows, queries[0].request)]
-        return self._answer_each([query.rows for query in queries if query.rows], queries[0].request)
+        messages = [Message(query.rows, query.write) for query in queries if query.rows]
+        return self._answer_each(messages, queries[0].request)
 
     def _whole(self, table: pa.Table | None, request: Request) -> Answers:
         """All pieces of an answer in one."""
@@ -178,20 +172,20 @@ class Endpoint:
         table = pa.concat_tables([piece.table for piece in pieces])
         return Answers(table, sum((p.notes for p in pieces), ()), sum((p.broken for p in pieces), ()))
 
-    def _answer_each(self, requests: list[RequestRows], request: Request) -> list[Reply | Exception]:
+    def _answer_each(self, messages: list[Message], request: Request) -> list[Reply | Exception]:
         """One pass through the model for all, then a reply for each; a cell of no use refuses its own request."""
-        table, remarks = self._cells.parse(requests)
+        table, remarks = self._cells.parse([message.rows for message in messages])
         answers = self._whole(table, request)
         assert answers.table.num_rows == table.num_rows
         replies, stop = list[Reply | Exception](), 0
-        for rows in requests:
+        for rows, write in messages:
             start, stop = stop, stop + rows.count
             if cell := next((cell for cell in answers.broken if start <= cell.row < stop), None):
-                replies.append(self._files.refusal(rows, cell._replace(row=cell.row - start)))
+                replies.append(self.files.refusal(rows, cell._replace(row=cell.row - start)))
                 continue
             first, last = (bisect_left(remarks, row, key=lambda remark: remark.row) for row in (start, stop))
             sentences = (*self._cells.notes(rows, remarks[first:last], start), *answers.notes)
-            replies.append(self._reply(Answers(answers.table.slice(start, rows.count), sentences)))
+            replies.append(write(Answers(answers.table.slice(start, rows.count), sentences)))
         return replies
 
     def _answer_together(self, rows: RequestRows, request: Request) -> Reply:

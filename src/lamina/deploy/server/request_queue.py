@@ -14,8 +14,8 @@ from contextlib import asynccontextmanager
 from math import ceil
 from typing import Any, NamedTuple
 
-from lamina.deploy.server.content_types import Body
-from lamina.deploy.server.endpoint import Endpoint, Reply
+from lamina.deploy.server.content_types import Body, Message, Reply
+from lamina.deploy.server.endpoint import Endpoint
 from lamina.deploy.server.limits import Limits, RequestError, busy
 from lamina.deploy.server.service_time import ServiceTime
 
@@ -156,11 +156,19 @@ class RequestQueue:
         return seconds * (1 + (self.coming + line) / self.requests)
 
     async def reply(
-        self, endpoint: Endpoint, stream: AsyncIterator[bytes], kind: str, query: str = "", client: Client | None = None
+        self,
+        endpoint: Endpoint,
+        stream: AsyncIterator[bytes],
+        kind: str,
+        query: str = "",
+        client: Client | None = None,
+        read: Callable[[Body], Message] | None = None,
     ) -> Reply:
-        """Read one body, whose `Content-Type` is `kind`, and answer it. Errors: RequestError."""
+        """Read one body, whose `Content-Type` is `kind`, and answer it; `read`: the way of another protocol than our
+        own. Errors: RequestError.
+        """
         async with self._received(endpoint, stream) as content:
-            return await self._result(endpoint, client or Client(), body=Body(content, kind, query))
+            return await self._result(endpoint, client or Client(), body=Body(content, kind, query, read))
 
     async def replies(
         self, endpoint: Endpoint, stream: AsyncIterator[bytes], kind: str, query: str = "", client: Client | None = None

@@ -8,6 +8,7 @@ from codecs import BOM_UTF8
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from lamina.data._formats import delimited_body
@@ -18,6 +19,7 @@ from lamina.deploy.server.limits import Limits, RequestError, bare, quoted
 ROWS, COLUMNS = "rows", "columns"
 SHAPE = 'Send {"rows": [{"column": value, ...}, ...]} or {"columns": {"column": [value, ...], ...}}.'
 LINES = "Send a first line of names, each once, and then a line for each row."
+NONE: Mapping[str, Any] = MappingProxyType({})
 CELLS = 200  # of one request, for each of the rows it may have
 
 
@@ -68,13 +70,13 @@ class RowReader:
         if extra := value.keys() - set(settings):
             raise RequestError(400, f"body: {quoted(min(extra))} does not belong beside rows or columns. {SHAPE}")
         if ROWS in cells:
-            return self._by_row(cells[ROWS], value)
-        return self._by_column(cells[COLUMNS], value)
+            return self.by_row(cells[ROWS], value)
+        return self.by_column(cells[COLUMNS], value)
 
     def from_form_field(self, body: bytes) -> RequestRows:
         """The rows of a form's field: a list of objects, in JSON."""
         value = load_json(body, self.most + 2, self.too_many(), SHAPE)
-        return self._by_row(value.get(ROWS) if isinstance(value, dict) else value, {})
+        return self.by_row(value.get(ROWS) if isinstance(value, dict) else value)
 
     def from_csv(self, body: bytes | bytearray) -> RequestRows:
         """One request in CSV, read as a file of the same bytes is: names, then a row in each line; cells are text."""
@@ -112,18 +114,19 @@ class RowReader:
                 raise self.too_many()
             yield record.cells
 
-    def _by_row(self, rows: Any, settings: Mapping[str, Any]) -> RequestRows:
+    def by_row(self, rows: Any, settings: Mapping[str, Any] = NONE, shape: str = SHAPE) -> RequestRows:
+        """Rows out of a list of objects; `shape`: a sentence on what to send. Errors: RequestError."""
         if not isinstance(rows, list):
-            raise RequestError(400, f"rows: must be a list of objects (got {describe(rows)}). {SHAPE}")
+            raise RequestError(400, f"rows: must be a list of objects (got {describe(rows)}). {shape}")
         if not rows:
-            raise RequestError(400, f"rows: there is none. {SHAPE}")
+            raise RequestError(400, f"rows: there is none. {shape}")
         if len(rows) > self.most:
             raise self.too_many()
         unknown = dict[str, None]()
         for i, row in enumerate(rows):
             if not isinstance(row, dict):
                 got = describe(row)
-                raise RequestError(400, f"rows[{i}]: must be an object of column and value (got {got}). {SHAPE}")
+                raise RequestError(400, f"rows[{i}]: must be an object of column and value (got {got}). {shape}")
             if row.keys() <= self.columns.keys():
                 continue
             for name in [name for name in row if name not in self.columns]:
@@ -133,20 +136,21 @@ class RowReader:
         values = {name: [row.get(name) for row in rows] for name in self.columns if name in names}
         return RequestRows(values, len(rows), unknown=tuple(unknown), settings=settings)
 
-    def _by_column(self, columns: Any, settings: Mapping[str, Any]) -> RequestRows:
+    def by_column(self, columns: Any, settings: Mapping[str, Any] = NONE, shape: str = SHAPE) -> RequestRows:
+        """Rows out of an object of lists; `shape`: a sentence on what to send. Errors: RequestError."""
         if not isinstance(columns, dict):
-            raise RequestError(400, f"columns: must be an object of column and list (got {describe(columns)}). {SHAPE}")
+            raise RequestError(400, f"columns: must be an object of column and list (got {describe(columns)}). {shape}")
         for name, values in columns.items():
             if not isinstance(values, list):
                 got = describe(values)
-                raise RequestError(400, f"columns.{bare(name)}: must be a list of values (got {got}). {SHAPE}")
+                raise RequestError(400, f"columns.{bare(name)}: must be a list of values (got {got}). {shape}")
         lengths = {name: len(values) for name, values in columns.items()}
         if len(set(lengths.values())) > 1:
             got = ", ".join(f"{quoted(name)}: {length}" for name, length in list(lengths.items())[:10])
             cure = "Give one value per row; null means missing."
             raise RequestError(400, f"columns: must be equally long (got {got}). {cure}")
         if not any(lengths.values()):
-            raise RequestError(400, f"columns: there is no row. {SHAPE}")
+            raise RequestError(400, f"columns: there is no row. {shape}")
         count = max(lengths.values())
         if count > self.most:
             raise self.too_many()
