@@ -1,0 +1,66 @@
+"""One look for all apps: colours and type of Lamina's report, light and dark."""
+
+import html
+import re
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import streamlit as st
+
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+CODE_FONT = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'Liberation Mono', monospace"
+OTHER_HUES = ("#3f8f6b", "#8d63b8", "#b98a1d", "#7d8691")  # of charts with more than two colours
+STYLE = """<style>
+[data-testid="stMainBlockContainer"] { max-width: 1080px; padding: 3.2rem 1.5rem 5rem; }
+@media (max-width: 560px) { [data-testid="stMainBlockContainer"] { padding: 3rem 1rem 3.5rem; } }
+.lamina-eyebrow { margin: 0 0 6px; font-size: 15px; opacity: 0.68; overflow-wrap: anywhere; }
+.lamina-title { margin: 0 0 4px; padding: 0; font-size: clamp(22px, 3.2vw, 32px); line-height: 1.28; font-weight: 650;
+  letter-spacing: -0.012em; overflow-wrap: anywhere; }
+[data-testid="stImage"] img { image-rendering: auto; }
+</style>"""
+
+
+@cache
+def palettes() -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """Light and dark colours by their names in the report's page: paper, ink, quiet, line, soft, accent, warn-line."""
+    page = (files("lamina.evaluate") / "page.html").read_text("utf-8")
+    light, dark = (
+        dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", part)) for part in re.findall(r":root \{([^}]*)\}", page)[:2]
+    )
+    return light, {**light, **dark}
+
+
+def options() -> dict[str, Any]:
+    """Streamlit's settings of the look; a browser takes light or dark as its user likes."""
+    settings: dict[str, Any] = {
+        "theme.font": FONT,
+        "theme.codeFont": CODE_FONT,
+        "theme.baseRadius": "10px",
+        "theme.headingFontWeights": [650, 650, 600],
+        "theme.headingFontSizes": ["32px", "21px", "17px"],
+    }
+    for name, colours in zip(("light", "dark"), palettes(), strict=True):
+        settings |= {f"theme.{name}.{option}": value for option, value in _colours(colours).items()}
+    return settings
+
+
+def _colours(colours: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "primaryColor": colours["accent"],
+        "backgroundColor": colours["paper"],
+        "secondaryBackgroundColor": colours["soft"],
+        "textColor": colours["ink"],
+        "linkColor": colours["accent"],
+        "borderColor": colours["line"],
+        "chartCategoricalColors": [colours["accent"], colours["warn-line"], *OTHER_HUES],
+    }
+
+
+def page(title: str, eyebrow: str = "") -> None:
+    """Begin a page: what the browser's tab says, and a heading with a quiet line above it. First call of a script."""
+    st.set_page_config(page_title=f"{title} · Lamina", layout="centered", initial_sidebar_state="collapsed")
+    st.html(STYLE)
+    above = f'<p class="lamina-eyebrow">{html.escape(eyebrow)}</p>' if eyebrow else ""
+    st.html(f'{above}<h1 class="lamina-title">{html.escape(title)}</h1>')
