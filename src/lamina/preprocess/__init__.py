@@ -20,6 +20,7 @@ and, where it has more to say,
 - `rare(values, state) -> mask`: which cells have a value that the state does not know, where all such get one code;
 - `golden(state, cfg, rng, count) -> cells`: made-up ones, plain JSON, the first without gaps; without it, only what
   many training rows share leaves with a bundle;
+- `domain(state, cfg) -> Domain`: how a form asks for a cell, such as by a choice; as a text without it;
 - `from_json(cells) -> pa.Array`: what `parse` takes, out of JSON, where JSON has no plain value for cells;
 - `describe(column, cfg) -> note`: a few words on a column beyond its values;
 - `survey(column, cfg, labels, parts) -> facts`: plain values for `lamina inspect`, by class and part, and
@@ -46,6 +47,7 @@ from lamina.plugins import plugin
 from lamina.preprocess._columns import UNUSED, module_of, parse_cells, parse_columns, parsers, settings
 from lamina.preprocess._decimal_mark import by_mark, doubts, with_decimal
 from lamina.preprocess._decimal_mark import of_table as decimal_mark
+from lamina.preprocess._domain import Domain
 from lamina.preprocess._file_kind import FileKind
 from lamina.preprocess._inference import column as infer_column
 from lamina.preprocess._inference import columns as infer_columns
@@ -131,6 +133,7 @@ __all__ = [
     "UNUSED",
     "Broken",
     "Decimal",
+    "Domain",
     "FileKind",
     "Preprocessor",
     "by_mark",

@@ -17,6 +17,7 @@ from pydantic import Field
 
 from lamina import config, privacy
 from lamina.preprocess import _spellings, category
+from lamina.preprocess._domain import Domain
 from lamina.schema import Input, is_list
 
 SEPARATORS = ("|", ";", ",")
@@ -187,6 +188,11 @@ def golden(state: State, cfg: Config, rng: np.random.Generator, count: int) -> l
     values_known = np.array(state.values, dtype=object)
     sets = (values_known[rng.random(len(values_known)) < min(0.5, 2 / max(len(values_known), 1))] for _ in range(count))
     return [json.dumps(sorted(labels), ensure_ascii=False) for labels in sets]
+
+
+def domain(state: State, cfg: Config) -> Domain:
+    """Any of the labels that enough training rows had."""
+    return Domain("choices", values=state.values)
 
 
 def feed(state: State) -> Input:

@@ -17,6 +17,7 @@ from pydantic import Field, model_validator
 
 from lamina import config
 from lamina.preprocess import _nested_lists as _lists
+from lamina.preprocess._domain import Domain
 from lamina.preprocess._number_text import Decimal
 from lamina.schema import LARGEST, Input
 
@@ -274,6 +275,11 @@ def golden(state: State, cfg: Config, rng: np.random.Generator, count: int) -> l
 def _digits(state: State) -> int:
     """Decimals that tell a thousandth of the spread."""
     return min(12, max(0, 3 - math.floor(math.log10(min(state.std)))))
+
+
+def domain(state: State, cfg: Config) -> Domain:
+    """A list of numbers, of so many channels."""
+    return Domain("series", channels=state.channels, channels_first=state.layout == "channels_first")
 
 
 def feed(state: State) -> Input:
