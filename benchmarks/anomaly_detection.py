@@ -33,11 +33,13 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 import lamina
+from lamina.config import DataError
 
 NETWORK, LABEL = "network", "anomaly"
 SCORES = {"ranking_auc": "ROC AUC", "ranking_precision": "PR AUC"}
 PROBATION = 0.15
 DEVIATIONS = 3.0
+WINDOW = 32  # steps of the moving z-score where there is no detector
 
 
 def split(labels: np.ndarray, setting: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -129,19 +131,9 @@ def recordings(args: argparse.Namespace) -> None:
         ]
         spans = [(int(np.searchsorted(times, a)), int(np.searchsorted(times, b, "right")) - 1) for a, b in bounds]
         windows = [(max(a - first, 0), b - first) for a, b in spans if b >= first]
-        learned = {"timestamp": stamps[:first], "value": values[:first].tolist()}
-        task = {"kind": "anomaly_detection", "time": "timestamp", **json.loads(args.task)}
         began = time.perf_counter()
-        model = lamina.fit(
-            learned, recipe={"task": task, "seed": 0, "columns": {"value": "number"}, **json.loads(args.recipe)}
-        )
-        window = model.predictor.task.state.recording.window
-        rest = {"timestamp": stamps[first - window + 1 :], "value": values[first - window + 1 :].tolist()}
-        answers = model.predict(rest)
-        flags = {
-            NETWORK: np.array([bool(v) for v in answers["anomaly"]])[window - 1 :],
-            "moving z-score": (moving_z(values, window) > DEVIATIONS)[first:],
-        }
+        own, window = detector_flags(stamps, values, first, args)
+        flags = {NETWORK: own, "moving z-score": (moving_z(values, window) > DEVIATIONS)[first:]}
         seconds = time.perf_counter() - began
         line = []
         for method, flag in flags.items():
@@ -152,6 +144,23 @@ def recordings(args: argparse.Namespace) -> None:
         print(f"{path.stem:40s} {'; '.join(line)} (window {window}, {seconds:.1f} s)", flush=True)
     for method, (hits, alarms, steps) in totals.items():
         print(f"{method}: {int(hits)} of {count} windows, {1000 * alarms / steps:.2f} flagged steps outside in 1,000")
+
+
+def detector_flags(
+    stamps: list[str], values: np.ndarray, first: int, args: argparse.Namespace
+) -> tuple[np.ndarray, int]:
+    """Which steps from `first` on a detector flags that learned those before, and how long its window is."""
+    learned = {"timestamp": stamps[:first], "value": values[:first].tolist()}
+    task = {"kind": "anomaly_detection", "time": "timestamp", **json.loads(args.task)}
+    recipe = {"task": task, "seed": 0, "columns": {"value": "number"}, **json.loads(args.recipe)}
+    try:
+        model = lamina.fit(learned, recipe=recipe)
+    except DataError as error:  # all steps are the same: there is nothing to learn, and nothing is flagged
+        print(f"refused: {error}")
+        return np.zeros(len(values) - first, bool), WINDOW
+    window = model.predictor.task.state.recording.window
+    rest = {"timestamp": stamps[first - window + 1 :], "value": values[first - window + 1 :].tolist()}
+    return np.array([bool(flag) for flag in model.predict(rest)["anomaly"]])[window - 1 :], window
 
 
 def stream(args: argparse.Namespace) -> None:
