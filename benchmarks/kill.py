@@ -34,6 +34,7 @@ import warm_python
 from lamina import load
 from lamina.config import Interrupted, LaminaError
 from lamina.data import toy
+from lamina.estimator import Estimator
 
 RECIPE = """\
 data: {source}
@@ -270,15 +271,24 @@ def _hashes(out: Path, source: str) -> dict[str, str]:
     rows = [json.loads(line) for line in _rows(out)]
     lasting = [{k: v for k, v in row.items() if k not in CLOCK} for row in rows]
     bundle = load(out)
-    texts = "predict" not in bundle.operations
-    answers = list(bundle.generate(length=50, seed=1)) if texts else bundle.predict(_table(source)).to_pylist()
+    answers = _answers(bundle, source)
     files = [out / "bundle" / name for name in ("weights.safetensors", *GRAPHS)]
     files += sorted((out / "checkpoints").glob("step-*/tensors.safetensors"))[-1:]  # and each part's optimizer
     return {
         **{file.name: _hash(file.read_bytes()) for file in files if file.exists()},
         "rows.jsonl": _hash(json.dumps(lasting).encode()),
-        "answers": _hash(json.dumps([str(answer) for answer in answers]).encode()),  # a gan's critic answers too
+        "answers": _hash("".join(answers).encode()),  # a gan's critic answers too
     }
+
+
+def _answers(bundle: Estimator, source: str) -> list[str]:
+    """What a bundle answers to the rows of a source; of texts, what it writes."""
+    if "predict" not in bundle.operations:
+        return [str(piece) for piece in bundle.generate(length=50, seed=1)]
+    if Path(source).is_dir():
+        pictures = sorted(path for path in Path(source).iterdir() if path.suffix == ".png")
+        return [image.tobytes().hex() for image in bundle.predict([str(path) for path in pictures])]
+    return [str(answer) for answer in bundle.predict(_table(source)).to_pylist()]
 
 
 def _table(source: str):
