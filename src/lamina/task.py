@@ -63,6 +63,25 @@ class Usage(NamedTuple):
     answer: str = ""
 
 
+class Line(NamedTuple):
+    """A number of answers as it is drawn: its column, those of its interval, and the column of the rows that it goes
+    on from, or gives anew. What stands inside of another column has a dot in its name: `price.low`.
+    """
+
+    value: str
+    low: str = ""
+    high: str = ""
+    source: str = ""
+
+
+class Chart(NamedTuple):
+    """How answers are drawn: lines along the column `x` (their order without one), apart for each value of `group`."""
+
+    lines: tuple[Line, ...]
+    x: str = ""
+    group: str = ""
+
+
 class Request(Config):
     """Settings of one call, beside its rows: `{"count": 4, "seed": 1}`. Empty for most operations."""
 
@@ -170,7 +189,8 @@ class Operation:
 
     `rows`: "each" (each row is answered by itself, in order, so that requests are joined), "together" (the rows of a
     request are one thing, such as a history), or "none" (a request alone). `answer` gives one piece of answers, or
-    yields several: then they are streamed. `example` works as it stands.
+    yields several: then they are streamed. `answer_inputs` is the same for a few rows that are encoded already, as
+    plain values of JSON, where that is had without a table. `example` works as it stands.
 
     `takes`: media types of a body beside JSON and those of the columns' files; `gives`: JSON, `text/event-stream` for
     answers one after the other, or another type, whose bytes are the only cell of the only answer. Answers stand under
@@ -179,7 +199,7 @@ class Operation:
     `call` is what Python gets where that is no table; `write` is an own way into files, and `options` its settings
     where they are more than those of a request; under `broken` it gives the cells that could not be used. `available`
     says whether this bundle has it. `preprocessor` says which columns its rows have, where these are not those of the
-    bundle.
+    bundle. `chart` says which numbers of its answers are drawn, and how.
     """
 
     name: str
@@ -200,6 +220,8 @@ class Operation:
     schema: Callable[[Session], Row] | None = None  # JSON schema of a request to this bundle
     available: Callable[[Session], bool] = nothing
     preprocessor: Callable[[Session], Preprocessor] | None = None
+    answer_inputs: "Callable[[Session, Mapping[str, np.ndarray], Any], list[Row]] | None" = None
+    chart: Callable[[Session], Chart] | None = None
     faces: frozenset[str] = FACES
 
     def prep(self, session: Session) -> Preprocessor:

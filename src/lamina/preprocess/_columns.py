@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from lamina.config import Config, LaminaError, parse
 from lamina.plugins import plugin
-from lamina.schema import Column
+from lamina.schema import Column, Input
 
 UNUSED = ("constant", "identifier", "ignore")
 TOGETHER = 1 << 14  # cells of all columns: fewer are parsed kind by kind, more column by column
@@ -20,6 +20,17 @@ class Parser(NamedTuple):
     column: Column
     module: Any
     settings: Config
+
+
+class Fitted(NamedTuple):
+    """A column with all that is needed to encode it; `input_name` is that of the input its numbers go to."""
+
+    column: Column
+    module: Any
+    settings: Config
+    state: Config
+    feed: Input
+    input_name: str
 
 
 def parsers(columns: Iterable[Column]) -> tuple[Parser, ...]:

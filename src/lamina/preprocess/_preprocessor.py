@@ -1,6 +1,6 @@
 """Fitted preprocessing: what was learned of each column, and raw rows to network inputs by it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
@@ -10,8 +10,10 @@ import numpy as np
 import pyarrow as pa
 
 from lamina.config import Config, LaminaError, parse
-from lamina.preprocess._columns import UNUSED, Parser, module_of, parse_cells, parsers
+from lamina.preprocess._columns import UNUSED, Fitted, Parser, module_of, parse_cells, parsers
+from lamina.preprocess._domain import Domain
 from lamina.preprocess._file_kind import FileKind
+from lamina.preprocess._row_encoder import RowEncoder
 from lamina.schema import Column, Input, Schema
 
 JOINED = ("number", "category")  # inputs that several columns share
@@ -23,17 +25,6 @@ class Broken(NamedTuple):
     row: int
     column: str
     reason: str
-
-
-class Fitted(NamedTuple):
-    """A column with all that is needed to encode it; `input_name` is that of the input its numbers go to."""
-
-    column: Column
-    module: Any
-    settings: Config
-    state: Config
-    feed: Input
-    input_name: str
 
 
 @dataclass(frozen=True)
@@ -136,6 +127,17 @@ class Preprocessor:
             broken += [Broken(row, column, why) for column, row, why in rows if why]
         return encoded
 
+    @cached_property
+    def _row_encoder(self) -> RowEncoder | None:
+        fits = RowEncoder.suits(one.module for one in self._fitted.values())
+        return RowEncoder(self.schema, self._groups) if fits else None
+
+    def encode_cells(self, values: Mapping[str, list[Any]], count: int) -> dict[str, np.ndarray] | None:
+        """What `encode` gives for a few rows of JSON, by column; None where a cell does not mean what it looks like, or
+        a kind has no short way.
+        """
+        return self._row_encoder.encode(values, count) if self._row_encoder else None
+
     def input_name(self, name: str) -> str:
         """The input that the numbers of a column go to."""
         return self._fitted[name].input_name
@@ -191,6 +193,11 @@ class Preprocessor:
         """Made-up cells for a column whose kind makes some, of its state alone; None where it makes none."""
         one = self._fitted[name]
         return one.module.golden(one.state, one.settings, rng, count) if "golden" in vars(one.module) else None
+
+    def domain(self, name: str) -> Domain:
+        """What a form asks for where a cell of a column is wanted; a text where its kind does not say."""
+        one = self._fitted[name]
+        return one.module.domain(one.state, one.settings) if "domain" in vars(one.module) else Domain()
 
     def dump(self) -> list[dict[str, Any]]:
         """Plain JSON values, enough for `restore` beside the schema."""

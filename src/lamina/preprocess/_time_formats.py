@@ -70,6 +70,8 @@ DIRECTIVE = re.compile(r"%(.)")
 CLOCK = r"(?P<H>[01]?\d|2[0-4])(?::(?P<M>[0-5]\d)(?::(?P<S>[0-5]\d|60)(?:[.,]\d+)?)?)?"
 ISO = rf"^(?P<Y>\d{{4}})[-/.](?P<m>\d\d?)(?:[-/.](?P<d>\d\d?)(?:[T ]+{CLOCK}(?: ?(?P<z>Z|UTC|GMT|{OFFSET}))?)?)?$"
 
+PLAIN_ISO = r"^(?P<Y>\d{4})-(?P<m>\d\d)-(?P<d>\d\d)(?:[T ](?P<H>[01]\d|2[0-3]):(?P<M>[0-5]\d)(?::(?P<S>[0-5]\d))?)?$"
+
 
 def pattern(form: str | None) -> str:
     """A format as a regular expression of the whole cell, a group for each directive; of None that of ISO 8601 and
@@ -125,16 +127,33 @@ def seconds(column: pa.Array, form: str | None, on_clock: bool = False) -> pa.Ar
     """Text by a format as seconds since 1970 in UTC, null where it is of no such time; `on_clock`: as the clock showed
     them where they were written, whatever the zone.
     """
-    valid, parts = (_parts_of_few if len(column) <= FEW else _parts)(column, pattern(form))
+    expression = pattern(form)
+    few = len(column) <= FEW
+    valid, parts = _parts_of_few(column.to_pylist(), expression) if few else _parts(column, expression)
     if not valid.any():
         return pa.nulls(len(column), SECONDS)
-    days, sound = _days(parts, len(column))
+    stamps, sound = _stamps(parts, len(column), on_clock)
+    return pa.array(stamps, mask=~(valid & sound)).cast(SECONDS)
+
+
+def plain_seconds(cells: list[str | None], form: str | None) -> np.ndarray | None:
+    """(cells,) float64, NaN where a cell is None; None where one is not of the format (without one: of a day and a time
+    of ISO 8601, without zone) or of no such time.
+    """
+    valid, parts = _parts_of_few(cells, PLAIN_ISO if form is None else pattern(form))
+    stamps, sound = _stamps(parts, len(cells), on_clock=False)
+    absent = np.array([cell is None for cell in cells])
+    return np.where(absent, np.nan, stamps) if (absent | (valid & sound)).all() else None
+
+
+def _stamps(parts: dict[str, np.ndarray], count: int, on_clock: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Seconds since 1970, and which of them are of a day and a time that there are."""
+    days, sound = _days(parts, count)
     clock = _clock(parts)
     stamps = days * DAY + clock
     if not on_clock:
         stamps = stamps - parts.get("z", parts.get("Z", 0))
-    sound &= (stamps >= FIRST) & (stamps <= LAST) & (clock <= DAY)  # 24:00 is the next midnight
-    return pa.array(stamps, mask=~(valid & sound)).cast(SECONDS)
+    return stamps, sound & (stamps >= FIRST) & (stamps <= LAST) & (clock <= DAY)  # 24:00 is the next midnight
 
 
 def _parts(column: pa.Array, expression: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -148,10 +167,10 @@ def _parts(column: pa.Array, expression: str) -> tuple[np.ndarray, dict[str, np.
     return pc.is_valid(groups).to_numpy(zero_copy_only=False), parts
 
 
-def _parts_of_few(column: pa.Array, expression: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def _parts_of_few(cells: list[str | None], expression: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """The same of a few cells, as a server is sent them: to call Arrow costs more than it works on these."""
     compiled = re.compile(expression, re.ASCII)
-    fits = [compiled.fullmatch(cell) if cell is not None else None for cell in column.to_pylist()]
+    fits = [compiled.fullmatch(cell) if cell is not None else None for cell in cells]
     parts = {
         name: np.array([_number(name, fit[name]) if fit else -1 for fit in fits], np.int64)
         for name in compiled.groupindex

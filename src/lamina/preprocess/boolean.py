@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from lamina import config
 from lamina.preprocess import category
+from lamina.preprocess._domain import Domain
 from lamina.schema import Input
 
 FALSE = ("false", "no", "0", "f", "n", "off", "0.0")
@@ -57,9 +58,19 @@ def encode(values: pa.Array, state: State) -> np.ndarray:
     return codes.to_numpy(zero_copy_only=False).astype(np.int64)[:, None]
 
 
+def spellings(state: State, cfg: Config) -> list[Any]:
+    """Words for true and false, as they are usually written."""
+    return [word for known in (*TRUE, *FALSE) for word in (known, known.capitalize(), known.upper())]
+
+
 def golden(state: State, cfg: Config, rng: np.random.Generator, count: int) -> list[Any]:
     """Both answers in turn, and now and then none."""
     return [(True, False, True, False, None)[i % 5] for i in range(count)]
+
+
+def domain(state: State, cfg: Config) -> Domain:
+    """Yes or no."""
+    return Domain("boolean")
 
 
 def feed(state: State) -> Input:

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from lamina import config, privacy
 from lamina.preprocess import _spellings
+from lamina.preprocess._domain import Domain
 from lamina.schema import Input
 
 RARE, FIRST_KNOWN = 1, 2  # code of a rare value, and first code of a known one
@@ -119,10 +120,20 @@ def rare(values: pa.Array, state: State) -> np.ndarray:
     return encode(values, state)[:, 0] == RARE
 
 
+def spellings(state: State, cfg: Config) -> list[Any]:
+    """Cells that have a code of their own, in each spelling."""
+    return [*state.values, *(cfg.spellings or ())]
+
+
 def golden(state: State, cfg: Config, rng: np.random.Generator, count: int) -> list[Any]:
     """Values that are known, in turn, then a gap."""
     values = (*state.values, None)
     return [values[i % len(values)] for i in range(count)]
+
+
+def domain(state: State, cfg: Config) -> Domain:
+    """One of the values that enough training rows had."""
+    return Domain("choice", values=state.values)
 
 
 def feed(state: State) -> Input:

@@ -6,7 +6,7 @@ Holzmueller et al. 2024 (RealMLP), `x / sqrt(1 + (x / 3)^2)` of `(x - median) / 
 (-3, 3).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +17,7 @@ from pydantic import Field
 from lamina import config, privacy
 from lamina.preprocess import _decimal_mark, _number_notes
 from lamina.preprocess import _number_text as text
+from lamina.preprocess._domain import Domain
 from lamina.preprocess._number_text import Decimal
 from lamina.schema import Input
 
@@ -29,6 +30,8 @@ USUAL, APART = (0.2, 0.8), 1.5  # of made-up numbers: between which shares of th
 HUGE, HUGEST = 1e300, 1e308  # from where on differences may be beyond all numbers, and the widest spread
 FAR = 1e6  # training spreads, of a made-up number beyond all others
 LARGEST = 1e300  # of made-up numbers
+FARTHEST_MARK = 2.999  # of scaled numbers, of which 3 would be infinitely far
+PLAIN = {int, float, type(None)}  # types of cells of JSON that mean what they look like
 
 
 class Config(config.Config):
@@ -147,23 +150,41 @@ def encode(values: pa.Array, state: State) -> np.ndarray:
 
 def encode_columns(columns: Sequence[pa.Array], states: Sequence[State]) -> np.ndarray:
     """(rows, width) float32: each column's number, and its indicator where it has one, side by side."""
-    rows, flags = len(columns[0]), np.array([state.missing for state in states])
-    places = np.arange(len(states)) + np.cumsum(flags) - flags  # of the numbers; an indicator is one further
-    out = np.empty((rows, len(states) + int(flags.sum())), np.float32)
+    rows = len(columns[0])
     step = max(1, BLOCK // max(rows, 1))
+    parts = list[np.ndarray]()
     for first in range(0, len(states), step):
         part = slice(first, first + step)
-        numbers, absent = np.empty((2, rows, len(columns[part])))
-        absent[:] = 0
+        numbers = np.empty((rows, len(states[part])))
         for i, column in enumerate(columns[part]):
-            numbers[:, i] = column.to_numpy(zero_copy_only=False)
-            if column.null_count:
-                absent[:, i] = column.is_null().to_numpy(zero_copy_only=False)
-        median, scale = np.array([(state.median, state.scale) for state in states[part]]).T
-        out[:, places[part]] = _scale(np.where(absent, median, numbers), median, scale)
-        flag = flags[part]
-        out[:, places[part][flag] + 1] = absent[:, flag]
-    return out
+            numbers[:, i] = column.to_numpy(zero_copy_only=False)  # NaN where there is none
+        parts.append(encoder(states[part])(numbers))
+    return np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
+
+
+def encoder(states: Sequence[State]) -> Callable[[np.ndarray], np.ndarray]:
+    """The same of numbers (rows, columns), NaN where one is missing: what does not hang on them is worked out once."""
+    median, scale = np.array([(state.median, state.scale) for state in states]).T
+    flags = np.array([state.missing for state in states])
+    places = np.arange(len(states)) + np.cumsum(flags) - flags  # of the numbers; an indicator is one further
+    width, indicators = len(states) + int(flags.sum()), places[flags] + 1
+
+    def encode(numbers: np.ndarray) -> np.ndarray:
+        absent = np.isnan(numbers)
+        out = np.empty((len(numbers), width), np.float32)
+        out[:, places] = _scale(np.where(absent, median, numbers), median, scale)
+        out[:, indicators] = absent[:, flags]
+        return out
+
+    return encode
+
+
+def plain(cells: list[Any], cfg: Config) -> np.ndarray | None:
+    """(cells,) float64 of cells as JSON has them, NaN where one is missing; None where some are no plain numbers."""
+    if not PLAIN.issuperset(map(type, cells)):
+        return None
+    numbers = np.array(cells, np.float64)
+    return None if np.isinf(numbers).any() else numbers
 
 
 def _scale(values: np.ndarray, median: Any, scale: Any) -> np.ndarray:
@@ -191,6 +212,15 @@ def golden(state: State, cfg: Config, rng: np.random.Generator, count: int) -> l
 
 def _plain(number: float) -> float:
     return int(number) if number.is_integer() and abs(number) < 1 << 53 else number
+
+
+def domain(state: State, cfg: Config) -> Domain:
+    """Between which numbers training rows were, by the outermost edges, and the median."""
+    marks = np.clip([state.edges[0], state.edges[-1]], -FARTHEST_MARK, FARTHEST_MARK)
+    with np.errstate(over="ignore"):
+        ends = np.clip(state.median + state.scale * marks / np.sqrt(1 - (marks / 3) ** 2), -LARGEST, LARGEST)
+    low, middle, high = (_plain(privacy.rounded(n, state.scale)) for n in (ends[0], state.median, ends[1]))
+    return Domain("number", low, high, middle)
 
 
 def feed(state: State) -> Input:

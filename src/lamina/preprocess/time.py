@@ -6,7 +6,7 @@ the column has hours. Stamps with a zone are moved to UTC. Missing cells are zer
 
 import functools
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ from pydantic import Field, field_validator
 
 from lamina import config
 from lamina.preprocess import _time_formats, number
+from lamina.preprocess._domain import Domain, of_times
 from lamina.preprocess._time_detection import (
     ENOUGH,
     NUMBERS,
@@ -39,6 +40,8 @@ NAMED = re.compile(r"(?i)time|date|epoch|unix|stamp|(^|_)(ts|at|ds|utc|when)($|_
 DIGITS = r"^\d{8,19}([.]\d*)?$"
 BINS = 16
 MANY = 1 << 14  # cells, from which on equal ones are read once
+THURSDAY = 3  # the first day of 1970
+TEXTS = {str, type(None)}
 
 
 class Config(config.Config):
@@ -264,17 +267,49 @@ def _cycles(hours: bool) -> Iterator[np.ndarray]:
 def encode(values: pa.Array, state: State) -> np.ndarray:
     """(rows, 7 to 10) float32: trend, then sine and cosine of each cycle, then the missing indicator."""
     absent = pc.is_null(values).to_numpy(zero_copy_only=False)
-    filled = pc.fill_null(values, pa.scalar(0, SECONDS))
-    cycles = [(pc.month(filled), 12), (pc.day(filled), 31), (pc.day_of_week(filled), 7)]
+    seconds = pc.fill_null(values.cast(pa.int64()), 0).to_numpy(zero_copy_only=False)
+    return encoder([state])(np.where(absent, np.nan, seconds)[:, None])
+
+
+def encoder(states: Sequence[State]) -> Callable[[np.ndarray], np.ndarray]:
+    """The same of seconds (rows, columns), NaN where one is missing, for several columns side by side."""
+    trends = [number.encoder([state.trend]) for state in states]
+
+    def encode(seconds: np.ndarray) -> np.ndarray:
+        columns = zip(seconds.T, states, trends, strict=True)
+        return np.concatenate([_parts(column, state, trend) for column, state, trend in columns], axis=1)
+
+    return encode
+
+
+def _parts(seconds: np.ndarray, state: State, trend: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    absent = np.isnan(seconds)
+    whole = np.where(absent, 0, seconds).astype(np.int64)
+    days, months = whole // DAY, whole.astype("M8[s]").astype("M8[M]")
+    cycles = [
+        (months.astype(np.int64) % 12 + 1, 12),
+        (days - months.astype("M8[D]").astype(np.int64) + 1, 31),
+        ((days + THURSDAY) % 7, 7),
+    ]
     if state.hours:
-        cycles.append(
-            (pc.add(pc.hour(filled).cast(pa.float64()), pc.divide(pc.minute(filled).cast(pa.float64()), 60)), 24)
-        )
-    angles = [2 * np.pi * c.to_numpy(zero_copy_only=False).astype(np.float64) / period for c, period in cycles]
-    trend = number.encode(filled.cast(pa.int64()).cast(pa.float64(), safe=False), state.trend)[:, 0]
-    parts = np.stack([trend, *(f(a) for a in angles for f in (np.sin, np.cos))], axis=1).astype(np.float32)
-    parts[absent] = 0
-    return np.concatenate([parts, absent[:, None].astype(np.float32)], axis=1) if state.missing else parts
+        cycles.append((whole % DAY // 3600 + whole % 3600 // 60 / 60, 24))
+    angles = np.stack([2 * np.pi * part / period for part, period in cycles], axis=1)
+    out = np.empty((len(seconds), 1 + 2 * len(cycles) + state.missing), np.float32)
+    out[:, 0] = trend(whole[:, None].astype(np.float64))[:, 0]
+    out[:, 1 : 1 + 2 * len(cycles) : 2], out[:, 2 : 2 + 2 * len(cycles) : 2] = np.sin(angles), np.cos(angles)
+    out[absent] = 0
+    if state.missing:
+        out[:, -1] = absent
+    return out
+
+
+def plain(cells: list[Any], cfg: Config) -> np.ndarray | None:
+    """(cells,) seconds since 1970 of text by the column's format, NaN where one is missing; None where some are written
+    otherwise.
+    """
+    if cfg.unit is not None or not TEXTS.issuperset(map(type, cells)):
+        return None
+    return _time_formats.plain_seconds(cells, cfg.format)
 
 
 def golden(state: State, cfg: Config, rng: np.random.Generator, count: int) -> list[Any]:
@@ -309,6 +344,11 @@ def writes(form: str) -> bool:
         return form in PER_SECOND or "%" in _time_formats.plain(form)
     except ValueError:
         return False
+
+
+def domain(state: State, cfg: Config) -> Domain:
+    """Between which days training rows were, or moments where there were hours; a time of day is a text."""
+    return of_times(number.domain(state.trend, number.Config()), state.hours) if has_day(cfg) else Domain()
 
 
 def feed(state: State) -> Input:

@@ -12,7 +12,7 @@ from pydantic import Field
 from lamina import config
 from lamina.config import DataError, RecipeError, nearest
 from lamina.data._checkpoint import Checkpoint
-from lamina.schema import Output, floats
+from lamina.schema import Output, Row, floats
 from lamina.tasks._supervised import labels
 from lamina.tasks._supervised.task import Arrays, SupervisedTask
 
@@ -154,6 +154,15 @@ class Task(SupervisedTask):
         predictions = pa.array(self._labels()).take(pa.array(codes))
         by_class = pa.StructArray.from_arrays([pa.array(c) for c in chances.T], names=list(self.state.classes))
         return pa.table({"prediction": predictions, "probabilities": by_class})
+
+    def rows(self, answers: Arrays) -> list[Row]:
+        chances, names, own = answers["probabilities"], self.state.classes, self._labels()
+        if not np.isfinite(chances).all():
+            return super().rows(answers)
+        return [
+            {"prediction": own[code], "probabilities": dict(zip(names, row, strict=True))}
+            for code, row in zip(chances.argmax(axis=1).tolist(), chances.tolist(), strict=True)
+        ]
 
     def _labels(self) -> list[Any]:
         """The classes in their own type."""

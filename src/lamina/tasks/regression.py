@@ -11,13 +11,15 @@ from pydantic import Field
 
 from lamina import config, privacy
 from lamina.config import DataError
-from lamina.schema import Output, floats
+from lamina.schema import Output, Row, floats
+from lamina.task import Line
 from lamina.tasks._supervised.task import Arrays, SupervisedTask
 
 SMALLEST = 1e-100  # of a deviation: its square is a number, too
 SKEWED, SYMMETRIC = 2.0, 0.6  # skewness from which on a target is transformed, where that leaves at most so much of it
 SMALL_SHARE = 0.05  # of the targets, which are below the unit of the transform
 MOST_SMEARING = 1.5
+ANSWERS = ("prediction", "low", "high")
 
 
 class Config(config.Config):
@@ -56,6 +58,7 @@ class Task(SupervisedTask):
     baselines = ("mean", "ridge", "gradient_boosting")
     plots = ("comparison", "residuals", "learning")
     calibration = "conformal"
+    lines = (Line(*ANSWERS),)
 
     @classmethod
     def suits(cls, values: pa.Array) -> float:
@@ -131,7 +134,13 @@ class Task(SupervisedTask):
         return privacy.rounded(float(ratio), 1.0) if usual else 1.0
 
     def table(self, answers: Arrays) -> pa.Table:
-        return pa.table({name: pa.array(answers[name]) for name in ("prediction", "low", "high")})
+        return pa.table({name: pa.array(answers[name]) for name in ANSWERS})
+
+    def rows(self, answers: Arrays) -> list[Row]:
+        numbers = np.stack([answers[name] for name in ANSWERS], axis=1)
+        if not np.isfinite(numbers).all():
+            return super().rows(answers)
+        return [dict(zip(ANSWERS, row, strict=True)) for row in numbers.tolist()]
 
     def validate(self, outputs: Arrays, target: np.ndarray) -> dict[str, float]:
         """Mean squared error in training deviations, which decides what is best, and RMSE in the target's unit."""

@@ -6,8 +6,9 @@ each: what a cell means depends on nothing but the cell.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,7 +32,9 @@ from lamina.preprocess import Preprocessor, cells_from_json
 from lamina.schema import Column, clean
 
 TYPES = {str: pa.string(), bool: pa.bool_(), int: pa.int64(), float: pa.float64()}
+NUMERIC = {int, float, bool, type(None)}
 INFINITE = (math.inf, -math.inf)
+FEW = 256  # rows that are worked on without Arrow, which is faster for more
 A_SERIES = "Send a list of numbers, or of steps that are lists of channels; null stands for a gap."
 
 
@@ -72,6 +75,8 @@ class CellParser:
             cure = f"This model knows {some(sorted(self.columns))}."
             raise RequestError(400, f"{where}: not one column is known (got {got}). {cure}")
         sentences = list[str]()
+        if not self._special and _are_plain(rows.values, limits.text):
+            return rows
         for name, values in rows.values.items():
             if name in self._lists:
                 sentences += check_series(name, values, rows, limits)
@@ -91,6 +96,16 @@ class CellParser:
                 parsed[name] = parsed[name].fill_null(values) if name in parsed else values
         return pa.table({name: parsed[name] for name in self.columns}), sorted(remarks, key=lambda remark: remark.row)
 
+    def encode(self, requests: Sequence[RequestRows]) -> dict[str, np.ndarray] | None:
+        """The inputs of a network for all requests, where these are few rows of which every cell means what it looks
+        like, so that there is nothing to say of any; else None.
+        """
+        count = sum(rows.count for rows in requests)
+        if count > FEW:
+            return None
+        values = requests[0].values if len(requests) == 1 else self._joined(requests)
+        return self.prep.encode_cells(values, count)
+
     def parse_together(self, rows: RequestRows) -> tuple[pa.Table, list[Remark]]:
         """The same of one request whose rows are one thing; texts of times stay as they are, with their zones."""
         table, remarks = self.parse([rows])
@@ -107,6 +122,8 @@ class CellParser:
 
     def notes(self, rows: RequestRows, remarks: Sequence[Remark], start: int = 0) -> list[str]:
         """What a person should know about one request, whose first row is row `start` of those parsed."""
+        if len(rows.values) == len(self.columns) and not (rows.unknown or rows.notes or remarks):
+            return []
         unknown = [name for name in rows.unknown if name not in self._recognized]
         absent = [name for name in self.columns if name not in rows.values] if self._says_absent else []
         sentences = [*unknown_columns(unknown, self.columns), *absent_columns(absent), *rows.notes]
@@ -150,6 +167,15 @@ def _column(values: list[Any], kind: type, types: set[type]) -> pa.Array:
     if types - {kind, type(None)}:
         values = [value if type(value) is kind else None for value in values]
     return _arrow_values.column(values, TYPES[kind])
+
+
+def _are_plain(values: Mapping[str, list[Any]], longest: int) -> bool:
+    """Whether all cells are plain, and no text is longer: one look at all of them."""
+    types = set(map(type, chain.from_iterable(values.values())))
+    if types <= NUMERIC:
+        return True
+    texts = (cell for cell in chain.from_iterable(values.values()) if type(cell) is str)
+    return types <= NUMERIC | {str} and max(map(len, texts)) <= longest
 
 
 def check_series(name: str, values: list[Any], rows: RequestRows, limits: Limits) -> Iterator[str]:

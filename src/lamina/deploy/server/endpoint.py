@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import parse_qs
 
+import numpy as np
 import pyarrow as pa
 from pydantic import ValidationError
 
@@ -173,7 +174,41 @@ class Endpoint:
         return Answers(table, sum((p.notes for p in pieces), ()), sum((p.broken for p in pieces), ()))
 
     def _answer_each(self, messages: list[Message], request: Request) -> list[Reply | Exception]:
-        """One pass through the model for all, then a reply for each; a cell of no use refuses its own request."""
+        """One pass through the model for all, then a reply for each; those that have a short way take it together."""
+        if self.operation.answer_inputs is None:
+            return self._answer_table(messages, request)
+        if (inputs := self._inputs(messages)) is not None:
+            return self._answer_inputs(messages, inputs, request)
+        short = [len(messages) > 1 and self._inputs([message]) is not None for message in messages]
+        if not any(short):
+            return self._answer_table(messages, request)
+        parts = [
+            [message for message, own in zip(messages, short, strict=True) if own is part] for part in (True, False)
+        ]
+        first, second = iter(self._answer_each(parts[0], request)), iter(self._answer_table(parts[1], request))
+        return [next(first if own else second) for own in short]
+
+    def _inputs(self, messages: Sequence[Message]) -> dict[str, np.ndarray] | None:
+        """What the network is fed, where it is had without a table, and the answers are to be our own JSON."""
+        if any(message.write != self._reply for message in messages):
+            return None
+        return self._cells.encode([message.rows for message in messages])
+
+    def _answer_inputs(
+        self, messages: Sequence[Message], inputs: Mapping[str, np.ndarray], request: Request
+    ) -> list[Reply | Exception]:
+        """Of rows that are encoded already."""
+        assert self.operation.answer_inputs is not None
+        answers = self.operation.answer_inputs(self.predictor, inputs, request)
+        replies, stop = list[Reply | Exception](), 0
+        for rows, _ in messages:
+            start, stop = stop, stop + rows.count
+            replies.append(Reply(self._body(answers[start:stop], self._cells.notes(rows, ())), rows.count))
+        assert stop == len(answers)
+        return replies
+
+    def _answer_table(self, messages: Sequence[Message], request: Request) -> list[Reply | Exception]:
+        """Of rows as they came; a cell of no use refuses its own request."""
         table, remarks = self._cells.parse([message.rows for message in messages])
         answers = self._whole(table, request)
         assert answers.table.num_rows == table.num_rows
@@ -203,15 +238,18 @@ class Endpoint:
         """Strict JSON, in which NaN never leaves; or the bytes of the only cell."""
         operation, rows = self.operation, answers.table.num_rows
         if operation.gives in (JSON, EVENTS):
-            value: dict[str, Any] = {operation.items: json_rows(answers.table), **self._facts}
-            if answers.notes:
-                value["notes"] = answers.notes
-            body = json.dumps({**value, **operation.facts}, allow_nan=False).encode()
+            body = self._body(json_rows(answers.table), answers.notes)
             return Reply(b"data: %b\n\n" % body if operation.gives == EVENTS else body, rows)
         if rows != 1:
             raise RequestError(400, f"rows: one {operation.gives} answers one row (got {rows:,}). Send one at a time.")
         headers = {"X-Notes": json.dumps(answers.notes)} if answers.notes else {}
         return Reply(answers.table.column(0)[0].as_py(), 1, headers)
+
+    def _body(self, rows: Sequence[Row], notes: Sequence[str]) -> bytes:
+        value: dict[str, Any] = {self.operation.items: rows, **self._facts}
+        if notes:
+            value["notes"] = notes
+        return json.dumps({**value, **self.operation.facts}, allow_nan=False).encode()
 
 
 def from_texts(cls: type[Request], texts: Mapping[str, list[str]], others: Mapping[str, Any]) -> Row:

@@ -132,8 +132,11 @@ class RowReader:
             for name in [name for name in row if name not in self.columns]:
                 check_plain(name, (row.pop(name),), self.limits, i)
                 unknown[name] = None
-        names = rows[0].keys() if len(rows) == 1 else set[str]().union(*rows)
-        values = {name: [row.get(name) for row in rows] for name in self.columns if name in names}
+        if len(rows) == 1:
+            values = {name: [cell] for name, cell in rows[0].items()}
+        else:
+            names = set[str]().union(*rows)
+            values = {name: [row.get(name) for row in rows] for name in self.columns if name in names}
         return RequestRows(values, len(rows), unknown=tuple(unknown), settings=settings)
 
     def by_column(self, columns: Any, settings: Mapping[str, Any] = NONE, shape: str = SHAPE) -> RequestRows:

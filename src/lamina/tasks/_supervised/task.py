@@ -11,7 +11,8 @@ import pyarrow as pa
 from lamina.config import MissingColumn
 from lamina.data.arrays import json_rows
 from lamina.preprocess import Broken
-from lamina.task import CSV, Answers, Example, Operation, Request, Session, Task
+from lamina.schema import Row
+from lamina.task import CSV, Answers, Chart, Example, Line, Operation, Request, Session, Task
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -42,10 +43,21 @@ def predict(session: Session, rows: pa.Table | None, request: Request) -> Answer
     return Answers(_task(session).table(decoded(session, rows, broken)), (), tuple(broken))
 
 
+def predict_inputs(session: Session, inputs: Arrays, request: Request) -> list[Row]:
+    """The same for rows that are encoded already."""
+    with np.errstate(all="ignore"):
+        return _task(session).rows(_task(session).decode(session.run(inputs)))
+
+
 def example(session: Session) -> Example:
     """The golden row with the fewest gaps, and its answer."""
     row = session.example_row()
     return Example([row], json_rows(predict(session, session.rows([row]), Request()).table))
+
+
+def chart(session: Session) -> Chart:
+    """The numbers that a task's answers are, with their intervals; none for labels."""
+    return Chart(_task(session).lines)
 
 
 PREDICT = Operation(
@@ -54,6 +66,8 @@ PREDICT = Operation(
     answer=predict,
     example=example,
     takes=(CSV,),
+    answer_inputs=predict_inputs,
+    chart=chart,
 )
 
 
@@ -63,6 +77,7 @@ class SupervisedTask(Task):
 
     `target_kind`: the column kind by which the target is parsed, with `target_settings` of it. `metrics` (the first is
     primary), `baselines`, `plots`, `calibration` and `class_table` are names of what judges it, in `lamina.evaluate`.
+    `lines` are the numbers of its answers that are drawn.
     """
 
     operations = (PREDICT,)
@@ -74,6 +89,7 @@ class SupervisedTask(Task):
     plots: ClassVar[tuple[str, ...]] = ("comparison", "learning")
     calibration: ClassVar[str] = ""
     class_table: ClassVar[str] = ""
+    lines: ClassVar[tuple[Line, ...]] = ()
 
     @classmethod
     @abstractmethod
@@ -104,6 +120,10 @@ class SupervisedTask(Task):
     @abstractmethod
     def table(self, answers: Arrays) -> pa.Table:
         """Answers as a person reads them, one row each."""
+
+    def rows(self, answers: Arrays) -> list[Row]:
+        """The same as plain values of JSON; a task that is asked for single rows has a short way."""
+        return json_rows(self.table(answers))
 
     @abstractmethod
     def validate(self, outputs: Arrays, target: np.ndarray) -> dict[str, float]:

@@ -9,7 +9,7 @@ from lamina.config import DataError
 from lamina.data.arrays import json_rows
 from lamina.preprocess import Broken
 from lamina.schema import Row
-from lamina.task import CSV, Answers, Example, Operation, Request, Session
+from lamina.task import CSV, Answers, Chart, Example, Line, Operation, Request, Session
 from lamina.tasks._unlabelled import row_layout
 from lamina.tasks.anomaly_detection import heat_map, scoring
 from lamina.tasks.anomaly_detection.scoring import Judgement
@@ -111,6 +111,11 @@ def example_heatmap(session: Session) -> Example:
     return Example([session.example_row()], [])
 
 
+def chart(session: Session) -> Chart:
+    """The score along the time of the recording."""
+    return Chart((Line("score"),), session.task.state.recording.time)
+
+
 def is_pictures(session: Session) -> bool:
     return next(iter(session.spec.inputs.values())).kind == "image"
 
@@ -127,6 +132,7 @@ PREDICT_STEPS = Operation(
     rows="together",
     takes=(CSV,),
     describe=describe,
+    chart=chart,
 )
 
 HEATMAP = Operation(

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from lamina.data.arrays import json_rows
 from lamina.preprocess import Broken
-from lamina.task import CSV, Answers, Example, Operation, Request, Session, Usage
+from lamina.task import CSV, Answers, Chart, Example, Line, Operation, Request, Session, Usage
 from lamina.tasks.denoising import files, image_files, recordings
 from lamina.tasks.denoising.image_files import Picture
 from lamina.tasks.denoising.state import State
@@ -90,7 +90,12 @@ def answer_table(session: Session, rows: pa.Table | None, request: Request) -> A
     return Answers(pa.table({name: own.get(name, others.get(name)) for name in names}), recordings.gaps(recording.gaps))
 
 
-# examples
+# examples and drawings
+
+
+def chart(session: Session) -> Chart:
+    """Each column that was cleaned, over what it was."""
+    return Chart(tuple(Line(name, source=name) for name in session.task.state.columns))
 
 
 def _example(session: Session, answer: Any) -> Example:
@@ -144,6 +149,7 @@ PREDICT_OF = {
         example=example,
         rows="together",
         takes=(CSV,),
+        chart=chart,
     ),
 }  # by the form of what came
 

@@ -5,10 +5,12 @@ from collections.abc import Container, Mapping
 import numpy as np
 import pyarrow as pa
 
+from lamina.task import Chart, Line, Session
 from lamina.tasks.forecasting import transform
 from lamina.tasks.forecasting.state import State
 
 Arrays = Mapping[str, np.ndarray]
+PARTS = ("prediction", "low", "high")
 
 
 def widths(history: np.ndarray, share: np.ndarray, state: State) -> np.ndarray:
@@ -53,10 +55,12 @@ def to_table(answers: Arrays, state: State, ids: pa.Array, times: pa.Array | Non
     columns: dict[str, pa.Array] = {}
     if state.series is not None:
         columns[state.series] = ids.take(pa.array(np.repeat(np.arange(rows), state.horizon)))
-    name = _free("step" if times is None else state.time_column or "time", columns)
-    columns[name] = pa.array(np.tile(np.arange(1, state.horizon + 1), rows) if times is None else times)
+    columns[_steps(state)] = pa.array(
+        np.tile(np.arange(1, state.horizon + 1), rows) if times is None else times
+    )
+    names = _columns_of_targets(list(columns), state)
     for i, target in enumerate(state.targets):
-        parts = {part: pa.array(answers[part][..., i].ravel()) for part in ("prediction", "low", "high")}
+        parts = {part: pa.array(answers[part][..., i].ravel()) for part in PARTS}
         if "quantiles" in answers:
             quantiles = {
                 f"q{100 * q:g}": pa.array(answers["quantiles"][..., i, k].ravel())
@@ -66,8 +70,35 @@ def to_table(answers: Arrays, state: State, ids: pa.Array, times: pa.Array | Non
         if len(state.targets) == 1:
             columns |= {_free(part, columns): values for part, values in parts.items()}
         else:
-            columns[_free(target.name, columns)] = pa.StructArray.from_arrays(list(parts.values()), list(parts))
+            columns[names[target.name]] = pa.StructArray.from_arrays(list(parts.values()), list(parts))
     return pa.table(columns)
+
+
+def chart(session: Session) -> Chart:
+    """Each target goes on along the times, or the steps ahead, with its interval; each series by itself."""
+    state: State = session.task.state
+    x = _steps(state)
+    columns = [name for name in (state.series, x) if name]
+    if len(state.targets) == 1:
+        lines = [Line(*(_free(part, columns) for part in PARTS), source=state.names[0])]
+    else:
+        columns_of = _columns_of_targets(columns, state)
+        lines = [Line(*(f"{c}.{part}" for part in PARTS), source=t) for t, c in columns_of.items()]
+    return Chart(tuple(lines), x, state.series or "")
+
+
+def _columns_of_targets(columns: list[str], state: State) -> dict[str, str]:
+    """The column of each of several targets; `columns` are those before."""
+    names = dict[str, str]()
+    for name in state.names:
+        names[name] = _free(name, {*columns, *names.values()})
+    return names
+
+
+def _steps(state: State) -> str:
+    """The column of the times, or of the steps ahead where rows have none."""
+    name = "step" if state.step.unit == "row" else state.time_column or "time"
+    return _free(name, [state.series] if state.series else [])
 
 
 def _free(name: str, names: Container[str]) -> str:

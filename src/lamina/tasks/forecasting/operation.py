@@ -129,4 +129,5 @@ PREDICT = Operation(
     takes=(CSV,),
     usage=usage,
     describe=describe,
+    chart=decoding.chart,
 )
