@@ -121,6 +121,7 @@ WRITES = {  # what writes beside `resources/disk.py`, and why it may
     "run.py": "the folder of a run and its lock, which is no content",
     "preprocess/image/cache.py": "memory maps, which stay in memory where the disk is full",
     "data/_formats/text.py": "a temporary copy of what is read, guarded",
+    "apps/try_app/downloads.py": "a zip in memory, which a browser takes",
     "cli/commands.py": "nowhere: standard output when its reader is gone",
     "preprocess/image/stderr.py": "nowhere: what libraries say",
 }

@@ -13,12 +13,12 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, s
 CODE_FONT = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'Liberation Mono', monospace"
 OTHER_HUES = ("#3f8f6b", "#8d63b8", "#b98a1d", "#7d8691")  # of charts with more than two colours
 STYLE = """<style>
-[data-testid="stMainBlockContainer"] { max-width: 1080px; padding: 3.2rem 1.5rem 5rem; }
-@media (max-width: 560px) { [data-testid="stMainBlockContainer"] { padding: 3rem 1rem 3.5rem; } }
+[data-testid="stMainBlockContainer"] { max-width: 1080px; padding: 4.4rem 1.5rem 5rem; }
+@media (max-width: 560px) { [data-testid="stMainBlockContainer"] { padding: 4.2rem 1rem 3.5rem; } }
 .lamina-eyebrow { margin: 0 0 6px; font-size: 15px; opacity: 0.68; overflow-wrap: anywhere; }
 .lamina-title { margin: 0 0 4px; padding: 0; font-size: clamp(22px, 3.2vw, 32px); line-height: 1.28; font-weight: 650;
   letter-spacing: -0.012em; overflow-wrap: anywhere; }
-[data-testid="stImage"] img { image-rendering: auto; }
+[data-testid="stBaseButton-primary"] p { color: $paper; }
 </style>"""
 
 
@@ -53,6 +53,7 @@ def _colours(colours: Mapping[str, str]) -> dict[str, Any]:
         "secondaryBackgroundColor": colours["soft"],
         "textColor": colours["ink"],
         "linkColor": colours["accent"],
+        "grayTextColor": colours["quiet"],
         "borderColor": colours["line"],
         "chartCategoricalColors": [colours["accent"], colours["warn-line"], *OTHER_HUES],
     }
@@ -61,6 +62,12 @@ def _colours(colours: Mapping[str, str]) -> dict[str, Any]:
 def page(title: str, eyebrow: str = "") -> None:
     """Begin a page: what the browser's tab says, and a heading with a quiet line above it. First call of a script."""
     st.set_page_config(page_title=f"{title} · Lamina", layout="centered", initial_sidebar_state="collapsed")
-    st.html(STYLE)
+    st.html(STYLE.replace("$paper", colours()["paper"]))
     above = f'<p class="lamina-eyebrow">{html.escape(eyebrow)}</p>' if eyebrow else ""
     st.html(f'{above}<h1 class="lamina-title">{html.escape(title)}</h1>')
+
+
+def colours() -> Mapping[str, str]:
+    """The colours that the browser shows at present, for what a script draws itself."""
+    light, dark = palettes()
+    return dark if st.context.theme.type == "dark" else light

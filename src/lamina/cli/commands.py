@@ -30,6 +30,7 @@ EXTRAS = {  # which extra holds an optional package
     **dict.fromkeys(("torch", "sklearn", "matplotlib", "onnx", "onnxscript"), "train"),
     **dict.fromkeys(("fastapi", "starlette", "uvicorn", "python_multipart"), "serve"),
     "python_calamine": "excel",
+    "streamlit": "app",
 }
 
 MEMORY = "Use fewer rows, close other programs, or take a larger machine."

@@ -1,0 +1,125 @@
+"""Answers on the page: drawn by what their cells are, one large, or many in a table to take away."""
+
+import html
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+import streamlit as st
+
+from lamina.apps import theme
+from lamina.apps.try_app import cells, charts, downloads, gallery
+from lamina.apps.try_app.model import plain
+from lamina.deploy.predictor import Predictor
+from lamina.evaluate.markup import number
+from lamina.schema import Row
+from lamina.task import Chart, Operation
+
+MOST_ROWS = 1000  # of a table on the page
+
+
+def one(table: pa.Table, operation: Operation, predictor: Predictor, row: Row) -> None:
+    """The answer to one row: the number or label first, then its other parts; what is given anew beside what it was."""
+    flat = {name: table[name][0].as_py() for name in table.column_names}
+    sorts = {name: cells.sort(table[name]) for name in table.column_names}
+    scalars = {name: value for name, value in flat.items() if sorts[name] in ("plain", "labels")}
+    intervals = _intervals(operation, predictor)
+    inside = {end for ends in intervals.values() for end in ends}
+    visible = {name: value for name, value in scalars.items() if name not in inside}
+    if visible:
+        _headline(visible, {name: tuple(flat.get(end) for end in ends) for name, ends in intervals.items()})
+    for name, value in flat.items():
+        match sorts[name]:
+            case "shares":
+                charts.shares(value or {}, name)
+            case "struct":
+                st.caption(plain(name))
+                st.json(value)
+            case "picture":
+                before = cells.picture(row.get(name))
+                after = cells.picture(value)
+                gallery.show([(before, "before"), (after, "after")] if before else [(after, name)], large=True)
+            case "series":
+                first = _is_channels_first(operation, predictor, name)
+                charts.series({"before": row.get(name), "after": value} if row.get(name) else {name: value}, first)
+
+
+def many(table: pa.Table, name: str, key: str) -> None:
+    """Answers as a table, pictures as a gallery, with files to take away."""
+    pictures = [column for column in table.column_names if cells.sort(table[column]) == "picture"]
+    rest = table.drop_columns(pictures)
+    if pictures:
+        bodies = {column: [cells.picture(cell) for cell in table[column].to_pylist()] for column in pictures}
+        captions = [", ".join(_caption(n, v) for n, v in row.items()) for row in rest.to_pylist()]
+        for column in pictures:
+            gallery.show(list(zip(bodies[column], captions or [""] * table.num_rows, strict=True)))
+        files = {f"{i + 1:06}-{c}.png": b for c, own in bodies.items() for i, b in enumerate(own) if b}
+        if rest.num_columns:
+            files[f"{name}.csv"] = downloads.table(rest, ".csv")
+        zipped = downloads.archive(files)
+        st.download_button("Download as a zip", zipped, f"{name}.zip", "application/zip", key=f"{key} zip")
+        return
+    frame(rest)
+    with st.container(horizontal=True):
+        for suffix, (word, media) in downloads.FORMATS.items():
+            body = downloads.table(rest, suffix)
+            st.download_button(f"Download {word}", body, f"{name}{suffix}", media, key=f"{key} {suffix}")
+
+
+def chart_lines(table: pa.Table, chart: Chart | None, rows: pa.Table | None, predictor: Predictor) -> None:
+    """The lines of answers that belong together, where the operation says which there are."""
+    if chart and chart.lines:
+        charts.lines(chart, table, rows, predictor.prep)
+
+
+def frame(table: pa.Table) -> None:
+    """A table, cut where it is long; times that are all at midnight as days."""
+    rows = table.slice(0, MOST_ROWS).to_pandas()
+    for name, times in rows.select_dtypes("datetime").items():
+        if (times == times.dt.normalize()).all():
+            rows[name] = times.dt.date
+    st.dataframe(rows, hide_index=True, width="stretch")
+    if table.num_rows > MOST_ROWS:
+        st.caption(f"The first {MOST_ROWS:,} of {table.num_rows:,} rows.")
+
+
+def _intervals(operation: Operation, predictor: Predictor) -> dict[str, tuple[str, str]]:
+    """The columns of the interval of each number."""
+    chart = operation.chart(predictor) if operation.chart else None
+    return {line.value: (line.low, line.high) for line in chart.lines if line.low} if chart else {}
+
+
+def _headline(values: Mapping[str, Any], intervals: Mapping[str, tuple[Any, ...]]) -> None:
+    """The first value large, with its interval; the others small beside one another."""
+    (name, value), *others = values.items()
+    ends = intervals.get(name, ())
+    between = f"between {number(ends[0])} and {number(ends[1])}" if len(ends) == 2 and None not in ends else ""
+    facts = "".join(f"<div><dt>{html.escape(n)}</dt><dd>{html.escape(words(v))}</dd></div>" for n, v in others)
+    colour = theme.colours()["accent"]
+    st.html(
+        f'<p class="lamina-quiet">{html.escape(name)}</p>'
+        f'<p class="lamina-answer" style="color:{colour}">{html.escape(words(value))}</p>'
+        + (f'<p class="lamina-quiet">{between}</p>' if between else "")
+        + (f'<dl class="lamina-facts">{facts}</dl>' if facts else "")
+    )
+
+
+def words(value: Any) -> str:
+    """A value as people write it."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(words, value)) or "none"
+    return number(value) if isinstance(value, int | float) else str(value)
+
+
+def _caption(name: str, value: Any) -> str:
+    return f"{name} {words(value)}"
+
+
+def _is_channels_first(operation: Operation, predictor: Predictor, name: str) -> bool:
+    """How the lists of a series stand, by its column among the rows."""
+    prep = operation.prep(predictor)
+    return name in {column.name for column in prep.columns} and prep.domain(name).channels_first

@@ -1,0 +1,89 @@
+"""Files that a person brings, as the source of rows that the command line would make of them."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PurePath
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.csv
+
+from lamina import data, recipe
+from lamina.apps.try_app import downloads
+from lamina.config import Config
+from lamina.data.files import SUFFIXES
+from lamina.deploy import batch
+from lamina.deploy.predictor import Predictor
+from lamina.resources import disk
+from lamina.task import JSON, Operation
+
+
+def suffixes(operation: Operation, predictor: Predictor) -> list[str]:
+    """Endings of files that hold rows: tables, and of columns of files these and zips of them."""
+    prep = operation.prep(predictor)
+    own = [suffix for column in prep.files for suffix in prep.file_kind(column.name).suffixes]
+    return [suffix.lstrip(".") for suffix in (*SUFFIXES, *own, *([".zip"] if own else []))]
+
+
+@contextmanager
+def source(files: Sequence[Any], operation: Operation, predictor: Predictor) -> Iterator[tuple[Config, Path]]:
+    """The settings of a source of these files, and a folder for what comes of them; both are gone afterwards.
+
+    Errors: LaminaError where they cannot be read.
+    """
+    folder = disk.temporary_folder()
+    try:
+        inside = folder / "rows"
+        disk.make_folder(inside)
+        for file in files:
+            disk.write_bytes(inside / PurePath(file.name).name, file.getvalue())
+        path = inside / PurePath(files[0].name).name if len(files) == 1 else inside
+        settings = recipe.from_words([str(path)], trains=False).data
+        yield data.expecting(settings, operation.names(predictor)), folder
+    finally:
+        disk.remove(folder)
+
+
+class Text(NamedTuple):
+    """A text that was pasted, as a file."""
+
+    name: str
+    text: str
+
+    def getvalue(self) -> bytes:
+        return self.text.encode()
+
+
+class Outcome(NamedTuple):
+    """What came of files: a sentence, notes, why rows were set aside; a table to look at, and a file to take away."""
+
+    sentence: str
+    notes: list[str]
+    reasons: list[str]
+    table: pa.Table | None
+    body: bytes
+    suffix: str
+
+
+def answer(files: Sequence[Any], operation: Operation, predictor: Predictor, request: Any, keep: bool) -> Outcome:
+    """Every row of files answered in order, as the command line does. Errors: LaminaError."""
+    with source(files, operation, predictor) as (config, folder):
+        if operation.write is not None:
+            request = (operation.options or operation.request).model_validate(request.model_dump())
+            output = folder / "answers"
+        else:
+            output = folder / f"answers{'.csv' if operation.gives == JSON else ''}"
+        columns = [batch.ALL] if keep and operation.write is None and operation.rows == "each" else None
+        result = batch.run(predictor, operation.name, config, request, output, columns)
+        body, suffix = downloads.content(output)
+        table = pyarrow.csv.read_csv(output) if suffix == ".csv" else None
+    amount = result.get("amount") or f"{result.get('rows', 0):,} answers"
+    reasons = [f"{r['column']}: {r['reason']} ({r['count']:,} rows)" for r in result.get("reasons", [])]
+    return Outcome(
+        f"{amount}, {result.get('quarantined', 0):,} rows set aside.",
+        list(result.get("notes", [])),
+        reasons,
+        table,
+        body,
+        suffix,
+    )
