@@ -208,7 +208,12 @@ def merge(raw: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
 
 
 def dump(recipe: Recipe) -> str:
-    """The recipe as YAML, without what is only the default; lists of numbers, and of lists of them, on one line."""
+    """The recipe as YAML, without what is only the default."""
+    return to_yaml(plain(recipe))
+
+
+def to_yaml(values: Mapping[str, Any]) -> str:
+    """Plain values of a recipe as YAML; lists of numbers, and of lists of them, on one line."""
     from ruamel.yaml import YAML
     from ruamel.yaml.representer import SafeRepresenter
 
@@ -225,7 +230,7 @@ def dump(recipe: Recipe) -> str:
     yaml.default_flow_style = False
     yaml.representer.sort_base_mapping_type_on_output = False
     yaml.width = 100
-    yaml.dump(plain(recipe), out)
+    yaml.dump(values, out)
     return out.getvalue()
 
 

@@ -13,7 +13,7 @@ import fcntl
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -159,3 +159,10 @@ def fresh_folder(name: str) -> Path:
     while (folder := Path("runs") / f"{name}-{number}").exists():
         number += 1
     return folder
+
+
+def name_of(words: Sequence[str]) -> str:
+    """A name for a run, of the words that say where its data come from."""
+    name = "-".join(dict.fromkeys(word.partition("=")[0] for word in words)) if len(words) > 1 else words[0]
+    name = Path(name.removeprefix("toy:")).name.split(".")[0]
+    return "".join(c if c.isalnum() or c in "-_" else "-" for c in name) or "run"

@@ -3,7 +3,6 @@
 import json
 import shlex
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
 
 
@@ -35,10 +34,3 @@ def source(words: list[str], sets: list[str] | None, names: Iterable[str]) -> An
     from lamina import data
 
     return data.expecting(recipe(words, {}, sets or [], trains=False).data, names)
-
-
-def stem(words: list[str]) -> str:
-    """A name for a run, of where its data come from."""
-    name = "-".join(dict.fromkeys(word.partition("=")[0] for word in words)) if len(words) > 1 else words[0]
-    name = Path(name.removeprefix("toy:")).name.split(".")[0]
-    return "".join(c if c.isalnum() or c in "-_" else "-" for c in name) or "run"

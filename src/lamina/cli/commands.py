@@ -130,7 +130,7 @@ def train(  # noqa: PLR0913 - one argument per option
     as_json: Json = False,
 ) -> None:
     """Train a network on a data file or by a recipe, judge it beside baselines, and write a bundle and a report."""
-    from lamina.run import Run, fresh_folder
+    from lamina.run import Run, fresh_folder, name_of
 
     if resume is not None:
         if source or target or test or also or task or model or preset or budget or sets or out or seed is not None:
@@ -148,7 +148,7 @@ def train(  # noqa: PLR0913 - one argument per option
         options = {"target": target, "data.test": test, "task": task, "model": model, "train.budget": budget}
         options |= {"preset": preset, "seed": None if seed is None else str(seed)}
         recipe = arguments.recipe(source, options, [*arguments.also(also), *(sets or [])])
-        run = Run.create(out or fresh_folder(recipe.name or arguments.stem(source)))
+        run = Run.create(out or fresh_folder(recipe.name or name_of(source)))
     with stoppable() as stop, run.locked():
         from lamina import pipeline  # a second or two, in which the run can already be asked to stop
         from lamina.cli import progress, results
@@ -196,7 +196,8 @@ def schema(as_json: Json = False) -> None:
 @app.command()
 def inspect(source: Source, target: Target = None, sets: Sets = None, as_json: Json = False) -> None:
     """Show what a data file or a bundle holds: columns, kinds, missing cells, rows that cannot be used."""
-    from lamina.cli import inspection, overview
+    from lamina import inspection
+    from lamina.cli import overview
 
     result = inspection.inspect(source, target, sets or [])
     _emit(result) if as_json else overview.inspected(result)
@@ -324,7 +325,8 @@ def export(
 @app.command()
 def doctor(as_json: Json = False) -> None:
     """Say what this machine has, what is installed, and what is missing for which stage."""
-    from lamina.cli import inspection, overview
+    from lamina import inspection
+    from lamina.cli import overview
 
     result = inspection.machine()
     _emit(result) if as_json else overview.machine(result)

@@ -15,13 +15,13 @@ from pydantic.fields import FieldInfo
 from typer.core import TyperCommand
 
 from lamina.cli import arguments, results
-from lamina.cli.inspection import is_bundle
 from lamina.config import Config, LaminaError, parse
 from lamina.data.arrays import json_rows
 from lamina.deploy import batch
 from lamina.deploy.bundle import locate
 from lamina.deploy.predictor import Predictor, summary
 from lamina.deploy.request_settings import kind_of
+from lamina.inspection import is_bundle
 from lamina.plugins import available, plugin
 from lamina.schema import Row
 from lamina.task import EVENTS, JSON, Answers, Operation

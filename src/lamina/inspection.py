@@ -16,7 +16,7 @@ from lamina.deploy.bundle import locate
 from lamina.deploy.predictor import Predictor, summary
 from lamina.plugins import kind, plugin
 from lamina.recipe import Recipe, Unused, from_words
-from lamina.schema import Row
+from lamina.schema import Collected, Row
 from lamina.task import Operation
 
 EXTRAS = {
@@ -30,11 +30,12 @@ EXAMPLES = 20
 
 
 def inspect(source: Sequence[str], target: str | None, sets: Sequence[str]) -> Row:
-    """A bundle, or the columns and unusable rows of a data source."""
+    """A bundle, or the columns and unusable rows of a data source, which is words of a command line."""
     path = locate(source[0])
     if len(source) == 1 and is_bundle(path):
         return _bundle(path)
-    return _source(source, target, sets)
+    recipe = from_words(source, [*sets, *([f"target={json.dumps(target)}"] if target else [])], trains=False)
+    return {"source": " ".join(source), **describe(recipe, data.load(recipe.data))}
 
 
 def is_bundle(path: Path) -> bool:
@@ -42,9 +43,9 @@ def is_bundle(path: Path) -> bool:
     return path.suffix == ".lamina" or (path / "manifest.json").exists()
 
 
-def _source(source: Sequence[str], target: str | None, sets: Sequence[str]) -> Row:
-    recipe = from_words(source, [*sets, *([f"target={json.dumps(target)}"] if target else [])], trains=False)
-    sources = experiment.with_conventions(recipe, Sources(data.load(recipe.data), recipe.data))
+def describe(recipe: Recipe, collected: Collected) -> Row:
+    """What rows hold, before any training: columns with their kinds, rows of no use and why, notes, and the task."""
+    sources = experiment.with_conventions(recipe, Sources(collected, recipe.data))
     collected = sources.train
     table = with_row_numbers(collected, recipe.missing).drop_columns([ROW_NUMBER])
     with beside_notes(collected.notes):
@@ -62,7 +63,6 @@ def _source(source: Sequence[str], target: str | None, sets: Sequence[str]) -> R
     labels = table[label].to_pylist() if label and label in table.column_names else []
     parts = table[collected.part].to_pylist() if collected.part else []
     return {
-        "source": " ".join(source),
         "rows": table.num_rows,
         "quarantined": len(collected.quarantine),
         "quarantine": [row._asdict() for row in collected.quarantine[:EXAMPLES]],
