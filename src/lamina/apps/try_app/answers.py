@@ -74,7 +74,7 @@ def chart_lines(table: pa.Table, chart: Chart | None, rows: pa.Table | None, pre
 
 def frame(table: pa.Table) -> None:
     """A table, cut where it is long; times that are all at midnight as days."""
-    rows = table.slice(0, MOST_ROWS).to_pandas()
+    rows = charts.flat(table.slice(0, MOST_ROWS)).to_pandas()
     for name, times in rows.select_dtypes("datetime").items():
         if (times == times.dt.normalize()).all():
             rows[name] = times.dt.date

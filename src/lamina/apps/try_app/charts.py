@@ -27,10 +27,10 @@ def lines(chart: Chart, answers: pa.Table, rows: pa.Table | None, prep: Preproce
         group = st.selectbox(chart.group, groups) if len(groups) > 1 else groups[0]
         answers = _of_group(answers, chart.group, group)
         rows = _of_group(rows, chart.group, group) if rows and chart.group in rows.column_names else rows
-    flat = _flat(answers)
+    parts = flat(answers)
     for line in chart.lines[:MOST_LINES]:
         before = _before(chart, line, rows, prep)
-        after = _after(chart, line, flat, before)
+        after = _after(chart, line, parts, before)
         title = line.source or line.value
         st.altair_chart(_layers(after, before, title, fresh=bool(chart.x)), width="stretch")
     if len(chart.lines) > MOST_LINES:
@@ -81,7 +81,7 @@ def _of_group(table: pa.Table, column: str, group: str) -> pa.Table:
     return table.filter(pa.array(table[column].to_pandas().astype(str) == group))
 
 
-def _flat(table: pa.Table) -> pa.Table:
+def flat(table: pa.Table) -> pa.Table:
     """Parts of columns as columns, with a dot in their names."""
     while any(pa.types.is_struct(field.type) for field in table.schema):
         table = table.flatten()
