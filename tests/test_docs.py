@@ -47,7 +47,7 @@ README = ROOT / "README.md"
 PAGES = [README, *DOCS]
 LINKED = [*PAGES, ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md"]
 RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
-GOES_ON = {"3-design", "4-train", "5-evaluate", "6-deploy", "recipes"}  # pages that use what five-minutes made
+GOES_ON = {"3-design", "4-train", "5-evaluate", "6-deploy", "protocols", "recipes"}  # pages that use what five-minutes made
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # the machine of the tests is a busy one
 SHORT = "train.epochs=2"
 NETWORK = "distilbert-sst2"  # a network that others trained, by its folder

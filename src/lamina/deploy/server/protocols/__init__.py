@@ -15,7 +15,7 @@ from fastapi import FastAPI
 
 from lamina.deploy.server.endpoint import Endpoint
 from lamina.deploy.server.middleware import State
-from lamina.deploy.server.protocols._service import Service, main_endpoint, model_name
+from lamina.deploy.server.protocols._service import Model, Route, Service, main_endpoint, model_name
 from lamina.plugins import available, plugin
 
 FOLDER = "deploy.server.protocols"
@@ -33,4 +33,4 @@ def mount(api: FastAPI, models: Mapping[str, Endpoint], state: State) -> None:
             state.open |= {route.path} if route.open else set()
 
 
-__all__ = ["main_endpoint", "model_name", "mount"]
+__all__ = ["Model", "Route", "Service", "main_endpoint", "model_name", "mount"]

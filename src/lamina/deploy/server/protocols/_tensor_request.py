@@ -23,7 +23,8 @@ SHAPE = 'Send {"inputs": [{"name": "column", "shape": [rows], "datatype": "FP64"
 OBJECTS = 65_536  # in the JSON of one request
 DIMENSIONS = 4  # of the largest tensor that means anything: pictures of several channels
 PREFIX = 4  # bytes that say how long a text in binary is
-NOT_OFFERED = ("shared_memory_region", "classification")
+SHARED = "shared_memory_region"  # a parameter of tensors that are not in the body
+OUTPUT_PARAMETERS = {"binary_data", "content_type"}  # others ask for another output than there is
 JSON_TYPES: dict[str, set[type]] = {"BOOL": {bool}, BYTES: {str}}
 
 
@@ -91,8 +92,9 @@ class TensorRequest:
             if one.name not in outputs:
                 cure = f"This model has {some(list(outputs))}."
                 raise RequestError(400, f"outputs: there is no {quoted(one.name)}. {cure}")
-            _check_offered(one, "outputs")
             parameters = one.parameters or {}
+            if others := parameters.keys() - OUTPUT_PARAMETERS:
+                raise _refused_parameter(one, "outputs", min(others))
             selection.append(Selection(outputs[one.name], parameters.get("binary_data", binary) is True))
         return selection
 
@@ -136,14 +138,14 @@ def _check_names(names: list[str], place: str) -> None:
         raise RequestError(400, f"{place}: {quoted(twice)} is there twice. Send it once.")
 
 
-def _check_offered(part: InputHead | OutputHead, place: str) -> None:
-    if name := next((name for name in NOT_OFFERED if name in (part.parameters or {})), None):
-        cure = "Send the values themselves, and take outputs as they are."
-        raise RequestError(400, f"{place}.{bare(part.name)}: this server has no {name}. {cure}")
+def _refused_parameter(part: InputHead | OutputHead, place: str, name: str) -> RequestError:
+    cure = "Send the values themselves, and take outputs as they are."
+    return RequestError(400, f"{place}.{bare(part.name)}: this server has no {bare(name)}. {cure}")
 
 
 def _check_input(one: InputHead) -> None:
-    _check_offered(one, "inputs")
+    if SHARED in (one.parameters or {}):
+        raise _refused_parameter(one, "inputs", SHARED)
     if one.datatype not in DTYPES and one.datatype != BYTES:
         cure = f"There is {', '.join(DTYPES)} and {BYTES}."
         raise RequestError(400, f"inputs.{bare(one.name)}: has no known datatype (got {quoted(one.datatype)}). {cure}")

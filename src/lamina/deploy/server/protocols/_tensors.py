@@ -14,7 +14,7 @@ from lamina.deploy.cell_notes import SERIES
 from lamina.deploy.server.content_types import matches
 from lamina.deploy.server.endpoint import Endpoint
 from lamina.preprocess import Preprocessor
-from lamina.schema import Column, is_list
+from lamina.schema import Column
 
 ANY = -1  # a dimension of any size
 BYTES = "BYTES"  # texts, and files
@@ -32,7 +32,7 @@ DTYPES = {
     "FP32": np.dtype("<f4"),
     "FP64": np.dtype("<f8"),
 }
-DATATYPES = {dtype: name for name, dtype in DTYPES.items()}
+OF_TYPE = {bool: "BOOL", int: "INT64", float: "FP64"}
 OF_KIND = {"number": "FP64", "boolean": "BOOL", SERIES: "FP32"}
 ANYMAP = "image/x-portable-anymap"  # a header before pixels, so that an array is a file
 
@@ -54,15 +54,13 @@ class Signature:
     """
 
     def __init__(self, endpoint: Endpoint):
-        prep, predictor, operation = endpoint.prep, endpoint.predictor, endpoint.operation
+        prep = endpoint.prep
         self.channels_first = {c.name for c in prep.columns if c.settings.get("layout") == "channels_first"}
         self.series = {column.name for column in prep.columns if column.kind == SERIES}
         self.files = {column.name for column in prep.files}
         self.pictures = {name for name in self.files if matches(ANYMAP, prep.file_kind(name).media)}
         self.inputs = {column.name: self._input(prep, column) for column in prep.columns}
-        rows = predictor.rows(endpoint.example.payload)
-        example = next(predictor.pieces(operation, rows, operation.request()))
-        self.outputs = {field.name: _output(field) for field in example.table.schema}
+        self.outputs = {name: _output(name, value) for name, value in next(iter(endpoint.example.answers), {}).items()}
 
     def _input(self, prep: Preprocessor, column: Column) -> Tensor:
         datatype, inner = OF_KIND.get(column.kind, BYTES), ()
@@ -73,18 +71,18 @@ class Signature:
         return Tensor(column.name, datatype, (ANY, *inner))
 
 
-def _output(field: pa.Field) -> Tensor:
-    """Numbers as they are, numbers by class side by side, lists of numbers as long as the longest; all else is text."""
-    kind, depth = field.type, 0
-    if pa.types.is_struct(kind) and all(pa.types.is_floating(inner.type) for inner in kind):
-        return Tensor(field.name, "FP64", (ANY, kind.num_fields), tuple(inner.name for inner in kind))
-    while is_list(kind):
-        kind, depth = kind.value_type, depth + 1
-    number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
-    if depth in (1, 2) and number:
-        return Tensor(field.name, "FP64", (ANY,) * (depth + 1))
-    plain = depth == 0 and (number or pa.types.is_boolean(kind))
-    return Tensor(field.name, DATATYPES[np.dtype(kind.to_pandas_dtype())] if plain else BYTES, (ANY,))
+def _output(name: str, value: Any) -> Tensor:
+    """An output by an answer: numbers as they are, numbers by class side by side, lists of numbers as long as the
+    longest; all else is text.
+    """
+    if isinstance(value, dict) and value and set(map(type, value.values())) == {float}:
+        return Tensor(name, "FP64", (ANY, len(value)), tuple(value))
+    depth = 0
+    while isinstance(value, list):
+        value, depth = next(iter(value), None), depth + 1
+    if depth in (1, 2) and type(value) in (int, float):
+        return Tensor(name, "FP64", (ANY,) * (depth + 1))
+    return Tensor(name, OF_TYPE.get(type(value), BYTES) if depth == 0 else BYTES, (ANY,))
 
 
 def output_values(tensor: Tensor, column: pa.ChunkedArray) -> np.ndarray | list[str]:
