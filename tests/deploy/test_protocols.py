@@ -5,8 +5,11 @@ import base64
 import csv
 import io
 import json
+import os
 import re
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import httpx
@@ -674,6 +677,20 @@ def test_the_name_of_a_model_is_that_of_its_run_its_folder_or_its_file(churn_bun
 # The contract
 
 
+ASK_LINES = """
+import asyncio, sys, httpx
+from lamina.deploy.predictor import Predictor
+from lamina.deploy.server import app
+
+async def main():
+    transport = httpx.ASGITransport(app=app(Predictor(sys.argv[1])))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        print((await client.post("/lines/churn", content=sys.argv[2])).text, end="")
+
+asyncio.run(main())
+"""
+
+
 def paths_of(name, predictor):
     service = Service({}, app(predictor).state.lamina)
     return list(plugin(FOLDER, name).routes(service))
@@ -687,6 +704,7 @@ def test_every_protocol_is_a_file_that_says_what_it_is_and_which_paths_it_has(na
     page = PAGE.read_text("utf-8")
     for route in routes:
         assert f"/{route.path.split('/')[1]}" in page, route.path
+    assert plugin(FOLDER, name).PATH in [route.path for route in routes if route.method == "GET"]
 
 
 @pytest.mark.parametrize("name", available(FOLDER))
@@ -699,6 +717,25 @@ def test_every_path_of_a_protocol_answers_and_takes_no_rubbish(name, api, predic
             reply = ask(api, route.method, path, content=rubbish, headers={"content-type": "application/json"})
             assert reply.status_code in (200, 400), (path, rubbish[:10])
             assert reply.status_code == 200 or sentence(reply, 400)
+
+
+def test_the_page_of_the_docs_leads_to_every_protocol_that_a_bundle_can_be_asked_by(api):
+    page, other = ask(api, "GET", "/docs").text, app(Predictor(BUNDLES / "forecasting_linear_known.lamina"))
+    for path in (plugin(FOLDER, name).PATH for name in available(FOLDER)):
+        assert f'href="{path[1:]}"' in page
+        assert f'href="{path[1:]}"' not in ask(other, "GET", "/docs").text
+
+
+def test_a_protocol_of_ones_own_is_one_file(churn_bundle, predictor, rows, tmp_path):
+    file, _, text = re.search(r"^```python\n# file: (.*?)(\n)(.*?)^```$", PAGE.read_text("utf-8"), re.M | re.S).groups()
+    path = tmp_path / file
+    path.parent.mkdir(parents=True)
+    path.write_text(text, "utf-8")
+    environment = os.environ | {"LAMINA_PLUGINS": str(tmp_path / "plugins")}
+    command = [sys.executable, "-c", ASK_LINES, str(churn_bundle), "\n".join(map(json.dumps, rows))]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert_answers([json.loads(line) for line in ended.stdout.splitlines()], predictor.predict(rows))
 
 
 def test_no_two_protocols_have_a_path_in_common(predictor):

@@ -7,6 +7,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from lamina.deploy.server import protocols
 from lamina.deploy.server.about import About
 from lamina.deploy.server.content_types import file_kinds
 from lamina.deploy.server.endpoint import Endpoint
@@ -24,7 +25,8 @@ OTHERS = {
 def docs_page(title: str, about: About, endpoints: tuple[Endpoint, ...]) -> str:
     """The whole page; everything that comes from the bundle is escaped."""
     rows = "".join(_row(c.name, c.kind, ", ".join(map(str, c.examples))) for c in about.columns)
-    others = "".join(f'<tr><td><a href="{path[1:]}">{path}</a><td>{words}</tr>' for path, words in OTHERS.items())
+    paths = OTHERS | protocols.summaries(endpoints)
+    others = "".join(f'<tr><td><a href="{p[1:]}">{p}</a><td>{html.escape(words)}</tr>' for p, words in paths.items())
     template = Template(Path(__file__).with_name("docs.html").read_text("utf-8"))
     return template.substitute(
         title=html.escape(title),

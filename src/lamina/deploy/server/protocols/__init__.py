@@ -2,6 +2,8 @@
 
 A protocol is a module here (or in `$LAMINA_PLUGINS/deploy.server.protocols/`), named by its file, with
 
+- a docstring, whose first line says on the page of /docs what it is;
+- `PATH`: one of its paths, to look at in a browser;
 - `routes(service) -> Iterable[Route]`: its paths, and a function that answers each.
 
 It only turns a body into `RequestRows` and answers into the body of a reply (a `Message`); `service.answer` does the
@@ -9,13 +11,13 @@ rest, as for our own `POST /predict`: limits, joint batches, deadlines, notes, t
 What several protocols share stands beside them, with `_` in front.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from fastapi import FastAPI
 
 from lamina.deploy.server.endpoint import Endpoint
 from lamina.deploy.server.middleware import State
-from lamina.deploy.server.protocols._service import Model, Route, Service, main_endpoint, model_name
+from lamina.deploy.server.protocols._service import Model, Route, Service, main_endpoint, model_name, unsuitable
 from lamina.plugins import available, plugin
 
 FOLDER = "deploy.server.protocols"
@@ -33,4 +35,13 @@ def mount(api: FastAPI, models: Mapping[str, Endpoint], state: State) -> None:
             state.open |= {route.path} if route.open else set()
 
 
-__all__ = ["Model", "Route", "Service", "main_endpoint", "model_name", "mount"]
+def summaries(endpoints: Sequence[Endpoint]) -> dict[str, str]:
+    """A path of each protocol that a bundle can be asked by, with what it is."""
+    main = main_endpoint(endpoints)
+    if main is None or unsuitable(main):
+        return {}
+    modules = [plugin(FOLDER, name) for name in available(FOLDER)]
+    return {module.PATH: (module.__doc__ or "").partition("\n")[0] for module in modules}
+
+
+__all__ = ["Model", "Route", "Service", "main_endpoint", "model_name", "mount", "summaries"]

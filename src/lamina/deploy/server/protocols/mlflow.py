@@ -23,6 +23,7 @@ from lamina.deploy.server.protocols._service import Model, Route, Service, note_
 from lamina.deploy.server.request_rows import RequestRows
 from lamina.task import CSV, JSON, Answers
 
+PATH = "/ping"
 SPLIT, RECORDS, PARAMS = "dataframe_split", "dataframe_records", "params"
 SHAPE = 'Send {"dataframe_split": {"columns": ["column", ...], "data": [[value, ...], ...]}}.'
 
@@ -30,7 +31,7 @@ SHAPE = 'Send {"dataframe_split": {"columns": ["column", ...], "data": [[value, 
 def routes(service: Service) -> Iterator[Route]:
     server = Server(service)
     yield Route("POST", "/invocations", server.invocations)
-    yield Route("GET", "/ping", server.ping, open=True)
+    yield Route("GET", PATH, server.ping, open=True)
     yield Route("GET", "/version", server.version)
 
 

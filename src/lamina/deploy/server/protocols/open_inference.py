@@ -26,6 +26,7 @@ from lamina.task import JSON, Answers
 
 EXTENSIONS = ["binary_tensor_data", "model_configuration", "model_repository", "statistics"]
 PLATFORM = "lamina"
+PATH = "/v2"
 CONFIG_TYPES = {"BYTES": "TYPE_STRING"}  # others are called TYPE_ and the datatype
 MODELS = "/v2/models"
 PATHS = (f"{MODELS}/{{model}}", f"{MODELS}/{{model}}/versions/{{version}}")
@@ -33,7 +34,7 @@ PATHS = (f"{MODELS}/{{model}}", f"{MODELS}/{{model}}/versions/{{version}}")
 
 def routes(service: Service) -> Iterator[Route]:
     server = Server(service)
-    yield Route("GET", "/v2", server.metadata)
+    yield Route("GET", PATH, server.metadata)
     yield Route("GET", "/v2/health/live", server.live, open=True)
     yield Route("GET", "/v2/health/ready", server.ready, open=True)
     yield Route("POST", "/v2/repository/index", server.index)

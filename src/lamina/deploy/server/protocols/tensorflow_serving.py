@@ -21,7 +21,7 @@ from lamina.deploy.server.protocols._tensors import Tensor, json_values, output_
 from lamina.task import JSON, Answers
 
 SIGNATURE, NAME = "serving_default", "signature_name"
-MODELS = "/v1/models"
+PATH = MODELS = "/v1/models"
 PATHS = (f"{MODELS}/{{model}}", f"{MODELS}/{{model}}/versions/{{version}}")
 TYPES = {"BOOL": "DT_BOOL", "BYTES": "DT_STRING", "FP16": "DT_HALF", "FP32": "DT_FLOAT", "FP64": "DT_DOUBLE"}
 
