@@ -53,15 +53,18 @@ def test_a_row_of_a_table_is_changed_and_answered_anew(tmp_path):
         field.fill("123.5")
         field.press("Enter")
         settle(page)
+        rooms = page.get_by_role("spinbutton", name="rooms")
+        rooms.fill("")
+        rooms.press("Enter")
+        settle(page)
         town = page.get_by_role("combobox", name="town")
         town.fill("atlantis")
         town.press("Enter")
 
     text = look("regression_fnn", ask, tmp_path)
-    row = {"area": 123.5, "town": "atlantis", "rooms": 3}
-    model = lamina.load(path_of("regression_fnn"))
+    (answer,) = lamina.load(path_of("regression_fnn")).predict([{"area": 123.5, "town": "atlantis", "rooms": None}])
     assert "atlantis" in text and "not know" in text
-    assert "between" in text and model.predict([row])
+    assert number(answer["prediction"]) in text
 
 
 def test_a_picture_is_uploaded_seen_and_explained(tmp_path):
@@ -140,4 +143,3 @@ def test_a_file_of_rows_is_answered_and_its_answers_are_downloaded(tmp_path):
         assert float(lines[1].split(",")[-3]) == pytest.approx(answers[0]["prediction"])
 
     look("regression_fnn", ask, tmp_path)
-    assert number(answers[0]["prediction"])

@@ -26,8 +26,10 @@ def one(table: pa.Table, operation: Operation, predictor: Predictor, row: Row) -
     intervals = _intervals(operation, predictor)
     inside = {end for ends in intervals.values() for end in ends}
     visible = {name: value for name, value in scalars.items() if name not in inside}
-    if visible:
+    if visible and _is_headed(visible, intervals, "shares" in sorts.values(), predictor):
         _headline(visible, {name: tuple(flat.get(end) for end in ends) for name, ends in intervals.items()})
+    elif visible:
+        st.html(_facts(visible, "lamina-facts lamina-even"))
     for name, value in flat.items():
         match sorts[name]:
             case "shares":
@@ -40,8 +42,9 @@ def one(table: pa.Table, operation: Operation, predictor: Predictor, row: Row) -
                 after = cells.picture(value)
                 gallery.show([(before, "before"), (after, "after")] if before else [(after, name)], large=True)
             case "series":
-                first = _is_channels_first(operation, predictor, name)
-                charts.series({"before": row.get(name), "after": value} if row.get(name) else {name: value}, first)
+                before = row.get(name)
+                charts.series(value or [], _is_channels_first(operation, predictor, name), before)
+                st.caption("In grey what it was." if before else plain(name))
 
 
 def many(table: pa.Table, name: str, key: str) -> None:
@@ -50,7 +53,7 @@ def many(table: pa.Table, name: str, key: str) -> None:
     rest = table.drop_columns(pictures)
     if pictures:
         bodies = {column: [cells.picture(cell) for cell in table[column].to_pylist()] for column in pictures}
-        captions = [", ".join(_caption(n, v) for n, v in row.items()) for row in rest.to_pylist()]
+        captions = [_caption(row) for row in rest.to_pylist()]
         for column in pictures:
             gallery.show(list(zip(bodies[column], captions or [""] * table.num_rows, strict=True)))
         files = {f"{i + 1:06}-{c}.png": b for c, own in bodies.items() for i, b in enumerate(own) if b}
@@ -89,19 +92,32 @@ def _intervals(operation: Operation, predictor: Predictor) -> dict[str, tuple[st
     return {line.value: (line.low, line.high) for line in chart.lines if line.low} if chart else {}
 
 
+def _is_headed(values: Mapping[str, Any], intervals: Mapping[str, Any], shares: bool, predictor: Predictor) -> bool:
+    """Whether the first value is the answer and others tell more of it; not so of a row, or of numbers side by side."""
+    if shares or intervals or len(values) == 1:
+        return True
+    own = {column.name for column in predictor.prep.columns}
+    return not own.issuperset(values) and not all(type(value) in (int, float) for value in values.values())
+
+
 def _headline(values: Mapping[str, Any], intervals: Mapping[str, tuple[Any, ...]]) -> None:
     """The first value large, with its interval; the others small beside one another."""
     (name, value), *others = values.items()
     ends = intervals.get(name, ())
     between = f"between {number(ends[0])} and {number(ends[1])}" if len(ends) == 2 and None not in ends else ""
-    facts = "".join(f"<div><dt>{html.escape(n)}</dt><dd>{html.escape(words(v))}</dd></div>" for n, v in others)
     colour = theme.colours()["accent"]
     st.html(
         f'<p class="lamina-quiet">{html.escape(name)}</p>'
         f'<p class="lamina-answer" style="color:{colour}">{html.escape(words(value))}</p>'
         + (f'<p class="lamina-quiet">{between}</p>' if between else "")
-        + (f'<dl class="lamina-facts">{facts}</dl>' if facts else "")
+        + (_facts(dict(others), "lamina-facts") if others else "")
     )
+
+
+def _facts(values: Mapping[str, Any], style: str) -> str:
+    """Names and values beside one another, as HTML."""
+    facts = "".join(f"<div><dt>{html.escape(n)}</dt><dd>{html.escape(words(v))}</dd></div>" for n, v in values.items())
+    return f'<dl class="{style}">{facts}</dl>'
 
 
 def words(value: Any) -> str:
@@ -115,8 +131,10 @@ def words(value: Any) -> str:
     return number(value) if isinstance(value, int | float) else str(value)
 
 
-def _caption(name: str, value: Any) -> str:
-    return f"{name} {words(value)}"
+def _caption(row: Row) -> str:
+    """What is told of a picture, texts first."""
+    texts = sorted(row.items(), key=lambda item: not isinstance(item[1], str))
+    return ", ".join(f"{name} {value}" for name, value in texts)
 
 
 def _is_channels_first(operation: Operation, predictor: Predictor, name: str) -> bool:

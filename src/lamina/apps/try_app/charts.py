@@ -37,31 +37,17 @@ def lines(chart: Chart, answers: pa.Table, rows: pa.Table | None, prep: Preproce
         st.caption(f"and {len(chart.lines) - MOST_LINES:,} more, which are in the table.")
 
 
-def series(values: Mapping[str, Sequence[Any] | None], channels_first: bool = False) -> None:
-    """Series by name over one another, each a list of numbers or of lists."""
-    frames = [_frame(name, cell, channels_first) for name, cell in values.items() if cell]
-    if not frames:
-        return
-    points = pd.concat(frames)
-    colours = theme.colours()
-    names, channels = list(dict.fromkeys(points["name"])), len(set(points["channel"]))
-    shades = [colours["quiet"], colours["accent"]] if len(names) > 1 else [colours["accent"]]
-    scale = alt.Scale(domain=names, range=shades)
-    legend = alt.Legend(title=None, orient="top") if len(names) > 1 else None
-    for channel, own in list(points.groupby("channel"))[:MOST_LINES]:
-        one = (
-            alt.Chart(own)
-            .mark_line(strokeWidth=1.5)
-            .encode(
-                x=alt.X("step:Q", title=None),
-                y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False)),
-                color=alt.Color("name:N", scale=scale, legend=legend),
-                tooltip=["step:Q", alt.Tooltip("value:Q", format=",.6g")],
-            )
-        )
-        title = f"channel {channel}" if channels > 1 else ""
-        height = HEIGHT // 2 if channels > 1 else HEIGHT * 2 // 3
-        st.altair_chart(one.properties(title=title, height=height), width="stretch")
+def series(after: Sequence[Any], channels_first: bool, before: Sequence[Any] | None = None) -> None:
+    """A series, a list of numbers or of lists, a drawing for each channel; over what it was, in a quiet colour."""
+    channels, olds = _channels(after, channels_first), _channels(before or [], channels_first)
+    for i, channel in enumerate(channels[:MOST_LINES]):
+        line = _steps(channel).assign(low=None, high=None)
+        old = _steps(olds[i] if i < len(olds) else [])
+        title = f"channel {i + 1}" if len(channels) > 1 else ""
+        drawing = _layers(line, old, title, fresh=False)
+        st.altair_chart(drawing.properties(height=HEIGHT // 2 if title else HEIGHT * 2 // 3), width="stretch")
+    if len(channels) > MOST_LINES:
+        st.caption(f"and {len(channels) - MOST_LINES:,} more channels.")
 
 
 def shares(chances: Mapping[str, float | None], label: str) -> None:
@@ -152,14 +138,12 @@ def _layers(after: pd.DataFrame, before: pd.DataFrame, title: str, fresh: bool) 
     return alt.layer(*layers, line.encode(x, y, tooltip=tooltip)).properties(title=title, height=HEIGHT)
 
 
-def _frame(name: str, cell: Sequence[Any], channels_first: bool) -> pd.DataFrame:
-    """A series as points: `name`, `channel`, `step`, `value`."""
-    if not isinstance(cell[0], list):
-        channels = [cell]
-    else:
-        channels = cell if channels_first else [list(one) for one in zip(*cell, strict=False)]
-    frames = [
-        pd.DataFrame({"name": name, "channel": i + 1, "step": range(1, len(one) + 1), "value": one})
-        for i, one in enumerate(channels)
-    ]
-    return pd.concat(frames)
+def _channels(cell: Sequence[Any], channels_first: bool) -> list[Sequence[Any]]:
+    """The numbers of each channel of a series."""
+    if not cell or not isinstance(cell[0], list):
+        return [cell] if cell else []
+    return list(cell) if channels_first else [list(channel) for channel in zip(*cell, strict=False)]
+
+
+def _steps(numbers: Sequence[Any]) -> pd.DataFrame:
+    return pd.DataFrame({"x": range(1, len(numbers) + 1), "value": numbers})

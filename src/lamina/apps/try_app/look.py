@@ -11,9 +11,11 @@ STYLE = f"""<style>
 .lamina-quiet {{ margin: 0 0 4px; font-size: 14px; opacity: 0.68; overflow-wrap: anywhere; }}
 .lamina-answer {{ margin: 0 0 6px; font-size: 36px; line-height: 1.2; font-weight: 600; letter-spacing: -0.015em;
   font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }}
-.lamina-facts {{ display: flex; flex-wrap: wrap; gap: 8px 28px; margin: 10px 0 0; }}
+.lamina-facts {{ display: flex; flex-wrap: wrap; gap: 8px 28px; margin: 10px 0 0; padding: 0; }}
+.lamina-even dd {{ font-size: 22px; font-weight: 600; }}
 .lamina-facts dt {{ font-size: 13px; opacity: 0.68; }}
-.lamina-facts dd {{ margin: 0; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }}
+.lamina-facts div, .lamina-facts dd {{ margin: 0; padding: 0; font-variant-numeric: tabular-nums;
+  overflow-wrap: anywhere; }}
 .lamina-bar {{ display: grid; grid-template-columns: minmax(60px, 30%) 1fr 52px; gap: 10px; align-items: center;
   margin: 5px 0; font-size: 14px; }}
 .lamina-bar span {{ overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }}
@@ -22,8 +24,8 @@ STYLE = f"""<style>
   overflow: hidden; }}
 .lamina-bar b {{ display: block; height: 100%; border-radius: 5px; }}
 .lamina-gallery {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(112px, 1fr)); gap: 14px; }}
-.lamina-gallery.lamina-large {{ grid-template-columns: repeat(auto-fill, minmax(150px, 280px)); }}
-.lamina-gallery figure {{ margin: 0; min-width: 0; }}
+.lamina-gallery.lamina-large {{ grid-template-columns: repeat(auto-fit, minmax(130px, 1fr)); }}
+.lamina-gallery figure {{ margin: 0; min-width: 0; max-width: 280px; }}
 .lamina-gallery img {{ display: block; width: 100%; height: auto; border-radius: 6px; image-rendering: pixelated; }}
 .lamina-gallery figcaption {{ margin-top: 4px; font-size: 13px; opacity: 0.68; overflow-wrap: anywhere; }}
 .lamina-text {{ padding: 14px 16px; border-radius: 10px; background: rgba(128, 140, 155, 0.1); white-space: pre-wrap;

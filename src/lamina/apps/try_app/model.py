@@ -40,13 +40,12 @@ def plain(text: object) -> str:
 
 @contextmanager
 def sentences() -> Iterator[None]:
-    """What is wrong with a request is a sentence on the page, below which nothing more is shown."""
+    """What is wrong with a request is a sentence on the page."""
     try:
         yield
     except (LaminaError, TooMuch) as error:
         for line in str(error).splitlines():
             st.error(plain(line))
-        st.stop()
 
 
 def notes(lines: tuple[str, ...] | list[str]) -> None:

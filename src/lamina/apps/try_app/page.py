@@ -8,7 +8,7 @@ import pyarrow as pa
 import streamlit as st
 
 from lamina.apps import theme
-from lamina.apps.try_app import answers, explanations, rows, settings
+from lamina.apps.try_app import about, answers, explanations, rows, settings
 from lamina.apps.try_app.look import STYLE
 from lamina.apps.try_app.model import notes, offered, opened, plain, raw, sentences
 from lamina.data.arrays import json_rows
@@ -25,6 +25,11 @@ def show(path: str) -> None:
     predictor = opened(path)
     target = f" · target {predictor.target}" if predictor.target else ""
     theme.page(_name(Path(path)), f"{predictor.task.kind}{target} · bundle {predictor.id[:12]}")
+    ask(predictor)
+
+
+def ask(predictor: Predictor) -> None:
+    """Everything but the heading: what can be asked, a place to ask it, and what the bundle holds."""
     st.html(STYLE)
     operations = {operation.name: operation for operation in offered(predictor)}
     name = next(iter(operations))
@@ -34,13 +39,9 @@ def show(path: str) -> None:
         )
     operation = operations[name]
     st.caption(plain(summary(operation, predictor)))
-    if operation.rows == "none":
-        _ask_alone(operation, predictor)
-    elif operation.rows == "each":
-        _ask_each(operation, predictor)
-    else:
-        _ask_together(operation, predictor)
-    _about(predictor)
+    with sentences():
+        ASK[operation.rows](operation, predictor)
+    about.show(predictor)
 
 
 def _name(path: Path) -> str:
@@ -64,22 +65,20 @@ def _ask_each(operation: Operation, predictor: Predictor) -> None:
     """One row from widgets, answered at every touch; or the rows of files."""
     how = st.segmented_control("Rows", [ROW, FILES], default=ROW, required=True, key=f"how {operation.name}")
     if how == FILES:
-        with sentences():
-            request = settings.request(operation, predictor)
-            rows.files(operation, predictor, request)
+        rows.files(operation, predictor, settings.request(operation, predictor))
         return
     left, right = st.columns([3, 2], gap="large")
-    with left, sentences():
+    with left:
         request = settings.request(operation, predictor)
         row = rows.one(operation, predictor, _example(operation, predictor)[0])
     with right, st.container(key="answer"), sentences():
-        _answer_row(operation, predictor, row, request)
+        if row is None:
+            st.info("The answer comes here as soon as there is a file.")
+        else:
+            _answer_row(operation, predictor, row, request)
 
 
-def _answer_row(operation: Operation, predictor: Predictor, row: Row | None, request: Any) -> None:
-    if row is None:
-        st.info("The answer comes here as soon as there is a file.")
-        return
+def _answer_row(operation: Operation, predictor: Predictor, row: Row, request: Any) -> None:
     table = raw([row], operation, predictor)
     answer = _one_piece(operation, predictor, table, request)
     answers.one(answer.table, operation, predictor, row)
@@ -90,16 +89,15 @@ def _answer_row(operation: Operation, predictor: Predictor, row: Row | None, req
 
 def _ask_together(operation: Operation, predictor: Predictor) -> None:
     """Rows that are one thing, answered at every touch."""
-    with sentences():
-        request = settings.request(operation, predictor)
-        if operation.prep(predictor).files:
-            row = rows.one(operation, predictor, _example(operation, predictor)[0])
-            table = None if row is None else raw([row], operation, predictor)
-        else:
-            table = rows.together(operation, predictor, _example(operation, predictor))
-        if table is None:
-            return
-        answer = _one_piece(operation, predictor, table, request)
+    request = settings.request(operation, predictor)
+    if operation.prep(predictor).files:
+        row = rows.one(operation, predictor, _example(operation, predictor)[0])
+        table = None if row is None else raw([row], operation, predictor)
+    else:
+        table = rows.together(operation, predictor, _example(operation, predictor))
+    if table is None:
+        return
+    answer = _one_piece(operation, predictor, table, request)
     answers.chart_lines(answer.table, operation.chart(predictor) if operation.chart else None, table, predictor)
     notes([*batch.notes_on(predictor, table, operation), *answer.notes])
     answers.many(answer.table, operation.name, operation.name)
@@ -107,24 +105,27 @@ def _ask_together(operation: Operation, predictor: Predictor) -> None:
 
 def _ask_alone(operation: Operation, predictor: Predictor) -> None:
     """A request of settings alone, answered when its button is pressed; what streams is shown as it comes."""
-    with sentences():
-        request = settings.request(operation, predictor)
-        key = f"answer {operation.name}"
-        if st.button(_title(operation.name), type="primary", key=f"ask {operation.name}"):
-            if operation.gives == EVENTS:
-                _stream(operation, predictor, request)
-                return
-            with st.spinner("Working"):
-                st.session_state[key] = _one_piece(operation, predictor, None, request)
-    if key in st.session_state:
-        answer: Answers = st.session_state[key]
+    key = f"answer {operation.name}"
+    request = settings.request(operation, predictor)
+    if st.button(_title(operation.name), type="primary", key=f"ask {operation.name}"):
+        if operation.gives == EVENTS:
+            st.session_state[key] = _stream(operation, predictor, request)
+            return
+        with st.spinner("Working"):
+            st.session_state[key] = _one_piece(operation, predictor, None, request)
+    answer: Answers | str | None = st.session_state.get(key)
+    if isinstance(answer, Answers):
         answers.many(answer.table, operation.name, operation.name)
         notes(answer.notes)
+    elif answer:
+        st.html(answer)
 
 
-def _stream(operation: Operation, predictor: Predictor, request: Any) -> None:
-    """Pieces as they come: a text goes on where the last one ended, other answers stand below one another."""
-    place, text, lines = st.empty(), "", list[str]()
+def _stream(operation: Operation, predictor: Predictor, request: Any) -> str:
+    """Pieces as they come: a text goes on where the last one ended, other answers stand below one another. All of it
+    as HTML.
+    """
+    place, text, lines, body = st.empty(), "", list[str](), ""
     for piece in predictor.pieces(operation, None, request):
         notes(piece.notes)
         for row in json_rows(piece.table):
@@ -133,7 +134,9 @@ def _stream(operation: Operation, predictor: Predictor, request: Any) -> None:
             else:
                 lines.append(" ".join(answers.words(value) for value in row.values()))
         paragraphs = "".join(f"<p>{html.escape(line)}</p>" for line in (lines or [text]))
-        place.html(f'<div class="lamina-text" dir="auto">{paragraphs}</div>')
+        body = f'<div class="lamina-text" dir="auto">{paragraphs}</div>'
+        place.html(body)
+    return body
 
 
 def _one_piece(operation: Operation, predictor: Predictor, table: pa.Table | None, request: Any) -> Answers:
@@ -146,16 +149,4 @@ def _one_piece(operation: Operation, predictor: Predictor, table: pa.Table | Non
     return whole(answer) if operation.rows == "each" or operation.gives != JSON else answer
 
 
-def _about(predictor: Predictor) -> None:
-    """The columns and facts of a bundle, to unfold."""
-    with st.expander("About this bundle"):
-        listed = [
-            {"column": c.name, "kind": c.kind, "settings": ", ".join(f"{k}={v}" for k, v in c.settings.items())}
-            for c in predictor.prep.columns
-        ]
-        st.dataframe(listed, hide_index=True, width="stretch")
-        facts = predictor.task.about(predictor)
-        if predictor.task.classes:
-            facts = {"classes": list(predictor.task.classes[:100]), **facts}
-        if facts:
-            st.json(facts, expanded=False)
+ASK = {"none": _ask_alone, "each": _ask_each, "together": _ask_together}

@@ -8,7 +8,7 @@ import pyarrow as pa
 import streamlit as st
 
 from lamina.apps.try_app import answers, gallery, uploads, widgets
-from lamina.apps.try_app.model import notes, plain, raw, sentences
+from lamina.apps.try_app.model import notes, plain, raw
 from lamina.deploy import batch
 from lamina.deploy.predictor import Predictor
 from lamina.schema import Row
@@ -30,10 +30,9 @@ def one(operation: Operation, predictor: Predictor, example: Row) -> Row | None:
     if len(plain_columns) > MOST_WIDGETS:
         return row | _grid({column.name: example.get(column.name) for column in plain_columns})
     short = [column for column in plain_columns if domains[column.name].sort not in widgets.WIDE]
-    for start in range(0, len(short), 2):
-        for column, place in zip(short[start : start + 2], st.columns(2), strict=False):
-            with place:
-                row[column.name] = widgets.cell(column, domains[column.name], example.get(column.name))
+    for column, place in widgets.in_pairs(short):
+        with place:
+            row[column.name] = widgets.cell(column, domains[column.name], example.get(column.name))
     for column in plain_columns:
         if column not in short:
             row[column.name] = widgets.cell(column, domains[column.name], example.get(column.name))
@@ -44,7 +43,8 @@ def _file(operation: Operation, predictor: Predictor, name: str) -> str | None:
     """A file in base64, with a picture of it."""
     kind = operation.prep(predictor).file_kind(name)
     types = [suffix.lstrip(".") for suffix in kind.suffixes]
-    file = st.file_uploader(f"{plain(name)}: a {kind.noun}", type=types, key=f"cell {operation.name} {name}")
+    label = name if name == kind.noun else f"{name}: a {kind.noun}"
+    file = st.file_uploader(plain(label), type=types, key=f"cell {operation.name} {name}")
     if file is None:
         st.caption(f"{kind.formats}. Nothing leaves this machine.")
         return None
@@ -93,7 +93,7 @@ def files(operation: Operation, predictor: Predictor, request: Any) -> None:
     keep = st.toggle("Keep the columns of the rows beside the answers", True, key=f"keep {operation.name}")
     key = (operation.name, request.model_dump_json(), keep, tuple(file.file_id for file in listed))
     if st.session_state.get("file key") != key:
-        with sentences(), st.spinner("Answering"):
+        with st.spinner("Answering"):
             st.session_state["file answers"] = uploads.answer(listed, operation, predictor, request, keep)
         st.session_state["file key"] = key
     outcome = st.session_state["file answers"]

@@ -27,7 +27,7 @@ def cell(label: str, key: str, domain: Domain, example: Any) -> Any:
         text = file.getvalue().decode("utf-8", "replace")
     values = read(text, domain)
     if values:
-        charts.series({"": values}, domain.channels_first)
+        charts.series(values, domain.channels_first)
     return values
 
 

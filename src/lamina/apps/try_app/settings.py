@@ -1,18 +1,19 @@
 """Settings of a request as widgets, made of its pydantic class and what this bundle says of them."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, get_args
 
 import streamlit as st
 from pydantic.fields import FieldInfo
 
+from lamina.apps.fields import bounds, choices
 from lamina.apps.try_app.model import plain
+from lamina.apps.try_app.widgets import in_pairs
 from lamina.config import DataError, parse
 from lamina.deploy.predictor import Predictor
 from lamina.deploy.request_settings import kind_of
 from lamina.task import Operation, Request
 
-LARGEST = (1 << 53) - 1  # whole number that a browser has
 LONG = 200  # characters that a text may have from which on it has room for several lines
 
 
@@ -24,9 +25,11 @@ def request(operation: Operation, predictor: Predictor) -> Request:
     usual = [name for name, field in fields.items() if field.default is not None or "examples" in schema[name]]
     rare = [name for name in fields if name not in usual]
     values = dict[str, Any]()
-    columns = st.columns(2) if len(usual) > 1 else [st.container()]
-    for i, name in enumerate(usual):
-        with columns[i % len(columns)]:
+    wide = [name for name in usual if _is_long(fields[name], schema[name])]
+    for name in wide:
+        values[name] = _setting(operation, name, fields[name], schema[name])
+    for name, place in in_pairs([name for name in usual if name not in wide]):
+        with place:
             values[name] = _setting(operation, name, fields[name], schema[name])
     if rare:
         with st.expander("More settings"):
@@ -44,10 +47,9 @@ def _setting(operation: Operation, name: str, field: FieldInfo, schema: Mapping[
     label, key = plain(name.replace("_", " ")), f"setting {operation.name} {name}"
     about = plain(field.description) if field.description else None
     kind, default = kind_of(field.annotation), field.default if not field.is_required() else None
-    choices = _choices(field.annotation)
-    if choices:
-        place = choices.index(default) if default in choices else None
-        return st.selectbox(label, choices, place, key=key, help=about)
+    if values := choices(field.annotation):
+        place = values.index(default) if default in values else None
+        return st.selectbox(label, values, place, key=key, help=about)
     if kind.multiple and not _takes_one(field.annotation):
         examples = next(iter(schema.get("examples", [])), [])
         text = st.text_area(
@@ -62,26 +64,21 @@ def _setting(operation: Operation, name: str, field: FieldInfo, schema: Mapping[
         return st.toggle(label, bool(default), key=key, help=about)
     if kind.type in (int, float):
         return _number(label, key, about, kind.type, default, schema)
-    long = schema.get("maxLength", LONG) >= LONG and default is not None
-    enter = st.text_area if long else st.text_input
+    enter = st.text_area if _is_long(field, schema) else st.text_input
     return enter(label, default or "", key=key, help=about)
 
 
+def _is_long(field: FieldInfo, schema: Mapping[str, Any]) -> bool:
+    """Whether a setting is a text that may have several lines, such as a prompt."""
+    return isinstance(field.default, str) and field.annotation is str and schema.get("maxLength", LONG) >= LONG
+
+
 def _number(label: str, key: str, about: str | None, kind: type, default: Any, schema: Mapping[str, Any]) -> Any:
-    options = [schema, *schema.get("anyOf", [])]
-    low = next((o[k] for o in options for k in ("minimum", "exclusiveMinimum") if k in o), None)
-    high = next((o[k] for o in options for k in ("maximum", "exclusiveMaximum") if k in o), None)
+    low, high = bounds(kind, schema)
     if kind is int:
-        low, high = (None if end is None else max(-LARGEST, min(int(end), LARGEST)) for end in (low, high))
         return st.number_input(label, low, high, default, step=1, key=key, help=about)
-    low, high, default = (None if end is None else float(end) for end in (low, high, default))
-    return st.number_input(label, low, high, default, step=0.1, format="%g", key=key, help=about)
-
-
-def _choices(annotation: Any) -> list[Any]:
-    """The values of a `Literal`, also of an optional one."""
-    parts = (annotation, *get_args(annotation))
-    return [value for part in parts if get_origin(part) is Literal for value in get_args(part)]
+    value = None if default is None else float(default)
+    return st.number_input(label, low, high, value, step=0.1, format="%g", key=key, help=about)
 
 
 def _takes_one(annotation: Any) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -15,6 +16,12 @@ from lamina.schema import Column
 STEPS = 50  # of a number between the ends of its training range
 WORDS = {True: "yes", False: "no"}
 WIDE = frozenset({"text", "series", "choices"})  # sorts that have a line of their own
+
+
+def in_pairs(items: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
+    """Each with its place: two beside one another, in this order too where a narrow page has them below one another."""
+    for start in range(0, len(items), 2):
+        yield from zip(items[start : start + 2], st.columns(2), strict=False)
 
 
 def cell(column: Column, domain: Domain, example: Any) -> Any:
@@ -66,8 +73,13 @@ def _with_range(label: str, domain: Domain) -> str:
     """The training range in quiet letters behind the name."""
     if domain.low is None:
         return label
+    return f"{label} :gray[{plain(span(domain))}]"
+
+
+def span(domain: Domain) -> str:
+    """From the lowest to the highest training cell."""
     low, high = (end if isinstance(end, str) else f"{end:,.6g}" for end in (domain.low, domain.high))
-    return f"{label} :gray[{plain(f'{low} to {high}')}]"
+    return f"{low} to {high}"
 
 
 def _step(domain: Domain) -> float:
