@@ -60,7 +60,7 @@ def encode(values: pa.Array, state: State) -> np.ndarray:
 
 def spellings(state: State, cfg: Config) -> list[Any]:
     """Words for true and false, as they are usually written."""
-    return [word for known in (*TRUE, *FALSE) for word in (known, known.capitalize(), known.upper())]
+    return [spelling for word in (*TRUE, *FALSE) for spelling in (word, word.capitalize(), word.upper())]
 
 
 def golden(state: State, cfg: Config, rng: np.random.Generator, count: int) -> list[Any]:

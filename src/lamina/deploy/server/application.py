@@ -4,26 +4,26 @@ The event loop only moves bytes; one thread parses, predicts and writes the answ
 while it is busy. What does not fit is refused at the door, with a sentence: too large, too many, too late.
 """
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from fastapi import Depends, FastAPI, Request, Response
+from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import StreamingResponse
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
+from starlette.middleware.exceptions import ExceptionMiddleware
 
 from lamina.deploy.predictor import Predictor, summary
 from lamina.deploy.server import openapi, pages, protocols
-from lamina.deploy.server.content_types import Reply, check_encoding, file_kinds
+from lamina.deploy.server.content_types import file_kinds
 from lamina.deploy.server.endpoint import Endpoint
 from lamina.deploy.server.limits import Limits, RequestError, bare
-from lamina.deploy.server.middleware import GateMiddleware, State, fault, public
+from lamina.deploy.server.middleware import App, GateMiddleware, State
 from lamina.deploy.server.multipart import library
+from lamina.deploy.server.operation_app import OperationApp
 from lamina.deploy.server.request_queue import RequestQueue
-from lamina.task import EVENTS
 
 CROSS_ORIGIN: dict[str, Any] = {  # what a page of another origin may send and read
     "allow_methods": ["GET", "POST"],
@@ -56,7 +56,7 @@ def app(
     predictor = predictor.bounded(limits, limits.file_units)
     endpoints = tuple(Endpoint(predictor, operation, limits) for operation in operations)
     state = State(RequestQueue(limits), predictor.id)
-    api = FastAPI(
+    api = Application(
         title=f"{predictor.target or 'model'} ({predictor.task.kind})",
         version=predictor.id,
         description=summary(operations[0], predictor) if operations else "",
@@ -75,47 +75,43 @@ def app(
     main = protocols.main_endpoint(endpoints)
     protocols.mount(api, {protocols.model_name(predictor): main} if main else {}, state)
     _refusals(api, endpoints, [o.name for o in predictor.operations if "http" not in o.faces])
-    api.add_middleware(GateMiddleware, token=token, hosts=hosts, state=state, root_path=root_path)
+    api.gate = GateMiddleware(api.framework, token=token, hosts=hosts, state=state, root_path=root_path)
     if origins:
-        api.add_middleware(CORSMiddleware, allow_origins=origins, **CROSS_ORIGIN)
+        api.gate = CORSMiddleware(api.gate, allow_origins=origins, **CROSS_ORIGIN)
     return api
 
 
+class Application(FastAPI):
+    """FastAPI behind a gate that stands before all its layers, each of which costs as much as a small network."""
+
+    gate: App
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.gate(scope, receive, send)
+
+    def build_middleware_stack(self) -> Any:
+        """Without what answers errors and bounds bodies elsewhere: the gate and the endpoints do."""
+        return ExceptionMiddleware(AsyncExitStackMiddleware(self.router), handlers=self.exception_handlers)
+
+    async def framework(self, scope: Any, receive: Any, send: Any) -> None:
+        """What the gate lets in and does not answer itself."""
+        await super().__call__(scope, receive, send)
+
+
 class OperationRoute(APIRoute):
-    """Documented as any other; the request goes to the endpoint as it is, since bodies are read within limits there."""
+    """Documented as any other; the request goes on as it is, since bodies are read within limits there."""
 
     def get_route_handler(self) -> Handler:
         return self.endpoint
 
 
-class EventStream(StreamingResponse):
-    """Server-sent events; a client that leaves ends the work."""
-
-    async def stream_response(self, send: Any) -> None:
-        async with aclosing(self.body_iterator):  # type: ignore[type-var]
-            await super().stream_response(send)
-
-
 def _add_operation(api: FastAPI, endpoint: Endpoint, state: State) -> None:
     """The route of an operation."""
-    operation, queue = endpoint.operation, state.queue
-    content_types = endpoint.content_types
+    operation = endpoint.operation
+    asgi = state.operations[f"/{operation.name}"] = OperationApp(endpoint, state)
 
-    async def answer(request: Request) -> Response:
-        headers = request.headers
-        check_encoding(headers.get("content-encoding", ""))
-        kind = headers.get("content-type", "")
-        content_types.check(kind)
-        stream, query = request.stream(), request.scope["query_string"].decode("latin-1")
-        client = request.state.connection
-        if operation.gives == EVENTS:
-            replies = queue.replies(endpoint, stream, kind, query, client)
-            first = await anext(replies, None)  # what is refused is refused before the answer begins
-            request_id = request.state.request_id
-            return EventStream(_events(first, replies, state, request_id), media_type=EVENTS)
-        reply = await queue.reply(endpoint, stream, kind, query, client)
-        state.metrics.rows += reply.rows
-        return Response(reply.body, media_type=operation.gives, headers=reply.headers or None)
+    async def answer(request: Request) -> Any:
+        return asgi
 
     api.router.add_api_route(
         f"/{operation.name}",
@@ -129,23 +125,6 @@ def _add_operation(api: FastAPI, endpoint: Endpoint, state: State) -> None:
         openapi_extra={"requestBody": openapi.request_body(endpoint)},
         route_class_override=OperationRoute,
     )
-
-
-async def _events(
-    first: Reply | None, replies: AsyncIterator[Reply], state: State, request_id: str
-) -> AsyncIterator[bytes]:
-    """Pieces as they come; one that fails is the last, and says why."""
-    async with aclosing(replies):  # type: ignore[type-var]
-        try:
-            if first is None:
-                return
-            state.metrics.rows += first.rows
-            yield first.body
-            async for reply in replies:
-                state.metrics.rows += reply.rows
-                yield reply.body
-        except Exception as error:
-            yield b"event: error\ndata: %b\n\n" % fault(public(error, request_id), request_id)
 
 
 def _refusals(api: FastAPI, endpoints: tuple[Endpoint, ...], others: Sequence[str]) -> None:

@@ -1,13 +1,14 @@
 """What a body may be, by its `Content-Type`: JSON, CSV, a form with files, or one file as it is."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from lamina.deploy.server.limits import RequestError, quoted
 from lamina.deploy.server.request_rows import RequestRows
 from lamina.preprocess import FileKind, Preprocessor
-from lamina.task import CSV, JSON, Answers, Operation
+from lamina.schema import Row
+from lamina.task import CSV, JSON, Operation
 
 FORM, BYTES = "multipart/form-data", "application/octet-stream"
 NAMES = {CSV: "CSV"}
@@ -23,11 +24,14 @@ class Reply(NamedTuple):
     headers: Mapping[str, str] = {}
 
 
+Write = Callable[[Sequence[Row], Sequence[str]], Reply]  # answers as plain values of JSON, and notes
+
+
 class Message(NamedTuple):
     """What a body asks: its rows, and how the answers to them are written."""
 
     rows: RequestRows
-    write: Callable[[Answers], Reply]
+    write: Write
 
 
 @dataclass(frozen=True)

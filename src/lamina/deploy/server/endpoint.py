@@ -19,8 +19,8 @@ from lamina.data.arrays import json_rows
 from lamina.deploy.predictor import Predictor
 from lamina.deploy.request_settings import kind_of
 from lamina.deploy.server.cells import CellParser
-from lamina.deploy.server.content_types import FORM, Body, ContentTypes, Message, Reply, media_type
-from lamina.deploy.server.json_reader import describe, load_json
+from lamina.deploy.server.content_types import FORM, Body, ContentTypes, Message, Reply, Write, media_type
+from lamina.deploy.server.json_reader import describe, dump_json, load_json
 from lamina.deploy.server.limits import Limits, RequestError
 from lamina.deploy.server.multipart import FormReader
 from lamina.deploy.server.request_files import RequestFiles
@@ -36,7 +36,7 @@ class Query(NamedTuple):
 
     rows: RequestRows | None
     request: Request
-    write: Callable[[Answers], Reply]
+    write: Write
 
 
 class Endpoint:
@@ -119,8 +119,8 @@ class Endpoint:
     def read(self, body: Body) -> Query:
         """What a body asks; cells are not parsed yet. Errors: RequestError that names the place."""
         if self.operation.rows == "none":
-            return Query(None, self._request(self._object(body), body.query), self._reply)
-        rows, write = body.read(body) if body.read else Message(self._read_rows(body), self._reply)
+            return Query(None, self._request(self._object(body), body.query), self._write)
+        rows, write = body.read(body) if body.read else Message(self._read_rows(body), self._write)
         self.files.check(rows)
         rows = self._cells.check(rows, self.limits)
         if not self._settings:
@@ -189,9 +189,7 @@ class Endpoint:
         return [next(first if own else second) for own in short]
 
     def _inputs(self, messages: Sequence[Message]) -> dict[str, np.ndarray] | None:
-        """What the network is fed, where it is had without a table, and the answers are to be our own JSON."""
-        if any(message.write != self._reply for message in messages):
-            return None
+        """What the network is fed, where it is had without a table."""
         return self._cells.encode([message.rows for message in messages])
 
     def _answer_inputs(
@@ -201,9 +199,9 @@ class Endpoint:
         assert self.operation.answer_inputs is not None
         answers = self.operation.answer_inputs(self.predictor, inputs, request)
         replies, stop = list[Reply | Exception](), 0
-        for rows, _ in messages:
+        for rows, write in messages:
             start, stop = stop, stop + rows.count
-            replies.append(Reply(self._body(answers[start:stop], self._cells.notes(rows, ())), rows.count))
+            replies.append(write(answers[start:stop], self._cells.notes(rows, ())))
         assert stop == len(answers)
         return replies
 
@@ -220,7 +218,10 @@ class Endpoint:
                 continue
             first, last = (bisect_left(remarks, row, key=lambda remark: remark.row) for row in (start, stop))
             sentences = (*self._cells.notes(rows, remarks[first:last], start), *answers.notes)
-            replies.append(write(Answers(answers.table.slice(start, rows.count), sentences)))
+            part = Answers(answers.table.slice(start, rows.count), sentences)
+            replies.append(
+                write(json_rows(part.table), sentences) if self.operation.gives == JSON else self._reply(part)
+            )
         return replies
 
     def _answer_together(self, rows: RequestRows, request: Request) -> Reply:
@@ -238,18 +239,18 @@ class Endpoint:
         """Strict JSON, in which NaN never leaves; or the bytes of the only cell."""
         operation, rows = self.operation, answers.table.num_rows
         if operation.gives in (JSON, EVENTS):
-            body = self._body(json_rows(answers.table), answers.notes)
-            return Reply(b"data: %b\n\n" % body if operation.gives == EVENTS else body, rows)
+            reply = self._write(json_rows(answers.table), answers.notes)
+            return reply._replace(body=b"data: %b\n\n" % reply.body) if operation.gives == EVENTS else reply
         if rows != 1:
             raise RequestError(400, f"rows: one {operation.gives} answers one row (got {rows:,}). Send one at a time.")
         headers = {"X-Notes": json.dumps(answers.notes)} if answers.notes else {}
         return Reply(answers.table.column(0)[0].as_py(), 1, headers)
 
-    def _body(self, rows: Sequence[Row], notes: Sequence[str]) -> bytes:
+    def _write(self, rows: Sequence[Row], notes: Sequence[str]) -> Reply:
         value: dict[str, Any] = {self.operation.items: rows, **self._facts}
         if notes:
             value["notes"] = notes
-        return json.dumps({**value, **self.operation.facts}, allow_nan=False).encode()
+        return Reply(dump_json({**value, **self.operation.facts}), len(rows))
 
 
 def from_texts(cls: type[Request], texts: Mapping[str, list[str]], others: Mapping[str, Any]) -> Row:

@@ -11,18 +11,17 @@ import re
 from collections import deque
 from functools import lru_cache
 from http import HTTPStatus
-from secrets import token_hex
 from typing import Any
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from lamina.deploy.server.limits import Limits, RequestError, busy
-from lamina.deploy.server.middleware import State, fault, safe_id
+from lamina.deploy.server.middleware import State, fault, new_id, safe_id
 
 HEAD = 1 << 16  # bytes of the headers of one request
 LINGER = 2.0  # seconds in which a client that is still sending may read why it was refused
 SWEEP = 0.25  # seconds between two looks at the connections
-TURN = 8  # requests that are let in between two looks at the sockets
+TURN = 16  # requests that are let in between two looks at the sockets
 MARK = "<id>"
 FIELDS = re.compile(rb"\r\n(content-length|transfer-encoding|connection|x-request-id):[ \t]*([^\r\n]*)", re.IGNORECASE)
 Protocol: Any = AutoHTTPProtocol  # of httptools where it is installed, else of h11
@@ -238,6 +237,11 @@ class Connection(Protocol):
         """Whether some of the body is still to come."""
         return self.cycle is not None and self.cycle.more_body
 
+    @property
+    def complete(self) -> bool:
+        """Whether the whole body is here."""
+        return not self.sending
+
     def enter(self) -> None:
         """The request that was let in begins."""
         if self.reserved:
@@ -267,7 +271,7 @@ class Connection(Protocol):
 
     def respond(self, refusal: RequestError, request_id: bytes = b"", stays: bool = False) -> None:
         """Write an error past the framework."""
-        name = (safe_id(request_id) or token_hex(16)).encode()
+        name = (safe_id(request_id) or new_id()).encode()
         headers = (*self.admission.headers, *refusal.headers.items())
         self.transport.write(name.join(_pieces(refusal.status, str(refusal), headers, stays, len(name))))
         self.admission.state.metrics.count(refusal.status, 0.0)

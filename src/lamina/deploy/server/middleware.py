@@ -4,11 +4,13 @@ import base64
 import hmac
 import json
 import logging
+import os
 import re
 import time
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from itertools import count
+from secrets import token_hex
 from typing import Any
-from uuid import uuid4
 
 from lamina.deploy.server.limits import RequestError
 from lamina.deploy.server.metrics import Metrics
@@ -17,10 +19,17 @@ from lamina.deploy.server.request_queue import Client, RequestQueue
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Any, Receive, Send], Awaitable[None]]
 UNSAFE, PORT = re.compile(r"[^A-Za-z0-9._-]"), re.compile(r":\d*$")
 PAGES = ("/", "/docs", "/try", "/openapi.json", "/schema")
 OPEN = ("/health", "/livez", "/ready", "/readyz")
+RUN, NUMBERS = token_hex(8), count(1)
 log = logging.getLogger("lamina.server")
+
+
+def new_id() -> str:
+    """An id for a request: no other of any process has it."""
+    return f"{RUN}{os.getpid():08x}{next(NUMBERS):08x}"
 
 
 class State:
@@ -29,6 +38,7 @@ class State:
     def __init__(self, queue: RequestQueue, version: str) -> None:
         self.queue, self.metrics, self.draining = queue, Metrics(), False
         self.open = set(OPEN)  # paths that need no token
+        self.operations: dict[str, App] = {}  # by path, past the framework's routes, which cost more than they do
         self.headers = {"x-model-version": version, "x-content-type-options": "nosniff"}
 
 
@@ -47,8 +57,9 @@ class GateMiddleware:
             await self.app(scope, receive, send)
             return
         headers = {name.lower(): value for name, value in reversed(scope["headers"])}
-        request_id = safe_id(headers.get(b"x-request-id", b"")) or uuid4().hex
+        request_id = safe_id(headers.get(b"x-request-id", b"")) or new_id()
         scope.setdefault("state", {})["request_id"] = request_id
+        scope["state"]["headers"] = headers
         client = scope["state"].setdefault("connection", Client())
         client.enter()
         status, start, is_head = 0, time.perf_counter(), scope["method"] == "HEAD"
@@ -67,7 +78,8 @@ class GateMiddleware:
         with self.state.metrics.observe(lambda: status, start):
             try:
                 self._admit(scope["method"], scope["path"], headers)
-                await self.app(scope, receive, send_stamped)
+                operation = self.state.operations.get(scope["path"]) if scope["method"] == "POST" else None
+                await (operation or self.app)(scope, receive, send_stamped)
             except Exception as error:
                 if status:  # an answer is on its way; the connection can only be cut
                     raise

@@ -151,6 +151,7 @@ def _run(api: FastAPI, listener: socket.socket, limits: Limits, line: str) -> No
         api, http=admission.connect,  # type: ignore[arg-type]  (any callable will do)
         loop="auto",  # uvloop where it is installed
         log_level="error", access_log=False, server_header=False, lifespan="off", ws="none",
+        proxy_headers=False,  # nothing here hangs on who asks
         timeout_graceful_shutdown=int(2 * limits.seconds) + 1, h11_max_incomplete_event_size=2 * HEAD,
     )  # fmt: skip
     gc.collect()

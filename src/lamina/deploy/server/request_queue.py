@@ -1,14 +1,15 @@
 """Bodies in, replies out, within limits of number, size and time; off the event loop, several at once.
 
-One thread does the work; requests that arrive while it is busy are joined and answered together. Answers that come in
-pieces take turns with other requests, a piece at a time. Whoever would wait too long is sent away before its body is
+One thread does the work; requests that arrive while it is busy are joined and answered together. What is over sooner
+than a thread wakes up is done in the event loop itself, joined with all that came at once. Answers that come in pieces
+take turns with other requests, a piece at a time. Whoever would wait too long is sent away before its body is
 read; deadlines are kept by the event loop, so they hold while the thread is busy.
 """
 
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from math import ceil
@@ -19,16 +20,18 @@ from lamina.deploy.server.endpoint import Endpoint
 from lamina.deploy.server.limits import Limits, RequestError, busy
 from lamina.deploy.server.service_time import ServiceTime
 
-JOIN = 1 << 20  # bytes of request bodies after which a batch is closed
+JOIN, MOST = 1 << 20, 1 << 10  # bytes of request bodies after which a batch is closed, and requests
 BODIES = 8  # largest bodies that may be in memory at a time
 FEW = 16  # requests that may wait for their turn however slow the model is, if they can be answered in time
+QUICK = 0.004  # seconds of a batch that the event loop may be held up for
+SHORT = 1 << 14  # bytes of a body that may be in such a batch: times are those of usual ones
 LATE = "Try again later, or send fewer rows at a time."
 
 
 class Client:
-    """Who asks, as far as it matters here; this one is there and has sent all of its request."""
+    """Who asks, as far as it matters here; of this one it is not known whether its whole body is here."""
 
-    gone = sending = False
+    gone = sending = complete = False
 
     def enter(self) -> None:
         """Its request begins."""
@@ -49,11 +52,14 @@ class Job(NamedTuple):
 
 
 class Worker:
-    """The thread. `submit` jobs from the event loop; they are done in order of arrival, bodies together."""
+    """The thread, which sleeps while there are quick jobs alone. `submit` jobs from the event loop; they are done in
+    order of arrival, bodies together.
+    """
 
     def __init__(self) -> None:
         self.times: dict[Endpoint, ServiceTime] = {}
         self._waiting: deque[Job] = deque()
+        self._quick: deque[Job] = deque()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="lamina-predict")
         self._awake = False
 
@@ -64,14 +70,43 @@ class Worker:
 
     def submit(self, job: Job) -> None:
         """Have it done; one whose future is done or whose client has gone before its turn is never worked on."""
+        if not self._awake and self._is_quick(job):
+            self._quick.append(job)
+            if len(self._quick) == 1:
+                job.future.get_loop().call_soon(self._work_at_once)
+            return
+        self._wake(job)
+
+    def _wake(self, job: Job) -> None:
+        """Have the thread do it."""
         self._waiting.append(job)
         if not self._awake:
             self._awake = True
             self._thread.submit(self._work)
 
+    def _is_quick(self, job: Job) -> bool:
+        if job.body is None or not job.endpoint.joins or len(job.body) > SHORT:
+            return False
+        return self.service(job.endpoint).requests_in(QUICK) > 0
+
+    def _work_at_once(self) -> None:
+        """Do some of the quick jobs, all that have come between two looks at the sockets."""
+        if self._awake:  # the thread is at work again, and one is enough
+            while self._quick:
+                self._wake(self._quick.popleft())
+            return
+        loop = self._quick[0].future.get_loop()
+        batch = self._batch(self._quick, self.service(self._quick[0].endpoint).requests_in(QUICK))
+        if batch:
+            start = time.perf_counter()
+            results = _results(batch)
+            self._settle([*zip(batch, results, strict=True)], time.perf_counter() - start)
+        if self._quick:
+            loop.call_soon(self._work_at_once)
+
     def _work(self) -> None:
         while True:
-            while batch := self._batch():
+            while batch := self._batch(self._waiting):
                 start = time.perf_counter()
                 results = _results(batch)
                 seconds = time.perf_counter() - start
@@ -100,15 +135,15 @@ class Worker:
         if len(pairs) > FEW:
             asyncio.get_running_loop().call_soon(self._hand_over, pairs[FEW:])
 
-    def _batch(self) -> list[Job]:
+    def _batch(self, waiting: deque[Job], most: int = MOST) -> list[Job]:
         """Those at the front that can be done together."""
         batch, size = list[Job](), 0
-        while self._waiting and size < JOIN:
-            job = self._waiting[0]
+        while waiting and size < JOIN and len(batch) < most:
+            job = waiting[0]
             single = job.body is None or not job.endpoint.joins
             if batch and (single or batch[0].body is None or job.endpoint is not batch[0].endpoint):
                 break
-            self._waiting.popleft()
+            waiting.popleft()
             if not job.over:
                 batch.append(job)
                 size += len(job.body or b"")
@@ -167,15 +202,16 @@ class RequestQueue:
         """Read one body, whose `Content-Type` is `kind`, and answer it; `read`: the way of another protocol than our
         own. Errors: RequestError.
         """
-        async with self._received(endpoint, stream) as content:
-            return await self._result(endpoint, client or Client(), body=Body(content, kind, query, read))
+        client = client or Client()
+        async with self._received(endpoint, stream, client) as content:
+            return await self._result(endpoint, client, body=Body(content, kind, query, read))
 
     async def replies(
         self, endpoint: Endpoint, stream: AsyncIterator[bytes], kind: str, query: str = "", client: Client | None = None
     ) -> AsyncIterator[Reply]:
         """The same in pieces, each as soon as it is there; whoever stops listening stops the work."""
         client = client or Client()
-        async with self._received(endpoint, stream) as content:
+        async with self._received(endpoint, stream, client) as content:
             pieces = endpoint.stream(Body(content, kind, query))
             try:
                 while (reply := await self._result(endpoint, client, function=lambda: next(pieces, None))) is not None:
@@ -185,13 +221,18 @@ class RequestQueue:
                 self._worker.submit(Job(endpoint, Client(), future, function=pieces.close))  # type: ignore[attr-defined]
 
     @asynccontextmanager
-    async def _received(self, endpoint: Endpoint, stream: AsyncIterator[bytes]) -> AsyncIterator[bytearray]:
+    async def _received(
+        self, endpoint: Endpoint, stream: AsyncIterator[bytes], client: Client
+    ) -> AsyncIterator[bytearray]:
         """A whole body, counted among those that are being answered while it is."""
         body = bytearray()
         try:
             self._admit()
-            await self._receive(stream, body)
-            self._admit()  # others came while the body did
+            if client.complete:
+                await self._collect(stream, body)
+            else:
+                await self._receive(stream, body)
+                self._admit()  # others came while the body did
             service = self._worker.service(endpoint)
             service.count(1, len(body))
             self.requests += 1
@@ -208,32 +249,50 @@ class RequestQueue:
             raise refusal
 
     async def _receive(self, stream: AsyncIterator[bytes], body: bytearray) -> None:
-        """Collect a body, counting what really arrives and not what was announced."""
-        from starlette.requests import ClientDisconnect
-
+        """Collect a body that is still to come."""
         try:
             async with asyncio.timeout(self.limits.seconds):
-                async for chunk in stream:
-                    body += chunk
-                    self.bytes += len(chunk)
-                    if len(body) > self.limits.body:
-                        cure = "Send fewer rows at a time."
-                        raise RequestError(413, f"body: is larger than {self.limits.body:,} bytes. {cure}")
-                    if self.bytes > BODIES * self.limits.body:
-                        raise busy("The server holds as many requests as it can. Try again in a second.")
+                await self._collect(stream, body)
         except TimeoutError:
             sentence = f"body: did not arrive within {self.limits.seconds:g} seconds. Send it faster, or in parts."
             raise RequestError(408, sentence) from None
-        except ClientDisconnect:
-            raise RequestError(400, "body: ended before it was complete. Send it again.") from None
+
+    async def _collect(self, stream: AsyncIterator[bytes], body: bytearray) -> None:
+        """Count what really arrives, and not what was announced."""
+        async for chunk in stream:
+            body += chunk
+            self.bytes += len(chunk)
+            if len(body) > self.limits.body:
+                cure = "Send fewer rows at a time."
+                raise RequestError(413, f"body: is larger than {self.limits.body:,} bytes. {cure}")
+            if self.bytes > BODIES * self.limits.body:
+                raise busy("The server holds as many requests as it can. Try again in a second.")
 
     async def _result(
         self, endpoint: Endpoint, client: Client, body: Body | None = None, function: Callable[[], Any] | None = None
     ) -> Any:
-        future = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
         self._worker.submit(Job(endpoint, client, future, body, function))
+        timer = loop.call_later(self.limits.seconds, self._expire, future)
         try:
-            async with asyncio.timeout(self.limits.seconds):
-                return await future
-        except TimeoutError:
-            raise RequestError(504, f"There was no answer within {self.limits.seconds:g} seconds. {LATE}") from None
+            return await future
+        finally:
+            timer.cancel()
+
+    def _expire(self, future: "asyncio.Future[Any]") -> None:
+        """The deadline of a request is over."""
+        if not future.done():
+            sentence = f"There was no answer within {self.limits.seconds:g} seconds. {LATE}"
+            future.set_exception(RequestError(504, sentence))
+
+
+async def chunks(receive: Callable[[], Awaitable[Any]]) -> AsyncIterator[bytes]:
+    """The body of a request, as ASGI hands it over. Errors: RequestError where the client leaves."""
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise RequestError(400, "body: ended before it was complete. Send it again.")
+        more = message.get("more_body", False)
+        yield message.get("body", b"")

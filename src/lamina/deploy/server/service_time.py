@@ -29,6 +29,12 @@ class ServiceTime:
         self._slope = min(max(joint / (spread + 1.0), 0.0), level / mean)  # a slope must show; none is the first guess
         self._constant = level - self._slope * mean
 
+    def requests_in(self, seconds: float) -> int:
+        """How many requests of a batch are answered in that time; 0 as long as none ever was."""
+        if not self._count or self._constant + self._slope > seconds:
+            return 0
+        return int(min((seconds - self._constant) / max(self._slope, 1e-9), 1e9))
+
     def count(self, requests: int, size: int) -> None:
         """Requests that came in, or that are answered if the number is negative."""
         self.requests += requests

@@ -4,12 +4,11 @@ Datatypes are those of the Open Inference Protocol.
 """
 
 import json
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 
-from lamina.data.arrays import json_rows
 from lamina.deploy.cell_notes import SERIES
 from lamina.deploy.server.content_types import matches
 from lamina.deploy.server.endpoint import Endpoint
@@ -85,27 +84,19 @@ def _output(name: str, value: Any) -> Tensor:
     return Tensor(name, OF_TYPE.get(type(value), BYTES) if depth == 0 else BYTES, (ANY,))
 
 
-def output_values(tensor: Tensor, column: pa.ChunkedArray) -> np.ndarray | list[str]:
+def output_values(tensor: Tensor, cells: Sequence[Any]) -> np.ndarray | list[str]:
     """A column of answers in the datatype of its tensor; where there is none it is NaN, 0, false or an empty text."""
     if tensor.datatype == BYTES:
-        return _texts(tensor.name, column)
+        return [cell if isinstance(cell, str) else "" if cell is None else json.dumps(cell) for cell in cells]
+    dtype = DTYPES[tensor.datatype]
     if tensor.labels:
-        fields = column.combine_chunks().flatten()
-        return np.stack([field.to_numpy(zero_copy_only=False) for field in fields], axis=1).astype("<f8")
+        return np.array([[cell[label] for label in tensor.labels] for cell in cells], dtype)
     if len(tensor.shape) > 1:
-        return _padded(column.to_pylist(), len(tensor.shape))
-    if not pa.types.is_floating(column.type):
-        column = column.fill_null(pa.scalar(0).cast(column.type))
-    return column.to_numpy().astype(DTYPES[tensor.datatype])
+        return _padded(cells, len(tensor.shape))
+    return np.array(cells if dtype.kind == "f" else [cell or 0 for cell in cells], dtype)
 
 
-def _texts(name: str, column: pa.ChunkedArray) -> list[str]:
-    """Texts as they are, and JSON of what is none."""
-    cells = (row[name] for row in json_rows(pa.table({name: column})))
-    return [cell if isinstance(cell, str) else "" if cell is None else json.dumps(cell) for cell in cells]
-
-
-def _padded(rows: list[Any], dimensions: int) -> np.ndarray:
+def _padded(rows: Sequence[Any], dimensions: int) -> np.ndarray:
     """Lists of numbers, or lists of these, as one array of the longest, with NaN behind shorter ones."""
     shape, level = [len(rows)], rows
     for _ in range(dimensions - 1):

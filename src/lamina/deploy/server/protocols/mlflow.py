@@ -4,7 +4,7 @@ It has no names for models: the first of a server is asked.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -12,7 +12,6 @@ from typing import Any
 from fastapi import Request, Response
 
 from lamina import __version__
-from lamina.data.arrays import json_rows
 from lamina.deploy.server.content_types import Body, Message, Reply, media_type, own_types
 from lamina.deploy.server.endpoint import Endpoint
 from lamina.deploy.server.json_reader import describe
@@ -21,7 +20,8 @@ from lamina.deploy.server.protocols import _json_rows
 from lamina.deploy.server.protocols._json_rows import INPUTS, INSTANCES
 from lamina.deploy.server.protocols._service import Model, Route, Service, note_headers
 from lamina.deploy.server.request_rows import RequestRows
-from lamina.task import CSV, JSON, Answers
+from lamina.schema import Row
+from lamina.task import CSV, JSON
 
 PATH = "/ping"
 SPLIT, RECORDS, PARAMS = "dataframe_split", "dataframe_records", "params"
@@ -101,6 +101,6 @@ def _from_split(frame: Any, endpoint: Endpoint, shape: str) -> RequestRows:
     return _json_rows.from_inputs(columns, endpoint, shape)
 
 
-def _write(answers: Answers) -> Reply:
-    body = json.dumps({"predictions": json_rows(answers.table)}, allow_nan=False).encode()
-    return Reply(body, answers.table.num_rows, {"content-type": JSON, **note_headers(answers.notes)})
+def _write(answers: Sequence[Row], notes: Sequence[str]) -> Reply:
+    body = json.dumps({"predictions": answers}, allow_nan=False).encode()
+    return Reply(body, len(answers), {"content-type": JSON, **note_headers(notes)})

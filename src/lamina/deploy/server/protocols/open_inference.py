@@ -6,7 +6,7 @@ of its bundle.
 
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -22,7 +22,8 @@ from lamina.deploy.server.protocols._service import Model, Route, Service, Usage
 from lamina.deploy.server.protocols._tensor_request import HEADER, Selection, TensorRequest
 from lamina.deploy.server.protocols._tensors import Tensor, json_values, output_values
 from lamina.deploy.server.request_rows import RequestRows
-from lamina.task import JSON, Answers
+from lamina.schema import Row
+from lamina.task import JSON
 
 EXTENSIONS = ["binary_tensor_data", "model_configuration", "model_repository", "statistics"]
 PLATFORM = "lamina"
@@ -159,10 +160,12 @@ def _are_bytes(cells: list[Any]) -> bool:
 # an answer
 
 
-def _write(model: Model, request_id: str | None, selection: list[Selection], answers: Answers) -> Reply:
+def _write(
+    model: Model, request_id: str | None, selection: list[Selection], rows: Sequence[Row], notes: Sequence[str]
+) -> Reply:
     outputs, bodies = [], []
     for tensor, binary in selection:
-        values = output_values(tensor, answers.table[tensor.name])
+        values = output_values(tensor, [row[tensor.name] for row in rows])
         shape = [len(values), *(values.shape[1:] if isinstance(values, np.ndarray) else ())]
         output: dict[str, Any] = {"name": tensor.name, "datatype": tensor.datatype, "shape": shape}
         if binary:
@@ -173,12 +176,11 @@ def _write(model: Model, request_id: str | None, selection: list[Selection], ans
         outputs.append(output)
     value: dict[str, Any] = {"model_name": model.name, "model_version": model.version}
     value |= {"id": request_id} if request_id else {}
-    value |= {"parameters": {"notes": "\n".join(answers.notes)}} if answers.notes else {}
+    value |= {"parameters": {"notes": "\n".join(notes)}} if notes else {}
     head = json.dumps({**value, "outputs": outputs}, allow_nan=False).encode()
-    count = answers.table.num_rows
     if not bodies:
-        return Reply(head, count, {"content-type": JSON})
-    return Reply(b"".join([head, *bodies]), count, {"content-type": OCTETS, HEADER: str(len(head))})
+        return Reply(head, len(rows), {"content-type": JSON})
+    return Reply(b"".join([head, *bodies]), len(rows), {"content-type": OCTETS, HEADER: str(len(head))})
 
 
 def _binary(values: np.ndarray | list[str]) -> bytes:

@@ -4,7 +4,7 @@ Outputs are tensors in nested lists, in the row form by row, in the column form 
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,7 +18,8 @@ from lamina.deploy.server.protocols import _json_rows
 from lamina.deploy.server.protocols._json_rows import INPUTS, INSTANCES, SHAPE
 from lamina.deploy.server.protocols._service import Model, Route, Service, note_headers, unsuitable
 from lamina.deploy.server.protocols._tensors import Tensor, json_values, output_values
-from lamina.task import JSON, Answers
+from lamina.schema import Row
+from lamina.task import JSON
 
 SIGNATURE, NAME = "serving_default", "signature_name"
 PATH = MODELS = "/v1/models"
@@ -89,24 +90,24 @@ def _read(model: Model, body: Body) -> Message:
     return Message(_json_rows.from_inputs(value[INPUTS], model.endpoint), partial(_write_columns, model))
 
 
-def _outputs(model: Model, answers: Answers) -> dict[str, list[Any]]:
+def _outputs(model: Model, rows: Sequence[Row]) -> dict[str, list[Any]]:
     tensors = model.signature.outputs.values()
-    return {tensor.name: json_values(output_values(tensor, answers.table[tensor.name])) for tensor in tensors}
+    return {tensor.name: json_values(output_values(tensor, [row[tensor.name] for row in rows])) for tensor in tensors}
 
 
-def _write_rows(model: Model, answers: Answers) -> Reply:
+def _write_rows(model: Model, answers: Sequence[Row], notes: Sequence[str]) -> Reply:
     """A prediction for each row: an object of its outputs, or the only one there is."""
     outputs = _outputs(model, answers)
     rows = [dict(zip(outputs, cells, strict=True)) for cells in zip(*outputs.values(), strict=True)]
-    return _reply("predictions", rows if len(outputs) > 1 else next(iter(outputs.values())), answers)
+    return _reply("predictions", rows if len(outputs) > 1 else next(iter(outputs.values())), len(answers), notes)
 
 
-def _write_columns(model: Model, answers: Answers) -> Reply:
+def _write_columns(model: Model, answers: Sequence[Row], notes: Sequence[str]) -> Reply:
     """The values of each output, or of the only one there is."""
     outputs = _outputs(model, answers)
-    return _reply("outputs", outputs if len(outputs) > 1 else next(iter(outputs.values())), answers)
+    return _reply("outputs", outputs if len(outputs) > 1 else next(iter(outputs.values())), len(answers), notes)
 
 
-def _reply(name: str, value: Any, answers: Answers) -> Reply:
+def _reply(name: str, value: Any, count: int, notes: Sequence[str]) -> Reply:
     body = json.dumps({name: value}, allow_nan=False).encode()
-    return Reply(body, answers.table.num_rows, {"content-type": JSON, **note_headers(answers.notes)})
+    return Reply(body, count, {"content-type": JSON, **note_headers(notes)})
