@@ -1,0 +1,46 @@
+"""What there is to know of the bundle, to unfold: its columns, its scores, facts that its task adds."""
+
+import streamlit as st
+
+from lamina.apps.try_app.model import plain
+from lamina.apps.try_app.widgets import span
+from lamina.deploy.predictor import Predictor
+from lamina.evaluate.markup import number
+from lamina.evaluate.metrics import label
+from lamina.preprocess import Domain
+
+FEW = 12  # values of a column, and classes, that are listed
+
+
+def show(predictor: Predictor) -> None:
+    """An expander with all of it."""
+    with st.expander("About this bundle"):
+        if scores := predictor.bundle.training.get("scores"):
+            words = [f"{label(name)} {number(value)}" for name, value in scores.items() if value is not None]
+            st.write(plain(f"On test rows: {', '.join(words)}."))
+        if classes := predictor.task.classes:
+            st.write(plain(f"Labels: {listed(classes)}."))
+        prep = predictor.prep
+        files = {column.name: prep.file_kind(column.name).formats for column in prep.files}
+        columns = [
+            {"column": c.name, "kind": c.kind, "in training": files.get(c.name) or _words(prep.domain(c.name))}
+            for c in prep.columns
+        ]
+        st.dataframe(columns, hide_index=True, width="stretch")
+        if facts := predictor.task.about(predictor):
+            st.json(facts)
+
+
+def _words(domain: Domain) -> str:
+    """What cells of a column were, as far as the bundle says."""
+    if domain.values:
+        return listed(domain.values)
+    if domain.low is not None:
+        return span(domain)
+    return {"boolean": "yes or no"}.get(domain.sort, "")
+
+
+def listed(values: tuple[str, ...]) -> str:
+    """The first of many, and how many more there are."""
+    more = f" and {len(values) - FEW:,} more" if len(values) > FEW else ""
+    return ", ".join(values[:FEW]) + more
