@@ -1,5 +1,6 @@
 """Commands that open an app in the browser."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,3 +19,14 @@ def try_app(bundle: Bundle, host: Host = "127.0.0.1", port: Port = None) -> None
     from lamina.apps.try_app import command
 
     command.start(bundle, host, port)
+
+
+@app.command()
+def studio(
+    folder: Annotated[Path, typer.Argument(help="Where data and runs are; made where it is not there.")] = Path(),
+    port: Port = None,
+) -> None:
+    """Open the workbench in the browser: bring data, choose, train, judge, compare and serve, without code."""
+    from lamina.apps.studio import command
+
+    command.start(folder, port)

@@ -1,0 +1,78 @@
+"""The curves of a training, and in words how it stands; made of the rows that it wrote."""
+
+import time
+from collections.abc import Sequence
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+
+from lamina.apps import theme
+from lamina.evaluate.markup import number, seconds
+from lamina.evaluate.metrics import label
+from lamina.run import Run
+from lamina.schema import Row
+
+HEIGHT = 240
+LOSSES = {"loss": "training", "validation_loss": "validation"}
+EMPTY = "no epoch has ended yet"
+
+
+def _remaining(rows: Sequence[Row], run: Run) -> float:
+    """Seconds to go, by the last row and the time since."""
+    return max(0.0, rows[-1]["left"] - (time.time() - run.rows_file.stat().st_mtime))
+
+
+def share(rows: Sequence[Row], run: Run) -> float:
+    """How much of the training is done, 0 to 1."""
+    left = _remaining(rows, run)
+    return min(1.0, max(0.0, 1 - left / max(rows[-1]["seconds"] + rows[-1]["left"], 1e-9)))
+
+
+def sentence(rows: Sequence[Row], run: Run, stopping: bool) -> str:
+    """How a run that goes on stands."""
+    if stopping:
+        return "Stopping: it saves where it is."
+    if not rows:
+        return "Training has begun." if run.recipe_file.exists() else "Reading and preparing the rows."
+    last = rows[-1]
+    score = f"{label(last['score_name'])} {number(last['score'])}"
+    if last["left"] <= 0:
+        return f"Epoch {last['epoch']:,}, {score}. Trained; judging it beside simpler methods."
+    times = f"{seconds(last['seconds'])} so far, about {seconds(_remaining(rows, run))} left"
+    return f"Epoch {last['epoch']:,}, {score}, {times}."
+
+
+def show(rows: Sequence[Row]) -> None:
+    """Losses and the validation score by epoch."""
+    if not rows:
+        st.caption(f"The curves come here; {EMPTY}.")
+        return
+    losses = [
+        {"epoch": row["epoch"], "loss": row[column], "of": name} for row in rows for column, name in LOSSES.items()
+    ]
+    scores = [{"epoch": row["epoch"], "value": row["score"]} for row in rows]
+    colours = theme.colours()
+    left, right = st.columns(2)
+    shades = alt.Scale(domain=list(LOSSES.values()), range=[colours["quiet"], colours["accent"]])
+    legend = alt.Legend(title=None, orient="top")
+    chart = _lines(losses, "loss").encode(color=alt.Color("of:N", scale=shades, legend=legend))
+    left.altair_chart(chart, width="stretch")
+    title = f"{label(rows[-1]['score_name'])} on validation rows"
+    right.altair_chart(_lines(scores, "value", title).encode(color=alt.value(colours["accent"])), width="stretch")
+    best = next((row for row in reversed(rows) if row["best"]), None)
+    if best:
+        st.caption(f"Best after epoch {best['epoch']:,}: validation loss {number(best['validation_loss'])}.")
+
+
+def _lines(points: list[Row], value: str, title: str = "") -> alt.Chart:
+    return (
+        alt.Chart(pd.DataFrame(points))
+        .mark_line(strokeWidth=1.8, point=len(points) < 12)
+        .encode(
+            x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(format="d", tickMinStep=1)),
+            y=alt.Y(f"{value}:Q", title=title or value, scale=alt.Scale(zero=False)),
+            tooltip=["epoch:Q", alt.Tooltip(f"{value}:Q", format=".4g")],
+        )
+        .properties(height=HEIGHT)
+    )

@@ -1,0 +1,103 @@
+"""The page `Data`: bring a source, and see what its columns are before anything is chosen."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from lamina import preprocess, recipe
+from lamina.apps import theme
+from lamina.apps.studio import bring, draft, places, understanding
+from lamina.apps.try_app.model import notes, plain, sentences
+from lamina.data import toy
+from lamina.recipe import Recipe
+from lamina.run import name_of
+from lamina.schema import Row
+
+UPLOAD, PATH, TOY = "Upload", "On this machine", "Toy data"
+FILES, FOLDER = "Files", "A folder"
+FIRST = 20  # rows to look at
+MOST_COLUMNS = 200
+EXAMPLE = "data/churn.csv"
+
+
+def show() -> None:
+    theme.page("Data", f"Studio · {Path.cwd()}")
+    with sentences():
+        words = _words()
+        if words and words != st.session_state.get("words"):
+            st.session_state["words"] = words
+    words = st.session_state.get("words")
+    if not words:
+        st.caption("A table in a file (CSV, Parquet, JSON, Excel ...), a folder of pictures, or a recipe.")
+        return
+    with sentences():
+        checked = recipe.from_words(words, trains=False)
+        _look(checked, words)
+
+
+def _words() -> list[str]:
+    """What a person says of where the data are, as words of a command line; empty until something is said."""
+    how = st.segmented_control("Where are the data?", [UPLOAD, PATH, TOY], default=UPLOAD, required=True, key="where")
+    if how == TOY:
+        about = toy.Config.model_fields["name"].description or ""
+        name = st.selectbox("Toy data", toy.names(), None, placeholder="Choose one", help=plain(about), key="toy")
+        return [f"toy:{name}"] if name else []
+    if how == PATH:
+        text = st.text_area(
+            "Path of a file, a folder or a recipe", key="path", placeholder=EXAMPLE, height="content",
+            help="A pattern such as data/*.csv works, too. For one class of files in each line: NAME=PATH.",
+        )  # fmt: skip
+        return [line.strip() for line in text.splitlines() if line.strip()]
+    what = st.segmented_control("What", [FILES, FOLDER], default=FILES, required=True, key="what")
+    many = True if what == FILES else "directory"
+    files = st.file_uploader("Files to copy into the folder data", accept_multiple_files=many, key=f"upload {what}")
+    return [bring.copy(files)] if files else []
+
+
+def _look(checked: Recipe, words: list[str]) -> None:
+    """What `lamina inspect` says, the first rows, and the way on."""
+    look = understanding.look(checked)
+    st.subheader(" ".join(words))
+    st.write(f"{look['rows']:,} rows, {len(look['columns']):,} columns, {look['quarantined']:,} rows set aside")
+    if st.button("Choose what to learn", type="primary"):
+        is_recipe = len(words) == 1 and Path(words[0]).suffix in (".yaml", ".yml")
+        draft.begin(recipe.plain(recipe.from_words(words)) if is_recipe else draft.source(words), name_of(words))
+        places.go(places.RECIPE)
+    notes(look["notes"])
+    for reason in look["reasons"]:
+        where = f"{reason['file']}:{reason['line']}" if reason["line"] else reason["file"]
+        st.warning(plain(f"Set aside: {where} {reason['column']}: {reason['reason']} ({reason['count']:,} rows)"))
+    columns_table(look["columns"])
+    for survey in look["surveys"]:
+        _survey(survey)
+    with st.expander(f"The first {min(FIRST, look['rows'])} rows", expanded=not look["surveys"]):
+        frame = understanding.sources(checked).train.table.slice(0, FIRST).to_pandas()
+        st.dataframe(frame, hide_index=True, width="stretch")
+
+
+def columns_table(columns: list[Row]) -> None:
+    """Columns with their kinds and what they hold."""
+    listed = [
+        {
+            "column": column["name"],
+            "kind": column["kind"],
+            "missing": column["missing"],
+            "distinct": column["distinct"],
+            "examples": ", ".join(map(str, column["examples"])),
+            "note": column["note"],
+        }
+        for column in columns[:MOST_COLUMNS]
+    ]
+    st.dataframe(listed, hide_index=True, width="stretch")
+    if len(columns) > MOST_COLUMNS:
+        st.caption(f"and {len(columns) - MOST_COLUMNS:,} more columns")
+
+
+def _survey(facts: Row) -> None:
+    """What the cells of a column hold beyond their values, as their kind tells it."""
+    tables, lines = preprocess.summarize(facts)
+    for heads, *rows in tables:
+        st.dataframe([dict(zip(heads, row, strict=False)) for row in rows], hide_index=True, width="stretch")
+    for label, text, warns in lines:
+        words = plain(f"{' '.join(str(label).split())}{text}")
+        st.warning(words) if warns else st.caption(words)

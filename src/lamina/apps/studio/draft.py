@@ -1,0 +1,84 @@
+"""The recipe that is being edited: its YAML is what counts, and forms change it setting by setting."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from lamina import recipe
+from lamina.config import RecipeError, load_yaml
+from lamina.data import _locator
+from lamina.recipe import Recipe
+from lamina.schema import Row
+
+TEXT, REVISION, NAME = "recipe text", "recipe revision", "run name"
+
+
+def begin(values: Row, name: str) -> None:
+    """Edit these values from now on; a run by them will have this name and a number."""
+    st.session_state[NAME] = name
+    _write(values)
+
+
+def exists() -> bool:
+    return TEXT in st.session_state
+
+
+def text() -> str:
+    return st.session_state[TEXT]
+
+
+def revision() -> int:
+    """Changes with every text that was typed: widgets show its values then, and no longer their own."""
+    return st.session_state.get(REVISION, 0)
+
+
+def _write(values: Row) -> None:
+    st.session_state[TEXT] = recipe.to_yaml(values)
+    st.session_state[REVISION] = revision() + 1
+
+
+def replace_text(new: str) -> None:
+    st.session_state[TEXT] = new
+    st.session_state[REVISION] = revision() + 1
+
+
+def values() -> Row:
+    """The plain values of the text. Errors: RecipeError where it is no YAML of settings."""
+    settings = load_yaml(text(), "recipe")
+    if not isinstance(settings, dict):
+        raise RecipeError(["recipe: holds no settings. Write name: value lines, such as data: FILE"])
+    return settings
+
+
+def build() -> Recipe:
+    """The checked recipe. Errors: RecipeError with every fault, as on the command line."""
+    return recipe.build(values())
+
+
+def change(path: Sequence[str], value: Any) -> None:
+    """Set one setting, or take it back with None; the rest stays as it is."""
+    settings = values()
+    key = ".".join(f'"{part}"' if "." in part or "=" in part else part for part in path)
+    settings = recipe.merge(settings, [f"{key}={json.dumps(value)}"])
+    if value is None:
+        _remove(settings, path)
+    st.session_state[TEXT] = recipe.to_yaml(settings)
+
+
+def _remove(settings: Row, path: Sequence[str]) -> None:
+    """Take a setting away, and groups of settings that are empty without it."""
+    *groups, name = path
+    nodes = [settings]
+    for group in groups:
+        nodes.append(nodes[-1][group])
+    nodes[-1].pop(name, None)
+    for node, group in zip(nodes[-2::-1], groups[::-1], strict=True):
+        if node[group] == {}:
+            del node[group]
+
+
+def source(words: Sequence[str]) -> Row:
+    """The values of a recipe that says nothing but its data. Errors: RecipeError for words that name none."""
+    return {"data": _locator.parse_words(words)}

@@ -1,0 +1,52 @@
+"""The page `Runs`: all runs of the folder beside one another."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from lamina.apps import theme
+from lamina.apps.studio import ledger, places
+from lamina.evaluate.markup import number, seconds
+from lamina.evaluate.metrics import label
+from lamina.schema import Row
+
+
+def show() -> None:
+    theme.page("Runs", f"Studio · {Path.cwd()}")
+    entries = ledger.entries()
+    if not entries:
+        st.write("There are no runs yet.")
+        if st.button("Bring data", type="primary"):
+            places.go(places.DATA)
+        return
+    rows = ledger.compared(entries)
+    event = st.dataframe(
+        [_cells(row) for row in rows], hide_index=True, width="stretch", key="runs", on_select="rerun",
+        selection_mode="multi-row",
+        column_config={"size": st.column_config.NumberColumn("bundle", format="%.0f kB")},
+    )  # fmt: skip
+    chosen = [entries[i] for i in event["selection"]["rows"]]
+    names = [one.name for one in chosen or entries]
+    left, right = st.columns([3, 1], vertical_alignment="bottom")
+    name = left.selectbox("Run", names, key="run to open")
+    if right.button("Open", type="primary", width="stretch") and name:
+        places.go(places.RUN, name)
+
+
+def _cells(row: Row) -> Row:
+    """A row as people read it."""
+    interval = "" if row["low"] is None else f"{number(row['low'])} to {number(row['high'])}"
+    return {
+        "run": row["run"],
+        "state": row["state"],
+        "task": row["task"],
+        "target": row["target"],
+        "network": row["model"],
+        "score": label(row["score"]) if row["score"] else "",
+        "value": number(row["value"]) if row["value"] is not None else "",
+        "95 % interval": interval,
+        "best baseline": number(row["baseline"]) if row["baseline"] is not None else "",
+        "time": seconds(row["seconds"]) if row["seconds"] is not None else "",
+        "size": row["size"] / 1000 if row["size"] else None,
+        "started": row["started"],
+    }

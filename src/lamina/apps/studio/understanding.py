@@ -1,0 +1,104 @@
+"""What a recipe comes to before any training: rows read once, the task and the network that suit them, and why."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import streamlit as st
+
+from lamina import data, experiment, inspection, models, pipeline, recipe
+from lamina.data import Sources
+from lamina.experiment import Experiment, Suitability
+from lamina.plugins import available, kind, plugin
+from lamina.recipe import Recipe
+from lamina.schema import Row, Spec
+
+FEWEST_KEPT = 2  # data sets that stay in memory
+
+
+class Understanding(NamedTuple):
+    """A recipe with its data: how well each task suits, the network that was chosen, how well each one does, and the
+    settings by which that one trains where the recipe says nothing.
+    """
+
+    experiment: Experiment
+    tasks: dict[str, Suitability]
+    model: str
+    models: dict[str, float]
+    training: Row
+
+
+def sources(settings: Recipe) -> Sources:
+    """All rows of a recipe, read once as long as its files stay as they are. Errors: LaminaError."""
+    values = settings.data.model_dump(mode="json")
+    return _sources(json.dumps(values), _stamp(values), settings)
+
+
+@st.cache_resource(max_entries=FEWEST_KEPT, show_spinner="Reading the rows")
+def _sources(key: str, stamp: str, _settings: Recipe) -> Sources:
+    return data.read(_settings.data)
+
+
+def _stamp(values: Any) -> str:
+    """Changes when a file or a folder that settings name does."""
+    texts = [values] if isinstance(values, str) else values if isinstance(values, list) else list(values.values())
+    stamps = []
+    for value in texts if isinstance(values, dict | list) else ():
+        if isinstance(value, dict | list):
+            stamps.append(_stamp(value))
+        elif isinstance(value, str) and os.path.exists(value):
+            status = Path(value).stat()
+            stamps.append(f"{status.st_mtime_ns} {status.st_size}")
+    return " ".join(stamps)
+
+
+def look(settings: Recipe) -> Row:
+    """What `lamina inspect` says of its data. Errors: LaminaError."""
+    rows = sources(settings)
+    key = json.dumps({**recipe.plain(settings), "train": None, "model": None, "seed": 0})
+    return _look(key, _stamp(settings.data.model_dump(mode="json")), settings, rows)
+
+
+@st.cache_resource(max_entries=2 * FEWEST_KEPT, show_spinner="Looking at the columns")
+def _look(key: str, stamp: str, _settings: Recipe, _rows: Sources) -> Row:
+    return inspection.describe(_settings, _rows.train)
+
+
+def understand(settings: Recipe) -> Understanding:
+    """What the recipe comes to. Errors: LaminaError, as training would have it."""
+    rows = sources(settings)
+    key = json.dumps({**recipe.plain(settings), "train": None, "name": None, "also": None})
+    return _understand(key, _stamp(settings.data.model_dump(mode="json")), settings, rows)
+
+
+@st.cache_resource(max_entries=FEWEST_KEPT, show_spinner="Looking for what suits these data")
+def _understand(key: str, stamp: str, _settings: Recipe, _rows: Sources) -> Understanding:
+    collected = experiment.collect(_settings, _rows)
+    designed, prep, choice = pipeline.design(collected)
+    spec = designed.spec(prep)
+    return Understanding(
+        designed,
+        _tasks(_settings, _rows),
+        kind(choice),
+        _models(spec),
+        models.training(choice, spec, _settings.preset),
+    )
+
+
+def _tasks(settings: Recipe, rows: Sources) -> dict[str, Suitability]:
+    """The tasks there are, the one that suits best first."""
+    free, rows = settings.model_copy(update={"task": None}), experiment.with_conventions(settings, rows)
+    fitness = {name: experiment.of(name).suits(name, free, rows) for name in available("tasks")}
+    return dict(sorted(fitness.items(), key=lambda item: -item[1].score))
+
+
+def _models(spec: Spec) -> dict[str, float]:
+    """The networks that can take these inputs and answer, the one that suits best first."""
+    fitness = {name: models.suits(name, spec) for name in available("models")}
+    return {name: score for name, score in sorted(fitness.items(), key=lambda item: -item[1]) if score}
+
+
+def sentence(folder: str, name: str) -> str:
+    """What a plug-in says of itself, in its first line."""
+    return (plugin(folder, name).__doc__ or "").strip().partition("\n")[0]
