@@ -10,11 +10,14 @@ import re
 import struct
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import lamina
 from lamina.deploy.predictor import Predictor
@@ -626,6 +629,38 @@ def test_limits_request_ids_and_versions_are_those_of_our_own_json(predictor, ro
     assert (reply.headers["x-request-id"], reply.headers["x-model-version"]) == ("mine", predictor.id)
     packed = sentence(post(api, path, **options, headers={"content-encoding": "gzip"}), 415)
     assert "Send the body uncompressed." in packed
+
+
+class Slow(Predictor):
+    """A model that takes its time."""
+
+    def pieces(self, operation, rows, request):
+        time.sleep(0.4)
+        return super().pieces(operation, rows, request)
+
+
+def test_deadlines_are_those_of_our_own_json(churn_bundle, rows):
+    words = {**rows[0], "months": "many"}  # which is said of in a note, and so takes the long way
+    api = app(Slow(churn_bundle), Limits(seconds=0.1))
+    for reply in send(api, *((("POST", path), options) for path, options in requests_of([words]).values())):
+        assert "no answer within 0.1 seconds" in sentence(reply, 504)
+
+
+@given(
+    shape=st.lists(st.one_of(st.integers(-2, 4), st.integers(0, 1 << 62)), max_size=3),
+    datatype=st.sampled_from(["BOOL", "INT8", "FP16", "FP64", "BYTES", "UINT64", "TEXT", ""]),
+    size=st.one_of(st.none(), st.integers(-1, 40), st.integers(0, 1 << 62)),
+    part=st.binary(max_size=40),
+    length=st.one_of(st.none(), st.integers(-5, 200)),
+    name=st.sampled_from(["months", "plan", "paperless", "x"]),
+)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_tensor_whatever_it_says_of_itself_does_harm(api, shape, datatype, size, part, length, name):
+    one = {"name": name, "shape": shape, "datatype": datatype}
+    head = json.dumps({"inputs": [one | ({} if size is None else {"parameters": {"binary_data_size": size}})]}).encode()
+    header = str(len(head) if length is None else length)
+    reply = post(api, "/v2/models/churn/infer", content=head + part, headers={HEADER: header})
+    assert reply.status_code == 200 or sentence(reply, 413 if "more than 10,000" in reply.text else 400)
 
 
 def test_health_is_open_and_all_else_needs_the_token(predictor, rows):

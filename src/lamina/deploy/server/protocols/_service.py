@@ -18,6 +18,7 @@ from lamina.deploy.server.json_reader import some
 from lamina.deploy.server.limits import RequestError, bare, busy, quoted
 from lamina.deploy.server.middleware import State
 from lamina.deploy.server.protocols._tensors import Signature
+from lamina.deploy.server.request_queue import chunks
 from lamina.task import JSON
 
 OPERATION = "predict"  # the one that other protocols have a word for
@@ -109,7 +110,7 @@ class Service:
             check_encoding(headers.get("content-encoding", ""))
             kind, query = headers.get("content-type", ""), request.scope["query_string"].decode("latin-1")
             client = request.state.connection
-            reply = await self.state.queue.reply(model.endpoint, request.stream(), kind, query, client, read)
+            reply = await self.state.queue.reply(model.endpoint, chunks(request.receive), kind, query, client, read)
         except Exception:
             usage.failures += 1
             usage.failure_seconds += time.perf_counter() - start

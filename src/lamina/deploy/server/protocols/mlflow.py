@@ -3,7 +3,6 @@
 It has no names for models: the first of a server is asked.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -14,7 +13,7 @@ from fastapi import Request, Response
 from lamina import __version__
 from lamina.deploy.server.content_types import Body, Message, Reply, media_type, own_types
 from lamina.deploy.server.endpoint import Endpoint
-from lamina.deploy.server.json_reader import describe
+from lamina.deploy.server.json_reader import describe, dump_json
 from lamina.deploy.server.limits import RequestError, quoted
 from lamina.deploy.server.protocols import _json_rows
 from lamina.deploy.server.protocols._json_rows import INPUTS, INSTANCES
@@ -102,5 +101,4 @@ def _from_split(frame: Any, endpoint: Endpoint, shape: str) -> RequestRows:
 
 
 def _write(answers: Sequence[Row], notes: Sequence[str]) -> Reply:
-    body = json.dumps({"predictions": answers}, allow_nan=False).encode()
-    return Reply(body, len(answers), {"content-type": JSON, **note_headers(notes)})
+    return Reply(dump_json({"predictions": answers}), len(answers), {"content-type": JSON, **note_headers(notes)})

@@ -17,6 +17,7 @@ from fastapi.responses import JSONResponse
 from lamina import __version__
 from lamina.deploy.server.content_types import BYTES as OCTETS
 from lamina.deploy.server.content_types import Body, Message, Reply
+from lamina.deploy.server.json_reader import dump_json
 from lamina.deploy.server.protocols._cells import cells_of
 from lamina.deploy.server.protocols._service import Model, Route, Service, Usage, unsuitable
 from lamina.deploy.server.protocols._tensor_request import HEADER, Selection, TensorRequest
@@ -177,7 +178,7 @@ def _write(
     value: dict[str, Any] = {"model_name": model.name, "model_version": model.version}
     value |= {"id": request_id} if request_id else {}
     value |= {"parameters": {"notes": "\n".join(notes)}} if notes else {}
-    head = json.dumps({**value, "outputs": outputs}, allow_nan=False).encode()
+    head = dump_json({**value, "outputs": outputs})
     if not bodies:
         return Reply(head, len(rows), {"content-type": JSON})
     return Reply(b"".join([head, *bodies]), len(rows), {"content-type": OCTETS, HEADER: str(len(head))})

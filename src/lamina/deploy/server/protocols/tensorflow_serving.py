@@ -3,7 +3,6 @@
 Outputs are tensors in nested lists, in the row form by row, in the column form by output.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -12,7 +11,7 @@ from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 
 from lamina.deploy.server.content_types import Body, Message, Reply
-from lamina.deploy.server.json_reader import describe
+from lamina.deploy.server.json_reader import describe, dump_json
 from lamina.deploy.server.limits import RequestError
 from lamina.deploy.server.protocols import _json_rows
 from lamina.deploy.server.protocols._json_rows import INPUTS, INSTANCES, SHAPE
@@ -109,5 +108,4 @@ def _write_columns(model: Model, answers: Sequence[Row], notes: Sequence[str]) -
 
 
 def _reply(name: str, value: Any, count: int, notes: Sequence[str]) -> Reply:
-    body = json.dumps({name: value}, allow_nan=False).encode()
-    return Reply(body, count, {"content-type": JSON, **note_headers(notes)})
+    return Reply(dump_json({name: value}), count, {"content-type": JSON, **note_headers(notes)})
