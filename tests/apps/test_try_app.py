@@ -189,6 +189,14 @@ def test_a_file_that_is_no_table_of_this_bundle_is_said_in_a_sentence(opened):
     assert "colour" in page.error[0].value
 
 
+def test_answers_of_an_operation_with_an_own_way_into_files_are_taken_away_too(opened):
+    page = opened("dimensionality_reduction_autoencoder_rows")
+    page.button_group(key="operation").set_value("inverse_transform").run()
+    page.button_group(key="how inverse_transform").set_value("Files").run()
+    page.file_uploader[0].set_value([("points.csv", b"z1,z2\n0,0\n0.5,-0.5\n", "text/csv")]).run()
+    assert list(answers(page)) == ["length", "width", "light", "warmth", "leaf"]
+
+
 # rows that belong together, and requests without rows
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import streamlit as st
 
 from lamina.apps import theme
+from lamina.apps.try_app.model import plain
 from lamina.preprocess import Preprocessor
 from lamina.schema import clean
 from lamina.task import Chart, Line
@@ -24,7 +25,7 @@ def lines(chart: Chart, answers: pa.Table, rows: pa.Table | None, prep: Preproce
     """Each line of a chart, after or over the rows it goes on from; of several groups, one that a person chooses."""
     if chart.group and chart.group in answers.column_names:
         groups = pd.unique(answers[chart.group].to_pandas().astype(str))
-        group = st.selectbox(chart.group, groups) if len(groups) > 1 else groups[0]
+        group = st.selectbox(plain(chart.group), groups) if len(groups) > 1 else groups[0]
         answers = _of_group(answers, chart.group, group)
         rows = _of_group(rows, chart.group, group) if rows and chart.group in rows.column_names else rows
     parts = flat(answers)

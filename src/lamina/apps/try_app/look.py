@@ -11,7 +11,7 @@ STYLE = f"""<style>
 .lamina-quiet {{ margin: 0 0 4px; font-size: 14px; opacity: 0.68; overflow-wrap: anywhere; }}
 .lamina-answer {{ margin: 0 0 6px; font-size: 36px; line-height: 1.2; font-weight: 600; letter-spacing: -0.015em;
   font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }}
-.lamina-facts {{ display: flex; flex-wrap: wrap; gap: 8px 28px; margin: 10px 0 0; padding: 0; }}
+dl.lamina-facts.lamina-facts {{ display: flex; flex-wrap: wrap; gap: 8px 28px; margin: 10px 0 0; padding: 0; }}
 .lamina-even dd {{ font-size: 22px; font-weight: 600; }}
 .lamina-facts dt {{ font-size: 13px; opacity: 0.68; }}
 .lamina-facts div, .lamina-facts dd {{ margin: 0; padding: 0; font-variant-numeric: tabular-nums;

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from lamina import data, recipe
-from lamina.apps.try_app import downloads
+from lamina.apps.try_app import cells, downloads
 from lamina.config import Config
 from lamina.data.files import SUFFIXES
 from lamina.deploy import batch
@@ -67,17 +67,16 @@ class Outcome(NamedTuple):
 
 def answer(files: Sequence[Any], operation: Operation, predictor: Predictor, request: Any, keep: bool) -> Outcome:
     """Every row of files answered in order, as the command line does. Errors: LaminaError."""
+    if operation.write is not None:
+        request = (operation.options or operation.request).model_validate(request.model_dump())
     with source(files, operation, predictor) as (config, folder):
-        if operation.write is not None:
-            request = (operation.options or operation.request).model_validate(request.model_dump())
-            output = folder / "answers"
-        else:
-            output = folder / f"answers{'.csv' if operation.gives == JSON else ''}"
+        output = folder / f"answers{'' if _is_folder(operation, predictor) else '.csv'}"
         columns = [batch.ALL] if keep and operation.write is None and operation.rows == "each" else None
         result = batch.run(predictor, operation.name, config, request, output, columns)
         body, suffix = downloads.content(output)
         table = pyarrow.csv.read_csv(output) if suffix == ".csv" else None
-    amount = result.get("amount") or f"{result.get('rows', 0):,} answers"
+    count = result.get("rows", 0)
+    amount = result.get("amount") or f"{count:,} answer{'s' * (count != 1)}"
     reasons = [f"{r['column']}: {r['reason']} ({r['count']:,} rows)" for r in result.get("reasons", [])]
     return Outcome(
         f"{amount}, {result.get('quarantined', 0):,} rows set aside.",
@@ -86,4 +85,12 @@ def answer(files: Sequence[Any], operation: Operation, predictor: Predictor, req
         table,
         body,
         suffix,
+    )
+
+
+def _is_folder(operation: Operation, predictor: Predictor) -> bool:
+    """Whether answers are files of their own, such as pictures, and not rows of a table."""
+    cells_of_example = [cell for row in operation.example(predictor).answers for cell in row.values()]
+    return operation.gives != JSON or (
+        operation.write is not None and any(cells.picture(cell) for cell in cells_of_example if isinstance(cell, str))
     )
