@@ -1,4 +1,4 @@
-"""Rows as JSON of TensorFlow Serving and MLflow has them: a list of instances, or inputs by column."""
+"""Rows as TensorFlow Serving and MLflow write them in JSON: a list of instances, or inputs by column."""
 
 import base64
 from typing import Any

@@ -66,7 +66,7 @@ class Server:
         return JSONResponse({"live": True, "ready": True})
 
     async def index(self, request: Request) -> Response:
-        """Every model, those too that cannot be tensors_in here, with the reason."""
+        """Every model, those too that cannot be asked here, with the reason."""
         models = []
         for name, endpoint in self.service.models.items():
             reason = unsuitable(endpoint)
