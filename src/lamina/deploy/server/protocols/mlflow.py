@@ -1,4 +1,4 @@
-"""Scoring as MLflow's server has it, and with it SageMaker: a data frame in JSON or CSV in, a record for each row out.
+"""POST /invocations, as MLflow and SageMaker have it: a data frame in JSON or CSV in, a record for each row out.
 
 It has no names for models: the first of a server is asked.
 """
