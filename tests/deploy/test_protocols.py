@@ -599,6 +599,23 @@ def test_requests_of_all_protocols_are_answered_together_and_a_row_that_spoils_i
     assert replies[3].json()["outputs"] == post(app(Predictor(churn_bundle)), path, **options).json()["outputs"]
 
 
+def test_every_answer_goes_to_the_one_who_asked_whatever_the_protocol(numbers_bundle):
+    predictor = Predictor(numbers_bundle)
+    rows = [{"area": 60.0 + i / 8, "rooms": 1 + i % 5, "town": "north"} for i in range(240)]
+    protocols = {
+        "/predict": lambda row: {"rows": [row]},
+        "/v2/models/numbers/infer": lambda row: {"inputs": tensors([row])},
+        "/v1/models/numbers:predict": lambda row: {"instances": [row]},
+        "/invocations": lambda row: {"dataframe_records": [row]},
+    }
+    plan = [(path, body(row)) for row in rows for path, body in protocols.items()]
+    replies = send(app(predictor, Limits(waiting=2000)), *((("POST", path), {"json": body}) for path, body in plan))
+    expected = [answer for answer in predictor.predict(rows) for _ in protocols]
+    for reply, answer in zip(replies, expected, strict=True):
+        (mine,) = reply.json().get("predictions") or by_row(outputs(reply))
+        assert_close(mine, answer)
+
+
 def test_notes_are_those_of_our_own_json(api):
     rows = [{"months": "many", "plan": "pro", "shoe size": 43}]
     requests = requests_of(rows)
