@@ -42,14 +42,15 @@ def cell(column: Column, domain: Domain, example: Any) -> Any:
             )
             return json.dumps(chosen, ensure_ascii=False)
         case "date":
+            _begin(key, date.fromisoformat(domain.middle))
             day = st.date_input(
-                _with_range(label, domain), date.fromisoformat(domain.middle), min_value=date.min, max_value=date.max,
-                format="YYYY-MM-DD", key=key,
-            )  # fmt: skip
-            return day.isoformat() if isinstance(day, date) else None
+                _with_range(label, domain), None, min_value=date.min, max_value=date.max, format="YYYY-MM-DD", key=key
+            )
+            return day.isoformat() if day else None
         case "datetime":
+            _begin(key, datetime.fromisoformat(domain.middle))
             moment = st.datetime_input(
-                _with_range(label, domain), datetime.fromisoformat(domain.middle), min_value=datetime.min,
+                _with_range(label, domain), None, min_value=datetime.min,
                 max_value=datetime.max.replace(microsecond=0), format="YYYY-MM-DD", key=key,
             )  # fmt: skip
             return moment.isoformat() if moment else None
@@ -59,12 +60,17 @@ def cell(column: Column, domain: Domain, example: Any) -> Any:
             return st.text_area(label, "" if example is None else str(example), key=key, height="content") or None
 
 
+def _begin(key: str, value: Any) -> None:
+    """What a widget that may be empty holds at first: a default of its own would come back where it is emptied."""
+    st.session_state.setdefault(key, value)
+
+
 def _number(label: str, key: str, domain: Domain, example: Any) -> float | None:
     """A number; one without a fraction stays whole."""
     example = example if isinstance(example, int | float) and not isinstance(example, bool) else domain.middle
-    value = None if example is None else float(example)
+    _begin(key, None if example is None else float(example))
     number = st.number_input(
-        _with_range(label, domain), value=value, step=_step(domain), format="%g", key=key, placeholder="missing"
+        _with_range(label, domain), value=None, step=_step(domain), format="%g", key=key, placeholder="missing"
     )
     return int(number) if number is not None and float(number).is_integer() and abs(number) < 1 << 53 else number
 
@@ -94,8 +100,8 @@ def _step(domain: Domain) -> float:
 
 def _choice(label: str, key: str, domain: Domain, example: Any) -> str | None:
     """One of the known values, or another that is typed."""
-    place = domain.values.index(str(example)) if str(example) in domain.values else None
-    return st.selectbox(label, domain.values, place, key=key, placeholder="missing", accept_new_options=True)
+    _begin(key, str(example) if str(example) in domain.values else None)
+    return st.selectbox(label, domain.values, None, key=key, placeholder="missing", accept_new_options=True)
 
 
 def _labels(example: Any) -> list[str]:
