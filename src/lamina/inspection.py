@@ -22,6 +22,7 @@ from lamina.task import Operation
 EXTRAS = {
     "train": ("torch", "sklearn", "matplotlib", "onnx", "onnxscript"),
     "serve": ("fastapi", "uvicorn"),
+    "app": ("streamlit",),
     "images": ("cv2",),
     "huggingface": ("transformers",),
     "excel": ("python_calamine",),

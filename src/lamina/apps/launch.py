@@ -75,14 +75,17 @@ def _is_local(host: str) -> bool:
 def _free_port(host: str, port: int | None) -> int:
     """This port if it is free, or without one the first that is. Errors: LaminaError."""
     reason = ""
-    for candidate in range(FIRST_PORT, FIRST_PORT + MOST_PORTS) if port is None else (port,):
-        try:
+    try:
+        for candidate in range(FIRST_PORT, FIRST_PORT + MOST_PORTS) if port is None else (port,):
             family, kind, protocol, _, address = socket.getaddrinfo(host, candidate, type=socket.SOCK_STREAM)[0]
-            with socket.socket(family, kind, protocol) as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind(address)
-                return int(probe.getsockname()[1])
-        except (OSError, OverflowError) as error:
-            reason = error.strerror or "" if isinstance(error, OSError) else "no such port"
+            try:
+                with socket.socket(family, kind, protocol) as probe:
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    probe.bind(address)
+                    return int(probe.getsockname()[1])
+            except OSError as error:
+                reason = error.strerror or ""
+    except socket.gaierror as error:
+        reason = error.strerror or "no such host"
     place = f"{host}:{port or FIRST_PORT}"
     raise LaminaError(f"{place} cannot be used ({reason}). Choose another with --port, or another --host.")
