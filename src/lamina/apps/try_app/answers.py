@@ -1,7 +1,8 @@
 """Answers on the page: drawn by what their cells are, one large, or many in a table to take away."""
 
 import html
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -56,17 +57,30 @@ def many(table: pa.Table, name: str, key: str) -> None:
         captions = [_caption(row) for row in rest.to_pylist()]
         for column in pictures:
             gallery.show(list(zip(bodies[column], captions or [""] * table.num_rows, strict=True)))
-        files = {f"{i + 1:06}-{c}.png": b for c, own in bodies.items() for i, b in enumerate(own) if b}
-        if rest.num_columns:
-            files[f"{name}.csv"] = downloads.table(rest, ".csv")
-        zipped = downloads.archive(files)
-        st.download_button("Download as a zip", zipped, f"{name}.zip", "application/zip", key=f"{key} zip")
+        zipped = partial(_zip, bodies, rest, name)
+        st.download_button(
+            "Download as a zip", zipped, f"{name}.zip", "application/zip", key=f"{key} zip", on_click="ignore"
+        )
         return
     frame(rest)
     with st.container(horizontal=True):
         for suffix, (word, media) in downloads.FORMATS.items():
-            body = downloads.table(rest, suffix)
-            st.download_button(f"Download {word}", body, f"{name}{suffix}", media, key=f"{key} {suffix}")
+            body = partial(downloads.table, rest, suffix)
+            label = f"Download {word}"
+            st.download_button(label, body, f"{name}{suffix}", media, key=f"{key} {suffix}", on_click="ignore")
+
+
+def _zip(pictures: Mapping[str, Sequence[bytes | None]], rest: pa.Table, name: str) -> bytes:
+    """Pictures by column, numbered, and a table of what stands beside them."""
+    files = {
+        f"{i + 1:06}-{column}.{cells.ending(body)}": body
+        for column, bodies in pictures.items()
+        for i, body in enumerate(bodies)
+        if body
+    }
+    if rest.num_columns:
+        files[f"{name}.csv"] = downloads.table(rest, ".csv")
+    return downloads.archive(files)
 
 
 def chart_lines(table: pa.Table, chart: Chart | None, rows: pa.Table | None, predictor: Predictor) -> None:

@@ -12,6 +12,7 @@ from lamina.preprocess.image import codec, headers
 Sort = Literal["picture", "shares", "series", "labels", "struct", "plain"]
 FEWEST = 40  # characters of a picture in base64
 MOST_PIXELS = 50_000_000
+SMALL, SIDE = 1 << 17, 560  # bytes of a picture that is sent as it is, and pixels of the longer side of another
 
 
 def sort(column: pa.ChunkedArray) -> Sort:
@@ -49,11 +50,16 @@ def picture(cell: str | bytes | None) -> bytes | None:
     return cell if cell and headers.format_of(cell) else None
 
 
+def ending(body: bytes) -> str:
+    """The ending of a file of this picture."""
+    return (headers.format_of(body) or "bin").lower()
+
+
 def address(body: bytes) -> str:
-    """A picture as a `data:` address of PNG, which every browser shows; "" where it cannot be decoded."""
-    if headers.format_of(body) == "PNG":
+    """A picture as a `data:` address that every browser shows, made smaller where it is large; "" where it cannot be
+    decoded.
+    """
+    if headers.format_of(body) == "PNG" and len(body) < SMALL:
         return f"data:image/png;base64,{base64.b64encode(body).decode()}"
     pixels, _ = codec.pixels(body, MOST_PIXELS)
-    return (
-        "" if pixels is None else f"data:image/png;base64,{base64.b64encode(codec.as_png(pixels[:, :, ::-1])).decode()}"
-    )
+    return "" if pixels is None else codec.data_address(pixels[:, :, ::-1], SIDE)
