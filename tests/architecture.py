@@ -122,6 +122,7 @@ WRITES = {  # what writes beside `resources/disk.py`, and why it may
     "preprocess/image/cache.py": "memory maps, which stay in memory where the disk is full",
     "data/_formats/text.py": "a temporary copy of what is read, guarded",
     "apps/try_app/downloads.py": "a zip in memory, which a browser takes",
+    "apps/studio/processes.py": "the lock of a process, and where it writes by itself what it says",
     "cli/commands.py": "nowhere: standard output when its reader is gone",
     "preprocess/image/stderr.py": "nowhere: what libraries say",
 }

@@ -18,7 +18,7 @@ STYLE = """<style>
 .lamina-eyebrow { margin: 0 0 6px; font-size: 15px; opacity: 0.68; overflow-wrap: anywhere; }
 .lamina-title { margin: 0 0 4px; padding: 0; font-size: clamp(22px, 3.2vw, 32px); line-height: 1.28; font-weight: 650;
   letter-spacing: -0.012em; overflow-wrap: anywhere; }
-[data-testid="stBaseButton-primary"] p { color: $paper; }
+[data-testid="stBaseButton-primary"]:enabled p { color: $paper; }
 </style>"""
 
 

@@ -139,7 +139,7 @@ def train(  # noqa: PLR0913 - one argument per option
         if run.done.exists():
             places = {"run": str(run.folder), "bundle": str(run.bundle), "report": str(run.report)}
             sentence = f"{resume} is finished, there is nothing to go on with. Its bundle: {run.bundle}"
-            _emit(places) if as_json else _say(sentence)
+            emit(places) if as_json else _say(sentence)
             return
         recipe = run.recipe()
     else:
@@ -158,7 +158,7 @@ def train(  # noqa: PLR0913 - one argument per option
             result = progress.training(rows, run.folder, quiet=as_json)
         except Interrupted as error:
             raise Interrupted(f"{error} Go on with: lamina train --resume {shlex.quote(str(run.folder))}") from None
-    _emit(result) if as_json else results.result(result)
+    emit(result) if as_json else results.result(result)
 
 
 @app.command()
@@ -182,7 +182,7 @@ def init(
     collected = experiment.collect(recipe, data.read(recipe.data))
     disk.write_text(output, recipe_template.text(collected), overwrite)
     result = {"recipe": str(output), **collected.counts()}
-    _emit(result) if as_json else _say(f"Wrote {output}. Train by it with: lamina train {output}")
+    emit(result) if as_json else _say(f"Wrote {output}. Train by it with: lamina train {output}")
 
 
 @app.command()
@@ -191,16 +191,6 @@ def schema(as_json: Json = False) -> None:
     from lamina.recipe import json_schema
 
     print(json.dumps(json_schema(), indent=None if as_json else 2))
-
-
-@app.command()
-def inspect(source: Source, target: Target = None, sets: Sets = None, as_json: Json = False) -> None:
-    """Show what a data file or a bundle holds: columns, kinds, missing cells, rows that cannot be used."""
-    from lamina import inspection
-    from lamina.cli import overview
-
-    result = inspection.inspect(source, target, sets or [])
-    _emit(result) if as_json else overview.inspected(result)
 
 
 @app.command()
@@ -220,7 +210,7 @@ def evaluate(bundle: Bundle, source: Source, sets: Sets = None, as_json: Json = 
     quarantined = evaluation.quarantine
     notes = [*collected.notes, *batch.notes_on(predictor, predictor.with_bundle_names(collected.table))]
     result = {"scores": evaluation.scores, "rows": evaluation.rows, "quarantined": len(quarantined), "notes": notes}
-    _emit(result) if as_json else results.scores(result, quarantined)
+    emit(result) if as_json else results.scores(result, quarantined)
 
 
 @app.command()
@@ -249,7 +239,7 @@ def predict(  # noqa: PLR0913 - one argument per option
     predictor, columns = Predictor(locate(bundle)), keep.split(",") if keep is not None else None
     options, config = batch.WriteOptions(overwrite, escape_formulas), arguments.source(source, sets, predictor.names)
     result = batch.run(predictor, "predict", config, None, output, columns, options)
-    _emit(result) if as_json else results.answered(result)
+    emit(result) if as_json else results.answered(result)
 
 
 @app.command()
@@ -270,7 +260,7 @@ def explain(
     explanations = explanation.write(Predictor(locate(bundle)), files, output, label, overwrite)
     answers = [{"file": one.name, "label": one.label, "answers": dict(one.top)} for one in explanations]
     result = {"output": str(output), "pictures": answers}
-    _emit(result) if as_json else results.explained(result)
+    emit(result) if as_json else results.explained(result)
 
 
 @app.command()
@@ -319,17 +309,7 @@ def export(
     opened = open_bundle(locate(bundle))
     save(opened, output, overwrite)
     result = {"output": str(output), "bytes": output.stat().st_size, "bundle": opened.id}
-    _emit(result) if as_json else _say(f"Wrote {output} ({result['bytes']:,} bytes).")
-
-
-@app.command()
-def doctor(as_json: Json = False) -> None:
-    """Say what this machine has, what is installed, and what is missing for which stage."""
-    from lamina import inspection
-    from lamina.cli import overview
-
-    result = inspection.machine()
-    _emit(result) if as_json else overview.machine(result)
+    emit(result) if as_json else _say(f"Wrote {output} ({result['bytes']:,} bytes).")
 
 
 def _say(sentence: str) -> None:
@@ -338,7 +318,8 @@ def _say(sentence: str) -> None:
     console.say(sentence)
 
 
-def _emit(result: dict[str, Any]) -> None:
+def emit(result: dict[str, Any]) -> None:
+    """One JSON object on standard output."""
     print(json.dumps(result, allow_nan=False, default=str))
 
 

@@ -126,10 +126,15 @@ def build(cfg: Any, spec: Spec, seed: int) -> Any:
     """The network of a checked model choice, for a spec; the same seed gives the same weights."""
     import torch
 
-    if not suits(cfg.kind, spec):
-        raise RecipeError([_refusal(cfg.kind, spec)])
+    check_inputs(cfg, spec)
     torch.manual_seed(seed)
     return plugin("models", cfg.kind).Model(cfg, spec)
+
+
+def check_inputs(cfg: Any, spec: Spec) -> None:
+    """Errors: RecipeError where an architecture is not for these inputs or this head."""
+    if not suits(cfg.kind, spec):
+        raise RecipeError([_refusal(cfg.kind, spec)])
 
 
 def _refusal(name: str, spec: Spec) -> str:

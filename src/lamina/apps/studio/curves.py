@@ -1,7 +1,7 @@
 """The curves of a training, and in words how it stands; made of the rows that it wrote."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import altair as alt
 import pandas as pd
@@ -13,7 +13,8 @@ from lamina.evaluate.metrics import label
 from lamina.run import Run
 from lamina.schema import Row
 
-HEIGHT = 240
+HEIGHT, LEGEND = 250, 30  # of a chart, and of the names below one
+FEW = 24  # points up to which each is marked
 LOSSES = {"loss": "training", "validation_loss": "validation"}
 EMPTY = "no epoch has ended yet"
 
@@ -55,24 +56,37 @@ def show(rows: Sequence[Row]) -> None:
     colours = theme.colours()
     left, right = st.columns(2)
     shades = alt.Scale(domain=list(LOSSES.values()), range=[colours["quiet"], colours["accent"]])
-    legend = alt.Legend(title=None, orient="top")
-    chart = _lines(losses, "loss").encode(color=alt.Color("of:N", scale=shades, legend=legend))
-    left.altair_chart(chart, width="stretch")
-    title = f"{label(rows[-1]['score_name'])} on validation rows"
-    right.altair_chart(_lines(scores, "value", title).encode(color=alt.value(colours["accent"])), width="stretch")
+    legend = alt.Legend(title=None, orient="bottom")
+    losses_chart = _lines(losses, "loss", "loss", HEIGHT + LEGEND)
+    left.altair_chart(losses_chart.encode(color=alt.Color("of:N", scale=shades, legend=legend)), width="stretch")
+    scores_chart = _lines(scores, "value", f"{label(rows[-1]['score_name'])} on validation rows", HEIGHT)
+    right.altair_chart(scores_chart.encode(color=alt.value(colours["accent"])), width="stretch")
     best = next((row for row in reversed(rows) if row["best"]), None)
     if best:
         st.caption(f"Best after epoch {best['epoch']:,}: validation loss {number(best['validation_loss'])}.")
 
 
-def _lines(points: list[Row], value: str, title: str = "") -> alt.Chart:
+def compare(runs: Mapping[str, Sequence[Row]]) -> None:
+    """The validation loss of several runs by epoch."""
+    points = [
+        {"epoch": row["epoch"], "value": row["validation_loss"], "run": name}
+        for name, rows in runs.items()
+        for row in rows
+    ]
+    if points:
+        legend = alt.Legend(title=None, orient="bottom", columns=2)
+        chart = _lines(points, "value", "validation loss", HEIGHT + LEGEND)
+        st.altair_chart(chart.encode(color=alt.Color("run:N", legend=legend)), width="stretch")
+
+
+def _lines(points: list[Row], value: str, title: str, height: int) -> alt.Chart:
     return (
-        alt.Chart(pd.DataFrame(points))
-        .mark_line(strokeWidth=1.8, point=len(points) < 12)
+        alt.Chart(pd.DataFrame(points), title=alt.Title(title, anchor="start", fontWeight=600))
+        .mark_line(strokeWidth=1.8, point=len(points) < FEW)
         .encode(
             x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(format="d", tickMinStep=1)),
-            y=alt.Y(f"{value}:Q", title=title or value, scale=alt.Scale(zero=False)),
+            y=alt.Y(f"{value}:Q", title=None, scale=alt.Scale(zero=False)),
             tooltip=["epoch:Q", alt.Tooltip(f"{value}:Q", format=".4g")],
         )
-        .properties(height=HEIGHT)
+        .properties(height=height)
     )

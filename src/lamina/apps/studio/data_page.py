@@ -6,7 +6,7 @@ import streamlit as st
 
 from lamina import preprocess, recipe
 from lamina.apps import theme
-from lamina.apps.studio import bring, draft, places, understanding
+from lamina.apps.studio import analysis, bring, draft, places
 from lamina.apps.try_app.model import notes, plain, sentences
 from lamina.data import toy
 from lamina.recipe import Recipe
@@ -15,6 +15,7 @@ from lamina.schema import Row
 
 UPLOAD, PATH, TOY = "Upload", "On this machine", "Toy data"
 FILES, FOLDER = "Files", "A folder"
+LARGEST = 2000  # MB of an upload, which is in memory for a while; what is larger is read where it is
 FIRST = 20  # rows to look at
 MOST_COLUMNS = 200
 EXAMPLE = "data/churn.csv"
@@ -31,8 +32,8 @@ def show() -> None:
         st.caption("A table in a file (CSV, Parquet, JSON, Excel ...), a folder of pictures, or a recipe.")
         return
     with sentences():
-        checked = recipe.from_words(words, trains=False)
-        _look(checked, words)
+        settings = recipe.from_words(words, trains=False)
+        _look(settings, words)
 
 
 def _words() -> list[str]:
@@ -49,14 +50,16 @@ def _words() -> list[str]:
         )  # fmt: skip
         return [line.strip() for line in text.splitlines() if line.strip()]
     what = st.segmented_control("What", [FILES, FOLDER], default=FILES, required=True, key="what")
-    many = True if what == FILES else "directory"
-    files = st.file_uploader("Files to copy into the folder data", accept_multiple_files=many, key=f"upload {what}")
+    files = st.file_uploader(
+        "Files to copy into the folder data", accept_multiple_files=True if what == FILES else "directory",
+        key=f"upload {what}", max_upload_size=LARGEST,
+    )  # fmt: skip
     return [bring.copy(files)] if files else []
 
 
-def _look(checked: Recipe, words: list[str]) -> None:
+def _look(settings: Recipe, words: list[str]) -> None:
     """What `lamina inspect` says, the first rows, and the way on."""
-    look = understanding.look(checked)
+    look = analysis.look(settings)
     st.subheader(" ".join(words))
     st.write(f"{look['rows']:,} rows, {len(look['columns']):,} columns, {look['quarantined']:,} rows set aside")
     if st.button("Choose what to learn", type="primary"):
@@ -71,7 +74,7 @@ def _look(checked: Recipe, words: list[str]) -> None:
     for survey in look["surveys"]:
         _survey(survey)
     with st.expander(f"The first {min(FIRST, look['rows'])} rows", expanded=not look["surveys"]):
-        frame = understanding.sources(checked).train.table.slice(0, FIRST).to_pandas()
+        frame = analysis.sources(settings).train.table.slice(0, FIRST).to_pandas()
         st.dataframe(frame, hide_index=True, width="stretch")
 
 

@@ -13,16 +13,27 @@ from lamina.recipe import Recipe
 from lamina.schema import Row
 
 TEXT, REVISION, NAME = "recipe text", "recipe revision", "run name"
+ADDRESS, ADDRESS_NAME, LONGEST = "recipe", "run", 8000  # of the page's address, and characters in it
 
 
 def begin(values: Row, name: str) -> None:
     """Edit these values from now on; a run by them will have this name and a number."""
     st.session_state[NAME] = name
-    _write(values)
+    replace_text(recipe.to_yaml(values))
 
 
-def exists() -> bool:
+def restore() -> bool:
+    """Whether there is a recipe: that of this session, or after a reload the one in the page's address."""
+    if TEXT not in st.session_state and ADDRESS in st.query_params:
+        st.session_state[NAME] = st.query_params.get(ADDRESS_NAME, "run")
+        replace_text(st.query_params[ADDRESS])
     return TEXT in st.session_state
+
+
+def save() -> None:
+    """Put it into the page's address, as long as it is short enough for one."""
+    if len(text()) <= LONGEST:
+        st.query_params.from_dict({ADDRESS: text(), ADDRESS_NAME: st.session_state[NAME]})
 
 
 def text() -> str:
@@ -34,12 +45,8 @@ def revision() -> int:
     return st.session_state.get(REVISION, 0)
 
 
-def _write(values: Row) -> None:
-    st.session_state[TEXT] = recipe.to_yaml(values)
-    st.session_state[REVISION] = revision() + 1
-
-
 def replace_text(new: str) -> None:
+    """Go on with another text, which may have faults."""
     st.session_state[TEXT] = new
     st.session_state[REVISION] = revision() + 1
 

@@ -88,10 +88,10 @@ def _widget(setting: Setting) -> None:
 
 def _common(setting: Setting) -> dict[str, Any]:
     """What all widgets are called with."""
-    return {"key": setting.key, "help": setting.help, "on_change": _changed, "args": (setting,)}
+    return {"key": setting.key, "help": setting.help, "on_change": _apply, "args": (setting,)}
 
 
-def _changed(setting: Setting) -> None:
+def _apply(setting: Setting) -> None:
     """A widget has another value: it goes into the recipe."""
     value = st.session_state[setting.key]
     value = None if value in ("", setting.usual, _text(setting.usual)) else value
@@ -150,14 +150,14 @@ def _group(setting: Setting, groups: Mapping[str, type[Config]]) -> None:
     picker = setting._replace(path=(*setting.path, "kind"), usual=usual.get("kind"), value=value.get("kind"))
     label = plain(setting.path[-1].replace("_", " "))
     st.selectbox(
-        label, options, place, key=picker.key, help=picker.help, on_change=_changed_kind, args=(setting, picker.key)
+        label, options, place, key=picker.key, help=picker.help, on_change=_apply_kind, args=(setting, picker.key)
     )
     if chosen in groups and len(groups[chosen].model_fields) > 1:
         with st.expander(f"{label}: {chosen}"):
             form(groups[chosen], setting.path, value, usual if usual.get("kind") == chosen else None)
 
 
-def _changed_kind(setting: Setting, key: str) -> None:
+def _apply_kind(setting: Setting, key: str) -> None:
     draft.change(setting.path, None)
     if st.session_state[key] not in (None, _with_kind(setting.usual).get("kind")):
         draft.change((*setting.path, "kind"), st.session_state[key])

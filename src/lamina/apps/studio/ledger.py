@@ -16,8 +16,8 @@ from lamina.run import Run, fresh_folder
 from lamina.schema import Row
 
 RUNS = Path("runs")
-STARTED, OUTPUT, LOCK = "started.yaml", "output.log", ".process"
-SPOKEN = "lamina: "  # before each sentence on what went wrong
+FIRST_RECIPE, OUTPUT, LOCK = "started.yaml", "output.log", ".process"
+FAULT = "lamina: "  # before each sentence on what went wrong
 
 State = Literal["running", "finished", "stopped"]
 
@@ -40,19 +40,19 @@ class Entry(NamedTuple):
     @property
     def recipe_file(self) -> Path:
         """The recipe with every choice; before there is one, that by which it was started."""
-        return self.run.recipe_file if self.run.recipe_file.exists() else self.run.folder / STARTED
+        return self.run.recipe_file if self.run.recipe_file.exists() else self.run.folder / FIRST_RECIPE
 
     def faults(self) -> list[str]:
         """Why it ended early, as the command line says it."""
-        said_lines = processes.lines(self.run.folder / OUTPUT)
-        return [line.removeprefix(SPOKEN) for line in said_lines if line.startswith(SPOKEN)]
+        lines = processes.lines(self.run.folder / OUTPUT)
+        return [line.removeprefix(FAULT) for line in lines if line.startswith(FAULT)]
 
 
 def entry(name: str) -> Entry | None:
     """The run of a name; None where there is none."""
     folder = RUNS / name
     run = Run(folder)
-    if "/" in name or not any((folder / file).exists() for file in (STARTED, run.recipe_file.name, run.done.name)):
+    if "/" in name or not any((folder / file).exists() for file in (FIRST_RECIPE, run.recipe_file.name, run.done.name)):
         return None
     process = processes.holder(folder / LOCK) or processes.holder(folder / ".lock")
     return Entry(run, process, _report(folder / "report.json") if run.done.exists() else {})
@@ -79,8 +79,8 @@ def start(text: str, name: str) -> str:
     Errors: LaminaError where the folder cannot be written.
     """
     run = Run.create(fresh_folder(name))
-    disk.write_text(run.folder / STARTED, text, overwrite=False)
-    words = ["train", str(run.folder / STARTED), "--out", str(run.folder)]
+    disk.write_text(run.folder / FIRST_RECIPE, text, overwrite=False)
+    words = ["train", str(run.folder / FIRST_RECIPE), "--out", str(run.folder)]
     processes.start(words, run.folder / LOCK, run.folder / OUTPUT)
     return run.folder.name
 
@@ -88,7 +88,7 @@ def start(text: str, name: str) -> str:
 def resume(one: Entry) -> None:
     """Go on with a run that was stopped; one that never got as far as training begins again."""
     folder = one.run.folder
-    again = ["train", str(folder / STARTED), "--out", str(folder)]
+    again = ["train", str(folder / FIRST_RECIPE), "--out", str(folder)]
     words = ["train", "--resume", str(folder)] if one.run.recipe_file.exists() else again
     processes.start(words, folder / LOCK, folder / OUTPUT)
 
@@ -102,7 +102,7 @@ def values(one: Entry) -> Row:
     return settings if isinstance(settings, dict) else {}
 
 
-def compared(runs: Sequence[Entry]) -> list[Row]:
+def comparison(runs: Sequence[Entry]) -> list[Row]:
     """A row for each run: what it is, what it is worth beside the best of its baselines, and what it took."""
     return [_row(one) for one in runs]
 

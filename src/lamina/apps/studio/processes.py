@@ -15,7 +15,7 @@ from lamina.config import LaminaError
 
 PROMPT = "$ lamina "  # before the words of a command in its output
 
-_signalled = set[int]()  # a second signal would end a training at once, without a checkpoint
+_signals = set[int]()  # a second signal would end a training at once, without a checkpoint
 
 
 def start(words: Sequence[str], lock: Path, output: Path) -> None:
@@ -66,14 +66,14 @@ def _is_alive(number: int) -> bool:
 
 def stop(number: int) -> None:
     """Ask a process to end in peace, once."""
-    if number not in _signalled:
-        _signalled.add(number)
+    if number not in _signals:
+        _signals.add(number)
         os.kill(number, signal.SIGTERM)
 
 
 def is_stopping(number: int) -> bool:
     """Whether a process was asked to end."""
-    return number in _signalled
+    return number in _signals
 
 
 def lines(output: Path) -> list[str]:

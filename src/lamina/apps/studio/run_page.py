@@ -28,7 +28,7 @@ def show() -> None:
         theme.page("Run", f"Studio · {Path.cwd()}")
         st.write(f"There is no run {plain(name)} in this folder.")
         return
-    row = ledger.compared([one])[0]
+    row = ledger.comparison([one])[0]
     parts = [row["task"], f"target {row['target']}" if row["target"] else "", row["model"], one.state]
     theme.page(one.name, " · ".join(part for part in parts if part))
     finished = one.state == "finished"
@@ -60,7 +60,7 @@ def _training(one: Entry) -> None:
         if st.button("Go on", type="primary"):
             with sentences():
                 ledger.resume(one)
-            st.rerun()
+                st.rerun()
     curves.show(one.run.rows())
     _output(one)
 
@@ -126,7 +126,7 @@ def _serve(one: Entry) -> None:
         if st.button("Start the service", type="primary"):
             with sentences():
                 service.start(one)
-            st.rerun()
+                st.rerun()
         return
     if not current.url:
         with st.spinner("Opening the bundle"):

@@ -5,10 +5,12 @@ from pathlib import Path
 import streamlit as st
 
 from lamina.apps import theme
-from lamina.apps.studio import ledger, places
+from lamina.apps.studio import curves, ledger, places
 from lamina.evaluate.markup import number, seconds
 from lamina.evaluate.metrics import label
 from lamina.schema import Row
+
+MOST_CURVES = 6
 
 
 def show() -> None:
@@ -19,18 +21,18 @@ def show() -> None:
         if st.button("Bring data", type="primary"):
             places.go(places.DATA)
         return
-    rows = ledger.compared(entries)
+    rows = ledger.comparison(entries)
     event = st.dataframe(
         [_cells(row) for row in rows], hide_index=True, width="stretch", key="runs", on_select="rerun",
         selection_mode="multi-row",
         column_config={"size": st.column_config.NumberColumn("bundle", format="%.0f kB")},
     )  # fmt: skip
     chosen = [entries[i] for i in event["selection"]["rows"]]
-    names = [one.name for one in chosen or entries]
     left, right = st.columns([3, 1], vertical_alignment="bottom")
-    name = left.selectbox("Run", names, key="run to open")
+    name = left.selectbox("Run", [one.name for one in chosen or entries], key="run to open")
     if right.button("Open", type="primary", width="stretch") and name:
         places.go(places.RUN, name)
+    curves.compare({one.name: one.run.rows() for one in (chosen or entries)[:MOST_CURVES]})
 
 
 def _cells(row: Row) -> Row:

@@ -14,10 +14,10 @@ from lamina.plugins import available, kind, plugin
 from lamina.recipe import Recipe
 from lamina.schema import Row, Spec
 
-FEWEST_KEPT = 2  # data sets that stay in memory
+FEW = 2  # data sets that stay in memory
 
 
-class Understanding(NamedTuple):
+class Analysis(NamedTuple):
     """A recipe with its data: how well each task suits, the network that was chosen, how well each one does, and the
     settings by which that one trains where the recipe says nothing.
     """
@@ -35,7 +35,7 @@ def sources(settings: Recipe) -> Sources:
     return _sources(json.dumps(values), _stamp(values), settings)
 
 
-@st.cache_resource(max_entries=FEWEST_KEPT, show_spinner="Reading the rows")
+@st.cache_resource(max_entries=FEW, show_spinner="Reading the rows")
 def _sources(key: str, stamp: str, _settings: Recipe) -> Sources:
     return data.read(_settings.data)
 
@@ -60,24 +60,25 @@ def look(settings: Recipe) -> Row:
     return _look(key, _stamp(settings.data.model_dump(mode="json")), settings, rows)
 
 
-@st.cache_resource(max_entries=2 * FEWEST_KEPT, show_spinner="Looking at the columns")
+@st.cache_resource(max_entries=2 * FEW, show_spinner="Looking at the columns")
 def _look(key: str, stamp: str, _settings: Recipe, _rows: Sources) -> Row:
     return inspection.describe(_settings, _rows.train)
 
 
-def understand(settings: Recipe) -> Understanding:
+def analyse(settings: Recipe) -> Analysis:
     """What the recipe comes to. Errors: LaminaError, as training would have it."""
     rows = sources(settings)
     key = json.dumps({**recipe.plain(settings), "train": None, "name": None, "also": None})
-    return _understand(key, _stamp(settings.data.model_dump(mode="json")), settings, rows)
+    return _analyse(key, _stamp(settings.data.model_dump(mode="json")), settings, rows)
 
 
-@st.cache_resource(max_entries=FEWEST_KEPT, show_spinner="Looking for what suits these data")
-def _understand(key: str, stamp: str, _settings: Recipe, _rows: Sources) -> Understanding:
+@st.cache_resource(max_entries=FEW, show_spinner="Looking for what suits these data")
+def _analyse(key: str, stamp: str, _settings: Recipe, _rows: Sources) -> Analysis:
     collected = experiment.collect(_settings, _rows)
     designed, prep, choice = pipeline.design(collected)
     spec = designed.spec(prep)
-    return Understanding(
+    models.check_inputs(choice, spec)
+    return Analysis(
         designed,
         _tasks(_settings, _rows),
         kind(choice),
