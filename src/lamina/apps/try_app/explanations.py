@@ -1,5 +1,7 @@
 """What an answer hangs on: parts of the picture or words of the text, marked."""
 
+import html
+
 import streamlit as st
 
 from lamina.apps.try_app import gallery
@@ -43,4 +45,4 @@ def _picture(predictor: Predictor, row: Row, column: str, label: str | None) -> 
 def _text(predictor: Predictor, text: str, label: str | None) -> None:
     (one,) = texts.explain(predictor, [text], label)
     st.html(marked.marked(one.effects, one.effects.falls[:, 0], frozenset(one.effects.different)))
-    st.html(f'<p class="lamina-quiet">For {one.label}. {texts.LEGEND}</p>')
+    st.html(f'<p class="lamina-quiet">For {html.escape(one.label)}. {texts.LEGEND}</p>')

@@ -24,7 +24,8 @@ def show(path: str) -> None:
     """Everything, from top to bottom; Streamlit runs it again for each touch."""
     predictor = opened(path)
     target = f" · target {predictor.target}" if predictor.target else ""
-    theme.page(_name(Path(path)), f"{predictor.task.kind}{target} · bundle {predictor.id[:12]}")
+    kind = predictor.task.kind.replace("_", " ")
+    theme.page(_name(Path(path)), f"{kind}{target} · bundle {predictor.id[:12]}")
     ask(predictor)
 
 
