@@ -2,7 +2,7 @@
 
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -71,3 +71,9 @@ def colours() -> Mapping[str, str]:
     """The colours that the browser shows at present, for what a script draws itself."""
     light, dark = palettes()
     return dark if st.context.theme.type == "dark" else light
+
+
+def in_pairs(items: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
+    """Each with its place: two beside one another, in this order too where a narrow page has them below one another."""
+    for start in range(0, len(items), 2):
+        yield from zip(items[start : start + 2], st.columns(2), strict=False)

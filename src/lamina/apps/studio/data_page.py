@@ -6,8 +6,8 @@ import streamlit as st
 
 from lamina import preprocess, recipe
 from lamina.apps import theme
+from lamina.apps.messages import notes, plain, sentences
 from lamina.apps.studio import analysis, bring, draft, places
-from lamina.apps.try_app.model import notes, plain, sentences
 from lamina.data import toy
 from lamina.recipe import Recipe
 from lamina.run import name_of

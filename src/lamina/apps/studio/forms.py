@@ -10,9 +10,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from lamina.apps import fields
+from lamina.apps.messages import plain
 from lamina.apps.studio import draft
-from lamina.apps.try_app.model import plain
-from lamina.apps.try_app.widgets import in_pairs
+from lamina.apps.theme import in_pairs
 from lamina.config import Config, RecipeError, load_yaml
 from lamina.deploy.request_settings import kind_of
 from lamina.schema import Row

@@ -7,9 +7,9 @@ from typing import Any
 import streamlit as st
 
 from lamina.apps import theme
+from lamina.apps.messages import notes, plain, sentences
 from lamina.apps.studio import data_page, draft, forms, ledger, places
 from lamina.apps.studio.analysis import Analysis, analyse, sentence, sources
-from lamina.apps.try_app.model import notes, plain, sentences
 from lamina.config import LaminaError
 from lamina.plugins import available, plugin
 from lamina.preprocess import UNUSED

@@ -7,10 +7,11 @@ from pathlib import Path
 import streamlit as st
 
 from lamina.apps import theme
+from lamina.apps.messages import plain, sentences
 from lamina.apps.studio import curves, draft, ledger, places, processes, service
 from lamina.apps.studio.ledger import Entry
 from lamina.apps.try_app import page as try_page
-from lamina.apps.try_app.model import opened, plain, sentences
+from lamina.apps.try_app.model import opened
 from lamina.deploy.bundle import open_bundle, save
 from lamina.resources import disk
 from lamina.run import name_of

@@ -30,7 +30,7 @@ def show() -> None:
     chosen = [entries[i] for i in event["selection"]["rows"]]
     left, right = st.columns([3, 1], vertical_alignment="bottom")
     name = left.selectbox("Run", [one.name for one in chosen or entries], key="run to open")
-    if right.button("Open", type="primary", width="stretch") and name:
+    if right.button("Open the run", type="primary", width="stretch") and name:
         places.go(places.RUN, name)
     curves.compare({one.name: one.run.rows() for one in (chosen or entries)[:MOST_CURVES]})
 

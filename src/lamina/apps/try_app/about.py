@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from lamina.apps.try_app.model import plain
+from lamina.apps.messages import plain
 from lamina.apps.try_app.widgets import span
 from lamina.deploy.predictor import Predictor
 from lamina.evaluate.markup import number

@@ -9,8 +9,8 @@ import pyarrow as pa
 import streamlit as st
 
 from lamina.apps import theme
+from lamina.apps.messages import plain
 from lamina.apps.try_app import cells, charts, downloads, gallery
-from lamina.apps.try_app.model import plain
 from lamina.deploy.predictor import Predictor
 from lamina.evaluate.markup import number
 from lamina.schema import Row

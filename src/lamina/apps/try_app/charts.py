@@ -10,7 +10,7 @@ import pyarrow as pa
 import streamlit as st
 
 from lamina.apps import theme
-from lamina.apps.try_app.model import plain
+from lamina.apps.messages import plain
 from lamina.preprocess import Preprocessor
 from lamina.schema import clean
 from lamina.task import Chart, Line

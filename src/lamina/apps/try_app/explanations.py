@@ -4,8 +4,8 @@ import html
 
 import streamlit as st
 
+from lamina.apps.messages import sentences
 from lamina.apps.try_app import gallery
-from lamina.apps.try_app.model import sentences
 from lamina.deploy.predictor import Predictor
 from lamina.evaluate import explanation
 from lamina.evaluate.images import occlusion

@@ -8,9 +8,10 @@ import pyarrow as pa
 import streamlit as st
 
 from lamina.apps import theme
+from lamina.apps.messages import notes, plain, sentences
 from lamina.apps.try_app import about, answers, explanations, rows, settings
 from lamina.apps.try_app.look import STYLE
-from lamina.apps.try_app.model import notes, offered, opened, plain, raw, sentences
+from lamina.apps.try_app.model import offered, opened, raw
 from lamina.data.arrays import json_rows
 from lamina.deploy import batch
 from lamina.deploy.predictor import Predictor, summary, whole

@@ -7,8 +7,10 @@ import pandas as pd
 import pyarrow as pa
 import streamlit as st
 
+from lamina.apps.messages import notes, plain
+from lamina.apps.theme import in_pairs
 from lamina.apps.try_app import answers, gallery, uploads, widgets
-from lamina.apps.try_app.model import notes, plain, raw
+from lamina.apps.try_app.model import raw
 from lamina.deploy import batch
 from lamina.deploy.predictor import Predictor
 from lamina.schema import Row
@@ -30,7 +32,7 @@ def one(operation: Operation, predictor: Predictor, example: Row) -> Row | None:
     if len(plain_columns) > MOST_WIDGETS:
         return row | _grid({column.name: example.get(column.name) for column in plain_columns})
     short = [column for column in plain_columns if domains[column.name].sort not in widgets.WIDE]
-    for column, place in widgets.in_pairs(short):
+    for column, place in in_pairs(short):
         with place:
             row[column.name] = widgets.cell(column, domains[column.name], example.get(column.name))
     for column in plain_columns:

@@ -7,8 +7,8 @@ import streamlit as st
 from pydantic.fields import FieldInfo
 
 from lamina.apps.fields import bounds, choices
-from lamina.apps.try_app.model import plain
-from lamina.apps.try_app.widgets import in_pairs
+from lamina.apps.messages import plain
+from lamina.apps.theme import in_pairs
 from lamina.config import DataError, parse
 from lamina.deploy.predictor import Predictor
 from lamina.deploy.request_settings import kind_of

@@ -2,26 +2,19 @@
 
 import json
 import math
-from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from typing import Any
 
 import streamlit as st
 
+from lamina.apps.messages import plain
 from lamina.apps.try_app import series
-from lamina.apps.try_app.model import plain
 from lamina.preprocess import Domain
 from lamina.schema import Column
 
 STEPS = 50  # of a number between the ends of its training range
 WORDS = {True: "yes", False: "no"}
 WIDE = frozenset({"text", "series", "choices"})  # sorts that have a line of their own
-
-
-def in_pairs(items: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
-    """Each with its place: two beside one another, in this order too where a narrow page has them below one another."""
-    for start in range(0, len(items), 2):
-        yield from zip(items[start : start + 2], st.columns(2), strict=False)
 
 
 def cell(column: Column, domain: Domain, example: Any) -> Any:
