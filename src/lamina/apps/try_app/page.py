@@ -43,7 +43,7 @@ def ask(predictor: Predictor) -> None:
     st.caption(plain(summary(operation, predictor)))
     with sentences():
         ASK[operation.rows](operation, predictor)
-    about.show(predictor)
+    about.show(predictor, operation)
 
 
 def _name(path: Path) -> str:
