@@ -41,7 +41,7 @@ def one(table: pa.Table, operation: Operation, predictor: Predictor, row: Row) -
             case "picture":
                 before = cells.picture(row.get(name))
                 after = cells.picture(value)
-                gallery.show([(before, "before"), (after, "after")] if before else [(after, name)], large=True)
+                gallery.show([(before, "before"), (after, "after")] if before else [(after, name)])
             case "series":
                 before = row.get(name)
                 charts.series(value or [], _is_channels_first(operation, predictor, name), before)

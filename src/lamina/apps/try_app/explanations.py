@@ -38,7 +38,7 @@ def offer(predictor: Predictor, row: Row) -> None:
 def _picture(predictor: Predictor, row: Row, column: str, label: str | None) -> None:
     one = occlusion.explain_row(predictor, predictor.encode(predictor.rows([row])), column, label)
     heat = occlusion.overlay(one.picture, one.heat)
-    gallery.show([(codec.as_png(one.picture), "what the network sees"), (codec.as_png(heat), one.label)], large=True)
+    gallery.show([(codec.as_png(one.picture), "what the network sees"), (codec.as_png(heat), one.label)])
     st.caption("Orange speaks for the answer, blue against it: its odds fall, or rise, when the place is covered.")
 
 

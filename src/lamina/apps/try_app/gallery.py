@@ -6,20 +6,24 @@ from collections.abc import Sequence
 import streamlit as st
 
 from lamina.apps.try_app import cells
+from lamina.preprocess.image import codec
 
-MOST = 96
+MOST, FEW = 96, 2
+TALL, WIDEST = 280, 840  # pixels of a large picture
 
 
-def show(pictures: Sequence[tuple[bytes | None, str]], large: bool = False) -> None:
-    """Pictures with their captions; those that are `large` have more room. What cannot be decoded is said so."""
-    figures = "".join(_figure(body, caption) for body, caption in pictures[:MOST])
+def show(pictures: Sequence[tuple[bytes | None, str]]) -> None:
+    """Pictures with their captions, a few of them large. What cannot be decoded is said so."""
+    large = len(pictures) <= FEW
+    figures = "".join(_figure(body, caption, large) for body, caption in pictures[:MOST])
     st.html(f'<div class="lamina-gallery{" lamina-large" if large else ""}">{figures}</div>')
     if len(pictures) > MOST:
         st.caption(f"The first {MOST} of {len(pictures):,}; the download has all.")
 
 
-def _figure(body: bytes | None, caption: str) -> str:
-    address = cells.address(body) if body else ""
-    words = html.escape(caption)
-    image = f'<img src="{address}" alt="{words}">' if address else "<p>no picture</p>"
-    return f"<figure>{image}<figcaption>{words}</figcaption></figure>"
+def _figure(body: bytes | None, caption: str, large: bool) -> str:
+    address, words = cells.address(body) if body else "", html.escape(caption)
+    height, width = (codec.upright_shape(body) if body else None) or (1, 1)
+    room = f' style="max-width:{min(WIDEST, TALL * max(width / height, 1)):.0f}px"' if large else ""
+    image = f'<img src="{address}" alt="{words or "a picture"}">' if address else "<p>no picture</p>"
+    return f"<figure{room}>{image}<figcaption>{words}</figcaption></figure>"

@@ -25,7 +25,7 @@ dl.lamina-facts.lamina-facts {{ display: flex; flex-wrap: wrap; gap: 8px 28px; m
 .lamina-bar b {{ display: block; height: 100%; border-radius: 5px; }}
 .lamina-gallery {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(112px, 1fr)); gap: 14px; }}
 .lamina-gallery.lamina-large {{ grid-template-columns: repeat(auto-fit, minmax(130px, 1fr)); }}
-.lamina-gallery figure {{ margin: 0; min-width: 0; max-width: 280px; }}
+.lamina-gallery figure {{ margin: 0; min-width: 0; }}
 .lamina-gallery img {{ display: block; width: 100%; height: auto; border-radius: 6px; image-rendering: pixelated; }}
 .lamina-gallery figcaption {{ margin-top: 4px; font-size: 13px; opacity: 0.68; overflow-wrap: anywhere; }}
 .lamina-text {{ padding: 14px 16px; border-radius: 10px; background: rgba(128, 140, 155, 0.1); white-space: pre-wrap;

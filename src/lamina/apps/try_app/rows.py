@@ -51,7 +51,7 @@ def _file(operation: Operation, predictor: Predictor, name: str) -> str | None:
         st.caption(f"{kind.formats}. Nothing leaves this machine.")
         return None
     body = file.getvalue()
-    gallery.show([(body, file.name)], large=True)
+    gallery.show([(body, file.name)])
     return base64.b64encode(body).decode()
 
 
