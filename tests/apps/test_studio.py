@@ -108,7 +108,7 @@ def test_an_uploaded_file_is_copied_and_replaces_nothing(folder):
 
     assert bring.copy([file("a.csv", b"1")]) == "data/a.csv"
     assert bring.copy([file("a.csv", b"1")]) == "data/a.csv"
-    assert bring.copy([file("a.csv", b"2")]) == "data/a-2.csv"
+    assert bring.copy([file("a.csv", b"2")]) == bring.copy([file("a.csv", b"2")]) == "data/a-2.csv"
     assert bring.copy([file("../../b.csv", b"3")]) == "data/b.csv"
     pictures = [file("cats/tom.png", b"4"), file("dogs/rex.png", b"5")]
     assert bring.copy(pictures) == bring.copy(pictures)
@@ -255,7 +255,7 @@ def test_a_run_that_is_not_there_is_a_sentence(runs, name):
 def test_a_command_goes_on_by_itself_and_is_known_by_the_file_it_holds(folder):
     lock, output = folder / ".process", folder / "output.log"
     assert processes.holder(lock) is None
-    processes.start(["doctor", "--json"], lock, output)
+    processes.start(["inspect", "toy:wine", "--json"], lock, output)
     assert processes.holder(lock) is not None
     with pytest.raises(LaminaError, match="is in use by another process"):
         processes.start(["doctor"], lock, output)
@@ -263,6 +263,6 @@ def test_a_command_goes_on_by_itself_and_is_known_by_the_file_it_holds(folder):
     while processes.holder(lock) is not None:
         assert time.monotonic() < end
         time.sleep(0.05)
-    assert [json.loads(line)["cores"] for line in processes.lines(output)]
+    assert [json.loads(line)["rows"] for line in processes.lines(output)] == [6497]
     lock.write_text(f"process {os.getpid()}")  # a number that another process has by now
     assert processes.holder(lock) is None

@@ -1,15 +1,16 @@
 """What a recipe comes to before any training: rows read once, the task and the network that suit them, and why."""
 
+import glob
 import json
-import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import streamlit as st
 
 from lamina import data, experiment, inspection, models, pipeline, recipe
+from lamina.config import LaminaError
 from lamina.data import Sources
-from lamina.experiment import Experiment, Suitability
+from lamina.experiment import Experiment
 from lamina.plugins import available, kind, plugin
 from lamina.recipe import Recipe
 from lamina.schema import Row, Spec
@@ -23,7 +24,7 @@ class Analysis(NamedTuple):
     """
 
     experiment: Experiment
-    tasks: dict[str, Suitability]
+    tasks: dict[str, float]
     model: str
     models: dict[str, float]
     training: Row
@@ -41,16 +42,17 @@ def _sources(key: str, stamp: str, _settings: Recipe) -> Sources:
 
 
 def _stamp(values: Any) -> str:
-    """Changes when a file or a folder that settings name does."""
-    texts = [values] if isinstance(values, str) else values if isinstance(values, list) else list(values.values())
-    stamps = []
-    for value in texts if isinstance(values, dict | list) else ():
-        if isinstance(value, dict | list):
-            stamps.append(_stamp(value))
-        elif isinstance(value, str) and os.path.exists(value):
-            status = Path(value).stat()
-            stamps.append(f"{status.st_mtime_ns} {status.st_size}")
-    return " ".join(stamps)
+    """Changes when a file, or the list of files of a folder or a pattern, does that settings name."""
+    if isinstance(values, dict | list):
+        return " ".join(_stamp(value) for value in (values.values() if isinstance(values, dict) else values))
+    paths = [Path(path) for path in glob.glob(values, recursive=True)] if isinstance(values, str) else []
+    return " ".join(f"{path.stat().st_mtime_ns} {path.stat().st_size}" for path in paths)
+
+
+def forget() -> None:
+    """Read everything again that is read from now on."""
+    for function in (_sources, _look, _analyse):
+        function.clear()
 
 
 def look(settings: Recipe) -> Row:
@@ -87,17 +89,25 @@ def _analyse(key: str, stamp: str, _settings: Recipe, _rows: Sources) -> Analysi
     )
 
 
-def _tasks(settings: Recipe, rows: Sources) -> dict[str, Suitability]:
+def _tasks(settings: Recipe, rows: Sources) -> dict[str, float]:
     """The tasks there are, the one that suits best first."""
     free, rows = settings.model_copy(update={"task": None}), experiment.with_conventions(settings, rows)
-    fitness = {name: experiment.of(name).suits(name, free, rows) for name in available("tasks")}
-    return dict(sorted(fitness.items(), key=lambda item: -item[1].score))
+    fitness = {name: experiment.of(name).suits(name, free, rows).score for name in available("tasks")}
+    return dict(sorted(fitness.items(), key=lambda item: -item[1]))
 
 
 def _models(spec: Spec) -> dict[str, float]:
     """The networks that can take these inputs and answer, the one that suits best first."""
     fitness = {name: models.suits(name, spec) for name in available("models")}
     return {name: score for name, score in sorted(fitness.items(), key=lambda item: -item[1]) if score}
+
+
+def column_names(values: Row) -> list[str]:
+    """The columns of a recipe's data, whatever else is wrong with it; none where they cannot be read."""
+    try:
+        return list(sources(recipe.build({"data": values.get("data")})).train.table.column_names)
+    except LaminaError:
+        return []
 
 
 def sentence(folder: str, name: str) -> str:

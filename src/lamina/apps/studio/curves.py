@@ -13,7 +13,7 @@ from lamina.evaluate.metrics import label
 from lamina.run import Run
 from lamina.schema import Row
 
-HEIGHT, LEGEND = 250, 30  # of a chart, and of the names below one
+HEIGHT, LEGEND = 290, 60  # of a chart, and of the names below one
 FEW = 24  # points up to which each is marked
 LOSSES = {"loss": "training", "validation_loss": "validation"}
 EMPTY = "no epoch has ended yet"

@@ -2,16 +2,21 @@
 
 from pathlib import Path
 
+import pyarrow as pa
 import streamlit as st
 
 from lamina import preprocess, recipe
 from lamina.apps import theme
 from lamina.apps.messages import notes, plain, sentences
 from lamina.apps.studio import analysis, bring, draft, places
+from lamina.apps.try_app import gallery
+from lamina.apps.try_app.look import STYLE
+from lamina.config import parse
 from lamina.data import toy
+from lamina.preprocess.image import cells
 from lamina.recipe import Recipe
 from lamina.run import name_of
-from lamina.schema import Row
+from lamina.schema import Column, Row
 
 UPLOAD, PATH, TOY = "Upload", "On this machine", "Toy data"
 FILES, FOLDER = "Files", "A folder"
@@ -62,7 +67,11 @@ def _look(settings: Recipe, words: list[str]) -> None:
     look = analysis.look(settings)
     st.subheader(" ".join(words))
     st.write(f"{look['rows']:,} rows, {len(look['columns']):,} columns, {look['quarantined']:,} rows set aside")
-    if st.button("Choose what to learn", type="primary"):
+    first, second = st.columns([1, 3])
+    if second.button("Read again", help="Where files were changed meanwhile."):
+        analysis.forget()
+        st.rerun()
+    if first.button("Choose what to learn", type="primary", width="stretch"):
         is_recipe = len(words) == 1 and Path(words[0]).suffix in (".yaml", ".yml")
         draft.begin(recipe.plain(recipe.from_words(words)) if is_recipe else draft.source(words), name_of(words))
         places.go(places.RECIPE)
@@ -73,9 +82,24 @@ def _look(settings: Recipe, words: list[str]) -> None:
     columns_table(look["columns"])
     for survey in look["surveys"]:
         _survey(survey)
-    with st.expander(f"The first {min(FIRST, look['rows'])} rows", expanded=not look["surveys"]):
-        frame = analysis.sources(settings).train.table.slice(0, FIRST).to_pandas()
-        st.dataframe(frame, hide_index=True, width="stretch")
+    _first_rows(analysis.sources(settings).train.table.slice(0, FIRST), look["columns"])
+
+
+def _first_rows(rows: pa.Table, columns: list[Row]) -> None:
+    """Cells as they are in the source; files, such as pictures, as one sees them."""
+    faults = list[str]()
+    whole = [column for row in columns if (column := parse(Column, row, "column", faults))]
+    files = preprocess.file_columns(column for column in whole if column.name in rows.column_names)
+    rest = rows.drop_columns([column.name for column in files])
+    st.subheader(f"The first {rows.num_rows} rows")
+    if files:
+        st.html(STYLE)
+    for column in files:
+        values = cells.cells(preprocess.parse_columns(rows, (column,))[column.name].combine_chunks())
+        captions = [" ".join(str(cell) for cell in row.values() if cell is not None) for row in rest.to_pylist()]
+        gallery.show([(cells.body(values, i)[0], caption) for i, caption in enumerate(captions)])
+    if rest.num_columns and not files:
+        st.dataframe(rest.to_pandas(), hide_index=True, width="stretch")
 
 
 def columns_table(columns: list[Row]) -> None:

@@ -1,6 +1,6 @@
 """The page `Recipe`: what is learned, by which network, with which settings; as forms and as YAML side by side."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import streamlit as st
 from lamina.apps import theme
 from lamina.apps.messages import notes, plain, sentences
 from lamina.apps.studio import data_page, draft, forms, ledger, places
-from lamina.apps.studio.analysis import Analysis, analyse, sentence, sources
+from lamina.apps.studio.analysis import Analysis, analyse, column_names, sentence
 from lamina.config import LaminaError
 from lamina.plugins import available, plugin
 from lamina.preprocess import UNUSED
@@ -87,19 +87,19 @@ def _start(recipe: Recipe | None) -> None:
 
 def _choices(values: Row, recipe: Recipe | None, analysis: Analysis | None) -> None:
     """Target, task, network and effort, with what suits first."""
-    names = list(sources(recipe).train.table.column_names) if recipe else []
+    names = column_names(values)
     target = values.get("target")
     target_column = analysis.experiment.target if analysis else None
     usual = target_column.name if target_column and target is None else None
     options = [*names, *([str(target)] if target is not None and str(target) not in names else [])]
     current = usual if target is None else str(target)
     _pick("Target: the column to predict", options, current, ("target",), "No column: some tasks need none.")
-    tasks = analysis.tasks if analysis else dict.fromkeys(available("tasks"))
+    tasks = analysis.tasks if analysis else dict.fromkeys(available("tasks"), 0.0)
     best = analysis.experiment.task.kind if analysis else ""
-    _pick_plugin("Task", "tasks", list(tasks), values.get("task"), ("task",), best)
+    _pick_plugin("Task", "tasks", tasks, values.get("task"), ("task",), best)
     network = analysis.model if analysis else ""
     fitting = analysis.models if analysis else dict.fromkeys(available("models"), 0.0)
-    _pick_plugin("Network", "models", list(fitting), values.get("model"), ("model",), network)
+    _pick_plugin("Network", "models", fitting, values.get("model"), ("model",), network)
     if analysis and (others := [name for name in available("models") if name not in fitting]):
         st.caption(f"Not for these data: {', '.join(others)}.")
     forms.form(Rest, (), values, skip=[name for name in Rest.model_fields if name != "preset"])
@@ -124,16 +124,16 @@ def _pick(label: str, options: Sequence[str], current: str | None, path: tuple[s
 
 
 def _pick_plugin(
-    label: str, folder: str, names: list[str], value: str | Row | None, path: tuple[str, ...], best: str
+    label: str, folder: str, fitness: Mapping[str, float], value: Any, path: tuple[str, ...], best: str
 ) -> None:
     """A plug-in of a folder by name, or the one that the data decide for; with what each says of itself."""
     chosen = _kind(value)
-    names = [*names, *([chosen] if chosen and chosen not in names else [])]
+    names = [*fitness, *([chosen] if chosen and chosen not in fitness else [])]
 
     def title(name: str) -> str:
         if name == BY_DATA:
             return f"{BY_DATA}: {best}" if best and not chosen else BY_DATA
-        first = " (suits best)" if best and name == names[0] else ""
+        first = " (suits best)" if name == names[0] and fitness.get(name) else ""
         return f"{name}{first} – {sentence(folder, name)}"
 
     options = [BY_DATA, *names]
@@ -218,10 +218,12 @@ def _rest(values: Row, recipe: Recipe | None, analysis: Analysis | None) -> None
     """How the data are read and split, and the seed."""
     forms.form(Rest, (), values, skip=CHOSEN_ABOVE)
     if recipe:
-        st.subheader("Reading the data")
-        data = recipe.data.model_dump(mode="json", exclude_defaults=True)
-        required = [name for name, field in type(recipe.data).model_fields.items() if field.is_required()]
-        forms.form(type(recipe.data), ("data",), data, skip=required)
+        settings = type(recipe.data).model_fields
+        where = [name for name, field in settings.items() if field.is_required()]  # which the page Data is for
+        if settings.keys() - {"kind", *where}:
+            st.subheader("Reading the data")
+            data = recipe.data.model_dump(mode="json", exclude_defaults=True)
+            forms.form(type(recipe.data), ("data",), data, skip=where)
 
 
 _PARTS: dict[str, Callable[[Row, Recipe | None, Analysis | None], None]] = {

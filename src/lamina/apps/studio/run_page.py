@@ -56,7 +56,7 @@ def _training(one: Entry) -> None:
         st.fragment(_watch, run_every=EVERY)(one.name)
         return
     if one.state == "stopped":
-        for fault in one.faults():
+        for fault in one.faults() or ["It ended early, and without a word."]:
             st.warning(plain(fault))
         if st.button("Go on", type="primary"):
             with sentences():
