@@ -22,7 +22,8 @@ from hypothesis import strategies as st
 import lamina
 from lamina.deploy.predictor import Predictor
 from lamina.deploy.server import Limits, app
-from lamina.deploy.server.protocols import FOLDER, Route, Service, model_name
+from lamina.deploy.server.protocols import FOLDER, Route, Service
+from lamina.deploy.server.reloading import bundle_name
 from lamina.plugins import available, plugin
 
 BUNDLES = Path(__file__).parents[1] / "bundles"
@@ -719,11 +720,11 @@ def test_a_model_that_does_not_answer_each_row_by_itself_says_so(name):
 
 
 def test_the_name_of_a_model_is_that_of_its_run_its_folder_or_its_file(churn_bundle, tmp_path):
-    assert model_name(Predictor(churn_bundle)) == "churn"
+    assert bundle_name(churn_bundle) == "churn"
     for file in ("my model: (new).lamina", "....lamina"):
         path = tmp_path / file
         path.write_bytes((BUNDLES / "regression_fnn.lamina").read_bytes())
-        assert model_name(Predictor(path)) == {"my": "my-model-new", "..": "model"}[file[:2]]
+        assert bundle_name(path) == {"my": "my-model-new", "..": "model"}[file[:2]]
 
 
 # The contract

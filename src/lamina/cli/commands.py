@@ -36,7 +36,8 @@ EXTRAS = {  # which extra holds an optional package
 MEMORY = "Use fewer rows, close other programs, or take a larger machine."
 
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on standard output.")]
-Bundle = Annotated[Path, typer.Argument(help="A bundle: directory, .lamina file, or the run that holds one.")]
+BUNDLE_HELP = "A bundle: directory, .lamina file, or the run that holds one."
+Bundle = Annotated[Path, typer.Argument(help=BUNDLE_HELP)]
 SOURCE = (
     "A data file, a pattern such as 'data/*.csv', a folder of files, toy:churn, a recipe (.yaml); "
     "or NAME=PATH for each class: real=photos/ generated=made/"
@@ -265,7 +266,9 @@ def explain(
 
 @app.command()
 def serve(  # noqa: PLR0913 - one argument per option
-    bundle: Bundle,
+    bundles: Annotated[
+        list[str], typer.Argument(metavar="BUNDLE...", help=f"{BUNDLE_HELP} Of several, also as NAME=BUNDLE.")
+    ],
     host: Annotated[str, typer.Option(help="Address to listen on; any but this machine needs a token.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 is any free one.")] = 8000,
     token: Annotated[str | None, typer.Option(help="Ask for this bearer token; also $LAMINA_TOKEN.")] = None,
@@ -280,17 +283,21 @@ def serve(  # noqa: PLR0913 - one argument per option
         list[str] | None, typer.Option(help="A web page's origin that may ask (CORS): https://app.example.com.")
     ] = None,
     root_path: Annotated[str, typer.Option(help="The path a proxy shows it under, such as /models/churn.")] = "",
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Take a bundle that changes on disk; SIGHUP does, too.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Serve a bundle over HTTP: POST /predict, GET /schema, GET /docs."""
+    """Serve a bundle over HTTP: POST /predict, GET /schema, GET /docs. Several are below /models/NAME."""
     from lamina.deploy import server
-    from lamina.deploy.bundle import locate
 
     options = {"rows": max_rows, "body": max_bytes}
     limits = server.Limits.model_validate({name: value for name, value in options.items() if value is not None})
+    paths = server.bundles_by_name(bundles)
+    path = paths if len(paths) > 1 else next(iter(paths.values()))
     server.serve(
-        locate(bundle), host=host, port=port, token=token, limits=limits, as_json=as_json,
-        hosts=allowed_host or (), origins=allow_origin or (), root_path=root_path,
+        path, host=host, port=port, token=token, limits=limits, as_json=as_json,
+        hosts=allowed_host or (), origins=allow_origin or (), root_path=root_path, watch=watch,
     )  # fmt: skip
 
 

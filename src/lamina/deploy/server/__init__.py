@@ -1,8 +1,20 @@
-"""Serve a bundle over HTTP: `serve(path)`, or `app(predictor)` for a server of one's own. No torch."""
+"""Serve a bundle over HTTP: `serve(path)`, or `app(predictor)` for a server of one's own. No torch.
 
-from lamina.deploy.server import framework  # noqa: F401  (first, so that one sentence says what is not installed)
-from lamina.deploy.server.application import app
+What is built on FastAPI is imported when it is first used (PEP 562): what a request means is needed without it, too.
+"""
+
+from importlib import import_module
+from typing import Any
+
 from lamina.deploy.server.limits import Limits
-from lamina.deploy.server.process import serve
 
-__all__ = ["Limits", "app", "serve"]
+_HOMES = {"app": "application", "bundles_by_name": "reloading", "serve": "process"}
+
+__all__ = ["Limits", "app", "bundles_by_name", "serve"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    import_module(f"{__name__}.framework")  # first, so that one sentence says what is not installed
+    return vars(import_module(f"{__name__}.{_HOMES[name]}"))[name]

@@ -4,7 +4,7 @@ The event loop only moves bytes; one thread parses, predicts and writes the answ
 while it is busy. What does not fit is refused at the door, with a sentence: too large, too many, too late.
 """
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from fastapi import Depends, FastAPI, Request, Response
@@ -17,45 +17,72 @@ from starlette.middleware.exceptions import ExceptionMiddleware
 
 from lamina.deploy.predictor import Predictor, summary
 from lamina.deploy.server import openapi, pages, protocols
-from lamina.deploy.server.content_types import file_kinds
 from lamina.deploy.server.endpoint import Endpoint
 from lamina.deploy.server.limits import Limits, RequestError, bare
 from lamina.deploy.server.middleware import App, GateMiddleware, State
-from lamina.deploy.server.multipart import library
+from lamina.deploy.server.model import Model, model_of
 from lamina.deploy.server.operation_app import OperationApp
+from lamina.deploy.server.reloading import bundle_name
 from lamina.deploy.server.request_queue import RequestQueue
 
 CROSS_ORIGIN: dict[str, Any] = {  # what a page of another origin may send and read
     "allow_methods": ["GET", "POST"],
-    "allow_headers": ["Authorization", "Content-Type", "X-Request-ID"],
-    "expose_headers": ["X-Request-ID", "X-Model-Version", "X-Notes", "Retry-After"],
+    "allow_headers": ["Authorization", "Content-Type", "Inference-Header-Content-Length", "X-Request-ID"],
+    "expose_headers": ["X-Request-ID", "X-Model-Version", "X-Notes", "Retry-After", "Inference-Header-Content-Length"],
 }
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 def app(
-    predictor: Predictor,
+    predictor: Predictor | Mapping[str, Predictor],
     limits: Limits | None = None,
     token: str | None = None,
     hosts: Sequence[str] = (),
     origins: Sequence[str] = (),
     root_path: str = "",
+    before: FastAPI | None = None,
 ) -> FastAPI:
-    """An ASGI application that answers with a predictor.
+    """An ASGI application that answers with a predictor, or with several by name.
 
-    `token`: what every path but health and readiness then asks for. `hosts`: the names (without port) the server
-    goes by; a request with another `Host` is refused, which keeps foreign web pages out of a server on loopback.
-    `origins`: web pages that may ask it (CORS), such as `https://app.example.com`, or `*`. `root_path`: where a proxy
-    shows it, such as `/models/churn`; a proxy may leave it in front of the paths or take it away.
+    Of several, each is asked below `/models/<name>`, and the first at the root, too. `token`: what every path but
+    health and readiness then asks for. `hosts`: the names (without port) the server goes by; a request with another
+    `Host` is refused, which keeps foreign web pages out of a server on loopback. `origins`: web pages that may ask it
+    (CORS), such as `https://app.example.com`, or `*`. `root_path`: where a proxy shows it, such as `/models/churn`; a
+    proxy may leave it in front of the paths or take it away. `before`: the application that this one takes the place
+    of, whose queue and counts go on.
     """
-    operations = [operation for operation in predictor.operations if "http" in operation.faces]
-    limits = limits or Limits()
-    if predictor.files and any(operation.rows != "none" for operation in operations):
-        library()
-        limits = limits.for_files(file_kinds(predictor.prep).values())
-    predictor = predictor.bounded(limits, limits.file_units)
-    endpoints = tuple(Endpoint(predictor, operation, limits) for operation in operations)
-    state = State(RequestQueue(limits), predictor.id)
+    predictors = (
+        {bundle_name(predictor.bundle.path): predictor} if isinstance(predictor, Predictor) else dict(predictor)
+    )
+    models = {name: model_of(one, limits or Limits()) for name, one in predictors.items()}
+    state = _state(models, before)
+    first = next(iter(models.values()))
+    api = _application(first, state, token, root_path)
+    main = {name: protocols.main_endpoint(model.endpoints) for name, model in models.items()}
+    protocols.mount(api, {name: endpoint for name, endpoint in main.items() if endpoint}, state)
+    if len(models) > 1:
+        pages.add_models(api, {name: model.predictor for name, model in models.items()}, root_path)
+        for name, model in models.items():
+            path = f"/models/{name}"
+            api.router.mount(path, _application(model, state, token, f"{root_path}{path}", path).framework)
+    api.gate = GateMiddleware(api.framework, token=token, hosts=hosts, state=state, root_path=root_path)
+    if origins:
+        api.gate = CORSMiddleware(api.gate, allow_origins=origins, **CROSS_ORIGIN)
+    return api
+
+
+def _state(models: Mapping[str, Model], before: FastAPI | None) -> State:
+    first = next(iter(models.values()))
+    if before is not None:
+        return State(before.state.lamina.queue, first.predictor.id, before.state.lamina.metrics)
+    largest = max((model.limits for model in models.values()), key=lambda limits: limits.body)
+    return State(RequestQueue(largest), first.predictor.id)
+
+
+def _application(model: Model, state: State, token: str | None, root_path: str, path: str = "") -> "Application":
+    """All that is to be had of one model, below a path of the server."""
+    predictor, endpoints, limits = model
+    operations = [endpoint.operation for endpoint in endpoints]
     api = Application(
         title=f"{predictor.target or 'model'} ({predictor.task.kind})",
         version=predictor.id,
@@ -71,13 +98,8 @@ def app(
     pages.add_pages(api, predictor, endpoints, limits, root_path)
     pages.add_health(api, state)
     for endpoint in endpoints:
-        _add_operation(api, endpoint, state)
-    main = protocols.main_endpoint(endpoints)
-    protocols.mount(api, {protocols.model_name(predictor): main} if main else {}, state)
+        _add_operation(api, endpoint, state, path)
     _refusals(api, endpoints, [o.name for o in predictor.operations if "http" not in o.faces])
-    api.gate = GateMiddleware(api.framework, token=token, hosts=hosts, state=state, root_path=root_path)
-    if origins:
-        api.gate = CORSMiddleware(api.gate, allow_origins=origins, **CROSS_ORIGIN)
     return api
 
 
@@ -105,10 +127,10 @@ class OperationRoute(APIRoute):
         return self.endpoint
 
 
-def _add_operation(api: FastAPI, endpoint: Endpoint, state: State) -> None:
+def _add_operation(api: FastAPI, endpoint: Endpoint, state: State, path: str) -> None:
     """The route of an operation."""
     operation = endpoint.operation
-    asgi = state.operations[f"/{operation.name}"] = OperationApp(endpoint, state)
+    asgi = state.operations[f"{path}/{operation.name}"] = OperationApp(endpoint, state)
 
     async def answer(request: Request) -> Any:
         return asgi

@@ -17,6 +17,7 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from lamina.deploy.server.limits import Limits, RequestError, busy
 from lamina.deploy.server.middleware import State, fault, new_id, safe_id
+from lamina.deploy.server.reloading import Models
 
 HEAD = 1 << 16  # bytes of the headers of one request
 LINGER = 2.0  # seconds in which a client that is still sending may read why it was refused
@@ -30,13 +31,16 @@ Protocol: Any = AutoHTTPProtocol  # of httptools where it is installed, else of 
 class AdmissionControl:
     """What the connections of one server share."""
 
-    def __init__(self, state: State, limits: Limits):
-        self.state, self.limits = state, limits
-        self.headers = tuple(state.headers.items())
+    def __init__(self, models: Models, limits: Limits):
+        self._models, self.limits = models, limits
         self.connections: set[Connection] = set()
         self._line: deque[Connection] = deque()  # of requests that are here and not let in yet
         self._pace = self._last = 0.0  # seconds for one of them; when the last were let in
         self._sweeping = False
+
+    @property
+    def state(self) -> State:
+        return self._models.state
 
     def connect(self, **options: Any) -> "Connection":
         """A connection to come, for uvicorn."""
@@ -272,7 +276,7 @@ class Connection(Protocol):
     def respond(self, refusal: RequestError, request_id: bytes = b"", stays: bool = False) -> None:
         """Write an error past the framework."""
         name = (safe_id(request_id) or new_id()).encode()
-        headers = (*self.admission.headers, *refusal.headers.items())
+        headers = (*self.admission.state.headers.items(), *refusal.headers.items())
         self.transport.write(name.join(_pieces(refusal.status, str(refusal), headers, stays, len(name))))
         self.admission.state.metrics.count(refusal.status, 0.0)
         if not stays:

@@ -15,6 +15,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.codes: Counter[int] = Counter()
+        self.reloads: Counter[str] = Counter()  # of bundles that changed, by what came of it
         self.buckets = [0] * (len(BOUNDS) + 1)  # the last: longer than all
         self.seconds, self.rows, self.inside = 0.0, 0, 0
 
@@ -39,6 +40,8 @@ class Metrics:
         lines = [
             "# TYPE lamina_requests_total counter",
             *(f'lamina_requests_total{{code="{code}"}} {count}' for code, count in sorted(self.codes.items())),
+            "# TYPE lamina_reloads_total counter",
+            *(f'lamina_reloads_total{{result="{result}"}} {n}' for result, n in sorted(self.reloads.items())),
             "# TYPE lamina_rows_total counter",
             f"lamina_rows_total {self.rows}",
             "# TYPE lamina_requests_in_flight gauge",

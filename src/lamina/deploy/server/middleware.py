@@ -7,7 +7,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
 from itertools import count
 from secrets import token_hex
 from typing import Any
@@ -35,8 +35,8 @@ def new_id() -> str:
 class State:
     """What changes while the server runs, and the headers of every answer."""
 
-    def __init__(self, queue: RequestQueue, version: str) -> None:
-        self.queue, self.metrics, self.draining = queue, Metrics(), False
+    def __init__(self, queue: RequestQueue, version: str, metrics: Metrics | None = None) -> None:
+        self.queue, self.metrics, self.draining = queue, metrics or Metrics(), False
         self.open = set(OPEN)  # paths that need no token
         self.operations: dict[str, App] = {}  # by path, past the framework's routes, which cost more than they do
         self.headers = {"x-model-version": version, "x-content-type-options": "nosniff"}
@@ -50,7 +50,8 @@ class GateMiddleware:
 
     def __init__(self, app: Any, token: str | None, hosts: Collection[str], state: State, root_path: str = ""):
         self.app, self.token, self.hosts, self.state, self.root_path = app, token, hosts, state, root_path
-        self._constant = [(name.encode(), value.encode()) for name, value in state.headers.items()]
+        own = [(name.encode(), value.encode()) for name, value in state.headers.items()]
+        self._version, *self._constant = own
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -70,7 +71,7 @@ class GateMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), *self._stamps(request_id)]
+                message["headers"] = [*message.get("headers", ()), *self._stamps(request_id, scope["state"])]
             elif is_head:
                 message = {**message, "body": b""}
             await send(message)
@@ -90,9 +91,10 @@ class GateMiddleware:
         inside = path.removeprefix(self.root_path) if path.startswith(f"{self.root_path}/") else path
         return {"path": inside, "raw_path": inside.encode(), "root_path": ""}
 
-    def _stamps(self, request_id: str) -> list[tuple[bytes, bytes]]:
+    def _stamps(self, request_id: str, scope: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
         closing = [(b"connection", b"close")] if self.state.draining else []
-        return [(b"x-request-id", request_id.encode()), *self._constant, *closing]
+        version = scope.get("version", self._version)  # of the model that answered, where there are several
+        return [(b"x-request-id", request_id.encode()), version, *self._constant, *closing]
 
     def _admit(self, method: str, path: str, headers: dict[bytes, bytes]) -> None:
         host = headers.get(b"host", b"").decode("latin-1")

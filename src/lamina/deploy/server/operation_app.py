@@ -19,9 +19,11 @@ class OperationApp:
     def __init__(self, endpoint: Endpoint, state: State):
         self.endpoint, self.state = endpoint, state
         self._type = (b"content-type", endpoint.operation.gives.encode())
+        self._version = (b"x-model-version", endpoint.predictor.id.encode())
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         headers, client = scope["state"]["headers"], scope["state"]["connection"]
+        scope["state"]["version"] = self._version
         check_encoding(headers.get(b"content-encoding", b"").decode("latin-1"))
         kind = headers.get(b"content-type", b"").decode("latin-1")
         self.endpoint.content_types.check(kind)

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -81,6 +82,18 @@ def add_pages(
         @api.get("/try", summary="A page to try the model on", include_in_schema=False)
         async def try_page() -> Response:
             return Response(page, media_type=HTML, headers=policy)
+
+
+def add_models(api: FastAPI, predictors: Mapping[str, Predictor], root: str = "") -> None:
+    """The models of a server, and where each is."""
+    models = {
+        name: {"model": one.id, "task": one.task.kind, "target": one.target, "path": f"{root}/models/{name}"}
+        for name, one in predictors.items()
+    }
+
+    @api.get("/models", summary="The models of this server, by name")
+    async def index_of_models() -> dict[str, Any]:
+        return {"models": models}
 
 
 def add_health(api: FastAPI, state: State) -> None:

@@ -14,7 +14,7 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,12 @@ from lamina.deploy.predictor import Predictor
 from lamina.deploy.server.application import app
 from lamina.deploy.server.http_protocol import HEAD, AdmissionControl
 from lamina.deploy.server.limits import Limits
+from lamina.deploy.server.reloading import Models
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+RELOAD = vars(signal).get("SIGHUP", 0)  # Windows has none
+SIGNALS = (signal.SIGTERM, signal.SIGINT, *([RELOAD] if RELOAD else []))
+WATCH = 1.0  # seconds between two looks at the bundles
 PAUSE = 0.1  # seconds before a connection is accepted again, where none could be
 TURN_AWAY = 1.0  # seconds at most for connections that have begun to be accepted
 SO_ATTACH_FILTER = 26
@@ -36,7 +40,7 @@ DROP_SYN = ((0x30, 0, 0, 13), (0x45, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 
 
 
 def serve(  # noqa: PLR0913 - one argument for each thing that a server is told of its surroundings
-    path: str | Path,
+    path: str | Path | Mapping[str, str | Path],
     host: str = "127.0.0.1",
     port: int = 8000,
     token: str | None = None,
@@ -45,14 +49,16 @@ def serve(  # noqa: PLR0913 - one argument for each thing that a server is told 
     hosts: Sequence[str] = (),
     origins: Sequence[str] = (),
     root_path: str = "",
+    watch: bool = False,
 ) -> None:
-    """Answer HTTP requests with a bundle until SIGTERM or Ctrl-C, then finish what was accepted and return.
+    """Answer HTTP requests with a bundle, or with several by name, until SIGTERM or Ctrl-C; finish what was accepted.
 
     Once it is ready it prints one line: a sentence, or with `as_json` an object with `url`, `docs` and `bundle`.
     `token` may also come from the environment, LAMINA_TOKEN; without one only this machine may ask. Port 0 is any
     free one. Behind a proxy: `hosts` are the public names it is reached by, `root_path` the path it is shown under;
-    `origins` are those of web pages that may ask. Errors: LaminaError when the port is taken, BundleError when the
-    bundle is not sound.
+    `origins` are those of web pages that may ask. A bundle that has changed on disk takes the place of the one before
+    on SIGHUP, or with `watch` by itself; one that fails its checks does not. Errors: LaminaError when the port is
+    taken, BundleError when the bundle is not sound.
     """
     token = (token or os.environ.get("LAMINA_TOKEN") or "").strip() or None
     local = _is_local(host)
@@ -63,14 +69,26 @@ def serve(  # noqa: PLR0913 - one argument for each thing that a server is told 
         raise LaminaError(f"--root-path: must begin with / and not end with it (got '{root_path}').")
     limits = limits or Limits()
     with _bind(host, port) as listener:
-        predictor = Predictor(path)
         names = tuple(name.lower() for name in (*LOOPBACK, _in_url(host), *hosts)) if local else ()
-        api = app(predictor, limits, token, names, origins, root_path)
+
+        def build(predictors: Mapping[str, Predictor], before: FastAPI | None) -> FastAPI:
+            one = predictors if isinstance(path, Mapping) else next(iter(predictors.values()))
+            return app(one, limits, token, names, origins, root_path, before)
+
+        paths = path if isinstance(path, Mapping) else {"model": path}
+        models = Models({name: Path(own) for name, own in paths.items()}, build)
         url = f"http://{_in_url(host)}:{listener.getsockname()[1]}"
-        page = "try" if any(vars(route).get("path") == "/try" for route in api.routes) else "docs"
-        line = f"Serving {api.title} on {url} (try it: {url}/{page}). Stop it with Ctrl-C."
-        message = {"url": url, "docs": f"{url}/docs", "bundle": predictor.id}
-        _run(api, listener, limits, json.dumps(message) if as_json else line)
+        _run(models, listener, limits, _line(models, url, as_json), watch)
+
+
+def _line(models: Models, url: str, as_json: bool) -> str:
+    """What is said once a server is ready."""
+    api = models.application
+    if as_json:
+        return json.dumps({"url": url, "docs": f"{url}/docs", "bundle": api.version})
+    page = "try" if any(vars(route).get("path") == "/try" for route in api.routes) else "docs"
+    others = f" and {len(models.paths) - 1} more" if len(models.paths) > 1 else ""
+    return f"Serving {api.title}{others} on {url} (try it: {url}/{page}). Stop it with Ctrl-C."
 
 
 def _is_local(host: str) -> bool:
@@ -144,11 +162,11 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def _run(api: FastAPI, listener: socket.socket, limits: Limits, line: str) -> None:
+def _run(models: Models, listener: socket.socket, limits: Limits, line: str, watch: bool) -> None:
     """uvicorn in a thread; this one waits for a signal, says not ready, and lets the requests end."""
-    admission = AdmissionControl(api.state.lamina, limits)
+    admission = AdmissionControl(models, limits)
     config = uvicorn.Config(
-        api, http=admission.connect,  # type: ignore[arg-type]  (any callable will do)
+        models, http=admission.connect,  # type: ignore[arg-type]  (any callable will do)
         loop="auto",  # uvloop where it is installed
         log_level="error", access_log=False, server_header=False, lifespan="off", ws="none",
         proxy_headers=False,  # nothing here hangs on who asks
@@ -160,23 +178,35 @@ def _run(api: FastAPI, listener: socket.socket, limits: Limits, line: str) -> No
     signals: list[int] = []
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="lamina-http", daemon=True)
     main = threading.current_thread() is threading.main_thread()
-    before = {s: signal.signal(s, lambda s, _: signals.append(s)) for s in (signal.SIGTERM, signal.SIGINT) if main}
+    before = {s: signal.signal(s, lambda s, _: signals.append(s)) for s in SIGNALS if main}
     thread.start()
     while not server.started and thread.is_alive():
         time.sleep(0.005)
     if not server.started:
         raise LaminaError("serve: the HTTP server did not start; the lines above say why.")
     print(line, flush=True)
-    while not signals and thread.is_alive():
-        thread.join(0.05)
+    _wait(models, signals, thread, watch)
     for number, handler in before.items():
         signal.signal(number, handler)  # a second signal ends the process at once
-    api.state.lamina.draining = True
+    models.state.draining = True
     thread.join(limits.drain)
     if thread.is_alive():
         _turn_away(listener)
     server.should_exit = True
     thread.join()
+
+
+def _wait(models: Models, signals: list[int], thread: threading.Thread, watch: bool) -> None:
+    """Until it is to stop; bundles are opened again on SIGHUP, and when they change, where that is looked for."""
+    last = time.monotonic()
+    while thread.is_alive() and not set(signals) - {RELOAD}:
+        thread.join(0.05)
+        if RELOAD in signals or (watch and time.monotonic() - last > WATCH):
+            sentences = models.reload(changed=RELOAD not in signals)
+            signals[:] = [number for number in signals if number != RELOAD]
+            last = time.monotonic()
+            if sentences:
+                print("\n".join(sentences), file=sys.stderr, flush=True)
 
 
 def _turn_away(listener: socket.socket) -> None:

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from math import ceil
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 from lamina.deploy.server.content_types import Body, Message, Reply
 from lamina.deploy.server.endpoint import Endpoint
@@ -57,7 +58,7 @@ class Worker:
     """
 
     def __init__(self) -> None:
-        self.times: dict[Endpoint, ServiceTime] = {}
+        self.times = WeakKeyDictionary[Endpoint, ServiceTime]()
         self._waiting: deque[Job] = deque()
         self._quick: deque[Job] = deque()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="lamina-predict")
@@ -229,9 +230,9 @@ class RequestQueue:
         try:
             self._admit()
             if client.complete:
-                await self._collect(stream, body)
+                await self._collect(stream, body, endpoint.limits.body)
             else:
-                await self._receive(stream, body)
+                await self._receive(stream, body, endpoint.limits.body)
                 self._admit()  # others came while the body did
             service = self._worker.service(endpoint)
             service.count(1, len(body))
@@ -248,23 +249,22 @@ class RequestQueue:
         if refusal := self.refusal():
             raise refusal
 
-    async def _receive(self, stream: AsyncIterator[bytes], body: bytearray) -> None:
+    async def _receive(self, stream: AsyncIterator[bytes], body: bytearray, most: int) -> None:
         """Collect a body that is still to come."""
         try:
             async with asyncio.timeout(self.limits.seconds):
-                await self._collect(stream, body)
+                await self._collect(stream, body, most)
         except TimeoutError:
             sentence = f"body: did not arrive within {self.limits.seconds:g} seconds. Send it faster, or in parts."
             raise RequestError(408, sentence) from None
 
-    async def _collect(self, stream: AsyncIterator[bytes], body: bytearray) -> None:
+    async def _collect(self, stream: AsyncIterator[bytes], body: bytearray, most: int) -> None:
         """Count what really arrives, and not what was announced."""
         async for chunk in stream:
             body += chunk
             self.bytes += len(chunk)
-            if len(body) > self.limits.body:
-                cure = "Send fewer rows at a time."
-                raise RequestError(413, f"body: is larger than {self.limits.body:,} bytes. {cure}")
+            if len(body) > most:
+                raise RequestError(413, f"body: is larger than {most:,} bytes. Send fewer rows at a time.")
             if self.bytes > BODIES * self.limits.body:
                 raise busy("The server holds as many requests as it can. Try again in a second.")
 

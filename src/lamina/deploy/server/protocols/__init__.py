@@ -17,7 +17,7 @@ from fastapi import FastAPI
 
 from lamina.deploy.server.endpoint import Endpoint
 from lamina.deploy.server.middleware import State
-from lamina.deploy.server.protocols._service import Model, Route, Service, main_endpoint, model_name, unsuitable
+from lamina.deploy.server.protocols._service import Model, Route, Service, main_endpoint, unsuitable
 from lamina.plugins import available, plugin
 
 FOLDER = "deploy.server.protocols"
@@ -44,4 +44,4 @@ def summaries(endpoints: Sequence[Endpoint]) -> dict[str, str]:
     return {module.PATH: (module.__doc__ or "").partition("\n")[0] for module in modules}
 
 
-__all__ = ["Model", "Route", "Service", "main_endpoint", "model_name", "mount", "summaries"]
+__all__ = ["Model", "Route", "Service", "main_endpoint", "mount", "summaries"]

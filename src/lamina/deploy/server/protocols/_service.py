@@ -1,7 +1,6 @@
 """What every protocol stands on: the models of a server by name, and the one way from a body to an answer."""
 
 import json
-import re
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -11,7 +10,6 @@ from weakref import WeakKeyDictionary
 
 from fastapi import Request, Response
 
-from lamina.deploy.predictor import Predictor
 from lamina.deploy.server.content_types import Body, Message, check_encoding
 from lamina.deploy.server.endpoint import Endpoint
 from lamina.deploy.server.json_reader import some
@@ -22,7 +20,6 @@ from lamina.deploy.server.request_queue import chunks
 from lamina.task import JSON
 
 OPERATION = "predict"  # the one that other protocols have a word for
-UNSAFE = re.compile(r"[^\w.-]+")  # in a name that is part of a path
 
 
 class Route(NamedTuple):
@@ -106,6 +103,7 @@ class Service:
     async def answer(self, request: Request, model: Model, read: Callable[[Body], Message]) -> Response:
         """The answer to one body that `read` understands. Errors: RequestError."""
         headers, usage, start = request.headers, self.usage[model.name], time.perf_counter()
+        request.scope["state"]["version"] = (b"x-model-version", model.version.encode())
         try:
             check_encoding(headers.get("content-encoding", ""))
             kind, query = headers.get("content-type", ""), request.scope["query_string"].decode("latin-1")
@@ -132,13 +130,6 @@ class Service:
 def main_endpoint(endpoints: Sequence[Endpoint]) -> Endpoint | None:
     """What the protocols of others ask of a bundle: its `predict`, else its first operation, which says why not."""
     return next((e for e in endpoints if e.operation.name == OPERATION), next(iter(endpoints), None))
-
-
-def model_name(predictor: Predictor) -> str:
-    """What a bundle is called in paths: after its file or folder, or the run that it lies in."""
-    path = predictor.bundle.path.absolute()
-    name = path.parent.name if path.name == "bundle" else path.name.removesuffix(".lamina")
-    return UNSAFE.sub("-", name).strip(".-") or "model"
 
 
 def unsuitable(endpoint: Endpoint) -> str | None:
