@@ -211,6 +211,17 @@ def test_a_forecast_goes_on_from_the_history_with_its_interval(opened):
     assert np.allclose(answers(page)["prediction"], table["prediction"])
 
 
+def test_rows_of_a_history_that_cannot_be_used_are_said_and_left_out(opened):
+    model = lamina.load(path_of("forecasting_linear_known"))
+    history = model.predictor.operations[0].example(model.predictor).payload
+    page = opened("forecasting_linear_known")
+    page.button_group(key="rows").set_value("Files").run()
+    body = service_tools.as_csv([*history, {**history[0], "month": "sometime"}]).encode()
+    page.file_uploader[0].set_value([("history.csv", body, "text/csv")]).run()
+    assert len(answers(page)) == 6
+    assert any("left out" in warning.value for warning in page.warning)
+
+
 def test_each_of_several_series_and_targets_is_drawn(opened):
     page = opened("forecasting_gru_quantiles")
     assert len(page.get("vega_lite_chart")) == 2

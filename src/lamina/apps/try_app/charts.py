@@ -27,7 +27,7 @@ def lines(chart: Chart, answers: pa.Table, rows: pa.Table | None, prep: Preproce
         groups = pd.unique(answers[chart.group].to_pandas().astype(str))
         group = st.selectbox(plain(chart.group), groups) if len(groups) > 1 else groups[0]
         answers = _of_group(answers, chart.group, group)
-        rows = _of_group(rows, chart.group, group) if rows and chart.group in rows.column_names else rows
+        rows = _of_group(rows, chart.group, group) if rows is not None and chart.group in rows.column_names else rows
     parts = flat(answers)
     for line in chart.lines[:MOST_LINES]:
         before = _before(chart, line, rows, prep)

@@ -19,6 +19,7 @@ from lamina.schema import Row
 from lamina.task import EVENTS, JSON, Answers, Operation
 
 ROW, FILES = "One row", "Files"
+MOST_BROKEN = 5  # rows that are named
 
 
 def show(path: str) -> None:
@@ -100,6 +101,10 @@ def _ask_together(operation: Operation, predictor: Predictor) -> None:
     if table is None:
         return
     answer = _one_piece(operation, predictor, table, request)
+    broken = [f"row {cell.row + 1:,} left out: {cell.column} {cell.reason}." for cell in answer.broken]
+    rows.left_out(broken[:MOST_BROKEN] + ([f"and {len(broken) - MOST_BROKEN:,} more."] if broken[MOST_BROKEN:] else []))
+    if answer.amount:
+        st.caption(plain(answer.amount))
     answers.chart_lines(answer.table, operation.chart(predictor) if operation.chart else None, table, predictor)
     notes([*batch.notes_on(predictor, table, operation), *answer.notes])
     answers.many(answer.table, operation.name, operation.name)
@@ -147,7 +152,8 @@ def _one_piece(operation: Operation, predictor: Predictor, table: pa.Table | Non
     """
     pieces = list(predictor.pieces(operation, table, request))
     joined = pa.concat_tables([piece.table for piece in pieces])
-    answer = Answers(joined, sum((p.notes for p in pieces), ()), sum((p.broken for p in pieces), ()))
+    amount = ", ".join(piece.amount for piece in pieces if piece.amount)
+    answer = Answers(joined, sum((p.notes for p in pieces), ()), sum((p.broken for p in pieces), ()), amount)
     return whole(answer) if operation.rows == "each" or operation.gives != JSON else answer
 
 

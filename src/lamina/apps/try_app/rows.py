@@ -11,6 +11,7 @@ from lamina.apps.messages import notes, plain
 from lamina.apps.theme import in_pairs
 from lamina.apps.try_app import answers, gallery, uploads, widgets
 from lamina.apps.try_app.model import raw
+from lamina.data._quarantine import reasons
 from lamina.deploy import batch
 from lamina.deploy.predictor import Predictor
 from lamina.schema import Row
@@ -82,7 +83,14 @@ def together(operation: Operation, predictor: Predictor, example: list[Row]) -> 
     with uploads.source(files, operation, predictor) as (config, _):
         whole = batch.read(predictor, config, operation)
     notes(whole.notes)
+    left_out(uploads.sentences_on(reasons(whole.quarantine)))
     return whole.table
+
+
+def left_out(lines: list[str]) -> None:
+    """Why rows were left out, a sentence for each reason."""
+    for line in lines:
+        st.warning(plain(line))
 
 
 def files(operation: Operation, predictor: Predictor, request: Any) -> None:
@@ -101,10 +109,8 @@ def files(operation: Operation, predictor: Predictor, request: Any) -> None:
     outcome = st.session_state["file answers"]
     st.write(plain(outcome.sentence))
     notes(outcome.notes)
-    for reason in outcome.reasons:
-        st.warning(plain(reason))
+    left_out(outcome.reasons)
     if outcome.table is not None:
         answers.frame(outcome.table)
-    st.download_button(
-        "Download the answers", outcome.body, f"answers{outcome.suffix}", key=f"download {operation.name}"
-    )
+    name = f"answers{outcome.suffix}"
+    st.download_button("Download the answers", outcome.body, name, key=f"download {operation.name}", on_click="ignore")

@@ -15,6 +15,7 @@ from lamina.data.files import SUFFIXES
 from lamina.deploy import batch
 from lamina.deploy.predictor import Predictor
 from lamina.resources import disk
+from lamina.schema import Row
 from lamina.task import JSON, Operation
 
 
@@ -77,15 +78,23 @@ def answer(files: Sequence[Any], operation: Operation, predictor: Predictor, req
         table = pyarrow.csv.read_csv(output) if suffix == ".csv" else None
     count = result.get("rows", 0)
     amount = result.get("amount") or f"{count:,} answer{'s' * (count != 1)}"
-    reasons = [f"{r['column']}: {r['reason']} ({r['count']:,} rows)" for r in result.get("reasons", [])]
     return Outcome(
         f"{amount}, {result.get('quarantined', 0):,} rows set aside.",
         list(result.get("notes", [])),
-        reasons,
+        sentences_on(result.get("reasons", [])),
         table,
         body,
         suffix,
     )
+
+
+def sentences_on(reasons: Sequence[Row]) -> list[str]:
+    """Why rows of files were set aside, with an example of each reason."""
+    return [
+        f"{r['count']:,} row{'s' * (r['count'] != 1)} set aside, such as in {PurePath(r['file']).name}"
+        f"{':' + str(r['line']) if r['line'] else ''}: {r['column']} {r['reason']}."
+        for r in reasons
+    ]
 
 
 def _is_folder(operation: Operation, predictor: Predictor) -> bool:
