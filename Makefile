@@ -11,7 +11,7 @@ setup: .venv/.ready
 
 .venv/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[train,serve,app,images,huggingface,lora,text,excel,dev]"
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[train,serve,flask,app,images,huggingface,lora,text,excel,dev]"
 	touch $@
 
 demo: setup  ## Train on a bundled table, judge it beside baselines, serve one prediction.

@@ -4,9 +4,14 @@ What is built on FastAPI is imported when it is first used (PEP 562): what a req
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamina.deploy.server.limits import Limits
+
+if TYPE_CHECKING:
+    from lamina.deploy.server.application import app
+    from lamina.deploy.server.process import serve
+    from lamina.deploy.server.reloading import bundles_by_name
 
 _HOMES = {"app": "application", "bundles_by_name": "reloading", "serve": "process"}
 

@@ -1,0 +1,27 @@
+"""A bundle as a server has it: within limits, with an endpoint for each operation. It knows no framework."""
+
+from typing import NamedTuple
+
+from lamina.deploy.predictor import Predictor
+from lamina.deploy.server.content_types import file_kinds
+from lamina.deploy.server.endpoint import Endpoint
+from lamina.deploy.server.limits import Limits
+from lamina.deploy.server.multipart import library
+
+
+class Model(NamedTuple):
+    """A predictor within limits, and its operations that are served."""
+
+    predictor: Predictor
+    endpoints: tuple[Endpoint, ...]
+    limits: Limits
+
+
+def model_of(predictor: Predictor, limits: Limits) -> Model:
+    """All that is served of a bundle. Errors: LaminaError where what its files are read with is not installed."""
+    operations = [operation for operation in predictor.operations if "http" in operation.faces]
+    if predictor.files and any(operation.rows != "none" for operation in operations):
+        library()
+        limits = limits.for_files(file_kinds(predictor.prep).values())
+    predictor = predictor.bounded(limits, limits.file_units)
+    return Model(predictor, tuple(Endpoint(predictor, operation, limits) for operation in operations), limits)
