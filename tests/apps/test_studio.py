@@ -4,6 +4,8 @@ import base64
 import json
 import os
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -182,12 +184,12 @@ def test_faults_are_the_sentences_of_the_command_line(page, rows):
     assert len(sound(app).error) == 1
 
 
-@pytest.mark.parametrize("name", available("tasks"))
-def test_every_task_can_be_chosen_and_has_its_form(page, rows, name):
+def test_every_task_can_be_chosen_and_has_its_form(page, rows):
     app = recipe_of(page, rows)
-    widget(app.selectbox, "Task").set_value(name).run()
-    assert load_yaml(text(sound(app)), "")["task"] == name
-    assert f"Settings of {name}" in [plain(head) for head in app.subheader]
+    for name in available("tasks"):
+        widget(app.selectbox, "Task").set_value(name).run()
+        assert load_yaml(text(sound(app)), "")["task"] == name
+        assert f"Settings of {name}" in [plain(head) for head in app.subheader]
 
 
 def test_a_reloaded_page_goes_on_with_the_recipe_in_its_address(page, rows):
@@ -266,3 +268,11 @@ def test_a_command_goes_on_by_itself_and_is_known_by_the_file_it_holds(folder):
     assert [json.loads(line)["rows"] for line in processes.lines(output)] == [6497]
     lock.write_text(f"process {os.getpid()}")  # a number that another process has by now
     assert processes.holder(lock) is None
+
+
+def test_a_file_is_no_folder_to_work_in(folder):
+    (folder / "rows.csv").write_text("a,b\n")
+    command = [sys.executable, "-m", "lamina", "studio", "rows.csv"]
+    ended = subprocess.run(command, capture_output=True, check=False, text=True)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.startswith("lamina: rows.csv: is no folder. ")

@@ -73,7 +73,7 @@ def test_from_an_upload_to_a_service_that_answers(folder, tmp_path):
         page.get_by_text(re.compile(r"Epoch \d+, accuracy .* left")).wait_for(timeout=SECONDS)
         address = page.url
         assert address.endswith("/run?name=customers-1")
-        press(page, "Stop")
+        press(page, "Stop training")
         page.get_by_text("train: stopped").wait_for(timeout=SECONDS)
         page.close()
         page = browser.new_page(viewport={"width": 1280, "height": 900})
@@ -113,7 +113,7 @@ def test_a_training_goes_on_without_the_studio_and_the_next_one_stops_it(folder)
         page.goto(f"{url}/runs")
         settle(page)
         press(page, "Open the run")
-        press(page, "Stop")
+        press(page, "Stop training")
         page.get_by_role("button", name="Go on").wait_for(timeout=SECONDS)
     assert processes.holder(lock) is None
 

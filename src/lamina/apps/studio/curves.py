@@ -14,7 +14,7 @@ from lamina.run import Run
 from lamina.schema import Row
 
 HEIGHT, LEGEND = 290, 60  # of a chart, and of the names below one
-FEW = 24  # points up to which each is marked
+FEW, MOST = 24, 400  # points up to which each is marked, and of a line
 LOSSES = {"loss": "training", "validation_loss": "validation"}
 EMPTY = "no epoch has ended yet"
 
@@ -49,6 +49,7 @@ def show(rows: Sequence[Row]) -> None:
     if not rows:
         st.caption(f"The curves come here; {EMPTY}.")
         return
+    every, rows = rows, _thin(rows)
     losses = [
         {"epoch": row["epoch"], "loss": row[column], "of": name} for row in rows for column, name in LOSSES.items()
     ]
@@ -61,7 +62,7 @@ def show(rows: Sequence[Row]) -> None:
     left.altair_chart(losses_chart.encode(color=alt.Color("of:N", scale=shades, legend=legend)), width="stretch")
     scores_chart = _lines(scores, "value", f"{label(rows[-1]['score_name'])} on validation rows", HEIGHT)
     right.altair_chart(scores_chart.encode(color=alt.value(colours["accent"])), width="stretch")
-    best = next((row for row in reversed(rows) if row["best"]), None)
+    best = next((row for row in reversed(every) if row["best"]), None)
     if best:
         st.caption(f"Best after epoch {best['epoch']:,}: validation loss {number(best['validation_loss'])}.")
 
@@ -71,12 +72,18 @@ def compare(runs: Mapping[str, Sequence[Row]]) -> None:
     points = [
         {"epoch": row["epoch"], "value": row["validation_loss"], "run": name}
         for name, rows in runs.items()
-        for row in rows
+        for row in _thin(rows)
     ]
     if points:
         legend = alt.Legend(title=None, orient="bottom", columns=2)
         chart = _lines(points, "value", "validation loss", HEIGHT + LEGEND)
         st.altair_chart(chart.encode(color=alt.Color("run:N", legend=legend)), width="stretch")
+
+
+def _thin(rows: Sequence[Row]) -> Sequence[Row]:
+    """Not more rows than can be seen; the last one always."""
+    step = max(1, -(-len(rows) // MOST))
+    return rows[::-1][::step][::-1]
 
 
 def _lines(points: list[Row], value: str, title: str, height: int) -> alt.Chart:

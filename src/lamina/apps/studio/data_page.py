@@ -125,6 +125,9 @@ def _survey(facts: Row) -> None:
     tables, lines = preprocess.summarize(facts)
     for heads, *rows in tables:
         st.dataframe([dict(zip(heads, row, strict=False)) for row in rows], hide_index=True, width="stretch")
+    by_weight = {True: list[str](), False: list[str]()}
     for label, text, warns in lines:
-        words = plain(f"{' '.join(str(label).split())}{text}")
-        st.warning(words) if warns else st.caption(words)
+        by_weight[bool(warns)].append(plain(f"{' '.join(str(label).split())}{text}"))
+    for warning in by_weight[True]:
+        st.warning(warning)
+    st.caption("  \n".join(by_weight[False]))

@@ -42,6 +42,12 @@ class Entry(NamedTuple):
         """The recipe with every choice; before there is one, that by which it was started."""
         return self.run.recipe_file if self.run.recipe_file.exists() else self.run.folder / FIRST_RECIPE
 
+    @property
+    def changed(self) -> float:
+        """When it was finished, or came as far as it is."""
+        files = (self.run.done, self.run.rows_file, self.recipe_file)
+        return next((file.stat().st_mtime for file in files if file.exists()), 0.0)
+
     def faults(self) -> list[str]:
         """Why it ended early, as the command line says it."""
         lines = processes.lines(self.run.folder / OUTPUT)
@@ -60,9 +66,9 @@ def entry(name: str) -> Entry | None:
 
 def entries() -> list[Entry]:
     """All of them, the newest first."""
-    folders = [path for path in RUNS.iterdir() if path.is_dir()] if RUNS.is_dir() else []
-    folders.sort(key=lambda path: path.stat().st_mtime, reverse=True)
-    return [one for path in folders if (one := entry(path.name))]
+    names = [path.name for path in RUNS.iterdir() if path.is_dir()] if RUNS.is_dir() else []
+    runs = [one for name in names if (one := entry(name))]
+    return sorted(runs, key=lambda one: one.changed, reverse=True)
 
 
 def _report(path: Path) -> Row:
@@ -124,7 +130,7 @@ def _row(one: Entry) -> Row:
         "baseline": best_baseline(report),
         "seconds": report.get("training", {}).get("seconds"),
         "size": _size(one.run.bundle) or None,
-        "started": datetime.fromtimestamp(one.run.folder.stat().st_ctime),
+        "changed": datetime.fromtimestamp(one.changed),
     }
 
 

@@ -76,7 +76,7 @@ def _watch(name: str) -> None:
     st.write(plain(curves.sentence(rows, one.run, stopping)))
     if rows:
         st.progress(curves.share(rows, one.run))
-    if st.button("Stop", disabled=stopping, help="It saves where it is, and can go on later."):
+    if st.button("Stop training", disabled=stopping, help="It saves where it is, and can go on later."):
         processes.stop(number)
         st.rerun(scope="fragment")
     curves.show(rows)

@@ -8,6 +8,7 @@ from lamina.apps import theme
 from lamina.apps.studio import curves, ledger, places
 from lamina.evaluate.markup import number, seconds
 from lamina.evaluate.metrics import label
+from lamina.resources import disk
 from lamina.schema import Row
 
 MOST_CURVES = 6
@@ -25,14 +26,16 @@ def show() -> None:
     event = st.dataframe(
         [_cells(row) for row in rows], hide_index=True, width="stretch", key="runs", on_select="rerun",
         selection_mode="multi-row",
-        column_config={"size": st.column_config.NumberColumn("bundle", format="%.0f kB")},
     )  # fmt: skip
     chosen = [entries[i] for i in event["selection"]["rows"]]
     left, right = st.columns([3, 1], vertical_alignment="bottom")
     name = left.selectbox("Run", [one.name for one in chosen or entries], key="run to open")
     if right.button("Open the run", type="primary", width="stretch") and name:
         places.go(places.RUN, name)
-    curves.compare({one.name: one.run.rows() for one in (chosen or entries)[:MOST_CURVES]})
+    if chosen:
+        curves.compare({one.name: one.run.rows() for one in chosen[:MOST_CURVES]})
+    else:
+        st.caption("Mark runs in the table to lay their curves over one another.")
 
 
 def _cells(row: Row) -> Row:
@@ -49,6 +52,6 @@ def _cells(row: Row) -> Row:
         "95 % interval": interval,
         "best baseline": number(row["baseline"]) if row["baseline"] is not None else "",
         "time": seconds(row["seconds"]) if row["seconds"] is not None else "",
-        "size": row["size"] / 1000 if row["size"] else None,
-        "started": row["started"],
+        "bundle": disk.amount(row["size"]) if row["size"] else "",
+        "changed": f"{row['changed']:%Y-%m-%d %H:%M}",
     }
