@@ -3,7 +3,7 @@
 import itertools
 import json
 import mimetypes
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,9 +19,10 @@ from lamina.deploy.cell_notes import CellNotes
 from lamina.deploy.formulas import Formulas
 from lamina.deploy.predictor import Predictor
 from lamina.deploy.writers import Write, check_format, writer
-from lamina.preprocess import Broken, by_mark, doubts
+from lamina.preprocess import Broken, Preprocessor, by_mark, doubts
 from lamina.resources import disk
-from lamina.schema import Quarantined, Row
+from lamina.resources.ahead import ahead
+from lamina.schema import Collected, Quarantined, Row
 from lamina.task import EVENTS, JSON, Answers, Operation
 
 PIECE = 65_536
@@ -153,10 +154,7 @@ def _write_each(
     prep, columns = operation.prep(predictor), list[str]()
     notes, cells = dict[str, None](), CellNotes(prep, keep=keep or ())
     with beside_notes(notes), _answers_writer(operation, place) as write:
-        for piece in data.stream(source, PIECE):
-            rows = predictor.with_bundle_names(piece.table)
-            raw = by_mark(rows, prep.schema, piece.decimal)
-            cells.add(raw)
+        for piece, rows, raw in ahead(_pieces(predictor, source, prep, cells)):
             notes |= dict.fromkeys([*piece.notes, *doubts(raw, prep.schema)])
             columns = columns or _columns(predictor, rows, keep)
             for answers in _aligned(predictor.pieces(operation, raw, request), rows, columns):
@@ -168,6 +166,17 @@ def _write_each(
             start += rows.num_rows
     notes |= dict.fromkeys(cells.sentences)
     return _result(place, count, [*quarantine, *_places(broken, source)], notes)
+
+
+def _pieces(
+    predictor: Predictor, source: Config, prep: Preprocessor, cells: CellNotes
+) -> Generator[tuple[Collected, pa.Table, pa.Table], None, None]:
+    """What a source gives, its rows under the names of the bundle, and as they are read, which `cells` has seen."""
+    for piece in data.stream(source, PIECE):
+        rows = predictor.with_bundle_names(piece.table)
+        raw = by_mark(rows, prep.schema, piece.decimal)
+        cells.add(raw)
+        yield piece, rows, raw
 
 
 def _columns(predictor: Predictor, rows: pa.Table, keep: list[str] | None) -> list[str]:
