@@ -3,8 +3,10 @@
 import asyncio
 import csv
 import io
+import subprocess
 import sys
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import httpx
 
@@ -41,6 +43,29 @@ def ask(estimator: lamina.Estimator, method: str, place: str, limits: Limits | N
             return await client.request(method, place, **said)
 
     return asyncio.run(once())
+
+
+RUN = "import sys; from lamina.deploy.server import serve; serve(sys.argv[1], port=0)"
+
+
+class ServerProcess:
+    """A server in a process of its own, which ends with the block."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __enter__(self) -> Self:
+        words = [sys.executable, "-c", RUN, str(self.path)]
+        self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert self.process.stdout and self.process.stderr
+        line = self.process.stdout.readline()
+        assert "Serving" in line, self.process.stderr.read()
+        self.port = int(line.partition("http://127.0.0.1:")[2].partition(" ")[0])
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.process.kill()
+        self.process.communicate()
 
 
 def as_csv(rows: list[dict[str, Any]]) -> str:

@@ -6,8 +6,6 @@ import itertools
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -22,12 +20,8 @@ from conftest import QUICK, SMALL, houses
 from lamina.config import LaminaError
 from lamina.deploy.predictor import Predictor
 from lamina.deploy.server import app, bundles_by_name
+from service_tools import ServerProcess
 
-RUN = """
-import sys
-from lamina.deploy.server import serve
-serve(sys.argv[1], port=0)
-"""
 ROWS = [{name: value for name, value in row.items() if name != "price"} for row in houses(24, seed=5)]
 
 
@@ -76,37 +70,22 @@ def test_names_come_from_words_or_runs_and_are_there_once(numbers_bundle, other_
         bundles_by_name([f"a/b={numbers_bundle}"])
 
 
-class Server:
-    """A server in a process of its own, of a link that leads to one bundle and then another."""
-
-    def __init__(self, link: Path):
-        self.link = link
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", RUN, str(link)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        assert self.process.stdout and self.process.stderr
-        line = self.process.stdout.readline()
-        assert "Serving" in line, self.process.stderr.read()
-        self.port = int(line.partition("http://127.0.0.1:")[2].partition(" ")[0])
-
-    def lead_to(self, bundle: Path) -> str:
-        """What the server says once it has looked at another bundle."""
-        beside = self.link.with_name("next")
-        beside.symlink_to(bundle)
-        os.replace(beside, self.link)
-        self.process.send_signal(signal.SIGHUP)
-        assert self.process.stderr
-        return self.process.stderr.readline()
+def lead_to(server: ServerProcess, bundle: Path) -> str:
+    """What a server says whose link leads to another bundle now."""
+    beside = server.path.with_name("next")
+    beside.symlink_to(bundle)
+    os.replace(beside, server.path)
+    server.process.send_signal(signal.SIGHUP)
+    assert server.process.stderr
+    return server.process.stderr.readline()
 
 
 @pytest.fixture
 def server(numbers_bundle, tmp_path):
     link = tmp_path / "current"
     link.symlink_to(numbers_bundle)
-    server = Server(link)
-    yield server
-    server.process.kill()
-    server.process.communicate()
+    with ServerProcess(link) as server:
+        yield server
 
 
 class Clients:
@@ -150,7 +129,7 @@ def test_models_change_under_load_and_each_answer_is_that_of_the_model_it_names(
     clients = Clients(server.port, 4)
     for swap in range(swaps):
         clients.wait(requests * (swap + 1) // (swaps + 1))
-        assert "the model is" in server.lead_to(bundles[swap % 2])
+        assert "the model is" in lead_to(server, bundles[swap % 2])
     clients.wait(requests)
     clients.stop()
     assert len(clients.answers) >= requests
@@ -168,11 +147,11 @@ def test_a_bundle_that_fails_its_golden_rows_never_takes_the_place_of_one_that_w
     golden["answers"][0]["prediction"] += 1000
     files["golden.json"] = json.dumps(golden).encode()
     broken = bundle_tools.written(tmp_path / "broken", bundle_tools.sealed(files))
-    sentence = server.lead_to(broken)
+    sentence = lead_to(server, broken)
     own = Predictor(numbers_bundle)
     assert f"the model stays {own.id}; the new one is refused." in sentence
     clients = Clients(server.port, 1)
     clients.wait(5)
     clients.stop()
     assert {reply["model"] for _, _, reply in clients.answers} == {own.id}
-    assert "the model is" in server.lead_to(other_bundle)
+    assert "the model is" in lead_to(server, other_bundle)
