@@ -1,10 +1,12 @@
 """Files that a person brings: they are copied into the folder `data`, and nothing there is ever replaced."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from lamina.config import LaminaError
+from lamina.data.files import SUFFIXES
 from lamina.resources import disk
 from lamina.run import name_of
 
@@ -12,20 +14,33 @@ DATA = Path("data")
 
 
 def copy(files: Sequence[Any]) -> str:
-    """Where uploaded files are now: one file, or a folder of several. The same file again is the one that is there."""
+    """What uploaded files are called as data now: a file, a folder of several, or a pattern for tables. The same file
+    again is the one that is there. Errors: LaminaError where two have one name.
+    """
     paths = [_inside(file.name) for file in files]
     if len(files) == 1 and len(paths[0].parts) == 1:
         return str(_copy(files[0].getvalue(), paths[0]))
     common = paths[0].parts[0] if len({path.parts[0] for path in paths}) == 1 else name_of([paths[0].name])
     below = {_below(path, common): file.getvalue() for path, file in zip(paths, files, strict=True)}
+    if len(below) < len(files):
+        raise LaminaError("upload: two files have the same name. Rename one, or upload them as a folder.")
     for folder in _names(DATA / common):
         if not folder.exists():
             for path, body in below.items():
                 _write(folder / path, body)
-            return str(folder)
-        if all(_is_same(folder / path, body) for path, body in below.items()):
-            return str(folder)
+            return _source(folder, below)
+        there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+        same = there == {str(path) for path in below}
+        if same and all(_is_same(folder / path, body) for path, body in below.items()):
+            return _source(folder, below)
     raise AssertionError
+
+
+def _source(folder: Path, files: Iterable[PurePosixPath]) -> str:
+    """How a folder of these is named as data: tables of one sort by a pattern."""
+    suffixes = {path.suffix.lower() for path in files}
+    tables = len(suffixes) == 1 and suffixes <= SUFFIXES.keys() and all(len(path.parts) == 1 for path in files)
+    return f"{folder}/*{suffixes.pop()}" if tables else str(folder)
 
 
 def _inside(name: str) -> PurePosixPath:

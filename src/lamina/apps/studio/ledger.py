@@ -58,7 +58,11 @@ def entry(name: str) -> Entry | None:
     """The run of a name; None where there is none."""
     folder = RUNS / name
     run = Run(folder)
-    if "/" in name or not any((folder / file).exists() for file in (FIRST_RECIPE, run.recipe_file.name, run.done.name)):
+    if (
+        name in ("", ".", "..")
+        or "/" in name
+        or not any((folder / file).exists() for file in (FIRST_RECIPE, run.recipe_file.name, run.done.name))
+    ):
         return None
     process = processes.holder(folder / LOCK) or processes.holder(folder / ".lock")
     return Entry(run, process, _report(folder / "report.json") if run.done.exists() else {})
