@@ -174,6 +174,18 @@ def test_rows_of_a_file_are_answered_as_on_the_command_line(opened, tmp_path):
     assert len(page.get("download_button")) == 1
 
 
+def test_several_tables_are_one_and_what_is_wrong_names_files_as_they_were_called(opened):
+    page = opened("regression_fnn")
+    page.button_group(key="how predict").set_value("Files").run()
+    body = b"area,rooms,town\n100,3,north\n90,2,south\n"
+    page.file_uploader[0].set_value([("answers.csv", body, "text/csv"), ("answers.csv", body, "text/csv")]).run()
+    assert len(answers(page)) == 4
+    page.file_uploader[0].set_value([("mine.xlsx", b"no workbook", "application/octet-stream")]).run()
+    assert page.error[0].value.startswith("mine\\.xlsx")
+    page.file_uploader[0].set_value([("mine.csv", body + b"1,2\n", "text/csv")]).run()
+    assert "1 row set aside, such as in mine\\.csv\\:4" in page.warning[0].value
+
+
 def test_several_pictures_are_rows_of_a_file(opened):
     page = opened("classification_pretrained")
     page.button_group(key="how predict").set_value("Files").run()

@@ -80,9 +80,9 @@ def together(operation: Operation, predictor: Predictor, example: list[Row]) -> 
         files = [uploads.Text("rows.csv", text)]
     if not files:
         return None
-    with uploads.source(files, operation, predictor) as (config, _):
-        whole = batch.read(predictor, config, operation)
-    notes(whole.notes)
+    with uploads.stored(files, operation, predictor) as place:
+        whole = batch.read(predictor, place.source, operation)
+    notes(list(map(place.bare, whole.notes)))
     left_out(uploads.sentences_on(reasons(whole.quarantine)))
     return whole.table
 

@@ -1,5 +1,6 @@
 """Files that a person brings, as the source of rows that the command line would make of them."""
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePath
@@ -10,7 +11,7 @@ import pyarrow.csv
 
 from lamina import data, recipe
 from lamina.apps.try_app import cells, downloads
-from lamina.config import Config
+from lamina.config import Config, DataError, LaminaError
 from lamina.data.files import SUFFIXES
 from lamina.deploy import batch
 from lamina.deploy.predictor import Predictor
@@ -26,23 +27,41 @@ def suffixes(operation: Operation, predictor: Predictor) -> list[str]:
     return [suffix.lstrip(".") for suffix in (*SUFFIXES, *own, *([".zip"] if own else []))]
 
 
-@contextmanager
-def source(files: Sequence[Any], operation: Operation, predictor: Predictor) -> Iterator[tuple[Config, Path]]:
-    """The settings of a source of these files, and a folder for what comes of them; both are gone afterwards.
+class Uploads(NamedTuple):
+    """The settings of a source of files that were uploaded, and the folder in which they are."""
 
-    Errors: LaminaError where they cannot be read.
+    source: Config
+    folder: Path
+
+    def bare(self, text: str) -> str:
+        """A sentence that names files as the person does who brought them."""
+        return text.replace(f"{self.folder}{os.sep}", "").removeprefix(f"{self.folder}: ")
+
+
+@contextmanager
+def stored(files: Sequence[Any], operation: Operation, predictor: Predictor) -> Iterator[Uploads]:
+    """Files in a folder, which is gone afterwards with all that was written into it. Errors: LaminaError where they
+    cannot be read.
     """
-    folder = disk.temporary_folder()
+    temporary = disk.temporary_folder()
+    folder = temporary / "rows"
+    uploads = Uploads(Config(), folder)
     try:
-        inside = folder / "rows"
-        disk.make_folder(inside)
-        for file in files:
-            disk.write_bytes(inside / PurePath(file.name).name, file.getvalue())
-        path = inside / PurePath(files[0].name).name if len(files) == 1 else inside
-        settings = recipe.from_words([str(path)], trains=False).data
-        yield data.expecting(settings, operation.names(predictor)), folder
+        disk.make_folder(folder)
+        paths = list[str]()
+        for number, file in enumerate(files, 1):
+            path = folder / PurePath(file.name).name
+            path = path.with_name(f"{number}-{path.name}") if str(path) in paths else path
+            disk.write_bytes(path, file.getvalue())
+            paths.append(str(path))
+        tables = all(PurePath(path).suffix.lower() in SUFFIXES for path in paths)
+        place = paths[0] if len(paths) == 1 else paths if tables else str(folder)
+        settings = recipe.build({"data": place}, trains=False).data
+        yield uploads._replace(source=data.expecting(settings, operation.names(predictor)))
+    except LaminaError as error:
+        raise DataError(uploads.bare(str(error))) from None
     finally:
-        disk.remove(folder)
+        disk.remove(temporary)
 
 
 class Text(NamedTuple):
@@ -70,17 +89,18 @@ def answer(files: Sequence[Any], operation: Operation, predictor: Predictor, req
     """Every row of files answered in order, as the command line does. Errors: LaminaError."""
     if operation.write is not None:
         request = (operation.options or operation.request).model_validate(request.model_dump())
-    with source(files, operation, predictor) as (config, folder):
-        output = folder / f"answers{'' if _is_folder(operation, predictor) else '.csv'}"
+    with stored(files, operation, predictor) as uploads:
+        output = uploads.folder.with_name("answers" if _is_folder(operation, predictor) else "answers.csv")
         columns = [batch.ALL] if keep and operation.write is None and operation.rows == "each" else None
-        result = batch.run(predictor, operation.name, config, request, output, columns)
+        result = batch.run(predictor, operation.name, uploads.source, request, output, columns)
         body, suffix = downloads.content(output)
         table = pyarrow.csv.read_csv(output) if suffix == ".csv" else None
+    notes = list(map(uploads.bare, result.get("notes", [])))
     count = result.get("rows", 0)
     amount = result.get("amount") or f"{count:,} answer{'s' * (count != 1)}"
     return Outcome(
         f"{amount}, {result.get('quarantined', 0):,} rows set aside.",
-        list(result.get("notes", [])),
+        notes,
         sentences_on(result.get("reasons", [])),
         table,
         body,
@@ -92,7 +112,7 @@ def sentences_on(reasons: Sequence[Row]) -> list[str]:
     """Why rows of files were set aside, with an example of each reason."""
     return [
         f"{r['count']:,} row{'s' * (r['count'] != 1)} set aside, such as in {PurePath(r['file']).name}"
-        f"{':' + str(r['line']) if r['line'] else ''}: {r['column']} {r['reason']}."
+        f"{':' + str(r['line']) if r['line'] else ''}: {' '.join(filter(None, (r['column'], r['reason'])))}."
         for r in reasons
     ]
 
