@@ -208,6 +208,16 @@ def test_settings_that_contradict_one_another_are_refused_with_a_sentence(tmp_pa
         learned(rows(100), tmp_path / "run", **task)
 
 
+def test_series_of_two_directions_alone_are_learned_and_a_spike_is_blamed(tmp_path):
+    phases = np.random.default_rng(0).uniform(0, 6, 60)
+    series = [np.sin(np.arange(30) / 4 + phase) for phase in phases]
+    model = learned({"signal": series}, tmp_path)
+    odd = series[0] + 5 * (np.arange(30) == 20)
+    answers = model.predict({"signal": [series[0].tolist(), odd.tolist()]})
+    first, last = map(int, answers["blame_1"][1].removeprefix("steps ").split(" to "))
+    assert answers["anomaly"] == [False, True] and first <= 21 <= last
+
+
 def test_one_training_row_is_refused_with_a_sentence(tmp_path):
     with pytest.raises(LaminaError, match=r"row"):
         learned({"first": [1.0], "second": [2.0]}, tmp_path / "run")

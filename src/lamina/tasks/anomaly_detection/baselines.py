@@ -12,6 +12,7 @@ from lamina.tasks.anomaly_detection.evaluation import Details
 from lamina.tasks.anomaly_detection.state import Config
 
 MOST, NEIGHBOURS, EXPLAINED = 20_000, 5, 0.9
+LEAST_NOISE = 1e-6  # of the variance, beside principal components
 
 Scores = Callable[[np.ndarray], np.ndarray]
 
@@ -34,6 +35,8 @@ def principal_components(train: np.ndarray, seed: int) -> Scores:
     from sklearn.decomposition import PCA
 
     pca = PCA(EXPLAINED, svd_solver="full").fit(train)
+    least = LEAST_NOISE * float(train.var(axis=0).mean() or 1.0)
+    pca.noise_variance_ = max(pca.noise_variance_, least)  # none is left where rows lie in a plane: no row is likely
     return lambda rows: -pca.score_samples(rows)
 
 
