@@ -9,8 +9,6 @@ from typing import Any
 
 import streamlit as st
 
-FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-CODE_FONT = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'Liberation Mono', monospace"
 OTHER_HUES = ("#3f8f6b", "#8d63b8", "#b98a1d", "#7d8691")  # of charts with more than two colours
 STYLE = """<style>
 [data-testid="stMainBlockContainer"] { max-width: 1080px; padding: 4.4rem 1.5rem 5rem; }
@@ -23,20 +21,24 @@ STYLE = """<style>
 
 
 @cache
+def _roots() -> list[str]:
+    """What the report's page says of its colours and type: all of light, and what is other in dark."""
+    return re.findall(r":root \{([^}]*)\}", (files("lamina.evaluate") / "page.html").read_text("utf-8"))[:2]
+
+
+@cache
 def palettes() -> tuple[Mapping[str, str], Mapping[str, str]]:
     """Light and dark colours by their names in the report's page: paper, ink, quiet, line, soft, accent, warn-line."""
-    page = (files("lamina.evaluate") / "page.html").read_text("utf-8")
-    light, dark = (
-        dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", part)) for part in re.findall(r":root \{([^}]*)\}", page)[:2]
-    )
+    light, dark = (dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", part)) for part in _roots())
     return light, {**light, **dark}
 
 
 def options() -> dict[str, Any]:
     """Streamlit's settings of the look; a browser takes light or dark as its user likes."""
+    fonts = dict(re.findall(r"--(sans|mono): ([^;]+);", _roots()[0]))
     settings: dict[str, Any] = {
-        "theme.font": FONT,
-        "theme.codeFont": CODE_FONT,
+        "theme.font": fonts["sans"],
+        "theme.codeFont": fonts["mono"],
         "theme.baseRadius": "10px",
         "theme.headingFontWeights": [650, 650, 600],
         "theme.headingFontSizes": ["32px", "21px", "17px"],
