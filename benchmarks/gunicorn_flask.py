@@ -30,6 +30,7 @@ application = Flask(__name__)
 for place, bundle in {bundles!r}.items():
     application.register_blueprint(blueprint(bundle, place), url_prefix="/" + place)
 """
+AGAIN = 10  # requests of one connection: a process keeps those it has
 CLOSE = 1e-5  # answers to rows alone and together
 
 
@@ -60,8 +61,11 @@ def ask(url: str, bodies: Sequence[Any], clients: int) -> list[httpx.Response]:
     """A response for each body, in order, from so many clients at a time."""
 
     def some(start: int) -> list[httpx.Response]:
-        with httpx.Client(timeout=60) as client:
-            return [client.post(url, json=body) for body in bodies[start::clients]]
+        own, responses = bodies[start::clients], list[httpx.Response]()
+        for place in range(0, len(own), AGAIN):
+            with httpx.Client(timeout=60) as client:
+                responses += [client.post(url, json=body) for body in own[place : place + AGAIN]]
+        return responses
 
     with ThreadPoolExecutor(clients) as pool:
         parts = list(pool.map(some, range(clients)))

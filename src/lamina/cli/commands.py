@@ -301,24 +301,6 @@ def serve(  # noqa: PLR0913 - one argument per option
     )  # fmt: skip
 
 
-@app.command()
-def export(
-    bundle: Bundle,
-    output: Annotated[Path, typer.Option("-o", "--output", help="FILE.lamina (one file), or FILE.onnx (the graph).")],
-    overwrite: Overwrite = False,
-    as_json: Json = False,
-) -> None:
-    """Write a bundle as one file, or its ONNX graph alone."""
-    from lamina.deploy.bundle import locate, open_bundle, save
-
-    if output.suffix not in (".onnx", ".lamina"):
-        raise LaminaError(f"-o: must end in .lamina or .onnx (got '{output}').")
-    opened = open_bundle(locate(bundle))
-    save(opened, output, overwrite)
-    result = {"output": str(output), "bytes": output.stat().st_size, "bundle": opened.id}
-    emit(result) if as_json else _say(f"Wrote {output} ({result['bytes']:,} bytes).")
-
-
 def _say(sentence: str) -> None:
     from lamina.cli import console
 

@@ -9,6 +9,7 @@ from torch import nn
 from lamina import models
 from lamina.config import Config, TrainingError
 from lamina.deploy import bundle, onnx_export
+from lamina.deploy.bundle.card import markdown
 from lamina.deploy.onnx_runtime import onnx_runtime
 from lamina.deploy.session import Session
 from lamina.experiment import Experiment, Finding
@@ -107,11 +108,11 @@ def finished(parts: Mapping[str, bytes], finding: Finding, result: Row, versions
         "versions": versions,
     }
     scores = [f"| {name} | {value:.4g} |" for name, value in result["scores"].items() if value is not None]
-    columns = [_markdown(c.name) for c in finding.session.prep.columns]
+    columns = [markdown(c.name) for c in finding.session.prep.columns]
     lines = [
-        f"# {_markdown(experiment.subject)}",
+        f"# {markdown(experiment.subject)}",
         "",
-        _markdown(result["verdict"]),
+        markdown(result["verdict"]),
         "",
         "| score on rows never seen in training | |",
         "| --- | --- |",
@@ -123,9 +124,3 @@ def finished(parts: Mapping[str, bytes], finding: Finding, result: Row, versions
         "golden rows are made up; of the training data only what many rows share is in it.",
     ]
     return {**parts, "training.json": bundle.encode(training), "CARD.md": ("\n".join(lines) + "\n").encode()}
-
-
-def _markdown(text: str) -> str:
-    """Text of the data on one line of a page that is shown as Markdown: neither tags nor links."""
-    text = " ".join(text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").split())
-    return text.replace("[", "\\[").replace("]", "\\]")

@@ -236,8 +236,8 @@ def weights(model: Any) -> dict[str, Any]:
     return without_losses(model)
 
 
-def runtime(kind: str, config: dict[str, Any], spec: Spec, body: bytes) -> Raw:
-    """Run a network by torch: for networks that no exporter takes. Sizes are checked before memory is given."""
+def load_network(kind: str, config: dict[str, Any], spec: Spec, body: bytes) -> Any:
+    """The network of a bundle that answers, with its weights. Sizes are checked before memory is given."""
     import torch
     from safetensors.torch import load
 
@@ -257,7 +257,14 @@ def runtime(kind: str, config: dict[str, Any], spec: Spec, body: bytes) -> Raw:
         raise BundleError("weights.safetensors", "", "does not hold the finite tensors that model.json implies", cure)
     model = build(cfg, spec, 0)
     model.load_state_dict(tensors, strict=False)  # all but a loss, which nothing here asks
-    network = served(model.eval())["model"]
+    return served(model.eval())["model"]
+
+
+def runtime(kind: str, config: dict[str, Any], spec: Spec, body: bytes) -> Raw:
+    """Run a network by torch: for networks that no exporter takes."""
+    import torch
+
+    network = load_network(kind, config, spec, body)
 
     def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         with torch.inference_mode():

@@ -1,0 +1,14 @@
+"""The OpenAPI document of a bundle's server as JSON, for programs that write clients; no server is started."""
+
+import json
+from pathlib import Path
+
+from lamina.deploy.bundle import Bundle
+from lamina.deploy.predictor import Predictor
+from lamina.deploy.server import app
+
+
+def write(bundle: Bundle, path: Path) -> None:
+    """Write what the server gives at /openapi.json."""
+    document = app(Predictor(bundle)).openapi()
+    path.write_text(json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
