@@ -13,6 +13,7 @@ from lamina import models
 from lamina.config import RecipeError, as_override, load_yaml, split_override
 from lamina.plugins import available, plugin
 from lamina.recipe import Recipe, build, dump, json_schema, read
+from lamina.run import Run
 from lamina.schema import Input, Output, Spec
 from lamina.train.settings import Config as Train
 
@@ -499,3 +500,12 @@ def test_every_reference_in_the_json_schema_leads_somewhere():
     for reference in json.dumps(schema).split('"$ref": "')[1:]:
         name = reference.split('"')[0].removeprefix("#/$defs/")
         assert name in schema["$defs"]
+
+
+def test_a_setting_that_is_switched_off_stays_off_in_the_recipe_of_the_run(tmp_path):
+    recipe = build({"data": "rows.csv", "train": {"patience": None, "epochs": 3}})
+    run = Run(tmp_path)
+    run.write_recipe(recipe, Train(epochs=3, clip=1.0))
+    train = run.recipe().train
+    assert (train["patience"], train["clip"], train["epochs"]) == (None, 1.0, 3)
+    assert "budget" not in train

@@ -110,7 +110,8 @@ class Run:
 
     def write_recipe(self, recipe: Recipe, train: Config) -> None:
         """Durable before the first step: what a resumed run reads is what this one decided."""
-        recipe = recipe.model_copy(update={"train": train.model_dump(mode="json", exclude_none=True)})
+        off = {name: None for name, value in recipe.train.items() if value is None}  # what suits would come back
+        recipe = recipe.model_copy(update={"train": {**train.model_dump(mode="json", exclude_none=True), **off}})
         disk.write_text(self.recipe_file, dump(recipe))
 
     def same_data(self, fingerprint: str) -> None:

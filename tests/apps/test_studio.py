@@ -151,6 +151,16 @@ def test_forms_show_what_suits_and_write_what_is_changed(page, rows):
     assert "epochs" not in load_yaml(text(sound(app)), "")["train"]
 
 
+def test_a_field_that_is_emptied_switches_its_setting_off_or_brings_the_usual_value_back(page, rows):
+    app = part(recipe_of(page, rows, "left"), "Training")
+    usual = widget(app.number_input, "batch size").value
+    widget(app.number_input, "patience").set_value(None).run()
+    widget(app.number_input, "batch size").set_value(None).run()
+    assert load_yaml(text(sound(app)), "")["train"] == {"patience": None}
+    assert widget(app.number_input, "patience").value is None
+    assert widget(app.number_input, "batch size").value == usual
+
+
 def test_text_that_is_typed_is_shown_by_the_forms(page, rows):
     app = part(recipe_of(page, rows, "left"), "Network")
     widget(app.text_area, "Recipe as YAML").set_value(text(app) + "model: {kind: fnn, width: 32}\n" + REMARK).run()

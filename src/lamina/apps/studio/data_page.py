@@ -65,7 +65,7 @@ def _words() -> list[str]:
 def _look(settings: Recipe, words: list[str]) -> None:
     """What `lamina inspect` says, the first rows, and the way on."""
     look = analysis.look(settings)
-    st.subheader(" ".join(words))
+    st.subheader(plain(" ".join(words)))
     st.write(f"{look['rows']:,} rows, {len(look['columns']):,} columns, {look['quarantined']:,} rows set aside")
     first, second = st.columns([1, 3])
     if second.button("Read again", help="Where files were changed meanwhile."):

@@ -12,7 +12,7 @@ from lamina.data import _locator
 from lamina.recipe import Recipe
 from lamina.schema import Row
 
-TEXT, REVISION, NAME = "recipe text", "recipe revision", "run name"
+TEXT, REVISION, NAME, FAULTS = "recipe text", "recipe revision", "run name", "recipe faults"
 ADDRESS, ADDRESS_NAME, LONGEST = "recipe", "run", 8000  # of the page's address, and characters in it
 
 
@@ -48,7 +48,7 @@ def revision() -> int:
 def replace_text(new: str) -> None:
     """Go on with another text, which may have faults."""
     st.session_state[TEXT] = new
-    st.session_state[REVISION] = revision() + 1
+    refresh()
 
 
 def values() -> Row:
@@ -64,14 +64,35 @@ def build() -> Recipe:
     return recipe.build(values())
 
 
-def change(path: Sequence[str], value: Any) -> None:
-    """Set one setting, or take it back with None; the rest stays as it is."""
-    settings = values()
-    key = ".".join(f'"{part}"' if "." in part or "=" in part else part for part in path)
-    settings = recipe.merge(settings, [f"{key}={json.dumps(value)}"])
-    if value is None:
+def change(path: Sequence[str], value: Any, off: bool = False) -> None:
+    """Set one setting, or take it back with None; the rest stays as it is. `off`: None is a value of its own, written
+    down. What cannot be done is one of `faults`.
+    """
+    try:
+        settings = values()
+        key = ".".join(f'"{part}"' if "." in part or "=" in part else part for part in path)
+        settings = recipe.merge(settings, [f"{key}={json.dumps(value)}"])
+    except RecipeError as error:
+        note_faults(error)
+        return
+    if value is None and not off:
         _remove(settings, path)
     st.session_state[TEXT] = recipe.to_yaml(settings)
+
+
+def refresh() -> None:
+    """Let all widgets show what the recipe says."""
+    st.session_state[REVISION] = revision() + 1
+
+
+def note_faults(error: RecipeError) -> None:
+    """Keep what is wrong with a change, to be said by the page."""
+    st.session_state[FAULTS] = list(error.faults)
+
+
+def pop_faults() -> list[str]:
+    """What was wrong with the last change."""
+    return st.session_state.pop(FAULTS, [])
 
 
 def _remove(settings: Row, path: Sequence[str]) -> None:

@@ -18,6 +18,7 @@ from lamina.deploy.request_settings import kind_of
 from lamina.schema import Row
 
 UNSET = "not set"
+ABSENT = object()
 
 
 class Setting(NamedTuple):
@@ -26,7 +27,7 @@ class Setting(NamedTuple):
     path: tuple[str, ...]
     field: FieldInfo
     schema: Mapping[str, Any]
-    value: Any
+    value: Any  # ABSENT where the recipe says nothing; None is said
     usual: Any
 
     @property
@@ -36,7 +37,7 @@ class Setting(NamedTuple):
 
     @property
     def label(self) -> str:
-        mark = "" if self.value is None else " :small[:primary[set]]"
+        mark = "" if self.value is ABSENT else " :small[:primary[set]]"
         return plain(self.path[-1].replace("_", " ")) + mark
 
     @property
@@ -47,7 +48,7 @@ class Setting(NamedTuple):
 
     @property
     def current(self) -> Any:
-        return self.usual if self.value is None else self.value
+        return self.usual if self.value is ABSENT else self.value
 
 
 def form(
@@ -62,7 +63,7 @@ def form(
         field = cls.model_fields[name]
         default = None if field.is_required() else _plain(field.get_default(call_default_factory=True))
         setting = Setting(
-            (*path, name), field, properties.get(name, {}), values.get(name), (usual or {}).get(name, default)
+            (*path, name), field, properties.get(name, {}), values.get(name, ABSENT), (usual or {}).get(name, default)
         )
         with place:
             _widget(setting)
@@ -78,36 +79,45 @@ def _widget(setting: Setting) -> None:
     elif kind.multiple or _has_more(annotation):
         _yaml(setting, choices)
     elif kind.type is bool:
-        st.toggle(setting.label, bool(setting.current), **_common(setting))
+        st.toggle(setting.label, **_common(setting, bool(setting.current)))
     elif kind.type in (int, float):
         _number(setting, kind.type)
     else:
         text = "" if setting.current is None else str(setting.current)
-        st.text_input(setting.label, text, placeholder=UNSET, **_common(setting))
+        st.text_input(setting.label, placeholder=UNSET, **_common(setting, text))
 
 
-def _common(setting: Setting) -> dict[str, Any]:
-    """What all widgets are called with."""
+def _common(setting: Setting, value: Any) -> dict[str, Any]:
+    """What all widgets are called with. The value is their state and no default of theirs, since that would come back
+    when they are emptied.
+    """
+    st.session_state.setdefault(setting.key, value)
     return {"key": setting.key, "help": setting.help, "on_change": _apply, "args": (setting,)}
 
 
 def _apply(setting: Setting) -> None:
-    """A widget has another value: it goes into the recipe."""
-    value = st.session_state[setting.key]
-    value = None if value in ("", setting.usual, _text(setting.usual)) else value
-    kind = kind_of(setting.field.annotation)
-    if isinstance(value, str) and (kind.multiple or kind.type is not str or _has_more(setting.field.annotation)):
+    """A widget has another value: it goes into the recipe. An empty one switches a setting off, where that can be."""
+    value, annotation = st.session_state[setting.key], setting.field.annotation
+    if value in (None, ""):
+        off = setting.usual is not None and type(None) in _members(annotation)
+        draft.change(setting.path, None, off)
+        if not off:
+            draft.refresh()
+        return
+    value = None if value in (setting.usual, _text(setting.usual)) else value
+    kind = kind_of(annotation)
+    if isinstance(value, str) and (kind.multiple or kind.type is not str or _has_more(annotation)):
         try:
             value = load_yaml(value, ".".join(setting.path))
         except RecipeError as error:
-            st.session_state["form faults"] = list(error.faults)
+            draft.note_faults(error)
             return
     draft.change(setting.path, value)
 
 
 def _choice(setting: Setting, choices: list[Any]) -> None:
-    place = choices.index(setting.current) if setting.current in choices else None
-    st.selectbox(setting.label, choices, place, placeholder=UNSET, **_common(setting))
+    value = setting.current if setting.current in choices else None
+    st.selectbox(setting.label, choices, None, placeholder=UNSET, **_common(setting, value))
 
 
 def _number(setting: Setting, kind: type) -> None:
@@ -118,11 +128,11 @@ def _number(setting: Setting, kind: type) -> None:
     if value is not None and not fits:
         _yaml(setting, [])
     elif kind is int:
-        st.number_input(setting.label, low, high, value, step=1, placeholder=UNSET, **_common(setting))
+        st.number_input(setting.label, low, high, None, step=1, placeholder=UNSET, **_common(setting, value))
     else:
         value = None if value is None else float(value)
-        step = _step(value or 0.0)
-        st.number_input(setting.label, low, high, value, step=step, format="%g", placeholder=UNSET, **_common(setting))
+        step, common = _step(value or 0.0), _common(setting, value)
+        st.number_input(setting.label, low, high, None, step=step, format="%g", placeholder=UNSET, **common)
 
 
 def _step(value: float) -> float:
@@ -135,10 +145,10 @@ def _yaml(setting: Setting, choices: list[Any]) -> None:
     text = "" if setting.current is None else _text(setting.current)
     if choices:
         options = list(dict.fromkeys([*map(str, choices), *([text] if text else [])]))
-        place = options.index(text) if text in options else None
-        st.selectbox(setting.label, options, place, accept_new_options=True, placeholder=UNSET, **_common(setting))
+        common = _common(setting, text or None)
+        st.selectbox(setting.label, options, None, accept_new_options=True, placeholder=UNSET, **common)
     else:
-        st.text_input(setting.label, text, placeholder=UNSET, **_common(setting))
+        st.text_input(setting.label, placeholder=UNSET, **_common(setting, text))
 
 
 def _group(setting: Setting, groups: Mapping[str, type[Config]]) -> None:
@@ -147,7 +157,7 @@ def _group(setting: Setting, groups: Mapping[str, type[Config]]) -> None:
     chosen = str(value.get("kind", usual.get("kind", "")))
     options = list(groups)
     place = options.index(chosen) if chosen in groups else None
-    picker = setting._replace(path=(*setting.path, "kind"), usual=usual.get("kind"), value=value.get("kind"))
+    picker = setting._replace(path=(*setting.path, "kind"), usual=usual.get("kind"), value=value.get("kind", ABSENT))
     label = plain(setting.path[-1].replace("_", " "))
     st.selectbox(
         label, options, place, key=picker.key, help=picker.help, on_change=_apply_kind, args=(setting, picker.key)
@@ -161,6 +171,7 @@ def _apply_kind(setting: Setting, key: str) -> None:
     draft.change(setting.path, None)
     if st.session_state[key] not in (None, _with_kind(setting.usual).get("kind")):
         draft.change((*setting.path, "kind"), st.session_state[key])
+    draft.refresh()
 
 
 def _with_kind(value: Any) -> Row:

@@ -1,5 +1,6 @@
 """Commands that a page starts. They go on without it, and are found again by the file that each holds locked."""
 
+import contextlib
 import fcntl
 import os
 import re
@@ -68,7 +69,8 @@ def stop(number: int) -> None:
     """Ask a process to end in peace, once."""
     if number not in _signals:
         _signals.add(number)
-        os.kill(number, signal.SIGTERM)
+        with contextlib.suppress(ProcessLookupError):  # it ended by itself
+            os.kill(number, signal.SIGTERM)
 
 
 def is_stopping(number: int) -> bool:

@@ -52,7 +52,7 @@ def _apply_text(key: str) -> None:
 
 def _forms() -> None:
     """The forms, as far as the recipe can be understood; what is wrong with it is said first."""
-    for fault in st.session_state.pop("form faults", ()):
+    for fault in draft.pop_faults():
         st.error(plain(fault))
     with sentences():
         _form(draft.values())
@@ -148,6 +148,7 @@ def _choose(path: tuple[str, ...], key: str) -> None:
     """Another choice; its old settings would not fit it."""
     value = st.session_state[key]
     draft.change(path, None if value == BY_DATA else value)
+    draft.refresh()
 
 
 def _plugin_form(folder: str, name: str, section: str, values: Row, by_data: Row) -> None:
@@ -195,6 +196,7 @@ def _columns(values: Row, recipe: Recipe | None, analysis: Analysis | None) -> N
 def _choose_kind(name: str, key: str) -> None:
     value = st.session_state[key]
     draft.change(("columns", name), None if value.startswith(BY_DATA) else value)
+    draft.refresh()
 
 
 def _model(values: Row, recipe: Recipe | None, analysis: Analysis | None) -> None:
