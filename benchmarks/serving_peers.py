@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -75,6 +76,7 @@ class Model(mlflow.pyfunc.PythonModel):
 model = Model(); model.network = network
 folder = tempfile.mkdtemp() + "/model"
 mlflow.pyfunc.save_model(folder, python_model=model)
+os.environ["PATH"] = os.path.dirname(sys.executable) + os.pathsep + os.environ["PATH"]
 os.execvp(sys.executable, [sys.executable, "-m", "mlflow", "models", "serve", "-m", folder, "-p", str(port),
                            "--env-manager", "local"])
 """
@@ -223,7 +225,8 @@ def measure(name: str, peer: Peer, seconds: float) -> None:
             cells.append(f"{len(times) / seconds:8,.0f}/s {p50:6.2f} {p99:7.2f}")
         print(f"{name:10}" + "   ".join(cells), flush=True)
     finally:
-        os.killpg(server.pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGTERM)
         server.wait(30)
 
 

@@ -47,7 +47,14 @@ README = ROOT / "README.md"
 PAGES = [README, *DOCS]
 LINKED = [*PAGES, ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md"]
 RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
-GOES_ON = {"3-design", "4-train", "5-evaluate", "6-deploy", "protocols", "recipes"}  # pages that use what five-minutes made
+GOES_ON = {
+    "3-design",
+    "4-train",
+    "5-evaluate",
+    "6-deploy",
+    "protocols",
+    "recipes",
+}  # pages that use what five-minutes made
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # the machine of the tests is a busy one
 SHORT = "train.epochs=2"
 NETWORK = "distilbert-sst2"  # a network that others trained, by its folder
@@ -291,7 +298,7 @@ def test_a_table_of_settings_is_its_class(path, name, rows) -> None:
         assert row[1] == default(field.default), row[0]
         assert row[2].startswith(field.description or ""), row[0]
         if get_origin(field.annotation) is Literal and "below" not in row[2]:
-            missing = [word for word in get_args(field.annotation) if word not in f"{row[1]} {row[2]}"]
+            missing = [word for word in get_args(field.annotation) if str(word) not in f"{row[1]} {row[2]}"]
             assert not missing, f"{row[0]} does not tell of {missing}"
 
 

@@ -21,7 +21,7 @@ from lamina.deploy.predictor import Predictor
 from lamina.deploy.writers import Write, check_format, writer
 from lamina.preprocess import Broken, Preprocessor, by_mark, doubts
 from lamina.resources import disk
-from lamina.resources.ahead import ahead
+from lamina.resources.prefetch import prefetch
 from lamina.schema import Collected, Quarantined, Row
 from lamina.task import EVENTS, JSON, Answers, Operation
 
@@ -154,7 +154,7 @@ def _write_each(
     prep, columns = operation.prep(predictor), list[str]()
     notes, cells = dict[str, None](), CellNotes(prep, keep=keep or ())
     with beside_notes(notes), _answers_writer(operation, place) as write:
-        for piece, rows, raw in ahead(_pieces(predictor, source, prep, cells)):
+        for piece, rows, raw in prefetch(_pieces(predictor, source, prep, cells)):
             notes |= dict.fromkeys([*piece.notes, *doubts(raw, prep.schema)])
             columns = columns or _columns(predictor, rows, keep)
             for answers in _aligned(predictor.pieces(operation, raw, request), rows, columns):

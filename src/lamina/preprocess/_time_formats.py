@@ -136,6 +136,19 @@ def seconds(column: pa.Array, form: str | None, on_clock: bool = False) -> pa.Ar
     return pa.array(stamps, mask=~(valid & sound)).cast(SECONDS)
 
 
+def iso(column: pa.Array, on_clock: bool) -> pa.Array:
+    """ISO 8601 by Arrow's own parser, which cannot be asked beforehand whether it reads all cells; else nulls."""
+    for kind in (SECONDS, *([] if on_clock else [pa.timestamp("s", "UTC")])):
+        try:
+            stamps = column.cast(kind).cast(SECONDS)
+        except pa.ArrowInvalid:
+            continue
+        low, high = (end.as_py() or 0 for end in pc.min_max(stamps.cast(pa.int64())).values())
+        if low >= FIRST and high <= LAST:
+            return stamps
+    return pa.nulls(len(column), SECONDS)
+
+
 def plain_seconds(cells: list[str | None], form: str | None) -> np.ndarray | None:
     """(cells,) float64, NaN where a cell is None; None where one is not of the format (without one: of a day and a time
     of ISO 8601, without zone) or of no such time.

@@ -4,9 +4,8 @@ Parts: time since the training median (robustly scaled), month, day of month, da
 the column has hours. Stamps with a zone are moved to UTC. Missing cells are zeros with an indicator.
 """
 
-import functools
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -16,7 +15,7 @@ import pyarrow.compute as pc
 from pydantic import Field, field_validator
 
 from lamina import config
-from lamina.preprocess import _time_formats, number
+from lamina.preprocess import _calendar, _time_formats, number
 from lamina.preprocess._domain import Domain, of_times
 from lamina.preprocess._time_detection import (
     ENOUGH,
@@ -29,7 +28,7 @@ from lamina.preprocess._time_detection import (
     sortedness,
     swapped,
 )
-from lamina.preprocess._time_formats import DAY, FIRST, HOURS, LAST, OFFSET, SECONDS
+from lamina.preprocess._time_formats import DAY, HOURS, OFFSET, SECONDS
 from lamina.schema import DAYS, NUMBER_TEXT, Column, Input
 
 UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
@@ -40,7 +39,6 @@ NAMED = re.compile(r"(?i)time|date|epoch|unix|stamp|(^|_)(ts|at|ds|utc|when)($|_
 DIGITS = r"^\d{8,19}([.]\d*)?$"
 BINS = 16
 MANY = 1 << 14  # cells, from which on equal ones are read once
-THURSDAY = 3  # the first day of 1970
 TEXTS = {str, type(None)}
 
 
@@ -196,7 +194,7 @@ def _stamps(column: pa.Array, cfg: Config, on_clock: bool) -> pa.Array:
         column = whole.cast(pa.int64(), safe=False).cast(pa.string())  # such as 20240301 by %Y%m%d
     if not pa.types.is_string(column.type):
         return pa.nulls(len(column), SECONDS)
-    iso = _iso(column, on_clock) if cfg.format is None and cfg.unit is None else None
+    iso = _time_formats.iso(column, on_clock) if cfg.format is None and cfg.unit is None else None
     if iso is not None and iso.null_count == column.null_count:
         return iso
     if len(column) > MANY:
@@ -229,39 +227,14 @@ def _text(column: pa.Array, cfg: Config, on_clock: bool) -> pa.Array:
     return stamps.fill_null(_time_formats.seconds(rest, None, on_clock))
 
 
-def _iso(column: pa.Array, on_clock: bool) -> pa.Array:
-    """ISO 8601 by Arrow's own parser, which cannot be asked beforehand whether it reads all cells; else nulls."""
-    for kind in (SECONDS, *([] if on_clock else [pa.timestamp("s", "UTC")])):
-        try:
-            stamps = column.cast(kind).cast(SECONDS)
-        except pa.ArrowInvalid:
-            continue
-        low, high = (end.as_py() or 0 for end in pc.min_max(stamps.cast(pa.int64())).values())
-        if low >= FIRST and high <= LAST:
-            return stamps
-    return pa.nulls(len(column), SECONDS)
-
-
 def fit(values: pa.Array, cfg: Config) -> State:
     present = values.drop_null()
     hours = bool(len(present)) and pc.any(pc.not_equal(pc.hour(present), 0)).as_py()
     trend = number.fit(present.cast(pa.int64()).cast(pa.float64(), safe=False), number.Config(bins=BINS))
-    edges = [trend.edges, *_cycle_edges(hours)]
+    edges = [trend.edges, *_calendar.edges(hours, BINS)]
     missing = values.null_count > 0
     edges += [(0.0, 1.0)] if missing else []
     return State(hours=hours, trend=trend.model_copy(update={"missing": False}), missing=missing, edges=tuple(edges))
-
-
-@functools.cache
-def _cycle_edges(hours: bool) -> tuple[tuple[float, ...], ...]:
-    return tuple(number.edges(part, BINS) for part in _cycles(hours))
-
-
-def _cycles(hours: bool) -> Iterator[np.ndarray]:
-    """Sine and cosine of all that a calendar holds, so that edges say nothing of the times there were."""
-    for steps, period in ((12, 12), (31, 31), (7, 7), *([(24, 24)] if hours else [])):
-        angles = 2 * np.pi * np.arange(steps) / period
-        yield from (np.sin(angles), np.cos(angles))
 
 
 def encode(values: pa.Array, state: State) -> np.ndarray:
@@ -285,21 +258,9 @@ def encoder(states: Sequence[State]) -> Callable[[np.ndarray], np.ndarray]:
 def _parts(seconds: np.ndarray, state: State, trend: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     absent = np.isnan(seconds)
     whole = np.where(absent, 0, seconds).astype(np.int64)
-    days, months = whole // DAY, whole.astype("M8[s]").astype("M8[M]")
-    cycles = [
-        (months.astype(np.int64) % 12 + 1, 12),
-        (days - months.astype("M8[D]").astype(np.int64) + 1, 31),
-        ((days + THURSDAY) % 7, 7),
-    ]
-    if state.hours:
-        cycles.append((whole % DAY // 3600 + whole % 3600 // 60 / 60, 24))
-    angles = np.stack([2 * np.pi * part / period for part, period in cycles], axis=1)
-    out = np.empty((len(seconds), 1 + 2 * len(cycles) + state.missing), np.float32)
-    out[:, 0] = trend(whole[:, None].astype(np.float64))[:, 0]
-    out[:, 1 : 1 + 2 * len(cycles) : 2], out[:, 2 : 2 + 2 * len(cycles) : 2] = np.sin(angles), np.cos(angles)
-    out[absent] = 0
-    if state.missing:
-        out[:, -1] = absent
+    parts = [trend(whole[:, None].astype(np.float64)), _calendar.cycles(whole, state.hours)]
+    out = np.concatenate([*parts, *([absent[:, None]] if state.missing else [])], axis=1, dtype=np.float32)
+    out[absent, : out.shape[1] - state.missing] = 0
     return out
 
 

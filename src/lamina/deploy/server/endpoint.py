@@ -49,6 +49,7 @@ class Endpoint:
         self.example = operation.example(predictor)
         self.joins = operation.rows == "each" and operation.gives != EVENTS
         self._settings = tuple(operation.request.model_fields)
+        self._plain_request = None if self._settings else operation.request()
         self._cells = CellParser(prep, operation.rows != "together")
         answer = predictor.spec.output.size if operation.rows == "each" else 0
         self.rows = RowReader(self._cells.columns, len(self._cells.columns) + answer, limits)
@@ -123,8 +124,8 @@ class Endpoint:
         rows, write = body.read(body) if body.read else Message(self._read_rows(body), self._write)
         self.files.check(rows)
         rows = self._cells.check(rows, self.limits)
-        if not self._settings:
-            return Query(rows, self.operation.request(), write)
+        if self._plain_request is not None:
+            return Query(rows, self._plain_request, write)
         return Query(rows, self._request(rows.settings, body.query), write)
 
     def _read_rows(self, body: Body) -> RequestRows:

@@ -26,8 +26,8 @@ class Config(config.Config):
     )
     views: Literal[1, 2, 4, 8] = Field(
         default=1,
-        description="how often each picture is restored, mirrored and turned by right angles, to average the answers: "
-        "8 take 8 times as long and leave a little less noise (Timofte et al. 2016); pictures alone",
+        description="1, 2, 4 or 8 views of each picture, mirrored and turned by right angles, whose answers are "
+        "averaged: 8 take 8 times as long and leave a little less noise (Timofte et al. 2016); pictures alone",
     )
     clean: str = Field(
         default="clean", description="the folder of clean pictures, of which those of equal name beside it are noisy"

@@ -1,0 +1,37 @@
+"""What of a moment comes again: the month, the day, the day of the week and the hour, as sine and cosine."""
+
+import functools
+from collections.abc import Iterable
+
+import numpy as np
+
+from lamina.preprocess import number
+
+DAY, HOUR, MINUTE = 86_400, 3_600, 60
+THURSDAY = 3  # the first day of 1970
+
+
+def cycles(seconds: np.ndarray, hours: bool) -> np.ndarray:
+    """(rows, 6 or 8) of seconds since 1970, int64: sine and cosine of each cycle, with `hours` of the hour, too."""
+    days, months = seconds // DAY, seconds.astype("M8[s]").astype("M8[M]")
+    parts = [
+        (months.astype(np.int64) % 12 + 1, 12),
+        (days - months.astype("M8[D]").astype(np.int64) + 1, 31),
+        ((days + THURSDAY) % 7, 7),
+    ]
+    if hours:
+        parts.append((seconds % DAY // HOUR + seconds % HOUR // MINUTE / 60, 24))
+    return _circles(parts)
+
+
+@functools.cache
+def edges(hours: bool, bins: int) -> tuple[tuple[float, ...], ...]:
+    """Bin edges of each of those columns: of all that a calendar holds, so they say nothing of the times there were."""
+    periods = (12, 31, 7, *([24] if hours else []))
+    columns = (column for period in periods for column in _circles([(np.arange(period), period)]).T)
+    return tuple(number.edges(column, bins) for column in columns)
+
+
+def _circles(parts: Iterable[tuple[np.ndarray, int]]) -> np.ndarray:
+    angles = [2 * np.pi * part / period for part, period in parts]
+    return np.stack([wave(angle) for angle in angles for wave in (np.sin, np.cos)], axis=1)
