@@ -118,7 +118,7 @@ def test_a_container_has_exact_versions_of_what_serves_and_no_more(tmp_path):
     dockerfile = (folder / "Dockerfile").read_text("utf-8")
     assert "\nUSER lamina\n" in dockerfile
     assert "\nHEALTHCHECK " in dockerfile
-    assert {file.name for file in folder.iterdir()} >= {"MODEL_CARD.md", "lamina", "model.lamina", "serve.py"}
+    assert {file.name for file in folder.iterdir()} >= {"MODEL_CARD.md", "lamina.tar", "model.lamina", "serve.py"}
 
 
 @pytest.mark.slow
@@ -138,6 +138,7 @@ def test_what_every_container_has_is_what_the_package_asks_for():
 @pytest.mark.timeout(900)
 def test_the_environment_of_a_container_is_small_starts_and_answers(tmp_path):
     folder = exported(TABLE, "docker", tmp_path / "table")
+    subprocess.run(["tar", "-xf", "lamina.tar"], cwd=folder, check=True)  # as ADD of a Dockerfile does
     python = _environment(folder, tmp_path / "venv")
     size = _trimmed_size(tmp_path / "venv")
     print(f"{size / 1e6:.0f} MB")

@@ -52,9 +52,8 @@ def write(path: str | Path, output: Path, form: str | None = None, overwrite: bo
     else:
         disk.refuse_existing(output, overwrite, folder=not suffix)
         disk.check_folder(output)
-        with disk.new_path(output, overwrite, folder=not suffix) as aside:
-            if not suffix:
-                aside.mkdir()
+        new = disk.new_path if suffix else disk.new_folder
+        with new(output, overwrite) as aside:
             import_module(f"{__name__}.{module}").write(bundle, aside)
     files = [output] if output.is_file() else [file for file in output.rglob("*") if file.is_file()]
     return {

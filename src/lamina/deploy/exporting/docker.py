@@ -3,10 +3,11 @@
 What a bundle needs beyond what every server does is seen in a process of its own that opens it and answers.
 """
 
+import io
 import json
-import shutil
 import subprocess
 import sys
+import tarfile
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import lamina
 from lamina.config import LaminaError
 from lamina.deploy.bundle import Bundle, save
 from lamina.deploy.exporting import model_card
+from lamina.resources import disk
 
 SERVER = (  # what every server runs on
     "duckdb", "fastapi", "httptools", "numpy", "onnxruntime", "orjson", "pyarrow", "pydantic", "python-multipart",
@@ -58,7 +60,8 @@ COPY requirements.txt .
 RUN pip install --no-cache-dir --disable-pip-version-check --requirement requirements.txt \\
  && cd "$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/pyarrow" \\
  && rm -rf {unused}
-COPY . .
+ADD lamina.tar .
+COPY model.lamina serve.py ./
 RUN python -m compileall -q lamina && useradd --system --no-create-home lamina
 USER lamina
 EXPOSE 8000
@@ -77,14 +80,25 @@ def write(bundle: Bundle, path: Path) -> None:
     dockerfile = DOCKERFILE.format(name=f"lamina-{bundle.id}", python=python, unused=" ".join(UNUSED))
     texts = {
         "Dockerfile": dockerfile,
-        ".dockerignore": "Dockerfile\n.dockerignore\n",
         "requirements.txt": "\n".join(lines) + "\n",
         "serve.py": SERVE,
     }
     for name, text in texts.items():
-        (path / name).write_text(text, "utf-8")
+        disk.write_text(path / name, text)
     model_card.write(bundle, path / "MODEL_CARD.md")
-    shutil.copytree(Path(lamina.__file__).parent, path / "lamina", ignore=shutil.ignore_patterns("__pycache__"))
+    disk.write_bytes(path / "lamina.tar", _sources())
+
+
+def _sources() -> bytes:
+    """Lamina itself, which no registry need have: the same files give the same bytes."""
+    package, file = Path(lamina.__file__).parent, io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as tar:
+        for source in sorted(package.rglob("*")):
+            if source.is_file() and source.parent.name != "__pycache__":
+                body, info = source.read_bytes(), tarfile.TarInfo(f"lamina/{source.relative_to(package).as_posix()}")
+                info.size = len(body)
+                tar.addfile(info, io.BytesIO(body))
+    return file.getvalue()
 
 
 def _optional(bundle: Path) -> list[str]:

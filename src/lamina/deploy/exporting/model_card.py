@@ -12,6 +12,7 @@ from lamina.deploy.bundle import Bundle
 from lamina.deploy.bundle.card import markdown
 from lamina.deploy.predictor import Predictor, summary
 from lamina.evaluate import usage
+from lamina.resources import disk
 from lamina.schema import Column, Row
 
 NO_REPORT = "Intervals and warnings are in the report of the run, which was not beside the bundle."
@@ -23,7 +24,7 @@ LICENCE = (
 
 def write(bundle: Bundle, path: Path) -> None:
     """Write the card as Markdown."""
-    path.write_text(text(bundle), "utf-8")
+    disk.write_text(path, text(bundle))
 
 
 def text(bundle: Bundle) -> str:
@@ -97,9 +98,9 @@ def _scores(bundle: Bundle, report: Row) -> Iterable[str]:
         yield from (markdown(report["verdict"]), "")
         if low is not None:
             yield from (f"95 % interval of {report['primary']}: {low:.4g} to {high:.4g}.", "")
-    judged = {"this network": scores, **baselines}
-    rows = ([name, *(_number(own.get(name)) for own in judged.values())] for name in scores)
-    yield from (*_table(("score", *judged), rows), "")
+    networks = {"this network": scores, **baselines}
+    rows = ([name, *(_number(own.get(name)) for own in networks.values())] for name in scores)
+    yield from (*_table(("score", *networks), rows), "")
 
 
 def _number(value: Any) -> str:

@@ -3,13 +3,14 @@
 The program is what is between encoded inputs and raw outputs; how columns become inputs is the bundle's.
 """
 
+import io
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 from torch import Tensor, nn
 
 from lamina import models
@@ -19,6 +20,7 @@ from lamina.deploy.bundle.strict_json import first_line
 from lamina.deploy.exporting import model_card
 from lamina.deploy.predictor import Predictor
 from lamina.deploy.session import Session
+from lamina.resources import disk
 from lamina.schema import Spec
 
 AGREE = 1e-5  # of the largest answer
@@ -66,13 +68,16 @@ def write(bundle: Bundle, path: Path) -> None:
         reason = f"cannot be written as a program ({first_line(error)})"
         raise BundleError(str(bundle.path), "", reason, ONNX) from None
     _check(program.module(), inputs, outputs, bundle)
-    torch.export.save(program, path / "model.pt2")
+    file = io.BytesIO()
+    torch.export.save(program, file)
+    disk.write_bytes(path / "model.pt2", file.getvalue())
     example = {f"in.{name}": values for name, values in inputs.items()}
     example |= {f"out.{name}": values for name, values in outputs.items()}
-    save_file({name: np.ascontiguousarray(values) for name, values in example.items()}, path / "example.safetensors")
+    body = save({name: np.ascontiguousarray(values) for name, values in example.items()})
+    disk.write_bytes(path / "example.safetensors", body)
     rows = [f"| {name} | {_shape(model.spec, name, values)} | {values.dtype} |" for name, values in inputs.items()]
     readme = README.format(title=predictor.id, inputs="\n".join(rows), outputs=", ".join(f"`{n}`" for n in outputs))
-    (path / "README.md").write_text(readme, "utf-8")
+    disk.write_text(path / "README.md", readme)
     model_card.write(bundle, path / "MODEL_CARD.md")
 
 
