@@ -92,7 +92,7 @@ def write(bundle: Bundle, path: Path) -> None:
 def _sources() -> bytes:
     """Lamina itself, which no registry need have: the same files give the same bytes."""
     package, file = Path(lamina.__file__).parent, io.BytesIO()
-    with tarfile.open(fileobj=file, mode="w") as tar:
+    with tarfile.TarFile(fileobj=file, mode="w") as tar:
         for source in sorted(package.rglob("*")):
             if source.is_file() and source.parent.name != "__pycache__":
                 body, info = source.read_bytes(), tarfile.TarInfo(f"lamina/{source.relative_to(package).as_posix()}")
