@@ -45,17 +45,17 @@ def ask(estimator: lamina.Estimator, method: str, place: str, limits: Limits | N
     return asyncio.run(once())
 
 
-RUN = "import sys; from lamina.deploy.server import serve; serve(sys.argv[1], port=0)"
+RUN = "import sys; from lamina.deploy.server import serve; serve(sys.argv[1], port=0, workers=int(sys.argv[2]))"
 
 
 class ServerProcess:
     """A server in a process of its own, which ends with the block."""
 
-    def __init__(self, path: Path):
-        self.path = path
+    def __init__(self, path: Path, workers: int = 1):
+        self.path, self.workers = path, workers
 
     def __enter__(self) -> Self:
-        words = [sys.executable, "-c", RUN, str(self.path)]
+        words = [sys.executable, "-c", RUN, str(self.path), str(self.workers)]
         self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert self.process.stdout and self.process.stderr
         line = self.process.stdout.readline()

@@ -283,6 +283,7 @@ def serve(  # noqa: PLR0913 - one argument per option
         list[str] | None, typer.Option(help="A web page's origin that may ask (CORS): https://app.example.com.")
     ] = None,
     root_path: Annotated[str, typer.Option(help="The path a proxy shows it under, such as /models/churn.")] = "",
+    workers: Annotated[int, typer.Option(min=1, max=256, help="Processes that serve, each with the bundles.")] = 1,
     watch: Annotated[
         bool, typer.Option("--watch", help="Take a bundle that changes on disk; SIGHUP does, too.")
     ] = False,
@@ -297,7 +298,7 @@ def serve(  # noqa: PLR0913 - one argument per option
     path = paths if len(paths) > 1 else next(iter(paths.values()))
     server.serve(
         path, host=host, port=port, token=token, limits=limits, as_json=as_json,
-        hosts=allowed_host or (), origins=allow_origin or (), root_path=root_path, watch=watch,
+        hosts=allowed_host or (), origins=allow_origin or (), root_path=root_path, watch=watch, workers=workers,
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,9 +28,9 @@ from lamina.deploy.server.application import app
 from lamina.deploy.server.http_protocol import HEAD, AdmissionControl
 from lamina.deploy.server.limits import Limits
 from lamina.deploy.server.reloading import Models
+from lamina.deploy.server.workers import RELOAD, Say, supervise
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
-RELOAD = vars(signal).get("SIGHUP", 0)  # Windows has none
 SIGNALS = (signal.SIGTERM, signal.SIGINT, *([RELOAD] if RELOAD else []))
 WATCH = 1.0  # seconds between two looks at the bundles
 PAUSE = 0.1  # seconds before a connection is accepted again, where none could be
@@ -50,6 +50,7 @@ def serve(  # noqa: PLR0913 - one argument for each thing that a server is told 
     origins: Sequence[str] = (),
     root_path: str = "",
     watch: bool = False,
+    workers: int = 1,
 ) -> None:
     """Answer HTTP requests with a bundle, or with several by name, until SIGTERM or Ctrl-C; finish what was accepted.
 
@@ -57,8 +58,9 @@ def serve(  # noqa: PLR0913 - one argument for each thing that a server is told 
     `token` may also come from the environment, LAMINA_TOKEN; without one only this machine may ask. Port 0 is any
     free one. Behind a proxy: `hosts` are the public names it is reached by, `root_path` the path it is shown under;
     `origins` are those of web pages that may ask. A bundle that has changed on disk takes the place of the one before
-    on SIGHUP, or with `watch` by itself; one that fails its checks does not. Errors: LaminaError when the port is
-    taken, BundleError when the bundle is not sound.
+    on SIGHUP, or with `watch` by itself; one that fails its checks does not. `workers` are processes that each have
+    the bundles, connections, limits and counts of their own. Errors: LaminaError when the port is taken, BundleError
+    when the bundle is not sound.
     """
     token = (token or os.environ.get("LAMINA_TOKEN") or "").strip() or None
     local = _is_local(host)
@@ -67,18 +69,24 @@ def serve(  # noqa: PLR0913 - one argument for each thing that a server is told 
         raise LaminaError(f"host: anyone who can reach {hosts[0] if local else host} could use the model. {cure}")
     if root_path and (not root_path.startswith("/") or root_path.endswith("/")):
         raise LaminaError(f"--root-path: must begin with / and not end with it (got '{root_path}').")
-    limits = limits or Limits()
-    with _bind(host, port) as listener:
-        names = tuple(name.lower() for name in (*LOOPBACK, _in_url(host), *hosts)) if local else ()
+    names = tuple(name.lower() for name in (*LOOPBACK, _in_url(host), *hosts)) if local else ()
 
-        def build(predictors: Mapping[str, Predictor], before: FastAPI | None) -> FastAPI:
-            one = predictors if isinstance(path, Mapping) else next(iter(predictors.values()))
-            return app(one, limits, token, names, origins, root_path, before)
+    def build(predictors: Mapping[str, Predictor], before: FastAPI | None) -> FastAPI:
+        one = predictors if isinstance(path, Mapping) else next(iter(predictors.values()))
+        return app(one, limits, token, names, origins, root_path, before)
 
-        paths = path if isinstance(path, Mapping) else {"model": path}
-        models = Models({name: Path(own) for name, own in paths.items()}, build)
-        url = f"http://{_in_url(host)}:{listener.getsockname()[1]}"
-        _run(models, listener, limits, _line(models, url, as_json), watch)
+    def work(say: Say, port: int) -> None:
+        with _bind(host, port, shared=workers > 1) as listener:
+            paths = path if isinstance(path, Mapping) else {"model": path}
+            models = Models({name: Path(own) for name, own in paths.items()}, build)
+            url = f"http://{_in_url(host)}:{listener.getsockname()[1]}"
+            _run(models, listener, limits or Limits(), lambda: say(_line(models, url, as_json)), watch)
+
+    if workers == 1:
+        work(lambda line: print(line, flush=True), port)
+        return
+    with _bind(host, port, shared=True) as place:  # which never listens, and keeps the port for the workers
+        supervise(workers, lambda say: work(say, place.getsockname()[1]))
 
 
 def _line(models: Models, url: str, as_json: bool) -> str:
@@ -102,13 +110,17 @@ def _in_url(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _bind(host: str, port: int) -> socket.socket:
-    """A socket that has the port but does not listen yet: no request comes before the model is ready."""
+def _bind(host: str, port: int, shared: bool = False) -> socket.socket:
+    """A socket that has the port but does not listen yet: no request comes before the model is ready. Where it is
+    shared, others of this user may have it, too, and connections are spread over those that listen.
+    """
     listener = None
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, protocol)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared and "SO_REUSEPORT" in vars(socket):
+            listener.setsockopt(socket.SOL_SOCKET, vars(socket)["SO_REUSEPORT"], 1)
         listener.bind(address)
     except (OSError, OverflowError) as error:
         if listener:
@@ -162,7 +174,7 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def _run(models: Models, listener: socket.socket, limits: Limits, line: str, watch: bool) -> None:
+def _run(models: Models, listener: socket.socket, limits: Limits, say: Callable[[], None], watch: bool) -> None:
     """uvicorn in a thread; this one waits for a signal, says not ready, and lets the requests end."""
     admission = AdmissionControl(models, limits)
     config = uvicorn.Config(
@@ -184,7 +196,7 @@ def _run(models: Models, listener: socket.socket, limits: Limits, line: str, wat
         time.sleep(0.005)
     if not server.started:
         raise LaminaError("serve: the HTTP server did not start; the lines above say why.")
-    print(line, flush=True)
+    say()
     _wait(models, signals, thread, watch)
     for number, handler in before.items():
         signal.signal(number, handler)  # a second signal ends the process at once
