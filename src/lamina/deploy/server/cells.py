@@ -34,7 +34,7 @@ from lamina.schema import Column, clean
 TYPES = {str: pa.string(), bool: pa.bool_(), int: pa.int64(), float: pa.float64()}
 NUMERIC = {int, float, bool, type(None)}
 INFINITE = (math.inf, -math.inf)
-FEW = 256  # rows that are worked on without Arrow, which is faster for more
+FEW = 4096  # rows that are worked on at once without a table; more are answered in pieces, within bounds
 A_SERIES = "Send a list of numbers, or of steps that are lists of channels; null stands for a gap."
 
 
@@ -97,12 +97,10 @@ class CellParser:
         return pa.table({name: parsed[name] for name in self.columns}), sorted(remarks, key=lambda remark: remark.row)
 
     def encode(self, requests: Sequence[RequestRows]) -> dict[str, np.ndarray] | None:
-        """The inputs of a network for all requests, where these are few rows of which every cell means what it looks
-        like, so that there is nothing to say of any; else None.
+        """The inputs of a network for all requests, where every cell means what it looks like, so that there is nothing
+        to say of any; else None.
         """
         count = sum(rows.count for rows in requests)
-        if count > FEW:
-            return None
         values = requests[0].values if len(requests) == 1 else self._joined(requests)
         return self.prep.encode_cells(values, count)
 

@@ -18,7 +18,7 @@ from lamina.config import DataError, parse
 from lamina.data.arrays import json_rows
 from lamina.deploy.predictor import Predictor
 from lamina.deploy.request_settings import kind_of
-from lamina.deploy.server.cells import CellParser
+from lamina.deploy.server.cells import FEW, CellParser
 from lamina.deploy.server.content_types import FORM, Body, ContentTypes, Message, Reply, Write, media_type
 from lamina.deploy.server.json_reader import describe, dump_json, load_json
 from lamina.deploy.server.limits import Limits, RequestError
@@ -176,18 +176,18 @@ class Endpoint:
 
     def _answer_each(self, messages: list[Message], request: Request) -> list[Reply | Exception]:
         """One pass through the model for all, then a reply for each; those that have a short way take it together."""
-        if self.operation.answer_inputs is None:
+        if self.operation.answer_inputs is None or sum(message.rows.count for message in messages) > FEW:
             return self._answer_table(messages, request)
         if (inputs := self._inputs(messages)) is not None:
             return self._answer_inputs(messages, inputs, request)
-        short = [len(messages) > 1 and self._inputs([message]) is not None for message in messages]
-        if not any(short):
+        short = [message for message in messages if len(messages) > 1 and self._inputs([message]) is not None]
+        inputs = self._inputs(short) if short else None
+        if inputs is None:
             return self._answer_table(messages, request)
-        parts = [
-            [message for message, own in zip(messages, short, strict=True) if own is part] for part in (True, False)
-        ]
-        first, second = iter(self._answer_each(parts[0], request)), iter(self._answer_table(parts[1], request))
-        return [next(first if own else second) for own in short]
+        replies = dict(zip(map(id, short), self._answer_inputs(short, inputs, request), strict=True))
+        long = [message for message in messages if id(message) not in replies]
+        replies |= zip(map(id, long), self._answer_table(long, request), strict=True)
+        return [replies[id(message)] for message in messages]
 
     def _inputs(self, messages: Sequence[Message]) -> dict[str, np.ndarray] | None:
         """What the network is fed, where it is had without a table."""
