@@ -24,7 +24,7 @@ from lamina.deploy.server.service_time import ServiceTime
 JOIN, MOST = 1 << 20, 1 << 10  # bytes of request bodies after which a batch is closed, and requests
 BODIES = 8  # largest bodies that may be in memory at a time
 FEW = 16  # requests that may wait for their turn however slow the model is, if they can be answered in time
-QUICK = 0.004  # seconds of a batch that the event loop may be held up for
+QUICK, LONGEST = 0.004, 0.03  # seconds of a batch that the event loop may be held up for, and of several at most
 SHORT = 1 << 14  # bytes of a body that may be in such a batch: times are those of usual ones
 LATE = "Try again later, or send fewer rows at a time."
 
@@ -63,6 +63,7 @@ class Worker:
         self._quick: deque[Job] = deque()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="lamina-predict")
         self._awake = False
+        self._left = 0.0  # when the event loop went back to its sockets
 
     def service(self, endpoint: Endpoint) -> ServiceTime:
         if endpoint not in self.times:
@@ -96,12 +97,16 @@ class Worker:
             while self._quick:
                 self._wake(self._quick.popleft())
             return
-        loop = self._quick[0].future.get_loop()
-        batch = self._batch(self._quick, self.service(self._quick[0].endpoint).requests_in(QUICK))
-        if batch:
-            start = time.perf_counter()
-            results = _results(batch)
-            self._settle([*zip(batch, results, strict=True)], time.perf_counter() - start)
+        loop, start = self._quick[0].future.get_loop(), time.perf_counter()
+        share = min(max(QUICK, start - self._left), LONGEST)  # as long as the loop was busy with its sockets
+        while self._quick and time.perf_counter() - start < share:
+            began = time.perf_counter()
+            most = max(1, self.service(self._quick[0].endpoint).requests_in(QUICK))
+            batch = self._batch(self._quick, most)
+            if batch:
+                results = _results(batch)
+                self._settle([*zip(batch, results, strict=True)], time.perf_counter() - began)
+        self._left = time.perf_counter()
         if self._quick:
             loop.call_soon(self._work_at_once)
 

@@ -55,9 +55,7 @@ def to_table(answers: Arrays, state: State, ids: pa.Array, times: pa.Array | Non
     columns: dict[str, pa.Array] = {}
     if state.series is not None:
         columns[state.series] = ids.take(pa.array(np.repeat(np.arange(rows), state.horizon)))
-    columns[_steps(state)] = pa.array(
-        np.tile(np.arange(1, state.horizon + 1), rows) if times is None else times
-    )
+    columns[_steps(state)] = pa.array(np.tile(np.arange(1, state.horizon + 1), rows) if times is None else times)
     names = _columns_of_targets(list(columns), state)
     for i, target in enumerate(state.targets):
         parts = {part: pa.array(answers[part][..., i].ravel()) for part in PARTS}
