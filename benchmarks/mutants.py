@@ -47,8 +47,7 @@ class Outcome(NamedTuple):
 
 def use(form: str, path: str) -> None:
     """What a person does with a file: look at it, begin to train on it, answer its rows."""
-    from lamina import data, experiment, preprocess
-    from lamina.cli import inspection
+    from lamina import data, experiment, inspection, preprocess
     from lamina.config import LaminaError
     from lamina.deploy.predictor import Predictor
     from lamina.recipe import from_words
@@ -172,8 +171,10 @@ def _import() -> None:
     import pyarrow.parquet  # noqa: F401
     import python_calamine  # noqa: F401
 
-    from lamina import experiment
-    from lamina.cli import inspection  # noqa: F401
+    from lamina import (
+        experiment,
+        inspection,  # noqa: F401
+    )
     from lamina.deploy.predictor import Predictor  # noqa: F401
     from lamina.plugins import available, plugin
 

@@ -19,8 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 import lamina
-from lamina import data, preprocess
-from lamina.cli import inspection
+from lamina import data, inspection, preprocess
 from lamina.data.files import Config
 from lamina.deploy.predictor import Predictor
 from lamina.schema import MISSING, clean

@@ -126,6 +126,27 @@ def churn_bundle(churn_run) -> Path:
     return Path(churn_run.result["bundle"])
 
 
+@pytest.fixture(scope="module")
+def predictor(churn_bundle) -> Any:
+    from lamina.deploy.predictor import Predictor
+
+    return Predictor(churn_bundle)
+
+
+@pytest.fixture(scope="module")
+def api(predictor) -> Any:
+    """Who leaves, as an application to ask."""
+    from lamina.deploy.server import app
+
+    return app(predictor)
+
+
+@pytest.fixture(scope="module")
+def rows(churn_rows) -> list[dict[str, Any]]:
+    """Rows to send it."""
+    return [{name: cell for name, cell in row.items() if name != "left"} for row in churn_rows[:50]]
+
+
 @pytest.fixture(scope="session")
 def numbers_run(tmp_path_factory) -> lamina.Estimator:
     """What a house costs: a number from numbers and a category."""

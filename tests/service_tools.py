@@ -5,6 +5,7 @@ import csv
 import io
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -37,12 +38,18 @@ def command(*words: Any) -> tuple[int, str, str]:
 
 
 def ask(estimator: lamina.Estimator, method: str, place: str, limits: Limits | None = None, **said: Any) -> Any:
-    async def once() -> Any:
-        transport = httpx.ASGITransport(app=app(estimator.predictor, limits))
-        async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=60) as client:
-            return await client.request(method, place, **said)
+    return send(app(estimator.predictor, limits), ((method, place), said))[0]
 
-    return asyncio.run(once())
+
+def send(api: Any, *requests: tuple[Sequence[str], Mapping[str, Any]]) -> list[httpx.Response]:
+    """The replies of an ASGI application to requests (method and path, and options), all sent at the same time."""
+
+    async def together() -> list[httpx.Response]:
+        transport = httpx.ASGITransport(app=api)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=60) as client:
+            return await asyncio.gather(*(client.request(*words, **options) for words, options in requests))
+
+    return asyncio.run(together())
 
 
 RUN = "import sys; from lamina.deploy.server import serve; serve(sys.argv[1], port=0, workers=int(sys.argv[2]))"

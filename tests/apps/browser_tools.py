@@ -48,6 +48,30 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
+def looks(browser: Any, url: str) -> Iterator[tuple[Any, str]]:
+    """A page in every look, and what the look is called; afterwards nothing may have come from elsewhere, and no script
+    have failed.
+    """
+    for width in WIDTHS:
+        for scheme in SCHEMES:
+            page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+            addresses, faults = list[str](), list[str]()
+            page.on("request", lambda request, addresses=addresses: addresses.append(request.url))
+            page.on("pageerror", lambda error, faults=faults: faults.append(str(error)))
+            yield page, f"{width}-{scheme}"
+            local = (url, "data:", "blob:", url.replace("http", "ws"))
+            assert [address for address in addresses if not address.startswith(local)] == []
+            assert faults == []
+            page.close()
+
+
+def check_page(page: Any, path: Path) -> None:
+    """Take a picture of a page, which shows no exception and is not wider than its window."""
+    whole(page, path)
+    assert page.locator('[data-testid="stException"]').count() == 0, path.stem
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"], path.stem
+
+
 def settle(page: Any) -> None:
     """Wait until the script has run and the page is drawn."""
     page.wait_for_selector(".lamina-title", timeout=60_000)

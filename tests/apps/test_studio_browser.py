@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser_tools import SCHEMES, WIDTHS, app, chromium, needs_browser, settle, whole
+from browser_tools import app, check_page, chromium, looks, needs_browser, settle
 
 from conftest import customers, write_csv
 from lamina.apps.studio import processes
@@ -120,22 +120,11 @@ def test_a_training_goes_on_without_the_studio_and_the_next_one_stops_it(folder)
 def test_every_page_is_whole_in_every_look(folder, churn_run, tmp_path):
     shutil.copytree(churn_run.result["run"], folder / "runs" / "churn-1")
     with app("studio", folder) as url, chromium() as browser:
-        for width in WIDTHS:
-            for scheme in SCHEMES:
-                page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-                addresses, faults = list[str](), list[str]()
-                page.on("request", lambda request, addresses=addresses: addresses.append(request.url))
-                page.on("pageerror", lambda error, faults=faults: faults.append(str(error)))
-                for name, visit in VISITS.items():
-                    visit(page, url)
-                    settle(page)
-                    whole(page, tmp_path / f"{name}-{width}-{scheme}.png")
-                    assert page.locator('[data-testid="stException"]').count() == 0, name
-                    assert page.evaluate("document.documentElement.scrollWidth") <= width, name
-                local = (url, "data:", "blob:", url.replace("http", "ws"))
-                assert [address for address in addresses if not address.startswith(local)] == []
-                assert faults == []
-                page.close()
+        for page, look in looks(browser, url):
+            for name, visit in VISITS.items():
+                visit(page, url)
+                settle(page)
+                check_page(page, tmp_path / f"{name}-{look}.png")
 
 
 def toy_data(page: Any, url: str) -> None:

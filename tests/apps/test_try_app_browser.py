@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser_tools import SCHEMES, WIDTHS, app, chromium, needs_browser, settle, whole
+from browser_tools import app, check_page, chromium, looks, needs_browser, settle
 
 import lamina
 from lamina.evaluate.markup import number
@@ -25,25 +25,13 @@ def look(name: str, ask: Callable[[Any], None], folder: Path) -> Any:
     is wider than the page, no script fails. The text of the last page.
     """
     with app("app", path_of(name)) as url, chromium() as browser:
-        for width in WIDTHS:
-            for scheme in SCHEMES:
-                page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-                addresses, faults = list[str](), list[str]()
-                page.on("request", lambda request, addresses=addresses: addresses.append(request.url))
-                page.on("pageerror", lambda error, faults=faults: faults.append(str(error)))
-                page.goto(url)
-                settle(page)
-                ask(page)
-                settle(page)
-                whole(page, folder / f"{name}-{width}-{scheme}.png")
-                assert all(
-                    address.startswith((url, "data:", "blob:", url.replace("http", "ws"))) for address in addresses
-                )
-                assert faults == []
-                assert page.evaluate("document.documentElement.scrollWidth") <= width
-                assert page.locator('[data-testid="stException"]').count() == 0
-                text = page.inner_text('[data-testid="stMain"]')
-                page.close()
+        for page, own in looks(browser, url):
+            page.goto(url)
+            settle(page)
+            ask(page)
+            settle(page)
+            check_page(page, folder / f"{name}-{own}.png")
+            text = page.inner_text('[data-testid="stMain"]')
     return text
 
 

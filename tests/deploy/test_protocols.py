@@ -1,6 +1,5 @@
 """Clients of other servers get the predictor's answers in their own protocol; what they send wrong is a sentence."""
 
-import asyncio
 import base64
 import csv
 import io
@@ -13,7 +12,6 @@ import sys
 import time
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -25,6 +23,7 @@ from lamina.deploy.server import Limits, app
 from lamina.deploy.server.protocols import FOLDER, Route, Service
 from lamina.deploy.server.reloading import bundle_name
 from lamina.plugins import available, plugin
+from service_tools import send
 
 BUNDLES = Path(__file__).parents[1] / "bundles"
 PAGE = Path(__file__).parents[2] / "docs" / "protocols.md"
@@ -36,17 +35,6 @@ BY_ROW = (
     *("regression_fnn", "regression_lstm"),
 )
 OTHERS = ("forecasting_linear_known", "generation_gan_rows", "anomaly_detection_autoencoder_recording")
-
-
-def send(api, *requests):
-    """The replies to requests (method, path and options), all sent at the same time."""
-
-    async def all_of_them():
-        transport = httpx.ASGITransport(app=api)
-        async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=60) as client:
-            return await asyncio.gather(*(client.request(*words, **options) for words, options in requests))
-
-    return asyncio.run(all_of_them())
 
 
 def ask(api, method, path, **options):
@@ -63,21 +51,6 @@ def sentence(reply, status):
     assert (reply.status_code, set(body)) == (status, {"error", "request_id"}), body
     assert body["error"].endswith(".") and "Traceback" not in body["error"]
     return body["error"]
-
-
-@pytest.fixture(scope="module")
-def predictor(churn_bundle):
-    return Predictor(churn_bundle)
-
-
-@pytest.fixture(scope="module")
-def api(predictor):
-    return app(predictor)
-
-
-@pytest.fixture(scope="module")
-def rows(churn_rows):
-    return [{name: cell for name, cell in row.items() if name != "left"} for row in churn_rows[:20]]
 
 
 def columns(rows):

@@ -12,7 +12,6 @@ import sys
 import threading
 import time
 
-import httpx
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -23,25 +22,15 @@ from lamina.deploy.predictor import Predictor
 from lamina.deploy.server import Limits, app, serve
 from lamina.deploy.server.content_types import Body
 from lamina.deploy.server.endpoint import Endpoint
+from service_tools import send
 
 CLOSE = 1e-5
 SECRET = "/srv/secret/weights"
 JSON = {"content-type": "application/json"}
 
 
-def asked(api, *requests):
-    """The answers to some requests, all sent at the same time."""
-
-    async def all_of_them():
-        transport = httpx.ASGITransport(app=api)
-        async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=60) as client:
-            return await asyncio.gather(*(client.send(client.build_request(*a, **k)) for a, k in requests))
-
-    return asyncio.run(all_of_them())
-
-
 def ask(api, method, path, **options):
-    return asked(api, ((method, path), options))[0]
+    return send(api, ((method, path), options))[0]
 
 
 def predict(api, **body):
@@ -67,21 +56,6 @@ def same(mine, theirs):
     if isinstance(theirs, dict):
         return mine.keys() == theirs.keys() and all(same(mine[k], theirs[k]) for k in theirs)
     return np.isclose(mine, theirs, rtol=CLOSE, atol=CLOSE) if isinstance(theirs, float) else mine == theirs
-
-
-@pytest.fixture(scope="module")
-def predictor(churn_bundle):
-    return Predictor(churn_bundle)
-
-
-@pytest.fixture(scope="module")
-def api(predictor):
-    return app(predictor)
-
-
-@pytest.fixture(scope="module")
-def rows(churn_rows):
-    return [{name: cell for name, cell in row.items() if name != "left"} for row in churn_rows[:50]]
 
 
 class Slow(Predictor):
@@ -202,7 +176,7 @@ def test_a_row_is_answered_as_if_it_were_alone(api, predictor, rows):
 
 def test_two_hundred_concurrent_requests_get_their_own_answers(api, predictor):
     cells = [{"months": i / 3, "plan": ("basic", "plus", "pro")[i % 3], "remark": f"call {i}"} for i in range(200)]
-    got = asked(api, *((("POST", "/predict"), {"json": {"rows": [row] * (1 + i % 3)}}) for i, row in enumerate(cells)))
+    got = send(api, *((("POST", "/predict"), {"json": {"rows": [row] * (1 + i % 3)}}) for i, row in enumerate(cells)))
     for i, (response, expected) in enumerate(zip(got, predictor.predict(cells), strict=True)):
         answers = response.json()["predictions"]
         assert len(answers) == 1 + i % 3 and all(same(answer, expected) for answer in answers)
@@ -413,7 +387,7 @@ def test_a_failing_request_fails_alone_and_tells_nothing_of_the_inside(churn_bun
     bodies = [json.dumps({"rows": [row]}).encode() for row in cells]
     alone = [isinstance(reply, RuntimeError) for reply in answered(fragile, *cells)]
     assert alone == [row["plan"] == "poison" for row in cells]
-    got = asked(app(fragile), *((("POST", "/predict"), {"content": body, "headers": JSON}) for body in bodies))
+    got = send(app(fragile), *((("POST", "/predict"), {"content": body, "headers": JSON}) for body in bodies))
     assert [r.status_code for r in got] == [500 if failed else 200 for failed in alone]
     assert is_refused(got[20], 500) and "secret" not in got[20].text and "Traceback" not in got[20].text
     for response, expected in zip(got, fragile.predict(rows[:31]), strict=False):
@@ -424,7 +398,7 @@ def test_a_failing_request_fails_alone_and_tells_nothing_of_the_inside(churn_bun
 
 def test_too_many_at_a_time_are_sent_away_at_once(churn_bundle, rows):
     slow = Slow(churn_bundle)
-    got = asked(app(slow, Limits(waiting=3)), *[(("POST", "/predict"), {"json": {"rows": rows[:1]}})] * 10)
+    got = send(app(slow, Limits(waiting=3)), *[(("POST", "/predict"), {"json": {"rows": rows[:1]}})] * 10)
     away = [response for response in got if response.status_code == 503]
     assert len(away) == 7 and all(is_refused(r, 503) and int(r.headers["retry-after"]) >= 1 for r in away)
     assert all(r.elapsed.total_seconds() < slow.seconds for r in away)
@@ -434,7 +408,7 @@ def test_too_many_at_a_time_are_sent_away_at_once(churn_bundle, rows):
 def test_a_request_whose_time_is_over_is_told_so_and_never_run(churn_bundle, rows):
     slow = Slow(churn_bundle, seconds=1.5)
     start = time.perf_counter()
-    got = asked(app(slow, Limits(seconds=0.3)), *[(("POST", "/predict"), {"json": {"rows": rows[:1]}})] * 4)
+    got = send(app(slow, Limits(seconds=0.3)), *[(("POST", "/predict"), {"json": {"rows": rows[:1]}})] * 4)
     assert time.perf_counter() - start < 1.3
     assert all(is_refused(response, 504) for response in got)
     time.sleep(1.5)
@@ -443,7 +417,7 @@ def test_a_request_whose_time_is_over_is_told_so_and_never_run(churn_bundle, row
 
 def test_requests_that_wait_are_answered_together(churn_bundle, rows):
     slow = Slow(churn_bundle)
-    got = asked(app(slow), *[(("POST", "/predict"), {"json": {"rows": rows[:1]}})] * 30)
+    got = send(app(slow), *[(("POST", "/predict"), {"json": {"rows": rows[:1]}})] * 30)
     assert all(response.status_code == 200 for response in got) and len(slow.runs) <= 3
 
 

@@ -1,6 +1,5 @@
 """Several bundles in one server, and new ones that take the place of old ones while it answers."""
 
-import asyncio
 import http.client
 import itertools
 import json
@@ -20,7 +19,7 @@ from conftest import QUICK, SMALL, houses
 from lamina.config import LaminaError
 from lamina.deploy.predictor import Predictor
 from lamina.deploy.server import app, bundles_by_name
-from service_tools import ServerProcess
+from service_tools import ServerProcess, send
 
 ROWS = [{name: value for name, value in row.items() if name != "price"} for row in houses(24, seed=5)]
 
@@ -34,11 +33,7 @@ def other_bundle(tmp_path_factory) -> Path:
 
 
 def ask(api: Any, method: str, path: str, **options: Any) -> httpx.Response:
-    async def once() -> httpx.Response:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=api), base_url="http://localhost") as client:
-            return await client.request(method, path, **options)
-
-    return asyncio.run(once())
+    return send(api, ((method, path), options))[0]
 
 
 def test_each_model_is_asked_by_its_name_and_the_first_at_the_root(numbers_bundle, months_bundle):

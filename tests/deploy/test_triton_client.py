@@ -10,8 +10,6 @@ import pytest
 import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException
 
-from lamina.deploy.predictor import Predictor
-
 BUNDLES = Path(__file__).parents[1] / "bundles"
 TEXTS = ("charges", "plan", "since", "remark")
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # of answers that the client does not read
@@ -33,16 +31,6 @@ def address(churn_bundle):
 def client(address):
     with triton.InferenceServerClient(address) as client:
         yield client
-
-
-@pytest.fixture(scope="module")
-def predictor(churn_bundle):
-    return Predictor(churn_bundle)
-
-
-@pytest.fixture(scope="module")
-def rows(churn_rows):
-    return [{name: cell for name, cell in row.items() if name != "left"} for row in churn_rows[:50]]
 
 
 def tensor(name, array, datatype, binary=True):

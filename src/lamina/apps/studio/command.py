@@ -1,7 +1,6 @@
 """What the command does: go into the folder, show the pages, and say at the end what goes on without them."""
 
 import os
-from importlib import import_module
 from pathlib import Path
 
 from lamina.apps import launch
@@ -19,7 +18,8 @@ def start(folder: Path, port: int | None) -> None:
     disk.make_folder(folder)
     with disk.guard(folder):
         os.chdir(folder)
-    import_module("lamina.apps.studio.analysis")  # where what trains is not installed, that is said now
+    import lamina.apps.studio.analysis  # noqa: F401  (where what trains is not installed, that is said now)
+
     launch.run(f"Studio of {Path.cwd()}", Path(__file__).with_name("main.py"), port=port)
     for one in ledger.entries():
         for what, number in (("training", one.process), ("its service", processes.holder(service.lock(one)))):

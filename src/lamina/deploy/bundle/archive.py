@@ -13,10 +13,11 @@ from typing import BinaryIO
 from lamina.config import BundleError
 from lamina.deploy.bundle import plain_zip
 from lamina.deploy.bundle.plain_zip import MOST
-from lamina.deploy.bundle.strict_json import rejection, strict_json
+from lamina.deploy.bundle.strict_json import printable, rejection, strict_json
 
 MANIFEST_BYTES = 1 << 18
 
+LONGEST_PATH = 4096  # characters of one in a sentence
 Read = Callable[[str, int], bytes]  # a member by name, which may have at most so many bytes
 
 
@@ -29,7 +30,7 @@ def members(path: Path) -> Iterator[tuple[set[str], Read]]:
         cure = "Make one with: lamina train DATA --target COLUMN"
         reason = error.strerror if isinstance(error, OSError) else str(error)
         there = "cannot be opened" if isinstance(error, PermissionError) else "there is no such bundle"
-        raise rejection(str(path), "", f"{there} ({reason})", cure) from None
+        raise BundleError(printable(str(path), LONGEST_PATH), "", f"{there} ({reason})", cure) from None
     try:
         mode = os.fstat(handle).st_mode
         if stat.S_ISDIR(mode):

@@ -1,7 +1,8 @@
 """An ASGI application that answers with a predictor: one route for each of its operations.
 
-The event loop only moves bytes; one thread parses, predicts and writes the answers, and joins requests that arrive
-while it is busy. What does not fit is refused at the door, with a sentence: too large, too many, too late.
+The event loop moves bytes, and answers what is over in a few milliseconds; one thread parses, predicts and writes all
+other answers, and joins requests that arrive while it is busy. What does not fit is refused at the door, with a
+sentence: too large, too many, too late.
 """
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
