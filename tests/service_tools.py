@@ -37,8 +37,8 @@ def command(*words: Any) -> tuple[int, str, str]:
     return done.exit_code, done.stdout, done.stderr
 
 
-def ask(estimator: lamina.Estimator, method: str, place: str, limits: Limits | None = None, **said: Any) -> Any:
-    return send(app(estimator.predictor, limits), ((method, place), said))[0]
+def ask(estimator: lamina.Estimator, method: str, place: str, limits: Limits | None = None, **options: Any) -> Any:
+    return send(app(estimator.predictor, limits), ((method, place), options))[0]
 
 
 def send(api: Any, *requests: tuple[Sequence[str], Mapping[str, Any]]) -> list[httpx.Response]:

@@ -210,14 +210,14 @@ def test_yaml_is_read_and_written_by_the_safe_ones_only():
 
 
 def test_a_module_is_imported_by_name_where_plug_ins_are_found_and_where_names_are_given_out():
-    found = {
+    modules = {
         name
         for name, tree in trees()
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and called(node).endswith("import_module")
     }
-    formats = {"deploy/exporting/__init__.py"}  # each a module, of which most are never asked for
-    assert found == {
+    formats = {"deploy/exporting/__init__.py"}  # each a module, of which most no process needs
+    assert modules == {
         "__init__.py",
         "train/__init__.py",
         "deploy/server/__init__.py",

@@ -157,8 +157,8 @@ def test_tensors_in_json_and_in_binary_get_the_predictors_answers(api, predictor
 
 
 def test_only_the_outputs_that_are_asked_for_come_back_each_as_it_is_asked_for(api, rows):
-    wanted = [{"name": "probabilities", "parameters": {"binary_data": True}}, {"name": "prediction"}]
-    body = {"id": "number 7", "inputs": tensors(rows[:3]), "outputs": wanted}
+    selection = [{"name": "probabilities", "parameters": {"binary_data": True}}, {"name": "prediction"}]
+    body = {"id": "number 7", "inputs": tensors(rows[:3]), "outputs": selection}
     reply = post(api, "/v2/models/churn/infer", body)
     head = json.loads(reply.content[: int(reply.headers[HEADER])])
     assert head["id"] == "number 7" and [one["name"] for one in head["outputs"]] == ["probabilities", "prediction"]

@@ -23,7 +23,7 @@ def begin(values: Row, name: str) -> None:
 
 
 def restore() -> bool:
-    """Whether there is a recipe: that of this session, or after a reload the one in the page's address."""
+    """Whether there is a recipe: the one of this browser tab, or after a reload that in the page's address."""
     if TEXT not in st.session_state and ADDRESS in st.query_params:
         st.session_state[NAME] = st.query_params.get(ADDRESS_NAME, "run")
         replace_text(st.query_params[ADDRESS])

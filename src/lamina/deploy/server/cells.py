@@ -34,7 +34,6 @@ from lamina.schema import Column, clean
 TYPES = {str: pa.string(), bool: pa.bool_(), int: pa.int64(), float: pa.float64()}
 NUMERIC = {int, float, bool, type(None)}
 INFINITE = (math.inf, -math.inf)
-FEW = 4096  # rows that are worked on at once without a table; more are answered in pieces, within bounds
 A_SERIES = "Send a list of numbers, or of steps that are lists of channels; null stands for a gap."
 
 

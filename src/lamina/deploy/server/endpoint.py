@@ -18,7 +18,7 @@ from lamina.config import DataError, parse
 from lamina.data.arrays import json_rows
 from lamina.deploy.predictor import Predictor
 from lamina.deploy.request_settings import kind_of
-from lamina.deploy.server.cells import FEW, CellParser
+from lamina.deploy.server.cells import CellParser
 from lamina.deploy.server.content_types import FORM, Body, ContentTypes, Message, Reply, Write, media_type
 from lamina.deploy.server.json_reader import describe, dump_json, load_json
 from lamina.deploy.server.limits import Limits, RequestError
@@ -28,6 +28,7 @@ from lamina.deploy.server.request_rows import RequestRows, RowReader
 from lamina.schema import Row
 from lamina.task import CSV, EVENTS, JSON, Answers, Operation, Request, TooMuch
 
+FEW = 4096  # rows that are worked on at once without a table; more are answered in pieces, within bounds
 Item = TypeVar("Item")
 
 
