@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 import lamina
 from lamina import data, models
 from lamina.cli.commands import app
-from lamina.config import LaminaError
+from lamina.config import LaminaError, load_yaml
 from lamina.experiment import collect
-from lamina.recipe import build, load_yaml
+from lamina.recipe import build
 from lamina.schema import Batch, Input, Output, Spec
 
 ONE = Output(head="logits", size=1, loss="binary_cross_entropy")

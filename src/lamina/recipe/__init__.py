@@ -8,59 +8,33 @@ train: {epochs: 20}
 also: {later: adult_2020.csv}    # judged with the finished network too
 """
 
-import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Any, cast
 
-from pydantic import BeforeValidator, Field, SerializeAsAny
-
-from lamina.config import Config, RecipeError, as_text, as_tuple, load_yaml, nearest, parse, split_override
+from lamina.config import Config, RecipeError, load_yaml, nearest, parse, split_override
 from lamina.data import _locator, expecting
-from lamina.data._splits import Auto, Split
 from lamina.plugins import Settings, available, every_setting, plugin
 from lamina.preprocess import UNUSED
-from lamina.schema import MISSING, Preset
+from lamina.recipe.schema import json_schema
+from lamina.recipe.sections import SECTIONS, Recipe, Rest, Unused
+from lamina.recipe.text import dump, plain, to_yaml
 from lamina.train.settings import Config as Train
 
-SECTIONS = {"data": "data", "task": "tasks", "model": "models"}
-
-
-class Unused(Config):
-    """A column that the network does not see."""
-
-    kind: str
-
-
-class Rest(Config):
-    """The settings that belong to no plug-in; checked together."""
-
-    target: Annotated[str | None, BeforeValidator(as_text)] = None
-    missing: Annotated[tuple[str, ...], BeforeValidator(as_tuple)] = MISSING
-    literal: Annotated[tuple[str, ...] | None, BeforeValidator(as_tuple)] = None
-    seed: int = Field(0, ge=0, lt=1 << 63)
-    name: str | None = None
-    preset: Preset = "default"
-    split: Split = Auto()
-
-
-class Recipe(Config):
-    """Every choice of a run. `train` holds only what was said; without a `model`, the data decides."""
-
-    data: SerializeAsAny[Config]
-    target: str | None = None
-    task: SerializeAsAny[Config] | None = None
-    columns: dict[str, SerializeAsAny[Config]] = {}
-    missing: tuple[str, ...] = MISSING
-    literal: tuple[str, ...] | None = None
-    split: Split
-    model: SerializeAsAny[Config] | None = None
-    preset: Preset = "default"
-    train: dict[str, Any] = {}
-    seed: int = 0
-    name: str | None = None
-    also: dict[str, SerializeAsAny[Config]] = {}
+__all__ = [
+    "Recipe",
+    "Rest",
+    "Unused",
+    "build",
+    "dump",
+    "from_words",
+    "json_schema",
+    "merge",
+    "plain",
+    "read",
+    "to_yaml",
+]
 
 
 def read(path: Path, overrides: Iterable[str] = (), trains: bool = True) -> Recipe:
@@ -205,126 +179,3 @@ def merge(raw: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
             spot = part
         node[spot] = value
     return values
-
-
-def dump(recipe: Recipe) -> str:
-    """The recipe as YAML, without what is only the default."""
-    return to_yaml(plain(recipe))
-
-
-def to_yaml(values: Mapping[str, Any]) -> str:
-    """Plain values of a recipe as YAML; lists of numbers, and of lists of them, on one line."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.representer import SafeRepresenter
-
-    class Plain(SafeRepresenter):
-        """Numbers beside one another."""
-
-        def represent_list(self, data: list[Any]) -> Any:
-            short = bool(data) and not any(isinstance(item, (str, dict)) for item in data)
-            return self.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=short)
-
-    Plain.add_representer(list, Plain.represent_list)
-    yaml, out = YAML(typ="safe", pure=True), io.StringIO()
-    yaml.Representer = Plain
-    yaml.default_flow_style = False
-    yaml.representer.sort_base_mapping_type_on_output = False
-    yaml.width = 100
-    yaml.dump(values, out)
-    return out.getvalue()
-
-
-def plain(recipe: Recipe) -> dict[str, Any]:
-    """The recipe as plain values; reading them back gives the same recipe."""
-    values: dict[str, Any] = {"data": _with_kind(recipe.data), "target": recipe.target}
-    if recipe.task:
-        values["task"] = _non_defaults(recipe.task)
-    if recipe.columns:
-        values["columns"] = {name: _non_defaults(cfg) for name, cfg in recipe.columns.items()}
-    if recipe.missing != MISSING:
-        values["missing"] = list(recipe.missing)
-    if recipe.literal is not None:
-        values["literal"] = list(recipe.literal)
-    values["split"] = _non_defaults(recipe.split)
-    if recipe.model:
-        values["model"] = _non_defaults(recipe.model)
-    if recipe.preset != "default":
-        values["preset"] = recipe.preset
-    if recipe.train:
-        values["train"] = recipe.train
-    values["seed"] = recipe.seed
-    if recipe.name:
-        values["name"] = recipe.name
-    if recipe.also:
-        values["also"] = {name: _with_kind(cfg) for name, cfg in recipe.also.items()}
-    return {k: v for k, v in json.loads(json.dumps(values)).items() if v is not None}
-
-
-def _with_kind(source: Config) -> Any:
-    """A source with its kind spelled out: a bare name would be a path."""
-    settings = _non_defaults(source)
-    return {"kind": settings} if isinstance(settings, str) else settings
-
-
-def _non_defaults(cfg: Config) -> Any:
-    """`kind` and whatever is not the default."""
-    if isinstance(cfg, Settings):
-        return cfg.values
-    values = cfg.model_dump(mode="json")
-    settings = cfg.model_dump(mode="json", exclude_defaults=True)
-    settings = {"kind": values["kind"], **settings} if "kind" in values else settings
-    return settings["kind"] if set(settings) == {"kind"} else settings
-
-
-def json_schema() -> dict[str, Any]:
-    """A JSON schema of recipes, for completion and checks in editors."""
-    definitions: dict[str, Any] = {}
-
-    def choice(folder: str) -> dict[str, Any]:
-        refs = []
-        for name in available(folder):
-            schema = plugin(folder, name).Config.model_json_schema(ref_template="#/$defs/{model}")
-            definitions.update(schema.pop("$defs", {}))
-            definitions[f"{folder}.{name}"] = schema
-            refs.append({"$ref": f"#/$defs/{folder}.{name}"})
-        return {"anyOf": [{"enum": [*available(folder), *(UNUSED if folder == "preprocess" else ())]}, *refs]}
-
-    rest = Rest.model_json_schema(ref_template="#/$defs/{model}")
-    train = Train.model_json_schema(ref_template="#/$defs/{model}")
-    definitions |= rest.pop("$defs", {}) | train.pop("$defs", {})
-    for name, schema in train["properties"].items():
-        if parse(Train, {name: "1s"}, name, []):  # a time, which is read from text too
-            train["properties"][name] = {"anyOf": [{"type": "string"}, schema]}
-    paths = [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]
-    sources = {"anyOf": [*paths, *choice("data")["anyOf"][1:]]}
-    properties = rest["properties"] | {name: choice(folder) for name, folder in SECTIONS.items() if name != "data"}
-    properties |= {
-        "data": sources,
-        "also": {"anyOf": [*sources["anyOf"], {"type": "object", "additionalProperties": sources}]},
-        "columns": {"type": "object", "additionalProperties": choice("preprocess")},
-        "train": train,
-    }
-    return _open(
-        {
-            "$schema": "https://json-schema.org/draft/2020-12/schema",
-            "title": "Lamina recipe",
-            "type": "object",
-            "properties": {name: {"anyOf": [schema, {"type": "null"}]} for name, schema in properties.items()},
-            "required": ["data"],
-            "additionalProperties": False,
-            "$defs": definitions,
-        }
-    )
-
-
-def _open(schema: Any) -> Any:
-    """The schema with every choice by kind open to the kind's bare name."""
-    if isinstance(schema, list):
-        return [_open(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    if "discriminator" in schema and "oneOf" in schema:
-        names = {"enum": sorted(schema["discriminator"]["mapping"])}
-        rest = {k: v for k, v in schema.items() if k not in ("discriminator", "oneOf")}
-        return {**rest, "anyOf": [names, *schema["oneOf"]]}
-    return {k: _open(v) for k, v in schema.items()}
