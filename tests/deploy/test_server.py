@@ -502,9 +502,11 @@ def test_metrics_count_what_the_clients_saw(predictor, rows):
     for body in ({"rows": rows[:7]}, {"rows": rows[:3]}, {"rows": []}):
         predict(own, **body)
     lines = ask(own, "GET", "/metrics").text.splitlines()
-    assert 'lamina_requests_total{code="200"} 2' in lines and 'lamina_requests_total{code="400"} 1' in lines
-    assert "lamina_rows_total 10" in lines and "lamina_request_seconds_count 3" in lines
-    assert 'lamina_request_seconds_bucket{le="+Inf"} 3' in lines
+    labels = f'model="churn",version="{predictor.id}",protocol="lamina"'
+    assert f'lamina_requests_total{{{labels},code="200"}} 2' in lines
+    assert f'lamina_requests_total{{{labels},code="400"}} 1' in lines
+    assert "lamina_rows_total 10" in lines and "lamina_request_duration_seconds_count 3" in lines
+    assert 'lamina_request_duration_seconds_bucket{le="+Inf"} 3' in lines
 
 
 def test_a_server_that_is_stopping_says_it_is_not_ready(predictor):

@@ -16,10 +16,12 @@ from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 from starlette.middleware.exceptions import ExceptionMiddleware
 
+from lamina.deploy.bundle import FORMAT
 from lamina.deploy.predictor import Predictor, summary
 from lamina.deploy.server import openapi, pages, protocols
 from lamina.deploy.server.endpoint import Endpoint
 from lamina.deploy.server.limits import Limits, RequestError, bare
+from lamina.deploy.server.metrics import Metrics
 from lamina.deploy.server.middleware import App, GateMiddleware, State
 from lamina.deploy.server.model import Model, model_of
 from lamina.deploy.server.operation_app import OperationApp
@@ -55,8 +57,10 @@ def app(
     predictors = (
         {bundle_name(predictor.bundle.path): predictor} if isinstance(predictor, Predictor) else dict(predictor)
     )
-    models = {name: model_of(one, limits or Limits()) for name, one in predictors.items()}
-    state = _state(models, before)
+    metrics = before.state.lamina.metrics if before else Metrics()
+    models = {name: model_of(one, limits or Limits(), metrics.model(name, one.id)) for name, one in predictors.items()}
+    metrics.serve({(name, one.id): _facts(one) for name, one in predictors.items()})
+    state = _state(models, metrics, before)
     first = next(iter(models.values()))
     api = _application(first, state, token, root_path)
     main = {name: protocols.main_endpoint(model.endpoints) for name, model in models.items()}
@@ -66,18 +70,23 @@ def app(
         for name, model in models.items():
             path = f"/models/{name}"
             api.router.mount(path, _application(model, state, token, f"{root_path}{path}", path).framework)
-    api.gate = GateMiddleware(api.framework, token=token, hosts=hosts, state=state, root_path=root_path)
+    api.gate = state.gate = GateMiddleware(api.framework, token=token, hosts=hosts, state=state, root_path=root_path)
     if origins:
         api.gate = CORSMiddleware(api.gate, allow_origins=origins, **CROSS_ORIGIN)
     return api
 
 
-def _state(models: Mapping[str, Model], before: FastAPI | None) -> State:
+def _state(models: Mapping[str, Model], metrics: Metrics, before: FastAPI | None) -> State:
     first = next(iter(models.values()))
     if before is not None:
-        return State(before.state.lamina.queue, first.predictor.id, before.state.lamina.metrics)
+        return State(before.state.lamina.queue, first.predictor.id, metrics)
     largest = max((model.limits for model in models.values()), key=lambda limits: limits.body)
-    return State(RequestQueue(largest), first.predictor.id)
+    return State(RequestQueue(largest), first.predictor.id, metrics)
+
+
+def _facts(predictor: Predictor) -> dict[str, str]:
+    """What metrics say of a model."""
+    return {"bundle_id": predictor.id, "format": ".".join(map(str, FORMAT)), "task": predictor.task.kind}
 
 
 def _application(model: Model, state: State, token: str | None, root_path: str, path: str = "") -> "Application":

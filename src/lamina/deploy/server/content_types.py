@@ -34,7 +34,7 @@ class Message(NamedTuple):
     write: Write
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False)
 class Body:
     """A body as it came, the `Content-Type` and settings of the URL it came with, and how another protocol reads it."""
 

@@ -4,6 +4,7 @@ All of it runs in the one thread that works, see `request_queue`.
 """
 
 import json
+import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -22,9 +23,11 @@ from lamina.deploy.server.cells import CellParser
 from lamina.deploy.server.content_types import FORM, Body, ContentTypes, Message, Reply, Write, media_type
 from lamina.deploy.server.json_reader import describe, dump_json, load_json
 from lamina.deploy.server.limits import Limits, RequestError
+from lamina.deploy.server.metrics import ModelMetrics
 from lamina.deploy.server.multipart import FormReader
 from lamina.deploy.server.request_files import RequestFiles
 from lamina.deploy.server.request_rows import RequestRows, RowReader
+from lamina.deploy.server.service_time import ServiceTime
 from lamina.schema import Row
 from lamina.task import CSV, EVENTS, JSON, Answers, Operation, Request, TooMuch
 
@@ -43,12 +46,14 @@ class Query(NamedTuple):
 class Endpoint:
     """An operation with all that is needed to answer it over HTTP, made once."""
 
-    def __init__(self, predictor: Predictor, operation: Operation, limits: Limits):
+    def __init__(self, predictor: Predictor, operation: Operation, limits: Limits, metrics: ModelMetrics | None = None):
         self.predictor, self.operation, self.limits = predictor, operation, limits
+        self.metrics = metrics or ModelMetrics()
         self.prep = prep = operation.prep(predictor)
         self.content_types = ContentTypes(operation, prep)
         self.example = operation.example(predictor)
         self.joins = operation.rows == "each" and operation.gives != EVENTS
+        self.time = ServiceTime(self.joins)
         self._settings = tuple(operation.request.model_fields)
         self._plain_request = None if self._settings else operation.request()
         self._cells = CellParser(prep, operation.rows != "together")
@@ -61,12 +66,14 @@ class Endpoint:
 
     def replies(self, bodies: Sequence[Body]) -> list[Reply | Exception]:
         """Answer several bodies; each gets a reply or an exception of its own."""
+        start = time.perf_counter()
         queries = [_attempt(lambda body=body: self.read(body)) for body in bodies]
         replies: list[Reply | Exception] = [q if isinstance(q, Exception) else RuntimeError() for q in queries]
         for places in self._groups(queries):
             group = [query for query in (queries[place] for place in places) if isinstance(query, Query)]
             for place, reply in zip(places, bisected(self._answer, group), strict=True):
                 replies[place] = _refused(reply) if isinstance(reply, Exception) else reply
+        self.metrics.add_replies(start)
         return replies
 
     def _groups(self, queries: Sequence[Query | Exception]) -> Iterable[list[int]]:
@@ -169,7 +176,10 @@ class Endpoint:
 
     def _whole(self, table: pa.Table | None, request: Request) -> Answers:
         """All pieces of an answer in one."""
+        start = time.perf_counter()
         pieces = list(self.predictor.pieces(self.operation, table, request))
+        is_one = self.operation.rows == "together"
+        self.metrics.add_batch(1 if is_one else sum(piece.table.num_rows for piece in pieces), start)
         if len(pieces) == 1:
             return pieces[0]
         table = pa.concat_tables([piece.table for piece in pieces])
@@ -199,7 +209,9 @@ class Endpoint:
     ) -> list[Reply | Exception]:
         """Of rows that are encoded already."""
         assert self.operation.answer_inputs is not None
+        start = time.perf_counter()
         answers = self.operation.answer_inputs(self.predictor, inputs, request)
+        self.metrics.add_batch(len(answers), start)
         replies, stop = list[Reply | Exception](), 0
         for rows, write in messages:
             start, stop = stop, stop + rows.count

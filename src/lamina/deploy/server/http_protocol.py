@@ -15,6 +15,7 @@ from typing import Any
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
+from lamina.deploy.server.fast_path import Exchange, route
 from lamina.deploy.server.limits import Limits, RequestError, busy
 from lamina.deploy.server.middleware import State, fault, new_id, safe_id
 from lamina.deploy.server.reloading import Models
@@ -110,7 +111,9 @@ class Connection(Protocol):
         super().__init__(**{**options, "app_state": {"connection": self}})
         self.admission = admission
         self.gone = self.lingering = self.deaf = self.unread = self.over = False  # deaf: what comes is not listened to
-        self.line = b""  # the beginning of a request that stands in line
+        self.line = b""  # the beginning of a request that stands in line, or of one that came before an answer
+        self.exchange: Exchange | None = None  # the request that is answered on the fast path
+        self.closing = False  # whether it is the last one
         self.reserved = False  # whether a request of this connection is let in and has not begun
         self.head, self.since = 0, 0.0  # bytes of headers so far; when something happened last
 
@@ -129,6 +132,8 @@ class Connection(Protocol):
         self.gone = True
         self.admission.connections.discard(self)
         self.enter()
+        if self.exchange:
+            self.exchange.cancel()
         super().connection_lost(exc)
 
     def eof_received(self) -> bool | None:
@@ -139,7 +144,7 @@ class Connection(Protocol):
     def data_received(self, data: bytes) -> None:
         if self.lingering or self.deaf:
             return
-        if self.line:
+        if self.line or self.exchange:
             self.line += data
             if len(self.line) > HEAD:
                 self.flow.pause_reading()
@@ -159,13 +164,35 @@ class Connection(Protocol):
             self.line = data
             self.admission.stand(self)
         else:
-            self._feed(data)
+            self._enter(data)
 
     def let_in(self) -> None:
         """It is the turn of the request in line."""
         data, self.line = self.line, b""
         if not self.gone and not self.transport.is_closing():
+            self._enter(data)
+
+    def _enter(self, data: bytes) -> None:
+        """A request that is let in, by the fast path where that is open to it."""
+        end, state = data.find(b"\r\n\r\n") + 4, self.admission.state
+        plain = None if end < 4 or state.draining or self.flow.write_paused else route(state, data[:end])
+        if plain is None or len(data) != end + plain.length:
             self._feed(data)
+        else:
+            self.exchange = Exchange(self, state, plain, data[end:])
+
+    def answer(self, answer: bytes) -> None:
+        """Write the answer of the fast path, and go on with what has come meanwhile."""
+        self.exchange, self.since = None, self.loop.time()
+        if self.gone or self.transport.is_closing():
+            return
+        self.transport.write(answer)
+        if self.closing:
+            self.transport.close()
+        elif self.line:
+            data, self.line = self.line, b""
+            self.flow.resume_reading()
+            self._begin(data)
 
     def _feed(self, data: bytes) -> None:
         before, idle = self.cycle, self.idle
@@ -199,7 +226,9 @@ class Connection(Protocol):
 
     def shutdown(self) -> None:
         """The server stops: whoever has just connected, or was answered just now, may ask once more."""
-        if not self.idle:
+        if self.exchange:
+            self.closing = True
+        elif not self.idle:
             self.cycle.keep_alive = False
         elif not self.line and self.loop.time() - self.since >= max(self.admission.limits.drain, SWEEP):
             self.transport.close()
@@ -211,7 +240,7 @@ class Connection(Protocol):
         super().on_response_complete()
 
     def timeout_keep_alive_handler(self) -> None:
-        if self.loop.time() - self.since < self.timeout_keep_alive:  # refused meanwhile, which is a sign of life
+        if self.exchange or self.loop.time() - self.since < self.timeout_keep_alive:  # it was busy past uvicorn
             return
         super().timeout_keep_alive_handler()
 
@@ -220,7 +249,7 @@ class Connection(Protocol):
     @property
     def idle(self) -> bool:
         """Whether no request is being answered."""
-        return self.cycle is None or self.cycle.response_complete
+        return not self.exchange and (self.cycle is None or self.cycle.response_complete)
 
     def check(self, now: float) -> None:
         """Close what has kept still for too long: headers that do not end, connections that do not ask."""
@@ -259,6 +288,7 @@ class Connection(Protocol):
 
     def _full(self) -> RequestError:
         most = self.admission.limits.connections
+        self.admission.state.queue.rejected["connections"] += 1
         return busy(f"The server has {most:,} connections, which is all it takes. Try again in a second.")
 
     def _refuse(self, refusal: RequestError, data: bytes) -> None:
@@ -275,12 +305,16 @@ class Connection(Protocol):
 
     def respond(self, refusal: RequestError, request_id: bytes = b"", stays: bool = False) -> None:
         """Write an error past the framework."""
-        name = (safe_id(request_id) or new_id()).encode()
-        headers = (*self.admission.state.headers.items(), *refusal.headers.items())
-        self.transport.write(name.join(_pieces(refusal.status, str(refusal), headers, stays, len(name))))
+        self.transport.write(self.error(refusal, safe_id(request_id) or new_id(), stays))
         self.admission.state.metrics.count(refusal.status, 0.0)
         if not stays:
             self.transport.close()
+
+    def error(self, refusal: RequestError, request_id: str, stays: bool, version: str | None = None) -> bytes:
+        """The bytes of an error; `version`: of the model that was asked, where one was."""
+        headers = (*self.admission.state.headers.items(), *refusal.headers.items())
+        headers = headers if version is None else (*headers, ("x-model-version", version))
+        return request_id.encode().join(_pieces(refusal.status, str(refusal), headers, stays, len(request_id)))
 
     def finish(self) -> None:
         """Close, now or, where the client may still be sending, once it has had time to read the answer."""

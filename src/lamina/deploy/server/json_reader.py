@@ -6,8 +6,7 @@ of more than 64 bits) shows in the bytes, and is read the strict way.
 
 import json
 import math
-import re
-from collections.abc import Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -17,7 +16,9 @@ from lamina.deploy.server.limits import RequestError, quoted
 
 WIDEST = 18  # digits that fit 64 bits whatever they are
 SMALL = 1 << 16  # bytes of a body whose objects need not be counted while it is parsed
-MANY_DIGITS = re.compile(rb"(?<![.\d])\d{19}")  # of what may be a whole number beyond 64 bits
+DIGITS = bytes(ord("0") if chr(byte).isdecimal() and byte < 128 else ord(" ") for byte in range(256))
+MANY_DIGITS = b"0" * (WIDEST + 1)  # of what may be a whole number beyond 64 bits
+NESTING = {dict, list}
 CONSTANTS = {"Infinity": math.inf, "-Infinity": -math.inf}
 
 
@@ -26,10 +27,10 @@ def load_json(body: bytes | bytearray, most_objects: int, too_many: RequestError
 
     `shape`: a sentence on what to send. Errors: RequestError naming the place.
     """
-    if len(body) <= SMALL and not MANY_DIGITS.search(body):
+    if len(body) <= SMALL and MANY_DIGITS not in body.translate(DIGITS):
         with suppress(orjson.JSONDecodeError, RecursionError):  # the strict way reads more, or says what is wrong
-            value = orjson.loads(body)
-            pairs = list(_pairs(value))
+            value, pairs = orjson.loads(body), list[int]()
+            _add_pairs((value,), pairs)
             if len(pairs) <= most_objects and sum(pairs) == body.count(b":"):  # no colon is one of a text
                 return value
     count = 0
@@ -58,16 +59,16 @@ def load_json(body: bytes | bytearray, most_objects: int, too_many: RequestError
         raise RequestError(400, f"body: is nested too deeply. {shape}") from None
 
 
-def _pairs(value: Any) -> Iterator[int]:
-    """How many keys each object has."""
-    if type(value) is dict:
-        yield len(value)
-        value = value.values()
-    elif type(value) is not list:
+def _add_pairs(values: Iterable[Any], pairs: list[int]) -> None:
+    """How many keys each object among values has, and among what is in them."""
+    if NESTING.isdisjoint(map(type, values)):
         return
-    for inner in value:
-        if type(inner) is dict or type(inner) is list:
-            yield from _pairs(inner)
+    for value in values:
+        if type(value) is dict:
+            pairs.append(len(value))
+            _add_pairs(value.values(), pairs)
+        elif type(value) is list:
+            _add_pairs(value, pairs)
 
 
 def dump_json(value: Any) -> bytes:

@@ -23,13 +23,21 @@ App = Callable[[Any, Receive, Send], Awaitable[None]]
 UNSAFE, PORT = re.compile(r"[^A-Za-z0-9._-]"), re.compile(r":\d*$")
 PAGES = ("/", "/docs", "/try", "/openapi.json", "/schema")
 OPEN = ("/health", "/livez", "/ready", "/readyz")
-RUN, NUMBERS = token_hex(8), count(1)
+RUN, NUMBERS = [f"{token_hex(8)}{os.getpid():08x}"], count(1)
 log = logging.getLogger("lamina.server")
 
 
 def new_id() -> str:
     """An id for a request: no other of any process has it."""
-    return f"{RUN}{os.getpid():08x}{next(NUMBERS):08x}"
+    return f"{RUN[0]}{next(NUMBERS):08x}"
+
+
+def _begin_run() -> None:
+    """Ids of another process are others."""
+    RUN[0] = f"{token_hex(8)}{os.getpid():08x}"
+
+
+os.register_at_fork(after_in_child=_begin_run)
 
 
 class State:
@@ -38,7 +46,9 @@ class State:
     def __init__(self, queue: RequestQueue, version: str, metrics: Metrics | None = None) -> None:
         self.queue, self.metrics, self.draining = queue, metrics or Metrics(), False
         self.open = set(OPEN)  # paths that need no token
-        self.operations: dict[str, App] = {}  # by path, past the framework's routes, which cost more than they do
+        self.operations: dict[str, Any] = {}  # by path, past the framework's routes, which cost more than they do
+        self.gate: GateMiddleware | None = None
+        self.routes: dict[bytes, Any] = {}  # of heads that came before, see `fast_path`
         self.headers = {"x-model-version": version, "x-content-type-options": "nosniff"}
 
 
@@ -76,9 +86,9 @@ class GateMiddleware:
                 message = {**message, "body": b""}
             await send(message)
 
-        with self.state.metrics.observe(lambda: status, start):
+        with self.state.metrics.observe(lambda: status, start, scope["state"]):
             try:
-                self._admit(scope["method"], scope["path"], headers)
+                self.admit(scope["method"], scope["path"], headers)
                 operation = self.state.operations.get(scope["path"]) if scope["method"] == "POST" else None
                 await (operation or self.app)(scope, receive, send_stamped)
             except Exception as error:
@@ -86,9 +96,12 @@ class GateMiddleware:
                     raise
                 await _refuse(public(error, request_id), request_id, client.sending, send_stamped)
 
+    def inside(self, path: str) -> str:
+        """A path within the server."""
+        return path.removeprefix(self.root_path) if path.startswith(f"{self.root_path}/") else path
+
     def _path(self, path: str) -> dict[str, str | bytes]:
-        """The path within the server."""
-        inside = path.removeprefix(self.root_path) if path.startswith(f"{self.root_path}/") else path
+        inside = self.inside(path)
         return {"path": inside, "raw_path": inside.encode(), "root_path": ""}
 
     def _stamps(self, request_id: str, scope: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
@@ -96,7 +109,8 @@ class GateMiddleware:
         version = scope.get("version", self._version)  # of the model that answered, where there are several
         return [(b"x-request-id", request_id.encode()), version, *self._constant, *closing]
 
-    def _admit(self, method: str, path: str, headers: dict[bytes, bytes]) -> None:
+    def admit(self, method: str, path: str, headers: Mapping[bytes, bytes]) -> None:
+        """Errors: RequestError for whoever may not come in."""
         host = headers.get(b"host", b"").decode("latin-1")
         if self.hosts and PORT.sub("", host).lower() not in self.hosts:
             names = " or ".join(sorted(set(self.hosts)))

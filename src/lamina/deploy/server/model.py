@@ -6,6 +6,7 @@ from lamina.deploy.predictor import Predictor
 from lamina.deploy.server.content_types import file_kinds
 from lamina.deploy.server.endpoint import Endpoint
 from lamina.deploy.server.limits import Limits
+from lamina.deploy.server.metrics import ModelMetrics
 from lamina.deploy.server.multipart import library
 
 
@@ -17,11 +18,12 @@ class Model(NamedTuple):
     limits: Limits
 
 
-def model_of(predictor: Predictor, limits: Limits) -> Model:
+def model_of(predictor: Predictor, limits: Limits, metrics: ModelMetrics | None = None) -> Model:
     """All that is served of a bundle. Errors: LaminaError where what its files are read with is not installed."""
     operations = [operation for operation in predictor.operations if "http" in operation.faces]
     if predictor.files and any(operation.rows != "none" for operation in operations):
         library()
         limits = limits.for_files(file_kinds(predictor.prep).values())
     predictor = predictor.bounded(limits, limits.file_units)
-    return Model(predictor, tuple(Endpoint(predictor, operation, limits) for operation in operations), limits)
+    endpoints = tuple(Endpoint(predictor, operation, limits, metrics) for operation in operations)
+    return Model(predictor, endpoints, limits)

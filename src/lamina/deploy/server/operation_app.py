@@ -8,6 +8,7 @@ from fastapi.responses import StreamingResponse
 
 from lamina.deploy.server.content_types import Reply, check_encoding
 from lamina.deploy.server.endpoint import Endpoint
+from lamina.deploy.server.metrics import OWN
 from lamina.deploy.server.middleware import Receive, Send, State, fault, public
 from lamina.deploy.server.request_queue import chunks
 from lamina.task import EVENTS
@@ -18,12 +19,17 @@ class OperationApp:
 
     def __init__(self, endpoint: Endpoint, state: State):
         self.endpoint, self.state = endpoint, state
+        self.requests = endpoint.metrics.of(OWN)
+        self.version = endpoint.predictor.id
         self._type = (b"content-type", endpoint.operation.gives.encode())
-        self._version = (b"x-model-version", endpoint.predictor.id.encode())
+        self._stamp = (b"x-model-version", self.version.encode())
+        others = {**state.headers, "x-model-version": self.version, "content-type": endpoint.operation.gives}
+        self._lines = "".join(f"{name}: {value}\r\n" for name, value in others.items()).encode()
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         headers, client = scope["state"]["headers"], scope["state"]["connection"]
-        scope["state"]["version"] = self._version
+        scope["state"]["requests"] = self.requests
+        scope["state"]["version"] = self._stamp
         check_encoding(headers.get(b"content-encoding", b"").decode("latin-1"))
         kind = headers.get(b"content-type", b"").decode("latin-1")
         self.endpoint.content_types.check(kind)
@@ -40,6 +46,12 @@ class OperationApp:
         length = (b"content-length", str(len(reply.body)).encode())
         await send({"type": "http.response.start", "status": 200, "headers": [length, self._type, *own]})
         await send({"type": "http.response.body", "body": reply.body})
+
+    def lines(self, reply: Reply, request_id: str) -> bytes:
+        """The headers of a reply as bytes, with those that the gate gives to others."""
+        own = "".join(f"{name.lower()}: {value}\r\n" for name, value in reply.headers.items()) if reply.headers else ""
+        head = f"content-length: {len(reply.body)}\r\nx-request-id: {request_id}\r\n{own}".encode("latin-1")
+        return head + self._lines
 
 
 class EventStream(StreamingResponse):

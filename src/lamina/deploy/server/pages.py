@@ -15,6 +15,7 @@ from lamina.deploy.server import about
 from lamina.deploy.server.docs_page import docs_page
 from lamina.deploy.server.endpoint import Endpoint
 from lamina.deploy.server.limits import Limits, busy
+from lamina.deploy.server.metrics import CONTENT_TYPE
 from lamina.deploy.server.middleware import State
 from lamina.task import JSON
 
@@ -101,7 +102,9 @@ def add_health(api: FastAPI, state: State) -> None:
 
     @api.get("/metrics", summary="Counts and durations, for Prometheus", include_in_schema=False)
     async def metrics() -> Response:
-        return Response(state.metrics.text(), media_type="text/plain; version=0.0.4")
+        queue = state.queue
+        text = state.metrics.text(queue.depth, queue.rejected, not state.draining)
+        return Response(text, media_type=CONTENT_TYPE)
 
     @api.get("/livez", include_in_schema=False)
     @api.get("/health", summary="The process is alive")

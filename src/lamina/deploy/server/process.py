@@ -34,6 +34,11 @@ LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 SIGNALS = (signal.SIGTERM, signal.SIGINT, *([RELOAD] if RELOAD else []))
 WATCH = 1.0  # seconds between two looks at the bundles
 PAUSE = 0.1  # seconds before a connection is accepted again, where none could be
+GARBAGE = (
+    50_000,
+    20,
+    100,
+)  # objects between two looks for garbage, of which requests leave none; looks between longer ones
 TURN_AWAY = 1.0  # seconds at most for connections that have begun to be accepted
 SO_ATTACH_FILTER = 26
 DROP_SYN = ((0x30, 0, 0, 13), (0x45, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFF))  # byte 13 of TCP has the flags
@@ -186,6 +191,7 @@ def _run(models: Models, listener: socket.socket, limits: Limits, say: Callable[
     )  # fmt: skip
     gc.collect()
     gc.freeze()  # what is there stays: looking through all of it again holds requests up for tens of milliseconds
+    gc.set_threshold(*GARBAGE)
     server = Server(config)
     signals: list[int] = []
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="lamina-http", daemon=True)

@@ -27,14 +27,14 @@ class Models:
         self.paths, self._build = dict(paths), build
         self._signatures = self._look()
         self._predictors = {name: Predictor(path) for name, path in self.paths.items()}
-        self.application = build(self._predictors, None)
+        self._serve(build(self._predictors, None))
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         await self.application(scope, receive, send)
 
-    @property
-    def state(self) -> State:
-        return self.application.state.lamina
+    def _serve(self, application: FastAPI) -> None:
+        self.application = application
+        self.state: State = application.state.lamina
 
     def reload(self, changed: bool = True) -> list[str]:
         """Open all bundles again, or only those that have changed; what came of it, a sentence for each that is new or
@@ -56,7 +56,8 @@ class Models:
                 self.state.metrics.reloads["ok"] += 1
         self._signatures = signatures
         if any(predictors[name] is not self._predictors[name] for name in predictors):
-            self._predictors, self.application = predictors, self._build(predictors, self.application)
+            self._predictors = predictors
+            self._serve(self._build(predictors, self.application))
         return sentences
 
     def _look(self) -> dict[str, tuple[Any, ...]]:

@@ -26,7 +26,7 @@ class RequestFiles:
 
     def from_base64(self, rows: RequestRows) -> RequestRows:
         """The same with the bytes of its files. Sizes are looked at before anything is decoded."""
-        names = [name for name in self.kinds if name in rows.values]
+        names = [name for name in self.kinds if name in rows.values] if self.kinds else ()
         if not names:
             return rows
         for name in names:
@@ -53,6 +53,8 @@ class RequestFiles:
 
     def check(self, rows: RequestRows) -> None:
         """Errors: RequestError for an empty file, one of too many bytes, or many of too many units together."""
+        if not self.kinds:
+            return
         units = Counter[str]()
         for name, kind in self.kinds.items():
             cells = rows.values.get(name, ())

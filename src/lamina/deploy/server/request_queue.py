@@ -8,20 +8,19 @@ read; deadlines are kept by the event loop, so they hold while the thread is bus
 
 import asyncio
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from math import ceil
 from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
 
 from lamina.deploy.server.content_types import Body, Message, Reply
 from lamina.deploy.server.endpoint import Endpoint
 from lamina.deploy.server.limits import Limits, RequestError, busy
-from lamina.deploy.server.service_time import ServiceTime
+from lamina.deploy.server.service_time import JOIN, ServiceTime
 
-JOIN, MOST = 1 << 20, 1 << 10  # bytes of request bodies after which a batch is closed, and requests
+MOST = 1 << 10  # requests of a batch
 BODIES = 8  # largest bodies that may be in memory at a time
 FEW = 16  # requests that may wait for their turn however slow the model is, if they can be answered in time
 QUICK, LONGEST = 0.004, 0.03  # seconds of a batch that the event loop may be held up for, and of several at most
@@ -43,9 +42,10 @@ class Job(NamedTuple):
 
     endpoint: Endpoint
     client: Client
-    future: "asyncio.Future[Any]"
+    future: Any  # an asyncio.Future, or what is done and takes a result as one is
     body: Body | None = None
     function: Callable[[], Any] | None = None
+    since: float = 0.0  # when it began to wait
 
     @property
     def over(self) -> bool:
@@ -58,17 +58,16 @@ class Worker:
     """
 
     def __init__(self) -> None:
-        self.times = WeakKeyDictionary[Endpoint, ServiceTime]()
         self._waiting: deque[Job] = deque()
         self._quick: deque[Job] = deque()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="lamina-predict")
         self._awake = False
         self._left = 0.0  # when the event loop went back to its sockets
 
-    def service(self, endpoint: Endpoint) -> ServiceTime:
-        if endpoint not in self.times:
-            self.times[endpoint] = ServiceTime(endpoint.joins, JOIN)
-        return self.times[endpoint]
+    @property
+    def depth(self) -> int:
+        """How many wait for their turn."""
+        return len(self._waiting) + len(self._quick)
 
     def submit(self, job: Job) -> None:
         """Have it done; one whose future is done or whose client has gone before its turn is never worked on."""
@@ -89,7 +88,7 @@ class Worker:
     def _is_quick(self, job: Job) -> bool:
         if job.body is None or not job.endpoint.joins or len(job.body) > SHORT:
             return False
-        return self.service(job.endpoint).requests_in(QUICK) > 0
+        return job.endpoint.time.requests_in(QUICK) > 0
 
     def _work_at_once(self) -> None:
         """Do some of the quick jobs, all that have come between two looks at the sockets."""
@@ -101,7 +100,7 @@ class Worker:
         share = min(max(QUICK, start - self._left), LONGEST)  # as long as the loop was busy with its sockets
         while self._quick and time.perf_counter() - start < share:
             began = time.perf_counter()
-            most = max(1, self.service(self._quick[0].endpoint).requests_in(QUICK))
+            most = max(1, self._quick[0].endpoint.time.requests_in(QUICK))
             batch = self._batch(self._quick, most)
             if batch:
                 results = _results(batch)
@@ -126,7 +125,7 @@ class Worker:
 
     def _settle(self, pairs: Sequence[tuple[Job, Any]], seconds: float) -> None:
         """Hand results over, in the event loop: one call for a batch, since each one wakes the loop."""
-        self.times[pairs[0][0].endpoint].add(len(pairs), seconds)
+        pairs[0][0].endpoint.time.add(len(pairs), seconds)
         self._hand_over(pairs)
 
     def _hand_over(self, pairs: Sequence[tuple[Job, Any]]) -> None:
@@ -143,7 +142,7 @@ class Worker:
 
     def _batch(self, waiting: deque[Job], most: int = MOST) -> list[Job]:
         """Those at the front that can be done together."""
-        batch, size = list[Job](), 0
+        batch, size, now = list[Job](), 0, time.perf_counter()
         while waiting and size < JOIN and len(batch) < most:
             job = waiting[0]
             single = job.body is None or not job.endpoint.joins
@@ -153,7 +152,16 @@ class Worker:
             if not job.over:
                 batch.append(job)
                 size += len(job.body or b"")
+                job.endpoint.metrics.queue_wait.observe(now - job.since)
+            elif not job.future.done() and not job.future.get_loop().is_closed():
+                job.future.get_loop().call_soon_threadsafe(_let_go, job.future)
         return batch
+
+
+def _let_go(future: Any) -> None:
+    """End the wait for a job whose client has gone, which holds a place in the queue."""
+    if not future.done():
+        future.set_exception(RequestError(400, "request: the client left before its answer."))
 
 
 def _results(batch: Sequence[Job]) -> Sequence[Any]:
@@ -174,7 +182,14 @@ class RequestQueue:
     def __init__(self, limits: Limits):
         self.limits = limits
         self.coming = self.requests = self.bytes = 0  # let in but not here yet; here; bytes of bodies in memory
+        self.rejected = Counter[str]()  # requests, by what there was not enough of
         self._worker = Worker()
+        self._times = set[ServiceTime]()  # of what is being answered
+
+    @property
+    def depth(self) -> int:
+        """Requests that wait for their turn."""
+        return self._worker.depth
 
     def refusal(self, line: int = 0, more: float = 0.0) -> RequestError | None:
         """Why no other request is let in now, if so; `line` stand before it at the door, for `more` seconds."""
@@ -184,6 +199,7 @@ class RequestQueue:
         seconds = self._wait(line) + more
         if count < limits.waiting and seconds <= (limits.seconds if count < FEW else limits.wait):
             return None
+        self.rejected["queue"] += 1
         headers = {"Retry-After": str(max(1, ceil(seconds)))}
         return RequestError(
             503, "The server is busy: it could not answer in time. Try again in a second, or less often.", headers
@@ -193,7 +209,7 @@ class RequestQueue:
         """Seconds until all that are inside are answered, and those that are about to come."""
         if not self.requests:
             return 0.0
-        seconds = sum(service.wait() for service in self._worker.times.values())
+        seconds = sum(time.wait() for time in self._times)
         return seconds * (1 + (self.coming + line) / self.requests)
 
     async def reply(
@@ -226,6 +242,24 @@ class RequestQueue:
                 future = asyncio.get_running_loop().create_future()
                 self._worker.submit(Job(endpoint, Client(), future, function=pieces.close))  # type: ignore[attr-defined]
 
+    def enter(self, endpoint: Endpoint, size: int) -> None:
+        """Count a request that is here, of so many bytes."""
+        self._times.add(endpoint.time)
+        endpoint.time.count(1, size)
+        self.requests += 1
+
+    def leave(self, endpoint: Endpoint, size: int) -> None:
+        """Count one less."""
+        endpoint.time.count(-1, -size)
+        if not endpoint.time.requests:
+            self._times.discard(endpoint.time)
+        self.requests -= 1
+
+    def submit(self, job: Job) -> asyncio.TimerHandle:
+        """Have it done before its deadline; the timer of that is to be cancelled once it is."""
+        self._worker.submit(job)
+        return job.future.get_loop().call_later(self.limits.seconds, self._expire, job.future)
+
     @asynccontextmanager
     async def _received(
         self, endpoint: Endpoint, stream: AsyncIterator[bytes], client: Client
@@ -239,14 +273,11 @@ class RequestQueue:
             else:
                 await self._receive(stream, body, endpoint.limits.body)
                 self._admit()  # others came while the body did
-            service = self._worker.service(endpoint)
-            service.count(1, len(body))
-            self.requests += 1
+            self.enter(endpoint, len(body))
             try:
                 yield body
             finally:
-                self.requests -= 1
-                service.count(-1, -len(body))
+                self.leave(endpoint, len(body))
         finally:
             self.bytes -= len(body)
 
@@ -271,21 +302,20 @@ class RequestQueue:
             if len(body) > most:
                 raise RequestError(413, f"body: is larger than {most:,} bytes. Send fewer rows at a time.")
             if self.bytes > BODIES * self.limits.body:
+                self.rejected["memory"] += 1
                 raise busy("The server holds as many requests as it can. Try again in a second.")
 
     async def _result(
         self, endpoint: Endpoint, client: Client, body: Body | None = None, function: Callable[[], Any] | None = None
     ) -> Any:
-        loop = asyncio.get_running_loop()
-        future = loop.create_future()
-        self._worker.submit(Job(endpoint, client, future, body, function))
-        timer = loop.call_later(self.limits.seconds, self._expire, future)
+        future = asyncio.get_running_loop().create_future()
+        timer = self.submit(Job(endpoint, client, future, body, function, time.perf_counter()))
         try:
             return await future
         finally:
             timer.cancel()
 
-    def _expire(self, future: "asyncio.Future[Any]") -> None:
+    def _expire(self, future: Any) -> None:
         """The deadline of a request is over."""
         if not future.done():
             sentence = f"There was no answer within {self.limits.seconds:g} seconds. {LATE}"

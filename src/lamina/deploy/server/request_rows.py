@@ -23,7 +23,7 @@ NONE: Mapping[str, Any] = MappingProxyType({})
 CELLS = 200  # of one request, for each of the rows it may have
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False)
 class RequestRows:
     """The cells of one request by column, as they came; `unknown` names, `notes` and `settings` beside them."""
 
@@ -66,12 +66,11 @@ class RowReader:
             raise RequestError(
                 400, f"body: must be an object with either rows or columns (got {_keys(value)}). {SHAPE}"
             )
-        cells = {name: value.pop(name) for name in (ROWS, COLUMNS) if name in value}
-        if extra := value.keys() - set(settings):
+        read = self.by_row if ROWS in value else self.by_column
+        cells = value.pop(ROWS if ROWS in value else COLUMNS)
+        if value and (extra := value.keys() - set(settings)):
             raise RequestError(400, f"body: {quoted(min(extra))} does not belong beside rows or columns. {SHAPE}")
-        if ROWS in cells:
-            return self.by_row(cells[ROWS], value)
-        return self.by_column(cells[COLUMNS], value)
+        return read(cells, value)
 
     def from_form_field(self, body: bytes) -> RequestRows:
         """The rows of a form's field: a list of objects, in JSON."""

@@ -3,6 +3,7 @@
 from math import ceil
 
 DECAY = 0.9  # of what was learned, at each batch
+JOIN = 1 << 20  # bytes of request bodies after which a batch is closed
 
 
 class ServiceTime:
@@ -11,7 +12,7 @@ class ServiceTime:
     `joins`: whether requests are answered together, up to `size` bytes of them.
     """
 
-    def __init__(self, joins: bool, size: int):
+    def __init__(self, joins: bool, size: int = JOIN):
         self.requests = self.bytes = 0  # that are inside
         self._joins, self._size = joins, size
         self._count = self._requests = self._seconds = self._squares = self._products = 0.0

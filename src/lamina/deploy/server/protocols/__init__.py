@@ -13,11 +13,11 @@ What several protocols share stands beside them, with `_` in front.
 
 from collections.abc import Mapping, Sequence
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 
 from lamina.deploy.server.endpoint import Endpoint
 from lamina.deploy.server.middleware import State
-from lamina.deploy.server.protocols._service import Model, Route, Service, main_endpoint, unsuitable
+from lamina.deploy.server.protocols._service import Answer, Model, Route, Service, main_endpoint, unsuitable
 from lamina.plugins import available, plugin
 
 FOLDER = "deploy.server.protocols"
@@ -31,8 +31,18 @@ def mount(api: FastAPI, models: Mapping[str, Endpoint], state: State) -> None:
     service = Service(models, state)
     for name in available(FOLDER):
         for route in plugin(FOLDER, name).routes(service):
-            api.router.add_route(route.path, route.answer, methods=[route.method], include_in_schema=False)
+            api.router.add_route(route.path, _of(name, route.answer), methods=[route.method], include_in_schema=False)
             state.open |= {route.path} if route.open else set()
+
+
+def _of(protocol: str, answer: Answer) -> Answer:
+    """An answer whose request is counted as one of a protocol."""
+
+    async def named(request: Request) -> Response:
+        request.state.protocol = protocol
+        return await answer(request)
+
+    return named
 
 
 def summaries(endpoints: Sequence[Endpoint]) -> dict[str, str]:

@@ -19,6 +19,7 @@ from lamina.deploy.server.protocols._tensors import Signature
 from lamina.deploy.server.request_queue import chunks
 from lamina.task import JSON
 
+Answer = Callable[[Request], Awaitable[Response]]
 OPERATION = "predict"  # the one that other protocols have a word for
 
 
@@ -27,7 +28,7 @@ class Route(NamedTuple):
 
     method: str
     path: str
-    answer: Callable[[Request], Awaitable[Response]]
+    answer: Answer
     open: bool = False
 
 
@@ -103,6 +104,7 @@ class Service:
     async def answer(self, request: Request, model: Model, read: Callable[[Body], Message]) -> Response:
         """The answer to one body that `read` understands. Errors: RequestError."""
         headers, usage, start = request.headers, self.usage[model.name], time.perf_counter()
+        request.state.requests = model.endpoint.metrics.of(request.state.protocol)
         request.scope["state"]["version"] = (b"x-model-version", model.version.encode())
         try:
             check_encoding(headers.get("content-encoding", ""))

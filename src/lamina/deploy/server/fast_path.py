@@ -1,0 +1,122 @@
+"""Requests whose bytes are plain, answered past the layers of HTTP and ASGI, which cost more than a small network.
+
+Plain is a POST to an operation in one piece, with all of its body and nothing in its head that asks for more. Whatever
+is anything else, or would be refused for its head, goes the way of all others; so a request has one meaning.
+"""
+
+import re
+import time
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from lamina.deploy.server.content_types import PLAIN, Body, Reply
+from lamina.deploy.server.limits import RequestError
+from lamina.deploy.server.middleware import State, new_id, public, safe_id
+from lamina.deploy.server.operation_app import OperationApp
+from lamina.deploy.server.request_queue import Job
+from lamina.task import EVENTS
+
+HEAD = re.compile(rb"POST (/[\w./-]*)(?:\?([\x21-\x7e]*))? HTTP/1\.1((?:\r\n[\w-]+:[\t\x20-\x7e]*)+)\r\n\r\n")
+FIELD = re.compile(rb"\r\n([\w-]+):([\t\x20-\x7e]*)")
+OTHERWISE = {b"expect", b"origin", b"te", b"trailer", b"transfer-encoding", b"upgrade"}  # fields that change the way
+ROUTES, LONGEST = 1 << 10, 1 << 12  # heads that are remembered, and bytes of one
+
+
+class Route(NamedTuple):
+    """What the head of a request says."""
+
+    operation: OperationApp
+    kind: str
+    query: str
+    request_id: str
+    length: int  # bytes of the body
+
+
+def route(state: State, head: bytes) -> Route | None:
+    """Where a head, with the empty line at its end, leads; None where the way of all others is to say."""
+    if (before := state.routes.get(head)) is not None:
+        return before
+    new = _route(state, head)
+    if new is not None and not new.request_id and len(head) <= LONGEST:  # clients say the same again and again
+        if len(state.routes) >= ROUTES:
+            state.routes.clear()
+        state.routes[head] = new
+    return new
+
+
+def _route(state: State, head: bytes) -> Route | None:
+    match = HEAD.fullmatch(head)
+    if match is None or state.gate is None:
+        return None
+    pairs = [(name.lower(), value.strip(b" \t")) for name, value in FIELD.findall(match[3])]
+    fields, path = dict(pairs), state.gate.inside(match[1].decode())
+    operation, length = state.operations.get(path), fields.get(b"content-length", b"")
+    if operation is None or operation.endpoint.operation.gives == EVENTS or not length.isdigit():
+        return None
+    stays = fields.get(b"connection", b"keep-alive").lower() == b"keep-alive"
+    if len(fields) != len(pairs) or b"host" not in fields or not stays or OTHERWISE & fields.keys():
+        return None
+    kind, encoding = (fields.get(name, b"").decode() for name in (b"content-type", b"content-encoding"))
+    try:
+        state.gate.admit("POST", path, fields)
+        operation.endpoint.content_types.check(kind)
+    except RequestError:
+        return None
+    if encoding not in PLAIN or int(length) > operation.endpoint.limits.body:
+        return None
+    return Route(operation, kind, (match[2] or b"").decode(), safe_id(fields.get(b"x-request-id", b"")), int(length))
+
+
+@lru_cache(1)
+def _lines(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    """Headers that hardly change as bytes, such as the date."""
+    return b"".join(b"%b: %b\r\n" % pair for pair in headers)
+
+
+class Exchange:
+    """A request of a connection, one of `http_protocol`, until it is answered; to whoever works on it, the future of a
+    reply.
+    """
+
+    def __init__(self, connection: Any, state: State, route: Route, content: bytes):
+        self._connection, self._state, self._route = connection, state, route
+        self._start, self._done = time.perf_counter(), False
+        self.request_id = route.request_id or new_id()
+        state.metrics.inside += 1
+        endpoint, queue = route.operation.endpoint, state.queue
+        queue.enter(endpoint, route.length)
+        body = Body(content, route.kind, route.query)
+        self._timer = queue.submit(Job(endpoint, connection, self, body, since=self._start))
+
+    def done(self) -> bool:
+        return self._done
+
+    def get_loop(self) -> Any:
+        return self._connection.loop
+
+    def set_result(self, reply: Reply) -> None:
+        """Write the answer."""
+        self._finish(200)
+        self._state.metrics.rows += reply.rows
+        date = _lines(tuple(self._connection.server_state.default_headers))
+        own = self._route.operation.lines(reply, self.request_id)
+        self._connection.answer(b"".join((b"HTTP/1.1 200 OK\r\n", date, own, b"\r\n", reply.body)))
+
+    def set_exception(self, error: Exception) -> None:
+        """Write why there is no answer."""
+        refusal = public(error, self.request_id)
+        self._finish(refusal.status)
+        version = self._route.operation.version
+        self._connection.answer(self._connection.error(refusal, self.request_id, stays=True, version=version))
+
+    def cancel(self) -> None:
+        """The client has gone."""
+        if not self._done:
+            self._finish(0)
+
+    def _finish(self, status: int) -> None:
+        self._done = True
+        self._timer.cancel()
+        self._state.queue.leave(self._route.operation.endpoint, self._route.length)
+        self._state.metrics.inside -= 1
+        self._state.metrics.count(status, time.perf_counter() - self._start, self._route.operation.requests)
