@@ -72,7 +72,7 @@ def test_names_types_and_help_are_those_that_are_promised(predictor, rows):
 
 @pytest.mark.parametrize("count", [600, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_counts_are_exactly_what_the_clients_saw(predictor, rows, count):
-    api = app(predictor, Limits(waiting=20_000, rows=50))
+    api = app(predictor, Limits(waiting=20_000, wait=30, rows=50))
     instances = (("POST", "/v1/models/churn:predict"), {"json": {"instances": rows[:2]}})
     records = (("POST", "/invocations"), {"json": {"dataframe_records": rows[:1]}})
     mix = [
