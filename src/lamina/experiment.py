@@ -64,8 +64,8 @@ class Baseline(NamedTuple):
 
 
 class Section(NamedTuple):
-    """A part of the report that stands behind the general one named by `after`: HTML for people (none: no part of the
-    page), `facts` for report.json, by key; a `script` of the package, which the page runs and which holds no data.
+    """A part of the report behind the general one named by `after`: HTML for people (none: no part of the page),
+    `facts` for report.json, by key; a `script` of the package, which the page runs and which holds no data.
     """
 
     name: str
@@ -91,9 +91,7 @@ class Conclusion(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """What the terminal shows at the end beside scores: tables (title row, then rows), sentences, and commands by
-    name; `facts` go into the result as they are.
-    """
+    """What the terminal shows beside scores, the first row of a table its title; `facts` go into the result."""
 
     tables: tuple[tuple[tuple[str, ...], ...], ...] = ()
     sentences: tuple[str, ...] = ()
@@ -106,6 +104,7 @@ class Finding:
     """A trained run and what its bundle is worth: everything a report tells."""
 
     experiment: "Experiment"
+    choices: Row  # plain values of a recipe that leaves nothing open
     spec: Spec
     cfg: TrainConfig
     layers: list[Row]

@@ -15,7 +15,7 @@ from lamina.plugins import kind
 from lamina.preprocess import Preprocessor
 from lamina.recipe import Recipe
 from lamina.resources import memory
-from lamina.run import Run
+from lamina.run import Run, every_choice
 from lamina.schema import Collected, Row
 from lamina.train.device import choose, decide
 from lamina.train.fit import Hooks, outputs
@@ -105,10 +105,13 @@ def run(recipe: Recipe, out: Run, rows: Rows = (None, None), stop: Callable[[], 
     experiment, files = packaging.files(model, choice, prep, spec, experiment)
     predictor = Predictor(bundle.write(out.bundle, files, type(experiment.task)))
     evaluation = experiment.evaluate(predictor, experiment.test)
-    finding = Finding(experiment, spec, cfg, layers, end, predictor, evaluation, examples, out.rows(), out.folder)
+    choices = every_choice(experiment.recipe, experiment.settings(), experiment.schema, cfg)
+    finding = Finding(
+        experiment, choices, spec, cfg, layers, end, predictor, evaluation, examples, out.rows(), out.folder
+    )
     result = report.write(finding, out, time.perf_counter() - start)
 
     # 6 deploy reads the bundle, and nothing else
     bundle.write(out.bundle, packaging.finished(files, finding, result, versions()), type(experiment.task))
-    out.finish()
+    out.finish(choices)
     yield {"at": "done", **result}

@@ -1,6 +1,6 @@
 """One experiment is one directory; the only file that knows its names.
 
-recipe.yaml      every choice, with the architecture's suggestions filled in
+recipe.yaml      every choice: while it trains those it was given and those of training, at the end all that were made
 rows.jsonl       one row per epoch
 checkpoints/     enough to go on after a kill, bit for bit
 bundle/          what is deployed
@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from lamina.config import Config, DataError, LaminaError
-from lamina.recipe import Recipe, dump, read
+from lamina.recipe import Recipe, dump, plain, read, to_yaml
 from lamina.resources import disk
-from lamina.schema import Row
+from lamina.schema import Row, Schema
 from lamina.train import epoch_rows
 
 EARLY = {".lock": rb"(process \d+)?", "data.sha256": rb"[0-9a-f]{64}\n"}  # what a run writes before its recipe
@@ -110,9 +110,7 @@ class Run:
 
     def write_recipe(self, recipe: Recipe, train: Config) -> None:
         """Durable before the first step: what a resumed run reads is what this one decided."""
-        off = {name: None for name, value in recipe.train.items() if value is None}  # what suits would come back
-        recipe = recipe.model_copy(update={"train": {**train.model_dump(mode="json", exclude_none=True), **off}})
-        disk.write_text(self.recipe_file, dump(recipe))
+        disk.write_text(self.recipe_file, dump(_with_training(recipe, train)))
 
     def same_data(self, fingerprint: str) -> None:
         """Remember the data's fingerprint; on a resumed run, refuse other data."""
@@ -148,10 +146,33 @@ class Run:
         lines = "1 line is" if foreign == 1 else f"{foreign} lines are"
         return [f"{self.rows_file}: {lines} not of this run and left out of its record. Weights do not hang on it."]
 
-    def finish(self) -> None:
+    def finish(self, recipe: Row) -> None:
+        """Write the recipe of `every_choice`, and that nothing is left to do."""
+        disk.write_text(self.recipe_file, to_yaml(recipe))
         earlier = [path for path in self.folder.glob(".bundle-*") if path.name.removeprefix(".bundle-").isdigit()]
         disk.remove(*earlier)  # what a run of an earlier version left when it was killed
         disk.write_text(self.done, datetime.now(UTC).isoformat(timespec="seconds") + "\n")
+
+
+def every_choice(recipe: Recipe, task: Config, schema: Schema, train: Config) -> Row:
+    """Plain values of a recipe that leaves nothing open but how files are laid out: run again on the same rows, it
+    gives the same weights. `recipe` names its model, `task` and `train` are the settings they came to.
+    """
+    columns = (*schema.columns, *([schema.target] if schema.target else []))
+    values = plain(_with_training(recipe, train)) | {
+        "task": task.model_dump(mode="json"),
+        "columns": {column.name: {"kind": column.kind, **column.settings} for column in columns},
+        "literal": list(schema.literal),
+        "split": recipe.split.model_dump(mode="json"),
+        "model": recipe.model.model_dump(mode="json") if recipe.model else None,
+    }
+    order = [name for name in Recipe.model_fields if name in values]
+    return {name: values[name] for name in order}
+
+
+def _with_training(recipe: Recipe, train: Config) -> Recipe:
+    off = {name: None for name, value in recipe.train.items() if value is None}  # what suits would come back
+    return recipe.model_copy(update={"train": {**train.model_dump(mode="json", exclude_none=True), **off}})
 
 
 def fresh_folder(name: str) -> Path:

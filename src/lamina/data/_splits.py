@@ -146,6 +146,19 @@ def split(
     return _splits(table, part, test)
 
 
+def explicit(cfg: Split, table: pa.Table | None = None, target: str | None = None) -> Split:
+    """What `auto` comes to for rows, or where there is no target: the same parts by name. Others stay as they are."""
+    if not isinstance(cfg, Auto):
+        return cfg
+    by_class = table is not None and target is not None and _classes(table, cfg, target).any()
+    return (Stratified if by_class else Random)(validation=cfg.validation, test=cfg.test)
+
+
+def in_time(cfg: Auto | Random) -> TimeSplit:
+    """The same shares of the rows, in their order."""
+    return TimeSplit(validation=cfg.validation, test=cfg.test)
+
+
 def _classes(table: pa.Table, cfg: Auto | Random | Stratified, target: str | None) -> np.ndarray:
     """The class of each row as a code; all the same when the split is to be random."""
     one = np.zeros(table.num_rows, np.int64)

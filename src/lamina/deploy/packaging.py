@@ -15,7 +15,6 @@ from lamina.deploy.session import Session
 from lamina.experiment import Experiment, Finding
 from lamina.plugins import kind
 from lamina.preprocess import Preprocessor
-from lamina.recipe import plain
 from lamina.resources import memory
 from lamina.schema import Row, Spec
 
@@ -100,7 +99,7 @@ def finished(parts: Mapping[str, bytes], finding: Finding, result: Row, versions
     """The files with `training.json` (recipe, data, scores, versions) and the card for people."""
     experiment = finding.experiment
     training = {
-        "recipe": plain(experiment.recipe) | {"train": finding.cfg.model_dump(mode="json", exclude_none=True)},
+        "recipe": {name: value for name, value in finding.choices.items() if name != "columns"},  # of schema.json
         "data": {"fingerprint": experiment.fingerprint(), "rows": experiment.counts()},
         "scores": result["scores"],
         "baselines": result["baselines"],

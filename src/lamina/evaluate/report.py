@@ -12,7 +12,7 @@ from lamina.evaluate.plots.named import Context, draw
 from lamina.evaluate.sections import Page
 from lamina.evaluate.versions import versions
 from lamina.experiment import Baseline, Conclusion, Finding
-from lamina.recipe import dump
+from lamina.recipe import to_yaml
 from lamina.run import Run
 from lamina.schema import Column, Row
 
@@ -35,7 +35,7 @@ def write(finding: Finding, out: Run, seconds: float) -> Row:
     report = _report(finding, baselines, conclusion, notes)
     for section in sections:
         report |= section.facts
-    report |= {"recipe": dump(out.recipe()), "bundle": str(out.bundle)}
+    report |= {"recipe": to_yaml(finding.choices), "bundle": str(out.bundle)}
     operations = finding.session.operations
     page = Page(
         report=report,

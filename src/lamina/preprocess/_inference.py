@@ -55,7 +55,7 @@ def column(values: pa.ChunkedArray, name: str, cfg: Config | None = None, decima
         kind, settings, note = _kind(present, raw, name, distinct, mark)
     else:
         kind, note = kind_of(cfg), "as told"
-        settings = _look(kind, raw, mark) | cfg.model_dump(mode="json", exclude_defaults=True)
+        settings = _look(kind, raw, mark) | cfg.model_dump(mode="json", exclude_unset=True)
     settings = {k: v for k, v in settings.items() if k != "kind"}
     module = vars(plugin("preprocess", kind)) if kind in available("preprocess") else {}
     if "describe" in module:

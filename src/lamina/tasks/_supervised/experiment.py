@@ -12,7 +12,7 @@ from lamina import experiment, models, preprocess, privacy
 from lamina.config import Config, DataError, MissingColumn, RecipeError
 from lamina.data import Sources
 from lamina.data._quarantine import ROW_NUMBER, column_name, locate, with_row_numbers
-from lamina.data._splits import Auto, ByColumn, Random, Split, Splits, Stratified, split
+from lamina.data._splits import Auto, ByColumn, Random, Split, Splits, Stratified, explicit, split
 from lamina.deploy.golden import golden_rows
 from lamina.deploy.session import from_json
 from lamina.evaluate import baselines, calibration, metrics
@@ -74,6 +74,7 @@ class Experiment(experiment.Experiment):
         test, unusable_test = _test(recipe, column, sources)
         parts = split_settings(recipe.split, collected)
         table, order_notes = time_order.arrange(table, parts, name, recipe, test is not None)
+        parts = explicit(parts, table, name)
         splits = split(table, parts, name, recipe.seed, test)
         values = parse_columns(splits.train, (column,))[name].combine_chunks()
         task = task_class(cfg, task_class.fit(values, cfg))
@@ -83,11 +84,11 @@ class Experiment(experiment.Experiment):
         splits, broken = usable(splits, schema, sources)
         test_source = sources.test or Collected(pa.table({}))
         collection = cls(
-            recipe=recipe.model_copy(update={"target": name}),
+            recipe=recipe.model_copy(update={"target": name, "split": parts}),
             task=task,
             schema=schema,
             splits=Splits(*(t.drop_columns([ROW_NUMBER]) for t in splits)),
-            shuffled=isinstance(parts, Auto | Random | Stratified),
+            shuffled=isinstance(parts, Random | Stratified),
             read=sum(c.table.num_rows + len(c.quarantine) for c in (collected, test_source)),
             quarantine=(*collected.quarantine, *unusable, *test_source.quarantine, *unusable_test, *unknown, *broken),
             notes=(
@@ -266,7 +267,7 @@ def _target_settings(
     kind = task.target_kind
     detected = preprocess.look(column.combine_chunks().drop_null(), kind, decimal) | dict(task.target_settings)
     cfg = recipe.columns.get(name)
-    values = cfg.model_dump(mode="json", exclude_defaults=True) if cfg else {}
+    values = cfg.model_dump(mode="json", exclude_unset=True) if cfg else {}
     own = {k: v for k, v in values.items() if k != "kind"} if cfg and kind_of(cfg) == kind else {}
     return detected | own
 

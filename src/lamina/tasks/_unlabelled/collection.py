@@ -7,7 +7,7 @@ import pyarrow as pa
 from lamina import preprocess
 from lamina.data import Sources
 from lamina.data._quarantine import ROW_NUMBER, column_name, with_row_numbers
-from lamina.data._splits import Splits, split
+from lamina.data._splits import Splits, explicit, split
 from lamina.recipe import Recipe, Unused
 from lamina.schema import Collected, Quarantined, Schema
 from lamina.tasks._supervised.experiment import split_settings, usable
@@ -23,6 +23,11 @@ class UnlabelledRows(NamedTuple):
     notes: tuple[str, ...]
 
 
+def with_split(recipe: Recipe, collected: Collected) -> Recipe:
+    """The recipe with the parts that rows of a source are given to."""
+    return recipe.model_copy(update={"split": explicit(split_settings(recipe.split, collected))})
+
+
 def collect(recipe: Recipe, sources: Sources, label: str | None = None) -> UnlabelledRows:
     """Every row is usable whose cells are sound. `label`: a column that is kept out of the inputs, as categories; a row
     without one is used as well.
@@ -31,7 +36,7 @@ def collect(recipe: Recipe, sources: Sources, label: str | None = None) -> Unlab
     table = with_row_numbers(collected, recipe.missing)
     test = with_row_numbers(sources.test, recipe.missing) if sources.test else None
     label = None if label is None else column_name(table, label)
-    splits = split(table, split_settings(recipe.split, collected), None, recipe.seed, test)
+    splits = split(table, with_split(recipe, collected).split, None, recipe.seed, test)
     settings = {name: Unused(kind="ignore") for name in collected.metadata if name in table.column_names}
     settings |= recipe.columns
     train = splits.train.drop_columns([ROW_NUMBER])

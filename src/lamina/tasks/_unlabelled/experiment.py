@@ -45,6 +45,7 @@ class Experiment(experiment.Experiment):
         layout, notes = None, ()
         if not row_layout.is_single(rows.schema):
             layout, notes = row_layout.fit(rows.splits.train, rows.schema)
+        recipe = collection.with_split(recipe, sources.train)
         own = cls(recipe=recipe, task=module.Task(cfg, module.State(layout=layout)), **rows._asdict())
         return replace(own, notes=(*own.notes, *notes))
 

@@ -62,7 +62,7 @@ class Experiment(unlabelled.Experiment):
         if order.time is not None:
             state = collection.as_recording(cfg, state, order.time, own.splits, own.schema)
             notes = (*notes, collection.window_note(cfg, state))
-        own = replace(own, recipe=recipe.model_copy(update={"task": cfg}), task=Task(cfg, state))
+        own = replace(own, recipe=own.recipe.model_copy(update={"task": cfg}), task=Task(cfg, state))
         size = cfg.dimensions or own._size()
         own = own.with_task(own.task.with_state(size=size, normal=cfg.normal))
         return replace(own, notes=(*own.notes, *order.notes, *notes))

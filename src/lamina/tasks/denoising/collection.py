@@ -12,7 +12,7 @@ from lamina import preprocess
 from lamina.config import Config as Settings
 from lamina.config import DataError
 from lamina.data._quarantine import ROW_NUMBER, column_name, locate
-from lamina.data._splits import FEWEST, Auto, Random, Split, Splits, TimeSplit, split
+from lamina.data._splits import FEWEST, Auto, Random, Split, Splits, explicit, in_time
 from lamina.plugins import plugin
 from lamina.preprocess import UNUSED, Preprocessor
 from lamina.preprocess.image import cells, codec
@@ -139,11 +139,9 @@ def schema(rows: Pairs, table: pa.Table, recipe: Recipe, collected: Collected) -
     return whole.model_copy(update={"columns": columns, "literal": collected.literal}), notes
 
 
-def parts(rows: Pairs, form: Form, cfg: Split, seed: int, test: pa.Table | None) -> Splits:
-    """Training, validation and test rows; of a table the first, the next and the last ones."""
-    if form == "table" and isinstance(cfg, Auto | Random):
-        cfg = TimeSplit(validation=cfg.validation, test=cfg.test)
-    return split(rows.table, cfg, None, seed, test)
+def in_parts(cfg: Split, form: Form) -> Split:
+    """How rows are given to parts: of a table the first, the next and the last ones."""
+    return in_time(cfg) if form == "table" and isinstance(cfg, Auto | Random) else explicit(cfg)
 
 
 def are_few(rows: Pairs, form: Form) -> bool:

@@ -12,7 +12,7 @@ from lamina.config import Config as AnyConfig
 from lamina.config import DataError
 from lamina.data import Sources
 from lamina.data._quarantine import ROW_NUMBER, with_row_numbers
-from lamina.data._splits import Auto, Splits
+from lamina.data._splits import Auto, Splits, split
 from lamina.experiment import Baseline, Conclusion, Evaluation, Finding, Golden, Section, Summary
 from lamina.preprocess import Preprocessor
 from lamina.recipe import Recipe
@@ -57,16 +57,17 @@ class Experiment(experiment.Experiment):
         schema, form, notes = _schema(rows, rows.table, recipe, sources)
         if form == "image":
             metrics.require()
-        split, few = split_settings(recipe.split, sources.train), collection.are_few(rows, form)
+        shares, few = split_settings(recipe.split, sources.train), collection.are_few(rows, form)
         if few:
             used, bad = _sound(rows, rows.table, schema, form, sources.config)
             rows = rows._replace(table=used)
             prep = preprocess.fit(used, schema)
-            shares = (split.validation, split.test) if isinstance(split, Auto) else (SHARES.validation, SHARES.test)
-            splits = collection.cut(rows, prep, _state(schema, form, prep, cfg, rows), shares)
+            shares = shares if isinstance(shares, Auto) else SHARES
+            splits = collection.cut(rows, prep, _state(schema, form, prep, cfg, rows), (shares.validation, shares.test))
             notes = (*notes, _few(used.num_rows, form))
         else:
-            splits, bad = collection.parts(rows, form, split, recipe.seed, test.table if test else None), []
+            shares, bad = collection.in_parts(shares, form), []
+            splits = split(rows.table, shares, None, recipe.seed, test.table if test else None)
             schema, form, notes = _schema(rows, splits.train, recipe, sources)
         splits = splits._replace(test=test.table) if test else splits
         tables = []
@@ -87,7 +88,7 @@ class Experiment(experiment.Experiment):
         )  # fmt: skip
         notes = (*(note for source in others for note in source.notes if "to train on them" not in note), *notes)
         return cls(
-            recipe=recipe.model_copy(update={"target": rows.clean}),
+            recipe=recipe.model_copy(update={"target": rows.clean, "split": shares}),
             task=Task(cfg, state),
             schema=schema,
             splits=parts,

@@ -37,7 +37,7 @@ from lamina.tasks.forecasting.panel import Panel, build_panel
 from lamina.tasks.forecasting.report import Details
 from lamina.tasks.forecasting.state import Config, State
 from lamina.tasks.forecasting.task import Task
-from lamina.tasks.forecasting.time_splits import Cut, cut
+from lamina.tasks.forecasting.time_splits import Cut, cut, in_order
 from lamina.tasks.forecasting.transform import fit_targets
 from lamina.train.settings import Examples
 
@@ -85,7 +85,7 @@ class Experiment(experiment.Experiment):
         state = _state(cfg, assignment, panel, parts, schema, horizon)
         collected = [source for source in (sources.train, sources.test) if source]
         experiment = cls(
-            recipe=recipe.model_copy(update={"target": targets[0]}),
+            recipe=recipe.model_copy(update={"target": targets[0], "split": in_order(recipe.split)}),
             task=Task(cfg, state),
             schema=schema,
             splits=Splits(*tables),

@@ -17,7 +17,8 @@ def has_lists(table: pa.Table, names: tuple[str, ...]) -> bool:
 
 def explode(table: pa.Table, series: str | None) -> tuple[pa.Table, str, np.ndarray]:
     """One row per step: lists are laid out, single cells repeated. Also the name of the column that says which series a
-    step belongs to (added, as the row's number, where `series` is None), and of each step the row it came from.
+    step belongs to (added, as the row's number, where `series` is None or
+    the name that it then has), and of each step the row it came from.
 
     Lists of one row must be equally long; a missing list is one of missing steps. Errors: DataError naming the row.
     """
@@ -40,7 +41,7 @@ def explode(table: pa.Table, series: str | None) -> tuple[pa.Table, str, np.ndar
         present = np.repeat(lengths[name] >= 0, steps)
         place = np.cumsum(present) - 1
         columns[name] = pc.list_flatten(table[name]).take(pa.array(np.where(present, place, 0), mask=~present))
-    name = series or next(n for n in (ID, *(f"{ID}_{i}" for i in range(table.num_columns + 1))) if n not in columns)
-    if series is None:
-        columns[name] = pa.array(parent.astype(str))
-    return pa.table(columns), name, parent
+    added = next(n for n in (ID, *(f"{ID}_{i}" for i in range(table.num_columns + 1))) if n not in columns)
+    if series in (None, added):
+        columns[added] = pa.array(parent.astype(str))
+    return pa.table(columns), series or added, parent

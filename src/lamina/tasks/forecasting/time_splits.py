@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lamina.config import DataError, RecipeError
-from lamina.data._splits import Auto, Split, TimeSplit
+from lamina.data._splits import Auto, Split, TimeSplit, in_time
 from lamina.tasks.forecasting import transform
 from lamina.tasks.forecasting.panel import Panel
 from lamina.tasks.forecasting.state import Config, Transform
@@ -31,7 +31,7 @@ def cut(
     `test_row`: the first row of the table that is one to judge by, where these come separately. Errors: DataError,
     RecipeError for a split that is not one in time.
     """
-    split = _in_time(split)
+    split = in_order(split)
     edges = _edges(panel, split, horizon, test_row)
     certain = np.maximum(edges[:, 1] - 2 * horizon, edges[:, 0])  # what is of training with an embargo too
     train = [panel.values[a:b] for a, b in zip(edges[:, 0], certain, strict=True)]
@@ -44,11 +44,12 @@ def cut(
     return Cut(edges, cfg.season or 1, kind)
 
 
-def _in_time(split: Split) -> TimeSplit:
+def in_order(split: Split) -> TimeSplit:
+    """The split as one in time. Errors: RecipeError for one that draws rows."""
     if isinstance(split, TimeSplit):
         return split
     if isinstance(split, Auto):
-        return TimeSplit(validation=split.validation, test=split.test)
+        return in_time(split)
     raise RecipeError([f"split.kind: a forecast is judged on what comes later, not on {split.kind} rows. Use time."])
 
 

@@ -72,7 +72,8 @@ class Experiment(experiment.Experiment):
         """Every row is usable whose cells are sound."""
         cfg = recipe.task
         assert isinstance(cfg, TaskConfig)
-        return cls(recipe=recipe, task=Task(cfg, Task.fit(None, cfg)), **collection.collect(recipe, sources)._asdict())
+        recipe, rows = collection.with_split(recipe, sources.train), collection.collect(recipe, sources)
+        return cls(recipe=recipe, task=Task(cfg, Task.fit(None, cfg)), **rows._asdict())
 
     # 2 preprocess, 3 design
 

@@ -13,7 +13,7 @@ from lamina import experiment, models
 from lamina.config import Config as AnyConfig
 from lamina.config import DataError
 from lamina.data import Sources
-from lamina.data._splits import Auto, Splits, TimeSplit, split
+from lamina.data._splits import Auto, Split, Splits, TimeSplit, explicit, in_time, split
 from lamina.experiment import Baseline, Conclusion, Evaluation, Finding, Golden, Section, Summary
 from lamina.plugins import Settings, plugin
 from lamina.preprocess import Preprocessor
@@ -39,7 +39,7 @@ SAMPLE_TOKENS = 1_000_000  # tokens
 @dataclass(frozen=True)
 class Experiment(experiment.Experiment):
     """`texts` by part, of which `splits` have the first characters alone; `ids` of those of training and of validation,
-    the bytes for each token of the latter, and how many rows are `empty`.
+    the bytes for each token of the latter, how many rows are `empty`, and what a text by itself is, its `sort`.
     """
 
     task: Task
@@ -47,6 +47,7 @@ class Experiment(experiment.Experiment):
     ids: Mapping[str, Ids] = field(default_factory=dict)
     bytes_per_token: float = 1.0
     empty: int = 0
+    sort: str = "rows"
 
     # 1 collect
 
@@ -80,7 +81,7 @@ class Experiment(experiment.Experiment):
         schema = Schema(columns=(Column(name=name, kind="text", settings=settings),), literal=(name,))
         collected = [source for source in (sources.train, sources.test) if source]
         return cls(
-            recipe=recipe.model_copy(update={"target": None, "task": cfg}),
+            recipe=recipe.model_copy(update={"target": name, "task": cfg, "split": _parts(recipe, sources, sort)}),
             task=Task(cfg, state),
             schema=schema,
             splits=Splits(**{part: pa.table({name: corpus.initials(column)}) for part, column in parts.items()}),
@@ -91,6 +92,7 @@ class Experiment(experiment.Experiment):
             ids=ids,
             bytes_per_token=size / max(int(ids["validation"].lengths.sum()), 1),
             empty=empty,
+            sort=sort,
         )
 
     def counts(self) -> Row:
@@ -103,7 +105,7 @@ class Experiment(experiment.Experiment):
 
     def settings(self) -> AnyConfig:
         state = self.task.state
-        changes = {"tokenizer": state.tokenizer.tokenizer, "context": state.context}
+        changes = {"tokenizer": state.tokenizer.tokenizer, "context": state.context, "documents": self.sort}
         return self.task.cfg.model_copy(update=changes)
 
     def fingerprint(self) -> str:
@@ -227,11 +229,17 @@ def _notes(name: str, table: pa.Table, sort: str, cfg: Config, empty: int) -> li
     return notes
 
 
+def _parts(recipe: Recipe, sources: Sources, sort: str) -> Split:
+    """How texts are given to parts: one text is cut, others are drawn."""
+    settings = split_settings(recipe.split, sources.train)
+    return in_time(settings) if sort == "none" and isinstance(settings, Auto) else explicit(settings)
+
+
 def _split(
     recipe: Recipe, sources: Sources, name: str, texts: pa.ChunkedArray, sort: str
 ) -> tuple[dict[str, pa.ChunkedArray], str]:
     """Texts of training, validation and test, and a sentence on how one text was told apart."""
-    settings = split_settings(recipe.split, sources.train)
+    settings = _parts(recipe, sources, sort)
     test = None if sources.test is None else _texts(sources.test.table, _test_name(sources.test.table, name))[0]
     if sort == "none":
         parts, how = _by_position(texts, settings, test)
@@ -250,7 +258,7 @@ def _test_name(table: pa.Table, name: str) -> str:
 
 
 def _by_position(texts: pa.ChunkedArray, settings: Any, test: Any) -> tuple[list[pa.ChunkedArray], str]:
-    if not isinstance(settings, Auto | TimeSplit):
+    if not isinstance(settings, TimeSplit):
         raise DataError(
             f"split.kind: {settings.kind} draws rows, and these are one text, whose parts follow one another. "
             "Use time, or say that each row is a text: --set task.documents=rows"
