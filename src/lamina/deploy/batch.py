@@ -154,10 +154,10 @@ def _write_each(
     prep, columns = operation.prep(predictor), list[str]()
     notes, cells = dict[str, None](), CellNotes(prep, keep=keep or ())
     with beside_notes(notes), _answers_writer(operation, place) as write:
-        for piece, rows, raw in prefetch(_pieces(predictor, source, prep, cells)):
+        for piece, rows, raw, knowing in prefetch(_pieces(predictor, source, prep, cells)):
             notes |= dict.fromkeys([*piece.notes, *doubts(raw, prep.schema)])
             columns = columns or _columns(predictor, rows, keep)
-            for answers in _aligned(predictor.pieces(operation, raw, request), rows, columns):
+            for answers in _aligned(knowing.pieces(operation, raw, request), rows, columns):
                 write(answers.table)
                 count += answers.table.num_rows
                 broken += [cell._replace(row=start + cell.row) for cell in answers.broken]
@@ -169,14 +169,21 @@ def _write_each(
 
 
 def _pieces(
-    predictor: Predictor, source: Config, prep: Preprocessor, cells: CellNotes
-) -> Generator[tuple[Collected, pa.Table, pa.Table], None, None]:
-    """What a source gives, its rows under the names of the bundle, and as they are read, which `cells` has seen."""
+    predictor: Predictor, source: Config, prep: Preprocessor, notes: CellNotes
+) -> Generator[tuple[Collected, pa.Table, pa.Table, Predictor], None, None]:
+    """What a source gives, its rows under the names of the bundle, and as they are read, which `notes` has seen; and
+    the predictor that knows their cells.
+    """
     for piece in data.stream(source, PIECE):
         rows = predictor.with_bundle_names(piece.table)
         raw = by_mark(rows, prep.schema, piece.decimal)
-        cells.add(raw)
-        yield piece, rows, raw
+        if prep is predictor.prep and not prep.files:
+            cells = prep.read(raw)
+            notes.add(raw, cells)
+            yield piece, rows, raw, predictor.knowing(raw, cells)
+        else:
+            notes.add(raw)
+            yield piece, rows, raw, predictor
 
 
 def _columns(predictor: Predictor, rows: pa.Table, keep: list[str] | None) -> list[str]:

@@ -5,15 +5,15 @@ A server says it cell by cell, see `deploy.server.cells`; of a file, cells are c
 
 import difflib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lamina.preprocess import Preprocessor
-from lamina.schema import Column, clean
+from lamina.preprocess import Cells, Preprocessor
+from lamina.schema import Column
 
 NOTES = 20  # of one request
 NAMES = 5  # of columns in one note
@@ -98,28 +98,33 @@ class CellNotes:
         self._present = set[str]()
         self._counts = dict[tuple[str, Reading], tuple[int, str]]()
 
-    def add(self, rows: pa.Table) -> None:
-        """Look at the raw cells of more rows, under the names of the bundle."""
+    def add(self, rows: pa.Table, cells: Mapping[str, Cells] | None = None) -> None:
+        """Look at the raw cells of more rows, under the names of the bundle; `cells` where they are read already."""
         self._unknown |= dict.fromkeys(name for name in rows.column_names if name and name not in self._recognized)
-        self._present |= set(rows.column_names)
-        names = [name for name in self._plain if name in rows.column_names]
-        cells = clean(rows.select(names), self.prep.schema.missing, self.prep.schema.literal)
-        for name, values in self.prep.parse(cells, names).items():
-            raw = cells[name].combine_chunks()
+        present = set(rows.column_names)
+        self._present |= present
+        names = [name for name in self._plain if name in present]
+        cells = self.prep.read(rows, names) if cells is None else cells
+        for name in names:
+            raw, values, places = cells[name]
             if pa.types.is_null(raw.type):
                 continue
+            if places is not None and raw.null_count < values.null_count:  # a hint is one on all cells
+                raw, values, places = cells[name].of_each(raw), cells[name].of_each(values), None
             for reading, mask in readings(self.prep, self._columns[name], raw, values):
-                self._count(name, reading, raw, mask)
+                self._count(name, reading, raw, mask, places)
         self.rows += rows.num_rows
 
-    def _count(self, name: str, reading: Reading, raw: pa.Array, mask: np.ndarray) -> None:
-        if not (count := int(mask.sum())):
+    def _count(self, name: str, reading: Reading, raw: pa.Array, mask: np.ndarray, places: np.ndarray | None) -> None:
+        if not mask.any():
             return
+        rows = mask if places is None else mask[places]
         before, example = self._counts.get((name, reading), (0, ""))
         if not before:
-            row = int(mask.argmax())
-            example = f"row {self.rows + row + 1:,}: {reading.words(raw[row].as_py())}"
-        self._counts[name, reading] = before + count, example
+            row = int(rows.argmax())
+            cell = raw[row if places is None else int(places[row])]
+            example = f"row {self.rows + row + 1:,}: {reading.words(cell.as_py())}"
+        self._counts[name, reading] = before + int(rows.sum()), example
 
     @property
     def sentences(self) -> list[str]:

@@ -2,7 +2,7 @@
 
 import base64
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import copy
 from functools import cached_property
 from time import monotonic
@@ -13,12 +13,13 @@ import pyarrow as pa
 
 from lamina.data.arrays import flatten, table
 from lamina.deploy.onnx_runtime import Run
-from lamina.preprocess import Broken, Preprocessor, cells_from_json
+from lamina.preprocess import Broken, Cells, Preprocessor, cells_from_json
 from lamina.resources import memory
-from lamina.schema import Row, Schema, Spec, clean, rename_columns
+from lamina.schema import Row, Schema, Spec, rename_columns
 from lamina.task import RequestLimits, Task, TooMuch
 
-BATCH, BATCH_NUMBERS = 4096, 1 << 23  # rows at a time, and numbers of their inputs
+BATCH = 4096  # rows that are run at a time
+ROWS, NUMBERS = 1 << 16, 1 << 23  # that are encoded at a time, and numbers of their inputs
 FEWER = "Send fewer at a time."
 LONG, STEPS = 200, 12  # characters of an example cell, and steps of one that is a list
 
@@ -33,6 +34,7 @@ class Session:
         self.id, self.golden, self.limits = "", (), None
         self.assets: Mapping[str, bytes] = {}
         self._runs = runs
+        self._cells: tuple[pa.Table, Mapping[str, Cells]] | None = None
 
     id: str
     golden: Sequence[Row]
@@ -81,30 +83,40 @@ class Session:
     def rows(self, rows: Sequence[Row]) -> pa.Table:
         return from_json(rows, self.prep, self.names)
 
+    def knowing(self, rows: pa.Table, cells: Mapping[str, Cells]) -> Self:
+        """The same, where raw rows that it is to answer are read already."""
+        other = copy(self)
+        other._cells = (rows, cells)
+        return other
+
     def encode(self, rows: pa.Table, broken: list[Broken] | None = None) -> dict[str, np.ndarray]:
         """Raw rows to network inputs; cells of no use go to `broken`."""
-        return self.prep.encode(clean(rows, self.schema.missing, self.schema.literal), broken=broken)
+        own, cells = self._cells or (None, {})
+        return self.prep.encode(cells if own is rows else self.prep.read(rows), broken=broken)
 
     def raw(self, rows: pa.Table, broken: list[Broken] | None = None) -> dict[str, np.ndarray]:
         """What the network itself gives, (rows, size) float32 by output name; memory is bounded."""
         broken = [] if broken is None else broken
         rows = rows if rows.num_columns else pa.table({"": pa.nulls(0)})
         wide = sum(math.prod(n or max(feed.max_length, 1) for n in feed.shape) for feed in self.spec.inputs.values())
-        size = max(1, min(BATCH, BATCH_NUMBERS // max(wide, 1)))
+        size = max(1, min(BATCH if self.limits else ROWS, NUMBERS // max(wide, 1)))
         began = monotonic()
 
         def answer(start: int, stop: int) -> dict[str, np.ndarray]:
-            if self.limits and monotonic() - began > self.limits.seconds:
-                raise TooMuch(f"rows: {start:,} of {rows.num_rows:,} took {self.limits.seconds:g} seconds. {FEWER}")
             unusable = list[Broken]()
-            part = self.run(self.encode(rows.slice(start, stop - start), unusable))
+            inputs = self.encode(rows if stop - start == rows.num_rows else rows.slice(start, stop - start), unusable)
+
+            def run(first: int, last: int) -> dict[str, np.ndarray]:
+                if self.limits and monotonic() - began > self.limits.seconds:
+                    done = f"{start + first:,} of {rows.num_rows:,}"
+                    raise TooMuch(f"rows: {done} took {self.limits.seconds:g} seconds. {FEWER}")
+                return self.run({name: values[first:last] for name, values in inputs.items()})
+
+            part = _joined(memory.halving(stop - start, BATCH, run))
             broken.extend(cell._replace(row=start + cell.row) for cell in unusable)
             return part
 
-        parts = list(memory.halving(rows.num_rows, size, answer))
-        if len(parts) == 1:
-            return parts[0]
-        return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
+        return _joined(memory.halving(rows.num_rows, size, answer))
 
     def with_bundle_names(self, rows: pa.Table, target: str | None = None) -> pa.Table:
         """Rows of a folder of files, whose columns are always `image` and `label`, under this bundle's names."""
@@ -130,6 +142,11 @@ class Session:
         kinds = {column.name: column.kind for column in self.prep.columns}
         row = {name: example_cell(v, kinds.get(name)) for name, v in self.golden[gaps.index(min(gaps))].items()}
         return row | {name: base64.b64encode(self.prep.file_kind(name).sample()).decode() for name in self.files}
+
+
+def _joined(pieces: Iterable[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    parts = list(pieces)
+    return parts[0] if len(parts) == 1 else {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
 
 
 def example_cell(value: Any, kind: str | None) -> Any:

@@ -44,6 +44,7 @@ import pyarrow as pa
 
 from lamina.config import Config, MissingColumn, nearest
 from lamina.plugins import plugin
+from lamina.preprocess._cells import Cells
 from lamina.preprocess._columns import UNUSED, module_of, parse_cells, parse_columns, parsers, settings
 from lamina.preprocess._decimal_mark import by_mark, doubts, with_decimal
 from lamina.preprocess._decimal_mark import of_table as decimal_mark
@@ -132,6 +133,7 @@ __all__ = [
     "MISSING",
     "UNUSED",
     "Broken",
+    "Cells",
     "Decimal",
     "Domain",
     "FileKind",

@@ -1,6 +1,6 @@
 """Fitted preprocessing: what was learned of each column, and raw rows to network inputs by it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from lamina.config import Config, LaminaError, parse
+from lamina.preprocess._cells import Cells, read
 from lamina.preprocess._columns import UNUSED, Fitted, Parser, module_of, parse_cells, parsers
 from lamina.preprocess._domain import Domain
 from lamina.preprocess._file_kind import FileKind
@@ -17,6 +18,8 @@ from lamina.preprocess._row_encoder import RowEncoder
 from lamina.schema import Column, Input, Schema
 
 JOINED = ("number", "category")  # inputs that several columns share
+
+Coded = tuple[np.ndarray, np.ndarray | None]  # (rows, width ...), or of distinct cells, and the places of all in these
 
 
 class Broken(NamedTuple):
@@ -106,18 +109,26 @@ class Preprocessor:
         columns = list(self._parsers if names is None else names)
         return dict(zip(columns, parse_cells(table, [self._parsers[name] for name in columns]), strict=True))
 
-    def encode(self, table: pa.Table, cache: bool = False, broken: list[Broken] | None = None) -> dict[str, np.ndarray]:
-        """Raw rows (cleaned by `schema.clean`) to arrays by input name; the first dimension is the row.
+    def read(self, rows: pa.Table, names: Iterable[str] | None = None) -> dict[str, Cells]:
+        """Raw cells of these columns (of all), cleaned and parsed; absent ones are missing in every row."""
+        own = self._parsers if names is None else {name: self._parsers[name] for name in names}
+        return read(rows, self.schema, own)
+
+    def encode(
+        self, rows: pa.Table | Mapping[str, Cells], cache: bool = False, broken: list[Broken] | None = None
+    ) -> dict[str, np.ndarray]:
+        """Rows (cleaned by `schema.clean`, or as `read` gives them) to arrays by input name; the first dimension is the
+        row.
 
         `cache`: what takes long may be kept on disk, and be a memory map of it. To `broken` are added the cells that
         are there but cannot be used, such as pictures that are cut short.
         """
-        cells = self.parse(table)
+        cells = _uncoded(self.parse(rows)) if isinstance(rows, pa.Table) else rows
         reasons = dict[str, list[str | None]]()
         encoded = {}
         for name, runs in self._groups.items():
             arrays = [_encode(run, cells, cache, None if broken is None else reasons) for run in runs]
-            encoded[name] = np.concatenate(arrays, axis=1) if len(arrays) > 1 else arrays[0]
+            encoded[name] = _side_by_side(arrays)
         if broken is not None and reasons:
             rows = (
                 (column.name, row, why)
@@ -242,17 +253,36 @@ def _runs(columns: list[Fitted]) -> Iterable[tuple[Fitted, ...]]:
 
 
 def _encode(
-    run: tuple[Fitted, ...], cells: dict[str, pa.Array], cache: bool, reasons: dict[str, list[str | None]] | None
-) -> np.ndarray:
-    """(rows, width) of columns side by side; why cells are of no use goes to `reasons`, by column."""
+    run: tuple[Fitted, ...], cells: Mapping[str, Cells], cache: bool, reasons: dict[str, list[str | None]] | None
+) -> Coded:
+    """Columns side by side; why cells are of no use goes to `reasons`, by column."""
     one, module = run[0], vars(run[0].module)
     if len(run) > 1:
-        return module["encode_columns"]([cells[o.column.name] for o in run], [o.state for o in run])
-    values = cells[one.column.name]
+        columns = [cells[own.column.name] for own in run]
+        return module["encode_columns"]([c.of_each(c.values) for c in columns], [own.state for own in run]), None
+    _, values, places = cells[one.column.name]
     if reasons is not None and "encode_with_reasons" in module:
         array, reasons[one.column.name] = module["encode_with_reasons"](values, one.state)
-        return array
-    return module["encode_memmap" if cache and "encode_memmap" in module else "encode"](values, one.state)
+        return array, places
+    return module["encode_memmap" if cache and "encode_memmap" in module else "encode"](values, one.state), places
+
+
+def _uncoded(values: Mapping[str, pa.Array]) -> dict[str, Cells]:
+    return {name: Cells(array, array) for name, array in values.items()}
+
+
+def _side_by_side(blocks: Sequence[Coded]) -> np.ndarray:
+    """(rows, sum of widths ...)"""
+    if len(blocks) == 1:
+        array, places = blocks[0]
+        return array if places is None else array[places]
+    rows = max(len(array if places is None else places) for array, places in blocks)
+    joined = np.empty((rows, sum(array.shape[1] for array, _ in blocks)), blocks[0][0].dtype)
+    at = 0
+    for array, places in blocks:
+        joined[:, at : at + array.shape[1]] = array if places is None else array[places]
+        at += array.shape[1]
+    return joined
 
 
 def _join(feeds: list[Input]) -> Input:
