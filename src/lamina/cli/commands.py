@@ -284,6 +284,10 @@ def serve(  # noqa: PLR0913 - one argument per option
     ] = None,
     root_path: Annotated[str, typer.Option(help="The path a proxy shows it under, such as /models/churn.")] = "",
     workers: Annotated[int, typer.Option(min=1, max=256, help="Processes that serve, each with the bundles.")] = 1,
+    policy: Annotated[
+        list[str] | None,
+        typer.Option(help="Cells that training had none of: COLUMN=reject, impute or flag; * for all. Repeatable."),
+    ] = None,
     watch: Annotated[
         bool, typer.Option("--watch", help="Take a bundle that changes on disk; SIGHUP does, too.")
     ] = False,
@@ -291,6 +295,7 @@ def serve(  # noqa: PLR0913 - one argument per option
 ) -> None:
     """Serve a bundle over HTTP: POST /predict, GET /schema, GET /docs. Several are below /models/NAME."""
     from lamina.deploy import server
+    from lamina.deploy.input_policy import policies_of
 
     options = {"rows": max_rows, "body": max_bytes}
     limits = server.Limits.model_validate({name: value for name, value in options.items() if value is not None})
@@ -299,6 +304,7 @@ def serve(  # noqa: PLR0913 - one argument per option
     server.serve(
         path, host=host, port=port, token=token, limits=limits, as_json=as_json,
         hosts=allowed_host or (), origins=allow_origin or (), root_path=root_path, watch=watch, workers=workers,
+        policies=policies_of(policy or ()),
     )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from lamina.config import Config, LaminaError, parse
 from lamina.data.arrays import json_rows
 from lamina.deploy import batch
 from lamina.deploy.bundle import locate
+from lamina.deploy.input_policy import applied, check_names, policies_of
 from lamina.deploy.predictor import Predictor, summary
 from lamina.deploy.request_settings import kind_of
 from lamina.inspection import is_bundle
@@ -33,6 +34,7 @@ SOURCE = (
 )
 OUTPUT = "Answers: .csv, .parquet, .jsonl or .feather."
 KEEP = "Columns to copy beside the answers: id,name or * for all; paths of files when left out."
+POLICY = "What becomes of cells that training had none of: COLUMN=reject, impute or flag; * for all. Repeatable."
 SETS = "Any choice of the recipe: data.delimiter=';'. Repeatable."
 OVERWRITE = "Replace what is at the output already."
 ESCAPE = "In CSV, put ' in front of cells that a spreadsheet would compute."
@@ -87,6 +89,9 @@ class OperationCommand(TyperCommand):
         values = ctx.params
         path = locate(values["bundle"])
         predictor = self.predictor if self.predictor and self.predictor.bundle.path == path else Predictor(path)
+        if policies := policies_of(values.get("policy") or ()):
+            check_names([predictor.prep], policies)
+            predictor = predictor.with_policies(applied(predictor.prep, policies).policies)
         operation = predictor.operation(self.operation.name)
         words = values.get("source")
         names = operation.names(predictor)
@@ -125,6 +130,7 @@ def _choices(operation: Operation) -> Iterator[Parameter]:
     """What is there for any operation beside its own settings."""
     if operation.rows == "each" and operation.write is None:
         yield _parameter("keep", str | None, typer.Option("--keep", help=KEEP), None)
+        yield _parameter("policy", list[str] | None, typer.Option("--policy", help=POLICY), None)
     if operation.write is None:
         yield _parameter("overwrite", bool, typer.Option("--overwrite", help=OVERWRITE), False)
         if operation.gives in (JSON, EVENTS):

@@ -17,6 +17,7 @@ from lamina.config import Config, DataError, MissingColumn, beside_notes, neares
 from lamina.data._quarantine import reasons, source_lines
 from lamina.deploy.cell_notes import CellNotes
 from lamina.deploy.formulas import Formulas
+from lamina.deploy.input_policy import FilePolicies
 from lamina.deploy.predictor import Predictor
 from lamina.deploy.writers import Write, check_format, writer
 from lamina.preprocess import Broken, Preprocessor, by_mark, doubts
@@ -152,20 +153,33 @@ def _write_each(
     quarantine, broken = list[Quarantined](), list[Broken]()
     count = start = 0
     prep, columns = operation.prep(predictor), list[str]()
-    notes, cells = dict[str, None](), CellNotes(prep, keep=keep or ())
+    notes, cells, policies = dict[str, None](), CellNotes(prep, keep=keep or ()), FilePolicies(prep)
     with beside_notes(notes), _answers_writer(operation, place) as write:
         for piece, rows, raw, knowing in prefetch(_pieces(predictor, source, prep, cells)):
+            raw, refusals = policies.apply(raw) if policies else (raw, [])
             notes |= dict.fromkeys([*piece.notes, *doubts(raw, prep.schema)])
             columns = columns or _columns(predictor, rows, keep)
-            for answers in _aligned(knowing.pieces(operation, raw, request), rows, columns):
+            answered = _without(knowing.pieces(operation, raw, request), refusals)
+            for answers in _aligned(answered, rows, columns):
                 write(answers.table)
                 count += answers.table.num_rows
                 broken += [cell._replace(row=start + cell.row) for cell in answers.broken]
                 notes |= dict.fromkeys(answers.notes)
             quarantine += piece.quarantine
             start += rows.num_rows
-    notes |= dict.fromkeys(cells.sentences)
-    return _result(place, count, [*quarantine, *_places(broken, source)], notes)
+    notes |= dict.fromkeys([*cells.sentences, *policies.sentences])
+    result = _result(place, count, [*quarantine, *_places(broken, source)], notes)
+    return result | ({"warnings": policies.warnings} if policies.warnings else {})
+
+
+def _without(pieces: Iterator[Answers], refusals: list[Broken]) -> Iterator[Answers]:
+    """Answers whose rows are broken, too, where the policy of a column rejects them."""
+    start = 0
+    for answers in pieces:
+        stop = start + answers.table.num_rows
+        own = tuple(cell for cell in refusals if start <= cell.row < stop)
+        yield answers._replace(broken=(*answers.broken, *own))
+        start = stop
 
 
 def _pieces(

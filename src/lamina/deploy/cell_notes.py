@@ -19,19 +19,29 @@ NOTES = 20  # of one request
 NAMES = 5  # of columns in one note
 AS_MISSING = "read as missing"
 SERIES = "series"
+MISSING, UNREADABLE, WRONG_TYPE, UNSEEN, RANGE = "missing", "unreadable", "wrong_type", "unseen", "out_of_range"
 NOUNS = {"number": "a number", "boolean": "true or false", "time": "a point in time", "labels": "a list of labels"}
 
 
 class Reading(NamedTuple):
-    """How cells are read that are not what their column holds: what they are, and what becomes of them."""
+    """How cells are read that are not what their column holds: what they are, what becomes of them, and a word."""
 
     one: str
     effect: str
+    kind: str
 
     def words(self, cell: object) -> str:
         """Of one cell: "'abc' is not a number; read as missing"."""
+        if self.one == "is":
+            return f"{json.dumps(cell)} is {self.effect}"
+        return f"{self.what(cell)}; {self.effect}"
+
+    def what(self, cell: object) -> str:
+        """The same without what becomes of it."""
+        if cell is None:
+            return self.one
         value = json.dumps(cell) if isinstance(cell, bool | float) else quoted(cell)
-        return f"{value} {self.one}{' ' if self.one == 'is' else '; '}{self.effect}"
+        return f"{value} {'is no number' if self.one == 'is' else self.one}"
 
 
 def readings(prep: Preprocessor, column: Column, raw: pa.Array, values: pa.Array) -> Iterator[tuple[Reading, Any]]:
@@ -40,13 +50,13 @@ def readings(prep: Preprocessor, column: Column, raw: pa.Array, values: pa.Array
         unread = pc.and_(raw.is_valid(), values.is_null())
         hint = prep.hint(column.name, raw)
         effect = f"{AS_MISSING}; {hint}" if hint else AS_MISSING
-        yield Reading(f"is not {NOUNS.get(column.kind, f'a {column.kind}')}", effect), _mask(unread)
+        yield Reading(f"is not {NOUNS.get(column.kind, f'a {column.kind}')}", effect, UNREADABLE), _mask(unread)
     if column.kind == "number" and pa.types.is_boolean(raw.type):
         for number in (1, 0):
-            yield Reading("is", f"read as the number {number}"), _mask(pc.equal(values, number))
+            yield Reading("is", f"read as the number {number}", WRONG_TYPE), _mask(pc.equal(values, number))
     elif (rare := prep.rare(column.name, values)) is not None:
         what = "has labels" if column.kind == "labels" else "is a value"
-        yield Reading(f"{what} that this model does not know", "read as a rare one"), _mask(rare)
+        yield Reading(f"{what} that this model does not know", "read as a rare one", UNSEEN), _mask(rare)
 
 
 def _mask(mask: Any) -> np.ndarray:

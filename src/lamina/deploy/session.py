@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from lamina.data.arrays import flatten, table
 from lamina.deploy.onnx_runtime import Run
-from lamina.preprocess import Broken, Cells, Preprocessor, cells_from_json
+from lamina.preprocess import Broken, Cells, Policy, Preprocessor, cells_from_json
 from lamina.resources import memory
 from lamina.schema import Row, Schema, Spec, rename_columns
 from lamina.task import RequestLimits, Task, TooMuch
@@ -134,6 +134,12 @@ class Session:
         other = copy(self)
         other.limits = limits
         other.prep = self.prep if largest is None else self.prep.bounded(largest)
+        return other
+
+    def with_policies(self, policies: Mapping[str, Policy]) -> Self:
+        """The same with other input policies of some columns."""
+        other = copy(self)
+        other.prep = self.prep.with_policies(policies)
         return other
 
     def example_row(self) -> Row:

@@ -2,7 +2,7 @@
 
 A column kind is one file here, named by the kind, with
 
-- `Config`: its settings, with `kind: Literal["<name>"]`;
+- `Config`: its settings, with `kind: Literal["<name>"]`; a class on `ColumnConfig`, so that it takes an input policy;
 - `State`: what was learned from the training rows, plain JSON values only;
 - `detect(column) -> (score, settings)`: how well raw cells fit this kind, 0 to 1, and settings found on the way; where
   `Config` has `decimal`, the decimal mark of the table is a second argument;
@@ -18,6 +18,7 @@ and, where it has more to say,
 - `encode_with_reasons(values, state) -> (array, reasons)`: as `encode`, and why cells are of no use (None: sound);
 - `faults(values, state) -> reasons`: the same alone, for rows to set aside in training;
 - `rare(values, state) -> mask`: which cells have a value that the state does not know, where all such get one code;
+- `outside(numbers, state) -> mask`: which parsed cells, as numbers, are beyond all that training had;
 - `golden(state, cfg, rng, count) -> cells`: made-up ones, plain JSON, the first without gaps; without it, only what
   many training rows share leaves with a bundle;
 - `domain(state, cfg) -> Domain`: how a form asks for a cell, such as by a choice; as a text without it;
@@ -45,6 +46,7 @@ import pyarrow as pa
 from lamina.config import Config, MissingColumn, nearest
 from lamina.plugins import plugin
 from lamina.preprocess._cells import Cells
+from lamina.preprocess._column_config import POLICIES, ColumnConfig, Policy
 from lamina.preprocess._columns import UNUSED, module_of, parse_cells, parse_columns, parsers, settings
 from lamina.preprocess._decimal_mark import by_mark, doubts, with_decimal
 from lamina.preprocess._decimal_mark import of_table as decimal_mark
@@ -131,12 +133,15 @@ def cells_from_json(columns: tuple[Column, ...], cells: Mapping[str, list[Any]])
 
 __all__ = [
     "MISSING",
+    "POLICIES",
     "UNUSED",
     "Broken",
     "Cells",
+    "ColumnConfig",
     "Decimal",
     "Domain",
     "FileKind",
+    "Policy",
     "Preprocessor",
     "by_mark",
     "can_have_faults",

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from lamina.config import Config, LaminaError, parse
 from lamina.preprocess._cells import Cells, read
+from lamina.preprocess._column_config import ColumnConfig, Policy
 from lamina.preprocess._columns import UNUSED, Fitted, Parser, module_of, parse_cells, parsers
 from lamina.preprocess._domain import Domain
 from lamina.preprocess._file_kind import FileKind
@@ -181,6 +182,28 @@ class Preprocessor:
         """Which parsed values of a column training did not have, or too rarely; None where its kind has no such."""
         one = self._fitted[name]
         return one.module.rare(values, one.state) if "rare" in vars(one.module) else None
+
+    @cached_property
+    def policies(self) -> dict[str, Policy]:
+        """By column that has one, what becomes of cells that training had none of."""
+        settings = {name: parser.settings for name, parser in self._parsers.items()}
+        return {n: cfg.policy for n, cfg in settings.items() if isinstance(cfg, ColumnConfig) and cfg.policy}
+
+    def with_policies(self, policies: Mapping[str, Policy]) -> "Preprocessor":
+        """The same with other policies of some columns."""
+        columns = tuple(
+            c.model_copy(update={"settings": {**c.settings, "policy": policies[c.name]}}) if c.name in policies else c
+            for c in self.schema.columns
+        )
+        return replace(self, schema=self.schema.model_copy(update={"columns": columns}))
+
+    def has_bounds(self, name: str) -> bool:
+        """Whether the kind of a column knows what is outside of all that training had."""
+        return "outside" in vars(self._parsers[name].module)
+
+    def outside(self, name: str, numbers: np.ndarray) -> np.ndarray:
+        """Which parsed cells (rows,) of a column, as numbers, are beyond all that training had."""
+        return self._fitted[name].module.outside(numbers, self._fitted[name].state)
 
     def has_zones(self, name: str) -> bool:
         """Whether raw cells of a column may have a zone, which parsed ones have not."""

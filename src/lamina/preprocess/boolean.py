@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from lamina import config
 from lamina.preprocess import category
+from lamina.preprocess._column_config import ColumnConfig
 from lamina.preprocess._domain import Domain
 from lamina.schema import Input
 
@@ -16,7 +17,7 @@ TRUE = ("true", "yes", "1", "t", "y", "on", "1.0")
 MOST_SPELLINGS = 16  # of two words, small and large letters in any order
 
 
-class Config(config.Config):
+class Config(ColumnConfig):
     kind: Literal["boolean"] = "boolean"
 
 

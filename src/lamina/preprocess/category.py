@@ -14,6 +14,7 @@ from pydantic import Field
 
 from lamina import config, privacy
 from lamina.preprocess import _spellings
+from lamina.preprocess._column_config import ColumnConfig
 from lamina.preprocess._domain import Domain
 from lamina.schema import Input
 
@@ -30,7 +31,7 @@ CASTABLE = (
 )
 
 
-class Config(config.Config):
+class Config(ColumnConfig):
     kind: Literal["category"] = "category"
     min_count: int = Field(
         default=privacy.MIN_ROWS, ge=1, description="rows that must have a value; what fewer have is rare"

@@ -17,6 +17,7 @@ from pydantic import Field
 
 from lamina import config, privacy
 from lamina.preprocess import _spellings, category
+from lamina.preprocess._column_config import ColumnConfig
 from lamina.preprocess._domain import Domain
 from lamina.schema import Input, is_list
 
@@ -32,7 +33,7 @@ FEWEST = 3  # words between blanks that can be labels
 LISTED = pa.list_(pa.string())
 
 
-class Config(config.Config):
+class Config(ColumnConfig):
     kind: Literal["labels"] = "labels"
     separator: str | None = Field(default=None, min_length=1, max_length=8)
     blank: bool = Field(default=False, description="an empty text is a row without labels, and not a missing cell")

@@ -17,6 +17,7 @@ from pydantic import Field
 from lamina import config, privacy
 from lamina.preprocess import _decimal_mark, _number_notes
 from lamina.preprocess import _number_text as text
+from lamina.preprocess._column_config import ColumnConfig
 from lamina.preprocess._domain import Domain
 from lamina.preprocess._number_text import Decimal
 from lamina.schema import Input
@@ -30,11 +31,12 @@ USUAL, APART = (0.2, 0.8), 1.5  # of made-up numbers: between which shares of th
 HUGE, HUGEST = 1e300, 1e308  # from where on differences may be beyond all numbers, and the widest spread
 FAR = 1e6  # training spreads, of a made-up number beyond all others
 LARGEST = 1e300  # of made-up numbers
+MARGIN = 0.02  # about the outermost edges, which are rounded, in scaled numbers
 FARTHEST_MARK = 2.999  # of scaled numbers, of which 3 would be infinitely far
 PLAIN = {int, float, type(None)}  # types of cells of JSON that mean what they look like
 
 
-class Config(config.Config):
+class Config(ColumnConfig):
     kind: Literal["number"] = "number"
     bins: int | None = Field(
         default=None, ge=2, le=1024, description="pieces of the encoding; by the number of rows when unset"
@@ -191,6 +193,12 @@ def _scale(values: np.ndarray, median: Any, scale: Any) -> np.ndarray:
     with np.errstate(over="ignore"):  # what is beyond all numbers is clipped, too
         x = np.clip((values - median) / scale, -1e9, 1e9)
     return x / np.sqrt(1 + (x / 3) ** 2)
+
+
+def outside(numbers: np.ndarray, state: State) -> np.ndarray:
+    """Which parsed numbers (rows,), NaN where one is missing, are lower or higher than all of training, coarsely."""
+    scaled = _scale(numbers, state.median, state.scale)
+    return (scaled < state.edges[0] - MARGIN) | (scaled > state.edges[-1] + MARGIN)
 
 
 def golden(state: State, cfg: Config, rng: np.random.Generator, count: int) -> list[Any]:

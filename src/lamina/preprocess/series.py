@@ -17,6 +17,7 @@ from pydantic import Field, model_validator
 
 from lamina import config
 from lamina.preprocess import _nested_lists as _lists
+from lamina.preprocess._column_config import ColumnConfig
 from lamina.preprocess._domain import Domain
 from lamina.preprocess._number_text import Decimal
 from lamina.schema import LARGEST, Input
@@ -32,7 +33,7 @@ MOST_APART = 1e6  # training deviations, beyond which a number is cut off
 MADE_UP = 256  # steps of a made-up series at most
 
 
-class Config(config.Config):
+class Config(ColumnConfig):
     kind: Literal["series"] = "series"
     layout: Layout = Field(default="steps_first", description="what the lists of a nested cell are, steps or channels")
     steps: int | None = Field(

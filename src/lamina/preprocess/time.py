@@ -16,6 +16,7 @@ from pydantic import Field, field_validator
 
 from lamina import config
 from lamina.preprocess import _calendar, _time_formats, number
+from lamina.preprocess._column_config import ColumnConfig
 from lamina.preprocess._domain import Domain, of_times
 from lamina.preprocess._time_detection import (
     ENOUGH,
@@ -42,7 +43,7 @@ MANY = 1 << 14  # cells, from which on equal ones are read once
 TEXTS = {str, type(None)}
 
 
-class Config(config.Config):
+class Config(ColumnConfig):
     kind: Literal["time"] = "time"
     format: str | None = Field(default=None, description="how texts are written, such as `%d.%m.%Y`")
     unit: Literal["s", "ms", "us", "ns"] | None = Field(default=None, description="of numbers: time since 1970 in UTC")

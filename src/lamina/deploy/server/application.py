@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.exceptions import ExceptionMiddleware
 
 from lamina.deploy.bundle import FORMAT
+from lamina.deploy.input_policy import applied, check_names
 from lamina.deploy.predictor import Predictor, summary
 from lamina.deploy.server import openapi, pages, protocols
 from lamina.deploy.server.endpoint import Endpoint
@@ -27,6 +28,7 @@ from lamina.deploy.server.model import Model, model_of
 from lamina.deploy.server.operation_app import OperationApp
 from lamina.deploy.server.reloading import bundle_name
 from lamina.deploy.server.request_queue import RequestQueue
+from lamina.preprocess import Policy
 
 CROSS_ORIGIN: dict[str, Any] = {  # what a page of another origin may send and read
     "allow_methods": ["GET", "POST"],
@@ -36,7 +38,7 @@ CROSS_ORIGIN: dict[str, Any] = {  # what a page of another origin may send and r
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
-def app(
+def app(  # noqa: PLR0913 - one argument for each thing that a server is told of its surroundings
     predictor: Predictor | Mapping[str, Predictor],
     limits: Limits | None = None,
     token: str | None = None,
@@ -44,6 +46,7 @@ def app(
     origins: Sequence[str] = (),
     root_path: str = "",
     before: FastAPI | None = None,
+    policies: Mapping[str, Policy] | None = None,
 ) -> FastAPI:
     """An ASGI application that answers with a predictor, or with several by name.
 
@@ -52,11 +55,15 @@ def app(
     `Host` is refused, which keeps foreign web pages out of a server on loopback. `origins`: web pages that may ask it
     (CORS), such as `https://app.example.com`, or `*`. `root_path`: where a proxy shows it, such as `/models/churn`; a
     proxy may leave it in front of the paths or take it away. `before`: the application that this one takes the place
-    of, whose queue and counts go on.
+    of, whose queue and counts go on. `policies`: by column, or `*` for all, what becomes of cells that training had
+    none of, in place of what the bundle says; see `input_policy`.
     """
     predictors = (
         {bundle_name(predictor.bundle.path): predictor} if isinstance(predictor, Predictor) else dict(predictor)
     )
+    if policies:
+        check_names([one.prep for one in predictors.values()], policies)
+        predictors = {name: one.with_policies(applied(one.prep, policies).policies) for name, one in predictors.items()}
     metrics = before.state.lamina.metrics if before else Metrics()
     models = {name: model_of(one, limits or Limits(), metrics.model(name, one.id)) for name, one in predictors.items()}
     metrics.serve({(name, one.id): _facts(one) for name, one in predictors.items()})

@@ -25,11 +25,12 @@ from lamina.deploy.cell_notes import (
     readings,
     unknown_columns,
 )
+from lamina.deploy.input_policy import CURES, MISSING_COLUMN, PolicyChecks
 from lamina.deploy.server.json_reader import describe, some
 from lamina.deploy.server.limits import Limits, RequestError
 from lamina.deploy.server.request_rows import RequestRows, check_plain
 from lamina.preprocess import Preprocessor, cells_from_json
-from lamina.schema import Column, clean
+from lamina.schema import Column, Row, clean
 
 TYPES = {str: pa.string(), bool: pa.bool_(), int: pa.int64(), float: pa.float64()}
 NUMERIC = {int, float, bool, type(None)}
@@ -65,6 +66,7 @@ class CellParser:
         self._scalars = [name for name in self.columns if name not in self._special]
         target = prep.schema.target
         self._recognized = {column.name for column in prep.schema.columns} | ({target.name} if target else set())
+        self._checks = PolicyChecks(prep)
 
     def check(self, rows: RequestRows, limits: Limits) -> RequestRows:
         """The same with plain cells, none too long. Errors: RequestError for the first that is not, or no column."""
@@ -93,6 +95,8 @@ class CellParser:
                 if name not in self._special:
                     remarks += self._remarks(self.columns[name], raw[name], values)
                 parsed[name] = parsed[name].fill_null(values) if name in parsed else values
+        if self._checks:
+            remarks += self._check(requests, parsed, remarks)
         return pa.table({name: parsed[name] for name in self.columns}), sorted(remarks, key=lambda remark: remark.row)
 
     def encode(self, requests: Sequence[RequestRows]) -> dict[str, np.ndarray] | None:
@@ -101,7 +105,58 @@ class CellParser:
         """
         count = sum(rows.count for rows in requests)
         values = requests[0].values if len(requests) == 1 else self._joined(requests)
-        return self.prep.encode_cells(values, count)
+        inputs = self.prep.encode_cells(values, count)
+        if inputs is None or not self._checks or not any(self._checks.suspects(rows.values) for rows in requests):
+            return inputs
+        return None
+
+    def _check(
+        self, requests: Sequence[RequestRows], parsed: dict[str, pa.Array], remarks: Sequence[Remark]
+    ) -> list[Remark]:
+        """Remarks on cells by the policies of their columns; what these take for missing is, in `parsed`."""
+        new, count = list[Remark](), sum(rows.count for rows in requests)
+        for name in self._checks.policies:
+            settled = np.zeros(count, bool)  # rows that something is said of already
+            settled[[remark.row for remark in remarks if remark.column.name == name]] = True
+            stop = 0
+            for rows in requests:
+                start, stop = stop, stop + rows.count
+                settled[start:stop] |= name not in rows.values
+            values, column = parsed[name], self.columns[name]
+            for reading, mask in self._checks.readings(name, values, settled):
+                cells = pa.chunked_array([values])
+                new += [Remark(row, column, cells, reading) for row in np.flatnonzero(mask).tolist()]
+            parsed[name] = self._checks.imputed(name, values)
+        return new
+
+    def fault(self, rows: RequestRows, remarks: Sequence[Remark], start: int = 0) -> RequestError | None:
+        """Why the policy of a column refuses a request, whose first row is row `start` of those parsed, if so."""
+        for name in self.absent(rows) if self._checks else ():
+            if self._checks.rejects(name):
+                where = "rows" if rows.by_row else "columns"
+                what = f"{quoted(name)} is not there, which this server does not take"
+                return RequestError(400, f"{where}: {what}. {CURES[MISSING_COLUMN]}")
+        for one in remarks if self._checks else ():
+            if self._checks.rejects(one.column.name):
+                place, what = rows.place(one.column.name, one.row - start), one.reading.what(one.cells[one.row].as_py())
+                cure = CURES[one.reading.kind]
+                return RequestError(400, f"{place}: {what}, which this server does not take. {cure}")
+        return None
+
+    def warnings(self, rows: RequestRows, remarks: Sequence[Remark], start: int = 0) -> list[Row]:
+        """What programs should know of the cells of columns whose policy is to say so."""
+        if not self._checks:
+            return []
+        columns = [(None, name, MISSING_COLUMN, f"is not there; {AS_MISSING}.") for name in self.absent(rows)]
+        cells = [(one.row - start, one.column.name, one.reading.kind, one.words) for one in remarks]
+        flagged = [words for words in (*columns, *cells) if self._checks.flags(words[1])]
+        return [dict(zip(("row", "column", "kind", "message"), words, strict=True)) for words in flagged]
+
+    def absent(self, rows: RequestRows) -> tuple[str, ...]:
+        """The columns that a request does not have, where that is worth a word."""
+        if not self._says_absent or len(rows.values) == len(self.columns):
+            return ()
+        return tuple(name for name in self.columns if name not in rows.values)
 
     def parse_together(self, rows: RequestRows) -> tuple[pa.Table, list[Remark]]:
         """The same of one request whose rows are one thing; texts of times stay as they are, with their zones."""
@@ -122,8 +177,8 @@ class CellParser:
         if len(rows.values) == len(self.columns) and not (rows.unknown or rows.notes or remarks):
             return []
         unknown = [name for name in rows.unknown if name not in self._recognized]
-        absent = [name for name in self.columns if name not in rows.values] if self._says_absent else []
-        sentences = [*unknown_columns(unknown, self.columns), *absent_columns(absent), *rows.notes]
+        absent = absent_columns(list(self.absent(rows)))
+        sentences = [*unknown_columns(unknown, self.columns), *absent, *rows.notes]
         room = max(NOTES - len(sentences), 0)
         shortened = remarks if len(remarks) <= room else remarks[: max(room - 1, 0)]
         sentences += [f"{rows.place(one.column.name, one.row - start)}: {one.words}" for one in shortened]

@@ -1,13 +1,12 @@
 """What a body may be, by its `Content-Type`: JSON, CSV, a form with files, or one file as it is."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from lamina.deploy.server.limits import RequestError, quoted
 from lamina.deploy.server.request_rows import RequestRows
 from lamina.preprocess import FileKind, Preprocessor
-from lamina.schema import Row
 from lamina.task import CSV, JSON, Operation
 
 FORM, BYTES = "multipart/form-data", "application/octet-stream"
@@ -24,7 +23,7 @@ class Reply(NamedTuple):
     headers: Mapping[str, str] = {}
 
 
-Write = Callable[[Sequence[Row], Sequence[str]], Reply]  # answers as plain values of JSON, and notes
+Write = Callable[..., Reply]  # of answers as plain values of JSON, notes, and warnings where there are some
 
 
 class Message(NamedTuple):

@@ -114,7 +114,7 @@ class Endpoint:
                 yield from map(self._reply, self.predictor.pieces(self.operation, None, query.request))
                 return
             table, remarks = self._table(query.rows)
-            sentences = tuple(self._cells.notes(query.rows, remarks))
+            sentences = tuple(self._notes(query.rows, remarks))
             for piece in self.predictor.pieces(self.operation, table, query.request):
                 if piece.broken and self.operation.rows == "each":
                     raise self.files.refusal(query.rows, piece.broken[0])
@@ -215,7 +215,7 @@ class Endpoint:
         replies, stop = list[Reply | Exception](), 0
         for rows, write in messages:
             start, stop = stop, stop + rows.count
-            replies.append(write(answers[start:stop], self._cells.notes(rows, ())))
+            replies.append(write(answers[start:stop], self._notes(rows, ())))
         assert stop == len(answers)
         return replies
 
@@ -231,39 +231,60 @@ class Endpoint:
                 replies.append(self.files.refusal(rows, cell._replace(row=cell.row - start)))
                 continue
             first, last = (bisect_left(remarks, row, key=lambda remark: remark.row) for row in (start, stop))
-            sentences = (*self._cells.notes(rows, remarks[first:last], start), *answers.notes)
+            own = remarks[first:last]
+            sentences = (*self._notes(rows, own, start), *answers.notes)
+            if fault := self._cells.fault(rows, own, start):
+                replies.append(fault)
+                continue
             part = Answers(answers.table.slice(start, rows.count), sentences)
-            replies.append(
-                write(json_rows(part.table), sentences) if self.operation.gives == JSON else self._reply(part)
-            )
+            warnings = self._cells.warnings(rows, own, start)
+            if self.operation.gives == JSON:
+                replies.append(write(json_rows(part.table), sentences, warnings))
+            else:
+                replies.append(self._reply(part, warnings))
         return replies
+
+    def _notes(self, rows: RequestRows, remarks: Sequence[Any], start: int = 0) -> list[str]:
+        """What to say of the cells of a request, which is counted, too."""
+        for one in remarks:
+            self.metrics.issues[one.column.name, one.reading.kind] += 1
+        if absent := self._cells.absent(rows):
+            self.metrics.absent[absent] += rows.count
+        return self._cells.notes(rows, remarks, start)
 
     def _answer_together(self, rows: RequestRows, request: Request) -> Reply:
         """The answer to rows that are one thing, such as a history."""
         table, remarks = self._table(rows)
+        notes = self._notes(rows, remarks)
         answers = self._whole(table, request)
-        return self._reply(answers._replace(notes=(*self._cells.notes(rows, remarks), *answers.notes)))
+        return self._reply(answers._replace(notes=(*notes, *answers.notes)), self._cells.warnings(rows, remarks))
 
     def _table(self, rows: RequestRows) -> tuple[pa.Table, list[Any]]:
         """The columns that came, typed, and what could not be read."""
         table, remarks = self._cells.parse_together(rows)
+        if fault := self._cells.fault(rows, remarks):
+            self._notes(rows, remarks)  # counted
+            raise fault
         return table.select([name for name in table.column_names if name in rows.values]), remarks
 
-    def _reply(self, answers: Answers) -> Reply:
+    def _reply(self, answers: Answers, warnings: Sequence[Row] = ()) -> Reply:
         """Strict JSON, in which NaN never leaves; or the bytes of the only cell."""
         operation, rows = self.operation, answers.table.num_rows
         if operation.gives in (JSON, EVENTS):
-            reply = self._write(json_rows(answers.table), answers.notes)
+            reply = self._write(json_rows(answers.table), answers.notes, warnings)
             return reply._replace(body=b"data: %b\n\n" % reply.body) if operation.gives == EVENTS else reply
         if rows != 1:
             raise RequestError(400, f"rows: one {operation.gives} answers one row (got {rows:,}). Send one at a time.")
         headers = {"X-Notes": json.dumps(answers.notes)} if answers.notes else {}
+        headers |= {"X-Warnings": json.dumps(warnings)} if warnings else {}
         return Reply(answers.table.column(0)[0].as_py(), 1, headers)
 
-    def _write(self, rows: Sequence[Row], notes: Sequence[str]) -> Reply:
+    def _write(self, rows: Sequence[Row], notes: Sequence[str], warnings: Sequence[Row] = ()) -> Reply:
         value: dict[str, Any] = {self.operation.items: rows, **self._facts}
         if notes:
             value["notes"] = notes
+        if warnings:
+            value["warnings"] = warnings
         return Reply(dump_json({**value, **self.operation.facts}), len(rows))
 
 

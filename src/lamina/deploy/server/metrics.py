@@ -18,7 +18,7 @@ ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16384)
 OWN = "lamina"  # the protocol of our own JSON
 GONE = 499  # the status of a request whose client left before there was an answer
 REASONS = {401: "token", 403: "token", 408: "slow", 413: "size", 415: "content_type", 431: "size"}  # of refusals
-MOST = 100  # label values of what strangers could make many of
+MOST = 200  # samples of what there could be many of
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 TYPES = {"_total": "counter", "_seconds": "histogram", "_size": "histogram"}
 
@@ -69,6 +69,7 @@ class ModelMetrics:
         self.preprocess, self.postprocess = Histogram(), Histogram()
         self.batch_size = Histogram(ROWS)  # rows that went through the network at once
         self.issues = Counter[tuple[str, str]]()  # cells by column and what is wrong with them
+        self.absent = Counter[tuple[str, ...]]()  # rows without any of these columns
         self._first_pass = self._pass_seconds = 0.0  # since the last replies: when the first one began, and of all
 
     def of(self, protocol: str) -> Requests:
@@ -92,11 +93,6 @@ class ModelMetrics:
             self.preprocess.observe(before)
             self.postprocess.observe(time.perf_counter() - start - before - self._pass_seconds)
         self._first_pass = self._pass_seconds = 0.0
-
-    def issue(self, column: str, kind: str, count: int = 1) -> None:
-        """Cells of a column that are not what training had."""
-        has_room = (column, kind) in self.issues or len(self.issues) < MOST
-        self.issues[(column, kind) if has_room else ("other columns", kind)] += count
 
 
 class Metrics:
@@ -175,7 +171,9 @@ class Metrics:
         issues = Counter[tuple[str, str]]()
         for model in models:
             issues.update(dict(model.issues))  # a copy, since the thread may add some
-        cells = (({"column": column, "kind": kind}, count) for (column, kind), count in sorted(issues.items()))
+            for columns, count in list(model.absent.items()):
+                issues.update({(column, "missing_column"): count for column in columns})
+        cells = (({"column": column, "kind": kind}, n) for (column, kind), n in sorted(issues.most_common(MOST)))
         yield _family("lamina_input_issues_total", "Cells that are not what training had.", cells)
         results = (({"result": result}, count) for result, count in sorted(self.reloads.items()))
         yield _family("lamina_reloads_total", "Bundles that changed on disk.", results)

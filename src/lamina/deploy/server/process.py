@@ -29,6 +29,7 @@ from lamina.deploy.server.http_protocol import HEAD, AdmissionControl
 from lamina.deploy.server.limits import Limits
 from lamina.deploy.server.reloading import Models
 from lamina.deploy.server.workers import RELOAD, Say, supervise
+from lamina.preprocess import Policy
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 SIGNALS = (signal.SIGTERM, signal.SIGINT, *([RELOAD] if RELOAD else []))
@@ -56,6 +57,7 @@ def serve(  # noqa: PLR0913 - one argument for each thing that a server is told 
     root_path: str = "",
     watch: bool = False,
     workers: int = 1,
+    policies: Mapping[str, Policy] | None = None,
 ) -> None:
     """Answer HTTP requests with a bundle, or with several by name, until SIGTERM or Ctrl-C; finish what was accepted.
 
@@ -64,7 +66,8 @@ def serve(  # noqa: PLR0913 - one argument for each thing that a server is told 
     free one. Behind a proxy: `hosts` are the public names it is reached by, `root_path` the path it is shown under;
     `origins` are those of web pages that may ask. A bundle that has changed on disk takes the place of the one before
     on SIGHUP, or with `watch` by itself; one that fails its checks does not. `workers` are processes that each have
-    the bundles, connections, limits and counts of their own. Errors: LaminaError when the port is taken, BundleError
+    the bundles, connections, limits and counts of their own. `policies`: what becomes of cells that training had none
+    of, by column. Errors: LaminaError when the port is taken, BundleError
     when the bundle is not sound.
     """
     token = (token or os.environ.get("LAMINA_TOKEN") or "").strip() or None
@@ -78,7 +81,7 @@ def serve(  # noqa: PLR0913 - one argument for each thing that a server is told 
 
     def build(predictors: Mapping[str, Predictor], before: FastAPI | None) -> FastAPI:
         one = predictors if isinstance(path, Mapping) else next(iter(predictors.values()))
-        return app(one, limits, token, names, origins, root_path, before)
+        return app(one, limits, token, names, origins, root_path, before, policies)
 
     def work(say: Say, port: int) -> None:
         with _bind(host, port, shared=workers > 1) as listener:

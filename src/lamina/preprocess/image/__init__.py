@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
 from lamina import config
+from lamina.preprocess._column_config import ColumnConfig
 from lamina.preprocess._file_kind import FileKind
 from lamina.preprocess.image import cache, codec, headers, levels, overview, sample
 from lamina.preprocess.image import cells as _cells
@@ -40,7 +41,7 @@ Fit = Literal["letterbox", "crop", "stretch"]
 Side = Annotated[int, Field(ge=1, le=4096)]
 
 
-class Config(config.Config):
+class Config(ColumnConfig):
     kind: Literal["image"] = "image"
     size: tuple[Side, Side] | Side | None = Field(
         default=None, description="height and width in pixels; from the data when unset"

@@ -16,6 +16,7 @@ from pydantic import Field, model_validator
 from lamina import config, privacy
 from lamina.config import LaminaError
 from lamina.preprocess import category
+from lamina.preprocess._column_config import ColumnConfig
 from lamina.preprocess.text import hashing, subwords
 from lamina.preprocess.text.characters import POINTS, characters, normalize, segments, words
 from lamina.preprocess.text.ragged import Ragged, concat, raw
@@ -38,7 +39,7 @@ CLOSING = frozenset(".,;:!?)]}%…'’”")  # marks without a blank before them
 OPENING = frozenset("([{$#@“‘")  # and without one behind
 
 
-class Config(config.Config):
+class Config(ColumnConfig):
     """Settings of a column of texts."""
 
     kind: Literal["text"] = "text"

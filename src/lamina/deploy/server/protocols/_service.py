@@ -17,6 +17,7 @@ from lamina.deploy.server.limits import RequestError, bare, busy, quoted
 from lamina.deploy.server.middleware import State
 from lamina.deploy.server.protocols._tensors import Signature
 from lamina.deploy.server.request_queue import chunks
+from lamina.schema import Row
 from lamina.task import JSON
 
 Answer = Callable[[Request], Awaitable[Response]]
@@ -145,6 +146,7 @@ def unsuitable(endpoint: Endpoint) -> str | None:
     return f"its {OPERATION} does not answer each row by itself, which this protocol asks for. {cure}"
 
 
-def note_headers(notes: Sequence[str]) -> dict[str, str]:
-    """Notes as a header, where the body of a protocol has no place for them."""
-    return {"x-notes": json.dumps(notes)} if notes else {}
+def note_headers(notes: Sequence[str], warnings: Sequence[Row] = ()) -> dict[str, str]:
+    """Notes and warnings as headers, where the body of a protocol has no place for them."""
+    headers = {"x-notes": json.dumps(notes)} if notes else {}
+    return headers | ({"x-warnings": json.dumps(warnings)} if warnings else {})

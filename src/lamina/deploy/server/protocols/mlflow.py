@@ -100,5 +100,6 @@ def _from_split(frame: Any, endpoint: Endpoint, shape: str) -> RequestRows:
     return _json_rows.from_inputs(columns, endpoint, shape)
 
 
-def _write(answers: Sequence[Row], notes: Sequence[str]) -> Reply:
-    return Reply(dump_json({"predictions": answers}), len(answers), {"content-type": JSON, **note_headers(notes)})
+def _write(answers: Sequence[Row], notes: Sequence[str], warnings: Sequence[Row] = ()) -> Reply:
+    headers = {"content-type": JSON, **note_headers(notes, warnings)}
+    return Reply(dump_json({"predictions": answers}), len(answers), headers)

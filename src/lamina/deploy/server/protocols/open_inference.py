@@ -162,7 +162,12 @@ def _are_bytes(cells: list[Any]) -> bool:
 
 
 def _write(
-    model: Model, request_id: str | None, selection: list[Selection], rows: Sequence[Row], notes: Sequence[str]
+    model: Model,
+    request_id: str | None,
+    selection: list[Selection],
+    rows: Sequence[Row],
+    notes: Sequence[str],
+    warnings: Sequence[Row] = (),
 ) -> Reply:
     outputs, bodies = [], []
     for tensor, binary in selection:
@@ -177,7 +182,9 @@ def _write(
         outputs.append(output)
     value: dict[str, Any] = {"model_name": model.name, "model_version": model.version}
     value |= {"id": request_id} if request_id else {}
-    value |= {"parameters": {"notes": "\n".join(notes)}} if notes else {}
+    parameters = {"notes": "\n".join(notes)} if notes else {}
+    parameters |= {"warnings": json.dumps(warnings)} if warnings else {}  # parameters are plain values
+    value |= {"parameters": parameters} if parameters else {}
     head = dump_json({**value, "outputs": outputs})
     if not bodies:
         return Reply(head, len(rows), {"content-type": JSON})

@@ -3,7 +3,7 @@
 Outputs are tensors in nested lists, in the row form by row, in the column form by output.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -94,18 +94,20 @@ def _outputs(model: Model, rows: Sequence[Row]) -> dict[str, list[Any]]:
     return {tensor.name: json_values(output_values(tensor, [row[tensor.name] for row in rows])) for tensor in tensors}
 
 
-def _write_rows(model: Model, answers: Sequence[Row], notes: Sequence[str]) -> Reply:
+def _write_rows(model: Model, answers: Sequence[Row], notes: Sequence[str], warnings: Sequence[Row] = ()) -> Reply:
     """A prediction for each row: an object of its outputs, or the only one there is."""
     outputs = _outputs(model, answers)
     rows = [dict(zip(outputs, cells, strict=True)) for cells in zip(*outputs.values(), strict=True)]
-    return _reply("predictions", rows if len(outputs) > 1 else next(iter(outputs.values())), len(answers), notes)
+    value = rows if len(outputs) > 1 else next(iter(outputs.values()))
+    return _reply("predictions", value, len(answers), note_headers(notes, warnings))
 
 
-def _write_columns(model: Model, answers: Sequence[Row], notes: Sequence[str]) -> Reply:
+def _write_columns(model: Model, answers: Sequence[Row], notes: Sequence[str], warnings: Sequence[Row] = ()) -> Reply:
     """The values of each output, or of the only one there is."""
     outputs = _outputs(model, answers)
-    return _reply("outputs", outputs if len(outputs) > 1 else next(iter(outputs.values())), len(answers), notes)
+    value = outputs if len(outputs) > 1 else next(iter(outputs.values()))
+    return _reply("outputs", value, len(answers), note_headers(notes, warnings))
 
 
-def _reply(name: str, value: Any, count: int, notes: Sequence[str]) -> Reply:
-    return Reply(dump_json({name: value}), count, {"content-type": JSON, **note_headers(notes)})
+def _reply(name: str, value: Any, count: int, headers: Mapping[str, str]) -> Reply:
+    return Reply(dump_json({name: value}), count, {"content-type": JSON, **headers})
