@@ -53,7 +53,7 @@ class Endpoint:
         self.content_types = ContentTypes(operation, prep)
         self.example = operation.example(predictor)
         self.joins = operation.rows == "each" and operation.gives != EVENTS
-        self.time = ServiceTime(self.joins)
+        self.time, self.work = ServiceTime(self.joins), ServiceTime(self.joins)  # until an answer, and of work on it
         self._settings = tuple(operation.request.model_fields)
         self._plain_request = None if self._settings else operation.request()
         self._cells = CellParser(prep, operation.rows != "together")

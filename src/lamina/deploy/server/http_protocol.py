@@ -8,85 +8,18 @@ A connection is never closed over bytes that were not read yet: that would reset
 
 import asyncio
 import re
-from collections import deque
-from functools import lru_cache
-from http import HTTPStatus
 from typing import Any
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
-from lamina.deploy.server.fast_path import Exchange, route
-from lamina.deploy.server.limits import Limits, RequestError, busy
-from lamina.deploy.server.middleware import State, fault, new_id, safe_id
-from lamina.deploy.server.reloading import Models
+from lamina.deploy.server.admission import HEAD, SWEEP, AdmissionControl
+from lamina.deploy.server.fast_path import Exchange, probe, route
+from lamina.deploy.server.limits import RequestError, busy
+from lamina.deploy.server.middleware import new_id, safe_id
 
-HEAD = 1 << 16  # bytes of the headers of one request
 LINGER = 2.0  # seconds in which a client that is still sending may read why it was refused
-SWEEP = 0.25  # seconds between two looks at the connections
-TURN = 16  # requests that are let in between two looks at the sockets
-MARK = "<id>"
 FIELDS = re.compile(rb"\r\n(content-length|transfer-encoding|connection|x-request-id):[ \t]*([^\r\n]*)", re.IGNORECASE)
 Protocol: Any = AutoHTTPProtocol  # of httptools where it is installed, else of h11
-
-
-class AdmissionControl:
-    """What the connections of one server share."""
-
-    def __init__(self, models: Models, limits: Limits):
-        self._models, self.limits = models, limits
-        self.connections: set[Connection] = set()
-        self._line: deque[Connection] = deque()  # of requests that are here and not let in yet
-        self._pace = self._last = 0.0  # seconds for one of them; when the last were let in
-        self._sweeping = False
-
-    @property
-    def state(self) -> State:
-        return self._models.state
-
-    def connect(self, **options: Any) -> "Connection":
-        """A connection to come, for uvicorn."""
-        return Connection(self, options)
-
-    def add(self, connection: "Connection") -> None:
-        self.connections.add(connection)
-        if not self._sweeping:
-            self._sweeping = True
-            connection.loop.call_later(SWEEP, self._sweep, connection.loop)
-
-    def refusal(self) -> RequestError | None:
-        """Why the request that has come is not let in, if so."""
-        return self.state.queue.refusal(len(self._line), self._pace * len(self._line))
-
-    def is_busy(self) -> bool:
-        """Whether the request that has come stands in line."""
-        return bool(self._line) or self.state.queue.coming >= TURN
-
-    def stand(self, connection: "Connection") -> None:
-        """Let it in once it is its turn."""
-        self._line.append(connection)
-        if len(self._line) == 1:
-            self._last = connection.loop.time()
-            connection.loop.call_soon(self._turn, connection.loop)
-
-    def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
-        count = min(max(TURN - self.state.queue.coming, 0), len(self._line))
-        for _ in range(count):
-            self._line.popleft().let_in()
-        now = loop.time()
-        if count:
-            self._pace += 0.1 * ((now - self._last) / count - self._pace)
-            self._last = now
-        if self._line:
-            loop.call_soon(self._turn, loop)
-
-    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Close those that keep still for too long: one timer for all."""
-        now = loop.time()
-        for connection in list(self.connections):
-            connection.check(now)
-        self._sweeping = bool(self.connections)
-        if self._sweeping:
-            loop.call_later(min(SWEEP, self.limits.head / 2), self._sweep, loop)
 
 
 class Transport:
@@ -156,8 +89,9 @@ class Connection(Protocol):
     def _begin(self, data: bytes) -> None:
         """The first bytes of a request."""
         self.since = self.loop.time()
+        self.admission.tend()
         if not data.startswith(b"POST "):
-            self._feed(data)
+            self._probe(data)
         elif refusal := self._full() if self.over else self.admission.refusal():
             self._refuse(refusal, data)
         elif self.admission.is_busy():
@@ -165,6 +99,18 @@ class Connection(Protocol):
             self.admission.stand(self)
         else:
             self._enter(data)
+
+    def _probe(self, data: bytes) -> None:
+        """What is no work: whether the server is alive is answered whatever else there is to do."""
+        state = self.admission.state
+        reply = probe(state, data) if data.startswith(b"GET /") and not state.draining else None
+        if reply is None or self.flow.write_paused:
+            self._feed(data)
+            return
+        self.transport.write(reply[0])
+        state.metrics.count(200, 0.0)
+        if not reply[1]:
+            self.transport.close()
 
     def let_in(self) -> None:
         """It is the turn of the request in line."""
@@ -181,13 +127,13 @@ class Connection(Protocol):
         else:
             self.exchange = Exchange(self, state, plain, data[end:])
 
-    def answer(self, answer: bytes) -> None:
+    def answer(self, answer: bytes, stays: bool) -> None:
         """Write the answer of the fast path, and go on with what has come meanwhile."""
         self.exchange, self.since = None, self.loop.time()
         if self.gone or self.transport.is_closing():
             return
         self.transport.write(answer)
-        if self.closing:
+        if not stays:
             self.transport.close()
         elif self.line:
             data, self.line = self.line, b""
@@ -294,6 +240,10 @@ class Connection(Protocol):
     def _refuse(self, refusal: RequestError, data: bytes) -> None:
         """Refuse a request unparsed; the connection stays where its body is here whole."""
         end = data.find(b"\r\n\r\n")
+        before = self.admission.state.routes.get(data[: end + 4])
+        if before and len(data) == end + 4 + before.length and not (self.over or self.admission.state.draining):
+            self.respond(refusal, stays=before.stays)
+            return
         pairs = FIELDS.findall(data, 0, end + 2 if end >= 0 else HEAD)
         fields = {name.lower(): value for name, value in pairs}
         length = fields.get(b"content-length", b"")
@@ -305,16 +255,10 @@ class Connection(Protocol):
 
     def respond(self, refusal: RequestError, request_id: bytes = b"", stays: bool = False) -> None:
         """Write an error past the framework."""
-        self.transport.write(self.error(refusal, safe_id(request_id) or new_id(), stays))
+        self.transport.write(self.admission.error(refusal, safe_id(request_id) or new_id(), stays))
         self.admission.state.metrics.count(refusal.status, 0.0)
         if not stays:
             self.transport.close()
-
-    def error(self, refusal: RequestError, request_id: str, stays: bool, version: str | None = None) -> bytes:
-        """The bytes of an error; `version`: of the model that was asked, where one was."""
-        headers = (*self.admission.state.headers.items(), *refusal.headers.items())
-        headers = headers if version is None else (*headers, ("x-model-version", version))
-        return request_id.encode().join(_pieces(refusal.status, str(refusal), headers, stays, len(request_id)))
 
     def finish(self) -> None:
         """Close, now or, where the client may still be sending, once it has had time to read the answer."""
@@ -327,15 +271,3 @@ class Connection(Protocol):
             real.resume_reading()
         else:
             real.close()
-
-
-@lru_cache(1024)
-def _pieces(status: int, sentence: str, headers: tuple[tuple[str, str], ...], stays: bool, length: int) -> list[bytes]:
-    """An error as bytes, in pieces between which its request id stands, which has a length."""
-    body = fault(RequestError(status, sentence), MARK)
-    size = len(body) - len(MARK) + length
-    fields = {"content-type": "application/json", "content-length": str(size), "x-request-id": MARK, **dict(headers)}
-    fields |= {} if stays else {"connection": "close"}
-    lines = "".join(f"{name.lower()}: {value}\r\n" for name, value in fields.items())
-    head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{lines}\r\n"
-    return (head.encode("latin-1") + body).split(MARK.encode())

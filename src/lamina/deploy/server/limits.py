@@ -33,14 +33,14 @@ class Limits(RequestLimits):
     request_units: int | None = Field(
         default=None, ge=1, description="units of all files of one request; when unset, 200,000,000 pixels of pictures"
     )
-    waiting: int = Field(default=256, ge=1, description="requests being answered or waiting for it")
+    waiting: int = Field(default=4096, ge=1, description="requests being answered or waiting for it")
     wait: float = Field(
-        default=1.0,
+        default=0.5,
         gt=0,
         description="seconds that a request may be expected to wait for its turn; the first 16 may wait for `seconds`",
     )
     head: float = Field(default=10.0, gt=0, description="seconds for the headers of one request to arrive")
-    connections: int = Field(default=1000, ge=1, description="open connections")
+    connections: int = Field(default=4096, ge=1, description="open connections")
     drain: float = Field(default=0.5, ge=0, description="seconds between not ready and not listening, on SIGTERM")
 
     def for_files(self, kinds: Iterable[FileKind]) -> Self:

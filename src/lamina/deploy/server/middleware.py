@@ -48,6 +48,7 @@ class State:
         self.open = set(OPEN)  # paths that need no token
         self.operations: dict[str, Any] = {}  # by path, past the framework's routes, which cost more than they do
         self.gate: GateMiddleware | None = None
+        self.probes: dict[str, bytes] = {}  # answers, by path, as long as the server is not stopping
         self.routes: dict[bytes, Any] = {}  # of heads that came before, see `fast_path`
         self.headers = {"x-model-version": version, "x-content-type-options": "nosniff"}
 

@@ -14,12 +14,14 @@ from lamina.deploy.predictor import Predictor
 from lamina.deploy.server import about
 from lamina.deploy.server.docs_page import docs_page
 from lamina.deploy.server.endpoint import Endpoint
+from lamina.deploy.server.json_reader import dump_json
 from lamina.deploy.server.limits import Limits, busy
 from lamina.deploy.server.metrics import CONTENT_TYPE
 from lamina.deploy.server.middleware import State
 from lamina.task import JSON
 
 HTML = "text/html; charset=utf-8"
+ALIVE, READY = {"status": "alive"}, {"status": "ready"}
 
 
 def page_headers(page: str) -> dict[str, str]:
@@ -109,11 +111,14 @@ def add_health(api: FastAPI, state: State) -> None:
     @api.get("/livez", include_in_schema=False)
     @api.get("/health", summary="The process is alive")
     async def health() -> dict[str, str]:
-        return {"status": "alive"}
+        return ALIVE
 
     @api.get("/readyz", include_in_schema=False)
     @api.get("/ready", summary="The model is loaded and tested, and the server is not stopping")
     async def ready() -> dict[str, str]:
         if state.draining:
             raise busy("The server is stopping. Use another one, or try again in a second.")
-        return {"status": "ready"}
+        return READY
+
+    bodies = {dump_json(ALIVE): ("/livez", "/health"), dump_json(READY): ("/readyz", "/ready")}
+    state.probes = {path: body for body, paths in bodies.items() for path in paths}

@@ -19,13 +19,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+try:
+    import resource
+except ImportError:  # Windows has no such limits
+    resource = None
+
 import uvicorn
 from fastapi import FastAPI
 
 from lamina.config import LaminaError
 from lamina.deploy.predictor import Predictor
+from lamina.deploy.server.admission import HEAD, AdmissionControl
 from lamina.deploy.server.application import app
-from lamina.deploy.server.http_protocol import HEAD, AdmissionControl
+from lamina.deploy.server.http_protocol import Connection
 from lamina.deploy.server.limits import Limits
 from lamina.deploy.server.reloading import Models
 from lamina.deploy.server.workers import RELOAD, Say, supervise
@@ -34,6 +40,8 @@ from lamina.preprocess import Policy
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 SIGNALS = (signal.SIGTERM, signal.SIGINT, *([RELOAD] if RELOAD else []))
 WATCH = 1.0  # seconds between two looks at the bundles
+ACCEPT = 0.02  # seconds at most of taking connections in, between two looks at those that are there
+FILES = 256  # that are open beside connections
 PAUSE = 0.1  # seconds before a connection is accepted again, where none could be
 GARBAGE = (
     50_000,
@@ -143,6 +151,10 @@ class Server(uvicorn.Server):
     its loop, which is slow where many come.
     """
 
+    def __init__(self, config: uvicorn.Config, admission: AdmissionControl):
+        super().__init__(config)
+        self.admission = admission
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         assert sockets
         loop, listener, config = asyncio.get_running_loop(), sockets[0], self.config
@@ -152,7 +164,8 @@ class Server(uvicorn.Server):
         coming = set[asyncio.Task[Any]]()  # the loop itself holds tasks weakly
 
         def accept() -> None:
-            for _ in range(config.backlog):
+            end = time.perf_counter() + ACCEPT
+            while time.perf_counter() < end:
                 try:
                     client, _address = listener.accept()
                 except BlockingIOError:  # no other waits
@@ -162,6 +175,8 @@ class Server(uvicorn.Server):
                     loop.call_later(PAUSE, resume)
                     return
                 client.setblocking(False)
+                if self.admission.turn_away(client):
+                    continue
                 client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 task = loop.create_task(loop.connect_accepted_socket(protocol, client))
                 coming.add(task)
@@ -174,9 +189,11 @@ class Server(uvicorn.Server):
         listener.setblocking(False)
         listener.listen(config.backlog)
         resume()
+        self.admission.accept = accept
         await super().startup([])
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.admission.accept = None
         for listener in sockets or ():
             asyncio.get_running_loop().remove_reader(listener)
         await super().shutdown(sockets)
@@ -184,9 +201,10 @@ class Server(uvicorn.Server):
 
 def _run(models: Models, listener: socket.socket, limits: Limits, say: Callable[[], None], watch: bool) -> None:
     """uvicorn in a thread; this one waits for a signal, says not ready, and lets the requests end."""
+    _allow_files(limits.connections + FILES)
     admission = AdmissionControl(models, limits)
     config = uvicorn.Config(
-        models, http=admission.connect,  # type: ignore[arg-type]  (any callable will do)
+        models, http=lambda **options: Connection(admission, options),  # type: ignore[arg-type]  (any callable will do)
         loop="auto",  # uvloop where it is installed
         log_level="error", access_log=False, server_header=False, lifespan="off", ws="none",
         proxy_headers=False,  # nothing here hangs on who asks
@@ -195,7 +213,7 @@ def _run(models: Models, listener: socket.socket, limits: Limits, say: Callable[
     gc.collect()
     gc.freeze()  # what is there stays: looking through all of it again holds requests up for tens of milliseconds
     gc.set_threshold(*GARBAGE)
-    server = Server(config)
+    server = Server(config, admission)
     signals: list[int] = []
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="lamina-http", daemon=True)
     main = threading.current_thread() is threading.main_thread()
@@ -215,6 +233,15 @@ def _run(models: Models, listener: socket.socket, limits: Limits, say: Callable[
         _turn_away(listener)
     server.should_exit = True
     thread.join()
+
+
+def _allow_files(count: int) -> None:
+    """Let this process have so many files and connections open, or as many as it may."""
+    if resource is not None:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft != resource.RLIM_INFINITY and soft < count:
+            most = count if hard == resource.RLIM_INFINITY else min(count, hard)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _wait(models: Models, signals: list[int], thread: threading.Thread, watch: bool) -> None:

@@ -3,18 +3,19 @@
 from math import ceil
 
 DECAY = 0.9  # of what was learned, at each batch
-JOIN = 1 << 20  # bytes of request bodies after which a batch is closed
+JOIN, MOST = 1 << 20, 1 << 10  # bytes of request bodies after which a batch is closed, and requests
 
 
 class ServiceTime:
     """Seconds of a batch as a straight line of the number of requests in it, by least squares over the latest.
 
-    `joins`: whether requests are answered together, up to `size` bytes of them.
+    `joins`: whether requests are answered together, up to `size` bytes and `most` of them.
     """
 
     def __init__(self, joins: bool, size: int = JOIN):
         self.requests = self.bytes = 0  # that are inside
         self._joins, self._size = joins, size
+        self.most = MOST
         self._count = self._requests = self._seconds = self._squares = self._products = 0.0
         self._constant = self._slope = 0.0
 
@@ -45,5 +46,6 @@ class ServiceTime:
         """Seconds until all that are inside are answered; 0 as long as none ever was."""
         if not self.requests:
             return 0.0
-        batches = ceil(max(self.bytes, 1) / self._size) if self._joins else self.requests
+        joint = max(ceil(self.bytes / self._size), ceil(self.requests / self.most))
+        batches = joint if self._joins else self.requests
         return batches * self._constant + self.requests * self._slope
