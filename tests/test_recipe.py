@@ -87,7 +87,7 @@ def test_yaml_is_version_1_2(text, value):
         ("target: a\ndata: x.csv\ntarget: b\n", "r.yaml:3:1"),
         ("data: x.csv\ntrain:\n  lr: 1\n  lr: 2\n", "r.yaml:4:3"),
         ("data: x.csv\ntrain:\n\tlr: 1\n", "r.yaml:3:1"),
-        ("data: [x.csv\n", "r.yaml:2:1"),
+        ("data: [x.csv\n", "r.yaml:1:7"),
         ("data: 'x.csv\n", "r.yaml"),
         ("data: x.csv: y\n", "r.yaml:1:12"),
         ("data: !!python/object/apply:os.system [ls]\n", "r.yaml"),
@@ -180,7 +180,7 @@ def test_settings_of_a_network_without_a_name_belong_to_the_one_that_the_data_de
     choices = [models.choice(recipe.model, Spec(inputs={one.kind: one}, output=output)) for one in (pictures, table)]
     assert [(choice.kind, choice.width) for choice in choices] == [("cnn", 8), ("fnn", 8)]
     assert build(load_yaml(dump(recipe), "")) == recipe
-    with pytest.raises(RecipeError, match=r"model.number_width: unknown setting.*\n.*network is cnn.*--model fnn"):
+    with pytest.raises(RecipeError, match=r"model.number_width: unknown setting.*network is cnn.*--model fnn"):
         models.choice(
             build({"data": "a.csv", "model": {"number_width": 8}}).model,
             Spec(inputs={"image": pictures}, output=output),

@@ -4,6 +4,7 @@ Names come from the folder only: no dotted path, no import string and no callabl
 bundle.
 """
 
+import difflib
 import functools
 import importlib
 import os
@@ -12,7 +13,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from lamina.config import Config, RecipeError, nearest, parse
+from lamina.config import Config, RecipeError, nearest_setting, parse
 
 STAGES = ("data", "preprocess", "tasks", "models")
 
@@ -28,12 +29,35 @@ def available(folder: str) -> tuple[str, ...]:
 
 
 def plugin(folder: str, name: str, path: str = "") -> ModuleType:
-    """The plug-in module `name` of a stage folder; `path` is where the name was written, for the error."""
-    word = name.replace("-", "_")
-    module = _module(folder, word, os.environ.get("LAMINA_PLUGINS", ""))
+    """The plug-in module `name` of a stage folder, or the one that has it among its `ALIASES`; `path` is where the name
+    was written, for the error.
+    """
+    module = _module(folder, *_words(name))
     if module is None:
-        raise RecipeError([f"{path or folder}: there is no '{name}'. {nearest(word, available(folder))}"])
+        raise RecipeError([f"{path or folder}: there is no '{name}'. {_nearest(folder, _words(name)[0])}"])
     return module
+
+
+def own_name(folder: str, name: str) -> str:
+    """The name of the file of a plug-in that is asked for by that or by an alias; any other as it is."""
+    module = _module(folder, *_words(name))
+    return name if module is None else module.__name__.rpartition(".")[2]
+
+
+def aliases(folder: str, name: str) -> tuple[str, ...]:
+    """Other names of a plug-in, by which other tools know it."""
+    return vars(plugin(folder, name)).get("ALIASES", ())
+
+
+def _nearest(folder: str, word: str) -> str:
+    """`Did you mean 'x'?`, also where the word is near an alias; or the names there are."""
+    owners = {alias: name for name in available(folder) for alias in aliases(folder, name)}
+    near, cure = difflib.get_close_matches(word.lower(), owners, n=1), nearest_setting(word, available(folder))
+    return f"Did you mean '{owners[near[0]]}'?" if near and not cure.startswith("Did") else cure
+
+
+def _words(name: str) -> tuple[str, str]:
+    return name.replace("-", "_"), os.environ.get("LAMINA_PLUGINS", "")
 
 
 def module_beside(module: ModuleType, name: str, default: str) -> ModuleType:
@@ -51,8 +75,12 @@ def _names(folder: str, roots: str) -> tuple[str, ...]:
 
 @functools.cache
 def _module(folder: str, word: str, roots: str) -> ModuleType | None:
-    """The module, or None where there is none of this name. One that fails to import is tried again."""
-    return importlib.import_module(f"lamina.{folder}.{word}") if word in _names(folder, roots) else None
+    """The module, or None where there is none of this name or alias. One that fails to import is tried again."""
+    names = _names(folder, roots)
+    if word in names:
+        return importlib.import_module(f"lamina.{folder}.{word}")
+    modules = (importlib.import_module(f"lamina.{folder}.{name}") for name in names)
+    return next((one for one in modules if word.lower() in vars(one).get("ALIASES", ())), None)
 
 
 def extend(folder: str, package: ModuleType, roots: str) -> None:
@@ -85,5 +113,5 @@ def settings_of(folder: str, name: str, settings: Settings | None, path: str, cu
     faults = list[str]()
     cfg = parse(plugin(folder, name).Config, {"kind": name, **(settings.values if settings else {})}, path, faults)
     if cfg is None:
-        raise RecipeError([*faults, cure()])
+        raise RecipeError([*faults[:-1], f"{faults[-1]} {cure()}"])
     return cfg

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from lamina.config import synonyms
 from lamina.config.errors import (
     BundleError,
     DataError,
@@ -17,8 +18,8 @@ from lamina.config.errors import (
     TrainingError,
     beside_notes,
 )
-from lamina.config.validation import nearest, sentences
-from lamina.config.yaml import as_override, load_yaml, split_override
+from lamina.config.validation import SeveralFaults, nearest, nearest_setting, once_each, sentences
+from lamina.config.yaml import as_override, load_yaml, split_override, typed
 
 
 def as_text(value: Any) -> Any:
@@ -65,6 +66,7 @@ __all__ = [
     "LaminaError",
     "MissingColumn",
     "RecipeError",
+    "SeveralFaults",
     "TrainingError",
     "as_override",
     "as_text",
@@ -73,7 +75,11 @@ __all__ = [
     "cache",
     "load_yaml",
     "nearest",
+    "nearest_setting",
+    "once_each",
     "parse",
     "sentences",
     "split_override",
+    "synonyms",
+    "typed",
 ]

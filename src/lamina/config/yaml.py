@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from lamina.config import yaml_faults
 from lamina.config.errors import RecipeError
 
 LONGEST, DEEPEST = 1 << 20, 20  # characters and nesting of YAML
@@ -23,10 +24,11 @@ def split_override(override: str) -> tuple[list[str], Any]:
     parts = [part.strip("\"'") if part[0] in "\"'" else part for part in PART.findall(key)]
     if not parts or not all(parts) or len(PART.sub("", key)) != len(parts) - 1:
         raise RecipeError([f"--set {override}: write key.sub=value, such as train.lr=1e-3."])
-    return parts, _override_value(text, f"--set {key}")
+    return parts, typed(text, f"--set {key}")
 
 
-def _override_value(text: str, where: str) -> Any:
+def typed(text: str, where: str = "--set") -> Any:
+    """The value of text on a command line, as `split_override` says."""
     if not text.strip():
         return text or None
     if text.lstrip()[0] in "[{\"'":
@@ -65,10 +67,7 @@ def load_yaml(text: str, where: str) -> Any:
         _harmless(YAML(typ="safe", pure=True).parse(text), where)
         return yaml.load(text)
     except MarkedYAMLError as error:
-        mark = error.problem_mark
-        spot = f"{where}:{mark.line + 1}:{mark.column + 1}" if mark else where
-        reason = (error.problem or "is not YAML").splitlines()[0]
-        raise RecipeError([f"{spot}: {reason}."]) from None
+        raise RecipeError([yaml_faults.explain(text, where, error)]) from None
     except YAMLError as error:
         raise RecipeError([f"{where}: is not YAML ({str(error).splitlines()[0]})."]) from None
 

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import nn
 
 from lamina import config
-from lamina.config import nearest, parse
+from lamina.config import SeveralFaults, nearest, parse
 from lamina.layers.basic import ActivationName, BatchNorm
 from lamina.layers.images import (
     AveragePooling2D,
@@ -188,5 +188,5 @@ def read(item: Any) -> tuple[str, Layer]:
     faults: list[str] = []
     layer = parse(cls, value or {}, word, faults)
     if layer is None:
-        raise ValueError("; ".join(fault.rstrip(".") for fault in faults))
+        raise SeveralFaults(dict(fault.split(": ", 1) for fault in faults))
     return word, layer

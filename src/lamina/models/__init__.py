@@ -6,6 +6,7 @@
   it says nothing;
 - `suits(spec) -> float`, where it is made for something: how well, 0 to 1, and 0 for inputs it cannot take; the one
   that suits best is taken where the recipe names none, and `fnn` where none is made for the data;
+- `ALIASES`, where other tools have other names for it;
 - `example(spec) -> dict`, where a setting has no default or the usual network is large: settings to try it with, for
   the contract tests;
 - `column_settings(cfg) -> dict`: by kind, settings of the columns it is fed, used where the recipe says none;
@@ -110,7 +111,7 @@ def choice(cfg: Any, spec: Spec, preset: Preset = "default") -> Any:
         other = max(others, key=lambda name: suits(name, spec), default=best)
         able = best not in others and suits(other, spec)
         another = f" Name another one that has it: --model {other}" if able else ""
-        return f"model: the network is {best}, which suits these data best.{another}"
+        return f"The network is {best}, which suits these data best.{another}"
 
     return settings_of("models", best, cfg, "model", cure)
 

@@ -32,6 +32,7 @@ from lamina.models._single_part import SinglePart
 from lamina.schema import TARGET_HEADS, Batch, Input, OutputActivation, Spec
 
 HEADS = TARGET_HEADS
+ALIASES = ("mlp",)
 
 PRESETS = {"accurate": "ensemble"}
 

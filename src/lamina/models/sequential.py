@@ -34,7 +34,7 @@ from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from lamina import config
-from lamina.config import RecipeError
+from lamina.config import RecipeError, SeveralFaults
 from lamina.layers.basic import Flat, Pixels
 from lamina.layers.horizon import ReversibleNorm, has_horizon
 from lamina.layers.images import Shape, channels_last, single_image
@@ -54,16 +54,18 @@ class Config(config.Config):
     @field_validator("layers")
     @classmethod
     def _check(cls, layers: tuple[str | dict[str, Any], ...]) -> tuple[str | dict[str, Any], ...]:
-        faults = []
+        faults: dict[str, str] = {}
         for i, item in enumerate(layers):
             try:
                 if isinstance(item, dict) and len(item) != 1:
                     raise ValueError("one layer per entry, such as dense: {units: 64}")
                 read(item)
+            except SeveralFaults as error:
+                faults |= {f"{i}.{place}": text for place, text in error.faults.items()}
             except ValueError as error:
-                faults.append(f"entry {i}: {error}")
+                faults[str(i)] = str(error)
         if faults:
-            raise ValueError("; ".join(faults))
+            raise SeveralFaults(faults)
         return layers
 
 

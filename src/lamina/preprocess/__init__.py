@@ -31,6 +31,7 @@ and, where it has more to say,
 - `agree(columns, table, kinds) -> columns`: settings of some columns by what others prove; `kinds` are those told;
 - `zone(column, cfg) -> name`: the zone of raw cells, which parsed ones have not, None for none;
 - `hint(column, cfg) -> text`: how cells look to be written of which some cannot be read;
+- `ALIASES`, other names that recipes may have for it;
 - `NAMED`, a pattern: a name of a column that speaks for this kind, where its cells may be of it;
 - `PRIVATE = True`: no cell is shown as an example, since it may name a person;
 - `FILE`, a `FileKind`: cells are files; and `bounded(state, largest)`, the state that refuses files of more units.

@@ -12,6 +12,8 @@ from lamina.preprocess._column_config import ColumnConfig
 from lamina.preprocess._domain import Domain
 from lamina.schema import Input
 
+ALIASES = ("bool",)
+
 FALSE = ("false", "no", "0", "f", "n", "off", "0.0")
 TRUE = ("true", "yes", "1", "t", "y", "on", "1.0")
 MOST_SPELLINGS = 16  # of two words, small and large letters in any order

@@ -18,6 +18,8 @@ from lamina.preprocess._column_config import ColumnConfig
 from lamina.preprocess._domain import Domain
 from lamina.schema import Input
 
+ALIASES = ("categorical",)
+
 RARE, FIRST_KNOWN = 1, 2  # code of a rare value, and first code of a known one
 FEW = 64  # rows
 CASTABLE = (

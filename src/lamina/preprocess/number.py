@@ -22,6 +22,8 @@ from lamina.preprocess._domain import Domain
 from lamina.preprocess._number_text import Decimal
 from lamina.schema import Input
 
+ALIASES = ("float", "int", "integer", "numeric", "numerical")
+
 ENOUGH = 0.95
 SAMPLED = 1000  # cells that tell most columns of words from numbers
 FEWEST_BINS, MOST_BINS = 16, 128

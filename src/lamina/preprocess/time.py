@@ -32,6 +32,8 @@ from lamina.preprocess._time_detection import (
 from lamina.preprocess._time_formats import DAY, HOURS, OFFSET, SECONDS
 from lamina.schema import DAYS, NUMBER_TEXT, Column, Input
 
+ALIASES = ("date", "datetime", "timestamp")
+
 UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 CLOCK_END = r"(:\d\d([.,]\d+)?|[ap][.]?m[.]?|T\d{2,6})"
 ZONED = rf"(?i)((\d|m[.]?) ?({'|'.join(HOURS)})|{CLOCK_END} ?{OFFSET})( \d{{4}})?$"  # how a time with a zone ends

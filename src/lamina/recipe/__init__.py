@@ -13,10 +13,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from lamina.config import Config, RecipeError, load_yaml, nearest, parse, split_override
+from lamina.config import (
+    Config,
+    RecipeError,
+    load_yaml,
+    nearest,
+    once_each,
+    parse,
+    split_override,
+    synonyms,
+    typed,
+)
 from lamina.data import _locator, expecting
-from lamina.plugins import Settings, available, every_setting, plugin
+from lamina.plugins import Settings, available, every_setting, own_name, plugin
 from lamina.preprocess import UNUSED
+from lamina.recipe import places
 from lamina.recipe.schema import json_schema
 from lamina.recipe.sections import SECTIONS, Recipe, Rest, Unused
 from lamina.recipe.text import dump, plain, to_yaml
@@ -46,16 +57,32 @@ def read(path: Path, overrides: Iterable[str] = (), trains: bool = True) -> Reci
     except UnicodeDecodeError as error:
         raise RecipeError([f"{path}: is not UTF-8 (byte {error.start}). Save it as UTF-8."]) from None
     if not isinstance(values, dict):
-        raise RecipeError([f"{path}: holds no settings. Write name: value lines, such as data: FILE"])
+        got = ", and an equals sign is no colon" if isinstance(values, str) and "=" in values else ""
+        raise RecipeError([f"{path}: holds no settings{got}. Write name: value lines, such as data: FILE"])
     return build(values, overrides, trains)
 
 
 def from_words(words: Sequence[str], overrides: Iterable[str] = (), trains: bool = True) -> Recipe:
     """The same for the words of a command line: a recipe file, a source, or `NAME=PATH` for each class."""
+    _check(words)
     source = _locator.parse_words(words)
     if isinstance(source, str) and Path(source).suffix in (".yaml", ".yml"):
         return read(Path(source), overrides, trains)
     return build({"data": source}, overrides, trains)
+
+
+def _check(words: Sequence[str]) -> None:
+    """Errors: RecipeError for words that are no sources though they look so: `epochs=10`, or the target."""
+    for word in words:
+        name, _, value = word.partition("=")
+        place = places.write(name, typed(value)) if _locator.is_class(word) and not Path(value).exists() else None
+        if place:
+            raise RecipeError([f"SOURCE: {word} is no source. {place}"])
+    there = [word for word in words if word.startswith("toy:") or Path(word).exists()]
+    if len(words) == 2 and len(there) == 1 and not any(map(_locator.is_class, words)):
+        (target,) = (word for word in words if word not in there)
+        got = " ".join(words)
+        raise RecipeError([f"SOURCE: give one source (got '{got}'). Did you mean: {there[0]} --target {target}?"])
 
 
 def build(raw: Mapping[str, Any], overrides: Iterable[str] = (), trains: bool = True) -> Recipe:
@@ -65,8 +92,7 @@ def build(raw: Mapping[str, Any], overrides: Iterable[str] = (), trains: bool = 
     if not isinstance(raw, Mapping):
         raise RecipeError([f"recipe: must be settings by name (got {raw!r}).".replace("\n", " ")[:200]])
     values, faults = merge(raw, overrides), list[str]()
-    names = (*SECTIONS, *Rest.model_fields, "columns", "train", "also")
-    faults += [f"{key}: unknown section. {nearest(key, names)}" for key in values if key not in names]
+    _refuse_unknown(values, (*SECTIONS, *Rest.model_fields, "columns", "train", "also"), "", faults)
     folders = {name: folder for name, folder in SECTIONS.items() if trains or name != "model"}
     sections = {name: _choice(folder, values.get(name), name, faults) for name, folder in folders.items()}
     columns = {}
@@ -75,16 +101,20 @@ def build(raw: Mapping[str, Any], overrides: Iterable[str] = (), trains: bool = 
     else:
         columns = {str(n): _column(str(n), v, faults) for n, v in (values.get("columns") or {}).items()}
     also = _also(values.get("also"), faults)
+    if isinstance(share := values.get("split"), int | float):
+        faults.append(f"split: say which part that is, such as split: {{test: {share}}}.")
+        values["split"] = None
     rest = parse(Rest, _rest(values), "", faults)
     train = values.get("train") or {}
     if not isinstance(train, dict):
-        faults.append(f"train: write settings as name: value (got {train!r}).")
+        cure = f" The rows are named by data: {train}." if isinstance(train, str) else ""
+        faults.append(f"train: write settings as name: value (got {train!r}).{cure}")
     else:
-        parse(Train, train, "train", faults)
+        parse(Train, _refuse_unknown(train, Train.model_fields, "train", faults), "train", faults)
     if values.get("data") is None:
         faults.append("data: is required. Write data: FILE")
     if faults or rest is None:
-        raise RecipeError(faults)
+        raise RecipeError(once_each(faults))
     names = (*filter(None, [rest.target]), *columns)
     also = {name: expecting(source, names) for name, source in also.items()}
     choices = {
@@ -95,6 +125,15 @@ def build(raw: Mapping[str, Any], overrides: Iterable[str] = (), trains: bool = 
     }
     choices |= {"model": sections.get("model"), "also": also}
     return Recipe.model_construct(**choices, **{name: rest.__dict__[name] for name in Rest.model_fields})
+
+
+def _refuse_unknown(values: dict[Any, Any], names: Iterable[str], path: str, faults: list[str]) -> dict[Any, Any]:
+    """The settings that are there; of each other one, a fault with its true place."""
+    names, what = set(names), "setting" if path else "section"
+    for name in (name for name in values if name not in names):
+        place = f"{path}.{name}" if path else name
+        faults.append(f"{place}: unknown {what}. {places.cure(str(name), values[name], names)}")
+    return {name: value for name, value in values.items() if name in names}
 
 
 def _rest(values: dict[str, Any]) -> dict[str, Any]:
@@ -121,7 +160,10 @@ def _choice(folder: str, value: Any, path: str, faults: list[str]) -> Config | N
         faults.append(f"{path}: say which one with kind: <name> (got {value!r}). {nearest('', available(folder))}")
         return None
     try:
-        return parse(plugin(folder, value["kind"], path).Config, {**value, "kind": _word(value["kind"])}, path, faults)
+        cls = plugin(folder, value["kind"], path).Config
+        names = (alias for name, field in cls.model_fields.items() for alias in (name, field.alias) if alias)
+        value = _refuse_unknown({**value, "kind": own_name(folder, value["kind"])}, names, path, faults)
+        return parse(cls, value, path, faults)
     except RecipeError as error:
         faults.extend(error.faults)
         return None
@@ -129,13 +171,8 @@ def _choice(folder: str, value: Any, path: str, faults: list[str]) -> Config | N
 
 def _settings_of_any(folder: str, values: dict[str, Any], path: str, faults: list[str]) -> Config | None:
     """Settings of the network or task that the data decide for; each is one of some network or task at least."""
-    names = every_setting(folder)
-    faults += [f"{path}.{name}: unknown setting. {nearest(str(name), names)}" for name in values if name not in names]
+    values = _refuse_unknown(values, every_setting(folder), path, faults)
     return Settings(values=values) if values else None
-
-
-def _word(name: str) -> str:
-    return name.replace("-", "_")
 
 
 def _also(value: Any, faults: list[str]) -> dict[str, Config]:
@@ -154,6 +191,9 @@ def _column(name: str, value: Any, faults: list[str]) -> Config:
         own = [n for n in available("preprocess") if set(value) <= set(plugin("preprocess", n).Config.model_fields)]
         value = {"kind": own[0], **value} if len(own) == 1 else value
     kind = value.get("kind") if isinstance(value, dict) else value
+    if isinstance(kind, str) and kind not in UNUSED and (same := synonyms.among(kind, UNUSED)):
+        faults.append(f"columns.{name}: there is no '{kind}'. Did you mean '{same}'?")
+        return Unused(kind="ignore")
     if kind in UNUSED:
         return Unused(kind=kind)
     try:

@@ -16,6 +16,8 @@ from lamina.schema import Output, Row, floats
 from lamina.tasks._supervised import labels
 from lamina.tasks._supervised.task import Arrays, SupervisedTask
 
+ALIASES = ("binary", "classifier", "multiclass")
+
 MANY = 20  # whole numbers 0..k, 1..k or -k..k are labels up to this many, measurements above
 MANY_EVEN, EVEN, EVEN_EACH = 1000, 1.25, 5  # or this many, where each has as many rows as others, and a few
 APART = 10  # whole numbers with gaps between them are labels up to this many,
