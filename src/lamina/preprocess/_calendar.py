@@ -12,7 +12,7 @@ THURSDAY = 3  # the first day of 1970
 
 
 def cycles(seconds: np.ndarray, hours: bool) -> np.ndarray:
-    """(rows, 6 or 8) of seconds since 1970, int64: sine and cosine of each cycle, with `hours` of the hour, too."""
+    """(..., 6 or 8) of seconds since 1970, int64: sine and cosine of each cycle, with `hours` of the hour, too."""
     days, months = seconds // DAY, seconds.astype("M8[s]").astype("M8[M]")
     parts = [
         (months.astype(np.int64) % 12 + 1, 12),
@@ -34,4 +34,4 @@ def edges(hours: bool, bins: int) -> tuple[tuple[float, ...], ...]:
 
 def _circles(parts: Iterable[tuple[np.ndarray, int]]) -> np.ndarray:
     angles = [2 * np.pi * part / period for part, period in parts]
-    return np.stack([wave(angle) for angle in angles for wave in (np.sin, np.cos)], axis=1)
+    return np.stack([wave(angle) for angle in angles for wave in (np.sin, np.cos)], axis=-1)

@@ -7,7 +7,7 @@ and the rows go the way of all others; so a cell has one meaning.
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import chain
+from itertools import chain, groupby
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,7 +48,10 @@ class RowEncoder:
         self._codes = {one.column.name: _codes(schema, one) for one in coded}
         self._missing = frozenset(chain(*(_spellings(token) for token in schema.missing if re.search(r"\d", token))))
         places = {one.column.name: i for some in (numeric, coded) for i, one in enumerate(some)}
-        self._blocks = {name: [_block(run, places) for run in runs] for name, runs in groups.items()}
+        self._blocks = {
+            name: [_block(tuple(run), places) for _, run in groupby(chain(*runs), key=lambda one: one.module)]
+            for name, runs in groups.items()
+        }
 
     @staticmethod
     def suits(kinds: Iterable[Any]) -> bool:
