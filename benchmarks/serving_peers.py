@@ -1,9 +1,10 @@
 """Requests a second of `lamina serve` beside other servers of the same network, one row a request.
 
-    python benchmarks/serving_peers.py --environment ~/peers [--only lamina starlette] [--seconds 5] [--columns mixed]
+    python benchmarks/serving_peers.py --environment ~/peers [--only lamina starlette] [--columns mixed pictures]
 
-The network has layers of 64, 32 and 1 numbers on 30 columns of numbers, or on 20 of numbers, categories and dates,
-which `lamina` alone interprets: its peers are handed the numbers that the network is fed. Peers: FastAPI with bare
+The network has layers of 64, 32 and 1 numbers on 30 columns of numbers, on 20 of numbers, categories and dates, or on a
+picture of 28 x 28 grey pixels, PNG in base64; `lamina` alone interprets them: its peers are handed the numbers that the
+network is fed. Peers: FastAPI with bare
 PyTorch, LitServe and MLflow's server with it, and Starlette with ONNX Runtime, in which nothing is checked; their
 environment is made here, once (pip). The server has the first core, the clients the last one; each client asks again
 as soon as it has its answer. Printed: requests a second, and the half and the hundredth of requests that take longest,
@@ -12,7 +13,9 @@ in ms.
 
 import argparse
 import asyncio
+import base64
 import http.client
+import io
 import json
 import os
 import signal
@@ -28,6 +31,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import uvloop
+from PIL import Image
 
 import lamina
 
@@ -88,11 +92,11 @@ from starlette.routing import Route
 graph, port = sys.argv[1], int(sys.argv[2])
 options = onnxruntime.SessionOptions(); options.intra_op_num_threads = 1
 session = onnxruntime.InferenceSession(graph, options)
-names = [one.name for one in session.get_inputs()]; types = [one.type for one in session.get_inputs()]
+names = [one.name for one in session.get_inputs()]
+kinds = [one.type[7:-1].replace("float", "float32") for one in session.get_inputs()]
 async def predict(request):
     rows = orjson.loads(await request.body())["rows"]
-    feeds = {name: numpy.array([row[i] for row in rows], numpy.int64 if "int64" in types[i] else numpy.float32)
-             for i, name in enumerate(names)}
+    feeds = {name: numpy.array([row[i] for row in rows], kinds[i]) for i, name in enumerate(names)}
     return Response(orjson.dumps({"predictions": session.run(None, feeds)[0].tolist()}), media_type="application/json")
 uvicorn.run(Starlette(routes=[Route("/predict", predict, methods=["POST"])]), port=port, log_level="error",
             access_log=False)
@@ -150,26 +154,40 @@ async def load(port: int, request: bytes, clients: int, seconds: float) -> list[
     return sorted(times)
 
 
-def columns(kind: str) -> dict[str, list[Any]]:
-    """Rows of 30 numbers, or of 10 numbers, 7 categories and 3 dates."""
+def columns(kind: str) -> dict[str, Any]:
+    """Rows of 30 numbers, of 10 numbers, 7 categories and 3 dates, or of a picture; and two labels."""
     rng = np.random.default_rng(0)
+    if kind == "pictures":
+        pixels = rng.integers(0, 256, (ROWS, 28, 28)).astype(np.uint8)
+        pixels[: ROWS // 2] //= 2
+        return {"x": [Image.fromarray(one) for one in pixels], "y": ["dark"] * (ROWS // 2) + ["light"] * (ROWS // 2)}
+    numbers = {f"x{i}": rng.normal(size=ROWS).round(4) for i in range(NUMBERS if kind == "numbers" else 10)}
+    labels = {"y": np.where(numbers["x0"] + numbers["x1"] > 0, "yes", "no").tolist()}
+    table = {name: cells.tolist() for name, cells in numbers.items()} | labels
     if kind == "numbers":
-        return {f"x{i}": rng.normal(size=ROWS).round(4).tolist() for i in range(NUMBERS)}
-    numbers = {f"x{i}": rng.normal(size=ROWS).round(4).tolist() for i in range(10)}
+        return table
     categories = {f"c{i}": rng.choice(["red", "green", "blue", "black"], ROWS).tolist() for i in range(7)}
     days = np.datetime64("2023-01-01") + rng.integers(0, 700, (3, ROWS))
-    return numbers | categories | {f"d{i}": own.astype(str).tolist() for i, own in enumerate(days)}
+    return table | categories | {f"d{i}": own.astype(str).tolist() for i, own in enumerate(days)}
+
+
+def cell(value: Any) -> Any:
+    """A cell as it stands in JSON."""
+    if not isinstance(value, Image.Image):
+        return value
+    file = io.BytesIO()
+    value.save(file, "PNG")
+    return base64.b64encode(file.getvalue()).decode()
 
 
 def bundle(kind: str, folder: Path) -> tuple[Path, dict[str, Any]]:
     """A bundle of the network, and a row."""
     table = columns(kind)
-    first = np.array(table["x0"]) + np.array(table["x1"])
-    labels = {"y": np.where(first > 0, "yes", "no").tolist()}
-    layers = [{"dense": {"units": units, "activation": "relu"}} for units in (64, 32)] + [{"dense": {"units": 1}}]
+    layers = ["flatten"] if kind == "pictures" else []
+    layers += [{"dense": {"units": units, "activation": "relu"}} for units in (64, 32)] + [{"dense": {"units": 1}}]
     recipe = {"model": {"kind": "sequential", "layers": layers}, "train": {"epochs": 2}}
-    model = lamina.fit(table | labels, "y", recipe=recipe, out=folder / "run")
-    return Path(model.result["bundle"]), {name: cells[0] for name, cells in table.items()}
+    model = lamina.fit(table, "y", recipe=recipe, out=folder / "run")
+    return Path(model.result["bundle"]), {name: cell(cells[0]) for name, cells in table.items() if name != "y"}
 
 
 def peers(kind: str, folder: Path, python: str) -> dict[str, Peer]:
@@ -177,7 +195,7 @@ def peers(kind: str, folder: Path, python: str) -> dict[str, Peer]:
     path, row = bundle(kind, folder)
     predictor = lamina.load(path).predictor
     inputs = predictor.encode(predictor.rows([row]))
-    flat = [float(value) for name in sorted(inputs) for value in inputs[name][0]]
+    flat = [float(value) for name in sorted(inputs) for value in inputs[name][0].ravel()]
     rows = json.dumps({"rows": [flat]}).encode()
     fed = json.dumps({"rows": [[inputs[name][0].tolist() for name in inputs]]}).encode()
     frame = json.dumps({"dataframe_split": {"columns": [f"x{i}" for i in range(len(flat))], "data": [flat]}}).encode()
@@ -193,6 +211,7 @@ def peers(kind: str, folder: Path, python: str) -> dict[str, Peer]:
 
 
 def script(folder: Path, name: str, text: str) -> str:
+    folder.mkdir(exist_ok=True)
     (folder / f"{name}.py").write_text(text, "utf-8")
     return str(folder / f"{name}.py")
 
@@ -250,17 +269,18 @@ def main() -> None:
     parser.add_argument("--environment", type=Path, required=True, help="folder of the peers' environment")
     parser.add_argument("--only", nargs="+", help="servers to measure")
     parser.add_argument("--seconds", type=float, default=5.0, help="for each number of clients")
-    parser.add_argument("--columns", choices=["numbers", "mixed"], default="numbers")
+    parser.add_argument("--columns", nargs="+", default=["numbers", "mixed", "pictures"])
     args = parser.parse_args()
     python = environment(args.environment)
     with tempfile.TemporaryDirectory() as folder:
-        servers = peers(args.columns, Path(folder), python)
+        all_servers = {kind: peers(kind, Path(folder) / kind, python) for kind in args.columns}
         os.sched_setaffinity(0, {os.cpu_count() - 1})
-        titles = "   ".join(f"{f'{n} clients':>11} {'p50':>5} {'p99':>8}" for n in CLIENTS)
-        print(f"{'':10}{titles}")
-        for name, peer in servers.items():
-            if not args.only or name in args.only:
-                measure(name, peer, args.seconds)
+        for kind, servers in all_servers.items():
+            titles = "   ".join(f"{f'{n} clients':>11} {'p50':>6} {'p99':>7}" for n in CLIENTS)
+            print(f"{kind:10}{titles}")
+            for name, peer in servers.items():
+                if not args.only or name in args.only:
+                    measure(name, peer, args.seconds)
 
 
 if __name__ == "__main__":
