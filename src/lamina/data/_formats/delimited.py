@@ -118,6 +118,7 @@ def _database(path: Path) -> "duckdb.DuckDBPyConnection":
 
     off = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
     db = duckdb.connect(":memory:", config={**off})
+    db.execute("SET enable_progress_bar = false")
     db.execute(f"SET allowed_paths = [{_quoted(str(path))}]")
     db.execute("SET enable_external_access = false")
     db.execute("SET lock_configuration = true")
