@@ -1,9 +1,9 @@
-"""A server at three times the load it can bear, and one that is stopped under load: every request is accounted for.
+"""A server at four times the load it can bear, and one that is stopped under load: every request is accounted for.
 
     python benchmarks/overload.py [BUNDLE] [--rows 1] [--seconds 30] [--stops 20] [--python OTHER/bin/python]
 
 The server runs on the first core, the generator on the last. The peak is the best rate that some number of clients
-gets, each asking again as soon as it has its answer. Then requests are sent at three times that rate, whether or not
+gets, each asking again as soon as it has its answer. Then requests are sent at four times that rate, whether or not
 others are answered, one in twenty on a connection of its own; /health is asked every 50 ms. Each answer is compared
 with what the idle server answered. Last the server is stopped by SIGTERM, again and again, while every other request
 comes on a fresh connection. Exit code 1 when a number misses its bound. `--python`: another installation of Lamina
@@ -407,7 +407,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("bundle", nargs="?")
     parser.add_argument("--rows", type=int, nargs="+", default=[1, 20], help="rows of a request; each is measured")
-    parser.add_argument("--times", type=float, default=3.0, help="load, in peaks")
+    parser.add_argument("--times", type=float, default=4.0, help="load, in peaks")
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--stops", type=int, default=20)
     parser.add_argument("--python", default=sys.executable)
