@@ -20,9 +20,11 @@ _HOMES = {
     "Predictor": "deploy.predictor",
     "Recipe": "recipe",
     "RecipeError": "config",
+    "Run": "run",
     "TrainingError": "config",
-    "evaluate_source": "experiment",  # not for everybody: `Estimator.evaluate`, which waits for it only then
+    "evaluate_source": "experiment",  # this, `from_words` and `Run` are for `estimator`, which waits for them only then
     "fit": "trainer",
+    "from_words": "recipe",
     "import_model": "trainer",
     "load": "estimator",
 }

@@ -113,5 +113,5 @@ def run(recipe: Recipe, out: Run, rows: Rows = (None, None), stop: Callable[[], 
 
     # 6 deploy reads the bundle, and nothing else
     bundle.write(out.bundle, packaging.finished(files, finding, result, versions()), type(experiment.task))
-    out.finish(choices)
+    out.finish(choices, result)
     yield {"at": "done", **result}

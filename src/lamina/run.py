@@ -5,6 +5,7 @@ rows.jsonl       one row per epoch
 checkpoints/     enough to go on after a kill, bit for bit
 bundle/          what is deployed
 report.html      for people; report.json for programs
+result.json      what the run came to, in short
 DONE             there when all of the above is
 """
 
@@ -38,6 +39,7 @@ class Run:
         self.checkpoints = folder / "checkpoints"
         self.bundle = folder / "bundle"
         self.report = folder / "report.html"
+        self.result_file = folder / "result.json"
         self.done = folder / "DONE"
         self.appends = False  # to the rows: they were read, and begin as they should
 
@@ -96,7 +98,8 @@ class Run:
 
     def _foreign(self) -> list[str]:
         """What is there under the names of a run though none got as far as its recipe."""
-        later = (self.rows_file, self.checkpoints, self.bundle, self.report, self.folder / "report.json", self.done)
+        pages = (self.report, self.folder / "report.json", self.result_file)
+        later = (self.rows_file, self.checkpoints, self.bundle, *pages, self.done)
         early = {self.folder / name: form for name, form in EARLY.items()}
         return [path.name for path in later if os.path.lexists(path)] + [
             path.name for path, form in early.items() if path.exists() and not re.fullmatch(form, path.read_bytes())
@@ -123,6 +126,13 @@ class Run:
     def recipe(self) -> Recipe:
         return read(self.recipe_file)
 
+    def result(self) -> Row:
+        """What a finished run came to, with its files where they are now; nothing of one that wrote none."""
+        if not self.result_file.exists():
+            return {}
+        places = {"run": str(self.folder), "bundle": str(self.bundle), "report": str(self.report)}
+        return json.loads(self.result_file.read_text("utf-8")) | places
+
     def log(self, row: Row) -> None:
         """Append one epoch row; the first of a process replaces what follows on it, and lines that are no rows."""
         if row.get("at") != "epoch":
@@ -146,8 +156,9 @@ class Run:
         lines = "1 line is" if foreign == 1 else f"{foreign} lines are"
         return [f"{self.rows_file}: {lines} not of this run and left out of its record. Weights do not hang on it."]
 
-    def finish(self, recipe: Row) -> None:
-        """Write the recipe of `every_choice`, and that nothing is left to do."""
+    def finish(self, recipe: Row, result: Row) -> None:
+        """Write the recipe of `every_choice`, what the run came to, and that nothing is left to do."""
+        disk.write_text(self.result_file, json.dumps(result, default=str))
         disk.write_text(self.recipe_file, to_yaml(recipe))
         earlier = [path for path in self.folder.glob(".bundle-*") if path.name.removeprefix(".bundle-").isdigit()]
         disk.remove(*earlier)  # what a run of an earlier version left when it was killed

@@ -1,52 +1,86 @@
-"""The Python face of training: `fit` a table in memory."""
+"""The Python face of training: `fit` rows in memory, a file, or a recipe."""
 
+import json
+import os
+import re
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lamina import pipeline
-from lamina.data import arrays
+from lamina.config import LaminaError, RecipeError
+from lamina.data import _python_rows, arrays
 from lamina.deploy import importing
 from lamina.deploy.predictor import Predictor
 from lamina.estimator import Estimator
 from lamina.evaluate import live_curves
 from lamina.plugins import Settings, kind, plugin
-from lamina.recipe import Recipe, build
+from lamina.recipe import Recipe, build, from_words, read
 from lamina.resources import disk
 from lamina.run import Run
 from lamina.schema import Collected, text_columns
 
+RECIPES = (".yaml", ".yml")
+OPTION = re.compile(r"--(target|test|task|model|preset|budget|epochs|batch-size|lr|seed|out)\b(?:[ =]([\w.-]*\w))?")
+SETTING = re.compile(r"--set (?:'([^'=]+)=([^']*)'|([\w.]+)=(\S*[^\s.,;:)]))")
 
-def fit(
+
+def fit(  # noqa: PLR0913 - one argument per option of the command line
     rows: Any,
-    target: str | None = None,
+    target: Any = None,
     *,
     test: Any = None,
-    recipe: Mapping[str, Any] | None = None,
+    recipe: str | Path | Mapping[str, Any] | None = None,
+    task: str | Mapping[str, Any] | None = None,
+    model: str | Mapping[str, Any] | None = None,
+    columns: Mapping[str, Any] | None = None,
+    preset: str | None = None,
+    budget: str | float | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    lr: float | None = None,
+    seed: int | None = None,
     out: str | Path | None = None,
+    verbose: bool | None = None,
 ) -> Estimator:
-    """Train on rows in memory and return what predicts, or what generates, for which no target is needed.
+    """Train on rows and return what predicts, or what generates, for which no target is needed.
 
-    `recipe` holds any other choice as plain values: `{"model": "fnn", "train": {"budget": "60s"}}`. `test`: rows kept
-    for judging only. Times in the index of a pandas frame are a column for a forecast. The run directory is `out`, or a
-    temporary one that lives as long as the estimator. A notebook shows the curves meanwhile. Raises `LaminaError` with
-    a sentence for anything that cannot be done.
+    `rows`: a pandas or polars frame, an Arrow table, a dict of columns, a list of dicts, arrays; or the path of a file,
+    a folder or a recipe, as on the command line. `target`: the name of a column, or one value for each row:
+    `fit(X, y)`. `test`: rows kept for judging only, or a pair of X and y. Times in the index of a pandas frame are a
+    column for a forecast.
+
+    `recipe` holds any other choice, as plain values or as the path of a recipe, such as that of an earlier run; the
+    options beside it, called as those of `lamina train`, stand over it: `fit(rows, "y", model="fnn", budget="60s")`.
+    The run directory is `out`, or a temporary one that lives as long as the estimator.
+
+    A notebook shows the curves meanwhile, a terminal a line for epochs; `verbose=False` nothing, `verbose=True` lines
+    anywhere. Raises `LaminaError` with a sentence for anything that cannot be done.
     """
-    choices = build({**(recipe or {}), "data": {"kind": "arrays"}, **({} if target is None else {"target": target})})
-    sources = _collected(rows, choices), _collected(test, choices) if test is not None else None
-    if out:
-        return _fit(choices, Path(out), sources)
-    folder = disk.temporary_folder()
-    try:
-        estimator = _fit(choices, folder / "run", sources)
-    except BaseException:
-        disk.remove(folder)
-        raise
-    weakref.finalize(estimator, disk.remove, folder)
-    return estimator
+    with _sentences():
+        if target is not None and not isinstance(target, str | int | np.integer):
+            rows, target = _python_rows.with_target(rows, target)
+            if isinstance(test, tuple) and len(test) == 2:
+                test, _ = _python_rows.with_target(*test, target)
+        options = {"task": task, "model": model, "columns": columns, "preset": preset, "train.budget": budget}
+        options |= {"train.epochs": epochs, "train.batch_size": batch_size, "train.lr": lr, "seed": seed}
+        options |= {"target": target if target is None else str(target)}
+        choices, sources = _choices(rows, test, recipe, options)
+        if out is not None:
+            return _fit(choices, Path(out), sources, verbose)
+        folder = disk.temporary_folder()
+        try:
+            estimator = _fit(choices, folder / "run", sources, verbose)
+        except BaseException:
+            disk.remove(folder)
+            raise
+        weakref.finalize(estimator, disk.remove, folder)
+        return estimator
 
 
 def import_model(
@@ -64,18 +98,64 @@ def import_model(
     when left out; `column` is the name of what it reads, `text` or `image`, and `target` that of the labels in rows
     that have some. Raises `LaminaError` with a sentence for anything that cannot be done.
     """
-    result = importing.write(str(path), Path(out), task, importing.Names(column, target), overwrite)
-    return Estimator(Predictor(Path(out)), result)
+    with _sentences():
+        result = importing.write(str(path), Path(out), task, importing.Names(column, target), overwrite)
+        return Estimator(Predictor(Path(out)), result)
+
+
+def _choices(
+    rows: Any, test: Any, recipe: Any, options: Mapping[str, Any]
+) -> tuple[Recipe, tuple[Collected | None, Collected | None]]:
+    """The recipe with options over it, and the rows that are in memory."""
+    if _python_rows.is_path(rows):
+        if recipe is not None and Path(rows).suffix in RECIPES:
+            raise RecipeError(["recipe: is given twice, as rows and as recipe. Give one of them."])
+        if test is not None and not _python_rows.is_path(test):
+            raise RecipeError([f"test: must be a path, as the rows are (got '{type(test).__name__}'). Give one."])
+        overrides = _overrides({**options, "data.test": None if test is None else os.fspath(test)})
+        if recipe is None:
+            return from_words([os.fspath(rows)], overrides), (None, None)
+        return _recipe(recipe, [f"data={json.dumps(os.fspath(rows), ensure_ascii=False)}", *overrides]), (None, None)
+    if _python_rows.is_path(test):
+        raise RecipeError(["test: is a path, and the rows are in memory. Give both in one way."])
+    choices = _recipe({} if recipe is None else recipe, ['data={"kind": "arrays"}', *_overrides(options)])
+    return choices, (_collected(rows, choices), None if test is None else _collected(test, choices))
+
+
+def _recipe(recipe: Any, overrides: Sequence[str]) -> Recipe:
+    if _python_rows.is_path(recipe):
+        return read(Path(recipe), overrides)
+    return build(_plain(recipe, "recipe"), overrides)
+
+
+def _overrides(options: Mapping[str, Any]) -> list[str]:
+    plain = {key: _plain(value, key) for key, value in options.items() if value is not None}
+    return [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in plain.items()]
+
+
+def _plain(value: Any, place: str) -> Any:
+    """A choice as plain values. Errors: RecipeError for one that is none."""
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, date | os.PathLike):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(name): _plain(one, f"{place}.{name}") for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one, f"{place}[{i}]") for i, one in enumerate(value)]
+    raise RecipeError(
+        [f"{place}: must be a plain value, a list or a dict (got '{type(value).__name__}'). Write it out."]
+    )
 
 
 def _collected(rows: Any, recipe: Recipe) -> Collected:
     """Rows in memory; an array of pictures is the column `image`, and times in an index are a column where a task says
     so, or where they stand beside a single column, which leaves nothing else.
     """
-    rows = arrays.with_label_sets(rows, recipe.target)
+    rows = _python_rows.as_columns(arrays.with_label_sets(rows, recipe.target))
     pictures = [name for name, cfg in recipe.columns.items() if kind(cfg) == "image"]
-    if isinstance(rows, np.ndarray) and rows.dtype == np.uint8 and rows.ndim in (3, 4):
-        return Collected(arrays.table({"image": rows}))
     if recipe.task is not None and not isinstance(recipe.task, Settings):
         table = arrays.table(plugin("tasks", kind(recipe.task)).Task.frame(rows), pictures)
         return Collected(table, literal=text_columns(table))
@@ -85,8 +165,37 @@ def _collected(rows: Any, recipe: Recipe) -> Collected:
     return Collected(table, literal=text_columns(table))
 
 
-def _fit(choices: Recipe, folder: Path, sources: tuple[Collected, Collected | None]) -> Estimator:
+def _fit(
+    choices: Recipe, folder: Path, sources: tuple[Collected | None, Collected | None], verbose: bool | None
+) -> Estimator:
     run = Run.create(folder)
     with run.locked():
-        *_, last = live_curves.show(pipeline.run(choices, run, sources))
+        *_, last = live_curves.show(pipeline.run(choices, run, sources), verbose)
     return Estimator(Predictor(run.bundle), {k: v for k, v in last.items() if k != "at"})
+
+
+@contextmanager
+def _sentences() -> Iterator[None]:
+    """Within it, errors name what is to be given in Python, and not the options of the command line."""
+    try:
+        yield
+    except LaminaError as error:
+        error.args = tuple(_in_python(text) if isinstance(text, str) else text for text in error.args)
+        raise
+
+
+def _in_python(sentence: str) -> str:
+    """`--task NAME` as `task='NAME'`, and `--set train.lr=0.1` as `recipe={'train': {'lr': 0.1}}`."""
+
+    def setting(match: re.Match[str]) -> str:
+        key, value = (match[1], match[2]) if match[1] else (match[3], match[4])
+        inner = value if re.fullmatch(r"-?\d+(\.\d+)?", value) else repr(value)
+        for part in reversed(key.split(".")):
+            inner = f"{{{part!r}: {inner}}}"
+        return f"recipe={inner}"
+
+    def option(match: re.Match[str]) -> str:
+        name = match[1].replace("-", "_")
+        return f"{name}={match[2]!r}" if match[2] else name
+
+    return OPTION.sub(option, SETTING.sub(setting, sentence))

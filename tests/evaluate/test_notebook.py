@@ -1,5 +1,6 @@
 """What a notebook shows of a model, its scores and its training: run by a kernel, and read as HTML."""
 
+import html
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from lamina import estimator
 from lamina.evaluate import live_curves, notebook
 
 HOSTILE = "</td><script>alert(1)</script><img src=x onerror='alert(2)'>"
+BOOKS = sorted((Path(__file__).parents[2] / "docs" / "notebooks").glob("*.ipynb"))
 TAGS = {
     "style", "div", "p", "b", "span", "table", "thead", "tbody", "tr", "th", "td", "details", "summary", "pre", "code",
     "ul", "li", "svg", "text", "path",
@@ -108,5 +110,23 @@ def test_a_model_of_any_task_says_how_it_is_used(months_bundle, numbers_bundle):
         model = lamina.load(path)
         page = Tags(model._repr_html_())
         assert all(f"model.{name}(" in page.text for name in model.operations if name == "predict")
-        assert "the network" not in page.text
-        assert "network" in page.text
+        assert "<th scope='col'>network</th>" in model._repr_html_()
+
+
+@pytest.mark.parametrize("path", BOOKS, ids=lambda path: path.stem)
+def test_a_notebook_of_the_documentation_runs_from_the_frame_to_an_answer_of_the_server(path, tmp_path):
+    book = nbformat.read(path, 4)
+    assert not any(cell.get("outputs") for cell in book.cells), "kept without outputs, which are made anew"
+    place = {"metadata": {"path": str(tmp_path)}}
+    nbclient.NotebookClient(book, timeout=200, kernel_name="python3", resources=place).execute()
+    outputs = [output for cell in book.cells for output in cell.get("outputs", ())]
+    assert not [output for output in outputs if output.output_type in ("stream", "error")], "no warnings, no errors"
+    pages = [output.data["text/html"] for output in outputs if "text/html" in output.get("data", {})]
+    report = (tmp_path / "runs" / "churn" / "report.html").read_text("utf-8")
+    assert sum("lamina-card" in page for page in pages) == 5
+    assert html.escape(report) in pages[-1]
+    same_weights, url, served, same_answer = (output.data["text/plain"] for output in outputs[-4:])
+    assert "True" in same_weights
+    assert url.startswith("'http://127.0.0.1:")
+    assert "probabilities" in served
+    assert same_answer == "True"

@@ -69,6 +69,8 @@ def _read(source: Any, pictures: Sequence[str]) -> pa.Table:
     if isinstance(source, Mapping):
         return _from_columns([sound(str(name)) for name in source], list(source.values()), pictures)
     if isinstance(source, list | tuple):
+        if source and all(isinstance(row, list | tuple) for row in source):
+            return _from_lists(source)
         for number, row in enumerate(source):
             if not isinstance(row, Mapping):
                 raise DataError(f"data: row {number} must be a dict of column: value (got {_name(row)}). Give {KINDS}.")
@@ -140,6 +142,15 @@ def like(answers: pa.Table, source: Any, aligned: bool = True) -> Any:
     return answers
 
 
+def frame(answers: pa.Table) -> Any:
+    """A table as a frame of pandas where that is installed, structs spread as `probabilities.<name>`; else as it is."""
+    try:
+        import pandas  # noqa: F401 - Arrow needs it to make a frame
+    except ModuleNotFoundError:
+        return answers
+    return _flat(answers).to_pandas()
+
+
 def json_rows(rows: pa.Table) -> list[dict[str, Any]]:
     """A table as rows of plain JSON values: times in ISO form, NaN as null, structs as objects."""
     return [{name: _json_value(value) for name, value in row.items()} for row in rows.to_pylist()]
@@ -161,11 +172,21 @@ def _from_array(source: np.ndarray) -> pa.Table:
     """Rows and columns, or records with names."""
     if source.dtype.names:
         return _from_columns(list(source.dtype.names), [source[name] for name in source.dtype.names])
+    if source.ndim == 3 and _series.are(source):
+        return _from_columns(["series"], [source])
     if source.ndim != 2:
-        raise DataError(
-            f"data: a NumPy array must have 2 dimensions (got {source.ndim}). Reshape it to rows x columns."
-        )
+        cure = "Reshape it to rows x columns; a single row is a dict, or an array of one row."
+        raise DataError(f"data: a NumPy array must have 2 dimensions (got {source.ndim}). {cure}")
     return _from_columns([""] * source.shape[1], list(source.T))
+
+
+def _from_lists(rows: Sequence[Sequence[Any]]) -> pa.Table:
+    """Rows that are lists of cells, as the columns column1, column2 and so on."""
+    wide = len(rows[0])
+    for number, row in enumerate(rows):
+        if len(row) != wide:
+            raise DataError(f"data: row {number} has {len(row)} cells where row 0 has {wide}. Give all rows as many.")
+    return _from_columns([""] * wide, list(zip(*rows, strict=True)))
 
 
 def _from_rows(rows: Sequence[Mapping[str, Any]], pictures: Sequence[str]) -> pa.Table:

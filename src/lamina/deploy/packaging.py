@@ -1,6 +1,6 @@
 """From a trained network to a bundle: graphs, golden rows, the card, all written in one go."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from safetensors.torch import save
@@ -18,6 +18,7 @@ from lamina.preprocess import Preprocessor
 from lamina.resources import memory
 from lamina.schema import Row, Spec
 
+EPOCHS = 5_000  # of the history that a bundle keeps
 EXPORT_BYTES = 1 << 27  # exporters end the process where they get less
 CARD = b"# Not judged yet\n\nThis run ended before its report was written: go on with `lamina train --resume`.\n"
 
@@ -95,6 +96,15 @@ def _graphs(
     return graphs, reasons.get("model", "")
 
 
+def _history(epochs: Sequence[Row]) -> dict[str, list[Any]]:
+    """Numbers of epochs by name, of at most `EPOCHS` evenly spread; nothing that hangs on a clock."""
+    rows = epochs[:: max(1, -(-len(epochs) // EPOCHS))]
+    names = ("epoch", "loss", "validation_loss", "lr")
+    columns = {name: [row.get(name) for row in rows] for name in names}
+    scores = {row["score_name"]: None for row in rows}
+    return columns | {name: [row["score"] if row["score_name"] == name else None for row in rows] for name in scores}
+
+
 def finished(parts: Mapping[str, bytes], finding: Finding, result: Row, versions: Row) -> dict[str, bytes]:
     """The files with `training.json` (recipe, data, scores, versions) and the card for people."""
     experiment = finding.experiment
@@ -103,6 +113,9 @@ def finished(parts: Mapping[str, bytes], finding: Finding, result: Row, versions
         "data": {"fingerprint": experiment.fingerprint(), "rows": experiment.counts()},
         "scores": result["scores"],
         "baselines": result["baselines"],
+        "verdict": result["verdict"],
+        "layers": finding.layers,
+        "history": _history(finding.epochs),
         "best": {"epoch": finding.end["best_epoch"], "weights": finding.end["best_weights"]},
         "versions": versions,
     }

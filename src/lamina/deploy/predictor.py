@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from lamina import models
 from lamina.config import DataError, sentences
+from lamina.data import _python_rows
 from lamina.data.arrays import select
 from lamina.deploy.bundle import Bundle, from_files, open_bundle
 from lamina.deploy.bundle.strict_json import guarded
@@ -58,7 +59,8 @@ class Predictor(Session):
         """Answers in the caller's own type, in order.
 
         `rows`: a list of dicts, a dict of columns, Arrow, pandas, polars or NumPy. Columns may be absent, extra or
-        in any order; missing, unseen and malformed values mean what they meant in training. A file is a path or bytes;
+        in any order; missing, unseen and malformed values mean what they meant in training. One row, a dict of cells or
+        a pandas Series, gets one answer; so does a text where that is all a bundle reads. A file is a path or bytes;
         a picture may be a uint8 array (red first) or a PIL image, and where it is all a bundle asks for, a list or an
         array of pictures will do. Errors: DataError naming each file that cannot be used.
         """
@@ -76,6 +78,9 @@ class Predictor(Session):
         if operation.call is not None and not writes:
             return operation.call(self, request)
         names, files = operation.names(self), [column.name for column in operation.prep(self).files]
+        rows = self._with_names(rows)
+        one = _python_rows.one_row(rows, names) if operation.rows == "each" else None
+        rows = rows if one is None else one
         table = None if operation.rows == "none" else self.task.read(select(rows, names), files)
         if writes:
             return writes(self, table, request, Path(str(output)))
@@ -85,7 +90,20 @@ class Predictor(Session):
         if operation.gives != "application/json":
             return (self.task.like(piece.table, rows) for piece in pieces)
         answers = pa.concat_tables([piece.table for piece in pieces])
-        return answers if rows is None else self.task.like(answers, rows)
+        answers = answers if rows is None else self.task.like(answers, rows)
+        return answers if one is None else _python_rows.first(answers)
+
+    def reads_text(self, rows: Any) -> bool:
+        """Whether rows are a text, or texts, and a text is all that the bundle reads."""
+        only = len(self.prep.columns) == 1 and all(feed.kind == "tokens" for feed in self.spec.inputs.values())
+        return only and (isinstance(rows, str) or _python_rows.is_texts(rows))
+
+    def _with_names(self, rows: Any) -> Any:
+        """Texts by themselves under the name of the column that is read."""
+        if not self.reads_text(rows):
+            return rows
+        name = self.prep.columns[0].name
+        return {name: rows} if isinstance(rows, str) else [{name: text} for text in rows]
 
     def pieces(self, operation: Operation, rows: pa.Table | None, request: Any) -> Iterator[Answers]:
         """Answers of an operation, a piece at a time; most have one."""

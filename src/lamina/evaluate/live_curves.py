@@ -19,7 +19,7 @@ class Curves:
     def __init__(self) -> None:
         self.epochs: list[Row] = []
         self.notes: dict[str, None] = {}
-        self.head, self.tail = "Reading the rows.", ""
+        self.head, self.tail, self.planned = "Reading the rows.", "", ""
 
     def add(self, row: Row) -> None:
         """Take in one row of a run."""
@@ -31,9 +31,11 @@ class Curves:
             case "design":
                 parameters = sum(layer["parameters"] for layer in row["layers"])
                 self.head += f" Training {row['kind']} with {parameters:,} parameters."
+                self.planned = "" if row["train"].budget or row["train"].plan else f"/{row['train'].epochs:,}"
             case "epoch":
                 self.epochs.append({name: value for name, value in row.items() if name != "preview"})
-                self.tail = f"Epoch {row['epoch']:,}, {label(row['score_name'])} {number(row['score'])}, "
+                self.tail = f"Epoch {row['epoch']:,}{self.planned}: loss {number(row['loss'])}, validation loss "
+                self.tail += f"{number(row['validation_loss'])}, {label(row['score_name'])} {number(row['score'])}; "
                 self.tail += f"{seconds(row['seconds'])}, {seconds(row['left'])} left."
             case "end":
                 self.tail = f"Best after epoch {row['best_epoch']:,}, {seconds(row['elapsed'])}: {row['done']}."
@@ -47,15 +49,22 @@ class Curves:
         return f"{self.head} {self.tail}".strip()
 
 
-def show(rows: Iterator[Row]) -> Iterator[Row]:
-    """The rows of a run as they come, with its curves below the cell of a notebook that asks for them.
+def show(rows: Iterator[Row], verbose: bool | None = None) -> Iterator[Row]:
+    """The rows of a run as they come, with its curves below the cell of a notebook, or lines of text in a terminal.
 
-    Elsewhere, in a script or a terminal, nothing is shown.
+    `verbose`: True for lines where there is neither, as in a file; False for nothing at all.
     """
-    display = _display()
-    if display is None:
+    display = None if verbose is False else _display()
+    if display is not None:
+        yield from _in_display(rows, display)
+    elif verbose or (verbose is None and sys.stderr.isatty()):
+        yield from _in_lines(rows)
+    else:
         yield from rows
-        return
+
+
+def _in_display(rows: Iterator[Row], display: Any) -> Iterator[Row]:
+    """With a display that changes."""
     curves, last = Curves(), time.monotonic()
     handle = display(curves, display_id=True)
     try:
@@ -67,6 +76,19 @@ def show(rows: Iterator[Row]) -> Iterator[Row]:
             yield row
     finally:
         handle.update(curves)
+
+
+def _in_lines(rows: Iterator[Row]) -> Iterator[Row]:
+    """With lines on standard error: what is trained, epochs with a pause between, and how it ended."""
+    curves, last = Curves(), 0.0
+    for row in rows:
+        curves.add(row)
+        if row["at"] == "design":
+            print(curves.head, file=sys.stderr)
+        elif row["at"] in ("end", "done") or (row["at"] == "epoch" and time.monotonic() - last >= PAUSE):
+            print(curves.tail, file=sys.stderr)
+            last = time.monotonic()
+        yield row
 
 
 def _display() -> Any:

@@ -74,15 +74,45 @@ def scores(values: Mapping[str, float | None]) -> str:
     return _card(_scores(values, {}))
 
 
+def layers(rows: Sequence[Row], parameters: int) -> str:
+    """The layers of a network."""
+    heads = "".join(f"<th scope='col'>{name}</th>" for name in ("layer", "output", "parameters"))
+    cells = [(row["layer"], row["output"], f"{row['parameters']:,}") for row in rows]
+    cells.append(("total", "", f"{parameters:,}"))
+    lines = "".join(
+        f"<tr><td>{escape(layer, 80)}</td><td>{html.escape(output)}</td><td>{number}</td></tr>"
+        for layer, output, number in cells
+    )
+    return _card(f'<div class="scroll"><table><thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table></div>')
+
+
+def curves(history: Mapping[str, Sequence[Any]]) -> str:
+    """Losses and the score by epoch."""
+    names = [name for name in history if name not in ("epoch", "loss", "validation_loss", "lr")]
+    rows = [dict(zip(history, values, strict=True)) for values in zip(*history.values(), strict=True)]
+    scores = [{**row, "score": row[names[0]], "score_name": names[0]} if names else row for row in rows]
+    return _card(_charts(scores) if names else "")
+
+
+def page(text: str) -> str:
+    """A whole page of its own, such as a report: it takes nothing from around it, and nothing from the network."""
+    style = "width: 100%; height: 640px; border: 1px solid rgba(128, 128, 128, .35); border-radius: 6px"
+    rules = "allow-scripts allow-popups allow-downloads"
+    return f'<iframe style="{style}" sandbox="{rules}" title="report" srcdoc="{html.escape(text)}"></iframe>'
+
+
 def progress(head: str, epochs: Sequence[Row], tail: str, notes: Sequence[str]) -> str:
     """A run that goes on, or is over: losses and the score by epoch, one sentence above and one below."""
-    charts = ""
-    if epochs:
-        name = label(epochs[-1]["score_name"])
-        losses = {"training": _values(epochs, "loss"), "validation": _values(epochs, "validation_loss")}
-        own = {"validation": _values(epochs, "score")} if name != "validation loss" else {}
-        charts = f"<div>{_chart('loss', losses)} {_chart(name, own)}</div>"
+    charts = _charts(epochs) if epochs else ""
     return _card(f"<p>{escape(head, 300)}</p>", charts, f"<p class='quiet'>{escape(tail, 300)}</p>", _notes(notes))
+
+
+def _charts(epochs: Sequence[Row]) -> str:
+    """The losses, and the score where it is not one of them."""
+    name = label(epochs[-1]["score_name"])
+    losses = {"training": _values(epochs, "loss"), "validation": _values(epochs, "validation_loss")}
+    own = {"validation": _values(epochs, "score")} if name != "validation loss" else {}
+    return f"<div>{_chart('loss', losses)} {_chart(name, own)}</div>"
 
 
 def _card(*parts: str) -> str:

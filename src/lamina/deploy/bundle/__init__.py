@@ -58,7 +58,7 @@ ROLES = {
 OPTIONAL = ("model.onnx",)
 BOUND = ("model.json", "weights.safetensors", "model.onnx", "preprocess.json", "schema.json", "task.json")
 WEIGHT_BYTES = 1 << 40
-NO_BUNDLE = (".pt", ".pth", ".pkl", ".joblib", ".h5", ".keras", ".zip", ".safetensors")  # a folder is never called so
+NO_BUNDLE = (".pt", ".pth", ".pkl", ".joblib", ".h5", ".keras", ".zip", ".safetensors", ".json", ".md", ".html", ".csv")
 
 
 class Entry(Config):
