@@ -46,7 +46,7 @@ def blueprint(path: str | Path | Predictor, name: str = "lamina", limits: Limits
     Errors: BundleError when the bundle is not sound, LaminaError when a package is missing.
     """
     predictor = path if isinstance(path, Predictor) else Predictor(locate(path), threads=1)
-    predictor, endpoints, limits = model_of(predictor, limits or Limits())
+    predictor, endpoints, limits, _ = model_of(predictor, limits or Limits())
     schema = about.describe(predictor, endpoints, limits).model_dump_json().encode()
     pages = {"schema": schema, "health": b'{"status":"alive"}', "ready": b'{"status":"ready"}'}
     processes, site = Processes(limits), flask.Blueprint(name, __name__)

@@ -2,7 +2,7 @@
 
 import base64
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from copy import copy
 from functools import cached_property
 from time import monotonic
@@ -33,6 +33,7 @@ class Session:
         self.task, self.prep, self.spec, self.config = task, prep, spec, config
         self.id, self.golden, self.limits = "", (), None
         self.assets: Mapping[str, bytes] = {}
+        self.watch: Callable[[Mapping[str, np.ndarray]], None] | None = None  # sees what the main network is fed
         self._runs = runs
         self._cells: tuple[pa.Table, Mapping[str, Cells]] | None = None
 
@@ -65,6 +66,8 @@ class Session:
 
     def run(self, inputs: Mapping[str, np.ndarray], graph: str = "model") -> dict[str, np.ndarray]:
         """What a network gives for inputs that are encoded already, all in one batch; of no rows, no answers."""
+        if self.watch is not None and graph == "model":
+            self.watch(inputs)
         if not any(len(values) for values in inputs.values()):  # recurrent graphs end the process of ONNX Runtime
             one = {name: np.zeros((1, *(n or 1 for n in v.shape[1:])), v.dtype) for name, v in inputs.items()}
             return {name: values[:0] for name, values in self._runs[graph](one).items()}

@@ -19,6 +19,8 @@ and, where it has more to say,
 - `faults(values, state) -> reasons`: the same alone, for rows to set aside in training;
 - `rare(values, state) -> mask`: which cells have a value that the state does not know, where all such get one code;
 - `outside(numbers, state) -> mask`: which parsed cells, as numbers, are beyond all that training had;
+- `reference(state) -> Reference | None`: how often training had what, in pieces of the column; and with it
+  `pieces(encoded, state)`, (rows,) in which of them encoded cells are: drift is told by both;
 - `golden(state, cfg, rng, count) -> cells`: made-up ones, plain JSON, the first without gaps; without it, only what
   many training rows share leaves with a bundle;
 - `domain(state, cfg) -> Domain`: how a form asks for a cell, such as by a choice; as a text without it;
@@ -58,6 +60,7 @@ from lamina.preprocess._inference import columns as infer_columns
 from lamina.preprocess._inference import detect
 from lamina.preprocess._number_text import Decimal
 from lamina.preprocess._preprocessor import Broken, Preprocessor, fit, restore
+from lamina.preprocess._reference import Reference
 from lamina.schema import MISSING, Column, Schema
 
 
@@ -144,6 +147,7 @@ __all__ = [
     "FileKind",
     "Policy",
     "Preprocessor",
+    "Reference",
     "by_mark",
     "can_have_faults",
     "cells_from_json",

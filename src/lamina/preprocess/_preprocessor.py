@@ -15,6 +15,7 @@ from lamina.preprocess._column_config import ColumnConfig, Policy
 from lamina.preprocess._columns import UNUSED, Fitted, Parser, module_of, parse_cells, parsers
 from lamina.preprocess._domain import Domain
 from lamina.preprocess._file_kind import FileKind
+from lamina.preprocess._reference import Reference
 from lamina.preprocess._row_encoder import RowEncoder
 from lamina.schema import Column, Input, Schema
 
@@ -196,6 +197,28 @@ class Preprocessor:
             for c in self.schema.columns
         )
         return replace(self, schema=self.schema.model_copy(update={"columns": columns}))
+
+    def references(self) -> dict[str, Reference]:
+        """By column, how often training had what, where its kind and the bundle can tell."""
+        able = [one for one in self._fitted.values() if "reference" in vars(one.module)]
+        references = {one.column.name: one.module.reference(one.state) for one in able}
+        return {name: reference for name, reference in references.items() if reference is not None}
+
+    @cached_property
+    def places(self) -> dict[str, tuple[str, slice]]:
+        """By column, the input it goes to, and which of the numbers of that are its own."""
+        places = dict[str, tuple[str, slice]]()
+        for name, runs in self._groups.items():
+            start = 0
+            for one in (one for run in runs for one in run):
+                stop = start + (one.feed.shape[0] or 0 if one.feed.kind in JOINED else 0)
+                places[one.column.name] = name, slice(start, stop)
+                start = stop
+        return places
+
+    def pieces(self, name: str, encoded: np.ndarray) -> np.ndarray:
+        """In which pieces of its reference encoded cells (rows, width) of a column are, (rows,)."""
+        return self._fitted[name].module.pieces(encoded, self._fitted[name].state)
 
     def has_bounds(self, name: str) -> bool:
         """Whether the kind of a column knows what is outside of all that training had."""

@@ -10,12 +10,14 @@ from lamina import config
 from lamina.preprocess import category
 from lamina.preprocess._column_config import ColumnConfig
 from lamina.preprocess._domain import Domain
+from lamina.preprocess._reference import Histogram, Reference, histogram
 from lamina.schema import Input
 
 ALIASES = ("bool",)
 
 FALSE = ("false", "no", "0", "f", "n", "off", "0.0")
 TRUE = ("true", "yes", "1", "t", "y", "on", "1.0")
+CODES = ("missing", "false", "true")
 MOST_SPELLINGS = 16  # of two words, small and large letters in any order
 
 
@@ -24,7 +26,7 @@ class Config(ColumnConfig):
 
 
 class State(config.Config):
-    pass
+    histogram: Histogram | None = None
 
 
 def detect(column: pa.Array) -> tuple[float, dict[str, Any]]:
@@ -50,7 +52,7 @@ def parse(column: pa.Array, cfg: Config) -> pa.Array:
 
 
 def fit(values: pa.Array, cfg: Config) -> State:
-    return State()
+    return State(histogram=histogram(encode(values, State())[:, 0], len(CODES)))
 
 
 def encode(values: pa.Array, state: State) -> np.ndarray:
@@ -59,6 +61,17 @@ def encode(values: pa.Array, state: State) -> np.ndarray:
         return np.array([0 if value is None else 1 + value for value in values.to_pylist()], np.int64)[:, None]
     codes = pc.fill_null(pc.add(values.cast(pa.int64()), 1), 0)
     return codes.to_numpy(zero_copy_only=False).astype(np.int64)[:, None]
+
+
+def pieces(encoded: np.ndarray, state: State) -> np.ndarray:
+    """(rows,) which piece of the histogram codes (rows, 1) are."""
+    return encoded[:, 0]
+
+
+def reference(state: State) -> Reference | None:
+    """How many training rows were missing, false and true."""
+    own = state.histogram
+    return Reference(own.rows, own.shares, CODES, 1) if own and len(own.shares) == len(CODES) else None
 
 
 def spellings(state: State, cfg: Config) -> list[Any]:

@@ -16,6 +16,7 @@ from lamina import config, privacy
 from lamina.preprocess import _spellings
 from lamina.preprocess._column_config import ColumnConfig
 from lamina.preprocess._domain import Domain
+from lamina.preprocess._reference import Histogram, Reference, histogram
 from lamina.schema import Input
 
 ALIASES = ("categorical",)
@@ -46,6 +47,7 @@ class Config(ColumnConfig):
 
 class State(config.Config):
     values: tuple[str, ...]
+    histogram: Histogram | None = None
 
     @cached_property
     def codes(self) -> dict[str | None, int]:
@@ -86,7 +88,12 @@ def _floats(column: pa.Array) -> pa.Array:
 
 
 def fit(values: pa.Array, cfg: Config) -> State:
-    return State(values=tuple(frequent(values, cfg.min_count)[: cfg.max_size]))
+    state = State(values=tuple(frequent(values, cfg.min_count)[: cfg.max_size]))
+    codes = encode(values, state)[:, 0]
+    counts = np.bincount(codes, minlength=len(state.values) + FIRST_KNOWN)
+    scarce = np.flatnonzero(counts[FIRST_KNOWN:] <= cfg.min_count) + FIRST_KNOWN  # without a row of it one is rare,
+    codes[np.isin(codes, scarce)] = RARE  # so this is how often rows are that training has not seen
+    return state.model_copy(update={"histogram": histogram(codes, len(counts))})
 
 
 def frequent(values: pa.Array, least: int) -> list[str]:
@@ -116,6 +123,17 @@ def encode(values: pa.Array, state: State) -> np.ndarray:
     places = pc.index_in(values, value_set=pa.array(state.values, pa.string()))
     codes = pc.if_else(pc.is_null(values), -FIRST_KNOWN, pc.fill_null(places, -1)).to_numpy(zero_copy_only=False)
     return (codes.astype(np.int64) + FIRST_KNOWN)[:, None]
+
+
+def pieces(encoded: np.ndarray, state: State) -> np.ndarray:
+    """(rows,) which piece of the histogram codes (rows, 1) are."""
+    return encoded[:, 0]
+
+
+def reference(state: State) -> Reference | None:
+    """How many training rows were missing, rare, and of each value."""
+    own, names = state.histogram, ("missing", "rare", *state.values)
+    return Reference(own.rows, own.shares, names, FIRST_KNOWN) if own and len(own.shares) == len(names) else None
 
 
 def rare(values: pa.Array, state: State) -> np.ndarray:

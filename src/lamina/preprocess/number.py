@@ -7,6 +7,7 @@ Holzmueller et al. 2024 (RealMLP), `x / sqrt(1 + (x / 3)^2)` of `(x - median) / 
 """
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -20,6 +21,7 @@ from lamina.preprocess import _number_text as text
 from lamina.preprocess._column_config import ColumnConfig
 from lamina.preprocess._domain import Domain
 from lamina.preprocess._number_text import Decimal
+from lamina.preprocess._reference import Histogram, Reference, histogram, inner_edges
 from lamina.schema import Input
 
 ALIASES = ("float", "int", "integer", "numeric", "numerical")
@@ -54,6 +56,7 @@ class State(config.Config):
     scale: float = Field(gt=0)
     missing: bool
     edges: tuple[float, ...]
+    histogram: Histogram | None = None
 
 
 def detect(column: pa.Array, decimal: Decimal | None = None) -> tuple[float, dict[str, Any]]:
@@ -109,9 +112,13 @@ def fit(values: pa.Array, cfg: Config) -> State:
     numbers = np.sort(privacy.coarse(numbers * share))
     low, median, high = _quantiles(numbers, np.array([0.25, 0.5, 0.75]))
     spread = high - low or 0.5 * (numbers[-1] - numbers[0]) or 1.0
-    bins = edges(_scale(numbers, median, spread), cfg.bins or _bins(len(numbers)))
+    scaled = _scale(numbers, median, spread)
+    bins = edges(scaled, cfg.bins or _bins(len(numbers)))
     median, spread = float(median / share), float(min(spread, HUGEST * share) / share)
-    return State(median=median, scale=spread, missing=values.null_count > 0, edges=bins)
+    state = State(median=median, scale=spread, missing=values.null_count > 0, edges=bins)
+    inner = inner_edges(scaled)
+    own = _pieces(encode(values, state), state.missing, inner)
+    return state.model_copy(update={"histogram": histogram(own, len(inner) + 2, inner)})
 
 
 def _quantiles(ordered: np.ndarray, shares: np.ndarray) -> np.ndarray:
@@ -195,6 +202,30 @@ def _scale(values: np.ndarray, median: Any, scale: Any) -> np.ndarray:
     with np.errstate(over="ignore"):  # what is beyond all numbers is clipped, too
         x = np.clip((values - median) / scale, -1e9, 1e9)
     return x / np.sqrt(1 + (x / 3) ** 2)
+
+
+def pieces(encoded: np.ndarray, state: State) -> np.ndarray:
+    """(rows,) which piece of the histogram encoded numbers (rows, width) are in; 0 where one is missing."""
+    assert state.histogram
+    return _pieces(encoded, state.missing, state.histogram.edges)
+
+
+def _pieces(encoded: np.ndarray, has_gaps: bool, edges: tuple[float, ...]) -> np.ndarray:
+    places = np.searchsorted(np.array(edges, np.float32), encoded[:, 0]) + 1
+    return np.where(encoded[:, 1] > 0, 0, places) if has_gaps else places
+
+
+def reference(state: State) -> Reference | None:
+    """How many training rows were missing, and between which numbers the others were."""
+    own = state.histogram
+    if own is None or len(own.shares) != len(own.edges) + 2:
+        return None
+    marks = np.clip(own.edges, -FARTHEST_MARK, FARTHEST_MARK)
+    ends = [f"{n:.4g}" for n in state.median + state.scale * marks / np.sqrt(1 - (marks / 3) ** 2)]
+    if not ends:
+        return Reference(own.rows, own.shares, ("missing", "any"), 1)
+    between = [f"{low} to {high}" for low, high in pairwise(ends)]
+    return Reference(own.rows, own.shares, ("missing", f"up to {ends[0]}", *between, f"above {ends[-1]}"), 1)
 
 
 def outside(numbers: np.ndarray, state: State) -> np.ndarray:

@@ -237,7 +237,8 @@ def fit(values: pa.Array, cfg: Config) -> State:
     edges = [trend.edges, *_calendar.edges(hours, BINS)]
     missing = values.null_count > 0
     edges += [(0.0, 1.0)] if missing else []
-    return State(hours=hours, trend=trend.model_copy(update={"missing": False}), missing=missing, edges=tuple(edges))
+    trend = trend.model_copy(update={"missing": False, "histogram": None})  # time goes on, which is no drift
+    return State(hours=hours, trend=trend, missing=missing, edges=tuple(edges))
 
 
 def encode(values: pa.Array, state: State) -> np.ndarray:

@@ -19,7 +19,7 @@ from starlette.middleware.exceptions import ExceptionMiddleware
 from lamina.deploy.bundle import FORMAT
 from lamina.deploy.input_policy import applied, check_names
 from lamina.deploy.predictor import Predictor, summary
-from lamina.deploy.server import openapi, pages, protocols
+from lamina.deploy.server import drift_page, openapi, pages, protocols
 from lamina.deploy.server.endpoint import Endpoint
 from lamina.deploy.server.limits import Limits, RequestError, bare
 from lamina.deploy.server.metrics import Metrics
@@ -98,7 +98,7 @@ def _facts(predictor: Predictor) -> dict[str, str]:
 
 def _application(model: Model, state: State, token: str | None, root_path: str, path: str = "") -> "Application":
     """All that is to be had of one model, below a path of the server."""
-    predictor, endpoints, limits = model
+    predictor, endpoints, limits, drift = model
     operations = [endpoint.operation for endpoint in endpoints]
     api = Application(
         title=f"{predictor.target or 'model'} ({predictor.task.kind})",
@@ -114,6 +114,7 @@ def _application(model: Model, state: State, token: str | None, root_path: str, 
     api.state.lamina = state
     pages.add_pages(api, predictor, endpoints, limits, root_path)
     pages.add_health(api, state)
+    drift_page.add(api, drift)
     for endpoint in endpoints:
         _add_operation(api, endpoint, state, path)
     _refusals(api, endpoints, [o.name for o in predictor.operations if "http" not in o.faces])

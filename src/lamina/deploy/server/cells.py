@@ -116,14 +116,14 @@ class CellParser:
         """Remarks on cells by the policies of their columns; what these take for missing is, in `parsed`."""
         new, count = list[Remark](), sum(rows.count for rows in requests)
         for name in self._checks.policies:
-            settled = np.zeros(count, bool)  # rows that something is said of already
-            settled[[remark.row for remark in remarks if remark.column.name == name]] = True
+            ignored = np.zeros(count, bool)  # rows that something is said of already
+            ignored[[remark.row for remark in remarks if remark.column.name == name]] = True
             stop = 0
             for rows in requests:
                 start, stop = stop, stop + rows.count
-                settled[start:stop] |= name not in rows.values
+                ignored[start:stop] |= name not in rows.values
             values, column = parsed[name], self.columns[name]
-            for reading, mask in self._checks.readings(name, values, settled):
+            for reading, mask in self._checks.readings(name, values, ignored):
                 cells = pa.chunked_array([values])
                 new += [Remark(row, column, cells, reading) for row in np.flatnonzero(mask).tolist()]
             parsed[name] = self._checks.imputed(name, values)

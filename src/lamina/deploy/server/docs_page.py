@@ -19,6 +19,7 @@ OTHERS = {
     "/health": "the process is alive",
     "/ready": "the model is loaded and tested, and the server is not stopping",
     "/metrics": "counts and durations, for Prometheus",
+    "/drift": "whether the rows that come are still those of training",
 }
 
 

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from itertools import accumulate
 from typing import Any
 
+from lamina.deploy.drift import DriftMonitor
+
 SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16384)
 OWN = "lamina"  # the protocol of our own JSON
@@ -65,6 +67,7 @@ class ModelMetrics:
     def __init__(self, model: str = "", version: str = ""):
         self.model, self.version = model, version
         self.requests: dict[str, Requests] = {}
+        self.drift: DriftMonitor | None = None
         self.queue_wait, self.inference = Histogram(), Histogram()
         self.preprocess, self.postprocess = Histogram(), Histogram()
         self.batch_size = Histogram(ROWS)  # rows that went through the network at once
@@ -175,11 +178,25 @@ class Metrics:
                 issues.update({(column, "missing_column"): count for column in columns})
         cells = (({"column": column, "kind": kind}, n) for (column, kind), n in sorted(issues.most_common(MOST)))
         yield _family("lamina_input_issues_total", "Cells that are not what training had.", cells)
+        yield from self._drift()
         results = (({"result": result}, count) for result, count in sorted(self.reloads.items()))
         yield _family("lamina_reloads_total", "Bundles that changed on disk.", results)
         infos = (({"model": name, "version": version, **facts}, 1) for (name, version), facts in self._facts.items())
         yield _family("lamina_model_info", "Models that are served.", infos)
         yield _family("lamina_ready", "Whether new requests are welcome.", [({}, int(is_ready))])
+
+    def _drift(self) -> Iterator[str]:
+        """Of the models that are served now, once a window of rows is over."""
+        models = [self.models[key] for key in self._served if key in self.models]
+        reports = [(model.model, model.drift) for model in models if model.drift and model.drift.windows]
+        scores = [
+            ({"model": name, "column": column.name}, round(column.score, 6))
+            for name, drift in reports
+            for column in drift.columns[:MOST]
+        ]
+        yield _family("lamina_drift_score", "Population stability index of the last window of rows.", scores)
+        alarms = (({"model": name}, int(drift.alarm)) for name, drift in reports)
+        yield _family("lamina_drift_alarm", "Whether the last window of rows was unlike training.", alarms)
 
     def _triton(self) -> Iterator[str]:
         """As Triton Inference Server names and defines them."""

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from lamina.deploy.drift import DriftMonitor
 from lamina.deploy.predictor import Predictor
 from lamina.deploy.server.content_types import file_kinds
 from lamina.deploy.server.endpoint import Endpoint
@@ -16,6 +17,7 @@ class Model(NamedTuple):
     predictor: Predictor
     endpoints: tuple[Endpoint, ...]
     limits: Limits
+    drift: DriftMonitor
 
 
 def model_of(predictor: Predictor, limits: Limits, metrics: ModelMetrics | None = None) -> Model:
@@ -25,5 +27,8 @@ def model_of(predictor: Predictor, limits: Limits, metrics: ModelMetrics | None 
         library()
         limits = limits.for_files(file_kinds(predictor.prep).values())
     predictor = predictor.bounded(limits, limits.file_units)
+    metrics = metrics or ModelMetrics()
     endpoints = tuple(Endpoint(predictor, operation, limits, metrics) for operation in operations)
-    return Model(predictor, endpoints, limits)
+    metrics.drift = metrics.drift or DriftMonitor(predictor.prep, predictor.spec)
+    predictor.watch = metrics.drift.add if metrics.drift else None  # from now on: examples are no requests
+    return Model(predictor, endpoints, limits, metrics.drift)
