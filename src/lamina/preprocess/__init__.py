@@ -36,7 +36,8 @@ and, where it has more to say,
 - `ALIASES`, other names that recipes may have for it;
 - `NAMED`, a pattern: a name of a column that speaks for this kind, where its cells may be of it;
 - `PRIVATE = True`: no cell is shown as an example, since it may name a person;
-- `FILE`, a `FileKind`: cells are files; and `bounded(state, largest)`, the state that refuses files of more units.
+- `FILE`, a `FileKind`: cells are files; and `bounded(state, largest)`, the state that refuses files of more units;
+  `encode_bytes(bodies, state)`, as `encode`, of a few files in memory, None where one is of no use.
 
 Arrays of kind `number` and of kind `category` are laid side by side into one input each; others stay apart.
 """

@@ -19,6 +19,7 @@ from lamina.schema import Schema, clean
 WHOLE = re.compile(r"-?\d{1,15}")
 NUMBER = {"plain", "encoder"}  # functions of kinds whose cells become a number
 CODE = "spellings"  # function of kinds whose cells become a code
+FILE, FILES = "encode_bytes", 64  # function of kinds whose cells are files, and how many rows of these are few
 
 
 class Numbers(NamedTuple):
@@ -41,6 +42,9 @@ class RowEncoder:
     """Rows of JSON to inputs of a network; `groups` are the columns of each input, neighbours of a kind together."""
 
     def __init__(self, schema: Schema, groups: Mapping[str, Sequence[tuple[Fitted, ...]]]):
+        files = {name: runs[0][0] for name, runs in groups.items() if FILE in vars(runs[0][0].module)}
+        groups = {name: runs for name, runs in groups.items() if name not in files}
+        self._files = list(files.items())
         columns = [one for runs in groups.values() for run in runs for one in run]
         numeric = [one for one in columns if _is_numeric(one.module)]
         coded = [one for one in columns if not _is_numeric(one.module)]
@@ -56,7 +60,7 @@ class RowEncoder:
     @staticmethod
     def suits(kinds: Iterable[Any]) -> bool:
         """Whether the modules of all these kinds have what it takes."""
-        return all(_is_numeric(module) or CODE in vars(module) for module in kinds)
+        return all(_is_numeric(module) or vars(module).keys() & {CODE, FILE} for module in kinds)
 
     def encode(self, values: Mapping[str, list[Any]], count: int) -> dict[str, np.ndarray] | None:
         """The arrays by input of `count` rows by column, of which some may be absent; None where a cell is not plain.
@@ -64,6 +68,9 @@ class RowEncoder:
         Cells are plain values of JSON, no lists and no objects.
         """
         absent = [None] * count
+        files = self._encode_files(values, count) if self._files else {}
+        if files is None:
+            return None
         numbers = np.empty((sum(len(one.names) for one in self._numbers), count))
         for names, places, plain, settings in self._numbers:
             cells = list(chain.from_iterable(values.get(name, absent) for name in names))
@@ -80,10 +87,23 @@ class RowEncoder:
             name: [encode(numbers[places].T) if encode else coded[places].T for places, encode in blocks]
             for name, blocks in self._blocks.items()
         }
-        return {
+        joint = {
             name: np.ascontiguousarray(parts[0]) if len(parts) == 1 else np.concatenate(parts, axis=1)
             for name, parts in arrays.items()
         }
+        return joint | files
+
+    def _encode_files(self, values: Mapping[str, list[Any]], count: int) -> dict[str, np.ndarray] | None:
+        arrays = dict[str, np.ndarray]()
+        for name, one in self._files:
+            bodies = values.get(one.column.name, ())
+            if len(bodies) != count or count > FILES or set(map(type, bodies)) != {bytes}:
+                return None
+            array = one.module.encode_bytes(bodies, one.state)
+            if array is None:
+                return None
+            arrays[name] = array
+        return arrays
 
 
 def _is_numeric(module: Any) -> bool:

@@ -9,7 +9,7 @@ missing, which is an even grey.
 """
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
@@ -286,19 +286,31 @@ def bounded(state: State, largest: int) -> State:
     return state.model_copy(update={"max_pixels": min(state.max_pixels, largest)})
 
 
+def encode_bytes(bodies: list[bytes], state: State) -> np.ndarray | None:
+    """What `encode` gives for files in memory; None where one of them is of no use."""
+    out = np.empty((len(bodies), *state.shape), np.uint8)
+    reasons = _write(out, lambda place: (bodies[place], ""), state)
+    return out if not any(reasons) else None
+
+
 def _decode(values: pa.Array, state: State, out: np.ndarray) -> list[str | None]:
     """Write every picture into `out`; the reason for each that cannot be had."""
-    size, column = codec.Size(*state.shape, state.fit), _cells.cells(values)
+    column = _cells.cells(values)
+    return _write(out, lambda place: _cells.body(column, place), state)
+
+
+def _write(out: np.ndarray, body_of: Callable[[int], tuple[bytes | None, str]], state: State) -> list[str | None]:
+    size = codec.Size(*state.shape, state.fit)
 
     def one(place: int) -> str | None:
-        body, reason = _cells.body(column, place)
+        body, reason = body_of(place)
         pixels = None
         if body is not None:
             pixels, reason = codec.pixels(body, state.max_pixels, max(size[:2]), state.reading)
         out[place] = GREY if pixels is None else codec.fit_to(pixels, size)
         return reason or None
 
-    return in_threads(one, len(values))
+    return in_threads(one, len(out))
 
 
 def golden(state: State, cfg: Config, rng: np.random.Generator, count: int) -> list[Any]:
