@@ -36,7 +36,7 @@ def one_row(rows: Any, names: Collection[str]) -> Any | None:
 
 
 def _is_cell(value: Any) -> bool:
-    return isinstance(value, str | bytes | Mapping) or not hasattr(value, "__len__") or np.ndim(value) == 0
+    return isinstance(value, str | bytes | Mapping) or not hasattr(value, "__len__") or getattr(value, "ndim", 1) == 0
 
 
 def first(answers: Any) -> Any:
