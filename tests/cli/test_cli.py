@@ -123,7 +123,8 @@ def test_choices_on_the_command_line_win_over_the_recipe(churn_csv):
     done = lamina_("train", "r.yaml", "--target", "left", *TINY, "--seed", "3", "--out", "run", "--json")
     assert done.code == 0, done.err
     recipe = json.loads(Path("run/bundle/training.json").read_text())["recipe"]
-    assert (recipe["target"], recipe["model"], recipe["train"]["epochs"], recipe["seed"]) == ("left", "linear", 2, 3)
+    assert (recipe["target"], recipe["train"]["epochs"], recipe["seed"]) == ("left", 2, 3)
+    assert "linear" in (recipe["model"], recipe["model"]["kind"])
 
 
 def test_a_target_that_looks_like_a_number_is_a_name_or_counts_columns(tmp_path):
@@ -362,7 +363,7 @@ def test_a_mistake_is_a_sentence_on_standard_error(churn_bundle, mistake):
         ["train", "churn.csv", "--sead", "3"],
         ["train", "churn.csv", "--seed", "three"],
         ["train", "churn.csv", "--resume", "run"],
-        ["predict", "bundle", "churn.csv"],
+        ["predict", "bundle"],
         ["evaluate"],
         ["trian", "churn.csv"],
     ],

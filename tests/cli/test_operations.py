@@ -44,9 +44,9 @@ def test_settings_may_stand_anywhere_and_come_in_several(tmp_path):
     [
         (["generate", HOUSES, "-o", "x"], 1, "generate: this bundle is for regression, and does not do that"),
         (["generate", "nowhere", "-o", "x"], 1, "there is no such bundle"),
-        (["generate", ROWS], 2, "Missing option '-o'"),
-        (["generate", ROWS, "-n", "many", "-o", "x.csv"], 2, "Invalid value for '-n' / '--count'"),
-        (["genrate", ROWS, "-o", "x.csv"], 2, "No such command 'genrate'"),
+        (["generate", ROWS], 2, "-o: is required and was not given"),
+        (["generate", ROWS, "-n", "many", "-o", "x.csv"], 2, "-n / --count: should be a valid integer"),
+        (["genrate", ROWS, "-o", "x.csv"], 2, "genrate: there is no such command. Did you mean 'generate'?"),
         (["predict", ROWS, HOUSES, "-o", "x.csv"], 1, "predict: this bundle is for generation, and does not do that"),
     ],
 )  # fmt: skip

@@ -1,90 +1,90 @@
 """The command line. Exit codes: 0 done, 1 the user's fault, 2 usage, 75 interrupted and resumable."""
 
-import contextlib
 import json
 import os
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
-from lamina.cli import arguments
+from lamina.cli import arguments, usage
 from lamina.cli.group import OperationGroup
 from lamina.cli.interrupts import stoppable
 from lamina.config import Interrupted, LaminaError, beside_notes
-from lamina.resources import disk, memory
+from lamina.plugins import available
+from lamina.resources import disk
 
 app = typer.Typer(
     cls=OperationGroup,
     help="From raw data to a running service, with a neural network in between.",
     epilog="A bundle may have verbs of its own, such as generate: lamina inspect BUNDLE lists them.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 
-EXTRAS = {  # which extra holds an optional package
-    **dict.fromkeys(("torch", "sklearn", "matplotlib", "onnx", "onnxscript"), "train"),
-    **dict.fromkeys(("fastapi", "starlette", "uvicorn", "python_multipart"), "serve"),
-    "python_calamine": "excel",
-    "streamlit": "app",
-}
-
-MEMORY = "Use fewer rows, close other programs, or take a larger machine."
-
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on standard output.")]
 BUNDLE_HELP = "A bundle: directory, .lamina file, or the run that holds one."
 Bundle = Annotated[Path, typer.Argument(help=BUNDLE_HELP)]
+OUTPUT = "Answers: .csv, .parquet, .jsonl or .feather; CSV on standard output when left out."
 SOURCE = (
     "A data file, a pattern such as 'data/*.csv', a folder of files, toy:churn, a recipe (.yaml); "
     "or NAME=PATH for each class: real=photos/ generated=made/"
 )
 Source = Annotated[list[str], typer.Argument(help=SOURCE)]
 Target = Annotated[str | None, typer.Option(help="The column to predict, by name, or by number (-1 is the last).")]
+Task = Annotated[
+    str | None,
+    typer.Option(
+        help=f"What is asked: {', '.join(available('tasks'))}; by the data when left out.",
+        autocompletion=lambda: [*available("tasks")],
+    ),
+]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        help=f"Which network: {', '.join(available('models'))}; by the data when left out.",
+        autocompletion=lambda: [*available("models")],
+    ),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is at the output already.")]
 Sets = Annotated[list[str] | None, typer.Option("--set", help="Any choice of the recipe: train.lr=1e-3. Repeatable.")]
 
 
+EXAMPLES = """\b
+Examples:
+  lamina train customers.csv --target Churn
+  lamina train customers.csv --target Churn --model linear --epochs 20 --lr 0.003
+  lamina train prices.csv --target Close --set task.horizon=12
+  lamina train real=photos/ generated=made/ --budget '10 minutes'
+  lamina train recipe.yaml --out runs/first
+
+What there is to choose, with settings: lamina tasks, lamina models"""
+
+
 def main() -> None:
     """Entry point: a user's mistake is one sentence on standard error, never a traceback."""
-    as_json = "--json" in sys.argv
     try:
         try:
-            app()
+            code = app(standalone_mode=False)
         finally:
             sys.stdout.flush()
+        sys.exit(code if isinstance(code, int) else 0)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # whoever read the answers has enough
         _close_output()
         sys.exit(0)
     except Exception as error:
-        if (text := _sentence(error)) is None:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            print(error, file=sys.stderr)
+            sys.exit(2)
+        if (text := usage.sentence(error)) is None:
             raise
-        _report(text, as_json)
-        sys.exit(error.exit_code if isinstance(error, LaminaError) else 1)
-
-
-def _sentence(error: Exception) -> str | None:
-    """What went wrong, where that is nobody's mistake in here."""
-    if isinstance(error, memory.OutOfMemoryError):
-        return str(error)
-    if memory.exhausted(error):
-        return memory.sentence(" ".join(sys.argv[1:2]) or "lamina", error, MEMORY)
-    if isinstance(error, LaminaError):
-        return str(error)
-    if isinstance(error, ModuleNotFoundError):
-        name = error.name or ""
-        extra = EXTRAS.get(name.partition(".")[0])
-        return extra and f"{name} is not installed. Install it with: pip install 'lamina[{extra}]'"
-    if isinstance(error, OSError) and error.errno in disk.FAULTS_OF_WRITING:
-        return disk.sentence(error, Path(error.filename) if error.filename else "standard output")
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}. Name another file or folder."
-    return None
+        usage.report(text, "--json" in sys.argv)
+        sys.exit(usage.exit_code(error))
 
 
 def _close_output() -> None:
@@ -93,17 +93,8 @@ def _close_output() -> None:
     os.dup2(nowhere, 1)
 
 
-def _report(text: str, as_json: bool) -> None:
-    """Say what went wrong: a line each on standard error, and one JSON object on standard output if that was asked."""
-    if as_json:
-        with contextlib.suppress(OSError):
-            print(json.dumps({"error": text}), flush=True)
-    for line in text.splitlines():
-        print(f"lamina: {line}", file=sys.stderr)
-
-
 @app.callback(invoke_without_command=True)
-def about(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+def about(version: Annotated[bool, typer.Option("--version", "-V", help="Print the version.")] = False) -> None:
     """From raw data to a running service, with a neural network in between."""
     if version:
         from lamina import __version__
@@ -112,7 +103,7 @@ def about(version: Annotated[bool, typer.Option("--version", help="Print the ver
         raise typer.Exit
 
 
-@app.command()
+@app.command(epilog=EXAMPLES)
 def train(  # noqa: PLR0913 - one argument per option
     source: Annotated[list[str] | None, typer.Argument(help=SOURCE)] = None,
     target: Target = None,
@@ -120,10 +111,13 @@ def train(  # noqa: PLR0913 - one argument per option
     also: Annotated[
         list[str] | None, typer.Option(help="Other data to judge the finished network by, as SOURCE. Repeatable.")
     ] = None,
-    task: Annotated[str | None, typer.Option(help="What is asked; by the data when left out.")] = None,
-    model: Annotated[str | None, typer.Option(help="Which network: fnn, linear, sequential ...")] = None,
+    task: Task = None,
+    model: Model = None,
     preset: Annotated[str | None, typer.Option(help="How long to try: fast, default or accurate.")] = None,
     budget: Annotated[str | None, typer.Option(help="Time for training, such as 60s or 5m.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training rows; train.epochs.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Rows of a step; train.batch_size.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Peak learning rate; train.lr.")] = None,
     sets: Sets = None,
     out: Annotated[Path | None, typer.Option(help="Directory of the run; runs/<name>-<n> when left out.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
@@ -134,7 +128,8 @@ def train(  # noqa: PLR0913 - one argument per option
     from lamina.run import Run, fresh_folder, name_of
 
     if resume is not None:
-        if source or target or test or also or task or model or preset or budget or sets or out or seed is not None:
+        others = (source, target, test, also, task, model, preset, budget, epochs, batch_size, lr, sets, out, seed)
+        if any(value is not None for value in others):
             raise typer.BadParameter("goes alone: everything else is in the run's recipe.", param_hint="--resume")
         run = Run.resume(resume)
         if run.done.exists():
@@ -147,8 +142,8 @@ def train(  # noqa: PLR0913 - one argument per option
         if not source:
             raise typer.BadParameter("is missing: a data file, or a recipe.", param_hint="SOURCE")
         options = {"target": target, "data.test": test, "task": task, "model": model, "train.budget": budget}
-        options |= {"preset": preset, "seed": None if seed is None else str(seed)}
-        recipe = arguments.recipe(source, options, [*arguments.also(also), *(sets or [])])
+        options |= {"preset": preset, "seed": seed, "train.epochs": epochs, "train.batch_size": batch_size}
+        recipe = arguments.recipe(source, options | {"train.lr": lr}, [*arguments.also(also), *(sets or [])])
         run = Run.create(out or fresh_folder(recipe.name or name_of(source)))
     with stoppable() as stop, run.locked():
         from lamina import pipeline  # a second or two, in which the run can already be asked to stop
@@ -203,6 +198,7 @@ def evaluate(bundle: Bundle, source: Source, sets: Sets = None, as_json: Json = 
     from lamina.deploy.bundle import locate
     from lamina.deploy.predictor import Predictor
 
+    arguments.refuse_data(locate(bundle), source)
     predictor = Predictor(locate(bundle))
     config = arguments.source(source, sets, predictor.names)
     task, collected = experiment.of(predictor.task.kind), data.load(config)
@@ -218,7 +214,7 @@ def evaluate(bundle: Bundle, source: Source, sets: Sets = None, as_json: Json = 
 def predict(  # noqa: PLR0913 - one argument per option
     bundle: Bundle,
     source: Source,
-    output: Annotated[Path, typer.Option("-o", "--output", help="Answers: .csv, .parquet, .jsonl or .feather.")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help=OUTPUT)] = None,
     keep: Annotated[
         str | None,
         typer.Option(help="Columns to copy beside the answers: id,name or * for all; paths of files when left out."),
@@ -236,11 +232,13 @@ def predict(  # noqa: PLR0913 - one argument per option
     from lamina.deploy import batch
     from lamina.deploy.bundle import locate
     from lamina.deploy.predictor import Predictor
+    from lamina.deploy.writers import STDOUT
 
+    arguments.refuse_data(locate(bundle), source)
     predictor, columns = Predictor(locate(bundle)), keep.split(",") if keep is not None else None
     options, config = batch.WriteOptions(overwrite, escape_formulas), arguments.source(source, sets, predictor.names)
-    result = batch.run(predictor, "predict", config, None, output, columns, options)
-    emit(result) if as_json else results.answered(result)
+    result = batch.run(predictor, "predict", config, None, output or STDOUT, columns, options)
+    emit(result) if as_json and output else results.answered(result)
 
 
 @app.command()
@@ -288,6 +286,10 @@ def serve(  # noqa: PLR0913 - one argument per option
         list[str] | None,
         typer.Option(help="Cells that training had none of: COLUMN=reject, impute or flag; * for all. Repeatable."),
     ] = None,
+    log_format: Annotated[
+        Literal["text", "json"], typer.Option(help="How lines on standard error are written.")
+    ] = "text",
+    access_log: Annotated[bool, typer.Option("--access-log", help="Write a line for each request.")] = False,
     watch: Annotated[
         bool, typer.Option("--watch", help="Take a bundle that changes on disk; SIGHUP does, too.")
     ] = False,
@@ -299,12 +301,14 @@ def serve(  # noqa: PLR0913 - one argument per option
 
     options = {"rows": max_rows, "body": max_bytes}
     limits = server.Limits.model_validate({name: value for name, value in options.items() if value is not None})
+    for name in bundles:
+        arguments.refuse_data(Path(name.rpartition("=")[2]), ())
     paths = server.bundles_by_name(bundles)
     path = paths if len(paths) > 1 else next(iter(paths.values()))
     server.serve(
         path, host=host, port=port, token=token, limits=limits, as_json=as_json,
         hosts=allowed_host or (), origins=allow_origin or (), root_path=root_path, watch=watch, workers=workers,
-        policies=policies_of(policy or ()),
+        policies=policies_of(policy or ()), log_format=log_format, access_log=access_log,
     )  # fmt: skip
 
 

@@ -85,12 +85,12 @@ def layers(rows: Sequence[Row]) -> Table:
     return listed
 
 
-def quarantine(reasons: Sequence[Row]) -> None:
+def quarantine(reasons: Sequence[Row], console: Console = out) -> None:
     """Why rows could not be used, a line for each reason with an example; the most frequent ones first."""
     for one in reasons[:FIRST]:
         where = f"{one['file']}:{one['line']}" if one["line"] else one["file"]
         count = f" ({one['count']:,} rows)" if one["count"] > 1 else ""
         reason = f"{escape(one['column'])}: {escape(one['reason'])}{count}"
-        out.print(f"[yellow]set aside[/] {escape(where)} {reason}", soft_wrap=True)
+        console.print(f"[yellow]set aside[/] {escape(where)} {reason}", soft_wrap=True)
     if left := sum(one["count"] for one in reasons[FIRST:]):
-        out.print(f"[yellow]set aside[/] and {left:,} more, for {len(reasons) - FIRST:,} other reasons")
+        console.print(f"[yellow]set aside[/] and {left:,} more, for {len(reasons) - FIRST:,} other reasons")

@@ -22,6 +22,7 @@ from lamina.deploy.bundle import locate
 from lamina.deploy.input_policy import applied, check_names, policies_of
 from lamina.deploy.predictor import Predictor, summary
 from lamina.deploy.request_settings import kind_of
+from lamina.deploy.writers import STDOUT
 from lamina.inspection import is_bundle
 from lamina.plugins import available, plugin
 from lamina.schema import Row
@@ -32,7 +33,7 @@ SOURCE = (
     "A data file, a pattern such as 'data/*.csv', a folder of files, toy:churn, a recipe (.yaml); "
     "or NAME=PATH for each class: real=photos/ generated=made/"
 )
-OUTPUT = "Answers: .csv, .parquet, .jsonl or .feather."
+OUTPUT = "Answers: .csv, .parquet, .jsonl or .feather; CSV on standard output when left out."
 KEEP = "Columns to copy beside the answers: id,name or * for all; paths of files when left out."
 POLICY = "What becomes of cells that training had none of: COLUMN=reject, impute or flag; * for all. Repeatable."
 SETS = "Any choice of the recipe: data.delimiter=';'. Repeatable."
@@ -88,6 +89,7 @@ class OperationCommand(TyperCommand):
         """Ask the bundle and show what came of it."""
         values = ctx.params
         path = locate(values["bundle"])
+        arguments.refuse_data(path, values.get("source") or ())
         predictor = self.predictor if self.predictor and self.predictor.bundle.path == path else Predictor(path)
         if policies := policies_of(values.get("policy") or ()):
             check_names([predictor.prep], policies)
@@ -97,13 +99,13 @@ class OperationCommand(TyperCommand):
         names = operation.names(predictor)
         source = arguments.source(list(words), list(values["sets"] or ()), names) if words else None
         request = self._request(values)
-        if values["output"] is None:
+        if values["output"] is None and (operation.gives == EVENTS or values["as_json"]):
             pieces = batch.stream(predictor, operation.name, source, request)
             return _stream(predictor, operation, pieces, values["as_json"])
-        keep = values.get("keep")
+        keep, output = values.get("keep"), Path(values["output"] or STDOUT)
         columns = keep.split(",") if keep is not None else None
         options = batch.WriteOptions(values.get("overwrite", False), values.get("escape_formulas", False))
-        result = batch.run(predictor, operation.name, source, request, Path(values["output"]), columns, options)
+        result = batch.run(predictor, operation.name, source, request, output, columns, options)
         return _write(result, values["as_json"])
 
     def _request(self, values: dict[str, Any]) -> Config:
@@ -123,7 +125,8 @@ def _places(operation: Operation) -> Iterator[Parameter]:
     if operation.rows != "none":
         yield _parameter("source", list[str], typer.Argument(help=SOURCE))
     output = typer.Option("-o", "--output", help="Where to write it." if operation.write else OUTPUT)
-    yield _parameter("output", str, output, None if operation.gives == EVENTS else Parameter.empty)
+    printable = operation.write is None and operation.gives in (JSON, EVENTS)
+    yield _parameter("output", str, output, None if printable else Parameter.empty)
 
 
 def _choices(operation: Operation) -> Iterator[Parameter]:

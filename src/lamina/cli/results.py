@@ -48,6 +48,8 @@ def scores(row: Row, quarantined: Sequence[Quarantined]) -> None:
 
 def answered(row: Row) -> None:
     """Of an operation on files: how many answers there are and where, or what the operation itself says."""
+    if row.get("output") == "-":
+        return printed(row)
     amount = row.get("amount") or f"{row.get('rows', 0):,} answers"
     for sentence in row.get("sentences") or [f"{amount} in {row['output']}"]:
         line(sentence)
@@ -55,6 +57,15 @@ def answered(row: Row) -> None:
     if row.get("quarantined"):
         line(f"{row['quarantined']:,} rows could not be read: {row['quarantine_file']}")
         quarantine(row["reasons"])
+    return None
+
+
+def printed(row: Row) -> None:
+    """Of answers on standard output: what is to be said beside them, on standard error."""
+    notes(row.get("notes", ()), err)
+    if row["quarantined"]:
+        err.print(f"{row['quarantined']:,} rows could not be answered and have no line")
+        quarantine(row["reasons"], err)
 
 
 def streamed(pieces: Iterable[Answers]) -> None:

@@ -19,7 +19,7 @@ from lamina.deploy.cell_notes import CellNotes
 from lamina.deploy.formulas import Formulas
 from lamina.deploy.input_policy import FilePolicies
 from lamina.deploy.predictor import Predictor
-from lamina.deploy.writers import Write, check_format, writer
+from lamina.deploy.writers import STDOUT, Write, check_format, writer
 from lamina.preprocess import Broken, Preprocessor, by_mark, doubts
 from lamina.resources import disk
 from lamina.resources.prefetch import prefetch
@@ -88,12 +88,15 @@ def run(
     if request is None:
         request = (operation.options or operation.request)()
     place = Place(output, options.overwrite, Formulas(options.escape_formulas))
+    if output == STDOUT and (operation.write is not None or operation.gives not in (JSON, EVENTS)):
+        raise DataError("-o: these answers are no table, so they are no text to print. Name a file or a folder.")
     if operation.write is not None:
         return _write_own(predictor, operation, source, request, place)
     if operation.gives in (JSON, EVENTS):
         check_format(output)
-    disk.refuse_existing(output, place.overwrite, folder=operation.gives not in (JSON, EVENTS))
-    disk.refuse_existing(place.quarantine, place.overwrite)
+    if output != STDOUT:
+        disk.refuse_existing(output, place.overwrite, folder=operation.gives not in (JSON, EVENTS))
+        disk.refuse_existing(place.quarantine, place.overwrite)
     if operation.rows == "each" and source is not None:
         return _write_each(predictor, operation, source, request, place, keep)
     if keep:
@@ -267,9 +270,11 @@ def _result(place: Place, count: int, quarantine: list[Quarantined], notes: dict
 
 
 def _quarantine(place: Place, rows: list[Quarantined]) -> Row:
-    """How many rows were set aside; where there are some, in a file of their own."""
+    """How many rows were set aside; where there are some, in a file of their own, but for standard output."""
     if not rows:
         return {"quarantined": 0}
+    if place.output == STDOUT:
+        return {"quarantined": len(rows), "reasons": reasons(rows)}
     file, lines = place.quarantine, (json.dumps(row._asdict(), ensure_ascii=False) + "\n" for row in rows)
     disk.write_text(file, "".join(lines), place.overwrite)
     examples = [row._asdict() for row in rows[:EXAMPLES]]

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,24 +20,29 @@ from lamina.deploy.formulas import Formulas
 from lamina.resources import disk
 
 FORMATS = (".csv", ".parquet", ".jsonl", ".feather")
+STDOUT = Path("-")
 
 Write = Callable[[pa.Table], None]
 
 
 def check_format(output: Path) -> None:
     """Errors: DataError where a table cannot be written under this name."""
-    if output.suffix not in FORMATS:
+    if output != STDOUT and output.suffix not in FORMATS:
         raise DataError(f"-o: must end in one of {', '.join(FORMATS)} (got '{output}').")
 
 
 @contextmanager
 def writer(output: Path, overwrite: bool = False, formulas: Formulas | None = None) -> Iterator[Write]:
     """A function that appends a table to a file, whose suffix is one of `FORMATS`; without a call there is no file.
+    `-` is standard output, as CSV.
 
     `formulas` looks at what goes into a CSV file, which a spreadsheet may open.
 
     Errors: StorageError where something is there already, or it cannot be written.
     """
+    if output == STDOUT:
+        yield _standard_output(formulas or Formulas())
+        return
     with disk.new_path(output, overwrite) as aside:
         change = formulas or Formulas()
         write, close = _json_lines(aside) if output.suffix == ".jsonl" else _arrow(aside, output.suffix, change)
@@ -47,6 +53,19 @@ def writer(output: Path, overwrite: bool = False, formulas: Formulas | None = No
                 close()
             raise
         close()
+
+
+def _standard_output(change: Formulas) -> Write:
+    headed: list[bool] = []
+
+    def write(table: pa.Table) -> None:
+        text = pa.BufferOutputStream()
+        pyarrow.csv.write_csv(change(_flat(table)), text, pyarrow.csv.WriteOptions(include_header=not headed))
+        headed.append(True)
+        sys.stdout.write(text.getvalue().to_pybytes().decode())
+        sys.stdout.flush()
+
+    return write
 
 
 def _json_lines(path: Path) -> tuple[Write, Callable[[], None]]:

@@ -132,7 +132,8 @@ class Loop:
             if name == "ema":
                 for mine, theirs in zip(model.buffers(), self.model.buffers(), strict=True):
                     mine.copy_(theirs)
-            scores[name] = validate(outputs(model, inputs), target)
+            with np.errstate(over="ignore", invalid="ignore"):  # a network that diverges is told of in a sentence
+                scores[name] = validate(outputs(model, inputs), target)
         first = {name: next(iter(own.values())) for name, own in scores.items()}
         better = min(first, key=lambda name: first[name] if math.isfinite(first[name]) else math.inf)
         if first[better] < self.state.best or (self.cfg.keep == "last" and math.isfinite(first[better])):

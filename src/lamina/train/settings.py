@@ -56,7 +56,8 @@ class Preview:
     draw: Callable[[dict[str, np.ndarray]], str]
 
 
-UNITS = {"s": 1, "m": 60, "h": 3600}
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+TIME = r"(\d+(?:\.\d+)?)\s*(seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|hr?|days?|d)?(?![a-z])"
 
 
 class AdamW(config.Config):
@@ -124,10 +125,13 @@ Schedule = Annotated[Cosine | OneCycle | Linear | Constant, BeforeValidator(by_n
 
 
 def seconds(text: Any) -> Any:
-    """`60s`, `5m`, `1.5h` or a number of seconds, as seconds."""
-    if isinstance(text, str) and (match := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", text)):
-        return float(match[1]) * UNITS[match[2] or "s"]
-    return text
+    """`60s`, `10 minutes`, `1.5h`, `1h30m` or a number of seconds, as seconds. Errors: ValueError for other text."""
+    if not isinstance(text, str):
+        return text
+    parts = re.findall(TIME, text.strip().lower())
+    if not parts or "".join(number + unit for number, unit in parts) != re.sub(r"[\s,]|\band\b", "", text.lower()):
+        raise ValueError("should be a time, such as 90s, 10 minutes, 2h or 1h30m")
+    return sum(float(number) * UNITS[unit[:1] or "s"] for number, unit in parts)
 
 
 Seconds = Annotated[float, BeforeValidator(seconds), Field(gt=0)]
@@ -144,7 +148,7 @@ Plan = Annotated[tuple[tuple[int, int], ...], AfterValidator(in_order)]
 
 
 class Config(config.Config):
-    """How to train. Times are seconds or `90s`, `5m`, `1h`; shares are between 0 and 1."""
+    """How to train. Times are seconds or `90s`, `10 minutes`, `1h`; shares are between 0 and 1."""
 
     epochs: int = Field(default=30, ge=1, description="passes over the training rows")
     budget: Seconds | None = Field(default=None, description="time for training; the schedule is sized to it")
