@@ -10,6 +10,7 @@ import time
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from lamina.deploy.server import logs
 from lamina.deploy.server.content_types import PLAIN, Body, Reply
 from lamina.deploy.server.limits import RequestError
 from lamina.deploy.server.middleware import State, new_id, public, safe_id
@@ -134,7 +135,7 @@ class Exchange:
 
     def set_result(self, reply: Reply) -> None:
         """Write the answer."""
-        self._finish(200)
+        self._finish(200, reply.rows)
         self._state.metrics.rows += reply.rows
         date = _lines(tuple(self._connection.server_state.default_headers))
         own = self._route.operation.lines(reply, self.request_id)
@@ -158,9 +159,13 @@ class Exchange:
         if not self._done:
             self._finish(0)
 
-    def _finish(self, status: int) -> None:
+    def _finish(self, status: int, rows: int | None = None) -> None:
         self._done = True
         self._timer.cancel()
         self._state.queue.leave(self._route.operation.endpoint, self._route.length)
         self._state.metrics.inside -= 1
-        self._state.metrics.count(status, time.perf_counter() - self._start, self._route.operation.requests)
+        seconds, operation = time.perf_counter() - self._start, self._route.operation
+        self._state.metrics.count(status, seconds, operation.requests)
+        if logs.is_on():
+            path = f"/{operation.endpoint.operation.name}"
+            logs.write(self.request_id, "POST", path, status, seconds, operation.requests.labels, rows)

@@ -12,6 +12,7 @@ from typing import Any
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
+from lamina.deploy.server import logs
 from lamina.deploy.server.admission import HEAD, SWEEP, AdmissionControl
 from lamina.deploy.server.fast_path import Exchange, probe, route
 from lamina.deploy.server.limits import RequestError, busy
@@ -255,8 +256,11 @@ class Connection(Protocol):
 
     def respond(self, refusal: RequestError, request_id: bytes = b"", stays: bool = False) -> None:
         """Write an error past the framework."""
-        self.transport.write(self.admission.error(refusal, safe_id(request_id) or new_id(), stays))
+        name = safe_id(request_id) or new_id()
+        self.transport.write(self.admission.error(refusal, name, stays))
         self.admission.state.metrics.count(refusal.status, 0.0)
+        if logs.is_on():
+            logs.write(name, "", "", refusal.status, 0.0, {})  # it was not parsed
         if not stays:
             self.transport.close()
 

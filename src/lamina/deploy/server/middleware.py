@@ -12,6 +12,7 @@ from itertools import count
 from secrets import token_hex
 from typing import Any
 
+from lamina.deploy.server import logs
 from lamina.deploy.server.limits import RequestError
 from lamina.deploy.server.metrics import Metrics
 from lamina.deploy.server.request_queue import Client, RequestQueue
@@ -87,7 +88,8 @@ class GateMiddleware:
                 message = {**message, "body": b""}
             await send(message)
 
-        with self.state.metrics.observe(lambda: status, start, scope["state"]):
+        watched = self.state.metrics.observe(lambda: status, start, scope["state"])
+        with logs.request(scope, lambda: status), watched:
             try:
                 self.admit(scope["method"], scope["path"], headers)
                 operation = self.state.operations.get(scope["path"]) if scope["method"] == "POST" else None
@@ -152,7 +154,7 @@ def public(error: Exception, request_id: str) -> RequestError:
     """What a client may know of an error; anything not meant for clients goes to the log only."""
     if isinstance(error, RequestError):
         return error
-    log.error("request %s failed", request_id, exc_info=error)
+    log.error("request %s failed", request_id, exc_info=error, extra={"request_id": request_id})
     return RequestError(500, f"The server failed on this request. Its log says more under the request id {request_id}.")
 
 

@@ -41,6 +41,7 @@ class OperationApp:
             await EventStream(events, media_type=EVENTS)(scope, receive, send)
             return
         reply = await queue.reply(self.endpoint, chunks(receive), kind, query, client)
+        scope["state"]["rows"] = reply.rows
         self.state.metrics.rows += reply.rows
         own = [(name.lower().encode(), value.encode("latin-1")) for name, value in reply.headers.items()]
         length = (b"content-length", str(len(reply.body)).encode())

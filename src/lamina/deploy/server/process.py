@@ -29,6 +29,7 @@ from fastapi import FastAPI
 
 from lamina.config import LaminaError
 from lamina.deploy.predictor import Predictor
+from lamina.deploy.server import logs
 from lamina.deploy.server.admission import HEAD, AdmissionControl
 from lamina.deploy.server.application import app
 from lamina.deploy.server.http_protocol import Connection
@@ -66,6 +67,8 @@ def serve(  # noqa: PLR0913 - one argument for each thing that a server is told 
     watch: bool = False,
     workers: int = 1,
     policies: Mapping[str, Policy] | None = None,
+    log_format: logs.Format = "text",
+    access_log: bool = False,
 ) -> None:
     """Answer HTTP requests with a bundle, or with several by name, until SIGTERM or Ctrl-C; finish what was accepted.
 
@@ -75,9 +78,10 @@ def serve(  # noqa: PLR0913 - one argument for each thing that a server is told 
     `origins` are those of web pages that may ask. A bundle that has changed on disk takes the place of the one before
     on SIGHUP, or with `watch` by itself; one that fails its checks does not. `workers` are processes that each have
     the bundles, connections, limits and counts of their own. `policies`: what becomes of cells that training had none
-    of, by column. Errors: LaminaError when the port is taken, BundleError
-    when the bundle is not sound.
+    of, by column. With `access_log` each request is a line on standard error, as `log_format` says. Errors:
+    LaminaError when the port is taken, BundleError when the bundle is not sound.
     """
+    logs.configure(log_format, access_log)
     token = (token or os.environ.get("LAMINA_TOKEN") or "").strip() or None
     local = _is_local(host)
     if token is None and (not local or hosts):

@@ -121,6 +121,7 @@ class Service:
         usage.rows += reply.rows
         usage.last = time.time()
         self.state.metrics.rows += reply.rows
+        request.state.rows = reply.rows
         return Response(reply.body, headers=reply.headers)
 
     def _signature(self, endpoint: Endpoint) -> Signature:
