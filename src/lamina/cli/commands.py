@@ -290,10 +290,6 @@ def serve(  # noqa: PLR0913 - one argument per option
         Literal["text", "json"], typer.Option(help="How lines on standard error are written.")
     ] = "text",
     access_log: Annotated[bool, typer.Option("--access-log", help="Write a line for each request.")] = False,
-    log_format: Annotated[
-        Literal["text", "json"], typer.Option(help="How lines on standard error are written.")
-    ] = "text",
-    access_log: Annotated[bool, typer.Option("--access-log", help="Write a line for each request.")] = False,
     watch: Annotated[
         bool, typer.Option("--watch", help="Take a bundle that changes on disk; SIGHUP does, too.")
     ] = False,
