@@ -15,6 +15,7 @@ from conftest import customers, houses, write_csv
 from lamina.cli.commands import app
 from lamina.config import LaminaError
 from lamina.estimator import Layers, LearningCurves, Report
+from lamina.evaluate.python_words import in_python
 
 QUICK = {"model": "linear", "epochs": 1, "batch_size": 64}
 ROWS = houses(60)
@@ -257,3 +258,14 @@ def test_what_a_notebook_shows_takes_nothing_from_the_network(model):
         page = thing._repr_html_()
         assert page
         assert not any(word in page for word in ('src="http', "src=&quot;http", "@import"))
+
+
+def test_what_a_run_notes_is_said_in_the_words_of_python():
+    words = {
+        "Another: --task NAME": "Another: task='NAME'",
+        "Read as text: --set columns.x.kind=number.": "Read as text: recipe={'columns': {'x': {'kind': 'number'}}}.",
+        "Commas: --set data.decimal=,": "Commas: recipe={'data': {'decimal': ','}}",
+        "More: --epochs 30, or --preset accurate": "More: epochs=30, or preset='accurate'",
+        "--out: runs/a already holds a run.": "out: runs/a already holds a run.",
+    }
+    assert {sentence: in_python(sentence) for sentence in words} == words

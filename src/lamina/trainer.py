@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from lamina.deploy import importing
 from lamina.deploy.predictor import Predictor
 from lamina.estimator import Estimator
 from lamina.evaluate import live_curves
+from lamina.evaluate.python_words import in_python
 from lamina.plugins import Settings, kind, plugin
 from lamina.recipe import Recipe, build, from_words, read
 from lamina.resources import disk
@@ -26,8 +26,6 @@ from lamina.run import Run
 from lamina.schema import Collected, text_columns
 
 RECIPES = (".yaml", ".yml")
-OPTION = re.compile(r"--(target|test|task|model|preset|budget|epochs|batch-size|lr|seed|out)\b(?:[ =]([\w.-]*\w))?")
-SETTING = re.compile(r"--set (?:'([^'=]+)=([^']*)'|([\w.]+)=(\S*[^\s.,;:)]))")
 
 
 def fit(  # noqa: PLR0913 - one argument per option of the command line
@@ -180,22 +178,5 @@ def _sentences() -> Iterator[None]:
     try:
         yield
     except LaminaError as error:
-        error.args = tuple(_in_python(text) if isinstance(text, str) else text for text in error.args)
+        error.args = tuple(in_python(text) if isinstance(text, str) else text for text in error.args)
         raise
-
-
-def _in_python(sentence: str) -> str:
-    """`--task NAME` as `task='NAME'`, and `--set train.lr=0.1` as `recipe={'train': {'lr': 0.1}}`."""
-
-    def setting(match: re.Match[str]) -> str:
-        key, value = (match[1], match[2]) if match[1] else (match[3], match[4])
-        inner = value if re.fullmatch(r"-?\d+(\.\d+)?", value) else repr(value)
-        for part in reversed(key.split(".")):
-            inner = f"{{{part!r}: {inner}}}"
-        return f"recipe={inner}"
-
-    def option(match: re.Match[str]) -> str:
-        name = match[1].replace("-", "_")
-        return f"{name}={match[2]!r}" if match[2] else name
-
-    return OPTION.sub(option, SETTING.sub(setting, sentence))

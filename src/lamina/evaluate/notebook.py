@@ -14,6 +14,7 @@ from lamina.deploy.session import Session
 from lamina.evaluate.baselines import label as baseline_label
 from lamina.evaluate.markup import escape, number
 from lamina.evaluate.metrics import label
+from lamina.evaluate.python_words import in_python
 from lamina.schema import Row
 from lamina.task import Operation
 
@@ -32,6 +33,7 @@ STYLE = """<style>
 .lamina-card.lamina-card th { font-weight: 500; }
 .lamina-card.lamina-card pre { margin: 8px 0; padding: 8px 12px; overflow-x: auto; font-size: 13px; line-height: 1.45;
   white-space: pre; border: 0; border-radius: 6px; color: inherit; background: rgba(128, 128, 128, .13); }
+.lamina-card.lamina-card pre code { padding: 0; background: none; color: inherit; white-space: inherit; }
 .lamina-card ul { margin: 6px 0; padding-left: 20px; }
 .lamina-card summary { cursor: pointer; }
 .lamina-card svg { max-width: 100%; height: auto; vertical-align: top; }
@@ -104,7 +106,8 @@ def page(text: str) -> str:
 def progress(head: str, epochs: Sequence[Row], tail: str, notes: Sequence[str]) -> str:
     """A run that goes on, or is over: losses and the score by epoch, one sentence above and one below."""
     charts = _charts(epochs) if epochs else ""
-    return _card(f"<p>{escape(head, 300)}</p>", charts, f"<p class='quiet'>{escape(tail, 300)}</p>", _notes(notes))
+    end = f"<p class='quiet'>{escape(tail, 300)}</p>" if tail else ""
+    return _card(f"<p>{escape(head, 300)}</p>", charts, end, _notes(notes))
 
 
 def _charts(epochs: Sequence[Row]) -> str:
@@ -141,7 +144,7 @@ def _scores(values: Mapping[str, Any] | None, baselines: Mapping[str, Mapping[st
 
 def _notes(notes: Iterable[Any]) -> str:
     sentences = list(notes)
-    lines = "".join(f"<li>{escape(sentence, 400)}</li>" for sentence in sentences[:MOST_NOTES])
+    lines = "".join(f"<li>{escape(in_python(str(sentence)), 400)}</li>" for sentence in sentences[:MOST_NOTES])
     more = f"<li>and {len(sentences) - MOST_NOTES:,} more</li>" if len(sentences) > MOST_NOTES else ""
     return f"<ul class='quiet'>{lines}{more}</ul>" if lines else ""
 
