@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tarfile
 import time
 import tomllib
 import urllib.request
@@ -119,6 +120,17 @@ def test_a_container_has_exact_versions_of_what_serves_and_no_more(tmp_path):
     assert "\nUSER lamina\n" in dockerfile
     assert "\nHEALTHCHECK " in dockerfile
     assert {file.name for file in folder.iterdir()} >= {"MODEL_CARD.md", "lamina.tar", "model.lamina", "serve.py"}
+
+
+def test_a_container_has_the_plug_ins_that_a_bundle_may_need(tmp_path, monkeypatch):
+    own = tmp_path / "own" / "preprocess" / "colour.py"
+    own.parent.mkdir(parents=True)
+    own.write_text("# a kind of ours\n", "utf-8")
+    monkeypatch.setenv("LAMINA_PLUGINS", str(tmp_path / "own"))
+    folder = exported(TABLE, "docker", tmp_path / "table")
+    with tarfile.open(folder / "lamina.tar") as tar:
+        assert {"plugins/preprocess/colour.py", "lamina/__init__.py"} <= set(tar.getnames())
+    assert " LAMINA_PLUGINS=/app/plugins\n" in (folder / "Dockerfile").read_text("utf-8")
 
 
 @pytest.mark.slow

@@ -5,9 +5,11 @@ What a bundle needs beyond what every server does is seen in a process of its ow
 
 import io
 import json
+import os
 import subprocess
 import sys
 import tarfile
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -54,7 +56,7 @@ DOCKERFILE = """\
 # docker build -t {name} .
 # docker run -p 8000:8000 -e LAMINA_TOKEN=... {name}
 FROM python:{python}-slim
-ENV PYTHONUNBUFFERED=1
+ENV PYTHONUNBUFFERED=1{plugins}
 WORKDIR /app
 COPY requirements.txt .
 RUN pip install --no-cache-dir --disable-pip-version-check --requirement requirements.txt \\
@@ -77,7 +79,10 @@ def write(bundle: Bundle, path: Path) -> None:
     names = [*SERVER, *_optional(path / "model.lamina")]
     lines = [f"{name}=={version}" for name, version in sorted(versions(names).items())]
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    dockerfile = DOCKERFILE.format(name=f"lamina-{bundle.id}", python=python, unused=" ".join(UNUSED))
+    plugins = os.environ.get("LAMINA_PLUGINS", "")
+    variable = " LAMINA_PLUGINS=/app/plugins" if plugins else ""
+    name, unused = f"lamina-{bundle.id}", " ".join(UNUSED)
+    dockerfile = DOCKERFILE.format(name=name, python=python, unused=unused, plugins=variable)
     texts = {
         "Dockerfile": dockerfile,
         "requirements.txt": "\n".join(lines) + "\n",
@@ -86,18 +91,20 @@ def write(bundle: Bundle, path: Path) -> None:
     for name, text in texts.items():
         disk.write_text(path / name, text)
     model_card.write(bundle, path / "MODEL_CARD.md")
-    disk.write_bytes(path / "lamina.tar", _sources())
+    folders = {"lamina": Path(lamina.__file__).parent} | ({"plugins": Path(plugins)} if plugins else {})
+    disk.write_bytes(path / "lamina.tar", _tar(folders))
 
 
-def _sources() -> bytes:
-    """Lamina itself, which no registry need have: the same files give the same bytes."""
-    package, file = Path(lamina.__file__).parent, io.BytesIO()
+def _tar(folders: Mapping[str, Path]) -> bytes:
+    """Lamina itself, which no registry need have, and the user's plug-ins: the same files give the same bytes."""
+    file = io.BytesIO()
     with tarfile.TarFile(fileobj=file, mode="w") as tar:
-        for source in sorted(package.rglob("*")):
-            if source.is_file() and source.parent.name != "__pycache__":
-                body, info = source.read_bytes(), tarfile.TarInfo(f"lamina/{source.relative_to(package).as_posix()}")
-                info.size = len(body)
-                tar.addfile(info, io.BytesIO(body))
+        for name, folder in folders.items():
+            for source in sorted(folder.rglob("*")):
+                if source.is_file() and source.parent.name != "__pycache__":
+                    body, info = source.read_bytes(), tarfile.TarInfo(f"{name}/{source.relative_to(folder).as_posix()}")
+                    info.size = len(body)
+                    tar.addfile(info, io.BytesIO(body))
     return file.getvalue()
 
 
