@@ -3,6 +3,7 @@
 Cells of delimited text stay text: what a column is, and which texts mean missing, is decided later and once.
 """
 
+import difflib
 import glob
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -90,6 +91,9 @@ class Reading(Settings):
     decimal: Literal[".", ","] | None = Field(
         default=None, description="Decimal mark of numbers in text; found out when unset."
     )
+
+
+FEW = 5  # names of a folder that are listed
 
 
 class Config(Reading):
@@ -197,7 +201,8 @@ def paths(path: str | tuple[str, ...]) -> list[Path]:
             raise DataError(f"{name}: no file matches this pattern. Check it from the folder {Path.cwd()}.")
         else:
             near = [other.name for other in one.parent.iterdir()] if one.parent.is_dir() else []
-            cure = nearest(one.name, near) if near and len(near) < 50 else f"Looked in {one.parent.absolute()}."
+            few = difflib.get_close_matches(one.name, near, n=FEW, cutoff=0.0)
+            cure = nearest(one.name, few) if few else f"Looked in {one.parent.absolute()}."
             raise DataError(f"{name}: there is no such file. {cure}")
     if not files:
         raise DataError("data.path: names no file. Give a file or a pattern such as data/*.csv.")
