@@ -86,6 +86,8 @@ def test_series_in_one_array_are_a_column():
         (X, 1.5, "target: must be the name of a column, or one value for each row (got 'float')"),
         ([[1, 2], [1]], [1, 2], "data: row 1 has 1 cells where row 0 has 2"),
         (np.zeros(3), [1, 2, 3], "a single row is a dict"),
+        (np.array(3), [1], "data: a single number is no table"),
+        ("", "price", "rows: must be a path (got '')"),
     ],
 )
 def test_rows_and_targets_that_do_not_fit_are_a_sentence(rows, values, sentence):

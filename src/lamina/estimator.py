@@ -259,7 +259,7 @@ class Estimator:
 
         An earlier bundle there is replaced; anything else only with `overwrite`. Errors: StorageError.
         """
-        return bundle.save(self.predictor.bundle, _path(path, "save"), overwrite)
+        return bundle.save(self.predictor.bundle, _python_rows.as_path(path, "save"), overwrite)
 
     def __repr__(self) -> str:
         opened = self.predictor.bundle
@@ -285,12 +285,6 @@ def _source(path: str | os.PathLike[str], predictor: Predictor) -> Config:
     return data.expecting(lamina.from_words([os.fspath(path)], trains=False).data, predictor.names)
 
 
-def _path(path: Any, place: str) -> Path:
-    if not isinstance(path, str | os.PathLike):
-        raise LaminaError(f"{place}: must be a path (got '{type(path).__name__}'). Name a file or a folder.")
-    return Path(path)
-
-
 def load(path: str | Path) -> Estimator:
     """Open a bundle (a directory, a `.lamina` file, or the run directory that holds one), checked and self-tested."""
-    return Estimator(Predictor(bundle.locate(_path(path, "load"))))
+    return Estimator(Predictor(bundle.locate(_python_rows.as_path(path, "load"))))

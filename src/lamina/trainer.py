@@ -70,7 +70,7 @@ def fit(  # noqa: PLR0913 - one argument per option of the command line
         options |= {"target": target if target is None else str(target)}
         choices, sources = _choices(rows, test, recipe, options)
         if out is not None:
-            return _fit(choices, Path(out), sources, verbose)
+            return _fit(choices, _python_rows.as_path(out, "out"), sources, verbose)
         folder = disk.temporary_folder()
         try:
             estimator = _fit(choices, folder / "run", sources, verbose)
@@ -106,13 +106,13 @@ def _choices(
 ) -> tuple[Recipe, tuple[Collected | None, Collected | None]]:
     """The recipe with options over it, and the rows that are in memory."""
     if _python_rows.is_path(rows):
-        if recipe is not None and Path(rows).suffix in RECIPES:
+        if recipe is not None and _python_rows.as_path(rows, "rows").suffix in RECIPES:
             raise RecipeError(["recipe: is given twice, as rows and as recipe. Give one of them."])
         if test is not None and not _python_rows.is_path(test):
             raise RecipeError([f"test: must be a path, as the rows are (got '{type(test).__name__}'). Give one."])
         overrides = _overrides({**options, "data.test": None if test is None else os.fspath(test)})
         if recipe is None:
-            return from_words([os.fspath(rows)], overrides), (None, None)
+            return from_words([str(_python_rows.as_path(rows, "rows"))], overrides), (None, None)
         return _recipe(recipe, [f"data={json.dumps(os.fspath(rows), ensure_ascii=False)}", *overrides]), (None, None)
     if _python_rows.is_path(test):
         raise RecipeError(["test: is a path, and the rows are in memory. Give both in one way."])

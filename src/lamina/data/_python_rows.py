@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,14 @@ IMAGE, SERIES, TEXT = "image", "series", "text"  # the column of rows that are p
 def is_path(rows: Any) -> bool:
     """Whether rows are named by where they are: a file, a folder, a pattern, `toy:churn`."""
     return isinstance(rows, str | os.PathLike)
+
+
+def as_path(path: Any, place: str) -> Path:
+    """A path that was given at some place. Errors: DataError for what is none."""
+    if not is_path(path) or not os.fspath(path):
+        got = repr(path) if path == "" else f"'{type(path).__name__}'"
+        raise DataError(f"{place}: must be a path (got {got}). Name a file or a folder.")
+    return Path(path)
 
 
 def is_texts(rows: Any) -> bool:
@@ -63,7 +72,8 @@ def with_target(rows: Any, values: Any, name: str | None = None) -> tuple[Any, s
     if isinstance(columns, Mapping):
         return {**columns, name: cells}, name
     if is_a(columns, "pandas", "DataFrame"):
-        frame = columns.copy(deep=False)
+        frame: Any = columns
+        frame = frame.copy(deep=False)
         frame[name] = type(frame.iloc[:, 0])(cells.to_pylist(), index=frame.index, dtype=object)
         return frame, name
     table = arrays.table(columns) if table is None else table
@@ -74,6 +84,8 @@ def as_columns(rows: Any) -> Any:
     """Rows that are all of one column, pictures, series or texts, under its usual name; others as they are."""
     if is_texts(rows):
         return {TEXT: list(rows)}
+    if isinstance(rows, np.ndarray) and not rows.ndim:
+        raise DataError(f"data: a single number is no table. Give {arrays.KINDS}.")
     if isinstance(rows, np.ndarray | list | tuple) and len(rows) and _memory_images.are(rows):
         return {IMAGE: rows}
     if isinstance(rows, np.ndarray) and rows.ndim == 3:
