@@ -603,3 +603,17 @@ def test_a_second_signal_ends_the_process_at_once(process, rows):
         assert server.poll() is None
         server.send_signal(signal.SIGTERM)
         assert server.wait(2) != 0
+
+
+def test_a_request_says_how_long_it_waits_for_its_answer(predictor, rows):
+    own = app(predictor)
+    body = {"rows": rows[:3]}
+    in_time = send(own, (("POST", "/predict"), {"json": body, "headers": {"X-Request-Timeout-Ms": "20000"}}))[0]
+    assert in_time.status_code == 200 and len(in_time.json()["predictions"]) == 3
+    many = {"columns": {"months": list(range(10_000))}}
+    late = send(own, (("POST", "/predict"), {"json": many, "headers": {"X-Request-Timeout-Ms": "1"}}))[0]
+    assert late.status_code == 504
+    assert late.json()["error"] == "There was no answer within the 1 ms of the request."
+    for text in ("soon", "0", "-5", "1.5"):
+        refused = send(own, (("POST", "/predict"), {"json": body, "headers": {"X-Request-Timeout-Ms": text}}))[0]
+        assert refused.status_code == 400 and refused.json()["error"].startswith("X-Request-Timeout-Ms: must be")

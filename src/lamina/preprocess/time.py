@@ -250,22 +250,20 @@ def encode(values: pa.Array, state: State) -> np.ndarray:
 
 def encoder(states: Sequence[State]) -> Callable[[np.ndarray], np.ndarray]:
     """The same of seconds (rows, columns), NaN where one is missing, for several columns side by side."""
-    trends = [number.encoder([state.trend]) for state in states]
+    trend, hours = number.encoder([state.trend for state in states]), any(state.hours for state in states)
+    size = 9 if hours else 7  # of a trend and its cycles, behind which is the indicator
+    kept = [[*range(9 if state.hours else 7), *([size] if state.missing else [])] for state in states]
+    places = np.array([column * (size + 1) + part for column, own in enumerate(kept) for part in own])
 
     def encode(seconds: np.ndarray) -> np.ndarray:
-        columns = zip(seconds.T, states, trends, strict=True)
-        return np.concatenate([_parts(column, state, trend) for column, state, trend in columns], axis=1)
+        absent = np.isnan(seconds)
+        whole = np.where(absent, 0, seconds).astype(np.int64)
+        parts = [trend(whole.astype(np.float64))[..., None], _calendar.cycles(whole, hours), absent[..., None]]
+        out = np.concatenate(parts, axis=2, dtype=np.float32)
+        out[absent, :size] = 0
+        return out.reshape(len(out), -1)[:, places]
 
     return encode
-
-
-def _parts(seconds: np.ndarray, state: State, trend: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    absent = np.isnan(seconds)
-    whole = np.where(absent, 0, seconds).astype(np.int64)
-    parts = [trend(whole[:, None].astype(np.float64)), _calendar.cycles(whole, state.hours)]
-    out = np.concatenate([*parts, *([absent[:, None]] if state.missing else [])], axis=1, dtype=np.float32)
-    out[absent, : out.shape[1] - state.missing] = 0
-    return out
 
 
 def plain(cells: list[Any], cfg: Config) -> np.ndarray | None:
@@ -274,7 +272,9 @@ def plain(cells: list[Any], cfg: Config) -> np.ndarray | None:
     """
     if cfg.unit is not None or not TEXTS.issuperset(map(type, cells)):
         return None
-    return _time_formats.plain_seconds(cells, cfg.format)
+    seconds = _time_formats.plain_seconds(cells, cfg.format)
+    beyond = seconds is not None and ((seconds < DAYS[0] * DAY) | (seconds >= DAYS[1] * DAY)).any()
+    return None if beyond else seconds
 
 
 def golden(state: State, cfg: Config, rng: np.random.Generator, count: int) -> list[Any]:

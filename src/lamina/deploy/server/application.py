@@ -32,7 +32,13 @@ from lamina.preprocess import Policy
 
 CROSS_ORIGIN: dict[str, Any] = {  # what a page of another origin may send and read
     "allow_methods": ["GET", "POST"],
-    "allow_headers": ["Authorization", "Content-Type", "Inference-Header-Content-Length", "X-Request-ID"],
+    "allow_headers": [
+        "Authorization",
+        "Content-Type",
+        "Inference-Header-Content-Length",
+        "X-Request-ID",
+        "X-Request-Timeout-Ms",
+    ],
     "expose_headers": ["X-Request-ID", "X-Model-Version", "X-Notes", "Retry-After", "Inference-Header-Content-Length"],
 }
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]

@@ -13,14 +13,22 @@ from typing import Any, NamedTuple
 from lamina.deploy.server import logs
 from lamina.deploy.server.content_types import PLAIN, Body, Reply
 from lamina.deploy.server.limits import RequestError
-from lamina.deploy.server.middleware import State, new_id, public, safe_id
+from lamina.deploy.server.middleware import PATIENCE, State, new_id, public, safe_id
 from lamina.deploy.server.operation_app import OperationApp
 from lamina.deploy.server.request_queue import Job
 from lamina.task import EVENTS, JSON
 
 HEAD = re.compile(rb"(GET|POST) (/[\w./-]*)(?:\?([\x21-\x7e]*))? HTTP/1\.1((?:\r\n[\w-]+:[\t\x20-\x7e]*)+)\r\n\r\n")
 FIELD = re.compile(rb"\r\n([\w-]+):([\t\x20-\x7e]*)")
-OTHERWISE = {b"expect", b"origin", b"te", b"trailer", b"transfer-encoding", b"upgrade"}  # fields that change the way
+OTHERWISE = {
+    PATIENCE,
+    b"expect",
+    b"origin",
+    b"te",
+    b"trailer",
+    b"transfer-encoding",
+    b"upgrade",
+}  # fields that change the way
 ROUTES, LONGEST = 1 << 10, 1 << 12  # heads that are remembered, and bytes of one
 
 

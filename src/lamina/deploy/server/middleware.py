@@ -1,5 +1,6 @@
 """The outermost layer: who may come in, one request id, one shape of error, and nothing said of the inside."""
 
+import asyncio
 import base64
 import hmac
 import json
@@ -13,7 +14,7 @@ from secrets import token_hex
 from typing import Any
 
 from lamina.deploy.server import logs
-from lamina.deploy.server.limits import RequestError
+from lamina.deploy.server.limits import RequestError, quoted
 from lamina.deploy.server.metrics import Metrics
 from lamina.deploy.server.request_queue import Client, RequestQueue
 
@@ -23,6 +24,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Any, Receive, Send], Awaitable[None]]
 UNSAFE, PORT = re.compile(r"[^A-Za-z0-9._-]"), re.compile(r":\d*$")
 PAGES = ("/", "/docs", "/drift", "/try", "/openapi.json", "/schema")
+PATIENCE = b"x-request-timeout-ms"
 OPEN = ("/health", "/livez", "/ready", "/readyz")
 RUN, NUMBERS = [f"{token_hex(8)}{os.getpid():08x}"], count(1)
 log = logging.getLogger("lamina.server")
@@ -83,21 +85,33 @@ class GateMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if limit:
+                    limit.reschedule(None)  # an answer that has begun goes on
                 message["headers"] = [*message.get("headers", ()), *self._stamps(request_id, scope["state"])]
             elif is_head:
                 message = {**message, "body": b""}
             await send(message)
 
+        limit: asyncio.Timeout | None = None
         watched = self.state.metrics.observe(lambda: status, start, scope["state"])
         with logs.request(scope, lambda: status), watched:
             try:
                 self.admit(scope["method"], scope["path"], headers)
                 operation = self.state.operations.get(scope["path"]) if scope["method"] == "POST" else None
-                await (operation or self.app)(scope, receive, send_stamped)
+                answer = operation or self.app
+                if PATIENCE not in headers:
+                    await answer(scope, receive, send_stamped)
+                else:
+                    async with asyncio.timeout(_patience(headers[PATIENCE])) as limit:
+                        await answer(scope, receive, send_stamped)
             except Exception as error:
                 if status:  # an answer is on its way; the connection can only be cut
                     raise
-                await _refuse(public(error, request_id), request_id, client.sending, send_stamped)
+                is_late, limit = limit is not None and limit.expired(), None
+                waited = headers.get(PATIENCE, b"").decode("latin-1")
+                late = RequestError(504, f"There was no answer within the {waited} ms of the request.")
+                refusal = late if is_late else public(error, request_id)
+                await _refuse(refusal, request_id, client.sending, send_stamped)
 
     def inside(self, path: str) -> str:
         """A path within the server."""
@@ -129,6 +143,14 @@ class GateMiddleware:
             raise RequestError(401, f"Authorization: a token is needed. {cure}", {"WWW-Authenticate": schemes})
         if not hmac.compare_digest(secret, self.token.encode()):
             raise RequestError(403, "Authorization: this token is not the server's. Ask whoever started the server.")
+
+
+def _patience(text: bytes) -> float:
+    """Seconds that the sender of a request waits for its answer. Errors: RequestError."""
+    if not text.isdigit() or int(text[:9]) == 0:
+        got = quoted(text.decode("latin-1"))
+        raise RequestError(400, f"X-Request-Timeout-Ms: must be a whole number of milliseconds above 0 (got {got}).")
+    return int(text[:9]) / 1e3
 
 
 def _secret(header: bytes, is_page: bool) -> bytes:
