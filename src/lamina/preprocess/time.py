@@ -261,7 +261,7 @@ def encoder(states: Sequence[State]) -> Callable[[np.ndarray], np.ndarray]:
         parts = [trend(whole.astype(np.float64))[..., None], _calendar.cycles(whole, hours), absent[..., None]]
         out = np.concatenate(parts, axis=2, dtype=np.float32)
         out[absent, :size] = 0
-        return out.reshape(len(out), -1)[:, places]
+        return out.reshape(len(out), len(states) * (size + 1))[:, places]
 
     return encode
 
