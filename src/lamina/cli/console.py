@@ -1,10 +1,12 @@
 """What the terminal shows, and the pieces that all screens are made of: tables, columns, rows that were set aside."""
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -13,8 +15,9 @@ from lamina.schema import Row
 
 FIRST = 5
 MOST = 40  # columns of a table shown
+GAP = 3  # between two columns
 
-PIPED = None if sys.stdout.isatty() else 120  # a pipe has no width of its own
+PIPED = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120  # a pipe has no width of its own
 out = Console(highlight=False, soft_wrap=False, width=PIPED)
 err = Console(stderr=True, highlight=False)
 
@@ -48,6 +51,28 @@ def table(*heads: str, right: Sequence[int] = (), bend: Sequence[int] = ()) -> T
         bare.add_column(head, justify=justify, overflow="ellipsis", no_wrap=True, ratio=ratio)
     bare.expand = bool(bend)
     return bare
+
+
+def compare(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Numbers side by side, none of them cut: what is too wide for the terminal goes on in a table below, which begins
+    with the same two columns, the names and the first numbers.
+    """
+    widths = [
+        max(cell_len(line) for cell in column for line in cell.split("\n")) + GAP
+        for column in zip(heads, *rows, strict=True)
+    ]
+    groups: list[list[int]] = [[0, 1]]
+    for i in range(2, len(heads)):
+        if len(groups[-1]) > 2 and sum(widths[n] for n in (*groups[-1], i)) > out.width + GAP:
+            groups.append([0, 1])
+        groups[-1].append(i)
+    for group in groups:
+        part = table(*(heads[n] for n in group), right=range(1, len(group)))
+        for row in rows:
+            part.add_row(*(f"[bold]{row[n]}[/]" if n == 1 else row[n] for n in group))
+        out.print(part)
+        if group is not groups[-1]:
+            out.print()
 
 
 def lines(rows: Sequence[Sequence[str]]) -> Table:

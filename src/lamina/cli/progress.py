@@ -26,8 +26,10 @@ def training(rows: Iterator[Row], folder: Path, quiet: bool) -> Row:
     row: Row = {}
     live: Live | None = None
     sentences = set[str]()
+    stand = Standing()
     try:
         for row in rows:
+            row = stand.add(row)
             if row["at"] in LIVE and console.is_terminal:
                 if live is None:
                     live = Live(console=console, refresh_per_second=8, transient=True)
@@ -43,6 +45,30 @@ def training(rows: Iterator[Row], folder: Path, quiet: bool) -> Row:
         if live is not None:
             live.stop()
     return {name: value for name, value in row.items() if name != "at"}
+
+
+class Standing:
+    """How many epochs a run will have, and how long it goes on at least: until its patience is over, where no epoch is
+    better any more.
+    """
+
+    def __init__(self) -> None:
+        self.epochs, self.patience, self.best, self.budget = 0, 0, 0, False
+
+    def add(self, row: Row) -> Row:
+        """A row of training with `of`, the epochs in all, and `least`, the seconds left until an early end."""
+        if row["at"] == "design":
+            cfg = row["train"]
+            self.epochs, self.patience, self.budget = cfg.epochs, cfg.patience or 0, bool(cfg.budget or cfg.plan)
+        if row["at"] not in LIVE:
+            return row
+        if row["at"] == "epoch" and self.budget and row["step"]:
+            self.epochs = max(row["epoch"], round(row["steps"] * row["epoch"] / row["step"]))
+        self.best = row["epoch"] if row.get("best") else self.best
+        over = row["step"] / max(row["steps"], 1) * self.epochs
+        early = min(self.epochs, self.best + self.patience) if self.patience and not self.budget else self.epochs
+        share = max(0.0, early - over) / (self.epochs - over) if over < self.epochs else 1.0
+        return {**row, "of": self.epochs, "least": row["left"] * min(1.0, share)}
 
 
 def _show(console: Console, row: Row, folder: Path, quiet: bool) -> None:
@@ -64,6 +90,8 @@ def _show(console: Console, row: Row, folder: Path, quiet: bool) -> None:
         )
     elif at == "epoch" and not console.is_terminal:
         console.print(_line(row), soft_wrap=True)
+    elif at == "evaluate" and not quiet:
+        console.print("Evaluating on the test rows, beside baselines ...")
     elif at == "end" and not quiet:
         best = f"Best after epoch {row['best_epoch']} ({row['best_weights']} weights)"
         console.print(f"{best}, {row['elapsed']:.1f} s: {row['done']}")
@@ -71,24 +99,30 @@ def _show(console: Console, row: Row, folder: Path, quiet: bool) -> None:
 
 def _line(row: Row) -> str:
     return (
-        f"epoch {row['epoch']}  loss {row['loss']:.4f}  validation {row['validation_loss']:.4f}  "
+        f"epoch {row['epoch']}/{row['of']}  loss {row['loss']:.4f}  validation {row['validation_loss']:.4f}  "
         f"{label(row['score_name'])} {number(row['score'])}  {row['rate']:,.0f} steps/s  {row['seconds']:.1f} s  "
-        f"left {_time(row['left'])}{'  *' if row['best'] else ''}"
+        f"left {_left(row)}{'  *' if row['best'] else ''}"
     )
 
 
 def _progress(row: Row, width: int) -> Table:
     line = Table.grid(padding=(0, 2))
     share = row["seconds"] / max(row["seconds"] + row["left"], 1e-9)
-    words = [f"epoch {row['epoch']}", f"loss {row['loss']:.4f}"]
+    words = [f"epoch {row['epoch']}/{row['of']}", f"loss {row['loss']:.4f}"]
     if row["at"] == "epoch":
         words += [f"validation {row['validation_loss']:.4f}", f"{label(row['score_name'])} {number(row['score'])}"]
     words += [f"{row['rate']:,.0f} steps/s"] if width >= WIDE else []
-    words += [f"left {_time(row['left'])}"]
+    words += [f"left {_left(row)}"]
     line.add_column(no_wrap=True)
     line.add_column(no_wrap=True, overflow="ellipsis")
     line.add_row(ProgressBar(total=1.0, completed=share, width=max(8, min(24, width - WORDS))), "  ".join(words))
     return line
+
+
+def _left(row: Row) -> str:
+    """The time that is left, at least and at most where training may end early."""
+    least, most = _time(row["least"]), _time(row["left"])
+    return most if least == most else f"{least} to {most}"
 
 
 def _time(seconds: float) -> str:

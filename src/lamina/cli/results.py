@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from rich.markup import escape
 
-from lamina.cli.console import err, line, lines, notes, out, quarantine, say, table
+from lamina.cli.console import compare, err, line, lines, notes, out, quarantine, say, table
 from lamina.data._quarantine import reasons
 from lamina.data.arrays import json_rows
 from lamina.evaluate import baselines
@@ -18,12 +18,12 @@ from lamina.task import Answers
 def result(row: Row) -> None:
     """Of a run: scores beside the baselines, what its task adds, the verdict, and where everything is."""
     names = [name for name, value in row["scores"].items() if value is not None]
-    methods = (baselines.label(name).replace(" ", "\n", 1) for name in row["baselines"])  # narrow, so no score is cut
-    compared = table("score\non test rows", "network", *methods, right=range(1, len(row["baselines"]) + 2))
-    for name in names:
-        others = (scores.get(name) for scores in row["baselines"].values())
-        compared.add_row(label(name), f"[bold]{number(row['scores'][name])}[/]", *map(cell, others))
-    out.print(compared)
+    methods = (baselines.label(name).replace(" ", "\n", 1) for name in row["baselines"])
+    rows = [
+        (label(name), number(row["scores"][name]), *(cell(one.get(name)) for one in row["baselines"].values()))
+        for name in names
+    ]
+    compare(("score\non test rows", "network", *methods), rows)
     for rows in row["tables"]:
         out.print(lines(rows))
     for sentence in (row["verdict"], *row["sentences"]):

@@ -13,6 +13,7 @@ SAME: dict[str, tuple[str, ...]] = {
     "context": ("context_length", "lookback", "window", "window_size", "input_size", "input_chunk_length"),
     "cnn": ("resnet", "conv", "convnet"),
     "cuda": ("gpu",),
+    "device": ("gpu", "gpus", "accelerator", "devices"),
     "data": ("dataset", "train_data", "file", "path", "csv", "input", "source", "df", "dataframe"),
     "delimiter": ("sep", "separator"),
     "depth": ("n_layers", "num_layers", "hidden_layers", "n_hidden"),
