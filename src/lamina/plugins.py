@@ -7,6 +7,7 @@ bundle.
 import difflib
 import functools
 import importlib
+import importlib.util
 import os
 import pkgutil
 from collections.abc import Callable
@@ -68,27 +69,28 @@ def module_beside(module: ModuleType, name: str, default: str) -> ModuleType:
 @functools.cache
 def _names(folder: str, roots: str) -> tuple[str, ...]:
     """Looked up once for a folder and the user's own folders: a server needs the same names with every request."""
-    package = importlib.import_module(f"lamina.{folder}")
-    extend(folder, package, roots)
-    return tuple(sorted(m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_")))
+    spec = importlib.util.find_spec(f"lamina.{folder}")
+    assert spec and spec.submodule_search_locations
+    paths = [*spec.submodule_search_locations, *_own(folder, roots)]
+    return tuple(sorted({m.name for m in pkgutil.iter_modules(paths) if not m.name.startswith("_")}))
 
 
 @functools.cache
 def _module(folder: str, word: str, roots: str) -> ModuleType | None:
     """The module, or None where there is none of this name or alias. One that fails to import is tried again."""
     names = _names(folder, roots)
+    package = importlib.import_module(f"lamina.{folder}")
+    package.__path__ += [path for path in _own(folder, roots) if path not in package.__path__]
     if word in names:
         return importlib.import_module(f"lamina.{folder}.{word}")
     modules = (importlib.import_module(f"lamina.{folder}.{name}") for name in names)
     return next((one for one in modules if word.lower() in vars(one).get("ALIASES", ())), None)
 
 
-def extend(folder: str, package: ModuleType, roots: str) -> None:
-    """Let `$LAMINA_PLUGINS/<folder>` hold plug-ins too: the user's own folder, never named by data."""
-    for root in roots.split(os.pathsep):
-        path = os.path.join(root, folder)
-        if root and os.path.isdir(path) and path not in package.__path__:
-            package.__path__.append(path)
+def _own(folder: str, roots: str) -> list[str]:
+    """The user's own folders of such plug-ins, `$LAMINA_PLUGINS/<folder>`, never named by data."""
+    paths = [os.path.join(root, folder) for root in roots.split(os.pathsep) if root]
+    return [path for path in paths if os.path.isdir(path)]
 
 
 class Settings(Config):

@@ -8,7 +8,6 @@ from pydantic_core import PydanticUndefined
 
 from lamina import plugins
 from lamina.cli.commands import Json, app
-from lamina.schema import Row
 
 
 def _names(folder: str) -> Any:
@@ -55,7 +54,7 @@ def _list(folder: str, section: str, name: str | None, as_json: bool) -> None:
         console.line(f"All settings of one: lamina {folder} {example}")
 
 
-def _describe(folder: str, name: str) -> Row:
+def _describe(folder: str, name: str) -> dict[str, Any]:
     """A plug-in in plain values: what it is, and its settings by its `Config`."""
     module = plugins.plugin(folder, name, folder.removesuffix("s"))
     fields = module.Config.model_fields

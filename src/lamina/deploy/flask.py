@@ -29,7 +29,8 @@ from lamina.deploy.server.endpoint import Endpoint
 from lamina.deploy.server.limits import Limits, RequestError, bare
 from lamina.deploy.server.middleware import fault, new_id, public, safe_id
 from lamina.deploy.server.model import model_of
-from lamina.deploy.server.request_queue import Client, RequestQueue
+from lamina.deploy.server.request_queue import RequestQueue
+from lamina.deploy.server.worker import Client
 from lamina.task import EVENTS, JSON
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")

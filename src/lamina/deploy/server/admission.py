@@ -14,7 +14,7 @@ from lamina.deploy.server.fast_path import probe, route
 from lamina.deploy.server.limits import Limits, RequestError
 from lamina.deploy.server.middleware import State, fault, new_id
 from lamina.deploy.server.reloading import Models
-from lamina.deploy.server.request_queue import OVERDUE
+from lamina.deploy.server.worker import OVERDUE
 
 HEAD = 1 << 16  # bytes of the headers of one request
 SWEEP = 0.25  # seconds between two looks at the connections

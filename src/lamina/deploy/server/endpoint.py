@@ -1,6 +1,6 @@
 """One operation of a bundle where it is served: bodies become rows or a request, and answers become replies.
 
-All of it runs in the one thread that works, see `request_queue`.
+All of it runs in the one thread that works, see `worker`.
 """
 
 import json

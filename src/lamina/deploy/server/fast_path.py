@@ -15,7 +15,7 @@ from lamina.deploy.server.content_types import PLAIN, Body, Reply
 from lamina.deploy.server.limits import RequestError
 from lamina.deploy.server.middleware import PATIENCE, State, new_id, public, safe_id
 from lamina.deploy.server.operation_app import OperationApp
-from lamina.deploy.server.request_queue import Job
+from lamina.deploy.server.worker import Job
 from lamina.task import EVENTS, JSON
 
 HEAD = re.compile(rb"(GET|POST) (/[\w./-]*)(?:\?([\x21-\x7e]*))? HTTP/1\.1((?:\r\n[\w-]+:[\t\x20-\x7e]*)+)\r\n\r\n")

@@ -16,7 +16,8 @@ from typing import Any
 from lamina.deploy.server import logs
 from lamina.deploy.server.limits import RequestError, quoted
 from lamina.deploy.server.metrics import Metrics
-from lamina.deploy.server.request_queue import Client, RequestQueue
+from lamina.deploy.server.request_queue import RequestQueue
+from lamina.deploy.server.worker import Client
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
