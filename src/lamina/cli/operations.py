@@ -125,7 +125,7 @@ def _places(operation: Operation) -> Iterator[Parameter]:
     if operation.rows != "none":
         yield _parameter("source", list[str], typer.Argument(help=SOURCE))
     output = typer.Option("-o", "--output", help="Where to write it." if operation.write else OUTPUT)
-    printable = operation.write is None and operation.gives in (JSON, EVENTS)
+    printable = operation.gives == EVENTS or (operation.write is None and operation.gives == JSON)
     yield _parameter("output", str, output, None if printable else Parameter.empty)
 
 
