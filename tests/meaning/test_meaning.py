@@ -89,7 +89,6 @@ def train(case: Case, source: Any, folder: Path) -> Training:
         if code:
             raise LaminaError(error)
         model = lamina.load(json.loads(out)["bundle"])
-        model.result = json.loads(out)
     return Training(model, json.loads((folder / "report.json").read_text("utf-8")))
 
 
