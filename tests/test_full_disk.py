@@ -319,7 +319,6 @@ def test_the_other_names_of_a_file_keep_what_it_held(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "words",
     [
-        ["predict", TABLE, "rows.csv", "-o", "-"],
         ["predict", TABLE, "rows.csv", "-o", "folder"],
         ["predict", TABLE, "rows.csv", "-o", "folder.csv"],
         ["predict", TABLE, "rows.csv", "-o", "folder.csv", "--overwrite"],

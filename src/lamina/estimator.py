@@ -198,6 +198,9 @@ class Estimator:
         operation = predictor.operation(name)
         if operation.rows == "none" or not _python_rows.is_path(rows) or predictor.reads_text(rows):
             return predictor.ask(name, rows, **settings)
+        files = operation.prep(predictor).files
+        if len(files) == 1 and Path(rows).suffix.lower() in operation.prep(predictor).file_kind(files[0].name).suffixes:
+            return predictor.ask(name, rows, **settings)
         answers = predictor.ask(name, self._table(rows, operation), **settings)
         return arrays.frame(answers) if isinstance(answers, pa.Table) else answers
 

@@ -51,7 +51,7 @@ TARGETS: dict[str, tuple[Any, str, str]] = {  # numbers, task, what is said
     "constant": (np.ones(ROWS), "regression", "at least two different numbers"),
     "infinite": (np.full(ROWS, np.inf), "regression", "the target is not a number: 'inf'"),
     "series of 1e308": (ENDS * 1e308, "forecasting", "column 'y' has no number in the training rows"),
-    "made 1e308": (ENDS * 1e308, "generation", "'y' has numbers beyond 1e.100.* --set columns.y=ignore"),
+    "made 1e308": (ENDS * 1e308, "generation", "'y' has numbers beyond 1e.100.* recipe=.*'y': 'ignore'"),
 }
 
 

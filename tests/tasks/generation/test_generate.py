@@ -293,7 +293,7 @@ def test_inspect_shows_what_can_be_asked_for(pictured):
     code, said, _ = command("inspect", path(pictured), "--json")
     assert code == 0 and json.loads(said)["classes"] == sorted(CLASSES)
     code, said, _ = command("inspect", path(pictured))
-    assert "generation of 'class' by vae" in said and "3 classes: down, middle, up" in said
+    assert "generation of 'class' by vae" in " ".join(said.split()) and "3 classes: down, middle, up" in said
 
 
 def test_evaluate_says_how_near_what_is_made_is_to_other_real_ones(pictured, tabled, tmp_path):
