@@ -11,6 +11,7 @@ from lamina.tasks.anomaly_detection import detector_fit, metrics, tail_probabili
 from lamina.tasks.anomaly_detection.evaluation import Details
 from lamina.tasks.anomaly_detection.state import Config
 
+BEYOND = 1e100  # a score of rows that are beyond all numbers
 MOST, NEIGHBOURS, EXPLAINED = 20_000, 5, 0.9
 LEAST_NOISE = 1e-6  # of the variance, beside principal components
 
@@ -67,6 +68,7 @@ def moving_z_score(windows: np.ndarray, places: int) -> np.ndarray:
 
 def flags(before: np.ndarray, scores: np.ndarray, cfg: Config) -> np.ndarray:
     """(rows,) bool: what is flagged by the same rule as for the network; `before`: scores of validation rows."""
+    before, scores = (np.minimum(values, BEYOND, dtype=np.float64) for values in (before, scores))  # of rows in a plane
     if cfg.contamination is not None:
         return scores >= np.quantile(before, 1 - cfg.contamination)
     surprise = tail_probability.surprise(tail_probability.fit(before, cfg.trim), scores)
