@@ -193,18 +193,18 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=300_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--bundle", type=Path, help="of toy:churn; trained when left out")
-    given = parser.parse_args()
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        if given.bundle is None:
+        if args.bundle is None:
             command(HERE, "train", "toy:churn", "--target", "Churn", "--seed", "0", "--out", str(folder / "run"))
-        bundle = given.bundle or folder / "run" / "bundle"
+        bundle = args.bundle or folder / "run" / "bundle"
         write(folder, "few", FEW)
-        write(folder, "many", given.rows)
+        write(folder, "many", args.rows)
         for suffix in (".csv", ".parquet"):
             print(f"load {os.getloadavg()[0]:.1f} on {len(os.sched_getaffinity(0))} processors")
-            commands([*given.old, HERE], bundle, folder, suffix, given.rows, given.rounds)
-            plain(bundle, folder, suffix, given.rounds)
+            commands([*args.old, HERE], bundle, folder, suffix, args.rows, args.rounds)
+            plain(bundle, folder, suffix, args.rounds)
             program = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import predict; "
             places = json.dumps([str(bundle), str(folder / f"many{suffix}"), str(folder / f"staged{suffix}")])
             call = f"from pathlib import Path; predict.stages(*map(Path, {places}))"

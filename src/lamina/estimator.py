@@ -111,11 +111,11 @@ class Estimator:
         and the verdict that it brings.
         """
         if self._result is None:
-            opened, task = self.predictor.bundle, self.predictor.task
-            run = lamina.Run(opened.path.parent)
-            there = run.result() if run.bundle == opened.path else {}
-            brought = {name: self._training.get(name) for name in ("scores", "baselines", "verdict")}
-            self._result = there or {"bundle": str(opened.path), "task": task.kind, **brought}
+            files, task = self.predictor.bundle, self.predictor.task
+            run = lamina.Run(files.path.parent)
+            there = run.result() if run.bundle == files.path else {}
+            own = {name: self._training.get(name) for name in ("scores", "baselines", "verdict")}
+            self._result = there or {"bundle": str(files.path), "task": task.kind, **own}
         return Result(self._result)
 
     @property
@@ -265,9 +265,9 @@ class Estimator:
         return bundle.save(self.predictor.bundle, _python_rows.as_path(path, "save"), overwrite)
 
     def __repr__(self) -> str:
-        opened = self.predictor.bundle
+        files = self.predictor.bundle
         of = f" of '{self.predictor.target}'" if self.predictor.target else ""
-        return f"<lamina {opened.task.kind}{of} by {opened.model.kind}, bundle {opened.id}>"
+        return f"<lamina {files.task.kind}{of} by {files.model.kind}, bundle {files.id}>"
 
     def _repr_html_(self) -> str:
         """What a notebook shows: what it is, how good, its columns, and how to use it."""

@@ -153,8 +153,8 @@ def test_any_row_has_one_outcome_of_its_policy(predictor, apis, row, policy):
     if policy == "flag":
         assert {w["column"] for w in warnings if w["kind"] == "missing_column"} == absent
         assert {w["column"] for w in warnings} <= set(COLUMNS)
-        said = " ".join(usual.json().get("notes", []))
-        assert all(w["column"] in said for w in warnings if w["kind"] in ("unreadable", "unseen", "wrong_type"))
+        notes = " ".join(usual.json().get("notes", []))
+        assert all(w["column"] in notes for w in warnings if w["kind"] in ("unreadable", "unseen", "wrong_type"))
 
 
 @pytest.fixture(scope="module")
@@ -206,8 +206,8 @@ def test_a_policy_that_means_nothing_is_refused_with_a_sentence(churn_bundle, pr
 def test_a_recipe_s_policy_goes_with_the_bundle(churn_rows, tmp_path):
     recipe = {"model": "fnn", "train": {"epochs": 1}}
     recipe["columns"] = {"charges": {"kind": "number", "policy": "reject"}, "remark": {"kind": "ignore"}}
-    made = lamina.fit(churn_rows[:100], "left", recipe=recipe, out=tmp_path / "run")
-    predictor = Predictor(made.result["bundle"])
+    model = lamina.fit(churn_rows[:100], "left", recipe=recipe, out=tmp_path / "run")
+    predictor = Predictor(model.result["bundle"])
     assert predictor.prep.policies == {"charges": "reject"}
     row = {name: churn_rows[0][name] for name in COLUMNS}
     assert ask(app(predictor), {"rows": [{**row, "charges": "lots"}]}).status_code == 400

@@ -23,11 +23,11 @@ def lines_of(bundle, log_format, access, rows):
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
         port = int(server.stdout.readline().partition("http://127.0.0.1:")[2].partition(" ")[0])
         client = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-        asked = [
+        requests = [
             ("POST", "/predict", {"rows": rows[:3]}),
             ("POST", "/v1/models/churn:predict", {"instances": rows[:2]}),
         ]
-        for method, path, body in [*asked, ("POST", "/predict", {"rows": []}), ("GET", "/nothing", None)]:
+        for method, path, body in [*requests, ("POST", "/predict", {"rows": []}), ("GET", "/nothing", None)]:
             headers = {"Content-Type": "application/json", "X-Request-Id": f"id-{path.rpartition('/')[2][:4]}"}
             client.request(method, path, json.dumps(body) if body else None, headers)
             client.getresponse().read()
@@ -43,8 +43,8 @@ def test_nothing_is_written_of_requests_unless_it_is_asked_for(churn_bundle, row
 
 def test_each_request_is_an_object_in_a_line(churn_bundle, rows):
     lines = [json.loads(line) for line in lines_of(churn_bundle, "json", "on", rows)]
-    asked = [(line["method"], line["path"], line["status"], line["rows"]) for line in lines]
-    assert asked == [
+    requests = [(line["method"], line["path"], line["status"], line["rows"]) for line in lines]
+    assert requests == [
         ("POST", "/predict", 200, 3),
         ("POST", "/v1/models/churn:predict", 200, 2),
         ("POST", "/predict", 400, None),

@@ -110,9 +110,9 @@ class Session:
             inputs = self.encode(rows if stop - start == rows.num_rows else rows.slice(start, stop - start), unusable)
 
             def run(first: int, last: int) -> dict[str, np.ndarray]:
-                if self.limits and monotonic() - began > self.limits.seconds:
-                    done = f"{start + first:,} of {rows.num_rows:,}"
-                    raise TooMuch(f"rows: {done} took {self.limits.seconds:g} seconds. {FEWER}")
+                place = start + first
+                if place and self.limits and monotonic() - began > self.limits.seconds:
+                    raise TooMuch(f"rows: {place:,} of {rows.num_rows:,} took {self.limits.seconds:g} seconds. {FEWER}")
                 return self.run({name: values[first:last] for name, values in inputs.items()})
 
             part = _joined(memory.halving(stop - start, BATCH, run))

@@ -252,8 +252,8 @@ def encoder(states: Sequence[State]) -> Callable[[np.ndarray], np.ndarray]:
     """The same of seconds (rows, columns), NaN where one is missing, for several columns side by side."""
     trend, hours = number.encoder([state.trend for state in states]), any(state.hours for state in states)
     size = 9 if hours else 7  # of a trend and its cycles, behind which is the indicator
-    chosen = [[*range(9 if state.hours else 7), *([size] if state.missing else [])] for state in states]
-    places = np.array([column * (size + 1) + part for column, own in enumerate(chosen) for part in own])
+    parts_of = [[*range(9 if state.hours else 7), *([size] if state.missing else [])] for state in states]
+    places = np.array([column * (size + 1) + part for column, own in enumerate(parts_of) for part in own])
 
     def encode(seconds: np.ndarray) -> np.ndarray:
         absent = np.isnan(seconds)

@@ -109,8 +109,8 @@ class GateMiddleware:
                 if status:  # an answer is on its way; the connection can only be cut
                     raise
                 is_late, limit = limit is not None and limit.expired(), None
-                waited = headers.get(PATIENCE, b"").decode("latin-1")
-                late = RequestError(504, f"There was no answer within the {waited} ms of the request.")
+                patience = headers.get(PATIENCE, b"").decode("latin-1")
+                late = RequestError(504, f"There was no answer within the {patience} ms of the request.")
                 refusal = late if is_late else public(error, request_id)
                 await _refuse(refusal, request_id, client.sending, send_stamped)
 
