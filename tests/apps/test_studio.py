@@ -193,7 +193,8 @@ def test_faults_are_the_sentences_of_the_command_line(page, rows):
     for name in ("Columns", "Network", "Training", "Data and split"):
         assert [plain(error) for error in part(app, name).error] == list(refusal.value.faults)
     widget(app.text_area, "Recipe as YAML").set_value("data: [").run()
-    assert sound(app).error
+    (error,) = sound(app).error
+    assert plain(error) == "recipe:1:7: a bracket is opened and not closed. Put ] at its end.  \n  1 | data: ["
 
 
 def test_every_task_can_be_chosen_and_has_its_form(page, rows):

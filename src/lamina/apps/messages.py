@@ -13,8 +13,13 @@ MARKS = re.compile(r"([\\`*_{}\[\]()<>#+\-.!~$|:^])")  # what means something in
 
 
 def plain(text: object) -> str:
-    """Any text as Markdown that shows it as it is."""
-    return MARKS.sub(r"\\\1", str(text))
+    """Any text as Markdown that shows it as it is, line by line."""
+    return MARKS.sub(r"\\\1", str(text)).replace("\n", "  \n")
+
+
+def faults(error: Exception) -> list[str]:
+    """What an error says, fault by fault: an indented line, such as the one at fault, belongs to the one before."""
+    return re.split(r"\n(?! )", str(error))
 
 
 @contextmanager
@@ -23,8 +28,8 @@ def sentences() -> Iterator[None]:
     try:
         yield
     except (LaminaError, TooMuch) as error:
-        for line in str(error).splitlines():
-            st.error(plain(line))
+        for fault in faults(error):
+            st.error(plain(fault))
 
 
 def notes(lines: tuple[str, ...] | list[str]) -> None:

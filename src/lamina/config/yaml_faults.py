@@ -38,11 +38,8 @@ def _reason(lines: list[str], error: Any) -> tuple[int | None, int | None, str]:
         return begin.line, begin.column, f"a quote is opened and not closed. Put {quote} at the end of the text."
     if "escape character" in problem:
         return line, column, "a backslash in double quotes has a meaning of its own. Use single quotes, or /."
-    if begin is not None and ("flow sequence" in context or "flow mapping" in context):
-        bracket = "]" if "sequence" in context else "}"
-        if line == begin.line and lines[line][column:].strip():
-            return line, column, f"a comma is missing before this, or {bracket}. Put one there."
-        return begin.line, begin.column, f"a bracket is opened and not closed. Put {bracket} at its end."
+    if "flow" in context and ("flow node" not in context or "stream end" in problem):
+        return _bracket(lines, line, column, error)
     if "duplicate key" in problem:
         name = re.search(r'"(.*?)"', problem)
         return line, column, f"{name[1] if name else 'a name'} is given twice. Keep one of them."
@@ -60,6 +57,20 @@ def _reason(lines: list[str], error: Any) -> tuple[int | None, int | None, str]:
             f"a text that begins with {lines[line][column : column + 1]} stands in quotes. Put it there.",
         )
     return line, column, f"is not YAML ({problem.splitlines()[0]}). Write name: value, a line for each."
+
+
+def _bracket(lines: list[str], line: int, column: int, error: Any) -> tuple[int, int, str]:
+    """What is wrong within brackets, which `error` found at a place: a comma or the closing one is missing."""
+    begin = error.context_mark
+    if begin is None or "flow node" in error.context:  # the text ends behind the last one
+        first = max(n for n, content in enumerate(lines) if "[" in content or "{" in content)
+        start = max(lines[first].rfind(bracket) for bracket in "[{")
+    else:
+        first, start = begin.line, begin.column
+    closing = "}" if lines[first][start] == "{" else "]"
+    if line == first and lines[line][column:].strip():
+        return line, column, f"a comma is missing before this, or {closing}. Put one there."
+    return first, start, f"a bracket is opened and not closed. Put {closing} at its end."
 
 
 def _without_colon(line: str) -> str:

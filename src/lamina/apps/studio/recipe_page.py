@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from lamina.apps import theme
-from lamina.apps.messages import notes, plain, sentences
+from lamina.apps.messages import faults, notes, plain, sentences
 from lamina.apps.studio import data_page, draft, forms, ledger, places
 from lamina.apps.studio.analysis import Analysis, analyse, column_names, sentence
 from lamina.config import LaminaError
@@ -66,8 +66,8 @@ def _form(values: Row) -> None:
         analysis = analyse(recipe)
     except LaminaError as error:
         say = st.info if not values.keys() & {"target", "task"} else st.error  # nothing is chosen yet
-        for line in str(error).splitlines():
-            say(plain(line))
+        for fault in faults(error):
+            say(plain(fault))
     _start(recipe if analysis else None)
     part = st.segmented_control(
         "Part of the recipe", [CHOICES, COLUMNS, MODEL, TRAINING, REST], default=CHOICES, required=True, key="part",
