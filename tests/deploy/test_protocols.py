@@ -570,11 +570,7 @@ def test_requests_of_all_protocols_are_answered_together_and_a_row_that_spoils_i
     for reply in replies[1::3]:
         assert "secret" not in sentence(reply, 500)
     (path, options) = sound["open_inference"]
-    alone = post(app(Predictor(churn_bundle)), path, **options).json()["outputs"]
-    for mine, other in zip(replies[3].json()["outputs"], alone, strict=True):  # last digits are those of the batch
-        numbers = isinstance(other["data"][0], float)
-        assert mine["data"] == (pytest.approx(other["data"], abs=1e-6) if numbers else other["data"])
-        assert mine | {"data": 0} == other | {"data": 0}
+    assert replies[3].json()["outputs"] == post(app(Predictor(churn_bundle)), path, **options).json()["outputs"]
 
 
 def test_every_answer_goes_to_the_one_who_asked_whatever_the_protocol(numbers_bundle):
