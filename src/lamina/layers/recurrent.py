@@ -5,6 +5,7 @@ PyTorch trains plain layers and GRUs through autograd, several nodes per step; a
 relu. These are trained by gradients written by hand. Everything else that has no kernel goes step by step.
 """
 
+import functools
 from typing import Any, Literal
 
 import torch
@@ -70,7 +71,11 @@ class Recurrence(nn.Module):
         one to go on from. An empty one is zeros.
         """
         if (self.kind, self.name) in FUSED:
-            return self._fused(x, state)
+            half = x.device.type == "cpu" and torch.is_autocast_enabled("cpu")
+            if not half or self.kind != "lstm" or has_half_lstm():
+                return self._fused(x, state)
+            with torch.autocast("cpu", enabled=False):
+                return self._fused(x.float(), [part.float() for part in state])
         steps, ends = self._stepwise(x, state)
         return torch.stack(steps, 1), ends
 
@@ -117,6 +122,21 @@ class Recurrence(nn.Module):
                 h = new + z * (h - new)
             states.append(h)
         return states, [h, cell] if self.kind == "lstm" else [h]
+
+
+@functools.cache
+def has_half_lstm() -> bool:
+    """Whether this processor has an LSTM in bf16: oneDNN has none for processors without AVX-512. Where it has not,
+    the layer is computed in fp32, and what is around it is not.
+    """
+    try:
+        weights = [torch.zeros(size, requires_grad=True) for size in ((4, 1), (4, 1), (4,), (4,))]
+        with torch.autocast("cpu", torch.bfloat16):
+            state = [torch.zeros(1, 1, 1)] * 2
+            FUSED["lstm", "tanh"](torch.zeros(1, 1, 1), state, weights, True, 1, 0.0, True, False, True)
+    except RuntimeError:  # how PyTorch says so
+        return False
+    return True
 
 
 def run_directions(directions: nn.Module, x: Tensor, lengths: Tensor | None, last: bool = False) -> Tensor:
