@@ -6,7 +6,6 @@ writes the page of them; a test compares it with what is answered now.
 """
 
 import contextlib
-import io
 import os
 import shlex
 import shutil
@@ -18,8 +17,8 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from conftest import customers, write_csv  # noqa: E402 - found by the line above
-from lamina.cli import commands  # noqa: E402
+from command_line import Done, run  # noqa: E402 - found by the line above
+from conftest import customers, write_csv  # noqa: E402
 
 BUNDLE = ROOT / "tests" / "bundles" / "classification_fnn.lamina"
 
@@ -31,12 +30,6 @@ class Mistake(NamedTuple):
     recipe: str | bytes = ""
     faults: int = 1
     code: int = 1
-
-
-class Answer(NamedTuple):
-    code: int
-    out: str
-    err: str
 
 
 def yaml(text: str | bytes, faults: int = 1) -> Mistake:
@@ -224,21 +217,11 @@ def prepare(folder: Path) -> None:
     shutil.copy(BUNDLE, folder / "model.lamina")
 
 
-def answer(mistake: Mistake) -> Answer:
+def answer(mistake: Mistake) -> Done:
     """What is said and returned, in the working directory; nothing but the recipe is written there."""
     text = mistake.recipe
     Path("recipe.yaml").write_bytes(text if isinstance(text, bytes) else text.encode())
-    out, err, before = io.StringIO(), io.StringIO(), sys.argv
-    sys.argv = ["lamina", *shlex.split(mistake.words)]
-    try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            commands.main()
-        code = 0
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
-    finally:
-        sys.argv = before
-    return Answer(code, out.getvalue(), err.getvalue())
+    return run(*shlex.split(mistake.words))
 
 
 INTRODUCTION = """# Errors
@@ -250,7 +233,7 @@ what is answered now.
 """
 
 
-def page(answers: list[Answer]) -> str:
+def page(answers: list[Done]) -> str:
     """The page of all mistakes with their answers."""
     lines, following = [INTRODUCTION], iter(answers)
     for title, mistakes in GROUPS.items():
@@ -271,7 +254,7 @@ def _cell(text: str) -> str:
     return "<br>".join(f"`{line.removeprefix('lamina: ')}`" for line in lines)
 
 
-def answer_all(folder: Path) -> list[Answer]:
+def answer_all(folder: Path) -> list[Done]:
     """All mistakes, one after the other, in a folder of their own."""
     with contextlib.chdir(folder):
         prepare(folder)

@@ -4,8 +4,6 @@ A full disk is a small file system where one can be mounted, else a limit on the
 limit on the process. `benchmarks/full_disk.py` tries every place of the package, which takes minutes.
 """
 
-import contextlib
-import io
 import os
 import resource
 import shutil
@@ -13,13 +11,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 import lamina
+from command_line import Done, run
 from conftest import customers, write_csv
-from lamina.cli import commands
 from lamina.resources import disk, memory
 from lamina.resources.disk import StorageError
 from lamina.resources.memory import OutOfMemoryError
@@ -30,29 +27,15 @@ TABLE, ROWS, PICTURES = (BUNDLES / f"{name}.lamina" for name in
 SMALL = 32 << 20
 
 
-class Done(NamedTuple):
-    """How a command ended."""
-
-    code: int
-    err: str
-
-
 def lamina_(*words: object, most_bytes: int | None = None) -> Done:
     """The command line in this process, whose files may have so many bytes meanwhile."""
-    err, before, limits = io.StringIO(), sys.argv, resource.getrlimit(resource.RLIMIT_FSIZE)
-    sys.argv = ["lamina", *map(str, words)]
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
         if most_bytes is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, limits[1]))
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(err):
-            commands.main()
-        code = 0
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+        return run(*words)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        sys.argv = before
-    return Done(code, err.getvalue())
 
 
 @pytest.fixture
@@ -147,7 +130,7 @@ def test_a_full_standard_output_is_a_sentence_and_a_reader_that_has_enough_is_no
     command = f"{sys.executable} -W ignore -m lamina schema"
     full = subprocess.run(f"{command} > /dev/full", shell=True, capture_output=True, text=True, check=False)
     sentence = "standard output: cannot be written, the disk is full."
-    assert is_a_sentence(Done(full.returncode, full.stderr), sentence), full.stderr
+    assert is_a_sentence(Done(full.returncode, full.stdout, full.stderr), sentence), full.stderr
     pipe = subprocess.run(f"{command} | head -c 1", shell=True, capture_output=True, text=True, check=False)
     assert (pipe.stdout, pipe.stderr) == ("{", "")
 

@@ -11,7 +11,7 @@ NUMBERS = range(len(mistakes.MISTAKES))
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory) -> list[mistakes.Answer]:
+def answers(tmp_path_factory) -> list[mistakes.Done]:
     return mistakes.answer_all(tmp_path_factory.mktemp("mistakes"))
 
 

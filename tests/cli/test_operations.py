@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_cli import lamina_
+from test_cli import lamina_, process
 
+from conftest import customers, write_csv
 from lamina.deploy.request_settings import kind_of
 
 BUNDLES = Path(__file__).parents[1] / "bundles"
@@ -89,3 +90,13 @@ def test_help_says_that_a_bundle_may_have_verbs_of_its_own():
 )
 def test_a_setting_has_the_type_of_its_values_where_all_is_text(annotation, kind):
     assert kind_of(annotation) == kind
+
+
+@pytest.mark.parametrize("output", [(), ("-o", "-")])
+def test_answers_go_to_standard_output_alone_where_no_file_is_named(tmp_path, output):
+    write_csv(tmp_path / "rows.csv", customers(40))
+    table = BUNDLES / "classification_fnn.lamina"
+    assert lamina_("predict", table, "rows.csv", "-o", "answers.csv").code == 0
+    done = process("predict", table, "rows.csv", *output)
+    assert (done.code, done.out) == (0, (tmp_path / "answers.csv").read_text("utf-8")), done.err
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["answers.csv", "rows.csv"]

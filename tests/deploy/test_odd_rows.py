@@ -119,6 +119,18 @@ def test_what_is_no_table_is_a_sentence_with_the_cure(houses, rows):
         houses.predict(rows)
 
 
+def test_one_row_gets_one_answer_and_the_path_of_a_file_a_frame(houses, tmp_path, monkeypatch):
+    (price,) = prices(houses, [80.0])
+    for row in ({"area": 80.0}, pd.Series({"area": 80.0})):
+        assert houses.predict(row)["prediction"] == pytest.approx(price)
+    monkeypatch.chdir(tmp_path)
+    for path in ("rows.csv", Path("rows.csv")):
+        with pytest.raises(lamina.DataError, match=r"^rows\.csv: there is no such file"):
+            houses.predict(path)
+    Path("rows.csv").write_text("area\n80\n")
+    assert list(houses.predict("rows.csv")["prediction"]) == [pytest.approx(price)]
+
+
 def test_a_file_that_is_open_or_closed_is_a_sentence(houses, tmp_path):
     (tmp_path / "rows.csv").write_text("area\n1\n")
     with open(tmp_path / "rows.csv") as file, pytest.raises(lamina.DataError, match="cannot read 'TextIOWrapper'"):
@@ -137,6 +149,11 @@ def test_one_picture_in_any_form_is_one_answer(pictures, tmp_path):
         answers = pictures.predict(form)
         labels = answers["prediction"] if isinstance(answers, dict) else [row["prediction"] for row in answers]
         assert len(labels) == 1
+
+
+def test_one_row_with_a_picture_gets_one_answer(pictures):
+    answer = pictures.predict({"picture": Image.fromarray(PIXELS)})
+    assert answer["prediction"] == pictures.predict([PIXELS])[0]["prediction"]
 
 
 def test_pixels_in_the_byte_order_of_another_machine_are_the_same_picture(pictures):
