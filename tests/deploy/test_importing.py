@@ -175,7 +175,7 @@ def test_what_cannot_be_imported_is_a_sentence(folder, tmp_path):
         assert not (tmp_path / "bundle").exists()
 
     refused(folder / "body", r"is BertModel, which answers nothing that is known here\. Name one of \.\.\.ForSequence")
-    refused(folder / "reviews", r"does not do regression\. Say (--task|task=).classification", task="regression")
+    refused(folder / "reviews", r"does not do regression\. Say task='classification'\.", task="regression")
     refused(folder / "reviews", r"task: there is no 'clasification'\. Did you mean", task="clasification")
     refused(folder / "reviews", r"target: 'text' is the column that is read", target="text")
     refused(tmp_path / "nothing", "there is no such folder")
