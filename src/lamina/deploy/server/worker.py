@@ -112,20 +112,25 @@ class Worker:
             while self._quick:
                 self._wake(self._quick.popleft())
             return
-        start, self._working = time.perf_counter(), True
-        share = min(max(QUICK, start - self._left), LONGEST)  # as long as the loop was busy with its sockets
-        began = self._left if self._behind else start
+        self._working = True
+        try:
+            self._share_out()
+        finally:
+            self._left, self._behind, self._working = time.perf_counter(), bool(self._quick), False
+
+    def _share_out(self) -> None:
+        """Quick jobs, batch after batch, for as long as the loop was busy with its sockets."""
+        start = time.perf_counter()
+        share, began = min(max(QUICK, start - self._left), LONGEST), self._left if self._behind else start
         while self._quick and time.perf_counter() - start < share:
             endpoint = self._quick[0].endpoint
             most = endpoint.time.most = max(1, endpoint.work.requests_in(QUICK))
             most = most // 2 if next(self._batches) % OTHERS == 0 else most  # what a request costs shows by comparison
-            batch = self._batch(self._quick, max(1, most))
-            if batch:
+            if batch := self._batch(self._quick, max(1, most)):
                 results, work = _results(batch)
                 end = time.perf_counter()
                 self._settle([*zip(batch, results, strict=True)], end - began, work, len(batch))
                 began = end
-        self._left, self._behind, self._working = time.perf_counter(), bool(self._quick), False
 
     def _work(self) -> None:
         while True:
