@@ -49,7 +49,7 @@ def run(folder, *options):
 def test_accurate_takes_an_ensemble_for_a_table_and_the_run_says_so(tmp_path):
     result, recipe = run(tmp_path, "--preset", "accurate", "--set", "train.epochs=4")
     assert recipe["preset"] == "accurate"
-    assert recipe["model"] == "ensemble"
+    assert recipe["model"]["kind"] == "ensemble"
     assert result["scores"]["roc_auc"] > 0.8
     answers = lamina.load(result["bundle"]).predict([{"size": 1.5, "shade": "dark"}, {"size": -1.5}])
     assert [answer["prediction"] for answer in answers] == ["yes", "no"]
@@ -89,7 +89,7 @@ def test_a_preset_that_is_none_is_a_sentence_with_those_that_are():
 
 def test_added_rows_and_an_ensemble_are_refused_in_a_sentence(tmp_path):
     recipe = {"preset": "accurate", "train": {"augment_with": str(csv(tmp_path, table(20)))}}
-    with pytest.raises(LaminaError, match=r"augment_with.*--model fnn"):
+    with pytest.raises(LaminaError, match=r"augment_with.*model='fnn'"):
         lamina.fit(table(), "label", recipe=recipe)
 
 

@@ -33,5 +33,5 @@ def edges(hours: bool, bins: int) -> tuple[tuple[float, ...], ...]:
 
 
 def _circles(parts: Iterable[tuple[np.ndarray, int]]) -> np.ndarray:
-    angles = [2 * np.pi * part / period for part, period in parts]
-    return np.stack([wave(angle) for angle in angles for wave in (np.sin, np.cos)], axis=-1)
+    angles = np.stack([2 * np.pi * part / period for part, period in parts], axis=-1)
+    return np.stack([np.sin(angles), np.cos(angles)], axis=-1).reshape(*angles.shape[:-1], 2 * angles.shape[-1])

@@ -200,7 +200,7 @@ def plain(cells: list[Any], cfg: Config) -> np.ndarray | None:
 
 def _scale(values: np.ndarray, median: Any, scale: Any) -> np.ndarray:
     with np.errstate(over="ignore"):  # what is beyond all numbers is clipped, too
-        x = np.clip((values - median) / scale, -1e9, 1e9)
+        x = np.minimum(np.maximum((values - median) / scale, -1e9), 1e9)
     return x / np.sqrt(1 + (x / 3) ** 2)
 
 

@@ -26,6 +26,7 @@ from lamina.tasks.anomaly_detection.tail_probability import TailProbability
 ASSET = "detector.safetensors"
 WEIGHT = 2.0  # of the neighbours, beside the residual
 GRID = 8  # cells each way, in which what is left of a picture is looked at
+LIMIT = 8.0  # deviations, beyond which a network says nothing of the other places of a row
 NAMES = ("centre", "whitening", "means", "spreads", "origin", "forecast")
 
 
@@ -92,6 +93,15 @@ def restore(body: bytes) -> Detector:
     if forecast.ndim != 2 or len(forecast) != len(origin):
         raise rejection(ASSET, "forecast", "does not fit the origin")
     return Detector(centre, whitening, Groups(means, spreads), origin, forecast)
+
+
+def inputs_within_limits(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What the network is to rebuild: numbers no further out than it can have learned. One absurd number would spoil
+    what it says of every other place, which would be blamed; that number itself is far from what is rebuilt either way.
+    """
+    return {
+        name: np.clip(values, -LIMIT, LIMIT) if values.dtype.kind == "f" else values for name, values in inputs.items()
+    }
 
 
 def features(inputs: np.ndarray, outputs: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -201,7 +201,7 @@ class Experiment(unlabelled.Experiment):
             values = _trim({key: values}, self.task.cfg.trim)[key]
         size = max(1, BATCH_NUMBERS // max(int(np.prod(values.shape[1:])), 1))
         parts = [
-            detector.features(values[i : i + size], run({key: values[i : i + size]}))
+            detector.features(values[i : i + size], run(detector.inputs_within_limits({key: values[i : i + size]})))
             for i in range(0, len(values), size)
         ]
         return Rows(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
