@@ -1,5 +1,6 @@
 """Optimizers by name, and schedules as functions of progress from 0 to 1."""
 
+import functools
 import math
 from typing import NamedTuple
 
@@ -116,16 +117,55 @@ class Filters:
             moment.copy_(tensors[name])
 
 
+class Matrices:
+    """Muon for hidden matrices (out, in) with decoupled weight decay, as `torch.optim.Muon` has it, but in the
+    precision that the processor is fast at, and without a wait for the device.
+    """
+
+    def __init__(self, params: list[nn.Parameter], momentum: float, decay: float, bad: Tensor):
+        self.params, self.momentum, self.decay, self.bad = params, momentum, decay, bad
+        self.moments = [torch.zeros_like(p) for p in params]
+
+    @torch.no_grad()
+    def step(self, lr: float) -> None:
+        stay = self.bad > 0
+        for p, moment in zip(self.params, self.moments, strict=True):
+            if p.grad is None:
+                continue
+            new = moment.lerp(p.grad, 1 - self.momentum)
+            direction = _orthogonal(p.grad.lerp(new, self.momentum), steps=5)
+            update = p.mul(1 - lr * self.decay)
+            update.add_(direction, alpha=-lr * max(1.0, p.shape[0] / p.shape[1]) ** 0.5)
+            moment.copy_(torch.where(stay, moment, new))
+            p.copy_(torch.where(stay, p, update))
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {f"{i}/momentum_buffer": moment for i, moment in enumerate(self.moments)}
+
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        for name, moment in self.tensors().items():
+            moment.copy_(tensors[name])
+
+
 def _orthogonal(matrix: Tensor, steps: int = 3) -> Tensor:
-    """The nearest matrix whose singular values are about one, in bf16. Jordan et al. 2024."""
-    x = matrix.bfloat16()
+    """The nearest matrix whose singular values are about one, for which bf16 is exact enough. Jordan et al. 2024."""
+    x = matrix.bfloat16() if matrix.device.type != "cpu" or _multiplies_halves() else matrix
     tall = x.shape[0] > x.shape[1]
     x = x.T if tall else x
     x = x / (x.norm() + 1e-7)
     for _ in range(steps):
         a = x @ x.T
-        x = 3.4445 * x + (-4.775 * a + 2.0315 * (a @ a)) @ x
+        x = torch.addmm(x, torch.addmm(a, a, a, beta=-4.775, alpha=2.0315), x, beta=3.4445)
     return (x.T if tall else x).to(matrix.dtype)
+
+
+@functools.cache
+def _multiplies_halves() -> bool:
+    """Whether this processor multiplies matrices in bf16 by itself; where it only imitates that, fp32 is many times as
+    fast.
+    """
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16"))
 
 
 class Plain:
@@ -168,7 +208,7 @@ class Group(NamedTuple):
     decay: float
 
 
-def build(module: nn.Module, cfg: settings.Config, bad: Tensor) -> list[Adam | Filters | Plain]:
+def build(module: nn.Module, cfg: settings.Config, bad: Tensor) -> list[Adam | Filters | Matrices | Plain]:
     """The optimizers of one part; none of them moves a weight while `bad` is set.
 
     Weight decay applies to matrices only. A parameter may carry `lr_scale`, set by an architecture whose layers
@@ -192,12 +232,11 @@ def build(module: nn.Module, cfg: settings.Config, bad: Tensor) -> list[Adam | F
     inside = {id(p) for p in (*hidden, *filters)}
     rest = _groups([p for p in params if id(p) not in inside], choice.weight_decay)
     slower = [g._replace(scale=g.scale * choice.rest) for g in rest]
-    optimizers: list[Adam | Filters | Plain] = [Adam(slower, (0.9, 0.98), True, bad)] if slower else []
+    optimizers: list[Adam | Filters | Matrices | Plain] = [Adam(slower, (0.9, 0.98), True, bad)] if slower else []
     if filters:
         optimizers.append(Filters(filters, choice.momentum, bad))
     if hidden:
-        muon = torch.optim.Muon(hidden, cfg.lr, choice.weight_decay, momentum=choice.momentum)
-        optimizers.append(Plain(muon, bad))
+        optimizers.append(Matrices(hidden, choice.momentum, choice.weight_decay, bad))
     return optimizers
 
 
