@@ -5,7 +5,7 @@
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
@@ -114,6 +114,7 @@ class Finding:
     examples: Mapping[str, Examples]
     epochs: list[Row]
     folder: Path  # of the run, for files beside the report
+    statistics: Sequence[Row] = ()  # of the columns in training rows, as `preprocess.statistics` has them
 
 
 class Golden(NamedTuple):

@@ -72,6 +72,7 @@ def describe(recipe: Recipe, collected: Collected) -> Row:
         "task": task,
         "target": target,
         "columns": [column.model_dump(mode="json") for column in columns],
+        "statistics": preprocess.statistics(table, schema, schema.target),
         "surveys": preprocess.survey(table, schema.columns, labels, parts),
     }
 

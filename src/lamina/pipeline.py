@@ -59,9 +59,11 @@ def run(recipe: Recipe, out: Run, rows: Rows = (None, None), stop: Callable[[], 
     # 1 collect
     experiment = collect(recipe, data.read(recipe.data, *rows))
     out.same_data(experiment.fingerprint())
+    statistics = preprocess.statistics(experiment.splits.train, experiment.schema, experiment.target)
     yield {
         "at": "collect", **experiment.counts(), "reasons": reasons(experiment.quarantine),
-        "schema": experiment.schema, "notes": experiment.notes,
+        "schema": experiment.schema, "notes": experiment.notes, "task": experiment.task.kind,
+        "subject": experiment.subject, "statistics": statistics,
     }  # fmt: skip
 
     # 2 preprocess
@@ -107,8 +109,9 @@ def run(recipe: Recipe, out: Run, rows: Rows = (None, None), stop: Callable[[], 
     evaluation = experiment.evaluate(predictor, experiment.test)
     choices = every_choice(experiment.recipe, experiment.settings(), experiment.schema, cfg)
     finding = Finding(
-        experiment, choices, spec, cfg, layers, end, predictor, evaluation, examples, out.rows(), out.folder
-    )
+        experiment, choices, spec, cfg, layers, end, predictor, evaluation, examples, out.rows(), out.folder,
+        statistics,
+    )  # fmt: skip
     result = report.write(finding, out, time.perf_counter() - start)
 
     # 6 deploy reads the bundle, and nothing else

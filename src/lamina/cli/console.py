@@ -53,26 +53,30 @@ def table(*heads: str, right: Sequence[int] = (), bend: Sequence[int] = ()) -> T
     return bare
 
 
-def compare(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def compare(
+    heads: Sequence[str], rows: Sequence[Sequence[str]], repeated: int = 2, bold: int | None = 1, console: Console | None = None
+) -> None:
     """Numbers side by side, none of them cut: what is too wide for the terminal goes on in a table below, which begins
-    with the same two columns, the names and the first numbers.
+    with the same `repeated` columns, such as the names and the first numbers. The column `bold` stands out.
     """
+    console = console or out
     widths = [
         max(cell_len(line) for cell in column for line in cell.split("\n")) + GAP
         for column in zip(heads, *rows, strict=True)
     ]
-    groups: list[list[int]] = [[0, 1]]
-    for i in range(2, len(heads)):
-        if len(groups[-1]) > 2 and sum(widths[n] for n in (*groups[-1], i)) > out.width + GAP:
-            groups.append([0, 1])
-        groups[-1].append(i)
+    again = list(range(repeated))
+    groups = [again]
+    for i in range(repeated, len(heads)):
+        if len(groups[-1]) > repeated and sum(widths[n] for n in (*groups[-1], i)) > console.width + GAP:
+            groups.append(again)
+        groups[-1] = [*groups[-1], i]
     for group in groups:
         part = table(*(heads[n] for n in group), right=range(1, len(group)))
         for row in rows:
-            part.add_row(*(f"[bold]{row[n]}[/]" if n == 1 else row[n] for n in group))
-        out.print(part)
+            part.add_row(*(f"[bold]{row[n]}[/]" if n == bold else row[n] for n in group))
+        console.print(part)
         if group is not groups[-1]:
-            out.print()
+            console.print()
 
 
 def lines(rows: Sequence[Sequence[str]]) -> Table:
@@ -88,15 +92,34 @@ def lines(rows: Sequence[Sequence[str]]) -> Table:
 
 def columns(rows: Sequence[Row]) -> Table:
     """Columns with their kinds and what they hold."""
-    listed = table("column", "kind", "missing", "distinct", "examples", "note", right=(2, 3), bend=(4, 5))
-    for c in rows[:MOST]:
+    noted = any(c["note"] for c in rows[:MOST])
+    heads = ["column", "kind", "missing", "distinct", "examples", *(["note"] if noted else [])]
+    listed = table(*heads, right=(2, 3), bend=(5,) if noted else ())
+    names = [short(c["name"], 24) for c in rows[:MOST]]
+    fixed = (
+        max(map(cell_len, ["column", *names])) + max(len(c["kind"]) for c in rows) + len("missing distinct") + 5 * GAP
+    )
+    room = max((out.width - fixed) // (2 if noted else 1), len("examples"))
+    for name, c in zip(names, rows, strict=False):
         missing = f"{c['missing']:,}" if c["missing"] else ""
-        examples = escape(", ".join(short(e, 14) for e in c["examples"]))
-        name, note = escape(short(c["name"], 24)), escape(c["note"])
-        listed.add_row(name, c["kind"], missing, f"{c['distinct']:,}", examples, note)
+        note = [escape(c["note"])] if noted else []
+        listed.add_row(
+            escape(name), c["kind"], missing, f"{c['distinct']:,}", escape(_examples(c["examples"], room)), *note
+        )
     if len(rows) > MOST:
         listed.add_row(f"and {len(rows) - MOST:,} more")
     return listed
+
+
+def _examples(values: Sequence[str], room: int) -> str:
+    """As many as there is room for, none of them a part of a number."""
+    line = ""
+    for value in values:
+        longer = f"{line}, {short(value, 14)}" if line else short(value, max(14, room))
+        if cell_len(longer) > room:
+            break
+        line = longer
+    return line
 
 
 def layers(rows: Sequence[Row]) -> Table:

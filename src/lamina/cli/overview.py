@@ -3,6 +3,7 @@
 from rich.markup import escape
 
 from lamina import preprocess
+from lamina.cli import column_statistics
 from lamina.cli.console import columns, line, lines, notes, out, quarantine, short, table
 from lamina.schema import Row
 
@@ -15,7 +16,11 @@ def inspected(row: Row) -> None:
         _bundle(row)
     else:
         out.print(f"[bold]{row['rows']:,} rows[/] in {escape(row['source'])}, {row['quarantined']:,} set aside")
+        if row["task"]:
+            of = f" of {escape(row['target'])}" if row["target"] else ""
+            out.print(f"task: {row['task']}{of}")
     out.print(columns(row["columns"]))
+    column_statistics.show(row.get("statistics", ()))
     for survey in row.get("surveys", []):
         _survey(survey)
     notes(row.get("notes", ()))

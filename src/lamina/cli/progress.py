@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+from lamina.cli import column_statistics
 from lamina.cli.console import columns, err, layers, notes, out, quarantine
 from lamina.evaluate.markup import number
 from lamina.evaluate.metrics import label
@@ -76,8 +77,10 @@ def _show(console: Console, row: Row, folder: Path, quiet: bool) -> None:
     if at == "collect" and not quiet:
         parts = f"{row['train']:,} to train, {row['validation']:,} to validate, {row['test']:,} to test"
         console.print(f"[bold]{row['used']:,} rows[/]: {parts}; {row['quarantined']:,} set aside")
+        console.print(f"task: {row['task']} of {escape(row['subject'])}")
         quarantine(row["reasons"])
         console.print(columns([c.model_dump(mode="json") for c in row["schema"].columns]))
+        column_statistics.show(row["statistics"], console)
         notes([note for note in column_notes(row["schema"].columns) if SETTING in note], console)
     elif at == "design" and not quiet:
         console.print(layers(row["layers"]))

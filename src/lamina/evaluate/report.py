@@ -18,6 +18,7 @@ from lamina.schema import Column, Row
 
 MAX_QUARANTINED = 20  # quarantined rows in the report
 PLAIN_NOTES = ("the target", "as told")  # of columns: nothing was guessed
+ABOUT = ("column", "kind", "target", "single")  # of statistics, what a report has elsewhere
 PREVIEW = "preview"  # what rows of training hold beyond numbers: a drawing, which only a task can read
 
 
@@ -128,14 +129,23 @@ def _data(finding: Finding, notes: Sequence[str]) -> Row:
     columns += [target] if target else []
     rows = [column.model_dump(mode="json", exclude={"settings"}) for column in columns]
     sizes = _sizes(finding)
+    statistics = {row["column"]: _shared(row) for row in finding.statistics}
     return {
         "source": _locator.describe(experiment.recipe.data),
         "rows": experiment.counts(),
-        "columns": [row | {"note": row["note"] + sizes.get(row["name"], "")} for row in rows],
+        "columns": [
+            row | {"note": row["note"] + sizes.get(row["name"], ""), "statistics": statistics.get(row["name"], {})}
+            for row in rows
+        ],
         "quarantine": [row.masked()._asdict() for row in experiment.quarantine[:MAX_QUARANTINED]],
         "reasons": reasons([row.masked() for row in experiment.quarantine]),
         "notes": list(notes),
     }
+
+
+def _shared(statistics: Row) -> Row:
+    """Statistics of a column without what is of a few rows."""
+    return {name: value for name, value in statistics.items() if name not in (*statistics["single"], *ABOUT)}
 
 
 def _sizes(finding: Finding) -> dict[str, str]:

@@ -28,6 +28,8 @@ and, where it has more to say,
 - `describe(column, cfg) -> note`: a few words on a column beyond its values;
 - `survey(column, cfg, labels, parts) -> facts`: plain values for `lamina inspect`, by class and part, and
   `summarize(facts) -> (tables, lines)`, the same for people: texts by row, and label, text, whether it warns;
+- `statistics(values) -> facts`: plain values of parsed cells for people: `missing`, numbers, texts, `counts` of rows by
+  value; `single` names those that are cells of a few rows, which no report stores;
 - `classical(state) -> State`: how methods that are no networks read the same values; itself where there is no other;
 - `notes(values, state, name) -> sentences`: what to say of training values as they are encoded;
 - `agree(columns, table, kinds) -> columns`: settings of some columns by what others prove; `kinds` are those told;
@@ -62,7 +64,7 @@ from lamina.preprocess._inference import detect
 from lamina.preprocess._number_text import Decimal
 from lamina.preprocess._preprocessor import Broken, Preprocessor, fit, restore
 from lamina.preprocess._reference import Reference
-from lamina.schema import MISSING, Column, Schema
+from lamina.schema import MISSING, Column, Schema, clean
 
 
 def infer(
@@ -120,6 +122,24 @@ def survey(table: pa.Table, columns: tuple[Column, ...], labels: list[Any], part
     ]
 
 
+def statistics(table: pa.Table, schema: Schema, target: Column | None = None) -> list[dict[str, Any]]:
+    """What the cells of raw columns are like, where their kind can tell; those of `target` last."""
+    every = [*(c for c in schema.columns if target is None or c.name != target.name), *([target] if target else [])]
+    table = clean(table, schema.missing, schema.literal)
+    tellers = [p for p in parsers(c for c in every if c.kind not in UNUSED) if "statistics" in vars(p.module)]
+    return [
+        {
+            "column": p.column.name,
+            "kind": p.column.kind,
+            "target": p.column is target,
+            "rows": table.num_rows,
+            "single": [],
+            **p.module.statistics(values),
+        }
+        for p, values in zip(tellers, parse_cells(table, tellers), strict=True)
+    ]
+
+
 def summarize(facts: Mapping[str, Any]) -> tuple[list[Any], list[Any]]:
     """What `survey` gave of a column, for people: tables, and lines of label, text and whether it warns."""
     return plugin("preprocess", facts["kind"]).summarize(facts)
@@ -162,6 +182,7 @@ __all__ = [
     "parse_columns",
     "restore",
     "settings",
+    "statistics",
     "suits",
     "summarize",
     "survey",

@@ -2,10 +2,15 @@
 
 import functools
 from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from lamina.preprocess import number
+from lamina.privacy import MIN_ROWS
 
 DAY, HOUR, MINUTE = 86_400, 3_600, 60
 THURSDAY = 3  # the first day of 1970
@@ -30,6 +35,18 @@ def edges(hours: bool, bins: int) -> tuple[tuple[float, ...], ...]:
     periods = (12, 31, 7, *([24] if hours else []))
     columns = (column for period in periods for column in _circles([(np.arange(period), period)]).T)
     return tuple(number.edges(column, bins) for column in columns)
+
+
+def statistics(values: pa.Array) -> dict[str, Any]:
+    """Missing cells, and from when to when the others are."""
+    ends = {"from": pc.min(values).as_py(), "to": pc.max(values).as_py()}
+    single = [n for n, end in ends.items() if end and pc.sum(pc.equal(values, end)).as_py() < MIN_ROWS]
+    return {"missing": values.null_count, **{name: _spell(end) for name, end in ends.items() if end}, "single": single}
+
+
+def _spell(moment: datetime) -> str:
+    """A day, and the time of it unless it is the beginning."""
+    return str(moment).removesuffix(" 00:00:00")
 
 
 def _circles(parts: Iterable[tuple[np.ndarray, int]]) -> np.ndarray:

@@ -63,6 +63,11 @@ def encode(values: pa.Array, state: State) -> np.ndarray:
     return codes.to_numpy(zero_copy_only=False).astype(np.int64)[:, None]
 
 
+def statistics(values: pa.Array) -> dict[str, Any]:
+    """As of categories: how many rows are true, and false."""
+    return category.statistics(values.cast(pa.string()))
+
+
 def pieces(encoded: np.ndarray, state: State) -> np.ndarray:
     """(rows,) which piece of the histogram codes (rows, 1) are."""
     return encoded[:, 0]

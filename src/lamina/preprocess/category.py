@@ -23,6 +23,7 @@ ALIASES = ("categorical",)
 
 RARE, FIRST_KNOWN = 1, 2  # code of a rare value, and first code of a known one
 FEW = 64  # rows
+MOST_COUNTED = 20  # values, in statistics
 CASTABLE = (
     pa.types.is_boolean,
     pa.types.is_integer,
@@ -101,6 +102,13 @@ def frequent(values: pa.Array, least: int) -> list[str]:
     counts = values.drop_null().value_counts()
     often = counts.take(np.flatnonzero(counts.field("counts").to_numpy() >= least)).to_pylist()
     return [c["values"] for c in sorted(often, key=lambda c: (-c["counts"], c["values"]))]
+
+
+def statistics(values: pa.Array) -> dict[str, Any]:
+    """Missing cells, how many values there are, and how many rows have the most frequent ones."""
+    often = frequent(values, privacy.MIN_ROWS)[:MOST_COUNTED]
+    counts = {c["values"]: c["counts"] for c in values.drop_null().value_counts().to_pylist()}
+    return {"missing": values.null_count, "values": len(counts), "counts": {value: counts[value] for value in often}}
 
 
 def describe(column: pa.Array, cfg: Config) -> str:

@@ -169,6 +169,11 @@ def describe(column: pa.Array, cfg: Config) -> str:
     return "; ".join(filter(None, (rarity, spellings)))
 
 
+def statistics(values: pa.Array) -> dict[str, Any]:
+    """Missing cells, how many labels there are, and how many rows have the most frequent ones."""
+    return {**category.statistics(values.flatten()), "missing": values.null_count}
+
+
 def encode(values: pa.Array, state: State) -> np.ndarray:
     """(rows, labels + 1) float32 zeros and ones; the last is 1 where a label is rare or was never seen."""
     lengths = pc.fill_null(pc.list_value_length(values), 0).to_numpy(zero_copy_only=False)

@@ -35,6 +35,7 @@ USUAL, APART = (0.2, 0.8), 1.5  # of made-up numbers: between which shares of th
 HUGE, HUGEST = 1e300, 1e308  # from where on differences may be beyond all numbers, and the widest spread
 FAR = 1e6  # training spreads, of a made-up number beyond all others
 LARGEST = 1e300  # of made-up numbers
+WHOLE = 2.0**53  # below, floats have all whole numbers
 MARGIN = 0.02  # about the outermost edges, which are rounded, in scaled numbers
 FARTHEST_MARK = 2.999  # of scaled numbers, of which 3 would be infinitely far
 PLAIN = {int, float, type(None)}  # types of cells of JSON that mean what they look like
@@ -119,6 +120,26 @@ def fit(values: pa.Array, cfg: Config) -> State:
     inner = inner_edges(scaled)
     own = _pieces(encode(values, state), state.missing, inner)
     return state.model_copy(update={"histogram": histogram(own, len(inner) + 2, inner)})
+
+
+def statistics(values: pa.Array) -> dict[str, Any]:
+    """Missing cells, extremes, median, mean and standard deviation; the median in whole units of the spread."""
+    numbers = values.drop_null().to_numpy(zero_copy_only=False)
+    if not len(numbers):
+        return {"missing": values.null_count}
+    low, high = float(numbers.min()), float(numbers.max())
+    size = max(abs(low), abs(high)) or 1.0  # so that no sum is beyond all numbers
+    scaled = numbers / size
+    quarter, median, three = np.quantile(scaled, (0.25, 0.5, 0.75)).tolist()
+    if (scaled == median).sum() < privacy.MIN_ROWS:
+        median = privacy.rounded(median, three - quarter)
+    ends = {"min": low, "median": median * size, "max": high}
+    single = [name for name in ("min", "max") if (numbers == ends[name]).sum() < privacy.MIN_ROWS]
+    if size < WHOLE and (numbers == np.floor(numbers)).all():
+        ends = {name: round(value, 1) for name, value in ends.items()}
+        ends = {name: int(value) if value.is_integer() else value for name, value in ends.items()}
+    mean, std = float(scaled.mean() * size), float(scaled.std() * size)
+    return {"missing": values.null_count, **ends, "mean": mean, "std": std, "single": single}
 
 
 def _quantiles(ordered: np.ndarray, shares: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ from pydantic import Field, field_validator
 
 from lamina import config
 from lamina.preprocess import _calendar, _time_formats, number
+from lamina.preprocess._calendar import statistics
 from lamina.preprocess._column_config import ColumnConfig
 from lamina.preprocess._domain import Domain, of_times
 from lamina.preprocess._time_detection import (
@@ -342,6 +343,7 @@ __all__ = [
     "share",
     "sortedness",
     "spell",
+    "statistics",
     "texts",
     "writes",
     "zone",
