@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 SECONDS = pa.timestamp("s")
-FEW, KNOWN = 64, 1 << 14  # cells, and texts of a format whose moments are kept
+FEW, CACHE = 64, 1 << 14  # cells, and texts of a format in its cache
 DAY = 86_400
 FIRST, LAST = -62_135_596_800, 253_402_300_799  # of the years 1 to 9999, which Python has
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -153,8 +153,8 @@ def plain_seconds(cells: list[str | None], form: str | None) -> np.ndarray | Non
     """(cells,) float64, NaN where a cell is None; None where one is not of the format (without one: of a day and a time
     of ISO 8601, without zone) or of no such time.
     """
-    known = _known_seconds(form)
-    values = list(map(known.get, cells))
+    cache = _cache(form)
+    values = list(map(cache.get, cells))
     if None in values:
         texts = list({cell for cell, value in zip(cells, values, strict=True) if value is None})
         valid, parts = _parts_of_few(texts, PLAIN_ISO if form is None else pattern(form))
@@ -162,16 +162,16 @@ def plain_seconds(cells: list[str | None], form: str | None) -> np.ndarray | Non
         if not (valid & sound).all():
             return None
         new = dict(zip(texts, stamps.tolist(), strict=True))
-        if len(known) + len(new) > KNOWN:
-            known.clear()
-        known.update({None: np.nan, **new})
+        if len(cache) + len(new) > CACHE:
+            cache.clear()
+        cache.update({None: np.nan, **new})
         values = [new[cell] if value is None else value for cell, value in zip(cells, values, strict=True)]
     return np.array(values, np.float64)
 
 
 @functools.cache
-def _known_seconds(form: str | None) -> dict[str | None, float]:
-    """What cells of a format stand for, as far as they came before: clients send the same days again and again."""
+def _cache(form: str | None) -> dict[str | None, float]:
+    """Seconds by the text of a cell, of texts that came before: clients send the same days again and again."""
     return {None: np.nan}
 
 

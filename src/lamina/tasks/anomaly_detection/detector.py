@@ -95,13 +95,13 @@ def restore(body: bytes) -> Detector:
     return Detector(centre, whitening, Groups(means, spreads), origin, forecast)
 
 
-def inputs_within_limits(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def within_limit(inputs: Mapping[str, np.ndarray], limit: float | None) -> Mapping[str, np.ndarray]:
     """What the network is to rebuild: numbers no further out than it can have learned. One absurd number would spoil
     what it says of every other place, which would be blamed; that number itself is far from what is rebuilt either way.
     """
-    return {
-        name: np.clip(values, -LIMIT, LIMIT) if values.dtype.kind == "f" else values for name, values in inputs.items()
-    }
+    if limit is None:
+        return inputs
+    return {name: np.clip(v, -limit, limit) if v.dtype.kind == "f" else v for name, v in inputs.items()}
 
 
 def features(inputs: np.ndarray, outputs: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -26,7 +26,7 @@ from lamina.tasks.anomaly_detection import (
     report,
     tail_probability,
 )
-from lamina.tasks.anomaly_detection.detector import Detector
+from lamina.tasks.anomaly_detection.detector import LIMIT, Detector
 from lamina.tasks.anomaly_detection.detector_fit import Rows
 from lamina.tasks.anomaly_detection.state import Config, State
 from lamina.tasks.anomaly_detection.task import Task
@@ -173,7 +173,7 @@ class Experiment(unlabelled.Experiment):
 
     def exported(self, prep: Preprocessor, graphs: Mapping[str, Any]) -> Self:
         """With what the errors of the network that is served mean, by training and validation rows."""
-        cfg, state = self.task.cfg, self.task.state
+        cfg, state = self.task.cfg, self.task.state.model_copy(update={"limit": LIMIT})
         train, validation = (self._rows(prep, graphs["model"], name) for name in ("train", "validation"))
         plan = state.recording
         channels = state.layout.width if plan is not None and state.layout is not None else 0
@@ -201,7 +201,7 @@ class Experiment(unlabelled.Experiment):
             values = _trim({key: values}, self.task.cfg.trim)[key]
         size = max(1, BATCH_NUMBERS // max(int(np.prod(values.shape[1:])), 1))
         parts = [
-            detector.features(values[i : i + size], run(detector.inputs_within_limits({key: values[i : i + size]})))
+            detector.features(values[i : i + size], run(detector.within_limit({key: values[i : i + size]}, LIMIT)))
             for i in range(0, len(values), size)
         ]
         return Rows(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))

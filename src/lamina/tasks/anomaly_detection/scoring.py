@@ -114,7 +114,7 @@ def compare(session: Session, inputs: Mapping[str, np.ndarray]) -> Pieces:
     """Encoded rows beside what the network rebuilds of them."""
     state: State = session.task.state
     assert state.tails is not None
-    outputs = session.run(detector.inputs_within_limits(inputs))
+    outputs = session.run(detector.within_limit(inputs, state.limit))
     ((name, values),) = inputs.items()
     residual, place = detector.features(values, outputs)
     strangeness = detector.judge(restore(session), state.tails, residual, place)

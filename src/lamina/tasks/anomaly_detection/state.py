@@ -41,7 +41,8 @@ class Config(config.Config):
 
 class State(config.Config):
     """How a row becomes a vector (None: a picture or a series), how many latent numbers there are, what the label of
-    normal rows is, how a recording is cut, what distances mean, and from which score on a row is flagged.
+    normal rows is, how a recording is cut, what distances mean, from which score on a row is flagged, and how many
+    deviations out a number is at most that the network sees (None in bundles of earlier versions: any).
     """
 
     layout: Layout | None = None
@@ -50,3 +51,4 @@ class State(config.Config):
     recording: Recording | None = None
     tails: Tails | None = None
     threshold: float = Field(default=2.0, ge=0, le=1000)
+    limit: float | None = Field(default=None, gt=0)
