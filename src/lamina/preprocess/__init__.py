@@ -21,6 +21,8 @@ and, where it has more to say,
 - `outside(numbers, state) -> mask`: which parsed cells, as numbers, are beyond all that training had;
 - `reference(state) -> Reference | None`: how often training had what, in pieces of the column; and with it
   `pieces(encoded, state)`, (rows,) in which of them encoded cells are: drift is told by both;
+- `background(state, rng, count) -> np.ndarray`: (count, width) encoded cells, as training had them as far as the state
+  tells: what a row is compared with to say what its cells add to an answer; without it, with a missing cell;
 - `golden(state, cfg, rng, count) -> cells`: made-up ones, plain JSON, the first without gaps; without it, only what
   many training rows share leaves with a bundle;
 - `domain(state, cfg) -> Domain`: how a form asks for a cell, such as by a choice; as a text without it;

@@ -251,6 +251,11 @@ class Preprocessor:
         one = self._fitted[name]
         return one.module.golden(one.state, one.settings, rng, count) if "golden" in vars(one.module) else None
 
+    def background(self, name: str, rng: np.random.Generator, count: int) -> np.ndarray | None:
+        """(count, width) encoded cells as training had them, by the state alone; None where a kind cannot tell."""
+        one = self._fitted[name]
+        return one.module.background(one.state, rng, count) if "background" in vars(one.module) else None
+
     def domain(self, name: str) -> Domain:
         """What a form asks for where a cell of a column is wanted; a text where its kind does not say."""
         one = self._fitted[name]

@@ -55,3 +55,12 @@ def inner_edges(values: np.ndarray) -> tuple[float, ...]:
     places = places[places < len(distinct) - 1]
     middles = (distinct[places].astype(float) + distinct[places + 1].astype(float)) / 2
     return tuple(np.unique(middles).tolist())
+
+
+def stratified(weights: np.ndarray, rng: np.random.Generator, count: int) -> np.ndarray:
+    """So many places, each about as often as its weight says, in random order: one from each of `count` equal parts of
+    all the weight, so that few are as good as many at random. McKay, Beckman and Conover 1979 (Latin hypercube).
+    """
+    weights = weights if weights.sum() > 0 else np.ones(len(weights))
+    shares = np.cumsum(weights) / weights.sum()
+    return rng.permutation(np.searchsorted(shares[:-1], (np.arange(count) + 0.5) / count, side="right"))

@@ -10,7 +10,7 @@ from lamina import config
 from lamina.preprocess import category
 from lamina.preprocess._column_config import ColumnConfig
 from lamina.preprocess._domain import Domain
-from lamina.preprocess._reference import Histogram, Reference, histogram
+from lamina.preprocess._reference import Histogram, Reference, histogram, stratified
 from lamina.schema import Input
 
 ALIASES = ("bool",)
@@ -77,6 +77,12 @@ def reference(state: State) -> Reference | None:
     """How many training rows were missing, false and true."""
     own = state.histogram
     return Reference(own.rows, own.shares, CODES, 1) if own and len(own.shares) == len(CODES) else None
+
+
+def background(state: State, rng: np.random.Generator, count: int) -> np.ndarray:
+    """(count, 1) int64: codes, as often as training rows had each."""
+    training = reference(state)
+    return stratified(np.array(training.shares if training else (0.0, 1.0, 1.0)), rng, count)[:, None]
 
 
 def spellings(state: State, cfg: Config) -> list[Any]:

@@ -16,7 +16,7 @@ from lamina import config, privacy
 from lamina.preprocess import _spellings
 from lamina.preprocess._column_config import ColumnConfig
 from lamina.preprocess._domain import Domain
-from lamina.preprocess._reference import Histogram, Reference, histogram
+from lamina.preprocess._reference import Histogram, Reference, histogram, stratified
 from lamina.schema import Input
 
 ALIASES = ("categorical",)
@@ -142,6 +142,13 @@ def reference(state: State) -> Reference | None:
     """How many training rows were missing, rare, and of each value."""
     own, names = state.histogram, ("missing", "rare", *state.values)
     return Reference(own.rows, own.shares, names, FIRST_KNOWN) if own and len(own.shares) == len(names) else None
+
+
+def background(state: State, rng: np.random.Generator, count: int) -> np.ndarray:
+    """(count, 1) int64: codes, as often as training rows had each."""
+    training = reference(state)
+    weights = training.shares if training else (0.0, 0.0) + (1.0,) * len(state.values)
+    return stratified(np.array(weights), rng, count)[:, None]
 
 
 def rare(values: pa.Array, state: State) -> np.ndarray:

@@ -21,7 +21,7 @@ from lamina.preprocess import _number_text as text
 from lamina.preprocess._column_config import ColumnConfig
 from lamina.preprocess._domain import Domain
 from lamina.preprocess._number_text import Decimal
-from lamina.preprocess._reference import Histogram, Reference, histogram, inner_edges
+from lamina.preprocess._reference import Histogram, Reference, histogram, inner_edges, stratified
 from lamina.schema import Input
 
 ALIASES = ("float", "int", "integer", "numeric", "numerical")
@@ -247,6 +247,18 @@ def reference(state: State) -> Reference | None:
         return Reference(own.rows, own.shares, ("missing", "any"), 1)
     between = [f"{low} to {high}" for low, high in pairwise(ends)]
     return Reference(own.rows, own.shares, ("missing", f"up to {ends[0]}", *between, f"above {ends[-1]}"), 1)
+
+
+def background(state: State, rng: np.random.Generator, count: int) -> np.ndarray:
+    """(count, width) float32: numbers on edges, and gaps, as often as training rows were in each piece."""
+    marks = len(state.edges)
+    cells = np.zeros((marks + int(state.missing), 1 + int(state.missing)), np.float32)
+    cells[:marks, 0], cells[marks:, 1:] = state.edges, 1
+    weights = (np.arange(len(cells)) < marks).astype(float)
+    if training := reference(state):
+        places = pieces(cells, state)
+        weights = np.array(training.shares)[places] / np.bincount(places)[places]
+    return cells[stratified(weights, rng, count)]
 
 
 def outside(numbers: np.ndarray, state: State) -> np.ndarray:

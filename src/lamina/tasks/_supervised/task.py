@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from lamina.config import MissingColumn
 from lamina.data.arrays import json_rows
+from lamina.deploy.attributions import EXPLAIN
 from lamina.preprocess import Broken
 from lamina.schema import Row
 from lamina.task import CSV, Answers, Chart, Example, Line, Operation, Request, Session, Task
@@ -80,7 +81,7 @@ class SupervisedTask(Task):
     `lines` are the numbers of its answers that are drawn.
     """
 
-    operations = (PREDICT,)
+    operations = (PREDICT, EXPLAIN)
 
     target_kind: ClassVar[str]
     target_settings: ClassVar[Mapping[str, Any]] = {}
