@@ -8,6 +8,7 @@ from lamina.data import _locator
 from lamina.data._quarantine import reasons
 from lamina.evaluate import calibration, usage
 from lamina.evaluate.page import write as write_page
+from lamina.evaluate.plots import figures
 from lamina.evaluate.plots.named import Context, draw
 from lamina.evaluate.sections import Page
 from lamina.evaluate.versions import versions
@@ -40,7 +41,7 @@ def write(finding: Finding, out: Run, seconds: float) -> Row:
     operations = finding.session.operations
     page = Page(
         report=report,
-        plots=draw(experiment.plots, _context(finding, baselines)),
+        plots=draw(experiment.plots, _context(finding, baselines)) | _class_balance(finding),
         sections=sections,
         conclusion=conclusion,
         usages={operation.name: usage.of(finding.session, operation, str(out.bundle)) for operation in operations},
@@ -141,6 +142,15 @@ def _data(finding: Finding, notes: Sequence[str]) -> Row:
         "reasons": reasons([row.masked() for row in experiment.quarantine]),
         "notes": list(notes),
     }
+
+
+def _class_balance(finding: Finding) -> dict[str, str]:
+    """How many training rows the target's values have, where these are few enough to be classes."""
+    target = next((row for row in finding.statistics if row["target"] and row.get("counts")), None)
+    if target is None:
+        return {}
+    present = target["rows"] - target["missing"]
+    return {"class_balance": figures.class_balance(target["counts"], present, target["values"])}
 
 
 def _shared(statistics: Row) -> Row:

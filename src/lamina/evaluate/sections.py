@@ -12,6 +12,7 @@ from lamina.schema import Row
 from lamina.task import Usage
 
 NETWORK = "the network"
+SHARES = 4  # of values, in the table of columns
 _BAND = "The band is the 95 % interval of the network’s score: a method inside it may be as good by chance."
 _CAPTIONS = {
     "comparison": "",
@@ -20,6 +21,7 @@ _CAPTIONS = {
     "precision_recall": "As the threshold moves: the share of alarms that are right, by the share of the class found.",
     "reliability": "On the line, 80 of 100 answers of 80 % confidence are right; below it, confidence is too high.",
     "residuals": "On the line, predicted equals actual. The outermost bars also hold the largest 1 % of the errors.",
+    "class_balance": "",
     "learning": "The weights of the marked epoch are the ones in the bundle.",
 }
 
@@ -192,11 +194,12 @@ def data(page: Page) -> str:
         *((f"{key} rows", number(rows.get(key))) for key in ("train", "validation", "test")),
     ])  # fmt: skip
     columns = [_column(c, rows.get("train")) for c in values.get("columns") or []]
-    heads = ["column", "kind", "missing", "distinct", "examples", "note"]
+    heads = ["column", "kind", "missing", "distinct", "statistics", "examples", "note"]
     holds = table(heads, columns, (2, 3))
     holds += '<p class="quiet">Missing and distinct are counted in the training rows.</p>' if columns else ""
     notes = bullets(values.get("notes") or [])
-    return section("The data", "data", pairs, notes, holds, quarantine(values))
+    balance = _side_by_side(_figures(page, "class_balance"))
+    return section("The data", "data", pairs, notes, balance, holds, quarantine(values))
 
 
 def _column(column: Mapping[str, Any], rows: Any) -> list[str]:
@@ -210,9 +213,25 @@ def _column(column: Mapping[str, Any], rows: Any) -> list[str]:
         kind,
         missing,
         number(column.get("distinct")),
+        f'<span class="stats">{_statistics(column.get("statistics") or {})}</span>',
         f'<span class="examples">{examples}</span>',
         note,
     ]
+
+
+def _statistics(values: Row) -> str:
+    """Numbers and texts with their names, and the largest shares of values."""
+    present = max(values.get("rows", 0) - values.get("missing", 0), 1)
+    pairs = [(name, value) for name, value in values.items() if name not in ("rows", "missing", "values", "counts")]
+    pairs += [(name, f"{count / present:.1%}") for name, count in list(values.get("counts", {}).items())[:SHARES]]
+    return " ".join(
+        f'<span class="stat"><small>{escape(name, 24)}</small> {_value(value)}</span>'
+        for name, value in pairs
+    )
+
+
+def _value(value: Any) -> str:
+    return escape(value) if isinstance(value, str) else number(value)
 
 
 def quarantine(data: Mapping[str, Any]) -> str:

@@ -14,8 +14,8 @@ from lamina.schema import Row
 WORST, CLASSES, SAMPLES, CHANNELS = 12, 12, 5, 6
 WIDTH, HEIGHT, LEFT, BELOW, POINTS = 280, 120, 40, 16, 280  # pixels; points drawn of one line at most
 HIGHEST = 1e30  # the largest number of a plot
-COLOURS = ("var(--accent)", "#c8501e", "#2a7d4f", "#7a4fb5", "#8a6d1f", "#5c6672")
-FAINT = "#9aa3ad"
+COLOURS = tuple(f"var(--{name})" for name in ("accent", "warm", "green", "violet", "gold", "quiet"))
+FAINT = "var(--grey3)"
 
 
 class Line(NamedTuple):
@@ -169,7 +169,7 @@ def drawing(lines: Sequence[Line], limits: tuple[float, float], label: str) -> s
             f'<polyline points="{points}" fill="none" style="stroke:{line.colour}" stroke-width="{line.width}" '
             f'opacity="{line.shade}" stroke-linejoin="round"/>'
         )
-    axis = f'<path d="M{LEFT},2V{bottom}H{right}" fill="none" stroke="#aeb5bd" stroke-width="0.8"/>'
+    axis = f'<path d="M{LEFT},2V{bottom}H{right}" fill="none" style="stroke:var(--axis)" stroke-width="0.8"/>'
     small = 'font-size="10" style="fill:var(--quiet)"'
     texts = (
         f'<text x="{LEFT - 4}" y="10" text-anchor="end" {small}>{_short(high)}</text>'

@@ -4,15 +4,21 @@ import hashlib
 import html
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import StringIO
 from typing import Any
 
+NETWORK = "network"
 INK, QUIET, FAINT = "#20262e", "#5c6672", "#e3e6ea"
 ACCENT, WARM = "#0b63b5", "#c8501e"  # blue and orange: apart for every common colour blindness
 GREYS = ("#454c55", "#7d8691", "#a3abb5", "#c0c6cd")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (5, 2, 1.5, 2)))
+AXIS, PAPER = "#aeb5bd", "#ffffff"
+_VARIABLES = {  # of the page, which has them for light and for dark
+    INK: "ink", QUIET: "quiet", FAINT: "line", ACCENT: "accent", WARM: "warm", AXIS: "axis", PAPER: "card",
+    **{grey: f"grey{place}" for place, grey in enumerate(GREYS, start=1)},
+}  # fmt: skip
 _FAMILY = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -23,7 +29,7 @@ _STYLE: dict[Any, Any] = {
     "text.color": INK,
     "axes.labelcolor": QUIET,
     "axes.labelsize": 12,
-    "axes.edgecolor": "#aeb5bd",
+    "axes.edgecolor": AXIS,
     "axes.linewidth": 0.8,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -34,8 +40,8 @@ _STYLE: dict[Any, Any] = {
     "axes.formatter.use_mathtext": False,
     "grid.color": FAINT,
     "grid.linewidth": 0.8,
-    "xtick.color": "#aeb5bd",
-    "ytick.color": "#aeb5bd",
+    "xtick.color": AXIS,
+    "ytick.color": AXIS,
     "xtick.labelcolor": QUIET,
     "ytick.labelcolor": QUIET,
     "xtick.labelsize": 11,
@@ -79,6 +85,25 @@ def panel(fig: Any, box: tuple[float, float, float, float], title: str = "") -> 
     return axes
 
 
+def line_style(name: str, others: Sequence[str], own: str = NETWORK) -> dict[str, Any]:
+    """How the line of a method is drawn: the network's in colour, that of each of `others` the same in every plot."""
+    if name == own:
+        return {"color": ACCENT, "linewidth": 2.2, "zorder": 3}
+    place = others.index(name)
+    return {
+        "color": GREYS[place % 3], "linestyle": DASHES[place % len(DASHES)], "linewidth": 1.5, "zorder": 2,
+    }  # fmt: skip
+
+
+def legend(axes: Any, place: Any, **settings: Any) -> None:
+    """A legend that curves may pass behind, the network's name in its colour."""
+    box = axes.legend(loc=place, handlelength=2.4, borderaxespad=1.0, alignment="left", **settings)
+    box.get_frame().set(facecolor=PAPER, edgecolor="none", alpha=0.85)
+    box.get_title().set(color=QUIET, fontsize=11)
+    for handle, label in zip(box.legend_handles, box.get_texts(), strict=True):
+        label.set_color(ACCENT if getattr(handle, "get_color", str)() == ACCENT else INK)
+
+
 def text(value: object, longest: int = 24) -> str:
     """A value as one printable line, cut in the middle when it is longer than `longest`."""
     line = " ".join("".join(c if c.isprintable() else " " for c in str(value)).split()) or "(blank)"
@@ -89,6 +114,11 @@ def text(value: object, longest: int = 24) -> str:
 def _tenths(places: str) -> str:
     """Places in tenths of a pixel: it looks the same, is half as long, and no value can be read off to many digits."""
     return re.sub(r"\d+\.\d+", lambda m: f"{float(m[0]):.1f}", places)
+
+
+def _themed(style: str) -> str:
+    """A style with the colours of the page it stands in."""
+    return re.sub("#[0-9a-f]{6}", lambda m: f"var(--{_VARIABLES[m[0]]})" if m[0] in _VARIABLES else m[0], style)
 
 
 def svg(fig: Any, name: str, label: str) -> str:
@@ -105,6 +135,7 @@ def svg(fig: Any, name: str, label: str) -> str:
     body = re.sub(r'(<[^<>]*?href=")#', rf"\1#{prefix}", body)
     body = re.sub(r"(<[^<>]*?url\()#", rf"\1#{prefix}", body)
     body = re.sub(r"(<text[^<>]*?)'DejaVu Sans'(?:, [^;\"]*)?", lambda m: m[1] + _FAMILY, body)
+    body = re.sub(r'(<[^<>]*?\sstyle=")([^"]*)', lambda m: m[1] + _themed(m[2]), body)
     width, height = (round(side * 72) for side in fig.get_size_inches())
     least = min(width, 320) if width <= 520 else round(0.72 * width)  # narrower, and its texts could not be read
     size = f"width:{width}px;max-width:100%;min-width:{least}px;height:auto"

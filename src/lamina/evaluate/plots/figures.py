@@ -7,10 +7,25 @@ import numpy as np
 
 from lamina.evaluate import metrics
 from lamina.evaluate.markup import number
-from lamina.evaluate.plots.canvas import ACCENT, DASHES, FAINT, GREYS, INK, QUIET, WARM, figure, panel, style, svg, text
+from lamina.evaluate.plots.canvas import (
+    ACCENT,
+    AXIS,
+    GREYS,
+    INK,
+    NETWORK,
+    PAPER,
+    QUIET,
+    WARM,
+    figure,
+    legend,
+    line_style,
+    panel,
+    style,
+    svg,
+    text,
+)
 from lamina.evaluate.plots.curves import Curve
 
-NETWORK = "network"
 MAX_CLASSES = 20  # more cells than this cannot hold a number that can be read
 FEW_CLASSES = 14
 MAX_POINTS = 5_000
@@ -34,7 +49,7 @@ def confusion(matrix: np.ndarray, names: Sequence[str]) -> str:
     with style():
         fig = figure(gutter + cell * k + 16, int(cell * k + bottom + 34))
         axes = panel(fig, (gutter, 34, 16, bottom))
-        axes.pcolormesh(_shades(shares[np.ix_(classes, classes)]), edgecolors="white", linewidth=1.5)
+        axes.pcolormesh(_shades(shares[np.ix_(classes, classes)]), edgecolors=PAPER, linewidth=1.5)
         axes.set(
             xlim=(0, k), ylim=(k, 0), xticks=np.arange(k) + 0.5, yticks=np.arange(k) + 0.5, xlabel="predicted class"
         )
@@ -47,7 +62,7 @@ def confusion(matrix: np.ndarray, names: Sequence[str]) -> str:
         size = 12.5 if cell >= 56 else 10.5 if cell >= 40 else 9
         for i, j in np.argwhere(matrix[np.ix_(classes, classes)] > 0):
             share, count = shares[classes[i], classes[j]], int(matrix[classes[i], classes[j]])
-            colour = "white" if share > 0.5 else INK
+            colour = PAPER if share > 0.5 else INK
             axes.text(j + 0.5, i + 0.5, _count(count, cell), ha="center", va="center", fontsize=size, color=colour)
         return svg(fig, "confusion", "Confusion matrix: actual classes by predicted classes")
 
@@ -60,12 +75,12 @@ def _most_confused(matrix: np.ndarray) -> np.ndarray:
 
 
 def _shades(shares: np.ndarray) -> np.ndarray:
-    """(k, k, 3) colours: white to blue on the diagonal, white to orange off it, and a trace for a rare mistake."""
+    """(k, k, 4) colours: blue on the diagonal, orange off it, the stronger the larger the share; a trace of none."""
     from matplotlib.colors import to_rgb
 
     full = np.where(np.eye(len(shares), dtype=bool)[..., None], to_rgb(ACCENT), to_rgb(WARM))
-    weight = np.where(shares > 0, 0.06 + 0.94 * shares, 0.0)[..., None]
-    return np.where(shares[..., None] > 0, 1 - weight * (1 - full), np.array([0.965, 0.97, 0.975]))
+    full = np.where(shares[..., None] > 0, full, to_rgb(GREYS[1]))
+    return np.append(full, np.where(shares > 0, 0.06 + 0.94 * shares, 0.07)[..., None], axis=2)
 
 
 def _count(count: int, cell: int) -> str:
@@ -76,10 +91,10 @@ def roc(curves: Mapping[str, Curve]) -> str:
     """Curves by label, each (false positive rate, true positive rate, area); the network's is labelled "network"."""
     with style():
         fig = figure(480, 420)
-        axes = panel(fig, (44, 32, 14, 42), "true positive rate")
-        axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1.5)
+        axes = panel(fig, (58, 34, 14, 42), "ROC curve")
+        axes.plot([0, 1], [0, 1], color=AXIS, linewidth=1)
         _lines(axes, curves, "lower right", "area under the curve")
-        axes.set(xlim=(0, 1), ylim=(0, 1.01), xlabel="false positive rate")
+        axes.set(xlim=(0, 1), ylim=(0, 1.01), xlabel="false positive rate", ylabel="true positive rate")
         return svg(fig, "roc", "ROC curves of the network and the baselines")
 
 
@@ -87,25 +102,17 @@ def precision_recall(curves: Mapping[str, Curve]) -> str:
     """Curves by label, each (recall, precision, average precision); the network's is labelled "network"."""
     with style():
         fig = figure(480, 420)
-        axes = panel(fig, (44, 32, 14, 42), "precision")
+        axes = panel(fig, (58, 34, 14, 42), "Precision-recall curve")
         _lines(axes, curves, "lower left", "average precision")
-        axes.set(xlim=(0, 1), ylim=(0, 1.01), xlabel="recall")
+        axes.set(xlim=(0, 1), ylim=(0, 1.01), xlabel="recall", ylabel="precision")
         return svg(fig, "precision_recall", "Precision by recall of the network and the baselines")
 
 
 def _lines(axes: Any, curves: Mapping[str, Curve], place: Any, title: str) -> None:
-    ranked = sorted(curves.items(), key=lambda item: -item[1][2])
-    others = [label for label, _ in ranked if label != NETWORK]
-    for label, (x, y, area) in ranked:
-        line = axes.plot(x, y, color=ACCENT, linewidth=2.2, zorder=3, label=f"{area:.3f}  {text(label)}")[0]
-        if label != NETWORK:
-            i = others.index(label) % len(GREYS)
-            line.set(color=GREYS[i], linestyle=DASHES[i], linewidth=1.5, zorder=2)
-    legend = axes.legend(
-        loc=place, handlelength=1.8, borderaxespad=1.2, title=title, alignment="left", labelcolor="linecolor"
-    )
-    legend.get_frame().set(facecolor="white", edgecolor="none", alpha=0.85)  # curves may pass behind
-    legend.get_title().set(color=QUIET, fontsize=11)
+    others = [label for label in curves if label != NETWORK]
+    for label, (x, y, area) in sorted(curves.items(), key=lambda item: -item[1][2]):
+        axes.plot(x, y, label=f"{area:.3f}  {text(label)}", **line_style(label, others))
+    legend(axes, place, title=title)
 
 
 def reliability(probabilities: np.ndarray, target: np.ndarray) -> str:
@@ -116,13 +123,13 @@ def reliability(probabilities: np.ndarray, target: np.ndarray) -> str:
     with style():
         fig = figure(480, 420)
         axes = panel(fig, (44, 32, 14, 104), "share of answers that are right")
-        axes.plot([start, 1], [start, 1], color="#b9c0c8", linewidth=1.2)
+        axes.plot([start, 1], [start, 1], color=AXIS, linewidth=1.2)
         axes.vlines(confidence, low, high, color=ACCENT, linewidth=1.2, alpha=0.55)
         axes.plot(confidence, right, "o-", color=ACCENT, markersize=5, linewidth=1.6)
         axes.set(xlim=(start, 1.005), ylim=(start, 1.01))
         axes.tick_params(labelbottom=False)
         below = panel(fig, (44, 324, 14, 42))
-        below.hist(probabilities.max(axis=1), bins=40, range=(start, 1), color="#b9c0c8")
+        below.hist(probabilities.max(axis=1), bins=40, range=(start, 1), color=AXIS)
         below.set(xlim=(start, 1.005), yticks=[], xlabel="stated confidence (grey: how often)")
         below.spines["left"].set_visible(False)
         below.grid(visible=False)
@@ -151,14 +158,14 @@ def residuals(target: np.ndarray, prediction: np.ndarray) -> str:
 
 
 def _agreement(axes: Any, actual: np.ndarray, predicted: np.ndarray) -> None:
-    from matplotlib.colors import LinearSegmentedColormap
+    from matplotlib.colors import LinearSegmentedColormap, to_rgb
 
     both = np.concatenate([actual, predicted]) if len(actual) else np.array([0.0, 1.0])
     low, high = both.min(), both.max()
     pad = (high - low) * 0.03 or 1.0
     box = (low - pad, high + pad)
     if len(actual) > 600:
-        blues = LinearSegmentedColormap.from_list("quiet", ["#d3e3f3", ACCENT, "#06294d"])
+        blues = LinearSegmentedColormap.from_list("quiet", [(*to_rgb(ACCENT), share) for share in (0.15, 1)])
         axes.hexbin(actual, predicted, gridsize=42, bins="log", cmap=blues, linewidths=0, extent=(*box, *box), mincnt=1)
     else:
         axes.plot(actual, predicted, "o", color=ACCENT, markersize=4, alpha=0.45, markeredgewidth=0)
@@ -227,10 +234,10 @@ def _history(axes: Any, x: np.ndarray, lines: Mapping[str, tuple[np.ndarray, str
         ends.append([values[finite][-1], label, colour])
         at = np.flatnonzero(finite & (x == best))
         if colour == ACCENT and len(at):
-            axes.plot(best, values[at[-1]], "o", color=ACCENT, markersize=7, markeredgecolor="white", zorder=4)
+            axes.plot(best, values[at[-1]], "o", color=ACCENT, markersize=7, markeredgecolor=PAPER, zorder=4)
             axes.axvline(best, color=QUIET, linewidth=0.8, linestyle=(0, (2, 2)))
-            axes.annotate("best", (best, 1), (0, 2), xycoords=("data", "axes fraction"), textcoords="offset points",
-                          color=QUIET, fontsize=11, ha="center")  # fmt: skip
+            axes.annotate("best", (best, 0), (4, 5), xycoords=("data", "axes fraction"), textcoords="offset points",
+                          color=QUIET, fontsize=11)  # fmt: skip
     every = np.concatenate([values[np.isfinite(values)] for values, _ in lines.values()])
     if len(every) and every.min() > 0 and every.max() > MAX_RATIO * every.min():
         axes.set_yscale("log")
@@ -251,6 +258,26 @@ def _history(axes: Any, x: np.ndarray, lines: Mapping[str, tuple[np.ndarray, str
         return
     axes.yaxis.set_major_formatter(FuncFormatter(short_number))
     axes.yaxis.set_minor_locator(NullLocator())
+
+
+def class_balance(counts: Mapping[str, int], rows: int, classes: int) -> str:
+    """A bar for each class with its share of `rows`; of more than there are counts, the others have one together."""
+    bars = {text(name, 26): count for name, count in counts.items()}
+    if classes > len(counts):
+        bars[f"{classes - len(counts):,} others"] = max(rows - sum(counts.values()), 0)
+    gutter = max(len(label) for label in [*bars, "12345678"]) * 7 + 12
+    with style():
+        fig = figure(480, 52 + 26 * len(bars))
+        axes = panel(fig, (gutter, 34, 120, 14), "training rows by class")
+        axes.barh(range(len(bars)), list(bars.values()), height=0.62, color=ACCENT, alpha=0.75)
+        for i, count in enumerate(bars.values()):
+            axes.annotate(f"{count:,}  ({count / max(rows, 1):.1%})", (count, i), (6, 0), va="center", color=INK,
+                          textcoords="offset points", fontsize=11.5, annotation_clip=False)  # fmt: skip
+        axes.set(ylim=(len(bars) - 0.5, -0.5), yticks=range(len(bars)), xticks=[], xlim=(0, max(bars.values()) or 1))
+        axes.set_yticklabels(list(bars), color=INK, fontsize=12)
+        axes.spines[["left", "bottom"]].set_visible(False)
+        axes.grid(visible=False)
+        return svg(fig, "class_balance", "Training rows by class")
 
 
 def comparison(

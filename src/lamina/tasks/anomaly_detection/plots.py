@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lamina.evaluate.plots import figures
-from lamina.evaluate.plots.canvas import ACCENT, GREYS, INK, QUIET, WARM, figure, panel, style, svg, text
+from lamina.evaluate.plots.canvas import ACCENT, GREYS, INK, QUIET, WARM, figure, legend, panel, style, svg, text
 
 BINS = 40
 STEPS = 3_000  # of a recording that are drawn
@@ -38,8 +38,7 @@ def histogram(score: np.ndarray, target: np.ndarray, threshold: float) -> str:
         axes.hist(rest, edges, color=ACCENT, alpha=0.75, label=name)
         if (target == 1).any():
             axes.hist(inside[target == 1], edges, color=WARM, alpha=0.75, label="anomalies, by label")
-            legend = axes.legend(loc="upper right", labelcolor="linecolor")
-            legend.get_frame().set(facecolor="white", edgecolor="none", alpha=0.85)
+            legend(axes, "upper right")
         axes.axvline(threshold, color=INK, linewidth=1.2, linestyle=(0, (4, 3)))
         axes.annotate("flagged", (threshold, 1), (5, -14), color=QUIET, fontsize=11,
                       xycoords=("data", "axes fraction"), textcoords="offset points")  # fmt: skip

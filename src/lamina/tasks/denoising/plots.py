@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from lamina.evaluate.plots.canvas import ACCENT, GREYS, INK, WARM, figure, panel, style, svg
+from lamina.evaluate.plots.canvas import ACCENT, GREYS, INK, NETWORK, WARM, figure, line_style, panel, style, svg
 from lamina.evaluate.plots.figures import plain_numbers
 
 WIDTH, HEIGHT = 560, 280
@@ -16,11 +16,9 @@ def by_level(levels: Sequence[float], means: Mapping[str, Sequence[float]], name
     with style():
         fig = figure(WIDTH, HEIGHT)
         axes = panel(fig, (52, 34, 150, 42), f"{name} by the deviation of the noise")
-        for i, (method, values) in enumerate(means.items()):
-            own = i == 0
-            colour = ACCENT if own else GREYS[(i - 1) % len(GREYS)]
-            axes.plot(levels, values, color=colour, linewidth=2.4 if own else 1.4, marker="o", markersize=4,
-                      label=method, linestyle="-" if own else (0, (4, 1 + i)))  # fmt: skip
+        others = [method for method in means if method != NETWORK]
+        for method, values in means.items():
+            axes.plot(levels, values, label=method, marker="o", markersize=4, **line_style(method, others))
         axes.set(xlabel="deviation", ylabel=name)
         axes.set_xticks(list(levels), [f"{level:g}" for level in levels])
         plain_numbers(axes.yaxis, 5)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lamina.evaluate.plots.canvas import ACCENT, GREYS, figure, panel, style, svg
+from lamina.evaluate.plots.canvas import ACCENT, GREYS, PAPER, figure, panel, style, svg
 from lamina.evaluate.plots.figures import plain_numbers
 
 WIDTH, HEIGHT = 560, 300
@@ -19,7 +19,7 @@ def variance(curve: np.ndarray, dimensions: int, value: float) -> str:
                       fontsize=12, ha="right")  # fmt: skip
         axes.plot(dimensions, value, "o", color=ACCENT, markersize=9, zorder=3)
         side = "left" if dimensions <= 0.6 * max(len(curve), dimensions) else "right"
-        box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5}
+        box = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.8, "pad": 1.5}
         axes.annotate("the network", (dimensions, value), (0 if side == "left" else -4, 10), bbox=box,
                       textcoords="offset points", color=ACCENT, fontsize=12, ha=side)  # fmt: skip
         axes.set(xlabel="numbers for each row", xlim=(0, 1.05 * max(len(curve), dimensions)))

@@ -164,7 +164,7 @@ def _pairs(finding: Finding, places: np.ndarray) -> str:
 
 
 def _lines(series: np.ndarray, back: np.ndarray) -> str:
-    lines = [Line(series, "var(--ink)", 1.5), Line(np.where(np.isnan(series), np.nan, back), "#d9480f")]
+    lines = [Line(series, "var(--ink)", 1.5), Line(np.where(np.isnan(series), np.nan, back), "var(--warm)")]
     limits = series_gallery.value_limits([line.values for line in lines])
     return series_gallery.drawing(lines, limits, "a series and its reconstruction")
 

@@ -26,6 +26,7 @@ PALETTES = {
 }  # fmt: skip
 STYLE = """<style>
 figure.map { position: relative; width: 784px; }
+.map .card { background: #f7f8f9; color-scheme: light; }
 .map .bar { display: none; flex-wrap: wrap; gap: 8px; margin-bottom: 8px; font-size: 14px; align-items: center; }
 .map.live .bar { display: flex; }
 .map .legend { display: flex; flex-wrap: wrap; gap: 4px 12px; margin-top: 8px; font-size: 14px; }

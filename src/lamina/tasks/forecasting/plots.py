@@ -6,8 +6,22 @@ from typing import Any
 
 import numpy as np
 
-from lamina.evaluate.plots.canvas import ACCENT, DASHES, GREYS, INK, QUIET, WARM, figure, panel, style, svg, text
-from lamina.evaluate.plots.figures import NETWORK, plain_numbers
+from lamina.evaluate.plots.canvas import (
+    ACCENT,
+    GREYS,
+    INK,
+    NETWORK,
+    QUIET,
+    WARM,
+    figure,
+    legend,
+    line_style,
+    panel,
+    style,
+    svg,
+    text,
+)
+from lamina.evaluate.plots.figures import plain_numbers
 
 WIDTH, HEIGHT = 480, 270
 
@@ -60,15 +74,10 @@ def plot_errors(errors: Mapping[str, Sequence[float | None]], heading: str) -> s
         others = [name for name in errors if name != NETWORK]
         for name, values in errors.items():
             heights = _numbers(values)
+            marker = "o" if len(heights) <= 3 else None
             steps = np.arange(1, len(heights) + 1)
-            (line,) = axes.plot(steps, heights, label=text(name), color=ACCENT, linewidth=2.2, zorder=3)
-            if name != NETWORK:
-                i = others.index(name) % len(GREYS)
-                line.set(color=GREYS[i], linestyle=DASHES[i], linewidth=1.5, zorder=2)
-            if len(heights) <= 3:
-                line.set(marker="o")
-        legend = axes.legend(loc="best", handlelength=1.8, labelcolor="linecolor")
-        legend.get_frame().set(facecolor="white", edgecolor="none", alpha=0.85)
+            axes.plot(steps, heights, label=text(name), marker=marker, **line_style(name, others))
+        legend(axes, "best")
         axes.set(xlabel="step ahead")
         axes.set_ylim(bottom=0)
         _whole_steps(axes)
