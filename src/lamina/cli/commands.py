@@ -29,6 +29,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON objec
 BUNDLE_HELP = "A bundle: directory, .lamina file, or the run that holds one."
 Bundle = Annotated[Path, typer.Argument(help=BUNDLE_HELP)]
 OUTPUT = "Answers: .csv, .parquet, .jsonl or .feather; CSV on standard output when left out."
+EXPLAINED = (
+    "Of rows .csv, .parquet, .jsonl, .feather or .png, the first ones on the screen when left out; of series and "
+    "pictures .png, of texts .html."
+)
 SOURCE = (
     "A data file, a pattern such as 'data/*.csv', a folder of files, toy:churn, a recipe (.yaml); "
     "or NAME=PATH for each class: real=photos/ generated=made/"
@@ -242,23 +246,30 @@ def predict(  # noqa: PLR0913 - one argument per option
 
 
 @app.command()
-def explain(
+def explain(  # noqa: PLR0913 - one argument per option
     bundle: Bundle,
-    files: Annotated[list[Path], typer.Argument(help="Files of pictures, such as pictures/*.jpg, or of texts.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Where to write: FILE.png, of texts FILE.html.")],
+    files: Annotated[
+        list[str],
+        typer.Argument(help="Rows, such as rows.csv; or files of pictures, such as pictures/*.jpg, or texts."),
+    ],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help=EXPLAINED)] = None,
     label: Annotated[str | None, typer.Option(help="Explain this label; the most probable one when left out.")] = None,
+    keep: Annotated[str | None, typer.Option(help="Columns to copy beside the numbers: id,name or * for all.")] = None,
     overwrite: Overwrite = False,
+    sets: Sets = None,
     as_json: Json = False,
 ) -> None:
-    """Show what the answers to pictures or texts hang on: heat maps, or marked words."""
-    from lamina.cli import results
+    """Show what answers hang on: what each column of a row adds, stretches of series, heat maps, marked words."""
+    from lamina.cli import explanations, results
     from lamina.deploy.bundle import locate
     from lamina.deploy.predictor import Predictor
-    from lamina.evaluate import explanation
 
-    explanations = explanation.write(Predictor(locate(bundle)), files, output, label, overwrite)
-    answers = [{"file": one.name, "label": one.label, "answers": dict(one.top)} for one in explanations]
-    result = {"output": str(output), "pictures": answers}
+    arguments.refuse_data(locate(bundle), files)
+    predictor = Predictor(locate(bundle))
+    options = explanations.Options(
+        output, label, keep.split(",") if keep is not None else None, overwrite, sets or [], as_json
+    )
+    result = explanations.explain(predictor, files, options)
     emit(result) if as_json else results.explained(result)
 
 

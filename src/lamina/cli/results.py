@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from rich.markup import escape
 
-from lamina.cli.console import compare, err, line, lines, notes, out, quarantine, say, table
+from lamina.cli.console import compare, err, line, lines, notes, out, quarantine, say, short, table
 from lamina.data._quarantine import reasons
 from lamina.data.arrays import json_rows
 from lamina.evaluate import baselines
@@ -13,6 +13,9 @@ from lamina.evaluate.markup import cell, number
 from lamina.evaluate.metrics import label
 from lamina.schema import Quarantined, Row
 from lamina.task import Answers
+
+BAR, NAME = 16, 44  # characters
+FOR, AGAINST = "dark_orange3", "dodger_blue2"
 
 
 def result(row: Row) -> None:
@@ -90,10 +93,31 @@ def streamed(pieces: Iterable[Answers]) -> None:
 
 
 def explained(row: Row) -> None:
-    """Of an explanation: the best answers to each file, and where the drawing is."""
-    for one in row["pictures"]:
-        answers = ", ".join(
-            f"{name} {chance:.1%}" if name else number(chance) for name, chance in one["answers"].items()
-        )
-        line(f"{one['file']}  {answers}")
-    line(f"Wrote {row['output']}.")
+    """Of explanations: bars of single rows; the best answers to files, and where they are drawn."""
+    if "pictures" in row:
+        for one in row["pictures"]:
+            answers = (f"{name} {chance:.1%}" if name else number(chance) for name, chance in one["answers"].items())
+            line(f"{one['file']}  {', '.join(answers)}")
+        line(f"Wrote {row['output']}.")
+    elif "output" in row:
+        answered({"amount": f"{row['rows']:,} explanations", **row})
+    else:
+        for one in row["explanations"]:
+            _bars(one["name"], one["bars"])
+        say(row["about"])
+        if (left := row["rows"] - len(row["explanations"])) > 0:
+            say(f"{left:,} more rows: all of them with -o why.csv")
+        notes(row["notes"])
+
+
+def _bars(name: str, bars: Sequence[Row]) -> None:
+    """A heading, and a line for each bar: to which side it goes is the sign and the colour."""
+    out.print(f"[bold]{escape(name)}[/]")
+    most = max((abs(bar["value"]) for bar in bars), default=0.0) or 1.0
+    listed = table("", "", "", right=(1,))
+    listed.show_header, listed.box = False, None
+    for bar in bars:
+        bar_text = f"[{FOR if bar['value'] > 0 else AGAINST}]{'█' * round(BAR * abs(bar['value']) / most)}[/]"
+        listed.add_row("  " + escape(short(bar["name"], NAME)), bar["text"], bar_text)
+    out.print(listed)
+    out.print()

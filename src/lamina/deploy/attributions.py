@@ -79,7 +79,7 @@ def explain(session: Session, rows: pa.Table | None, request: Explain) -> Answer
     """For each row the label (where there are some), its probability or the number, and what each column adds to it."""
     assert rows is not None
     classes = _task(session).classes
-    code = _code(classes, request.label)
+    code = code_of(classes, request.label)
     background, began = background_of(session), monotonic()
     parts, broken = list[Attributions](), list[Broken]()
     for start in range(0, max(rows.num_rows, 1), PIECE):
@@ -180,13 +180,14 @@ def _task(session: Session) -> Any:
     return task
 
 
-def _code(classes: tuple[str, ...], label: str | None) -> int | None:
+def code_of(classes: tuple[str, ...], label: str | None, setting: str = "label") -> int | None:
+    """The place of a label, None of none. Errors: DataError, naming the setting, for one that is not there."""
     if label is None:
         return None
     if not classes:
-        raise DataError("label: this bundle answers with a number, not with labels. Leave label out.")
+        raise DataError(f"{setting}: this bundle answers with a number, not with labels. Leave {setting} out.")
     if label not in classes:
-        raise DataError(f"label: there is no label '{label}'. {nearest(label, classes)}")
+        raise DataError(f"{setting}: there is no label '{label}'. {nearest(label, classes)}")
     return classes.index(label)
 
 

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lamina import models
-from lamina.evaluate import metrics, series_gallery, verdict
+from lamina.evaluate import metrics, permutation_importance, row_attributions, series_gallery, verdict
+from lamina.evaluate.attribution_plot import RowAttributions
 from lamina.evaluate.images import corruptions, gallery
 from lamina.evaluate.markup import escape, number, section, table
 from lamina.evaluate.texts import gallery as text_gallery
@@ -19,7 +20,7 @@ from lamina.tasks._supervised.task import SupervisedTask
 
 class Details(NamedTuple):
     """What is judged beside the scores: other data, a column of pictures, of series and of texts as facts and pieces
-    of the page, and what corrupted pictures do.
+    of the page, what corrupted pictures do, and which columns answers hang on, in all and in single rows.
     """
 
     external: list[Row]
@@ -28,6 +29,8 @@ class Details(NamedTuple):
     texts: Row
     pieces: Mapping[str, str]
     corruptions: list[Row]
+    importances: permutation_importance.Importances | None
+    attributions: list[RowAttributions]
 
 
 def examine(finding: Finding, external: Sequence[ExternalData]) -> Evaluation:
@@ -43,6 +46,8 @@ def examine(finding: Finding, external: Sequence[ExternalData]) -> Evaluation:
         texts=texts,
         pieces={**picture_pieces, **series_pieces, **{f"text_{name}": piece for name, piece in text_pieces.items()}},
         corruptions=_corruptions(finding),
+        importances=_importances(finding),
+        attributions=row_attributions.rows(finding),
     )
     return evaluation._replace(details=details)
 
@@ -55,6 +60,12 @@ def _corruptions(finding: Finding) -> list[Row]:
     inputs = {name: values for name, values in test.inputs.items() if isinstance(values, np.ndarray)}
     target = task.truth(np.asarray(test.target))
     return corruptions.table(finding.session, inputs, target) if target.ndim == 1 else []
+
+
+def _importances(finding: Finding) -> permutation_importance.Importances | None:
+    """Of the columns, by the test rows and the metric that decides."""
+    inputs, target = finding.examples["test"].inputs, finding.evaluation.target
+    return permutation_importance.importances(finding.session, inputs, target, finding.experiment.metrics[0])
 
 
 def notes(finding: Finding) -> list[str]:
@@ -87,6 +98,14 @@ def sections(finding: Finding) -> Iterator[Section]:
     pieces, primary = details.pieces, finding.experiment.metrics[0]
     count = finding.experiment.counts()["test"]
     yield from external_report.sections(details.external, finding.evaluation, primary, count)
+    if details.importances:
+        html = section("Permutation importance", "importance", permutation_importance.html(details.importances))
+        own = {"permutation_importance": permutation_importance.facts(details.importances)}
+        yield Section("importance", "Permutation importance", "comparison", html, own)
+    if details.attributions:
+        html = section("Single rows", "attributions", row_attributions.html(details.attributions))
+        own = {"attributions": row_attributions.facts(details.attributions)}
+        yield Section("attributions", "Single rows", "errors", html, own)
     yield _section("duplicates", "The same picture twice", "comparison", pieces, "duplicates")
     yield _section("same_text", "The same text twice", "comparison", pieces, "text_duplicates")
     yield _section("texts", "The texts", "errors", pieces, *(f"text_{name}" for name in text_gallery.PIECES))

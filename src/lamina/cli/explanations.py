@@ -1,0 +1,75 @@
+"""`lamina explain`: rows on the screen, in a table or drawn; pictures and texts drawn."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from lamina.cli import arguments
+from lamina.config import DataError
+from lamina.data.arrays import json_rows
+from lamina.deploy import attributions, batch
+from lamina.deploy.predictor import Predictor
+from lamina.deploy.writers import FORMATS
+from lamina.evaluate import explanation
+from lamina.schema import Row
+
+FIRST = 5  # rows on the screen
+
+
+class Options(NamedTuple):
+    """Where to write, which label, the columns to copy beside the numbers, settings of the source, and for whom."""
+
+    output: Path | None
+    label: str | None
+    keep: list[str] | None
+    overwrite: bool
+    sets: list[str]
+    as_json: bool
+
+
+def explain(predictor: Predictor, words: Sequence[str], options: Options) -> Row:
+    """What was done, or what there is to show."""
+    explanation.check(predictor)
+    output = options.output
+    source = arguments.source(list(words), options.sets, predictor.names) if _reads_rows(predictor, output) else None
+    if source is None:
+        assert output is not None
+        explanations = explanation.write(predictor, list(words), output, options.label, options.overwrite)
+        answers = [{"file": one.name, "label": one.label, "answers": dict(one.top)} for one in explanations]
+        return {"output": str(output), "pictures": answers}
+    if output is not None and output.suffix in FORMATS:
+        request = predictor.operation("explain").request.model_validate({"label": options.label})
+        write = batch.WriteOptions(options.overwrite)
+        return batch.run(predictor, "explain", source, request, output, options.keep, write)
+    rows = batch.read(predictor, source, predictor.operation("predict"))
+    notes = [*rows.notes, *batch.notes_on(predictor, rows.table)]
+    facts = {"rows": rows.table.num_rows, "notes": notes}
+    if output is not None:
+        explanation.draw(predictor, rows.table, output, options.label, options.overwrite)
+        return {"output": str(output), **facts}
+    if options.as_json and attributions.available(predictor):
+        return {"explanations": _numbers(predictor, rows.table, options.label), **facts}
+    first = explanation.rows(predictor, rows.table.slice(0, FIRST), options.label)
+    listings = [explanation.listing(one) for one in first]
+    bars_by_row = [{"name": name, "bars": [bar._asdict() for bar in bars]} for name, bars in listings]
+    return {"explanations": bars_by_row, "about": explanation.note(first[0]) if first else "", **facts}
+
+
+def _numbers(predictor: Predictor, rows: pa.Table, label: str | None) -> list[Row]:
+    """All rows as they are served."""
+    operation = predictor.operation("explain")
+    pieces = predictor.pieces(operation, rows, operation.request.model_validate({"label": label}))
+    return [row for piece in pieces for row in json_rows(piece.table)]
+
+
+def _reads_rows(predictor: Predictor, output: Path | None) -> bool:
+    """Whether what is named are rows, and not pictures or texts, each in a file of its own."""
+    if explanation.column(predictor) is None:
+        return True
+    if output is None:
+        raise DataError(
+            "-o: is missing. Name where to draw: FILE.png of pictures, FILE.html of texts; of rows FILE.csv"
+        )
+    return output.suffix in FORMATS
