@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,7 @@ sys.meta_path.insert(0, Wall())
 
 ANSWERS = """
 import json, sys
+from collections.abc import Iterator
 from pathlib import Path
 import lamina
 for path in sorted(Path(sys.argv[1]).glob("*.lamina")):
@@ -139,31 +141,36 @@ def test_bundles_of_every_task_answer_in_python_without_what_trains(walled):
     assert {task for task in TASKS for name in ended.stdout.split() if name.startswith(f"{task}_")} == set(TASKS)
 
 
+@pytest.fixture(scope="module")
+def served_without(walled) -> Iterator[str]:
+    """The address of a server of one bundle of every task that can import nothing that trains."""
+    paths = [f"{task}={sorted(BUNDLES.glob(f'{task}_*.lamina'))[0]}" for task in TASKS]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    command = [sys.executable, "-W", "ignore", "-m", "lamina", "serve", *paths, "--port", address.rpartition(":")[2]]
+    server = subprocess.Popen(command, env=walled, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        for _ in range(600):
+            try:
+                urllib.request.urlopen(f"{address}/ready", timeout=30).close()
+                break
+            except (urllib.error.URLError, ConnectionError):
+                assert server.poll() is None, server.stderr and server.stderr.read()
+                time.sleep(0.05)
+        yield address
+    finally:
+        server.terminate()
+        server.communicate(timeout=30)
+
+
 @pytest.mark.parametrize("task", TASKS)
-def test_a_bundle_of_every_task_is_served_without_what_trains(walled, task):
+def test_a_bundle_of_every_task_is_served_without_what_trains(served_without, task):
     path = sorted(BUNDLES.glob(f"{task}_*.lamina"))[0]
     request = json.loads(path.with_suffix(".json").read_text("utf-8"))[0]
     verb = request.pop("ask")
     body = json.dumps({name: value for name, value in request.items() if name != "answers"}).encode()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-W", "ignore", "-m", "lamina", "serve", str(path), "--port", str(port)]
-    server = subprocess.Popen(command, env=walled, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    try:
-        ask = urllib.request.Request(f"http://127.0.0.1:{port}/{verb}", body, {"Content-Type": "application/json"})
-        for _ in range(600):
-            try:
-                with urllib.request.urlopen(ask, timeout=30) as answer:
-                    assert json.loads(answer.read())
-                break
-            except urllib.error.HTTPError:
-                raise
-            except (urllib.error.URLError, ConnectionError):
-                assert server.poll() is None, server.stderr and server.stderr.read()
-                time.sleep(0.05)
-        else:
-            raise AssertionError("the server never answered")
-    finally:
-        server.terminate()
-        server.communicate(timeout=30)
+    url = f"{served_without}/models/{task}/{verb}"
+    ask = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(ask, timeout=30) as answer:
+        assert json.loads(answer.read())

@@ -246,6 +246,7 @@ def test_the_report_says_whether_the_critic_tells_real_from_made_and_has_learned
         assert "The critic" in page and "training rows from test rows, ROC AUC" in page and "scores.csv" in page
 
 
+@pytest.mark.slow
 def test_a_critic_that_learned_its_pictures_by_heart_is_found_out(tmp_path):
     """Pictures of noise have nothing in common that could be learned but themselves."""
     train = {"epochs": 200, "threads": 1, "batch_size": 16, "patience": 200, "keep": "last", "ema": None}

@@ -263,7 +263,7 @@ def test_a_classifier_knows_the_classes_of_what_it_has_never_seen():
     assert len(seen.features) == 100
 
 
-@pytest.fixture(scope="module", params=["gan", pytest.param("vae", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=["vae", pytest.param("gan", marks=pytest.mark.slow)])
 def run(request, tmp_path_factory):
     """A run directory of a generator of bars, each of which was told where it is."""
     folder = tmp_path_factory.mktemp("bars")

@@ -283,6 +283,7 @@ def test_made_rows_must_have_the_columns_and_the_task_a_target(made_by, tmp_path
         fitted("itself", FAST | {"train": FAST["train"] | {"augment_with": made_by.result["bundle"]}})
 
 
+@pytest.mark.slow
 def test_made_pictures_are_learned_from_too():
     rng = np.random.default_rng(0)
     dark = np.arange(120) % 2
