@@ -3,6 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO ?= runs/demo
+export PYTHONDONTWRITEBYTECODE :=  # a module is compiled when it is imported first, and not again
 
 .PHONY: setup demo test lint bench slow clean
 
@@ -11,7 +12,7 @@ setup: .venv/.ready
 
 .venv/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[train,serve,flask,app,images,huggingface,lora,text,excel,dev]"
+	$(BIN)/pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt --editable ".[train,serve,flask,app,images,huggingface,lora,text,excel,dev]"
 	touch $@
 
 demo: setup  ## Train on a bundled table, judge it beside baselines, serve one prediction.
