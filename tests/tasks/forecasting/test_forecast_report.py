@@ -51,7 +51,7 @@ def made(tmp_path_factory):
 
 def test_the_page_has_every_part_and_stays_one_safe_file(made):
     page = (made[1] / "report.html").read_text("utf-8")
-    for part in ("forecasts", "backtest", "residuals", "training", "data", "use"):
+    for part in ("whole-series", "forecasts", "backtest", "residuals", "training", "data", "use"):
         assert f'<section id="{part}">' in page
     assert "<b>shop 0</b>" not in page and "&lt;b&gt;shop 0" in page
     assert "<script" not in page and not re.findall(r"https?://(?!www.w3.org|127.0.0.1:8000)", page)

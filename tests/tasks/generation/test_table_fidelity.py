@@ -13,6 +13,7 @@ import pytest
 import lamina
 from lamina import preprocess
 from lamina.config import DataError, RecipeError
+from lamina.preprocess import category
 from lamina.schema import MISSING, Column, Schema, clean
 from lamina.tasks.generation import column_transformer, table_fidelity, table_transformer
 from lamina.tasks.generation.smote import smote
@@ -223,6 +224,17 @@ def test_the_report_says_what_made_rows_are_worth_beside_smote(made_by):
     assert "SMOTE" in report["verdict"] and "detector" in report["verdict"]
     page = (folder / "report.html").read_text("utf-8")
     assert "The rows it makes" in page and "SMOTE’s rows" in page and "Columns of real and made rows" in page
+
+
+def test_the_report_shows_rows_that_are_made_up_and_never_a_real_one(made_by):
+    table = people().drop_columns(["id", "country"])
+    schema = preprocess.infer(table, "bought", {"bought": category.Config()}, MISSING)
+    train, held_out, new = table.slice(0, 300), table.slice(300), people(4, seed=9).select(table.column_names)
+    samples = pa.concat_tables([train.slice(0, 60), held_out.slice(0, 60), new])
+    facts = table_fidelity.measure(train, held_out, samples, schema, ("no", "yes"))
+    assert [row["income"] for row in facts["samples"]] == [str(value) for value in new["income"].to_pylist()]
+    page = (Path(made_by.result["run"]) / "report.html").read_text("utf-8")
+    assert "Synthetic rows" in page
 
 
 def test_a_critic_and_a_generator_make_rows_of_the_table():

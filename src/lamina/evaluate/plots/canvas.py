@@ -73,15 +73,15 @@ def figure(width: int, height: int) -> Any:
     return Figure(figsize=(width / 72, height / 72), dpi=72)
 
 
-def panel(fig: Any, box: tuple[float, float, float, float], title: str = "") -> Any:
-    """Axes inside `box` = (left, top, right, bottom) margins in pixels, with a heading above them."""
+def panel(fig: Any, box: tuple[float, float, float, float], title: str = "", above: int = 10) -> Any:
+    """Axes inside `box` = (left, top, right, bottom) margins in pixels, with a heading `above` them."""
     width, height = (side * 72 for side in fig.get_size_inches())
     left, top, right, bottom = box
     axes = fig.add_axes(
         (left / width, bottom / height, (width - left - right) / width, (height - top - bottom) / height)
     )
     if title:
-        axes.set_title(title, loc="left", fontsize=12.5, color=INK, pad=10)
+        axes.set_title(title, loc="left", fontsize=12.5, color=INK, pad=above)
     return axes
 
 

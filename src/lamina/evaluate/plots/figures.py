@@ -225,7 +225,7 @@ def _series(rows: Sequence[Mapping[str, Any]], key: str) -> np.ndarray:
 def _history(axes: Any, x: np.ndarray, lines: Mapping[str, tuple[np.ndarray, str]], best: int | None) -> None:
     from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
-    ends = []
+    ends, marks = [], []
     for label, (values, colour) in lines.items():
         finite = np.isfinite(values)
         if not finite.any():
@@ -236,13 +236,17 @@ def _history(axes: Any, x: np.ndarray, lines: Mapping[str, tuple[np.ndarray, str
         if colour == ACCENT and len(at):
             axes.plot(best, values[at[-1]], "o", color=ACCENT, markersize=7, markeredgecolor=PAPER, zorder=4)
             axes.axvline(best, color=QUIET, linewidth=0.8, linestyle=(0, (2, 2)))
-            axes.annotate("best", (best, 0), (4, 5), xycoords=("data", "axes fraction"), textcoords="offset points",
-                          color=QUIET, fontsize=11)  # fmt: skip
+            marks.append(values[at[-1]])
     every = np.concatenate([values[np.isfinite(values)] for values, _ in lines.values()])
     if len(every) and every.min() > 0 and every.max() > MAX_RATIO * every.min():
         axes.set_yscale("log")
     scale = np.log if axes.get_yscale() == "log" else np.asarray
     low, high = scale(axes.get_ylim())
+    for value in marks:  # away from the end of the lines, and from the line that is marked
+        late, low_down = x.max() < 2 * (best or 0), scale(value) < (low + high) / 2
+        axes.annotate("best", (best, low_down), (-4 if late else 4, -5 if low_down else 5), color=QUIET, fontsize=11,
+                      xycoords=("data", "axes fraction"), textcoords="offset points", ha="right" if late else "left",
+                      va="top" if low_down else "bottom")  # fmt: skip
     ends = sorted([float((scale(end) - low) / (high - low)), *rest] for end, *rest in ends)
     if len(ends) == 2 and (gap := 0.07 - (ends[1][0] - ends[0][0])) > 0:
         ends[0][0], ends[1][0] = ends[0][0] - gap / 2, ends[1][0] + gap / 2

@@ -7,6 +7,7 @@ import numpy as np
 
 from lamina.evaluate.plots import figures
 from lamina.evaluate.plots.canvas import ACCENT, GREYS, INK, QUIET, WARM, figure, legend, panel, style, svg, text
+from lamina.evaluate.plots.timeline import date_axis
 
 BINS = 40
 STEPS = 3_000  # of a recording that are drawn
@@ -85,7 +86,7 @@ def track(one: Track, threshold: float) -> str:
         axes.plot(one.times[some], np.minimum(one.score[some], 6 * threshold), color=GREYS[0], linewidth=0.9)
         _shade(axes, one)
         axes.axhline(threshold, color=INK, linewidth=1.0, linestyle=(0, (4, 3)))
-        _dates(axes, one.times)
+        date_axis(axes, one.times, 8)
         axes.set_ylim(bottom=0)
         return svg(fig, "track", "The test part of the recording with flagged steps, and its score")
 
@@ -97,14 +98,3 @@ def _shade(axes: Any, one: Track) -> None:
     for start, stop in zip(np.flatnonzero(inside == 1), np.flatnonzero(inside == -1), strict=True):
         axes.axvspan(one.times[start], one.times[min(stop, last)], color=WARM, alpha=0.15, linewidth=0)
     axes.margins(x=0.01)
-
-
-def _dates(axes: Any, times: np.ndarray) -> None:
-    if times.dtype.kind != "M":
-        figures.plain_numbers(axes.xaxis, 7)
-        return
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-
-    locator = AutoDateLocator(minticks=3, maxticks=8)
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))

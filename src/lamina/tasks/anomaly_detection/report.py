@@ -4,6 +4,7 @@ test rows. Never the cells of a row: its number, and what of it is blamed.
 
 import shlex
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import cast
 
 import numpy as np
@@ -14,6 +15,7 @@ from lamina.evaluate import verdict
 from lamina.evaluate.images import thumbnails
 from lamina.evaluate.markup import escape, figure, number, section, table
 from lamina.evaluate.plots.figures import NETWORK
+from lamina.evaluate.plots.timeline import timeline
 from lamina.evaluate.verdict import Wording
 from lamina.experiment import Baseline, Conclusion, Finding, Section, Summary
 from lamina.schema import Row
@@ -24,6 +26,7 @@ from lamina.tasks.anomaly_detection.plots import Track
 from lamina.tasks.anomaly_detection.state import State
 
 STRANGEST, PICTURES = 15, 8
+PARTS = ("training", "validation", "test")
 COLUMNS = 4  # of a recording that are drawn
 SIDE = 420  # pixels of a strip of pictures
 WORDING = Wording(
@@ -77,7 +80,9 @@ def sections(finding: Finding, baselines: Mapping[str, Baseline]) -> Iterator[Se
     facts: Row = {"anomalies": {"threshold": round(limit, 4), **_facts(finding)}}
     yield Section("spread", "Scores", "comparison", section("Scores", "spread", body), facts)
     if session.task.state.recording is not None:
-        body = figure(plots.track(_track(finding), limit), "Orange: flagged steps. Shaded: anomalies, by label.")
+        body = _whole(finding) + figure(
+            plots.track(_track(finding), limit), "The test part. Orange: flagged steps. Shaded: anomalies, by label."
+        )
         yield Section("recording", "The recording", "comparison", section("The recording", "recording", body))
     if next(iter(finding.spec.inputs.values())).kind == "image":
         body = _pictures(finding)
@@ -115,22 +120,38 @@ def _curves(finding: Finding, baselines: Mapping[str, Baseline]) -> list[str]:
     return plots.curves(evaluation.target, scores, areas)
 
 
-def _track(finding: Finding) -> Track:
-    """The test part of a recording, its first columns."""
-    session, experiment = finding.session, finding.experiment
-    details = cast(Details, finding.evaluation.details)
+def _recorded(finding: Finding, rows: pa.Table) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """The first columns of numbers of a recording by name, the times of its steps, and their values."""
+    session = finding.session
     state: State = session.task.state
     assert state.recording is not None and state.layout is not None
-    rows = experiment.test
     names = [place.name for place in state.layout.columns if place.kind != "category"][:COLUMNS]
     cells = session.prep.parse(rows, [*names, state.recording.time])
     times = cells[state.recording.time]
     stamps = times.cast(pa.timestamp("s")).to_numpy() if pa.types.is_timestamp(times.type) else np.arange(len(times))
     values = [cells[name].cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False) for name in names]
+    return names, stamps, np.stack(values, axis=1)
+
+
+def _whole(finding: Finding) -> str:
+    """The recording from its first step to its last, with the parts it is cut into."""
+    splits = finding.experiment.splits
+    names, times, values = _recorded(finding, pa.concat_tables(splits))
+    edges = np.cumsum([0, *(part.num_rows for part in splits)]).tolist()
+    parts: dict[str, tuple[int, int]] = dict(zip(PARTS, pairwise(edges), strict=True))
+    drawings = (figure(timeline(name, times, values[:, i], parts)) for i, name in enumerate(names))
+    return f'<div class="beside">{"".join(drawings)}</div>'
+
+
+def _track(finding: Finding) -> Track:
+    """The test part of a recording, its first columns."""
+    details = cast(Details, finding.evaluation.details)
+    rows = finding.experiment.test
+    names, stamps, values = _recorded(finding, rows)
     truth = np.full(rows.num_rows, -1)
     truth[details.has_score] = finding.evaluation.target
     judgement = details.judgement
-    return Track(stamps, np.stack(values, axis=1), names, judgement.score, judgement.flag, truth)
+    return Track(stamps, values, names, judgement.score, judgement.flag, truth)
 
 
 def _strangest(finding: Finding) -> Section:

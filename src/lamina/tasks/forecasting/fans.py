@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from lamina.evaluate.markup import number
+from lamina.evaluate.plots.timeline import timeline
 from lamina.schema import Row, clean
 from lamina.task import Session
 from lamina.tasks.forecasting import encoding, error_breakdown, history
@@ -17,6 +18,7 @@ from lamina.tasks.forecasting.state import State
 from lamina.tasks.forecasting.time_index import to_times
 
 COUNT = 6  # fans in all
+PARTS = ("training", "validation", "test")
 MAX_PAIRS = 3  # of series and target that have fans of their own
 
 Arrays = Mapping[str, np.ndarray]
@@ -24,7 +26,7 @@ Arrays = Mapping[str, np.ndarray]
 
 def draw(experiment: Any, session: Session, test: Backtest, sums: Arrays) -> tuple[list[Row], list[str]]:
     """Titles and scores, and the drawings. `sums`: errors of the network by origin and target."""
-    pairs = _pairs(test, sums)
+    pairs = choose(test, sums)
     mase = sums["mase"] / np.maximum(sums["count"], 1)  # (origins, targets)
     series_of, steps = test.series, encoding.encode(test.panel, session.prep, test.state)
     labels: list[tuple[str, Fan, float | None]] = []
@@ -50,7 +52,7 @@ def draw(experiment: Any, session: Session, test: Backtest, sums: Arrays) -> tup
     return facts, drawings
 
 
-def _pairs(test: Backtest, sums: Arrays) -> list[tuple[int, int]]:
+def choose(test: Backtest, sums: Arrays) -> list[tuple[int, int]]:
     """Pairs of series and target: all of a few, else the first, the best and the worst forecast ones."""
     series, code = np.unique(test.series, return_inverse=True)
     total, count = (np.zeros((len(series), len(test.state.targets))) for _ in range(2))
@@ -71,6 +73,19 @@ def _answers(session: Session, test: Backtest, steps: EncodedSteps, origins: np.
     windows = {name: views[:] for name, views in steps.windows(origins, test.state).items()}
     share = history.measured_share(test.panel, origins, test.state)
     return history.forecast_windows(session, windows, test.latest[origins - 1], share, test.state)
+
+
+def draw_whole(experiment: Any, test: Backtest, sums: Arrays) -> list[str]:
+    """Each series and target that has fans, from its first step to its last."""
+    drawings = []
+    for series, target in choose(test, sums):
+        panel, state = experiment.panel, test.state
+        span, edges = panel.spans[series], experiment.cuts[series] - panel.spans[series].start
+        parts = {name: (int(edges[2 * i]), int(edges[2 * i + 1])) for i, name in enumerate(PARTS)}
+        title = _title(panel.ids, series, state, target) or state.names[target]
+        times = to_times(panel.index[span], state.step)
+        drawings.append(timeline(title, times, panel.values[span, target], parts))
+    return drawings
 
 
 def _history_length(state: State) -> int:

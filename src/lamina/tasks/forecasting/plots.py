@@ -22,6 +22,7 @@ from lamina.evaluate.plots.canvas import (
     text,
 )
 from lamina.evaluate.plots.figures import plain_numbers
+from lamina.evaluate.plots.timeline import date_axis
 
 WIDTH, HEIGHT = 480, 270
 
@@ -60,7 +61,7 @@ def plot_fan(fan: Fan) -> str:
             axes.plot(times[truth], fan.measured[-horizon:][truth], marker, color=INK, markersize=4)
         axes.plot(times, fan.prediction, color=ACCENT, linewidth=1.9, marker=marker, markersize=5, zorder=3)
         axes.axvline(fan.times[-horizon - 1], color=QUIET, linewidth=0.8, linestyle=(0, (2, 2)))
-        _date_axis(axes, fan.times)
+        date_axis(axes, fan.times, 7)
         plain_numbers(axes.yaxis, 5)
         axes.margins(x=0.02)
         return svg(fig, "fan", f"Forecast beside what was measured: {fan.title}")
@@ -120,18 +121,6 @@ def plot_autocorrelation(lags: Sequence[float], bound: float) -> str:
 
 def _numbers(values: Sequence[float | None]) -> np.ndarray:
     return np.array([np.nan if v is None else v for v in values], float)
-
-
-def _date_axis(axes: Any, times: np.ndarray) -> None:
-    """A few dates below the axis, none of them twice as long as it need be."""
-    if times.dtype.kind != "M":
-        plain_numbers(axes.xaxis, 6)
-        return
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-
-    locator = AutoDateLocator(minticks=3, maxticks=7)
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
 
 
 def _whole_steps(axes: Any) -> None:

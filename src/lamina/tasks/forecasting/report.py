@@ -72,7 +72,8 @@ def _facts(finding: Finding, test: Backtest, methods: Mapping[str, Backtest]) ->
     if test.state.transform == "log_return":
         facts["prices"] = directional_accuracy.facts(test, methods)
     facts["fans"], drawings = fans.draw(finding.experiment, finding.session, test, sums[network].cells)
-    pieces = {"fans": "".join(figure(svg) for svg in drawings)}
+    whole = fans.draw_whole(finding.experiment, test, sums[network].cells)
+    pieces = {"fans": "".join(figure(svg) for svg in drawings), "whole": "".join(map(figure, whole))}
     if test.state.horizon > 1:
         lines = {label(str(name)): values for name, values in steps["mase"].items()}
         pieces["by_step"] = plots.plot_errors(lines, "MASE by step ahead: lower is better")

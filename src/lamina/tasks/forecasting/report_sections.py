@@ -31,6 +31,8 @@ def sections(facts: Row, pieces: Pieces) -> Iterator[Section]:
     """The random walk of prices, fans, the backtest, and what errors still hold."""
     if "prices" in facts:
         yield Section("prices", "Beside the random walk", "comparison", _prices(facts["prices"]))
+    body = f'<div class="beside">{pieces["whole"]}</div>' if pieces["whole"] else ""
+    yield Section("whole_series", "The whole series", "comparison", section("The whole series", "whole-series", body))
     yield Section("forecasts", "Forecasts", "comparison", _fans(facts, pieces))
     yield Section("backtest", "Backtest", "comparison", _backtest(facts, pieces))
     if "autocorrelation" in pieces:

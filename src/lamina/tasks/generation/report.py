@@ -135,7 +135,9 @@ def summary(finding: Finding) -> Summary:
         facts["made_pictures"] = details.images.facts
     tables = tuple(filter(None, [table_report.lines(details.table)])) if details.table else ()
     if details.table:
-        facts["made_rows"] = {name: value for name, value in details.table.items() if name != "columns"}
+        facts["made_rows"] = {
+            name: value for name, value in details.table.items() if name not in ("columns", "samples")
+        }
     if "duplicates" in details.pieces:
         facts["notes"] = [details.pictures["duplicates"]["sentence"]]
     commands["make"] = f"lamina generate {bundle} -n 64 -o made{'.csv' if details.table else ''}"

@@ -25,6 +25,7 @@ TRAIN, TEST, NEAR = 10_000, 10_000, 2_000
 MOST_CODES = 250  # of a text: what the classifier takes
 SEED = 1
 MAX_COLUMNS = 9  # columns with histograms
+FEW, MOST_LETTERS = 6, 40  # generated rows in a report, and letters of a cell
 
 
 def measure(
@@ -58,6 +59,8 @@ def measure(
         facts["trained_on"] = {name: _classifier_scores(rows, real, len(classes)) for name, rows in sources.items()}
         facts["smote"] = _likeness(encoder, rival, real)
     facts |= _likeness(encoder, own, real)
+    copies = _is_in(own, encoder.train) | _is_in(own, encoder.encode(held_out))
+    facts["samples"] = _some(samples, copies)
     return facts | {"columns": _columns(encoder, own, real, MAX_COLUMNS), "held": _reachable(encoder, real)}
 
 
@@ -164,6 +167,16 @@ def _nearness(encoder: CellEncoder, own: Cells) -> tuple[float, float]:
         return np.concatenate(blocks, axis=1).astype(np.float32)
 
     distance = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(scale(train)).kneighbors(scale(some))[0]
-    training = {row.tobytes() for row in np.nan_to_num(encoder.train.numbers, nan=np.inf) + 0.0}
-    copies = np.mean([row.tobytes() in training for row in np.nan_to_num(own.numbers, nan=np.inf) + 0.0])
-    return float(np.median(distance)), float(copies)
+    return float(np.median(distance)), float(_is_in(own, encoder.train).mean())
+
+
+def _is_in(rows: Cells, others: Cells) -> np.ndarray:
+    """(rows,) whether a row is one of the others."""
+    bodies = {row.tobytes() for row in np.nan_to_num(others.numbers, nan=np.inf) + 0.0}
+    return np.array([row.tobytes() in bodies for row in np.nan_to_num(rows.numbers, nan=np.inf) + 0.0], bool)
+
+
+def _some(samples: pa.Table, real: np.ndarray) -> list[Row]:
+    """The first generated rows that are no real ones, as short texts."""
+    rows = samples.take(pa.array(np.flatnonzero(~real)[:FEW])).to_pylist()
+    return [{name: "" if cell is None else str(cell)[:MOST_LETTERS] for name, cell in row.items()} for row in rows]

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from lamina.evaluate.markup import cell, escape, number, table
+from lamina.evaluate.markup import figure as card
 from lamina.evaluate.metrics import label
 from lamina.evaluate.plots.canvas import ACCENT, GREYS, figure, panel, style, svg, text
 
@@ -63,8 +64,18 @@ def html(facts: Mapping[str, Any]) -> str:
         parts.append(
             table(["holds in all training rows", f"broken in {relations[0]['rows']:,} generated rows"], rows, [1])
         )
+    parts.append(_samples(facts.get("samples") or []))
     parts.append(histograms(facts["columns"]))
     return "".join(parts)
+
+
+def _samples(rows: Sequence[Mapping[str, str]]) -> str:
+    """A few generated rows, as they are written."""
+    if not rows:
+        return ""
+    cells = [[f'<span class="keep">{escape(cell, 40)}</span>' if cell else "" for cell in row.values()] for row in rows]
+    lead = "Some of the generated rows; none of them is a row of the data."
+    return f'<h3>Synthetic rows</h3><p class="quiet lead">{lead}</p>{table([escape(n, 40) for n in rows[0]], cells)}'
 
 
 def _likeness(facts: Mapping[str, Any]) -> list[list[str]]:
@@ -100,4 +111,4 @@ def histograms(columns: Sequence[Mapping[str, Any]]) -> str:
             axes.set_xticks(ticks, [text(column["names"][k], 9) for k in ticks])
             axes.set_yticks([])
         caption = "Grey is real, blue is made; the number is the distance of the column, 0 to 1."
-        return f"<figure>{svg(fig, 'rows', 'Columns of real and made rows')}<figcaption>{caption}</figcaption></figure>"
+        return "<h3>Columns</h3>" + card(svg(fig, "rows", "Columns of real and made rows"), caption)
