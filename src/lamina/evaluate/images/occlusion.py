@@ -4,6 +4,7 @@ Works with any bundle, because it only asks the predictor. Zeiler and Fergus 201
 convolutional networks", section 4.2.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -12,8 +13,10 @@ import numpy as np
 import pyarrow as pa
 
 from lamina.config import DataError
+from lamina.evaluate import page
+from lamina.evaluate.images.thumbnails import figure, grid, percent, shot
 from lamina.evaluate.log_odds import best, strength, uncalibrated
-from lamina.evaluate.markup import number
+from lamina.evaluate.markup import escape, number
 from lamina.evaluate.plots import canvas
 from lamina.preprocess import image, settings
 from lamina.resources import disk
@@ -25,8 +28,14 @@ COVER = 6  # the cover is this part of the side, so that neighbours overlap
 BATCH_NUMBERS = 1 << 22
 FLAT = 1e-3  # a heat below this, in log-odds, is no heat at all
 FOR, AGAINST = (200, 80, 30), (11, 99, 181)  # orange and blue, as in the plots
-MAX_PICTURES = 40  # in one file
-LINE, SMALL = 250, 96  # pixels of a line, and the side below which every pixel is drawn as a square
+MAX_PICTURES, MAX_IN_PAGE = 40, 400  # in one drawing, and in a page
+LINE, BLOCK, SMALL = (
+    250,
+    780,
+    96,
+)  # pixels of a line, of a picture with all about it, and below which pixels are squares
+IN_A_COLUMN = 3  # more pictures are a grid
+LEGEND = "Orange speaks for the answer, blue against it: its odds fall, or rise, when the place is covered."
 
 
 class Explanation(NamedTuple):
@@ -132,45 +141,69 @@ def overlay(picture: np.ndarray, heat: np.ndarray) -> np.ndarray:
 def write(
     session: Session, pictures: Sequence[str | Path], output: Path, label: str | None = None, overwrite: bool = False
 ) -> list[Explanation]:
-    """Explain the answers to at most 40 picture files and draw them into one PNG.
+    """Explain the answers to picture files: at most 40 in one PNG, at most 400 in a page of HTML.
 
     Errors: as `explain`; StorageError where it cannot be written, or something is there and `overwrite` is not set.
     """
-    if output.suffix.lower() != ".png":
-        raise DataError(f"-o: must end in .png (got '{output}').")
-    if len(pictures) > MAX_PICTURES:
-        raise DataError(f"explain: {len(pictures)} pictures are too many for one file. Name at most {MAX_PICTURES}.")
+    suffix, count = output.suffix.lower(), len(pictures)
+    if suffix not in (".png", ".html"):
+        raise DataError(f"-o: must end in .png (got '{output}'). A page of many pictures: -o FILE.html")
+    if suffix == ".png" and count > MAX_PICTURES:
+        cure = f"Name at most {MAX_PICTURES}, or a page: -o {output.with_suffix('.html')}"
+        raise DataError(f"explain: {count} pictures are too many for one file. {cure}")
+    if count > MAX_IN_PAGE:
+        raise DataError(f"explain: {count} pictures are too many for one page. Name at most {MAX_IN_PAGE}.")
     disk.refuse_existing(output, overwrite)
     explanations = explain(session, pictures, label)
+    if suffix == ".html":
+        disk.write_text(output, html(explanations), overwrite)
+        return explanations
     with disk.new_file(output, overwrite) as file:
         draw(explanations, file)
     return explanations
 
 
+def html(explanations: Sequence[Explanation]) -> str:
+    """A page with as many pictures side by side as it has room for, each beside its heat, with its best answers."""
+    figures = []
+    for one in explanations:
+        chances = (f"{escape(name, 40)} {percent(chance)}" if name else number(chance) for name, chance in one.top)
+        name = f'<br><span class="path">{escape(one.name, 80)}</span>' if one.name else ""
+        pair = [shot(one.picture, "the picture"), shot(overlay(one.picture, one.heat), f"what speaks for {one.label}")]
+        figures.append(figure(pair, f"<b>{escape(one.label, 40)}</b>: {', '.join(chances)}{name}", "two"))
+    lead = f'<h1>What answers hang on</h1>\n<p class="quiet">{LEGEND}</p>'
+    return page.document("What answers hang on", f"{lead}\n{grid(figures, 'wide')}")
+
+
 def draw(explanations: Sequence[Explanation], output: Path | IO[bytes]) -> None:
-    """Write one PNG: for each picture a line with the picture, its heat and its best answers."""
-    height = LINE * len(explanations) + 34
+    """Write one PNG: for each picture the picture, its heat and its best answers; many are a grid."""
+    count = len(explanations)
+    columns = 1 if count <= IN_A_COLUMN else min(3, math.ceil(math.sqrt(count / IN_A_COLUMN)))
+    height, width = LINE * math.ceil(count / columns) + 34, BLOCK * columns
     with canvas.style():
-        fig = canvas.figure(780, height)
+        fig = canvas.figure(width, height)
         for i, explanation in enumerate(explanations):
-            _line(fig, explanation, i * LINE, height)
-        legend = "Orange speaks for the answer, blue against it: its odds fall, or rise, when the place is covered."
-        fig.text(0.5, 12 / height, legend, ha="center", fontsize=11.5, color=canvas.QUIET)
+            _line(fig, explanation, i // columns * LINE, height, (i % columns * BLOCK, width))
+        fig.text(0.5, 12 / height, LEGEND, ha="center", fontsize=11.5, color=canvas.QUIET)
         fig.savefig(output, format="png", dpi=144, facecolor="white", metadata={"Software": None})
 
 
-def _line(fig: Any, explanation: Explanation, above: int, height: int) -> None:
+def _line(fig: Any, explanation: Explanation, above: int, height: int, across: tuple[int, int]) -> None:
+    """One explanation, `above` pixels from the top; `across`: pixels to the left of it, and of all."""
+    left, width = across
     below = height - above - LINE
     picture, small = explanation.picture, max(explanation.picture.shape[:2]) <= SMALL
     pixels = np.repeat(picture, 3, axis=2) if picture.shape[2] == 1 else picture
     about = f"what speaks for {canvas.text(explanation.label, 18)}"
     titles = (canvas.text(explanation.name, 26) if explanation.name else "the picture", about)
     for k, (image_, title) in enumerate(zip((pixels, overlay(picture, explanation.heat)), titles, strict=True)):
-        axes = canvas.panel(fig, (20 + 236 * k, above + 34, 780 - 230 - 236 * k, below + 6), title)
+        axes = canvas.panel(fig, (left + 20 + 236 * k, above + 34, width - left - 230 - 236 * k, below + 6), title)
         axes.imshow(image_, interpolation="nearest" if small else "antialiased")
         axes.set_axis_off()
     top = explanation.top
-    axes = canvas.panel(fig, (610, above + 34, 60, below + 60), "answers" if len(top) > 1 else "answer")
+    axes = canvas.panel(
+        fig, (left + 610, above + 34, width - left - BLOCK + 60, below + 60), "answers" if len(top) > 1 else "answer"
+    )
     if len(top) == 1:
         axes.text(0, 0.5, number(top[0][1]), fontsize=22, color=canvas.ACCENT, transform=axes.transAxes)
         axes.set_axis_off()
