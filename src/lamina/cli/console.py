@@ -16,6 +16,7 @@ from lamina.schema import Row
 FIRST = 5
 MOST = 40  # columns of a table shown
 GAP = 3  # between two columns
+ROOM = 26  # for examples and a note, at least
 
 PIPED = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120  # a pipe has no width of its own
 out = Console(highlight=False, soft_wrap=False, width=PIPED)
@@ -54,7 +55,11 @@ def table(*heads: str, right: Sequence[int] = (), bend: Sequence[int] = ()) -> T
 
 
 def compare(
-    heads: Sequence[str], rows: Sequence[Sequence[str]], repeated: int = 2, bold: int | None = 1, console: Console | None = None
+    heads: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    repeated: int = 2,
+    bold: int | None = 1,
+    console: Console | None = None,
 ) -> None:
     """Numbers side by side, none of them cut: what is too wide for the terminal goes on in a table below, which begins
     with the same `repeated` columns, such as the names and the first numbers. The column `bold` stands out.
@@ -79,27 +84,24 @@ def compare(
             console.print()
 
 
-def lines(rows: Sequence[Sequence[str]]) -> Table:
+def lines(rows: Sequence[Sequence[str]]) -> None:
     """A table of texts, the first row of which are its heads: the first column names, the others are numbers."""
     heads, *others = rows
-    plain = table(*(escape(short(head, MOST)) for head in heads), right=range(1, len(heads)))
-    for row in others[:MOST]:
-        plain.add_row(escape(short(row[0], MOST)), *map(escape, row[1:]))
+    names = [escape(short(head, MOST)) for head in heads]
+    compare(names, [(escape(short(row[0], MOST)), *map(escape, row[1:])) for row in others[:MOST]], 1, None)
     if len(others) > MOST:
-        plain.add_row(f"and {len(others) - MOST:,} more")
-    return plain
+        out.print(f"and {len(others) - MOST:,} more")
 
 
 def columns(rows: Sequence[Row]) -> Table:
     """Columns with their kinds and what they hold."""
-    noted = any(c["note"] for c in rows[:MOST])
+    names = [short(c["name"], 24) for c in rows[:MOST]]
+    widths = (max(map(cell_len, ["column", *names])), max([len(c["kind"]) for c in rows[:MOST]], default=4))
+    room = max(out.width - sum(widths) - len("missing distinct") - 5 * GAP, len("examples"))
+    noted = any(c["note"] for c in rows[:MOST]) and room >= ROOM
+    room //= 1 + noted
     heads = ["column", "kind", "missing", "distinct", "examples", *(["note"] if noted else [])]
     listed = table(*heads, right=(2, 3), bend=(5,) if noted else ())
-    names = [short(c["name"], 24) for c in rows[:MOST]]
-    fixed = (
-        max(map(cell_len, ["column", *names])) + max(len(c["kind"]) for c in rows) + len("missing distinct") + 5 * GAP
-    )
-    room = max((out.width - fixed) // (2 if noted else 1), len("examples"))
     for name, c in zip(names, rows, strict=False):
         missing = f"{c['missing']:,}" if c["missing"] else ""
         note = [escape(c["note"])] if noted else []
@@ -125,9 +127,10 @@ def _examples(values: Sequence[str], room: int) -> str:
 def layers(rows: Sequence[Row]) -> Table:
     """The network, layer by layer, with its number of parameters."""
     listed = table("layer", "output", "parameters", right=(1, 2))
+    room = max(20, out.width - max(len(layer["output"]) for layer in rows) - len("parameters") - 2 * GAP)
     for layer in rows:
         parameters = f"{layer['parameters']:,}" if layer["parameters"] else ""
-        listed.add_row(escape(layer["layer"]), layer["output"], parameters)
+        listed.add_row(escape(short(layer["layer"], room)), layer["output"], parameters)
     listed.add_section()
     listed.add_row("[bold]all[/]", "", f"[bold]{sum(layer['parameters'] for layer in rows):,}[/]")
     return listed

@@ -48,7 +48,7 @@ def _survey(row: Row) -> None:
     """What the cells of a column hold beyond their values, as their kind tells it."""
     tables, sentences = preprocess.summarize(row)
     for rows in tables:
-        out.print(lines(rows))
+        lines(rows)
     for label, text, warns in sentences:
         if not label.strip():
             line(f"{label}{text}")

@@ -28,7 +28,7 @@ def result(row: Row) -> None:
     ]
     compare(("score\non test rows", "network", *methods), rows)
     for rows in row["tables"]:
-        out.print(lines(rows))
+        lines(rows)
     for sentence in (row["verdict"], *row["sentences"]):
         say(sentence)
     out.print()

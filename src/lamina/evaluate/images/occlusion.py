@@ -34,6 +34,7 @@ LINE, BLOCK, SMALL = (
     780,
     96,
 )  # pixels of a line, of a picture with all about it, and below which pixels are squares
+LEAST = 5e-4  # of the probability of an answer that a page names
 IN_A_COLUMN = 3  # more pictures are a grid
 LEGEND = "Orange speaks for the answer, blue against it: its odds fall, or rise, when the place is covered."
 
@@ -167,12 +168,23 @@ def html(explanations: Sequence[Explanation]) -> str:
     """A page with as many pictures side by side as it has room for, each beside its heat, with its best answers."""
     figures = []
     for one in explanations:
-        chances = (f"{escape(name, 40)} {percent(chance)}" if name else number(chance) for name, chance in one.top)
         name = f'<br><span class="path">{escape(one.name, 80)}</span>' if one.name else ""
         pair = [shot(one.picture, "the picture"), shot(overlay(one.picture, one.heat), f"what speaks for {one.label}")]
-        figures.append(figure(pair, f"<b>{escape(one.label, 40)}</b>: {', '.join(chances)}{name}", "two"))
-    lead = f'<h1>What answers hang on</h1>\n<p class="quiet">{LEGEND}</p>'
+        figures.append(figure(pair, _answers(one) + name, "two"))
+    lead = f'<h1>What answers hang on</h1>\n<p class="quiet lead">{LEGEND}</p>'
     return page.document("What answers hang on", f"{lead}\n{grid(figures, 'wide')}")
+
+
+def _answers(one: Explanation) -> str:
+    """The best answers, the one that is explained in bold."""
+    if len(one.top) == 1:
+        return f"<b>{number(one.top[0][1])}</b>"
+    chances = [(f"<b>{escape(name, 40)}</b>" if name == one.label else escape(name, 40), share)
+               for name, share in one.top if share >= LEAST]  # fmt: skip
+    explained = (
+        "" if any(name == one.label for name, _ in one.top) else f"what speaks for <b>{escape(one.label, 40)}</b>; "
+    )
+    return explained + ", ".join(f"{name}\u00a0{percent(share)}" for name, share in chances)
 
 
 def draw(explanations: Sequence[Explanation], output: Path | IO[bytes]) -> None:

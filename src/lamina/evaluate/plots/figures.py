@@ -80,7 +80,7 @@ def _shades(shares: np.ndarray) -> np.ndarray:
 
     full = np.where(np.eye(len(shares), dtype=bool)[..., None], to_rgb(ACCENT), to_rgb(WARM))
     full = np.where(shares[..., None] > 0, full, to_rgb(GREYS[1]))
-    return np.append(full, np.where(shares > 0, 0.06 + 0.94 * shares, 0.07)[..., None], axis=2)
+    return np.append(full, np.where(shares > 0, 0.12 + 0.88 * shares, 0.07)[..., None], axis=2)
 
 
 def _count(count: int, cell: int) -> str:
