@@ -286,10 +286,6 @@ class Task(ABC):
         """The operations that this bundle has; the first is the one that a server's page leads to."""
         return tuple(operation for operation in self.operations if operation.available(session))
 
-    def page(self, session: Session) -> str | None:
-        """A page of its own to try it in a browser, one file of HTML; else there is the generic one."""
-        return None
-
     def about(self, session: Session) -> Row:
         """Facts for /schema and `lamina inspect` beyond columns, classes and examples."""
         return {}

@@ -538,7 +538,7 @@ def process(churn_bundle):
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     ) as server:
         line = server.stdout.readline()
-        assert "/docs)" in line, server.stderr.read()
+        assert "/try)" in line, server.stderr.read()
         yield server, int(line.partition("http://127.0.0.1:")[2].partition(" ")[0])
         server.kill()
 

@@ -298,7 +298,7 @@ def test_the_schema_says_what_a_history_must_hold_and_its_example_works(case):
 def test_the_page_to_try_it_on_needs_nothing_from_elsewhere(shops):
     page = fetched(app(shops.predictor), "/try")
     assert page.headers["content-type"].startswith("text/html")
-    assert "Forecast of sold, taken" in page.text
+    assert "sold, taken: forecasting" in page.text
     assert "{{" not in page.text
     assert "://" not in page.text
     assert "2024-01-0" in page.text

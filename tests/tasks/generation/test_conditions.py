@@ -220,5 +220,5 @@ def test_a_server_describes_conditions_where_there_are_rows(left, pictured):
     assert ask(left, "POST", "/generate", json={"count": 3, "where": example}).status_code == 200
     assert "where" not in body(pictured)
     page = ask(left, "GET", "/", headers={"accept": "text/html"}).text
-    assert '<textarea name="where"' in page and "request.where = where" in page
+    assert '<textarea name="where"' in page and 'data-setting="lines"' in page
     assert '<textarea name="where"' not in ask(pictured, "GET", "/", headers={"accept": "text/html"}).text

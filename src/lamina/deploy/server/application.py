@@ -118,7 +118,7 @@ def _application(model: Model, state: State, token: str | None, root_path: str, 
         dependencies=[Depends(HTTPBearer(auto_error=False))] if token else [],  # the padlock in the docs
     )
     api.state.lamina = state
-    pages.add_pages(api, predictor, endpoints, limits, root_path)
+    pages.add_pages(api, predictor, endpoints, limits, root_path, token is not None)
     pages.add_health(api, state)
     drift_page.add(api, drift)
     for endpoint in endpoints:

@@ -84,7 +84,7 @@ def request_body(endpoint: Endpoint) -> Row:
     settings = operation.request.model_json_schema().get("properties", {})
     content = {JSON: {"schema": {"oneOf": _shapes(endpoint.prep, settings)}, "examples": examples}}
     if CSV in own_types(operation, endpoint.prep):
-        content[CSV] = {"schema": {"type": "string"}, "example": _csv(rows)}
+        content[CSV] = {"schema": {"type": "string"}, "example": as_csv(rows)}
     return {"required": True, "content": content | _files(endpoint.prep)}
 
 
@@ -138,7 +138,7 @@ def _field(column: Column, file: FileKind | None) -> tuple[Any, Any]:
     return str | None if file else TYPES.get(column.kind, ANY), field
 
 
-def _csv(rows: Sequence[Row]) -> str:
+def as_csv(rows: Sequence[Row]) -> str:
     """Rows as CSV."""
     text = io.StringIO()
     writer = csv.DictWriter(text, rows[0], lineterminator="\n")

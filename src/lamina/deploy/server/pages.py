@@ -18,6 +18,7 @@ from lamina.deploy.server.json_reader import dump_json
 from lamina.deploy.server.limits import Limits, busy
 from lamina.deploy.server.metrics import CONTENT_TYPE
 from lamina.deploy.server.middleware import State
+from lamina.deploy.server.try_page import try_page
 from lamina.task import JSON
 
 HTML = "text/html; charset=utf-8"
@@ -32,7 +33,7 @@ def page_headers(page: str) -> dict[str, str]:
     }
     policy = (
         f"default-src 'none'; style-src {allowed['style']}; script-src {allowed['script']}; img-src data:; "
-        "connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+        "media-src data:; connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
     )
     return {"Content-Security-Policy": policy, "Referrer-Policy": "no-referrer"}
 
@@ -43,23 +44,22 @@ def _hash(text: str) -> str:
 
 
 def add_pages(
-    api: FastAPI, predictor: Predictor, endpoints: tuple[Endpoint, ...], limits: Limits, root: str = ""
+    api: FastAPI, predictor: Predictor, endpoints: tuple[Endpoint, ...], limits: Limits, root: str, token: bool
 ) -> None:
-    """What the server is, what it takes, and the task's own page to try it on, where there is one; `root` is the path
-    in front of all others for those outside.
+    """What the server is, what it takes, and a page to try it on; `root` is the path in front of all others for those
+    outside, `token` says whether they need one.
     """
     schema = about.describe(predictor, endpoints, limits)
     schema_body = schema.model_dump_json().encode()
-    page = predictor.task.page(predictor)
-    policy = page_headers(page or "")
+    page = try_page(predictor, endpoints, token) if endpoints else ""
+    policy = page_headers(page)
     links = {endpoint.operation.name: f"POST {root}/{endpoint.operation.name}" for endpoint in endpoints}
-    places = {"columns": "schema", "docs": "docs", "health": "health", "ready": "ready"} | (
-        {"try": "try"} if page else {}
-    )
+    places = {"columns": "schema", "docs": "docs", "health": "health", "ready": "ready"}
+    places |= {"try": "try"} if page else {}
     links |= {name: f"{root}/{place}" for name, place in places.items()}
     index = {"model": schema.model, "task": schema.task, "target": schema.target, "lamina": __version__, "links": links}
 
-    @api.get("/", summary="What this is and where to go; for a browser, a page to try it on where there is one")
+    @api.get("/", summary="What this is and where to go; for a browser, a page to try it on")
     async def index_of(request: Request) -> Any:
         if page and "text/html" in request.headers.get("accept", ""):
             return Response(page, media_type=HTML, headers=policy)
@@ -83,7 +83,7 @@ def add_pages(
     if page:
 
         @api.get("/try", summary="A page to try the model on", include_in_schema=False)
-        async def try_page() -> Response:
+        async def page_of() -> Response:
             return Response(page, media_type=HTML, headers=policy)
 
 

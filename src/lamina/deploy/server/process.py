@@ -114,9 +114,8 @@ def _line(models: Models, url: str, as_json: bool) -> str:
     api = models.application
     if as_json:
         return json.dumps({"url": url, "docs": f"{url}/docs", "bundle": api.version})
-    page = "try" if any(vars(route).get("path") == "/try" for route in api.routes) else "docs"
     others = f" and {len(models.paths) - 1} more" if len(models.paths) > 1 else ""
-    return f"Serving {api.title}{others} on {url} (try it: {url}/{page}). Stop it with Ctrl-C."
+    return f"Serving {api.title}{others} on {url} (try it: {url}/try). Stop it with Ctrl-C."
 
 
 def _is_local(host: str) -> bool:

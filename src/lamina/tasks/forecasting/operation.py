@@ -1,7 +1,5 @@
 """What can be asked of a bundle that forecasts: `predict`, with the rows of a history."""
 
-import csv
-import io
 import json
 import shlex
 from collections.abc import Sequence
@@ -71,16 +69,6 @@ def _days(rows: list[Row], time: Sequence[str]) -> list[Row]:
     if not all(str(row[name]).endswith(MIDNIGHT) for row in rows for name in time):
         return rows
     return [{name: v.removesuffix(MIDNIGHT) if isinstance(v, str) else v for name, v in row.items()} for row in rows]
-
-
-def example_csv(session: Session) -> str:
-    """The example's history as CSV."""
-    rows = example(session).payload
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(rows[0])
-    writer.writerows(row.values() for row in rows)
-    return text.getvalue()
 
 
 def usage(session: Session, operation: Operation, bundle: str) -> Usage:

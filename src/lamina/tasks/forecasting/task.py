@@ -11,7 +11,7 @@ from lamina.data import arrays
 from lamina.preprocess import Preprocessor
 from lamina.schema import Input, Output, Row
 from lamina.task import Session
-from lamina.tasks.forecasting import encoding, playground, time_index
+from lamina.tasks.forecasting import encoding, time_index
 from lamina.tasks.forecasting.operation import PREDICT
 from lamina.tasks.forecasting.state import Config, State
 
@@ -62,9 +62,6 @@ class Task(task.Task):
             "known": list(state.known),  # to be given for the steps ahead too, in rows behind the last target
         }
         return {"forecast": facts}
-
-    def page(self, session: Session) -> str:
-        return playground.page(session)
 
     # times in the index of a pandas frame are a column, and answers keep them there
 

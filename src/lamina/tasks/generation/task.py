@@ -12,7 +12,7 @@ from lamina.preprocess import Preprocessor
 from lamina.schema import Input, Output, Row
 from lamina.task import Asset, Session
 from lamina.tasks._supervised import labels
-from lamina.tasks.generation import bounds, golden, playground, table_transformer
+from lamina.tasks.generation import bounds, golden, table_transformer
 from lamina.tasks.generation.operation import GENERATE, PREDICT
 from lamina.tasks.generation.state import MOST, Config, State
 
@@ -59,9 +59,6 @@ class Task(task.Task):
         return labels.codes(values, self.state.classes)
 
     # what a bundle says
-
-    def page(self, session: Session) -> str:
-        return playground.html(session)
 
     def about(self, session: Session) -> Row:
         return {"samples": self.state.samples, "critic": "critic" in session.graphs}
