@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet
@@ -20,6 +21,7 @@ from command_line import Done
 from command_line import run as lamina_
 from conftest import customers, houses, write_csv
 from lamina.cli import commands
+from lamina.config import load_yaml
 
 VERBS = sorted(command.name or command.callback.__name__ for command in commands.app.registered_commands)
 TINY = ("--model", "linear", "--set", "train.epochs=2", "--set", "columns.remark=ignore")
@@ -122,6 +124,8 @@ def test_init_writes_a_recipe_that_trains(churn_csv):
     }
     text = Path("r.yaml").read_text()
     assert "months: number  # " in text
+    assert text.startswith("# yaml-language-server: $schema=r.schema.json\n")
+    jsonschema.validate(load_yaml(text, "recipe"), json.loads(Path("r.schema.json").read_text()))
     done = lamina_(
         "train", "r.yaml", "--set", "train.epochs=1", "--set", "columns.remark=ignore", "--out", "run", "--json"
     )

@@ -173,14 +173,19 @@ def init(
     """Look at the data and write a recipe with every choice made, ready to be changed."""
     from lamina import data, experiment
     from lamina.cli import recipe_template
+    from lamina.recipe import json_schema
 
     if output.suffix not in (".yaml", ".yml"):
         raise LaminaError(f"-o: must end in .yaml or .yml, by which a recipe is told from data (got '{output}').")
-    disk.refuse_existing(output, overwrite)
+    schema_file = output.with_suffix(".schema.json")
+    for path in (output, schema_file):
+        disk.refuse_existing(path, overwrite)
     disk.check_folder(output)
     recipe = arguments.recipe(source, {"target": target}, sets or [])
     collected = experiment.collect(recipe, data.read(recipe.data))
-    disk.write_text(output, recipe_template.text(collected), overwrite)
+    text = recipe_template.text(collected, schema_file.name)
+    disk.write_text(schema_file, json.dumps(json_schema()) + "\n", overwrite)
+    disk.write_text(output, text, overwrite)
     result = {"recipe": str(output), **collected.counts()}
     emit(result) if as_json else _say(f"Wrote {output}. Train by it with: lamina train {output}")
 

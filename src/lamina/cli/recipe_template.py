@@ -2,6 +2,7 @@
 
 import json
 import re
+from urllib.parse import quote
 
 from lamina import models
 from lamina.config import load_yaml
@@ -15,8 +16,11 @@ from lamina.train.settings import Config as Train
 PLAIN = re.compile(r"(?!(?i:null|true|false)$)[A-Za-z_][A-Za-z0-9_]*")  # names that YAML reads as text without quotes
 
 
-def text(experiment: Experiment) -> str:
-    """YAML: data, target and task as they are, a kind per column with what its cells hold, model and training."""
+def text(experiment: Experiment, schema: str) -> str:
+    """YAML: data, target and task as they are, a kind per column with what its cells hold, model and training.
+
+    `schema`: the file name of the JSON schema beside it, by which editors complete and check it.
+    """
     experiment, prep, choice = design(experiment)
     suggested = models.training(choice, experiment.spec(prep), experiment.recipe.preset)
     train = Train.model_validate_json(json.dumps(suggested)).model_dump(mode="json", include=set(suggested))
@@ -24,6 +28,7 @@ def text(experiment: Experiment) -> str:
     changes = {"target": target, "task": experiment.settings(), "columns": {}, "train": train}
     counts = experiment.counts()
     lines = [
+        f"# yaml-language-server: $schema={quote(schema)}",
         "# A Lamina recipe: the whole run in one file. Train by it with: lamina train FILE",
         f"# {counts['used']:,} rows used, {counts['quarantined']} set aside.",
         "",
