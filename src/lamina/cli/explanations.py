@@ -40,6 +40,8 @@ def explain(predictor: Predictor, words: Sequence[str], options: Options) -> Row
         answers = [{"file": one.name, "label": one.label, "answers": dict(one.top)} for one in explanations]
         return {"output": str(output), "pictures": answers}
     if output is not None and output.suffix in FORMATS:
+        if not attributions.available(predictor):
+            raise DataError("-o: this bundle reads one column, which adds everything. Its parts are drawn: -o FILE.png")
         request = predictor.operation("explain").request.model_validate({"label": options.label})
         write = batch.WriteOptions(options.overwrite)
         return batch.run(predictor, "explain", source, request, output, options.keep, write)
@@ -66,10 +68,6 @@ def _numbers(predictor: Predictor, rows: pa.Table, label: str | None) -> list[Ro
 
 def _reads_rows(predictor: Predictor, output: Path | None) -> bool:
     """Whether what is named are rows, and not pictures or texts, each in a file of its own."""
-    if explanation.column(predictor) is None:
-        return True
-    if output is None:
-        raise DataError(
-            "-o: is missing. Name where to draw: FILE.png of pictures, FILE.html of texts; of rows FILE.csv"
-        )
-    return output.suffix in FORMATS
+    if output is None and not attributions.available(predictor) and explanation.column(predictor) is not None:
+        raise DataError("-o: is missing. Name where to draw: FILE.png of pictures, FILE.html of texts.")
+    return explanation.column(predictor) is None or output is None or output.suffix in FORMATS

@@ -9,6 +9,7 @@ contributions"; Mitchell et al. 2022, "Sampling Permutations for Shapley Value E
 """
 
 from collections.abc import Mapping
+from copy import copy
 from math import prod
 from time import monotonic
 from typing import Any, NamedTuple, Protocol
@@ -19,6 +20,7 @@ from pydantic import Field
 
 from lamina.config import DataError, nearest
 from lamina.data.arrays import json_rows
+from lamina.deploy.session import Session as Opened
 from lamina.preprocess import Broken, Preprocessor
 from lamina.schema import ROW_HEADS
 from lamina.task import CSV, Answers, Example, Operation, Request, Session, TooMuch
@@ -99,7 +101,7 @@ def explain(session: Session, rows: pa.Table | None, request: Explain) -> Answer
 
 def attribute(session: Session, inputs: Arrays, background: _Background, code: int | None = None) -> Attributions:
     """The same of encoded rows: of their most probable label, or `code`."""
-    own = _answers(session, inputs)  # (rows, labels)
+    own, unwatched = _answers(session, inputs), _unwatched(session)  # (rows, labels)
     codes = own.argmax(axis=1) if code is None else np.full(len(own), code)
     rows, columns = np.arange(len(own)), background.ranks.shape[1]
     steps = np.empty((len(own), len(background.ranks), columns + 1))  # answers as an order goes on
@@ -112,7 +114,7 @@ def attribute(session: Session, inputs: Arrays, background: _Background, code: i
         for order in range(0, len(background.ranks), orders):
             place = slice(row, row + some), slice(order, order + orders)
             mixed = _mixed(session.prep, inputs, background, *place)
-            answers = _answers(session, mixed).reshape(*steps[place].shape[:2], columns - 1, -1)
+            answers = _answers(unwatched, mixed).reshape(*steps[place].shape[:2], columns - 1, -1)
             own_code = codes[place[0]][:, None, None, None]
             steps[(*place, slice(1, -1))] = np.take_along_axis(answers, own_code, axis=3)[..., 0]
     changes = np.take_along_axis(np.diff(steps, axis=2), background.ranks[None], axis=2)
@@ -133,9 +135,17 @@ def background_of(session: Session) -> _Background:
         if cells is not None and part.stop > part.start:
             inputs[place][:, part] = cells
     ranks = np.argsort(rng.random((half, len(names))), axis=1)
-    return _Background(
-        inputs, _owners(prep), np.concatenate([ranks, len(names) - 1 - ranks]), _answers(session, inputs)
-    )
+    ranks = np.concatenate([ranks, len(names) - 1 - ranks])
+    return _Background(inputs, _owners(prep), ranks, _answers(_unwatched(session), inputs))
+
+
+def _unwatched(session: Session) -> Session:
+    """The same, where nobody counts the rows that are run, which nobody sent."""
+    if not isinstance(session, Opened):
+        return session
+    other = copy(session)
+    other.watch = None
+    return other
 
 
 def _owners(prep: Preprocessor) -> dict[str, np.ndarray]:
@@ -204,6 +214,7 @@ EXPLAIN = Operation(
     example=example,
     request=Explain,
     takes=(CSV,),
+    items="explanations",
     available=available,
     faces=frozenset({"http", "python"}),
 )

@@ -54,12 +54,6 @@ def draw(rows: Sequence[RowAttributions], output: Path | IO[bytes]) -> None:
         fig.savefig(output, format="png", dpi=144, facecolor="white", metadata={"Software": None})
 
 
-def svg(rows: Sequence[RowAttributions]) -> str:
-    """The same as SVG."""
-    with canvas.style():
-        return canvas.svg(_figure(rows), "attributions", f"What columns add to the answers to {len(rows)} rows")
-
-
 def _figure(rows: Sequence[RowAttributions]) -> Any:
     groups = [largest(row.bars) for row in rows]
     heights = [56 + LINE * len(bars) for bars in groups]

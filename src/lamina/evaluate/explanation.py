@@ -129,6 +129,6 @@ def _with_cells(row: RowAttributions, cells: pa.Table) -> list[tuple[str, float]
 
 
 def _cell(value: Any) -> str:
-    if value is None:
+    if value is None or value == "":
         return "missing"
     return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lamina.evaluate import metrics
+from lamina.evaluate.bars import Bar, svg
 from lamina.evaluate.markup import figure, number
-from lamina.evaluate.plots import canvas
 from lamina.schema import ROW_HEADS, Row
 from lamina.task import Session
 
@@ -122,28 +122,10 @@ def html(own: Importances) -> str:
         "A column about 0 is of no use to this network, or others say the same: of columns that are correlated, "
         "each looks less important than they are together."
     )
-    return f'<p class="quiet">{lead}{more}</p>\n{figure(plot(own), limits)}'
+    return f'<p class="quiet lead">{lead}{more}</p>\n{figure(plot(own), limits)}'
 
 
 def plot(own: Importances) -> str:
     """SVG: a bar for each column, the most important on top."""
-    top = own.columns[:MOST_BARS]
-    names = [canvas.text(one.column, 26) for one in top]
-    means, stds = ([getattr(one, field) for one in top] for field in ("mean", "std"))
-    height = 62 + 24 * len(top)
-    with canvas.style():
-        fig = canvas.figure(640, height)
-        axes = canvas.panel(fig, (210, 14, 24, 48))
-        axes.barh(range(len(top)), means, xerr=stds, color=canvas.ACCENT, height=0.62, ecolor=canvas.GREYS[0])
-        axes.set(ylim=(len(top) - 0.5, -0.5), yticks=range(len(top)), xlabel=_axis(own.metric))
-        axes.set_yticklabels(names, color=canvas.INK)
-        axes.axvline(0, color=canvas.GREYS[1], linewidth=0.8)
-        axes.grid(visible=False, axis="y")
-        axes.spines["left"].set_visible(False)
-        axes.locator_params(axis="x", nbins=6)
-        return canvas.svg(fig, "importance", f"Permutation importance of {len(top)} columns")
-
-
-def _axis(metric: str) -> str:
-    label = metrics.label(metric)
-    return f"decrease of {label}" if metrics.higher(metric) else f"increase of {label}"
+    bars = [Bar(one.column, one.mean, number(one.mean), one.std) for one in own.columns[:MOST_BARS]]
+    return svg(bars, f"Permutation importance of {len(bars)} columns")

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from lamina.deploy import attributions
-from lamina.evaluate import attribution_plot
-from lamina.evaluate.attribution_plot import RowAttributions
-from lamina.evaluate.markup import figure, number
+from lamina.evaluate.attribution_plot import RowAttributions, amount, heading, largest
+from lamina.evaluate.bars import Bar, svg
+from lamina.evaluate.markup import escape, figure, number
 from lamina.experiment import Finding
 from lamina.schema import Row
 
@@ -68,8 +68,14 @@ def html(own: list[RowAttributions]) -> str:
         "rows. The average is that of generated rows, whose columns are drawn as training had them, each by itself; "
         "from it the bars add up to the answer. They say what the network does, not what causes what."
     )
-    return f'<p class="quiet">{lead}</p>\n{figure(attribution_plot.svg(own))}'
+    return f'<p class="quiet lead">{lead}</p>\n{"".join(map(_figure, own))}'
 
 
 def _text(value: str | float) -> str:
     return value if isinstance(value, str) else number(value)
+
+
+def _figure(row: RowAttributions) -> str:
+    bars = [Bar(n, v, amount(v, row.label, signed=True)) for n, v in largest(row.bars)]
+    label = f"What columns add to the answer to {row.name}"
+    return f"<h3>{escape(heading(row))}</h3>\n{figure(svg(bars, label, signed=True))}\n"

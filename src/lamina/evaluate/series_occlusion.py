@@ -20,7 +20,7 @@ from lamina.task import Session
 
 STRETCHES = 20  # of a series
 MOST_CHANNELS = 8  # more are covered all at once
-PANELS = 4  # channels
+PANELS = 4  # channels of a series
 NUMBERS = 1 << 21  # of inputs that are run at a time
 HIGHEST = 1e30  # the largest number of a plot
 FLAT = 1e-3  # an effect below this, in log-odds, is none at all
@@ -110,13 +110,13 @@ def stretches(one: Explanation) -> list[tuple[str, float]]:
 
 def draw(explanations: Sequence[Explanation], output: Path | IO[bytes]) -> None:
     """Write one PNG: for each series its line in each channel, on what speaks for the answer."""
-    counts = [min(PANELS, one.series.shape[1]) for one in explanations]
-    height, above = sum(counts) * LINE + 30, 0
+    channels = [_channels(one) for one in explanations]
+    height, above = sum(map(len, channels)) * LINE + 30, 0
     with canvas.style():
         fig = canvas.figure(WIDTH, height)
-        for one, count in zip(explanations, counts, strict=True):
+        for one, places in zip(explanations, channels, strict=True):
             most = max(float(np.abs(one.falls).max()), FLAT)
-            for channel in range(count):
+            for channel in places:
                 axes = canvas.panel(fig, (70, above + 34, 20, height - above - LINE + 22), _title(one, channel))
                 _line(axes, one, channel, most)
                 above += LINE
@@ -130,6 +130,13 @@ def heading(one: Explanation) -> str:
     answer = f"{canvas.text(name, 24)} {chance:.3f}" if name else number(chance)
     about = f", what speaks for {canvas.text(one.label, 24)}" if name and one.label != name else ""
     return f"{one.name}: {answer}{about}"
+
+
+def _channels(one: Explanation) -> list[int]:
+    """Those that matter most, in order; the first ones where they are covered all at once."""
+    count = one.series.shape[1]
+    sizes = np.broadcast_to(np.abs(one.falls).max(axis=0), count)
+    return sorted(np.argsort(-sizes, kind="stable")[:PANELS].tolist())
 
 
 def _title(one: Explanation, channel: int) -> str:
