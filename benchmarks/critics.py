@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def strange(own: critic.Critic, pictures: np.ndarray, codes: np.ndarray, test: np.ndarray) -> dict[str, float]:
-    """Test pictures against what the critic was never asked about."""
+    """Test images against what the critic was never asked about."""
     noise = np.random.default_rng(1).integers(0, 256, pictures.shape, np.uint8)
     wrong = (codes + 1) % max(len(own.state.classes), 1)
     told = {

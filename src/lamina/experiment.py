@@ -84,7 +84,7 @@ class Conclusion(NamedTuple):
     verdict: str
     subject: str
     measured: str = ""
-    comparison: str = "Beside simpler methods"
+    comparison: str = "Baselines"
     method: str = "method"
     doubt: str = ""
     warns: bool = True

@@ -35,7 +35,7 @@ def test_a_terminal_shows_the_run_in_one_line_that_moves(terminal, tmp_path):
     text = terminal.getvalue()
     assert result["bundle"] == str(tmp_path / "run" / "bundle")
     assert "rows: " in text and "to validate" in text and "Training fnn for 3 epochs" in text
-    assert "validation 0." in text and "steps/s" in text and "left 0:0" in text
+    assert "validation 0." in text and "steps/s" in text and "ETA 0:0" in text
     assert "epoch 3/3  loss" not in text.splitlines()[-1] and "Best after epoch" in text
     assert "\x1b[2K" in text, "the line is drawn anew, not written below"
 

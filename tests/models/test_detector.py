@@ -62,7 +62,7 @@ def test_the_report_says_what_damage_does_to_the_answers(detector):
     assert all(0 <= row["accuracy"] <= 1 and row["rows"] == tests for row in report["damage"])
     assert report["damage"][4]["accuracy"] < report["damage"][0]["accuracy"]  # the trace is what shrinking takes away
     page = Path(detector.result["report"]).read_text("utf-8")
-    assert "Damaged pictures" in page and "JPEG, quality 50" in page
+    assert "Corrupted images" in page and "JPEG, quality 50" in page
 
 
 def test_a_detector_has_to_be_named():

@@ -264,7 +264,7 @@ def explain(  # noqa: PLR0913 - one argument per option
     sets: Sets = None,
     as_json: Json = False,
 ) -> None:
-    """Show what answers hang on: what each column of a row adds, stretches of series, heat maps, marked words."""
+    """Explain predictions: what each column of a row adds, stretches of series, heat maps, marked words."""
     from lamina.cli import explanations, results
     from lamina.deploy.bundle import locate
     from lamina.deploy.predictor import Predictor

@@ -104,7 +104,7 @@ def _line(row: Row) -> str:
     return (
         f"epoch {row['epoch']}/{row['of']}  loss {row['loss']:.4f}  validation {row['validation_loss']:.4f}  "
         f"{label(row['score_name'])} {number(row['score'])}  {row['rate']:,.0f} steps/s  {row['seconds']:.1f} s  "
-        f"left {_left(row)}{'  *' if row['best'] else ''}"
+        f"ETA {_left(row)}{'  *' if row['best'] else ''}"
     )
 
 
@@ -115,7 +115,7 @@ def _progress(row: Row, width: int) -> Table:
     if row["at"] == "epoch":
         words += [f"validation {row['validation_loss']:.4f}", f"{label(row['score_name'])} {number(row['score'])}"]
     words += [f"{row['rate']:,.0f} steps/s"] if width >= WIDE else []
-    words += [f"left {_left(row)}"]
+    words += [f"ETA {_left(row)}"]
     line.add_column(no_wrap=True)
     line.add_column(no_wrap=True, overflow="ellipsis")
     line.add_row(ProgressBar(total=1.0, completed=share, width=max(8, min(24, width - WORDS))), "  ".join(words))
@@ -123,7 +123,7 @@ def _progress(row: Row, width: int) -> Table:
 
 
 def _left(row: Row) -> str:
-    """The time that is left, at least and at most where training may end early."""
+    """The time that is left (ETA), at least and at most where training may end early."""
     least, most = _time(row["least"]), _time(row["left"])
     return most if least == most else f"{least} to {most}"
 

@@ -39,7 +39,9 @@ def check(session: Session) -> None:
     """Errors: DataError where a bundle has no answers to rows."""
     if session.spec.output.head not in ROW_HEADS:
         cure = "It is for bundles that answer each row with a label or a number; what this one is asked: lamina inspect"
-        raise DataError(f"explain: a bundle for {session.task.kind} has no answer that hangs on parts of a row. {cure}")
+        raise DataError(
+            f"explain: a bundle for {session.task.kind} has no prediction that depends on parts of a row. {cure}"
+        )
 
 
 def write(

@@ -36,11 +36,11 @@ class Curves:
                 self.epochs.append({name: value for name, value in row.items() if name != "preview"})
                 self.tail = f"Epoch {row['epoch']:,}{self.planned}: loss {number(row['loss'])}, validation loss "
                 self.tail += f"{number(row['validation_loss'])}, {label(row['score_name'])} {number(row['score'])}; "
-                self.tail += f"{seconds(row['seconds'])}, {seconds(row['left'])} left."
+                self.tail += f"{seconds(row['seconds'])}, ETA {seconds(row['left'])}."
             case "end":
                 self.tail = f"Best after epoch {row['best_epoch']:,}, {seconds(row['elapsed'])}: {row['done']}."
             case "done":
-                self.tail = f"{self.tail} Judged, and written as a bundle: {seconds(row['seconds'])} in all."
+                self.tail = f"{self.tail} Evaluated, and written as a bundle: {seconds(row['seconds'])} in all."
 
     def _repr_html_(self) -> str:
         return notebook.progress(self.head, self.epochs, self.tail, list(self.notes))

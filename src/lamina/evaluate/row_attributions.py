@@ -16,7 +16,7 @@ EACH = 2  # rows with the smallest loss, and with the largest: of different labe
 
 
 def rows(finding: Finding) -> list[RowAttributions]:
-    """Of the test rows with the best and the worst answers; none where rows have no single answer, or one column."""
+    """Of the test rows with the best and the worst predictions; none where rows have none or one column."""
     session, task, evaluation = finding.session, finding.experiment.task, finding.evaluation
     losses = task.losses(evaluation.answers, evaluation.target)
     if losses is None or not attributions.available(session):

@@ -18,8 +18,8 @@ _CAPTIONS = {
     "comparison": "",
     "confusion": "Blue is right, orange is mistaken; the stronger, the larger the share of the actual class.",
     "roc": "As the threshold moves: the share of the class that is found, by the share of the others taken for it.",
-    "precision_recall": "As the threshold moves: the share of alarms that are right, by the share of the class found.",
-    "reliability": "On the line, 80 of 100 answers of 80 % confidence are right; below it, confidence is too high.",
+    "precision_recall": "By threshold: the share of a class’s predictions that are right (precision), by recall.",
+    "reliability": "On the line, 80 of 100 predictions of 80 % confidence are right; below it, confidence is too high.",
     "residuals": "On the line, predicted equals actual. The outermost bars also hold the largest 1 % of the errors.",
     "class_balance": "",
     "learning": "The weights of the marked epoch are the ones in the bundle.",
@@ -141,7 +141,7 @@ def _cell(metric: str, name: str, rows: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def errors(page: Page) -> str:
-    """Where the network is right and where it is mistaken."""
+    """Confusion matrix or residuals, and metrics by class."""
     numbers = ("precision", "recall", "f1", "support", "predicted")
     rows = [
         [escape(c.get("class"), 60), *(number(c.get(key)) for key in numbers)]
@@ -149,16 +149,15 @@ def errors(page: Page) -> str:
     ]
     heads = ["class", "precision", "recall", "F1", "rows", "predicted"]
     classes = table(heads, rows, range(1, 6))
-    return section(
-        "Where it is right and wrong", "errors", _side_by_side(_figures(page, "confusion", "residuals"), classes)
-    )
+    title = "Confusion matrix and errors" if "confusion" in page.plots else "Errors"
+    return section(title, "errors", _side_by_side(_figures(page, "confusion", "residuals"), classes))
 
 
 def confidence(page: Page) -> str:
-    """Ranking, thresholds, and whether stated confidence can be believed."""
+    """ROC, precision and recall by threshold, and calibration."""
     calibration: Row = page.report.get("calibration") or {}
     pairs = [(escape(key.replace("_", " ")), escape(v)) for key, v in calibration.items()]
-    title = "Ranking and confidence" if "roc" in page.plots else "Confidence"
+    title = "ROC, PR and calibration" if "roc" in page.plots else "Calibration"
     figures = _figures(page, "roc", "precision_recall", "reliability")
     return section(title, "confidence", _side_by_side(figures, facts(pairs)))
 
@@ -225,8 +224,7 @@ def _statistics(values: Row) -> str:
     pairs = [(name, value) for name, value in values.items() if name not in ("rows", "missing", "values", "counts")]
     pairs += [(name, f"{count / present:.1%}") for name, count in list(values.get("counts", {}).items())[:SHARES]]
     return " ".join(
-        f'<span class="stat"><small>{escape(name, 24)}</small> {_value(value)}</span>'
-        for name, value in pairs
+        f'<span class="stat"><small>{escape(name, 24)}</small> {_value(value)}</span>' for name, value in pairs
     )
 
 
@@ -249,7 +247,7 @@ def quarantine(data: Mapping[str, Any]) -> str:
     total = max((data.get("rows") or {}).get("quarantined") or 0, len(bad))
     more = f'<p class="quiet">The first {len(rows)} of {number(total)}.</p>' if total > len(rows) else ""
     first = table(["file", "line", "column", "reason"], rows, (1,))
-    return f"<h3>Rows put aside</h3>\n{first}{more}" if rows else ""
+    return f"<h3>Skipped rows</h3>\n{first}{more}" if rows else ""
 
 
 def design(page: Page) -> str:
@@ -283,9 +281,9 @@ def usage(page: Page) -> str:
 
 
 def versions(page: Page) -> str:
-    """What this was made with."""
+    """Versions of the software."""
     values: Row = page.report.get("versions") or {}
-    return section("Made with", "versions", facts([(escape(name), escape(str(v))) for name, v in values.items()]))
+    return section("Versions", "versions", facts([(escape(name), escape(str(v))) for name, v in values.items()]))
 
 
 def other(page: Page) -> str:

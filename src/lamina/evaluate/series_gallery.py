@@ -1,4 +1,4 @@
-"""What there is to see of series: what those of one answer look like on average, and those with the worst answers."""
+"""What there is to see of series: what those of one answer look like on average, and those with the top losses."""
 
 import html
 from collections.abc import Mapping, Sequence
@@ -123,7 +123,7 @@ def _worst(series: _Series, losses: np.ndarray) -> tuple[list[Row], str]:
     lead = f"The {len(worst)} test series with the highest loss, the worst first: look for wrong labels among them."
     if means:
         lead += " Blue is the mean of what they are, orange the mean of what they were taken for."
-    return worst, under("The worst answers", lead, grid(figures, "wide"))
+    return worst, under("Top losses", lead, grid(figures, "wide"))
 
 
 def _caption(row: int, actual: str, answer: str, chance: float | None, loss: float) -> str:

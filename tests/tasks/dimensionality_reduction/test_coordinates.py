@@ -243,7 +243,7 @@ def test_columns_of_other_names_are_no_coordinates(bands, tmp_path):
 def test_what_hangs_on_no_part_of_a_picture_is_not_explained(bands, tmp_path):
     cv2.imwrite(str(tmp_path / "one.png"), np.zeros((12, 12), np.uint8))
     code, _, error = command("explain", path(bands), tmp_path / "one.png", "-o", tmp_path / "why.png")
-    assert code == 1 and "has no answer that hangs on parts of a row" in error
+    assert code == 1 and "has no prediction that depends on parts of a row" in error
 
 
 def test_a_server_makes_so_many_pictures_and_no_more(bands):

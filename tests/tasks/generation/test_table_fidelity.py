@@ -223,7 +223,7 @@ def test_the_report_says_what_made_rows_are_worth_beside_smote(made_by):
     assert judged["trained_on"]["made"]["accuracy"] > 0.6 and judged["copies"] == 0.0
     assert "SMOTE" in report["verdict"] and "detector" in report["verdict"]
     page = (folder / "report.html").read_text("utf-8")
-    assert "The rows it makes" in page and "SMOTE’s rows" in page and "Columns of real and made rows" in page
+    assert "Generated rows" in page and "SMOTE’s rows" in page and "Columns of real and made rows" in page
 
 
 def test_the_report_shows_rows_that_are_made_up_and_never_a_real_one(made_by):

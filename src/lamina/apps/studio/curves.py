@@ -39,8 +39,8 @@ def sentence(rows: Sequence[Row], run: Run, stopping: bool) -> str:
     last = rows[-1]
     score = f"{label(last['score_name'])} {number(last['score'])}"
     if last["left"] <= 0:
-        return f"Epoch {last['epoch']:,}, {score}. Trained; judging it beside simpler methods."
-    times = f"{seconds(last['seconds'])} so far, about {seconds(_remaining(rows, run))} left"
+        return f"Epoch {last['epoch']:,}, {score}. Trained; evaluating it beside baselines."
+    times = f"{seconds(last['seconds'])} so far, ETA {seconds(_remaining(rows, run))}"
     return f"Epoch {last['epoch']:,}, {score}, {times}."
 
 

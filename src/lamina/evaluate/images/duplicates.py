@@ -1,4 +1,4 @@
-"""Test pictures that are, exactly or nearly, training pictures: for them a score measures memory and not skill.
+"""Test images that are, exactly or nearly, training pictures: for them a score measures memory and not skill.
 
 Exact: the same bytes of a file. Near: a difference hash (64 bits: is each of 8 x 8 places brighter
 than the one to its left; Krawetz 2013) that differs in 4 bits at most picks candidates, and the pixels decide. A hash

@@ -131,7 +131,7 @@ def _worst(pictures: _Pictures, losses: np.ndarray) -> tuple[list[Row], str]:
         alt = f"test picture {file or row + 1}: {actual}, predicted {answer}"
         figures.append(figure([shot(pictures.of("test")[row], alt)], caption))
     lead = f"The {len(rows)} test pictures with the highest loss, the worst first: look for wrong labels among them."
-    return rows, under("The worst answers", lead, grid(figures))
+    return rows, under("Top losses", lead, grid(figures))
 
 
 def _confused(pictures: _Pictures) -> tuple[list[Row], str]:
@@ -198,7 +198,7 @@ def _by_class(order: np.ndarray, codes: np.ndarray) -> np.ndarray:
 
 
 def _heat(pictures: _Pictures) -> str:
-    """A few right and a few wrong answers beside what they hang on."""
+    """Occlusion maps of a few right and a few wrong predictions."""
     evaluation, session = pictures.finding.evaluation, pictures.finding.session
     rows = np.arange(len(evaluation.target))
     np.random.default_rng(pictures.seed).shuffle(rows)
@@ -227,7 +227,7 @@ def _heat(pictures: _Pictures) -> str:
     lead = (
         "Each place of a picture was covered in turn. Orange: the odds of the answer fall without it. Blue: they rise."
     )
-    return under("What answers hang on", lead, grid([f for group in figures.values() for f in group], "wide"))
+    return under("Occlusion maps", lead, grid([f for group in figures.values() for f in group], "wide"))
 
 
 def _duplicates(pictures: _Pictures) -> tuple[Row, str]:

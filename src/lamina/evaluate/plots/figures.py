@@ -122,7 +122,7 @@ def reliability(probabilities: np.ndarray, target: np.ndarray) -> str:
     start = max(min(confidence.min(), low.min()) - 0.02, 0)
     with style():
         fig = figure(480, 420)
-        axes = panel(fig, (44, 32, 14, 104), "share of answers that are right")
+        axes = panel(fig, (44, 32, 14, 104), "accuracy")
         axes.plot([start, 1], [start, 1], color=AXIS, linewidth=1.2)
         axes.vlines(confidence, low, high, color=ACCENT, linewidth=1.2, alpha=0.55)
         axes.plot(confidence, right, "o-", color=ACCENT, markersize=5, linewidth=1.6)
@@ -130,10 +130,10 @@ def reliability(probabilities: np.ndarray, target: np.ndarray) -> str:
         axes.tick_params(labelbottom=False)
         below = panel(fig, (44, 324, 14, 42))
         below.hist(probabilities.max(axis=1), bins=40, range=(start, 1), color=AXIS)
-        below.set(xlim=(start, 1.005), yticks=[], xlabel="stated confidence (grey: how often)")
+        below.set(xlim=(start, 1.005), yticks=[], xlabel="predicted probability (grey: how often)")
         below.spines["left"].set_visible(False)
         below.grid(visible=False)
-        return svg(fig, "reliability", "Share of right answers by stated confidence")
+        return svg(fig, "reliability", "Calibration: accuracy by predicted probability")
 
 
 def _wilson(share: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

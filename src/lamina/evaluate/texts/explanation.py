@@ -17,7 +17,7 @@ from lamina.schema import clean
 from lamina.task import Session
 
 MOST_TEXTS, MOST_BYTES = 40, 1_000_000  # in one page, and of one file
-TITLE = "What answers hang on"
+TITLE = "Word occlusion"
 LEGEND = (
     '<mark class="for s2">Orange</mark>, underlined: it speaks for the answer, whose odds (or number) fall without it. '
     '<mark class="against s2">Blue</mark>, dashed: it speaks against it. The marks are scaled to each text.'
@@ -90,9 +90,7 @@ def _read(path: Path) -> str:
 def html(explanations: Sequence[Explanation]) -> str:
     """The page."""
     figures = marked.grid(_figure(one) for one in explanations)
-    return page.document(
-        "What answers hang on", f'<h1>What answers hang on</h1>\n<p class="quiet">{LEGEND}</p>\n{figures}'
-    )
+    return page.document(TITLE, f'<h1>{TITLE}</h1>\n<p class="quiet">{LEGEND}</p>\n{figures}')
 
 
 def _figure(explanation: Explanation) -> str:

@@ -73,8 +73,8 @@ def _answers(texts: TextColumn, losses: np.ndarray) -> tuple[list[Row], str, str
     first = f"The {len(worst)} test texts with the highest loss, the worst first: look for wrong labels among them. "
     return (
         facts,
-        under("What answers hang on", lead, marked.grid(_figure(texts, row, losses, effects) for row in some)),
-        under("The worst answers", first, marked.grid(_figure(texts, row, losses, effects) for row in worst)),
+        under("Word occlusion", lead, marked.grid(_figure(texts, row, losses, effects) for row in some)),
+        under("Top losses", first, marked.grid(_figure(texts, row, losses, effects) for row in worst)),
     )
 
 

@@ -106,16 +106,16 @@ def sections(finding: Finding) -> Iterator[Section]:
         html = section("Single rows", "attributions", row_attributions.html(details.attributions))
         own = {"attributions": row_attributions.facts(details.attributions)}
         yield Section("attributions", "Single rows", "errors", html, own)
-    yield _section("duplicates", "The same picture twice", "comparison", pieces, "duplicates")
-    yield _section("same_text", "The same text twice", "comparison", pieces, "text_duplicates")
+    yield _section("duplicates", "Duplicate images", "comparison", pieces, "duplicates")
+    yield _section("same_text", "Duplicate texts", "comparison", pieces, "text_duplicates")
     yield _section("texts", "The texts", "errors", pieces, *(f"text_{name}" for name in text_gallery.PIECES))
-    yield _section("pictures", "Test pictures", "errors", pieces, "confused", "worst", "heat")
+    yield _section("pictures", "Test images", "errors", pieces, "confused", "worst", "heat")
     if details.corruptions:
         yield Section(
-            "damage", "Damaged pictures", "errors", _table(details.corruptions), {"damage": details.corruptions}
+            "damage", "Corrupted images", "errors", _table(details.corruptions), {"damage": details.corruptions}
         )
     yield _section("series", "The series", "errors", pieces, "class_means", "worst_series")
-    yield _section("augmented", "What the network saw", "training", pieces, "augmented")
+    yield _section("augmented", "Data augmentation", "training", pieces, "augmented")
     facts: Row = {"pictures": details.pictures, "series": details.series, "texts": details.texts}
     if augmented := finding.end.get("augmented"):
         facts["augmented"] = augmented
@@ -130,8 +130,8 @@ def _table(rows: Sequence[Row]) -> str:
     """What is left when pictures are compressed, blurred or shrunk."""
     names = [name for name in rows[0] if name not in ("damage", "rows")]
     cells = [[escape(row["damage"]), *(number(row.get(name)) for name in names)] for row in rows]
-    heads = ["done to the test pictures", *(escape(metrics.label(name)) for name in names)]
-    return section("Damaged pictures", "damage", table(heads, cells, range(1, len(heads))))
+    heads = ["corruption of the test images", *(escape(metrics.label(name)) for name in names)]
+    return section("Corrupted images", "damage", table(heads, cells, range(1, len(heads))))
 
 
 def summary(finding: Finding) -> Summary:

@@ -86,8 +86,8 @@ def sections(finding: Finding, baselines: Mapping[str, Baseline]) -> Iterator[Se
         yield Section("recording", "The recording", "comparison", section("The recording", "recording", body))
     if next(iter(finding.spec.inputs.values())).kind == "image":
         body = _pictures(finding)
-        yield Section("strange_pictures", "The strangest pictures", "errors",
-                      section("The strangest pictures", "strange-pictures", body))  # fmt: skip
+        yield Section("strange_pictures", "Most anomalous images", "errors",
+                      section("Most anomalous images", "strange-pictures", body))  # fmt: skip
     yield _strangest(finding)
 
 

@@ -62,7 +62,7 @@ def _best(finding: Finding, baselines: Mapping[str, Baseline]) -> str:
 
 
 def _examples(finding: Finding) -> list[int]:
-    """The median case of each level, then those of the worst answers."""
+    """The median case of each level, then those of the top losses."""
     evaluation, primary = finding.evaluation, finding.experiment.metrics[0]
     scores, sigma = evaluation.answers[primary], evaluation.answers["sigma"]
     chosen = []
@@ -79,7 +79,7 @@ def _before_and_after(finding: Finding, baselines: Mapping[str, Baseline], best:
     figures = [draw(details, place, baselines, best) for place in _examples(finding)]
     lead = (
         f"Noisy, the network's answer, {registry.label(best)} at its best strength, clean, and what the network took "
-        f"off, {STRONGER} times as strong. The median picture of each level of noise, then the worst answers."
+        f"off, {STRONGER} times as strong. The median picture of each level of noise, then the top losses."
         if state.form == "image"
         else f"Noisy in grey, the network's answer in blue, {registry.label(best)} in orange, clean in black."
     )

@@ -46,19 +46,19 @@ def smape(target: np.ndarray, answers: Answers) -> Any:
     return 200 * np.mean(np.divide(error, size, out=np.zeros(len(size)), where=size > 0))
 
 
-@metric(False, "prediction", "std", label="MSE in deviations")
+@metric(False, "prediction", "std", label="scaled MSE")
 def scaled_mse(target: np.ndarray, answers: Answers) -> Any:
     """Mean squared error in training deviations of each target: what papers on long horizons report."""
     return np.mean(((answers["prediction"] - target) / answers["std"]) ** 2)
 
 
-@metric(False, "prediction", "std", label="MAE in deviations")
+@metric(False, "prediction", "std", label="scaled MAE")
 def scaled_mae(target: np.ndarray, answers: Answers) -> Any:
     """Mean absolute error in training deviations of each target."""
     return np.mean(np.abs(answers["prediction"] - target) / answers["std"])
 
 
-@metric(True, "prediction", "last", label="right direction")
+@metric(True, "prediction", "last", label="directional accuracy")
 def directional_accuracy(target: np.ndarray, answers: Answers) -> Any:
     """Share of moves from the last value whose direction was right; without a move, or a forecast of one, None."""
     truth, forecast = np.sign(target - answers["last"]), np.sign(answers["prediction"] - answers["last"])

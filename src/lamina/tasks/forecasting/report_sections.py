@@ -67,7 +67,7 @@ def _prices(prices: Row) -> str:
     rows = [_moves(f"{row['step']:,}", row) for row in prices["steps"]]
     if len(rows) > 1:
         rows.append(_moves("<b>all</b>", prices["all"]))
-    heads = ["step ahead", "right direction", "95 % interval", "always up", "moves"]
+    heads = ["step ahead", "directional accuracy", "95 % interval", "always up", "moves"]
     note = (
         "Forecasts that overlap are counted as one for the interval, and so are series that move together. A move is "
         "measured from the last value seen. Costs of trading are in none of these numbers."

@@ -111,15 +111,15 @@ def sections(finding: Finding) -> Iterator[Section]:
     if details.images is not None:
         previews = {row["epoch"]: row["preview"] for row in finding.epochs if "preview" in row}
         body = image_report.html(details.images, finding.session.task.classes, previews) + critic
-        yield _section("made_pictures", "The pictures it makes", body, details.images.facts)
+        yield _section("made_pictures", "Generated images", body, details.images.facts)
     if details.table is not None:
-        yield _section("made_rows", "The rows it makes", table_report.html(details.table) + critic, details.table)
+        yield _section("made_rows", "Generated rows", table_report.html(details.table) + critic, details.table)
     if details.critic:
         yield Section("critic", facts={"critic": details.critic})
     if details.images is not None:
         twins, training = details.pieces.get("duplicates", ""), details.pieces.get("augmented", "")
-        yield Section("duplicates", after="comparison", html=section("The same picture twice", "duplicates", twins))
-        yield Section("augmented", after="training", html=section("What the network saw", "augmented", training))
+        yield Section("duplicates", after="comparison", html=section("Duplicate images", "duplicates", twins))
+        yield Section("augmented", after="training", html=section("Data augmentation", "augmented", training))
         yield Section("pictures", facts={"pictures": details.pictures})
 
 
