@@ -5,7 +5,7 @@
 
 Each mutant is a small valid file with something wrong in it, and is opened in a process of its own, as a person would:
 `inspect`, then what training does before there is a network (split, preprocessing), then the rows in pieces, as they
-are answered; bundles are opened. All three have to see as many rows, and rows in are rows used and rows set aside; what
+are answered; bundles are opened. All three have to see as many rows, and rows in are rows used and rows skipped; what
 differs counts as a raw exception. The table has a line for each format: answers, sentences (a `LaminaError` at every
 one of these doors), raw exceptions, deaths, those that took more than 5 seconds of processor time (or 30 of the clock)
 and more than 1 GB. Exit code 1 where any of the last four is not 0. `--only` and `--case` run one again and show its

@@ -217,7 +217,7 @@ def test_the_current_folder_is_never_replaced(tmp_path, monkeypatch):
 
 OVERWRITERS = {
     "predict onto its rows": (["predict", TABLE, "rows.csv", "-o", "rows.csv"], "rows.csv"),
-    "predict beside old rows set aside": (["predict", TABLE, "rows.csv", "-o", "a.csv"], "a.csv.quarantine.jsonl"),
+    "predict beside old rows skipped": (["predict", TABLE, "rows.csv", "-o", "a.csv"], "a.csv.skipped.jsonl"),
     "generate": (["generate", ROWS, "-n", "5", "-o", "mine.csv"], "mine.csv"),
     "generate beside an old source": (["generate", ROWS, "-n", "5", "-o", "a.csv"], "a.csv.source.json"),
     "generate into a folder": (["generate", PICTURES, "-n", "5", "-o", "pictures"], "pictures/mine.txt"),

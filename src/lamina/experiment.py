@@ -41,7 +41,7 @@ class Suitability(NamedTuple):
 
 class Evaluation(NamedTuple):
     """What a bundle is worth on rows: scores (primary first), the 95 % interval of the primary, the target and the
-    answers (arrays by row) that plots are made of, how many rows were judged and which were set aside.
+    answers (arrays by row) that plots are made of, how many rows were judged and which were skipped.
 
     `per_class` are rows of a table; `details` are the task's own, for its sections.
     """
@@ -146,7 +146,7 @@ class Experiment(ABC):
     @classmethod
     @abstractmethod
     def collect(cls, recipe: Recipe, sources: Sources) -> Self:
-        """Rows to an experiment: set aside, split, understood. The recipe says its task."""
+        """Rows to an experiment: unusable ones skipped, the rest split and understood. The recipe says its task."""
 
     @property
     def target(self) -> Column | None:
@@ -253,7 +253,7 @@ class Experiment(ABC):
     @classmethod
     @abstractmethod
     def evaluate_source(cls, session: Any, collected: Collected, source: Config) -> Evaluation:
-        """The same for rows as a source gives them: those of no use are set aside first, with the reason."""
+        """The same for rows as a source gives them: those of no use are skipped first, with the reason."""
 
     def examine(self, finding: Finding) -> Evaluation:
         """The evaluation of a fresh run, where training has left more to judge by than the bundle alone."""

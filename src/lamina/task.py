@@ -37,7 +37,7 @@ class Answers(NamedTuple):
     """One piece of answers: a table (one row per answer), what to say of it, and the cells that could not be used.
 
     `broken` counts rows as they were given. Where each row is answered by itself, a request over HTTP is refused for
-    one, and a row of a file is set aside; where rows are one thing, that goes on without them, and `notes` say so.
+    one, and a row of a file is skipped; where rows are one thing, that goes on without them, and `notes` say so.
     `amount` says how many answers there are where that is no number of rows: "7 steps ahead of 3 series".
     """
 

@@ -61,7 +61,7 @@ def test_from_an_upload_to_a_service_that_answers(folder, tmp_path):
         page.goto(url)
         settle(page)
         page.locator('[data-testid="stFileUploader"] input').set_input_files(str(file))
-        page.get_by_text("300 rows, 7 columns, 0 rows set aside").wait_for()
+        page.get_by_text("300 rows, 7 columns, 0 rows skipped").wait_for()
         press(page, "Choose what to learn")
         page.get_by_role("combobox", name="Target: the column to predict").click()
         page.get_by_role("option", name="left", exact=True).click()

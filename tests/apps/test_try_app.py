@@ -183,7 +183,7 @@ def test_several_tables_are_one_and_what_is_wrong_names_files_as_they_were_calle
     page.file_uploader[0].set_value([("mine.xlsx", b"no workbook", "application/octet-stream")]).run()
     assert page.error[0].value.startswith("mine\\.xlsx")
     page.file_uploader[0].set_value([("mine.csv", body + b"1,2\n", "text/csv")]).run()
-    assert "1 row set aside, such as in mine\\.csv\\:4" in page.warning[0].value
+    assert "1 row skipped, such as in mine\\.csv\\:4" in page.warning[0].value
 
 
 def test_several_pictures_are_rows_of_a_file(opened):

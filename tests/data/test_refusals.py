@@ -35,7 +35,7 @@ LONG = {
     "no series of use": (
         HEAD + "a,soon,2,x\na,later,3,x\n",
         {"time": "at", "values": ("volts",)},
-        "no series can be used; the first was set aside because its time 'soon' cannot be read",
+        "no series can be used; the first was skipped because its time 'soon' cannot be read",
     ),
 }
 

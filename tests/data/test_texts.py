@@ -1,4 +1,4 @@
-"""Plain text files: by folder, by line, running; which are tables; encodings; what is set aside and said."""
+"""Plain text files: by folder, by line, running; which are tables; encodings; what is skipped and said."""
 
 import gzip
 from pathlib import Path

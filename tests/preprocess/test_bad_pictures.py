@@ -1,4 +1,4 @@
-"""Bad and odd pictures: each is decoded to the pixels it stands for, or set aside with its name and its reason.
+"""Bad and odd pictures: each is decoded to the pixels it stands for, or skipped with its name and its reason.
 
 All stand together in one folder of classes among good ones, and come in through the door that everybody uses. Most show
 one scene: red, green, blue and white quarters, 16 pixels high and 24 wide.

@@ -1,4 +1,4 @@
-"""What the terminal shows, and the pieces that all screens are made of: tables, columns, rows that were set aside."""
+"""What the terminal shows, and the pieces that all screens are made of: tables, columns, rows that were skipped."""
 
 import os
 import sys
@@ -142,6 +142,6 @@ def quarantine(reasons: Sequence[Row], console: Console = out) -> None:
         where = f"{one['file']}:{one['line']}" if one["line"] else one["file"]
         count = f" ({one['count']:,} rows)" if one["count"] > 1 else ""
         reason = f"{escape(one['column'])}: {escape(one['reason'])}{count}"
-        console.print(f"[yellow]set aside[/] {escape(where)} {reason}", soft_wrap=True)
+        console.print(f"[yellow]skipped[/] {escape(where)} {reason}", soft_wrap=True)
     if left := sum(one["count"] for one in reasons[FIRST:]):
-        console.print(f"[yellow]set aside[/] and {left:,} more, for {len(reasons) - FIRST:,} other reasons")
+        console.print(f"[yellow]skipped[/] and {left:,} more, for {len(reasons) - FIRST:,} other reasons")

@@ -15,7 +15,7 @@ def inspected(row: Row) -> None:
     if "bundle" in row:
         _bundle(row)
     else:
-        out.print(f"[bold]{row['rows']:,} rows[/] in {escape(row['source'])}, {row['quarantined']:,} set aside")
+        out.print(f"[bold]{row['rows']:,} rows[/] in {escape(row['source'])}, {row['quarantined']:,} skipped")
         if row["task"]:
             of = f" of {escape(row['target'])}" if row["target"] else ""
             out.print(f"task: {row['task']}{of}")

@@ -76,7 +76,7 @@ def _show(console: Console, row: Row, folder: Path, quiet: bool) -> None:
     at = row["at"]
     if at == "collect" and not quiet:
         parts = f"{row['train']:,} to train, {row['validation']:,} to validate, {row['test']:,} to test"
-        console.print(f"[bold]{row['used']:,} rows[/]: {parts}; {row['quarantined']:,} set aside")
+        console.print(f"[bold]{row['used']:,} rows[/]: {parts}; {row['quarantined']:,} skipped")
         console.print(f"task: {row['task']} of {escape(row['subject'])}")
         quarantine(row["reasons"])
         console.print(columns([c.model_dump(mode="json") for c in row["schema"].columns]))

@@ -113,7 +113,7 @@ def any_below(root: Path, suffixes: tuple[str, ...]) -> bool:
 def by_suffix(
     places: Sequence[PurePosixPath], suffixes: tuple[str, ...], root: str, word: str
 ) -> tuple[list[int], list[Quarantined]]:
-    """Which files are meant by their names, and the others set aside."""
+    """Which files are meant by their names, and the others skipped."""
     good = [i for i, place in enumerate(places) if place.suffix.lower() in suffixes]
     members = set(good)
     return good, [quarantine(root, p, _reason(p, word)) for i, p in enumerate(places) if i not in members]
@@ -133,7 +133,7 @@ def _reason(place: PurePosixPath, word: str) -> str:
 def inside(
     places: Sequence[PurePosixPath], root: str, layout: Layout
 ) -> tuple[list[int], FolderLabels, list[Quarantined]]:
-    """The files that can be learned from or judged by, what their folders say of these, and the others set aside."""
+    """The files that can be learned from or judged by, what their folders say of these, and the others skipped."""
     folders = labels_of(places, layout)
     why = dict.fromkeys(folders.outside, "stands beside the train and test folders, in none of them")
     why |= dict.fromkeys(folders.unlabelled, "stands in no class folder, so it is neither learned from nor judged")
@@ -146,7 +146,7 @@ def inside(
         parents = sorted({places[i].parts[0] if len(places[i].parts) > 1 else "" for i in folders.unlabelled})
         place = ", ".join(f"{root}/{parent}" for parent in parents[:3])
         files = f"{count:,} files of {place} stand" if count > 1 else f"A file of {place} stands"
-        note = f"{files} in no class folder and {'are' if count > 1 else 'is'} set aside: lamina predict answers them."
+        note = f"{files} in no class folder and {'are' if count > 1 else 'is'} skipped: lamina predict answers them."
         rest = rest._replace(notes=(*rest.notes, note))
     return members, rest, bad
 

@@ -1,4 +1,4 @@
-"""Where rows stand in their source, so that each row set aside can be told with file and line."""
+"""Where rows stand in their source, so that each row skipped can be told with file and line."""
 
 from collections.abc import Sequence
 
@@ -48,7 +48,7 @@ def source_lines(source: Config, row_numbers: list[int]) -> list[tuple[str, int 
 
 
 def locate(table: pa.Table, mask: np.ndarray, column: str, reasons: list[str], source: Config) -> list[Quarantined]:
-    """The rows of `mask` (rows,) as set aside for their reasons, with the place where they stand in their source."""
+    """The rows of `mask` (rows,) as skipped for their reasons, with the place where they stand in their source."""
     if not mask.any():
         return []
     places = source_lines(source, table[ROW_NUMBER].filter(pa.array(mask)).to_pylist())
@@ -56,7 +56,7 @@ def locate(table: pa.Table, mask: np.ndarray, column: str, reasons: list[str], s
 
 
 def reasons(rows: Sequence[Quarantined]) -> list[Row]:
-    """Why rows were set aside, the most frequent reason first: `count` rows, and the first of them as an example."""
+    """Why rows were skipped, the most frequent reason first: `count` rows, and the first of them as an example."""
     groups: dict[tuple[str, str], Row] = {}
     for row in rows:
         group = groups.setdefault((row.column, row.masked().reason), {"count": 0, **row._asdict()})

@@ -2,7 +2,7 @@
 
 Gives the columns `image` (the file's path), `label` (its folder) and, where folders say it, `part`. Files in a zip are
 read as bytes without being extracted. Pictures that stand directly in the folder have no label, which is enough to be
-answered for. Files that are no pictures by their name are set aside; what systems leave behind is ignored.
+answered for. Files that are no pictures by their name are skipped; what systems leave behind is ignored.
 """
 
 import glob
@@ -153,7 +153,7 @@ def _pictures(cfg: Config) -> Pictures:
 
 def _refuse_none(places: Sequence[PurePosixPath], root: str, bad: Sequence[Quarantined]) -> None:
     if not places:
-        first = f" The first file was set aside: {bad[0].file} {bad[0].reason}." if bad else ""
+        first = f" The first file was skipped: {bad[0].file} {bad[0].reason}." if bad else ""
         raise DataError(f"data.path: {root} holds no usable picture ({', '.join(PICTURES)}).{first}")
 
 

@@ -2,7 +2,7 @@
 
 The rows of one series become one row: its numbers as a list in the order of time, with duplicates and gaps as they are,
 beside the columns that say one and the same thing in all its rows, such as a label. A series whose label changes on the
-way, or with a time or a number that cannot be read, is set aside with the reason and the line it begins on.
+way, or with a time or a number that cannot be read, is skipped with the reason and the line it begins on.
 """
 
 from collections.abc import Sequence
@@ -109,7 +109,7 @@ def _group_rows(cfg: Config) -> tuple[Collected, np.ndarray]:
     places = files.source_line(_files(cfg), [int(groups.first[g]) for g in sorted(bad)]) if bad else []
     quarantine = [Quarantined(*place, name, bad[g]) for g, place in zip(sorted(bad), places, strict=True)]
     if not sound.any():
-        raise DataError(f"data: no series can be used; the first was set aside because {quarantine[0].reason}.")
+        raise DataError(f"data: no series can be used; the first was skipped because {quarantine[0].reason}.")
     source_notes = tuple(note for note in source.notes if "count up" not in note)
     collected = replace(
         source,

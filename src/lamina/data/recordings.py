@@ -2,7 +2,7 @@
 
 Each line is one recording and its label. `NAME_TRAIN.ts` is read together with the `NAME_TEST.ts` beside it, and the
 archive's own split is then kept. The columns are `series`, a list of numbers or of steps that are lists of channels,
-and `label`, or `target` where it is a number. A line that cannot be used is set aside with its number and a reason.
+and `label`, or `target` where it is a number. A line that cannot be used is skipped with its number and a reason.
 """
 
 import csv

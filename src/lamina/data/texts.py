@@ -1,7 +1,7 @@
 """Texts in plain files: a folder of files by class, one text in each line of a file, or running text.
 
 Gives the column `text`, and `label` and `part` where folders or the beginnings of lines say these. Encodings are found
-out. A file that is no text is set aside; a file whose lines are those of a table is left to the reader of tables.
+out. A file that is no text is skipped; a file whose lines are those of a table is left to the reader of tables.
 """
 
 import glob
@@ -201,7 +201,7 @@ def _folder(cfg: Config) -> Collected:
             texts.append(text)
             members.append(i)
     if not texts:
-        first = f" The first file was set aside: {bad[0].file} {bad[0].reason}." if bad else ""
+        first = f" The first file was skipped: {bad[0].file} {bad[0].reason}." if bad else ""
         raise DataError(f"data.path: {cfg.path} holds no text file ({', '.join(_text.TEXTS)}).{first}")
     others = [f"{count:,} as {codec}" for codec, count in encodings.most_common() if codec != "utf-8"]
     notes += [f"Files that are not UTF-8 are read otherwise: {', '.join(others)} (data.encoding)."] if others else []
@@ -218,7 +218,7 @@ def _folder(cfg: Config) -> Collected:
 
 
 def _texts(cfg: Config) -> tuple[list[Path], _tree.FolderLabels, list[Quarantined], list[str]]:
-    """The text files in order, what folders say of them, what is set aside, and notes on that."""
+    """The text files in order, what folders say of them, what is skipped, and notes on that."""
     root, odd = Path(cfg.path), []
     if root.is_dir():
         places, odd = _tree.below(root)
@@ -245,7 +245,7 @@ def _texts(cfg: Config) -> tuple[list[Path], _tree.FolderLabels, list[Quarantine
             if len(lone) > 1
             else "file stands in no folder of a class and is"
         )
-        notes.append(f"{len(lone):,} {what} set aside ({', '.join(names)}).")
+        notes.append(f"{len(lone):,} {what} skipped ({', '.join(names)}).")
         bad += [_tree.quarantine(str(root), places[i], "stands in no folder of a class") for i in lone]
         places = [place for i, place in enumerate(places) if i not in lone]
         folders = _tree.labels_of(places, cfg)

@@ -2,7 +2,7 @@
 
 Gives the columns `image` (the frame as JPEG), `label` (the folder), `time` (seconds) and `video` (the file). `time` and
 `video` say where a row comes from and are not learned from. All frames of one video go to one part, so that no video is
-judged that was learned from. A video that cannot be opened, or has no frame, is set aside.
+judged that was learned from. A video that cannot be opened, or has no frame, is skipped.
 """
 
 import glob

@@ -64,7 +64,7 @@ class Place(NamedTuple):
     @property
     def quarantine(self) -> Path:
         """The file of rows that could not be answered."""
-        return self.output.with_name(f"{self.output.name}.quarantine.jsonl")
+        return self.output.with_name(f"{self.output.name}.skipped.jsonl")
 
 
 def run(
@@ -79,7 +79,7 @@ def run(
     """Write what an operation answers to the rows of a source, or to a request alone; gives what was done.
 
     Where each row is answered by itself, memory is bounded, and rows that cannot be read or used go to
-    `<output>.quarantine.jsonl` with file, line and reason. `request`: settings of the call, None for those by default;
+    `<output>.skipped.jsonl` with file, line and reason. `request`: settings of the call, None for those by default;
     where the operation has its own way into files, its `options`. `keep`: columns to copy beside the answers, `*` for
     all; when not said, where each file is. `options`: of writing; an operation that has its own way into files has its
     own.
@@ -270,7 +270,7 @@ def _result(place: Place, count: int, quarantine: list[Quarantined], notes: dict
 
 
 def _quarantine(place: Place, rows: list[Quarantined]) -> Row:
-    """How many rows were set aside; where there are some, in a file of their own, but for standard output."""
+    """How many rows were skipped; where there are some, in a file of their own, but for standard output."""
     if not rows:
         return {"quarantined": 0}
     if place.output == STDOUT:

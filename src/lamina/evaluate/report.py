@@ -124,7 +124,7 @@ def _training(finding: Finding) -> Row:
 
 
 def _data(finding: Finding, notes: Sequence[str]) -> Row:
-    """Where rows come from, how many were used and set aside, and what the columns hold, the target last."""
+    """Where rows come from, how many were used and skipped, and what the columns hold, the target last."""
     experiment, target = finding.experiment, finding.experiment.target
     columns = [c for c in experiment.schema.columns if not target or c.name != target.name]
     columns += [target] if target else []

@@ -12,6 +12,7 @@ from lamina.schema import Row
 from lamina.task import Usage
 
 NETWORK = "the network"
+_ROWS = {"read": "read", "used": "used", "skipped": "quarantined"}  # names on the page: keys of report.json
 SHARES = 4  # of values, in the table of columns
 _BAND = "The band is the 95 % interval of the network’s score: a method inside it may be as good by chance."
 _CAPTIONS = {
@@ -184,12 +185,12 @@ def training(page: Page) -> str:
 
 
 def data(page: Page) -> str:
-    """Which rows were read, used and put aside, and what each column holds."""
+    """Which rows were read, used and skipped, and what each column holds."""
     values: Row = page.report.get("data") or {}
     rows = values.get("rows") or {}
     pairs = facts([
         ("source", f'<span class="path">{escape(values.get("source"))}</span>' if values.get("source") else ""),
-        *((f"rows {key}", number(rows.get(key))) for key in ("read", "used", "quarantined")),
+        *((f"rows {name}", number(rows.get(key))) for name, key in _ROWS.items()),
         *((f"{key} rows", number(rows.get(key))) for key in ("train", "validation", "test")),
     ])  # fmt: skip
     columns = [_column(c, rows.get("train")) for c in values.get("columns") or []]

@@ -16,7 +16,7 @@ and, where it has more to say,
 - `encode_columns(columns, states)`: several columns at once, side by side, as `encode` would give one by one;
 - `encode_memmap(values, state)`: as `encode`, from a file on disk when there is one, where encoding is long;
 - `encode_with_reasons(values, state) -> (array, reasons)`: as `encode`, and why cells are of no use (None: sound);
-- `faults(values, state) -> reasons`: the same alone, for rows to set aside in training;
+- `faults(values, state) -> reasons`: the same alone, for rows to skip in training;
 - `rare(values, state) -> mask`: which cells have a value that the state does not know, where all such get one code;
 - `outside(numbers, state) -> mask`: which parsed cells, as numbers, are beyond all that training had;
 - `reference(state) -> Reference | None`: how often training had what, in pieces of the column; and with it

@@ -1,4 +1,4 @@
-"""What a column is: every kind is asked how well the cells fit; identifiers and constants are set aside."""
+"""What a column is: every kind is asked how well the cells fit; identifiers and constants are skipped."""
 
 import json
 import re

@@ -181,7 +181,7 @@ def test_files_keep_their_names_folders_depth_and_transparency(grey, tmp_path):
     files = {str(file.relative_to(clean)) for file in clean.rglob("*.*")}
     assert files == {"a.png", "sub/a.png", "deep.png", "glass.png", "b.png"}
     assert "b.jpg is b.png" in out and "broken.png" in out
-    (quarantine,) = (tmp_path / "clean.quarantine.jsonl").read_text().splitlines()
+    (quarantine,) = (tmp_path / "clean.skipped.jsonl").read_text().splitlines()
     assert "broken.png" in json.loads(quarantine)["file"]
     read = {name: cv2.imread(str(clean / name), cv2.IMREAD_UNCHANGED) for name in files}
     assert read["deep.png"].dtype == np.uint16 and read["deep.png"].shape == deep.shape[:2]

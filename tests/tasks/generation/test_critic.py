@@ -158,7 +158,7 @@ def test_a_folder_of_pictures_is_scored_by_file_and_a_broken_one_set_aside(pictu
         assert float(found[f"{i:02}.png"]["score"]) == pytest.approx(row["score"], abs=1e-4)
     assert float(found["large.png"]["raw"]) == pytest.approx(wanted[0]["raw"], abs=0.05)
     assert set(found) == {*(f"{i:02}.png" for i in range(12)), "large.png"}
-    (lost,) = (json.loads(line) for line in (tmp_path / "scores.csv.quarantine.jsonl").read_text().splitlines())
+    (lost,) = (json.loads(line) for line in (tmp_path / "scores.csv.skipped.jsonl").read_text().splitlines())
     assert lost["file"].endswith("cut.png") and "cut short" in lost["reason"]
 
 

@@ -66,7 +66,7 @@ def _look(settings: Recipe, words: list[str]) -> None:
     """What `lamina inspect` says, the first rows, and the way on."""
     look = analysis.look(settings)
     st.subheader(plain(" ".join(words)))
-    st.write(f"{look['rows']:,} rows, {len(look['columns']):,} columns, {look['quarantined']:,} rows set aside")
+    st.write(f"{look['rows']:,} rows, {len(look['columns']):,} columns, {look['quarantined']:,} rows skipped")
     first, second = st.columns([1, 3])
     if second.button("Read again", help="Where files were changed meanwhile."):
         analysis.forget()
@@ -78,7 +78,7 @@ def _look(settings: Recipe, words: list[str]) -> None:
     notes(look["notes"])
     for reason in look["reasons"]:
         where = f"{reason['file']}:{reason['line']}" if reason["line"] else reason["file"]
-        st.warning(plain(f"Set aside: {where} {reason['column']}: {reason['reason']} ({reason['count']:,} rows)"))
+        st.warning(plain(f"Skipped: {where} {reason['column']}: {reason['reason']} ({reason['count']:,} rows)"))
     columns_table(look["columns"])
     for survey in look["surveys"]:
         _survey(survey)

@@ -75,7 +75,7 @@ class Text(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What came of files: a sentence, notes, why rows were set aside; a table to look at, and a file to take away."""
+    """What came of files: a sentence, notes, why rows were skipped; a table to look at, and a file to take away."""
 
     sentence: str
     notes: list[str]
@@ -99,7 +99,7 @@ def answer(files: Sequence[Any], operation: Operation, predictor: Predictor, req
     count = result.get("rows", 0)
     amount = result.get("amount") or f"{count:,} answer{'s' * (count != 1)}"
     return Outcome(
-        f"{amount}, {result.get('quarantined', 0):,} rows set aside.",
+        f"{amount}, {result.get('quarantined', 0):,} rows skipped.",
         notes,
         sentences_on(result.get("reasons", [])),
         table,
@@ -109,9 +109,9 @@ def answer(files: Sequence[Any], operation: Operation, predictor: Predictor, req
 
 
 def sentences_on(reasons: Sequence[Row]) -> list[str]:
-    """Why rows of files were set aside, with an example of each reason."""
+    """Why rows of files were skipped, with an example of each reason."""
     return [
-        f"{r['count']:,} row{'s' * (r['count'] != 1)} set aside, such as in {PurePath(r['file']).name}"
+        f"{r['count']:,} row{'s' * (r['count'] != 1)} skipped, such as in {PurePath(r['file']).name}"
         f"{':' + str(r['line']) if r['line'] else ''}: {' '.join(filter(None, (r['column'], r['reason'])))}."
         for r in reasons
     ]

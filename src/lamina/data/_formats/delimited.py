@@ -149,7 +149,7 @@ def _careful(plan: Layout, rows: int | None) -> Iterator[Piece]:
 
 
 def _with_aside(plan: Layout, pieces: Iterator[Piece]) -> Iterator[Piece]:
-    """Pieces, the first with what was set aside above the first row."""
+    """Pieces, the first with what was skipped above the first row."""
     first = next(pieces, Piece(_schema(plan).empty_table()))
     if plan.aside or first.quarantine or first.table.num_rows:
         yield first._replace(quarantine=(*plan.aside, *first.quarantine))

@@ -106,7 +106,7 @@ def _named(file: Path, first: list[str], body: Rows, notes: tuple[str, ...], opt
         notes = (*notes, f"{file}: two rows name the columns, as in '{name}'. To use the second alone: {how}")
     elif second == "units":
         how = as_override(("data", "header"), "true")
-        notes = (*notes, f"{file}: the row below the header holds units, and is set aside. To use it: {how}")
+        notes = (*notes, f"{file}: the row below the header holds units, and is skipped. To use it: {how}")
     columns = unique(first)
     changed = [f"column {i} '{a}' as '{b}'" for i, (a, b) in enumerate(zip(first, columns, strict=True), 1) if a != b]
     if changed:

@@ -71,7 +71,7 @@ def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def sliced(table: pa.Table, rows: int | None, quarantine: tuple[Quarantined, ...] = ()) -> Iterator[Piece]:
-    """A table in memory as pieces; the first has the rows that were set aside."""
+    """A table in memory as pieces; the first has the rows that were skipped."""
     step = rows or max(1, table.num_rows)
     for start in range(0, max(1, table.num_rows), step):
         yield Piece(table.slice(start, step), quarantine if start == 0 else ())

@@ -4,7 +4,7 @@ Normalisation happens inside the network, so it cannot drift from it. In trainin
 memory map on disk, named by content and settings: the second epoch and the second run start at memory speed.
 
 A cell is a file's path, its bytes, a `data:` address, or `{path, bytes}` as Hugging Face datasets write them. A picture
-that is too large, cut short or of no known format is set aside with its reason in training; in an answer it counts as
+that is too large, cut short or of no known format is skipped with its reason in training; in an answer it counts as
 missing, which is an even grey.
 """
 

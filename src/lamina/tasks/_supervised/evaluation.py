@@ -39,7 +39,7 @@ def score(session: Any, rows: pa.Table, answers: Mapping[str, np.ndarray] | None
 
 
 def score_source(session: Any, collected: Collected, source: Config) -> Evaluation:
-    """The same for rows as a source gives them; those without a usable target are set aside, with the reason."""
+    """The same for rows as a source gives them; those without a usable target are skipped, with the reason."""
     column = session.schema.target
     rows = session.with_bundle_names(collected.table, collected.target)
     collected = replace(collected, table=rows, literal=session.schema.literal)
@@ -54,7 +54,7 @@ def score_source(session: Any, collected: Collected, source: Config) -> Evaluati
     good, damaged = _sound(table, broken, source)
     quarantine = (*collected.quarantine, *unusable, *unknown, *damaged)
     if not good.any():
-        raise DataError(f"evaluate: no row can be used; the first was set aside because {quarantine[0].reason}.")
+        raise DataError(f"evaluate: no row can be used; the first was skipped because {quarantine[0].reason}.")
     table, answers = table.filter(pa.array(good)), {name: values[good] for name, values in answers.items()}
     return score(session, table.drop_columns([ROW_NUMBER]), answers)._replace(quarantine=quarantine)
 

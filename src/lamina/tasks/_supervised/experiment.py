@@ -54,7 +54,7 @@ class Experiment(experiment.Experiment):
 
     @classmethod
     def collect(cls, recipe: Recipe, sources: Sources) -> Self:
-        """Set aside the rows without a usable target, split, learn the target, look at the columns."""
+        """Skip the rows without a usable target, split, learn the target, look at the columns."""
         collected, cfg = sources.train, recipe.task
         assert cfg is not None
         task_class = plugin("tasks", kind_of(cfg)).Task
@@ -232,7 +232,7 @@ def usable(splits: Splits, schema: Schema, sources: Sources) -> tuple[Splits, li
             broken += locate(table, bad, column.name, reasons, source)
             tables.append(table.filter(pa.array(~bad)) if bad.any() else table)
             if bad.all():
-                raise DataError(f"{name}: no usable row is left; the first was set aside: {broken[0].reason}.")
+                raise DataError(f"{name}: no usable row is left; the first was skipped: {broken[0].reason}.")
         splits = Splits(*tables)
     return splits, broken
 
@@ -273,7 +273,7 @@ def _target_settings(
 
 
 def _test(recipe: Recipe, column: Column, sources: Sources) -> tuple[pa.Table | None, list[Quarantined]]:
-    """The separate test rows with a usable target, if there are any, and those set aside."""
+    """The separate test rows with a usable target, if there are any, and those skipped."""
     if sources.test is None:
         return None, []
     table = with_row_numbers(sources.test, recipe.missing)

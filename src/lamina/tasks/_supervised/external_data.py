@@ -75,7 +75,7 @@ def _check(external: ExternalData, experiment: Experiment) -> None:
     table, unknown = with_known_labels(table, target, experiment.task, external.source)
     if not table.num_rows:
         reason = (unusable + unknown)[0].reason
-        raise DataError(f"no row can be judged; the first was set aside because {reason}.")
+        raise DataError(f"no row can be judged; the first was skipped because {reason}.")
     _refuse_broken(table, experiment, external.source)
 
 

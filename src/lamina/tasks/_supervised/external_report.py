@@ -85,7 +85,7 @@ def _minus(value: float | None, than: float | None) -> float | None:
 
 def _describe(row: Row, noun: str) -> str:
     """Which rows were judged."""
-    aside = f"; {row['quarantined']:,} files or rows set aside" if row["quarantined"] else ""
+    aside = f"; {row['quarantined']:,} files or rows skipped" if row["quarantined"] else ""
     if not row.get("with"):
         return f"Its {row['rows']:,} {noun}{aside}."
     others = " and ".join(f"{count:,} '{name}'" for name, count in row["with"].items())

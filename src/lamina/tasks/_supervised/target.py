@@ -1,4 +1,4 @@
-"""Rows whose target can be used; the others are set aside with file, line and reason, so that all are accounted for."""
+"""Rows whose target can be used; the others are skipped with file, line and reason, so that all are accounted for."""
 
 import numpy as np
 import pyarrow as pa

@@ -1,4 +1,4 @@
-"""Rows of which none is set aside for want of a target, in three splits, with the columns understood."""
+"""Rows of which none is skipped for want of a target, in three splits, with the columns understood."""
 
 from typing import NamedTuple
 

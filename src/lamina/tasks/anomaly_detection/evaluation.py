@@ -60,7 +60,7 @@ def _score(session: Session, rows: pa.Table, judgement: Judgement) -> Evaluation
 
 
 def score_source(session: Any, collected: Collected, source: Config) -> Evaluation:
-    """The same for rows of a source; those with cells of no use are set aside. Errors: DataError where none is left."""
+    """The same for rows of a source; those with cells of no use are skipped. Errors: DataError where none is left."""
     rows = session.with_bundle_names(collected.table, collected.target)
     collected = replace(collected, table=rows, literal=session.schema.literal)
     table = with_row_numbers(collected, session.schema.missing)
@@ -73,7 +73,7 @@ def score_source(session: Any, collected: Collected, source: Config) -> Evaluati
         damaged += locate(table, mask, cell.column, [cell.reason], source)
     quarantine = (*collected.quarantine, *damaged)
     if not good.any():
-        raise DataError(f"evaluate: no row can be used; the first was set aside because {quarantine[0].reason}.")
+        raise DataError(f"evaluate: no row can be used; the first was skipped because {quarantine[0].reason}.")
     judgement = Judgement(*(values[good] for values in judgement))
     table = table.drop_columns([ROW_NUMBER]).filter(pa.array(good))
     return _score(session, table, judgement)._replace(quarantine=quarantine)

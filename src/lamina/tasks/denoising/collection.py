@@ -201,7 +201,7 @@ def sound(
     bad = np.array([reason is not None for reason in reasons])
     broken = locate(table, bad, names[0], [reason for reason in reasons if reason], source)
     if bad.all():
-        raise DataError(f"data: no usable row is left; the first was set aside: {broken[0].reason}.")
+        raise DataError(f"data: no usable row is left; the first was skipped: {broken[0].reason}.")
     return table.filter(pa.array(~bad)), broken
 
 

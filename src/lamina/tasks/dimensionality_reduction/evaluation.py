@@ -79,7 +79,7 @@ def _by_number(name: str) -> tuple[float, str]:
 
 
 def score_source(session: Any, collected: Collected, source: Config) -> Evaluation:
-    """The same for rows of a source; pictures and series of no use are set aside.
+    """The same for rows of a source; pictures and series of no use are skipped.
 
     Errors: DataError where a column is missing, or too few rows are left.
     """

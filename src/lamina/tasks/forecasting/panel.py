@@ -1,7 +1,7 @@
 """Rows of a table as series on an even grid of time: one code for training and serving.
 
 What becomes of odd rows: they are put in order of time; of several with one time the last counts; several within one
-step are averaged; a step without a row is there, and not measured; a row without a readable time is set aside.
+step are averaged; a step without a row is there, and not measured; a row without a readable time is skipped.
 """
 
 from collections.abc import Sequence

@@ -81,7 +81,7 @@ def score(session: Session, table: pa.Table) -> Evaluation:
 
 
 def score_source(session: Predictor, collected: Collected, source: Config) -> Evaluation:
-    """The same for rows of a source, whose classes play no part; pictures of no use are set aside.
+    """The same for rows of a source, whose classes play no part; pictures of no use are skipped.
 
     Errors: DataError where a column is missing, or too few rows are left.
     """

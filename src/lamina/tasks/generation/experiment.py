@@ -62,7 +62,7 @@ class Experiment(experiment.Experiment):
 
     @classmethod
     def _labelled(cls, recipe: Recipe, sources: Sources) -> Self:
-        """As for a task that predicts the class: rows without one are set aside."""
+        """As for a task that predicts the class: rows without one are skipped."""
         collected = supervised.Experiment.collect(recipe, sources)
         fields = ("recipe", "task", "schema", "splits", "read", "quarantine", "notes")
         return cls(**{name: vars(collected)[name] for name in fields})
