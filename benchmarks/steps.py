@@ -4,7 +4,7 @@
 
 The classic design: Dense 64 relu, Dense 32 relu, Dense 1 sigmoid on 30 numbers, Adam, binary cross-entropy, batch 32.
 Both loops visit every row once per epoch in a new random order. `fit` also watches for steps that are not finite,
-keeps the loss, and judges the validation rows after each epoch, which the bare loops do not.
+keeps the loss, and evaluates the validation rows after each epoch, which the bare loops do not.
 """
 
 import platform

@@ -2,7 +2,7 @@
 
     python benchmarks/texts.py DATA [--model ngram] [--sets rt subj sst2 sms] [--folds 10] [--seeds 0 1 2]
 
-`DATA` holds the folders rt_polarity, subj, sst2 and sms_spam. rt-polarity and Subj are judged by ten folds, SST-2 by
+`DATA` holds the folders rt_polarity, subj, sst2 and sms_spam. rt-polarity and Subj are evaluated by ten folds, SST-2 by
 its own split, SMS spam by training on its first 30 %. For a quick look: `--folds 1 --seeds 0`.
 """
 
@@ -64,7 +64,7 @@ def table(part: Part) -> pa.Table:
 
 
 def network(train: Part, test: Part, recipe: dict[str, object]) -> tuple[float, float]:
-    """Accuracy, and seconds from the table to the judged bundle and its report."""
+    """Accuracy, and seconds from the table to the evaluated bundle and its report."""
     start, rows = time.perf_counter(), table(test)
     with tempfile.TemporaryDirectory() as folder:
         estimator = lamina.fit(table(train), "label", test=rows, recipe=recipe, out=Path(folder) / "run")

@@ -122,7 +122,7 @@ def test_variables_say_what_they_hold():
 
 @pytest.fixture(scope="module")
 def walled(tmp_path_factory) -> dict[str, str]:
-    """Variables of a process that can import nothing that trains or judges."""
+    """Variables of a process that can import nothing that trains or evaluates."""
     folder = tmp_path_factory.mktemp("wall")
     (folder / "sitecustomize.py").write_text(WALL % (BLOCKED,), "utf-8")
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(SRC)])}

@@ -137,7 +137,7 @@ def catboost(x: pd.DataFrame, y: np.ndarray, regression: bool, seed: int) -> Any
 
 
 def realmlp(x: pd.DataFrame, y: np.ndarray, regression: bool, seed: int) -> Any:
-    """RealMLP with its tuned defaults (Holzmüller et al. 2024), judged by cross entropy, since AUC scores it."""
+    """RealMLP with its tuned defaults (Holzmüller et al. 2024), evaluated by cross entropy, since AUC scores it."""
     from pytabkit import RealMLP_TD_Classifier, RealMLP_TD_Regressor  # pyright: ignore[reportMissingImports]
 
     fixed = {"device": "cpu", "random_state": seed, "n_cv": 1, "n_threads": 1, "verbosity": 0}

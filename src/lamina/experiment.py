@@ -41,7 +41,7 @@ class Suitability(NamedTuple):
 
 class Evaluation(NamedTuple):
     """What a bundle is worth on rows: scores (primary first), the 95 % interval of the primary, the target and the
-    answers (arrays by row) that plots are made of, how many rows were judged and which were skipped.
+    answers (arrays by row) that plots are made of, how many rows were evaluated and which were skipped.
 
     `per_class` are rows of a table; `details` are the task's own, for its sections.
     """
@@ -242,7 +242,7 @@ class Experiment(ABC):
 
     @property
     def test(self) -> pa.Table:
-        """The rows by which a network is judged."""
+        """The rows by which a network is evaluated."""
         return self.splits.test
 
     @classmethod
@@ -256,7 +256,7 @@ class Experiment(ABC):
         """The same for rows as a source gives them: those of no use are skipped first, with the reason."""
 
     def examine(self, finding: Finding) -> Evaluation:
-        """The evaluation of a fresh run, where training has left more to judge by than the bundle alone."""
+        """The evaluation of a fresh run, where training has left more to evaluate on than the bundle alone."""
         return finding.evaluation
 
     def baselines(self, finding: Finding, notes: list[str]) -> dict[str, Baseline]:
@@ -324,7 +324,7 @@ def choose(recipe: Recipe, sources: Sources) -> tuple[type[Experiment], Recipe, 
 
 
 def evaluate_source(session: Any, collected: Collected, source: Config) -> Evaluation:
-    """What a bundle is worth on rows as a source gives them, judged as its task is."""
+    """What a bundle is worth on rows as a source gives them, evaluated as its task is."""
     rows = preprocess.by_mark(collected.table, session.schema, collected.decimal)
     return of(session.task.kind).evaluate_source(session, replace(collected, table=rows), source)
 

@@ -50,7 +50,7 @@ def fit(  # noqa: PLR0913 - one argument per option of the command line
 
     `rows`: a pandas or polars frame, an Arrow table, a dict of columns, a list of dicts, arrays; or the path of a file,
     a folder or a recipe, as on the command line. `target`: the name of a column, or one value for each row:
-    `fit(X, y)`. `test`: rows kept for judging only, or a pair of X and y. Times in the index of a pandas frame are a
+    `fit(X, y)`. `test`: rows kept for evaluating only, or a pair of X and y. Times in the index of a pandas frame are a
     column for a forecast.
 
     `recipe` holds any other choice, as plain values or as the path of a recipe, such as that of an earlier run; the

@@ -1,4 +1,4 @@
-"""Classes named by folder, and other data that the finished network is judged by, from command line to report."""
+"""Classes named by folder, and other data that the finished network is evaluated by, from command line to report."""
 
 import json
 import shutil
@@ -275,10 +275,10 @@ def test_what_a_run_that_was_stopped_judges_also_is_judged_when_it_goes_on(home,
     ("also", "sentence"),
     [
         ("nowhere", "also.nowhere: nowhere: there is no such file"),
-        ({"classes": {"mode": "{0}/near"}}, "also.near: there is no class 'mode' to judge. Did you mean 'made'?"),
+        ({"classes": {"mode": "{0}/near"}}, "also.near: there is no class 'mode' to evaluate. Did you mean 'made'?"),
         ("toy:wine", "also.toy:wine: there is no column 'label'"),
-        ("{0}/broken", "also.broken: no row can be judged; the first is {0}/broken/made/000.png"),
-        ("{0}/strange", "also.strange: no row can be judged; the first was skipped because the label 'cat'"),
+        ("{0}/broken", "also.broken: no row can be evaluated; the first is {0}/broken/made/000.png"),
+        ("{0}/strange", "also.strange: no row can be evaluated; the first was skipped because the label 'cat'"),
         ("{0}/like_real", "also.like_real: its pictures have no class. Say which one: CLASS={0}/like_real"),
     ],
 )

@@ -84,7 +84,7 @@ def test_with_train_and_val_folders_the_second_judges_and_a_note_says_so(tmp_pat
     experiment = images_of(str(classes(tmp_path, "train", "val")))
     assert all("/val/" in path for path in experiment.splits.test["image"].to_pylist())
     assert all("/train/" in path for path in experiment.splits.validation["image"].to_pylist())
-    assert any("the validation folder is what judges" in note for note in experiment.notes)
+    assert any("the validation folder is the test set" in note for note in experiment.notes)
 
 
 def test_classes_may_be_nested_and_stand_below_a_lone_folder(tmp_path):

@@ -151,7 +151,7 @@ def test_the_command_imports_and_the_bundle_is_judged_and_asked_like_any_other(f
     assert len(answers.read_text().splitlines()) == 4
     opened = open_bundle(out)
     assert opened.training["imported"] == {"name": "reviews", "architecture": "BertForSequenceClassification"}
-    assert b"nothing here has judged it" in opened.files["CARD.md"]
+    assert b"nothing here has evaluated it" in opened.files["CARD.md"]
 
 
 def test_nothing_is_overwritten_unasked(folder, tmp_path):

@@ -229,7 +229,7 @@ def test_a_plot_that_does_not_exist_is_our_fault():
         (0.85, 0.90, (0.84, 0.86), "Gradient boosting is better here: accuracy 0.9000 against 0.8500 for the network."),
         (0.85, 0.86, (0.84, 0.87), "Gradient boosting is slightly better here"),
         (0.85, 0.85, None, "equally good"),
-        (None, 0.85, None, "could not be judged"),
+        (None, 0.85, None, "could not be evaluated"),
     ],
 )
 def test_the_verdict_says_who_is_better_and_when_it_may_be_chance(value, rival, interval, sentence):

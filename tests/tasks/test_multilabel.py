@@ -1,4 +1,4 @@
-"""Several labels per row: read from lists and from texts, learned, answered with thresholds of their own, judged."""
+"""Several labels per row: read from lists and from texts, learned, answered with thresholds of their own, evaluated."""
 
 import asyncio
 import csv

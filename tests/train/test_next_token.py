@@ -190,7 +190,7 @@ def epochs(rows: list[Row]) -> list[Row]:
 
 
 def test_epochs_of_some_steps_cut_the_same_run_otherwise():
-    """The last weights of 24 steps are the same, however often the network was judged meanwhile."""
+    """The last weights of 24 steps are the same, however often the network was evaluated meanwhile."""
     per_pass = len(batches.sizes_of(data(text(500)), 4, True))
     by_pass, by_steps = network("lstm"), network("lstm")
     run(by_pass, choices(epochs=2, keep="last", schedule="constant"))

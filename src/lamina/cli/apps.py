@@ -26,7 +26,7 @@ def studio(
     folder: Annotated[Path, typer.Argument(help="Where data and runs are; made where it is not there.")] = Path(),
     port: Port = None,
 ) -> None:
-    """Open the workbench in the browser: bring data, choose, train, judge, compare and serve, without code."""
+    """Open the workbench in the browser: bring data, choose, train, evaluate, compare and serve, without code."""
     from lamina.apps.studio import command
 
     command.start(folder, port)

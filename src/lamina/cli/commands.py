@@ -113,7 +113,7 @@ def train(  # noqa: PLR0913 - one argument per option
     target: Target = None,
     test: Annotated[str | None, typer.Option(help="A separate test file.")] = None,
     also: Annotated[
-        list[str] | None, typer.Option(help="Other data to judge the finished network by, as SOURCE. Repeatable.")
+        list[str] | None, typer.Option(help="Other data to evaluate the finished network by, as SOURCE. Repeatable.")
     ] = None,
     task: Task = None,
     model: Model = None,
@@ -128,7 +128,7 @@ def train(  # noqa: PLR0913 - one argument per option
     resume: Annotated[Path | None, typer.Option(help="Go on with an interrupted run directory.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Train a network on a data file or by a recipe, judge it beside baselines, and write a bundle and a report."""
+    """Train a network on a data file or by a recipe, evaluate it beside baselines, and write a bundle and a report."""
     from lamina.run import Run, fresh_folder, name_of
 
     if resume is not None:

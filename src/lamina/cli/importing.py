@@ -29,4 +29,4 @@ def import_(
         return
     for note in result["notes"]:
         console.say(f"note {note}")
-    console.say(f"Wrote {result['bundle']}. Judge it: lamina evaluate {result['bundle']} DATA")
+    console.say(f"Wrote {result['bundle']}. Evaluate it: lamina evaluate {result['bundle']} DATA")

@@ -44,7 +44,7 @@ def scores(row: Row, quarantined: Sequence[Quarantined]) -> None:
     for name, value in row["scores"].items():
         listed.add_row(label(name), cell(value))
     out.print(listed)
-    out.print(f"{row['rows']:,} rows judged, {row['quarantined']:,} skipped")
+    out.print(f"{row['rows']:,} rows evaluated, {row['quarantined']:,} skipped")
     notes(row["notes"])
     quarantine(reasons(quarantined))
 

@@ -133,10 +133,10 @@ def _reason(place: PurePosixPath, word: str) -> str:
 def inside(
     places: Sequence[PurePosixPath], root: str, layout: Layout
 ) -> tuple[list[int], FolderLabels, list[Quarantined]]:
-    """The files that can be learned from or judged by, what their folders say of these, and the others skipped."""
+    """The files that can be learned from or evaluated by, what their folders say of these, and the others skipped."""
     folders = labels_of(places, layout)
     why = dict.fromkeys(folders.outside, "stands beside the train and test folders, in none of them")
-    why |= dict.fromkeys(folders.unlabelled, "stands in no class folder, so it is neither learned from nor judged")
+    why |= dict.fromkeys(folders.unlabelled, "stands in no class folder, so it is neither learned from nor evaluated")
     if not why:
         return list(range(len(places))), folders, []
     members = [i for i in range(len(places)) if i not in why]
@@ -183,7 +183,7 @@ def _roles(parts: list[str], labelled: set[str]) -> tuple[list[str], str]:
     note = "The folders say which part each file belongs to"
     if "test" not in later:
         roles["validation"] = "test"
-        note = "There is no test folder, so the validation folder is what judges; validation is drawn from train"
+        note = "There is no test folder, so the validation folder is the test set; validation is drawn from train"
     elif "validation" not in later:
         note += "; validation is drawn from train, as there is no folder of it"
     return [roles.get(part, part) for part in parts], note

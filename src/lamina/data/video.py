@@ -2,7 +2,7 @@
 
 Gives the columns `image` (the frame as JPEG), `label` (the folder), `time` (seconds) and `video` (the file). `time` and
 `video` say where a row comes from and are not learned from. All frames of one video go to one part, so that no video is
-judged that was learned from. A video that cannot be opened, or has no frame, is skipped.
+evaluated that was learned from. A video that cannot be opened, or has no frame, is skipped.
 """
 
 import glob
@@ -163,14 +163,17 @@ def _parts(videos: Videos, good: list[int], cfg: Config) -> tuple[dict[int, str]
     if folder_parts and "validation" in folder_parts:
         return part_of, ""
     if len(mine) < 3:
-        few = f"{len(mine)} videos are too few to keep each in one part: its frames may be learned from and judged."
+        few = f"{len(mine)} videos are too few to keep each in one part: its frames may be learned from and evaluated."
         return part_of, few
     labels = np.unique([videos.folders.labels[place] for place in mine], return_inverse=True)[1]
     rng, apart = np.random.Generator(np.random.PCG64(cfg.seed)), bool(folder_parts) or cfg.test is not None
     codes = assign(labels, shares.validation, 0.0 if apart else shares.test, rng)
     part_of |= {place: NAMES[int(code)] for place, code in zip(mine, codes, strict=True)}
     if len(set(part_of.values())) < (2 if cfg.test is not None and not folder_parts else 3):
-        return {}, "Too few videos of each class to keep each in one part: its frames may be learned from and judged."
+        return (
+            {},
+            "Too few videos of each class to keep each in one part: its frames may be learned from and evaluated.",
+        )
     return part_of, "All frames of a video are in one part."
 
 

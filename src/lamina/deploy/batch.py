@@ -126,7 +126,7 @@ def read(predictor: Predictor, source: Config, operation: Operation) -> Whole:
 
 def notes_on(predictor: Predictor, rows: pa.Table, operation: Operation | None = None) -> list[str]:
     """What a bundle does not know of raw rows under its names, or cannot read of them, with counts; without an
-    operation, where rows are there to judge it by.
+    operation, where rows are there to evaluate it by.
     """
     operation = operation or predictor.operations[0]
     cells = CellNotes(operation.prep(predictor), operation.rows != "together")

@@ -39,7 +39,7 @@ class ColumnDrift:
         self.score, self.p_value = 0.0, 1.0
 
     def close(self) -> None:
-        """Judge the window that is over, and begin another."""
+        """Evaluate the window that is over, and begin another."""
         self.last, self.counts = self.counts, np.zeros_like(self.counts)
         rows = int(self.last.sum())
         observed = np.bincount(self._group, self.last, minlength=len(self._expected))

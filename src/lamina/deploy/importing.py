@@ -106,7 +106,7 @@ def _papers(checkpoint: Checkpoint, experiment: Experiment, parameters: int) -> 
         f"# {Path(checkpoint.name).name}",
         "",
         f"A network that others trained ({checkpoint.architecture}, {parameters:,} parameters){labels}.",
-        "It was imported, not trained here, and nothing here has judged it: lamina evaluate BUNDLE DATA.",
+        "It was imported, not trained here, and nothing here has evaluated it: lamina evaluate BUNDLE DATA.",
         "",
         "Open it with `lamina predict`, `lamina serve`, or `lamina.load` in Python. The files are data only.",
     ]

@@ -20,7 +20,7 @@ from lamina.schema import Row, Spec
 
 EPOCHS = 5_000  # of the history that a bundle keeps
 EXPORT_BYTES = 1 << 27  # exporters end the process where they get less
-CARD = b"# Not judged yet\n\nThis run ended before its report was written: go on with `lamina train --resume`.\n"
+CARD = b"# Not evaluated yet\n\nThis run ended before its report was written: go on with `lamina train --resume`.\n"
 
 
 def files(

@@ -69,7 +69,7 @@ def importances(session: Session, inputs: Mapping[str, Any], target: np.ndarray,
 
 
 def _rows(session: Session, inputs: Arrays, columns: int) -> int:
-    """How many rows to judge by: fewer of many columns, and where a network is slow."""
+    """How many rows to evaluate on: fewer of many columns, and where a network is slow."""
     some, seconds = {name: values[:TRIAL] for name, values in inputs.items()}, 0.0
     for _ in range(TRIALS):
         start = monotonic()

@@ -37,7 +37,7 @@ def sentence(
     """The verdict by the metric `primary`: `scores` of the network against those of each baseline, on the same rows."""
     value, name = scores.get(primary), label(primary)
     if value is None:
-        return f"The network could not be judged: {name} is not defined on these test rows."
+        return f"The network could not be evaluated: {name} is not defined on these test rows."
     values = {b: v for b, s in baselines.items() if (v := s.get(primary)) is not None}
     if not values:
         return f"The network {wording.verb} {subject} with {name} {number(value)} on rows it has never seen."

@@ -22,7 +22,7 @@ TIED = 2048  # tokens of a vocabulary, from which on the scores share the table 
 
 def schedule(spec: Spec) -> dict[str, Any]:
     """Batches of about 4,096 tokens. 4,000 of them, but no more than 20 passes over the text; of a large one a whole
-    pass, or 20,000 batches. The network is judged after each pass, or after 250 batches where that is less.
+    pass, or 20,000 batches. The network is evaluated after each pass, or after 250 batches where that is less.
     """
     (feed,), rows = spec.inputs.values(), max(spec.rows, 1)
     size = max(8, min(256, BATCH // max((feed.shape[0] or 2) - 1, 1)))

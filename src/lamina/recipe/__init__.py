@@ -5,7 +5,7 @@ target: income
 columns: {zip: category, id: ignore}
 model: {kind: fnn, width: 256}   # or just: model: fnn
 train: {epochs: 20}
-also: {later: adult_2020.csv}    # judged with the finished network too
+also: {later: adult_2020.csv}    # evaluated with the finished network too
 """
 
 import json

@@ -1,6 +1,6 @@
 """Stage 4: the one training loop, for every architecture, as a generator of rows.
 
-Modules are imported when first used (PEP 562), so that what judges a bundle does not wait for torch.
+Modules are imported when first used (PEP 562), so that what evaluates a bundle does not wait for torch.
 """
 
 import os

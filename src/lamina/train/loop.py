@@ -1,4 +1,4 @@
-"""The state of a run, and what can be done to it: step, judge, save, restore."""
+"""The state of a run, and what can be done to it: step, evaluate, save, restore."""
 
 import copy
 import math
@@ -172,7 +172,7 @@ class Loop:
         return f"The loss overflows: try train.clip=1 or train.lr={self.cfg.lr / 10:.0e}."
 
     def restore_best(self, data: Batch) -> None:
-        """The best weights, put back; a run that never moved, or never judged a finite loss, has none."""
+        """The best weights, put back; a run that never moved, or never evaluated a finite loss, has none."""
         updates = self._updates(self.state.step)
         if not updates:
             few = f"{self.cfg.accumulate} batches make one step, and the run has {self.state.step} batches"

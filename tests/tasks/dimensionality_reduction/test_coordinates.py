@@ -49,7 +49,7 @@ def learn(rows: Any, folder: Path, target: str | None = None, **choices: Any) ->
 
 @pytest.fixture(scope="module")
 def garden(tmp_path_factory) -> lamina.Estimator:
-    """A table, with a label that only judges."""
+    """A table, with a label that only evaluates."""
     return learn(flowers(300), tmp_path_factory.mktemp("garden") / "run", "species", train=TRAIN | {"epochs": 25})
 
 

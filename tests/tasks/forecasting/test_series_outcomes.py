@@ -117,7 +117,7 @@ def test_a_step_without_a_row_counts_as_not_measured_and_is_fed_the_value_before
     assert same(gaps[["prediction"]], whole[["prediction"]])
     assert (gaps["high"] - gaps["low"] > whole["high"] - whole["low"]).all(), "less measured is less sure"
     assert "3 of 144 steps have no row" in told(months, gone)[1]
-    assert months.evaluate(gone)["mae"] != months.evaluate(kept)["mae"], "what was not measured is not judged"
+    assert months.evaluate(gone)["mae"] != months.evaluate(kept)["mae"], "what was not measured is not evaluated"
     case = collected(gone, "Passengers", horizon=6)
     assert np.isnan(case.panel.values[[130, 131, 140], 0]).all()
     assert case.counts()["read"] == case.counts()["used"] == 141
@@ -367,7 +367,7 @@ def test_a_forecast_goes_on_from_wherever_the_history_ends(months):
 def test_a_series_too_short_for_three_parts_is_learned_from_whole_and_the_others_are_judged():
     rows = [*stores(("a", "b")), *({**row, "store": "new", "y": 1.0} for row in daily(4, first=date(2023, 1, 1)))]
     case = collected(rows, horizon=7, context=14)
-    assert any(note.startswith("1 of 3 series have no steps to judge by") for note in case.notes)
+    assert any(note.startswith("1 of 3 series have no steps to evaluate on") for note in case.notes)
     (place,) = [i for i, name in enumerate(case.panel.ids) if name == "new"]
     assert case.cuts[place, 1] - case.cuts[place, 0] == 4
     assert len(case.origins(2))
@@ -522,7 +522,7 @@ def test_a_test_file_of_later_rows_is_read_and_its_bad_rows_are_named(tmp_path):
 
 @pytest.mark.parametrize("split", ["random", "stratified", {"kind": "column", "name": "day"}])
 def test_a_forecast_is_judged_on_what_comes_later_and_on_no_other_rows(split):
-    with pytest.raises(LaminaError, match=r"split\.kind: a forecast is judged on what comes later"):
+    with pytest.raises(LaminaError, match=r"split\.kind: a forecast is evaluated on what comes later"):
         learned(daily(), split=split)
 
 

@@ -1,4 +1,4 @@
-"""Prices: known by how they move, forecast as log-returns, and judged beside the random walk without flattery."""
+"""Prices: known by how they move, forecast as log-returns, and evaluated beside the random walk without flattery."""
 
 import csv
 import json

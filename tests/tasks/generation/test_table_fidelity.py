@@ -1,4 +1,4 @@
-"""Rows of a table that a network makes: written as numbers and back, judged beside real ones, learned from."""
+"""Rows of a table that a network makes: written as numbers and back, evaluated beside real ones, learned from."""
 
 import json
 from datetime import date, datetime

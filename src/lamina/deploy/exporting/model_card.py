@@ -45,7 +45,7 @@ def text(bundle: Bundle) -> str:
 
 
 def _report(bundle: Bundle) -> Row:
-    """What the report of the run says, where the bundle lies in its run and is the one that was judged."""
+    """What the report of the run says, where the bundle lies in its run and is the one that was evaluated."""
     file = bundle.path.parent / "report.json"
     if not file.is_file():
         return {}
@@ -71,7 +71,7 @@ def _data(bundle: Bundle, report: Row) -> Iterable[str]:
     data, schema = bundle.training.get("data", {}), bundle.schema
     yield from ("## Data", "")
     if report:
-        yield f"- judged: {report['created']}"
+        yield f"- evaluated: {report['created']}"
         yield f"- source: {markdown(report['data']['source'])}"
     for name, count in data.get("rows", {}).items():
         yield f"- rows, {markdown(name)}: {count:,}"
@@ -90,7 +90,7 @@ def _scores(bundle: Bundle, report: Row) -> Iterable[str]:
     scores, baselines = bundle.training.get("scores", {}), bundle.training.get("baselines", {})
     yield from ("## Scores", "")
     if not scores:
-        yield from ("This network was not judged: `lamina evaluate` does it, on rows with their answers.", "")
+        yield from ("This network was not evaluated: `lamina evaluate` does it, on rows with their answers.", "")
         return
     yield from ("On rows that played no part in training.", "")
     if report:
@@ -114,7 +114,7 @@ def _limits(bundle: Bundle, report: Row) -> Iterable[str]:
     if bundle.model.runtime == "torch":
         notes = [*notes, f"It needs PyTorch where it is served: {bundle.model.reason.rstrip('.')}."]
     yield from (f"- {markdown(note)}" for note in notes or ["The report gave no warning."])
-    yield "- Scores hold for rows like those it was judged on; other places and later times were not."
+    yield "- Scores hold for rows like those it was evaluated on; other places and later times were not."
     yield ""
 
 

@@ -21,7 +21,7 @@ BOUNDED = ("sigmoid", "softmax", "tanh", "relu", "softplus")  # activations that
 
 
 class Origin:
-    """Where training began and what judges it: no part of the network, and never copied with it."""
+    """Where training began and what evaluates it: no part of the network, and never copied with it."""
 
     def __init__(self, at: Start, validation: np.ndarray | Windows):
         self.at, self.validation = at, validation

@@ -1,7 +1,7 @@
 """Rows of a table by a generator and a critic. Here are the networks and what they minimise.
 
 After CTGAN (Xu et al. 2019): a residual generator, choices drawn by Gumbel-softmax (Jang et al. 2017), a critic that
-judges several rows at once (PacGAN, Lin et al. 2018), so that fake rows have to differ. Beside the critic, means and
+evaluates several rows at once (PacGAN, Lin et al. 2018), so that fake rows have to differ. Beside the critic, means and
 covariances of a batch have to be those of real rows (the information loss of Zhao et al. 2021, CTAB-GAN, on rows).
 """
 

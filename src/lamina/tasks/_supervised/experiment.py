@@ -36,7 +36,7 @@ BYTES_EACH = 32  # of a row and a label, where answers are judged: logits, proba
 
 @dataclass(frozen=True)
 class Experiment(experiment.Experiment):
-    """Rows with a usable target, in three splits; `also` are the other data that the network is to be judged by."""
+    """Rows with a usable target, in three splits; `also` are the other data that the network is to be evaluated by."""
 
     task: SupervisedTask
     also: tuple[ExternalData, ...] = field(default=(), kw_only=True)
@@ -137,7 +137,7 @@ class Experiment(experiment.Experiment):
 
     def with_folds(self, examples: Mapping[str, Examples], count: int) -> dict[str, Examples]:
         """Folds with about the same targets in each. Validation rows drawn at random are learned from as well, and are
-        judged with all others by what has not learned from them; those of other groups, times or files stay apart.
+        evaluated with all others by what has not learned from them; those of other groups, times or files stay apart.
         """
         parts = ("train", "validation") if self.shuffled else ("train",)
         rows = concat([examples[part] for part in parts])
@@ -279,7 +279,7 @@ def _test(recipe: Recipe, column: Column, sources: Sources) -> tuple[pa.Table | 
     table = with_row_numbers(sources.test, recipe.missing)
     if column.name not in table.column_names:
         notes = "".join(f" {note}" for note in sources.test.notes)
-        raise MissingColumn(f"test: the test rows have no column '{column.name}', so they cannot be judged.{notes}")
+        raise MissingColumn(f"test: the test rows have no column '{column.name}', so they cannot be evaluated.{notes}")
     return split_off(table, column, sources.test_config or sources.config)
 
 

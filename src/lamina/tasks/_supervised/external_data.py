@@ -1,4 +1,4 @@
-"""`also`: other data that the finished network is judged by, looked at before training, so that no fault waits."""
+"""`also`: other data that the finished network is evaluated by, looked at before training, so that no fault waits."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -30,14 +30,14 @@ class ExternalData(NamedTuple):
 
 
 def refuse(recipe: Recipe) -> None:
-    """For runs that judge nothing else. Errors: DataError where a recipe names other data."""
+    """For runs that evaluate nothing else. Errors: DataError where a recipe names other data."""
     if recipe.also:
-        cure = "Judge other rows when the network is there, with: lamina evaluate BUNDLE SOURCE"
-        raise DataError(f"also: this run predicts no column, so there is nothing to judge on other data. {cure}")
+        cure = "Evaluate other rows when the network is there, with: lamina evaluate BUNDLE SOURCE"
+        raise DataError(f"also: this run predicts no column, so there is nothing to evaluate on other data. {cure}")
 
 
 def load(sources: Mapping[str, Config], experiment: Experiment) -> tuple[ExternalData, ...]:
-    """The sources of a recipe's `also`, each with a row at least that can be judged.
+    """The sources of a recipe's `also`, each with a row at least that can be evaluated.
 
     Errors: DataError where a source cannot be read, has no such column or class, or, where each row is answered by
     itself, no usable row.
@@ -75,7 +75,7 @@ def _check(external: ExternalData, experiment: Experiment) -> None:
     table, unknown = with_known_labels(table, target, experiment.task, external.source)
     if not table.num_rows:
         reason = (unusable + unknown)[0].reason
-        raise DataError(f"no row can be judged; the first was skipped because {reason}.")
+        raise DataError(f"no row can be evaluated; the first was skipped because {reason}.")
     _refuse_broken(table, experiment, external.source)
 
 
@@ -84,7 +84,7 @@ def _refuse_unknown_classes(external: ExternalData, experiment: Experiment) -> N
     classes = experiment.task.classes
     for name in external.source.model_dump().get("classes", ()) if classes else ():
         if experiment.task.unknown(pa.array([str(name)]))[0]:
-            raise DataError(f"there is no class '{name}' to judge. {nearest(str(name), classes)}")
+            raise DataError(f"there is no class '{name}' to evaluate. {nearest(str(name), classes)}")
 
 
 def _refuse_broken(table: pa.Table, experiment: Experiment, source: Config) -> None:
@@ -101,4 +101,4 @@ def _refuse_broken(table: pa.Table, experiment: Experiment, source: Config) -> N
                 break
             first = first or locate(piece, bad, column.name, [str(fault) for fault in faults], source)
         else:
-            raise DataError(f"no row can be judged; the first is {first[0].file}, which {first[0].reason}.")
+            raise DataError(f"no row can be evaluated; the first is {first[0].file}, which {first[0].reason}.")

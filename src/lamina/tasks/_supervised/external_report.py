@@ -24,7 +24,7 @@ def rows(external: Sequence[ExternalData], experiment: Experiment, session: Any,
     """One for each data set of the recipe's `also`; `test` is the evaluation on the test rows.
 
     Of data that hold a single class, such as what another generator made, neither accuracy nor ranking says anything;
-    they are judged together with the test rows of the other classes, and the row says so.
+    they are evaluated together with the test rows of the other classes, and the row says so.
     """
     return [_row(one, experiment, session, test) for one in external]
 
@@ -34,7 +34,7 @@ def _row(external: ExternalData, experiment: Experiment, session: Any, test: Eva
     try:
         evaluation = experiment.evaluate_source(session, external.collected, external.source)
     except DataError as error:  # what was sound before training is gone
-        return about | {"rows": 0, "scores": {}, "difference": {}, "description": f"Could not be judged: {error}"}
+        return about | {"rows": 0, "scores": {}, "difference": {}, "description": f"Could not be evaluated: {error}"}
     count, only = evaluation.rows, _only_class(evaluation, session)
     own: Row = {}
     if only is not None:
@@ -84,7 +84,7 @@ def _minus(value: float | None, than: float | None) -> float | None:
 
 
 def _describe(row: Row, noun: str) -> str:
-    """Which rows were judged."""
+    """Which rows were evaluated."""
     aside = f"; {row['quarantined']:,} files or rows skipped" if row["quarantined"] else ""
     if not row.get("with"):
         return f"Its {row['rows']:,} {noun}{aside}."

@@ -19,7 +19,7 @@ from lamina.tasks._supervised.task import SupervisedTask
 
 
 class Details(NamedTuple):
-    """What is judged beside the scores: other data, a column of pictures, of series and of texts as facts and pieces
+    """What is evaluated beside the scores: other data, a column of pictures, of series and of texts as facts and pieces
     of the page, what corrupted pictures do, and which columns answers hang on, in all and in single rows.
     """
 
@@ -53,7 +53,7 @@ def examine(finding: Finding, external: Sequence[ExternalData]) -> Evaluation:
 
 
 def _corruptions(finding: Finding) -> list[Row]:
-    """What corrupted test pictures do to the answers, where the architecture is judged by that."""
+    """What corrupted test pictures do to the answers, where the architecture is evaluated by that."""
     task, test = finding.experiment.task, finding.examples["test"]
     if not models.judges_corruptions(finding.session.bundle.model.kind) or not task.classes:
         return []
@@ -83,7 +83,7 @@ def _augmented(finding: Finding) -> list[str]:
 
 
 def conclude(finding: Finding, baselines: Mapping[str, Baseline]) -> Conclusion:
-    """One honest sentence; where other data were judged, it does not leave out that nothing carries over."""
+    """One honest sentence; where other data were evaluated, it does not leave out that nothing carries over."""
     experiment, evaluation = finding.experiment, finding.evaluation
     scores = {name: baseline.scores for name, baseline in baselines.items()}
     sentence = verdict.sentence(

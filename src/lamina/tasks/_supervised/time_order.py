@@ -26,7 +26,7 @@ class Order(NamedTuple):
 
 
 def arrange(table: pa.Table, split: Split, target: str, recipe: Recipe, has_test: bool) -> Order:
-    """Rows oldest first for a split in time; drawn at random they stay, with a warning that the network is judged on
+    """Rows oldest first for a split in time; drawn at random they stay, with a warning that the network is evaluated on
     rows from before some that it learned from.
     """
     if not isinstance(split, TimeSplit) and (has_test or not isinstance(split, Auto | Random | Stratified)):
@@ -41,7 +41,7 @@ def arrange(table: pa.Table, split: Split, target: str, recipe: Recipe, has_test
             return Order(table, ())
         note = f"Rows were put in order of time, by '{name}', before they were split."
         return Order(table.take(pa.array(order)), (note,))
-    why = "so that the network was judged on rows from before some that it learned from"
+    why = "so that the network was evaluated on rows from before some that it learned from"
     return Order(table, (f"Rows of different times, by '{name}', were drawn at random, {why}: --set split=time.",))
 
 

@@ -25,7 +25,7 @@ from lamina.train.settings import Examples
 @dataclass(frozen=True)
 class Experiment(experiment.Experiment):
     """Rows to be learned as they are. A target that a recipe or a source names is a label: kept out of the inputs, and
-    used to judge alone.
+    used for evaluation alone.
 
     The plug-in's `State` has a field `layout`, that of the vectors; None for pictures and series. Its `Task` gives
     `row_layout.inputs(prep, state.layout)` as inputs, and the head `reconstruction`.

@@ -1,7 +1,7 @@
 """Rows, pictures or stretches of a recording that are unlike those of training, and what about them is.
 
 What serves: `state` (settings, and what was learned), `task`, `operation` (`predict`, and `heatmap` of pictures) and
-what these call: `scoring`, `detector`, `recording`. What trains and judges: `experiment`.
+what these call: `scoring`, `detector`, `recording`. What trains and evaluates: `experiment`.
 """
 
 from lamina.tasks.anomaly_detection.state import Config, State

@@ -22,7 +22,7 @@ UNKNOWN = -1
 
 
 class Details(NamedTuple):
-    """What was judged, by row as it was given; `has_score` (rows,) bool."""
+    """What was evaluated, by row as it was given; `has_score` (rows,) bool."""
 
     judgement: Judgement
     has_score: np.ndarray

@@ -12,7 +12,7 @@ UNLABELLED = ("rate_error", "flag_rate")
 
 
 def has_both(target: np.ndarray) -> bool:
-    """Whether both sorts of rows are there, so that scores can be judged by labels."""
+    """Whether both sorts of rows are there, so that scores can be evaluated by labels."""
     return bool((target == 1).any() and (target == 0).any())
 
 
@@ -74,7 +74,7 @@ def rate_error(target: np.ndarray, answers: Answers) -> float | None:
 
 
 def names(state: State) -> tuple[str, ...]:
-    """The metrics that may judge a bundle, the first primary: by labels where it knows what they mean."""
+    """The metrics that may evaluate a bundle, the first primary: by labels where it knows what they mean."""
     return (*UNLABELLED, *LABELLED) if state.normal is None else (*LABELLED, *UNLABELLED)
 
 

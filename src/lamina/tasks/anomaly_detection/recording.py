@@ -1,6 +1,6 @@
-"""Rows in order of time as windows, each judged as one row; then a score for each step, against those before it.
+"""Rows in order of time as windows, each evaluated as one row; then a score for each step, against those before it.
 
-A window ends at the step that it judges, so that no score waits for what comes later. How strange windows are drifts
+A window ends at the step that it evaluates, so that no score waits for what comes later. How strange windows are drifts
 with what is recorded; therefore each is compared with the mean and the spread of many before it, much as Lavin and
 Ahmad 2015 do for the Numenta benchmark: a level that stays is no news. NumPy only.
 """

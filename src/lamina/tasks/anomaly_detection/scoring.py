@@ -84,7 +84,7 @@ def _check_columns(session: Session, rows: pa.Table) -> None:
 
 
 def _each(session: Session, rows: pa.Table, broken: list[Broken]) -> Pieces:
-    """Rows of which each is judged by itself."""
+    """Rows of which each is evaluated by itself."""
     rows = rows if rows.num_columns else pa.table({"": pa.nulls(0)})
 
     def answer(start: int, stop: int) -> Pieces:
@@ -139,7 +139,7 @@ def _recording(session: Session, rows: pa.Table) -> Judgement:
     count = len(steps) - window + 1
     if count < 1:
         few = f"{len(steps):,} steps are fewer than the {window:,} of a window"
-        raise DataError(f"rows: {few}, by which this bundle judges a recording. Send {window:,} or more.")
+        raise DataError(f"rows: {few}, by which this bundle scores a recording. Send {window:,} or more.")
 
     def answer(start: int, stop: int) -> Pieces:
         return compare(session, {"row": recording.windows(steps[start : stop + window - 1], window)})

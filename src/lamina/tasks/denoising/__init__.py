@@ -2,7 +2,7 @@
 
 What serves: `state` (what was learned), `task` (what a network is built for and what can be asked), `operation`
 (`predict`, and `denoise`, which gives a picture as it is) and what these call: `image_files`, `recordings`, `tiling`.
-What trains and judges: `experiment`, with `collection`, `training_windows`, `evaluation`, `baselines`, `report`.
+What trains and evaluates: `experiment`, with `collection`, `training_windows`, `evaluation`, `baselines`, `report`.
 """
 
 from lamina.tasks.denoising.state import Config, State

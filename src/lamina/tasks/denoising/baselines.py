@@ -90,7 +90,7 @@ FILTERS["table"] = FILTERS["series"]
 
 
 def judge(finding: Finding, notes: list[str]) -> dict[str, Baseline]:
-    """Every filter on the cases that the network was judged by; `strength` is the place of the one it had."""
+    """Every filter on the cases that the network was evaluated by; `strength` is the place of the one it had."""
     state, session = finding.session.task.state, finding.session
     details: Details = finding.evaluation.details
     held_out = evaluation.cases(session, finding.experiment.splits.validation, TUNED)
@@ -105,7 +105,7 @@ def judge(finding: Finding, notes: list[str]) -> dict[str, Baseline]:
     rivals["noisy"] = Baseline(result.scores, result.answers)
     count = len({case.row for case in details.cases})
     if state.form != "table" and count < details.rows:
-        notes.append(f"Judged on the first {count:,} of {details.rows:,} test rows.")
+        notes.append(f"Evaluated on the first {count:,} of {details.rows:,} test rows.")
     return rivals
 
 

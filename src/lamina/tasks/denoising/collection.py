@@ -1,4 +1,4 @@
-"""What there is to learn from: clean rows, or noisy ones with the clean one of each; and which rows judge."""
+"""What there is to learn from: clean rows, or noisy ones with the clean one of each; and which rows evaluate."""
 
 import itertools
 from collections.abc import Sequence

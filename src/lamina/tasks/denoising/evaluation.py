@@ -35,7 +35,7 @@ class Case(NamedTuple):
 
 
 class Details(NamedTuple):
-    """What was judged: cases, answers to them, and how many rows there were."""
+    """What was evaluated: cases, answers to them, and how many rows there were."""
 
     cases: list[Case]
     answers: list[np.ndarray]
@@ -43,7 +43,7 @@ class Details(NamedTuple):
 
 
 def levels(state: State) -> tuple[float, ...]:
-    """The deviations at which clean rows are judged, in the unit of the settings."""
+    """The deviations at which clean rows are evaluated, in the unit of the settings."""
     if state.sigma is None:
         return (0.0,)
     low, high = state.sigma

@@ -225,7 +225,7 @@ def _state(schema: Schema, form: Form, prep: Preprocessor, cfg: Config, rows: Pa
 def _few(count: int, form: Form) -> str:
     what = {"image": "pictures", "series": "recordings", "table": "rows"}[form]
     each = "It is" if count == 1 else f"These {count} {what} are few, so each is"
-    return f"{each} cut into parts: one to learn from, one to choose the network by, one to judge it."
+    return f"{each} cut into parts: one to learn from, one to choose the network by, one to evaluate it."
 
 
 def _guesses(state: State, cfg: Config) -> list[str]:

@@ -24,7 +24,7 @@ class Components(NamedTuple):
 
 
 def fit(train: Mapping[str, Any], target: np.ndarray, answers: metrics.Answers, dimensions: int) -> Components:
-    """Fitted on training inputs, judged on the rows (rows, numbers) by which the network is judged."""
+    """Fitted on training inputs, evaluated on the rows (rows, numbers) by which the network is evaluated."""
     from sklearn.decomposition import PCA
 
     (values,) = train.values()

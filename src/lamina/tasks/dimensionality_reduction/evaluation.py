@@ -22,13 +22,13 @@ MOST_LABELS = 200  # different ones, beyond which they are no classes
 
 
 def some(rows: int, width: int) -> np.ndarray:
-    """Places of the rows that are judged, in order: all, or as many as memory allows, drawn at random."""
+    """Places of the rows that are evaluated, in order: all, or as many as memory allows, drawn at random."""
     most = min(MOST, max(FEWEST, NUMBERS // max(width, 1)))
     return np.sort(np.random.default_rng(0).permutation(rows)[:most])
 
 
 def score(session: Any, table: pa.Table) -> Evaluation:
-    """Scores of usable rows; their labels, where they have a column of them, judge and are no input."""
+    """Scores of usable rows; their labels, where they have a column of them, evaluate and are no input."""
     feed = coordinates.feed(session)
     places = some(table.num_rows, int(np.prod([n or 1 for n in feed.shape])))
     table = clean(table.take(places), session.schema.missing, session.schema.literal)
@@ -99,5 +99,5 @@ def score_source(session: Any, collected: Collected, source: Config) -> Evaluati
         quarantine += locate(table, mask, name, [first[row].reason for row in rows], source)
     table = table.filter(pa.array(~np.isin(np.arange(table.num_rows), list(first))))
     if table.num_rows < FEWEST:
-        raise DataError(f"evaluate: {table.num_rows} usable rows are too few to judge by. Give {FEWEST} or more.")
+        raise DataError(f"evaluate: {table.num_rows} usable rows are too few to evaluate on. Give {FEWEST} or more.")
     return score(session, table.drop_columns([ROW_NUMBER]))._replace(quarantine=tuple(quarantine))

@@ -1,4 +1,4 @@
-"""The training half of dimensionality reduction: how coordinates are judged, and what a bundle knows of them."""
+"""The training half of dimensionality reduction: how coordinates are evaluated, and what a bundle knows of them."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -27,7 +27,7 @@ FEWEST = 0.01  # share of an error that is worth a word
 
 
 def pictures_of(session: Any, target: np.ndarray) -> np.ndarray:
-    """Judged rows (rows, numbers) as pictures (rows, height, width, channels) uint8."""
+    """Evaluated rows (rows, numbers) as pictures (rows, height, width, channels) uint8."""
     shape = tuple(n or 1 for n in coordinates.feed(session).shape)
     return coordinates.pictures(target.reshape(-1, *shape))
 

@@ -50,7 +50,7 @@ def conclude(finding: Finding, rivals: Mapping[str, Baseline]) -> Conclusion:
     """How much of the rows is kept, and whether PCA keeps as much."""
     evaluation, experiment = finding.evaluation, finding.experiment
     test = experiment.counts()["test"]
-    bound = "" if evaluation.rows == test else f" {evaluation.rows:,} of {test:,} test rows were judged."
+    bound = "" if evaluation.rows == test else f" {evaluation.rows:,} of {test:,} test rows were evaluated."
     measured = f"Measured on {evaluation.rows:,} test rows that played no part in training.{bound}"
     measured += f" Neighbours are those of {metrics.MOST:,} rows." if evaluation.rows > metrics.MOST else ""
     sentence = " ".join(_verdict(evaluation, rivals["pca"], finding.spec.output.size))
@@ -101,9 +101,7 @@ def _map(finding: Finding) -> Section:
     shots = reconstructions.pictures_of(session, evaluation.target[rows]) if pictured else None
     drawing = scatter.figure(points[rows], axes, _groupings(finding, rows), (details.places[rows] + 1).tolist(), shots)
     share = f"{len(rows):,} of {len(evaluation.target):,} rows" if len(rows) < len(evaluation.target) else "All rows"
-    lead = (
-        f"{share} that were judged. Point at one, turn the wheel to come nearer, drag to move, double-click to return."
-    )
+    lead = f"{share} evaluated. Point at one, turn the wheel to come nearer, drag to move, double-click to return."
     lead += _plane_note(finding) + _label_note(finding)
     body = f'<p class="quiet lead">{lead}</p>{drawing}'
     return Section("map", "The map", "scores", section("The map", "map", body), script=scatter.SCRIPT)
@@ -202,7 +200,7 @@ def _worst(finding: Finding) -> Section:
 
 
 def notes(finding: Finding) -> list[str]:
-    """What a person should know of how rows were judged."""
+    """What a person should know of how rows were evaluated."""
     evaluation, dimensions = finding.evaluation, finding.spec.output.size
     width = evaluation.target.shape[1]
     sentences = []
@@ -211,7 +209,9 @@ def notes(finding: Finding) -> list[str]:
         sentences.append(f"Rows are {width:,} numbers each, and {dimensions:,} coordinates reduce nothing. {cure}")
     target = finding.session.target
     if target is not None and not evaluation.details.labels:
-        sentences.append(f"'{target}' has no labels, or too many different ones to be classes: it judges nothing.")
+        sentences.append(
+            f"'{target}' has no labels, or too many different ones to be classes: nothing is evaluated by it."
+        )
     return sentences
 
 

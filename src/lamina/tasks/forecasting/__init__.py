@@ -2,7 +2,7 @@
 
 Rows are steps of a series here, and no rows of their own: what is learned from are windows of them, `context` steps of
 history before `horizon` steps to come. `panel` makes rows series, `encoding` makes series windows, `transform` and
-`decoding` make numbers of a network forecasts; `operation` is what can be asked. `experiment` trains and judges.
+`decoding` make numbers of a network forecasts; `operation` is what can be asked. `experiment` trains and evaluates.
 """
 
 from lamina.tasks.forecasting.state import Config, State

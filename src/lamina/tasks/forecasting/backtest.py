@@ -72,7 +72,7 @@ def run(session: Session, rows: pa.Table) -> Backtest:
     if not len(origins):
         longest = max(s.stop - s.start for s in panel.spans)
         raise DataError(
-            f"rows: no series is long enough to judge a forecast: {context:,} steps of history and {horizon:,} ahead "
+            f"rows: no series is long enough to score a forecast: {context:,} steps of history and {horizon:,} ahead "
             f"are needed, the longest has {longest:,}. Give more rows."
         )
     origins = encoding.thin(origins, 4 * horizon * len(state.targets))

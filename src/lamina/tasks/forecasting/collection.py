@@ -85,12 +85,12 @@ def quarantine(panel: Panel, rows: Rows, assignment: Assignment, sources: Source
 
 
 def notes(panel: Panel, edges: np.ndarray, cfg: Config, state: State) -> list[str]:
-    """What to say of series too short to judge by, of columns without use, and of what is forecast."""
+    """What to say of series too short to evaluate on, of columns without use, and of what is forecast."""
     series, short = len(panel.ids), int((edges[:, 5] - edges[:, 4] == 0).sum())
     sentences = list[str]()
     if short:
         cure = "they are learned from, as far as they go"
-        sentences.append(f"{short:,} of {series:,} series have no steps to judge by; {cure}.")
+        sentences.append(f"{short:,} of {series:,} series have no steps to evaluate on; {cure}.")
     unused = (name for name in cfg.known if name not in state.known)
     sentences += [f"'{name}' is not used: it is no number or category, or always the same." for name in unused]
     gap = int((edges[:, 2] - edges[:, 1]).max())

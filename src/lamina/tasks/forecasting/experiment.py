@@ -48,7 +48,7 @@ GRAPH_WINDOWS = 16  # that a graph is compared with the network on
 @dataclass(frozen=True)
 class Experiment(experiment.Experiment):
     """Series cut in time. `cuts` (series, 6): where train, validation and test begin and end, as steps of `panel`; its
-    rows are those of `table`. `also` are the other data that the network is to be judged by.
+    rows are those of `table`. `also` are the other data that the network is to be evaluated by.
     """
 
     task: Task

@@ -33,7 +33,7 @@ WORDING = Wording(
 
 
 class Details(NamedTuple):
-    """What is judged beside the scores: the backtest, that of each baseline, other data, facts for `report.json` and
+    """What is evaluated beside the scores: the backtest, that of each baseline, other data, facts for `report.json` and
     pieces of the page.
     """
 

@@ -28,7 +28,7 @@ def cut(
 ) -> Cut:
     """Cut by the recipe's split; prices have no season, and a horizon is left out between two parts of them.
 
-    `test_row`: the first row of the table that is one to judge by, where these come separately. Errors: DataError,
+    `test_row`: the first row of the table that is one to evaluate on, where these come separately. Errors: DataError,
     RecipeError for a split that is not one in time.
     """
     split = in_order(split)
@@ -50,7 +50,7 @@ def in_order(split: Split) -> TimeSplit:
         return split
     if isinstance(split, Auto):
         return in_time(split)
-    raise RecipeError([f"split.kind: a forecast is judged on what comes later, not on {split.kind} rows. Use time."])
+    raise RecipeError([f"split.kind: a forecast is evaluated on what comes later, not on {split.kind} rows. Use time."])
 
 
 def _edges(panel: Panel, split: TimeSplit, horizon: int, test_row: int | None) -> np.ndarray:
@@ -82,7 +82,7 @@ def _edges(panel: Panel, split: TimeSplit, horizon: int, test_row: int | None) -
 
 
 def _first_test(source: np.ndarray, test_row: int) -> int:
-    """The first step of a series whose row is one to judge by."""
+    """The first step of a series whose row is one to evaluate on."""
     tests = np.flatnonzero(source >= test_row)
     first = int(tests[0]) if len(tests) else len(source)
     if (source[first:][source[first:] >= 0] < test_row).any():

@@ -33,7 +33,7 @@ def features(values: np.ndarray) -> np.ndarray:
 def _filter(pictures: np.ndarray) -> np.ndarray:
     """Means and spreads of patches' answers to fixed filters, on three scales: (rows, features).
 
-    In NumPy, because a bundle is judged where there is no torch; `layers.random_features` is its like for training.
+    In NumPy, because a bundle is evaluated where there is no torch; `layers.random_features` is its like for training.
     """
     rng, parts = np.random.default_rng(0), list[np.ndarray]()
     x = pictures.astype(np.float32) / 127.5 - 1
@@ -106,7 +106,7 @@ def score_source(session: Predictor, collected: Collected, source: Config) -> Ev
 
 
 def held_out(finding: Finding) -> Baseline:
-    """Real rows that were held out, judged as if they had been generated."""
+    """Real rows that were held out, evaluated as if they had been generated."""
     inputs = finding.examples["validation"].inputs
     values = next(np.asarray(v) for name, v in inputs.items() if name != "condition")
     answers = {"features": features(values[:MOST])}

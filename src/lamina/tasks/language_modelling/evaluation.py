@@ -20,7 +20,7 @@ MOST_BYTES = 1 << 18  # bytes of text that are judged at most
 
 
 class Details(NamedTuple):
-    """What was judged: `texts`, each from the id before its first token on, `size` bytes of `total`."""
+    """What was evaluated: `texts`, each from the id before its first token on, `size` bytes of `total`."""
 
     texts: Ragged
     size: int
@@ -43,7 +43,7 @@ def evaluate(session: Session, rows: pa.Table) -> Evaluation:
     likelihoods = scoring.likelihoods(session, encoded)
     count = len(likelihoods.nll)
     if not count:
-        raise DataError("evaluate: there is no token to judge by. Give more text.")
+        raise DataError("evaluate: there is no token to evaluate on. Give more text.")
     size = int(sequences.sizes(texts).sum())
     firsts = np.zeros(len(encoded.ids), bool)
     firsts[encoded.offsets[:-1][encoded.lengths > 0]] = True
@@ -56,7 +56,7 @@ def evaluate(session: Session, rows: pa.Table) -> Evaluation:
 
 
 def _beginning(column: pa.ChunkedArray) -> str:
-    """Rows that are one text, as far as they are judged; cut between two characters."""
+    """Rows that are one text, as far as they are evaluated; cut between two characters."""
     ends = np.cumsum(sequences.sizes(column))
     few = int(np.searchsorted(ends, MOST_BYTES)) + 1
     text = sequences.joined(column.slice(0, few))
@@ -87,7 +87,7 @@ def baselines(finding: Finding, train: Ids, notes: list[str]) -> dict[str, Basel
             f"Models of counts were fitted on the last {ngrams.MOST:,} of the {len(train.ids):,} training tokens."
         )
     if details.size < details.total:
-        notes.append(f"Judged on the first {details.size:,} of the {details.total:,} bytes of test text.")
+        notes.append(f"Evaluated on the first {details.size:,} of the {details.total:,} bytes of test text.")
     learned, text = ngrams.of_corpus(train), ngrams.of_texts(details.texts)
     order = ngrams.ORDERS.get(state.tokenizer.tokenizer, ngrams.ORDER)
     methods = {

@@ -270,7 +270,7 @@ def _by_position(texts: pa.ChunkedArray, settings: Any, test: Any) -> tuple[list
     parts = corpus.cut(texts, shares[:2] if test is not None else shares)
     return [*parts, *([] if test is None else [test])], (
         f"The first {shares[0]:.0%} of the text are learned from, the next {validation:.0%} choose the network"
-        + (f", the last {tests:.0%} judge it" if test is None else "")
+        + (f", the last {tests:.0%} are the test set" if test is None else "")
         + ". Others: --set split.validation=SHARE --set split.test=SHARE"
     )
 

@@ -84,7 +84,7 @@ def _samples(finding: Finding) -> Section:
 
 
 def _test_text(finding: Finding) -> str:
-    """The test text that was judged, as the tokenizer has it."""
+    """The test text that was evaluated, as the tokenizer has it."""
     details: Details = finding.evaluation.details
     tokenizer = finding.session.task.state.tokenizer
     return tokenizers.decode((one for one in details.texts.ids.tolist() if one < tokenizer.size), tokenizer)

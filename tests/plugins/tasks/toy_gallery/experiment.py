@@ -1,4 +1,4 @@
-"""Judged on people that training has never seen: pairs of their rows."""
+"""Evaluated on people that training has never seen: pairs of their rows."""
 
 from collections.abc import Mapping
 
