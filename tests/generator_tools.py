@@ -1,4 +1,4 @@
-"""Small pictures and rows of three classes, for networks that make more of them."""
+"""Small images and rows of three classes, for networks that make more of them."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ def codes(count: int, seed: int) -> np.ndarray:
 
 
 def pictures(shape: tuple[int, int, int], code: np.ndarray, seed: int) -> np.ndarray:
-    """Dark pictures with a bright band in the lower, the middle or the upper third."""
+    """Dark images with a bright band in the lower, the middle or the upper third."""
     height, width, channels = shape
     rng = np.random.default_rng(seed)
     found = rng.normal(40, 8, (len(code), height, width, channels))

@@ -72,7 +72,7 @@ WRITERS = {
     "predict jsonl": ["predict", TABLE, "rows.csv", "-o", "full/answers.jsonl"],
     "predict feather": ["predict", TABLE, "rows.csv", "-o", "full/answers.feather"],
     "generate rows": ["generate", ROWS, "-n", "2000", "-o", "full/rows.csv"],
-    "generate pictures": ["generate", PICTURES, "-n", "64", "-o", "full/pictures"],
+    "generate images": ["generate", PICTURES, "-n", "64", "-o", "full/pictures"],
     "export lamina": ["export", TABLE, "-o", "full/model.lamina"],
     "export onnx": ["export", TABLE, "-o", "full/model.onnx"],
 }

@@ -1,9 +1,9 @@
 """What single rows hold is in no file of a run and on no page of a server: canaries are planted and searched for.
 
-A canary is a word, a number of many digits, a time, a picture or a series that one training row holds, and no other. It
+A canary is a word, a number of many digits, a time, an image or a series that one training row holds, and no other. It
 is searched for in every byte of every file: as text, as JSON, HTML and base64 write it, among the numbers of a text to
 six digits, and among the bytes of tensors as a float of four or eight bytes, as it is and as the bundle scales it. A
-report shows the pictures and curves of its owner: in HTML only words and numbers count.
+report shows the images and curves of its owner: in HTML only words and numbers count.
 """
 
 import base64
@@ -383,14 +383,14 @@ def findings(planted: Planted, estimator: lamina.Estimator, contents: Mapping[st
         if name.endswith(".json"):
             found += [f"{name}: {number} of an edge" for number in among(inside, numbers_in(content), 1e-7)]
         for picture in planted.pictures:
-            found += [f"{name}: a picture"] if as_png(picture)[40:80] in content else []
+            found += [f"{name}: an image"] if as_png(picture)[40:80] in content else []
             if not name.endswith(".html"):
                 found += [f"{name}: pixels"] if any(picture.tobytes() in view for view in views(content)) else []
     return found
 
 
 def without_drawings(content: bytes) -> bytes:
-    """Without pictures, which show what they show; curves stay, since their points are numbers."""
+    """Without images, which show what they show; curves stay, since their points are numbers."""
     return re.sub(rb"base64,[A-Za-z0-9+/=]+", b"", content)
 
 

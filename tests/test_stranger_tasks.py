@@ -94,7 +94,7 @@ def get(url: str) -> Any:
 
 
 def squares(count: int) -> list[dict[str, Any]]:
-    """Pictures as PNG in base64 with one or two bright squares, and where these are."""
+    """Images as PNG in base64 with one or two bright squares, and where these are."""
     import cv2
 
     rng, rows = np.random.default_rng(0), []
@@ -114,7 +114,7 @@ def boxes(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("boxes")
     write_csv(folder / "squares.csv", squares(240))
     (folder / "recipe.yaml").write_text(
-        "data: squares.csv\ntarget: boxes\ntask: toy_boxes\ncolumns: {picture: {kind: image, size: 24}}\n"
+        "data: squares.csv\ntarget: boxes\ntask: toy_boxes\ncolumns: {image: {kind: image, size: 24}}\n"
         "train: {epochs: 10, threads: 1, augment: [flip, flip_vertical]}\n"
     )
     run(folder, "train", "recipe.yaml", "--out", "run")
@@ -126,7 +126,7 @@ def test_boxes_are_learned_though_augmentation_moves_them(boxes):
     assert (report["task"], report["model"]["kind"]) == ("toy_boxes", "toy_detector")
     assert report["scores"]["toy_iou"] > 0.25
     page = (boxes / "run" / "report.html").read_text()
-    assert "IoU" in page and "Training pictures after augmentation" in page
+    assert "IoU" in page and "Training images after augmentation" in page
 
 
 def test_a_picture_gets_as_many_boxes_as_it_has(boxes):

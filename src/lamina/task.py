@@ -90,7 +90,7 @@ class RequestLimits(Config):
     """What one request may ask for where strangers ask."""
 
     rows: int = Field(default=10_000, ge=1, description="rows of one request")
-    samples: int = Field(default=256, ge=1, description="pictures made for one request; of rows as many as `rows`")
+    samples: int = Field(default=256, ge=1, description="images made for one request; of rows as many as `rows`")
     attempts: int = Field(
         default=50_000, ge=1, description="rows made to find those that meet the conditions of a request"
     )

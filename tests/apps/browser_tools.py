@@ -66,7 +66,7 @@ def looks(browser: Any, url: str) -> Iterator[tuple[Any, str]]:
 
 
 def check_page(page: Any, path: Path) -> None:
-    """Take a picture of a page, which shows no exception and is not wider than its window."""
+    """Take an image of a page, which shows no exception and is not wider than its window."""
     whole(page, path)
     assert page.locator('[data-testid="stException"]').count() == 0, path.stem
     assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"], path.stem
@@ -80,7 +80,7 @@ def settle(page: Any) -> None:
 
 
 def whole(page: Any, path: Path) -> None:
-    """A picture of all of the page, however long it is."""
+    """An image of all of the page, however long it is."""
     height = page.evaluate("document.querySelector('[data-testid=\"stMain\"]').scrollHeight")
     size = page.viewport_size
     page.set_viewport_size({"width": size["width"], "height": min(max(size["height"], height + 20), 6000)})

@@ -1,4 +1,4 @@
-"""`lamina app` in a real browser: a table, a picture, a forecast and a generator; light and dark, wide and narrow."""
+"""`lamina app` in a real browser: a table, an image, a forecast and a generator; light and dark, wide and narrow."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +21,7 @@ def path_of(name: str) -> Path:
 
 
 def look(name: str, ask: Callable[[Any], None], folder: Path) -> Any:
-    """Open the page of a bundle in every look, ask something, and take a picture; nothing comes from elsewhere, nothing
+    """Open the page of a bundle in every look, ask something, and take an image; nothing comes from elsewhere, nothing
     is wider than the page, no script fails. The text of the last page.
     """
     with app("app", path_of(name)) as url, chromium() as browser:

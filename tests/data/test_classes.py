@@ -33,7 +33,7 @@ LOW, HIGH = 60, 180  # mean grey of real pictures, and of those of the first gen
 
 
 def written(folder: Path, count: int, grey: int, seed: int, suffix: str = ".png") -> Path:
-    """Small pictures of noise about a grey."""
+    """Small images of noise about a grey."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
     for i in range(count):
@@ -52,7 +52,7 @@ def counted(found: Any) -> dict[str, int]:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory) -> Path:
-    """Real pictures, two of a generator that is told at once, and one whose pictures are like the real ones."""
+    """Real images, two of a generator that is told at once, and one whose images are like the real ones."""
     home = tmp_path_factory.mktemp("home")
     written(home / "mixed" / "real", 60, LOW, 0)
     written(home / "mixed" / "made", 60, HIGH, 1)
@@ -145,7 +145,7 @@ def test_classes_that_compression_tells_apart_are_told_of(home, tmp_path):
         ({"real": "{0}/mixed", "made": "{0}/mixed/made"}, "Name folders that share nothing"),
         ({"real": ["{0}/near", "{0}/near/deeper"], "made": "{0}/mixed/made"}, "is there twice"),
         ({"real": "{0}/mixed/real", "made": "{0}/nowhere"}, "data.classes.made: {0}/nowhere: there is no such"),
-        ({"real": "{0}/mixed/real", "made": "{0}/empty"}, "data.classes.made: {0}/empty holds no usable picture"),
+        ({"real": "{0}/mixed/real", "made": "{0}/empty"}, "data.classes.made: {0}/empty holds no usable image"),
         ({"real": "{0}/mixed/real", "made": "toy:churn"}, "have no column in common"),
         ({"real": "{0}/mixed/real"}, "at least two classes (got ['real'])"),
     ],
@@ -279,7 +279,7 @@ def test_what_a_run_that_was_stopped_judges_also_is_judged_when_it_goes_on(home,
         ("toy:wine", "also.toy:wine: there is no column 'label'"),
         ("{0}/broken", "also.broken: no row can be evaluated; the first is {0}/broken/made/000.png"),
         ("{0}/strange", "also.strange: no row can be evaluated; the first was skipped because the label 'cat'"),
-        ("{0}/like_real", "also.like_real: its pictures have no class. Say which one: CLASS={0}/like_real"),
+        ("{0}/like_real", "also.like_real: its images have no class. Say which one: CLASS={0}/like_real"),
     ],
 )
 def test_faults_of_other_data_are_told_before_training(home, tmp_path, also, sentence):
@@ -288,7 +288,7 @@ def test_faults_of_other_data_are_told_before_training(home, tmp_path, also, sen
     (home / "broken" / "made").mkdir(parents=True, exist_ok=True)
     (home / "broken" / "real").mkdir(exist_ok=True)
     for label in ("made", "real"):
-        (home / "broken" / label / "000.png").write_bytes(b"no picture")
+        (home / "broken" / label / "000.png").write_bytes(b"no image")
     other = json.loads(json.dumps(also).replace("{0}", str(home)))
     recipe = build({"data": str(home / "mixed"), "model": "cnn", "also": [other]}, SMALL)
     with pytest.raises(LaminaError) as told:

@@ -123,7 +123,7 @@ def test_an_array_whose_header_cannot_be_is_refused(tmp_path, head):
 def test_a_zip_of_pictures_whose_list_of_members_is_damaged_is_refused(tmp_path):
     sink = io.BytesIO()
     with zipfile.ZipFile(sink, "w") as archive:
-        archive.writestr("cat/1.png", b"no picture")
+        archive.writestr("cat/1.png", b"no image")
     (tmp_path / "a.zip").write_bytes(sink.getvalue().replace(b"PK\x01\x02", b"PK\x01\x03"))
     with pytest.raises(DataError, match="cannot be read as a zip"):
         data.load(recipe.from_words([str(tmp_path / "a.zip")], trains=False).data)

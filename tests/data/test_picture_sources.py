@@ -1,4 +1,4 @@
-"""Pictures come in by folders, zips, arrays, tables and videos: what arrives is what was there, all accounted for."""
+"""Images come in by folders, zips, arrays, tables and videos: what arrives is what was there, all accounted for."""
 
 import gzip
 import json
@@ -34,7 +34,7 @@ def png(value: int = 9, side: int = 8) -> bytes:
 
 
 def tree(root: Path, *names: str) -> Path:
-    """A folder with a small picture, each of another grey, under every name."""
+    """A folder with a small image, each of another grey, under every name."""
     for i, name in enumerate(names):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(png(i % 256))
@@ -107,7 +107,7 @@ def test_what_systems_leave_behind_is_ignored_and_other_files_are_set_aside(tmp_
         (tmp_path / name).write_bytes(b"x")
     found = folders.load(folders.Config(path=str(tmp_path)))
     assert found.table.num_rows == 2
-    assert [(Path(q.file).name, q.reason) for q in found.quarantine] == [("notes.md", "is not a picture by its name")]
+    assert [(Path(q.file).name, q.reason) for q in found.quarantine] == [("notes.md", "is not an image by its name")]
 
 
 def test_links_are_followed_but_not_round_in_a_circle(tmp_path):
@@ -126,7 +126,7 @@ def test_pictures_directly_in_the_folder_can_be_answered_for_and_training_on_the
     with pytest.raises(DataError, match="put each into a folder named by its class"):
         images_of(str(tmp_path))
     tree(tmp_path, "a/1.png")
-    with pytest.raises(DataError, match=r"20 of 21 pictures .* stand in no class folder"):
+    with pytest.raises(DataError, match=r"20 of 21 images .* stand in no class folder"):
         images_of(str(tmp_path))
 
 
@@ -250,7 +250,7 @@ def test_an_npz_with_parts_keeps_them(tmp_path):
     [
         ({"x": COLOUR}, "wanted x and y"),
         ({"x": COLOUR, "y": LABELS[:7]}, "30 rows but 7 labels"),
-        ({"x": np.zeros((4, 2, 2, 7)), "y": LABELS[:4]}, "is neither pictures nor rows"),
+        ({"x": np.zeros((4, 2, 2, 7)), "y": LABELS[:4]}, "is neither images nor rows"),
         ({"x": COLOUR * np.nan, "y": LABELS}, "must hold finite numbers"),
         ({"x": COLOUR, "y": np.full((30, 4), 2)}, "neither one label per row nor one column per class"),
         ({"x": COLOUR[:0], "y": LABELS[:0]}, "holds no rows"),

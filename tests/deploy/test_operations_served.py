@@ -77,7 +77,7 @@ COUNT = Operation(
     "count", "Down to one.", countdown, lambda session: Example({"start": 2}, [{"number": 2}]), request=Countdown,
     rows="none", gives=EVENTS, items="numbers", facts={"unit": "s"},
 )  # fmt: skip
-DRAW = Operation("draw", "A picture.", picture, row_example, gives="image/png")
+DRAW = Operation("draw", "An image.", picture, row_example, gives="image/png")
 
 
 class Offering(Predictor):

@@ -1,4 +1,4 @@
-"""Pictures give the same answers over HTTP, in Python and on the command line; what is no picture is refused."""
+"""Images give the same answers over HTTP, in Python and on the command line; what is no image is refused."""
 
 import asyncio
 import base64
@@ -36,7 +36,7 @@ sys.addaudithook(_watch)
 
 
 def pictures(count, seed=0):
-    """12 x 12 pictures, a little more red or a little more blue, and which."""
+    """12 x 12 images, a little more red or a little more blue, and which."""
     rng = np.random.default_rng(seed)
     warm = np.arange(count) % 2
     found = rng.integers(0, 200, (count, 12, 12, 3))
@@ -46,7 +46,7 @@ def pictures(count, seed=0):
 
 
 def written(picture, suffix=".png"):
-    """The bytes of a file that holds a picture (red first)."""
+    """The bytes of a file that holds an image (red first)."""
     return cv2.imencode(suffix, np.ascontiguousarray(picture[..., ::-1]))[1].tobytes()
 
 
@@ -100,7 +100,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory):
-    """A picture and a number beside it."""
+    """An image and a number beside it."""
     found, labels = pictures(120)
     rows = {"image": found, "age": np.random.default_rng(1).normal(40, 9, 120), "label": labels}
     recipe = {"model": {"kind": "fnn", "width": 16, "depth": 1, "members": 1}, "train": {"epochs": 1, "augment": []}}
@@ -114,7 +114,7 @@ def api(model):
 
 @pytest.fixture(scope="module")
 def files():
-    """Four pictures as files would hold them: PNG and JPEG, of the model's size and larger."""
+    """Four images as files would hold them: PNG and JPEG, of the model's size and larger."""
     found, _ = pictures(4, seed=7)
     large = cv2.resize(found[2], (90, 61), interpolation=cv2.INTER_LINEAR)
     return [written(found[0]), written(found[1]), written(large, ".jpg"), written(large, ".webp")]
@@ -203,7 +203,7 @@ def test_python_refuses_pictures_it_cannot_use_and_names_their_rows(model, files
         model.predict([files[0], "nosuch.jpg", files[0][:100]])
     with pytest.raises(lamina.DataError, match=r"must be uint8.*got float64"):
         model.predict(np.zeros((2, 12, 12, 3)))
-    with pytest.raises(lamina.DataError, match=r"image\[0\]: must be a picture \(got 'int'\)"):
+    with pytest.raises(lamina.DataError, match=r"image\[0\]: must be an image \(got 'int'\)"):
         model.predict([{"image": 5}])
 
 
@@ -233,7 +233,7 @@ def test_a_form_that_does_not_fit_is_told_where(mixed, files):
         ({"files": two, "data": {"rows": '[{"image": "x"}, {}]'}}, "rows: hold 'image', which is a file of this form"),
         ({"files": {"age": (None, "3")}}, "form: holds no file. With curl: -F image=@picture.jpg"),
         ({"files": {"image": (None, "cat.jpg")}}, "form.image: came as text, and is a file. With curl: -F image=@"),
-        ({"files": [*two, ("other", ("b", files[0]))]}, "form.other: no picture goes by this name"),
+        ({"files": [*two, ("other", ("b", files[0]))]}, "form.other: no image goes by this name"),
         ({"files": two, "data": {"age": b"\xff"}}, "form.age: is not UTF-8"),
     ]
     for request, sentence in faults:
@@ -259,13 +259,13 @@ def test_a_malformed_number_in_a_form_is_noted(mixed, files):
     ("cell", "status", "sentence"),
     [
         ("/etc/passwd", 400, "is not base64 (got '/etc/passwd')"),
-        ("etc/passwd12", 415, "is not a picture of a known format"),
+        ("etc/passwd12", 415, "is not an image of a known format"),
         ("", 400, "is not base64"),
         ("NA", 400, "is not base64"),
         (5, 400, "must be text in base64 (got 5)"),
         (["x"], 400, "must be text in base64 (got a list)"),
         ({"path": "/etc/passwd"}, 400, "must be text in base64 (got an object)"),
-        (in_base64(b"hello world"), 415, "is not a picture of a known format"),
+        (in_base64(b"hello world"), 415, "is not an image of a known format"),
         ("data:image/svg+xml,<svg/>", 400, "is not base64"),
         (in_base64(wide(8, 8)[:-30]), 400, "is cut short"),
         (in_base64(wide(8000, 8000)), 413, "pixels"),
@@ -282,7 +282,7 @@ def test_a_cell_that_is_no_picture_is_refused_with_its_place(api, files, cell, s
     ("body", "status", "sentence"),
     [
         (b"", 400, "rows[0].image: the file is empty"),
-        (b"a letter\n", 415, "rows[0].image: is not a picture of a known format"),
+        (b"a letter\n", 415, "rows[0].image: is not an image of a known format"),
         (b"<svg/>", 415, "rows[0].image: is "),
         (wide(8, 8)[:-30], 400, "rows[0].image: is cut short"),
         (wide(8000, 8000), 413, "rows[0].image: "),
@@ -308,14 +308,14 @@ def test_limits_of_bytes_pixels_files_and_body_are_kept(model, files):
     for request in ({"files": {"image": ("a", files[0])}}, {"json": cell}):
         assert fault(ask(tight, **request)) == (
             413,
-            f"rows[0].image: is larger than {len(files[0]) - 1:,} bytes. Send a smaller picture.",
+            f"rows[0].image: is larger than {len(files[0]) - 1:,} bytes. Send a smaller image.",
         )
     assert fault(ask(app(model.predictor, Limits(file_units=143)), json=cell))[0] == 413
     assert ask(app(model.predictor, Limits(file_units=144)), json=cell).status_code == 200
     many = ask(app(model.predictor, Limits(request_units=1440)), files=[("image", ("a", files[0]))] * 11)
     assert fault(many) == (
         413,
-        "the pictures of a request have 1,584 pixels; at most 1,440 are taken. Send several requests.",
+        "the images of a request have 1,584 pixels; at most 1,440 are taken. Send several requests.",
     )
     three = [("image", ("a", files[0]))] * 3
     assert fault(ask(app(model.predictor, Limits(rows=2)), files=three)) == (
@@ -432,7 +432,7 @@ def run(*arguments):
 
 @pytest.fixture
 def album(files, tmp_path):
-    """Pictures by class and beside them, one that is cut short, and a note."""
+    """Images by class and beside them, one that is cut short, and a note."""
     root = tmp_path / "album"
     for name, body in zip(("warm/a.png", "cold/b.png", "cold/deep/c.jpg", "d.webp"), files, strict=True):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -460,7 +460,7 @@ def test_a_folder_is_answered_with_the_names_of_its_files(model, album, answers,
     aside = [json.loads(line) for line in Path(told["quarantine_file"]).read_text().splitlines()]
     assert {(Path(one["file"]).name, one["reason"]) for one in aside} == {
         ("cut.png", "is cut short"),
-        ("notes.txt", "is not a picture by its name"),
+        ("notes.txt", "is not an image by its name"),
     }
 
 

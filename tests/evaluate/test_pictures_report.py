@@ -1,4 +1,4 @@
-"""What a person sees of pictures: the report's gallery, duplicates across parts, heat maps, and `inspect`."""
+"""What a person sees of images: the report's gallery, duplicates across parts, heat maps, and `inspect`."""
 
 import base64
 import json
@@ -42,7 +42,7 @@ def write(path, picture):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Two classes in training and test folders; 3 test pictures repeat training ones, one with the other label."""
+    """Two classes in training and test folders; 3 test images repeat training ones, one with the other label."""
     root, rng = tmp_path_factory.mktemp("corners") / "corners", np.random.default_rng(0)
     for part, count in (("train", 160), ("test", 30)):
         for colour in RED_FIRST:
@@ -65,7 +65,7 @@ def run(folder, tmp_path_factory):
     words = ["train", str(folder), "--out", str(out), "--set", f"model={json.dumps(model)}"]
     done = CliRunner().invoke(commands.app, [*words, *(w for s in sets for w in ("--set", s))], catch_exceptions=False)
     assert done.exit_code == 0, done.output
-    assert "note 3 of the 63 test pictures are training pictures too" in " ".join(done.output.split())
+    assert "note 3 of the 63 test images are training images too" in " ".join(done.output.split())
     return out
 
 
@@ -146,7 +146,7 @@ def test_planted_duplicates_are_found_and_nothing_else(report, page):
     ]
     assert len(pairs) == 3
     said = section(page, "duplicates")
-    assert "3 of the 63 test pictures are training pictures too (2 exactly, 1 nearly)" in said
+    assert "3 of the 63 test images are training images too (2 exactly, 1 nearly)" in said
     assert "1 of these pairs has different labels" in said
     assert "mislabelled.png and 002.png" in said
 
@@ -301,22 +301,22 @@ def test_many_explained_pictures_are_a_grid_or_a_page(run, folder, tmp_path):
     [
         (["no.png", "-o", "w.png"], "explain: no.png is not there."),
         ([".", "-o", "w.png"], "explain: . is a folder."),
-        (["text.png", "-o", "w.png"], "explain: text.png is text, not a picture."),
+        (["text.png", "-o", "w.png"], "explain: text.png is text, not an image."),
         (["good.png", "-o", "w.jpg"], "-o: must end in .png (got 'w.jpg')."),
         (["good.png", "-o", "w.png", "--label", "bleu"], "--label: there is no label 'bleu'. Did you mean 'blue'?"),
-        (["good.png"] * 41 + ["-o", "w.png"], "explain: 41 pictures are too many for one file."),
+        (["good.png"] * 41 + ["-o", "w.png"], "explain: 41 images are too many for one file."),
     ],
 )
 def test_what_cannot_be_explained_is_a_sentence(run, folder, tmp_path, monkeypatch, words, sentence):
     monkeypatch.chdir(tmp_path)
     shutil.copy(folder / "test/red/000.png", "good.png")
-    Path("text.png").write_text("not a picture at all")
+    Path("text.png").write_text("not an image at all")
     with pytest.raises(lamina.LaminaError, match=re.escape(sentence)):
         CliRunner().invoke(commands.app, ["explain", str(run), *words], catch_exceptions=False)
 
 
 def test_a_bundle_without_pictures_says_so(churn_bundle):
-    with pytest.raises(lamina.DataError, match="has no column of pictures"):
+    with pytest.raises(lamina.DataError, match="has no column of images"):
         occlusion.explain(Predictor(churn_bundle), ["x.png"])
 
 
@@ -343,5 +343,5 @@ def test_inspect_counts_classes_sizes_broken_ones_and_copies(folder):
 def test_inspect_tells_a_person_the_same(folder, monkeypatch):
     monkeypatch.setenv("COLUMNS", "160")
     done = CliRunner().invoke(commands.app, ["inspect", str(folder)], catch_exceptions=False)
-    for words in ("382 PNG, 1 BMP", "16 px", "2 across parts, 1 with different labels", "1 pictures cannot be used"):
+    for words in ("382 PNG, 1 BMP", "16 px", "2 across parts, 1 with different labels", "1 images cannot be used"):
         assert words in done.output

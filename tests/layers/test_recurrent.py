@@ -286,7 +286,7 @@ def test_the_classic_networks_have_as_many_weights_as_in_keras():
     [
         ([{"lstm": {"units": 4, "return_sequences": True}}, {"dense": 3}], "Put flatten or a recurrent layer without"),
         ([{"lstm": 4}, {"lstm": 4}, {"dense": 3}], "lstm takes series .*return_sequences: true before it"),
-        ([{"conv2d": 4}, {"dense": 3}], "takes pictures .*Use the layers for series"),
+        ([{"conv2d": 4}, {"dense": 3}], "takes images .*Use the layers for series"),
         ([{"conv1d": {"filters": 4, "kernel_size": 10}}, "flatten", {"dense": 3}], "a window of 10 steps does not fit"),
         ([{"lstm": 4}], "the task needs 3"),
     ],

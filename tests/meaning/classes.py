@@ -36,7 +36,7 @@ def tagged(separator: str, quote: str = "") -> Callable[[int], str]:
 
 
 def folders(*names: str, words: bool = False) -> Callable[[Path], Any]:
-    """A folder of pictures for each name, the later the brighter; `words`: as NAME=PATH."""
+    """A folder of images for each name, the later the brighter; `words`: as NAME=PATH."""
 
     def build(folder: Path) -> Any:
         for place, name in enumerate(names):

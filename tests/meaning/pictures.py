@@ -1,4 +1,4 @@
-"""Pictures: folders, archives and tables that name them, depths, transparency, formats. Cats are dim, dogs are bright.
+"""Images: folders, archives and tables that name them, depths, transparency, formats. Cats are dim, dogs are bright.
 
 Where a case is about depth, cats and dogs differ by less than one of the 256 levels that the format has room for.
 """
@@ -15,7 +15,7 @@ import pytest
 from meaning.corpus import Case, plain
 
 cv2 = pytest.importorskip("cv2", reason="needs lamina[images]")
-Image = pytest.importorskip("PIL.Image", reason="some pictures are written with Pillow")
+Image = pytest.importorskip("PIL.Image", reason="some images are written with Pillow")
 
 SIDE, EACH = 8, 12
 CLASSES = ("cats", "dogs")
@@ -74,7 +74,7 @@ def animation(pixels: np.ndarray) -> bytes:
 
 
 def lying(pixels: np.ndarray) -> bytes:
-    """A picture stored lying on its side, with the mark that says so."""
+    """An image stored lying on its side, with the mark that says so."""
     exif = Image.Exif()
     exif[274] = 6
     return by_pillow(np.rot90(pixels, 1), "JPEG", exif=exif, quality=95, subsampling=0)
@@ -88,7 +88,7 @@ def halves(number: int, which: int) -> np.ndarray:
 
 
 def write(folder: Path, pixels: Pixels, encode: Callable[[np.ndarray], bytes], suffix: str, count: int = EACH) -> None:
-    """Pictures of the class that the last class in the folder's path says; cats where it says none."""
+    """Images of the class that the last class in the folder's path says; cats where it says none."""
     which = next((CLASSES.index(p.lower()) for p in reversed(folder.parts) if p.lower() in CLASSES), 0)
     folder.mkdir(parents=True, exist_ok=True)
     for i in range(count):
@@ -98,7 +98,7 @@ def write(folder: Path, pixels: Pixels, encode: Callable[[np.ndarray], bytes], s
 def folders(
     *names: str, pixels: Pixels = shades, encode: Callable[[np.ndarray], bytes] = encoded, suffix: str = ".png"
 ) -> Callable[[Path], Path]:
-    """A folder with pictures in each of these folders."""
+    """A folder with images in each of these folders."""
 
     def build(folder: Path) -> Path:
         for name in names or CLASSES:
@@ -131,7 +131,7 @@ def of_windows(folder: Path) -> Path:
 
 
 def table_beside(cell: str, header: str = "image_id") -> Callable[[Path], Path]:
-    """A table that names pictures of the folder `images` beside it; `cell` is made of the class and the number."""
+    """A table that names images of the folder `images` beside it; `cell` is made of the class and the number."""
 
     def build(folder: Path) -> Path:
         lines = [f"{header},label"]
@@ -161,7 +161,7 @@ def arrays(low: float, high: float, dtype: Any, channels: int = 1) -> Callable[[
 
 
 def hot(folder: Path) -> None:
-    """A pixel of the largest number there is in larger pictures, as a broken cell of a sensor gives."""
+    """A pixel of the largest number there is in larger images, as a broken cell of a sensor gives."""
     for file in folder.rglob("*.png"):
         image = cv2.imread(str(file), cv2.IMREAD_UNCHANGED).repeat(4, 0).repeat(4, 1)
         image[0, 0] = 65535 if file.name in ("0.png", "1.png") else image[0, 0]
@@ -201,7 +201,7 @@ ALL = 2 * EACH
 
 
 def deep_case(name: str, pixels: Pixels, *notes: str, suffix: str = ".png", encode: Any = None, **more: Any) -> Case:
-    """A folder of deep pictures, of which each is answered right."""
+    """A folder of deep images, of which each is answered right."""
     write_it = encode or (lambda image: encoded(image, suffix))
     build = folders(pixels=pixels, encode=write_it, suffix=suffix)
     return Case(name, build, used=ALL, kinds={"image": "image"}, notes=notes, answer=CAT, **more)
@@ -326,7 +326,7 @@ CASES = [
     Case(
         "no_class_at_all",
         folders("."),
-        error=("Pictures stand directly in", "a folder named by its class"),
+        error=("Images stand directly in", "a folder named by its class"),
     ),
     # archives and tables
     Case("a_zip_of_windows", of_windows, used=ALL, notes=("2 folders are the classes",), answer=CAT),

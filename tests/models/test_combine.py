@@ -1,4 +1,4 @@
-"""Tables with pictures: every column trains together, and what is missing is survived."""
+"""Tables with images: every column trains together, and what is missing is survived."""
 
 import json
 from pathlib import Path
@@ -71,7 +71,7 @@ def answers(model: Any, inputs: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def cells(count: int, seed: int = 0) -> list[dict[str, Any]]:
-    """Rows of a picture that is bright on the left or on the right, and a number; both are needed for the answer."""
+    """Rows of an image that is bright on the left or on the right, and a number; both are needed for the answer."""
     rng = np.random.default_rng(seed)
     rows = []
     for _ in range(count):
@@ -178,7 +178,7 @@ def test_no_more_than_one_body_is_hidden_in_a_row_and_as_often_as_said():
 def test_pictures_are_mixed_with_one_another_only_where_there_is_nothing_else(tmp_path):
     rows = cells(60)
     recipe = {"model": TINY, "train": {"epochs": 1, "batch_size": 16, "augment": ["mixup"]}}
-    with pytest.raises(TrainingError, match="mixup and cutmix need a table of one picture column alone"):
+    with pytest.raises(TrainingError, match="mixup and cutmix need a table of one image column alone"):
         lamina.fit(rows, "answer", recipe=recipe, out=tmp_path / "run")
 
 

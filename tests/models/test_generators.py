@@ -1,6 +1,6 @@
-"""Networks that make pictures or rows: whatever is found in the folder learns, makes what is asked for, and exports.
+"""Networks that make images or rows: whatever is found in the folder learns, makes what is asked for, and exports.
 
-Every test runs over every architecture with the head `sample`, for small pictures and rows, with classes and without.
+Every test runs over every architecture with the head `sample`, for small images and rows, with classes and without.
 """
 
 import functools
@@ -119,7 +119,7 @@ def test_a_generator_is_named_by_its_file_and_makes_pictures_or_rows(name):
     module = plugin("models", name)
     assert module.Config.model_fields["kind"].default == name
     assert module.__doc__
-    assert any(case[0] == name for case in CASES), "it suits neither pictures nor rows"
+    assert any(case[0] == name for case in CASES), "it suits neither images nor rows"
     assert "latent" in module.Config.model_fields
 
 

@@ -36,7 +36,7 @@ QUICK = {"epochs": 6, "threads": 1}
 
 
 def stripes(count: int, seed: int = 0, side: int = SIDE, channels: int = 3) -> list[dict[str, Any]]:
-    """Pictures of lying or standing stripes, as files in memory: dim, noisy, of a random colour."""
+    """Images of lying or standing stripes, as files in memory: dim, noisy, of a random colour."""
     rng, rows = np.random.default_rng(seed), []
     for i in range(count):
         wave = np.sin(np.arange(side) * rng.uniform(0.8, 1.6) + rng.uniform(0, 6))
@@ -287,7 +287,7 @@ def test_features_are_computed_once_and_found_again_by_the_next_run(tmp_path, ca
     file = saved(tmp_path / "net.onnx", network())
     fitted(file, tmp_path / "first")
     first = {p.name: p.stat().st_mtime_ns for p in (cache / "features").iterdir()}
-    assert len(first) == 2, "one file for the training pictures and one for those of validation"
+    assert len(first) == 2, "one file for the training images and one for those of validation"
     fitted(file, tmp_path / "second", {"hidden": 8, "dropout": 0.5})
     assert {p.name: p.stat().st_mtime_ns for p in (cache / "features").iterdir()} == first
     fitted(file, tmp_path / "third", {"mean": [0.4, 0.4, 0.4]})
@@ -414,17 +414,17 @@ BAD = {
     "two inputs": (
         lambda m: m.graph.input.append(helper.make_tensor_value_info("more", TensorProto.FLOAT, [1])),
         {},
-        "takes no pictures",
+        "takes no images",
     ),
-    "no picture": (None, {"shape": ["rows", 3, SIDE]}, "takes no pictures (its inputs are: pixels ('?', 3, 32))"),
-    "many channels": (None, {"shape": ["rows", 12, SIDE, SIDE]}, "takes pictures of 12 channels"),
-    "bytes": (None, {"type": TensorProto.UINT8}, "takes no pictures"),
+    "no image": (None, {"shape": ["rows", 3, SIDE]}, "takes no images (its inputs are: pixels ('?', 3, 32))"),
+    "many channels": (None, {"shape": ["rows", 12, SIDE, SIDE]}, "takes images of 12 channels"),
+    "bytes": (None, {"type": TensorProto.UINT8}, "takes no images"),
     "own operators": (
         None,
         {"nodes": [OWN], "first": "turned", "opsets": [helper.make_opsetid("com.somebody", 1)]},
         "asks for operators of 'com.somebody'",
     ),
-    "one row for good": (None, {"rows": 1, "flat": [-1, 6]}, "takes one picture at a time"),
+    "one row for good": (None, {"rows": 1, "flat": [-1, 6]}, "takes one image at a time"),
 }
 
 
@@ -464,13 +464,13 @@ def test_a_setting_that_does_not_fit_the_file_is_a_sentence(said, sentence, tmp_
 
 
 def test_coloured_pictures_do_not_fit_a_grey_network(tmp_path, cache):
-    with pytest.raises(RecipeError, match=r"takes pictures of 1 channel, and these have 3\. Say columns:"):
+    with pytest.raises(RecipeError, match=r"takes images of 1 channel, and these have 3\. Say columns:"):
         built(saved(tmp_path / "net.onnx", network(channels=1)))
 
 
 def test_augmentation_with_a_frozen_backbone_is_refused(tmp_path, cache):
     file = saved(tmp_path / "net.onnx", network())
-    with pytest.raises(RecipeError, match=r"train\.augment: there are no pictures to change.*model\.frozen=false"):
+    with pytest.raises(RecipeError, match=r"train\.augment: there are no images to change.*model\.frozen=false"):
         fitted(file, tmp_path / "run", augment=["flip"])
     assert fitted(file, tmp_path / "other", augment=[]).result["scores"]
 
@@ -500,7 +500,7 @@ def test_folders_that_hold_no_network_of_pictures_are_sentences(folder, tmp_path
     refused(copy, r"model\.side: .* cannot take 48 pixels a side", {"side": 48})
     refused(copy, r"model\.layer: names a tensor of an \.onnx file", {"layer": "x"})
     refused(folder("resnet"), r"model\.pooling: .* has no class token\. Use mean or auto\.", {"pooling": "cls"})
-    refused(folder("bert"), r"bert takes input_ids, not pictures alone")
+    refused(folder("bert"), r"bert takes input_ids, not images alone")
     weights = (copy / "model.safetensors").read_bytes()
     (copy / "model.safetensors").write_bytes(weights[:-1000])
     refused(copy, r"vit: cannot be read \(.*\)\. Get a fresh copy of the folder\.")

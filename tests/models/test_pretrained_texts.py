@@ -176,9 +176,9 @@ def test_what_does_not_fit_is_a_sentence(bert, tmp_path, cache):
         built(bert, max_length=65)
     with pytest.raises(RecipeError, match=r"cut into tokens by another tokenizer than the network's own\. Leave"):
         built(bert, sizes=(77,))
-    with pytest.raises(RecipeError, match=r"model\.side: is for pictures\. Leave it out\."):
+    with pytest.raises(RecipeError, match=r"model\.side: is for images\. Leave it out\."):
         built(bert, {"side": 32})
-    with pytest.raises(RecipeError, match=r"an \.onnx file is for pictures"):
+    with pytest.raises(RecipeError, match=r"an \.onnx file is for images"):
         built(bert, {"name": "network.onnx"})
     faults: list[str] = []
     parse(plugin("models", "pretrained").Config, {"name": "x", "frozen": True, "lora": {}}, "model", faults)

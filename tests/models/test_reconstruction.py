@@ -1,4 +1,4 @@
-"""Networks that give back what they are fed: rows, pictures and series, dense, convolutional and recurrent.
+"""Networks that give back what they are fed: rows, images and series, dense, convolutional and recurrent.
 
 What holds for every architecture, `test_models` tests for rows; here are other inputs, and what autoencoders promise.
 """
@@ -292,7 +292,7 @@ def test_the_pressure_on_codes_grows_and_some_bits_are_free():
 @pytest.mark.parametrize(
     ("kind", "settings", "words"),
     [
-        ("row", {"network": "convolutional"}, "model.network: convolutional is for pictures and series"),
+        ("row", {"network": "convolutional"}, "model.network: convolutional is for images and series"),
         ("image", {"network": "recurrent"}, "model.network: recurrent is for series"),
         ("row", {"output_activation": "sigmoid", "linear": False}, "model.output_activation: numbers of a row"),
     ],

@@ -1,4 +1,4 @@
-"""Bad and odd pictures: each is decoded to the pixels it stands for, or skipped with its name and its reason.
+"""Bad and odd images: each is decoded to the pixels it stands for, or skipped with its name and its reason.
 
 All stand together in one folder of classes among good ones, and come in through the door that everybody uses. Most show
 one scene: red, green, blue and white quarters, 16 pixels high and 24 wide.
@@ -30,7 +30,7 @@ from lamina.preprocess.image import codec
 from lamina.recipe import build
 
 cv2 = pytest.importorskip("cv2", reason="needs lamina[images]")
-Image = pytest.importorskip("PIL.Image", reason="the odd pictures are made with Pillow")
+Image = pytest.importorskip("PIL.Image", reason="the odd images are made with Pillow")
 
 HEIGHT, WIDTH = 16, 24
 SCENE = np.full((HEIGHT, WIDTH, 3), 255, np.uint8)
@@ -55,7 +55,7 @@ def cv(pixels: np.ndarray, suffix: str, flags: tuple[int, ...] = ()) -> bytes:
 
 
 def turned(form: str, orientation: int, pixels: np.ndarray | None = None, **settings) -> bytes:
-    """A picture stored lying on a side, with the mark that says how to turn it."""
+    """An image stored lying on a side, with the mark that says how to turn it."""
     undo = {1: lambda a: a, 2: np.fliplr, 3: lambda a: np.rot90(a, 2), 4: np.flipud}
     undo |= {5: lambda a: a.swapaxes(0, 1), 6: lambda a: np.rot90(a, 1), 8: lambda a: np.rot90(a, -1)}
     undo[7] = lambda a: np.rot90(a, 2).swapaxes(0, 1)
@@ -233,18 +233,18 @@ BAD: dict[str, tuple[bytes, str]] = {
     "cut.pfm": (b"Pf\n24 16\n-1.0\n" + bytes(24 * 16), "is cut short"),
     "huge.hdr": (b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 50000 +X 50000\n", "has 2,500,000,000 pixels"),
     "no-pixels.png": (png(0, 0, b""), "no pixels"),
-    "page.jpg": (b"<!DOCTYPE html><html><body>404 Not Found</body></html>", "is a web page, not a picture"),
-    "words.jpg": (b"this is only a text and no picture", "is text, not a picture"),
+    "page.jpg": (b"<!DOCTYPE html><html><body>404 Not Found</body></html>", "is a web page, not an image"),
+    "words.jpg": (b"this is only a text and no image", "is text, not an image"),
     "drawing.png": (
         b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>',
         "is an SVG drawing, which is not",
     ),
-    "phone.jpg": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(99), "is a HEIC picture, which is not read: convert"),
-    "film.jpg": (b"\0\0\0\x18ftypisom\0\0\0\0isommp41" + bytes(99), "is a video, not a picture"),
+    "phone.jpg": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(99), "is a HEIC image, which is not read: convert"),
+    "film.jpg": (b"\0\0\0\x18ftypisom\0\0\0\0isommp41" + bytes(99), "is a video, not an image"),
     "pointer.png": (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "is a Git LFS pointer"),
-    "zeros.png": (bytes(5000), "is not a picture of a known format"),
-    "sound.webp": (b"RIFF\x24\0\0\0WAVEfmt " + bytes(40), "is not a picture of a known format"),
-    "notes.txt": (b"red, green, blue", "is not a picture by its name"),
+    "zeros.png": (bytes(5000), "is not an image of a known format"),
+    "sound.webp": (b"RIFF\x24\0\0\0WAVEfmt " + bytes(40), "is not an image of a known format"),
+    "notes.txt": (b"red, green, blue", "is not an image by its name"),
     "photo.heic": (b"\0\0\0\x18ftypheic", "is a HEIC file, which is not read: convert it"),
 }
 REASON = re.compile(r"[ -~]{5,200}")
@@ -252,7 +252,7 @@ REASON = re.compile(r"[ -~]{5,200}")
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """Two classes: thirty good pictures each, and all the odd and bad ones."""
+    """Two classes: thirty good images each, and all the odd and bad ones."""
     root = tmp_path_factory.mktemp("pictures")
     for label in ("plain", "strange"):
         (root / label).mkdir()
@@ -309,7 +309,7 @@ def test_a_bad_picture_is_set_aside_with_its_name_and_reason(experiment, name):
 
 def test_a_folder_and_a_dead_link_named_as_pictures_are_set_aside(experiment):
     reasons = {Path(q.file).name: q.reason for q in experiment.quarantine}
-    assert reasons["a-folder.png"] == "is an empty folder, not a picture"
+    assert reasons["a-folder.png"] == "is an empty folder, not an image"
     assert reasons["leads-nowhere.png"] == "is a link that leads nowhere"
 
 

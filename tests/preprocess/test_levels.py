@@ -13,7 +13,7 @@ from lamina.preprocess import image
 from service_tools import ask, command
 
 cv2 = pytest.importorskip("cv2", reason="needs lamina[images]")
-Image = pytest.importorskip("PIL.Image", reason="some pictures are things of Pillow")
+Image = pytest.importorskip("PIL.Image", reason="some images are things of Pillow")
 
 SIDE = 8
 QUICK = {"model": {"kind": "fnn", "width": 8}, "train": {"epochs": 30, "threads": 1}}
@@ -51,9 +51,7 @@ def test_a_deep_picture_is_answered_the_same_as_a_file_bytes_an_array_a_thing_of
     assert np.ptp(probabilities) < 1e-6
 
 
-@pytest.mark.parametrize(
-    "form", ["grey arrays of a column that is said to be pictures", "arrays with colours", "pillow"]
-)
+@pytest.mark.parametrize("form", ["grey arrays of a column that is said to be images", "arrays with colours", "pillow"])
 def test_deep_pictures_in_memory_are_learned_from(form, tmp_path):
     x, recipe = np.stack([depth(i, i % 2) for i in range(24)]), dict(QUICK)
     cells = x[..., None].repeat(3, 3) if "colours" in form else list(x)
@@ -162,4 +160,4 @@ def test_test_pictures_without_a_class_are_a_sentence(tmp_path):
     code, _, error = command(*words)
     assert code == 1
     assert "the test rows have no column 'label'" in error
-    assert "Pictures stand directly in" in " ".join(error.split())
+    assert "Images stand directly in" in " ".join(error.split())

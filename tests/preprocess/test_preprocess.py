@@ -27,7 +27,7 @@ from lamina.preprocess import UNUSED, Preprocessor
 from lamina.recipe import build
 from lamina.schema import MISSING, Collected, Column, Schema, clean
 
-pytest.importorskip("cv2", reason="needs lamina[images]: pictures are a kind like any other")
+pytest.importorskip("cv2", reason="needs lamina[images]: images are a kind like any other")
 
 KINDS = available("preprocess")
 RNG = np.random.default_rng(0)
@@ -36,13 +36,13 @@ DTYPES = {"float32": np.float32, "int64": np.int64, "uint8": np.uint8}
 
 
 def picture(number: int, side: int = 6) -> bytes:
-    """A small picture in colour, raw, so that none of it is lost."""
+    """A small image in colour, raw, so that none of it is lost."""
     spots = np.random.default_rng(number).integers(0, 256, (side, side + 1, 3), dtype=np.uint8)
     return b"P6\n%d %d\n255\n" % (side + 1, side) + spots.tobytes()
 
 
 def picture_files() -> list[str | None]:
-    """Paths of pictures of two sizes; every ninth is absent, one is no file and one is cut short."""
+    """Paths of images of two sizes; every ninth is absent, one is no file and one is cut short."""
     folder = Path(tempfile.mkdtemp())
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     for i in range(ROWS):
@@ -66,8 +66,8 @@ COLUMNS: dict[str, pa.Array] = {
     "constant": pa.array([1.5] * ROWS),
     "mixed": pa.array([("3", "x", "2024-01-01", "true", None)[i % 5] for i in range(ROWS)]),
     "pictures": pa.array([None if i % 9 == 0 else picture(i) for i in range(ROWS)], pa.large_binary()),
-    "raw pictures": pa.array([picture(i) for i in range(ROWS)], pa.binary()),
-    "picture files": pa.array(picture_files(), pa.string()),
+    "raw images": pa.array([picture(i) for i in range(ROWS)], pa.binary()),
+    "image files": pa.array(picture_files(), pa.string()),
     "recordings": pa.array(
         [
             None if i % 9 == 0 else [None if k == 2 else float(v) for k, v in enumerate(RNG.normal(size=6 + i % 3))]
@@ -76,7 +76,7 @@ COLUMNS: dict[str, pa.Array] = {
     ),
     "channels": pa.array([RNG.normal(size=(5 + i % 2, 3)).tolist() for i in range(ROWS)]),
     "recorded texts": pa.array([",".join(f"{v:.2f}" for v in RNG.normal(size=9)) for _ in range(ROWS)]),
-    "picture cells": pa.array([None if i % 9 == 0 else {"bytes": picture(i), "path": None} for i in range(ROWS)], CELL),
+    "image cells": pa.array([None if i % 9 == 0 else {"bytes": picture(i), "path": None} for i in range(ROWS)], CELL),
 }
 
 
@@ -523,9 +523,9 @@ def test_a_text_longer_than_the_network_reads_is_cut():
         ("constant", [None] * 40),
         ("constant", [float("nan")] * 40),
         ("image", COLUMNS["pictures"]),
-        ("image", COLUMNS["raw pictures"]),
-        ("image", COLUMNS["picture files"]),
-        ("image", COLUMNS["picture cells"]),
+        ("image", COLUMNS["raw images"]),
+        ("image", COLUMNS["image files"]),
+        ("image", COLUMNS["image cells"]),
         ("series", COLUMNS["recordings"]),
         ("series", COLUMNS["channels"]),
         ("series", COLUMNS["recorded texts"]),

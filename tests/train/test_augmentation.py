@@ -1,4 +1,4 @@
-"""Augmentation of pictures: what each change does to a batch, and that seed, epoch and position decide all of it."""
+"""Augmentation of images: what each change does to a batch, and that seed, epoch and position decide all of it."""
 
 from typing import Any, get_args
 
@@ -61,7 +61,7 @@ def test_other_inputs_and_labels_are_left_alone_and_every_picture_column_is_chan
     both = {"image0": batch().inputs["image0"], "image2": batch().inputs["image0"], "number": torch.ones(ROWS, 2)}
     mixed = Batch(both, torch.arange(ROWS))
     if name in MIXED:
-        with pytest.raises(TrainingError, match=r"train.augment: mixup and cutmix need a table of one picture column"):
+        with pytest.raises(TrainingError, match=r"train.augment: mixup and cutmix need a table of one image column"):
             image_augmentation.augment(mixed, steps(name), (0, 0, 0))
         assert isinstance(changed(name)[1], Mixed)
         return
@@ -145,7 +145,7 @@ ALL = ["flip", "flip_vertical", {"kind": "shift", "pixels": 5}, {"kind": "rotate
 
 
 def drawn(height: int, width: int) -> tuple[Tensor, Tensor]:
-    """Black pictures with one white rectangle, and its corners (rows, 4, 2) as x and y in pixels."""
+    """Black images with one white rectangle, and its corners (rows, 4, 2) as x and y in pixels."""
     rng = np.random.default_rng(0)
     pictures, corners = np.zeros((ROWS, height, width, 1), np.uint8), np.zeros((ROWS, 4, 2), np.float32)
     for row in range(ROWS):
@@ -199,7 +199,7 @@ def test_targets_that_move_or_are_ragged_are_not_mixed_and_follow_one_picture():
                 image_augmentation.check(examples, steps(name), moves)
         image_augmentation.check(one, steps(name), moves=False)
     two = Examples({"image0": pictures, "image1": pictures}, corners)
-    with pytest.raises(RecipeError, match=r"train.augment: .*several pictures.*Use one column"):
+    with pytest.raises(RecipeError, match=r"train.augment: .*several images.*Use one column"):
         image_augmentation.check(two, steps("flip"), moves=True)
 
 
@@ -250,7 +250,7 @@ def test_mixed_labels_are_weighed_in_the_loss():
 
 
 def test_augmentation_without_pictures_is_refused_in_a_sentence():
-    with pytest.raises(TrainingError, match=r"train.augment: the table has no pictures"):
+    with pytest.raises(TrainingError, match=r"train.augment: the table has no images"):
         image_augmentation.augment(Batch({"number": torch.zeros(4, 2)}, torch.zeros(4)), steps("flip"), (0, 0, 0))
 
 

@@ -61,7 +61,7 @@ WAYS: dict[str, tuple[str, dict[str, Any]]] = {
     "three batches a step": ("fnn", {"accumulate": 3, "ema": 0.9}),
     "three batches a step, sgd": ("linear", {"accumulate": 3, "optimizer": "sgd"}),
     "batch norm": ("sequential", {"ema": 0.9, "schedule": "one_cycle"}),
-    "pictures, turned and mixed": (
+    "images, turned and mixed": (
         "cnn",
         {
             "optimizer": "muon",
@@ -70,7 +70,7 @@ WAYS: dict[str, tuple[str, dict[str, Any]]] = {
             "ema": 0.9,
         },
     ),
-    "pictures, trivially augmented": ("cnn", {"augment": ["trivial_augment", "blur", "cutmix"]}),
+    "images, trivially augmented": ("cnn", {"augment": ["trivial_augment", "blur", "cutmix"]}),
     "words in order": ("gru", {"clip": 1.0, "ema": 0.9}),
     "patience": ("linear", {"lr": 3.0, "patience": 1, "schedule": "constant"}),
     "two parts": ("two", {"optimizer": "adam", "ema": 0.9}),

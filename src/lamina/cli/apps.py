@@ -15,7 +15,7 @@ Port = Annotated[
 
 @app.command("app")
 def try_app(bundle: Bundle, host: Host = "127.0.0.1", port: Port = None) -> None:
-    """Open a page in the browser to try a bundle: widgets for its columns, answers as numbers, charts and pictures."""
+    """Open a page in the browser to try a bundle: widgets for its columns, answers as numbers, charts and images."""
     from lamina.apps.try_app import command
 
     command.start(bundle, host, port)

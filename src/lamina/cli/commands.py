@@ -31,7 +31,7 @@ Bundle = Annotated[Path, typer.Argument(help=BUNDLE_HELP)]
 OUTPUT = "Answers: .csv, .parquet, .jsonl or .feather; CSV on standard output when left out."
 EXPLAINED = (
     "Of rows .csv, .parquet, .jsonl, .feather or .png, the first ones on the screen when left out; of series and "
-    "pictures .png, of texts .html."
+    "images .png, of texts .html."
 )
 SOURCE = (
     "A data file, a pattern such as 'data/*.csv', a folder of files, toy:churn, a recipe (.yaml); "
@@ -255,7 +255,7 @@ def explain(  # noqa: PLR0913 - one argument per option
     bundle: Bundle,
     files: Annotated[
         list[str],
-        typer.Argument(help="Rows, such as rows.csv; or files of pictures, such as pictures/*.jpg, or texts."),
+        typer.Argument(help="Rows, such as rows.csv; or files of images, such as images/*.jpg, or texts."),
     ],
     output: Annotated[Path | None, typer.Option("-o", "--output", help=EXPLAINED)] = None,
     label: Annotated[str | None, typer.Option(help="Explain this label; the most probable one when left out.")] = None,

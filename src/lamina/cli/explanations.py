@@ -1,4 +1,4 @@
-"""`lamina explain`: rows on the screen, in a table or drawn; pictures and texts drawn."""
+"""`lamina explain`: rows on the screen, in a table or drawn; images and texts drawn."""
 
 from collections.abc import Sequence
 from pathlib import Path

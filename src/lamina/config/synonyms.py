@@ -84,7 +84,7 @@ NOWHERE: dict[str, str] = {
     "folds": "One split is used: leave it out, or change it with split: {validation: 0.15, test: 0.15}.",
     "hidden_layer_sizes": "Write model: {kind: fnn, width: 64, depth: 2}.",
     "layers": "Write model: {kind: sequential, layers: [{dense: 64}, {dropout: 0.2}, {dense: 1}]}.",
-    "imgsz": "Pictures say their size. Write columns: {NAME: {kind: image, size: [64, 64]}} for another.",
+    "imgsz": "Images say their size. Write columns: {NAME: {kind: image, size: [64, 64]}} for another.",
     "kfold": "One split is used: leave it out, or change it with split: {validation: 0.15, test: 0.15}.",
     "metrics": "All scores that fit the task are computed: leave it out.",
     "nc": "Classes are counted in the data: leave it out.",

@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 NAME = "sheet.png"
 MARK = b"Source\0Lamina: "  # a text in front of the pixels of each PNG that Lamina makes
 HEAD = 1024  # bytes in which it stands
-REASON = "is a contact sheet of lamina generate, and no picture by itself"
+REASON = "is a contact sheet of lamina generate, and no image by itself"
 
 
 def has_name(place: PurePosixPath) -> bool:

@@ -91,7 +91,7 @@ def below(root: Path) -> Files:
                 if mark in above:
                     odd.append((PurePosixPath(spot), "is a link that leads back to a folder around it"))
                 elif Path(entry.name).suffix.lower() in PICTURES and not os.listdir(entry.path):
-                    odd.append((PurePosixPath(spot), "is an empty folder, not a picture"))
+                    odd.append((PurePosixPath(spot), "is an empty folder, not an image"))
                 else:
                     open_folders.append((entry.path, spot, above | {mark}))
             elif entry.is_file():
@@ -125,7 +125,7 @@ def quarantine(root: str, place: PurePosixPath, reason: str) -> Quarantined:
 
 def _reason(place: PurePosixPath, word: str) -> str:
     suffix = place.suffix.lower()
-    if word == "picture" and suffix in UNREAD:
+    if word == "image" and suffix in UNREAD:
         return f"is a {suffix[1:].upper()} file, which is not read: convert it to PNG or JPEG"
     return f"is not a {word} by its name"
 

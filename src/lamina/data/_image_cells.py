@@ -70,9 +70,7 @@ class Finder:
                 return [Way(), *ways], []
             ways = self._hits(cells[:PROBES], ("",), TAILS)
             note = (
-                f"Column '{name}': its pictures are found in {ways[0].folder} by the ends of their paths."
-                if ways
-                else ""
+                f"Column '{name}': its images are found in {ways[0].folder} by the ends of their paths." if ways else ""
             )
             return [Way(), *ways], [note] if note else []
         if not NAMED.search(name) or len(cells) < len(sample) / 2 or not self._hits(cells[:1], ENDINGS, (0,)):
@@ -81,7 +79,7 @@ class Finder:
         if np.mean([_locate(cell, ways) != cell for cell in cells]) <= MOSTLY:
             return [], []
         folder, ending, _ = ways[0]
-        note = f"Column '{name}' names pictures in {folder} without their ending ({ending}): it is their paths."
+        note = f"Column '{name}' names images in {folder} without their ending ({ending}): it is their paths."
         return ways, [f"{note} If it is not: --set columns.{name}=ignore"]
 
     def _hits(self, cells: list[str], endings: tuple[str, ...], tails: tuple[int, ...]) -> list[Way]:

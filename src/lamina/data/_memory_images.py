@@ -73,7 +73,7 @@ def _cell(place: str, value: Any) -> tuple[str | None, bytes | None]:
             raise DataError(f"data.{place}: this PIL image cannot be read ({error}). Give its path or bytes.") from None
     if not isinstance(value, np.ndarray):
         got = type(value).__name__
-        raise DataError(f"data.{place}: must be a picture (got '{got}'). Give a path, bytes, an array or a PIL image.")
+        raise DataError(f"data.{place}: must be an image (got '{got}'). Give a path, bytes, an array or a PIL image.")
     if not _is_array(value):
         raise _refused(f"data.{place}", value)
     return None, _many(place, value[None])[0].as_py()
@@ -86,7 +86,7 @@ def _is_array(value: np.ndarray) -> bool:
 
 def _refused(place: str, value: np.ndarray) -> DataError:
     form = "uint8, 0 to 255, or uint16, height x width, with 1, 3 or 4 channels last if any"
-    return DataError(f"{place}: pictures must be {form} (got {value.dtype} of shape {value.shape}). Convert them.")
+    return DataError(f"{place}: images must be {form} (got {value.dtype} of shape {value.shape}). Convert them.")
 
 
 def _is_pil(value: Any) -> bool:

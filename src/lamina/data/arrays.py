@@ -265,7 +265,7 @@ def _from_numpy(name: str, values: np.ndarray) -> pa.Array:
         return _pictures.pnm(values)
     if values.ndim != 1:
         raise DataError(
-            f"data.{name}: must have 1 or 2 dimensions, or be pictures of uint8 (rows, height, width[, 1, 3 or 4]) "
+            f"data.{name}: must have 1 or 2 dimensions, or be images of uint8 (rows, height, width[, 1, 3 or 4]) "
             f"(got {values.ndim} dimensions of {values.dtype}). Reshape it, one row per example."
         )
     if values.dtype.kind in "biuf" and values.dtype != np.longdouble:

@@ -134,7 +134,7 @@ def _joined(pieces: list[Piece], tables: list[pa.Table], notes: list[str]) -> pa
         other = next(i for i, names in enumerate(own) if not names & own[0])
         raise DataError(
             f"data.classes: '{pieces[0].name}' ({pieces[0].path}) and '{pieces[other].name}' ({pieces[other].path}) "
-            "have no column in common. Name sources of one sort, such as folders of pictures."
+            "have no column in common. Name sources of one sort, such as folders of images."
         )
     if lone := sorted(some - every):
         notes.append(f"Columns that not every class has give the class away: {', '.join(lone[:10])}.")
@@ -168,7 +168,7 @@ def _by_compression(pieces: list[Piece]) -> list[str]:
     if not packed or not plain:
         return []
     return [
-        f"All pictures of '{packed[0]}' are compressed with loss (such as JPEG) and none of '{plain[0]}': a network "
+        f"All images of '{packed[0]}' are compressed with loss (such as JPEG) and none of '{plain[0]}': a network "
         "may learn that, and nothing else. Save all in one format."
     ]
 

@@ -36,8 +36,8 @@ class Config(_tree.Layout):
     """Where the folders are."""
 
     kind: Literal["folders"] = "folders"
-    path: str = Field(description="A folder, a zip of one, a picture, or a pattern such as photos/*.jpg.")
-    test: str | None = Field(default=None, description="Separate test pictures, as path.")
+    path: str = Field(description="A folder, a zip of one, an image, or a pattern such as photos/*.jpg.")
+    test: str | None = Field(default=None, description="Separate test images, as path.")
 
 
 class Pictures(NamedTuple):
@@ -74,7 +74,7 @@ def load(cfg: Config) -> Collected:
     """
     pictures = _pictures(cfg)
     labels = pictures.folders.labels
-    _tree.refuse_no_class(labels, cfg.path, "picture")
+    _tree.refuse_no_class(labels, cfg.path, "image")
     columns, part, target = {"image": pictures.images}, None, "label" if any(labels) else None
     notes = [*pictures.folders.notes]
     if pictures.folders.parts and (target or cfg.label == "none"):
@@ -82,7 +82,7 @@ def load(cfg: Config) -> Collected:
     if target:
         columns["label"], notes = pa.array(labels), [*_tree.notes_on(pictures.folders)]
     elif cfg.label != "none":
-        notes = [f"Pictures stand directly in {cfg.path}: put each into a folder named by its class to train on them."]
+        notes = [f"Images stand directly in {cfg.path}: put each into a folder named by its class to train on them."]
     task, literal = ("classification", (target,)) if target else (None, ())
     bad = tuple(pictures.quarantine)
     return Collected(pa.table(columns), bad, tuple(notes), part, target, task=task, literal=literal)
@@ -154,7 +154,7 @@ def _pictures(cfg: Config) -> Pictures:
 def _refuse_none(places: Sequence[PurePosixPath], root: str, bad: Sequence[Quarantined]) -> None:
     if not places:
         first = f" The first file was skipped: {bad[0].file} {bad[0].reason}." if bad else ""
-        raise DataError(f"data.path: {root} holds no usable picture ({', '.join(PICTURES)}).{first}")
+        raise DataError(f"data.path: {root} holds no usable image ({', '.join(PICTURES)}).{first}")
 
 
 def _files(cfg: Config) -> tuple[list[PurePosixPath], pa.ChunkedArray, list[Quarantined]]:
@@ -169,10 +169,10 @@ def _files(cfg: Config) -> tuple[list[PurePosixPath], pa.ChunkedArray, list[Quar
             what = (
                 "no file matches this pattern" if glob.has_magic(cfg.path) else "there is no such folder, zip or file"
             )
-            raise DataError(f"data.path: {root}: {what}. Name a folder of pictures, or a pattern such as 'a/*.jpg'.")
+            raise DataError(f"data.path: {root}: {what}. Name a folder of images, or a pattern such as 'a/*.jpg'.")
         root = Path(os.path.commonpath([path.parent for path in matching]))
         files = [PurePosixPath(path.relative_to(root).as_posix()) for path in matching]
-    good, bad = _tree.by_suffix(files, PICTURES, str(root), "picture")
+    good, bad = _tree.by_suffix(files, PICTURES, str(root), "image")
     bad += [_tree.quarantine(str(root), place, reason) for place, reason in odd]
     places = [files[i] for i in good]
     sheets = [place for place in places if _contact.has_name(place) and _contact.has_mark(_head(root / place))]
@@ -234,7 +234,7 @@ def _members(
     names = {info.filename.replace("\\", "/"): info for info in archive.infolist()}  # as some zips of Windows have it
     members = {PurePosixPath(name): info for name, info in names.items() if name and not name.endswith("/")}
     names = sorted(place for place in members if not any(map(_tree.is_clutter, place.parts)))
-    good, bad = _tree.by_suffix(names, PICTURES, str(root), "picture")
+    good, bad = _tree.by_suffix(names, PICTURES, str(root), "image")
     places = [names[i] for i in good]
     heads = {place: _member(archive, members[place]) for place in places if _contact.has_name(place)}
     sheets = [place for place, head in heads.items() if isinstance(head, bytes) and _contact.has_mark(head)]

@@ -169,13 +169,13 @@ def _form(inputs: list[np.ndarray], where: str) -> tuple[Form, tuple[str, ...]]:
         return Form(pictures=False), ()
     last, before = (one.ndim == 4 and one.shape[at] in CHANNELS for at in (-1, 1))
     if one.ndim not in (3, 4) or (one.ndim == 4 and not last and not before):
-        raise DataError(f"{where}: an array of shape {one.shape} is neither pictures nor rows.")
+        raise DataError(f"{where}: an array of shape {one.shape} is neither images nor rows.")
     notes = ()
     if first := before and not last:
-        notes += (f"The pictures have their colours first {one.shape[1:]}; they were put last.",)
+        notes += (f"The images have their colours first {one.shape[1:]}; they were put last.",)
     low, high = min(float(a.min()) for a in inputs), max(float(a.max()) for a in inputs)
     if not (np.isfinite(low) and np.isfinite(high)):
-        raise DataError(f"{where}: pictures must hold finite numbers (got {low:g} to {high:g}).")
+        raise DataError(f"{where}: images must hold finite numbers (got {low:g} to {high:g}).")
     whole = all(a.dtype.kind in "ui" for a in inputs) and low >= 0 and high <= 65535
     kind = "uint8" if one.dtype in (np.uint8, np.bool_) else "uint16" if whole else "float32"
     return Form(pictures=True, first=first, type=kind), notes

@@ -19,7 +19,7 @@ class Config(Settings):
 
     kind: Literal["toy"] = "toy"
     name: str = Field(
-        description="churn (7,043 customers), wine (6,497 wines), digits (5,000 pictures), airline (144 months) or sms "
+        description="churn (7,043 customers), wine (6,497 wines), digits (5,000 images), airline (144 months) or sms "
         "(2,000 messages)."
     )
 

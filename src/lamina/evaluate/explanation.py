@@ -67,7 +67,7 @@ def rows(session: Session, table: pa.Table, label: str | None = None) -> list[An
     check(session)
     if not attributions.available(session):
         if series_occlusion.column(session) is None:
-            cure = "Name files of it, and where to draw: -o FILE.png of pictures, -o FILE.html of texts."
+            cure = "Name files of it, and where to draw: -o FILE.png of images, -o FILE.html of texts."
             raise DataError(f"explain: this bundle reads one column, which adds everything. {cure}")
         return series_occlusion.explain(session, table, label)
     code = attributions.code_of(session.task.classes, label, "--label")

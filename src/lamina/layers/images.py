@@ -124,9 +124,9 @@ class ChannelsLast(nn.Module):
 def picture(shape: Shape, name: str) -> tuple[int, int, int]:
     """The shape of pictures, or a sentence: this layer takes nothing else."""
     if len(shape) == 2:
-        raise ValueError(f"{name} takes pictures (got series {shape}). Use the layers for series, such as conv1d")
+        raise ValueError(f"{name} takes images (got series {shape}). Use the layers for series, such as conv1d")
     if len(shape) != 3:
-        raise ValueError(f"{name} takes pictures (got {shape}). Put it before flatten, and give it one image column")
+        raise ValueError(f"{name} takes images (got {shape}). Put it before flatten, and give it one image column")
     return shape[0], shape[1], shape[2]
 
 

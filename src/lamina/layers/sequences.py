@@ -288,7 +288,7 @@ def series(shape: Shape, name: str) -> tuple[int, int]:
     if len(shape) == 1:
         cure = "Put it before flatten, give it one series and nothing beside it, and return_sequences: true before it"
         raise ValueError(f"{name} takes series (got {shape}). {cure}")
-    raise ValueError(f"{name} takes series (got pictures {shape}). Use the layers for pictures")
+    raise ValueError(f"{name} takes series (got images {shape}). Use the layers for images")
 
 
 def entrance_input(spec: Spec) -> str:

@@ -31,10 +31,10 @@ HEADS = ROW_HEADS
 MEMBERS = 3  # for series
 TEXT_DROPOUT = 0.5  # before the answer for a text, as in Kim 2014
 ONLY_FOR = {  # what a setting is read with
-    "most": ("pictures",),
-    "views": ("pictures",),
+    "most": ("images",),
+    "views": ("images",),
     "members": ("series",),
-    "activation": ("pictures", "series"),
+    "activation": ("images", "series"),
     "token_width": ("texts",),
     "hide": ("texts",),
 }
@@ -179,7 +179,7 @@ class Model(SinglePart):
         super().__init__(smooth_labels(spec.output, cfg.label_smoothing))
         self.views, self.body, self.texts = cfg.views, None, None
         self.series = inception.takes(spec)
-        _refuse_unused(cfg, "texts" if reads_texts(spec) else "series" if self.series else "pictures")
+        _refuse_unused(cfg, "texts" if reads_texts(spec) else "series" if self.series else "images")
         if self.series:
             self.network = inception.Network(spec, max(1, cfg.width // 4), cfg.members or MEMBERS, cfg.activation)
             return

@@ -37,7 +37,7 @@ def _body_settings(value: Any) -> Any:
         raise ValueError("write kind: and settings, such as {kind: cnn, width: 32}")
     faults: list[str] = []
     try:
-        module = vars(plugin("models", str(value.get("kind", "cnn")), "picture"))
+        module = vars(plugin("models", str(value.get("kind", "cnn")), "image"))
     except RecipeError as error:
         raise ValueError(str(error).rstrip(".")) from None
     if "body" not in module:
@@ -52,7 +52,7 @@ def _body_settings(value: Any) -> Any:
 class Config(config.Config):
     kind: Literal["combine"] = "combine"
     picture: Annotated[SerializeAsAny[config.Config], BeforeValidator(_body_settings)] = Field(
-        default=cnn.BodyConfig(), description="the body for each picture column: an architecture and its settings"
+        default=cnn.BodyConfig(), description="the body for each image column: an architecture and its settings"
     )
     table: fnn.BodyConfig = Field(default=fnn.BodyConfig(), description="the body for all other columns")
     width: int = Field(default=128, ge=1, le=1 << 14, description="numbers from each body, and in the layer behind")

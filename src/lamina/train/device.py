@@ -48,7 +48,7 @@ def decide(recipe: Choices, suggestion: Choices, model: nn.Module, data: setting
     if cfg is None:
         raise RecipeError(faults)
     if cfg.augment and not any(values.ndim == 4 for values in data.inputs.values()):
-        what = "there are no pictures to change: the data has none, or a frozen network has made features of them"
+        what = "there are no images to change: the data has none, or a frozen network has made features of them"
         raise RecipeError([f"train.augment: {what}. Leave it out (or set model.frozen=false)."])
     where = choose(cfg.device)
     rows = slice(0, min(cfg.batch_size, len(data.target)))

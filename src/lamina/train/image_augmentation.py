@@ -30,7 +30,7 @@ def check(examples: Examples, steps: Sequence[Any], moves: bool) -> None:
             ["train.augment: mixup and cutmix lay one target over another, and this one cannot be. Leave them out."]
         )
     if moves and steps and pictures > 1:
-        raise RecipeError(["train.augment: it is open which of several pictures moves the target. Use one column."])
+        raise RecipeError(["train.augment: it is open which of several images moves the target. Use one column."])
 
 
 def augment(
@@ -43,10 +43,10 @@ def augment(
     """
     images = [name for name, values in batch.inputs.items() if values.ndim == 4]
     if not images:
-        raise TrainingError("train.augment: the table has no pictures to change. Leave it out.")
+        raise TrainingError("train.augment: the table has no images to change. Leave it out.")
     if len(batch.inputs) > 1 and any(isinstance(step, augmentation.MIXING) for step in steps):
         raise TrainingError(
-            "train.augment: mixup and cutmix need a table of one picture column alone; other columns cannot be mixed. "
+            "train.augment: mixup and cutmix need a table of one image column alone; other columns cannot be mixed. "
             "Leave them out."
         )
     rng = torch.Generator().manual_seed(int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> 1))

@@ -8,7 +8,7 @@ from lamina.schema import Output
 
 
 class Loss(nn.Module):
-    """Raw (rows, slots * 5): four corners in parts of the picture and a logit; target (rows, slots, 4), -1 for none."""
+    """Raw (rows, slots * 5): four corners in parts of the image and a logit; target (rows, slots, 4), -1 for none."""
 
     def __init__(self, output: Output):
         super().__init__()

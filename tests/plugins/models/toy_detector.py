@@ -27,7 +27,7 @@ def training(cfg: Config, spec: Spec) -> dict[str, Any]:
 
 
 def example_rows(count: int, seed: int) -> tuple[Spec, Batch]:
-    """Pictures with one bright square each, or none."""
+    """Images with one bright square each, or none."""
     rng = np.random.default_rng(seed)
     pictures = rng.integers(0, 60, (count, 8, 8, 1), dtype=np.uint8)
     boxes, lengths = np.full((count, 1, 4), -1, np.float32), rng.integers(0, 2, count)

@@ -1,4 +1,4 @@
-"""Anomaly detection by every door: rows, pictures and recordings are scored, flagged and blamed."""
+"""Anomaly detection by every door: rows, images and recordings are scored, flagged and blamed."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Noise taken off pictures, recordings and tables, by every door: Python, the terminal, files, HTTP."""
+"""Noise taken off images, recordings and tables, by every door: Python, the terminal, files, HTTP."""
 
 import base64
 import json
@@ -161,7 +161,7 @@ def test_the_mean_over_eight_views_turns_with_the_picture(photos, tmp_path):
 def test_views_are_for_pictures(tmp_path):
     recipe = SMALL | {"task": {"kind": "denoising", "views": 8}}
     model = lamina.fit({"signal": [waves(60, 1, i) for i in range(12)]}, recipe=recipe, out=tmp_path / "run")
-    assert "task.views: is for pictures alone, and does nothing here." in model.result["notes"]
+    assert "task.views: is for images alone, and does nothing here." in model.result["notes"]
 
 
 def test_files_keep_their_names_folders_depth_and_transparency(grey, tmp_path):
@@ -173,7 +173,7 @@ def test_files_keep_their_names_folders_depth_and_transparency(grey, tmp_path):
     for name, image in {"a.png": with_noise(picture(0), 20), "sub/a.png": colours, "deep.png": deep,
                         "glass.png": alpha, "b.jpg": colours}.items():  # fmt: skip
         cv2.imwrite(str(noisy / name), image)
-    (noisy / "broken.png").write_bytes(b"no picture at all, but text")
+    (noisy / "broken.png").write_bytes(b"no image at all, but text")
     before = {file: file.read_bytes() for file in noisy.rglob("*.*")}
     code, out, error = command("predict", path(grey), noisy, "-o", tmp_path / "clean")
     assert not code, error
@@ -196,7 +196,7 @@ def test_nothing_is_replaced_without_a_word(grey, photos, tmp_path):
     for words, sentence in (
         ((photos, "-o", place), "is there already"),
         ((photos, "-o", photos, "--overwrite"), "which is to be read"),
-        ((photos, "-o", tmp_path / "one.png"), "one file cannot hold 14 pictures"),
+        ((photos, "-o", tmp_path / "one.png"), "one file cannot hold 14 images"),
     ):
         code, _, error = command("predict", path(grey), *words)
         assert code and sentence in error
@@ -205,8 +205,8 @@ def test_nothing_is_replaced_without_a_word(grey, photos, tmp_path):
 
 
 def test_pictures_of_no_use_are_said_to_be(grey):
-    reply = ask(grey, "POST", "/denoise", content=b"text, and no picture", headers={"Content-Type": "image/png"})
-    assert reply.status_code == 415 and "is text, not a picture" in reply.text
+    reply = ask(grey, "POST", "/denoise", content=b"text, and no image", headers={"Content-Type": "image/png"})
+    assert reply.status_code == 415 and "is text, not an image" in reply.text
     with pytest.raises(DataError, match=r"rows\[1\].image: is missing"):
         grey.predict([picture(0)[:, :, 0], None])
     assert grey.predict([np.full((1, 1), 9, np.uint8)])[0].shape == (1, 1)
@@ -282,7 +282,7 @@ def test_one_picture_is_learned_from_in_parts_and_a_tiny_one_is_refused(tmp_path
 
 
 def test_what_has_no_noise_to_take_off_is_refused(tmp_path):
-    with pytest.raises(DataError, match="there are no pictures, series or numbers"):
+    with pytest.raises(DataError, match="there are no images, series or numbers"):
         lamina.fit({"word": list("abcabcabcabc")}, recipe=SMALL, out=tmp_path / "run")
     pair = {"a": np.arange(50.0) % 7, "b": np.arange(50.0) % 5, "c": np.arange(50.0) % 3}
     with pytest.raises(DataError, match="several columns hold numbers"):
@@ -354,7 +354,7 @@ def test_a_network_dropped_at_any_step_ends_in_the_same_bits(stops, tmp_path, mo
 
 
 def test_answers_to_alpha_and_grey_are_those_of_the_colours(grey):
-    """A network of grey pictures sees colours one by one."""
+    """A network of grey images sees colours one by one."""
     colours = picture(3, channels=3)
     whole = image_files.restored(grey.predictor, colours / np.float32(255))
     single = image_files.restored(grey.predictor, colours[:, :, 1:2] / np.float32(255))

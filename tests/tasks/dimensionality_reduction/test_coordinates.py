@@ -1,4 +1,4 @@
-"""Rows, pictures and series become coordinates and come back: in Python, on the terminal and over HTTP."""
+"""Rows, images and series become coordinates and come back: in Python, on the terminal and over HTTP."""
 
 import base64
 import csv
@@ -55,7 +55,7 @@ def garden(tmp_path_factory) -> lamina.Estimator:
 
 @pytest.fixture(scope="module")
 def bands(tmp_path_factory) -> lamina.Estimator:
-    """Pictures without labels."""
+    """Images without labels."""
     codes = generator_tools.codes(160, 0)
     rows = {"picture": generator_tools.pictures((12, 12, 1), codes, 0)}
     model = {"kind": "autoencoder", "width": 4}
@@ -249,7 +249,7 @@ def test_what_hangs_on_no_part_of_a_picture_is_not_explained(bands, tmp_path):
 def test_a_server_makes_so_many_pictures_and_no_more(bands):
     rows = [{"z1": 0.0, "z2": 0.0}] * 3
     reply = ask(bands, "POST", "/inverse_transform", Limits(samples=2), json={"rows": rows})
-    assert reply.status_code == 413 and "at most 2 pictures" in reply.json()["error"]
+    assert reply.status_code == 413 and "at most 2 images" in reply.json()["error"]
 
 
 def test_series_come_back_in_their_own_unit(waves, tmp_path):

@@ -202,7 +202,7 @@ def test_a_request_cannot_hold_a_server_for_long(left):
 
 
 def test_pictures_have_no_columns_to_ask_for(pictured, tmp_path):
-    said = "where: is for rows of a table, and this bundle makes pictures."
+    said = "where: is for rows of a table, and this bundle makes images."
     with pytest.raises(DataError, match=said):
         pictured.generate(2, where="a=b")
     code, _, error = command("generate", path(pictured), "-o", tmp_path / "out", "--where", "a=b")

@@ -1,4 +1,4 @@
-"""The critic of a gan as a score: how real it finds pictures or rows, the same everywhere, and what that is worth."""
+"""The critic of a gan as a score: how real it finds images or rows, the same everywhere, and what that is worth."""
 
 import csv
 import json
@@ -31,7 +31,7 @@ SIDE = SHAPES["colour"]
 
 @pytest.fixture(scope="module")
 def pictured(tmp_path_factory) -> lamina.Estimator:
-    """Pictures of three classes, made by a gan."""
+    """Images of three classes, made by a gan."""
     code = codes(300, 0)
     rows = {"image": pictures(SIDE, code, 0), "class": np.array(CLASSES)[code]}
     train = {"epochs": 20, "threads": 1, "batch_size": 32, "ema": 0.9}
@@ -62,7 +62,7 @@ def things(count: int, seed: int = 3) -> list[dict[str, Any]]:
 
 
 def fresh(count: int, seed: int = 9) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures that no network has seen, and the name of each one's class."""
+    """Images that no network has seen, and the name of each one's class."""
     code = codes(count, seed)
     return pictures(SIDE, code, seed), np.array(CLASSES)[code]
 
@@ -86,7 +86,7 @@ def test_real_pictures_score_like_held_out_ones_and_noise_below_them(pictured):
     real, names = fresh(120)
     scores, worse = column(pictured.predict(rows_of(real, names))), pictured.predict(noise(40))["score"]
     assert scores.min() >= 0 and scores.max() <= 1
-    assert 0.3 < scores.mean() < 0.7, "the share of held-out real pictures below a real one is even, 0 to 1"
+    assert 0.3 < scores.mean() < 0.7, "the share of held-out real images below a real one is even, 0 to 1"
     assert np.median(worse) < 0.1
 
 
@@ -134,7 +134,7 @@ def test_a_missing_picture_has_no_score(pictured):
 
 @pytest.fixture(scope="module")
 def album(tmp_path_factory) -> Path:
-    """A folder of pictures by class, one of which is cut short and one four times as large."""
+    """A folder of images by class, one of which is cut short and one four times as large."""
     folder = tmp_path_factory.mktemp("album")
     real, names = fresh(12)
     for i, (picture, name) in enumerate(zip(real, names, strict=True)):
@@ -186,7 +186,7 @@ def test_what_cannot_be_scored_is_a_sentence(pictured, tabled, tmp_path):
     pa.parquet.write_table(pa.table({"a": [1.0], "b": ["x"]}), tmp_path / "rows.parquet")
     code, _, error = command("predict", path(plain), tmp_path / "rows.parquet", "-o", tmp_path / "out.csv")
     assert code == 1 and "predict: this bundle is for generation, and does not do that. It has: generate" in error
-    assert "It has no critic that would score pictures or rows; one trained anew with --model gan has)" in error
+    assert "It has no critic that would score images or rows; one trained anew with --model gan has)" in error
     with pytest.raises(DataError, match=r"predict: this bundle is for generation, and does not do that"):
         plain.predict([{"a": 1.0}])
     pa.parquet.write_table(pa.table({"seed": [1]}), tmp_path / "seeds.parquet")
@@ -248,13 +248,13 @@ def test_the_report_says_whether_the_critic_tells_real_from_made_and_has_learned
 
 @pytest.mark.slow
 def test_a_critic_that_learned_its_pictures_by_heart_is_found_out(tmp_path):
-    """Pictures of noise have nothing in common that could be learned but themselves."""
+    """Images of noise have nothing in common that could be learned but themselves."""
     train = {"epochs": 200, "threads": 1, "batch_size": 16, "patience": 200, "keep": "last", "ema": None}
     model = {"kind": "gan", "width": 16, "latent": 4, "diffaugment": False, "penalty": 0.01}
     recipe = {"task": "generation", "model": model, "train": train}
     found = lamina.fit(noise(80)[:, :8, :8], recipe=recipe, out=tmp_path / "run").result["critic"]
     assert found["training_from_test"] > 0.75 and found["training_from_validation"] > 0.75
-    assert "learned training pictures by heart" in found["sentence"]
+    assert "learned training images by heart" in found["sentence"]
 
 
 # bundles that somebody has changed

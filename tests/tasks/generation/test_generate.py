@@ -1,4 +1,4 @@
-"""Using a generator: the same from Python, command line and server, and each picture says that it was made."""
+"""Using a generator: the same from Python, command line and server, and each image says that it was made."""
 
 import base64
 import csv
@@ -41,7 +41,7 @@ MADE = "trainedAlgorithmicMedia"
 
 @pytest.fixture(scope="module")
 def pictured(tmp_path_factory) -> lamina.Estimator:
-    """Pictures of three classes."""
+    """Images of three classes."""
     code = codes(120, 0)
     rows = {"image": pictures(SHAPES["colour"], code, 0), "class": np.array(CLASSES)[code]}
     model = {"kind": "vae", "width": 8, "latent": 6}
@@ -239,8 +239,8 @@ WRONG = {
     "one of several is unknown": (["--label", "up", "--label", "x"], "label: there is no class 'x'. There is: down"),
     "none": (["-n", "0"], "-n: must be 1 or more (got 0)."),
     "a negative seed": (["--seed", "-1"], "seed: must be a whole number from 0"),
-    "a file for pictures": (["-o", "{}/a.png"], "this bundle makes pictures. Name a new folder"),
-    "a table of pictures": (["--format", "csv"], "this bundle makes pictures. Name a new folder"),
+    "a file for images": (["-o", "{}/a.png"], "this bundle makes images. Name a new folder"),
+    "a table of images": (["--format", "csv"], "this bundle makes images. Name a new folder"),
 }
 
 
@@ -454,7 +454,7 @@ assert not {"torch", "sklearn", "matplotlib", "onnx"} & set(sys.modules)
 
 
 def every_golden(files: dict[str, bytes]) -> dict[str, bytes]:
-    """As many golden requests as fit, which would be as many pictures in memory."""
+    """As many golden requests as fit, which would be as many images in memory."""
 
     def more(golden: Any) -> None:
         golden["rows"] *= 1000
@@ -484,7 +484,7 @@ PICTURE_ATTACKS = {
     "classes in another order": (put("task.json", "state", "classes", value=["up", "middle", "down"]), "differ"),
     "a class more": (put("task.json", "state", "classes", value=["a", "b", "c", "d"]), "spec"),
     "more classes than can be": (put("task.json", "state", "classes", value=["a"] * 20_000), "state.classes"),
-    "pictures of another size": (put("model.json", "spec", "inputs", "image0", "shape", value=[9, 15, 3]), "spec"),
+    "images of another size": (put("model.json", "spec", "inputs", "image0", "shape", value=[9, 15, 3]), "spec"),
 }
 ROW_ATTACKS = {
     "a spread less": (column(0, "spreads", [1.0]), "spread above 0 for each centre"),

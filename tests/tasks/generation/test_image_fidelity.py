@@ -1,4 +1,4 @@
-"""New pictures: networks for any size of picture, a game that resumes to the bit, an honest judge of what is made."""
+"""New images: networks for any size of image, a game that resumes to the bit, an honest judge of what is made."""
 
 import itertools
 import json
@@ -37,7 +37,7 @@ each_way = pytest.mark.parametrize("way", WAYS)
 
 
 def bars(count, seed):
-    """Pictures of a bright bar on the left or on the right, and which of the two it is."""
+    """Images of a bright bar on the left or on the right, and which of the two it is."""
     rng = np.random.default_rng(seed)
     codes = rng.integers(0, 2, count)
     pictures = rng.integers(0, 40, (count, SIDE, SIDE, 1))

@@ -34,7 +34,7 @@ def show() -> None:
             st.session_state["words"] = words
     words = st.session_state.get("words")
     if not words:
-        st.caption("A table in a file (CSV, Parquet, JSON, Excel ...), a folder of pictures, or a recipe.")
+        st.caption("A table in a file (CSV, Parquet, JSON, Excel ...), a folder of images, or a recipe.")
         return
     with sentences():
         settings = recipe.from_words(words, trains=False)

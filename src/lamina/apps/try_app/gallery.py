@@ -25,5 +25,5 @@ def _figure(body: bytes | None, caption: str, large: bool) -> str:
     address, words = cells.address(body) if body else "", html.escape(caption)
     height, width = (codec.upright_shape(body) if body else None) or (1, 1)
     room = f' style="max-width:{min(WIDEST, TALL * max(width / height, 1)):.0f}px"' if large else ""
-    image = f'<img src="{address}" alt="{words or "a picture"}">' if address else "<p>no picture</p>"
+    image = f'<img src="{address}" alt="{words or "an image"}">' if address else "<p>no image</p>"
     return f"<figure{room}>{image}<figcaption>{words}</figcaption></figure>"

@@ -98,7 +98,7 @@ def files(operation: Operation, predictor: Predictor, request: Any) -> None:
     types = uploads.suffixes(operation, predictor)
     listed = st.file_uploader("Files of rows", types, True, key=f"files {operation.name}")
     if not listed:
-        st.caption("CSV, Parquet, JSON, Excel ...; of pictures also the pictures themselves or a zip of them.")
+        st.caption("CSV, Parquet, JSON, Excel ...; of images also the images themselves or a zip of them.")
         return
     keep = st.toggle("Keep the columns of the rows beside the answers", True, key=f"keep {operation.name}")
     key = (operation.name, request.model_dump_json(), keep, tuple(file.file_id for file in listed))

@@ -139,7 +139,7 @@ def _resize(call: Call) -> Effect:
     shape = list[Any](data.shape)
     axes = call.whole_numbers("axes", range(len(shape)))
     if call.text("keep_aspect_ratio_policy", "stretch") != "stretch":
-        raise ValueError("keeps the aspect of pictures")
+        raise ValueError("keeps the aspect of images")
     sizes, scales = ((call.constant(i) if _has_value(call, i) else None) for i in (3, 2))
     if len(sizes if sizes is not None else scales or ()) != len(axes):
         raise ValueError("has no size for each axis")

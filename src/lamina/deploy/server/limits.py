@@ -24,14 +24,14 @@ class Limits(RequestLimits):
     )
     text: int = Field(default=100_000, ge=1, description="characters of one cell")
     numbers: int = Field(default=1_000_000, ge=1, description="numbers of one series")
-    file: int = Field(default=10_000_000, ge=1, description="bytes of one file, such as a picture")
+    file: int = Field(default=10_000_000, ge=1, description="bytes of one file, such as an image")
     file_units: int | None = Field(
         default=None,
         ge=1,
-        description="units of one file; when unset, 50,000,000 pixels of a picture, or the column's max_pixels if less",
+        description="units of one file; when unset, 50,000,000 pixels of an image, or the column's max_pixels if less",
     )
     request_units: int | None = Field(
-        default=None, ge=1, description="units of all files of one request; when unset, 200,000,000 pixels of pictures"
+        default=None, ge=1, description="units of all files of one request; when unset, 200,000,000 pixels of images"
     )
     waiting: int = Field(default=4096, ge=1, description="requests being answered or waiting for it")
     wait: float = Field(

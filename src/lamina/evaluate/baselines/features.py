@@ -39,7 +39,7 @@ def columns(train: Features, spec: Spec) -> Callable[[Features], Any]:
     numbers, categories = names_of_kind(train, spec, "number"), names_of_kind(train, spec, "category")
     images, series = names_of_kind(train, spec, "image"), names_of_kind(train, spec, "series")
     if not numbers + categories + images + series + list(words):
-        raise ValueError("there are no numbers, categories, words, pictures or series to learn from")
+        raise ValueError("there are no numbers, categories, words, images or series to learn from")
 
     def matrix(features: Features) -> Any:
         blocks = [csr_matrix(features[name], dtype=np.float64) for name in numbers]

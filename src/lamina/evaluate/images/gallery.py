@@ -128,9 +128,9 @@ def _worst(pictures: _Pictures, losses: np.ndarray) -> tuple[list[Row], str]:
             caption = f"<b>{words(actual)}</b><br>right, with {sure}"
         caption += f'<br><span class="path">{"loss" if chance is not None else "off by"} {number(loss)}</span>'
         caption += f'<br><span class="path">{words(file, 60)}</span>' if file else ""
-        alt = f"test picture {file or row + 1}: {actual}, predicted {answer}"
+        alt = f"test image {file or row + 1}: {actual}, predicted {answer}"
         figures.append(figure([shot(pictures.of("test")[row], alt)], caption))
-    lead = f"The {len(rows)} test pictures with the highest loss, the worst first: look for wrong labels among them."
+    lead = f"The {len(rows)} test images with the highest loss, the worst first: look for wrong labels among them."
     return rows, under("Top losses", lead, grid(figures))
 
 
@@ -156,7 +156,7 @@ def _confused(pictures: _Pictures) -> tuple[list[Row], str]:
         caption = f"<b>{words(classes[a])}</b> taken for <b>{words(classes[p])}</b><br>{counts[a, p]:,} of {of[a]:,}"
         alt = f"{classes[a]} that was taken for {classes[p]}"
         figures.append(figure([shot(pictures.of("test")[row], alt, 96) for row in rows], caption, "four"))
-    lead = "What is mistaken for what, most often first, with the pictures it was surest of."
+    lead = "What is mistaken for what, most often first, with the images it was surest of."
     return pairs, under("The most confused classes", lead, grid(figures, "wide"))
 
 
@@ -170,22 +170,22 @@ def _augmented(pictures: _Pictures, steps: Sequence[Any], codes: np.ndarray | No
     labels = [pictures.label("train", row) for row in rows.tolist()]
     if not steps:
         shots = [
-            figure([shot(one, f"training picture: {name}")], words(name))
+            figure([shot(one, f"training image: {name}")], words(name))
             for one, name in zip(images, labels, strict=True)
         ]
-        return under("Training pictures", "As the network sees them: nothing is changed in training.", grid(shots))
+        return under("Training images", "As the network sees them: nothing is changed in training.", grid(shots))
     examples = pictures.finding.examples["train"]
     inputs = {name: np.stack([values[row] for row in rows]) for name, values in examples.inputs.items()}
     target = pictures.target("train")[rows]
     epochs = train.image_augmentation.views(inputs, target, steps, pictures.seed, VIEWS)
     strips = []
     for i, name in enumerate(labels):
-        first = shot(images[i], f"training picture: {name}", 96)
+        first = shot(images[i], f"training image: {name}", 96)
         rest = [shot(view[i], f"{name}, changed for training, {k} of {VIEWS}", 96) for k, view in enumerate(epochs, 1)]
         strips.append(figure([first, *rest], words(name), "strip"))
     names = ", ".join(step.kind.replace("_", " ") for step in steps)
-    lead = f"The picture itself, then {VIEWS} ways the network sees it in training ({words(names, 200)})."
-    return under("Training pictures after augmentation", lead, grid(strips, "strips"))
+    lead = f"The image itself, then {VIEWS} ways the network sees it in training ({words(names, 200)})."
+    return under("Training images after augmentation", lead, grid(strips, "strips"))
 
 
 def _by_class(order: np.ndarray, codes: np.ndarray) -> np.ndarray:
@@ -221,11 +221,11 @@ def _heat(pictures: _Pictures) -> str:
             wrong = f", taken for <b>{words(answer)}</b>" if word == "wrong" else ""
             caption = f"<b>{words(actual)}</b>{wrong}<br>{word}, {percent(chance)} sure"
         overlay = occlusion.overlay(explanation.picture, explanation.heat)
-        pair = [shot(explanation.picture, f"test picture: {actual}"),
+        pair = [shot(explanation.picture, f"test image: {actual}"),
                 shot(overlay, f"heat map of the answer {answer}")]  # fmt: skip
         figures[word].append(figure(pair, caption, "two"))
     lead = (
-        "Each place of a picture was covered in turn. Orange: the odds of the answer fall without it. Blue: they rise."
+        "Each place of an image was covered in turn. Orange: the odds of the answer fall without it. Blue: they rise."
     )
     return under("Occlusion maps", lead, grid([f for group in figures.values() for f in group], "wide"))
 
@@ -260,19 +260,19 @@ def _twins(pictures: _Pictures, pair: Row) -> str:
     caption += f"<br>{'the same file' if pair['exact'] else 'nearly the same'}"
     caption += f'<br><span class="path">{words(" and ".join(files), 90)}</span>' if files else ""
     shots = [
-        shot(pictures.of(part)[pair["row"]], f"{part} picture: {ours}"),
-        shot(pictures.of("train")[pair["training_row"]], f"training picture: {theirs}"),
+        shot(pictures.of(part)[pair["row"]], f"{part} image: {ours}"),
+        shot(pictures.of("train")[pair["training_row"]], f"training image: {theirs}"),
     ]
     return figure(shots, caption, "two")
 
 
 def _sentence(part: str, matches: duplicates.Duplicates, unequal: int) -> str:
     """How many pictures of a part are training pictures too, and what that means."""
-    of = f"{matches.compared:,} {part} pictures" + ("" if matches.compared == matches.rows else " that were looked at")
+    of = f"{matches.compared:,} {part} images" + ("" if matches.compared == matches.rows else " that were looked at")
     if not matches.pairs:
-        return f"None of the {of} is a training picture, exactly or nearly."
+        return f"None of the {of} is a training image, exactly or nearly."
     count, exact = len(matches.pairs), sum(pair.exact for pair in matches.pairs)
-    are = "is a training picture" if count == 1 else "are training pictures"
+    are = "is a training image" if count == 1 else "are training images"
     how = f"{exact:,} exactly, {count - exact:,} nearly"
     flat = (
         f" {matches.flat:,} of them {'is' if matches.flat == 1 else 'are'} of a single colour." if matches.flat else ""

@@ -62,20 +62,20 @@ def explain(session: Session, pictures: Sequence[str | Path], label: str | None 
     """
     prep = session.prep
     if not prep.file_inputs:
-        raise DataError("explain: this bundle has no column of pictures. Name a bundle that was trained on pictures.")
+        raise DataError("explain: this bundle has no column of images. Name a bundle that was trained on images.")
     name = next(iter(prep.file_inputs))
     column, state = next((c, s) for c, s in zip(prep.columns, prep.states, strict=True) if c.name == name)
     paths = [str(path) for path in pictures]
     for path in paths:
         if not Path(path).is_file():
             is_folder = Path(path).is_dir()
-            what = "is a folder. Name the pictures in it" if is_folder else "is not there. Name a picture file"
+            what = "is a folder. Name the images in it" if is_folder else "is not there. Name an image file"
             raise DataError(f"explain: {path} {what}.")
     rows = pa.table({name: pa.array(paths, pa.string())})
     values = image.parse(rows[name].combine_chunks(), image.Config.model_validate(settings(column)))
     for path, fault in zip(paths, image.faults(values, image.State.model_validate(state)), strict=True):
         if fault:
-            raise DataError(f"explain: {path} {fault}. Name a picture that opens in an image viewer.")
+            raise DataError(f"explain: {path} {fault}. Name an image that opens in an image viewer.")
     inputs = session.encode(rows)
     by_row = [{k: v[i : i + 1] for k, v in inputs.items()} for i in range(len(paths))]
     return [
@@ -207,7 +207,7 @@ def _line(fig: Any, explanation: Explanation, above: int, height: int, across: t
     picture, small = explanation.picture, max(explanation.picture.shape[:2]) <= SMALL
     pixels = np.repeat(picture, 3, axis=2) if picture.shape[2] == 1 else picture
     about = f"what speaks for {canvas.text(explanation.label, 18)}"
-    titles = (canvas.text(explanation.name, 26) if explanation.name else "the picture", about)
+    titles = (canvas.text(explanation.name, 26) if explanation.name else "the image", about)
     for k, (image_, title) in enumerate(zip((pixels, overlay(picture, explanation.heat)), titles, strict=True)):
         axes = canvas.panel(fig, (left + 20 + 236 * k, above + 34, width - left - 230 - 236 * k, below + 6), title)
         axes.imshow(image_, interpolation="nearest" if small else "antialiased")

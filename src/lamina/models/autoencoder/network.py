@@ -143,5 +143,5 @@ def _check(cfg: Config, kind: str) -> None:
             ]
         )
     if (cfg.network == "recurrent" and kind != "series") or (cfg.network == "convolutional" and kind == "row"):
-        sort = "series" if cfg.network == "recurrent" else "pictures and series"
+        sort = "series" if cfg.network == "recurrent" else "images and series"
         raise RecipeError([f"model.network: {cfg.network} is for {sort}. Leave it out, or use dense."])

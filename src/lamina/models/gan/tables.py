@@ -108,7 +108,7 @@ class TableGAN(Adversarial):
     def __init__(self, cfg: Config, spec: Spec):
         super().__init__(cfg, spec)
         if cfg.preset == "dcgan":
-            raise RecipeError(["model.preset: dcgan makes pictures. Use relativistic or wgan_gp for rows."])
+            raise RecipeError(["model.preset: dcgan makes images. Use relativistic or wgan_gp for rows."])
         self.generator = Generator(cfg, self.feed, self.classes)
         self.critic = Critic(cfg, self.feed, self.classes)
 

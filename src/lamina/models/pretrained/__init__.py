@@ -186,14 +186,14 @@ def _backbone(cfg: Config, feed: Input) -> Any:
     if feed.kind != "tokens":
         return images.load(cfg)
     if cfg.name.lower().endswith(".onnx"):
-        raise RecipeError(["model.name: an .onnx file is for pictures. Name a Hugging Face model of texts."])
+        raise RecipeError(["model.name: an .onnx file is for images. Name a Hugging Face model of texts."])
     layers = "all" if cfg.layers == "auto" and cfg.features_only else "last" if cfg.layers == "auto" else cfg.layers
     return texts.load(cfg.name, cfg.pooling, layers, feed)
 
 
 def _check_settings(cfg: Config, feed: Input) -> None:
     """Errors: RecipeError for a setting that would be ignored."""
-    own, other = (OF_PICTURES, "pictures") if feed.kind == "tokens" else (OF_TEXTS, "texts")
+    own, other = (OF_PICTURES, "images") if feed.kind == "tokens" else (OF_TEXTS, "texts")
     usual = Config(name=cfg.name)
     if faults := [name for name in own if vars(cfg)[name] != vars(usual)[name]]:
         raise RecipeError([f"model.{name}: is for {other}. Leave it out." for name in faults])

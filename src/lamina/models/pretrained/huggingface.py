@@ -55,7 +55,7 @@ def load(name: str, side: int | None, pooling: Pooling) -> HuggingFace:
     network = hub.network(folder, name, "AutoModel", UNUSED)
     if network.main_input_name != "pixel_values":
         kind = config.get("model_type", "this model")
-        raise fault(name, f"{kind} takes {network.main_input_name}, not pictures alone", "Name a network of pictures")
+        raise fault(name, f"{kind} takes {network.main_input_name}, not images alone", "Name a network of images")
     backbone = HuggingFace(network, pooling, pictures)
     if pooling == "cls" and not backbone.token:
         raise RecipeError([f"model.pooling: {name} has no class token. Use mean or auto."])

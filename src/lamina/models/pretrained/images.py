@@ -48,7 +48,7 @@ class Front(nn.Module):
         if channels not in (1, count):
             raise RecipeError(
                 [
-                    f"model.name: {cfg.name} takes pictures of {count} channel, and these have {channels}. "
+                    f"model.name: {cfg.name} takes images of {count} channel, and these have {channels}. "
                     f"Say columns: {{image: {{kind: image, channels: {count}}}}}."
                 ]
             )

@@ -137,7 +137,7 @@ def load(path: Path, side: int | None, pooling: Pooling, layer: str | None) -> O
     except Exception as error:  # ONNX Runtime raises its own classes and plain RuntimeError
         raise fault(path, f"cannot be run ({first_line(error)})", "Export it again, for any number of rows") from None
     if first.shape[:1] != (1,) or both.shape != (2, *first.shape[1:]) or not np.allclose(both[:1], first, atol=AGREE):
-        raise fault(path, "takes one picture at a time", "Export it again, for any number of rows")
+        raise fault(path, "takes one image at a time", "Export it again, for any number of rows")
     if not 2 <= both.ndim <= 4 or both.dtype != np.float32:
         raise fault(path, f"'{name}' gives {both.dtype} {both.shape}, no features", "Name another with model.layer")
     return backbone

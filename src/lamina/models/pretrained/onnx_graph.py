@@ -52,16 +52,16 @@ def picture_settings(graph: Any, path: Path, side: int | None) -> dict[str, Any]
     """Size and channels of the pictures, by the one input of the file."""
     stored = {t.name for t in graph.graph.initializer}
     inputs = [i for i in graph.graph.input if i.name not in stored]
-    expected = "floating pictures: (rows, channels, height, width) or (rows, height, width, channels)"
+    expected = "floating images: (rows, channels, height, width) or (rows, height, width, channels)"
     shapes = [[d.dim_value for d in i.type.tensor_type.shape.dim] for i in inputs]
     if len(inputs) != 1 or len(shapes[0]) != 4 or inputs[0].type.tensor_type.elem_type != 1:
         got = ", ".join(f"{i.name} {tuple(n or '?' for n in s)}" for i, s in zip(inputs, shapes, strict=True))[:200]
-        raise fault(path, f"takes no pictures (its inputs are: {got})", f"Name a network that takes {expected}")
+        raise fault(path, f"takes no images (its inputs are: {got})", f"Name a network that takes {expected}")
     dims = shapes[0]
     last = dims[3] in (1, 3) and dims[1] not in (1, 3)
     channels = (dims[3] if last else dims[1]) or 3
     if channels not in (1, 3):
-        raise fault(path, f"takes pictures of {channels} channels", "Name a network for 1 or 3")
+        raise fault(path, f"takes images of {channels} channels", "Name a network for 1 or 3")
     height, width = dims[1:3] if last else dims[2:]
     if side and any(n not in (0, side) for n in (height, width)):
         raise RecipeError([f"model.side: {path} takes {height} x {width} pixels and no others. Leave it out."])

@@ -47,13 +47,13 @@ class Config(ColumnConfig):
         default=None, description="height and width in pixels; from the data when unset"
     )
     largest: tuple[Side, Side] | None = Field(
-        default=None, description="size that larger pictures are brought to, when size is unset; their own up to 224"
+        default=None, description="size that larger images are brought to, when size is unset; their own up to 224"
     )
     channels: Literal[1, 3] | None = Field(default=None, description="1 grey or 3 colour; from the data when unset")
     fit: Fit = Field(default="letterbox", description="letterbox, crop or stretch: how another shape is made to fit")
-    max_pixels: int = Field(default=50_000_000, ge=1, description="larger pictures are refused before they are decoded")
+    max_pixels: int = Field(default=50_000_000, ge=1, description="larger images are refused before they are decoded")
     levels: tuple[float, float] | None = Field(
-        default=None, description="black and white of pictures deeper than 8 bits; from the data when unset"
+        default=None, description="black and white of images deeper than 8 bits; from the data when unset"
     )
     ground: int | None = Field(
         default=None, ge=0, le=255, description="grey that transparent places show, 255 white; from the data when unset"
@@ -105,8 +105,8 @@ def measure(body: bytes) -> int:
 
 
 FILE = FileKind(
-    noun="picture",
-    plural="pictures",
+    noun="image",
+    plural="images",
     media=("image/*",),
     formats="PNG, JPEG, WebP, GIF, BMP or TIFF",
     file_name="picture.jpg",

@@ -35,18 +35,18 @@ STARTS = {
 }
 CONVERT = "which is not read: convert it to PNG or JPEG"
 REFUSED: tuple[tuple[str, str], ...] = (  # bytes that are something else, and what to say of them
-    (r"(?s)....ftyp(heic|heix|heim|heis|hevc|mif1|msf1)", f"is a HEIC picture, {CONVERT}"),
-    (r"(?s)....ftyp", "is a video, not a picture"),
-    (r"(?s)\x00\x00\x00\x0cJXL |\xff\x0a", f"is a JPEG XL picture, {CONVERT}"),
+    (r"(?s)....ftyp(heic|heix|heim|heis|hevc|mif1|msf1)", f"is a HEIC image, {CONVERT}"),
+    (r"(?s)....ftyp", "is a video, not an image"),
+    (r"(?s)\x00\x00\x00\x0cJXL |\xff\x0a", f"is a JPEG XL image, {CONVERT}"),
     (r"(?is)(\xef\xbb\xbf)?\s*(<\?xml.*?|<!--.*?)?<(svg|!doctype svg)", f"is an SVG drawing, {CONVERT}"),
-    (r"(?is)(\xef\xbb\xbf)?\s*<(!doctype html|html|head|body)", "is a web page, not a picture: fetch the picture anew"),
-    (r"version https://git-lfs", "is a Git LFS pointer, not a picture: fetch the files with git lfs pull"),
+    (r"(?is)(\xef\xbb\xbf)?\s*<(!doctype html|html|head|body)", "is a web page, not an image: fetch the image anew"),
+    (r"version https://git-lfs", "is a Git LFS pointer, not an image: fetch the files with git lfs pull"),
     (r"%PDF", f"is a PDF document, {CONVERT}"),
     (r"8BPS", f"is a Photoshop file, {CONVERT}"),
-    (r"II+\x00|MM\x00\+", f"is a BigTIFF picture, {CONVERT}"),
-    (r"v/1\x01", f"is an OpenEXR picture, {CONVERT}"),
-    (r"PK\x03\x04", "is a zip archive, not a picture"),
-    (r"[\t\n\r\x20-\x7e]{16,}", "is text, not a picture"),
+    (r"II+\x00|MM\x00\+", f"is a BigTIFF image, {CONVERT}"),
+    (r"v/1\x01", f"is an OpenEXR image, {CONVERT}"),
+    (r"PK\x03\x04", "is a zip archive, not an image"),
+    (r"[\t\n\r\x20-\x7e]{16,}", "is text, not an image"),
 )
 
 
@@ -83,7 +83,7 @@ def read(body: bytes) -> Header | str:
     form = format_of(body)
     if form is None:
         reasons = (why for pattern, why in REFUSED if re.match(pattern.encode("latin-1"), body[:512]))
-        return next(reasons, "is not a picture of a known format")
+        return next(reasons, "is not an image of a known format")
     try:
         header = READERS[form](body)
     except (IndexError, struct.error):

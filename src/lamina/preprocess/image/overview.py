@@ -45,7 +45,7 @@ def note(values: pa.Array, most: int, reading: Reading) -> str:
     """Sizes and colours of a sample of cells `{path, bytes}`, in a few words: width x height."""
     facts = [one for one in _measure(values.drop_null(), FEW, most, reading)[1] if isinstance(one, Facts)]
     if not facts:
-        return "no picture of a sample can be decoded"
+        return "no image of a sample can be decoded"
     (low_y, high_y), (low_x, high_x) = ((min(n), max(n)) for n in ([f.height for f in facts], [f.width for f in facts]))
     alike = (low_y, low_x) == (high_y, high_x)
     size = f"{low_x} x {low_y} px" if alike else f"{low_x}-{high_x} x {low_y}-{high_y} px"
@@ -119,7 +119,7 @@ def _classes(labels: list[Any], parts: list[Any]) -> list[dict[str, Any]]:
 
 
 def _name(values: pa.Array, row: int) -> str:
-    return values[row].as_py()["path"] or f"picture {row + 1}"
+    return values[row].as_py()["path"] or f"image {row + 1}"
 
 
 def _duplicates(values: pa.Array, labels: list[Any], parts: list[Any]) -> dict[str, Any]:
@@ -164,7 +164,7 @@ def summarize(facts: Mapping[str, Any]) -> tuple[list[Lines], list[Line]]:
     tables = [_class_table(classes)] if 1 < len(classes) <= count // 2 else []
     sampled = "" if facts["sample_size"] >= count else f" ({facts['sample_size']:,} of them looked at)"
     formats = ", ".join(f"{number:,} {form}" for form, number in facts["formats"].items())
-    lines = [Line(facts["column"], f"  {count:,} pictures{sampled}: {formats or 'none can be decoded'}")]
+    lines = [Line(facts["column"], f"  {count:,} images{sampled}: {formats or 'none can be decoded'}")]
     for side in ("width", "height") if facts["width"] else ():
         low, middle, high = facts[side]
         size = f"{low:,} px" if low == high else f"{low:,} to {high:,} px, median {middle:,}"
@@ -179,10 +179,10 @@ def summarize(facts: Mapping[str, Any]) -> tuple[list[Lines], list[Line]]:
     twice = facts["twice"]
     if twice["groups"]:
         which = f"{twice['across_parts']:,} across parts, {twice['different_labels']:,} with different labels"
-        lines.append(Line("twice", f"   {twice['copies']:,} pictures are exact copies of another: {which}", True))
+        lines.append(Line("twice", f"   {twice['copies']:,} images are exact copies of another: {which}", True))
         lines += [Line("", f"          {' = '.join(files)}") for files in twice["files"][:LINES]]
     if facts["broken"]:
-        lines.append(Line("broken", f"  {facts['broken']:,} pictures cannot be used", True))
+        lines.append(Line("broken", f"  {facts['broken']:,} images cannot be used", True))
         lines += [Line("", f"          {one['file']}: {one['reason']}") for one in facts["reasons"][:LINES]]
     return tables, lines
 
@@ -192,4 +192,4 @@ def _class_table(classes: list[dict[str, Any]]) -> Lines:
     parts = sorted({part for c in classes for part in c["parts"]}, key=lambda part: (part == "test", part))
     parts = parts if len(parts) > 1 else []
     rows = [(c["class"], *(f"{c['parts'].get(part, 0):,}" for part in parts), f"{c['all']:,}") for c in classes]
-    return [("class", *parts, "pictures"), *rows]
+    return [("class", *parts, "images"), *rows]

@@ -61,7 +61,7 @@ def _check(external: ExternalData, experiment: Experiment) -> None:
     rows = rename_columns(collected.table, names | ({collected.target: target.name} if collected.target else {}))
     if target.name not in rows.column_names:
         if rows.column_names == files:
-            raise DataError(f"its pictures have no class. Say which one: CLASS={_locator.describe(external.source)}")
+            raise DataError(f"its images have no class. Say which one: CLASS={_locator.describe(external.source)}")
         raise MissingColumn(f"there is no column '{target.name}'. {nearest(target.name, rows.column_names)}")
     if not {column.name for column in used} & set(rows.column_names):
         features, columns = (", ".join(names[:5]) for names in ([c.name for c in used], rows.column_names))

@@ -85,7 +85,7 @@ def _pictures(experiment: Experiment, pictures: np.ndarray, labels: list[str] | 
     columns = [column.name for column in preprocess.file_columns(experiment.schema.columns)]
     if len(columns) != 1 or labels is None:
         raise DataError(
-            "train.augment_with: pictures can be added where there is one column of them, and the bundle makes them by "
+            "train.augment_with: images can be added where there is one column of them, and the bundle makes them by "
             "class. Train it with the same target."
         )
     cells = pa.array([as_png(picture) for picture in pictures], pa.binary())

@@ -212,7 +212,7 @@ def inputs(prep: Preprocessor, layout: Layout | None) -> dict[str, Input]:
 def is_single(schema: Schema) -> bool:
     """Whether rows are pictures or series of one column, and no vectors. Errors: DataError for these beside others."""
     kinds = [column.kind for column in schema.columns if column.kind not in UNUSED]
-    for kind, noun in (("image", "pictures"), ("series", "series")):
+    for kind, noun in (("image", "images"), ("series", "series")):
         if kind in kinds and len(kinds) > 1:
             raise DataError(
                 f"columns: {noun} are learned by themselves, and there are {len(kinds) - 1} columns beside them. "

@@ -138,7 +138,8 @@ def assumptions(
     anomalies = sum(one["counts"] for one in counts if str(one["values"]) != cfg.normal)
     if cfg.training == "clean" and anomalies:
         notes.append(
-            f"{anomalies:,} training {what} are labelled as anomalies, although training is clean; labels are for evaluation, "
+            f"{anomalies:,} training {what} are labelled as anomalies, although training is clean; labels are "
+            "for evaluation, "
             "so these were learned as normal. Take them out, or: --set task.training=contaminated"
         )
     return cfg, tuple(notes)

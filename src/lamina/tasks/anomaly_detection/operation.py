@@ -101,7 +101,7 @@ def heatmap(session: Session, rows: pa.Table | None, request: Request) -> Answer
     if broken:
         raise DataError(f"rows[{broken[0].row}].{broken[0].column}: {broken[0].reason}.")
     if session.limits and rows.num_rows > 1:
-        raise DataError(f"rows: one picture at a time has a map (got {rows.num_rows:,}). Send one.")
+        raise DataError(f"rows: one image at a time has a map (got {rows.num_rows:,}). Send one.")
     ((_, pictures),) = inputs.items()
     bodies = heat_map.pngs(pictures, session.run(inputs)["reconstruction"])
     return Answers(pa.table({"image": pa.array(bodies, pa.binary())}))
@@ -137,7 +137,7 @@ PREDICT_STEPS = Operation(
 
 HEATMAP = Operation(
     name="heatmap",
-    summary="Send a picture, get it beside a map of what the network cannot rebuild of it, as PNG.",
+    summary="Send an image, get it beside a map of what the network cannot rebuild of it, as PNG.",
     answer=heatmap,
     example=example_heatmap,
     rows="together",

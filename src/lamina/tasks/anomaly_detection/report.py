@@ -187,17 +187,17 @@ def _pictures(finding: Finding) -> str:
     pictures = np.asarray(values)[order]
     rebuilt = finding.session.run({name: pictures})["reconstruction"]
     shots = [
-        thumbnails.figure([thumbnails.shot(strip, f"test picture {row + 1}", SIDE)], _words(row, details))
+        thumbnails.figure([thumbnails.shot(strip, f"test image {row + 1}", SIDE)], _words(row, details))
         for row, strip in zip(order.tolist(), heat_map.strips(pictures, rebuilt), strict=True)
     ]
-    lead = '<p class="quiet lead">Each picture, what the network makes of it, and where these differ.</p>'
+    lead = '<p class="quiet lead">Each image, what the network makes of it, and where these differ.</p>'
     return lead + thumbnails.grid(shots, "wide")
 
 
 def _words(row: int, details: Details) -> str:
     """What stands below a test picture."""
     flag = ", flagged" if details.judgement.flag[row] else ""
-    return f"test picture {row + 1:,}: score {number(float(details.judgement.score[row]))}{flag}"
+    return f"test image {row + 1:,}: score {number(float(details.judgement.score[row]))}{flag}"
 
 
 def summary(finding: Finding) -> Summary:

@@ -23,7 +23,7 @@ from lamina.tasks.denoising.image_files import Picture
 from lamina.tasks.denoising.state import Config, Form, State
 
 FORMS: dict[str, Form] = {"image": "image", "series": "series", "number": "table"}
-NAMES: dict[Form, str] = {"image": "pictures", "series": "series", "table": "numbers"}
+NAMES: dict[Form, str] = {"image": "images", "series": "series", "table": "numbers"}
 CLEAN = "clean"  # the column of clean pictures that folders give
 SHORTEST = 24  # pixels or steps of what is cut into parts
 
@@ -59,26 +59,26 @@ def pairs(table: pa.Table, collected: Collected, cfg: Config, target: str | None
 def _by_name(table: pa.Table, labels: Sequence[str], clean: str) -> Pairs:
     """Pictures of other folders beside those of equal names in the folder `clean`."""
     if not pa.types.is_string(table["image"].type):
-        raise DataError("data.path: pictures in an archive have no names by which they could be paired. Unpack it.")
+        raise DataError("data.path: images in an archive have no names by which they could be paired. Unpack it.")
     paths = table["image"].to_pylist()
     keys = [_key(path, label) for path, label in zip(paths, labels, strict=True)]
     places = {key: row for row, (key, label) in enumerate(zip(keys, labels, strict=True)) if label == clean}
     noisy = [row for row, label in enumerate(labels) if label != clean]
     paired = [row for row in noisy if keys[row] in places]
     fellows = {keys[row] for row in paired}
-    lone = [(row, f"has no picture of the same name in {clean}/") for row in noisy if keys[row] not in places]
-    lone += [(row, "has no noisy picture of the same name beside it") for key, row in places.items()
+    lone = [(row, f"has no image of the same name in {clean}/") for row in noisy if keys[row] not in places]
+    lone += [(row, "has no noisy image of the same name beside it") for key, row in places.items()
               if key not in fellows]  # fmt: skip
     if not paired:
         raise DataError(
-            f"data.path: no picture has the name of one in {clean}/. Give clean and noisy ones the same names, or say "
+            f"data.path: no image has the name of one in {clean}/. Give clean and noisy ones the same names, or say "
             "that all are clean: --set data.label=none"
         )
     rows = table.take(pa.array(paired)).drop_columns(["label"])
     rows = rows.append_column(CLEAN, pa.array([paths[places[keys[row]]] for row in paired]))
     folders = ", ".join(f"{folder}/" for folder in sorted({labels[row] for row in paired}))
     note = (
-        f"Pictures of {folders} are noisy, and those of the same name in {clean}/ are clean. If all are clean: "
+        f"Images of {folders} are noisy, and those of the same name in {clean}/ are clean. If all are clean: "
         "--set data.label=none"
     )
     bad = tuple(Quarantined(paths[row], None, "image", reason) for row, reason in lone)
@@ -118,7 +118,7 @@ def schema(rows: Pairs, table: pa.Table, recipe: Recipe, collected: Collected) -
     kind = next((kind for kind in FORMS if any(column.kind == kind for column in used)), None)
     if kind is None:
         names = ", ".join(f"{column.name} ({column.kind})" for column in whole.columns[:8])
-        raise DataError(f"task: there are no pictures, series or numbers to take noise off (got {names or 'nothing'}).")
+        raise DataError(f"task: there are no images, series or numbers to take noise off (got {names or 'nothing'}).")
     own = [column for column in used if column.kind == kind]
     if len(own) > 1 and (kind != "number" or whole.target):
         names = ", ".join(column.name for column in own[:8])
@@ -218,7 +218,7 @@ def _reasons(table: pa.Table, schema: Schema, form: Form, names: Sequence[str]) 
         if reason is None and None in size:
             reason = image_files.MISSING
         if reason is None and len({*size}) > 1:
-            reason = "is of another size than its clean picture"
+            reason = "is of another size than its clean image"
         reasons.append(reason)
     return reasons
 

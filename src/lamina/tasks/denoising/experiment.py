@@ -223,7 +223,7 @@ def _state(schema: Schema, form: Form, prep: Preprocessor, cfg: Config, rows: Pa
 
 
 def _few(count: int, form: Form) -> str:
-    what = {"image": "pictures", "series": "recordings", "table": "rows"}[form]
+    what = {"image": "images", "series": "recordings", "table": "rows"}[form]
     each = "It is" if count == 1 else f"These {count} {what} are few, so each is"
     return f"{each} cut into parts: one to learn from, one to choose the network by, one to evaluate it."
 
@@ -231,7 +231,7 @@ def _few(count: int, form: Form) -> str:
 def _guesses(state: State, cfg: Config) -> list[str]:
     """What was taken for granted of the noise, and a setting of no use."""
     unused = state.form != "image" and cfg.views > 1
-    views = ["task.views: is for pictures alone, and does nothing here."] if unused else []
+    views = ["task.views: is for images alone, and does nothing here."] if unused else []
     if state.sigma is None or cfg.sigma is not None:
         return views
     unit = "on the scale of 0 to 255" if state.form == "image" else "in deviations of each channel"

@@ -37,7 +37,7 @@ def write(session: Session, rows: pa.Table, options: DenoiseOptions, output: Pat
     paths = [Path(path) if path else None for path in column.paths]
     single = output.suffix.lower() in ONE
     if single and len(paths) != 1:
-        raise DataError(f"-o: one file cannot hold {len(paths):,} pictures. Name a folder (got '{output}').")
+        raise DataError(f"-o: one file cannot hold {len(paths):,} images. Name a folder (got '{output}').")
     _refuse_own(paths, output)
     disk.refuse_existing(output, options.overwrite, folder=not single)
     names = _names(paths)
@@ -59,9 +59,9 @@ def write(session: Session, rows: pa.Table, options: DenoiseOptions, output: Pat
             if path is not None and not single and path.name != file.name:
                 other.append(f"{path.name} is {file.name}")
         if len(broken) == len(names):
-            raise DataError(f"source: no picture can be used; the first {broken[0].reason}.")
+            raise DataError(f"source: no image can be used; the first {broken[0].reason}.")
     count = len(names) - len(broken)
-    what = f"{count:,} picture{'s' * (count != 1)} without noise in {output}"
+    what = f"{count:,} image{'s' * (count != 1)} without noise in {output}"
     notes = _notes(other)
     return {"output": str(output), "rows": count, "sentences": [what], "notes": notes, "broken": broken}
 
@@ -70,7 +70,7 @@ def _check_suffix(suffix: str, output: Path) -> None:
     """Errors: DataError for a name that says another sort of file."""
     if (suffix == image_files.PNG) != (output.suffix.lower() == image_files.PNG):
         sort = "PNG" if suffix == image_files.PNG else "TIFF, as its pixels are floats"
-        raise DataError(f"-o: this picture is written as {sort}. Name it {output.with_suffix(suffix).name}.")
+        raise DataError(f"-o: this image is written as {sort}. Name it {output.with_suffix(suffix).name}.")
 
 
 def _refuse_own(paths: Sequence[Path | None], output: Path) -> None:

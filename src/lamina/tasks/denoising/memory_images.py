@@ -43,7 +43,7 @@ def _cell(value: Any) -> Any:
         return value
     if value.ndim not in (2, 3) or (value.ndim == 3 and value.shape[2] not in (1, 3)) or 0 in value.shape:
         form = "height x width, or with 1 or 3 channels behind"
-        raise DataError(f"data: pictures of floats must be {form} (got shape {value.shape}).")
+        raise DataError(f"data: images of floats must be {form} (got shape {value.shape}).")
     return pnm(value[None].astype(np.float32))[0].as_py()
 
 

@@ -30,7 +30,7 @@ def require() -> Any:
         from skimage import metrics
     except ImportError:
         raise LaminaError(
-            "denoising: pictures are evaluated by scikit-image, which is not installed. Install it: pip install "
+            "denoising: images are evaluated by scikit-image, which is not installed. Install it: pip install "
             "'lamina[denoising]'"
         ) from None
     return metrics

@@ -125,7 +125,7 @@ ANSWERS = {"image": answer_images, "series": answer_series, "table": answer_tabl
 
 PREDICT = Operation(
     name="predict",
-    summary="Take the noise off pictures, each by itself; files stay what they are in size, colours and depth.",
+    summary="Take the noise off images, each by itself; files stay what they are in size, colours and depth.",
     answer=answer_images,
     example=example,
     write=files.write,
@@ -155,7 +155,7 @@ PREDICT_OF = {
 
 DENOISE = Operation(
     name="denoise",
-    summary="Take the noise off one picture: a picture in, a PNG out.",
+    summary="Take the noise off one image: an image in, a PNG out.",
     answer=answer_png,
     example=example,
     gives=MEDIA,

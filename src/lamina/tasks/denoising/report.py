@@ -35,11 +35,11 @@ def conclude(finding: Finding, baselines: Mapping[str, Baseline]) -> Conclusion:
     experiment, evaluation = finding.experiment, finding.evaluation
     state: State = finding.session.task.state
     scores = {name: baseline.scores for name, baseline in baselines.items()}
-    subject = {"image": "pictures", "series": "recordings", "table": "measurements"}[state.form]
+    subject = {"image": "images", "series": "recordings", "table": "measurements"}[state.form]
     sentence = verdict.sentence(experiment.metrics[0], evaluation.scores, scores, subject, evaluation.interval, WORDING)
     cases = evaluation.details.cases
     rows, levels = len({case.row for case in cases}), sorted({case.sigma for case in cases})
-    what = {"image": "pictures", "series": "recordings", "table": "stretch of the table"}[state.form]
+    what = {"image": "images", "series": "recordings", "table": "stretch of the table"}[state.form]
     how = "with the noise they came with" if state.sigma is None else (
         f"with added noise of deviation {', '.join(f'{level:g}' for level in levels)}"
     )  # fmt: skip
@@ -79,7 +79,7 @@ def _before_and_after(finding: Finding, baselines: Mapping[str, Baseline], best:
     figures = [draw(details, place, baselines, best) for place in _examples(finding)]
     lead = (
         f"Noisy, the network's answer, {registry.label(best)} at its best strength, clean, and what the network took "
-        f"off, {STRONGER} times as strong. The median picture of each level of noise, then the top losses."
+        f"off, {STRONGER} times as strong. The median image of each level of noise, then the top losses."
         if state.form == "image"
         else f"Noisy in grey, the network's answer in blue, {registry.label(best)} in orange, clean in black."
     )

@@ -16,21 +16,21 @@ class Config(config.Config):
     kind: Literal["denoising"] = "denoising"
     noise: Literal["both", "gaussian", "quantized"] = Field(
         default="both",
-        description="what is added to clean pictures: gaussian, of any size; the same quantized, cut off at black and "
+        description="what is added to clean images: gaussian, of any size; the same quantized, cut off at black and "
         "white and rounded, as files of 8 bits hold it; or both, each for half of the crops",
     )
     sigma: tuple[Deviation, Deviation] | Deviation | None = Field(
         default=None,
-        description="deviation of the noise, one or a range to draw from: of pictures on the scale of 0 to 255, 0 to "
+        description="deviation of the noise, one or a range to draw from: of images on the scale of 0 to 255, 0 to "
         "55 when unset; of series in deviations of each channel, 0 to 1 when unset",
     )
     views: Literal[1, 2, 4, 8] = Field(
         default=1,
-        description="1, 2, 4 or 8 views of each picture, mirrored and turned by right angles, whose answers are "
-        "averaged: 8 take 8 times as long and leave a little less noise (Timofte et al. 2016); pictures alone",
+        description="1, 2, 4 or 8 views of each image, mirrored and turned by right angles, whose answers are "
+        "averaged: 8 take 8 times as long and leave a little less noise (Timofte et al. 2016); images alone",
     )
     clean: str = Field(
-        default="clean", description="the folder of clean pictures, of which those of equal name beside it are noisy"
+        default="clean", description="the folder of clean images, of which those of equal name beside it are noisy"
     )
 
     @model_validator(mode="after")
@@ -67,5 +67,5 @@ class State(config.Config):
         if len(self.columns) != (self.channels if self.form == "table" else 1):
             raise ValueError("columns must be one, or of a table one for each channel")
         if self.form == "image" and self.channels not in (1, 3):
-            raise ValueError("pictures have 1 or 3 channels")
+            raise ValueError("images have 1 or 3 channels")
         return self

@@ -34,13 +34,13 @@ def write(session: Session, rows: pa.Table | None, options: WriteOptions, output
     disk.refuse_existing(output, options.overwrite, folder=pictures)
     if pictures:
         if output.suffix in (PNG, *writers.FORMATS):
-            raise DataError(f"-o: this bundle makes pictures. Name a new folder for the PNG files (got '{output}').")
+            raise DataError(f"-o: this bundle makes images. Name a new folder for the PNG files (got '{output}').")
         with disk.new_folder(output, options.overwrite) as folder:
             for start in range(0, len(places), PIECE):
                 decoded = coordinates.pictures(coordinates.decode(session, places[start : start + PIECE]))
                 for number, picture in enumerate(decoded, start + 1):
                     (folder / f"{number:0{DIGITS}}{PNG}").write_bytes(as_png(picture))
-        return _result(output, len(places), f"{len(places):,} pictures in {output}", session)
+        return _result(output, len(places), f"{len(places):,} images in {output}", session)
     writers.check_format(output)
     with writers.writer(output, options.overwrite) as append:
         for start in range(0, len(places), PIECE):

@@ -56,7 +56,7 @@ def inverse_transform(session: Session, rows: pa.Table | None, request: Request)
     limits, sort = session.limits, coordinates.sort(session)
     if limits and sort == "pictures" and rows.num_rows > limits.samples:
         raise TooMuch(
-            f"rows: at most {limits.samples:,} pictures are made for one request (got {rows.num_rows:,}). "
+            f"rows: at most {limits.samples:,} images are made for one request (got {rows.num_rows:,}). "
             "Send several requests."
         )
     values = coordinates.decode(session, point_table.parse(session, rows))
@@ -76,7 +76,7 @@ def inverse_example(session: Session) -> Example:
 
 def inverse_summary(session: Session) -> str:
     """What coordinates become."""
-    what = {"rows": "the row", "pictures": "the picture (PNG in base64)", "series": "the series"}
+    what = {"rows": "the row", "pictures": "the image (PNG in base64)", "series": "the series"}
     listed = point_table.listed(coordinates.names(session))
     return f"Send {listed}, get {what[coordinates.sort(session)]} that stands there."
 
@@ -115,7 +115,7 @@ PREDICT = Operation(
 
 INVERSE_TRANSFORM = Operation(
     name="inverse_transform",
-    summary="Send coordinates, get the rows, pictures or series that stand there.",
+    summary="Send coordinates, get the rows, images or series that stand there.",
     answer=inverse_transform,
     example=inverse_example,
     takes=(CSV,),

@@ -46,7 +46,7 @@ def _pictures(finding: Finding) -> Iterator[str]:
         low, high = np.quantile(latent, SHARES, axis=0)
         across, up = (np.linspace(a, b, SIDE) for a, b in zip(low, high, strict=True))
         points = np.stack(np.meshgrid(across, up[::-1]), axis=-1).reshape(-1, 2)
-        lead = "Pictures that stand at even steps across the map, each in its place."
+        lead = "Images that stand at even steps across the map, each in its place."
         yield under("All over the map", lead, _sheet(_decode(session, points), SIDE))
     ways = _ways(finding)
     if len(ways):
@@ -55,7 +55,7 @@ def _pictures(finding: Finding) -> Iterator[str]:
         yield under("From one to another", lead, _sheet(lines, STEPS))
     if "elbo" in finding.evaluation.answers:
         points = np.random.default_rng(0).standard_normal((SAMPLES, latent.shape[1]))
-        lead = "Pictures at points drawn from the normal distribution, to which the network presses codes; not picked."
+        lead = "Images at points drawn from the normal distribution, to which the network presses codes; not picked."
         yield under("Samples", lead, _sheet(_decode(session, points), ACROSS))
 
 
@@ -89,7 +89,7 @@ def _sheet(pictures: np.ndarray, across: int) -> str:
     zoom = max(1, min(4, WIDEST // sheet.shape[1]))
     size = f'width="{zoom * sheet.shape[1]}" height="{zoom * sheet.shape[0]}"'
     body = base64.b64encode(as_png(sheet)).decode()
-    return f'<img class="sheet" {size} alt="{rows} pictures" src="data:image/png;base64,{body}">'
+    return f'<img class="sheet" {size} alt="{rows} images" src="data:image/png;base64,{body}">'
 
 
 def _rows(finding: Finding) -> Iterator[str]:

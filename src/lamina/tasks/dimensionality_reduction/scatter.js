@@ -3,7 +3,7 @@ for (const figure of document.querySelectorAll("figure.map")) {
   const one = selector => figure.querySelector(selector);
   const svg = one("svg"), points = one("g.points"), circles = [...points.children], names = one("g.names");
   const groupings = JSON.parse(figure.dataset.groupings), palettes = JSON.parse(figure.dataset.palettes);
-  const sheet = one("img.sprite"), tip = one(".tip"), picture = one(".tip i"), words = one(".tip span");
+  const sheet = one("img.sprite"), tip = one(".tip"), image = one(".tip i"), words = one(".tip span");
   const choice = one("select"), legend = one(".legend"), size = Number(figure.dataset.radius);
   const [left, top, width, height] = figure.dataset.box.split(" ").map(Number);
   const rows = figure.dataset.rows.split(" ");
@@ -60,7 +60,7 @@ for (const figure of document.querySelectorAll("figure.map")) {
     if (sheet) {
       const across = Number(sheet.dataset.across), side = [sheet.dataset.width, sheet.dataset.height].map(Number);
       const large = Math.max(1, Math.round(96 / Math.max(...side)));
-      Object.assign(picture.style, {
+      Object.assign(image.style, {
         width: `${side[0] * large}px`, height: `${side[1] * large}px`,
         backgroundImage: `url(${sheet.src})`,
         backgroundSize: `${sheet.naturalWidth * large}px ${sheet.naturalHeight * large}px`,

@@ -39,12 +39,12 @@ class GenerateOptions(GenerateRequest):
     """The same for files, and how they are written."""
 
     count: Annotated[int, BeforeValidator(plain)] = Field(
-        default=64, description="how many pictures or rows to make", json_schema_extra={"short": "n"}
+        default=64, description="how many images or rows to make", json_schema_extra={"short": "n"}
     )
     format: str | None = Field(
         default=None, description="png, csv, parquet, jsonl or feather; by the suffix of the output when left out"
     )
-    sheet: bool = Field(default=True, description="beside pictures, a contact sheet and an index")
+    sheet: bool = Field(default=True, description="beside images, a contact sheet and an index")
     overwrite: bool = Field(default=False, description="replace what is at the output already")
     escape_formulas: bool = Field(
         default=False, description="in CSV, put ' in front of cells that a spreadsheet would compute"
@@ -89,7 +89,7 @@ def _suffix(output: Path, form: str | None, rows: bool) -> str:
         raise DataError(f"{option}: this bundle makes rows. Write them to one file, as one of {formats} (got '{got}').")
     if not rows and (suffix != PNG or output.suffix in (PNG, *FORMATS)):
         got = form if form and suffix != PNG else output
-        raise DataError(f"-o: this bundle makes pictures. Name a new folder for the PNG files (got '{got}').")
+        raise DataError(f"-o: this bundle makes images. Name a new folder for the PNG files (got '{got}').")
     return suffix
 
 

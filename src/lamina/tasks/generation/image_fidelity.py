@@ -147,7 +147,7 @@ def verdict(fidelity: ImageFidelity) -> str:
         covered, of = facts["covered"], len(facts["counts"])
         some = "All" if covered == of else f"Only {covered} of"
         sentences.append(
-            f"{some} {of} classes appear in {facts['counted']:,} made pictures, and {facts['as_asked']:.1%} are of the "
+            f"{some} {of} classes appear in {facts['counted']:,} made images, and {facts['as_asked']:.1%} are of the "
             f"class asked for, says a classifier that is right on {facts['judge_accuracy']:.1%} of real ones."
         )
     if own is not None and real is not None:
@@ -155,10 +155,10 @@ def verdict(fidelity: ImageFidelity) -> str:
             f"They are {own:.3g} away from real ones (Frechet distance); held-out real ones are {real:.2g}."
         )
     if facts["spread"] < COLLAPSED:
-        sentences.insert(0, f"The pictures are all alike: their spread is {facts['spread']:.0%} of that of real ones.")
+        sentences.insert(0, f"The images are all alike: their spread is {facts['spread']:.0%} of that of real ones.")
     if facts["memory"]["closer_than_any_real"] > max(REPEATED, 5 / len(fidelity.memory.held_out)):
         sentences.append(
-            f"{facts['memory']['closer_than_any_real']:.0%} of them are closer to a training picture than any held-out "
-            "one is: some may be training pictures again."
+            f"{facts['memory']['closer_than_any_real']:.0%} of them are closer to a training image than any held-out "
+            "one is: some may be training images again."
         )
     return " ".join(sentences)

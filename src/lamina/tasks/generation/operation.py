@@ -65,7 +65,7 @@ def describe(session: Session) -> str:
     )
     if has_critic(session):
         return sentence
-    return f"{sentence} It has no critic that would score pictures or rows; one trained anew with --model gan has."
+    return f"{sentence} It has no critic that would score images or rows; one trained anew with --model gan has."
 
 
 def usage(session: Session, operation: Operation, path: str) -> Usage:
@@ -96,7 +96,7 @@ def critic_example(session: Session) -> Example:
 
 def critic_usage(session: Session, operation: Operation, path: str) -> Usage:
     """A command that scores what there is; no server does that."""
-    rows = "rows.csv" if session.task.state.columns else "pictures/"
+    rows = "rows.csv" if session.task.state.columns else "images/"
     row = session.prep.columns[0].name
     python = f"import lamina\n\nlamina.load({path!r}).predict([{{{row!r}: ...}}])"
     return Usage(f"lamina predict {shlex.quote(path)} {rows} -o scores.csv", python=python)
@@ -104,7 +104,7 @@ def critic_usage(session: Session, operation: Operation, path: str) -> Usage:
 
 GENERATE = Operation(
     name="generate",
-    summary="Make new pictures or rows, of a class where one is asked for; each says that it was made.",
+    summary="Make new images or rows, of a class where one is asked for; each says that it was made.",
     answer=answer,
     example=example,
     request=GenerateRequest,
@@ -121,7 +121,7 @@ GENERATE = Operation(
 
 PREDICT = Operation(
     name="predict",
-    summary="Score how real the critic finds pictures or rows: 0 is below all real ones held out, 1 above all.",
+    summary="Score how real the critic finds images or rows: 0 is below all real ones held out, 1 above all.",
     answer=critic.predict,
     example=critic_example,
     usage=critic_usage,

@@ -1,4 +1,4 @@
-"""Where things are in a picture: any number of boxes for each."""
+"""Where things are in an image: any number of boxes for each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -43,11 +43,11 @@ class Task(SupervisedTask):
         return np.array([len(boxes or []) > self.state.slots for boxes in values.to_pylist()])
 
     def lengths(self, values: pa.Array) -> np.ndarray:
-        """(rows,) how many boxes each picture has."""
+        """(rows,) how many boxes each image has."""
         return np.array([len(boxes) for boxes in values.to_pylist()], np.int64)
 
     def encode(self, values: pa.Array) -> np.ndarray:
-        """(rows, slots, 4) float32 in parts of the picture, -1 behind the last box."""
+        """(rows, slots, 4) float32 in parts of the image, -1 behind the last box."""
         boxes = np.full((len(values), self.state.slots, 4), -1, np.float32)
         for row, cell in enumerate(values.to_pylist()):
             for place, box in enumerate(sorted(cell)[: self.state.slots]):
@@ -65,7 +65,7 @@ class Task(SupervisedTask):
         return {"boxes": np.clip(slots[..., :4], 0, 1) * SIDE, "scores": 0.5 * (1 + np.tanh(0.5 * slots[..., 4]))}
 
     def table(self, answers: Mapping[str, np.ndarray]) -> pa.Table:
-        """A list of boxes for each picture, as long as it has any."""
+        """A list of boxes for each image, as long as it has any."""
         rows = []
         for boxes, scores in zip(answers["boxes"], answers["scores"], strict=True):
             sure = [(b, float(s)) for b, s in zip(boxes.tolist(), scores, strict=True) if s >= 0.5]

@@ -1,4 +1,4 @@
-"""Boxes as targets of varying number, which move with the picture when it is changed for training."""
+"""Boxes as targets of varying number, which move with the image when it is changed for training."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -25,12 +25,12 @@ def toy_iou(target: np.ndarray, answers: Mapping[str, np.ndarray]) -> float | No
 
 @metric(True, "scores", label="right number of boxes")
 def toy_count(target: np.ndarray, answers: Mapping[str, np.ndarray]) -> float | None:
-    """Share of pictures for which as many boxes are answered as there are."""
+    """Share of images for which as many boxes are answered as there are."""
     return float(((target[..., 0] >= 0).sum(1) == (answers["scores"] >= 0.5).sum(1)).mean()) if len(target) else None
 
 
 class Experiment(experiment.Experiment):
-    """Pictures with any number of boxes."""
+    """Images with any number of boxes."""
 
     def examples(self, prep: Preprocessor) -> dict[str, Examples]:
         assert self.target is not None
@@ -49,7 +49,7 @@ class Experiment(experiment.Experiment):
 
 
 def move(target: Any, affine: Any, size: tuple[int, int]) -> Any:
-    """Boxes (rows, slots, 4) in parts of the picture after an affine map of its pixels (rows, 2, 3)."""
+    """Boxes (rows, slots, 4) in parts of the image after an affine map of its pixels (rows, 2, 3)."""
     height, width = size
     scale = target.new_tensor([width, height, width, height])
     left, top, right, bottom = (target * scale).unbind(-1)
