@@ -90,9 +90,9 @@ class RequestLimits(Config):
     """What one request may ask for where strangers ask."""
 
     rows: int = Field(default=10_000, ge=1, description="rows of one request")
-    samples: int = Field(default=256, ge=1, description="images made for one request; of rows as many as `rows`")
+    samples: int = Field(default=256, ge=1, description="images generated for one request; of rows as many as `rows`")
     attempts: int = Field(
-        default=50_000, ge=1, description="rows made to find those that meet the conditions of a request"
+        default=50_000, ge=1, description="rows generated to find those that meet the conditions of a request"
     )
     tokens: int = Field(
         default=16_384, ge=1, description="of texts written for one request, all together, and again of its prompt"

@@ -48,7 +48,7 @@ CASES: dict[str, Case] = {
     "strange rows": ("anomaly_detection", houses(60), None, None),
     "a recording": ("anomaly_detection", DAYS, None, None),
     "a noisy signal": ("denoising", {"volts": WAVE}, None, {"kind": "unet", "widths": [4, 8], "patch": 32}),
-    "made rows": ("generation", houses(60), "town", "vae"),
+    "generated rows": ("generation", houses(60), "town", "vae"),
 }
 
 

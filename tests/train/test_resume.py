@@ -772,7 +772,7 @@ TURNS = 12  # epochs
 
 
 def game(sort: str, folder: Path) -> Path:
-    """A recipe of a generator against a critic, told a class, and its data."""
+    """A recipe of a generator against a discriminator, told a class, and its data."""
     kept = {
         "batch_size": 16,
         "threads": 1,

@@ -164,7 +164,7 @@ class Config(config.Config):
     schedule: Schedule = Field(default=Cosine(), description="cosine, one_cycle, linear or constant, with its settings")
     augment: tuple[Step, ...] = Field(default=(), description="changes made to images, in order, by name")
     augment_with: str | None = Field(
-        default=None, description="a bundle that makes rows or images, or a file of rows, to learn from as well"
+        default=None, description="a generator of rows or images, or a file of rows, to learn from as well"
     )
     augment_share: float = Field(default=0.5, gt=0, le=20, description="rows of `augment_with` for each training row")
     clip: float | None = Field(default=None, gt=0, description="largest gradient norm")

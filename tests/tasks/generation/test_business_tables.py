@@ -48,7 +48,7 @@ FORMATS = {
 
 @pytest.fixture(scope="module", params=TABLES)
 def business(request, tmp_path_factory) -> tuple[str, Path, list[dict[str, str]], dict[str, Any]]:
-    """Name, run, made rows as a file has them, and the report."""
+    """Name, run, generated rows as a file has them, and the report."""
     folder = tmp_path_factory.mktemp(request.param)
     pyarrow.csv.write_csv(TABLES[request.param](240), folder / "real.csv")
     settings = [word for one in ("train.epochs=2", "model.hidden=32", "train.threads=1") for word in ("--set", one)]

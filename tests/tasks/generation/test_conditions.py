@@ -181,9 +181,7 @@ def test_a_rare_condition_stops_with_how_rare_it_is(left, tmp_path, monkeypatch)
     some = left.generate(2048, seed=3).to_pylist()
     kept = sum(row["plan"] is None and row["months"] is None for row in some)
     assert 1 < kept < 2048 / 10
-    told = (
-        f"{kept} of 2,048 rows made meet 'plan=' and 'months=', about 1 in {round(2048 / kept):,}, and 500 were asked"
-    )
+    told = f"{kept} of 2,048 rows generated meet 'plan=' and 'months=', about 1 in {round(2048 / kept):,}, and 500 were"
     words = [word for one in rare for word in ("--where", one)]
     code, _, error = command("generate", path(left), "-o", tmp_path / "a.csv", "-n", 500, "--seed", 3, *words)
     assert code == 1 and told in error and error.endswith("Ask for fewer or a looser condition.")
@@ -195,14 +193,14 @@ def test_a_request_cannot_hold_a_server_for_long(left):
     rare = {"count": 500, "where": ["plan=", "months="]}
     answer = ask(left, "POST", "/generate", Limits(attempts=3000), json=rare)
     assert answer.status_code == 413
-    assert "of 3,072 rows made" in answer.json()["error"] and "500 were asked for" in answer.json()["error"]
+    assert "of 3,072 rows generated" in answer.json()["error"] and "500 were asked for" in answer.json()["error"]
     assert ask(left, "POST", "/generate", json={"where": ["plan=pro"] * 101}).status_code == 400
     assert ask(left, "POST", "/generate", json={"where": []}).status_code == 400
     assert ask(left, "POST", "/generate", json={"where": [3]}).status_code == 400
 
 
 def test_pictures_have_no_columns_to_ask_for(pictured, tmp_path):
-    said = "where: is for rows of a table, and this bundle makes images."
+    said = "where: is for rows of a table, and this bundle generates images."
     with pytest.raises(DataError, match=said):
         pictured.generate(2, where="a=b")
     code, _, error = command("generate", path(pictured), "-o", tmp_path / "out", "--where", "a=b")

@@ -186,12 +186,12 @@ def test_what_cannot_be_scored_is_a_sentence(pictured, tabled, tmp_path):
     pa.parquet.write_table(pa.table({"a": [1.0], "b": ["x"]}), tmp_path / "rows.parquet")
     code, _, error = command("predict", path(plain), tmp_path / "rows.parquet", "-o", tmp_path / "out.csv")
     assert code == 1 and "predict: this bundle is for generation, and does not do that. It has: generate" in error
-    assert "It has no critic that would score images or rows; one trained anew with --model gan has)" in error
+    assert "It has no discriminator that would score images or rows; one trained anew with --model gan has)" in error
     with pytest.raises(DataError, match=r"predict: this bundle is for generation, and does not do that"):
         plain.predict([{"a": 1.0}])
     pa.parquet.write_table(pa.table({"seed": [1]}), tmp_path / "seeds.parquet")
     code, _, error = command("predict", path(tabled), tmp_path / "seeds.parquet", "-o", tmp_path / "out.csv")
-    assert code == 1 and "the critic of this bundle scores size, weight" in error and "lamina generate" in error
+    assert code == 1 and "the discriminator of this bundle scores size, weight" in error and "lamina generate" in error
     assert not (tmp_path / "out.csv").exists()
 
 
@@ -240,10 +240,10 @@ def test_the_report_says_whether_the_critic_tells_real_from_made_and_has_learned
         folder = Path(estimator.result["run"])
         found = json.loads((folder / "report.json").read_text("utf-8"))["critic"]
         assert 0 <= found["real_from_made"] <= 1 and 0 < found["chance"] < 0.2
-        assert f"tells test {of} from made ones with ROC AUC {found['real_from_made']:.3f}" in found["sentence"]
+        assert f"tells test {of} from generated ones with ROC AUC {found['real_from_made']:.3f}" in found["sentence"]
         assert estimator.result["critic"] == found
         page = (folder / "report.html").read_text("utf-8")
-        assert "The critic" in page and "training rows from test rows, ROC AUC" in page and "scores.csv" in page
+        assert "The discriminator" in page and "training rows from test rows, ROC AUC" in page and "scores.csv" in page
 
 
 @pytest.mark.slow
@@ -269,9 +269,12 @@ def known(name: str, value: Any) -> Any:
 
 
 ATTACKS = {
-    "no critic though there is one": (lambda f: {k: v for k, v in f.items() if k != "critic.onnx"}, "critic.onnx"),
-    "a critic that nobody knows": (put("task.json", "state", "critic", value=None), "critic.onnx"),
-    "the generator as critic": (other_critic, "critic.onnx"),
+    "no discriminator though there is one": (
+        lambda f: {k: v for k, v in f.items() if k != "critic.onnx"},
+        "critic.onnx",
+    ),
+    "a discriminator that nobody knows": (put("task.json", "state", "critic", value=None), "critic.onnx"),
+    "the generator as discriminator": (other_critic, "critic.onnx"),
     "garbage": (lambda f: f | {"critic.onnx": b"garbage" * 100}, "critic.onnx"),
     "scores out of order": (known("conditional", [*range(100), 0]), "finite and ordered"),
     "scores without end": (known("unconditional", [0.0] * 100 + [1e999]), "task.json"),

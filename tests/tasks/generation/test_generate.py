@@ -187,7 +187,7 @@ def test_files_with_metadata_say_in_it_that_their_rows_were_made(tabled, tmp_pat
 def test_files_without_metadata_get_a_file_beside_them_that_says_it(tabled, tmp_path, suffix):
     file = tmp_path / f"rows.{suffix}"
     code, said, _ = command("generate", path(tabled), "-n", 9, "-o", file, "--label", "yes", "--label", "no")
-    assert code == 0 and "do not say that they were made" in said
+    assert code == 0 and "do not say that they are generated" in said
     beside = json.loads((tmp_path / f"rows.{suffix}.source.json").read_text())
     assert MADE in beside["digital_source_type"] and tabled.predictor.bundle.id in beside["lamina"]
     rows = (
@@ -239,8 +239,8 @@ WRONG = {
     "one of several is unknown": (["--label", "up", "--label", "x"], "label: there is no class 'x'. There is: down"),
     "none": (["-n", "0"], "-n: must be 1 or more (got 0)."),
     "a negative seed": (["--seed", "-1"], "seed: must be a whole number from 0"),
-    "a file for images": (["-o", "{}/a.png"], "this bundle makes images. Name a new folder"),
-    "a table of images": (["--format", "csv"], "this bundle makes images. Name a new folder"),
+    "a file for images": (["-o", "{}/a.png"], "this bundle generates images. Name a new folder"),
+    "a table of images": (["--format", "csv"], "this bundle generates images. Name a new folder"),
 }
 
 
@@ -352,7 +352,7 @@ def test_the_epochs_of_a_generator_name_both_numbers(pictured):
 
 
 def test_the_report_says_how_to_make_more(pictured, tabled):
-    for estimator, output in ((pictured, "-o made"), (tabled, "-o made.csv")):
+    for estimator, output in ((pictured, "-o generated"), (tabled, "-o generated.csv")):
         page = Path(estimator.result["report"]).read_text("utf-8")
         assert "lamina generate" in page and output in page and "/generate" in page
         assert "lamina predict" not in page
@@ -369,7 +369,7 @@ def test_small_pictures_are_compared_without_a_warning(side):
 # the server
 
 REFUSED = {
-    "too many": ({"count": 257}, 413, "count: at most 256 are made for one request (got 257)."),
+    "too many": ({"count": 257}, 413, "count: at most 256 are generated for one request (got 257)."),
     "none": ({"count": 0}, 400, "count: should be greater than or equal to 1 (got 0)."),
     "an unknown class": ({"label": "upp"}, 400, "label: there is no class 'upp'. Did you mean 'up'?"),
     "an unknown setting": ({"cout": 3}, 400, "cout: unknown setting. Did you mean 'count'?"),

@@ -223,7 +223,7 @@ def test_the_report_says_what_made_rows_are_worth_beside_smote(made_by):
     assert judged["trained_on"]["made"]["accuracy"] > 0.6 and judged["copies"] == 0.0
     assert "SMOTE" in report["verdict"] and "detector" in report["verdict"]
     page = (folder / "report.html").read_text("utf-8")
-    assert "Generated rows" in page and "SMOTE’s rows" in page and "Columns of real and made rows" in page
+    assert "Generated rows" in page and "SMOTE’s rows" in page and "Columns of real and generated rows" in page
 
 
 def test_the_report_shows_rows_that_are_made_up_and_never_a_real_one(made_by):
@@ -262,9 +262,9 @@ def mixed(name: str, path: Path, **said: Any) -> lamina.Estimator:
 def test_made_rows_are_learned_from_and_the_report_says_whether_that_helped(made_by):
     found = mixed("with", Path(made_by.result["bundle"]), augment_share=1.0)
     report = json.loads((Path(found.result["run"]) / "report.json").read_text("utf-8"))
-    (told,) = [note for note in report["data"]["notes"] if "made rows" in note]
+    (told,) = [note for note in report["data"]["notes"] if "generated rows" in note]
     real = report["data"]["rows"]["train"]
-    assert f"with {real:,} made rows beside {real:,} real ones" in told and "kept" in told
+    assert f"with {real:,} generated rows beside {real:,} real ones" in told and "kept" in told
     assert found.result["notes"].count(told) == 1
     compared, kept = report["augmented"], report["augmented"]["helped"]
     without, beside = compared["validation"]
@@ -308,5 +308,5 @@ def test_made_pictures_are_learned_from_too():
     recipe = {"model": {"kind": "cnn", "width": 4}, "train": train}
     found = lamina.fit(seen, "label", recipe=recipe, out=_RUNS["folder"] / "seer")
     parts = found.result["parts"]
-    sentence = f"with {round(parts['train'] / 4)} made rows beside {parts['train']} real ones"
+    sentence = f"with {round(parts['train'] / 4)} generated rows beside {parts['train']} real ones"
     assert any(sentence in note for note in found.result["notes"])

@@ -13,10 +13,10 @@ class Config(config.Config):
     width: int = Field(default=32, ge=4, le=1024, description="of images: channels of a map of 16 pixels a side")
     hidden: int = Field(default=256, ge=4, le=1 << 14, description="of rows: width of the layers")
     preset: Literal["relativistic", "dcgan", "wgan_gp"] = Field(
-        default="relativistic", description="relativistic, dcgan or wgan_gp: what critic and generator minimise"
+        default="relativistic", description="relativistic, dcgan or wgan_gp: what discriminator and generator minimise"
     )
-    penalty: float = Field(default=1.0, ge=0, description="weight of the critic's steepness (relativistic)")
+    penalty: float = Field(default=1.0, ge=0, description="weight of the discriminator's steepness (relativistic)")
     penalty_every: int = Field(default=4, ge=1, description="steps between two penalties (relativistic)")
     diffaugment: bool | None = Field(
-        default=None, description="the critic sees changed images; by default below 20,000 of them"
+        default=None, description="the discriminator sees changed images; by default below 20,000 of them"
     )

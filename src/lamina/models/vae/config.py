@@ -14,7 +14,9 @@ class Config(config.Config):
     hidden: int = Field(default=256, ge=4, le=1 << 14, description="of rows: width of the layers")
     beta: float = Field(default=1.0, gt=0, le=1000, description="weight of the distance to the normal distribution")
     free_bits: float = Field(default=0.1, ge=0, description="nats per latent number that cost nothing")
-    warmup: int = Field(default=500, ge=0, description="steps over which `beta` grows from 0, but for rows to be made")
+    warmup: int = Field(
+        default=500, ge=0, description="steps over which `beta` grows from 0, but for rows to be generated"
+    )
     likelihood: Literal["auto", "normal", "bernoulli"] = Field(
         default="auto", description="normal or bernoulli pixels; auto looks whether they are nearly black and white"
     )

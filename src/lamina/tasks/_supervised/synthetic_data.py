@@ -152,6 +152,6 @@ def sentence(facts: Row) -> str:
         outcome = f"{'they did not help' if augmented >= without else chance}, and the network without them was kept"
     scores = ", ".join(f"{name.replace('_', ' ')} {a:.4g} and {b:.4g}" for name, (a, b) in facts["test"].items())
     return (
-        f"Validation loss {without:.4g} without and {augmented:.4g} with {facts['generated']:,} made rows beside "
+        f"Validation loss {without:.4g} without and {augmented:.4g} with {facts['generated']:,} generated rows beside "
         f"{facts['real']:,} real ones: {outcome}. On test rows, without and with: {scores}."
     )

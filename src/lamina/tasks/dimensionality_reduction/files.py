@@ -34,7 +34,7 @@ def write(session: Session, rows: pa.Table | None, options: WriteOptions, output
     disk.refuse_existing(output, options.overwrite, folder=pictures)
     if pictures:
         if output.suffix in (PNG, *writers.FORMATS):
-            raise DataError(f"-o: this bundle makes images. Name a new folder for the PNG files (got '{output}').")
+            raise DataError(f"-o: this bundle generates images. Name a new folder for the PNG files (got '{output}').")
         with disk.new_folder(output, options.overwrite) as folder:
             for start in range(0, len(places), PIECE):
                 decoded = coordinates.pictures(coordinates.decode(session, places[start : start + PIECE]))

@@ -56,7 +56,7 @@ def inverse_transform(session: Session, rows: pa.Table | None, request: Request)
     limits, sort = session.limits, coordinates.sort(session)
     if limits and sort == "pictures" and rows.num_rows > limits.samples:
         raise TooMuch(
-            f"rows: at most {limits.samples:,} images are made for one request (got {rows.num_rows:,}). "
+            f"rows: at most {limits.samples:,} images are generated for one request (got {rows.num_rows:,}). "
             "Send several requests."
         )
     values = coordinates.decode(session, point_table.parse(session, rows))

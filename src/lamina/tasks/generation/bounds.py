@@ -25,7 +25,7 @@ def check(session: Session) -> None:
     if len(set(state.classes)) != len(state.classes) or (state.classes and not schema.target):
         raise rejection("task.json", "state.classes", "must be different ones, of a column that the schema names")
     if ("critic" in session.graphs) != (state.critic is not None):
-        reason = "is there, and task.json knows no critic" if state.critic is None else "is missing"
+        reason = "is there, and task.json knows no discriminator" if state.critic is None else "is missing"
         raise rejection("critic.onnx", "", reason)
     if state.critic and (reason := _calibration_fault(state.critic, len(state.classes))):
         raise rejection("task.json", "state.critic", reason)
@@ -61,7 +61,7 @@ def _column_fault(modes: ColumnModes) -> str:
     """Why a column cannot be encoded so, or ""."""
     patterned = modes.kind in column_transformer.PATTERNED and modes.templates
     if modes.kind not in column_transformer.WRITABLE and not patterned:
-        return f"is of the kind {printable(modes.kind, 40)}, which is not made"
+        return f"is of the kind {printable(modes.kind, 40)}, which is not generated"
     if modes.form not in FORMS and not (modes.numeric and time.writes(modes.form)):
         return f"has the unknown form {printable(modes.form, 40)}"
     if not modes.numeric:

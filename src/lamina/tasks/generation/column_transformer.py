@@ -51,7 +51,7 @@ def fit(table: pa.Table, schema: Schema) -> Fit:
         elif column.kind != "ignore":
             omitted.append(column.name)
     if not any(modes.blocks for modes in columns):
-        raise DataError("columns: no column is left whose cells could be made. Numbers, categories and times can.")
+        raise DataError("columns: no column is left whose cells could be generated. Numbers, categories and times can.")
     names = {modes.name for modes in columns}
     used = tuple(f for f in formulas.values() if f.target in names and all(name in names for name, _ in f.terms))
     choice_pairs = relations.paired_choices(table, schema, columns)

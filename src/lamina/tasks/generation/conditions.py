@@ -68,7 +68,9 @@ def conditions(where: Any, session: Session) -> Conditions | None:
         return None
     state, schema = session.task.state, session.schema
     if not state.columns:
-        raise DataError("where: is for rows of a table, and this bundle makes images. A class is asked for by label.")
+        raise DataError(
+            "where: is for rows of a table, and this bundle generates images. A class is asked for by label."
+        )
     columns: dict[str, ColumnModes] = {modes.name: modes for modes in state.columns}
     label = schema.target.name if schema.target and state.classes else None
     if label is not None:

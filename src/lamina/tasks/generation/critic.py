@@ -127,8 +127,9 @@ def predict(session: Session, rows: pa.Table | None, request: Any) -> Answers:
     if not set(columns) & set(table.column_names):
         got = ", ".join(table.column_names[:5]) or "no column"
         raise DataError(
-            f"predict: the critic of this bundle scores {', '.join(columns[:5])}, and the rows have only {got}. Make "
-            "new ones with: lamina generate BUNDLE -n 64 -o made"
+            f"predict: the discriminator of this bundle scores {', '.join(columns[:5])}, and the rows have only {got}. "
+            "Make "
+            "new ones with: lamina generate BUNDLE -n 64 -o generated"
         )
     critic, state, broken, parts = of(session), session.task.state, list[Broken](), list[pa.Table]()
     for start in range(0, max(table.num_rows, 1), PIECE):

@@ -60,7 +60,8 @@ def _sentence(scores: Mapping[str, Any], of: str) -> str:
     """Both in a sentence: signs, and never proof."""
     test, validation, chance = (scores[name] for name in ("training_from_test", "training_from_validation", "chance"))
     start = (
-        f"Its critic tells test {of} from made ones with ROC AUC {scores['real_from_made']:.3f} (0.5: not at all), and "
+        f"Its discriminator tells test {of} from generated ones with ROC AUC {scores['real_from_made']:.3f} "
+        "(0.5: not at all), and "
         f"training {of} from test {of} with {test:.3f}, from validation {of} with {validation:.3f}: "
     )
     lower = min(test, validation)
@@ -78,8 +79,8 @@ def _sentence(scores: Mapping[str, Any], of: str) -> str:
 def html(scores: Mapping[str, Any]) -> str:
     """The same as a part of the page."""
     pairs = [
-        ("test rows from made ones, ROC AUC", number(scores["real_from_made"])),
+        ("test rows from generated ones, ROC AUC", number(scores["real_from_made"])),
         ("training rows from test rows, ROC AUC", number(scores["training_from_test"])),
         ("training rows from validation rows, ROC AUC", number(scores["training_from_validation"])),
     ]
-    return f'<h3>The critic</h3>{facts(pairs)}<p class="quiet">{scores["sentence"]}</p>'
+    return f'<h3>The discriminator</h3>{facts(pairs)}<p class="quiet">{scores["sentence"]}</p>'

@@ -70,7 +70,7 @@ def parse(where: Any, columns: Sequence[str], data: Container[str]) -> tuple[Con
         raise DataError(f"where: at most {MOST} conditions can be asked for (got {len(some):,}).")
     for name, *_ in some:
         if name not in columns and name in data:
-            raise DataError(f"where: '{printable(name)}' is in the data and not made. {suggestion(name, columns)}")
+            raise DataError(f"where: '{printable(name)}' is in the data and not generated. {suggestion(name, columns)}")
         if name not in columns:
             raise DataError(f"where: there is no column '{printable(name)}'. {suggestion(name, columns)}")
     return tuple(some)

@@ -39,7 +39,7 @@ class GenerateOptions(GenerateRequest):
     """The same for files, and how they are written."""
 
     count: Annotated[int, BeforeValidator(plain)] = Field(
-        default=64, description="how many images or rows to make", json_schema_extra={"short": "n"}
+        default=64, description="how many images or rows to generate", json_schema_extra={"short": "n"}
     )
     format: str | None = Field(
         default=None, description="png, csv, parquet, jsonl or feather; by the suffix of the output when left out"
@@ -89,7 +89,7 @@ def _suffix(output: Path, form: str | None, rows: bool) -> str:
         raise DataError(f"{option}: this bundle makes rows. Write them to one file, as one of {formats} (got '{got}').")
     if not rows and (suffix != PNG or output.suffix in (PNG, *FORMATS)):
         got = form if form and suffix != PNG else output
-        raise DataError(f"-o: this bundle makes images. Name a new folder for the PNG files (got '{got}').")
+        raise DataError(f"-o: this bundle generates images. Name a new folder for the PNG files (got '{got}').")
     return suffix
 
 
@@ -110,11 +110,11 @@ def _write_table(
             append(batch.values if output.suffix in PLAIN else batch.values.replace_schema_metadata(metadata))
     labels: Row = {"labels": _ordered(counts, session.task.classes)}
     if output.suffix not in PLAIN:
-        sentence = "The metadata of the file say that its rows were made, by which bundle and from which seed."
+        sentence = "The metadata of the file say that its rows are generated, by which bundle and from which seed."
         return labels | {"metadata": str(output)}, [sentence]
     place = _source_file(output)
     disk.write_text(place, json.dumps(metadata, indent=1) + "\n", options.overwrite)
-    sentence = f"The rows themselves do not say that they were made; {place} does."
+    sentence = f"The rows themselves do not say that they are generated; {place} does."
     return labels | {"metadata": str(place)}, [sentence, *formulas.notes()]
 
 
@@ -127,7 +127,7 @@ def _write_folder(
         if not options.sheet:
             (aside / SHEET).unlink()
             (aside / INDEX).unlink()
-    sentence = "Each PNG says in its metadata that it was made, by which bundle and from which seed."
+    sentence = "Each PNG says in its metadata that it is generated, by which bundle and from which seed."
     if not options.sheet:
         return {"labels": labels}, [sentence]
     places = {"sheet": str(output / SHEET), "index": str(output / INDEX)}

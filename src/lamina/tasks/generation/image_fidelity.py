@@ -147,7 +147,8 @@ def verdict(fidelity: ImageFidelity) -> str:
         covered, of = facts["covered"], len(facts["counts"])
         some = "All" if covered == of else f"Only {covered} of"
         sentences.append(
-            f"{some} {of} classes appear in {facts['counted']:,} made images, and {facts['as_asked']:.1%} are of the "
+            f"{some} {of} classes appear in {facts['counted']:,} generated images, and {facts['as_asked']:.1%} are of "
+            "the "
             f"class asked for, says a classifier that is right on {facts['judge_accuracy']:.1%} of real ones."
         )
     if own is not None and real is not None:

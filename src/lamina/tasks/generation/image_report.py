@@ -67,7 +67,7 @@ def _facts(values: Row) -> str:
         pairs += [
             ("its accuracy on real test rows", percent(values["judge_accuracy"])),
             ("trained for", f"{values['judge_seconds']} s"),
-            ("made images of the class asked for", percent(values["as_asked"])),
+            ("generated images of the class asked for", percent(values["as_asked"])),
             ("classes that appear", f"{values['covered']} of {len(values['counts'])}"),
             ("as varied as so many equal classes", number(values["evenly"])),
         ]
@@ -84,7 +84,7 @@ def _histogram(values: Row) -> str:
     with style():
         width = max(420, min(980, 90 + 46 * len(names)))
         fig = figure(width, 260)
-        axes = panel(fig, (48, 34, 20, 62), f"classes of {values['counted']:,} made images, by the classifier")
+        axes = panel(fig, (48, 34, 20, 62), f"classes of {values['counted']:,} generated images, by the classifier")
         axes.bar(at - 0.2, list(values["wanted"].values()), 0.36, color=GREYS[2], label="asked for")
         axes.bar(at + 0.2, list(values["counts"].values()), 0.36, color=ACCENT, label="seen")
         slanted = max(map(len, names)) > 5
@@ -92,12 +92,15 @@ def _histogram(values: Row) -> str:
                         ha="right" if slanted else "center", color=INK)  # fmt: skip
         axes.grid(visible=False, axis="x")
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14 if not slanted else -0.3), ncols=2, frameon=False)
-        plot = svg(fig, "classes", "Classes of made images")
+        plot = svg(fig, "classes", "Classes of generated images")
     return f'<figure style="width:{width + 22}px"><div class="card">{plot}</div></figure>'
 
 
 def _ways(strips: np.ndarray) -> str:
-    lead = "From one made image to another of its class in even steps: what lies between should be images too."
+    lead = (
+        "Latent interpolation: from one generated image to another of its class in even steps. What lies between "
+        "should be images too."
+    )
     return under("Between two", lead, _sheet(strips.reshape(-1, *strips.shape[2:]), strips.shape[1]))
 
 
@@ -108,9 +111,10 @@ def _nearest(fidelity: ImageFidelity) -> str:
     pairs = np.concatenate([fidelity.samples[order], fidelity.training[memory.nearest[order]]])
     closer, near = percent(values["closer_than_any_real"]), percent(values["closer_than_99_percent"])
     lead = (
-        f"Above: made images that are closest to one of {values['searched']:,} training images, which is below. "
-        f"The median distance of made ones is {number(values['made'])} grey levels, of held-out real ones "
-        f"{number(values['held_out'])}. {closer} of made ones are closer than any real one is, {near} closer than all "
+        f"Above: generated images that are closest to one of {values['searched']:,} training images, which is below. "
+        f"The median distance of generated ones is {number(values['made'])} grey levels, of held-out real ones "
+        f"{number(values['held_out'])}. {closer} of generated ones are closer than any real one is, {near} closer "
+        "than all "
         "but 1\u00a0% of those. Images that are blurred or plain are close to many."
     )
     return under("Learned by heart?", lead, _sheet(pairs, NEAREST))

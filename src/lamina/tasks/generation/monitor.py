@@ -26,12 +26,12 @@ def warning(scores: Mapping[str, float], best: float, epoch: int) -> str:
     """What is wrong by what `validate` gave, in a sentence, or ""; `best`: the loss of `epoch`."""
     if scores.get("spread", 1.0) < COLLAPSED:
         return (
-            f"What is made is all alike: its spread is {scores['spread']:.0%} of that of real ones. The generator has "
+            f"Samples are all alike: its spread is {scores['spread']:.0%} of that of real ones. The generator has "
             "collapsed: try train.lr lower, or model.penalty higher."
         )
     if "spread" in scores and scores["loss"] > AWAY * best > 0:
         return (
-            f"What is made has moved away from real ones since epoch {epoch}, whose weights are kept: try train.lr "
+            f"Samples have moved away from real ones since epoch {epoch}, whose weights are kept: try train.lr "
             "lower, or model.penalty higher."
         )
     return ""

@@ -61,11 +61,11 @@ def describe(session: Session) -> str:
     state = session.task.state
     more = ", and what they have to meet" if state.columns else ""
     sentence = (
-        f"Ask for new {state.samples} by their number, a seed and a class{more}. What is made says that it was made."
+        f"Ask for new {state.samples} by their number, a seed and a class{more}. What is generated says that it is."
     )
     if has_critic(session):
         return sentence
-    return f"{sentence} It has no critic that would score images or rows; one trained anew with --model gan has."
+    return f"{sentence} It has no discriminator that would score images or rows; one trained anew with --model gan has."
 
 
 def usage(session: Session, operation: Operation, path: str) -> Usage:
@@ -104,7 +104,7 @@ def critic_usage(session: Session, operation: Operation, path: str) -> Usage:
 
 GENERATE = Operation(
     name="generate",
-    summary="Make new images or rows, of a class where one is asked for; each says that it was made.",
+    summary="Generate new images or rows, of a class where one is asked for; each says that it is generated.",
     answer=answer,
     example=example,
     request=GenerateRequest,
@@ -121,7 +121,7 @@ GENERATE = Operation(
 
 PREDICT = Operation(
     name="predict",
-    summary="Score how real the critic finds images or rows: 0 is below all real ones held out, 1 above all.",
+    summary="Score how real the discriminator finds images or rows: 0 is below all real ones held out, 1 above all.",
     answer=critic.predict,
     example=critic_example,
     usage=critic_usage,

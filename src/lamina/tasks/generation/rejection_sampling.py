@@ -96,7 +96,7 @@ class RejectionSampler:
     def _rare(self, count: int, attempts: int, stream: _Stream) -> RareConditions:
         of = f" of the class '{stream.label}'" if stream.label is not None else ""
         verb = "meets" if count == 1 else "meet"
-        sentence = f"where: {count:,} of {attempts:,} rows made{of} {verb} {self.conditions}"
+        sentence = f"where: {count:,} of {attempts:,} rows generated{of} {verb} {self.conditions}"
         if not count:
             return RareConditions(f"{sentence}. Ask for a looser condition.")
         share = f"about 1 in {round(attempts / count):,}, and {self.count:,} were asked for"

@@ -97,7 +97,7 @@ def _verdict(finding: Finding, baselines: Mapping[str, Baseline]) -> str:
     own = finding.evaluation.scores["frechet_distance"]
     real = baselines["held_out"].scores["frechet_distance"]
     if own is None or real is None:
-        return "What was made could not be compared with real rows."
+        return "What was generated could not be compared with real rows."
     return (
         f"What the network makes is {number(own)} away from real ones (Frechet distance); real ones that were held out "
         f"are {number(real)} away."
@@ -140,7 +140,7 @@ def summary(finding: Finding) -> Summary:
         }
     if "duplicates" in details.pieces:
         facts["notes"] = [details.pictures["duplicates"]["sentence"]]
-    commands["make"] = f"lamina generate {bundle} -n 64 -o made{'.csv' if details.table else ''}"
+    commands["make"] = f"lamina generate {bundle} -n 64 -o generated{'.csv' if details.table else ''}"
     if details.critic:
         facts["critic"] = details.critic
         commands["score"] = f"lamina predict {bundle} DATA -o scores.csv"

@@ -33,7 +33,8 @@ class GenerateRequest(Request):
         default=0, lt=LARGEST, description="the same seed makes the same"
     )
     label: Annotated[Label | tuple[Label, ...] | None, BeforeValidator(plain)] = Field(
-        default=None, description="the class to make, or several that are taken in turn; as in training when left out"
+        default=None,
+        description="the class to generate, or several that are taken in turn; as in training when left out",
     )
     where: Annotated[tuple[str, ...] | dict[str, Any] | None, BeforeValidator(as_tuple)] = Field(
         default=None,
@@ -106,7 +107,7 @@ def within_limits(session: Session, request: GenerateRequest) -> Samples:
     most = limits.rows if session.task.state.columns else limits.samples
     if request.size > most:
         cure = "Send several requests with other seeds."
-        raise TooMuch(f"count: at most {most:,} are made for one request (got {request.size:,}). {cure}")
+        raise TooMuch(f"count: at most {most:,} are generated for one request (got {request.size:,}). {cure}")
     try:
         return Sampler(session, request).whole()
     except RareConditions as error:

@@ -21,7 +21,9 @@ def verdict(facts: Mapping[str, Any]) -> str:
     copies = (
         f"{facts['copies']:.1%} of them are copies of a training row ({facts['held']['copies']:.1%} of real rows are)"
     )
-    detector = f"A detector tells its rows from real ones with ROC AUC {number(facts['detector_auc'])} (0.5 is chance)"
+    detector = (
+        f"A classifier tells its rows from real ones with ROC AUC {number(facts['detector_auc'])} (0.5 is chance)"
+    )
     if "trained_on" not in facts:
         return f"{detector}; {copies}."
     scores, rival = facts["trained_on"], facts["smote"]["detector_auc"]
@@ -80,7 +82,7 @@ def _samples(rows: Sequence[Mapping[str, str]]) -> str:
 
 def _likeness(facts: Mapping[str, Any]) -> list[list[str]]:
     measures = {
-        "detector_auc": "detector, ROC AUC (0.5: cannot be told apart)",
+        "detector_auc": "real or generated, by a classifier: ROC AUC (0.5: cannot be told apart)",
         "column_distance": "distance of columns, mean (0: the same)",
         "pair_difference": "difference of pairs of columns, mean (0: the same)",
         "copies": "share that is a training row",

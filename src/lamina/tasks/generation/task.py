@@ -25,7 +25,7 @@ class Task(task.Task):
     state: State
 
     operations = (GENERATE, PREDICT)
-    assets = {"critic.onnx": Asset("critic of a generator", graph=True)}
+    assets = {"critic.onnx": Asset("discriminator of a generator", graph=True)}
     target_kind = "category"
     target_settings = {}
 
