@@ -191,11 +191,11 @@ GROUPS: dict[str, tuple[Mistake, ...]] = {
         option("--lr 1e9"),
         Mistake("train --resume nowhere"),
         usage("train churn.csv --resume runs/churn-1"),
-        Mistake("predict churn.csv model.lamina -o answers.csv"),
+        Mistake("predict churn.csv model.lamina -o predictions.csv"),
         usage("predict model.lamina"),
-        Mistake("predict model.lamina chrn.csv -o answers.csv"),
-        Mistake("predict model.lamina churn.csv -o answers.txt"),
-        Mistake("predict nowhere churn.csv -o answers.csv"),
+        Mistake("predict model.lamina chrn.csv -o predictions.csv"),
+        Mistake("predict model.lamina churn.csv -o predictions.txt"),
+        Mistake("predict nowhere churn.csv -o predictions.csv"),
         Mistake("evaluate churn.csv model.lamina"),
         usage("evaluate model.lamina"),
         Mistake("serve churn.csv"),
@@ -234,7 +234,7 @@ what is answered now.
 
 
 def page(answers: list[Done]) -> str:
-    """The page of all mistakes with their answers."""
+    """The page of all mistakes with their predictions."""
     lines, following = [INTRODUCTION], iter(answers)
     for title, mistakes in GROUPS.items():
         lines += [f"## {title}\n", "| written | answered |", "| --- | --- |"]

@@ -210,7 +210,7 @@ class Estimator:
         if whole.quarantine:
             row = whole.quarantine[0]
             count, line = len(whole.quarantine), f"line {row.line}: {row.reason}" if row.line else row.reason
-            cure = f"Mend it, or let them be left out: lamina {operation.name} BUNDLE {path} -o answers.csv"
+            cure = f"Mend it, or let them be left out: lamina {operation.name} BUNDLE {path} -o predictions.csv"
             raise DataError(f"{path}: {count:,} rows cannot be read ({line}). {cure}")
         return whole.table
 

@@ -97,7 +97,7 @@ class RequestLimits(Config):
     tokens: int = Field(
         default=16_384, ge=1, description="of texts written for one request, all together, and again of its prompt"
     )
-    seconds: float = Field(default=30.0, gt=0, description="for the upload of one request, and again for its answer")
+    seconds: float = Field(default=30.0, gt=0, description="for the upload of one request, and again for its response")
 
 
 class TooMuch(Exception):

@@ -63,7 +63,7 @@ def test_a_picture_is_uploaded_seen_and_explained(tmp_path):
         page.set_input_files('input[type="file"]', tmp_path / "mine.png")
         page.wait_for_selector(".lamina-answer", timeout=30_000)
         settle(page)
-        page.get_by_role("button", name="Explain the answer").click()
+        page.get_by_role("button", name="Explain the prediction").click()
         page.wait_for_selector("text=what the network sees", timeout=30_000)
 
     text = look("classification_pretrained", ask, tmp_path)
@@ -123,9 +123,9 @@ def test_a_file_of_rows_is_answered_and_its_answers_are_downloaded(tmp_path):
         page.get_by_role("radio", name="Files").click()
         settle(page)
         page.set_input_files('input[type="file"]', tmp_path / "rows.csv")
-        page.wait_for_selector("text=30 answers", timeout=30_000)
+        page.wait_for_selector("text=30 predictions", timeout=30_000)
         with page.expect_download() as download:
-            page.get_by_role("button", name="Download the answers").click()
+            page.get_by_role("button", name="Download the predictions").click()
         lines = Path(download.value.path()).read_text().splitlines()
         assert len(lines) == 31
         assert float(lines[1].split(",")[-3]) == pytest.approx(answers[0]["prediction"])

@@ -613,7 +613,7 @@ def test_a_request_says_how_long_it_waits_for_its_answer(predictor, rows):
     many = {"columns": {"months": list(range(10_000))}}
     late = send(own, (("POST", "/predict"), {"json": many, "headers": {"X-Request-Timeout-Ms": "1"}}))[0]
     assert late.status_code == 504
-    assert late.json()["error"] == "There was no answer within the 1 ms of the request."
+    assert late.json()["error"] == "There was no response within the 1 ms of the request."
     for text in ("soon", "0", "-5", "1.5"):
         refused = send(own, (("POST", "/predict"), {"json": body, "headers": {"X-Request-Timeout-Ms": text}}))[0]
         assert refused.status_code == 400 and refused.json()["error"].startswith("X-Request-Timeout-Ms: must be")

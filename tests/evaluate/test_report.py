@@ -241,7 +241,7 @@ def test_the_verdict_says_who_is_better_and_when_it_may_be_chance(value, rival, 
 
 def test_the_verdict_is_plain_when_a_network_learned_nothing_and_when_lower_is_better():
     words = verdict.sentence("rmse", {"rmse": 5.0}, {"mean": {"rmse": 4.9}, "ridge": {"rmse": 6.0}}, "price")
-    assert words.startswith("The network has learned nothing useful: always answering with the mean gives RMSE 4.900")
+    assert words.startswith("The network has learned nothing useful: always predicting the mean gives RMSE 4.900")
     assert "best: RMSE 3.000 against 4.000 for ridge" in verdict.sentence(
         "rmse", {"rmse": 3.0}, {"ridge": {"rmse": 4.0}}, "price"
     )

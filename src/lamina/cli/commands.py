@@ -28,7 +28,7 @@ app = typer.Typer(
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on standard output.")]
 BUNDLE_HELP = "A bundle: directory, .lamina file, or the run that holds one."
 Bundle = Annotated[Path, typer.Argument(help=BUNDLE_HELP)]
-OUTPUT = "Answers: .csv, .parquet, .jsonl or .feather; CSV on standard output when left out."
+OUTPUT = "Output: .csv, .parquet, .jsonl or .feather; CSV on standard output when left out."
 EXPLAINED = (
     "Of rows .csv, .parquet, .jsonl, .feather or .png, the first ones on the screen when left out; of series and "
     "images .png, of texts .html."
@@ -226,7 +226,9 @@ def predict(  # noqa: PLR0913 - one argument per option
     output: Annotated[Path | None, typer.Option("-o", "--output", help=OUTPUT)] = None,
     keep: Annotated[
         str | None,
-        typer.Option(help="Columns to copy beside the answers: id,name or * for all; paths of files when left out."),
+        typer.Option(
+            help="Columns to copy beside the predictions: id,name or * for all; paths of files when left out."
+        ),
     ] = None,
     overwrite: Overwrite = False,
     escape_formulas: Annotated[
@@ -236,7 +238,7 @@ def predict(  # noqa: PLR0913 - one argument per option
     sets: Sets = None,
     as_json: Json = False,
 ) -> None:
-    """Answer every row of a file or every file of a folder, in order, in constant memory."""
+    """Predict every row of a file or every file of a folder, in order, in constant memory."""
     from lamina.cli import results
     from lamina.deploy import batch
     from lamina.deploy.bundle import locate
@@ -247,7 +249,7 @@ def predict(  # noqa: PLR0913 - one argument per option
     predictor, columns = Predictor(locate(bundle)), keep.split(",") if keep is not None else None
     options, config = batch.WriteOptions(overwrite, escape_formulas), arguments.source(source, sets, predictor.names)
     result = batch.run(predictor, "predict", config, None, output or STDOUT, columns, options)
-    emit(result) if as_json and output else results.answered(result)
+    emit(result) if as_json and output else results.answered(result, "predictions")
 
 
 @app.command()

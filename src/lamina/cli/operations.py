@@ -33,8 +33,8 @@ SOURCE = (
     "A data file, a pattern such as 'data/*.csv', a folder of files, toy:churn, a recipe (.yaml); "
     "or NAME=PATH for each class: real=photos/ generated=made/"
 )
-OUTPUT = "Answers: .csv, .parquet, .jsonl or .feather; CSV on standard output when left out."
-KEEP = "Columns to copy beside the answers: id,name or * for all; paths of files when left out."
+OUTPUT = "Output: .csv, .parquet, .jsonl or .feather; CSV on standard output when left out."
+KEEP = "Columns to copy beside the predictions: id,name or * for all; paths of files when left out."
 POLICY = "What becomes of cells that training had none of: COLUMN=reject, impute or flag; * for all. Repeatable."
 SETS = "Any choice of the recipe: data.delimiter=';'. Repeatable."
 OVERWRITE = "Replace what is at the output already."

@@ -49,11 +49,11 @@ def scores(row: Row, quarantined: Sequence[Quarantined]) -> None:
     quarantine(reasons(quarantined))
 
 
-def answered(row: Row) -> None:
+def answered(row: Row, noun: str = "rows") -> None:
     """Of an operation on files: how many answers there are and where, or what the operation itself says."""
     if row.get("output") == "-":
         return printed(row)
-    amount = row.get("amount") or f"{row.get('rows', 0):,} answers"
+    amount = row.get("amount") or f"{row.get('rows', 0):,} {noun}"
     for sentence in row.get("sentences") or [f"{amount} in {row['output']}"]:
         line(sentence)
     notes(row.get("notes", ()))
@@ -67,7 +67,7 @@ def printed(row: Row) -> None:
     """Of answers on standard output: what is to be said beside them, on standard error."""
     notes(row.get("notes", ()), err)
     if row["quarantined"]:
-        err.print(f"{row['quarantined']:,} rows could not be answered and have no line")
+        err.print(f"{row['quarantined']:,} rows have no prediction and no line")
         quarantine(row["reasons"], err)
 
 
@@ -93,7 +93,7 @@ def streamed(pieces: Iterable[Answers]) -> None:
 
 
 def explained(row: Row) -> None:
-    """Of explanations: bars of single rows; the best answers to files, and where they are drawn."""
+    """Of explanations: bars of single rows; the most probable labels of files, and where they are drawn."""
     if "pictures" in row:
         for one in row["pictures"]:
             answers = (f"{name} {chance:.1%}" if name else number(chance) for name, chance in one["answers"].items())

@@ -195,7 +195,7 @@ def code_of(classes: tuple[str, ...], label: str | None, setting: str = "label")
     if label is None:
         return None
     if not classes:
-        raise DataError(f"{setting}: this bundle answers with a number, not with labels. Leave {setting} out.")
+        raise DataError(f"{setting}: this bundle predicts a number, not labels. Leave {setting} out.")
     if label not in classes:
         raise DataError(f"{setting}: there is no label '{label}'. {nearest(label, classes)}")
     return classes.index(label)
@@ -209,7 +209,7 @@ def example(session: Session) -> Example:
 
 EXPLAIN = Operation(
     name="explain",
-    summary="Send raw rows, get what each column adds to the answer: Shapley values, in all value less base_value.",
+    summary="Send raw rows, get what each column adds to the prediction: Shapley values, in all value less base_value.",
     answer=explain,
     example=example,
     request=Explain,

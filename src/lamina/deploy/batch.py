@@ -89,7 +89,7 @@ def run(
         request = (operation.options or operation.request)()
     place = Place(output, options.overwrite, Formulas(options.escape_formulas))
     if output == STDOUT and (operation.write is not None or operation.gives not in (JSON, EVENTS)):
-        raise DataError("-o: these answers are no table, so they are no text to print. Name a file or a folder.")
+        raise DataError("-o: these results are no table, so they are no text to print. Name a file or a folder.")
     if operation.write is not None:
         return _write_own(predictor, operation, source, request, place)
     if operation.gives in (JSON, EVENTS):
@@ -101,7 +101,7 @@ def run(
         return _write_each(predictor, operation, source, request, place, keep)
     if keep:
         raise DataError(
-            "--keep: these answers are not one for each row, so there is nothing to copy beside them. Leave it out."
+            "--keep: these results are not one for each row, so there is nothing to copy beside them. Leave it out."
         )
     return _write_whole(predictor, operation, source, request, place)
 

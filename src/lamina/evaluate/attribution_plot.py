@@ -10,7 +10,7 @@ from lamina.evaluate.plots import canvas
 MOST = 7  # columns of a row, beside one bar for the others
 FOR, AGAINST = "#c8501e", "#0b63b5"  # orange and blue, as in heat maps
 WIDTH, LINE = 760, 22
-LEGEND = "Orange adds to the answer, blue takes from it. The bars of a row add up to its answer less the mean answer."
+LEGEND = "Orange adds to the prediction, blue takes from it. The bars of a row add up to it, less the mean prediction."
 
 
 class RowAttributions(NamedTuple):

@@ -19,12 +19,12 @@ from lamina.task import Session
 
 MOST_ROWS, MOST_BARS = 20, 8  # in one drawing, and of a series in a listing
 ROWS = (
-    "What each column adds to the answer (Shapley values). The average is that of generated rows, whose columns are "
-    "drawn as training had them, each by itself; from it the numbers of a row add up to its answer."
+    "What each column adds to the prediction (Shapley values). The average is that of generated rows, whose columns "
+    "are drawn as training had them, each by itself; from it the numbers of a row add up to its prediction."
 )
 SERIES = (
-    "By how much the log-odds of the answer, or a number, fall when a stretch is covered by the training mean: above 0 "
-    "it speaks for the answer. These numbers do not add up."
+    "By how much the log-odds of the prediction, or a number, fall when a stretch is covered by the training mean: "
+    "above 0 it speaks for the prediction. These numbers do not add up."
 )
 
 
@@ -38,7 +38,9 @@ def column(session: Session) -> Column | None:
 def check(session: Session) -> None:
     """Errors: DataError where a bundle has no answers to rows."""
     if session.spec.output.head not in ROW_HEADS:
-        cure = "It is for bundles that answer each row with a label or a number; what this one is asked: lamina inspect"
+        cure = (
+            "It is for bundles that predict each row with a label or a number; what this one is asked: lamina inspect"
+        )
         raise DataError(
             f"explain: a bundle for {session.task.kind} has no prediction that depends on parts of a row. {cure}"
         )

@@ -37,7 +37,7 @@ def best(
     answers, classes = task.decode(raw), task.classes
     if not classes:
         if label is not None:
-            raise DataError("--label: this bundle answers with a number, not with labels. Leave --label out.")
+            raise DataError("--label: this bundle predicts a number, not labels. Leave --label out.")
         return None, (("", float(answers["prediction"][0])),)
     chances = answers["probabilities"][0]
     if label is not None and label not in classes:

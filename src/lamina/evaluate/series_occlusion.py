@@ -26,7 +26,7 @@ HIGHEST = 1e30  # the largest number of a plot
 FLAT = 1e-3  # an effect below this, in log-odds, is none at all
 FOR, AGAINST = "#c8501e", "#0b63b5"  # orange and blue, as in heat maps
 WIDTH, LINE = 760, 150
-LEGEND = "Orange speaks for the answer, blue against it: its odds fall, or rise, when the stretch is covered."
+LEGEND = "Orange speaks for the prediction, blue against it: its odds fall, or rise, when the stretch is covered."
 
 
 class Explanation(NamedTuple):

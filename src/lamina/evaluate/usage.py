@@ -36,7 +36,7 @@ def _each(session: Session, operation: Operation, bundle: str) -> Usage:
     row = one["row"]
     only_files = bool(files) and files.keys() == row.keys()
     source = f"{session.prep.file_kind(next(iter(files))).plural}/" if only_files else "rows.csv"
-    shell = f"lamina {operation.name} {path} {source} -o answers.csv"
+    shell = f"lamina {operation.name} {path} {source} -o predictions.csv"
     inputs = session.prep.inputs
     image = next((files[c] for c, name in session.prep.file_inputs.items() if inputs[name].kind == EXPLAINED), None)
     if image is not None and operation is session.task.offered(session)[0]:
@@ -53,7 +53,7 @@ def _together(session: Session, operation: Operation, bundle: str) -> Usage:
     """Rows that are one thing."""
     rows, answers = operation.example(session)
     return Usage(
-        shell=f"lamina {operation.name} {shlex.quote(bundle)} rows.csv -o answers.csv",
+        shell=f"lamina {operation.name} {shlex.quote(bundle)} rows.csv -o predictions.csv",
         http=_json({"rows": rows}, operation),
         python=f"import lamina\n\nmodel = lamina.load({bundle!r})\nmodel.{operation.name}({rows!r})",
         answer=_pretty(answers),
@@ -66,7 +66,7 @@ def _none(session: Session, operation: Operation, bundle: str) -> Usage:
     options = "".join(f" --{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in settings.items())
     keywords = ", ".join(f"{name}={value!r}" for name, value in settings.items())
     return Usage(
-        shell=f"lamina {operation.name} {shlex.quote(bundle)}{options} -o answers",
+        shell=f"lamina {operation.name} {shlex.quote(bundle)}{options} -o predictions",
         http=_json(settings, operation),
         python=f"import lamina\n\nmodel = lamina.load({bundle!r})\nmodel.{operation.name}({keywords})",
     )

@@ -48,7 +48,7 @@ def sentence(
         return _better(facts, phrase(best), subject, _doubt(values[best], interval, wording), wording)
     facts = f"{name} {number(values[best])} against {number(value)} for the network"
     if is_constant(best):
-        return f"The network has learned nothing useful: always answering with the {phrase(best)} gives {facts}."
+        return f"The network has learned nothing useful: always predicting the {phrase(best)} gives {facts}."
     if value == values[best]:
         return f"The network and {phrase(best)} are equally good: {name} {number(value)} for both."
     rival, doubt = phrase(best), _doubt(values[best], interval, wording)

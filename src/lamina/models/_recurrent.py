@@ -57,7 +57,7 @@ class Settings(config.Config):
     )
     hide: float = Field(default=0.2, ge=0, lt=1, description="texts: share of the words hidden in training")
     layer_norm: bool = Field(default=True, description="normalise states between layers")
-    dropout: float = Field(default=0.1, ge=0, lt=1, description="share zeroed between layers and before the answer")
+    dropout: float = Field(default=0.1, ge=0, lt=1, description="share zeroed between layers and before the prediction")
     patch: int | None = Field(
         default=None,
         ge=1,

@@ -59,7 +59,7 @@ class BodyConfig(config.Config):
 class Config(BodyConfig):
     label_smoothing: float = Field(default=0.1, ge=0, lt=0.5, description="share of the label given to all classes")
     views: Literal["one", "flips", "shifts"] = Field(
-        default="one", description="answers averaged over: flips, or 1 px shifts"
+        default="one", description="predictions averaged over: flips, or 1 px shifts"
     )
     members: int | None = Field(
         default=None, ge=1, le=64, description="networks that answer a series together; 3 when unset"

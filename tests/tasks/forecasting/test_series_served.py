@@ -333,7 +333,7 @@ def test_rows_set_aside_are_named_and_notes_are_told(months, tmp_path):
     (lost,) = told["quarantine"]
     assert (lost["line"], lost["column"]) == (7, "Month")
     assert any("1 rows were left out" in note for note in told["notes"])
-    with pytest.raises(DataError, match="--keep: these answers are not one for each row"):
+    with pytest.raises(DataError, match="--keep: these results are not one for each row"):
         batch.run(months.predictor, "predict", source, None, tmp_path / "o.csv", ["Month"])
 
 

@@ -26,7 +26,7 @@ def offer(predictor: Predictor, row: Row) -> None:
     if classes := predictor.task.classes:
         chosen = st.selectbox("What speaks for", [AUTOMATIC, *classes], key="explain label")
         label = None if chosen == AUTOMATIC else chosen
-    if not st.button("Explain the answer", key="explain"):
+    if not st.button("Explain the prediction", key="explain"):
         return
     with sentences(), st.spinner("Looking at its parts"):
         if column in predictor.prep.files:
@@ -39,7 +39,7 @@ def _picture(predictor: Predictor, row: Row, column: str, label: str | None) -> 
     one = occlusion.explain_row(predictor, predictor.encode(predictor.rows([row])), column, label)
     heat = occlusion.overlay(one.picture, one.heat)
     gallery.show([(codec.as_png(one.picture), "what the network sees"), (codec.as_png(heat), one.label)])
-    st.caption("Orange speaks for the answer, blue against it: its odds fall, or rise, when the place is covered.")
+    st.caption("Orange speaks for the prediction, blue against it: its odds fall, or rise, when the place is covered.")
 
 
 def _text(predictor: Predictor, text: str, label: str | None) -> None:

@@ -76,7 +76,7 @@ def _ask_each(operation: Operation, predictor: Predictor) -> None:
         row = rows.one(operation, predictor, _example(operation, predictor)[0])
     with right, st.container(key="answer"), sentences():
         if row is None:
-            st.info("The answer comes here as soon as there is a file.")
+            st.info("The prediction comes here as soon as there is a file.")
         else:
             _answer_row(operation, predictor, row, request)
 

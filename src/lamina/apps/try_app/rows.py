@@ -100,10 +100,10 @@ def files(operation: Operation, predictor: Predictor, request: Any) -> None:
     if not listed:
         st.caption("CSV, Parquet, JSON, Excel ...; of images also the images themselves or a zip of them.")
         return
-    keep = st.toggle("Keep the columns of the rows beside the answers", True, key=f"keep {operation.name}")
+    keep = st.toggle("Keep the columns of the rows beside the predictions", True, key=f"keep {operation.name}")
     key = (operation.name, request.model_dump_json(), keep, tuple(file.file_id for file in listed))
     if st.session_state.get("file key") != key:
-        with st.spinner("Answering"):
+        with st.spinner("Predicting"):
             st.session_state["file answers"] = uploads.answer(listed, operation, predictor, request, keep)
         st.session_state["file key"] = key
     outcome = st.session_state["file answers"]
@@ -112,5 +112,7 @@ def files(operation: Operation, predictor: Predictor, request: Any) -> None:
     left_out(outcome.reasons)
     if outcome.table is not None:
         answers.frame(outcome.table)
-    name = f"answers{outcome.suffix}"
-    st.download_button("Download the answers", outcome.body, name, key=f"download {operation.name}", on_click="ignore")
+    name = f"predictions{outcome.suffix}"
+    st.download_button(
+        "Download the predictions", outcome.body, name, key=f"download {operation.name}", on_click="ignore"
+    )

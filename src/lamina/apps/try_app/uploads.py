@@ -90,14 +90,14 @@ def answer(files: Sequence[Any], operation: Operation, predictor: Predictor, req
     if operation.write is not None:
         request = (operation.options or operation.request).model_validate(request.model_dump())
     with stored(files, operation, predictor) as uploads:
-        output = uploads.folder.with_name("answers" if _is_folder(operation, predictor) else "answers.csv")
+        output = uploads.folder.with_name("predictions" if _is_folder(operation, predictor) else "predictions.csv")
         columns = [batch.ALL] if keep and operation.write is None and operation.rows == "each" else None
         result = batch.run(predictor, operation.name, uploads.source, request, output, columns)
         body, suffix = downloads.content(output)
         table = pyarrow.csv.read_csv(output) if suffix == ".csv" else None
     notes = list(map(uploads.bare, result.get("notes", [])))
     count = result.get("rows", 0)
-    amount = result.get("amount") or f"{count:,} answer{'s' * (count != 1)}"
+    amount = result.get("amount") or f"{count:,} prediction{'s' * (count != 1)}"
     return Outcome(
         f"{amount}, {result.get('quarantined', 0):,} rows skipped.",
         notes,

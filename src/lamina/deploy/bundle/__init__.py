@@ -51,7 +51,7 @@ ROLES = {
     "preprocess.json": "fitted preprocessing",
     "schema.json": "columns",
     "task.json": "task, labels and calibration",
-    "golden.json": "rows with their answers",
+    "golden.json": "rows with their predictions",
     "training.json": "how it was made",
     "CARD.md": "for people",
 }

@@ -90,7 +90,7 @@ def _scores(bundle: Bundle, report: Row) -> Iterable[str]:
     scores, baselines = bundle.training.get("scores", {}), bundle.training.get("baselines", {})
     yield from ("## Scores", "")
     if not scores:
-        yield from ("This network was not evaluated: `lamina evaluate` does it, on rows with their answers.", "")
+        yield from ("This network was not evaluated: `lamina evaluate` does it, on rows with their predictions.", "")
         return
     yield from ("On rows that played no part in training.", "")
     if report:

@@ -27,7 +27,7 @@ class OperationInfo(Config):
 
     path: str
     summary: str
-    gives: str = Field(description="media type of the answer")
+    gives: str = Field(description="media type of the response")
 
 
 class About(Config):
@@ -35,7 +35,7 @@ class About(Config):
 
     model_config = ConfigDict(extra="allow")
 
-    model: str = Field(description="id of the bundle, also the header X-Model-Version of every answer")
+    model: str = Field(description="id of the bundle, also the header X-Model-Version of every response")
     task: str
     target: str | None
     operations: tuple[OperationInfo, ...]
@@ -44,7 +44,7 @@ class About(Config):
     example: dict[str, Any] | tuple[dict[str, Any], ...] = Field(
         description="a row to try, or rows that belong together; its values are made up"
     )
-    answer: dict[str, Any] | tuple[dict[str, Any], ...] = Field(description="the answer to that example")
+    answer: dict[str, Any] | tuple[dict[str, Any], ...] = Field(description="the prediction for that example")
     limits: Limits
     format: str = Field(description="version of the bundle format that this server reads")
     versions: dict[str, Any] = Field(description="this server's, and those the model was trained with")

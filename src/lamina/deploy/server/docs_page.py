@@ -15,7 +15,7 @@ from lamina.deploy.server.openapi import request_body
 
 LONGEST = 400  # characters of one cell of a table
 OTHERS = {
-    "/schema": "columns, classes, an example with its answer, limits, versions",
+    "/schema": "columns, classes, an example with its prediction, limits, versions",
     "/health": "the process is alive",
     "/ready": "the model is loaded and tested, and the server is not stopping",
     "/metrics": "counts and durations, for Prometheus",

@@ -20,7 +20,7 @@ class Limits(RequestLimits):
     cells: int | None = Field(
         default=None,
         ge=1,
-        description="cells of one request, rows times columns and numbers of an answer; when unset, 200 x `rows`",
+        description="cells of one request, rows times columns and numbers of a response; when unset, 200 x `rows`",
     )
     text: int = Field(default=100_000, ge=1, description="characters of one cell")
     numbers: int = Field(default=1_000_000, ge=1, description="numbers of one series")

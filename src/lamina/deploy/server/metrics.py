@@ -153,7 +153,7 @@ class Metrics:
             "Requests by model, version, protocol and status code; without a model where none was asked.",
             (({**one.labels, "code": str(code)}, n) for one in every for code, n in sorted(one.codes.items())),
         )
-        yield _family("lamina_request_duration_seconds", "From the headers to the answer.", [({}, self.duration)])
+        yield _family("lamina_request_duration_seconds", "From the headers to the response.", [({}, self.duration)])
         for name, text, values in (
             ("queue_wait_seconds", "From a whole body to its turn.", [one.queue_wait for one in models]),
             ("inference_seconds", "Of one batch in the network.", [one.inference for one in models]),
@@ -170,7 +170,7 @@ class Metrics:
         reasons = (({"reason": reason}, count) for reason, count in sorted(rejections.items()))
         yield _family("lamina_rejected_total", "Requests that were refused before they were worked on.", reasons)
         expired = sum(one.codes[504] for one in every)
-        yield _family("lamina_expired_total", "Requests without an answer in time.", [({}, expired)])
+        yield _family("lamina_expired_total", "Requests without a response in time.", [({}, expired)])
         issues = Counter[tuple[str, str]]()
         for model in models:
             issues.update(dict(model.issues))  # a copy, since the thread may add some

@@ -110,7 +110,7 @@ class GateMiddleware:
                     raise
                 is_late, limit = limit is not None and limit.expired(), None
                 patience = headers.get(PATIENCE, b"").decode("latin-1")
-                late = RequestError(504, f"There was no answer within the {patience} ms of the request.")
+                late = RequestError(504, f"There was no response within the {patience} ms of the request.")
                 refusal = late if is_late else public(error, request_id)
                 await _refuse(refusal, request_id, client.sending, send_stamped)
 

@@ -28,7 +28,7 @@ FAULTS: dict[int | str, str] = {
     415: "the body is of no type that this model takes, or a file of no known format",
     431: "the headers are larger than 64 kB",
     503: "the server is busy or stopping; Retry-After says when to come back",
-    504: "there was no answer in time",
+    504: "there was no response in time",
 }
 
 

@@ -168,14 +168,14 @@ class RequestQueue:
     def _expire(self, future: Any) -> None:
         """The deadline of a request is over."""
         if not future.done():
-            sentence = f"There was no answer within {self.limits.seconds:g} seconds. {LATE}"
+            sentence = f"There was no response within {self.limits.seconds:g} seconds. {LATE}"
             future.set_exception(RequestError(504, sentence))
 
 
 @lru_cache(64)
 def _too_busy(seconds: int) -> RequestError:
     """One for all, which is not to be raised: it would keep what it went through."""
-    sentence = "The server is busy: it could not answer in time. Try again in a second, or less often."
+    sentence = "The server is busy: it could not respond in time. Try again in a second, or less often."
     return RequestError(503, sentence, {"Retry-After": str(seconds)})
 
 

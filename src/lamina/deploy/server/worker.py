@@ -204,7 +204,7 @@ class Worker:
 def _let_go(future: Any) -> None:
     """End the wait for a job whose client has gone, which holds a place in the queue."""
     if not future.done():
-        future.set_exception(RequestError(400, "request: the client left before its answer."))
+        future.set_exception(RequestError(400, "request: the client left before its response."))
 
 
 def _results(batch: Sequence[Job]) -> tuple[Sequence[Any], float]:

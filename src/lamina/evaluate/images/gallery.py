@@ -222,11 +222,9 @@ def _heat(pictures: _Pictures) -> str:
             caption = f"<b>{words(actual)}</b>{wrong}<br>{word}, {percent(chance)} sure"
         overlay = occlusion.overlay(explanation.picture, explanation.heat)
         pair = [shot(explanation.picture, f"test image: {actual}"),
-                shot(overlay, f"heat map of the answer {answer}")]  # fmt: skip
+                shot(overlay, f"heat map of the prediction {answer}")]  # fmt: skip
         figures[word].append(figure(pair, caption, "two"))
-    lead = (
-        "Each place of an image was covered in turn. Orange: the odds of the answer fall without it. Blue: they rise."
-    )
+    lead = "Each place of an image was covered in turn. Orange: the odds of the prediction fall. Blue: they rise."
     return under("Occlusion maps", lead, grid([f for group in figures.values() for f in group], "wide"))
 
 

@@ -19,7 +19,7 @@ from lamina.task import Session
 MOST_TEXTS, MOST_BYTES = 40, 1_000_000  # in one page, and of one file
 TITLE = "Word occlusion"
 LEGEND = (
-    '<mark class="for s2">Orange</mark>, underlined: it speaks for the answer, whose odds (or number) fall without it. '
+    '<mark class="for s2">Orange</mark>, underlined: it speaks for the prediction, whose odds fall without it. '
     '<mark class="against s2">Blue</mark>, dashed: it speaks against it. The marks are scaled to each text.'
 )
 

@@ -46,7 +46,7 @@ def pieces(finding: Finding) -> tuple[Row, dict[str, str]]:
 
 
 def _telling(texts: TextColumn, strong: telling.Telling) -> str:
-    unit = "the number" if not texts.task.classes else "the log-odds of the answer (1 multiplies the odds by 2.7)"
+    unit = "the number" if not texts.task.classes else "the log-odds of the prediction (1 multiplies the odds by 2.7)"
     columns = [column.name for column in texts.finding.session.prep.columns if column.kind == "text"]
     where = f" (column {words(texts.column)}, which has the longest)" if len(columns) > 1 else ""
     lead = (
@@ -66,7 +66,7 @@ def _answers(texts: TextColumn, losses: np.ndarray) -> tuple[list[Row], str, str
         answer, chance = texts.answer(row)
         facts.append({"row": row, "actual": texts.label(TEST, row), "predicted": answer, "probability": chance,
                       "loss": float(losses[row])})  # fmt: skip
-    what = "the number is lower without it" if not texts.task.classes else "the odds of the answer fall without it"
+    what = "the number is lower without it" if not texts.task.classes else "the odds of the prediction fall without it"
     lead = f"<mark class='for s2'>Orange</mark>, underlined: {what}. <mark class='against s2'>Blue</mark>, dashed: "
     lead += "they rise." if texts.task.classes else "it is higher."
     lead += f" {marked.HIDDEN} is a word that fewer than five rows have."

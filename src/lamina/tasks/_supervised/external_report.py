@@ -101,7 +101,7 @@ def _verdict(row: Row, noun: str, test: Mapping[str, float | None], target: np.n
             return {}
         return {
             "carries": "no",
-            "verdict": f"It does not carry over to {name}: R2 {number(r2)}, no better than one answer for all.",
+            "verdict": f"It does not carry over to {name}: R2 {number(r2)}, no better than one prediction for all.",
         }
     chance = 1 / max(len(np.unique(target)), 2)
     if theirs < chance + BETTER * (1 - chance) or not row.get("with", True):

@@ -63,7 +63,7 @@ def chart(session: Session) -> Chart:
 
 PREDICT = Operation(
     name="predict",
-    summary="Send raw rows, get one answer for each. Columns may be missing, extra or in any order.",
+    summary="Send raw rows, get one prediction for each. Columns may be missing, extra or in any order.",
     answer=predict,
     example=example,
     takes=(CSV,),

@@ -78,10 +78,10 @@ def _before_and_after(finding: Finding, baselines: Mapping[str, Baseline], best:
     draw = _pictures if state.form == "image" else _series
     figures = [draw(details, place, baselines, best) for place in _examples(finding)]
     lead = (
-        f"Noisy, the network's answer, {registry.label(best)} at its best strength, clean, and what the network took "
-        f"off, {STRONGER} times as strong. The median image of each level of noise, then the top losses."
+        f"Noisy, the network's prediction, {registry.label(best)} at its best strength, clean, and what the network "
+        f"took off, {STRONGER} times as strong. The median image of each level of noise, then the top losses."
         if state.form == "image"
-        else f"Noisy in grey, the network's answer in blue, {registry.label(best)} in orange, clean in black."
+        else f"Noisy in grey, the network's prediction in blue, {registry.label(best)} in orange, clean in black."
     )
     body = "\n".join(figures)
     return Section("before_after", "Before and after", "comparison",

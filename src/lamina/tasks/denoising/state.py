@@ -26,7 +26,7 @@ class Config(config.Config):
     )
     views: Literal[1, 2, 4, 8] = Field(
         default=1,
-        description="1, 2, 4 or 8 views of each image, mirrored and turned by right angles, whose answers are "
+        description="1, 2, 4 or 8 views of each image, mirrored and turned by right angles, whose predictions are "
         "averaged: 8 take 8 times as long and leave a little less noise (Timofte et al. 2016); images alone",
     )
     clean: str = Field(

@@ -122,5 +122,5 @@ def sentence(prices: Row) -> str:
     if whole["low"] <= 0.5:
         return f"{text} That is no better than tossing a coin."
     if whole["low"] <= constant:
-        return f"{text} That is more than a coin gives, and no more than always giving one answer."
+        return f"{text} That is more than a coin gives, and no more than always predicting one direction."
     return text
