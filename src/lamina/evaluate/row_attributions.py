@@ -65,8 +65,8 @@ def html(own: list[RowAttributions]) -> str:
     """The plot of the rows, and what its numbers are."""
     lead = (
         "What each column adds to the prediction of a row (Shapley values): the two best and the two worst predictions "
-        "of test rows. The average is that of generated rows, whose columns are drawn as training had them, each by itself; "
-        "from it the bars add up to the prediction. They say what the network does, not what causes what."
+        "of test rows. The average is that of generated rows, whose columns are drawn as training had them, each by "
+        "itself; from it the bars add up to the prediction. They say what the network does, not what causes what."
     )
     return f'<p class="quiet lead">{lead}</p>\n{"".join(map(_figure, own))}'
 
