@@ -291,7 +291,7 @@ def test_many_explained_pictures_are_a_grid_or_a_page(run, folder, tmp_path):
         words = ["explain", str(run), *several, "-o", str(tmp_path / name)]
         CliRunner().invoke(commands.app, words, catch_exceptions=False)
     height, width = cv2.imread(str(tmp_path / "why.png")).shape[:2]
-    assert 0.5 < width / height < 3, "no strip of one picture below the other"
+    assert 0.5 < width / height < 3, "no strip of one image below the other"
     text = (tmp_path / "why.html").read_text("utf-8")
     assert text.count("<img") == 12 and text.count("near.bmp") == 3 and "<script" not in text
 

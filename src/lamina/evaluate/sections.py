@@ -18,7 +18,7 @@ _BAND = "The band is the 95 % interval of the network’s score: a method inside
 _CAPTIONS = {
     "comparison": "",
     "confusion": "Blue is right, orange is mistaken; the stronger, the larger the share of the actual class.",
-    "roc": "As the threshold moves: the share of the class that is found, by the share of the others taken for it.",
+    "roc": "By threshold: the share of the class that is found, by the share of the others taken for it.",
     "precision_recall": "By threshold: the share of a class’s predictions that are right (precision), by recall.",
     "reliability": "On the line, 80 of 100 predictions of 80 % confidence are right; below it, confidence is too high.",
     "residuals": "On the line, predicted equals actual. The outermost bars also hold the largest 1 % of the errors.",

@@ -36,7 +36,7 @@ LINE, BLOCK, SMALL = (
 )  # pixels of a line, of a picture with all about it, and below which pixels are squares
 LEAST = 5e-4  # of the probability of an answer that a page names
 IN_A_COLUMN = 3  # more pictures are a grid
-LEGEND = "Orange speaks for the answer, blue against it: its odds fall, or rise, when the place is covered."
+LEGEND = "Orange speaks for the prediction, blue against it: its odds fall, or rise, when the place is covered."
 
 
 class Explanation(NamedTuple):
@@ -148,12 +148,12 @@ def write(
     """
     suffix, count = output.suffix.lower(), len(pictures)
     if suffix not in (".png", ".html"):
-        raise DataError(f"-o: must end in .png (got '{output}'). A page of many pictures: -o FILE.html")
+        raise DataError(f"-o: must end in .png (got '{output}'). A page of many images: -o FILE.html")
     if suffix == ".png" and count > MAX_PICTURES:
         cure = f"Name at most {MAX_PICTURES}, or a page: -o {output.with_suffix('.html')}"
-        raise DataError(f"explain: {count} pictures are too many for one file. {cure}")
+        raise DataError(f"explain: {count} images are too many for one file. {cure}")
     if count > MAX_IN_PAGE:
-        raise DataError(f"explain: {count} pictures are too many for one page. Name at most {MAX_IN_PAGE}.")
+        raise DataError(f"explain: {count} images are too many for one page. Name at most {MAX_IN_PAGE}.")
     disk.refuse_existing(output, overwrite)
     explanations = explain(session, pictures, label)
     if suffix == ".html":

@@ -112,5 +112,5 @@ def histograms(columns: Sequence[Mapping[str, Any]]) -> str:
             ticks = at[:: max(1, len(at) // 3)]
             axes.set_xticks(ticks, [text(column["names"][k], 9) for k in ticks])
             axes.set_yticks([])
-        caption = "Grey is real, blue is made; the number is the distance of the column, 0 to 1."
-        return "<h3>Columns</h3>" + card(svg(fig, "rows", "Columns of real and made rows"), caption)
+        caption = "Grey is real, blue is generated; the number is the distance of the column, 0 to 1."
+        return "<h3>Columns</h3>" + card(svg(fig, "rows", "Columns of real and generated rows"), caption)
