@@ -100,7 +100,7 @@ def run(recipe: Recipe, out: Run, rows: Rows = (None, None), stop: Callable[[], 
     models.finalize(network, inputs["train"])
     experiment = experiment.calibrated(outputs(network, inputs["validation"]), inputs["validation"])
 
-    # 5 evaluate: what is judged is the bundle, exactly as it will be served
+    # 5 evaluate: what is evaluated is the bundle, exactly as it will be served
     yield {"at": "evaluate"}
     if stop():
         raise Interrupted("train: stopped after training, before the bundle was written; nothing is lost.")

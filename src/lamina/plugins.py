@@ -14,7 +14,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from lamina.config import Config, RecipeError, nearest_setting, parse
+from lamina.config import Config, RecipeError, names, nearest_setting, parse
 
 STAGES = ("data", "preprocess", "tasks", "models")
 
@@ -100,7 +100,7 @@ class Settings(Config):
 
 
 def setting_names(folder: str, name: str) -> set[str]:
-    return set(plugin(folder, name).Config.model_fields)
+    return set(names(plugin(folder, name).Config))
 
 
 def every_setting(folder: str) -> set[str]:

@@ -421,7 +421,7 @@ def models_batch(inputs: dict[str, torch.Tensor], target: torch.Tensor) -> Any:
 
 
 def test_settings_of_pictures_are_refused_for_series_and_the_other_way_round():
-    with pytest.raises(RecipeError, match=r"model.views: is for images"):
+    with pytest.raises(RecipeError, match=r"model.test_time_augmentation: is for images"):
         made(spec_of(), views="flips")
     pictures = Spec(
         inputs={"image0": Input(kind="image", shape=(8, 8, 1), dtype="uint8", mean=(0.5,), std=(0.2,))},

@@ -2,10 +2,11 @@
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, ValidationError
 
 from lamina.config import synonyms
 from lamina.config.errors import (
@@ -41,6 +42,16 @@ class Config(BaseModel):
 C = TypeVar("C", bound=Config)
 
 
+def names(cls: type[Config]) -> Iterator[str]:
+    """The names by which the settings of a class are read: their own, and earlier ones."""
+    for name, field in cls.model_fields.items():
+        alias = field.validation_alias
+        yield name
+        yield from (
+            str(one) for one in (alias.choices if isinstance(alias, AliasChoices) else [alias] if alias else [])
+        )
+
+
 def cache() -> Path:
     """Where what is slow to compute is kept: `$LAMINA_CACHE`, else in the user's cache. May be deleted at any time."""
     path = os.environ.get("LAMINA_CACHE")
@@ -74,6 +85,7 @@ __all__ = [
     "beside_notes",
     "cache",
     "load_yaml",
+    "names",
     "nearest",
     "nearest_setting",
     "once_each",

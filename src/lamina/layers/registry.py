@@ -66,7 +66,7 @@ class Dropout(config.Config):
 
 
 class BatchNormalization(config.Config):
-    """Normalises each feature, of pictures and series each channel, over the batch."""
+    """Normalises each feature, of images and series each channel, over the batch."""
 
     momentum: float = Field(default=0.99, ge=0, lt=1)
     epsilon: float = Field(default=1e-3, gt=0)
@@ -79,7 +79,7 @@ class BatchNormalization(config.Config):
 
 
 class LayerNormalization(config.Config):
-    """Normalises each row over its features, of pictures and series each pixel or step over its channels."""
+    """Normalises each row over its features, of images and series each pixel or step over its channels."""
 
     epsilon: float = Field(default=1e-3, gt=0)
 

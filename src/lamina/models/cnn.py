@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import torch
-from pydantic import Field
+from pydantic import AliasChoices, Field
 from torch import Tensor, nn
 
 from lamina import config
@@ -32,7 +32,7 @@ MEMBERS = 3  # for series
 TEXT_DROPOUT = 0.5  # before the answer for a text, as in Kim 2014
 ONLY_FOR = {  # what a setting is read with
     "most": ("images",),
-    "views": ("images",),
+    "test_time_augmentation": ("images",),
     "members": ("series",),
     "activation": ("images", "series"),
     "token_width": ("texts",),
@@ -58,8 +58,10 @@ class BodyConfig(config.Config):
 
 class Config(BodyConfig):
     label_smoothing: float = Field(default=0.1, ge=0, lt=0.5, description="share of the label given to all classes")
-    views: Literal["one", "flips", "shifts"] = Field(
-        default="one", description="predictions averaged over: flips, or 1 px shifts"
+    test_time_augmentation: Literal["one", "flips", "shifts"] = Field(
+        default="one",
+        validation_alias=AliasChoices("test_time_augmentation", "views"),  # its earlier name
+        description="predictions averaged over: flips, or 1 px shifts",
     )
     members: int | None = Field(
         default=None, ge=1, le=64, description="networks that answer a series together; 3 when unset"
@@ -177,7 +179,7 @@ def body(cfg: BodyConfig, spec: Spec) -> Body | TextBody:
 class Model(SinglePart):
     def __init__(self, cfg: Config, spec: Spec):
         super().__init__(smooth_labels(spec.output, cfg.label_smoothing))
-        self.views, self.body, self.texts = cfg.views, None, None
+        self.views, self.body, self.texts = cfg.test_time_augmentation, None, None
         self.series = inception.takes(spec)
         _refuse_unused(cfg, "texts" if reads_texts(spec) else "series" if self.series else "images")
         if self.series:

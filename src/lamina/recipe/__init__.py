@@ -17,6 +17,7 @@ from lamina.config import (
     Config,
     RecipeError,
     load_yaml,
+    names,
     nearest,
     once_each,
     parse,
@@ -161,8 +162,7 @@ def _choice(folder: str, value: Any, path: str, faults: list[str]) -> Config | N
         return None
     try:
         cls = plugin(folder, value["kind"], path).Config
-        names = (alias for name, field in cls.model_fields.items() for alias in (name, field.alias) if alias)
-        value = _refuse_unknown({**value, "kind": own_name(folder, value["kind"])}, names, path, faults)
+        value = _refuse_unknown({**value, "kind": own_name(folder, value["kind"])}, names(cls), path, faults)
         return parse(cls, value, path, faults)
     except RecipeError as error:
         faults.extend(error.faults)

@@ -1,4 +1,4 @@
-"""Changes made to pictures while training, by name, each with its settings; `image_augmentation` carries them out."""
+"""Changes made to images while training, by name, each with its settings; `image_augmentation` carries them out."""
 
 from typing import Annotated, Any, Literal
 
@@ -10,13 +10,13 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Flip(config.Config):
-    """Left and right changed, for half the pictures."""
+    """Left and right changed, for half the images."""
 
     kind: Literal["flip"] = "flip"
 
 
 class FlipVertical(config.Config):
-    """Top and bottom changed, for half the pictures."""
+    """Top and bottom changed, for half the images."""
 
     kind: Literal["flip_vertical"] = "flip_vertical"
 
@@ -57,14 +57,14 @@ class Colour(config.Config):
 
 
 class Blur(config.Config):
-    """A 3 x 3 blur, for a share of the pictures."""
+    """A 3 x 3 blur, for a share of the images."""
 
     kind: Literal["blur"] = "blur"
     share: Share = 0.2
 
 
 class Jpeg(config.Config):
-    """What JPEG of a quality between `low` and `high` loses, for a share of the pictures."""
+    """What JPEG of a quality between `low` and `high` loses, for a share of the images."""
 
     kind: Literal["jpeg"] = "jpeg"
     low: int = Field(default=60, ge=1, le=100)
@@ -73,7 +73,7 @@ class Jpeg(config.Config):
 
 
 class Resize(config.Config):
-    """Shrunk to between the share `smallest` of the side and all of it, and back, for a share of the pictures."""
+    """Shrunk to between the share `smallest` of the side and all of it, and back, for a share of the images."""
 
     kind: Literal["resize"] = "resize"
     smallest: float = Field(default=0.5, gt=0, lt=1)
@@ -81,7 +81,7 @@ class Resize(config.Config):
 
 
 class Erase(config.Config):
-    """A square of the share `size` of the side greyed out, for a share of the pictures. DeVries and Taylor 2017."""
+    """A square of the share `size` of the side greyed out, for a share of the images. DeVries and Taylor 2017."""
 
     kind: Literal["erase"] = "erase"
     share: Share = 0.5
@@ -89,21 +89,21 @@ class Erase(config.Config):
 
 
 class Mixup(config.Config):
-    """Each picture laid over another one, the labels in proportion. Zhang et al. 2018."""
+    """Each image laid over another one, the labels in proportion. Zhang et al. 2018."""
 
     kind: Literal["mixup"] = "mixup"
     alpha: float = Field(default=0.2, gt=0)
 
 
 class CutMix(config.Config):
-    """A rectangle of another picture pasted in, the labels in proportion. Yun et al. 2019."""
+    """A rectangle of another image pasted in, the labels in proportion. Yun et al. 2019."""
 
     kind: Literal["cutmix"] = "cutmix"
     alpha: float = Field(default=1.0, gt=0)
 
 
 class TrivialAugment(config.Config):
-    """One random operation at a random strength for each picture. Mueller and Hutter 2021."""
+    """One random operation at a random strength for each image. Mueller and Hutter 2021."""
 
     kind: Literal["trivial_augment"] = "trivial_augment"
 

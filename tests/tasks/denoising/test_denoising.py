@@ -161,7 +161,7 @@ def test_the_mean_over_eight_views_turns_with_the_picture(photos, tmp_path):
 def test_views_are_for_pictures(tmp_path):
     recipe = SMALL | {"task": {"kind": "denoising", "views": 8}}
     model = lamina.fit({"signal": [waves(60, 1, i) for i in range(12)]}, recipe=recipe, out=tmp_path / "run")
-    assert "task.views: is for images alone, and does nothing here." in model.result["notes"]
+    assert "task.test_time_augmentation: is for images alone, and does nothing here." in model.result["notes"]
 
 
 def test_files_keep_their_names_folders_depth_and_transparency(grey, tmp_path):

@@ -230,8 +230,8 @@ def _few(count: int, form: Form) -> str:
 
 def _guesses(state: State, cfg: Config) -> list[str]:
     """What was taken for granted of the noise, and a setting of no use."""
-    unused = state.form != "image" and cfg.views > 1
-    views = ["task.views: is for images alone, and does nothing here."] if unused else []
+    unused = state.form != "image" and cfg.test_time_augmentation > 1
+    views = ["task.test_time_augmentation: is for images alone, and does nothing here."] if unused else []
     if state.sigma is None or cfg.sigma is not None:
         return views
     unit = "on the scale of 0 to 255" if state.form == "image" else "in deviations of each channel"

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AliasChoices, Field, model_validator
 
 from lamina import config
 
@@ -24,8 +24,9 @@ class Config(config.Config):
         description="deviation of the noise, one or a range to draw from: of images on the scale of 0 to 255, 0 to "
         "55 when unset; of series in deviations of each channel, 0 to 1 when unset",
     )
-    views: Literal[1, 2, 4, 8] = Field(
+    test_time_augmentation: Literal[1, 2, 4, 8] = Field(
         default=1,
+        validation_alias=AliasChoices("test_time_augmentation", "views"),  # its earlier name
         description="1, 2, 4 or 8 views of each image, mirrored and turned by right angles, whose predictions are "
         "averaged: 8 take 8 times as long and leave a little less noise (Timofte et al. 2016); images alone",
     )

@@ -38,7 +38,7 @@ def restore(session: Session, values: np.ndarray) -> np.ndarray:
 def _averaged(session: Session, values: np.ndarray) -> np.ndarray:
     """What the network gives for one tile; of a picture, the mean over its views, each turned back."""
     ((name, _),) = session.spec.inputs.items()
-    views = session.task.cfg.views if values.ndim == 3 else 1
+    views = session.task.cfg.test_time_augmentation if values.ndim == 3 else 1
     total = np.zeros(values.shape, np.float32)
     for view in range(views):
         total += _view(session.run({name: _view(values, view)[None]})["restoration"][0], view, back=True)
