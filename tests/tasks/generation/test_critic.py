@@ -254,7 +254,7 @@ def test_a_critic_that_learned_its_pictures_by_heart_is_found_out(tmp_path):
     recipe = {"task": "generation", "model": model, "train": train}
     found = lamina.fit(noise(80)[:, :8, :8], recipe=recipe, out=tmp_path / "run").result["critic"]
     assert found["training_from_test"] > 0.75 and found["training_from_validation"] > 0.75
-    assert "learned training images by heart" in found["sentence"]
+    assert "memorised training images" in found["sentence"]
 
 
 # bundles that somebody has changed

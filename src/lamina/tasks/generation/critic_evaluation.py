@@ -66,12 +66,11 @@ def _sentence(scores: Mapping[str, Any], of: str) -> str:
     )
     lower = min(test, validation)
     if lower <= 0.5 + chance:
-        return start + f"no sign that it has learned them by heart (0.5 ± {chance:.3f} is chance)."
+        return start + f"no sign that it has memorised them (0.5 ± {chance:.3f} is chance)."
     if lower < OVERFIT:
-        return start + f"a sign that it begins to learn them by heart (0.5 ± {chance:.3f} is chance)."
+        return start + f"a sign that it begins to memorise them (0.5 ± {chance:.3f} is chance)."
     return (
-        start
-        + f"a sign that it has learned training {of} by heart, which a generator may then repeat. More {of} help, "
+        start + f"a sign that it has memorised training {of}, which a generator may then repeat. More {of} help, "
         f"{'model.diffaugment=true, ' if of == 'pictures' else ''}or fewer epochs."
     )
 

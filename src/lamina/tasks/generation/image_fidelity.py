@@ -148,8 +148,7 @@ def verdict(fidelity: ImageFidelity) -> str:
         some = "All" if covered == of else f"Only {covered} of"
         sentences.append(
             f"{some} {of} classes appear in {facts['counted']:,} generated images, and {facts['as_asked']:.1%} are of "
-            "the "
-            f"class asked for, says a classifier that is right on {facts['judge_accuracy']:.1%} of real ones."
+            f"the class asked for, says a classifier that is right on {facts['judge_accuracy']:.1%} of real ones."
         )
     if own is not None and real is not None:
         sentences.append(

@@ -28,7 +28,7 @@ def html(fidelity: ImageFidelity, classes: Sequence[str], previews: Mapping[int,
     real = fidelity.real[: COLUMNS * 4]
     parts = [
         _facts(fidelity.facts),
-        under("Made", lead, _sheet(fidelity.samples[order])),
+        under("Generated", lead, _sheet(fidelity.samples[order])),
         under("Real, held out", "What the network has never seen, in no order.", _sheet(real)),
         _histogram(fidelity.facts),
         _ways(fidelity.strips),
@@ -97,11 +97,8 @@ def _histogram(values: Row) -> str:
 
 
 def _ways(strips: np.ndarray) -> str:
-    lead = (
-        "Latent interpolation: from one generated image to another of its class in even steps. What lies between "
-        "should be images too."
-    )
-    return under("Between two", lead, _sheet(strips.reshape(-1, *strips.shape[2:]), strips.shape[1]))
+    lead = "From one generated image to another of its class in even steps. What lies between should be images too."
+    return under("Latent interpolation", lead, _sheet(strips.reshape(-1, *strips.shape[2:]), strips.shape[1]))
 
 
 def _nearest(fidelity: ImageFidelity) -> str:
@@ -114,10 +111,9 @@ def _nearest(fidelity: ImageFidelity) -> str:
         f"Above: generated images that are closest to one of {values['searched']:,} training images, which is below. "
         f"The median distance of generated ones is {number(values['made'])} grey levels, of held-out real ones "
         f"{number(values['held_out'])}. {closer} of generated ones are closer than any real one is, {near} closer "
-        "than all "
-        "but 1\u00a0% of those. Images that are blurred or plain are close to many."
+        "than all but 1\u00a0% of those. Images that are blurred or plain are close to many."
     )
-    return under("Learned by heart?", lead, _sheet(pairs, NEAREST))
+    return under("Memorisation", lead, _sheet(pairs, NEAREST))
 
 
 def _previews(previews: Mapping[int, str]) -> str:
@@ -126,4 +122,4 @@ def _previews(previews: Mapping[int, str]) -> str:
     for epoch, body in sorted(previews.items()):
         image = f'<img class="sheet" alt="after epoch {epoch}" src="data:image/png;base64,{body}">'
         lines.append([str(epoch), image])
-    return under("As it learned", PREVIEWS, table(["after epoch", ""], lines) if lines else "")
+    return under("Samples by epoch", PREVIEWS, table(["after epoch", ""], lines) if lines else "")
