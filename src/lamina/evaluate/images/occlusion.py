@@ -169,10 +169,10 @@ def html(explanations: Sequence[Explanation]) -> str:
     figures = []
     for one in explanations:
         name = f'<br><span class="path">{escape(one.name, 80)}</span>' if one.name else ""
-        pair = [shot(one.picture, "the picture"), shot(overlay(one.picture, one.heat), f"what speaks for {one.label}")]
+        pair = [shot(one.picture, "the image"), shot(overlay(one.picture, one.heat), f"what speaks for {one.label}")]
         figures.append(figure(pair, _answers(one) + name, "two"))
-    lead = f'<h1>What answers hang on</h1>\n<p class="quiet lead">{LEGEND}</p>'
-    return page.document("What answers hang on", f"{lead}\n{grid(figures, 'wide')}")
+    lead = f'<h1>Occlusion maps</h1>\n<p class="quiet lead">{LEGEND}</p>'
+    return page.document("Occlusion maps", f"{lead}\n{grid(figures, 'wide')}")
 
 
 def _answers(one: Explanation) -> str:
