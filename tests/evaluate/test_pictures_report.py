@@ -157,7 +157,7 @@ def test_the_column_says_its_size_and_the_row_to_try_holds_no_bytes(report, page
     assert report["example"]["row"] == {"image": "picture.jpg"}
     use = section(page, "use")
     assert "curl -s -F image=@picture.jpg http://127.0.0.1:8000/predict" in use
-    assert "pictures/ -o predictions.csv" in use
+    assert "images/ -o predictions.csv" in use
 
 
 def test_a_picture_that_is_set_aside_has_its_reason_in_the_page(page):

@@ -127,7 +127,7 @@ def _reason(place: PurePosixPath, word: str) -> str:
     suffix = place.suffix.lower()
     if word == "image" and suffix in UNREAD:
         return f"is a {suffix[1:].upper()} file, which is not read: convert it to PNG or JPEG"
-    return f"is not a {word} by its name"
+    return f"is not {'an' if word[:1] in 'aeiou' else 'a'} {word} by its name"
 
 
 def inside(

@@ -148,7 +148,7 @@ def album(tmp_path_factory) -> Path:
 
 def test_a_folder_of_pictures_is_scored_by_file_and_a_broken_one_set_aside(pictured, album, tmp_path):
     code, said, _ = command("predict", path(pictured), album, "-o", tmp_path / "scores.csv")
-    assert code == 0 and "13 answers" in said
+    assert code == 0 and "13 rows" in said
     with open(tmp_path / "scores.csv", newline="") as file:
         found = {Path(row["image"]).name: row for row in csv.DictReader(file)}
     real, names = fresh(12)
