@@ -67,7 +67,7 @@ def _numbers(predictor: Predictor, rows: pa.Table, label: str | None) -> list[Ro
 
 
 def _reads_rows(predictor: Predictor, output: Path | None) -> bool:
-    """Whether what is named are rows, and not pictures or texts, each in a file of its own."""
+    """Whether what is named are rows, and not images or texts, each in a file of its own."""
     if output is None and not attributions.available(predictor) and explanation.column(predictor) is not None:
-        raise DataError("-o: is missing. Name where to draw: FILE.png of pictures, FILE.html of texts.")
+        raise DataError("-o: is missing. Name where to draw: FILE.png of images, FILE.html of texts.")
     return explanation.column(predictor) is None or output is None or output.suffix in FORMATS
