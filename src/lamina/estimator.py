@@ -11,7 +11,7 @@ import lamina
 from lamina import data
 from lamina.config import Config, DataError, LaminaError
 from lamina.data import _python_rows, arrays
-from lamina.deploy import batch, bundle
+from lamina.deploy import batch, bundle, input_policy
 from lamina.deploy.predictor import MissingOperation, Predictor
 from lamina.schema import Collected, Row
 from lamina.task import Operation
@@ -288,6 +288,15 @@ def _source(path: str | os.PathLike[str], predictor: Predictor) -> Config:
     return data.expecting(lamina.from_words([os.fspath(path)], trains=False).data, predictor.names)
 
 
-def load(path: str | Path) -> Estimator:
-    """Open a bundle (a directory, a `.lamina` file, or the run directory that holds one), checked and self-tested."""
-    return Estimator(Predictor(bundle.locate(_python_rows.as_path(path, "load"))))
+def load(path: str | Path, policies: Mapping[str, str] | None = None) -> Estimator:
+    """Open a bundle (a directory, a `.lamina` file, or the run directory that holds one), checked and self-tested.
+
+    `policies`: by column, or `*` for all, what becomes of cells that training had none of, in place of what the bundle
+    says: "reject", "impute" or "flag". Errors: BundleError, LaminaError for a column or a policy that there is not.
+    """
+    predictor = Predictor(bundle.locate(_python_rows.as_path(path, "load")))
+    if policies:
+        own = input_policy.policies_of((f"{name}={policy}" for name, policy in policies.items()), "policies")
+        input_policy.check_names([predictor.prep], own, "policies")
+        predictor = predictor.with_policies(input_policy.applied(predictor.prep, own).policies)
+    return Estimator(predictor)

@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from conftest import customers, write_csv
 from lamina import __version__, inspection, recipe
 from lamina.apps import studio
-from lamina.apps.studio import analysis, bring, command, ledger, processes
+from lamina.apps.studio import analysis, bring, command, ledger, processes, service
 from lamina.config import LaminaError, RecipeError, load_yaml
 from lamina.plugins import available
 
@@ -288,3 +288,13 @@ def test_a_file_is_no_folder_to_work_in(folder):
     (folder / "rows.csv").write_text("a,b\n")
     with pytest.raises(LaminaError, match=r"^rows\.csv: is no folder\. "):
         command.start(Path("rows.csv"), None)
+
+
+def test_the_line_of_curl_sends_the_token_that_a_service_asks_for(folder, churn_run, monkeypatch):
+    shutil.copytree(churn_run.result["run"], folder / "runs" / "churn-1")
+    (one,) = ledger.entries()
+    monkeypatch.delenv("LAMINA_TOKEN", raising=False)
+    assert "Authorization" not in service.requests(churn_run.predictor, one, "http://127.0.0.1:1")["predict"]
+    monkeypatch.setenv("LAMINA_TOKEN", "opensesame")
+    line = service.requests(churn_run.predictor, one, "http://127.0.0.1:1")["predict"]
+    assert line.startswith('curl -H "Authorization: Bearer $LAMINA_TOKEN" ') and "opensesame" not in line

@@ -184,3 +184,18 @@ def test_each_bundle_answers_in_one_application_after_a_fork(tmp_path):
                 body = payload if operation.rows == "none" else {"rows": payload}
                 (response,) = ask(f"{url}/{name}/{operation.name}", [json.loads(json.dumps(body))], clients=1)
                 assert response.status_code == 200, (name, operation.name, response.text)
+
+
+def test_a_token_is_asked_for_where_one_is_set_and_metrics_count_what_is_answered():
+    application = flask.Flask("shop")
+    application.register_blueprint(blueprint(TABLE, token="opensesame"))
+    site, own = application.test_client(), {"Authorization": "Bearer opensesame"}
+    assert [site.get(path).status_code for path in ("/health", "/ready", "/schema", "/metrics")] == [200, 200, 401, 401]
+    refused = site.post("/predict", json={"rows": [{"months": 3}]}, headers={"Authorization": "Bearer sesame"})
+    assert refused.status_code == 403 and "not the server's" in refused.json["error"]
+    assert site.post("/predict", json={"rows": [{"months": 3}, {}]}, headers=own).status_code == 200
+    assert site.post("/predict", json={"rows": []}, headers=own).status_code == 400
+    lines = site.get("/metrics", headers=own).text.splitlines()
+    labels = f'model="classification_fnn",version="{lamina.load(TABLE).predictor.id}",protocol="lamina"'
+    assert {f'lamina_requests_total{{{labels},code="{code}"}} 1' for code in (200, 400)} <= set(lines)
+    assert "lamina_rows_total 2" in lines

@@ -1,6 +1,7 @@
 """What a model was not made for is refused, replaced or flagged, as the policy of the column says: never in silence."""
 
 import json
+import pickle
 import re
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import lamina
-from lamina.config import LaminaError
+from lamina.config import DataError, LaminaError
 from lamina.deploy.predictor import Predictor
 from lamina.deploy.server import app
 from service_tools import command, send
@@ -174,7 +175,7 @@ def test_a_file_s_rows_that_are_rejected_are_set_aside_with_the_reason(churn_bun
     code, out, _ = command("predict", churn_bundle, source, "-o", tmp_path / "answers.csv", *words)
     result = json.loads(out)
     assert code == 0 and result["rows"] == 3 and result["quarantined"] == 2
-    kept = [json.loads(line) for line in (tmp_path / "answers.csv.skipped.jsonl").read_text().splitlines()]
+    kept = [json.loads(line) for line in (tmp_path / "answers.csv.quarantine.jsonl").read_text().splitlines()]
     assert [(row["line"], row["column"]) for row in kept] == [(2, "charges"), (3, "charges")]
     assert kept[0]["reason"] == "'lots' is not a number" and kept[1]["reason"].endswith("outside of what training had")
     assert result["warnings"] == [{"column": "plan", "kind": "unseen", "cells": 1, "first_row": 4}]
@@ -212,3 +213,18 @@ def test_a_recipe_s_policy_goes_with_the_bundle(churn_rows, tmp_path):
     row = {name: churn_rows[0][name] for name in COLUMNS}
     assert ask(app(predictor), {"rows": [{**row, "charges": "lots"}]}).status_code == 400
     assert ask(app(predictor, policies={"charges": "flag"}), {"rows": [{**row, "charges": "lots"}]}).status_code == 200
+
+
+def test_policies_are_given_in_python_too(churn_bundle, rows):
+    odd = [rows[0], {**rows[1], "plan": "gold"}]
+    with pytest.raises(DataError, match=r"rows\[1\].plan: .*gold"):
+        lamina.load(churn_bundle, policies={"plan": "reject"}).predict(odd)
+    with pytest.warns(UserWarning, match="plan: unseen, 1 cell"):
+        lamina.load(churn_bundle, policies={"*": "flag"}).predict(odd)
+    plain, imputed = lamina.load(churn_bundle), lamina.load(churn_bundle, policies={"months": "impute"})
+    (answer,) = imputed.predict([{**rows[0], "months": 1e6}])
+    assert answer == plain.predict([{**rows[0], "months": None}])[0]
+    assert pickle.loads(pickle.dumps(imputed.predictor)).prep.policies == {"months": "impute"}
+    for policies, words in (({"plam": "reject"}, "there is no column 'plam'"), ({"plan": "rejekt"}, "must be")):
+        with pytest.raises(LaminaError, match=words):
+            lamina.load(churn_bundle, policies=policies)

@@ -3,14 +3,18 @@
 import http.client
 import json
 import logging
+import shutil
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from lamina.deploy.server.logs import JsonFormatter
 from lamina.deploy.server.middleware import public
 
+BUNDLES = Path(__file__).parents[1] / "bundles"
 RUN = (
     "import sys; from lamina.deploy.server import serve;"
     "serve(sys.argv[1], port=0, log_format=sys.argv[2], access_log=sys.argv[3] == 'on')"
@@ -65,3 +69,33 @@ def test_an_error_carries_its_request(caplog):
         assert public(ValueError("inside"), "abc").status == 500
     line = json.loads(JsonFormatter().format(caplog.records[0]))
     assert line["request_id"] == "abc" and line["level"] == "error" and "inside" in line["exception"]
+
+
+def test_a_model_below_a_path_of_its_own_and_a_reload_are_objects_in_lines(tmp_path):
+    names = {"first": "classification_fnn", "second": "regression_fnn"}
+    for name, stem in names.items():
+        shutil.copy(BUNDLES / f"{stem}.lamina", tmp_path / f"{name}.lamina")
+    words = [
+        *(f"{name}={tmp_path}/{name}.lamina" for name in names),
+        "--port",
+        "0",
+        "--log-format",
+        "json",
+        "--access-log",
+    ]
+    command = [sys.executable, "-m", "lamina", "serve", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+        port = int(server.stdout.readline().partition("http://127.0.0.1:")[2].partition(" ")[0])
+        client = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        client.request(
+            "POST", "/models/second/predict", '{"rows": [{"rooms": 3}]}', {"Content-Type": "application/json"}
+        )
+        assert client.getresponse().read()
+        shutil.copy(BUNDLES / "regression_lstm.lamina", tmp_path / "new.lamina")
+        (tmp_path / "new.lamina").rename(tmp_path / "second.lamina")
+        server.send_signal(signal.SIGHUP)
+        request, reload = (json.loads(server.stderr.readline()) for _ in range(2))
+        client.close()
+        server.terminate()
+    assert (request["path"], request["model"], request["rows"]) == ("/models/second/predict", "second", 1)
+    assert reload["level"] == "warning" and "second: the model is" in reload["message"]

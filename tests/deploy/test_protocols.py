@@ -769,3 +769,25 @@ def test_a_protocol_of_ones_own_is_one_file(churn_bundle, predictor, rows, tmp_p
 def test_no_two_protocols_have_a_path_in_common(predictor):
     paths = [(route.method, route.path) for name in available(FOLDER) for route in paths_of(name, predictor)]
     assert len(set(paths)) == len(paths)
+
+
+def test_a_request_ends_with_504_once_its_timeout_in_microseconds_is_over(api):
+    tensor = {"name": "months", "shape": [1], "datatype": "FP64", "data": [3.0]}
+    path = "/v2/models/churn/infer"
+    late = post(api, path, {"inputs": [tensor], "parameters": {"timeout": 1}})
+    assert "1 microseconds" in sentence(late, 504)
+    for timeout in (0, 30_000_000):
+        assert post(api, path, {"inputs": [tensor], "parameters": {"timeout": timeout}}).status_code == 200
+    for timeout in (-1, "soon", 1.5, True):
+        assert "microseconds" in sentence(
+            post(api, path, {"inputs": [tensor], "parameters": {"timeout": timeout}}), 400
+        )
+
+
+def test_counts_of_a_model_go_on_where_another_one_is_replaced():
+    models = {name: Predictor(BUNDLES / f"{name}.lamina") for name in ("classification_fnn", "regression_fnn")}
+    api = app(models)
+    assert post(api, "/v1/models/classification_fnn:predict", {"instances": [{"months": 3}]}).status_code == 200
+    after = app(models | {"regression_fnn": Predictor(BUNDLES / "regression_lstm.lamina")}, before=api)
+    (stats,) = ask(after, "GET", "/v2/models/classification_fnn/stats").json()["model_stats"]
+    assert stats["inference_stats"]["success"]["count"] == 1

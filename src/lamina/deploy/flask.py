@@ -7,6 +7,7 @@ process may fork before.
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
 from threading import Lock, Thread
@@ -27,8 +28,10 @@ from lamina.deploy.server import about
 from lamina.deploy.server.content_types import Reply, check_encoding
 from lamina.deploy.server.endpoint import Endpoint
 from lamina.deploy.server.limits import Limits, RequestError, bare
-from lamina.deploy.server.middleware import fault, new_id, public, safe_id
+from lamina.deploy.server.metrics import CONTENT_TYPE, OWN, Metrics
+from lamina.deploy.server.middleware import check_token, fault, new_id, public, safe_id
 from lamina.deploy.server.model import model_of
+from lamina.deploy.server.reloading import bundle_name
 from lamina.deploy.server.request_queue import RequestQueue
 from lamina.deploy.server.worker import Client
 from lamina.task import EVENTS, JSON
@@ -38,30 +41,44 @@ CHUNK = 1 << 16
 Result = TypeVar("Result")
 
 
-def blueprint(path: str | Path | Predictor, name: str = "lamina", limits: Limits | None = None) -> flask.Blueprint:
-    """A blueprint that answers with a bundle: `POST` of each operation, `GET` of `/schema`, `/health` and `/ready`.
+def blueprint(
+    path: str | Path | Predictor, name: str = "lamina", limits: Limits | None = None, token: str | None = None
+) -> flask.Blueprint:
+    """A blueprint that answers with a bundle: `POST` of each operation, `GET` of `/schema`, `/health`, `/ready` and
+    `/metrics`, which counts what one process has answered.
 
     `path`: a bundle, or the run that holds one; it is checked and self-tested here. `name`: what Flask calls the
     blueprint; another one for each bundle of an application. `limits`: those of `lamina serve` when left out. The
-    network runs on one thread of each process: more processes use more cores. Who may ask is the application's to say.
+    network runs on one thread of each process: more processes use more cores. `token`: what every path but health and
+    readiness then asks for; without one, who may ask is the application's to say.
     Errors: BundleError when the bundle is not sound, LaminaError when a package is missing.
     """
     predictor = path if isinstance(path, Predictor) else Predictor(locate(path), threads=1)
-    predictor, endpoints, limits, _ = model_of(predictor, limits or Limits())
+    label, metrics, lock = bundle_name(predictor.bundle.path), Metrics(), Lock()
+    predictor, endpoints, limits, _ = model_of(predictor, limits or Limits(), metrics.model(label, predictor.id))
+    metrics.serve({(label, predictor.id): {"bundle_id": predictor.id, "task": predictor.task.kind}})
     schema = about.describe(predictor, endpoints, limits).model_dump_json().encode()
     pages = {"schema": schema, "health": b'{"status":"alive"}', "ready": b'{"status":"ready"}'}
     processes, site = Processes(limits), flask.Blueprint(name, __name__)
     for place, body in pages.items():
         _add(site, place, "GET", lambda body=body: flask.Response(body, mimetype=JSON))
+    _add(site, "metrics", "GET", lambda: _metrics(metrics, processes.own().queue))
     for endpoint in endpoints:
         _add(site, endpoint.operation.name, "POST", lambda own=endpoint: _answer(own, processes.own()))
 
     @site.before_request
     def enter() -> None:
+        flask.g.lamina_start, flask.g.lamina_rows, flask.g.lamina_requests = time.perf_counter(), 0, None
         flask.g.lamina_request_id = safe_id(flask.request.headers.get("X-Request-ID", "").encode()) or new_id()
+        if token is not None and flask.request.endpoint not in (f"{site.name}.health", f"{site.name}.ready"):
+            check_token(token, flask.request.headers.get("Authorization", "").encode())
 
     @site.after_request
     def stamp(response: flask.Response) -> flask.Response:
+        with lock:
+            seconds = time.perf_counter() - flask.g.lamina_start
+            metrics.count(response.status_code, seconds, flask.g.lamina_requests)
+            metrics.rows += flask.g.lamina_rows
         response.headers.update(
             {
                 "X-Request-ID": flask.g.lamina_request_id,
@@ -120,6 +137,10 @@ def _add(site: flask.Blueprint, name: str, method: str, answer: Callable[[], fla
     site.add_url_rule(f"/{name}", name, view, methods=METHODS)
 
 
+def _metrics(metrics: Metrics, queue: RequestQueue) -> flask.Response:
+    return flask.Response(metrics.text(queue.depth, queue.rejected, is_ready=True), content_type=CONTENT_TYPE)
+
+
 def _place() -> str:
     return f"{bare(flask.request.method)} {bare(flask.request.path)}"
 
@@ -127,6 +148,7 @@ def _place() -> str:
 def _answer(endpoint: Endpoint, process: Process) -> flask.Response:
     """From the body of the request at hand to the reply."""
     request, media = flask.request, endpoint.operation.gives
+    flask.g.lamina_requests = endpoint.metrics.of(OWN)
     check_encoding(request.headers.get("Content-Encoding", ""))
     kind, query = request.headers.get("Content-Type", ""), request.query_string.decode("latin-1")
     endpoint.content_types.check(kind)
@@ -134,6 +156,7 @@ def _answer(endpoint: Endpoint, process: Process) -> flask.Response:
     client.complete = True
     if media != EVENTS:
         reply = process.result(process.queue.reply(endpoint, body, kind, query, client))
+        flask.g.lamina_rows = reply.rows
         return flask.Response(reply.body, headers=dict(reply.headers), content_type=media)
     replies = process.queue.replies(endpoint, body, kind, query, client)
     first = process.result(_next(replies))  # what is refused is refused before the answer begins

@@ -29,15 +29,15 @@ CURES = {
 ABSENT = Reading("has no value, and had one in every row of training", AS_MISSING, MISSING)
 
 
-def policies_of(words: Iterable[str]) -> dict[str, Policy]:
-    """Policies by column of words such as `age=reject`; `*` is every column. Errors: LaminaError."""
+def policies_of(words: Iterable[str], place: str = "--policy") -> dict[str, Policy]:
+    """Policies by column of words such as `age=reject`; `*` is every column. Errors: LaminaError, at `place`."""
     policies = dict[str, Policy]()
     by_name: dict[str, Policy] = {policy: policy for policy in POLICIES}
     for word in words:
         name, equals, value = word.rpartition("=")
         policy = by_name.get(value)
         if not equals or not name or policy is None:
-            raise LaminaError(f"--policy: must be COLUMN=POLICY with {', '.join(POLICIES)} (got '{word}').")
+            raise LaminaError(f"{place}: must be COLUMN=POLICY with {', '.join(POLICIES)} (got '{word}').")
         policies[name] = policy
     return policies
 
@@ -51,12 +51,12 @@ def applied(prep: Preprocessor, policies: Mapping[str, Policy]) -> Preprocessor:
     return prep.with_policies(own)
 
 
-def check_names(preps: Sequence[Preprocessor], names: Iterable[str]) -> None:
+def check_names(preps: Sequence[Preprocessor], names: Iterable[str], place: str = "--policy") -> None:
     """Errors: LaminaError for a name that no model has a column of."""
     columns = {column.name for prep in preps for column in prep.columns}
     for name in names:
         if name not in columns and name != ALL:
-            raise LaminaError(f"--policy: there is no column '{name}'. {nearest(name, sorted(columns))}")
+            raise LaminaError(f"{place}: there is no column '{name}'. {nearest(name, sorted(columns))}")
 
 
 class PolicyChecks:

@@ -1,6 +1,7 @@
 """Bundle and raw rows in, answers out: the one thing that evaluation, command line and servers all call. No torch."""
 
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ from lamina.data.arrays import select
 from lamina.deploy.bundle import Bundle, from_files, open_bundle
 from lamina.deploy.bundle.strict_json import guarded
 from lamina.deploy.golden import replay
+from lamina.deploy.input_policy import FilePolicies
 from lamina.deploy.onnx_runtime import Run, deadline, onnx_runtime
 from lamina.deploy.session import Session
-from lamina.preprocess import Broken
+from lamina.preprocess import Broken, Policy
 from lamina.resources import memory
 from lamina.task import Answers, Operation, Request
 
@@ -40,7 +42,7 @@ class Predictor(Session):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled by the files of the bundle, which are checked and self-tested again where it is opened."""
-        return _reopen, (dict(self.bundle.files), str(self.bundle.path), self._threads)
+        return _reopen, (dict(self.bundle.files), str(self.bundle.path), self._threads, dict(self.prep.policies))
 
     @property
     def operations(self) -> tuple[Operation, ...]:
@@ -82,6 +84,7 @@ class Predictor(Session):
         one = _python_rows.one_row(rows, names) if operation.rows == "each" else None
         rows = rows if one is None else one
         table = None if operation.rows == "none" else self.task.read(select(rows, names), files)
+        table = self._with_policies(operation, table)
         if writes:
             return writes(self, table, request, Path(str(output)))
         pieces = self.pieces(operation, table, request)
@@ -92,6 +95,20 @@ class Predictor(Session):
         answers = pa.concat_tables([piece.table for piece in pieces])
         answers = answers if rows is None else self.task.like(answers, rows)
         return answers if one is None else _python_rows.first(answers)
+
+    def _with_policies(self, operation: Operation, table: pa.Table | None) -> pa.Table | None:
+        """Rows as the policies of columns have them. Errors: DataError naming each cell that is rejected."""
+        policies = FilePolicies(operation.prep(self))
+        if table is None or not policies:
+            return table
+        table, refusals = policies.apply(table)
+        if policies.warnings:
+            cells = "; ".join(
+                f"{one['column']}: {one['kind']}, {one['cells']:,} cell{'s' * (one['cells'] > 1)}"
+                for one in policies.warnings
+            )
+            warnings.warn(f"rows: cells that training had none of ({cells}).", stacklevel=4)
+        return whole(Answers(table, broken=tuple(refusals))).table
 
     def reads_text(self, rows: Any) -> bool:
         """Whether rows are a text, or texts, and a text is all that the bundle reads."""
@@ -122,8 +139,8 @@ class Predictor(Session):
         return self.checked(rows).table
 
 
-def _reopen(files: dict[str, bytes], path: str, threads: int | None) -> Predictor:
-    return Predictor(from_files(files, Path(path)), threads)
+def _reopen(files: dict[str, bytes], path: str, threads: int | None, policies: Mapping[str, Policy]) -> Predictor:
+    return Predictor(from_files(files, Path(path)), threads).with_policies(policies)
 
 
 def _request(cls: type[Request], settings: dict[str, Any], name: str) -> Request:

@@ -1,6 +1,7 @@
 """The service of a run's bundle: started on a free port, found again by its file, and stopped."""
 
 import json
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ from lamina.apps.studio.ledger import Entry
 from lamina.deploy.predictor import Predictor
 from lamina.evaluate import usage
 
+TOKEN = "LAMINA_TOKEN"  # the variable that holds what a service asks for
 OUTPUT, LOCK = "server.log", ".server"
 
 
@@ -44,6 +46,8 @@ def faults(one: Entry) -> list[str]:
 
 
 def requests(predictor: Predictor, one: Entry, url: str) -> dict[str, str]:
-    """A line of curl for each operation, by its name."""
+    """A line of curl for each operation, by its name; with the token that the service was started with, if any."""
+    token = f'curl -H "Authorization: Bearer ${TOKEN}"' if os.environ.get(TOKEN) else "curl"
     usages = {o.name: usage.of(predictor, o, str(one.run.bundle)).http for o in predictor.operations}
-    return {name: text.replace(usage.ADDRESS, url) for name, text in usages.items() if text}
+    lines = {name: text.replace(usage.ADDRESS, url) for name, text in usages.items() if text}
+    return {name: text.replace("curl", token, 1) for name, text in lines.items()}

@@ -154,7 +154,8 @@ class OperationRoute(APIRoute):
 def _add_operation(api: FastAPI, endpoint: Endpoint, state: State, path: str) -> None:
     """The route of an operation."""
     operation = endpoint.operation
-    asgi = state.operations[f"{path}/{operation.name}"] = OperationApp(endpoint, state)
+    place = f"{path}/{operation.name}"
+    asgi = state.operations[place] = OperationApp(endpoint, state, place)
 
     async def answer(request: Request) -> Any:
         return asgi

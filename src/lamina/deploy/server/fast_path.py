@@ -175,5 +175,4 @@ class Exchange:
         seconds, operation = time.perf_counter() - self._start, self._route.operation
         self._state.metrics.count(status, seconds, operation.requests)
         if logs.is_on():
-            path = f"/{operation.endpoint.operation.name}"
-            logs.write(self.request_id, "POST", path, status, seconds, operation.requests.labels, rows)
+            logs.write(self.request_id, "POST", operation.path, status, seconds, operation.requests.labels, rows)

@@ -10,6 +10,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
@@ -61,6 +62,20 @@ class Requests:
         return self.codes.total() - self.successes
 
 
+@dataclass
+class Usage:
+    """Requests to a model by protocols of others: how many, seconds of all, rows; and when the last one was answered,
+    in seconds since 1970.
+    """
+
+    successes: int = 0
+    failures: int = 0
+    seconds: float = 0.0
+    failure_seconds: float = 0.0
+    rows: int = 0
+    last: float = 0.0
+
+
 class ModelMetrics:
     """What is counted of one model, that is of one version of a bundle under a name."""
 
@@ -68,6 +83,7 @@ class ModelMetrics:
         self.model, self.version = model, version
         self.requests: dict[str, Requests] = {}
         self.drift: DriftMonitor | None = None
+        self.usage = Usage()
         self.queue_wait, self.inference = Histogram(), Histogram()
         self.preprocess, self.postprocess = Histogram(), Histogram()
         self.batch_size = Histogram(ROWS)  # rows that went through the network at once

@@ -135,15 +135,19 @@ class GateMiddleware:
             raise RequestError(400, f"Host: this server goes by {names}. Use one of them in the URL.")
         if self.token is None or path in self.state.open:
             return
-        is_page = method == "GET" and path in PAGES
-        secret = _secret(headers.get(b"authorization", b""), is_page)
-        if not secret:
-            cure = "Send the header Authorization: Bearer <token>."
-            # one scheme alone: Chromium reads the first of a line, and asks for no password where that is another
-            schemes = 'Basic realm="lamina", charset="UTF-8"' if is_page else "Bearer"
-            raise RequestError(401, f"Authorization: a token is needed. {cure}", {"WWW-Authenticate": schemes})
-        if not hmac.compare_digest(secret, self.token.encode()):
-            raise RequestError(403, "Authorization: this token is not the server's. Ask whoever started the server.")
+        check_token(self.token, headers.get(b"authorization", b""), method == "GET" and path in PAGES)
+
+
+def check_token(token: str, header: bytes, is_page: bool = False) -> None:
+    """Errors: RequestError where the header `Authorization` has another token, or none."""
+    secret = _secret(header, is_page)
+    if not secret:
+        cure = "Send the header Authorization: Bearer <token>."
+        # one scheme alone: Chromium reads the first of a line, and asks for no password where that is another
+        schemes = 'Basic realm="lamina", charset="UTF-8"' if is_page else "Bearer"
+        raise RequestError(401, f"Authorization: a token is needed. {cure}", {"WWW-Authenticate": schemes})
+    if not hmac.compare_digest(secret, token.encode()):
+        raise RequestError(403, "Authorization: this token is not the server's. Ask whoever started the server.")
 
 
 def _patience(text: bytes) -> float:

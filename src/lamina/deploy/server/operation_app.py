@@ -17,8 +17,8 @@ from lamina.task import EVENTS
 class OperationApp:
     """Answers `POST` of one operation. The gate stands before it, see `middleware`."""
 
-    def __init__(self, endpoint: Endpoint, state: State):
-        self.endpoint, self.state = endpoint, state
+    def __init__(self, endpoint: Endpoint, state: State, path: str):
+        self.endpoint, self.state, self.path = endpoint, state, path
         self.requests = endpoint.metrics.of(OWN)
         self.version = endpoint.predictor.id
         self._type = (b"content-type", endpoint.operation.gives.encode())

@@ -6,6 +6,7 @@ import ctypes
 import gc
 import ipaddress
 import json
+import logging
 import os
 import select
 import signal
@@ -51,6 +52,7 @@ GARBAGE = (
 )  # objects between two looks for garbage, of which requests leave none; looks between longer ones
 TURN_AWAY = 1.0  # seconds at most for connections that have begun to be accepted
 SO_ATTACH_FILTER = 26
+log = logging.getLogger("lamina.server")
 DROP_SYN = ((0x30, 0, 0, 13), (0x45, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFF))  # byte 13 of TCP has the flags
 
 
@@ -256,8 +258,8 @@ def _wait(models: Models, signals: list[int], thread: threading.Thread, watch: b
             sentences = models.reload(changed=RELOAD not in signals)
             signals[:] = [number for number in signals if number != RELOAD]
             last = time.monotonic()
-            if sentences:
-                print("\n".join(sentences), file=sys.stderr, flush=True)
+            for sentence in sentences:
+                log.warning(sentence)
 
 
 def _turn_away(listener: socket.socket) -> None:

@@ -2,9 +2,7 @@
 
 import json
 import time
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -46,26 +44,11 @@ class Model(NamedTuple):
         return self.endpoint.predictor.id
 
 
-@dataclass
-class Usage:
-    """Requests to a model by protocols of others: how many, seconds of all, rows; and when the last one was answered,
-    in seconds since 1970.
-    """
-
-    successes: int = 0
-    failures: int = 0
-    seconds: float = 0.0
-    failure_seconds: float = 0.0
-    rows: int = 0
-    last: float = 0.0
-
-
 class Service:
     """The models of a server, and its queue."""
 
     def __init__(self, models: Mapping[str, Endpoint], state: State):
         self.models, self.state = models, state
-        self.usage = defaultdict[str, Usage](Usage)
         self._signatures = WeakKeyDictionary[Endpoint, Signature]()
         for endpoint in models.values():
             if unsuitable(endpoint) is None:
@@ -104,7 +87,7 @@ class Service:
 
     async def answer(self, request: Request, model: Model, read: Callable[[Body], Message]) -> Response:
         """The answer to one body that `read` understands. Errors: RequestError."""
-        headers, usage, start = request.headers, self.usage[model.name], time.perf_counter()
+        headers, usage, start = request.headers, model.endpoint.metrics.usage, time.perf_counter()
         request.state.requests = model.endpoint.metrics.of(request.state.protocol)
         request.scope["state"]["version"] = (b"x-model-version", model.version.encode())
         try:

@@ -81,6 +81,16 @@ class TensorRequest:
         if self.rows > reader.most:
             raise reader.too_many()
 
+    @property
+    def timeout(self) -> int:
+        """Microseconds that the sender waits for the answer, 0 for as long as the server allows."""
+        value = (self._head.parameters or {}).get("timeout", 0)
+        if type(value) is not int or value < 0:
+            raise RequestError(
+                400, f"parameters.timeout: must be a whole number of microseconds (got {describe(value)})."
+            )
+        return value
+
     def selection(self, outputs: Mapping[str, Tensor]) -> list[Selection]:
         """The outputs that are asked for, all when none is named."""
         binary = (self._head.parameters or {}).get("binary_data_output") is True

@@ -19,7 +19,8 @@ from lamina.deploy.server.content_types import BYTES as OCTETS
 from lamina.deploy.server.content_types import Body, Message, Reply
 from lamina.deploy.server.json_reader import dump_json
 from lamina.deploy.server.protocols._cells import cells_of
-from lamina.deploy.server.protocols._service import Model, Route, Service, Usage, unsuitable
+from lamina.deploy.server.protocols._deadline import Deadline
+from lamina.deploy.server.protocols._service import Model, Route, Service, unsuitable
 from lamina.deploy.server.protocols._tensor_request import HEADER, Selection, TensorRequest
 from lamina.deploy.server.protocols._tensors import Tensor, json_values, output_values
 from lamina.deploy.server.request_rows import RequestRows
@@ -108,7 +109,7 @@ class Server:
         return JSONResponse({"model_stats": [self._statistics(self.service.model(name)) for name in names]})
 
     def _statistics(self, model: Model) -> dict[str, Any]:
-        usage: Usage = self.service.usage[model.name]
+        usage = model.endpoint.metrics.usage
         return {
             "name": model.name,
             "version": model.version,
@@ -122,7 +123,11 @@ class Server:
 
     async def infer(self, request: Request) -> Response:
         model = self.service.model_of(request)
-        return await self.service.answer(request, model, partial(_read, model, request.headers.get(HEADER)))
+        deadline = Deadline()
+        async with deadline:
+            return await self.service.answer(
+                request, model, partial(_read, model, request.headers.get(HEADER), deadline)
+            )
 
 
 def _metadata(tensor: Tensor) -> dict[str, Any]:
@@ -139,10 +144,11 @@ def _config(tensor: Tensor) -> dict[str, Any]:
 # a request
 
 
-def _read(model: Model, header_length: str | None, body: Body) -> Message:
+def _read(model: Model, header_length: str | None, deadline: Deadline, body: Body) -> Message:
     """Tensors as rows. Errors: RequestError that names the input."""
     endpoint, signature = model.endpoint, model.signature
     query = TensorRequest(body.content, header_length, endpoint.rows)
+    deadline.set(query.timeout)
     selection = query.selection(signature.outputs)
     inputs = query.values()
     columns = {name: cells_of(name, values, signature) for name, values in inputs.items() if name in signature.inputs}
