@@ -5,14 +5,14 @@ BIN := .venv/bin
 DEMO ?= runs/demo
 export PYTHONDONTWRITEBYTECODE :=  # a module is compiled when it is imported first, and not again
 
-.PHONY: setup demo test lint bench slow clean
+.PHONY: setup demo test lint docs bench slow clean
 
 setup: .venv/.ready
 	@$(BIN)/python -m compileall -q src  # so that no process has to, where nothing writes bytecode by itself
 
 .venv/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt --editable ".[train,serve,flask,app,images,huggingface,lora,text,excel,dev]"
+	$(BIN)/pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt --editable ".[train,serve,flask,app,images,huggingface,lora,text,excel,docs,dev]"
 	touch $@
 
 demo: setup  ## Train on a bundled table, judge it beside baselines, serve one prediction.
@@ -26,9 +26,12 @@ test: setup  ## All tests but those marked slow.
 slow: setup  ## The long checks: twenty kills, real data.
 	$(BIN)/pytest -m slow
 
+docs: setup  ## The site of docs/, into build/site; fails on a dead link or on anything loaded from elsewhere.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
 lint: setup  ## Format, lint, types, and who may import whom.
-	$(BIN)/ruff format --check src tests benchmarks
-	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks docs/tools
+	$(BIN)/ruff check src tests benchmarks docs/tools
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
 
