@@ -30,8 +30,7 @@ from lamina.deploy.server.endpoint import Endpoint
 from lamina.deploy.server.limits import Limits, RequestError, bare
 from lamina.deploy.server.metrics import CONTENT_TYPE, OWN, Metrics
 from lamina.deploy.server.middleware import check_token, fault, new_id, public, safe_id
-from lamina.deploy.server.model import model_of
-from lamina.deploy.server.reloading import bundle_name
+from lamina.deploy.server.model import bundle_name, model_of
 from lamina.deploy.server.request_queue import RequestQueue
 from lamina.deploy.server.worker import Client
 from lamina.task import EVENTS, JSON

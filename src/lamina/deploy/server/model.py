@@ -1,5 +1,7 @@
 """A bundle as a server has it: within limits, with an endpoint for each operation. It knows no framework."""
 
+import re
+from pathlib import Path
 from typing import NamedTuple
 
 from lamina.deploy.drift import DriftMonitor
@@ -9,6 +11,8 @@ from lamina.deploy.server.endpoint import Endpoint
 from lamina.deploy.server.limits import Limits
 from lamina.deploy.server.metrics import ModelMetrics
 from lamina.deploy.server.multipart import library
+
+UNSAFE = re.compile(r"[^\w.-]+")  # in a name that is part of a path
 
 
 class Model(NamedTuple):
@@ -32,3 +36,10 @@ def model_of(predictor: Predictor, limits: Limits, metrics: ModelMetrics | None 
     metrics.drift = metrics.drift or DriftMonitor(predictor.prep, predictor.spec)
     predictor.watch = metrics.drift.add if metrics.drift else None  # from now on: examples are no requests
     return Model(predictor, endpoints, limits, metrics.drift)
+
+
+def bundle_name(path: Path) -> str:
+    """What a bundle is called in paths of a server: after its file or folder, or the run that it lies in."""
+    path = path.absolute()
+    name = path.parent.name if path.name == "bundle" else path.name.removesuffix(".lamina")
+    return UNSAFE.sub("-", name).strip(".-") or "model"

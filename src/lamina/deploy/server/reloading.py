@@ -4,7 +4,6 @@ A new bundle is opened, checked and has repeated its golden rows before it answe
 the place of one that works. Requests that have begun are answered by the model that they began with.
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,9 @@ from lamina.config import LaminaError
 from lamina.deploy.bundle import locate
 from lamina.deploy.predictor import Predictor
 from lamina.deploy.server.middleware import State
+from lamina.deploy.server.model import UNSAFE, bundle_name
 
 Build = Callable[[Mapping[str, Predictor], FastAPI | None], FastAPI]
-UNSAFE = re.compile(r"[^\w.-]+")  # in a name that is part of a path
 
 
 class Models:
@@ -63,13 +62,6 @@ class Models:
     def _look(self) -> dict[str, tuple[Any, ...]]:
         """What changes when a bundle does: where its path leads, and when its last file was written."""
         return {name: _signature(path) for name, path in self.paths.items()}
-
-
-def bundle_name(path: Path) -> str:
-    """What a bundle is called in paths of a server: after its file or folder, or the run that it lies in."""
-    path = path.absolute()
-    name = path.parent.name if path.name == "bundle" else path.name.removesuffix(".lamina")
-    return UNSAFE.sub("-", name).strip(".-") or "model"
 
 
 def bundles_by_name(words: Sequence[str]) -> dict[str, Path]:
