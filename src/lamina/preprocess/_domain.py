@@ -1,5 +1,6 @@
 """What cells of a column may be, for whoever asks a person for one."""
 
+from calendar import monthrange
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -31,11 +32,15 @@ class Domain:
 
 
 def of_times(seconds: Domain, hours: bool) -> Domain:
-    """The same of times that are seconds since 1970 in UTC: days, or with `hours` moments, in ISO form."""
-    low, high, middle = (_iso(value, hours) for value in (seconds.low, seconds.high, seconds.middle))
-    return Domain("datetime" if hours else "date", low, high, middle)
+    """The same of times that are seconds since 1970 in UTC: days, or with `hours` moments, in ISO form. The ends are
+    those of whole months: the first and the last day may be those of one row alone.
+    """
+    low, high, middle = (_day(value) for value in (seconds.low, seconds.high, seconds.middle))
+    low = low.replace(day=1, hour=0)
+    high = high.replace(day=monthrange(high.year, high.month)[1], hour=23)
+    form = "%Y-%m-%dT%H:00:00" if hours else "%Y-%m-%d"
+    return Domain("datetime" if hours else "date", *(moment.strftime(form) for moment in (low, high, middle)))
 
 
-def _iso(seconds: float, hours: bool) -> str:
-    day = datetime.fromtimestamp(min(max(seconds, FIRST), LAST), UTC)
-    return day.strftime("%Y-%m-%dT%H:00:00") if hours else day.strftime("%Y-%m-%d")
+def _day(seconds: float) -> datetime:
+    return datetime.fromtimestamp(min(max(seconds, FIRST), LAST), UTC)
