@@ -41,11 +41,13 @@ def _list(folder: str, section: str, name: str | None, as_json: bool) -> None:
         also = f" (also {', '.join(row['aliases'])})" if row["aliases"] else ""
         console.out.print(f"[bold]{row['name']}[/]{also}  {console.escape(row['about'])}")
         if not name:
-            console.line(f"  {', '.join(one['name'] for one in row['settings']) or 'no settings'}")
+            names = ", ".join(one["name"] for one in row["settings"]) or "no settings"
+            console.out.print(console.indented(names))
     if name:
         listed = console.table("setting", "usual", "what it is", bend=(2,))
         for one in rows[0]["settings"]:
             listed.add_row(one["name"], console.escape(one["default"]), console.escape(one["about"]))
+        listed.columns[-1].no_wrap, listed.columns[-1].overflow = False, "fold"
         console.out.print(listed)
     example = name or rows[0]["name"]
     setting = f" --set {section}.{rows[0]['settings'][0]['name']}=VALUE" if rows[0]["settings"] else ""

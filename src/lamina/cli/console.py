@@ -9,6 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 
 from lamina.schema import Row
@@ -26,6 +27,11 @@ err = Console(stderr=True, highlight=False)
 def say(text: str) -> None:
     """A sentence, folded at the end of a line."""
     out.print(escape(text))
+
+
+def indented(text: str) -> Padding:
+    """A sentence that stands to the right of what it is about, folded."""
+    return Padding(escape(text), (0, 0, 0, 2))
 
 
 def line(text: str) -> None:

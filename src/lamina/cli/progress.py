@@ -17,7 +17,7 @@ from lamina.evaluate.report import column_notes
 from lamina.schema import Row
 
 SETTING = "--set"  # in a note that says how to choose otherwise, which the table of columns may cut short
-WORDS, WIDE = 88, 96  # characters of all words of the progress line, and of a terminal that has room for them
+NARROW, WIDE = 8, 96  # characters of the shortest bar, and of a terminal that has room for all words
 LIVE = ("step", "epoch")  # rows that are shown in one line that changes
 
 
@@ -116,9 +116,11 @@ def _progress(row: Row, width: int) -> Table:
         words += [f"validation {row['validation_loss']:.4f}", f"{label(row['score_name'])} {number(row['score'])}"]
     words += [f"{row['rate']:,.0f} steps/s"] if width >= WIDE else []
     words += [f"ETA {_left(row)}"]
-    line.add_column(no_wrap=True)
-    line.add_column(no_wrap=True, overflow="ellipsis")
-    line.add_row(ProgressBar(total=1.0, completed=share, width=max(8, min(24, width - WORDS))), "  ".join(words))
+    while len(text := "  ".join(words)) > width and len(words) > 2:
+        del words[1]  # no number is cut: what matters most stands first and last
+    room = min(24, width - len(text) - 2)
+    bar = [ProgressBar(total=1.0, completed=share, width=room)] if room >= NARROW else []
+    line.add_row(*bar, text)
     return line
 
 

@@ -4,7 +4,9 @@ import contextlib
 import difflib
 import json
 import re
+import shutil
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +65,14 @@ def report(text: str, as_json: bool) -> None:
     if as_json:
         with contextlib.suppress(OSError):
             print(json.dumps({"error": text}), flush=True)
+    width = shutil.get_terminal_size().columns if sys.stderr.isatty() else None
     for line in text.splitlines():
-        print(line if line.startswith(" ") else f"lamina: {line}", file=sys.stderr)
+        if line.startswith(" "):  # of a file, as it is
+            print(line, file=sys.stderr)
+            continue
+        sentence = f"lamina: {line}"
+        folded = textwrap.wrap(sentence, width, break_long_words=False, break_on_hyphens=False) if width else [sentence]
+        print("\n".join(folded), file=sys.stderr)
 
 
 def _of_command_line(error: TyperException) -> str:
