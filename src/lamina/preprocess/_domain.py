@@ -39,7 +39,8 @@ def of_times(seconds: Domain, hours: bool) -> Domain:
     low = low.replace(day=1, hour=0)
     high = high.replace(day=monthrange(high.year, high.month)[1], hour=23)
     form = "%Y-%m-%dT%H:00:00" if hours else "%Y-%m-%d"
-    return Domain("datetime" if hours else "date", *(moment.strftime(form) for moment in (low, high, middle)))
+    low, high, middle = (moment.strftime(form) for moment in (low, high, middle))
+    return Domain("datetime" if hours else "date", low, high, middle)
 
 
 def _day(seconds: float) -> datetime:

@@ -2,6 +2,7 @@
 
 import functools
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -122,7 +123,7 @@ class Matrices:
     precision that the processor is fast at, and without a wait for the device.
     """
 
-    def __init__(self, params: list[nn.Parameter], momentum: float, decay: float, bad: Tensor):
+    def __init__(self, params: Sequence[Tensor], momentum: float, decay: float, bad: Tensor):
         self.params, self.momentum, self.decay, self.bad = params, momentum, decay, bad
         self.moments = [torch.zeros_like(p) for p in params]
 
