@@ -203,7 +203,7 @@ class Loop:
         tensors = {k: v.detach().clone() for k, v in tensors.items()}  # tied weights may not share memory on disk
         checkpoint.write(folder, self.state.step, tensors, {"progress": _json(asdict(self.state))})
 
-    def _optimizers(self) -> Iterator[tuple[str, optim.Adam | optim.Filters | optim.Matrices | optim.Plain]]:
+    def _optimizers(self) -> Iterator[tuple[str, optim.Adam | optim.Muon | optim.Plain]]:
         for name, part in self.parts.items():
             for i, optimizer in enumerate(part.optimizers):
                 yield f"{name}.{i}", optimizer

@@ -87,65 +87,66 @@ class Adam:
             value.copy_(tensors[name])
 
 
-class Filters:
+class Muon:
+    """Weights moved by orthogonal momentum, without asking whether gradients are finite, which would wait for the
+    device: both are computed. `update` says what becomes of one tensor.
+    """
+
+    place = "{}"  # of a moment among the tensors of a checkpoint
+
+    def __init__(self, params: Sequence[Tensor], momentum: float, bad: Tensor):
+        self.params, self.momentum, self.bad = params, momentum, bad
+        self.moments = [torch.zeros_like(p) for p in params]
+
+    def update(self, p: Tensor, grad: Tensor, moment: Tensor, lr: float) -> tuple[Tensor, Tensor]:
+        """The weights and the momentum after a step."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def step(self, lr: float) -> None:
+        stay = self.bad > 0
+        for p, moment in zip(self.params, self.moments, strict=True):
+            if p.grad is not None:
+                weights, new = self.update(p, p.grad, moment, lr)
+                moment.copy_(torch.where(stay, moment, new))
+                p.copy_(torch.where(stay, p, weights))
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {self.place.format(i): moment for i, moment in enumerate(self.moments)}
+
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        for name, moment in self.tensors().items():
+            moment.copy_(tensors[name])
+
+
+class Filters(Muon):
     """Muon for filters (out, in, height, width): Nesterov momentum made orthogonal by three Newton-Schulz steps, and
     each weight kept at the norm of the root of its outputs, which the batch norm behind it does not mind.
     """
 
-    def __init__(self, params: list[nn.Parameter], momentum: float, bad: Tensor):
-        self.params, self.momentum, self.bad = params, momentum, bad
-        self.moments = [torch.zeros_like(p) for p in params]
-
-    @torch.no_grad()
-    def step(self, lr: float) -> None:
-        """Without asking whether the gradients are finite, which would wait for the device: both are computed."""
-        stay = self.bad > 0
-        for p, moment in zip(self.params, self.moments, strict=True):
-            if p.grad is None:
-                continue
-            new = moment.mul(self.momentum).add_(p.grad)
-            direction = p.grad.add(new, alpha=self.momentum).reshape(len(p), -1)
-            update = p.mul(len(p) ** 0.5 / p.norm().clamp(min=1e-7))
-            update.add_(_orthogonal(direction).reshape(p.shape), alpha=-lr)
-            moment.copy_(torch.where(stay, moment, new))
-            p.copy_(torch.where(stay, p, update))
-
-    def tensors(self) -> dict[str, Tensor]:
-        return {str(i): moment for i, moment in enumerate(self.moments)}
-
-    def load(self, tensors: dict[str, Tensor]) -> None:
-        for name, moment in self.tensors().items():
-            moment.copy_(tensors[name])
+    def update(self, p: Tensor, grad: Tensor, moment: Tensor, lr: float) -> tuple[Tensor, Tensor]:
+        new = moment.mul(self.momentum).add_(grad)
+        direction = grad.add(new, alpha=self.momentum).reshape(len(p), -1)
+        weights = p.mul(len(p) ** 0.5 / p.norm().clamp(min=1e-7))
+        return weights.add_(_orthogonal(direction).reshape(p.shape), alpha=-lr), new
 
 
-class Matrices:
+class Matrices(Muon):
     """Muon for hidden matrices (out, in) with decoupled weight decay, as `torch.optim.Muon` has it, but in the
-    precision that the processor is fast at, and without a wait for the device.
+    precision that the processor is fast at.
     """
 
+    place = "{}/momentum_buffer"
+
     def __init__(self, params: Sequence[Tensor], momentum: float, decay: float, bad: Tensor):
-        self.params, self.momentum, self.decay, self.bad = params, momentum, decay, bad
-        self.moments = [torch.zeros_like(p) for p in params]
+        super().__init__(params, momentum, bad)
+        self.decay = decay
 
-    @torch.no_grad()
-    def step(self, lr: float) -> None:
-        stay = self.bad > 0
-        for p, moment in zip(self.params, self.moments, strict=True):
-            if p.grad is None:
-                continue
-            new = moment.lerp(p.grad, 1 - self.momentum)
-            direction = _orthogonal(p.grad.lerp(new, self.momentum), steps=5)
-            update = p.mul(1 - lr * self.decay)
-            update.add_(direction, alpha=-lr * max(1.0, p.shape[0] / p.shape[1]) ** 0.5)
-            moment.copy_(torch.where(stay, moment, new))
-            p.copy_(torch.where(stay, p, update))
-
-    def tensors(self) -> dict[str, Tensor]:
-        return {f"{i}/momentum_buffer": moment for i, moment in enumerate(self.moments)}
-
-    def load(self, tensors: dict[str, Tensor]) -> None:
-        for name, moment in self.tensors().items():
-            moment.copy_(tensors[name])
+    def update(self, p: Tensor, grad: Tensor, moment: Tensor, lr: float) -> tuple[Tensor, Tensor]:
+        new = moment.lerp(grad, 1 - self.momentum)
+        direction = _orthogonal(grad.lerp(new, self.momentum), steps=5)
+        weights = p.mul(1 - lr * self.decay)
+        return weights.add_(direction, alpha=-lr * max(1.0, p.shape[0] / p.shape[1]) ** 0.5), new
 
 
 def _orthogonal(matrix: Tensor, steps: int = 3) -> Tensor:
@@ -209,7 +210,7 @@ class Group(NamedTuple):
     decay: float
 
 
-def build(module: nn.Module, cfg: settings.Config, bad: Tensor) -> list[Adam | Filters | Matrices | Plain]:
+def build(module: nn.Module, cfg: settings.Config, bad: Tensor) -> list[Adam | Muon | Plain]:
     """The optimizers of one part; none of them moves a weight while `bad` is set.
 
     Weight decay applies to matrices only. A parameter may carry `lr_scale`, set by an architecture whose layers
@@ -233,7 +234,7 @@ def build(module: nn.Module, cfg: settings.Config, bad: Tensor) -> list[Adam | F
     inside = {id(p) for p in (*hidden, *filters)}
     rest = _groups([p for p in params if id(p) not in inside], choice.weight_decay)
     slower = [g._replace(scale=g.scale * choice.rest) for g in rest]
-    optimizers: list[Adam | Filters | Matrices | Plain] = [Adam(slower, (0.9, 0.98), True, bad)] if slower else []
+    optimizers: list[Adam | Muon | Plain] = [Adam(slower, (0.9, 0.98), True, bad)] if slower else []
     if filters:
         optimizers.append(Filters(filters, choice.momentum, bad))
     if hidden:
