@@ -28,7 +28,7 @@ def _roots() -> list[str]:
 
 @cache
 def palettes() -> tuple[Mapping[str, str], Mapping[str, str]]:
-    """Light and dark colours by their names in the report's page: paper, ink, quiet, line, soft, accent, warn-line."""
+    """Light and dark colours by their names in the report's page: paper, ink, quiet, line, soft, accent, warm."""
     light, dark = (dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", part)) for part in _roots())
     return light, {**light, **dark}
 
@@ -57,7 +57,7 @@ def _colours(colours: Mapping[str, str]) -> dict[str, Any]:
         "linkColor": colours["accent"],
         "grayTextColor": colours["quiet"],
         "borderColor": colours["line"],
-        "chartCategoricalColors": [colours["accent"], colours["warn-line"], *OTHER_HUES],
+        "chartCategoricalColors": [colours["accent"], colours["warm"], *OTHER_HUES],
     }
 
 
