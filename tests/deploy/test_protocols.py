@@ -636,7 +636,7 @@ def test_deadlines_are_those_of_our_own_json(churn_bundle, rows):
     words = {**rows[0], "months": "many"}  # which is said of in a note, and so takes the long way
     api = app(Slow(churn_bundle), Limits(seconds=0.1))
     for reply in send(api, *((("POST", path), options) for path, options in requests_of([words]).values())):
-        assert "no answer within 0.1 seconds" in sentence(reply, 504)
+        assert "no response within 0.1 seconds" in sentence(reply, 504)
 
 
 @given(

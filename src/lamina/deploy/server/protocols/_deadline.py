@@ -28,7 +28,7 @@ class Deadline:
     def _check(self) -> None:
         if self._microseconds and self._loop.time() - self._start > self._microseconds / 1e6:
             raise RequestError(
-                504, f"There was no answer within the {self._microseconds:,} microseconds of the request."
+                504, f"There was no response within the {self._microseconds:,} microseconds of the request."
             )
 
     async def __aenter__(self) -> Self:
