@@ -114,7 +114,7 @@ def boxes(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("boxes")
     write_csv(folder / "squares.csv", squares(240))
     (folder / "recipe.yaml").write_text(
-        "data: squares.csv\ntarget: boxes\ntask: toy_boxes\ncolumns: {image: {kind: image, size: 24}}\n"
+        "data: squares.csv\ntarget: boxes\ntask: toy_boxes\ncolumns: {picture: {kind: image, size: 24}}\n"
         "train: {epochs: 10, threads: 1, augment: [flip, flip_vertical]}\n"
     )
     run(folder, "train", "recipe.yaml", "--out", "run")

@@ -27,7 +27,7 @@ def test_help_of_an_operation_has_its_settings_with_and_without_a_bundle(words):
     assert done.code == 0
     for option in ("-n, --count", "--label", "--seed", "--sheet / --no-sheet", "-o, --output", "--json"):
         assert option in done.out, option
-    assert "How many images or rows to make." in done.out
+    assert "How many images or rows to generate." in done.out
     assert "source" not in done.out
 
 

@@ -102,7 +102,7 @@ def test_what_cannot_be_explained_is_a_sentence(churn_bundle, numbers_bundle, ro
     source, table = write_csv(tmp_path / "rows.csv", rows), write_csv(tmp_path / "houses.csv", houses(30))
     for bundle, words, sentence in (
         (churn_bundle, (source, "--label", "Yes", "-o", tmp_path / "why.csv"), "there is no label 'Yes'. Did you mean"),
-        (numbers_bundle, (table, "--label", "Yes"), "--label: this bundle answers with a number"),
+        (numbers_bundle, (table, "--label", "Yes"), "--label: this bundle predicts a number"),
         (numbers_bundle, (table, "-o", tmp_path / "why.txt"), "-o: must end in .png, or in .csv"),
         (numbers_bundle, (table, "-o", tmp_path / "why.png"), "30 rows are too many to draw. Give at most 20"),
     ):

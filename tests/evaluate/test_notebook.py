@@ -60,7 +60,7 @@ def test_training_in_a_notebook_is_one_display_with_curves_and_a_text_beside(out
     assert display.output_type == "display_data"
     assert display.data["text/html"].count("<svg") == 2
     assert page.tags <= {*TAGS, "polyline", "circle"}
-    assert all(word in page.text for word in ("84 to train", "Training fnn", "validation", "epoch 1", "Judged"))
+    assert all(word in page.text for word in ("84 to train", "Training fnn", "validation", "epoch 1", "Evaluated"))
     assert display.data["text/plain"].startswith("120 rows: 84 to train")
 
 
