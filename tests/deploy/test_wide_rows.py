@@ -93,14 +93,15 @@ def test_rows_are_bounded_by_the_cells_they_become(model, row):
 def test_work_that_takes_too_long_ends(model, row):
     class Slow(Predictor):
         def run(self, inputs, graph="model"):
-            steps.append(1)
+            steps.append(len(next(iter(inputs.values()))))
             return super().run(inputs, graph)
 
     steps = []
     estimator = lamina.Estimator(Slow(model.predictor.bundle))
     steps.clear()
     reply = ask(estimator, "POST", "/predict", Limits(seconds=1e-3), json={"rows": [row] * 9000})
-    assert reply.status_code in (413, 504) and len(steps) < 3  # pieces of 4,096 rows
+    assert reply.status_code in (413, 504)
+    assert steps.count(4096) < 2 and 808 not in steps, steps  # pieces of 9,000 rows; others are examples
 
 
 # tables without names to go by

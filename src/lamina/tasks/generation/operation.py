@@ -73,7 +73,7 @@ def usage(session: Session, operation: Operation, path: str) -> Usage:
     classes, rows = session.task.classes, bool(session.task.state.columns)
     label = classes[0] if classes else None
     option = f" --label {shlex.quote(label)}" if label else ""
-    output = "made.csv" if rows else "made"
+    output = "generated.csv" if rows else "generated"
     shell = f"lamina generate {shlex.quote(path)} -n {COMMAND} -o {output}{option}"
     body = shlex.quote(json.dumps({"count": 4, "seed": 1, **({"label": label} if label else {})}, ensure_ascii=False))
     http = f"curl -s http://127.0.0.1:8000/generate -H 'Content-Type: application/json' -d {body}"
