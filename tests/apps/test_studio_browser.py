@@ -70,7 +70,7 @@ def test_from_an_upload_to_a_service_that_answers(folder, tmp_path):
         press(page, "Train")
 
         # it is stopped, found again by another page, and goes on
-        page.get_by_text(re.compile(r"Epoch \d+, accuracy .* left")).wait_for(timeout=SECONDS)
+        page.get_by_text(re.compile(r"Epoch \d+, accuracy .* ETA")).wait_for(timeout=SECONDS)
         address = page.url
         assert address.endswith("/run?name=customers-1")
         press(page, "Stop training")
