@@ -56,8 +56,8 @@ WALK = """
 0 lamina evaluate run houses.csv
 0 lamina predict run houses.csv -o answers.csv
 0 lamina explain run houses.csv
-0 lamina train houses.csv --task generation --model vae --epochs 2 --out made
-0 lamina generate made --count 3 -o rows.csv
+0 lamina train houses.csv --task generation --model vae --epochs 2 --out generator
+0 lamina generate generator --count 3 -o rows.csv
 0 lamina export run --format card -o card.md
 2 lamina trian
 2 lamina train
@@ -97,9 +97,9 @@ def main() -> int:
             for line in WALK:
                 status, _, words = line.partition(" ")
                 done = run(words, columns, folder)
-                found = wrong(done, columns, int(status))
-                faults += len(found)
-                show(words, done, columns, args.lines, found)
+                own = wrong(done, columns, int(status))
+                faults += len(own)
+                show(words, done, columns, args.lines, own)
     print(f"\n{len(WALK)} command lines at {args.columns} columns: {faults} faults")
     return int(faults > 0)
 

@@ -33,5 +33,5 @@ def on_post_build(config: Any) -> None:
     """Fail where a page or style would load anything over the network by itself."""
     site = Path(config["site_dir"])
     for path in sorted([*site.rglob("*.html"), *site.rglob("*.css")]):
-        if found := LOADS.findall(path.read_text("utf-8")):
-            raise PluginError(f"{path.relative_to(site)} loads from elsewhere: {found[0]}")
+        if outside := LOADS.findall(path.read_text("utf-8")):
+            raise PluginError(f"{path.relative_to(site)} loads from elsewhere: {outside[0]}")

@@ -22,8 +22,8 @@ def rows_csv(tmp_path):
 
 
 def test_inspect_gives_statistics_by_the_kind_of_a_column(rows_csv):
-    found = lamina_("inspect", rows_csv, "--target", "won", "--json").json
-    by_name = {row["column"]: row for row in found["statistics"]}
+    statistics = lamina_("inspect", rows_csv, "--target", "won", "--json").json["statistics"]
+    by_name = {row["column"]: row for row in statistics}
     size = by_name["size"]
     assert (size["missing"], size["min"], size["max"]) == (3, 1_000_001.25, 1_000_059.25)
     assert size["mean"] == pytest.approx(1_000_030.25) and size["median"] == pytest.approx(1_000_030.25, abs=1)

@@ -8,7 +8,6 @@ from lamina.evaluate.markup import number
 from lamina.evaluate.plots import canvas
 
 MOST = 7  # columns of a row, beside one bar for the others
-FOR, AGAINST = "#c8501e", "#0b63b5"  # orange and blue, as in heat maps
 WIDTH, LINE = 760, 22
 LEGEND = "Orange adds to the prediction, blue takes from it. The bars of a row add up to it, less the mean prediction."
 
@@ -70,7 +69,9 @@ def _figure(rows: Sequence[RowAttributions]) -> Any:
 
 def _bars(axes: Any, bars: Sequence[tuple[str, float]], label: str) -> None:
     values = [value for _, value in bars]
-    axes.barh(range(len(bars)), values, color=[FOR if value > 0 else AGAINST for value in values], height=0.62)
+    axes.barh(
+        range(len(bars)), values, color=[canvas.WARM if value > 0 else canvas.ACCENT for value in values], height=0.62
+    )
     axes.set(ylim=(len(bars) - 0.5, -0.5), yticks=range(len(bars)), xticks=[])
     axes.set_yticklabels([canvas.text(name, 32) for name, _ in bars], color=canvas.INK)
     most = max(abs(value) for value in values) or 1.0

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from lamina.evaluate.markup import escape
 
 WIDTH, LINE, LEFT, RIGHT, LONGEST = 640, 22, 236, 84, 30  # pixels, and characters of a name
-ACCENT, FOR, AGAINST = "var(--accent)", "#c8501e", "var(--accent)"
+ACCENT, WARM = "var(--accent)", "var(--warm)"  # of the page, which has them for light and for dark
 
 
 class Bar(NamedTuple):
@@ -25,7 +25,7 @@ def svg(bars: Sequence[Bar], label: str, signed: bool = False) -> str:
     scale = (WIDTH - LEFT - RIGHT) / ((high - low) or 1.0)
     parts = [_bar(bar, i * LINE, low, scale, signed) for i, bar in enumerate(bars)]
     zero, height = LEFT - low * scale, len(bars) * LINE
-    parts.append(f'<path d="M{zero:.1f},0V{height}" stroke="#8c95a0" stroke-width="0.8"/>')
+    parts.append(f'<path d="M{zero:.1f},0V{height}" style="stroke:var(--axis)" stroke-width="0.8"/>')
     return (
         f'<svg class="plot" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(label)}" '
         f'style="width:{WIDTH}px;max-width:100%;min-width:{round(0.72 * WIDTH)}px;height:auto">{"".join(parts)}</svg>'
@@ -34,7 +34,7 @@ def svg(bars: Sequence[Bar], label: str, signed: bool = False) -> str:
 
 def _bar(bar: Bar, top: int, low: float, scale: float, signed: bool) -> str:
     start, stop = (LEFT + (end - low) * scale for end in sorted((0.0, bar.value)))
-    colour = ACCENT if not signed else FOR if bar.value > 0 else AGAINST
+    colour = WARM if signed and bar.value > 0 else ACCENT
     middle, edge = top + LINE / 2, LEFT + (bar.value - low) * scale
     spread, beyond = bar.spread * scale, max(stop, edge + bar.spread * scale)
     line = f'<path d="M{edge - spread:.1f},{middle}H{edge + spread:.1f}" style="stroke:var(--ink)" stroke-width="1.4"/>'

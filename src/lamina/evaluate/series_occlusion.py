@@ -24,7 +24,6 @@ PANELS = 4  # channels of a series
 NUMBERS = 1 << 21  # of inputs that are run at a time
 HIGHEST = 1e30  # the largest number of a plot
 FLAT = 1e-3  # an effect below this, in log-odds, is none at all
-FOR, AGAINST = "#c8501e", "#0b63b5"  # orange and blue, as in heat maps
 WIDTH, LINE = 760, 150
 LEGEND = "Orange speaks for the prediction, blue against it: its odds fall, or rise, when the stretch is covered."
 
@@ -148,7 +147,13 @@ def _line(axes: Any, one: Explanation, channel: int, most: float) -> None:
     falls = one.falls[:, channel if one.falls.shape[1] > 1 else 0]
     for i, fall in enumerate(falls.tolist()):
         shade = 0.75 * min(1.0, abs(fall) / most)
-        axes.axvspan(one.edges[i] + 0.5, one.edges[i + 1] + 0.5, color=FOR if fall > 0 else AGAINST, alpha=shade, lw=0)
+        axes.axvspan(
+            one.edges[i] + 0.5,
+            one.edges[i + 1] + 0.5,
+            color=canvas.WARM if fall > 0 else canvas.ACCENT,
+            alpha=shade,
+            lw=0,
+        )
     axes.plot(np.arange(1, len(one.series) + 1), one.series[:, channel], color=canvas.INK, linewidth=1.3)
     axes.set_xlim(0.5, len(one.series) + 0.5)
     axes.locator_params(axis="y", nbins=4)

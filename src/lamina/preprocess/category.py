@@ -5,6 +5,7 @@ Values compare as text: 3, 3.0 and "3" are one category, so a table and a JSON r
 """
 
 from functools import cached_property
+from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
@@ -99,16 +100,20 @@ def fit(values: pa.Array, cfg: Config) -> State:
 
 def frequent(values: pa.Array, least: int) -> list[str]:
     """The values that at least so many rows have, the most frequent first, else in order of the alphabet."""
-    counts = values.drop_null().value_counts()
+    return list(_counts(values.drop_null().value_counts(), least))
+
+
+def _counts(counts: pa.Array, least: int) -> dict[str, int]:
+    """Counted values that at least so many rows have, with how many, in the same order."""
     often = counts.take(np.flatnonzero(counts.field("counts").to_numpy() >= least)).to_pylist()
-    return [c["values"] for c in sorted(often, key=lambda c: (-c["counts"], c["values"]))]
+    return {c["values"]: c["counts"] for c in sorted(often, key=lambda c: (-c["counts"], c["values"]))}
 
 
 def statistics(values: pa.Array) -> dict[str, Any]:
     """Missing cells, how many values there are, and how many rows have the most frequent ones."""
-    often = frequent(values, privacy.MIN_ROWS)[:MOST_COUNTED]
-    counts = {c["values"]: c["counts"] for c in values.drop_null().value_counts().to_pylist()}
-    return {"missing": values.null_count, "values": len(counts), "counts": {value: counts[value] for value in often}}
+    counts = values.drop_null().value_counts()
+    often = dict(islice(_counts(counts, privacy.MIN_ROWS).items(), MOST_COUNTED))
+    return {"missing": values.null_count, "values": len(counts), "counts": often}
 
 
 def describe(column: pa.Array, cfg: Config) -> str:

@@ -2,6 +2,7 @@
 
 import functools
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -87,7 +88,7 @@ class Adam:
             value.copy_(tensors[name])
 
 
-class Muon:
+class Muon(ABC):
     """Weights moved by orthogonal momentum, without asking whether gradients are finite, which would wait for the
     device: both are computed. `update` says what becomes of one tensor.
     """
@@ -98,9 +99,9 @@ class Muon:
         self.params, self.momentum, self.bad = params, momentum, bad
         self.moments = [torch.zeros_like(p) for p in params]
 
+    @abstractmethod
     def update(self, p: Tensor, grad: Tensor, moment: Tensor, lr: float) -> tuple[Tensor, Tensor]:
         """The weights and the momentum after a step."""
-        raise NotImplementedError
 
     @torch.no_grad()
     def step(self, lr: float) -> None:

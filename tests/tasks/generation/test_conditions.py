@@ -181,11 +181,11 @@ def test_a_rare_condition_stops_with_how_rare_it_is(left, tmp_path, monkeypatch)
     some = left.generate(2048, seed=3).to_pylist()
     kept = sum(row["plan"] is None and row["months"] is None for row in some)
     assert 1 < kept < 2048 / 10
-    told = f"{kept} of 2,048 rows generated meet 'plan=' and 'months=', about 1 in {round(2048 / kept):,}, "
-    told += "and 500 were asked"
+    sentence = f"{kept} of 2,048 rows generated meet 'plan=' and 'months=', about 1 in {round(2048 / kept):,}, "
+    sentence += "and 500 were asked"
     words = [word for one in rare for word in ("--where", one)]
     code, _, error = command("generate", path(left), "-o", tmp_path / "a.csv", "-n", 500, "--seed", 3, *words)
-    assert code == 1 and told in error and error.endswith("Ask for fewer or a looser condition.")
+    assert code == 1 and sentence in error and error.endswith("Ask for fewer or a looser condition.")
     assert not list(tmp_path.iterdir())
     assert left.generate(kept, seed=3, where=rare).num_rows == kept
 

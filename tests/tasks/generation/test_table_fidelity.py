@@ -262,15 +262,15 @@ def mixed(name: str, path: Path, **said: Any) -> lamina.Estimator:
 def test_made_rows_are_learned_from_and_the_report_says_whether_that_helped(made_by):
     found = mixed("with", Path(made_by.result["bundle"]), augment_share=1.0)
     report = json.loads((Path(found.result["run"]) / "report.json").read_text("utf-8"))
-    (told,) = [note for note in report["data"]["notes"] if "generated rows" in note]
+    (note,) = [one for one in report["data"]["notes"] if "generated rows" in one]
     real = report["data"]["rows"]["train"]
-    assert f"with {real:,} generated rows beside {real:,} real ones" in told and "kept" in told
-    assert found.result["notes"].count(told) == 1
+    assert f"with {real:,} generated rows beside {real:,} real ones" in note and "kept" in note
+    assert found.result["notes"].count(note) == 1
     compared, kept = report["augmented"], report["augmented"]["helped"]
     without, beside = compared["validation"]
     assert kept == (beside < without and compared["certainty"] >= 0.95)
     assert compared["test"]["accuracy"][kept] == pytest.approx(report["scores"]["accuracy"])
-    assert "On test rows, without and with: loss " in told
+    assert "On test rows, without and with: loss " in note
 
 
 def test_the_better_of_both_networks_is_kept(made_by):

@@ -161,8 +161,7 @@ def _settings(endpoint: Endpoint, key: Callable[[], str]) -> str:
     for name, one in properties.items():
         default = one.get("default")
         is_common = default is not None or "examples" in one or len(properties) == 1
-        value = example.get("count", default) if name == "count" else default
-        (common if is_common else rare).append(setting(name, one, value, key()))
+        (common if is_common else rare).append(setting(name, one, example.get(name, default), key()))
     more = (
         f'<details><summary>More settings</summary><div class="cells">{"".join(rare)}</div></details>' if rare else ""
     )

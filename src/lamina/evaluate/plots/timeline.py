@@ -8,6 +8,7 @@ import numpy as np
 from lamina.evaluate.plots.canvas import ACCENT, GREYS, INK, QUIET, figure, panel, style, svg, text
 from lamina.evaluate.plots.figures import plain_numbers
 
+PARTS = ("training", "validation", "test")
 WIDTH, HEIGHT, PIECES = 900, 222, 420  # pixels, and pieces of a long series, of which the extremes are drawn
 
 

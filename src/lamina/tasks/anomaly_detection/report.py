@@ -15,7 +15,7 @@ from lamina.evaluate import verdict
 from lamina.evaluate.images import thumbnails
 from lamina.evaluate.markup import escape, figure, number, section, table
 from lamina.evaluate.plots.figures import NETWORK
-from lamina.evaluate.plots.timeline import timeline
+from lamina.evaluate.plots.timeline import PARTS, timeline
 from lamina.evaluate.verdict import Wording
 from lamina.experiment import Baseline, Conclusion, Finding, Section, Summary
 from lamina.schema import Row
@@ -26,7 +26,6 @@ from lamina.tasks.anomaly_detection.plots import Track
 from lamina.tasks.anomaly_detection.state import State
 
 STRANGEST, PICTURES = 15, 8
-PARTS = ("training", "validation", "test")
 COLUMNS = 4  # of a recording that are drawn
 SIDE = 420  # pixels of a strip of pictures
 WORDING = Wording(

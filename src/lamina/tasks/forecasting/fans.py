@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from lamina.evaluate.markup import number
-from lamina.evaluate.plots.timeline import timeline
+from lamina.evaluate.plots.timeline import PARTS, timeline
 from lamina.schema import Row, clean
 from lamina.task import Session
 from lamina.tasks.forecasting import encoding, error_breakdown, history
@@ -18,7 +18,6 @@ from lamina.tasks.forecasting.state import State
 from lamina.tasks.forecasting.time_index import to_times
 
 COUNT = 6  # fans in all
-PARTS = ("training", "validation", "test")
 MAX_PAIRS = 3  # of series and target that have fans of their own
 
 Arrays = Mapping[str, np.ndarray]
