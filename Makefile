@@ -15,7 +15,7 @@ setup: .venv/.ready
 	$(BIN)/pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt --editable ".[train,serve,flask,app,images,huggingface,lora,text,excel,docs,dev]"
 	touch $@
 
-demo: setup  ## Train on a bundled table, judge it beside baselines, serve one prediction.
+demo: setup  ## Train on a bundled table, evaluate it beside baselines, serve one prediction.
 	rm -rf $(DEMO)
 	$(BIN)/lamina train toy:churn --target Churn --out $(DEMO)
 	$(BIN)/python benchmarks/ask.py $(DEMO)
@@ -32,7 +32,7 @@ docs: setup  ## The site of docs/, into build/site; fails on a dead link or on a
 lint: setup  ## Format, lint, types, and who may import whom.
 	$(BIN)/ruff format --check src tests benchmarks docs/tools
 	$(BIN)/ruff check src tests benchmarks docs/tools
-	$(BIN)/basedpyright
+	$(BIN)/pyrefly check
 	$(BIN)/lint-imports
 
 bench: demo  ## Ratios against plain PyTorch, and how long things take, on this machine.

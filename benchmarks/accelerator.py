@@ -70,7 +70,7 @@ def main() -> int:
     if not torch.accelerator.is_available():
         print("This machine has no accelerator that PyTorch can use.")
         return 1
-    devices = ("cpu", torch.accelerator.current_accelerator().type)  # pyright: ignore[reportOptionalMemberAccess]
+    devices = ("cpu", torch.accelerator.current_accelerator().type)
     if args.work:
         work(args.work.split("|"), args.epochs, devices)
         return 0

@@ -197,7 +197,7 @@ def stream(args: argparse.Namespace) -> None:
 def beside_pyod(learned: np.ndarray, values: np.ndarray) -> None:
     """Rows a second of PyOD's autoencoder, from memory to memory."""
     try:
-        from pyod.models.auto_encoder import AutoEncoder  # pyright: ignore[reportMissingImports]
+        from pyod.models.auto_encoder import AutoEncoder
     except ImportError:
         print("PyOD is not installed here: pip install pyod, in an environment of its own")
         return

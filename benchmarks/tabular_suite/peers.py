@@ -92,7 +92,7 @@ def whole(train: pd.DataFrame, test: pd.DataFrame) -> Parts:
 
 def lightgbm(x: pd.DataFrame, y: np.ndarray, regression: bool, seed: int) -> Any:
     """Defaults, at most 500 rounds: as many as a fifth of the rows chooses, then trained on all rows."""
-    import lightgbm as lgb  # pyright: ignore[reportMissingImports] - in the competitors' environment
+    import lightgbm as lgb  # in the competitors' environment
 
     kind = lgb.LGBMRegressor if regression else lgb.LGBMClassifier
     fixed = {"random_state": seed, "n_jobs": 1, "verbose": -1}
@@ -129,7 +129,7 @@ def linear(x: pd.DataFrame, y: np.ndarray, regression: bool, seed: int) -> Any:
 
 def catboost(x: pd.DataFrame, y: np.ndarray, regression: bool, seed: int) -> Any:
     """Defaults: 1,000 rounds."""
-    from catboost import CatBoostClassifier, CatBoostRegressor  # pyright: ignore[reportMissingImports]
+    from catboost import CatBoostClassifier, CatBoostRegressor
 
     kind = CatBoostRegressor if regression else CatBoostClassifier
     fixed = {"random_seed": seed, "thread_count": 1, "verbose": 0, "allow_writing_files": False}
@@ -138,7 +138,7 @@ def catboost(x: pd.DataFrame, y: np.ndarray, regression: bool, seed: int) -> Any
 
 def realmlp(x: pd.DataFrame, y: np.ndarray, regression: bool, seed: int) -> Any:
     """RealMLP with its tuned defaults (Holzmüller et al. 2024), evaluated by cross entropy, since AUC scores it."""
-    from pytabkit import RealMLP_TD_Classifier, RealMLP_TD_Regressor  # pyright: ignore[reportMissingImports]
+    from pytabkit import RealMLP_TD_Classifier, RealMLP_TD_Regressor
 
     fixed = {"device": "cpu", "random_state": seed, "n_cv": 1, "n_threads": 1, "verbosity": 0}
     if regression:

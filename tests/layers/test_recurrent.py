@@ -231,8 +231,8 @@ def test_many_rows_are_answered_in_parts(monkeypatch):
 
 def test_layers_from_the_second_on_add_to_what_they_were_given():
     stack, x = Stack(said("gru", depth=2, width=4, layer_norm=False), 3).eval(), torch.randn(2, 5, 3)
-    first = stack.layers[0][0](x)  # pyright: ignore[reportIndexIssue]
-    torch.testing.assert_close(stack(x, None), first + stack.layers[1][0](first))  # pyright: ignore[reportIndexIssue]
+    first = stack.layers[0][0](x)
+    torch.testing.assert_close(stack(x, None), first + stack.layers[1][0](first))
     torch.testing.assert_close(stack(x, None, True), stack(x, None)[:, -1])
 
 

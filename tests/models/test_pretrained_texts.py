@@ -12,7 +12,7 @@ import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-import huggingface_tools as tools  # pyright: ignore[reportMissingImports]
+import huggingface_tools as tools
 import lamina
 from lamina import models
 from lamina.config import RecipeError, parse

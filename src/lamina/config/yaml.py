@@ -82,8 +82,8 @@ def _harmless(events: Iterable[Any], where: str) -> None:
         spot = f"{where}:{event.start_mark.line + 1}:{event.start_mark.column + 1}"
         if isinstance(event, AliasEvent):
             raise RecipeError([f"{spot}: an alias (*{event.anchor}) is not allowed in a recipe. Write the value out."])
-        if isinstance(event, NodeEvent) and event.ctag:  # pyright: ignore[reportAttributeAccessIssue]
-            tag = event.ctag  # pyright: ignore[reportAttributeAccessIssue]
+        if isinstance(event, NodeEvent) and event.ctag:  # pyrefly: ignore[missing-attribute]
+            tag = event.ctag
             raise RecipeError([f"{spot}: a tag ({tag}) is not allowed in a recipe. Write a plain value."])
         if depth > DEEPEST:
             raise RecipeError([f"{spot}: is nested too deeply for a recipe."])

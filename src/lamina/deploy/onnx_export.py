@@ -116,7 +116,7 @@ def _traced(
     torch.onnx.export(
         model,
         tuple(tensors.values()),
-        file,  # pyright: ignore[reportArgumentType] - the trace-based exporter takes a file object
+        file,  # pyrefly: ignore[bad-argument-type] - the trace-based exporter takes a file object
         dynamo=False,
         input_names=list(tensors),
         output_names=outputs,

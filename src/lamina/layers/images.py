@@ -162,4 +162,4 @@ def single_image(spec: Spec) -> str | None:
 
 def channels_last(module: nn.Module) -> nn.Module:
     """The module with filters laid out as pictures are in memory."""
-    return module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    return module.to(memory_format=torch.channels_last)  # pyrefly: ignore[no-matching-overload]

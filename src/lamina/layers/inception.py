@@ -51,7 +51,7 @@ def training(spec: Spec) -> dict[str, Any]:
 class Norm(nn.BatchNorm1d):
     """Batch normalization over the steps that are there: `x` (rows, channels, steps), `there` (rows, 1, steps)."""
 
-    def forward(self, x: Tensor, there: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def forward(self, x: Tensor, there: Tensor) -> Tensor:  # pyrefly: ignore[bad-override]
         if not self.training:
             return super().forward(x)
         count = there.sum()

@@ -19,10 +19,10 @@ Kind = Literal["rnn", "lstm", "gru"]
 
 GATES: dict[Kind, int] = {"rnn": 1, "lstm": 4, "gru": 3}  # in the order of PyTorch: input, forget, cell, output
 FUSED: dict[tuple[str, str], Any] = {
-    ("rnn", "tanh"): torch._VF.rnn_tanh,  # pyright: ignore[reportAttributeAccessIssue]
-    ("rnn", "relu"): torch._VF.rnn_relu,  # pyright: ignore[reportAttributeAccessIssue]
-    ("lstm", "tanh"): torch._VF.lstm,  # pyright: ignore[reportAttributeAccessIssue]
-    ("gru", "tanh"): torch._VF.gru,  # pyright: ignore[reportAttributeAccessIssue]
+    ("rnn", "tanh"): torch._VF.rnn_tanh,
+    ("rnn", "relu"): torch._VF.rnn_relu,
+    ("lstm", "tanh"): torch._VF.lstm,
+    ("gru", "tanh"): torch._VF.gru,
 }
 FUNCTIONS: dict[tuple[str, str], Any] = {
     ("rnn", "tanh"): RNNFunction,

@@ -25,9 +25,7 @@ class RNNFunction(torch.autograd.Function):
     """h_t = act(W_ih x_t + W_hh h_{t-1} + b), all in place in one buffer (steps * rows, units)."""
 
     @staticmethod
-    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx: Any, x: Tensor, w_ih: Tensor, w_hh: Tensor, b: Tensor, name: ActivationName, last: bool
-    ) -> Tensor:
+    def forward(ctx: Any, x: Tensor, w_ih: Tensor, w_hh: Tensor, b: Tensor, name: ActivationName, last: bool) -> Tensor:
         rows, steps, _ = x.shape
         inputs = x.transpose(0, 1).flatten(0, 1)  # (steps * rows, n)
         states = torch.addmm(b, inputs, w_ih.t())
@@ -42,7 +40,7 @@ class RNNFunction(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> Gradients:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def backward(ctx: Any, grad: Tensor) -> Gradients:  # pyrefly: ignore[bad-override]
         inputs, states, w_ih, w_hh = ctx.saved_tensors
         d, rows = _slope(ctx.name, states), ctx.rows
         pieces, space = d.split(rows), torch.empty_like(d[:rows])
@@ -65,9 +63,7 @@ class LSTMFunction(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx: Any, x: Tensor, w_ih: Tensor, w_hh: Tensor, b: Tensor, name: ActivationName, last: bool
-    ) -> Tensor:
+    def forward(ctx: Any, x: Tensor, w_ih: Tensor, w_hh: Tensor, b: Tensor, name: ActivationName, last: bool) -> Tensor:
         rows, steps, n_in = x.shape
         units = w_hh.shape[1]
         weights = _output_before_cell(torch.cat([w_hh, w_ih, b[:, None]], 1), units)
@@ -94,7 +90,7 @@ class LSTMFunction(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> Gradients:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def backward(ctx: Any, grad: Tensor) -> Gradients:  # pyrefly: ignore[bad-override]
         stack, gates, cells, outputs, weights = ctx.saved_tensors
         steps, units, rows = cells.shape
         i, f, o, g = gates.view(steps, 4, units, rows).unbind(1)
@@ -142,9 +138,7 @@ class GRUFunction(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx: Any, x: Tensor, w_ih: Tensor, w_hh: Tensor, *rest: Any
-    ) -> Tensor:
+    def forward(ctx: Any, x: Tensor, w_ih: Tensor, w_hh: Tensor, *rest: Any) -> Tensor:
         b_ih, b_hh, _, last = rest
         rows, steps, n_in = x.shape
         units = w_hh.shape[1]
@@ -171,7 +165,7 @@ class GRUFunction(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> Gradients:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def backward(ctx: Any, grad: Tensor) -> Gradients:  # pyrefly: ignore[bad-override]
         stack, products, new, weights = ctx.saved_tensors
         steps, units, rows = new.shape
         r, z, own, _ = products.view(steps, 4, units, rows).unbind(1)

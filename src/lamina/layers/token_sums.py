@@ -62,4 +62,4 @@ class TokenSums(nn.Module):
         flat = bag(ids, share)
         places = torch.div(flat.ids, self.step, rounding_mode="floor") if self.step > 1 else flat.ids
         weight = self.weight if scale is None else self.weight * scale
-        return Sums.apply(weight, places, flat.share, flat.rows, flat.total)  # pyright: ignore[reportReturnType]
+        return Sums.apply(weight, places, flat.share, flat.rows, flat.total)

@@ -1,6 +1,6 @@
 """What losses of several steps ahead share."""
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
@@ -9,18 +9,21 @@ from lamina.layers.horizon import quantiles, sizes
 from lamina.schema import Output
 
 
-class HorizonLoss(nn.Module):
+class HorizonLoss(nn.Module, ABC):
     """Raw (..., rows, size), target (rows, horizon, targets) with NaN where nothing was measured: the mean of
     `function` over what was. Its arguments are errors (..., rows, horizon, targets, quantiles) and the quantiles.
     """
 
-    function: Callable[[Tensor, Tensor], Tensor]
     quantiles: Tensor
 
     def __init__(self, output: Output):
         super().__init__()
         self.shape = sizes(output)
         self.register_buffer("quantiles", torch.tensor(quantiles(output)), persistent=False)
+
+    @staticmethod
+    @abstractmethod
+    def function(error: Tensor, quantiles: Tensor) -> Tensor: ...
 
     def forward(self, raw: Tensor, target: Tensor) -> Tensor:
         absent = target.isnan().unsqueeze(-1)

@@ -47,7 +47,7 @@ def initialize(level: ReversibleNorm, train: Batch, validation: Batch) -> None:
             values = _solve(train_sums, validation_sums, effect)
             with torch.no_grad():
                 effect.weight[:, target] = torch.from_numpy(values).to(effect.weight)
-    effect.weight.lr_scale = PACE  # pyright: ignore[reportAttributeAccessIssue] - read by train.optim
+    effect.weight.lr_scale = PACE  # pyrefly: ignore[missing-attribute] - read by train.optim
 
 
 def _one_step(data: Batch) -> Batch:

@@ -143,7 +143,7 @@ class Stack(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor | None, last: bool = False) -> Tensor:
         """`last`: of series that are all there, (rows, width) after the last step alone."""
-        one_way = last and len(self.layers[0]) == 1  # pyright: ignore[reportArgumentType]
+        one_way = last and len(self.layers[0]) == 1  # pyrefly: ignore[bad-argument-type]
         for i, directions in enumerate(self.layers):
             ends = one_way and i == len(self.layers) - 1
             states = run_directions(directions, x if i == 0 else self.between[i - 1](x), lengths, ends)

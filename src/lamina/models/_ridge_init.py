@@ -66,7 +66,7 @@ def initialize(level: ReversibleNorm, parts: list[LinearForecast], train: Batch,
         with torch.no_grad():
             for part in parts:
                 part.weight[place] = torch.from_numpy(weights).to(part.weight)
-                part.weight.lr_scale = PACE  # pyright: ignore[reportAttributeAccessIssue] - read by train.optim
+                part.weight.lr_scale = PACE  # pyrefly: ignore[missing-attribute] - read by train.optim
             parts[0].bias[place, 0] = torch.from_numpy(bias.ravel()).to(parts[0].bias)
 
 

@@ -244,7 +244,7 @@ def _norm(width: int) -> nn.Module:
 
 def _filters(before: int, after: int) -> nn.Conv2d:
     layer = nn.Conv2d(before, after, 3, padding=1, bias=False)
-    layer.weight.orthogonal = True  # pyright: ignore[reportAttributeAccessIssue] - read by train.optim
+    layer.weight.orthogonal = True  # pyrefly: ignore[missing-attribute] - read by train.optim
     return layer
 
 

@@ -70,7 +70,7 @@ class Model(nn.Module):
         for place, network in enumerate(self.networks):
             rows = batch if fold is None else _select(batch, (fold != place).nonzero()[:, 0])
             if len(rows.target):
-                each += [loss for _, loss in network.losses(rows)]  # pyright: ignore[reportCallIssue]
+                each += [loss for _, loss in network.losses(rows)]  # pyrefly: ignore[not-callable]
         yield "", torch.stack(each).mean()
 
 

@@ -73,7 +73,7 @@ class Text(nn.Module):
         size = feed.sizes[0]
         self.first_part = size // 2  # the first id of parts of words
         self.linear = TokenSums(size, outputs, LARGEST_LINEAR)
-        self.linear.weight.lr_scale = 10.0  # pyright: ignore[reportAttributeAccessIssue] - read by train.optim
+        self.linear.weight.lr_scale = 10.0  # pyrefly: ignore[missing-attribute] - read by train.optim
         self.vectors = TokenSums(size, cfg.width, LARGEST_VECTORS)
         nn.init.normal_(self.vectors.weight, std=0.1)
         self.hide = Dropout(cfg.dropout)
@@ -137,7 +137,7 @@ class Model(SinglePart):
         """Naive Bayes from training texts; how far it is to be trusted, from validation texts."""
         target = np.asarray(train.target)
         for name, text in self.texts.items():
-            text.initialize(np.asarray(train.inputs[name]), target, self.output)  # pyright: ignore[reportCallIssue]
+            text.initialize(np.asarray(train.inputs[name]), target, self.output)  # pyrefly: ignore[not-callable]
         if self.output.head != "value":
             share = np.array([values.mean() for values in _columns(target, self.output)]).clip(1e-4, 1 - 1e-4)
             odds = share if self.activation == "softmax" else share / (1 - share)

@@ -112,7 +112,7 @@ class Model(nn.Module):
         self.quantized = 0.0 if isinstance(share, list) else float(share)
         self.loss = losses.loss(spec.output)
         if image:
-            self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+            self.to(memory_format=torch.channels_last)  # pyrefly: ignore[no-matching-overload]
 
     def noise(self, x: Tensor) -> Tensor:
         """What is to be taken off: (rows, channels, *space), each side a multiple of `multiple`."""

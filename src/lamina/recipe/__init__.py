@@ -118,7 +118,7 @@ def build(raw: Mapping[str, Any], overrides: Iterable[str] = (), trains: bool = 
         raise RecipeError(once_each(faults))
     names = (*filter(None, [rest.target]), *columns)
     also = {name: expecting(source, names) for name, source in also.items()}
-    choices = {
+    choices: dict[str, Any] = {
         "data": expecting(cast("Config", sections["data"]), names),
         "task": sections["task"],
         "columns": columns,

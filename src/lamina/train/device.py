@@ -98,7 +98,7 @@ def _probe(model: nn.Module, batch: Batch, threads: int, precision: str) -> tupl
             torch.manual_seed(0)
             start, total = time.perf_counter(), 0.0
             with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-                pairs = list(model.losses(batch))  # pyright: ignore[reportCallIssue]
+                pairs = list(model.losses(batch))  # pyrefly: ignore[not-callable]
             for _, loss in pairs:
                 loss.backward(retain_graph=len(pairs) > 1)
                 total += float(loss.detach())

@@ -57,7 +57,7 @@ def fit(model: nn.Module, train: Examples, validation: Examples, cfg: settings.C
 
     Raises `TrainingError` when no step is finite any more, `Interrupted` (after saving) when asked to stop.
     """
-    if cfg.accumulate > 1 and len(model.parts) > 1:  # pyright: ignore[reportArgumentType]
+    if cfg.accumulate > 1 and len(model.parts) > 1:  # pyrefly: ignore[bad-argument-type]
         raise TrainingError("train.accumulate: works for networks of one part only. Use a larger batch_size instead.")
     moves = hooks.target_transform
     image_augmentation.check(train, cfg.augment, moves is not None)

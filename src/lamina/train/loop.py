@@ -47,7 +47,7 @@ class Loop:
 
     def __init__(self, model: nn.Module, cfg: settings.Config, where: torch.device):
         self.model, self.cfg, self.where = model, cfg, where
-        names: tuple[str, ...] = model.parts  # pyright: ignore[reportAssignmentType]
+        names: tuple[str, ...] = model.parts  # pyrefly: ignore[bad-assignment]
         self.parts = {n: ParameterGroup(model.get_submodule(n), len(names) == 1, cfg, where) for n in names}
         self.autocast = cfg.precision == "bf16"
         self.average = copy.deepcopy(model).requires_grad_(False) if cfg.ema else None
@@ -83,7 +83,7 @@ class Loop:
             torch._foreach_lerp_(*self.average_pairs, 1 - decay)
 
     def _losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
-        losses = self.model.losses(batch)  # pyright: ignore[reportCallIssue]
+        losses = self.model.losses(batch)  # pyrefly: ignore[not-callable]
         if not self.autocast:
             return losses
         return self._autocast(losses)
@@ -147,7 +147,7 @@ class Loop:
 
     def preview(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """What the network would serve now, by averaged weights where there are some; draws no random number."""
-        served = (self.average or self.model).served()  # pyright: ignore[reportCallIssue]
+        served = (self.average or self.model).served()  # pyrefly: ignore[not-callable]
         return outputs(served["model"], Examples(inputs, np.zeros(0)))
 
     def _give_up(self, data: Batch) -> None:
@@ -190,7 +190,7 @@ class Loop:
         tensors |= {f"skipped/{name}": part.skipped for name, part in self.parts.items()}
         tensors |= {"loss_sum": self.loss_sum, "rng/cpu": torch.get_rng_state()}
         if models.is_stateful(self.model):
-            tensors |= {f"state/{i}": value for i, value in enumerate(self.model.state)}  # pyright: ignore[reportArgumentType, reportCallIssue]
+            tensors |= {f"state/{i}": value for i, value in enumerate(self.model.state)}  # pyrefly: ignore[not-iterable]
         if self.average is not None:
             tensors |= {f"ema/{k}": v for k, v in self.average.state_dict().items()}
         if self.where.type == "cuda":
@@ -239,7 +239,7 @@ class Loop:
         self.loss_sum = groups["loss_sum"][""]
         if models.is_stateful(self.model):
             carried = groups.get("state", {})
-            self.model.state = [carried[str(i)] for i in range(len(carried))]  # pyright: ignore[reportArgumentType]
+            self.model.state = [carried[str(i)] for i in range(len(carried))]  # pyrefly: ignore[bad-argument-type]
         for name, part in self.parts.items():
             part.skipped = groups["skipped"][name]
             part.last_move = (int(part.skipped.item()), self._updates(state.step))

@@ -56,9 +56,9 @@ class Adam:
             if not params:
                 continue
             torch._foreach_add_(steps, 1)
-            self.kernel(  # pyright: ignore[reportCallIssue]
-                params,  # pyright: ignore[reportArgumentType]
-                [p.grad for p in params],  # pyright: ignore[reportArgumentType]
+            self.kernel(  # pyrefly: ignore[no-matching-overload]
+                params,
+                [p.grad for p in params],
                 first,
                 second,
                 [],
@@ -181,7 +181,7 @@ class Plain:
             for p in group["params"]:  # PyTorch takes memory as it finds it when the very first step is left out
                 optimizer.state[p]["momentum_buffer"] = torch.zeros_like(p)
         if self.fused:
-            optimizer.found_inf = bad  # pyright: ignore[reportAttributeAccessIssue] - the fused kernels read it
+            optimizer.found_inf = bad  # pyrefly: ignore[missing-attribute] - the fused kernels read it
 
     def step(self, lr: float) -> None:
         for group in self.optimizer.param_groups:

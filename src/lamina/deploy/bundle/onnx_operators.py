@@ -198,7 +198,7 @@ def _reduced(call: Call) -> Effect:
     shape = tuple(1 if i in axes else n for i, n in enumerate(value.shape) if keep or i not in axes)
     constant = None
     if call.kind == "ReduceProd" and value.constant is not None and len(axes) == rank and not keep:
-        constant = follow(lambda: product(value.constant.flat))  # pyright: ignore[reportOptionalMemberAccess]
+        constant = follow(lambda: product(value.constant.flat))
     return Effect((Value(shape, value.width, constant),), scratch=value.shape)
 
 

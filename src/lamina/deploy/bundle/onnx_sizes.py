@@ -101,7 +101,7 @@ class Size:
     def __int__(self) -> int:
         raise Unknown
 
-    __hash__ = None  # pyright: ignore[reportAssignmentType]
+    __hash__ = None
 
 
 Dim = int | Size

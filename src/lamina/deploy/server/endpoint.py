@@ -85,7 +85,7 @@ class Endpoint:
             return self._parts(places, queries)
         groups: list[tuple[Request, list[int]]] = []
         for place in places:
-            request = queries[place].request  # pyright: ignore[reportAttributeAccessIssue]
+            request = queries[place].request  # pyrefly: ignore[missing-attribute]
             group = next((members for other, members in groups if other == request), None)
             if group is None:
                 groups.append((request, [place]))

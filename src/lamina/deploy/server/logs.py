@@ -48,7 +48,8 @@ def configure(log_format: Format = "text", access_log: bool = False) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     logger = logging.getLogger("lamina")
-    logger.handlers, logger.propagate = [handler], False
+    logger.handlers = [handler]
+    logger.propagate = False
     access.setLevel(logging.INFO if access_log else logging.WARNING)
 
 

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 try:
     import resource
@@ -164,7 +164,10 @@ class Server(uvicorn.Server):
         assert sockets
         loop, listener, config = asyncio.get_running_loop(), sockets[0], self.config
         protocol = partial(
-            config.http_protocol_class, config=config, server_state=self.server_state, app_state=self.lifespan.state
+            cast("Any", config.http_protocol_class),
+            config=config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
         )
         coming = set[asyncio.Task[Any]]()  # the loop itself holds tasks weakly
 

@@ -104,7 +104,7 @@ def roc_auc(target: np.ndarray, answers: Answers) -> Any:
     from sklearn.metrics import roc_auc_score
 
     values = [roc_auc_score(hit, score) for hit, score in one_against_rest(target, answers["probabilities"])]
-    return np.mean(values) if values else None
+    return np.array(values).mean() if values else None
 
 
 @metric(True, "probabilities", label="average precision")

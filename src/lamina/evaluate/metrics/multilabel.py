@@ -64,7 +64,7 @@ def mean_average_precision(target: np.ndarray, answers: Answers) -> Any:
 
     occurs = np.flatnonzero(target.any(axis=0))
     values = [average_precision_score(target[:, c], answers["probabilities"][:, c]) for c in occurs]
-    return np.mean(values) if values else None
+    return np.array(values).mean() if values else None
 
 
 @metric(True, "probabilities", "chosen", label="all labels right")

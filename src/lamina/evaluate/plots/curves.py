@@ -36,7 +36,7 @@ def precision_recall(target: np.ndarray, answers: Answers) -> Curve | None:
         return None
     area = pr_auc(target, answers)
     if area is None:
-        area = float(np.mean([average_precision_score(hit, score) for hit, score in pairs]))
+        area = float(np.array([average_precision_score(hit, score) for hit, score in pairs]).mean())
     curves = [_from_left(*precision_recall_curve(hit, score)[:2]) for hit, score in pairs]
     if len(curves) == 1:
         return *_decimate(*curves[0]), area

@@ -132,4 +132,4 @@ def restore(encoder: Encoder, decoder: Decoder, at: Start) -> None:
         if last.bias is not None:
             last.bias.zero_()
     for weight in (encoder.linear.weight, decoder.linear.weight):
-        weight.lr_scale = PACE  # pyright: ignore[reportAttributeAccessIssue] - read by train.optim
+        weight.lr_scale = PACE  # pyrefly: ignore[missing-attribute] - read by train.optim

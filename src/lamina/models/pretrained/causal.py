@@ -127,7 +127,7 @@ class Step(nn.Module):
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """`tokens` and `position` (rows, 1), `state0` and on (rows, heads, context, width), the latest token last."""
-        from transformers import DynamicCache  # pyright: ignore[reportMissingImports] - an extra
+        from transformers import DynamicCache
 
         causal, position = self.causal, inputs["position"]
         names = [f"state{i}" for i in range(sum(name.startswith("state") for name in inputs))]

@@ -25,7 +25,7 @@ def scale_lr(backbone: nn.Module, decay: float) -> None:
     step = min(1.0, DEEPEST / max(1, len(order)))
     for name, p in backbone.named_parameters():
         above = len(order) - order.index(_block(name)) if _block(name) in order else 0
-        p.lr_scale = decay ** (above * step)  # pyright: ignore[reportAttributeAccessIssue] - read by train.optim
+        p.lr_scale = decay ** (above * step)  # pyrefly: ignore[missing-attribute] - read by train.optim
 
 
 def _block(name: str) -> str:
@@ -38,13 +38,13 @@ def _block(name: str) -> str:
 def add_lora(network: Any, cfg: Lora) -> Any:
     """A network that learns low-rank changes of its linear layers, and nothing else. Errors: RecipeError."""
     try:
-        import peft  # pyright: ignore[reportMissingImports] - an extra
+        import peft
     except ImportError:
         cure = "pip install 'lamina[lora]', or leave it out and set model.frozen=false"
         raise RecipeError([f"model.lora: needs peft, which is not installed. {cure}."]) from None
     settings = peft.LoraConfig(
         r=cfg.rank,
-        lora_alpha=cfg.alpha,  # pyright: ignore[reportArgumentType] - any number will do
+        lora_alpha=cfg.alpha,  # pyrefly: ignore[bad-argument-type] - any number will do
         lora_dropout=cfg.dropout,
         target_modules="all-linear",
         bias="none",

@@ -60,7 +60,7 @@ class Head(SinglePart):
                 loss.backward()
                 return loss
 
-            optimizer.step(closure)  # pyright: ignore[reportArgumentType] - it takes a tensor
+            optimizer.step(closure)
             with torch.no_grad():
                 loss = float(self._loss(validation))
             if loss < best[0]:
@@ -70,7 +70,7 @@ class Head(SinglePart):
                 p.copy_(value)
         for p in params:
             p.grad = None
-            p.lr_scale = PACE  # pyright: ignore[reportAttributeAccessIssue] - read by train.optim
+            p.lr_scale = PACE  # pyrefly: ignore[missing-attribute] - read by train.optim
 
     def _loss(self, batch: Batch) -> Tensor:
         (loss,) = [loss for _, loss in self.losses(batch)]

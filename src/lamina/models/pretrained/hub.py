@@ -25,7 +25,7 @@ def import_transformers() -> Any:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("HF_HUB_DOWNLOAD_TIMEOUT", str(SECONDS))
     try:
-        import transformers  # pyright: ignore[reportMissingImports] - an extra
+        import transformers
     except ImportError:
         raise RecipeError(
             [
@@ -91,7 +91,7 @@ def find(name: str) -> Path:
         return path
     if name.startswith(("/", ".", "~")) or name.count("/") > 1 or path.exists():
         raise fault(name, "there is no such folder", "Name a folder with config.json, or a model on the hub")
-    from huggingface_hub import constants, snapshot_download  # pyright: ignore[reportMissingImports] - an extra
+    from huggingface_hub import constants, snapshot_download
 
     with contextlib.suppress(Exception):  # not there, or not all of it: the hub is asked next
         copy = Path(snapshot_download(name, allow_patterns=FILES, local_files_only=True))

@@ -58,7 +58,7 @@ class OnnxFile(nn.Module):
             options.log_severity_level = 4
             options.intra_op_num_threads = torch.get_num_threads()
             self.session = onnxruntime.InferenceSession(self.body, options, ["CPUExecutionProvider"])
-        return self.session.run(None, {self.graph.graph.input[0].name: pixels})[0]
+        return np.asarray(self.session.run(None, {self.graph.graph.input[0].name: pixels})[0])
 
     def identity(self) -> bytes:
         """What decides the features beside the weights."""
@@ -73,7 +73,7 @@ class _Call(torch.autograd.Function):
     """The file as one operation: run by ONNX Runtime, and one node in an exported graph."""
 
     @staticmethod
-    def forward(ctx: Any, pixels: Tensor, network: OnnxFile) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def forward(ctx: Any, pixels: Tensor, network: OnnxFile) -> Tensor:
         features = network.run(np.ascontiguousarray(pixels.detach().float().cpu().numpy()))
         return torch.from_numpy(features).to(pixels.device)
 

@@ -70,6 +70,6 @@ class Step(nn.Module):
         places, states = Places(cos.unsqueeze(1), sin.unsqueeze(1)), dict[str, Tensor]()
         for i, block in enumerate(decoder.blocks):
             names = f"state{2 * i}", f"state{2 * i + 1}"
-            x, *new = block.step(x, places, mask, *(inputs[name] for name in names))  # pyright: ignore
+            x, *new = block.step(x, places, mask, *(inputs[name] for name in names))  # pyrefly: ignore[not-callable]
             states |= zip(names, new, strict=True)
         return {"logits": decoder.tokens.logits(decoder.norm(x)).float(), **states}

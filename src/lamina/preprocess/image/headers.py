@@ -96,7 +96,8 @@ def read(body: bytes) -> Header | str:
 
 
 def _jpeg(body: bytes) -> Header:
-    at, size, turn = 2, None, 1
+    at, turn = 2, 1
+    size: tuple[int, int] | None = None
     while True:
         if body[at] != 0xFF:  # bytes that belong to nothing, which decoders pass over
             at = body.find(b"\xff", at)
@@ -108,7 +109,8 @@ def _jpeg(body: bytes) -> Header:
             continue
         (long,) = struct.unpack_from(">H", body, at + 2)
         if 0xC0 <= mark <= 0xCF and mark not in (0xC4, 0xC8, 0xCC):
-            size = struct.unpack_from(">HH", body, at + 5)
+            height, width = struct.unpack_from(">HH", body, at + 5)
+            size = height, width
         elif mark == 0xE1 and body[at + 4 : at + 10] == b"Exif\0\0":
             turn = exif.orientation(body[at + 10 : at + 2 + long])
         elif mark == 0xDA:

@@ -137,7 +137,7 @@ def encode(values: pa.Array, state: State) -> np.ndarray:
 def golden(state: State, cfg: Config, rng: np.random.Generator, count: int) -> list[Any]:
     """Made-up texts of words that many rows share, some with a word that nobody wrote, and now and then none."""
     words = np.array(state.words or STOCK, object)
-    texts = [" ".join(rng.choice(words, rng.integers(1, 9))) for _ in range(count)]
+    texts: list[str] = [" ".join(rng.choice(words, rng.integers(1, 9))) for _ in range(count)]
     texts[1::3] = [f"{text} {STOCK[i % len(STOCK)]}" for i, text in enumerate(texts[1::3])]
     return [None if i % 9 == 8 else text for i, text in enumerate(texts)]
 

@@ -75,7 +75,7 @@ def summarize(facts: Mapping[str, Any]) -> tuple[list[Lines], list[Line]]:
     """What `survey` gave, for people: texts by class as a table, and lines."""
     classes, count = facts["classes"], facts["texts"]
     heads = (f"{facts['column']}, by class", "texts", "median words")
-    rows = [(c["class"], f"{c['texts']:,}", f"{c['words']:,}") for c in classes]
+    rows: Lines = [(c["class"], f"{c['texts']:,}", f"{c['words']:,}") for c in classes]
     tables = [[heads, *rows]] if 1 < len(classes) <= CLASSES else []
     sampled = "" if facts["sample_size"] >= count + facts["empty"] else f" ({facts['sample_size']:,} of them looked at)"
     lines = [Line(facts["column"], f"  {count:,} texts{sampled}")]

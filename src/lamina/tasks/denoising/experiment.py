@@ -127,7 +127,7 @@ class Experiment(experiment.Experiment):
         held_out = {sort: _some(own) for sort, own in sets["validation"].items()}
         noisy = held_out.get("noisy")
         if noisy is None:
-            low, high = self.task.output().settings["sigma"]  # pyright: ignore[reportGeneralTypeIssues]
+            low, high = self.task.output().settings["sigma"]  # pyrefly: ignore[not-iterable]
             noisy = added_noise.over(added_noise.unit(held_out["clean"]), float(low), float(high), self.recipe.seed)
         validation = Examples({name: added_noise.unit(noisy)}, added_noise.unit(held_out["clean"]))
         own = Examples({name: train.get("noisy", train["clean"])}, train["clean"])

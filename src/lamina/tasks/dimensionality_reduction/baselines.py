@@ -35,7 +35,8 @@ def fit(train: Mapping[str, Any], target: np.ndarray, answers: metrics.Answers, 
     count = min(max(dimensions, CURVE), width, len(some))
     solver = "covariance_eigh" if width <= FULL else "full" if len(some) <= FULL else "randomized"
     with np.errstate(all="ignore"):  # of rows that are all alike
-        model = PCA(count, svd_solver=solver, random_state=0).fit(np.where(np.isnan(some), 0, some - mean))
+        model = PCA(count, svd_solver=solver, random_state=0)  # pyrefly: ignore[bad-argument-type] - newer than its stubs
+        model.fit(np.where(np.isnan(some), 0, some - mean))
     centred = np.where(np.isnan(target), 0, target - mean)
     latent = model.transform(centred)  # (rows, components)
     used, axes = min(dimensions, count), np.asarray(model.components_)

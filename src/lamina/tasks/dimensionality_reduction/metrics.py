@@ -76,7 +76,7 @@ def same_label(vectors: np.ndarray, labels: np.ndarray) -> float | None:
     vectors, labels = vectors[labelled], labels[labelled]
     if len(np.unique(labels)) < 2:
         return None
-    nearest = NearestNeighbors(n_neighbors=1).fit(vectors).kneighbors(return_distance=False)[:, 0]
+    nearest = np.asarray(NearestNeighbors(n_neighbors=1).fit(vectors).kneighbors(return_distance=False))[:, 0]
     return float((labels[nearest] == labels).mean())
 
 

@@ -199,7 +199,7 @@ def evaluate(formula: Formula, numbers: Mapping[str, np.ndarray]) -> np.ndarray:
     """What a sum or a product gives for columns of numbers (rows,), NaN where a term is missing."""
     values = [(numbers[name], factor) for name, factor in formula.terms]
     if formula.kind == "sum":
-        return formula.constant + sum(factor * x for x, factor in values)  # pyright: ignore[reportReturnType]
+        return formula.constant + sum(factor * x for x, factor in values)  # pyrefly: ignore[bad-return]
     with np.errstate(divide="ignore", invalid="ignore"):
         product = np.prod([x**power for x, power in values], axis=0) * formula.constant
     return np.where(np.isfinite(product), product, np.nan)

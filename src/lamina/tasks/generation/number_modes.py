@@ -92,9 +92,10 @@ def _mixture(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # any mixture will do: it is an encoding
         model.fit(((sample - sample.mean()) / scale)[:, None])
-    large = model.weights_ > min(0.005, model.weights_.max() / 2)
-    centres = model.means_[large, 0] * scale + sample.mean()
-    return centres, np.maximum(np.sqrt(model.covariances_[large, 0, 0]) * scale, 1e-9 * scale)
+    weights, means, covariances = map(np.asarray, (model.weights_, model.means_, model.covariances_))
+    large = weights > min(0.005, weights.max() / 2)
+    centres = means[large, 0] * scale + sample.mean()
+    return centres, np.maximum(np.sqrt(covariances[large, 0, 0]) * scale, 1e-9 * scale)
 
 
 def assign(numbers: np.ndarray, centres: np.ndarray, spreads: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -50,7 +50,7 @@ def _between(
         return cells[start]
     unique, back = np.unique(start, return_inverse=True)
     search = NearestNeighbors(n_neighbors=few + 1, algorithm="brute").fit(scaled)
-    neighbours = search.kneighbors(scaled[unique], return_distance=False)
+    neighbours = np.asarray(search.kneighbors(scaled[unique], return_distance=False))
     around = neighbours[:, 1:][back]  # (count, few); the first is the row itself
     other = cells[around[np.arange(count), rng.integers(0, few, count)]]
     rows = cells[start] + rng.random((count, 1)) * (other - cells[start])

@@ -106,8 +106,8 @@ def _classifier(texts: np.ndarray) -> Any:
 
     return HistGradientBoostingClassifier(
         max_iter=100,
-        categorical_features=texts,  # pyright: ignore[reportArgumentType]
-        early_stopping=False,  # pyright: ignore[reportArgumentType]
+        categorical_features=texts,
+        early_stopping=False,
         random_state=0,
     )
 

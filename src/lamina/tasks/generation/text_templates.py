@@ -171,7 +171,7 @@ def take_apart(texts: Sequence[str | None], templates: Sequence[TextTemplate]) -
             cache[text] = place, match.groups() if match else ()
         which[row], groups = cache[text]
         for i, group in enumerate(groups):
-            pieces[starts[which[row]] + i][row] = group  # pyright: ignore[reportCallIssue, reportArgumentType]
+            pieces[starts[which[row]] + i][row] = group
     return which, pieces
 
 

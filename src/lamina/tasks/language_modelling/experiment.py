@@ -116,7 +116,7 @@ class Experiment(experiment.Experiment):
 
     def with_model(self, model: AnyConfig) -> Self:
         """With what the graph of one step takes."""
-        spec = Spec(inputs=self.task.inputs(None), output=self.task.output())  # pyright: ignore[reportArgumentType]
+        spec = Spec(inputs=self.task.inputs(None), output=self.task.output())  # pyrefly: ignore[bad-argument-type]
         task = self.task.with_state(step=models.step_inputs(model, spec))
         return replace(self, recipe=self.recipe.model_copy(update={"model": model}), task=task)
 

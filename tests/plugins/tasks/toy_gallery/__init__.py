@@ -68,7 +68,7 @@ def enroll(session: Session, rows: pa.Table | None, request: Enrolment, output: 
     people = sorted(set(names.tolist()))
     means = np.stack([vectors[names == one].mean(0) for one in people]).astype(np.float32)
     body = save({"points": means, "names": np.frombuffer("\n".join(people).encode(), np.uint8).copy()})
-    bundle.with_assets(session.bundle, {GALLERY: body}, output)  # pyright: ignore[reportAttributeAccessIssue]
+    bundle.with_assets(session.bundle, {GALLERY: body}, output)
     return {"output": str(output), "people": len(people), "sentences": [f"{len(people)} people are enrolled."]}
 
 

@@ -31,7 +31,7 @@ DTYPES = {
     "FP32": np.dtype("<f4"),
     "FP64": np.dtype("<f8"),
 }
-OF_TYPE = {bool: "BOOL", int: "INT64", float: "FP64"}
+OF_TYPE: dict[type, str] = {bool: "BOOL", int: "INT64", float: "FP64"}
 OF_KIND = {"number": "FP64", "boolean": "BOOL", SERIES: "FP32"}
 ANYMAP = "image/x-portable-anymap"  # a header before pixels, so that an array is a file
 
