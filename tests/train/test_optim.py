@@ -10,7 +10,7 @@ from lamina.train import optim, settings
 @pytest.mark.parametrize("shape", [(12, 30), (30, 12), (16, 16)])
 @pytest.mark.parametrize("in_halves", [True, False])
 def test_matrices_move_as_by_the_muon_of_pytorch(shape, in_halves, monkeypatch):
-    monkeypatch.setattr(optim, "_multiplies_halves", lambda: in_halves)
+    monkeypatch.setattr(optim, "multiplies_bf16", lambda: in_halves)
     generator = torch.Generator().manual_seed(0)
     start, *grads = (torch.randn(shape, generator=generator) for _ in range(5))
     layer, other = nn.Linear(*shape[::-1], bias=False), nn.Parameter(start.clone())

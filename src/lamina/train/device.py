@@ -1,5 +1,6 @@
 """Where and how precisely to compute, decided once at the start of a run."""
 
+import functools
 import statistics
 import time
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ WORTH_PROBE = 6e7  # multiply-adds of a step below which fork and join, and cast
 FASTER = 1.15
 MUCH_FASTER = 1.5  # before all threads are taken: they pay back little, and badly when a neighbour comes
 LONG, LONG_FASTER = 0.02, 1.25  # seconds of a pass in which threads wait seldom for one another, and what is then asked
-PROBE_SECONDS = 0.05
+PROBE_SECONDS, LONG_PROBE = 0.05, 0.4  # of each probe; beyond the latter, one pass after the first is enough
 AGREE = 0.02
 
 
@@ -74,18 +75,29 @@ def _choice(cfg: settings.Config, model: nn.Module, batch: Batch, where: torch.d
         half = where.type == "cuda" and torch.cuda.is_bf16_supported()
         precision = ("bf16" if half else "fp32") if cfg.precision == "auto" else cfg.precision
         return cfg.threads or (1 if size < WORTH_PROBE else cores), precision
+    probe = functools.cache(functools.partial(_probe, model, batch))
     precision = "fp32" if cfg.precision == "auto" else cfg.precision
-    if cfg.precision == "auto":  # by the fastest pass on one thread, which is the machine's and not its neighbours'
-        (plain, loss), (half, half_loss) = _probe(model, batch, 1, "fp32"), _probe(model, batch, 1, "bf16")
+    # Precision by the fastest pass on one thread, which is the machine's and not its neighbours'.
+    if cfg.precision == "auto" and multiplies_bf16():
+        (plain, loss), (half, half_loss) = probe(1, "fp32"), probe(1, "bf16")
         agree = abs(half_loss - loss) <= AGREE * max(abs(loss), 1e-3)
         precision = "bf16" if min(half) * FASTER < min(plain) and agree else "fp32"
     threads = cfg.threads or 1
     if not cfg.threads and cores > 1:  # by the usual pass, neighbours and all: two threads on a busy core wait for it
-        usual = {count: statistics.median(_probe(model, batch, count, precision)[0]) for count in (1, cores)}
+        usual = {count: statistics.median(probe(count, precision)[0]) for count in (1, cores)}
         least = LONG_FASTER if usual[cores] > LONG else MUCH_FASTER
         threads = cores if usual[cores] * least < usual[1] else 1
     torch.set_num_threads(cores)
     return threads, precision
+
+
+@functools.cache
+def multiplies_bf16() -> bool:
+    """Whether this processor multiplies matrices in bf16 by itself; where it only imitates that, fp32 is many times as
+    fast.
+    """
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16"))
 
 
 def _probe(model: nn.Module, batch: Batch, threads: int, precision: str) -> tuple[list[float], float]:
@@ -94,7 +106,7 @@ def _probe(model: nn.Module, batch: Batch, threads: int, precision: str) -> tupl
     torch.set_num_threads(threads)
     times, total, end = [], 0.0, time.perf_counter() + PROBE_SECONDS
     with torch.random.fork_rng(devices=[]):
-        while len(times) < 4 or time.perf_counter() < end:
+        while len(times) < 2 or (len(times) < 4 and sum(times) < LONG_PROBE) or time.perf_counter() < end:
             torch.manual_seed(0)
             start, total = time.perf_counter(), 0.0
             with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):

@@ -1,6 +1,5 @@
 """Optimizers by name, and schedules as functions of progress from 0 to 1."""
 
-import functools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lamina.train import settings
+from lamina.train.device import multiplies_bf16
 
 
 def lr_scale(schedule: settings.Schedule, progress: float) -> float:
@@ -152,7 +152,7 @@ class Matrices(Muon):
 
 def _orthogonal(matrix: Tensor, steps: int = 3) -> Tensor:
     """The nearest matrix whose singular values are about one, for which bf16 is exact enough. Jordan et al. 2024."""
-    x = matrix.bfloat16() if matrix.device.type != "cpu" or _multiplies_halves() else matrix
+    x = matrix.bfloat16() if matrix.device.type != "cpu" or multiplies_bf16() else matrix
     tall = x.shape[0] > x.shape[1]
     x = x.T if tall else x
     x = x / (x.norm() + 1e-7)
@@ -160,15 +160,6 @@ def _orthogonal(matrix: Tensor, steps: int = 3) -> Tensor:
         a = x @ x.T
         x = torch.addmm(x, torch.addmm(a, a, a, beta=-4.775, alpha=2.0315), x, beta=3.4445)
     return (x.T if tall else x).to(matrix.dtype)
-
-
-@functools.cache
-def _multiplies_halves() -> bool:
-    """Whether this processor multiplies matrices in bf16 by itself; where it only imitates that, fp32 is many times as
-    fast.
-    """
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
-    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16"))
 
 
 class Plain:
