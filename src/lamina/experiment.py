@@ -28,6 +28,7 @@ from lamina.train.settings import Examples, Preview
 
 Arrays = Mapping[str, np.ndarray]
 Place = Literal["scores", "comparison", "errors", "confidence", "training", "data", "design"]
+LISTED = 3  # columns by which a run without a target is named
 NEARLY = 0.1  # how much worse a task may fit for its note to be said all the same
 
 
@@ -155,7 +156,11 @@ class Experiment(ABC):
     @property
     def subject(self) -> str:
         """What a run is about, in a word: the column it predicts, or the columns there are."""
-        return self.schema.target.name if self.schema.target else ", ".join(c.name for c in self.schema.columns[:3])
+        if self.schema.target:
+            return self.schema.target.name
+        more = len(self.schema.columns) - LISTED
+        names = ", ".join(column.name for column in self.schema.columns[:LISTED])
+        return f"{names} and {more} more" if more > 0 else names
 
     def counts(self) -> Row:
         """Rows in = used + quarantined."""

@@ -13,6 +13,7 @@ from typing import Any
 from typer.exceptions import TyperException
 
 from lamina.config import LaminaError, nearest, synonyms
+from lamina.config.validation import quote
 from lamina.resources import disk, memory
 
 EXTRAS = {  # which extra holds an optional package
@@ -94,8 +95,17 @@ def _of_command_line(error: TyperException) -> str:
         return f"{needs[1]}: requires a value. Write {needs[1]} VALUE."
     hint = facts.get("param_hint") or (facts["param"].get_error_hint() if facts.get("param") else "")
     place = (hint if isinstance(hint, str) else " / ".join(hint)).replace("'", "")
-    text = error.message.removeprefix("Input ").partition(", unable to parse")[0].rstrip(".")
-    return f"{place}: {text}. What it takes: {command} --help" if place else f"{text}. {_usage(context)}"
+    text = error.message.removeprefix("Value error, ").removeprefix("Input ")
+    text = text.partition(", unable to parse")[0].rstrip(".")
+    if not place:
+        return f"{text}. {_usage(context)}"
+    return f"{place}: {text}{_got(error, text)}. What it takes: {command} --help"
+
+
+def _got(error: TyperException, text: str) -> str:
+    """The value of an option that is of another type, where the text does not say it."""
+    faults = getattr(error.__cause__ or error.__context__, "errors", list)()
+    return f" (got {quote(faults[0]['input'])})" if faults and str(faults[0]["input"]) not in text else ""
 
 
 def _commands(context: Any) -> list[str]:

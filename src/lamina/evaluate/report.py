@@ -18,7 +18,7 @@ from lamina.run import Run
 from lamina.schema import Column, Row
 
 MAX_QUARANTINED = 20  # quarantined rows in the report
-PLAIN_NOTES = ("the target", "as told")  # of columns: nothing was guessed
+PLAIN_NOTES = ("the target", "as set")  # of columns: nothing was guessed
 ABOUT = ("column", "kind", "target", "single")  # of statistics, what a report has elsewhere
 PREVIEW = "preview"  # what rows of training hold beyond numbers: a drawing, which only a task can read
 

@@ -54,7 +54,7 @@ def column(values: pa.ChunkedArray, name: str, cfg: Config | None = None, decima
     if cfg is None:
         kind, settings, note = _kind(present, raw, name, distinct, mark)
     else:
-        kind, note = kind_of(cfg), "as told"
+        kind, note = kind_of(cfg), "as set"
         settings = _look(kind, raw, mark) | cfg.model_dump(mode="json", exclude_unset=True)
     settings = {k: v for k, v in settings.items() if k != "kind"}
     module = vars(plugin("preprocess", kind)) if kind in available("preprocess") else {}

@@ -104,7 +104,7 @@ def _with_kinds(schema: Schema, roles: ColumnRoles, decimal: Decimal | None) -> 
             kind = "number"
         settings = {"decimal": decimal} if decimal and kind == "number" else {}
         changes = {} if kind == column.kind else {"kind": kind, "settings": settings}
-        if column.name == roles.series and "spellings" in column.settings and "as told" not in column.note:
+        if column.name == roles.series and "spellings" in column.settings and "as set" not in column.note:
             changes = {"kind": kind, "settings": {"spellings": {}}, "note": ""}  # each has times of its own
         has_role = column.name in (*roles.time, roles.series, *roles.targets)
         if kind in (*USABLE, "time") and (has_role or kind != "category" or column.distinct <= MAX_CATEGORIES):
