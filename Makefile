@@ -39,7 +39,7 @@ bench: demo  ## Ratios against plain PyTorch, and how long things take, on this 
 	$(BIN)/python benchmarks/steps.py
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/serving.py $(DEMO)/bundle
-	$(BIN)/python benchmarks/pictures.py
+	$(BIN)/python benchmarks/images.py
 
 clean:
 	rm -rf .venv build dist runs .pytest_cache .ruff_cache

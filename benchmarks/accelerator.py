@@ -5,7 +5,7 @@
 Trains each case of `same_weights.py` twice, on the CPU and on the accelerator, with everything else left to Lamina, and
 opens both bundles, which asks their golden rows of ONNX Runtime. Networks of these sizes do not fill an accelerator:
 what counts is that they train to the same quality and serve alike. Exit code 1 if a case fails, or scores otherwise on
-the accelerator by more than `--slack`; distances of generated pictures after so few epochs may differ by a factor of 4.
+the accelerator by more than `--slack`; distances of generated images after so few epochs may differ by a factor of 4.
 """
 
 import argparse

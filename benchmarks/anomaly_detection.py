@@ -4,9 +4,9 @@
     python benchmarks/anomaly_detection.py recordings NAB_FOLDER
     python benchmarks/anomaly_detection.py stream --rows 1000000 --pyod
 
-`tables`: each .npz of the folder (X, y) is learned twice by each seed: clean, from half of the normal rows, judged on
-the rest and all anomalies; and contaminated, from 60 % of all rows, judged on the rest. Labels only judge. Printed: ROC
-AUC and PR AUC of each set, method and setting, and their means.
+`tables`: each .npz of the folder (X, y) is learned twice by each seed: clean, from half of the normal rows, evaluated
+on the rest and all anomalies; and contaminated, from 60 % of all rows, evaluated on the rest. Labels only evaluate.
+Printed: ROC AUC and PR AUC of each set, method and setting, and their means.
 
 `recordings`: the first 15 % of each file is learned, as the Numenta benchmark does; then steps are flagged by a
 threshold that no label has set. Printed: labelled windows in which a step is flagged, and flagged steps outside of them

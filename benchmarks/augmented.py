@@ -1,11 +1,11 @@
-"""Whether made rows or pictures help a classifier that has few real ones: `train.augment_with`, several seeds.
+"""Whether made rows or images help a classifier that has few real ones: `train.augment_with`, several seeds.
 
     python benchmarks/augmented.py DATA [--seeds 3] [--model vae] [--share 1.0] [--each 20]
 
-DATA is a folder with adult/adult-train.csv and adult/adult-test.csv (500 rows are learned from), or an .npz of pictures
-with x_train, y_train, x_test, y_test (20 pictures of each class). For each seed: a generator trained on these, then the
-default classifier without and with `train.augment_with`, both judged on the same 4,000 test rows; the run keeps the one
-with the better validation loss.
+DATA is a folder with adult/adult-train.csv and adult/adult-test.csv (500 rows are learned from), or an .npz of images
+with x_train, y_train, x_test, y_test (20 images of each class). For each seed: a generator trained on these, then the
+default classifier without and with `train.augment_with`, both evaluated on the same 4,000 test rows; the run keeps the
+one with the better validation loss.
 """
 
 import argparse
@@ -31,7 +31,7 @@ def lines(data: Path, seed: int, folder: Path) -> list[str]:
 
 
 def pictures(data: Path, seed: int, folder: Path, each: int) -> list[str]:
-    """Arguments of `lamina train`: a few pictures of each class."""
+    """Arguments of `lamina train`: a few images of each class."""
     rng, arrays = np.random.default_rng(seed), np.load(data)
     codes = arrays["y_train"].ravel()
     few = np.concatenate([rng.permutation(np.flatnonzero(codes == code))[:each] for code in np.unique(codes)])

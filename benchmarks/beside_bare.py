@@ -1,11 +1,11 @@
-"""The default network for pictures by `lamina train`, beside a bare PyTorch script of the same network.
+"""The default network for images by `lamina train`, beside a bare PyTorch script of the same network.
 
     python benchmarks/beside_bare.py SOURCE [seeds]
 
-SOURCE is anything that `lamina train` takes for pictures with train and test parts. The bare script is what one would
+SOURCE is anything that `lamina train` takes for images with train and test parts. The bare script is what one would
 write in an evening: the very modules of the network, AdamW at 0.003 with one cycle, label smoothing, flips (for colour)
-and shifts by slices, fp32, all cores, as many epochs and the same size of batch; it has all training pictures, of
-which `lamina train` keeps some to validate. Both read pictures that are decoded already; seconds are of training alone.
+and shifts by slices, fp32, all cores, as many epochs and the same size of batch; it has all training images, of
+which `lamina train` keeps some to validate. Both read images that are decoded already; seconds are of training alone.
 """
 
 import statistics

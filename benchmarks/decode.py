@@ -1,9 +1,9 @@
-"""Pictures per second from files on disk to the array a network is fed: Lamina beside a plain loop of OpenCV.
+"""Images per second from files on disk to the array a network is fed: Lamina beside a plain loop of OpenCV.
 
     python benchmarks/decode.py [--data ../shared/data/image_classification] [--rounds 5] [--count 2000]
 
 First epoch: every file is read, decoded and brought to one size. Lamina does what a training does: it looks at a
-sample, looks for broken pictures, fits the preprocessing and writes the memory map, with an empty cache. The plain loop
+sample, looks for broken images, fits the preprocessing and writes the memory map, with an empty cache. The plain loop
 is `cv2.imread`, `cvtColor`, `resize` with INTER_AREA into one array, on one thread. Second epoch: the map is found
 and read whole. Rounds take turns, so that a busy machine slows both; the best and the median of each are printed, and
 the processor time, which does not depend on who else is busy.
@@ -48,7 +48,7 @@ def photographs(source: Path, folder: Path, count: int) -> list[str]:
 
 
 def unpacked(archive: Path, folder: Path, count: int) -> list[str]:
-    """The first pictures of a zip as files."""
+    """The first images of a zip as files."""
     with zipfile.ZipFile(archive) as opened:
         names = sorted(n for n in opened.namelist() if n.lower().endswith((".png", ".jpg")))[:count]
         for i, name in enumerate(names):

@@ -1,14 +1,14 @@
-"""Train a denoiser on a folder of clean pictures, and evaluate it on another beside non-local means and BM3D.
+"""Train a denoiser on a folder of clean images, and evaluate it on another beside non-local means and BM3D.
 
     python benchmarks/denoising.py train160/ set12/ --budget 10m
     python benchmarks/denoising.py train160/ set12/ --bundle runs/denoiser --bm3d-python ~/bm3d/bin/python
 
-All methods get the same floats: clean pictures with Gaussian noise that is neither cut off nor rounded, as papers have
+All methods get the same floats: clean images with Gaussian noise that is neither cut off nor rounded, as papers have
 it. The table below says what is left where the same noise went through files of 8 bits, which people have. The strength
-of non-local means is the best one on training pictures, for each level; BM3D (PyPI `bm3d`, in an environment of its
-own) is told the deviation; the network is told nothing. PSNR of a picture after it is cut off at black and white; means
-over pictures. DnCNN-S is the published mean on Set12 at 25 (Zhang et al. 2017, trained for that level, on
-400 pictures).
+of non-local means is the best one on training images, for each level; BM3D (PyPI `bm3d`, in an environment of its
+own) is told the deviation; the network is told nothing. PSNR of an image after it is cut off at black and white; means
+over images. DnCNN-S is the published mean on Set12 at 25 (Zhang et al. 2017, trained for that level, on
+400 images).
 """
 
 import argparse
@@ -28,7 +28,7 @@ from lamina.tasks.denoising import image_files
 LEVELS = (15, 25, 50)
 DNCNN = {25: "30.44"}
 STRENGTHS = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1)  # of non-local means, of the deviation
-TUNED = 12  # training pictures by which its strength is chosen
+TUNED = 12  # training images by which its strength is chosen
 BM3D = """
 import sys, numpy, bm3d
 noisy = numpy.load(sys.argv[1], allow_pickle=False)
@@ -38,7 +38,7 @@ numpy.save(sys.argv[3], bm3d.bm3d(noisy.astype(float), sigma).astype(numpy.float
 
 
 def pictures(folder: Path) -> list[np.ndarray]:
-    """Grey pictures (height, width) of 0 to 1, float32."""
+    """Grey images (height, width) of 0 to 1, float32."""
     files = sorted(path for path in folder.iterdir() if path.suffix.lower() in (".png", ".jpg", ".pgm", ".bmp"))
     return [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE).astype(np.float32) / 255 for path in files]
 

@@ -1,13 +1,13 @@
-"""Detectors of generated pictures, each tested on the generators that it has never seen.
+"""Detectors of generated images, each tested on the generators that it has never seen.
 
     python benchmarks/detectors.py DATA [NAME=]BUNDLE [NAME=]BUNDLE ... [--learn 3000] [--test 1000] [--seed 0]
                                                                         [--out FOLDER] [--set train.epochs=6 ...]
 
-DATA holds real pictures with a test part, such as mnist.npz; each BUNDLE (or run folder) generates such pictures. For
+DATA holds real images with a test part, such as mnist.npz; each BUNDLE (or run folder) generates such images. For
 each of them `lamina train real=... generated=... --model detector`, with the others as `also`, learns from `--learn`
-real pictures of the training part and as many made ones, and is tested on `--test` real pictures of the test part with
+real images of the training part and as many made ones, and is tested on `--test` real images of the test part with
 as many made from another seed: by its own generator, and by each of the others. Prints accuracy and ROC AUC of each
-pair, the share of the made pictures that is found, and what damage to the pictures does to the accuracy.
+pair, the share of the made images that is found, and what damage to the images does to the accuracy.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def lamina(*words: Any) -> dict[str, Any]:
 
 
 def real(source: str, predictor: Predictor, out: Path, counts: tuple[int, int], seed: int) -> None:
-    """Real pictures as the generator saw them, drawn from the training and the test part."""
+    """Real images as the generator saw them, drawn from the training and the test part."""
     recipe = build({"data": source, "task": "generation", "seed": seed})
     splits = experiment.collect(recipe, data.read(recipe.data)).splits
     for part, count, table in zip(PARTS, counts, (splits.train, splits.test), strict=True):

@@ -1,11 +1,11 @@
-"""MNIST as 2 and as 32 numbers for each picture, beside PCA with as many; and a variational network of 32.
+"""MNIST as 2 and as 32 numbers for each image, beside PCA with as many; and a variational network of 32.
 
     python benchmarks/dimensionality_reduction.py DATA [--out FOLDER] [--seeds 0 1] [--only map] [--set train.budget=5m]
 
 DATA is mnist.npz, or the folder that holds it (also under image_classification/mnist). Each run is that of `lamina
-train DATA --task dimensionality-reduction`, on one core; its scores are those of the official test pictures, by which
+train DATA --task dimensionality-reduction`, on one core; its scores are those of the official test images, by which
 neither weights nor settings were chosen. FOLDER keeps the runs, whose reports are to be looked at: the map, the
-pictures all over it, the ways between digits, the samples.
+images all over it, the ways between digits, the samples.
 """
 
 import argparse

@@ -139,7 +139,7 @@ def measure(name: str, tool: Tool, folder: Path) -> str:
 
 
 def write_tables(folder: Path) -> None:
-    """Rows to train on, and every fifth to judge by."""
+    """Rows to train on, and every fifth to evaluate by."""
     packed = (files("lamina.data") / "samples" / "churn.csv.gz").read_bytes()
     head, *rows = gzip.decompress(packed).decode().splitlines(keepends=True)
     for name, part in (("train.csv", [row for i, row in enumerate(rows) if i % 5]), ("test.csv", rows[::5])):

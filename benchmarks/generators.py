@@ -1,11 +1,11 @@
-"""Generators of pictures side by side, evaluated by one classifier that has seen neither.
+"""Generators of images side by side, evaluated by one classifier that has seen neither.
 
     python benchmarks/generators.py DATA [--out FOLDER] [--models gan vae] [--seed 0] [--set train.budget=5m ...]
 
-Trains each network on DATA (pictures with a label, such as mnist.npz or toy:digits) as `lamina train --task generation`
+Trains each network on DATA (images with a label, such as mnist.npz or toy:digits) as `lamina train --task generation`
 would, then one classifier on the training rows (60 s at most), and prints its accuracy on test rows; for each network,
-and for validation pictures that were held out, the Frechet distance to test pictures by the classifier's features, the
-classes of 1,000 pictures and the share of the class asked for. Writes a sheet of each, which is to be looked at.
+and for validation images that were held out, the Frechet distance to test images by the classifier's features, the
+classes of 1,000 images and the share of the class asked for. Writes a sheet of each, which is to be looked at.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from lamina.train import settings
 from lamina.train.image_classifier import ImageClassifier
 
 COMPARED, COUNTED, COLUMNS = 5_000, 1_000, 16
-LEARNED = 300_000  # pictures for the classifier, each several times
+LEARNED = 300_000  # images for the classifier, each several times
 
 
 def trained(source: str, kind: str, seed: int, overrides: list[str], folder: Path) -> tuple[lamina.Estimator, float]:
@@ -43,7 +43,7 @@ def trained(source: str, kind: str, seed: int, overrides: list[str], folder: Pat
 
 
 def sheet(pictures: np.ndarray, path: Path) -> None:
-    """Pictures as one PNG, `COLUMNS` in a row, twice as large."""
+    """Images as one PNG, `COLUMNS` in a row, twice as large."""
     rows = len(pictures) // COLUMNS * COLUMNS
     _, height, width, channels = pictures.shape
     whole = pictures[:rows].reshape(-1, COLUMNS, height, width, channels).transpose(0, 2, 1, 3, 4)

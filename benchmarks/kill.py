@@ -277,7 +277,7 @@ def _hashes(out: Path, source: str) -> dict[str, str]:
     return {
         **{file.name: _hash(file.read_bytes()) for file in files if file.exists()},
         "rows.jsonl": _hash(json.dumps(lasting).encode()),
-        "answers": _hash("".join(answers).encode()),  # a gan's critic answers too
+        "answers": _hash("".join(answers).encode()),  # a gan's discriminator answers too
     }
 
 

@@ -1,12 +1,12 @@
-"""Pictures and numbers of one table: each alone, and both together, three seeds each, the same few epochs for all.
+"""Images and numbers of one table: each alone, and both together, three seeds each, the same few epochs for all.
 
     python benchmarks/mixed.py DATA [seeds]
 
 DATA holds object_detection/bccd (BCCD blood cells, MIT) and image_classification/mnist/mnist.npz. Two tables are made:
 
-- cells: every annotated box of BCCD as a grey picture of 16 x 16 pixels, beside its width and height in the field and
+- cells: every annotated box of BCCD as a grey image of 16 x 16 pixels, beside its width and height in the field and
   how much of the field it covers; asked is the cell: red, white or platelet. All is real; the split is the official
-  one, by field of view. A picture of fixed size does not tell how large a cell is, the numbers not what it looks like.
+  one, by field of view. An image of fixed size does not tell how large a cell is, the numbers not what it looks like.
 - sums: constructed. An MNIST digit beside a number from 0 to 9; asked is the last digit of their sum, which neither
   tells alone.
 """

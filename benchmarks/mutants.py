@@ -59,7 +59,7 @@ def use(form: str, path: str) -> None:
     recipe = from_words([path], [f"target={target}"] if target else [], trains=False)
     doors = (
         lambda: _inspection_rows(inspection.inspect([path], None, [])),
-        lambda: sum(piece.table.num_rows + len(piece.quarantine) for piece in data.stream(recipe.data, 16)),
+        lambda: sum(piece.table.num_rows + len(piece.skipped_rows) for piece in data.stream(recipe.data, 16)),
         lambda: _experiment_rows(experiment.collect(recipe, data.read(recipe.data)), preprocess),
     )
     counts, faults = [], []
@@ -74,13 +74,13 @@ def use(form: str, path: str) -> None:
 
 
 def _inspection_rows(result) -> int:
-    return result["rows"] + result["quarantined"]
+    return result["rows"] + result["skipped"]
 
 
 def _experiment_rows(subject, preprocess) -> int:
     preprocess.fit(subject.splits.train, subject.schema)
     counts = subject.counts()
-    assert counts["read"] == counts["used"] + counts["quarantined"], f"rows in are not rows out: {counts}"
+    assert counts["read"] == counts["used"] + counts["skipped"], f"rows in are not rows out: {counts}"
     return counts["read"]
 
 

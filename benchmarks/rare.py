@@ -68,7 +68,7 @@ def main(data: Path, models: list[str], seeds: int) -> None:
                 said += ["--set", f"seed={seed}", "--out", f"{scratch}/{model}{seed}", "--json"]
                 call = [sys.executable, "-m", "lamina", "train", *said]
                 done = json.loads(subprocess.run(call, check=True, capture_output=True, text=True).stdout)
-                like = done["made_rows"]
+                like = done["synthetic_rows"]
                 learned = {name: round(value, 4) for name, value in like["trained_on"]["made"].items()}
                 print(model, seed, judged(done["bundle"], real), learned, round(like["column_distance"], 4), flush=True)
 

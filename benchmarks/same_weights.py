@@ -72,7 +72,7 @@ def columns(*names: str) -> Callable[[], list[dict[str, Any]]]:
 
 
 def pictures(shape: tuple[int, int, int] = (16, 16, 3), count: int = 240) -> list[dict[str, Any]]:
-    """Dark pictures with a bright band in one of three places, which is the class, and a number that goes with it."""
+    """Dark images with a bright band in one of three places, which is the class, and a number that goes with it."""
     rng = np.random.default_rng(1)
     places, images = rng.integers(0, 3, count), rng.normal(40, 8, (count, *shape))
     for place in range(3):
@@ -211,7 +211,7 @@ CASES = {
         pictures,
         "place",
         "classification",
-        {"kind": "combine", "picture": CNN, "table": {"kind": "fnn", **SMALL}, "width": 16},
+        {"kind": "combine", "image": CNN, "table": {"kind": "fnn", **SMALL}, "width": 16},
     ),
     "classification cnn series": Case(
         of_recordings("high"), "high", "classification", {"kind": "cnn", "width": 8, "members": 2}, SERIES

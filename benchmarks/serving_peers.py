@@ -1,9 +1,9 @@
 """Requests a second of `lamina serve` beside other servers of the same network, one row a request.
 
-    python benchmarks/serving_peers.py --environment ~/peers [--only lamina starlette] [--columns mixed pictures]
+    python benchmarks/serving_peers.py --environment ~/peers [--only lamina starlette] [--columns mixed images]
 
 The network has layers of 64, 32 and 1 numbers on 30 columns of numbers, on 20 of numbers, categories and dates, or on a
-picture of 28 x 28 grey pixels, PNG in base64; `lamina` alone interprets them: its peers are handed the numbers that the
+image of 28 x 28 grey pixels, PNG in base64; `lamina` alone interprets them: its peers are handed the numbers that the
 network is fed. Peers: FastAPI with bare
 PyTorch, LitServe and MLflow's server with it, and Starlette with ONNX Runtime, in which nothing is checked; their
 environment is made here, once (pip). The server has the first core, the clients the last one; each client asks again
@@ -155,7 +155,7 @@ async def load(port: int, request: bytes, clients: int, seconds: float) -> list[
 
 
 def columns(kind: str) -> dict[str, Any]:
-    """Rows of 30 numbers, of 10 numbers, 7 categories and 3 dates, or of a picture; and two labels."""
+    """Rows of 30 numbers, of 10 numbers, 7 categories and 3 dates, or of an image; and two labels."""
     rng = np.random.default_rng(0)
     if kind == "pictures":
         pixels = rng.integers(0, 256, (ROWS, 28, 28)).astype(np.uint8)

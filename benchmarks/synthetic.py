@@ -30,7 +30,7 @@ def made(data: Path, model: str, seed: int, out: Path) -> tuple[dict, float]:
     said = [*files, "--task", "generation", "--model", model, "--seed", str(seed), "--out", str(out), "--json"]
     start = time.perf_counter()
     done = subprocess.run([sys.executable, "-m", "lamina", "train", *said], check=True, capture_output=True, text=True)
-    return json.loads(done.stdout)["made_rows"], time.perf_counter() - start
+    return json.loads(done.stdout)["synthetic_rows"], time.perf_counter() - start
 
 
 def line(name: str, learned: dict, like: dict, end: str = "") -> str:

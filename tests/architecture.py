@@ -87,7 +87,7 @@ ALLOWED = (
     Allowed("loss", r"schema\.py", "multilabel", "the same"),
     Allowed("prose", r"(schema|(models|layers)/.+)\.py", "multilabel", "the same"),
     Allowed("state", r"(models|layers)/.+\.py", "horizon", "a setting of the head `horizon`"),
-    Allowed("room", r"models/gan/\w+\.py", "critic", "half of the networks of a gan, from which the task has the word"),
+    Allowed("room", r"models/generated_image_detector\.py", "detector", "an earlier name, by which recipes have it"),
     Allowed("name", r"evaluate/metrics/\w+\.py", r"\w+", "a family of scores is called after what they are for"),
     Allowed("called", r"(layers/inception|models/linear)\.py", "beside", "a part of a network: a key of its weights"),
     Allowed("called", r"models/_recurrent\.py", "told", "the same: bundles of earlier versions have it"),
@@ -213,7 +213,7 @@ class Vocabulary:
         keys = [_answer_keys(module) for module in within]
         self.keys = {key for key, times in Counter(key for each in keys for key in each).items() if times < len(keys)}
         self.keys -= {"prediction"}
-        self.operations = set[str]().union(*map(_operations, within)) - {"predict"}
+        self.operations = set[str]().union(*map(_operations, within)) - {"predict", "explain"}  # of every sort of task
         stems = [{Path(m.path).stem for m in group} for group in (within, outside)]
         self.files = {name for name in stems[0] - stems[1] - WORDS - set(self.names) if not name.startswith("_")}
 

@@ -57,12 +57,12 @@ def test_rows_read_are_rows_used_and_rows_quarantined_each_with_its_reason(tmp_p
     rows = ran(tmp_path, {"data": str(path), "target": "left"})
     (collected,) = at(rows, "collect")
     assert collected["read"] == 202
-    assert collected["quarantined"] == 6
+    assert collected["skipped"] == 6
     assert collected["used"] == 196 == collected["train"] + collected["validation"] + collected["test"]
     result = rows[-1]
-    assert (result["rows"], result["quarantined"]) == (196, 6)
+    assert (result["rows"], result["skipped"]) == (196, 6)
     report = json.loads((tmp_path / "run" / "report.json").read_text("utf-8"))
-    found = {q["line"]: q for q in report["data"]["quarantine"]}
+    found = {q["line"]: q for q in report["data"]["skipped_rows"]}
     assert sorted(found) == [6, 10, 21, 22, 31, 203]
     assert all(q["file"] == str(path) and q["reason"] for q in found.values())
     for line in (21, 22, 31, 203):
@@ -75,8 +75,8 @@ def test_a_target_that_is_no_number_is_quarantined_in_regression(tmp_path):
     rows[7] = {**rows[7], "price": "on request"}
     path = write_csv(tmp_path / "h.csv", rows)
     out = ran(tmp_path, {"data": str(path), "target": "price", "task": "regression"})
-    assert (out[-1]["rows"], out[-1]["quarantined"]) == (59, 1)
-    (found,) = json.loads((tmp_path / "run" / "report.json").read_text("utf-8"))["data"]["quarantine"]
+    assert (out[-1]["rows"], out[-1]["skipped"]) == (59, 1)
+    (found,) = json.loads((tmp_path / "run" / "report.json").read_text("utf-8"))["data"]["skipped_rows"]
     assert (found["line"], found["reason"]) == (9, "the target is not a number: '…'")
 
 
@@ -91,8 +91,8 @@ def test_a_separate_test_file_is_all_of_the_test_rows_and_accounted_for(tmp_path
     (collected,) = at(out, "collect")
     assert collected["read"] == 160
     assert (collected["test"], collected["train"] + collected["validation"]) == (38, 120)
-    assert collected["quarantined"] == 2
-    found = json.loads((tmp_path / "run" / "report.json").read_text("utf-8"))["data"]["quarantine"]
+    assert collected["skipped"] == 2
+    found = json.loads((tmp_path / "run" / "report.json").read_text("utf-8"))["data"]["skipped_rows"]
     assert [(q["file"], q["line"], q["column"], q["reason"]) for q in found] == [
         (str(test), 5, "left", "the target is missing"),
         (str(test), 6, "left", "the label '…' was never seen in training"),
@@ -131,7 +131,7 @@ def test_a_label_that_only_test_rows_have_is_quarantined(tmp_path):
     rows[90]["left"] = "maybe"
     path = write_csv(tmp_path / "parts.csv", rows)
     out = ran(tmp_path, {"data": str(path), "target": "left", "split": {"kind": "column", "name": "part"}})
-    assert (out[-1]["parts"]["test"], out[-1]["quarantined"]) == (19, 1)
+    assert (out[-1]["parts"]["test"], out[-1]["skipped"]) == (19, 1)
 
 
 # limits

@@ -66,7 +66,7 @@ import numpy as np
 import pyarrow as pa
 
 from lamina import config
-from lamina.schema import Collected, Quarantined
+from lamina.schema import Collected, SkippedRow
 
 
 class Config(config.Config):
@@ -82,7 +82,7 @@ def load(cfg):
         "colour": [("red", "blue")[i % 2] for i in range(cfg.count)],
         "grade": [("low", "mid", "high")[int(np.digitize(v, [-0.4, 0.4]))] for v in size],
     }
-    return Collected(pa.table(table), (Quarantined("toyrows", None, "size", "made to be lost"),))
+    return Collected(pa.table(table), (SkippedRow("toyrows", None, "size", "made to be lost"),))
 '''
 
 KIND = '''
@@ -203,7 +203,7 @@ def result(folder) -> dict[str, Any]:
 
 
 def test_a_run_is_made_of_four_files_of_ones_own(folder, result):
-    assert (result["rows"], result["quarantined"]) == (90, 1)
+    assert (result["rows"], result["skipped"]) == (90, 1)
     assert list(result["scores"]) == ["accuracy", "log_loss"]
     schema = json.loads((folder / "run" / "bundle" / "schema.json").read_text())
     assert {c["name"]: c["kind"] for c in schema["columns"]} == {"size": "toylength", "colour": "category"}

@@ -90,7 +90,7 @@ def get(url: str) -> Any:
         return json.load(reply)
 
 
-# (a) boxes: as many answers for a picture as there are things in it
+# (a) boxes: as many answers for an image as there are things in it
 
 
 def squares(count: int) -> list[dict[str, Any]]:

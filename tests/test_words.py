@@ -1,13 +1,16 @@
 """The words of the field, in what people read: help, reports, pages. Names that settings had before are still read."""
 
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from command_line import run
+from lamina import plugins
 from lamina.cli import commands
-from lamina.recipe import build
+from lamina.recipe import build, json_schema
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *(p for p in sorted((ROOT / "docs").glob("*.md")) if p.stem not in ("log", "design"))]
@@ -36,6 +39,34 @@ def test_help_uses_the_words_of_the_field():
     for command in commands.app.registered_commands:
         name = command.name or getattr(command.callback, "__name__", "")
         assert RETIRED.findall(run(name, "--help").out) == [], name
+
+
+@pytest.mark.parametrize("folder", ["models", "tasks"])
+def test_the_catalogue_uses_the_words_of_the_field(folder):
+    assert RETIRED.findall(run(folder).out) == []
+    for name in plugins.available(folder):
+        assert RETIRED.findall(run(folder, name).out) == [], name
+
+
+def test_descriptions_of_settings_use_the_words_of_the_field():
+    assert [text for text in _descriptions(json_schema()) if RETIRED.search(text)] == []
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tests" / "bundles").glob("*.lamina")), ids=lambda path: path.stem)
+def test_the_interface_of_a_server_uses_the_words_of_the_field(path, tmp_path):
+    assert run("export", path, "--format", "openapi", "-o", tmp_path / "openapi.json").code == 0
+    texts = _descriptions(json.loads((tmp_path / "openapi.json").read_text("utf-8")))
+    assert texts and [text for text in texts if RETIRED.search(text)] == []
+
+
+def _descriptions(schema: Any) -> list[str]:
+    """Of a JSON schema or an OpenAPI document, what it says to people."""
+    if isinstance(schema, list):
+        return [text for value in schema for text in _descriptions(value)]
+    if not isinstance(schema, dict):
+        return []
+    own = [schema[key] for key in ("description", "summary") if isinstance(schema.get(key), str)]
+    return [*own, *(text for value in schema.values() for text in _descriptions(value))]
 
 
 def test_a_report_uses_the_words_of_the_field(churn_run):

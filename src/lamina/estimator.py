@@ -188,7 +188,7 @@ class Estimator:
 
         `rows`: pandas or polars frame, Arrow table, list of dicts, dict of columns, 2-D NumPy array, or the path of a
         file, which gives a frame. One row (a dict of cells, a pandas Series) gets one answer; so does one text, where a
-        text is all it reads. Columns may be absent, extra or in any order. A picture is a path, bytes, a uint8 array
+        text is all it reads. Columns may be absent, extra or in any order. An image is a path, bytes, a uint8 array
         (red first) or a PIL image.
         """
         return self._ask("predict", rows)
@@ -207,9 +207,9 @@ class Estimator:
     def _table(self, path: str | os.PathLike[str], operation: Operation) -> pa.Table:
         """The rows of a file or a folder. Errors: DataError for rows that cannot be read, which would get no answer."""
         whole = batch.read(self.predictor, _source(path, self.predictor), operation)
-        if whole.quarantine:
-            row = whole.quarantine[0]
-            count, line = len(whole.quarantine), f"line {row.line}: {row.reason}" if row.line else row.reason
+        if whole.skipped_rows:
+            row = whole.skipped_rows[0]
+            count, line = len(whole.skipped_rows), f"line {row.line}: {row.reason}" if row.line else row.reason
             cure = f"Mend it, or let them be left out: lamina {operation.name} BUNDLE {path} -o predictions.csv"
             raise DataError(f"{path}: {count:,} rows cannot be read ({line}). {cure}")
         return whole.table

@@ -1,4 +1,4 @@
-"""What a task is where it is trained and judged: a recipe's data, split and understood, and every question about them.
+"""What a task is in training and evaluation: a recipe's data, split and understood, and every question about them.
 
 `of(name)` is the class of a task; `choose` takes the one that a recipe names, or the one that fits its data best.
 """
@@ -16,20 +16,19 @@ import pyarrow as pa
 from lamina import models, preprocess, train
 from lamina.config import Config, DataError, RecipeError, beside_notes
 from lamina.data import Sources
-from lamina.data._quarantine import position_notes
+from lamina.data._skipped_rows import position_notes
 from lamina.data._splits import Splits
 from lamina.plugins import Settings, available, kind, module_beside, plugin, settings_of
 from lamina.preprocess import Preprocessor, _literals
 from lamina.recipe import Recipe
-from lamina.schema import FOLD, Collected, Column, Quarantined, Row, Schema, Spec
+from lamina.schema import FOLD, Collected, Column, Row, Schema, SkippedRow, Spec
 from lamina.task import Task
 from lamina.train.settings import Config as TrainConfig
 from lamina.train.settings import Examples, Preview
 
 Arrays = Mapping[str, np.ndarray]
 Place = Literal["scores", "comparison", "errors", "confidence", "training", "data", "design"]
-LISTED = 3  # columns by which a run without a target is named
-NEARLY = 0.1  # how much worse a task may fit for its note to be said all the same
+LISTED, NEARLY = 3, 0.1  # columns that name a run without a target; how much worse a task may fit to be noted
 
 
 class Suitability(NamedTuple):
@@ -42,9 +41,8 @@ class Suitability(NamedTuple):
 
 class Evaluation(NamedTuple):
     """What a bundle is worth on rows: scores (primary first), the 95 % interval of the primary, the target and the
-    answers (arrays by row) that plots are made of, how many rows were evaluated and which were skipped.
-
-    `per_class` are rows of a table; `details` are the task's own, for its sections.
+    answers (arrays by row) that plots are made of, how many rows were evaluated and which were skipped. `per_class` are
+    rows of a table; `details` are the task's own, for its sections.
     """
 
     scores: dict[str, float | None]
@@ -52,7 +50,7 @@ class Evaluation(NamedTuple):
     target: np.ndarray
     answers: Arrays
     rows: int = 0
-    quarantine: tuple[Quarantined, ...] = ()
+    skipped_rows: tuple[SkippedRow, ...] = ()
     per_class: tuple[Row, ...] = ()
     details: Any = None
 
@@ -134,7 +132,7 @@ class Experiment(ABC):
     schema: Schema
     splits: Splits
     read: int
-    quarantine: tuple[Quarantined, ...]
+    skipped_rows: tuple[SkippedRow, ...]
     notes: tuple[str, ...]
 
     # 1 collect
@@ -156,16 +154,13 @@ class Experiment(ABC):
     @property
     def subject(self) -> str:
         """What a run is about, in a word: the column it predicts, or the columns there are."""
-        if self.schema.target:
-            return self.schema.target.name
-        more = len(self.schema.columns) - LISTED
-        names = ", ".join(column.name for column in self.schema.columns[:LISTED])
-        return f"{names} and {more} more" if more > 0 else names
+        names = [c.name for c in ([self.schema.target] if self.schema.target else self.schema.columns)]
+        return ", ".join(names[:LISTED] + [f"{len(names) - LISTED} more"] * (len(names) > LISTED))
 
     def counts(self) -> Row:
-        """Rows in = used + quarantined."""
+        """Rows in = used + skipped."""
         sizes = {name: table.num_rows for name, table in self.splits._asdict().items()}
-        return {"read": self.read, "used": sum(sizes.values()), "quarantined": len(self.quarantine), **sizes}
+        return {"read": self.read, "used": sum(sizes.values()), "skipped": len(self.skipped_rows), **sizes}
 
     def settings(self) -> Config:
         """The task's settings, with what the data said in place of what was left open."""
@@ -226,7 +221,7 @@ class Experiment(ABC):
         return None
 
     def target_transform(self) -> Any:
-        """How a target moves with a picture: `f(target, affine, size) -> target`; None where it does not."""
+        """How a target moves with an image: `f(target, affine, size) -> target`; None where it does not."""
         return None
 
     def calibrated(self, outputs: Arrays, validation: Examples) -> Self:

@@ -11,7 +11,7 @@ from pathlib import Path
 from lamina import __version__, data, experiment, preprocess
 from lamina.config import Config, LaminaError, beside_notes
 from lamina.data import Sources
-from lamina.data._quarantine import ROW_NUMBER, column_name, position_notes, reasons, with_row_numbers
+from lamina.data._skipped_rows import ROW_NUMBER, column_name, position_notes, reasons, with_row_numbers
 from lamina.deploy.bundle import locate
 from lamina.deploy.predictor import Predictor, summary
 from lamina.plugins import kind, plugin
@@ -65,9 +65,9 @@ def describe(recipe: Recipe, collected: Collected) -> Row:
     parts = table[collected.part].to_pylist() if collected.part else []
     return {
         "rows": table.num_rows,
-        "quarantined": len(collected.quarantine),
-        "quarantine": [row._asdict() for row in collected.quarantine[:EXAMPLES]],
-        "reasons": reasons(collected.quarantine),
+        "skipped": len(collected.skipped_rows),
+        "skipped_rows": [row._asdict() for row in collected.skipped_rows[:EXAMPLES]],
+        "reasons": reasons(collected.skipped_rows),
         "notes": _once([*experiment.advice(recipe, sources), *notes, *remarks, *collected.notes]),
         "task": task,
         "target": target,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 from lamina import data, models, preprocess
 from lamina.config import Config, Interrupted
-from lamina.data._quarantine import reasons
+from lamina.data._skipped_rows import reasons
 from lamina.deploy import bundle, packaging
 from lamina.deploy.predictor import Predictor
 from lamina.evaluate import report
@@ -61,7 +61,7 @@ def run(recipe: Recipe, out: Run, rows: Rows = (None, None), stop: Callable[[], 
     out.same_data(experiment.fingerprint())
     statistics = preprocess.statistics(experiment.splits.train, experiment.schema, experiment.target)
     yield {
-        "at": "collect", **experiment.counts(), "reasons": reasons(experiment.quarantine),
+        "at": "collect", **experiment.counts(), "reasons": reasons(experiment.skipped_rows),
         "schema": experiment.schema, "notes": experiment.notes, "task": experiment.task.kind,
         "subject": experiment.subject, "statistics": statistics,
     }  # fmt: skip

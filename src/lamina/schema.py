@@ -45,7 +45,7 @@ LARGEST = 1e100  # of numbers that are to be predicted or made: squares of error
 DAYS = (-718_797, 2_932_532)  # since 1970: the years 2 to 9998, so that no zone leads out of the calendar
 
 
-class Quarantined(NamedTuple):
+class SkippedRow(NamedTuple):
     """One row that cannot be used. `line` counts from 1 and is None where a file has no lines."""
 
     file: str
@@ -53,14 +53,14 @@ class Quarantined(NamedTuple):
     column: str
     reason: str
 
-    def masked(self) -> "Quarantined":
+    def masked(self) -> "SkippedRow":
         """The same without the cell that the reason quotes, to be stored."""
         return self._replace(reason=privacy.masked(self.reason, self.column))
 
 
 @dataclass(frozen=True)
 class Collected:
-    """What a source gave: rows in = `table.num_rows` + len(`quarantine`).
+    """What a source gave: rows in = `table.num_rows` + len(`skipped_rows`).
 
     A source may know which column says the `part` of a row (train, validation, test), which is the `target`, which
     `task` it is for, and which columns are `metadata`: they say where a row comes from, and are not learned from unless
@@ -70,7 +70,7 @@ class Collected:
     """
 
     table: pa.Table
-    quarantine: tuple[Quarantined, ...] = ()
+    skipped_rows: tuple[SkippedRow, ...] = ()
     notes: tuple[str, ...] = ()
     part: str | None = None
     target: str | None = None
@@ -148,7 +148,7 @@ class Output(Config):
     - `horizon`: (horizon, targets, quantiles or 1) laid flat, in the unit of the history, by the settings `horizon`
       (steps), `targets` and `quantiles` (empty for a point). The target is (horizon, targets) with NaN where nothing
       was measured; `changes` is 1 where the numbers are changes, which have no level;
-    - `sample`: a new picture or row, made of noise; `size` is the number of classes it can be made of.
+    - `sample`: a new image or row, made of noise; `size` is the number of classes it can be made of.
 
     A task and a network may agree on any other, such as `tokens`, `frames`, `boxes`, `embedding`, `reconstruction`.
     """

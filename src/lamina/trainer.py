@@ -149,7 +149,7 @@ def _plain(value: Any, place: str) -> Any:
 
 
 def _collected(rows: Any, recipe: Recipe) -> Collected:
-    """Rows in memory; an array of pictures is the column `image`, and times in an index are a column where a task says
+    """Rows in memory; an array of images is the column `image`, and times in an index are a column where a task says
     so, or where they stand beside a single column, which leaves nothing else.
     """
     rows = _python_rows.as_columns(arrays.with_label_sets(rows, recipe.target))

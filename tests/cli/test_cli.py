@@ -117,7 +117,7 @@ def test_init_writes_a_recipe_that_trains(churn_csv):
         "recipe": "r.yaml",
         "read": 300,
         "used": 300,
-        "quarantined": 0,
+        "skipped": 0,
         "train": 210,
         "validation": 45,
         "test": 45,
@@ -210,7 +210,7 @@ def test_files_of_answers_hold_what_python_answers(churn_run, churn_bundle, fres
         "'months' in row 5: 'soon' is not a number; read as missing.",
         "'plan' in row 4: 'platinum' is a value that this model does not know; read as a rare one.",
     ]
-    assert found == {"output": str(out), "rows": 30, "quarantined": 0}
+    assert found == {"output": str(out), "rows": 30, "skipped": 0}
     wanted = churn_run.predict(pa.table({k: [r[k] or None for r in read(fresh)] for k in read(fresh)[0]})).to_pylist()
     got = read(out)
     assert len(got) == 30
@@ -228,8 +228,8 @@ def test_rows_that_cannot_be_read_are_counted_and_kept_aside(churn_bundle, fresh
     fresh.write_text("\n".join(lines) + "\n")
     done = lamina_("predict", churn_bundle, fresh, "-o", "a.csv", "--json")
     found = done.json
-    assert (found["rows"], found["quarantined"]) == (29, 1)
-    (lost,) = [json.loads(line) for line in Path(found["quarantine_file"]).read_text().splitlines()]
+    assert (found["rows"], found["skipped"]) == (29, 1)
+    (lost,) = [json.loads(line) for line in Path(found["skipped_file"]).read_text().splitlines()]
     assert (lost["line"], lost["file"]) == (5, str(fresh))
     assert len(read(Path("a.csv"))) == 29
     assert "1 rows could not be read" in lamina_("predict", churn_bundle, fresh, "-o", "a.csv", "--overwrite").out

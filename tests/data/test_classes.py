@@ -29,7 +29,7 @@ SMALL = [
     "train.augment=[]",
     "columns.image={kind: image, size: 8}",
 ]
-LOW, HIGH = 60, 180  # mean grey of real pictures, and of those of the first generator
+LOW, HIGH = 60, 180  # mean grey of real images, and of those of the first generator
 
 
 def written(folder: Path, count: int, grey: int, seed: int, suffix: str = ".png") -> Path:
@@ -102,7 +102,7 @@ def test_a_class_may_have_several_places_of_several_sorts(home, tmp_path):
     experiment = experiment_of(
         build({"data": {"classes": {"real": str(home / "mixed" / "real"), "made": [*map(str, places)]}}})
     )
-    assert experiment.counts()["used"] == 97 and not experiment.quarantine
+    assert experiment.counts()["used"] == 97 and not experiment.skipped_rows
 
 
 def test_rows_of_tables_have_the_class_of_their_file(tmp_path):
@@ -127,7 +127,7 @@ def test_a_broken_picture_of_a_class_is_named(home, tmp_path):
     (tmp_path / "made" / "deeper" / "007.png").write_bytes(b"\x89PNG\r\n\x1a\n cut")
     said = {"real": str(home / "mixed" / "real"), "made": str(tmp_path / "made")}
     experiment = experiment_of(build({"data": {"classes": said}}))
-    assert [Path(lost.file).name for lost in experiment.quarantine] == ["007.png"]
+    assert [Path(lost.file).name for lost in experiment.skipped_rows] == ["007.png"]
     assert experiment.counts()["used"] == 79
 
 
@@ -189,10 +189,10 @@ def test_a_contact_sheet_is_set_aside_and_a_picture_of_that_name_is_not(home, tm
     for place in (made, tmp_path / "made.zip", made / "*.png"):
         found = folders.load(folders.Config(path=str(place)))
         assert found.table.num_rows == 20
-        assert [(Path(q.file).name, "contact sheet" in q.reason) for q in found.quarantine] == [("sheet.png", True)]
+        assert [(Path(q.file).name, "contact sheet" in q.reason) for q in found.skipped_rows] == [("sheet.png", True)]
     kept = folders.load(folders.Config(path=str(home / "like_real")))
     (home / "like_real" / "sheet.png").unlink()
-    assert kept.table.num_rows == 31 and not kept.quarantine
+    assert kept.table.num_rows == 31 and not kept.skipped_rows
 
 
 # Other data

@@ -37,11 +37,11 @@ def collected(tmp_path: Path, content: str | bytes, name: str = "t.csv", **setti
     pieces = list(data.stream(cfg, 2))
     assert all(piece.table.schema.equals(whole.table.schema) for piece in pieces)
     assert pa.concat_tables([piece.table for piece in pieces]).equals(whole.table)
-    assert tuple(row for piece in pieces for row in piece.quarantine) == whole.quarantine
+    assert tuple(row for piece in pieces for row in piece.skipped_rows) == whole.skipped_rows
     assert tuple(note for piece in pieces for note in piece.notes) == whole.notes
     places = [line for _, line in files.source_line(cfg, range(whole.table.num_rows))]
-    bad = [row.line for row in whole.quarantine]
-    assert len({*places, *bad}) == whole.table.num_rows + len(whole.quarantine)
+    bad = [row.line for row in whole.skipped_rows]
+    assert len({*places, *bad}) == whole.table.num_rows + len(whole.skipped_rows)
     return whole
 
 
@@ -50,7 +50,7 @@ def cells(whole) -> list[list]:
 
 
 def reasons(whole) -> list[tuple]:
-    return [(row.line, row.column, row.reason) for row in whole.quarantine]
+    return [(row.line, row.column, row.reason) for row in whole.skipped_rows]
 
 
 # Name, content, settings, expected rows, expected (line, column, reason).
@@ -191,9 +191,9 @@ def test_nasty_json_gives_its_rows_and_names_the_bad_ones(tmp_path, name, conten
     else:
         assert cells(whole) == rows
     if bad is None:
-        assert [row.line for row in whole.quarantine] == [2]
+        assert [row.line for row in whole.skipped_rows] == [2]
     else:
-        assert [(row.line, row.reason) for row in whole.quarantine] == bad
+        assert [(row.line, row.reason) for row in whole.skipped_rows] == bad
 
 
 REFUSED = [
@@ -242,7 +242,7 @@ def test_a_missing_file_a_directory_and_a_barren_pattern_say_what_to_do(tmp_path
 
 
 def test_a_ragged_row_is_quarantined_with_its_line_and_reason(tmp_path):
-    row = collected(tmp_path, 'a,b\n"x\ny",1\n5,6,7\n').quarantine[0]
+    row = collected(tmp_path, 'a,b\n"x\ny",1\n5,6,7\n').skipped_rows[0]
     assert row == (str(tmp_path / "t.csv"), 4, "", "3 columns where 2 are expected")
 
 
@@ -427,9 +427,9 @@ def test_both_readers_give_the_same_rows_and_lose_none(tmp_path, rows, end, at, 
         careful = next(_delimited._careful(plan, None))
         lines = list(_delimited.lines(plan))
     assert either.table.equals(careful.table)
-    assert either.quarantine == careful.quarantine
+    assert either.skipped_rows == careful.skipped_rows
     assert len(lines) == either.table.num_rows
-    bad = [row.line for row in either.quarantine]
+    bad = [row.line for row in either.skipped_rows]
     assert len({*lines, *bad}) == len(lines) + len(bad)
 
 
@@ -447,8 +447,8 @@ def test_rows_in_are_rows_out_plus_quarantine(tmp_path, rows, faults):
     cfg = files.Config(path=str(path), encoding="utf-8")
     whole = data.load(cfg)
     wrong = [i for i in faults if i < rows]
-    assert whole.table.num_rows + len(whole.quarantine) == rows + 1
-    assert [row.line for row in whole.quarantine] == sorted(i + 2 for i in wrong)
+    assert whole.table.num_rows + len(whole.skipped_rows) == rows + 1
+    assert [row.line for row in whole.skipped_rows] == sorted(i + 2 for i in wrong)
     good = [i + 2 for i in range(rows + 1) if i not in wrong]
     assert [line for _, line in files.source_line(cfg, range(len(good)))] == good
 
@@ -476,7 +476,7 @@ def test_real_tables_are_read_whole_and_fast():
         whole = data.load(files.Config(path=str(REAL / name)))
         assert time.perf_counter() - start < 2
         assert whole.table.shape == shape
-        assert whole.quarantine == ()
+        assert whole.skipped_rows == ()
     adult = data.load(files.Config(path=str(REAL / "adult" / "adult-train.csv")))
     assert adult.table.column_names[:2] == ["column1", "column2"]
     assert "no header found" in adult.notes[0]
@@ -514,7 +514,7 @@ def test_toy_tables_are_there_under_their_names():
     ]
     assert wine.table.column_names[-3:] == ["alcohol", "colour", "quality"]
     assert wine.table["colour"].to_pylist().count("red") == 1_599
-    assert not churn.quarantine + wine.quarantine
+    assert not churn.skipped_rows + wine.skipped_rows
     with pytest.raises(DataError, match="Did you mean 'churn'"):
         data.load(toy.Config(name="chrun"))
 

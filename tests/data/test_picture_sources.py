@@ -96,7 +96,7 @@ def test_a_class_of_one_picture_is_learned_from_or_set_aside_and_never_judged(tm
     experiment = images_of(str(tree(classes(tmp_path), "rare/one.png")))
     judged = experiment.splits.test["label"].to_pylist() + experiment.splits.validation["label"].to_pylist()
     learned = experiment.splits.train["label"].to_pylist().count("rare")
-    aside = [q.reason for q in experiment.quarantine]
+    aside = [q.reason for q in experiment.skipped_rows]
     assert "rare" not in judged
     assert (learned, aside) in [(1, []), (0, ["the label 'rare' was never seen in training"])]
 
@@ -107,7 +107,7 @@ def test_what_systems_leave_behind_is_ignored_and_other_files_are_set_aside(tmp_
         (tmp_path / name).write_bytes(b"x")
     found = folders.load(folders.Config(path=str(tmp_path)))
     assert found.table.num_rows == 2
-    assert [(Path(q.file).name, q.reason) for q in found.quarantine] == [("notes.md", "is not an image by its name")]
+    assert [(Path(q.file).name, q.reason) for q in found.skipped_rows] == [("notes.md", "is not an image by its name")]
 
 
 def test_links_are_followed_but_not_round_in_a_circle(tmp_path):
@@ -117,7 +117,7 @@ def test_links_are_followed_but_not_round_in_a_circle(tmp_path):
     (tmp_path / "set" / "a" / "back").symlink_to(tmp_path / "set")
     found = folders.load(folders.Config(path=str(tmp_path / "set")))
     assert found.table["label"].to_pylist() == ["a", "b"]
-    assert [q.reason for q in found.quarantine] == ["is a link that leads back to a folder around it"]
+    assert [q.reason for q in found.skipped_rows] == ["is a link that leads back to a folder around it"]
 
 
 def test_pictures_directly_in_the_folder_can_be_answered_for_and_training_on_them_is_refused(tmp_path):
@@ -135,7 +135,7 @@ def test_a_folder_beside_train_and_test_is_set_aside(tmp_path):
     tree(tmp_path, "unlabelled/1.png")
     found = folders.load(folders.Config(path=str(tmp_path)))
     assert found.table.num_rows == 48
-    assert [q.reason for q in found.quarantine] == ["stands beside the train and test folders, in none of them"]
+    assert [q.reason for q in found.skipped_rows] == ["stands beside the train and test folders, in none of them"]
 
 
 def test_a_zip_gives_the_pictures_of_its_folder(tmp_path):
@@ -152,7 +152,7 @@ def test_a_broken_picture_of_a_zip_is_named_by_its_place_in_the_zip(tmp_path):
     with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
         for i in range(24):
             archive.writestr(f"{'ab'[i % 2]}/{i}.png", png(i) if i != 7 else png(i)[:50])
-    (lost,) = images_of(str(tmp_path / "set.zip")).quarantine
+    (lost,) = images_of(str(tmp_path / "set.zip")).skipped_rows
     assert (lost.file, lost.line, lost.reason) == (f"{tmp_path}/set.zip/b/7.png", None, "is cut short")
 
 
@@ -316,7 +316,7 @@ def test_picture_structs_of_a_parquet_file_stay_whole_and_class_codes_get_their_
     assert pa.concat_tables([piece.table for piece in data.stream(cfg, 7)]).equals(found)
     experiment = images_of(str(tmp_path / "train-*.parquet"), target="label")
     counts = experiment.counts()
-    assert (counts["read"], counts["used"], counts["quarantined"]) == (25, 24, 1)
+    assert (counts["read"], counts["used"], counts["skipped"]) == (25, 24, 1)
     assert (experiment.task.state.classes, experiment.schema.columns[0].kind) == (("cat", "dog"), "image")
 
 
@@ -348,7 +348,7 @@ def test_paths_in_a_table_are_found_from_here_and_else_beside_the_table(tmp_path
     assert pa.concat_tables([piece.table for piece in data.stream(cfg, 5)])["file"].to_pylist() == found
     (tmp_path / "home" / "pics" / "5.png").unlink()
     experiment = experiment_of(build({"data": "../home/table.csv", "target": "label"}))
-    (lost,) = experiment.quarantine
+    (lost,) = experiment.skipped_rows
     assert (lost.file, lost.line, lost.column) == ("../home/table.csv", 7, "file")
     assert lost.reason == "pics/5.png cannot be read (No such file or directory)"
 
@@ -386,11 +386,11 @@ def films(tmp_path_factory) -> Path:
 def test_the_frames_of_a_video_stay_in_one_part_and_bad_videos_are_set_aside(films):
     experiment = images_of(str(films))
     counts = experiment.counts()
-    assert (counts["read"], counts["used"], counts["quarantined"]) == (57, 54, 3)
+    assert (counts["read"], counts["used"], counts["skipped"]) == (57, 54, 3)
     parts = [set(part["video"].to_pylist()) for part in experiment.splits]
     assert sum(map(len, parts)) == len(set.union(*parts)) == 18
     assert all({Path(v).parts[-2] for v in part} == {"red", "blue"} for part in parts)
-    reasons = {Path(q.file).name: q.reason for q in experiment.quarantine}
+    reasons = {Path(q.file).name: q.reason for q in experiment.skipped_rows}
     assert reasons == {
         "empty.mp4": "the file is empty",
         "cut.mp4": "cannot be opened as a video: it is damaged or cut short",
@@ -482,7 +482,7 @@ def test_a_damaged_file_in_the_cache_is_written_anew(tmp_path, cache):
 
 
 def test_the_cache_stays_below_its_bound_and_the_oldest_go_first(tmp_path, cache, monkeypatch):
-    monkeypatch.setenv("LAMINA_CACHE_GB", "0.000012")  # 12 kB: two files of 80 grey pictures of 8 x 8
+    monkeypatch.setenv("LAMINA_CACHE_GB", "0.000012")  # 12 kB: two files of 80 grey images of 8 x 8
     groups = [many(tmp_path / name) for name in "abc"]
     names = []
     for values in groups:

@@ -83,7 +83,7 @@ def test_a_series_whose_day_no_calendar_has_is_set_aside_and_the_others_stay(tmp
     path.write_text(HEAD + "\n".join([*rows, "c,2024-02-30,1,c", ",2024-02-27,1,", "d,2024-02-27,1,d"]) + "\n", "utf-8")
     collected = data.load(long.Config(path=str(path), series="machine", time="at", values=("volts",)))
     assert collected.table["machine"].to_pylist() == ["a", "b", "d"]
-    reasons = {q.line: q.reason for q in collected.quarantine}
+    reasons = {q.line: q.reason for q in collected.skipped_rows}
     assert reasons[8] == "its time '2024-02-30' cannot be read"
     assert "does not say which series these rows belong to" in reasons[12]
 

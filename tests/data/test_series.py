@@ -172,7 +172,7 @@ def test_a_ts_file_gives_series_labels_and_the_lines_that_cannot_be_used(tmp_pat
     assert found.target == "label"
     assert found.table["series"].to_pylist() == [[1, 2, 3, 4], [1, 2, None, 4, 5], [None] * 4]
     assert found.table["label"].to_pylist() == ["a", "b", "a"]
-    assert [(q.line, q.reason) for q in found.quarantine] == [
+    assert [(q.line, q.reason) for q in found.skipped_rows] == [
         (10, "number 3 is 'oops', which is no number"),
         (11, "its label 'c' is not among those the file declares"),
     ]
@@ -183,7 +183,7 @@ def test_a_ts_file_of_several_channels_may_have_series_of_any_length_but_no_ragg
     text = "@univariate false\n@dimensions 2\n@classlabel true a b\n@DATA\n1,2,3:4,5,6:a\n1,2:3,4:b\n1,2:3:a\n1,2:b\n"
     found = loaded(write(tmp_path, "Toy.ts", text))
     assert found.table["series"].to_pylist() == [[[1, 4], [2, 5], [3, 6]], [[1, 3], [2, 4]]]
-    assert [q.reason for q in found.quarantine] == [
+    assert [q.reason for q in found.skipped_rows] == [
         "its channels are not equally long (2, 1 steps)", "has 1 channels, and must have 2",
     ]  # fmt: skip
 
@@ -214,7 +214,7 @@ def test_the_test_file_beside_a_train_file_judges_and_a_note_says_so(tmp_path):
 def test_a_quote_that_does_not_close_in_an_arff_file_is_a_sentence(tmp_path):
     head = "@RELATION r\n@ATTRIBUTE a NUMERIC\n@ATTRIBUTE b NUMERIC\n@ATTRIBUTE target {'one','two'}\n@DATA\n"
     rows = loaded(write(tmp_path, "Long.arff", f"{head}1,2,'one'\n1,2,'{'x' * 140_000}\n3,4,'two'\n"))
-    assert rows.table.num_rows == 2 and "characters in quotes" in rows.quarantine[0].reason
+    assert rows.table.num_rows == 2 and "characters in quotes" in rows.skipped_rows[0].reason
     with pytest.raises(DataError, match="Mend the list of labels"):
         loaded(write(tmp_path, "Labels.arff", head.replace("'two'", "'" + "x" * 140_000)))
 
@@ -230,7 +230,7 @@ def test_arff_files_of_one_and_of_several_channels_are_read(tmp_path):
     found = loaded(write(tmp_path, "Many.arff", many))
     assert found.table["series"].to_pylist() == [[[1, 3], [2, 4]], [[5, 7], [6, 8]]]
     assert found.table["label"].to_pylist() == ["a", "b"]
-    assert [q.line for q in found.quarantine] == [10]
+    assert [q.line for q in found.skipped_rows] == [10]
 
 
 def test_text_of_the_ucr_archive_has_its_label_first_and_nan_behind_the_end(tmp_path):
@@ -253,11 +253,11 @@ def logged(folder: Path) -> Path:
 def test_a_long_table_becomes_one_row_per_series_in_the_order_of_time(tmp_path):
     path = logged(tmp_path)
     found = loaded(path, kind="long", series="machine", time="at")
-    assert found.table.num_rows + len(found.quarantine) == 12
+    assert found.table.num_rows + len(found.skipped_rows) == 12
     first = found.table.to_pylist()[0]
     assert first == {"machine": "m0", "state": "off", "series": [[0, 0], [1, 1], [2, 2], [3, 3]]}
     assert found.metadata == ("machine",)
-    assert [(q.line, q.reason) for q in found.quarantine] == [
+    assert [(q.line, q.reason) for q in found.skipped_rows] == [
         (3, "column 'state' does not say the same in all rows of this series"),
         (4, "column 'volts' holds 'many', which is no number"),
     ]
@@ -479,7 +479,7 @@ def test_a_run_learns_and_its_report_shows_the_series(waves_run):
     report = json.loads((folder / "report.json").read_text())
     assert waves_run.result["scores"]["accuracy"] >= 0.8
     assert {"majority", "logistic", "nearest_neighbour"} == set(report["baselines"])
-    assert report["data"]["quarantine"][0]["reason"] == "holds no finite number"
+    assert report["data"]["skipped_rows"][0]["reason"] == "holds no finite number"
     assert report["series"]["steps"] == 24
     assert len(report["series"]["losses"]) == 12
     page = (folder / "report.html").read_text()
@@ -578,8 +578,8 @@ def test_python_refuses_a_broken_series_and_files_set_it_aside(waves_run, tmp_pa
     out = tmp_path / "answers.csv"
     done = CliRunner().invoke(commands, ["predict", waves_run.result["run"], str(path), "-o", str(out), "--json"])
     told = json.loads(done.output)
-    assert (told["rows"], told["quarantined"]) == (1, 1)
-    assert told["quarantine"][0]["line"] == 2
+    assert (told["rows"], told["skipped"]) == (1, 1)
+    assert told["skipped_rows"][0]["line"] == 2
     rows = waves(12, seed=5)
     rows["signal"][3] = [None]
     assert set(waves_run.evaluate(rows)) >= {"accuracy"}
@@ -630,7 +630,7 @@ def test_a_wide_and_a_long_file_train_by_one_command(tmp_path):
     done = CliRunner().invoke(commands, call)
     assert done.exit_code == 0, done.output
     report = json.loads((tmp_path / "log" / "report.json").read_text())
-    assert report["data"]["rows"]["quarantined"] == 2
+    assert report["data"]["rows"]["skipped"] == 2
     assert report["series"]["channels"] == 2
 
 

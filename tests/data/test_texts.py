@@ -171,7 +171,7 @@ def test_what_is_no_text_of_a_class_is_set_aside_and_said(tmp_path):
     write(tmp_path / "neg" / "odd.txt", b"PK\x03\x04\x00\x00\x00")
     rows = read(tmp_path)
     assert sorted(rows.table["label"].to_pylist()) == ["neg"] * 3 + ["pos"] * 3
-    reasons = {Path(bad.file).name: bad.reason for bad in rows.quarantine}
+    reasons = {Path(bad.file).name: bad.reason for bad in rows.skipped_rows}
     assert reasons == {
         "README.txt": "stands in no folder of a class",
         "1.txt": "stands in no folder of a class",

@@ -174,7 +174,7 @@ def test_a_file_s_rows_that_are_rejected_are_set_aside_with_the_reason(churn_bun
     words = ("--policy", "charges=reject", "--policy", "plan=flag", "--json")
     code, out, _ = command("predict", churn_bundle, source, "-o", tmp_path / "answers.csv", *words)
     result = json.loads(out)
-    assert code == 0 and result["rows"] == 3 and result["quarantined"] == 2
+    assert code == 0 and result["rows"] == 3 and result["skipped"] == 2
     kept = [json.loads(line) for line in (tmp_path / "answers.csv.skipped.jsonl").read_text().splitlines()]
     assert [(row["line"], row["column"]) for row in kept] == [(2, "charges"), (3, "charges")]
     assert kept[0]["reason"] == "'lots' is not a number" and kept[1]["reason"].endswith("outside of what training had")

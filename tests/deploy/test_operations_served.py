@@ -302,7 +302,7 @@ def test_any_operation_answers_files(predictor, tmp_path):
     (tmp_path / "rows.csv").write_text("id,months,plan\n" + "".join(f"{i},{i}.0,pro\n" for i in range(5)))
     source = files.Config(path=str(tmp_path / "rows.csv"))
     each = batch.run(predictor, "scale", source, None, tmp_path / "each.jsonl", ["id"])
-    assert each == {"output": str(tmp_path / "each.jsonl"), "rows": 5, "quarantined": 0, "notes": [ABSENT]}
+    assert each == {"output": str(tmp_path / "each.jsonl"), "rows": 5, "skipped": 0, "notes": [ABSENT]}
     lines = [json.loads(line) for line in (tmp_path / "each.jsonl").read_text().splitlines()]
     assert list(lines[0]) == ["id", "scaled", "words"]
     streamed = batch.run(predictor, "count", None, Countdown(start=4), tmp_path / "count.jsonl")

@@ -252,7 +252,7 @@ def test_a_malformed_number_in_a_form_is_noted(mixed, files):
     ]
 
 
-# What is no picture
+# What is no image
 
 
 @pytest.mark.parametrize(
@@ -400,7 +400,7 @@ def test_no_path_is_ever_opened(api, model, files, tmp_path):
         Path(__file__).read_bytes()
     assert [response.status_code for response in responses if not 400 <= response.status_code < 500] == []
     assert seen == [__file__], "the hook sees what is opened, and the server opened nothing"
-    assert same(model.predict([name]), model.predict([files[0]]))  # the canary is a picture that could be read
+    assert same(model.predict([name]), model.predict([files[0]]))  # the canary is an image that could be read
 
 
 # What the pages say
@@ -456,8 +456,8 @@ def expected(answers, root):
 def test_a_folder_is_answered_with_the_names_of_its_files(model, album, answers, tmp_path):
     told = run("predict", model.result["bundle"], album, "-o", tmp_path / "a.csv")
     assert read(tmp_path / "a.csv") == expected(answers, album)
-    assert (told["rows"], told["quarantined"]) == (4, 2)
-    aside = [json.loads(line) for line in Path(told["quarantine_file"]).read_text().splitlines()]
+    assert (told["rows"], told["skipped"]) == (4, 2)
+    aside = [json.loads(line) for line in Path(told["skipped_file"]).read_text().splitlines()]
     assert {(Path(one["file"]).name, one["reason"]) for one in aside} == {
         ("cut.png", "is cut short"),
         ("notes.txt", "is not an image by its name"),
@@ -470,7 +470,7 @@ def test_a_zip_is_answered_as_the_folder_it_holds(model, album, answers, tmp_pat
             archive.write(file, file.relative_to(album))
     told = run("predict", model.result["bundle"], tmp_path / "album.zip", "-o", tmp_path / "a.csv")
     assert read(tmp_path / "a.csv") == expected(answers, tmp_path / "album.zip")
-    assert (told["rows"], told["quarantined"]) == (4, 2)
+    assert (told["rows"], told["skipped"]) == (4, 2)
 
 
 def test_patterns_and_single_pictures_are_answered(model, album, answers, tmp_path):
@@ -490,7 +490,7 @@ def test_a_table_of_paths_loses_no_row_in_silence(model, album, answers, tmp_pat
     told = run("predict", model.result["bundle"], table, "-o", tmp_path / "a.csv")
     wanted = expected(answers, album)
     assert read(tmp_path / "a.csv") == {name: wanted[name] for name in (f"{album}/warm/a.png", f"{album}/d.webp")}
-    assert [(one["line"], one["column"]) for one in told["quarantine"]] == [(3, "image"), (4, "image")]
+    assert [(one["line"], one["column"]) for one in told["skipped_rows"]] == [(3, "image"), (4, "image")]
     run("predict", model.result["bundle"], table, "-o", tmp_path / "b.csv", "--keep", "id")
     assert (tmp_path / "b.csv").read_text().splitlines()[1].startswith('"1"')
 
@@ -502,5 +502,5 @@ def test_class_folders_are_judged_and_what_is_broken_is_counted(model, tmp_path)
         (tmp_path / label / f"{i}.png").write_bytes(written(picture))
     (tmp_path / "warm" / "cut.png").write_bytes(written(found[0])[:100])
     told = run("evaluate", model.result["bundle"], tmp_path)
-    assert (told["rows"], told["quarantined"]) == (40, 1)
+    assert (told["rows"], told["skipped"]) == (40, 1)
     assert told["scores"]["accuracy"] == model.evaluate({"image": found, "label": labels})["accuracy"]

@@ -82,9 +82,7 @@ def test_names_of_columns_and_classes_are_text_and_never_markup(tmp_path):
     rows = [{HOSTILE: row["months"], "plan": row["plan"], HOSTILE + "?": row["left"]} for row in customers(80)]
     model = lamina.fit(rows, HOSTILE + "?", recipe={"model": SMALL, "train": {"epochs": 1}}, out=tmp_path / "run")
     curves = live_curves.Curves()
-    curves.add(
-        {"at": "collect", "used": 1, "train": 1, "validation": 0, "test": 0, "quarantined": 0, "notes": [HOSTILE]}
-    )
+    curves.add({"at": "collect", "used": 1, "train": 1, "validation": 0, "test": 0, "skipped": 0, "notes": [HOSTILE]})
     curves.add(
         {"at": "epoch", "epoch": 1, "loss": float("nan"), "validation_loss": 1.0, "score": 1.0, "score_name": HOSTILE,
          "seconds": 1.0, "left": 0.0}

@@ -119,7 +119,7 @@ def test_the_contact_sheet_shows_each_picture_and_seven_views_that_differ_from_i
 
 
 def test_the_worst_answers_are_sorted_and_are_those_of_the_predictor(run, folder, report):
-    worst = report["pictures"]["losses"]
+    worst = report["images"]["losses"]
     assert len(worst) == 24
     assert [w["loss"] for w in worst] == sorted((w["loss"] for w in worst), reverse=True)
     assert worst[0]["file"] == "mislabelled.png"  # its label is wrong, so no network can be right
@@ -130,15 +130,15 @@ def test_the_worst_answers_are_sorted_and_are_those_of_the_predictor(run, folder
 
 
 def test_what_is_confused_is_counted_as_in_the_confusion_matrix(report, page):
-    confused = report["pictures"]["confused"]
+    confused = report["images"]["confused"]
     wrong = round((1 - report["scores"]["accuracy"]) * report["data"]["rows"]["test"])
     assert sum(pair["count"] for pair in confused) == wrong >= 1
     assert {"actual": "red", "predicted": "blue"}.items() <= confused[0].items()
-    assert "taken for <b>blue</b>" in section(page, "pictures")
+    assert "taken for <b>blue</b>" in section(page, "images")
 
 
 def test_planted_duplicates_are_found_and_nothing_else(report, page):
-    pairs = report["pictures"]["duplicates"]["pairs"]
+    pairs = report["images"]["duplicates"]["pairs"]
     assert [(p["part"], p["exact"], p["label"], p["training_label"]) for p in pairs if p["part"] == "test"] == [
         ("test", False, "blue", "blue"),
         ("test", True, "red", "red"),
@@ -182,7 +182,7 @@ def test_pictures_of_arrays_and_a_number_to_predict_have_a_report_too(tmp_path):
     text = (tmp_path / "run" / "report.html").read_text("utf-8")
     assert len(text) < 600_000
     assert "P5" not in (tmp_path / "run" / "report.json").read_text("utf-8")
-    assert "off by" in section(text, "pictures")
+    assert "off by" in section(text, "images")
     assert "nothing is changed in training" in section(text, "augmented")
     (tmp_path / "one.png").write_bytes(cv2.imencode(".png", np.full((12, 12), 90, np.uint8))[1].tobytes())
     (found,) = occlusion.explain(Predictor(tmp_path / "run" / "bundle"), [tmp_path / "one.png"])
@@ -278,7 +278,7 @@ def test_explain_writes_a_png_and_says_the_answers(run, folder, tmp_path):
     words = ["explain", str(run), str(folder / "test/red/000.png"), str(folder / "test/blue/near.bmp")]
     done = CliRunner().invoke(commands.app, [*words, "-o", str(tmp_path / "why.png"), "--json"], catch_exceptions=False)
     answers = json.loads(done.output)
-    assert [(p["file"], p["label"]) for p in answers["pictures"]] == [("000.png", "red"), ("near.bmp", "blue")]
+    assert [(p["file"], p["label"]) for p in answers["images"]] == [("000.png", "red"), ("near.bmp", "blue")]
     drawn = cv2.imread(str(tmp_path / "why.png"))
     assert drawn.shape[0] > 900
     assert drawn.shape[1] > 1400
@@ -331,7 +331,7 @@ def test_inspect_counts_classes_sizes_broken_ones_and_copies(folder):
         {"class": "red", "all": 193, "parts": {"test": 32, "train": 161}},
     ]
     assert (album["width"], album["height"]) == ([SIDE] * 3, [SIDE] * 3)
-    assert (album["pictures"], album["colour"], album["grey"], album["broken"]) == (384, 383, 0, 1)
+    assert (album["images"], album["colour"], album["grey"], album["broken"]) == (384, 383, 0, 1)
     assert album["formats"] == {"PNG": 382, "BMP": 1}
     assert album["reasons"][0]["file"].endswith("broken.png")
     assert album["reasons"][0]["reason"] == "is cut short"

@@ -57,11 +57,11 @@ def facts(context, **more):
         "model": {"kind": "fnn", "parameters": 1234, "layers": [{"layer": "dense", "output": "8", "parameters": 8}]},
         "data": {
             "source": "toy.csv",
-            "rows": {"read": 1010, "used": 1000, "quarantined": 10, "train": 600, "validation": 100, "test": 300},
+            "rows": {"read": 1010, "used": 1000, "skipped": 10, "train": 600, "validation": 100, "test": 300},
             "columns": [
                 {"name": "petal", "kind": "number", "missing": 50, "distinct": 43, "examples": ["1.4"], "note": "in cm"}
             ],
-            "quarantine": [{"file": "toy.csv", "line": 7, "column": "petal", "reason": "got 'x'"}],
+            "skipped_rows": [{"file": "toy.csv", "line": 7, "column": "petal", "reason": "got 'x'"}],
             "notes": ["2 rows are twice there."],
         },
         "training": {
@@ -152,12 +152,12 @@ def test_hostile_names_are_text_everywhere(tmp_path):
     context = classified(len(names), names)
     hostile = facts(context, name=EVIL, target=EVIL + "$title", verdict=EVIL, recipe=EVIL, bundle=f"runs/it's {EVIL}")
     hostile["data"]["columns"] = [dict.fromkeys(("name", "kind", "note"), EVIL) | {"examples": [EVIL]}]
-    hostile["data"]["quarantine"] = [{"file": EVIL, "line": None, "column": EVIL, "reason": EVIL}] * 40
+    hostile["data"]["skipped_rows"] = [{"file": EVIL, "line": None, "column": EVIL, "reason": EVIL}] * 40
     hostile["versions"] = {EVIL: EVIL}
     text, parsed = write(tmp_path, hostile, draw(CLASSIFICATION, context), Usage(EVIL, EVIL, EVIL, EVIL))
     assert "<script" not in text
     assert "script" not in parsed.tags
-    assert text.count("<tr>") < 60  # of 40 quarantined rows 20 are shown
+    assert text.count("<tr>") < 60  # of 40 skipped rows 20 are shown
 
 
 def test_absent_parts_are_left_out(tmp_path):

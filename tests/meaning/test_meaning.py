@@ -122,7 +122,7 @@ def check_inspection(case: Case, source: Any, training: Training, total: int) ->
     code, out, error = command("inspect", *line, *target, "--json", *choices)
     assert code == 0, error
     result = json.loads(out)
-    assert result["rows"] + result["quarantined"] == total
+    assert result["rows"] + result["skipped"] == total
     kinds = {column["name"]: column["kind"] for column in result["columns"]}
     inputs = {name: kind for name, kind in training.kinds.items() if name != training.model.predictor.target}
     assert {name: kinds.get(name) for name in inputs} == inputs
@@ -205,8 +205,8 @@ def test_an_input_means_what_its_owner_meant_by_every_door(case: Case, tmp_path:
     counts, notes = training.report["data"]["rows"], training.notes
     assert case.task in (None, training.report["task"])
     assert (case.kinds or {}).items() <= training.kinds.items(), training.kinds
-    assert counts["quarantined"] == case.aside
-    assert counts["read"] == counts["used"] + counts["quarantined"]
+    assert counts["skipped"] == case.aside
+    assert counts["read"] == counts["used"] + counts["skipped"]
     assert case.used in (None, counts["used"])
     for fragment in case.notes:
         assert any(fragment in note for note in notes), f"no note has '{fragment}': {notes}"

@@ -27,7 +27,7 @@ from lamina.train.fit import outputs
 SIDE = 16
 TINY = {
     "kind": "combine",
-    "picture": {"kind": "cnn", "width": 8},
+    "image": {"kind": "cnn", "width": 8},
     "table": {"width": 32, "depth": 1},
     "width": 16,
 }
@@ -104,12 +104,12 @@ def test_tables_with_pictures_are_combined_and_others_are_not(names, kind):
 
 def test_settings_of_a_body_are_checked_with_their_place():
     for said, word in (
-        ({"picture": {"kind": "cnn", "widht": 8}}, "widht"),
-        ({"picture": "cnm"}, "Did you mean 'cnn'?"),
-        ({"picture": "linear"}, "linear lends no body. Use one of cnn, fnn"),
-        ({"picture": {"kind": "cnn", "views": "flips"}}, "views: unknown setting"),
+        ({"image": {"kind": "cnn", "widht": 8}}, "widht"),
+        ({"image": "cnm"}, "Did you mean 'cnn'?"),
+        ({"image": "linear"}, "linear lends no body. Use one of cnn, fnn"),
+        ({"image": {"kind": "cnn", "views": "flips"}}, "views: unknown setting"),
         ({"table": {"members": 8}}, "model.table.members: unknown setting"),
-        ({"picture": 3}, "write kind: and settings"),
+        ({"image": 3}, "write kind: and settings"),
     ):
         faults: list[str] = []
         assert parse(combine.Config, {"kind": "combine", **said}, "model", faults) is None
@@ -239,7 +239,7 @@ def test_a_file_of_pictures_with_numbers_trains_as_it_is(tmp_path):
     told = list(pipeline.run(recipe, Run.create(tmp_path / "run")))
     schema = next(row["schema"] for row in told if row["at"] == "collect")
     assert [(c.name, c.kind) for c in schema.columns] == [("picture", "image"), ("number", "number")]
-    assert told[-1]["quarantined"] == 0
+    assert told[-1]["skipped"] == 0
     assert next(row for row in told if row["at"] == "design")["kind"] == "combine"
 
 

@@ -10,7 +10,7 @@ import torch
 
 import lamina
 from lamina import models
-from lamina.models.detector import Config, Residual, Spectrum
+from lamina.models.generated_image_detector import Config, Residual, Spectrum
 from lamina.schema import Input, Output, Spec
 from lamina.train import jpeg_compression
 

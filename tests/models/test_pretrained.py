@@ -215,7 +215,7 @@ def test_a_network_without_a_classifier_gives_its_output(tmp_path, cache):
     assert built(saved(tmp_path / "net.onnx", model)).head.layers[-1].in_features == 24
 
 
-# from pictures to a bundle
+# from images to a bundle
 
 
 SERVE = """

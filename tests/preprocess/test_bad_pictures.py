@@ -295,29 +295,29 @@ def test_an_odd_picture_is_decoded_to_what_it_shows(pixels, name):
     wanted, off = wanted if isinstance(wanted, tuple) else (wanted, 0)
     wanted = np.repeat(wanted[:, :, None], 3, axis=2) if wanted.ndim == 2 else wanted
     inner = np.abs(pixels[name].astype(int) - wanted.astype(int))
-    inner = inner if off < 5 else inner[2:6, 2:10]  # a lossy picture rings at the edges: the middle of a quarter
+    inner = inner if off < 5 else inner[2:6, 2:10]  # a lossy image rings at the edges: the middle of a quarter
     assert inner.max() <= off
 
 
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_picture_is_set_aside_with_its_name_and_reason(experiment, name):
-    (found,) = [q for q in experiment.quarantine if Path(q.file).name == name]
+    (found,) = [q for q in experiment.skipped_rows if Path(q.file).name == name]
     assert BAD[name][1] in found.reason
     assert REASON.fullmatch(found.reason)
     assert found.column == "image"
 
 
 def test_a_folder_and_a_dead_link_named_as_pictures_are_set_aside(experiment):
-    reasons = {Path(q.file).name: q.reason for q in experiment.quarantine}
+    reasons = {Path(q.file).name: q.reason for q in experiment.skipped_rows}
     assert reasons["a-folder.png"] == "is an empty folder, not an image"
     assert reasons["leads-nowhere.png"] == "is a link that leads nowhere"
 
 
 def test_every_file_is_either_used_or_set_aside_and_nothing_else_is(experiment, pixels, folder):
     counts = experiment.counts()
-    assert counts["read"] == counts["used"] + counts["quarantined"] == 60 + len(ODD) + len(BAD) + 2
+    assert counts["read"] == counts["used"] + counts["skipped"] == 60 + len(ODD) + len(BAD) + 2
     assert set(pixels) == {*ODD, *(f"good{i}.png" for i in range(30))}
-    assert {Path(q.file).name for q in experiment.quarantine} == {*BAD, "a-folder.png", "leads-nowhere.png"}
+    assert {Path(q.file).name for q in experiment.skipped_rows} == {*BAD, "a-folder.png", "leads-nowhere.png"}
 
 
 def test_a_picture_that_may_not_be_read_is_set_aside(folder, tmp_path):
@@ -350,7 +350,7 @@ def test_training_on_the_folder_says_nothing_of_its_own_accord_and_counts_all(fo
     for noise in ("libpng", "WARN", "ERROR", "Corrupt JPEG", "TIFF", "openjpeg"):
         assert noise not in done.stderr
     counts = json.loads((tmp_path / "run" / "report.json").read_text())["data"]["rows"]
-    assert counts["read"] == counts["used"] + counts["quarantined"] == 60 + len(ODD) + len(BAD) + 2
+    assert counts["read"] == counts["used"] + counts["skipped"] == 60 + len(ODD) + len(BAD) + 2
 
 
 @pytest.mark.parametrize("name", ODD)
@@ -418,7 +418,7 @@ def test_a_bomb_in_a_zip_is_set_aside_unread_and_odd_names_are_only_names(tmp_pa
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     found = folders.load(folders.Config(path=str(archive)))
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
-    assert [(q.file, q.reason) for q in found.quarantine] == [
+    assert [(q.file, q.reason) for q in found.skipped_rows] == [
         (f"{archive}/a/bomb.png", "unpacks to 300,000,000 bytes, more than 268,435,456")
     ]
     assert found.table.num_rows == 14
@@ -436,7 +436,7 @@ def test_a_damaged_and_an_encrypted_member_of_a_zip_are_set_aside(tmp_path):
     body[second + 8] |= 1
     archive.write_bytes(body)
     found = folders.load(folders.Config(path=str(archive)))
-    reasons = sorted(q.reason for q in found.quarantine)
+    reasons = sorted(q.reason for q in found.skipped_rows)
     assert reasons == ["is damaged in the archive", "is encrypted"]
     places = folders.source_line(folders.Config(path=str(archive)), range(found.table.num_rows))
     assert len({file for file, _ in places}) == found.table.num_rows == 2

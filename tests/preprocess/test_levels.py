@@ -126,7 +126,7 @@ def test_files_decide_what_is_a_copy_and_not_what_reading_made_of_them(tmp_path)
     words = [word for one in sets for word in ("--set", one)]
     code, _, error = command("train", tmp_path / "set", "--out", tmp_path / "run", "--json", *words)
     assert code == 0, error
-    copies = json.loads((tmp_path / "run/report.json").read_text())["pictures"]["duplicates"]
+    copies = json.loads((tmp_path / "run/report.json").read_text())["images"]["duplicates"]
     assert [(pair["row"], pair["exact"]) for pair in copies["pairs"] if pair["part"] == "test"] == [(0, True)]
 
 

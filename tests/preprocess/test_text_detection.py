@@ -68,7 +68,7 @@ def test_texts_with_lines_quotes_and_long_cells_come_whole_out_of_a_csv_file(tmp
         writer.writerows([("text", "label"), *((cell, i % 2) for i, cell in enumerate(cells))])
     rows = data.load(build({"data": str(path)}).data)
     assert rows.table["text"].to_pylist() == cells
-    assert rows.quarantine == ()
+    assert rows.skipped_rows == ()
     assert kind_of(rows.table["text"].to_pylist()) == "text"
 
 

@@ -111,12 +111,12 @@ def test_an_empty_text_is_a_row_without_labels_and_a_null_in_a_list_column_is_se
     texts = ["cat; dog", "", "dog; bird", "cat", "bird; cat; dog"] * 10
     experiment = labelled({"x": list(range(50)), "tags": texts})
     assert experiment.task.kind == "multilabel"
-    assert experiment.counts()["quarantined"] == 0
+    assert experiment.counts()["skipped"] == 0
     assert not experiment.encoded(experiment.splits.train).all(axis=1).all()
     assert (experiment.encoded(experiment.splits.train).sum(axis=1) == 0).any()
     lists = labelled({"x": list(range(50)), "tags": [["cat"], None, ["dog", "cat"], [], ["cat"]] * 10})
-    assert lists.counts()["quarantined"] == 10
-    assert {q.reason for q in lists.quarantine} == {"the target is missing"}
+    assert lists.counts()["skipped"] == 10
+    assert {q.reason for q in lists.skipped_rows} == {"the target is missing"}
 
 
 def test_the_separator_of_the_column_is_found_and_can_be_said():
@@ -130,7 +130,7 @@ def test_test_rows_with_a_label_never_seen_are_set_aside_with_the_reason():
     train = Collected(arrays.table({"x": list(range(40)), "tags": [["a"], ["a", "b"], [], ["b"]] * 10}))
     test = Collected(arrays.table({"x": [1, 2], "tags": [["a"], ["b", "new"]]}))
     experiment = experiment_of(build({"data": {"kind": "arrays"}, "target": "tags"}), train, test)
-    assert [q.reason for q in experiment.quarantine] == ["the label '['b', 'new']' was never seen in training"]
+    assert [q.reason for q in experiment.skipped_rows] == ["the label '['b', 'new']' was never seen in training"]
 
 
 def test_no_label_at_all_is_a_sentence():
@@ -286,7 +286,7 @@ def test_pictures_have_several_labels_too(tmp_path):
         rows.append({"picture": cv2.imencode(".png", pixels)[1].tobytes(), "tags": "; ".join(tags)})
     recipe = {"model": {"kind": "cnn", "width": 4}, "task": "multilabel", "train": {"epochs": 10, "augment": []}}
     result = lamina.fit(rows, "tags", recipe=recipe, out=tmp_path / "run").result
-    assert result["quarantined"] == 0
+    assert result["skipped"] == 0
     assert result["scores"]["f1_micro"] > 0.9 > result["baselines"]["frequent_labels"]["f1_micro"]
 
 

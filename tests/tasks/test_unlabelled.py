@@ -144,7 +144,7 @@ def test_a_label_is_no_input_and_rows_without_one_are_used():
     assert own.schema.target is not None and own.schema.target.name == "label"
     assert "label" not in {column.name for column in own.schema.columns}
     assert sum(part.num_rows for part in own.splits) == ROWS == own.read
-    assert not own.quarantine
+    assert not own.skipped_rows
 
 
 def test_changing_test_rows_changes_no_bit_of_the_layout():

@@ -138,7 +138,7 @@ def test_cutmix_pastes_one_rectangle_whose_area_is_the_share_of_the_other_label(
     assert (~own[rows]).float().mean().item() == pytest.approx(1 - target.share, abs=0.02)
 
 
-# targets that move with their pictures
+# targets that move with their images
 
 MOVING = [*augmentation.GEOMETRY, augmentation.TrivialAugment]
 ALL = ["flip", "flip_vertical", {"kind": "shift", "pixels": 5}, {"kind": "rotate", "degrees": 40}, "scale", "crop"]

@@ -78,7 +78,7 @@ WAYS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 class TwoParts(nn.Module):
-    """A critic and a generator in turn; each has dropout, and the second loss sees the first part's new weights."""
+    """A discriminator and a generator in turn; each has dropout, and the second loss sees new weights."""
 
     parts = ("critic", "generator")
 
@@ -783,7 +783,7 @@ def game(sort: str, folder: Path) -> Path:
         "optimizer": "adam",
     }
     recipe: dict[str, Any] = {"task": "generation", "model": GAN, "train": {"epochs": TURNS, **kept}}
-    if sort == "pictures":  # of one class: no classifier is trained to judge them
+    if sort == "pictures":  # of one class: no classifier is trained to evaluate them
         np.savez(folder / "some.npz", images=pictures_of(120, 3).inputs["image3"], labels=np.full(120, "one"))
         recipe |= {"data": str(folder / "some.npz"), "target": "label"}
     else:
@@ -795,7 +795,7 @@ def game(sort: str, folder: Path) -> Path:
 
 @pytest.mark.parametrize("sort", GAMES)
 def test_a_game_of_two_networks_killed_for_real_ends_in_the_same_bits(sort, tmp_path, monkeypatch):
-    """Weights of critic and generator, both optimizers, the averages, the turn, the epochs and the whole bundle."""
+    """Weights of discriminator and generator, both optimizers, averages, turn, epochs and the bundle."""
     monkeypatch.undo()  # checkpoints after epochs are enough
     from lamina import pipeline
     from lamina.recipe import read

@@ -35,7 +35,7 @@ EXPLAINED = (
 )
 SOURCE = (
     "A data file, a pattern such as 'data/*.csv', a folder of files, toy:churn, a recipe (.yaml); "
-    "or NAME=PATH for each class: real=photos/ generated=made/"
+    "or NAME=PATH for each class: real=photos/ generated=synthetic/"
 )
 Source = Annotated[list[str], typer.Argument(help=SOURCE)]
 Target = Annotated[str | None, typer.Option(help="The column to predict, by name, or by number (-1 is the last).")]
@@ -62,7 +62,7 @@ Examples:
   lamina train customers.csv --target Churn
   lamina train customers.csv --target Churn --model linear --epochs 20 --lr 0.003
   lamina train prices.csv --target Close --set task.horizon=12
-  lamina train real=photos/ generated=made/ --budget '10 minutes'
+  lamina train real=photos/ generated=synthetic/ --budget '10 minutes'
   lamina train recipe.yaml --out runs/first
 
 What there is to choose, with settings: lamina tasks, lamina models"""
@@ -213,10 +213,10 @@ def evaluate(bundle: Bundle, source: Source, sets: Sets = None, as_json: Json = 
     task, collected = experiment.of(predictor.task.kind), data.load(config)
     with beside_notes(collected.notes):
         evaluation = task.evaluate_source(predictor, collected, config)
-    quarantined = evaluation.quarantine
+    skipped = evaluation.skipped_rows
     notes = [*collected.notes, *batch.notes_on(predictor, predictor.with_bundle_names(collected.table))]
-    result = {"scores": evaluation.scores, "rows": evaluation.rows, "quarantined": len(quarantined), "notes": notes}
-    emit(result) if as_json else results.scores(result, quarantined)
+    result = {"scores": evaluation.scores, "rows": evaluation.rows, "skipped": len(skipped), "notes": notes}
+    emit(result) if as_json else results.scores(result, skipped)
 
 
 @app.command()

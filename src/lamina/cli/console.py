@@ -142,7 +142,7 @@ def layers(rows: Sequence[Row]) -> Table:
     return listed
 
 
-def quarantine(reasons: Sequence[Row], console: Console = out) -> None:
+def skipped_rows(reasons: Sequence[Row], console: Console = out) -> None:
     """Why rows could not be used, a line for each reason with an example; the most frequent ones first."""
     for one in reasons[:FIRST]:
         where = f"{one['file']}:{one['line']}" if one["line"] else one["file"]

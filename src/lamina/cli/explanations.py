@@ -38,7 +38,7 @@ def explain(predictor: Predictor, words: Sequence[str], options: Options) -> Row
         assert output is not None
         explanations = explanation.write(predictor, list(words), output, options.label, options.overwrite)
         answers = [{"file": one.name, "label": one.label, "answers": dict(one.top)} for one in explanations]
-        return {"output": str(output), "pictures": answers}
+        return {"output": str(output), "images": answers}
     if output is not None and output.suffix in FORMATS:
         if not attributions.available(predictor):
             raise DataError("-o: this bundle reads one column, which adds everything. Its parts are drawn: -o FILE.png")

@@ -31,7 +31,7 @@ from lamina.task import EVENTS, JSON, Answers, Operation
 BUNDLE = "A bundle: directory, .lamina file, or the run that holds one."
 SOURCE = (
     "A data file, a pattern such as 'data/*.csv', a folder of files, toy:churn, a recipe (.yaml); "
-    "or NAME=PATH for each class: real=photos/ generated=made/"
+    "or NAME=PATH for each class: real=photos/ generated=synthetic/"
 )
 OUTPUT = "Output: .csv, .parquet, .jsonl or .feather; CSV on standard output when left out."
 KEEP = "Columns to copy beside the predictions: id,name or * for all; paths of files when left out."

@@ -4,7 +4,7 @@ from rich.markup import escape
 
 from lamina import preprocess
 from lamina.cli import column_statistics
-from lamina.cli.console import columns, line, lines, notes, out, quarantine, short, table
+from lamina.cli.console import columns, line, lines, notes, out, short, skipped_rows, table
 from lamina.schema import Row
 
 CLASSES = 10
@@ -15,7 +15,7 @@ def inspected(row: Row) -> None:
     if "bundle" in row:
         _bundle(row)
     else:
-        out.print(f"[bold]{row['rows']:,} rows[/] in {escape(row['source'])}, {row['quarantined']:,} skipped")
+        out.print(f"[bold]{row['rows']:,} rows[/] in {escape(row['source'])}, {row['skipped']:,} skipped")
         if row["task"]:
             of = f" of {escape(row['target'])}" if row["target"] else ""
             out.print(f"task: {row['task']}{of}")
@@ -24,7 +24,7 @@ def inspected(row: Row) -> None:
     for survey in row.get("surveys", []):
         _survey(survey)
     notes(row.get("notes", ()))
-    quarantine(row.get("reasons", []))
+    skipped_rows(row.get("reasons", []))
 
 
 def _bundle(row: Row) -> None:

@@ -10,7 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from lamina.cli import column_statistics
-from lamina.cli.console import columns, err, layers, notes, out, quarantine
+from lamina.cli.console import columns, err, layers, notes, out, skipped_rows
 from lamina.evaluate.markup import number
 from lamina.evaluate.metrics import label
 from lamina.evaluate.report import column_notes
@@ -76,9 +76,9 @@ def _show(console: Console, row: Row, folder: Path, quiet: bool) -> None:
     at = row["at"]
     if at == "collect" and not quiet:
         parts = f"{row['train']:,} to train, {row['validation']:,} to validate, {row['test']:,} to test"
-        console.print(f"[bold]{row['used']:,} rows[/]: {parts}; {row['quarantined']:,} skipped")
+        console.print(f"[bold]{row['used']:,} rows[/]: {parts}; {row['skipped']:,} skipped")
         console.print(f"task: {row['task']} of {escape(row['subject'])}")
-        quarantine(row["reasons"])
+        skipped_rows(row["reasons"])
         console.print(columns([c.model_dump(mode="json") for c in row["schema"].columns]))
         column_statistics.show(row["statistics"], console)
         notes([note for note in column_notes(row["schema"].columns) if SETTING in note], console)

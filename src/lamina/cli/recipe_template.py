@@ -30,7 +30,7 @@ def text(experiment: Experiment, schema: str) -> str:
     lines = [
         f"# yaml-language-server: $schema={quote(schema)}",
         "# A Lamina recipe: the whole run in one file. Train by it with: lamina train FILE",
-        f"# {counts['used']:,} rows used, {counts['quarantined']} skipped.",
+        f"# {counts['used']:,} rows used, {counts['skipped']} skipped.",
         "",
     ]
     for line in dump(experiment.recipe.model_copy(update=changes)).splitlines():

@@ -5,13 +5,13 @@ from collections.abc import Iterable, Sequence
 
 from rich.markup import escape
 
-from lamina.cli.console import compare, err, line, lines, notes, out, quarantine, say, short, table
-from lamina.data._quarantine import reasons
+from lamina.cli.console import compare, err, line, lines, notes, out, say, short, skipped_rows, table
+from lamina.data._skipped_rows import reasons
 from lamina.data.arrays import json_rows
 from lamina.evaluate import baselines
 from lamina.evaluate.markup import cell, number
 from lamina.evaluate.metrics import label
-from lamina.schema import Quarantined, Row
+from lamina.schema import Row, SkippedRow
 from lamina.task import Answers
 
 BAR, NAME = 16, 44  # characters
@@ -38,15 +38,15 @@ def result(row: Row) -> None:
     out.print(f"[dim]{row['seconds']:.1f} s in all[/]")
 
 
-def scores(row: Row, quarantined: Sequence[Quarantined]) -> None:
+def scores(row: Row, skipped: Sequence[SkippedRow]) -> None:
     """Of an evaluation."""
     listed = table("score", "value", right=(1,))
     for name, value in row["scores"].items():
         listed.add_row(label(name), cell(value))
     out.print(listed)
-    out.print(f"{row['rows']:,} rows evaluated, {row['quarantined']:,} skipped")
+    out.print(f"{row['rows']:,} rows evaluated, {row['skipped']:,} skipped")
     notes(row["notes"])
-    quarantine(reasons(quarantined))
+    skipped_rows(reasons(skipped))
 
 
 def answered(row: Row, noun: str = "rows") -> None:
@@ -57,18 +57,18 @@ def answered(row: Row, noun: str = "rows") -> None:
     for sentence in row.get("sentences") or [f"{amount} in {row['output']}"]:
         line(sentence)
     notes(row.get("notes", ()))
-    if row.get("quarantined"):
-        line(f"{row['quarantined']:,} rows could not be read: {row['quarantine_file']}")
-        quarantine(row["reasons"])
+    if row.get("skipped"):
+        line(f"{row['skipped']:,} rows could not be read: {row['skipped_file']}")
+        skipped_rows(row["reasons"])
     return None
 
 
 def printed(row: Row) -> None:
     """Of answers on standard output: what is to be said beside them, on standard error."""
     notes(row.get("notes", ()), err)
-    if row["quarantined"]:
-        err.print(f"{row['quarantined']:,} rows have no prediction and no line")
-        quarantine(row["reasons"], err)
+    if row["skipped"]:
+        err.print(f"{row['skipped']:,} rows have no prediction and no line")
+        skipped_rows(row["reasons"], err)
 
 
 def streamed(pieces: Iterable[Answers]) -> None:
@@ -94,8 +94,8 @@ def streamed(pieces: Iterable[Answers]) -> None:
 
 def explained(row: Row) -> None:
     """Of explanations: bars of single rows; the most probable labels of files, and where they are drawn."""
-    if "pictures" in row:
-        for one in row["pictures"]:
+    if "images" in row:
+        for one in row["images"]:
             answers = (f"{name} {chance:.1%}" if name else number(chance) for name, chance in one["answers"].items())
             line(f"{one['file']}  {', '.join(answers)}")
         line(f"Wrote {row['output']}.")

@@ -20,7 +20,7 @@ from lamina.data._pandas_index import is_a
 NOTHING = type(None)
 TOGETHER = 1 << 14  # cells: fewer are worked on as one array
 PANDAS_MISSING = ("NaTType", "NAType")
-PICTURE = pa.struct([("bytes", pa.large_binary()), ("path", pa.string())])  # as Hugging Face datasets write a picture
+PICTURE = pa.struct([("bytes", pa.large_binary()), ("path", pa.string())])  # as Hugging Face datasets write an image
 PLAIN: dict[type, pa.DataType] = {
     NOTHING: pa.null(),
     bool: pa.bool_(),
@@ -167,7 +167,7 @@ def plain(table: pa.Table) -> pa.Table:
 
 
 def is_picture(kind: pa.DataType) -> bool:
-    """Whether a type is path and bytes of a picture, which belong together."""
+    """Whether a type is path and bytes of an image, which belong together."""
     if not pa.types.is_struct(kind):
         return False
     types = {field.name: field.type for field in kind}
@@ -204,7 +204,7 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _picture(chunk: pa.Array) -> pa.Array:
-    """Long offsets, as pictures soon have 2 GB; the fields in one order."""
+    """Long offsets, as images soon have 2 GB; the fields in one order."""
     fields = {field.name: chunk.field(field.name) for field in chunk.type}
     path = fields.get("path", pa.nulls(len(chunk), pa.string())).cast(pa.string())
     body = fields["bytes"].cast(pa.large_binary())

@@ -1,4 +1,4 @@
-"""Contact sheets that `lamina generate` writes beside pictures: told by name and mark, so that none is learned from."""
+"""Contact sheets that `lamina generate` writes beside images: told by name and mark, so that none is learned from."""
 
 from pathlib import PurePosixPath
 
@@ -9,7 +9,7 @@ REASON = "is a contact sheet of lamina generate, and no image by itself"
 
 
 def has_name(place: PurePosixPath) -> bool:
-    """Whether a file has the name of one; pictures that are made have numbers."""
+    """Whether a file has the name of one; images that are made have numbers."""
     return place.name == NAME
 
 

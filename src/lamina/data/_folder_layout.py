@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 from pydantic import Field
 
 from lamina.config import Config, DataError
-from lamina.schema import PICTURES, Quarantined
+from lamina.schema import PICTURES, SkippedRow
 
 PARTS = {
     **dict.fromkeys(("train", "training", "trn"), "train"),
@@ -112,15 +112,15 @@ def any_below(root: Path, suffixes: tuple[str, ...]) -> bool:
 
 def by_suffix(
     places: Sequence[PurePosixPath], suffixes: tuple[str, ...], root: str, word: str
-) -> tuple[list[int], list[Quarantined]]:
+) -> tuple[list[int], list[SkippedRow]]:
     """Which files are meant by their names, and the others skipped."""
     good = [i for i, place in enumerate(places) if place.suffix.lower() in suffixes]
     members = set(good)
-    return good, [quarantine(root, p, _reason(p, word)) for i, p in enumerate(places) if i not in members]
+    return good, [skipped_rows(root, p, _reason(p, word)) for i, p in enumerate(places) if i not in members]
 
 
-def quarantine(root: str, place: PurePosixPath, reason: str) -> Quarantined:
-    return Quarantined(f"{root}/{place}", None, "image", reason)
+def skipped_rows(root: str, place: PurePosixPath, reason: str) -> SkippedRow:
+    return SkippedRow(f"{root}/{place}", None, "image", reason)
 
 
 def _reason(place: PurePosixPath, word: str) -> str:
@@ -132,7 +132,7 @@ def _reason(place: PurePosixPath, word: str) -> str:
 
 def inside(
     places: Sequence[PurePosixPath], root: str, layout: Layout
-) -> tuple[list[int], FolderLabels, list[Quarantined]]:
+) -> tuple[list[int], FolderLabels, list[SkippedRow]]:
     """The files that can be learned from or evaluated by, what their folders say of these, and the others skipped."""
     folders = labels_of(places, layout)
     why = dict.fromkeys(folders.outside, "stands beside the train and test folders, in none of them")
@@ -141,7 +141,7 @@ def inside(
         return list(range(len(places))), folders, []
     members = [i for i in range(len(places)) if i not in why]
     rest = labels_of([places[i] for i in members], layout)
-    bad = [quarantine(root, places[i], reason) for i, reason in sorted(why.items())]
+    bad = [skipped_rows(root, places[i], reason) for i, reason in sorted(why.items())]
     if count := len(folders.unlabelled):
         parents = sorted({places[i].parts[0] if len(places[i].parts) > 1 else "" for i in folders.unlabelled})
         place = ", ".join(f"{root}/{parent}" for parent in parents[:3])
@@ -273,7 +273,7 @@ def _common(parts: Sequence[tuple[str, ...]]) -> int:
 def _classes(inner: Sequence[tuple[str, ...]], layout: Layout) -> tuple[list[str], tuple[str, ...]]:
     """The class of each file by the folders around it, and notes where these are nested.
 
-    Where pictures stand in a folder and in folders inside it, all are of the outer one; so is a lone folder inside.
+    Where images stand in a folder and in folders inside it, all are of the outer one; so is a lone folder inside.
     """
     if layout.label == "first":
         return ["".join(path[:1]) for path in inner], ()

@@ -1,4 +1,4 @@
-"""Pictures in tables: cells of path and bytes stay whole, paths beside a table are found, codes get their names."""
+"""Images in tables: cells of path and bytes stay whole, paths beside a table are found, codes get their names."""
 
 import functools
 import itertools
@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from lamina.data._formats.pieces import Piece, TableFile
 from lamina.schema import PICTURE_NAME, PICTURES
 
-CHUNK = 1024  # pictures that are copied at a time
+CHUNK = 1024  # images that are copied at a time
 MOSTLY = 0.95  # of the cells of a column
 SAMPLED, PROBES = 1000, 20  # cells that decide what a column is, and those that are looked for in every folder
 MOST_ENTRIES, MOST_FOLDERS = 10_000, 100  # of the folder of a table that are looked at
@@ -29,7 +29,7 @@ NAMED = re.compile(
 
 
 class Way(NamedTuple):
-    """How a name is that of a picture: in a folder, with an ending behind, by its last parts alone (0: all of it)."""
+    """How a name is that of an image: in a folder, with an ending behind, by its last parts alone (0: all of it)."""
 
     folder: str = ""
     ending: str = ""
@@ -37,16 +37,16 @@ class Way(NamedTuple):
 
 
 class Finder:
-    """Where the pictures stand that the cells of a table name: from here, beside the table, or in a folder beside it.
+    """Where the images stand that the cells of a table name: from here, beside the table, or in a folder beside it.
 
     Names may have the separators of Windows, and folders in front that are those of another machine. Names without an
-    ending are those of pictures where nearly all of a column are found with one. What the first rows say of a column
+    ending are those of images where nearly all of a column are found with one. What the first rows say of a column
     holds for all rows.
     """
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self.ways: dict[str, list[Way]] = {}  # by column, how its pictures are found
+        self.ways: dict[str, list[Way]] = {}  # by column, how its images are found
 
     def pictures(self, piece: Piece) -> Piece:
         """Some rows of the table, with paths that can be opened in place of names."""
@@ -62,7 +62,7 @@ class Finder:
         return piece._replace(table=table, notes=(*piece.notes, *notes))
 
     def _search(self, name: str, sample: pa.ChunkedArray) -> tuple[list[Way], list[str]]:
-        """How the pictures of a column are found, by some of its cells, and a note; none where it names no pictures."""
+        """How the images of a column are found, by some of its cells, and a note; none where it names no images."""
         cells = sample.unique().to_pylist()
         if _are_names(sample):
             ways = self._hits(cells[:PROBES], ("",), (0,))
@@ -83,7 +83,7 @@ class Finder:
         return ways, [f"{note} If it is not: --set columns.{name}=ignore"]
 
     def _hits(self, cells: list[str], endings: tuple[str, ...], tails: tuple[int, ...]) -> list[Way]:
-        """The ways by which pictures are found, the most frequent first."""
+        """The ways by which images are found, the most frequent first."""
         every = [Way(folder, ending, tail) for tail in tails for folder in ("", *self._folders) for ending in endings]
         hits = (next((way for way in every if _exists(_path(cell.strip(), way))), None) for cell in cells)
         return [way for way, _ in Counter(way for way in hits if way).most_common()]
@@ -104,7 +104,7 @@ def _inside(folder: str) -> list[str]:
 
 
 def with_local_paths(one: TableFile) -> TableFile:
-    """The same file, with names of pictures as paths that can be opened from here."""
+    """The same file, with names of images as paths that can be opened from here."""
     finder = Finder(one.file.parent)
 
     def read(rows: int | None) -> Iterator[Piece]:
@@ -119,7 +119,7 @@ def _are_names(sample: pa.ChunkedArray) -> bool:
 
 
 def _locate(cell: str, ways: list[Way]) -> str:
-    """The path of the picture that a cell names, or the cell."""
+    """The path of the image that a cell names, or the cell."""
     name = cell.strip()
     paths = (_path(name, way) for way in ways) if name else ()
     return next((path for path in paths if _exists(path)), cell)
@@ -169,7 +169,7 @@ def with_class_names(table: pa.Table, classes: Mapping[str, list[str]]) -> pa.Ta
 
 
 def pnm(images: np.ndarray, dtype: Any = None) -> pa.Array:
-    """Raw pictures (rows, height, width[, channels]), red first, as files, which is a header before the same numbers:
+    """Raw images (rows, height, width[, channels]), red first, as files, which is a header before the same numbers:
     PNM and PAM of uint8 and uint16, PFM of float32, of which 4 channels are none. `dtype`: what they become first.
 
     A comment says of uint16 that they are of an array: what is white in it is not the largest number there can be.

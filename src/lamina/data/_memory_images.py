@@ -1,4 +1,4 @@
-"""Pictures that are things in memory (arrays, PIL images, bytes, paths) as cells of a column."""
+"""Images that are things in memory (arrays, PIL images, bytes, paths) as cells of a column."""
 
 import os
 import sys
@@ -16,7 +16,7 @@ DEPTHS = (np.uint8, np.uint16)
 
 
 def are(values: Any) -> bool:
-    """Whether a column can only be pictures: a uint8 array of 3 or 4 dimensions, or such arrays or PIL images; of
+    """Whether a column can only be images: a uint8 array of 3 or 4 dimensions, or such arrays or PIL images; of
     uint16 those with colours, for others may be series.
     """
     if isinstance(values, np.ndarray) and values.dtype != object:
@@ -28,7 +28,7 @@ def are(values: Any) -> bool:
 
 
 def cells(name: str, values: Any) -> pa.Array:
-    """A column of pictures: texts where all are paths, else bytes; arrays become PNM, which is a header before them.
+    """A column of images: texts where all are paths, else bytes; arrays become PNM, which is a header before them.
 
     Arrays are uint8, or uint16 of which black and white are learned, (height, width), or red first with 1, 3 or 4
     channels behind. Errors: DataError naming the row.
@@ -53,7 +53,7 @@ def _many(name: str, values: np.ndarray) -> pa.Array:
 
 
 def _cell(place: str, value: Any) -> tuple[str | None, bytes | None]:
-    """(path, bytes), one of which is None; both where there is no picture."""
+    """(path, bytes), one of which is None; both where there is no image."""
     if value is None or (isinstance(value, float) and value != value) or type(value).__name__ == "NAType":
         return None, None
     if isinstance(value, dict) and "bytes" in value and value.keys() <= {"path", "bytes"}:
@@ -111,12 +111,12 @@ def _from_pil(image: Any) -> np.ndarray:
 
 
 def is_picture(source: Any) -> bool:
-    """Whether it can only be a single picture: its path, bytes or PIL image."""
+    """Whether it can only be a single image: its path, bytes or PIL image."""
     return isinstance(source, str | os.PathLike | bytes | bytearray) or _is_pil(source)
 
 
 def as_columns(source: Any, pictures: Sequence[str]) -> Any:
-    """One picture, or a list or an array of pictures alone, as the one column there is; anything else as it came."""
+    """One image, or a list or an array of images alone, as the one column there is; anything else as it came."""
     if len(pictures) != 1:
         return source
     if is_picture(source):

@@ -12,7 +12,7 @@ from lamina.data import _memory_images, arrays
 from lamina.data._pandas_index import as_frame, is_a
 
 TARGETS = ("target", "label", "y")  # what a target without a name is called, the first that no column is
-IMAGE, SERIES, TEXT = "image", "series", "text"  # the column of rows that are pictures, series or texts alone
+IMAGE, SERIES, TEXT = "image", "series", "text"  # the column of rows that are images, series or texts alone
 
 
 def is_path(rows: Any) -> bool:
@@ -81,7 +81,7 @@ def with_target(rows: Any, values: Any, name: str | None = None) -> tuple[Any, s
 
 
 def as_columns(rows: Any) -> Any:
-    """Rows that are all of one column, pictures, series or texts, under its usual name; others as they are."""
+    """Rows that are all of one column, images, series or texts, under its usual name; others as they are."""
     if is_texts(rows):
         return {TEXT: list(rows)}
     if isinstance(rows, np.ndarray) and not rows.ndim:

@@ -34,7 +34,7 @@ def stream(cfg: Config, rows: int = 65_536) -> Iterator[Collected]:
     whole = load(cfg)
     for start in range(0, whole.table.num_rows, rows):
         head = start == 0
-        yield Collected(whole.table.slice(start, rows), whole.quarantine * head, whole.notes * head)
+        yield Collected(whole.table.slice(start, rows), whole.skipped_rows * head, whole.notes * head)
 
 
 def expecting(cfg: Config, names: Iterable[str]) -> Config:

@@ -38,8 +38,8 @@ def load(cfg: Config) -> Collected:
 def table(source: Any, pictures: Sequence[str] = ()) -> pa.Table:
     """A table of whatever holds columns: see `KINDS`. Mixed types in a column become text; NaN becomes null.
 
-    `pictures`: columns known to be pictures, whose cells may be paths, bytes, arrays and PIL images, mixed; where there
-    is one such column, a list or an array of pictures is a table of it. uint8 arrays of 3 or 4 dimensions always are.
+    `pictures`: columns known to be images, whose cells may be paths, bytes, arrays and PIL images, mixed; where there
+    is one such column, a list or an array of images is a table of it. uint8 arrays of 3 or 4 dimensions always are.
 
     Arrays (rows, steps, channels), floats (rows, four steps or more), and lists of arrays are series.
 
@@ -122,7 +122,7 @@ def like(answers: pa.Table, source: Any, aligned: bool = True) -> Any:
     """The answers in the type the rows came in; `aligned`: there is one for each row.
 
     pandas gives pandas with the same index, polars gives polars, Arrow gives Arrow, a list of dicts the same with
-    nested dicts for structs, as does a single picture, a dict of columns gives a dict of lists, and NumPy a dict of
+    nested dicts for structs, as does a single image, a dict of columns gives a dict of lists, and NumPy a dict of
     arrays. Where columns cannot nest (pandas, NumPy), a struct is spread as `probabilities.<name>`.
     """
     if is_a(source, "pandas", "DataFrame") or is_a(source, "pandas", "Series"):
@@ -190,7 +190,7 @@ def _from_lists(rows: Sequence[Sequence[Any]]) -> pa.Table:
 
 
 def _from_rows(rows: Sequence[Mapping[str, Any]], pictures: Sequence[str]) -> pa.Table:
-    """Columns of pictures and of arrays by themselves, so that no cell of them is taken apart; others as is."""
+    """Columns of images and of arrays by themselves, so that no cell of them is taken apart; others as is."""
     firsts: dict[Any, Any] = {}
     for row in rows:
         firsts |= {name: cell for name, cell in row.items() if cell is not None and name not in firsts}

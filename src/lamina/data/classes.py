@@ -1,7 +1,7 @@
-"""Classes named one by one: each is a folder of pictures, a zip, a pattern, a file, or several of these.
+"""Classes named one by one: each is a folder of images, a zip, a pattern, a file, or several of these.
 
 Gives the columns of what stands there, and `label`, the name of the class. Whatever folders stand inside the folder of
-a class, all pictures there are of that class; train, validation and test folders count where every class has them.
+a class, all images there are of that class; train, validation and test folders count where every class has them.
 """
 
 import os
@@ -21,7 +21,7 @@ from lamina.schema import FILE_CELL, Collected
 
 LABEL, PART = "label", "part"
 LOSSY = (".jpg", ".jpeg", ".jfif", ".webp", ".avif", ".jp2")
-FILES = (pa.string(), pa.large_binary(), FILE_CELL)  # how a picture may be written
+FILES = (pa.string(), pa.large_binary(), FILE_CELL)  # how an image may be written
 
 
 class Config(config.Config):
@@ -63,7 +63,7 @@ def load(cfg: Config) -> Collected:
     notes += _by_compression(pieces)
     return Collected(
         _joined(pieces, tables, notes),
-        tuple(bad for piece in pieces for bad in piece.rows.quarantine),
+        tuple(bad for piece in pieces for bad in piece.rows.skipped_rows),
         tuple(dict.fromkeys(notes)),
         PART if parted else None,
         LABEL,
@@ -127,7 +127,7 @@ def _labelled(piece: Piece, parted: bool) -> pa.Table:
 
 
 def _joined(pieces: list[Piece], tables: list[pa.Table], notes: list[str]) -> pa.Table:
-    """One table; pictures that are files in one and bytes in another become both. What only some have is told."""
+    """One table; images that are files in one and bytes in another become both. What only some have is told."""
     own = [set(table.column_names) - {LABEL, PART} for table in tables]
     every, some = set.intersection(*own), set.union(*own)
     if not every:
@@ -149,7 +149,7 @@ def _joined(pieces: list[Piece], tables: list[pa.Table], notes: list[str]) -> pa
 
 
 def _cells(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Pictures as `{path, bytes}`."""
+    """Images as `{path, bytes}`."""
     if column.type == FILE_CELL:
         return column
     whole = column.combine_chunks()
@@ -174,7 +174,7 @@ def _by_compression(pieces: list[Piece]) -> list[str]:
 
 
 def _are_files(piece: Piece) -> bool:
-    """Whether a path lists pictures that stand in files of their own."""
+    """Whether a path lists images that stand in files of their own."""
     return isinstance(piece.source, folders.Config) and pa.types.is_string(piece.rows.table["image"].type)
 
 

@@ -24,7 +24,7 @@ from lamina.data._formats.delimited_layout import layout
 from lamina.data._formats.options import Options
 from lamina.data._formats.pieces import TableFile, common_schema, conform
 from lamina.data._formats.text import COMPRESSED, readable
-from lamina.schema import Collected, Quarantined, text_columns
+from lamina.schema import Collected, SkippedRow, text_columns
 
 Format = Literal["csv", "tsv", "json", "jsonl", "parquet", "feather", "excel"]
 
@@ -119,7 +119,7 @@ def expecting(cfg: Config, names: Iterable[str]) -> Config:
 def load(cfg: Config) -> Collected:
     """Read all files into one table, files in sorted order, rows in file order.
 
-    Rows that cannot be used are in `quarantine` with file, line and reason: rows in = rows out + quarantine.
+    Rows that cannot be used are in `skipped_rows` with file, line and reason: rows in = rows out + skipped rows.
     Errors: DataError when a file is missing, unreadable, or there is no usable row.
     """
     with ExitStack() as stack:
@@ -127,7 +127,7 @@ def load(cfg: Config) -> Collected:
         schema, notes = common_schema(files)
         pieces = [piece for one in files for piece in one.read(None)]
         tables = [conform(piece.table, schema) for piece in pieces]
-    bad = tuple(row for piece in pieces for row in piece.quarantine)
+    bad = tuple(row for piece in pieces for row in piece.skipped_rows)
     table = pa.concat_tables([schema.empty_table(), *tables])
     _refuse_nothing(files, table.num_rows, bad)
     all_notes = (*(note for one in (*files, *pieces) for note in one.notes), *notes)
@@ -156,10 +156,10 @@ def stream(cfg: Config, rows: int = 65_536) -> Iterator[Collected]:
         good, last = 0, ()
         for one in files:
             for piece in one.read(rows):
-                good, last = good + piece.table.num_rows, piece.quarantine or last
-                if piece.table.num_rows or piece.quarantine:
+                good, last = good + piece.table.num_rows, piece.skipped_rows or last
+                if piece.table.num_rows or piece.skipped_rows:
                     table = _series.group_columns(conform(piece.table, schema), cfg.series or {})
-                    yield Collected(table, piece.quarantine, (*notes, *piece.notes), decimal=cfg.decimal)
+                    yield Collected(table, piece.skipped_rows, (*notes, *piece.notes), decimal=cfg.decimal)
                     notes = ()
         _refuse_nothing(files, good, last)
 
@@ -271,7 +271,7 @@ def _options(cfg: Config, form: Format) -> Options:
     return Options(delimiter, cfg.header, cfg.names, cfg.skip, cfg.footer, cfg.comment, cfg.sheet, cfg.decimal, expect)
 
 
-def _refuse_nothing(files: list[TableFile], good: int, bad: tuple[Quarantined, ...]) -> None:
+def _refuse_nothing(files: list[TableFile], good: int, bad: tuple[SkippedRow, ...]) -> None:
     if good:
         return
     name = str(files[0].file) if len(files) == 1 else f"{files[0].file} and {len(files) - 1} more"

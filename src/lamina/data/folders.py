@@ -1,8 +1,8 @@
-"""Folders of pictures: one sub-folder per class, or train/validation/test folders with the classes inside.
+"""Folders of images: one sub-folder per class, or train/validation/test folders with the classes inside.
 
 Gives the columns `image` (the file's path), `label` (its folder) and, where folders say it, `part`. Files in a zip are
-read as bytes without being extracted. Pictures that stand directly in the folder have no label, which is enough to be
-answered for. Files that are no pictures by their name are skipped; what systems leave behind is ignored.
+read as bytes without being extracted. Images that stand directly in the folder have no label, which is enough to be
+answered for. Files that are no images by their name are skipped; what systems leave behind is ignored.
 """
 
 import glob
@@ -22,12 +22,12 @@ from pydantic import Field
 from lamina.config import DataError
 from lamina.data import _contact_sheets as _contact
 from lamina.data import _folder_layout as _tree
-from lamina.schema import FILE_CELL, PICTURES, Collected, Quarantined
+from lamina.schema import FILE_CELL, PICTURES, Collected, SkippedRow
 
-MOST_MEMBER = 1 << 28  # bytes of one picture in a zip, unpacked
-MOST_UNPACKED = 8 << 30  # bytes of all pictures in a zip: they are held in memory
+MOST_MEMBER = 1 << 28  # bytes of one image in a zip, unpacked
+MOST_UNPACKED = 8 << 30  # bytes of all images in a zip: they are held in memory
 PIECE = 1024
-BATCH_BYTES = 64 << 20  # bytes of a zip's pictures held at a time when they are answered
+BATCH_BYTES = 64 << 20  # bytes of a zip's images held at a time when they are answered
 CHUNK = 1000
 UNREADABLE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, RuntimeError, struct.error)
 
@@ -41,16 +41,16 @@ class Config(_tree.Layout):
 
 
 class Pictures(NamedTuple):
-    """Usable pictures in the order of their names: where they stand, and their cells of the column `image`."""
+    """Usable images in the order of their names: where they stand, and their cells of the column `image`."""
 
     places: list[PurePosixPath]
     images: pa.ChunkedArray
     folders: _tree.FolderLabels
-    quarantine: list[Quarantined]
+    skipped_rows: list[SkippedRow]
 
 
 def claims(path: str) -> bool:
-    """A folder, or a zip, that holds a picture; a picture, or a pattern that finds one."""
+    """A folder, or a zip, that holds an image; an image, or a pattern that finds one."""
     root = Path(path)
     if root.suffix.lower() in PICTURES and not root.is_dir():
         return True
@@ -68,9 +68,9 @@ def claims(path: str) -> bool:
 
 
 def load(cfg: Config) -> Collected:
-    """Every picture below the folder, in the order of the names.
+    """Every image below the folder, in the order of the names.
 
-    Errors: DataError where there is no picture, or some pictures stand in class folders and some do not.
+    Errors: DataError where there is no image, or some images stand in class folders and some do not.
     """
     pictures = _pictures(cfg)
     labels = pictures.folders.labels
@@ -84,12 +84,12 @@ def load(cfg: Config) -> Collected:
     elif cfg.label != "none":
         notes = [f"Images stand directly in {cfg.path}: put each into a folder named by its class to train on them."]
     task, literal = ("classification", (target,)) if target else (None, ())
-    bad = tuple(pictures.quarantine)
+    bad = tuple(pictures.skipped_rows)
     return Collected(pa.table(columns), bad, tuple(notes), part, target, task=task, literal=literal)
 
 
 def stream(cfg: Config, rows: int) -> Iterator[Collected]:
-    """The same pictures in pieces, to be answered: none needs a class, and those outside train and test are there too.
+    """The same images in pieces, to be answered: none needs a class, and those outside train and test are there too.
 
     Those of a zip are `{path, bytes}`, and no more than `rows`, or little more than 64 MB of them, in memory.
     """
@@ -112,7 +112,7 @@ def _streamed(root: Path, layout: _tree.Layout, rows: int) -> Iterator[Collected
         for row, place in enumerate(places):
             body = _member(archive, members[place])
             if isinstance(body, str):
-                bad.append(_tree.quarantine(str(root), place, body))
+                bad.append(_tree.skipped_rows(str(root), place, body))
             else:
                 good, bodies, size = [*good, row], [*bodies, body], size + len(body)
             if len(bodies) == rows or size >= BATCH_BYTES or row == len(places) - 1:
@@ -124,7 +124,7 @@ def _streamed(root: Path, layout: _tree.Layout, rows: int) -> Iterator[Collected
 
 
 def _with_labels(table: pa.Table, places: Sequence[PurePosixPath], layout: _tree.Layout) -> pa.Table:
-    """With the label and the part of each picture, where its folders say them."""
+    """With the label and the part of each image, where its folders say them."""
     folders = _tree.labels_of(places, layout)
     for name, words in (("part", folders.parts), ("label", folders.labels)):
         if words and any(words):
@@ -133,7 +133,7 @@ def _with_labels(table: pa.Table, places: Sequence[PurePosixPath], layout: _tree
 
 
 def source_line(cfg: Config, row_numbers: Sequence[int]) -> list[tuple[str, int | None]]:
-    """The file of each row of the loaded table; pictures have no lines."""
+    """The file of each row of the loaded table; images have no lines."""
     pictures = _pictures(cfg)
     if pa.types.is_string(pictures.images.type):
         return [(pictures.images[row].as_py(), None) for row in row_numbers]
@@ -151,14 +151,14 @@ def _pictures(cfg: Config) -> Pictures:
     return Pictures(places, images, folders, bad)
 
 
-def _refuse_none(places: Sequence[PurePosixPath], root: str, bad: Sequence[Quarantined]) -> None:
+def _refuse_none(places: Sequence[PurePosixPath], root: str, bad: Sequence[SkippedRow]) -> None:
     if not places:
         first = f" The first file was skipped: {bad[0].file} {bad[0].reason}." if bad else ""
         raise DataError(f"data.path: {root} holds no usable image ({', '.join(PICTURES)}).{first}")
 
 
-def _files(cfg: Config) -> tuple[list[PurePosixPath], pa.ChunkedArray, list[Quarantined]]:
-    """Pictures of a folder, of a pattern, or a single one: places below the folder they share, and their paths."""
+def _files(cfg: Config) -> tuple[list[PurePosixPath], pa.ChunkedArray, list[SkippedRow]]:
+    """Images of a folder, of a pattern, or a single one: places below the folder they share, and their paths."""
     root, odd = Path(cfg.path), []
     if root.is_dir():
         files, odd = _tree.below(root)
@@ -173,10 +173,10 @@ def _files(cfg: Config) -> tuple[list[PurePosixPath], pa.ChunkedArray, list[Quar
         root = Path(os.path.commonpath([path.parent for path in matching]))
         files = [PurePosixPath(path.relative_to(root).as_posix()) for path in matching]
     good, bad = _tree.by_suffix(files, PICTURES, str(root), "image")
-    bad += [_tree.quarantine(str(root), place, reason) for place, reason in odd]
+    bad += [_tree.skipped_rows(str(root), place, reason) for place, reason in odd]
     places = [files[i] for i in good]
     sheets = [place for place in places if _contact.has_name(place) and _contact.has_mark(_head(root / place))]
-    bad += [_tree.quarantine(str(root), place, _contact.REASON) for place in sheets]
+    bad += [_tree.skipped_rows(str(root), place, _contact.REASON) for place in sheets]
     places = [place for place in places if place not in sheets]
     _refuse_none(places, cfg.path, bad)
     return places, pa.chunked_array([pa.array([str(root / place) for place in places], pa.string())]), bad
@@ -190,7 +190,7 @@ def _head(path: Path) -> bytes:
         return b""
 
 
-def _zipped(root: Path) -> tuple[list[PurePosixPath], pa.ChunkedArray, list[Quarantined]]:
+def _zipped(root: Path) -> tuple[list[PurePosixPath], pa.ChunkedArray, list[SkippedRow]]:
     """Nothing is extracted, so a member's name is only a name; no member is unpacked beyond its bound."""
     with _archive(root) as archive:
         members, names, bad = _members(archive, root)
@@ -206,7 +206,7 @@ def _zipped(root: Path) -> tuple[list[PurePosixPath], pa.ChunkedArray, list[Quar
         for place in names:
             body = _member(archive, members[place])
             if isinstance(body, str):
-                bad.append(_tree.quarantine(str(root), place, body))
+                bad.append(_tree.skipped_rows(str(root), place, body))
                 continue
             places.append(place)
             bodies.append(body)
@@ -229,8 +229,8 @@ def _archive(root: Path) -> Iterator[zipfile.ZipFile]:
 
 def _members(
     archive: zipfile.ZipFile, root: Path
-) -> tuple[dict[PurePosixPath, zipfile.ZipInfo], list[PurePosixPath], list[Quarantined]]:
-    """The members by place, the places of pictures in order, and what is none by its name."""
+) -> tuple[dict[PurePosixPath, zipfile.ZipInfo], list[PurePosixPath], list[SkippedRow]]:
+    """The members by place, the places of images in order, and what is none by its name."""
     names = {info.filename.replace("\\", "/"): info for info in archive.infolist()}  # as some zips of Windows have it
     members = {PurePosixPath(name): info for name, info in names.items() if name and not name.endswith("/")}
     names = sorted(place for place in members if not any(map(_tree.is_clutter, place.parts)))
@@ -238,7 +238,7 @@ def _members(
     places = [names[i] for i in good]
     heads = {place: _member(archive, members[place]) for place in places if _contact.has_name(place)}
     sheets = [place for place, head in heads.items() if isinstance(head, bytes) and _contact.has_mark(head)]
-    bad += [_tree.quarantine(str(root), place, _contact.REASON) for place in sheets]
+    bad += [_tree.skipped_rows(str(root), place, _contact.REASON) for place in sheets]
     return members, [place for place in places if place not in sheets], bad
 
 

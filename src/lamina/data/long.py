@@ -18,7 +18,7 @@ from lamina.config import DataError, as_override, nearest
 from lamina.data import _series_cells as _series
 from lamina.data import files
 from lamina.data._arrow_values import unique
-from lamina.schema import MISSING, NUMBER_TEXT, Collected, Quarantined, floats, null_if_missing
+from lamina.schema import MISSING, NUMBER_TEXT, Collected, SkippedRow, floats, null_if_missing
 
 CONSTANT = 0.9  # of the series in which a column of numbers says one thing: then it should in all
 COMMA = r"^[-+]?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?([eE][-+]?\d+)?$"  # numbers with decimal commas
@@ -107,14 +107,14 @@ def _group_rows(cfg: Config) -> tuple[Collected, np.ndarray]:
         [f"Columns {', '.join(unused[:10])} change within a series and are no numbers: left out."] if unused else []
     )
     places = files.source_line(_files(cfg), [int(groups.first[g]) for g in sorted(bad)]) if bad else []
-    quarantine = [Quarantined(*place, name, bad[g]) for g, place in zip(sorted(bad), places, strict=True)]
+    skipped_rows = [SkippedRow(*place, name, bad[g]) for g, place in zip(sorted(bad), places, strict=True)]
     if not sound.any():
-        raise DataError(f"data: no series can be used; the first was skipped because {quarantine[0].reason}.")
+        raise DataError(f"data: no series can be used; the first was skipped because {skipped_rows[0].reason}.")
     source_notes = tuple(note for note in source.notes if "count up" not in note)
     collected = replace(
         source,
         table=whole.filter(pa.array(sound)),
-        quarantine=(*source.quarantine, *quarantine),
+        skipped_rows=(*source.skipped_rows, *skipped_rows),
         notes=(*source_notes, *notes),
         metadata=(cfg.series,),
         literal=source.literal,

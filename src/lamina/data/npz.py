@@ -1,7 +1,7 @@
-"""Arrays on disk: NumPy `.npz` and the IDX files of MNIST, pictures or plain numbers.
+"""Arrays on disk: NumPy `.npz` and the IDX files of MNIST, images or plain numbers.
 
 An `.npz` holds `x` and `y` (any case, also `images`/`labels`, `data`/`target`), or these with `_train`, `_validation`,
-`_test` behind. Pictures are (rows, height, width) or (rows, height, width, 1, 3 or 4), red first; where the colours
+`_test` behind. Images are (rows, height, width) or (rows, height, width, 1, 3 or 4), red first; where the colours
 come before the height they are turned, and a note says so. Numbers other than 0 to 255 stay what they are: which of
 them are black and white is learned of training rows. Other arrays of two dimensions become one number column each.
 Nothing is unpickled. A folder or `.gz` of IDX files is known by its names.
@@ -148,7 +148,7 @@ def _pairs(arrays: Arrays, where: str) -> dict[str, tuple[np.ndarray, np.ndarray
 
 
 class Form(config.Config):
-    """How arrays become columns: `first` when the colours come first; `type` is that of the numbers of pictures."""
+    """How arrays become columns: `first` when the colours come first; `type` is that of the numbers of images."""
 
     pictures: bool
     first: bool = False

@@ -19,7 +19,7 @@ from pydantic import Field
 from lamina import config
 from lamina.config import DataError
 from lamina.data import _series_cells as _series
-from lamina.schema import Collected, Quarantined
+from lamina.schema import Collected, SkippedRow
 
 ARCHIVED = re.compile(r".*_(TRAIN|TEST)\.(tsv|txt)", re.IGNORECASE)
 MISSING = ("?", "nan", "")
@@ -83,7 +83,7 @@ def load(cfg: Config) -> Collected:
     sentence = f"{Path(cfg.path).name}: its test recordings are those of {other.name}, which stands beside it."
     return Collected(
         table.append_column("part", pa.array(part)),
-        (*recordings.quarantine, *test.quarantine),
+        (*recordings.skipped_rows, *test.skipped_rows),
         (*recordings.notes, sentence, *test.notes),
         part="part",
         target=recordings.target,
@@ -96,7 +96,7 @@ def stream(cfg: Config, rows: int = 65_536) -> Iterator[Collected]:
     """The recordings of the named file alone, in pieces: what is to be answered is what was named."""
     whole = _read(cfg.path)
     for start in range(0, max(1, whole.table.num_rows), rows):
-        bad = whole.quarantine if not start else ()
+        bad = whole.skipped_rows if not start else ()
         yield Collected(whole.table.slice(start, rows), bad, target=whole.target)
 
 
@@ -120,7 +120,7 @@ def _other(cfg: Config) -> Path | None:
 def _read(name: str) -> Collected:
     header, lines = _lines(Path(name))
     good = [line for line in lines if line.series is not None]
-    bad = tuple(Quarantined(name, line.number, "series", line.reason) for line in lines if line.series is None)
+    bad = tuple(SkippedRow(name, line.number, "series", line.reason) for line in lines if line.series is None)
     if not good:
         why = f"line {bad[0].line}: {bad[0].reason}" if bad else "there is no line of data"
         raise DataError(f"{name}: no recording can be used ({why}). Mend the file.")

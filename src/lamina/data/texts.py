@@ -19,7 +19,7 @@ from lamina.config import DataError
 from lamina.data import _folder_layout as _tree
 from lamina.data import _text_files as _text
 from lamina.data import files
-from lamina.schema import Collected, Quarantined
+from lamina.schema import Collected, SkippedRow
 
 TEXT, LABEL = "text", "label"
 CORPUS = "language_modelling"  # what texts without labels are for
@@ -92,7 +92,7 @@ def stream(cfg: Config, rows: int) -> Iterator[Collected]:
         return
     whole = _folder(cfg)
     for start in range(0, whole.table.num_rows, rows):
-        yield Collected(whole.table.slice(start, rows), whole.quarantine * (start == 0), whole.notes * (start == 0))
+        yield Collected(whole.table.slice(start, rows), whole.skipped_rows * (start == 0), whole.notes * (start == 0))
 
 
 def source_line(cfg: Config, row_numbers: Sequence[int]) -> list[tuple[str, int | None]]:
@@ -196,7 +196,7 @@ def _folder(cfg: Config) -> Collected:
     for i, place in enumerate(places):
         text, reason = _read(place, cfg, encodings)
         if reason:
-            bad.append(Quarantined(str(place), None, "text", reason))
+            bad.append(SkippedRow(str(place), None, "text", reason))
         else:
             texts.append(text)
             members.append(i)
@@ -217,7 +217,7 @@ def _folder(cfg: Config) -> Collected:
     return Collected(pa.table(columns), tuple(bad), tuple(notes), part, target, metadata, task, literal)
 
 
-def _texts(cfg: Config) -> tuple[list[Path], _tree.FolderLabels, list[Quarantined], list[str]]:
+def _texts(cfg: Config) -> tuple[list[Path], _tree.FolderLabels, list[SkippedRow], list[str]]:
     """The text files in order, what folders say of them, what is skipped, and notes on that."""
     root, odd = Path(cfg.path), []
     if root.is_dir():
@@ -231,7 +231,7 @@ def _texts(cfg: Config) -> tuple[list[Path], _tree.FolderLabels, list[Quarantine
         root = Path(os.path.commonpath([path.parent for path in matches]))
         places = [PurePosixPath(path.relative_to(root).as_posix()) for path in matches]
         good, bad = list(range(len(places))), []
-    bad += [_tree.quarantine(str(root), place, reason) for place, reason in odd]
+    bad += [_tree.skipped_rows(str(root), place, reason) for place, reason in odd]
     places, notes = [places[i] for i in good], list[str]()
     inside, folders, others = _tree.inside(places, str(root), cfg)
     bad, places = bad + others, [places[i] for i in inside]
@@ -246,10 +246,10 @@ def _texts(cfg: Config) -> tuple[list[Path], _tree.FolderLabels, list[Quarantine
             else "file stands in no folder of a class and is"
         )
         notes.append(f"{len(lone):,} {what} skipped ({', '.join(names)}).")
-        bad += [_tree.quarantine(str(root), places[i], "stands in no folder of a class") for i in lone]
+        bad += [_tree.skipped_rows(str(root), places[i], "stands in no folder of a class") for i in lone]
         places = [place for i, place in enumerate(places) if i not in lone]
         folders = _tree.labels_of(places, cfg)
-    bad = [one if one.column == "text" else Quarantined(one.file, one.line, "text", one.reason) for one in bad]
+    bad = [one if one.column == "text" else SkippedRow(one.file, one.line, "text", one.reason) for one in bad]
     return [root / place for place in places], folders, bad, notes
 
 

@@ -1,4 +1,4 @@
-"""Small real tables and pictures that come with the package, for a first run without any data of one's own."""
+"""Small real tables and images that come with the package, for a first run without any data of one's own."""
 
 from importlib.resources import as_file, files
 from typing import Literal

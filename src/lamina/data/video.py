@@ -1,4 +1,4 @@
-"""Videos: folders of one class each, or a list of files; frames are taken at even times and become rows of pictures.
+"""Videos: folders of one class each, or a list of files; frames are taken at even times and become rows of images.
 
 Gives the columns `image` (the frame as JPEG), `label` (the folder), `time` (seconds) and `video` (the file). `time` and
 `video` say where a row comes from and are not learned from. All frames of one video go to one part, so that no video is
@@ -20,7 +20,7 @@ from pydantic import Field
 from lamina.config import DataError, LaminaError
 from lamina.data import _folder_layout as _tree
 from lamina.data._splits import TEST, TRAIN, VALIDATION, Fractions, assign
-from lamina.schema import PICTURES, Collected, Quarantined
+from lamina.schema import PICTURES, Collected, SkippedRow
 
 VIDEOS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ogv")
 # what such files begin with, so that no list of other files or addresses is followed
@@ -56,11 +56,11 @@ class Videos(NamedTuple):
 
     files: list[str]
     folders: _tree.FolderLabels
-    quarantine: list[Quarantined]
+    skipped_rows: list[SkippedRow]
 
 
 def claims(path: str) -> bool:
-    """A folder that holds videos and no picture, a video file, or a pattern of such files."""
+    """A folder that holds videos and no image, a video file, or a pattern of such files."""
     root = Path(path)
     if root.is_dir():
         return _tree.any_below(root, VIDEOS) and not _tree.any_below(root, PICTURES)
@@ -79,7 +79,7 @@ def load(cfg: Config) -> Collected:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         results = list(pool.map(lambda file: _frames(file, cfg), videos.files))
     bad = [
-        Quarantined(f, None, "image", got) for f, got in zip(videos.files, results, strict=True) if isinstance(got, str)
+        SkippedRow(f, None, "image", got) for f, got in zip(videos.files, results, strict=True) if isinstance(got, str)
     ]
     if len(bad) == len(results):
         raise DataError(f"data.path: no video can be used; {bad[0].file} {bad[0].reason}.")
@@ -99,7 +99,7 @@ def load(cfg: Config) -> Collected:
         notes += _tree.notes_on(videos.folders._replace(labels=[labels[place] for place, _ in good]))
     return Collected(
         pa.table(columns),
-        (*videos.quarantine, *bad),
+        (*videos.skipped_rows, *bad),
         tuple(filter(None, notes)),
         "part" if parts else None,
         "label" if any(labels) else None,
@@ -131,7 +131,7 @@ def _videos(cfg: Config) -> Videos:
     if isinstance(cfg.path, str) and Path(cfg.path).is_dir():
         files_below = _tree.below(Path(cfg.path))
         good, bad = _tree.by_suffix(files_below.files, VIDEOS, cfg.path, "video")
-        bad += [_tree.quarantine(cfg.path, place, reason) for place, reason in files_below.odd]
+        bad += [_tree.skipped_rows(cfg.path, place, reason) for place, reason in files_below.odd]
         places = [files_below.files[i] for i in good]
         inside, folders, others = _tree.inside(places, cfg.path, cfg)
         places, bad = [places[i] for i in inside], [*bad, *others]

@@ -52,7 +52,7 @@ class _Task(Protocol):
 
 class Attributions(NamedTuple):
     """Of rows: the code of the label that is explained (0 of a number), its probability or the number, the mean answer
-    to made-up rows, and what each column adds, (rows, columns): `values` less `bases` is their sum.
+    to synthetic rows, and what each column adds, (rows, columns): `values` less `bases` is their sum.
     """
 
     codes: np.ndarray
@@ -62,7 +62,7 @@ class Attributions(NamedTuple):
 
 
 class _Background(NamedTuple):
-    """Made-up rows (orders, ...), whose column each number of an input is, the place of each column in each order
+    """Synthetic rows (orders, ...), whose column each number of an input is, the place of each column in each order
     (orders, columns), and the answers to the rows (orders, labels).
     """
 
@@ -101,7 +101,7 @@ def explain(session: Session, rows: pa.Table | None, request: Explain) -> Answer
 
 def attribute(session: Session, inputs: Arrays, background: _Background, code: int | None = None) -> Attributions:
     """The same of encoded rows: of their most probable label, or `code`."""
-    own, unwatched = _answers(session, inputs), _unwatched(session)  # (rows, labels)
+    own, quiet = _answers(session, inputs), without_metrics(session)  # (rows, labels)
     codes = own.argmax(axis=1) if code is None else np.full(len(own), code)
     rows, columns = np.arange(len(own)), background.ranks.shape[1]
     steps = np.empty((len(own), len(background.ranks), columns + 1))  # answers as an order goes on
@@ -114,15 +114,15 @@ def attribute(session: Session, inputs: Arrays, background: _Background, code: i
         for order in range(0, len(background.ranks), orders):
             place = slice(row, row + some), slice(order, order + orders)
             mixed = _mixed(session.prep, inputs, background, *place)
-            answers = _answers(unwatched, mixed).reshape(*steps[place].shape[:2], columns - 1, -1)
+            answers = _answers(quiet, mixed).reshape(*steps[place].shape[:2], columns - 1, -1)
             own_code = codes[place[0]][:, None, None, None]
             steps[(*place, slice(1, -1))] = np.take_along_axis(answers, own_code, axis=3)[..., 0]
-    changes = np.take_along_axis(np.diff(steps, axis=2), background.ranks[None], axis=2)
-    return Attributions(codes, steps[:, 0, -1], steps[:, :, 0].mean(axis=1), changes.mean(axis=1))
+    contributions = shapley_values(steps, background.ranks)
+    return Attributions(codes, steps[:, 0, -1], steps[:, :, 0].mean(axis=1), contributions)
 
 
 def background_of(session: Session) -> _Background:
-    """Made-up rows to compare with, and orders of the columns; the same each time."""
+    """Synthetic rows to compare with, and orders of the columns; the same each time."""
     prep, rng = session.prep, np.random.Generator(np.random.PCG64(0))
     names = [c.name for c in prep.columns]
     empty = session.encode(pa.table({name: pa.nulls(1) for name in names}))
@@ -134,13 +134,23 @@ def background_of(session: Session) -> _Background:
         cells, (place, part) = prep.background(name, rng, 2 * half), prep.places[name]
         if cells is not None and part.stop > part.start:
             inputs[place][:, part] = cells
-    ranks = np.argsort(rng.random((half, len(names))), axis=1)
-    ranks = np.concatenate([ranks, len(names) - 1 - ranks])
-    return _Background(inputs, _owners(prep), ranks, _answers(_unwatched(session), inputs))
+    ranks = orders(rng, half, len(names))
+    return _Background(inputs, _owners(prep), ranks, _answers(without_metrics(session), inputs))
 
 
-def _unwatched(session: Session) -> Session:
-    """The same, where nobody counts the rows that are run, which nobody sent."""
+def orders(rng: np.random.Generator, half: int, count: int) -> np.ndarray:
+    """The place of each of `count` players in orders drawn at random and in each backwards, (2 half, count)."""
+    ranks = np.argsort(rng.random((half, count)), axis=1)
+    return np.concatenate([ranks, count - 1 - ranks])
+
+
+def shapley_values(steps: np.ndarray, ranks: np.ndarray) -> np.ndarray:
+    """(rows, players) from values as each order goes on, (rows, orders, players + 1), and places (orders, players)."""
+    return np.take_along_axis(np.diff(steps, axis=2), ranks[None], axis=2).mean(axis=1)
+
+
+def without_metrics(session: Session) -> Session:
+    """The same, where the rows that are run are not counted, since nobody sent them."""
     if not isinstance(session, Opened):
         return session
     other = copy(session)

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from lamina import data
 from lamina.config import Config, DataError, MissingColumn, beside_notes, nearest
-from lamina.data._quarantine import reasons, source_lines
+from lamina.data._skipped_rows import reasons, source_lines
 from lamina.deploy.cell_notes import CellNotes
 from lamina.deploy.formulas import Formulas
 from lamina.deploy.input_policy import FilePolicies
@@ -23,7 +23,7 @@ from lamina.deploy.writers import STDOUT, Write, check_format, writer
 from lamina.preprocess import Broken, Preprocessor, by_mark, doubts
 from lamina.resources import disk
 from lamina.resources.prefetch import prefetch
-from lamina.schema import Collected, Quarantined, Row
+from lamina.schema import Collected, Row, SkippedRow
 from lamina.task import EVENTS, JSON, Answers, Operation
 
 PIECE = 65_536
@@ -36,7 +36,7 @@ class Whole(NamedTuple):
     """All rows of a source, those that could not be read, and what is to be said of them."""
 
     table: pa.Table
-    quarantine: tuple[Quarantined, ...]
+    skipped_rows: tuple[SkippedRow, ...]
     notes: tuple[str, ...]
 
 
@@ -62,7 +62,7 @@ class Place(NamedTuple):
     formulas: Formulas
 
     @property
-    def quarantine(self) -> Path:
+    def skipped_rows(self) -> Path:
         """The file of rows that could not be answered."""
         return self.output.with_name(f"{self.output.name}.skipped.jsonl")
 
@@ -96,7 +96,7 @@ def run(
         check_format(output)
     if output != STDOUT:
         disk.refuse_existing(output, place.overwrite, folder=operation.gives not in (JSON, EVENTS))
-        disk.refuse_existing(place.quarantine, place.overwrite)
+        disk.refuse_existing(place.skipped_rows, place.overwrite)
     if operation.rows == "each" and source is not None:
         return _write_each(predictor, operation, source, request, place, keep)
     if keep:
@@ -118,10 +118,10 @@ def read(predictor: Predictor, source: Config, operation: Operation) -> Whole:
     pieces = list(data.stream(source, PIECE))
     schema = operation.prep(predictor).schema
     tables = [by_mark(predictor.with_bundle_names(piece.table), schema, piece.decimal) for piece in pieces]
-    quarantine = tuple(row for piece in pieces for row in piece.quarantine)
+    skipped_rows = tuple(row for piece in pieces for row in piece.skipped_rows)
     whole = pa.concat_tables(tables, promote_options="permissive")
     notes = (*(note for piece in pieces for note in piece.notes), *doubts(whole, schema))
-    return Whole(whole, quarantine, notes)
+    return Whole(whole, skipped_rows, notes)
 
 
 def notes_on(predictor: Predictor, rows: pa.Table, operation: Operation | None = None) -> list[str]:
@@ -140,20 +140,20 @@ def _write_own(predictor: Predictor, operation: Operation, source: Config | None
     output, place = place.output, place._replace(overwrite=bool(options.model_dump().get("overwrite")))
     if source is None:
         return operation.write(predictor, None, options, output)
-    disk.refuse_existing(place.quarantine)
+    disk.refuse_existing(place.skipped_rows)
     rows = read(predictor, source, operation)
     result = operation.write(predictor, rows.table, options, output)
     notes = [*rows.notes, *notes_on(predictor, rows.table, operation), *result.get("notes", ())]
     result |= {"notes": notes} if notes else {}
     broken = _places(result.pop("broken", []), source)
-    return {"output": str(output), **result, **_quarantine(place, [*rows.quarantine, *broken])}
+    return {"output": str(output), **result, **_skipped_rows(place, [*rows.skipped_rows, *broken])}
 
 
 def _write_each(
     predictor: Predictor, operation: Operation, source: Config, request: Any, place: Place, keep: list[str] | None
 ) -> Row:
     """One answer for each row, in order."""
-    quarantine, broken = list[Quarantined](), list[Broken]()
+    skipped_rows, broken = list[SkippedRow](), list[Broken]()
     count = start = 0
     prep, columns = operation.prep(predictor), list[str]()
     notes, cells, policies = dict[str, None](), CellNotes(prep, keep=keep or ()), FilePolicies(prep)
@@ -168,10 +168,10 @@ def _write_each(
                 count += answers.table.num_rows
                 broken += [cell._replace(row=start + cell.row) for cell in answers.broken]
                 notes |= dict.fromkeys(answers.notes)
-            quarantine += piece.quarantine
+            skipped_rows += piece.skipped_rows
             start += rows.num_rows
     notes |= dict.fromkeys([*cells.sentences, *policies.sentences])
-    result = _result(place, count, [*quarantine, *_places(broken, source)], notes)
+    result = _result(place, count, [*skipped_rows, *_places(broken, source)], notes)
     return result | ({"warnings": policies.warnings} if policies.warnings else {})
 
 
@@ -239,8 +239,8 @@ def _write_whole(predictor: Predictor, operation: Operation, source: Config | No
             amounts += [answers.amount] if answers.amount else []
             notes |= dict.fromkeys(answers.notes)
             broken += answers.broken
-    quarantine = [*rows.quarantine, *_places(broken, source)] if rows and source else []
-    result = _result(place, count, quarantine, notes)
+    skipped_rows = [*rows.skipped_rows, *_places(broken, source)] if rows and source else []
+    result = _result(place, count, skipped_rows, notes)
     return result | ({"amount": ", ".join(amounts)} if amounts else {})
 
 
@@ -263,32 +263,32 @@ def _answers_writer(operation: Operation, place: Place) -> Iterator[Write]:
         yield write_files
 
 
-def _result(place: Place, count: int, quarantine: list[Quarantined], notes: dict[str, None]) -> Row:
-    result: Row = {"output": str(place.output), "rows": count, **_quarantine(place, quarantine)}
+def _result(place: Place, count: int, skipped_rows: list[SkippedRow], notes: dict[str, None]) -> Row:
+    result: Row = {"output": str(place.output), "rows": count, **_skipped_rows(place, skipped_rows)}
     sentences = [*notes, *place.formulas.notes()]
     return result | ({"notes": sentences} if sentences else {})
 
 
-def _quarantine(place: Place, rows: list[Quarantined]) -> Row:
+def _skipped_rows(place: Place, rows: list[SkippedRow]) -> Row:
     """How many rows were skipped; where there are some, in a file of their own, but for standard output."""
     if not rows:
-        return {"quarantined": 0}
+        return {"skipped": 0}
     if place.output == STDOUT:
-        return {"quarantined": len(rows), "reasons": reasons(rows)}
-    file, lines = place.quarantine, (json.dumps(row._asdict(), ensure_ascii=False) + "\n" for row in rows)
+        return {"skipped": len(rows), "reasons": reasons(rows)}
+    file, lines = place.skipped_rows, (json.dumps(row._asdict(), ensure_ascii=False) + "\n" for row in rows)
     disk.write_text(file, "".join(lines), place.overwrite)
     examples = [row._asdict() for row in rows[:EXAMPLES]]
-    facts = {"quarantined": len(rows), "quarantine_file": str(file), "quarantine": examples}
+    facts = {"skipped": len(rows), "skipped_file": str(file), "skipped_rows": examples}
     return facts | {"reasons": reasons(rows)}
 
 
-def _places(broken: list[Broken], source: Config) -> list[Quarantined]:
+def _places(broken: list[Broken], source: Config) -> list[SkippedRow]:
     """Where the rows stand whose cells cannot be used; each row once."""
     first = {cell.row: cell for cell in reversed(broken)}
     rows = sorted(first)
     places = source_lines(source, rows) if rows else []
     return [
-        Quarantined(file, line, first[row].column, first[row].reason)
+        SkippedRow(file, line, first[row].column, first[row].reason)
         for row, (file, line) in zip(rows, places, strict=True)
     ]
 

@@ -89,7 +89,7 @@ def _experiment(checkpoint: Checkpoint, kind: str, names: Names) -> Experiment:
     recipe = build({"data": {"kind": "arrays"}, "task": kind})
     schema = Schema(columns=(column,), target=target)
     splits = Splits(rows, rows, rows)
-    return of(kind)(recipe=recipe, task=task, schema=schema, splits=splits, read=0, quarantine=(), notes=())
+    return of(kind)(recipe=recipe, task=task, schema=schema, splits=splits, read=0, skipped_rows=(), notes=())
 
 
 def _cells(kind: str) -> list[Any]:

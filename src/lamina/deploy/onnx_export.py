@@ -46,7 +46,7 @@ def onnx(model: nn.Module, inputs: dict[str, np.ndarray], varying: Varying = NOT
     within 1e-5 of the largest answer. The graph must hold the network's own weights, as a bundle is checked for. The
     trace-based exporter goes first: it takes a tenth of a second where the other takes four.
 
-    `varying`: by input, its axes of any size, such as the steps of a text or the sides of a picture; agreement is asked
+    `varying`: by input, its axes of any size, such as the steps of a text or the sides of an image; agreement is asked
     for on other sizes too.
     """
     model = model.eval().cpu()

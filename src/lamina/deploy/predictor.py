@@ -63,8 +63,8 @@ class Predictor(Session):
         `rows`: a list of dicts, a dict of columns, Arrow, pandas, polars or NumPy. Columns may be absent, extra or
         in any order; missing, unseen and malformed values mean what they meant in training. One row, a dict of cells or
         a pandas Series, gets one answer; so does a text where that is all a bundle reads. A file is a path or bytes;
-        a picture may be a uint8 array (red first) or a PIL image, and where it is all a bundle asks for, a list or an
-        array of pictures will do. Errors: DataError naming each file that cannot be used.
+        an image may be a uint8 array (red first) or a PIL image, and where it is all a bundle asks for, a list or an
+        array of images will do. Errors: DataError naming each file that cannot be used.
         """
         return self.ask("predict", rows)
 

@@ -61,7 +61,7 @@ class Session:
 
     @property
     def files(self) -> list[str]:
-        """Names of the columns whose cells are files, such as pictures."""
+        """Names of the columns whose cells are files, such as images."""
         return [column.name for column in self.prep.files]
 
     def run(self, inputs: Mapping[str, np.ndarray], graph: str = "model") -> dict[str, np.ndarray]:

@@ -5,7 +5,7 @@
 - `calibration`: a temperature for probabilities, a conformal width for numbers and thresholds for labels;
 - `verdict`: one honest sentence;
 - `plots`: arrays in, SVG out; `plots.named.draw` makes those a task lists;
-- `images` and `series_gallery`: what there is to see of pictures and of series;
+- `images` and `series_gallery`: what there is to see of images and of series;
 - `report`: `report.json` for machines and one self-contained `report.html` for people.
 
 A library and the engine of the report: a task calls the library, and the engine asks an `Experiment` what is its own.

@@ -29,7 +29,7 @@ SERIES = (
 
 
 def column(session: Session) -> Column | None:
-    """The column whose parts an answer can hang on, one of pictures or of texts; None where there is no such."""
+    """The column whose parts an answer can hang on, one of images or of texts; None where there is no such."""
     if session.spec.output.head not in ROW_HEADS:
         return None
     return next(iter((*session.prep.files, *(c for c in session.prep.columns if c.kind == "text"))), None)
@@ -49,7 +49,7 @@ def check(session: Session) -> None:
 def write(
     session: Session, files: Sequence[str | Path], output: Path, label: str | None = None, overwrite: bool = False
 ) -> Sequence[Any]:
-    """Explain the answers to files, each with `name`, `label` and `top`: pictures in a PNG, texts in a page of HTML.
+    """Explain the answers to files, each with `name`, `label` and `top`: images in a PNG, texts in a page of HTML.
 
     Errors: DataError where the bundle reads neither, or a file cannot be used; StorageError where `output` cannot be
     written.

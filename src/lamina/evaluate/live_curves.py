@@ -27,7 +27,7 @@ class Curves:
         match row["at"]:
             case "collect":
                 parts = f"{row['train']:,} to train, {row['validation']:,} to validate, {row['test']:,} to test"
-                self.head = f"{row['used']:,} rows: {parts}; {row['quarantined']:,} skipped."
+                self.head = f"{row['used']:,} rows: {parts}; {row['skipped']:,} skipped."
             case "design":
                 parameters = sum(layer["parameters"] for layer in row["layers"])
                 self.head += f" Training {row['kind']} with {parameters:,} parameters."

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from lamina.data import _locator
-from lamina.data._quarantine import reasons
+from lamina.data._skipped_rows import reasons
 from lamina.evaluate import calibration, usage
 from lamina.evaluate.page import write as write_page
 from lamina.evaluate.plots import figures
@@ -17,7 +17,7 @@ from lamina.recipe import to_yaml
 from lamina.run import Run
 from lamina.schema import Column, Row
 
-MAX_QUARANTINED = 20  # quarantined rows in the report
+MAX_SKIPPED = 20  # skipped rows in the report
 PLAIN_NOTES = ("the target", "as set")  # of columns: nothing was guessed
 ABOUT = ("column", "kind", "target", "single")  # of statistics, what a report has elsewhere
 PREVIEW = "preview"  # what rows of training hold beyond numbers: a drawing, which only a task can read
@@ -57,7 +57,7 @@ def write(finding: Finding, out: Run, seconds: float) -> Row:
         "baselines": _scores(baselines),
         "seconds": round(seconds, 3),
         "rows": experiment.counts()["used"],
-        "quarantined": len(experiment.quarantine),
+        "skipped": len(experiment.skipped_rows),
         "parts": {name: table.num_rows for name, table in experiment.splits._asdict().items()},
         "verdict": conclusion.verdict,
         "tables": summary.tables,
@@ -138,8 +138,8 @@ def _data(finding: Finding, notes: Sequence[str]) -> Row:
             row | {"note": row["note"] + sizes.get(row["name"], ""), "statistics": statistics.get(row["name"], {})}
             for row in rows
         ],
-        "quarantine": [row.masked()._asdict() for row in experiment.quarantine[:MAX_QUARANTINED]],
-        "reasons": reasons([row.masked() for row in experiment.quarantine]),
+        "skipped_rows": [row.masked()._asdict() for row in experiment.skipped_rows[:MAX_SKIPPED]],
+        "reasons": reasons([row.masked() for row in experiment.skipped_rows]),
         "notes": list(notes),
     }
 
@@ -159,7 +159,7 @@ def _shared(statistics: Row) -> Row:
 
 
 def _sizes(finding: Finding) -> dict[str, str]:
-    """What the network gets of each picture, by column."""
+    """What the network gets of each image, by column."""
     inputs = finding.spec.inputs
     feeds = {column: inputs[name] for column, name in finding.session.prep.file_inputs.items() if name in inputs}
     return {

@@ -12,7 +12,7 @@ from lamina.schema import Row
 from lamina.task import Usage
 
 NETWORK = "the network"
-_ROWS = {"read": "read", "used": "used", "skipped": "quarantined"}  # names on the page: keys of report.json
+_ROWS = {"read": "read", "used": "used", "skipped": "skipped"}  # names on the page: keys of report.json
 SHARES = 4  # of values, in the table of columns
 _BAND = "The band is the 95 % interval of the network’s score: a method inside it may be as good by chance."
 _CAPTIONS = {
@@ -199,7 +199,7 @@ def data(page: Page) -> str:
     holds += '<p class="quiet">Missing and distinct are counted in the training rows.</p>' if columns else ""
     notes = bullets(values.get("notes") or [])
     balance = _side_by_side(_figures(page, "class_balance"))
-    return section("The data", "data", pairs, notes, balance, holds, quarantine(values))
+    return section("The data", "data", pairs, notes, balance, holds, skipped_rows(values))
 
 
 def _column(column: Mapping[str, Any], rows: Any) -> list[str]:
@@ -233,9 +233,9 @@ def _value(value: Any) -> str:
     return escape(value) if isinstance(value, str) else number(value)
 
 
-def quarantine(data: Mapping[str, Any]) -> str:
+def skipped_rows(data: Mapping[str, Any]) -> str:
     """The first rows that could not be used, each with its place and reason."""
-    bad = data.get("quarantine") or []
+    bad = data.get("skipped_rows") or []
     rows = [
         [
             f'<span class="path">{escape(q.get("file"))}</span>',
@@ -245,7 +245,7 @@ def quarantine(data: Mapping[str, Any]) -> str:
         ]
         for q in bad[:20]
     ]
-    total = max((data.get("rows") or {}).get("quarantined") or 0, len(bad))
+    total = max((data.get("rows") or {}).get("skipped") or 0, len(bad))
     more = f'<p class="quiet">The first {len(rows)} of {number(total)}.</p>' if total > len(rows) else ""
     first = table(["file", "line", "column", "reason"], rows, (1,))
     return f"<h3>Skipped rows</h3>\n{first}{more}" if rows else ""

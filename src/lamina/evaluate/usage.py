@@ -27,7 +27,7 @@ def example(session: Session, operation: Operation) -> Row:
     if operation.rows == "together":
         return {"rows": payload, "answer": answers}
     names = _file_names(session)
-    return {"row": {**payload[0], **names}, "answer": answers[0] if answers else None, "pictures": list(names)}
+    return {"row": {**payload[0], **names}, "answer": answers[0] if answers else None, "images": list(names)}
 
 
 def _each(session: Session, operation: Operation, bundle: str) -> Usage:

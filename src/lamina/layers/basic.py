@@ -15,7 +15,7 @@ ActivationName = Literal[
     "relu", "sigmoid", "tanh", "softmax", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "softplus", "linear"
 ]
 
-MOST_SIDE = 64  # pixels of a picture that is flattened
+MOST_SIDE = 64  # pixels of an image that is flattened
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
@@ -107,7 +107,7 @@ class BatchNorm(nn.Module):
 
 
 class Pixels(nn.Module):
-    """Pictures (rows, height, width, channels), 0 to 255, to (rows, channels, height, width) of mean 0 and spread 1."""
+    """Images (rows, height, width, channels), 0 to 255, to (rows, channels, height, width) of mean 0 and spread 1."""
 
     def __init__(self, feed: Input):
         super().__init__()
@@ -124,7 +124,7 @@ class Pixels(nn.Module):
 
 
 class FlatPixels(nn.Module):
-    """Pictures to one vector each, averaged down to at most `MOST_SIDE` pixels a side on the way."""
+    """Images to one vector each, averaged down to at most `MOST_SIDE` pixels a side on the way."""
 
     def __init__(self, feed: Input):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Layers of a recipe that work on pictures: shapes are (channels, height, width), memory holds the channels last."""
+"""Layers of a recipe that work on images: shapes are (channels, height, width), memory holds the channels last."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -19,7 +19,7 @@ LARGEST = 1 << 12
 
 
 def activation_layers(name: ActivationName, shape: Shape) -> list[nn.Module]:
-    """The activation behind a layer; a softmax of pictures is over the channels."""
+    """The activation behind a layer; a softmax of images is over the channels."""
     if name == "linear":
         return []
     return [nn.Softmax(dim=1)] if name == "softmax" and len(shape) == 3 else [activation(name)]
@@ -111,7 +111,7 @@ class FlatPicture(nn.Module):
 
 
 class ChannelsLast(nn.Module):
-    """A layer of the last dimension, over the channels of pictures."""
+    """A layer of the last dimension, over the channels of images."""
 
     def __init__(self, layer: nn.Module):
         super().__init__()
@@ -122,7 +122,7 @@ class ChannelsLast(nn.Module):
 
 
 def picture(shape: Shape, name: str) -> tuple[int, int, int]:
-    """The shape of pictures, or a sentence: this layer takes nothing else."""
+    """The shape of images, or a sentence: this layer takes nothing else."""
     if len(shape) == 2:
         raise ValueError(f"{name} takes images (got series {shape}). Use the layers for series, such as conv1d")
     if len(shape) != 3:
@@ -155,11 +155,11 @@ def window(
 
 
 def single_image(spec: Spec) -> str | None:
-    """The name of the one input when it is of pictures."""
+    """The name of the one input when it is of images."""
     (name, feed), *others = spec.inputs.items()
     return name if feed.kind == "image" and not others else None
 
 
 def channels_last(module: nn.Module) -> nn.Module:
-    """The module with filters laid out as pictures are in memory."""
+    """The module with filters laid out as images are in memory."""
     return module.to(memory_format=torch.channels_last)  # pyrefly: ignore[no-matching-overload]

@@ -33,7 +33,7 @@ def takes(spec: Spec) -> bool:
 
 
 def training(spec: Spec) -> dict[str, Any]:
-    """About 400 steps for a few series, up to 2,000 for many; the last weights are kept where few rows would judge."""
+    """About 400 steps for a few series, up to 2,000 for many; the last weights are kept where rows are few."""
     rows = max(spec.rows, 1)
     size = max(8, min(16 if rows <= FEW else 128, 2 ** round(math.log2(max(rows / 3, 1)))))
     steps = max(400, min(2000, 40 * math.ceil(rows / size)))

@@ -1,4 +1,4 @@
-"""Random windows of pictures and series, and noise on them, for whole batches: no Python for a row.
+"""Random windows of images and series, and noise on them, for whole batches: no Python for a row.
 
 All is drawn from torch's own generator, whose state a checkpoint holds.
 """
@@ -10,7 +10,7 @@ from torch import Tensor
 def crop(noisy: Tensor, clean: Tensor, size: int) -> tuple[Tensor, Tensor]:
     """The same window of `size` of both, another one in each row; (rows, *space, channels) each.
 
-    Windows of pictures are also mirrored and turned by right angles, at random. One that is smaller than `size` along
+    Windows of images are also mirrored and turned by right angles, at random. One that is smaller than `size` along
     an axis stays whole there, and is not turned unless it is square.
     """
     rows, *space = noisy.shape[:-1]

@@ -1,4 +1,4 @@
-"""Measures that no training has shaped: fixed random filters for pictures, and noise that a row's content decides.
+"""Measures that no training has shaped: fixed random filters for images, and noise that a row's content decides.
 
 What a generator makes in evaluation must not touch the random state of training, nor depend on a row's neighbours.
 """

@@ -1,4 +1,4 @@
-"""Residual networks without normalisation from pictures to numbers and back, frugal enough for a CPU.
+"""Residual networks without normalisation from images to numbers and back, frugal enough for a CPU.
 
 Most work is done on 4 to 16 pixels a side; half as many pixels go with twice as many channels. A block begins as
 nothing (its last filters are zero), so that no normalisation is needed: Zhang et al. 2019, Fixup.
@@ -19,7 +19,7 @@ FINEST = 20  # pixels a side of the largest map that has all of `width`
 
 
 class Plan:
-    """Sizes of the maps of a network for pictures: `coarse` (height, width), and channels, the smallest map first."""
+    """Sizes of the maps of a network for images: `coarse` (height, width), and channels, the smallest map first."""
 
     def __init__(self, feed: Input, width: int):
         self.height, self.width, self.channels = (n or 1 for n in feed.shape)
@@ -38,7 +38,7 @@ class Plan:
         return self.widths[0] * self.coarse[0] * self.coarse[1]
 
     def pad(self, x: Tensor) -> Tensor:
-        """Pictures (rows, channels, height, width) made a little larger, by their edge, so that they halve evenly."""
+        """Images (rows, channels, height, width) made a little larger, by their edge, so that they halve evenly."""
         tall, wide = self.padded[0] - self.height, self.padded[1] - self.width
         if not tall and not wide:
             return x
@@ -64,7 +64,7 @@ class Block(nn.Module):
 
 
 class Reader(nn.Module):
-    """Pictures (rows, channels, height, width), -1 to 1, to the numbers of the smallest map (rows, `flat`)."""
+    """Images (rows, channels, height, width), -1 to 1, to the numbers of the smallest map (rows, `flat`)."""
 
     def __init__(self, plan: Plan, depth: int = 1):
         super().__init__()
@@ -106,7 +106,7 @@ class Grower(nn.Module):
 
 
 def scale_pixels(pictures: Tensor) -> Tensor:
-    """Pictures (rows, height, width, channels), 0 to 255, to (rows, channels, height, width), -1 to 1."""
+    """Images (rows, height, width, channels), 0 to 255, to (rows, channels, height, width), -1 to 1."""
     return pictures.permute(0, 3, 1, 2).float() / 127.5 - 1
 
 

@@ -15,33 +15,34 @@
 - `folds(cfg) -> int`, where networks in it leave rows out: into how many parts the rows are cut. Its batches then have
   the input `fold` (rows,), the part of each row; asked with it, it answers by what has not learned from the row;
 - `PRESETS`, where another architecture is taken when the data decide: by preset, the name of that one;
-- `JUDGE_CORRUPTIONS = True`, where the report is to say what compressed, blurred and shrunk pictures do to its answers;
+- `EVALUATE_CORRUPTIONS = True`, where the report is to say what compressed, blurred and shrunk images do to its
+  answers;
 - `GRAPH_ONLY = True`, where the network cannot be built again from a bundle alone: it is then served by its graph;
 - `Model(cfg, spec)`: an `nn.Module` with `parts`, `forward(inputs) -> {"target": (rows, size)}` and
   `losses(batch)`, which yields `(part, loss)`; the loop steps that part and resumes the generator.
 
 An ordinary network has one part, the module itself: `parts = ("",)`. A GAN names two sub-modules:
 
-    parts = ("critic", "generator")
+    parts = ("discriminator", "generator")
 
     def losses(self, batch):
         fake = self.generator(self.noise(batch))
-        yield "critic", self.critic_loss(batch, fake.detach())
-        yield "generator", self.generator_loss(fake)          # sees the updated critic
+        yield "discriminator", self.critic_loss(batch, fake.detach())
+        yield "generator", self.generator_loss(fake)          # sees the updated discriminator
 
 `losses.loss(spec.output)` is the loss that the task names. Where only a part of a network is served, or several parts
 by themselves, it says which; each is exported as a graph of its own, and `model` is the one that answers:
 
     def served(self):
-        return {"model": self.generator, "critic": self.judge}
+        return {"model": self.generator, "discriminator": self.evaluate}
 
 A network with the head `sample` has a setting `latent`, the numbers that something new is made of. Its
-`forward(inputs)` judges rows that there are: first the `loss` of each, (rows, 1), then by other names what it is made
-of or features (rows, features) of the `real` ones and of as many `fake` ones. Served as `model` is what makes new ones:
-from `noise` (rows, latent) and, where there are classes, `condition` (rows, 1) int64, to `image` (rows, height, width,
-channels), 0 to 255, or to `row` (rows, width), where a choice is scores; as many numbers more as there are ways say the
-logarithm of the spread of each. Served as `critic` may be what tells real ones from fake ones: from rows as the network
-is fed, as float32, and their `condition` to a `score` (rows, 1), the higher the realer.
+`forward(inputs)` evaluates rows that there are: first the `loss` of each, (rows, 1), then by other names what it is
+made of or features (rows, features) of the `real` ones and of as many `fake` ones. Served as `model` is what makes new
+ones: from `noise` (rows, latent) and, where there are classes, `condition` (rows, 1) int64, to `image` (rows, height,
+width, channels), 0 to 255, or to `row` (rows, width), where a choice is scores; as many numbers more as there are ways
+say the logarithm of the spread of each. Served as `critic` may be what tells real ones from fake ones: from rows as the
+network is fed, as float32, and their `condition` to a `score` (rows, 1), the higher the realer.
 
 A network with the head `tokens` reads ids of tokens and says how likely each next one was: `forward({"tokens": (rows,
 steps + 1)})` gives `nll` (rows, steps), the negative log likelihood in nats of each token after the first, 0 where that
@@ -203,9 +204,9 @@ def _has(model: Any, name: str) -> bool:
     return any(name in vars(cls) for cls in type(model).__mro__)
 
 
-def judges_corruptions(name: str) -> bool:
-    """Whether the report of this architecture says what damaged pictures do to its answers."""
-    return bool(vars(plugin("models", name)).get("JUDGE_CORRUPTIONS"))
+def evaluates_corruptions(name: str) -> bool:
+    """Whether the report of this architecture says what damaged images do to its answers."""
+    return bool(vars(plugin("models", name)).get("EVALUATE_CORRUPTIONS"))
 
 
 def is_graph_only(name: str) -> bool:

@@ -38,7 +38,7 @@ def summary(model: nn.Module, spec: Spec) -> list[dict[str, Any]]:
     called = {row.pop("name") for row in rows}
     for name, module in model.named_modules():
         idle = not any(module.children()) and name not in called and not name.startswith(("loss", *inside))
-        if idle and not _whole(module):  # a critic, which only training asks
+        if idle and not _whole(module):  # a discriminator, which only training asks
             rows += [_own(name, key, p) for key, p in module.named_parameters(recurse=False)]
             continue
         bare = any(module.children()) or isinstance(module, nn.ParameterList)  # what is never called itself

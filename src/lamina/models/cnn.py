@@ -1,7 +1,7 @@
-"""Convolutional network for pictures, for series or for texts, frugal enough for a CPU.
+"""Convolutional network for images, for series or for texts, frugal enough for a CPU.
 
-Pictures: a strided stem, then stages of two 3 x 3 convolutions.
-A stem that halves the picture at once makes several epochs affordable; each stage is conv, max-pool, batch norm, conv,
+Images: a strided stem, then stages of two 3 x 3 convolutions.
+A stem that halves the image at once makes several epochs affordable; each stage is conv, max-pool, batch norm, conv,
 batch norm, and doubles the width up to `most`; the largest answer of each channel goes to a linear head. Filters behind
 the stem are trained by orthogonalised momentum and kept at a fixed norm (Jordan et al. 2024, Muon), which batch norm
 makes harmless. Series: a few Inception networks of one dimension, trained at once (`inception`). Texts: filters over
@@ -69,7 +69,7 @@ class Config(BodyConfig):
 
 
 def suits(spec: Spec) -> float:
-    """One column of pictures and nothing else, or series, alone better than with others beside them; texts alone."""
+    """One column of images and nothing else, or series, alone better than with others beside them; texts alone."""
     if reads_texts(spec):
         return 0.06
     if inception.takes(spec):
@@ -88,7 +88,7 @@ def reads_texts(spec: Spec) -> bool:
 
 
 def training(cfg: Config, spec: Spec) -> dict[str, Any]:
-    """1,000 to 3,200 steps in 2 to 60 epochs; grey pictures are turned, scaled and moved, others mirrored and moved.
+    """1,000 to 3,200 steps in 2 to 60 epochs; grey images are turned, scaled and moved, others mirrored and moved.
     Texts: 800 steps in 4 to 20 epochs.
     """
     if reads_texts(spec):
@@ -125,7 +125,7 @@ def _training_for_texts(rows: int) -> dict[str, Any]:
 
 
 class Body(nn.Module):
-    """Pictures of one column (rows, height, width, channels) to (rows, `width`): the largest answer of each channel."""
+    """Images of one column (rows, height, width, channels) to (rows, `width`): the largest answer of each channel."""
 
     def __init__(self, feed: Input, name: str, cfg: BodyConfig):
         super().__init__()
@@ -169,7 +169,7 @@ class TextBody(nn.Module):
 
 
 def body(cfg: BodyConfig, spec: Spec) -> Body | TextBody:
-    """The network without its head, for a spec of one picture column or of texts: what `combine` borrows."""
+    """The network without its head, for a spec of one image column or of texts: what `combine` borrows."""
     if reads_texts(spec):
         return TextBody(cfg, spec)
     (name, feed), *_ = spec.inputs.items()
@@ -249,7 +249,7 @@ def _filters(before: int, after: int) -> nn.Conv2d:
 
 
 def _neighbours(x: Tensor) -> list[Tensor]:
-    """The picture and its four diagonal neighbours, one pixel away."""
+    """The image and its four diagonal neighbours, one pixel away."""
     height, width = x.shape[2:]
     wide = nn.functional.pad(x, (1, 1, 1, 1), mode="replicate")
     return [x, *(wide[:, :, y : y + height, z : z + width] for y in (0, 2) for z in (0, 2))]

@@ -1,16 +1,16 @@
-"""Pictures, numbers, categories and words of one table, each read by the body made for it, joined before one head.
+"""Images, numbers, categories and words of one table, each read by an encoder of its own, joined before one head.
 
-Every picture column has a body of its own, lent by another architecture, and the other columns share one. What each
+Every image column has a body of its own, lent by another architecture, and the other columns share one. What each
 body finds is brought to one width and scale, so that none drowns the others, and two layers answer from all of them.
 In training a body is hidden in some rows (modality dropout: Neverova et al. 2016, ModDrop), so that a row without its
-picture is answered by the rest; a picture that is even all over, as a missing one is, counts as hidden.
+image is answered by the rest; an image that is even all over, as a missing one is, counts as hidden.
 """
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import BeforeValidator, Field, SerializeAsAny
+from pydantic import AliasChoices, BeforeValidator, Field, SerializeAsAny
 from torch import Tensor, nn
 
 from lamina import config
@@ -24,7 +24,7 @@ from lamina.schema import ROW_HEADS, Input, Spec
 
 HEADS = ROW_HEADS
 
-EVEN = 1.0  # spread of a picture, of 255, below which there is nothing on it
+EVEN = 1.0  # spread of an image, of 255, below which there is nothing on it
 REST = 0.05  # of the learning rate of filters: what the other weights are trained with
 
 
@@ -51,8 +51,10 @@ def _body_settings(value: Any) -> Any:
 
 class Config(config.Config):
     kind: Literal["combine"] = "combine"
-    picture: Annotated[SerializeAsAny[config.Config], BeforeValidator(_body_settings)] = Field(
-        default=cnn.BodyConfig(), description="the body for each image column: an architecture and its settings"
+    image: Annotated[SerializeAsAny[config.Config], BeforeValidator(_body_settings)] = Field(
+        default=cnn.BodyConfig(),
+        description="the body for each image column: an architecture and its settings",
+        validation_alias=AliasChoices("image", "picture"),  # its earlier name
     )
     table: fnn.BodyConfig = Field(default=fnn.BodyConfig(), description="the body for all other columns")
     width: int = Field(default=128, ge=1, le=1 << 14, description="numbers from each body, and in the layer behind")
@@ -63,19 +65,19 @@ class Config(config.Config):
 
 
 def suits(spec: Spec) -> float:
-    """A picture beside anything else, or several pictures; tables alone as well, though others are made for those."""
+    """An image beside anything else, or several images; tables alone as well, though others are made for those."""
     pictures = sum(feed.kind == "image" for feed in spec.inputs.values())
     return 0.9 if pictures and len(spec.inputs) > 1 else 0.05
 
 
 def training(cfg: Config, spec: Spec) -> dict[str, Any]:
-    """With pictures what their body asks for, the other weights at the pace of tables; else as for tables."""
+    """With images what their body asks for, the other weights at the pace of tables; else as for tables."""
     pictures, _ = _by_kind(spec)
     if not pictures:
         return fnn.training(fnn.Config(), spec)
-    module = plugin("models", kind(cfg.picture))
-    settings = module.training(cfg.picture, _select(spec, pictures[:1]))
-    if isinstance(cfg.picture, cnn.BodyConfig):
+    module = plugin("models", kind(cfg.image))
+    settings = module.training(cfg.image, _select(spec, pictures[:1]))
+    if isinstance(cfg.image, cnn.BodyConfig):
         settings["optimizer"] = {**settings["optimizer"], "rest": REST / 2}
     return {**settings, "clip": None, "ema": 0.99}
 
@@ -84,8 +86,8 @@ class Model(SinglePart):
     def __init__(self, cfg: Config, spec: Spec):
         super().__init__(smooth_labels(spec.output, cfg.label_smoothing))
         pictures, others = _by_kind(spec)
-        body_of = plugin("models", kind(cfg.picture)).body
-        bodies = [body_of(cfg.picture, _select(spec, [name])) for name in pictures]
+        body_of = plugin("models", kind(cfg.image)).body
+        bodies = [body_of(cfg.image, _select(spec, [name])) for name in pictures]
         bodies += [fnn.body(cfg.table, _select(spec, others))] if others else []
         self.pictures, self.hide = pictures, cfg.hide
         self.bodies = nn.ModuleList(bodies)
@@ -111,7 +113,7 @@ class Model(SinglePart):
         return {"target": self.joint(torch.cat(features, 1)).float()}  # (rows, size)
 
     def _hidden(self, inputs: Mapping[str, Tensor]) -> list[Tensor]:
-        """For each body, which rows (rows,) it is hidden in: those without a picture, and in training one in some."""
+        """For each body, which rows (rows,) it is hidden in: those without an image, and in training one in some."""
         rows = len(next(iter(inputs.values())))
         blank = [_is_blank(inputs[name]) for name in self.pictures]
         blank += [torch.zeros_like(blank[0])] * (len(self.bodies) - len(blank))
@@ -123,7 +125,7 @@ class Model(SinglePart):
 
 
 def _by_kind(spec: Spec) -> tuple[list[str], list[str]]:
-    """Names of the picture inputs, and of the others."""
+    """Names of the image inputs, and of the others."""
     pictures = [name for name, feed in spec.inputs.items() if feed.kind == "image"]
     return pictures, [name for name in spec.inputs if name not in pictures]
 
@@ -134,6 +136,6 @@ def _select(spec: Spec, names: list[str]) -> Spec:
 
 
 def _is_blank(pictures: Tensor) -> Tensor:
-    """(rows,) bool: pictures (rows, height, width, channels) of one grey, whatever its brightness."""
+    """(rows,) bool: images (rows, height, width, channels) of one grey, whatever its brightness."""
     flat = pictures.flatten(1).float()
     return flat.amax(1) - flat.amin(1) < EVEN

@@ -1,8 +1,8 @@
 """A cross-fitted ensemble for tables: networks that each leave other rows out, and answer together.
 
 The rows are cut into `folds`; each network learns from all but one of them (van der Laan et al. 2007, cross-fitting, as
-in AutoGluon's bagging, Erickson et al. 2020). A row of training is judged by the network that has not learned from it,
-so that none has to be kept apart to choose the epoch: all rows are learned from by all networks but one.
+in AutoGluon's bagging, Erickson et al. 2020). A row of training is evaluated by the network that has not learned from
+it, so that none has to be kept apart to choose the epoch: all rows are learned from by all networks but one.
 """
 
 from collections.abc import Iterator, Mapping

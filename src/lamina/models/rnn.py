@@ -1,4 +1,4 @@
-"""The plain recurrent network, of Elman 1990: each state is made of the one before and of what is new.
+"""The plain recurrent network, of Elman 1990: each state follows from the one before and from what is new.
 
 It forgets within some tens of steps, because its gradients fade (Bengio et al. 1994); `lstm` and `gru` remember longer.
 """

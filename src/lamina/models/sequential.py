@@ -7,7 +7,7 @@
         - dropout: 0.2
         - dense: {units: 1, activation: sigmoid}
 
-One column of pictures may be met by layers for pictures, the classic being
+One column of images may be met by layers for images, the classic being
 
     layers:
       - conv2d: {filters: 32, kernel_size: 3, activation: relu}
@@ -125,7 +125,7 @@ class Model(SinglePart):
 
 
 def _entrance(spec: Spec) -> nn.Module:
-    """One column of pictures or one series as it is, anything else side by side in a vector."""
+    """One column of images or one series as it is, anything else side by side in a vector."""
     if picture := single_image(spec):
         return Pixels(spec.inputs[picture])
     if name := entrance_input(spec):

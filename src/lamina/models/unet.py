@@ -1,4 +1,4 @@
-"""U-Net without any bias, for removing noise: pictures or series of any size in, of the same size out.
+"""U-Net without any bias, for removing noise: images or series of any size in, of the same size out.
 
 The network tells the noise, which is taken off what came in (Zhang et al. 2017, DnCNN). Without a bias, and with ReLU
 alone, an answer to twice the numbers is twice the answer: what it learned at some levels of noise holds at others, too
@@ -38,7 +38,7 @@ class Config(config.Config):
 
 
 def suits(spec: Spec) -> float:
-    """One column of pictures or of series, to be answered by what it is without noise."""
+    """One column of images or of series, to be answered by what it is without noise."""
     kinds = [feed.kind for feed in spec.inputs.values()]
     return 0.9 if spec.output.head in HEADS and kinds in (["image"], ["series"]) else 0.0
 

@@ -100,7 +100,7 @@ def suits(values: pa.Array, kind: str, decimal: Decimal | None = None) -> float:
 
 
 def can_have_faults(column: Column) -> bool:
-    """Whether cells of this kind can be there and yet be of no use, such as pictures that do not decode."""
+    """Whether cells of this kind can be there and yet be of no use, such as images that do not decode."""
     return column.kind not in UNUSED and "faults" in vars(module_of(column))
 
 
@@ -148,7 +148,7 @@ def summarize(facts: Mapping[str, Any]) -> tuple[list[Any], list[Any]]:
 
 
 def file_columns(columns: Iterable[Column]) -> tuple[Column, ...]:
-    """Those whose cells are files, such as pictures."""
+    """Those whose cells are files, such as images."""
     return tuple(c for c in columns if c.kind not in UNUSED and "FILE" in vars(module_of(c)))
 
 

@@ -81,7 +81,7 @@ class Preprocessor:
 
     @cached_property
     def files(self) -> tuple[Column, ...]:
-        """The columns whose cells are files, such as pictures: they come as paths, or over a wire as bytes."""
+        """The columns whose cells are files, such as images: they come as paths, or over a wire as bytes."""
         return tuple(p.column for p in self._parsers.values() if "FILE" in vars(p.module))
 
     @cached_property
@@ -123,7 +123,7 @@ class Preprocessor:
         row.
 
         `cache`: what takes long may be kept on disk, and be a memory map of it. To `broken` are added the cells that
-        are there but cannot be used, such as pictures that are cut short.
+        are there but cannot be used, such as images that are cut short.
         """
         cells = _uncoded(self.parse(rows)) if isinstance(rows, pa.Table) else rows
         reasons = dict[str, list[str | None]]()

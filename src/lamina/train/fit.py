@@ -39,7 +39,7 @@ class Hooks:
     `validate(raw, target)` gives named scores; the first is minimised and decides which weights are best.
     `warn(scores, best, epoch)` is a sentence where they tell that the run goes wrong, and "" otherwise. `preview` is
     drawn after epochs 1, 2, 4, 8 and so on. `target_transform(target, affine, size)` is called where augmentation has
-    moved pictures, to move a target with them, such as boxes: `affine` (rows, 2, 3) maps a place (x, y) in pixels, of
+    moved images, to move a target with them, such as boxes: `affine` (rows, 2, 3) maps a place (x, y) in pixels, of
     which (0, 0) is the upper left corner of the first, to where it is now; `size` is (height, width).
     """
 
@@ -89,7 +89,7 @@ def fit(model: nn.Module, train: Examples, validation: Examples, cfg: settings.C
                 if hooks.folder and clock.checkpoint_due():
                     loop.save(hooks.folder)
         row = loop.row(data) | loop.validate(held_out, np.asarray(validation.target), hooks.validate)
-        over = clock.over()  # judging takes time too
+        over = clock.over()  # evaluating takes time too
         row |= clock.rate() | _remarks(loop, hooks, row, clock)
         state.epoch, state.position, state.rows = state.epoch + 1, 0, state.rows + 1
         state.done = _reason(state, cfg, over)

@@ -1,7 +1,7 @@
-"""Augmentation of whole batches of pictures as tensors; a function of (seed, epoch, position) alone.
+"""Augmentation of whole batches of images as tensors; a function of (seed, epoch, position) alone.
 
-Geometry (flip, shift, rotate, scale, crop) is one affine map per picture, applied in one pass; a target that says
-where things are, such as boxes, is moved by the same map. Pictures go in and come out as (rows, height, width,
+Geometry (flip, shift, rotate, scale, crop) is one affine map per image, applied in one pass; a target that says
+where things are, such as boxes, is moved by the same map. Images go in and come out as (rows, height, width,
 channels), 0 to 255.
 """
 
@@ -23,7 +23,7 @@ TargetTransform = Callable[[Any, Tensor, tuple[int, int]], Any]
 
 
 def check(examples: Examples, steps: Sequence[Any], moves: bool) -> None:
-    """Refuse steps that a target cannot follow: one that `moves` with its picture, or is of another length in each."""
+    """Refuse steps that a target cannot follow: one that `moves` with its image, or is of another length in each."""
     pictures = sum(values.ndim == 4 for values in examples.inputs.values())
     if (moves or examples.lengths is not None) and any(isinstance(s, augmentation.MIXING) for s in steps):
         raise RecipeError(
@@ -36,9 +36,9 @@ def check(examples: Examples, steps: Sequence[Any], moves: bool) -> None:
 def augment(
     batch: Batch, steps: Sequence[Any], seed: tuple[int, int, int], target_transform: TargetTransform | None = None
 ) -> Batch:
-    """The batch with its pictures augmented; `seed` is (seed, epoch, position).
+    """The batch with its images augmented; `seed` is (seed, epoch, position).
 
-    `target_transform(target, affine, size)` is called where pictures were moved: `affine` (rows, 2, 3) maps a place
+    `target_transform(target, affine, size)` is called where images were moved: `affine` (rows, 2, 3) maps a place
     (x, y) in pixels to where it is now, `size` is (height, width).
     """
     images = [name for name, values in batch.inputs.items() if values.ndim == 4]
@@ -59,7 +59,7 @@ def augment(
 def _apply(
     pictures: Tensor, target: Any, steps: Sequence[Any], rng: torch.Generator, move: TargetTransform | None
 ) -> tuple[Tensor, Any]:
-    """Pictures (rows, height, width, channels) with every step applied, and the target, mixed or moved as they are."""
+    """Images (rows, height, width, channels) with every step applied, and the target, mixed or moved as they are."""
     x = pictures.permute(0, 3, 1, 2).float()  # (rows, channels, height, width)
     geometry = [step for step in steps if isinstance(step, augmentation.GEOMETRY)]
     maps = []
@@ -91,7 +91,7 @@ def _apply(
 
 
 def views(inputs: dict[str, np.ndarray], target: np.ndarray, steps: Sequence[Any], seed: int, count: int) -> np.ndarray:
-    """(count, rows, height, width, channels) uint8: pictures as `count` epochs would show them to the network."""
+    """(count, rows, height, width, channels) uint8: images as `count` epochs would show them to the network."""
     tensors = {name: torch.from_numpy(np.array(values)) for name, values in inputs.items()}
     image = next(name for name, values in tensors.items() if values.ndim == 4)
     batch = Batch(tensors, torch.from_numpy(np.array(target)))
@@ -112,7 +112,7 @@ def _where(mask: Tensor, yes: Tensor, no: Tensor) -> Tensor:
 
 
 def _affine(steps: Sequence[Any], x: Tensor, rng: torch.Generator) -> Tensor:
-    """(rows, 2, 3) maps from places in the result to places in the picture, in the units of `affine_grid`."""
+    """(rows, 2, 3) maps from places in the result to places in the image, in the units of `affine_grid`."""
     rows, _, height, width = x.shape
     sx, sy, angle = (torch.ones(rows, device=x.device) for _ in range(3))
     dx, dy, angle = torch.zeros_like(sx), torch.zeros_like(sx), torch.zeros_like(sx)
@@ -141,7 +141,7 @@ def _affine(steps: Sequence[Any], x: Tensor, rng: torch.Generator) -> Tensor:
 
 
 def _forward(affine: Tensor, height: int, width: int) -> Tensor:
-    """A map of `affine_grid`, from the result back and in halves of a side, as one from the picture and in pixels."""
+    """A map of `affine_grid`, from the result back and in halves of a side, as one from the image and in pixels."""
     half = affine.new_tensor([width / 2, height / 2])
     matrix = torch.linalg.inv(affine[:, :, :2] * half[:, None] / half)
     shift = half - (matrix @ (half + affine[:, :, 2] * half)[:, :, None])[:, :, 0]
@@ -164,7 +164,7 @@ def _colour(x: Tensor, by: float, rng: torch.Generator) -> Tensor:
 
 
 def _resize(x: Tensor, smallest: float, rng: torch.Generator) -> Tensor:
-    """Shrunk, to one size for the whole batch, and back; whole numbers, as pictures from a file are."""
+    """Shrunk, to one size for the whole batch, and back; whole numbers, as images from a file are."""
     by = float(_draw(1, smallest, 1, rng, x))
     small = [max(1, min(n - 1, round(n * by))) for n in x.shape[2:]]
     shrunk = F.interpolate(x, small, mode="bilinear", antialias=True, align_corners=False)

@@ -1,4 +1,4 @@
-"""A small classifier by which generated pictures are judged: trained on real ones, by the same loop as any network."""
+"""A small classifier by which generated images are evaluated: trained on real ones, by the same loop as any network."""
 
 import time
 from typing import Any, NamedTuple
@@ -24,14 +24,14 @@ Pictures = tuple[np.ndarray, np.ndarray]
 
 
 class ImagePredictions(NamedTuple):
-    """`features` (rows, features) of pictures, and `probabilities` (rows, classes) where there are classes."""
+    """`features` (rows, features) of images, and `probabilities` (rows, classes) where there are classes."""
 
     features: np.ndarray
     probabilities: np.ndarray | None
 
 
 class ImageClassifier:
-    """Features and classes of pictures by a network once it is fitted; by fixed filters before that."""
+    """Features and classes of images by a network once it is fitted; by fixed filters before that."""
 
     def __init__(self, feed: Input, classes: int):
         self.feed, self.classes = feed, classes
@@ -40,9 +40,9 @@ class ImageClassifier:
         self.seconds = 0.0
 
     def fit(self, train: Pictures, validation: Pictures, count: int, cfg: settings.Config) -> None:
-        """Learn from about `count` pictures, some of them several times: as many steps on any machine, however long.
+        """Learn from about `count` images, some of them several times: as many steps on any machine, however long.
 
-        `train` and `validation`: pictures (rows, height, width, channels) and codes (rows,). `cfg`: the device,
+        `train` and `validation`: images (rows, height, width, channels) and codes (rows,). `cfg`: the device,
         precision and threads of which are taken.
         """
         start, choice = time.perf_counter(), cnn.Config()
@@ -62,7 +62,7 @@ class ImageClassifier:
 
     @torch.inference_mode()
     def predict(self, pictures: np.ndarray) -> ImagePredictions:
-        """Pictures (rows, height, width, channels), uint8."""
+        """Images (rows, height, width, channels), uint8."""
         features, chances = [], []
         for start in range(0, len(pictures), BATCH):
             batch = torch.from_numpy(np.ascontiguousarray(pictures[start : start + BATCH]))

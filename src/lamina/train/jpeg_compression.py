@@ -1,4 +1,4 @@
-"""What JPEG does to whole batches of pictures at once: all that is lost in it, and nothing that is only written.
+"""What JPEG does to whole batches of images at once: all that is lost in it, and nothing that is only written.
 
 Wallace 1991: luminance and two colours, the colours at half the size, blocks of 8 x 8 as cosines, each divided by the
 number of a table that the quality scales, and rounded. Codes and files, which lose nothing, are left out.
@@ -24,7 +24,7 @@ YCC = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.0
 
 
 def compress(pictures: Tensor, quality: Tensor) -> Tensor:
-    """Pictures (rows, 1 or 3, height, width), 0 to 255, as they come back from JPEG of a quality (rows,), 1 to 100."""
+    """Images (rows, 1 or 3, height, width), 0 to 255, as they come back from JPEG of a quality (rows,), 1 to 100."""
     if pictures.shape[1] == 1:
         return _channel(pictures[:, 0], LIGHT, quality)[:, None].round().clamp(0, 255)
     mix = torch.tensor(YCC, device=pictures.device)

@@ -229,7 +229,7 @@ def test_few_rows_are_enough(tmp_path):
     assert strange["score"] > usual["score"] and strange["anomaly"]
 
 
-# pictures
+# images
 
 
 def test_a_patch_on_a_picture_is_flagged_and_is_where_the_map_is_warm(tmp_path):

@@ -95,7 +95,7 @@ def sensor(tmp_path_factory) -> lamina.Estimator:
     return lamina.fit(rows, recipe=SMALL, out=tmp_path_factory.mktemp("table") / "run")
 
 
-# pictures
+# images
 
 
 def test_noise_is_taken_off_and_compared_with_filters(grey):
@@ -181,8 +181,8 @@ def test_files_keep_their_names_folders_depth_and_transparency(grey, tmp_path):
     files = {str(file.relative_to(clean)) for file in clean.rglob("*.*")}
     assert files == {"a.png", "sub/a.png", "deep.png", "glass.png", "b.png"}
     assert "b.jpg is b.png" in out and "broken.png" in out
-    (quarantine,) = (tmp_path / "clean.skipped.jsonl").read_text().splitlines()
-    assert "broken.png" in json.loads(quarantine)["file"]
+    (skipped_rows,) = (tmp_path / "clean.skipped.jsonl").read_text().splitlines()
+    assert "broken.png" in json.loads(skipped_rows)["file"]
     read = {name: cv2.imread(str(clean / name), cv2.IMREAD_UNCHANGED) for name in files}
     assert read["deep.png"].dtype == np.uint16 and read["deep.png"].shape == deep.shape[:2]
     assert np.array_equal(read["glass.png"][:, :, 3], alpha[:, :, 3]) and read["sub/a.png"].shape == colours.shape
@@ -237,7 +237,7 @@ def test_the_report_shows_before_and_after_and_stores_no_picture(grey):
     levels = json.loads(stored)["levels"]
     assert list(levels) == ["15", "25", "50"] and levels["15"]["network"] > levels["50"]["network"]
     row = json.loads(stored)["example"]["answer"]
-    assert "data:image" not in stored and len(row["image"]) < 500  # a tiny picture that ships with the product
+    assert "data:image" not in stored and len(row["image"]) < 500  # a tiny image that ships with the product
 
 
 # pairs
@@ -252,7 +252,7 @@ def test_noisy_and_clean_pictures_of_one_name_are_pairs(photos, tmp_path):
     cv2.imwrite(str(tmp_path / "data" / "noisy" / "lone.png"), clean)
     cv2.imwrite(str(tmp_path / "data" / "noisy" / "00.png"), clean[:20])
     model = trained(tmp_path / "data", tmp_path / "run", SMALL)
-    assert model.predictor.task.state.sigma is None and model.result["quarantined"] == 2
+    assert model.predictor.task.state.sigma is None and model.result["skipped"] == 2
     assert any("those of the same name in clean/ are clean" in note for note in model.result["notes"])
     assert 17 < model.result["baselines"]["noisy"]["psnr"] < 20
     code, out, error = command("evaluate", path(model), tmp_path / "data")

@@ -140,8 +140,8 @@ def test_of_rows_with_one_time_the_last_counts_and_the_others_are_set_aside(mont
     assert "44 rows were left out: another row has the same time" in told(months, both)[1]
     case = collected(both, "Passengers", horizon=6)
     counts = case.counts()
-    assert (counts["read"], counts["used"], counts["quarantined"]) == (188, 144, 44)
-    assert {q.line for q in case.quarantine} == set(range(101, 145))
+    assert (counts["read"], counts["used"], counts["skipped"]) == (188, 144, 44)
+    assert {q.line for q in case.skipped_rows} == set(range(101, 145))
 
 
 def test_jittered_times_lie_on_the_grid_they_mean():
@@ -252,7 +252,7 @@ def test_a_step_coarser_than_the_data_averages_what_falls_into_it():
     rows = pd.DataFrame({"t": hours, "y": np.arange(24 * 60) // 24})
     case = collected(rows, step="1d", horizon=3)
     assert case.panel.values[:, 0].tolist() == list(range(60)), "a day is from midnight to midnight"
-    assert (case.counts()["read"], case.counts()["used"], case.counts()["quarantined"]) == (1440, 1440, 0)
+    assert (case.counts()["read"], case.counts()["used"], case.counts()["skipped"]) == (1440, 1440, 0)
     assert any("numbers of one step were averaged" in note for note in case.notes)
     weeks = collected(rows, step="1w", horizon=2, context=2)
     assert weeks.panel.values[:2, 0].tolist() == [3.0, 10.0], "1 January 2024 is a Monday"
@@ -494,7 +494,7 @@ def test_several_targets_are_answered_each_under_its_name():
     assert collected(daily(), None, targets="all").task.state.names == ["y", "heat"], "sale is yes or no"
 
 
-# which rows judge
+# which rows evaluate
 
 
 def test_later_rows_given_apart_are_those_to_judge_by():
@@ -515,7 +515,7 @@ def test_a_test_file_of_later_rows_is_read_and_its_bad_rows_are_named(tmp_path):
     data = {"path": str(tmp_path / "a.csv"), "test": str(tmp_path / "b.csv")}
     recipe = build({"data": data, "target": "Passengers", "task": TASK})
     case = collect(recipe, read(recipe.data))
-    (lost,) = case.quarantine
+    (lost,) = case.skipped_rows
     assert (lost.file, lost.line) == (str(tmp_path / "b.csv"), 12)
     assert case.counts()["read"] == 144
 
@@ -600,8 +600,8 @@ def test_a_step_without_a_time_inside_a_row_is_told_of_by_its_row(tmp_path):
     assert done.exit_code == 0, done.output
     found = json.loads(done.output)
     assert found["rows"] == 6
-    assert [(row["line"], row["reason"]) for row in found["quarantine"]] == [
+    assert [(row["line"], row["reason"]) for row in found["skipped_rows"]] == [
         (2, "some of its steps: the time is missing or cannot be read")
     ]
     done = CliRunner().invoke(app, ["evaluate", run, str(file), "--json"])
-    assert json.loads(done.output)["quarantined"] == 1
+    assert json.loads(done.output)["skipped"] == 1

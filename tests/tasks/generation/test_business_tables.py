@@ -71,7 +71,7 @@ def test_cells_are_written_as_real_ones_are(business):
 
 def test_what_holds_in_all_real_rows_holds_in_all_that_are_made(business):
     name, _, rows, report = business
-    judged = report["made_rows"]
+    judged = report["synthetic_rows"]
     assert judged["relations"] and sum(one["broken"] for one in judged["relations"]) == 0
     assert judged["invalid"] < 0.001
     for row in rows:

@@ -206,7 +206,7 @@ def test_the_contact_sheet_has_the_classes_in_rows(pictured, tmp_path):
     code, said, _ = command("generate", path(pictured), "-n", 30, "-o", tmp_path / "out", "--json")
     found = json.loads(said)
     assert code == 0
-    assert (found["count"], found["samples"], sum(found["labels"].values())) == (30, "pictures", 30)
+    assert (found["count"], found["samples"], sum(found["labels"].values())) == (30, "images", 30)
     assert list(found["labels"]) == sorted(CLASSES)
     sheet = seen(Path(found["sheet"]).read_bytes())
     scale = 56 // 14  # a whole number of times, so that every pixel is seen
@@ -324,7 +324,7 @@ def test_a_picture_that_cannot_be_used_is_set_aside_when_a_generator_is_evaluate
     (tmp_path / "3.png").write_bytes(body[: len(body) // 2])
     code, said, _ = command("evaluate", path(pictured), tmp_path, "--json")
     assert code == 0
-    assert (json.loads(said)["rows"], json.loads(said)["quarantined"]) == (19, 1)
+    assert (json.loads(said)["rows"], json.loads(said)["skipped"]) == (19, 1)
 
 
 # Python
@@ -544,4 +544,4 @@ def test_the_contact_sheet_is_no_picture_of_a_class(pictured, tmp_path):
     files.write(pictured.predictor, None, files.GenerateOptions(count=12), tmp_path / "made")
     found = data.load(folders.Config(path=str(tmp_path)))
     assert (tmp_path / "made" / "sheet.png").exists() and found.table.num_rows == 12
-    assert {Path(lost.file).name for lost in found.quarantine} == {"sheet.png", "index.csv"}
+    assert {Path(lost.file).name for lost in found.skipped_rows} == {"sheet.png", "index.csv"}

@@ -1,4 +1,4 @@
-"""New images: networks for any size of image, a game that resumes to the bit, an honest judge of what is made."""
+"""New images: networks for any size of image, a game that resumes to the bit, an honest evaluate of what is made."""
 
 import itertools
 import json
@@ -236,7 +236,7 @@ def test_a_generator_that_collapses_says_so_once():
     assert "since epoch 2" in monitor.warning(fine | {"loss": 100 * fine["loss"]}, fine["loss"], 2)
 
 
-# judging
+# evaluating
 
 
 def test_training_pictures_made_again_are_noticed():
@@ -280,7 +280,7 @@ def run(request, tmp_path_factory):
 def test_the_class_that_is_asked_for_is_made_and_the_report_says_what_it_is_worth(run):
     report = json.loads((run / "report.json").read_text())
     found = report["made_pictures"]
-    assert found["judge"] == "classifier" and found["judge_accuracy"] > 0.95
+    assert found["features"] == "classifier" and found["classifier_accuracy"] > 0.95
     assert found["covered"] == 2 and sum(found["counts"].values()) == 1000
     assert found["as_asked"] > 0.9
     assert report["scores"]["frechet_distance"] > report["baselines"]["held_out"]["frechet_distance"] > 0

@@ -218,7 +218,7 @@ def test_the_same_seed_makes_the_same_rows(made_by):
 def test_the_report_says_what_made_rows_are_worth_beside_smote(made_by):
     folder = Path(made_by.result["run"])
     report = json.loads((folder / "report.json").read_text("utf-8"))
-    judged = report["made_rows"]
+    judged = report["synthetic_rows"]
     assert set(judged["trained_on"]) == {"real", "made", "smote"} and judged["invalid"] == 0.0
     assert judged["trained_on"]["made"]["accuracy"] > 0.6 and judged["copies"] == 0.0
     assert "SMOTE" in report["verdict"] and "from real ones with ROC AUC" in report["verdict"]
@@ -248,7 +248,9 @@ def test_a_table_without_a_class_is_made_too():
     recipe = {"task": "generation", "model": FAST["model"], "train": {"epochs": 3}}
     found = lamina.fit(table, None, recipe=recipe, out=_RUNS["folder"] / "aimless")
     assert found.generate(5, 0).column_names == ["income", "city", "debt"]
-    assert "trained_on" not in found.result["made_rows"] and "from real ones with ROC AUC" in found.result["verdict"]
+    assert (
+        "trained_on" not in found.result["synthetic_rows"] and "from real ones with ROC AUC" in found.result["verdict"]
+    )
 
 
 CLASSIFY = {"model": {"kind": "fnn", "width": 16, "depth": 1, "members": 1}, "train": {"epochs": 4, "batch_size": 64}}

@@ -66,7 +66,7 @@ def _look(settings: Recipe, words: list[str]) -> None:
     """What `lamina inspect` says, the first rows, and the way on."""
     look = analysis.look(settings)
     st.subheader(plain(" ".join(words)))
-    st.write(f"{look['rows']:,} rows, {len(look['columns']):,} columns, {look['quarantined']:,} rows skipped")
+    st.write(f"{look['rows']:,} rows, {len(look['columns']):,} columns, {look['skipped']:,} rows skipped")
     first, second = st.columns([1, 3])
     if second.button("Read again", help="Where files were changed meanwhile."):
         analysis.forget()
@@ -86,7 +86,7 @@ def _look(settings: Recipe, words: list[str]) -> None:
 
 
 def _first_rows(rows: pa.Table, columns: list[Row]) -> None:
-    """Cells as they are in the source; files, such as pictures, as one sees them."""
+    """Cells as they are in the source; files, such as images, as one sees them."""
     faults = list[str]()
     whole = [column for row in columns if (column := parse(Column, row, "column", faults))]
     files = preprocess.file_columns(column for column in whole if column.name in rows.column_names)

@@ -107,7 +107,7 @@ def _choices(values: Row, recipe: Recipe | None, analysis: Analysis | None) -> N
         counts = analysis.experiment.counts()
         st.write(
             f"{counts['used']:,} rows: {counts['train']:,} to train, {counts['validation']:,} to validate, "
-            f"{counts['test']:,} to test; {counts['quarantined']:,} skipped"
+            f"{counts['test']:,} to test; {counts['skipped']:,} skipped"
         )
         notes(analysis.experiment.notes)
     name = best or _kind(values.get("task"))

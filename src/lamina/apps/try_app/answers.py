@@ -38,7 +38,7 @@ def one(table: pa.Table, operation: Operation, predictor: Predictor, row: Row) -
             case "struct":
                 st.caption(plain(name))
                 st.json(value)
-            case "picture":
+            case "image":
                 before = cells.picture(row.get(name))
                 after = cells.picture(value)
                 gallery.show([(before, "before"), (after, "after")] if before else [(after, name)])
@@ -49,8 +49,8 @@ def one(table: pa.Table, operation: Operation, predictor: Predictor, row: Row) -
 
 
 def many(table: pa.Table, name: str, key: str) -> None:
-    """Answers as a table, pictures as a gallery, with files to take away."""
-    pictures = [column for column in table.column_names if cells.sort(table[column]) == "picture"]
+    """Answers as a table, images as a gallery, with files to take away."""
+    pictures = [column for column in table.column_names if cells.sort(table[column]) == "image"]
     rest = table.drop_columns(pictures)
     if pictures:
         bodies = {column: [cells.picture(cell) for cell in table[column].to_pylist()] for column in pictures}
@@ -71,7 +71,7 @@ def many(table: pa.Table, name: str, key: str) -> None:
 
 
 def _zip(pictures: Mapping[str, Sequence[bytes | None]], rest: pa.Table, name: str) -> bytes:
-    """Pictures by column, numbered, and a table of what stands beside them."""
+    """Images by column, numbered, and a table of what stands beside them."""
     files = {
         f"{i + 1:06}-{column}.{cells.ending(body)}": body
         for column, bodies in pictures.items()
@@ -146,7 +146,7 @@ def words(value: Any) -> str:
 
 
 def _caption(row: Row) -> str:
-    """What is told of a picture, texts first."""
+    """What is told of an image, texts first."""
     texts = sorted(row.items(), key=lambda item: not isinstance(item[1], str))
     return ", ".join(f"{name} {value}" for name, value in texts)
 

@@ -1,4 +1,4 @@
-"""What the cells of a column of answers are, by their Arrow type and their first bytes: pictures, shares, series ..."""
+"""What the cells of a column of answers are, by their Arrow type and their first bytes: images, shares, series ..."""
 
 import base64
 import binascii
@@ -9,10 +9,10 @@ import pyarrow.compute as pc
 
 from lamina.preprocess.image import codec, headers
 
-Sort = Literal["picture", "shares", "series", "labels", "struct", "plain"]
-FEWEST = 40  # characters of a picture in base64
+Sort = Literal["image", "shares", "series", "labels", "struct", "plain"]
+FEWEST = 40  # characters of an image in base64
 MOST_PIXELS = 50_000_000
-SMALL, SIDE = 1 << 17, 560  # bytes of a picture that is sent as it is, and pixels of the longer side of another
+SMALL, SIDE = 1 << 17, 560  # bytes of an image that is sent as it is, and pixels of the longer side of another
 
 
 def sort(column: pa.ChunkedArray) -> Sort:
@@ -25,7 +25,7 @@ def sort(column: pa.ChunkedArray) -> Sort:
         return "series" if pa.types.is_floating(inner) or pa.types.is_nested(inner) else "labels"
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_string(kind):
         cells = column.drop_null()
-        return "picture" if len(cells) and picture(cells[0].as_py()) is not None else "plain"
+        return "image" if len(cells) and picture(cells[0].as_py()) is not None else "plain"
     return "plain"
 
 
@@ -39,7 +39,7 @@ def _are_shares(column: pa.ChunkedArray) -> bool:
 
 
 def picture(cell: str | bytes | None) -> bytes | None:
-    """The bytes of a picture, which a cell may have in base64; None where it is none."""
+    """The bytes of an image, which a cell may have in base64; None where it is none."""
     if isinstance(cell, str):
         if len(cell) < FEWEST or " " in cell[:FEWEST]:
             return None
@@ -51,12 +51,12 @@ def picture(cell: str | bytes | None) -> bytes | None:
 
 
 def ending(body: bytes) -> str:
-    """The ending of a file of this picture."""
+    """The ending of a file of this image."""
     return (headers.format_of(body) or "bin").lower()
 
 
 def address(body: bytes) -> str:
-    """A picture as a `data:` address that every browser shows, made smaller where it is large; "" where it cannot be
+    """An image as a `data:` address that every browser shows, made smaller where it is large; "" where it cannot be
     decoded.
     """
     if headers.format_of(body) == "PNG" and len(body) < SMALL:

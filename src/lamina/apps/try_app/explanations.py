@@ -1,4 +1,4 @@
-"""What an answer hangs on: parts of the picture or words of the text, marked."""
+"""What an answer hangs on: parts of the image or words of the text, marked."""
 
 import html
 

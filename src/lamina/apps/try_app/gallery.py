@@ -1,4 +1,4 @@
-"""Pictures side by side, each with words below, in as many columns as there is room for."""
+"""Images side by side, each with words below, in as many columns as there is room for."""
 
 import html
 from collections.abc import Sequence
@@ -9,11 +9,11 @@ from lamina.apps.try_app import cells
 from lamina.preprocess.image import codec
 
 MOST, FEW = 96, 2
-TALL, WIDEST = 280, 840  # pixels of a large picture
+TALL, WIDEST = 280, 840  # pixels of a large image
 
 
 def show(pictures: Sequence[tuple[bytes | None, str]]) -> None:
-    """Pictures with their captions, a few of them large. What cannot be decoded is said so."""
+    """Images with their captions, a few of them large. What cannot be decoded is said so."""
     large = len(pictures) <= FEW
     figures = "".join(_figure(body, caption, large) for body, caption in pictures[:MOST])
     st.html(f'<div class="lamina-gallery{" lamina-large" if large else ""}">{figures}</div>')

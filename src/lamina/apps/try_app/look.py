@@ -1,4 +1,4 @@
-"""Styles of the parts that Streamlit has no widget for: the answer, its bars, pictures, written text, marked words."""
+"""Styles of the parts that Streamlit has no widget for: the answer, its bars, images, written text, marked words."""
 
 import re
 from importlib.resources import files

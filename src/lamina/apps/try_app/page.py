@@ -147,7 +147,7 @@ def _stream(operation: Operation, predictor: Predictor, request: Any) -> str:
 
 
 def _one_piece(operation: Operation, predictor: Predictor, table: pa.Table | None, request: Any) -> Answers:
-    """All pieces of an answer in one; a picture that is the whole answer as a table of one. Errors: DataError where a
+    """All pieces of an answer in one; an image that is the whole answer as a table of one. Errors: DataError where a
     cell cannot be used.
     """
     pieces = list(predictor.pieces(operation, table, request))

@@ -11,7 +11,7 @@ from lamina.apps.messages import notes, plain
 from lamina.apps.theme import in_pairs
 from lamina.apps.try_app import answers, gallery, uploads, widgets
 from lamina.apps.try_app.model import raw
-from lamina.data._quarantine import reasons
+from lamina.data._skipped_rows import reasons
 from lamina.deploy import batch
 from lamina.deploy.predictor import Predictor
 from lamina.schema import Row
@@ -43,7 +43,7 @@ def one(operation: Operation, predictor: Predictor, example: Row) -> Row | None:
 
 
 def _file(operation: Operation, predictor: Predictor, name: str) -> str | None:
-    """A file in base64, with a picture of it."""
+    """A file in base64, with an image of it."""
     kind = operation.prep(predictor).file_kind(name)
     types = [suffix.lstrip(".") for suffix in kind.suffixes]
     label = name if name == kind.noun else f"{name}: a {kind.noun}"
@@ -83,7 +83,7 @@ def together(operation: Operation, predictor: Predictor, example: list[Row]) -> 
     with uploads.stored(files, operation, predictor) as place:
         whole = batch.read(predictor, place.source, operation)
     notes(list(map(place.bare, whole.notes)))
-    left_out(uploads.sentences_on(reasons(whole.quarantine)))
+    left_out(uploads.sentences_on(reasons(whole.skipped_rows)))
     return whole.table
 
 

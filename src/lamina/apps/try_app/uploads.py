@@ -99,7 +99,7 @@ def answer(files: Sequence[Any], operation: Operation, predictor: Predictor, req
     count = result.get("rows", 0)
     amount = result.get("amount") or f"{count:,} prediction{'s' * (count != 1)}"
     return Outcome(
-        f"{amount}, {result.get('quarantined', 0):,} rows skipped.",
+        f"{amount}, {result.get('skipped', 0):,} rows skipped.",
         notes,
         sentences_on(result.get("reasons", [])),
         table,
@@ -118,7 +118,7 @@ def sentences_on(reasons: Sequence[Row]) -> list[str]:
 
 
 def _is_folder(operation: Operation, predictor: Predictor) -> bool:
-    """Whether answers are files of their own, such as pictures, and not rows of a table."""
+    """Whether answers are files of their own, such as images, and not rows of a table."""
     cells_of_example = [cell for row in operation.example(predictor).answers for cell in row.values()]
     return operation.gives != JSON or (
         operation.write is not None and any(cells.picture(cell) for cell in cells_of_example if isinstance(cell, str))

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lamina.data._formats.delimited_records import Record, quarantined, records
+from lamina.data._formats.delimited_records import Record, records, skipped
 from lamina.data._formats.header import HEADER_AGAIN, is_header_again
 from lamina.data._formats.pieces import CHUNK, Piece, TableFile
 from lamina.data._formats.text import Text
-from lamina.schema import Quarantined
+from lamina.schema import SkippedRow
 
 if TYPE_CHECKING:
     import duckdb
@@ -35,7 +35,7 @@ class Layout(NamedTuple):
     names: tuple[str, ...]
     notes: tuple[str, ...] = ()
     skip: int = 0
-    aside: tuple[Quarantined, ...] = ()
+    aside: tuple[SkippedRow, ...] = ()
     header: tuple[str, ...] = ()
     trailing: bool = False
 
@@ -144,15 +144,15 @@ def _careful(plan: Layout, rows: int | None) -> Iterator[Piece]:
         yield from pieces
         return
     whole = list(pieces)
-    bad = tuple(row for piece in whole for row in piece.quarantine)
+    bad = tuple(row for piece in whole for row in piece.skipped_rows)
     yield Piece(pa.concat_tables([_schema(plan).empty_table(), *(piece.table for piece in whole)]), bad)
 
 
 def _with_aside(plan: Layout, pieces: Iterator[Piece]) -> Iterator[Piece]:
     """Pieces, the first with what was skipped above the first row."""
     first = next(pieces, Piece(_schema(plan).empty_table()))
-    if plan.aside or first.quarantine or first.table.num_rows:
-        yield first._replace(quarantine=(*plan.aside, *first.quarantine))
+    if plan.aside or first.skipped_rows or first.table.num_rows:
+        yield first._replace(skipped_rows=(*plan.aside, *first.skipped_rows))
     yield from pieces
 
 
@@ -160,7 +160,7 @@ def _pieces(plan: Layout, rows: int) -> Iterator[Piece]:
     schema, source = _schema(plan), checked_records(plan)
     while batch := list(itertools.islice(source, rows)):
         good = [record.cells for record in batch if not record.reason]
-        bad = tuple(quarantined(plan.text.file, plan.names, record) for record in batch if record.reason)
+        bad = tuple(skipped(plan.text.file, plan.names, record) for record in batch if record.reason)
         columns = zip(*good, strict=True) if good else [()] * len(plan.names)
         table = pa.table([pa.array(column, pa.string()) for column in columns], schema=schema)
         yield Piece(table, bad)

@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from lamina.schema import Quarantined
+from lamina.schema import SkippedRow
 
 NO_DELIMITER = "\x1f"
 SPAN = 100_000  # lines a quoted field may span before its quote counts as stray
@@ -32,10 +32,10 @@ class Record(NamedTuple):
     last: int = 0
 
 
-def quarantined(file: Path, names: Sequence[str], record: Record) -> Quarantined:
+def skipped(file: Path, names: Sequence[str], record: Record) -> SkippedRow:
     """A record of no use, with the column at fault where there is one."""
     column = names[record.field] if 0 <= record.field < len(names) else ""
-    return Quarantined(str(file), record.line, column, record.reason)
+    return SkippedRow(str(file), record.line, column, record.reason)
 
 
 class Fault(NamedTuple):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from lamina.data._arrow_values import as_text
-from lamina.schema import Quarantined
+from lamina.schema import SkippedRow
 
 CHUNK = 65_536
 
@@ -16,7 +16,7 @@ class Piece(NamedTuple):
     """Some rows of a file, in file order, the rows among them that cannot be used, and what is to be said of them."""
 
     table: pa.Table
-    quarantine: tuple[Quarantined, ...] = ()
+    skipped_rows: tuple[SkippedRow, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -70,11 +70,11 @@ def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
     return pa.table(columns, schema=schema)
 
 
-def sliced(table: pa.Table, rows: int | None, quarantine: tuple[Quarantined, ...] = ()) -> Iterator[Piece]:
+def sliced(table: pa.Table, rows: int | None, skipped_rows: tuple[SkippedRow, ...] = ()) -> Iterator[Piece]:
     """A table in memory as pieces; the first has the rows that were skipped."""
     step = rows or max(1, table.num_rows)
     for start in range(0, max(1, table.num_rows), step):
-        yield Piece(table.slice(start, step), quarantine if start == 0 else ())
+        yield Piece(table.slice(start, step), skipped_rows if start == 0 else ())
 
 
 def _common(types: list[pa.DataType]) -> pa.DataType:

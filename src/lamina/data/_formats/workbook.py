@@ -20,7 +20,7 @@ from lamina.data._formats.header import ENOUGH, UNITS, column_names, is_total, r
 from lamina.data._formats.merged_cells import Range, fill, ranges
 from lamina.data._formats.options import Options
 from lamina.data._formats.pieces import TableFile, sliced
-from lamina.schema import Quarantined
+from lamina.schema import SkippedRow
 
 MOST_CELLS = 1 << 24  # between the first and the last one of a sheet; more only where a quarter of them hold a value
 MOST_BYTES = 1 << 29  # that all members unpack to; more only where the archive is not packed 100 times
@@ -73,9 +73,9 @@ def excel(file: Path, options: Options) -> TableFile:
     table = pa.table(
         [_values.column([cells[i] for _, cells in body]) for i in range(len(header.names))], names=list(header.names)
     )
-    aside = [Quarantined(str(file), number, "", UNITS) for number, _ in rows[header.rows : header.rows + header.units]]
+    aside = [SkippedRow(str(file), number, "", UNITS) for number, _ in rows[header.rows : header.rows + header.units]]
     numbers = [number for number, _ in body]
-    read = partial(sliced, table, quarantine=tuple(aside))
+    read = partial(sliced, table, skipped_rows=tuple(aside))
     return TableFile(file, table.schema, (*notes, *header.notes), read, lambda: iter(numbers))
 
 

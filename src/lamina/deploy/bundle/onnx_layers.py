@@ -1,4 +1,4 @@
-"""Operators that multiply, slide over pictures or go through series: the sizes of what they give, and their work."""
+"""Operators that multiply, slide over images or go through series: the sizes of what they give, and their work."""
 
 import math
 import re
@@ -7,7 +7,7 @@ from typing import Any
 from lamina.deploy.bundle.onnx_sizes import DEPENDS, Call, Dim, Effect, Shape, Size, Value, broadcast, same
 
 GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
-CUBIC = 16  # numbers that one of a picture is made of
+CUBIC = 16  # numbers that one of an image is made of
 
 
 def _matmul(call: Call) -> Effect:

@@ -1,6 +1,6 @@
 """The operators that a bundle's graph may use, each with the sizes of what it gives.
 
-Those that exporters write for the networks here, and those of networks of pictures that others export. Not here: what
+Those that exporters write for the networks here, and those of networks of images that others export. Not here: what
 runs a graph of its own, what is random, what gives as much as the values of rows say, texts and sequences.
 """
 

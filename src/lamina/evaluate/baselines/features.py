@@ -69,7 +69,7 @@ def topics(codes: np.ndarray, size: int) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def _shrink(images: np.ndarray) -> np.ndarray:
-    """Pictures (rows, height, width, channels) uint8 as the grey means of at most 12 x 12 parts, -1 to 1."""
+    """Images (rows, height, width, channels) uint8 as the grey means of at most 12 x 12 parts, -1 to 1."""
     rows, height, width = images.shape[:3]
     tops, lefts = (np.unique(np.linspace(0, n, min(n, SIDE), endpoint=False).astype(int)) for n in (height, width))
     areas = np.outer(np.diff([*tops, height]), np.diff([*lefts, width]))

@@ -50,7 +50,7 @@ def mean(train: Features, target: np.ndarray, spec: Spec, classes: int) -> Predi
 
 @baseline("logistic regression", "class")
 def logistic(train: Features, target: np.ndarray, spec: Spec, classes: int) -> Predict:
-    """Logistic regression with an L2 penalty on numbers, one-hot categories, tf-idf of words, shrunk grey pictures, and
+    """Logistic regression with an L2 penalty on numbers, one-hot categories, tf-idf of words, shrunk grey images, and
     the steps of series.
     """
     from sklearn.exceptions import ConvergenceWarning

@@ -1,1 +1,1 @@
-"""What a report shows of pictures."""
+"""What a report shows of images."""

@@ -1,4 +1,4 @@
-"""What is left of a classifier of pictures when they are compressed, blurred or shrunk on their way to it."""
+"""What is left of a classifier of images when they are compressed, blurred or shrunk on their way to it."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,16 +10,16 @@ from lamina.preprocess.image.codec import opencv
 from lamina.schema import Row
 from lamina.task import Session
 
-MAX_ROWS = 2_000  # test pictures
+MAX_ROWS = 2_000  # test images
 BATCH = 256
 METRICS = ("accuracy", "roc_auc", "log_loss")
 
 
 def table(session: Session, inputs: Mapping[str, np.ndarray], target: np.ndarray) -> list[Row]:
-    """Scores of a network of pictures by corruption: rows with its name (`damage`) and the metrics, the first without.
+    """Scores of a network of images by corruption: rows with its name (`damage`) and the metrics, the first without.
 
-    `inputs`: encoded test pictures (rows, height, width, channels) uint8 by name, `target` their codes. Corruptions are
-    done to pictures as the network sees them, by OpenCV.
+    `inputs`: encoded test images (rows, height, width, channels) uint8 by name, `target` their codes. Corruptions are
+    done to images as the network sees them, by OpenCV.
     """
     if len(target) > MAX_ROWS:
         rows = np.sort(np.random.default_rng(0).permutation(len(target))[:MAX_ROWS])

@@ -1,8 +1,8 @@
-"""Test images that are, exactly or nearly, training pictures: for them a score measures memory and not skill.
+"""Test images that are, exactly or nearly, training images: for them a score measures memory and not skill.
 
 Exact: the same bytes of a file. Near: a difference hash (64 bits: is each of 8 x 8 places brighter
 than the one to its left; Krawetz 2013) that differs in 4 bits at most picks candidates, and the pixels decide. A hash
-alone would call two handwritten ones the same, and any two pictures of a single colour. What looks the same only
+alone would call two handwritten ones the same, and any two images of a single colour. What looks the same only
 because reading brought it to a small size or to few levels is no copy: the files decide.
 """
 
@@ -14,20 +14,20 @@ import numpy as np
 
 from lamina.evaluate.images.image_files import ImageFiles, at_one_size
 
-CLEAR = 4.0  # grey levels; where a picture is even, noise must not decide the bits
+CLEAR = 4.0  # grey levels; where an image is even, noise must not decide the bits
 BITS = 4  # most bits of the hash that may differ: re-saved and resized copies differ in 0 to 3
 SHARE = 0.04  # most mean difference of small grey copies, as a share of the contrast: MNIST's nearest two are at 0.047
 COLOURS = 0.08  # the same of small copies in colour, which compression changes more
 DETAIL = 0.35  # the same of all pixels, where another compression or size shows more
-FLAT = 2.0  # pictures whose pixels differ less than this from their mean, of 255, are of a single colour
+FLAT = 2.0  # images whose pixels differ less than this from their mean, of 255, are of a single colour
 SMALL = 16  # side of the small copies that candidates are compared by, at most: half the side, to even out noise
-MOST_PAIRS = 4_000_000_000  # hashes compared; above, test pictures are sampled
-TRIES = 8  # training pictures of the same pixels whose files are looked at
+MOST_PAIRS = 4_000_000_000  # hashes compared; above, test images are sampled
+TRIES = 8  # training images of the same pixels whose files are looked at
 _CHUNK = 512
 
 
 class Pair(NamedTuple):
-    """A picture (row of its part) and the training picture that it repeats."""
+    """An image (row of its part) and the training image that it repeats."""
 
     row: int
     training_row: int
@@ -35,7 +35,7 @@ class Pair(NamedTuple):
 
 
 class Duplicates(NamedTuple):
-    """`pairs` in the order of the rows; `compared`: pictures looked at, of `rows`; `flat`: exact ones of one colour."""
+    """`pairs` in the order of the rows; `compared`: images looked at, of `rows`; `flat`: exact ones of one colour."""
 
     pairs: tuple[Pair, ...]
     compared: int
@@ -44,7 +44,7 @@ class Duplicates(NamedTuple):
 
 
 class _Fingerprints(NamedTuple):
-    """What is remembered of pictures: a hash of the bytes, the difference hash, a small copy, and the contrast."""
+    """What is remembered of images: a hash of the bytes, the difference hash, a small copy, and the contrast."""
 
     exact: np.ndarray
     bits: np.ndarray
@@ -55,10 +55,10 @@ class _Fingerprints(NamedTuple):
 def find(
     pictures: np.ndarray, training: np.ndarray, seed: int = 0, files: tuple[ImageFiles, ImageFiles] | None = None
 ) -> Duplicates:
-    """For each picture the training picture it repeats, if there is one; both (rows, height, width, channels).
+    """For each image the training image it repeats, if there is one; both (rows, height, width, channels).
 
-    `files` are those of the pictures and of the training pictures; without them the pixels are all there is. 60,000
-    training and 10,000 pictures take a few seconds. Copies that are mirrored, turned or cropped are not looked for.
+    `files` are those of the images and of the training images; without them the pixels are all there is. 60,000
+    training and 10,000 images take a few seconds. Copies that are mirrored, turned or cropped are not looked for.
     """
     rows = np.arange(len(pictures))
     most = max(1, MOST_PAIRS // max(1, len(training)))
@@ -84,7 +84,7 @@ def find(
 def _equal(
     row: int, places: list[int], files: tuple[ImageFiles, ImageFiles] | None, digests: dict[int, bytes]
 ) -> Pair | None:
-    """The training picture of the same pixels that is the same file, else one that shows the same."""
+    """The training image of the same pixels that is the same file, else one that shows the same."""
     if files is None:
         return Pair(row, places[0], True)
     mine = files[0].digest(row)

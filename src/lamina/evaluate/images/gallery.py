@@ -1,4 +1,4 @@
-"""What there is to see of pictures: augmented ones, the worst and the most confused answers, heat maps, duplicates."""
+"""What there is to see of images: augmented ones, the worst and the most confused answers, heat maps, duplicates."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -18,12 +18,12 @@ from lamina.preprocess.image import codec
 from lamina.schema import Row
 
 WORST, PAIRS, EACH, SHEET, VIEWS, HEATS, TWINS = 24, 12, 4, 6, 7, 4, 8
-MAX_SECONDS = 10.0  # for heat maps; a large network explains fewer pictures
+MAX_SECONDS = 10.0  # for heat maps; a large network explains fewer images
 MAX_PAIRS = 1000  # of duplicates in the facts
 
 
 class _Pictures(NamedTuple):
-    """The first column of pictures of a run: its name, that of its input, and how a person writes the true answer of a
+    """The first column of images of a run: its name, that of its input, and how a person writes the true answer of a
     row of a part.
     """
 
@@ -49,12 +49,12 @@ class _Pictures(NamedTuple):
         return np.asarray(self.finding.examples[part].target)
 
     def answer(self, row: int) -> tuple[str, float | None]:
-        """The answer to a test picture as a person writes it, and how sure it is."""
+        """The answer to a test image as a person writes it, and how sure it is."""
         value, chance = self.task.spoken(self.finding.evaluation.answers, row)
         return text(value), chance
 
     def file(self, part: str, row: int) -> str:
-        """The name of the file a picture came from, where it is known."""
+        """The name of the file an image came from, where it is known."""
         path = self._cells(part, row, 1).field("path")[0].as_py()
         return PurePath(path).name if path and not path.startswith(image.ADDRESS) else ""
 
@@ -69,9 +69,9 @@ class _Pictures(NamedTuple):
 
 
 def pieces(finding: Finding) -> tuple[Row, dict[str, str]]:
-    """Facts for `report.json` and pieces of the page by name; both are empty when the data has no pictures.
+    """Facts for `report.json` and pieces of the page by name; both are empty when the data has no images.
 
-    `augmented`, `duplicates`, and where each picture has one answer `worst`, `confused`, `heat`.
+    `augmented`, `duplicates`, and where each image has one answer `worst`, `confused`, `heat`.
     """
     task, answers = finding.experiment.task, finding.evaluation.answers
 
@@ -84,7 +84,7 @@ def pieces(finding: Finding) -> tuple[Row, dict[str, str]]:
     excluding = task.chances(answers) is not None
     facts, parts = training_pieces(finding, label, task.truth(pictures.target("train")) if excluding else None)
     losses = task.losses(answers, finding.evaluation.target)
-    if losses is not None:  # one answer to each picture
+    if losses is not None:  # one answer to each image
         facts["losses"], parts["worst"] = _worst(pictures, losses)
         facts["confused"], parts["confused"] = _confused(pictures)
         parts["heat"] = _heat(pictures)
@@ -94,9 +94,9 @@ def pieces(finding: Finding) -> tuple[Row, dict[str, str]]:
 def training_pieces(
     finding: Finding, label: Callable[[str, int], str], codes: np.ndarray | None
 ) -> tuple[Row, dict[str, str]]:
-    """What there is to see of pictures whatever is answered: `augmented` ones, and `duplicates` across the parts.
+    """What there is to see of images whatever is answered: `augmented` ones, and `duplicates` across the parts.
 
-    `label(part, row)`: what a person calls a picture; `codes`: the class of each training picture, where it has one.
+    `label(part, row)`: what a person calls an image; `codes`: the class of each training image, where it has one.
     """
     pictures = _pictures(finding, label)
     if pictures is None:
@@ -115,7 +115,7 @@ def _pictures(finding: Finding, label: Callable[[str, int], str]) -> _Pictures |
 
 
 def _worst(pictures: _Pictures, losses: np.ndarray) -> tuple[list[Row], str]:
-    """The test pictures with the highest loss, the worst first."""
+    """The test images with the highest loss, the worst first."""
     rows, figures = list[Row](), list[str]()
     for row in np.argsort(-losses, kind="stable")[:WORST].tolist():
         answer, chance = pictures.answer(row)
@@ -135,7 +135,7 @@ def _worst(pictures: _Pictures, losses: np.ndarray) -> tuple[list[Row], str]:
 
 
 def _confused(pictures: _Pictures) -> tuple[list[Row], str]:
-    """The pairs of classes that are mistaken most often, each with the pictures it was surest of."""
+    """The pairs of classes that are mistaken most often, each with the images it was surest of."""
     evaluation, classes = pictures.finding.evaluation, pictures.task.classes
     chances = pictures.task.chances(evaluation.answers)
     if chances is None:
@@ -161,7 +161,7 @@ def _confused(pictures: _Pictures) -> tuple[list[Row], str]:
 
 
 def _augmented(pictures: _Pictures, steps: Sequence[Any], codes: np.ndarray | None) -> str:
-    """Training pictures after augmentation, exactly as the network sees them; without, as they are."""
+    """Training images after augmentation, exactly as the network sees them; without, as they are."""
     rng = np.random.default_rng(pictures.seed)
     order = rng.permutation(len(pictures.target("train")))
     rows = (order if codes is None else _by_class(order, codes))[: SHEET if steps else 3 * SHEET]
@@ -229,7 +229,7 @@ def _heat(pictures: _Pictures) -> str:
 
 
 def _duplicates(pictures: _Pictures) -> tuple[Row, str]:
-    """Test and validation pictures that are training pictures too; a sentence says how many."""
+    """Test and validation images that are training images too; a sentence says how many."""
     pairs, sentences = list[Row](), list[str]()
     for part in ("test", "validation"):
         files = pictures.files(part), pictures.files("train")
@@ -265,7 +265,7 @@ def _twins(pictures: _Pictures, pair: Row) -> str:
 
 
 def _sentence(part: str, matches: duplicates.Duplicates, unequal: int) -> str:
-    """How many pictures of a part are training pictures too, and what that means."""
+    """How many images of a part are training images too, and what that means."""
     of = f"{matches.compared:,} {part} images" + ("" if matches.compared == matches.rows else " that were looked at")
     if not matches.pairs:
         return f"None of the {of} is a training image, exactly or nearly."

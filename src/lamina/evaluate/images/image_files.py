@@ -1,4 +1,4 @@
-"""The files behind the pictures of a part: reading brings pictures to one size and to 8 bits, and what is the same then
+"""The files behind the images of a part: reading brings images to one size and to 8 bits, and what is the same then
 need not have been the same before.
 """
 
@@ -11,11 +11,11 @@ import pyarrow as pa
 from lamina.preprocess.image import cells, codec, levels
 from lamina.preprocess.image.stderr import quiet
 
-LARGEST = 256  # pixels a side that two pictures are compared at
+LARGEST = 256  # pixels a side that two images are compared at
 
 
 class ImageFiles(NamedTuple):
-    """The files of a column of pictures, read when they are asked for; none has more pixels than `most`."""
+    """The files of a column of images, read when they are asked for; none has more pixels than `most`."""
 
     column: cells.Cells
     most: int
@@ -42,7 +42,7 @@ def of(values: pa.Array, most: int) -> ImageFiles:
 
 
 def at_one_size(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """Two pictures as float32 at the smaller of their sizes; None where their numbers are not of one sort."""
+    """Two images as float32 at the smaller of their sizes; None where their numbers are not of one sort."""
     if levels.sort_of(one) != levels.sort_of(other):
         return None
     if one.shape[2] != other.shape[2]:

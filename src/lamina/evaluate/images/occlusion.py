@@ -1,4 +1,4 @@
-"""Why an answer: the places of a picture it hangs on, found by covering one after the other.
+"""Why an answer: the places of an image it hangs on, found by covering one after the other.
 
 Works with any bundle, because it only asks the predictor. Zeiler and Fergus 2014, "Visualizing and understanding
 convolutional networks", section 4.2.
@@ -33,14 +33,14 @@ LINE, BLOCK, SMALL = (
     250,
     780,
     96,
-)  # pixels of a line, of a picture with all about it, and below which pixels are squares
+)  # pixels of a line, of an image with all about it, and below which pixels are squares
 LEAST = 5e-4  # of the probability of an answer that a page names
-IN_A_COLUMN = 3  # more pictures are a grid
+IN_A_COLUMN = 3  # more images are a grid
 LEGEND = "Orange speaks for the prediction, blue against it: its odds fall, or rise, when the place is covered."
 
 
 class Explanation(NamedTuple):
-    """One picture, its best answers, and the heat of each pixel.
+    """One image, its best answers, and the heat of each pixel.
 
     `picture` (height, width, channels) uint8 is what the network sees. `heat` (height, width) is how much the log-odds
     of `label` (of a number: the number) fall when a place is covered: above 0 it speaks for the answer, below against.
@@ -55,10 +55,10 @@ class Explanation(NamedTuple):
 
 
 def explain(session: Session, pictures: Sequence[str | Path], label: str | None = None) -> list[Explanation]:
-    """Explain the answer to each picture file: its most probable label, or `label`.
+    """Explain the answer to each image file: its most probable label, or `label`.
 
-    Other columns of the bundle count as missing. Raises DataError for a bundle without pictures, a label that it does
-    not know, and a file that is no sound picture.
+    Other columns of the bundle count as missing. Raises DataError for a bundle without images, a label that it does
+    not know, and a file that is no sound image.
     """
     prep = session.prep
     if not prep.file_inputs:
@@ -87,7 +87,7 @@ def explain(session: Session, pictures: Sequence[str | Path], label: str | None 
 def explain_row(
     session: Session, inputs: Mapping[str, np.ndarray], column: str, label: str | None = None
 ) -> Explanation:
-    """Explain one row of encoded inputs by its pictures in `column`; every other input stays as it is."""
+    """Explain one row of encoded inputs by its images in `column`; every other input stays as it is."""
     name, task = session.prep.file_inputs[column], uncalibrated(session.task)
     picture, feed = inputs[name][0], session.prep.inputs[name]
     raw = session.run(inputs)
@@ -122,7 +122,7 @@ def _along(side: int) -> list[tuple[int, int]]:
 
 
 def _cover(picture: np.ndarray, boxes: Sequence[tuple[int, int, int, int]], feed: Input) -> np.ndarray:
-    """(boxes, height, width, channels): a copy for each place, covered by the mean colour of the training pictures."""
+    """(boxes, height, width, channels): a copy for each place, covered by the mean colour of the training images."""
     copies = np.repeat(picture[None], len(boxes), axis=0)
     cover = np.rint(np.array(feed.mean) * 255).astype(np.uint8) if feed.mean else np.uint8(128)
     for copy, (top, bottom, left, right) in zip(copies, boxes, strict=True):
@@ -131,7 +131,7 @@ def _cover(picture: np.ndarray, boxes: Sequence[tuple[int, int, int, int]], feed
 
 
 def overlay(picture: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """(height, width, 3) uint8: the picture in grey, orange where it speaks for the answer, blue where against."""
+    """(height, width, 3) uint8: the image in grey, orange where it speaks for the answer, blue where against."""
     grey = np.repeat(picture.mean(axis=2, keepdims=True), 3, axis=2) * 0.75 + 48
     most = float(np.abs(heat).max())
     share = np.abs(heat)[:, :, None] / most if most > FLAT else np.zeros((*heat.shape, 1))
@@ -142,7 +142,7 @@ def overlay(picture: np.ndarray, heat: np.ndarray) -> np.ndarray:
 def write(
     session: Session, pictures: Sequence[str | Path], output: Path, label: str | None = None, overwrite: bool = False
 ) -> list[Explanation]:
-    """Explain the answers to picture files: at most 40 in one PNG, at most 400 in a page of HTML.
+    """Explain the answers to image files: at most 40 in one PNG, at most 400 in a page of HTML.
 
     Errors: as `explain`; StorageError where it cannot be written, or something is there and `overwrite` is not set.
     """
@@ -165,7 +165,7 @@ def write(
 
 
 def html(explanations: Sequence[Explanation]) -> str:
-    """A page with as many pictures side by side as it has room for, each beside its heat, with its best answers."""
+    """A page with as many images side by side as it has room for, each beside its heat, with its best answers."""
     figures = []
     for one in explanations:
         name = f'<br><span class="path">{escape(one.name, 80)}</span>' if one.name else ""
@@ -188,7 +188,7 @@ def _answers(one: Explanation) -> str:
 
 
 def draw(explanations: Sequence[Explanation], output: Path | IO[bytes]) -> None:
-    """Write one PNG: for each picture the picture, its heat and its best answers; many are a grid."""
+    """Write one PNG: for each image the image, its heat and its best answers; many are a grid."""
     count = len(explanations)
     columns = 1 if count <= IN_A_COLUMN else min(3, math.ceil(math.sqrt(count / IN_A_COLUMN)))
     height, width = LINE * math.ceil(count / columns) + 34, BLOCK * columns

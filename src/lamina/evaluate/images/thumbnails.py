@@ -1,4 +1,4 @@
-"""Pictures as pieces of the page: each is an `<img>` that carries its own pixels, with words beside it."""
+"""Images as pieces of the page: each is an `<img>` that carries its own pixels, with words beside it."""
 
 import html
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ SMALL = 96  # below, every pixel is drawn as a square
 
 
 def shot(picture: np.ndarray, alt: str, side: int = SIDE) -> str:
-    """A picture (height, width, 1 or 3) uint8 as an `<img>` that fills its place."""
+    """An image (height, width, 1 or 3) uint8 as an `<img>` that fills its place."""
     height, width = picture.shape[:2]
     sharp = ' class="sharp"' if max(height, width) <= SMALL else ""
     return (
@@ -23,7 +23,7 @@ def shot(picture: np.ndarray, alt: str, side: int = SIDE) -> str:
 
 
 def figure(pictures: Sequence[str], words: str, kind: str = "") -> str:
-    """Pictures side by side with words below; `words` are HTML already."""
+    """Images side by side with words below; `words` are HTML already."""
     own = f" {kind}" if kind else ""
     return (
         f'<figure class="shot{own}"><div class="row">{"".join(pictures)}</div><figcaption>{words}</figcaption></figure>'

@@ -122,7 +122,7 @@ def _themed(style: str) -> str:
 
 
 def svg(fig: Any, name: str, label: str) -> str:
-    """The figure as one `<svg>` element; ids start with `name` and a hash of the picture, so none clash in a page."""
+    """The figure as one `<svg>` element; ids start with `name` and a hash of the image, so none clash in a page."""
     buffer = StringIO()
     fig.savefig(buffer, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     raw = buffer.getvalue()

@@ -1,4 +1,4 @@
-"""Arrays in, SVG text out: the pictures of a report. The network is blue, what it is measured against is grey."""
+"""Arrays in, SVG text out: the images of a report. The network is blue, what it is measured against is grey."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

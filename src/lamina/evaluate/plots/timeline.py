@@ -14,7 +14,7 @@ WIDTH, HEIGHT, PIECES = 900, 222, 420  # pixels, and pieces of a long series, of
 
 def timeline(title: str, times: np.ndarray, values: np.ndarray, parts: Mapping[str, tuple[int, int]]) -> str:
     """`values` (steps,) at `times`, dates or numbers, NaN where nothing was measured; `parts`: the first step of each
-    by its name, and the step behind it, in order. The last part, by which a network is judged, has a blue ground.
+    by its name, and the step behind it, in order. The last part, by which a network is evaluated, has a blue ground.
     """
     some = extremes(values)
     with style():

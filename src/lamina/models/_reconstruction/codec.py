@@ -73,7 +73,7 @@ class Decoder(nn.Module):
 
 class Served(nn.Module):
     """A network as a bundle has it: it gives what `rebuild` does. In training it is asked for less, which takes little
-    memory for many pictures.
+    memory for many images.
     """
 
     def __init__(self, model: Rebuilding):

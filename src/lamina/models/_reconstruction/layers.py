@@ -1,4 +1,4 @@
-"""The layers between values and codes: dense for rows, convolutional for pictures and series, recurrent for series.
+"""The layers between values and codes: dense for rows, convolutional for images and series, recurrent for series.
 
 An encoder takes values (rows, *shape) and gives (rows, outputs); a decoder takes codes and gives values. `last` is the
 layer that ends one: with its weights at zero, it gives nothing.
@@ -96,11 +96,11 @@ class DenseDecoder(nn.Module):
         return self.layers(codes).unflatten(1, self.shape)
 
 
-# pictures
+# images
 
 
 class PictureEncoder(nn.Module):
-    """Pictures (rows, height, width, channels), 0 to 1, to codes."""
+    """Images (rows, height, width, channels), 0 to 1, to codes."""
 
     def __init__(self, values: Values, plan: Plan, outputs: int):
         super().__init__()
@@ -112,7 +112,7 @@ class PictureEncoder(nn.Module):
 
 
 class PictureDecoder(nn.Module):
-    """Codes to pictures."""
+    """Codes to images."""
 
     def __init__(self, values: Values, plan: Plan, size: int):
         super().__init__()

@@ -11,7 +11,7 @@ STEPS = {"row": 4_000, "image": 2_500, "series": 2_500}
 
 
 def training(spec: Spec, largest: int | None = None) -> dict[str, Any]:
-    """About 4,000 steps of rows, 2,500 of pictures and series, in 3 to 300 epochs; larger batches of more rows."""
+    """About 4,000 steps of rows, 2,500 of images and series, in 3 to 300 epochs; larger batches of more rows."""
     rows = max(spec.rows, 1)
     (kind,) = (feed.kind for feed in spec.inputs.values())
     most = largest or (1024 if kind == "row" else 128)

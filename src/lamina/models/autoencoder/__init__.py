@@ -1,4 +1,4 @@
-"""Autoencoder: rows, pictures or series to a few numbers and back, never worse than principal component analysis.
+"""Autoencoder: rows, images or series to a few numbers and back, never worse than principal component analysis.
 
 Beside the layers there is a linear path from the input to the code and back, which begins as principal component
 analysis of the training rows while the layers add nothing; where nothing that was learned is better on validation
@@ -25,12 +25,12 @@ Model = Autoencoder
 
 
 def suits(spec: Spec) -> float:
-    """Rows of a table as vectors, or one column of pictures or series."""
+    """Rows of a table as vectors, or one column of images or series."""
     return 0.8 if [feed.kind for feed in spec.inputs.values()] in (["row"], ["image"], ["series"]) else 0.0
 
 
 def training(cfg: Config, spec: Spec) -> dict[str, Any]:
-    """About 4,000 steps of rows, 2,500 of pictures and series; larger steps where neighbours are to stay together."""
+    """About 4,000 steps of rows, 2,500 of images and series; larger steps where neighbours are to stay together."""
     if not neighbor_count(cfg, spec):
         return _training.training(spec)
     return {**_training.training(spec, largest=256), "lr": 4e-3}

@@ -10,7 +10,7 @@ from lamina.models._reconstruction.layers import Network
 from lamina.models._reconstruction.values import Values
 from lamina.schema import Spec
 
-NARROW = 4096  # numbers of a picture or series, up to which a map is made by dense layers, which are quicker
+NARROW = 4096  # numbers of an image or series, up to which a map is made by dense layers, which are quicker
 
 
 class Config(config.Config):

@@ -1,4 +1,4 @@
-"""What a GAN of pictures and one of rows share: a generator and a critic, which learn in turn."""
+"""What a GAN of images and one of rows share: a generator and a discriminator, which learn in turn."""
 
 import torch
 from torch import Tensor, nn

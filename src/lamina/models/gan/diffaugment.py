@@ -1,7 +1,7 @@
-"""Changes that a critic sees on real and fake pictures alike, so that few pictures are not learned by heart.
+"""Changes that a discriminator sees on real and fake images alike, so that few images are not learned by heart.
 
-Zhao et al. 2020, DiffAugment: colour, translation and cutout, each differentiable, each drawn for every picture.
-Pictures are (rows, channels, height, width), -1 to 1.
+Zhao et al. 2020, DiffAugment: colour, translation and cutout, each differentiable, each drawn for every image.
+Images are (rows, channels, height, width), -1 to 1.
 """
 
 import torch

@@ -1,11 +1,11 @@
-"""Pictures by a generator and a critic. Here are the networks and what each of them minimises.
+"""Images by a generator and a discriminator. Here are the networks and what each of them minimises.
 
-- `relativistic`: which of two pictures is the real one, with both gradient penalties, which makes the game converge
+- `relativistic`: which of two images is the real one, with both gradient penalties, which makes the game converge
   (Huang et al. 2024, R3GAN); the penalties every few steps (Karras et al. 2020).
 - `dcgan`: real or not, with batch normalisation (Radford et al. 2016).
-- `wgan_gp`: how much more real, with a penalty on the way between pictures (Gulrajani et al. 2017).
+- `wgan_gp`: how much more real, with a penalty on the way between images (Gulrajani et al. 2017).
 
-A class is told to the generator by an embedding and to the critic by a projection (Miyato and Koyama 2018).
+A class is told to the generator by an embedding and to the discriminator by a projection (Miyato and Koyama 2018).
 """
 
 import math
@@ -31,11 +31,11 @@ CRITIC_STEPS = 5  # of wgan_gp, each on its own share of the batch
 WGAN_PENALTY = 10.0
 LEAK = 0.05  # of what a pixel is beyond black or white
 PENALTY_SHARE = 0.25  # of a batch, on which lazy penalties are taken
-SMALL = 20_000  # pictures, below which the critic would learn them by heart
+SMALL = 20_000  # images, below which the discriminator would learn them by heart
 
 
 class Generator(nn.Module):
-    """Noise and a class to a picture (rows, height, width, channels), 0 to 255."""
+    """Noise and a class to an image (rows, height, width, channels), 0 to 255."""
 
     def __init__(self, cfg: Config, feed: Input, classes: int):
         super().__init__()
@@ -61,7 +61,7 @@ class Generator(nn.Module):
 
 
 class Critic(nn.Module):
-    """Pictures (rows, channels, height, width), -1 to 1, and their classes to a score (rows,): higher is realer."""
+    """Images (rows, channels, height, width), -1 to 1, and their classes to a score (rows,): higher is realer."""
 
     def __init__(self, cfg: Config, feed: Input, classes: int):
         super().__init__()
@@ -80,7 +80,7 @@ class Critic(nn.Module):
 
 
 class Judge(nn.Module):
-    """The critic as it is exported: pictures (rows, height, width, channels), 0 to 255, and classes (rows, 1) to a
+    """The discriminator as it is exported: images (rows, height, width, channels), 0 to 255, and classes (rows, 1) to a
     score (rows, 1).
     """
 
@@ -107,7 +107,7 @@ def training(cfg: Config, spec: Spec) -> dict[str, Any]:
 
 
 class ImageGAN(Adversarial):
-    """Pictures by a generator and a critic."""
+    """Images by a generator and a discriminator."""
 
     def __init__(self, cfg: Config, spec: Spec):
         super().__init__(cfg, spec)
@@ -120,13 +120,13 @@ class ImageGAN(Adversarial):
         return {"model": self.generator, "critic": Judge(self.critic, self.name)}
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """What fixed filters see in the real pictures, and in one made for each of them."""
+        """What fixed filters see in the real images, and in one made for each of them."""
         real, condition = inputs[self.name], inputs.get("condition")
         fake = self.generator.pixels(content_noise(real, self.cfg.latent), condition)
         return {"real": self.loss_filters(scale_pixels(real)), "fake": self.loss_filters(fake)}
 
     def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
-        """The critic's loss, then the generator's, which sees the critic after its step."""
+        """The discriminator's loss, then the generator's, which sees the discriminator after its step."""
         real, condition = scale_pixels(batch.inputs[self.name]), batch.inputs.get("condition")
         if self.cfg.preset == "wgan_gp":
             yield from self._wasserstein(real, condition)
@@ -152,7 +152,7 @@ class ImageGAN(Adversarial):
         yield "generator", F.softplus(real_score.detach() - fake_score).mean()
 
     def _wasserstein(self, real: Tensor, condition: Tensor | None) -> Iterator[tuple[str, Tensor]]:
-        """Several steps of the critic, each on a share of the batch, then one of the generator."""
+        """Several steps of the discriminator, each on a share of the batch, then one of the generator."""
         count = min(CRITIC_STEPS, len(real))
         conditions = [None] * count if condition is None else condition.chunk(count)
         shares = list(zip(real.chunk(count), conditions, strict=False))
@@ -173,11 +173,11 @@ class ImageGAN(Adversarial):
         return torch.randn(rows, self.cfg.latent, device=self.turn.device)
 
     def _augment(self, pictures: Tensor) -> Tensor:
-        """Pictures as the critic sees them."""
+        """Images as the discriminator sees them."""
         return diffaugment.augment(pictures) if self.diffaugment else pictures
 
     def _scores(self, real: Tensor, fake: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Of real and fake pictures, in one pass where no normalisation mixes them."""
+        """Of real and fake images, in one pass where no normalisation mixes them."""
         if self.cfg.preset == "dcgan":
             return self.critic(real, condition), self.critic(fake, condition)
         both = None if condition is None else torch.cat([condition, condition])
@@ -223,7 +223,7 @@ class _ClassicReader(nn.Module):
 
 
 def _normal(module: nn.Module) -> None:
-    """Filters as DCGAN starts them, laid out as pictures are in memory."""
+    """Filters as DCGAN starts them, laid out as images are in memory."""
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             nn.init.normal_(layer.weight, std=0.02)

@@ -1,8 +1,9 @@
-"""Rows of a table by a generator and a critic. Here are the networks and what they minimise.
+"""Rows of a table by a generator and a discriminator. Here are the networks and what they minimise.
 
-After CTGAN (Xu et al. 2019): a residual generator, choices drawn by Gumbel-softmax (Jang et al. 2017), a critic that
-evaluates several rows at once (PacGAN, Lin et al. 2018), so that fake rows have to differ. Beside the critic, means and
-covariances of a batch have to be those of real rows (the information loss of Zhao et al. 2021, CTAB-GAN, on rows).
+After CTGAN (Xu et al. 2019): a residual generator, choices drawn by Gumbel-softmax (Jang et al. 2017), a discriminator
+that evaluates several rows at once (PacGAN, Lin et al. 2018), so that fake rows have to differ. Beside the
+discriminator, means and covariances of a batch have to be those of real rows (the information loss of Zhao et al. 2021,
+CTAB-GAN, on rows).
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,7 +22,7 @@ from lamina.schema import Batch, Input, Spec
 STEPS = 4_000
 MOMENTS = 10.0  # weight of means and covariances
 STEEP = 0.1  # of `penalty`: rows are wide and near each other
-PACK = 4  # rows that are judged together
+PACK = 4  # rows that are evaluated together
 HEAT = 0.2  # of the softmax that stands for a draw
 WGAN_PENALTY = 10.0
 SLOPE = 0.2
@@ -75,8 +76,8 @@ class Critic(nn.Module):
 
 
 class Judge(nn.Module):
-    """The critic as it is exported: rows (rows, width) and classes (rows, 1) to a score (rows, 1), each as if it stood
-    there four times. Beside other rows, fake or real, real ones were told from fake ones no better.
+    """The discriminator as it is exported: rows (rows, width) and classes (rows, 1) to a score (rows, 1), each as if it
+    stood there four times. Beside other rows, fake or real, real ones were told from fake ones no better.
     """
 
     def __init__(self, critic: Critic, name: str):
@@ -103,7 +104,7 @@ def training(cfg: Config, spec: Spec) -> dict[str, Any]:
 
 
 class TableGAN(Adversarial):
-    """Rows of a table by a generator and a critic."""
+    """Rows of a table by a generator and a discriminator."""
 
     def __init__(self, cfg: Config, spec: Spec):
         super().__init__(cfg, spec)
@@ -125,7 +126,7 @@ class TableGAN(Adversarial):
         return {"real": self._with(real, condition), "fake": self._with(fake, condition)}
 
     def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
-        """Of the critic, then of the generator."""
+        """Of the discriminator, then of the generator."""
         real, condition = _packs(batch.inputs[self.name], batch.inputs.get("condition"))
         generator, critic = self.generator, self.critic
         noise = torch.randn(len(real), self.cfg.latent, device=real.device)

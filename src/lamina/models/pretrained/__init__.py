@@ -1,11 +1,11 @@
-"""A network that others trained on millions of pictures or texts, with a new head: little data goes a long way.
+"""A network that others trained on millions of images or texts, with a new head: little data goes a long way.
 
-`name` is a Hugging Face model (a folder, or a name on the hub) of pictures or of texts, or an `.onnx` file of any
-network that takes pictures. Frozen, it turns each row into features once, which are kept on disk, and training is that
+`name` is a Hugging Face model (a folder, or a name on the hub) of images or of texts, or an `.onnx` file of any
+network that takes images. Frozen, it turns each row into features once, which are kept on disk, and training is that
 of a small head, in seconds. Fine-tuned, all weights move, slower the further they are from the head, or only low-rank
 changes of them (`lora`).
 
-The bundle holds backbone and head as one graph that takes uint8 pictures or ids of tokens; it needs neither the
+The bundle holds backbone and head as one graph that takes uint8 images or ids of tokens; it needs neither the
 original file nor the library that read it.
 """
 
@@ -34,7 +34,7 @@ FIRST_LOOK = 4096  # rows that a head begins from, where the network is fine-tun
 
 
 def suits(spec: Spec) -> float:
-    """One column of pictures or of texts and nothing else; never the default, for it needs a name."""
+    """One column of images or of texts and nothing else; never the default, for it needs a name."""
     if spec.output.head == "tokens":
         return 0.05
     feeds = list(spec.inputs.values())
@@ -42,7 +42,7 @@ def suits(spec: Spec) -> float:
 
 
 def training(cfg: Config, spec: Spec) -> dict[str, Any]:
-    """Frozen: cheap steps of the head. Fine-tuning: few epochs at a small learning rate; half the pictures mirrored."""
+    """Frozen: cheap steps of the head. Fine-tuning: few epochs at a small learning rate; half the images mirrored."""
     rows, text = max(spec.rows, 1), any(feed.kind == "tokens" for feed in spec.inputs.values())
     if cfg.features_only and spec.output.head in ROW_HEADS:
         size = max(8, min(256, rows // 8))
@@ -74,7 +74,7 @@ def training(cfg: Config, spec: Spec) -> dict[str, Any]:
 
 
 def column_settings(cfg: Config) -> dict[str, dict[str, Any]]:
-    """Pictures are read at the size that the network takes, texts cut into tokens by its own tokenizer."""
+    """Images are read at the size that the network takes, texts cut into tokens by its own tokenizer."""
     if cfg.name.lower().endswith(".onnx") or not (folder := hub.find(cfg.name)).joinpath("tokenizer.json").is_file():
         return {"image": images.column_settings(cfg)}
     length = cfg.length or min(texts.length(folder, cfg.name), texts.USUAL)

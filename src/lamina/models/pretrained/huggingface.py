@@ -1,4 +1,4 @@
-"""Networks of pictures of Hugging Face transformers: a folder of config.json and safetensors, or a name on the hub."""
+"""Networks of images of Hugging Face transformers: a folder of config.json and safetensors, or a name on the hub."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -29,7 +29,7 @@ class HuggingFace(nn.Module):
         self.flip: bool = pictures["flip"]
         self.channels: int = pictures["channels"]
         self.token = any("cls_token" in name for name, _ in network.named_parameters())
-        self.others = 1 + pictures["registers"] if self.token else 0  # tokens in front of those of the picture
+        self.others = 1 + pictures["registers"] if self.token else 0  # tokens in front of those of the image
 
     def forward(self, pixels: Tensor) -> Tensor:
         output = self.network(pixel_values=pixels)
@@ -71,17 +71,17 @@ def load(name: str, side: int | None, pooling: Pooling) -> HuggingFace:
 
 
 def picture_size(name: str, side: int | None) -> tuple[int, int]:
-    """Height and width of the pictures that a network takes, by the files beside its weights."""
+    """Height and width of the images that a network takes, by the files beside its weights."""
     return _picture_settings(hub.find(name), name, side)["size"]
 
 
 def picture_settings(name: str) -> dict[str, Any]:
-    """How pictures of a network are fed to it, by the files beside its weights."""
+    """How images of a network are fed to it, by the files beside its weights."""
     return _picture_settings(hub.find(name), name, None)
 
 
 def _picture_settings(folder: Path, name: str, side: int | None) -> dict[str, Any]:
-    """Size, mean and std of the pictures, by the files beside the weights; the numbers of a picture are from 0 to 1."""
+    """Size, mean and std of the images, by the files beside the weights; the numbers of an image are from 0 to 1."""
     config, file = hub.settings(folder / "config.json", name), folder / "preprocessor_config.json"
     own = hub.settings(file, str(folder)) if file.is_file() else {}
     processor = _with_defaults(folder, own) if own else {}

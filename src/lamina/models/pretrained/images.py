@@ -1,4 +1,4 @@
-"""Pictures as a network of others takes them: at its size, normalised, its channels in order."""
+"""Images as a network of others takes them: at its size, normalised, its channels in order."""
 
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,11 @@ from lamina.models.pretrained.settings import Config
 from lamina.schema import Input
 
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-LONGEST = 4096  # pixels a side that pictures are read at
+LONGEST = 4096  # pixels a side that images are read at
 
 
 def column_settings(cfg: Config) -> dict[str, Any]:
-    """Larger pictures are read at the size that the network takes."""
+    """Larger images are read at the size that the network takes."""
     if cfg.name.lower().endswith(".onnx"):
         size = onnx_file.picture_size(Path(cfg.name).expanduser(), cfg.side)
     else:
@@ -39,7 +39,7 @@ def load(cfg: Config) -> Any:
 
 
 class Front(nn.Module):
-    """Pictures (rows, height, width, channels) uint8 to what a backbone takes: (rows, channels, *size), normalised."""
+    """Images (rows, height, width, channels) uint8 to what a backbone takes: (rows, channels, *size), normalised."""
 
     def __init__(self, feed: Input, cfg: Config, backbone: Any):
         super().__init__()
@@ -63,7 +63,7 @@ class Front(nn.Module):
         self.by = max(1, min(height // self.size[0], width // self.size[1]))
 
     def forward(self, pictures: Tensor) -> Tensor:
-        x = self.pixels(pictures)  # a grey picture is spread over the channels here
+        x = self.pixels(pictures)  # a grey image is spread over the channels here
         if self.flip:
             x = x[:, [2, 1, 0]]
         if self.by > 1:

@@ -115,7 +115,7 @@ def splice(body: bytes, model: nn.Module) -> bytes:
 
 
 def picture_size(path: Path, side: int | None) -> tuple[int, int]:
-    """Height and width of the pictures that the network of a file takes."""
+    """Height and width of the images that the network of a file takes."""
     return onnx_graph.picture_settings(onnx_graph.read_graph(path), path, side)["size"]
 
 

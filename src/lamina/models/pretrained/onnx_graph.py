@@ -49,7 +49,7 @@ def check_plain(graph: Any, path: Path) -> None:
 
 
 def picture_settings(graph: Any, path: Path, side: int | None) -> dict[str, Any]:
-    """Size and channels of the pictures, by the one input of the file."""
+    """Size and channels of the images, by the one input of the file."""
     stored = {t.name for t in graph.graph.initializer}
     inputs = [i for i in graph.graph.input if i.name not in stored]
     expected = "floating images: (rows, channels, height, width) or (rows, height, width, channels)"
@@ -146,7 +146,7 @@ def allow_any_rows(graph: Any) -> None:
 
 
 def tiny_file(folder: Path) -> Path:
-    """A file of a few random filters with a closing classifier, for 16 x 16 pictures; the same bytes every time."""
+    """A file of a few random filters with a closing classifier, for 16 x 16 images; the same bytes every time."""
     from onnx import TensorProto, helper, numpy_helper
 
     file, rng = folder / "tiny.onnx", np.random.default_rng(0)

@@ -1,7 +1,7 @@
-"""Variational autoencoder: pictures or rows to a few normal numbers and back. Kingma and Welling 2014.
+"""Variational autoencoder: images or rows to a few normal numbers and back. Kingma and Welling 2014.
 
 The spread of what is decoded is the best one for each batch (Rybkin et al. 2021, sigma-VAE), so that no weight has to
-be found between the two halves of the loss; pictures that are nearly black and white are yes or no at each pixel.
+be found between the two halves of the loss; images that are nearly black and white are yes or no at each pixel.
 `free_bits` per latent number are not pressed out (Kingma et al. 2016), and the pressure grows over the first steps
 (Sonderby et al. 2016).
 
@@ -23,21 +23,21 @@ HEADS = frozenset({"sample", RECONSTRUCTION})
 
 
 def suits(spec: Spec) -> float:
-    """One column of pictures, or rows of a table; series to be given back."""
+    """One column of images, or rows of a table; series to be given back."""
     if spec.output.head == RECONSTRUCTION:
         return 0.6 if _kinds(spec) in (["image"], ["row"], ["series"]) else 0.0
     return 0.8 if _kinds(spec) in (["image"], ["row"]) else 0.0
 
 
 def training(cfg: Config, spec: Spec) -> dict[str, Any]:
-    """About 2,000 steps of 128 pictures, more where there are few; or as rows want it."""
+    """About 2,000 steps of 128 images, more where there are few; or as rows want it."""
     if spec.output.head == RECONSTRUCTION:
         return _training.training(spec)
     return (images if _kinds(spec) == ["image"] else tables).training(max(spec.rows, 1))
 
 
 def Model(cfg: Config, spec: Spec) -> Autoencoder | ReconstructionVAE:  # noqa: N802 - the name of the contract
-    """An autoencoder of pictures, or one of rows; or one that gives back what it is fed."""
+    """An autoencoder of images, or one of rows; or one that gives back what it is fed."""
     if spec.output.head == RECONSTRUCTION:
         return ReconstructionVAE(cfg, spec)
     return images.ImageVAE(cfg, spec) if _kinds(spec) == ["image"] else tables.TableVAE(cfg, spec)

@@ -1,4 +1,4 @@
-"""What a variational autoencoder of pictures and one of rows share: codes, and the two halves of the loss."""
+"""What a variational autoencoder of images and one of rows share: codes, and the two halves of the loss."""
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping

@@ -1,6 +1,6 @@
-"""Pictures by an encoder and a decoder. Here are the networks and what a picture costs.
+"""Images by an encoder and a decoder. Here are the networks and what an image costs.
 
-Once trained, the decoder learns where the codes of training pictures really lie, for each class or as a mixture of
+Once trained, the decoder learns where the codes of training images really lie, for each class or as a mixture of
 several clouds, and draws new codes from there: codes drawn from the normal distribution that they were pressed towards
 fall between them (Ghosh et al. 2020, ex-post density estimation).
 """
@@ -28,7 +28,7 @@ RENEWAL = 0.05  # share of the variance that a batch renews
 
 
 def likelihood(cfg: Config, feed: Input) -> str:
-    """`bernoulli` for grey pictures that are nearly black and white, else `normal`, unless a recipe says which."""
+    """`bernoulli` for grey images that are nearly black and white, else `normal`, unless a recipe says which."""
     if cfg.likelihood != "auto":
         return cfg.likelihood
     if len(feed.mean) != 1 or len(feed.std) != 1:
@@ -38,7 +38,7 @@ def likelihood(cfg: Config, feed: Input) -> str:
 
 
 class Encoder(nn.Module):
-    """Pictures, and their classes, to mean and log-variance (rows, 2 * latent)."""
+    """Images, and their classes, to mean and log-variance (rows, 2 * latent)."""
 
     def __init__(self, cfg: Config, feed: Input, classes: int):
         super().__init__()
@@ -56,7 +56,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Noise and a class to a picture (rows, height, width, channels), 0 to 255."""
+    """Noise and a class to an image (rows, height, width, channels), 0 to 255."""
 
     def __init__(self, cfg: Config, feed: Input, classes: int):
         super().__init__()
@@ -82,7 +82,7 @@ class Decoder(nn.Module):
         return self.body(codes, condition)
 
     def reconstruction_cost(self, raw: Tensor, x: Tensor) -> Tensor:
-        """Nats per row to tell a picture (rows, height, width, channels), 0 to 255, by raw pixels."""
+        """Nats per row to tell an image (rows, height, width, channels), 0 to 255, by raw pixels."""
         target = x.permute(0, 3, 1, 2).float() / 255
         if self.likelihood == "bernoulli":
             return F.binary_cross_entropy_with_logits(raw.float(), target, reduction="none").sum((1, 2, 3))
@@ -90,7 +90,7 @@ class Decoder(nn.Module):
         best = error.mean().clamp(min=1e-6)
         if self.training:
             self.variance.lerp_(best.detach(), RENEWAL)
-        variance = best if self.training else self.variance  # a row that is judged heeds no neighbour
+        variance = best if self.training else self.variance  # a row that is evaluated heeds no neighbour
         return (0.5 * error / variance + 0.5 * variance.log()).sum((1, 2, 3))
 
     def visible(self, raw: Tensor) -> Tensor:
@@ -103,7 +103,7 @@ class Decoder(nn.Module):
         return {"image": pictures.permute(0, 2, 3, 1) * 255}
 
     def codes(self, noise: Tensor, condition: Tensor | None) -> Tensor:
-        """Normal numbers (rows, latent) to codes such as training pictures have."""
+        """Normal numbers (rows, latent) to codes such as training images have."""
         if self.clouds > 1:
             which, noise = self._cloud(noise)
         else:
@@ -139,7 +139,7 @@ class Decoder(nn.Module):
 
 
 class ImageVAE(Autoencoder):
-    """Pictures by an encoder and a decoder."""
+    """Images by an encoder and a decoder."""
 
     def __init__(self, cfg: Config, spec: Spec):
         super().__init__(cfg, spec)
@@ -157,7 +157,7 @@ class ImageVAE(Autoencoder):
 
     @torch.no_grad()
     def finalize(self, inputs: Mapping[str, Tensor]) -> None:
-        """Learn where the codes of training pictures lie, so that new ones are drawn from there."""
+        """Learn where the codes of training images lie, so that new ones are drawn from there."""
         count = len(inputs[self.name])
         codes = [self.encode({n: v[at : at + CHUNK] for n, v in inputs.items()}) for at in range(0, count, CHUNK)]
         mean, spread = (torch.cat(values) for values in zip(*codes, strict=True))

@@ -1,4 +1,4 @@
-"""A variational autoencoder that gives back what it is fed: rows, pictures or series.
+"""A variational autoencoder that gives back what it is fed: rows, images or series.
 
 The spread of what is given back is learned, of each number of a row, of each channel otherwise (Rybkin et al. 2021).
 The bound on the likelihood of a row is the mean over a few fixed codes of its distribution, so that it is always the

@@ -1,9 +1,9 @@
-"""Pictures, by path or by bytes: decoded with OpenCV in threads, turned upright, brought to one size, kept as uint8.
+"""Images, by path or by bytes: decoded with OpenCV in threads, turned upright, brought to one size, kept as uint8.
 
-Normalisation happens inside the network, so it cannot drift from it. In training each picture is decoded once into a
+Normalisation happens inside the network, so it cannot drift from it. In training each image is decoded once into a
 memory map on disk, named by content and settings: the second epoch and the second run start at memory speed.
 
-A cell is a file's path, its bytes, a `data:` address, or `{path, bytes}` as Hugging Face datasets write them. A picture
+A cell is a file's path, its bytes, a `data:` address, or `{path, bytes}` as Hugging Face datasets write them. An image
 that is too large, cut short or of no known format is skipped with its reason in training; in an answer it counts as
 missing, which is an even grey.
 """
@@ -29,8 +29,8 @@ from lamina.preprocess.image.sample import GREY
 from lamina.preprocess.image.stderr import quiet
 from lamina.schema import FILE_CELL, PICTURE_NAME, PICTURES, Input
 
-FEWEST = 64  # pictures that are worth a file
-SAMPLED = 128  # pictures whose size and colours decide the settings
+FEWEST = 64  # images that are worth a file
+SAMPLED = 128  # images whose size and colours decide the settings
 ADDRESS = "data:"
 PRIVATE = True
 TINY = (  # eight by eight pixels of sky and grass
@@ -79,17 +79,17 @@ class State(config.Config):
 
     @property
     def reading(self) -> Reading:
-        """How pixels become 8 bits; a state of older bundles reads each picture by itself, on white."""
+        """How pixels become 8 bits; a state of older bundles reads each image by itself, on white."""
         return Reading(self.levels, self.ground)
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Height, width and channels of every picture."""
+        """Height, width and channels of every image."""
         return self.height, self.width, self.channels
 
 
 class Learned(NamedTuple):
-    """What training pictures say, and a note on it."""
+    """What training images say, and a note on it."""
 
     state: State
     note: str
@@ -99,7 +99,7 @@ LEARNED: dict[str, Learned] = {}  # of the last columns: rows are looked through
 
 
 def measure(body: bytes) -> int:
-    """Pixels by the header alone; 0 for what is no picture."""
+    """Pixels by the header alone; 0 for what is no image."""
     height, width = codec.upright_shape(body) or (0, 0)
     return height * width
 
@@ -120,13 +120,13 @@ FILE = FileKind(
 
 
 def detect(column: pa.Array) -> tuple[float, dict[str, Any]]:
-    """Bytes that begin as pictures do, structs of path and bytes, or texts that end as names of pictures."""
+    """Bytes that begin as images do, structs of path and bytes, or texts that end as names of images."""
     if pa.types.is_struct(column.type):
         names = {field.name for field in column.type}
         return (0.98 if "bytes" in names and names <= {"bytes", "path"} else 0.0), {}
     if _is_binary(column.type):
         formats = [headers.format_of(body) is not None for body in column.slice(0, 100).to_pylist()]
-        return (0.98 if sum(formats) * 2 > len(formats) else 0.0), {}  # others will be set aside, with their reason
+        return (0.98 if sum(formats) * 2 > len(formats) else 0.0), {}  # others will be skipped, with their reason
     if not pa.types.is_string(column.type) or not len(column):
         return 0.0, {}
     matches = pc.match_substring_regex(column, PICTURE_NAME).cast(pa.float64())
@@ -175,7 +175,7 @@ def _from_base64(cell: Any) -> bytes | None:
 
 
 def fit(values: pa.Array, cfg: Config) -> State:
-    """Size, colours and levels by a sample of the training pictures: their median shape, never above 224; grey if all
+    """Size, colours and levels by a sample of the training images: their median shape, never above 224; grey if all
     are.
     """
     return _learned(values, cfg).state
@@ -206,7 +206,7 @@ def describe(column: pa.Array, cfg: Config) -> str:
 
 
 def survey(column: pa.Array, cfg: Config, labels: list[Any], parts: list[Any]) -> dict[str, Any]:
-    """Counts by class, sizes, colours, what is broken, the same picture twice; of parsed cells."""
+    """Counts by class, sizes, colours, what is broken, the same image twice; of parsed cells."""
     return overview.survey(column, cfg.max_pixels, fit(column, cfg).reading, labels, parts)
 
 
@@ -216,7 +216,7 @@ def summarize(facts: dict[str, Any]) -> tuple[list[Any], list[Any]]:
 
 
 def faults(values: pa.Array, state: State) -> list[str | None]:
-    """Why each picture cannot be used, or None; a missing one can. (rows,) What is decoded on the way is kept."""
+    """Why each image cannot be used, or None; a missing one can. (rows,) What is decoded on the way is kept."""
     if _cells.raw_pixels(values) is not None:
         return [None] * len(values)
     with quiet():
@@ -245,12 +245,12 @@ def _copy_rows(array: np.ndarray, rows: np.ndarray, out: np.ndarray) -> list[str
 
 
 def encode(values: pa.Array, state: State) -> np.ndarray:
-    """(rows, height, width, channels) uint8; a picture that cannot be had is an even grey."""
+    """(rows, height, width, channels) uint8; an image that cannot be had is an even grey."""
     return encode_with_reasons(values, state)[0]
 
 
 def encode_with_reasons(values: pa.Array, state: State) -> tuple[np.ndarray, list[str | None]]:
-    """The same array, and for each row why its picture cannot be had, or None."""
+    """The same array, and for each row why its image cannot be had, or None."""
     raw = _raw(values, state)
     if raw is not None:
         return raw, [None] * len(raw)
@@ -259,7 +259,7 @@ def encode_with_reasons(values: pa.Array, state: State) -> tuple[np.ndarray, lis
 
 
 def _raw(values: pa.Array, state: State) -> np.ndarray | None:
-    """Pictures that came as arrays of the size that is wanted, without decoding them one by one."""
+    """Images that came as arrays of the size that is wanted, without decoding them one by one."""
     raw = _cells.raw_pixels(values)
     if raw is None or raw.shape[1:] != state.shape:
         return None
@@ -282,7 +282,7 @@ def encode_memmap(values: pa.Array, state: State) -> np.ndarray:
 
 
 def bounded(state: State, largest: int) -> State:
-    """The state that refuses pictures of more pixels, if it does not refuse them already."""
+    """The state that refuses images of more pixels, if it does not refuse them already."""
     return state.model_copy(update={"max_pixels": min(state.max_pixels, largest)})
 
 
@@ -294,7 +294,7 @@ def encode_bytes(bodies: list[bytes], state: State) -> np.ndarray | None:
 
 
 def _decode(values: pa.Array, state: State, out: np.ndarray) -> list[str | None]:
-    """Write every picture into `out`; the reason for each that cannot be had."""
+    """Write every image into `out`; the reason for each that cannot be had."""
     column = _cells.cells(values)
     return _write(out, lambda place: _cells.body(column, place), state)
 
@@ -314,7 +314,7 @@ def _write(out: np.ndarray, body_of: Callable[[int], tuple[bytes | None, str]], 
 
 
 def golden(state: State, cfg: Config, rng: np.random.Generator, count: int) -> list[Any]:
-    """Made-up pictures of soft spots, so that nobody's picture leaves with a bundle; as base64 of PNG."""
+    """Made-up images of soft spots, so that nobody's image leaves with a bundle; as base64 of PNG."""
     spots = [rng.integers(0, 256, (5, 5, state.channels), dtype=np.uint8) for _ in range(count)]
     return [
         base64.b64encode(codec.enlarged_png(s, min(state.height, 64), min(state.width, 64))).decode() for s in spots

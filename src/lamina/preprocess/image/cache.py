@@ -1,4 +1,4 @@
-"""Decoded pictures on disk: memory maps named by content, the oldest removed when the folder grows too large.
+"""Decoded images on disk: memory maps named by content, the oldest removed when the folder grows too large.
 
 Nothing here is needed for a right answer: where the disk is full or may not be written, arrays stay in memory.
 """
@@ -26,7 +26,7 @@ Reasons = list[str | None]
 
 
 def folder() -> Path:
-    """Where decoded pictures are kept."""
+    """Where decoded images are kept."""
     return cache() / "images"
 
 
@@ -52,7 +52,7 @@ def read(name: str, shape: tuple[int, ...]) -> np.ndarray | None:
 
 
 def reasons(name: str, rows: int) -> Reasons | None:
-    """What was wrong with each picture when the array of that name was made, if both are there."""
+    """What was wrong with each image when the array of that name was made, if both are there."""
     try:
         with open(folder() / f"{name}.json", "rb") as file:
             bad = json.load(file)

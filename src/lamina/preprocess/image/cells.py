@@ -1,4 +1,4 @@
-"""The bytes behind a cell of pictures, and a name for many of them that changes when any of them does."""
+"""The bytes behind a cell of images, and a name for many of them that changes when any of them does."""
 
 import hashlib
 import math
@@ -24,7 +24,7 @@ PLAIN = {  # first and third line of the files that arrays become, to channels a
 
 
 class Cells(NamedTuple):
-    """A column of pictures with its two fields side by side: (rows,) each."""
+    """A column of images with its two fields side by side: (rows,) each."""
 
     paths: list[str | None]
     bodies: pa.Array
@@ -36,7 +36,7 @@ def cells(values: pa.Array) -> Cells:
 
 
 def body(column: Cells, place: int) -> tuple[bytes | None, str]:
-    """The bytes of a picture, or None and why they cannot be had; no reason where the cell is missing."""
+    """The bytes of an image, or None and why they cannot be had; no reason where the cell is missing."""
     content, path = column.bodies[place].as_py(), column.paths[place]
     if content is not None or path is None:
         return content, ""
@@ -58,7 +58,7 @@ def _without_waiting(path: str, flags: int) -> int:
 
 
 def raw_pixels(values: pa.Array) -> np.ndarray | None:
-    """Pictures that are all plain PNM or PFM of one size and depth, as arrays become cells: their very numbers, (rows,
+    """Images that are all plain PNM or PFM of one size and depth, as arrays become cells: their very numbers, (rows,
     height, width, channels), uint8, uint16 or float32, without decoding.
     """
     bodies = pc.struct_field(values, [1])
@@ -89,7 +89,7 @@ def raw_pixels(values: pa.Array) -> np.ndarray | None:
 
 
 def name(values: pa.Array, settings: config.Config) -> str:
-    """The name of these pictures at these settings: by path, size and time of each file, or by its bytes."""
+    """The name of these images at these settings: by path, size and time of each file, or by its bytes."""
     digest = hashlib.sha256(settings.model_dump_json(exclude={"mean", "std"}).encode())
     column = cells(values)
     if any(path and not os.path.isabs(path) for path in column.paths):

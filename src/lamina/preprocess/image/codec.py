@@ -1,4 +1,4 @@
-"""Bytes of a picture to pixels by OpenCV: upright, whole, of one size; or a sentence on why not."""
+"""Bytes of an image to pixels by OpenCV: upright, whole, of one size; or a sentence on why not."""
 
 import base64
 import functools
@@ -19,20 +19,20 @@ PADDING = 114  # mid grey, what a letterbox is filled with
 
 @functools.cache
 def opencv() -> Any:
-    """OpenCV, imported when the first picture comes."""
+    """OpenCV, imported when the first image comes."""
     os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS))  # read before memory is given
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     try:
         import cv2
     except ImportError:
         raise LaminaError("images: OpenCV is not installed. Install it: pip install 'lamina[images]'") from None
-    cv2.utils.logging.setLogLevel(0)  # whoever imported it first: a broken picture is told of by us, once
-    cv2.setNumThreads(1)  # one picture per thread of ours is faster than many threads on one picture
+    cv2.utils.logging.setLogLevel(0)  # whoever imported it first: a broken image is told of by us, once
+    cv2.setNumThreads(1)  # one image per thread of ours is faster than many threads on one image
     return cv2
 
 
 class Size(NamedTuple):
-    """What pictures are brought to: `fit` says what happens to another shape."""
+    """What images are brought to: `fit` says what happens to another shape."""
 
     height: int
     width: int
@@ -164,7 +164,7 @@ def channel_moments(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def enlarged_png(spots: np.ndarray, height: int, width: int) -> bytes:
-    """A small picture enlarged to (height, width) and written as PNG."""
+    """A small image enlarged to (height, width) and written as PNG."""
     cv2 = opencv()
     large = cv2.resize(spots, (width, height), interpolation=cv2.INTER_CUBIC)
     ok, body = cv2.imencode(".png", large)
@@ -173,7 +173,7 @@ def enlarged_png(spots: np.ndarray, height: int, width: int) -> bytes:
 
 
 def as_png(picture: np.ndarray) -> bytes:
-    """A picture (height, width, 1 or 3) uint8, red first, as PNG."""
+    """An image (height, width, 1 or 3) uint8, red first, as PNG."""
     cv2 = opencv()
     ok, body = cv2.imencode(".png", np.ascontiguousarray(picture[:, :, ::-1]))
     assert ok
@@ -181,7 +181,7 @@ def as_png(picture: np.ndarray) -> bytes:
 
 
 def downsample(pictures: np.ndarray, by: int) -> np.ndarray:
-    """Pictures (rows, height, width, channels) with each block of `by` x `by` pixels averaged, float32."""
+    """Images (rows, height, width, channels) with each block of `by` x `by` pixels averaged, float32."""
     tall, wide = (size // by * by for size in pictures.shape[1:3])
     cut = pictures[:, :tall, :wide].astype(np.float32)
     rows, _, _, channels = cut.shape
@@ -189,7 +189,7 @@ def downsample(pictures: np.ndarray, by: int) -> np.ndarray:
 
 
 def data_address(picture: np.ndarray, side: int) -> str:
-    """A picture (height, width, 1 or 3) uint8, red first, as a `data:` address, no side longer than `side` pixels.
+    """An image (height, width, 1 or 3) uint8, red first, as a `data:` address, no side longer than `side` pixels.
 
     Up to 48 pixels it is PNG, so that every pixel is the one the network sees; larger ones are JPEG.
     """

@@ -1,4 +1,4 @@
-"""Tags of a TIFF, which is also how EXIF says which way up a picture is."""
+"""Tags of a TIFF, which is also how EXIF says which way up an image is."""
 
 import struct
 

@@ -1,4 +1,4 @@
-"""Whether a file holds more than the picture that is read: the later frames of an animation, the later pages."""
+"""Whether a file holds more than the image that is read: the later frames of an animation, the later pages."""
 
 import struct
 
@@ -6,7 +6,7 @@ from lamina.preprocess.image import headers
 
 
 def has_more(body: bytes) -> bool:
-    """Whether a picture is the first of several in its file; False for what is no picture."""
+    """Whether an image is the first of several in its file; False for what is no image."""
     form = headers.format_of(body)
     try:
         return form in FORMS and FORMS[form](body)

@@ -1,4 +1,4 @@
-"""What the first bytes of a picture say: its format, how many pixels it claims, which way up, whether it is all there.
+"""What the first bytes of an image say: its format, how many pixels it claims, which way up, whether it is all there.
 
 Read before any decoder sees the bytes, so that a few kB that claim 50,000 x 50,000 pixels cost nothing. Each format is
 one function from bytes to `Header`; a header that ends too early is "cut short".

@@ -1,7 +1,7 @@
 """Pixels to 8 bits without transparency: which numbers are black and white, and what shows through.
 
 Numbers of 8 bits stay what they are. What deeper ones mean is seldom said by a file: a scan of 12 bits in a file of 16,
-a map of distances in millimetres. It is learned of training pictures, one range for each sort of numbers.
+a map of distances in millimetres. It is learned of training images, one range for each sort of numbers.
 """
 
 import functools
@@ -21,13 +21,13 @@ DEEPEST = 65535
 RARE = 0.001  # of the pixels, at either end, that do not decide the range where they lie far from all others
 GROUNDS = (255, 0, 128)  # white where what is drawn can be seen on it
 VISIBLE = 32.0  # mean difference between what is drawn and its ground, of 255
-STRIP = 64  # lines of a picture that are worked on at a time
+STRIP = 64  # lines of an image that are worked on at a time
 
 
 class Reading(NamedTuple):
     """How pixels are read: `levels` are the numbers that are black and white; `ground` is what transparent ones show.
 
-    A sort of numbers without levels is read by each picture's own: what bundles did that know of none.
+    A sort of numbers without levels is read by each image's own: what bundles did that know of none.
     """
 
     levels: Mapping[Sort, tuple[float, float]] = {}
@@ -89,7 +89,7 @@ def _by_itself(image: np.ndarray, form: str) -> np.ndarray:
 
 @np.errstate(invalid="ignore", over="ignore")
 def split_alpha(image: np.ndarray, top: int) -> tuple[Any, np.ndarray]:
-    """How opaque each pixel is, (height, width, 1) uint8 or None where a picture does not say; and the colours."""
+    """How opaque each pixel is, (height, width, 1) uint8 or None where an image does not say; and the colours."""
     if image.ndim == 2 or image.shape[2] not in (2, 4):
         return None, image
     alpha, colours = image[:, :, -1:], image[:, :, :-1]
@@ -101,11 +101,11 @@ def split_alpha(image: np.ndarray, top: int) -> tuple[Any, np.ndarray]:
 
 
 def on_ground(colours: np.ndarray, alpha: np.ndarray, ground: int) -> np.ndarray:
-    """What is seen where a picture lies on an even grey."""
+    """What is seen where an image lies on an even grey."""
     out = np.ascontiguousarray(colours)
     if (alpha == 255).all():
         return out
-    for top in range(0, len(out), STRIP):  # a large picture need not be in memory several times
+    for top in range(0, len(out), STRIP):  # a large image need not be in memory several times
         share = alpha[top : top + STRIP].astype(np.uint16)
         out[top : top + STRIP] = (out[top : top + STRIP] * share + ground * (255 - share) + 127) // 255
     return out
@@ -139,7 +139,7 @@ def contrast(colours: np.ndarray, alpha: np.ndarray) -> tuple[float, ...] | None
 
 
 def ground_of(contrasts: list[tuple[float, ...]]) -> int:
-    """White where what is drawn can be seen on it in nearly all pictures, else the ground where it is seen best."""
+    """White where what is drawn can be seen on it in nearly all images, else the ground where it is seen best."""
     if not contrasts:
         return GROUNDS[0]
     weakest = np.quantile(np.array(contrasts), 0.05, axis=0)

@@ -1,4 +1,4 @@
-"""What a column of pictures holds, before anything is trained: how many of which class, sizes, what is broken."""
+"""What a column of images holds, before anything is trained: how many of which class, sizes, what is broken."""
 
 import hashlib
 import os
@@ -15,8 +15,8 @@ from lamina.preprocess.image import codec, frames, headers
 from lamina.preprocess.image.levels import Reading
 from lamina.preprocess.image.stderr import quiet
 
-MOST = 5000  # pictures decoded; the rest is only counted
-FEW = 64  # pictures looked at for the note beside a column
+MOST = 5000  # images decoded; the rest is only counted
+FEW = 64  # images looked at for the note beside a column
 MAX_NAMES = 20
 LINES = 5  # of files that are shown
 
@@ -24,7 +24,7 @@ Lines = list[tuple[str, ...]]
 
 
 class Facts(NamedTuple):
-    """What one picture is; `more`: it is the first of several in its file."""
+    """What one image is; `more`: it is the first of several in its file."""
 
     height: int
     width: int
@@ -55,16 +55,16 @@ def note(values: pa.Array, most: int, reading: Reading) -> str:
 
 
 def survey(values: pa.Array, most: int, reading: Reading, labels: list[Any], parts: list[Any]) -> dict[str, Any]:
-    """Plain values about pictures (cells `{path, bytes}`); `labels` and `parts` may be empty.
+    """Plain values about images (cells `{path, bytes}`); `labels` and `parts` may be empty.
 
-    At most 5,000 pictures, evenly spaced, are decoded, none above `most` pixels: `looked` says how many. Files of the
+    At most 5,000 images, evenly spaced, are decoded, none above `most` pixels: `looked` says how many. Files of the
     same bytes are found among all of them; only those of the same length are read for it.
     """
     rows, results = _measure(values, MOST, most, reading)
     sound = [one for one in results if isinstance(one, Facts)]
     broken = [(row, one) for row, one in zip(rows, results, strict=True) if isinstance(one, str)]
     return {
-        "pictures": len(values) - values.null_count,
+        "images": len(values) - values.null_count,
         "sample_size": len(rows),
         "width": _span([one.width for one in sound]),
         "height": _span([one.height for one in sound]),
@@ -110,7 +110,7 @@ def _span(sides: list[int]) -> list[int]:
 
 
 def _classes(labels: list[Any], parts: list[Any]) -> list[dict[str, Any]]:
-    """Pictures of each class, by part where there are any."""
+    """Images of each class, by part where there are any."""
     counts: dict[str, Counter] = defaultdict(Counter)
     for label, part in zip(labels, parts or ["all"] * len(labels), strict=True):
         counts[str(label)][str(part)] += 1
@@ -123,7 +123,7 @@ def _name(values: pa.Array, row: int) -> str:
 
 
 def _duplicates(values: pa.Array, labels: list[Any], parts: list[Any]) -> dict[str, Any]:
-    """Groups of pictures with the very same bytes; which of them differ in label, or stand in different parts."""
+    """Groups of images with the very same bytes; which of them differ in label, or stand in different parts."""
     column = _cells.cells(values)
     lengths: dict[int, list[int]] = defaultdict(list)
     for row, cell in enumerate(values):
@@ -160,7 +160,7 @@ def _length(cell: pa.Scalar) -> int:
 
 def summarize(facts: Mapping[str, Any]) -> tuple[list[Lines], list[Line]]:
     """What `survey` gave, for people: counts by class and part as a table, and lines."""
-    classes, count = facts["classes"], facts["pictures"]
+    classes, count = facts["classes"], facts["images"]
     tables = [_class_table(classes)] if 1 < len(classes) <= count // 2 else []
     sampled = "" if facts["sample_size"] >= count else f" ({facts['sample_size']:,} of them looked at)"
     formats = ", ".join(f"{number:,} {form}" for form, number in facts["formats"].items())
@@ -188,7 +188,7 @@ def summarize(facts: Mapping[str, Any]) -> tuple[list[Lines], list[Line]]:
 
 
 def _class_table(classes: list[dict[str, Any]]) -> Lines:
-    """Heads and a row for each class: how many pictures, by part where there is more than one."""
+    """Heads and a row for each class: how many images, by part where there is more than one."""
     parts = sorted({part for c in classes for part in c["parts"]}, key=lambda part: (part == "test", part))
     parts = parts if len(parts) > 1 else []
     rows = [(c["class"], *(f"{c['parts'].get(part, 0):,}" for part in parts), f"{c['all']:,}") for c in classes]

@@ -1,4 +1,4 @@
-"""A function of many pictures, in as many threads as pay."""
+"""A function of many images, in as many threads as pay."""
 
 import math
 import os
@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-PROBES, QUICK = 8, 2e-4  # pictures, and seconds for one of them below which threads do not pay
+PROBES, QUICK = 8, 2e-4  # images, and seconds for one of them below which threads do not pay
 
 T = TypeVar("T")
 

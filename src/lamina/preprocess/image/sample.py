@@ -1,4 +1,4 @@
-"""What a sample of pictures says of all of them: size, colours, mean and spread of each channel, and how deep ones and
+"""What a sample of images says of all of them: size, colours, mean and spread of each channel, and how deep ones and
 transparent ones are read.
 """
 
@@ -14,12 +14,12 @@ from lamina.preprocess.image.parallel import in_threads
 
 LARGEST_SIDE = 224
 GREY = 128
-PIXELS = 4096  # of each picture that are looked at for levels and ground
+PIXELS = 4096  # of each image that are looked at for levels and ground
 FEW_LEVELS = 32  # of 256, below which a note says so
 
 
 class Sample(NamedTuple):
-    """The size pictures are brought to, and mean and standard deviation of each channel, 0 to 1."""
+    """The size images are brought to, and mean and standard deviation of each channel, 0 to 1."""
 
     height: int
     width: int
@@ -29,7 +29,7 @@ class Sample(NamedTuple):
 
 
 class Depth(NamedTuple):
-    """What one picture says of how all are to be read: some of its deep numbers and their extremes, and how far what is
+    """What one image says of how all are to be read: some of its deep numbers and their extremes, and how far what is
     drawn lies from each ground.
     """
 
@@ -41,7 +41,7 @@ class Depth(NamedTuple):
 
 
 def reading(column: _cells.Cells, cfg: Any) -> tuple[Reading, str]:
-    """How deep and transparent pictures are read, by all of a sample, and a note on it for people.
+    """How deep and transparent images are read, by all of a sample, and a note on it for people.
 
     `cfg`: the settings of the kind, which may say `levels` and `ground`.
     """
@@ -79,7 +79,7 @@ def _notes(values: np.ndarray, span: tuple[float, float]) -> list[str]:
 
 
 def _depth(column: _cells.Cells, place: int, cfg: Any) -> Depth | None:
-    """What a picture says; None where it can say nothing."""
+    """What an image says; None where it can say nothing."""
     body, _ = _cells.body(column, place)
     if not body or not _may_be_deep(body):
         return None
@@ -108,7 +108,7 @@ def _depth(column: _cells.Cells, place: int, cfg: Any) -> Depth | None:
 
 
 def _may_be_deep(body: bytes) -> bool:
-    """Whether a picture may have more than 8 bits or be transparent, by its first bytes."""
+    """Whether an image may have more than 8 bits or be transparent, by its first bytes."""
     form = headers.format_of(body)
     if form == "PNG":
         return body[24:25] == b"\x10" or body[25:26] in (b"\4", b"\6") or b"tRNS" in body[:4096]
@@ -118,7 +118,7 @@ def _may_be_deep(body: bytes) -> bool:
 
 
 def measure(column: _cells.Cells, cfg: Any, how: Reading) -> Sample:
-    """The headers give the size; each picture is then decoded no larger than need be, and only its sums are held.
+    """The headers give the size; each image is then decoded no larger than need be, and only its sums are held.
 
     `cfg`: the settings of the kind; what they leave open is the median shape, never above 224, and grey if all are.
     """

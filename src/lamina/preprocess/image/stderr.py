@@ -1,4 +1,4 @@
-"""The terminal kept free of what decoders of pictures write there by themselves."""
+"""The terminal kept free of what decoders of images write there by themselves."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ _terminal: int | None = None
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Nothing is written to the terminal meanwhile: libjpeg and libpng do so for every picture they wonder at.
+    """Nothing is written to the terminal meanwhile: libjpeg and libpng do so for every image they wonder at.
 
     For the whole process, so only where nobody else has something to say: in training, never while serving.
     """

@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 
 from lamina.config import Config, DataError, MissingColumn, nearest
-from lamina.data._quarantine import ROW_NUMBER, locate, with_row_numbers
+from lamina.data._skipped_rows import ROW_NUMBER, locate, with_row_numbers
 from lamina.evaluate import metrics
 from lamina.experiment import Evaluation
 from lamina.preprocess import Broken, parse_columns
-from lamina.schema import Collected, Quarantined
+from lamina.schema import Collected, SkippedRow
 from lamina.tasks._supervised.target import split_off, with_known_labels
 from lamina.tasks._supervised.task import decoded
 
@@ -52,17 +52,17 @@ def score_source(session: Any, collected: Collected, source: Config) -> Evaluati
     broken = list[Broken]()
     answers = decoded(session, table.drop_columns([ROW_NUMBER]), broken) if table.num_rows else {}
     good, damaged = _sound(table, broken, source)
-    quarantine = (*collected.quarantine, *unusable, *unknown, *damaged)
+    skipped_rows = (*collected.skipped_rows, *unusable, *unknown, *damaged)
     if not good.any():
-        raise DataError(f"evaluate: no row can be used; the first was skipped because {quarantine[0].reason}.")
+        raise DataError(f"evaluate: no row can be used; the first was skipped because {skipped_rows[0].reason}.")
     table, answers = table.filter(pa.array(good)), {name: values[good] for name, values in answers.items()}
-    return score(session, table.drop_columns([ROW_NUMBER]), answers)._replace(quarantine=quarantine)
+    return score(session, table.drop_columns([ROW_NUMBER]), answers)._replace(skipped_rows=skipped_rows)
 
 
-def _sound(table: pa.Table, broken: list[Broken], source: Config) -> tuple[np.ndarray, list[Quarantined]]:
+def _sound(table: pa.Table, broken: list[Broken], source: Config) -> tuple[np.ndarray, list[SkippedRow]]:
     """A mask of the rows whose cells can be used, and where the others stand, each once."""
     first = {cell.row: cell for cell in reversed(broken)}
-    good, damaged = np.ones(table.num_rows, bool), list[Quarantined]()
+    good, damaged = np.ones(table.num_rows, bool), list[SkippedRow]()
     good[list(first)] = False
     for name in dict.fromkeys(cell.column for cell in first.values()):
         rows = sorted(cell.row for cell in first.values() if cell.column == name)

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from lamina import experiment, models, preprocess, privacy
 from lamina.config import Config, DataError, MissingColumn, RecipeError
 from lamina.data import Sources
-from lamina.data._quarantine import ROW_NUMBER, column_name, locate, with_row_numbers
+from lamina.data._skipped_rows import ROW_NUMBER, column_name, locate, with_row_numbers
 from lamina.data._splits import Auto, ByColumn, Random, Split, Splits, Stratified, explicit, split
 from lamina.deploy.golden import golden_rows
 from lamina.deploy.session import from_json
@@ -22,7 +22,7 @@ from lamina.plugins import plugin
 from lamina.preprocess import Decimal, Preprocessor, _spellings, category, parse_columns
 from lamina.recipe import Recipe, Unused
 from lamina.resources import memory
-from lamina.schema import FOLD, Collected, Column, Quarantined, Row, Schema, clean
+from lamina.schema import FOLD, Collected, Column, Row, Schema, SkippedRow, clean
 from lamina.tasks._supervised import evaluation, external_data, report, shortfall, synthetic_data, time_order
 from lamina.tasks._supervised.external_data import ExternalData
 from lamina.tasks._supervised.target import split_off, with_known_labels
@@ -31,7 +31,7 @@ from lamina.train.settings import Config as TrainConfig
 from lamina.train.settings import Examples, concat
 
 FEW = 20  # different numbers, which may be labels
-BYTES_EACH = 32  # of a row and a label, where answers are judged: logits, probabilities and what scores sort
+BYTES_EACH = 32  # of a row and a label, where answers are evaluated: logits, probabilities and what scores sort
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,7 @@ class Experiment(experiment.Experiment):
                 f"target: no row of column '{name}' can be used: {unusable[0].reason}. Look at it: lamina inspect DATA"
             )
         test, unusable_test = _test(recipe, column, sources)
+        unusable += unusable_test
         parts = split_settings(recipe.split, collected)
         table, order_notes = time_order.arrange(table, parts, name, recipe, test is not None)
         parts = explicit(parts, table, name)
@@ -89,8 +90,8 @@ class Experiment(experiment.Experiment):
             schema=schema,
             splits=Splits(*(t.drop_columns([ROW_NUMBER]) for t in splits)),
             shuffled=isinstance(parts, Random | Stratified),
-            read=sum(c.table.num_rows + len(c.quarantine) for c in (collected, test_source)),
-            quarantine=(*collected.quarantine, *unusable, *test_source.quarantine, *unusable_test, *unknown, *broken),
+            read=sum(c.table.num_rows + len(c.skipped_rows) for c in (collected, test_source)),
+            skipped_rows=(*collected.skipped_rows, *test_source.skipped_rows, *unusable, *unknown, *broken),
             notes=(
                 *collected.notes,
                 *test_source.notes,
@@ -220,9 +221,9 @@ def split_settings(settings: Split, collected: Collected) -> Split:
     return ByColumn(name=collected.part) if collected.part and isinstance(settings, Auto) else settings
 
 
-def usable(splits: Splits, schema: Schema, sources: Sources) -> tuple[Splits, list[Quarantined]]:
-    """Without the rows whose cells a kind can tell to be broken, such as pictures that do not decode."""
-    broken: list[Quarantined] = []
+def usable(splits: Splits, schema: Schema, sources: Sources) -> tuple[Splits, list[SkippedRow]]:
+    """Without the rows whose cells a kind can tell to be broken, such as images that do not decode."""
+    broken: list[SkippedRow] = []
     for column in filter(preprocess.can_have_faults, schema.columns):
         tables = []
         for name, table, faults in zip(Splits._fields, splits, preprocess.faults(splits, column), strict=True):
@@ -272,7 +273,7 @@ def _target_settings(
     return detected | own
 
 
-def _test(recipe: Recipe, column: Column, sources: Sources) -> tuple[pa.Table | None, list[Quarantined]]:
+def _test(recipe: Recipe, column: Column, sources: Sources) -> tuple[pa.Table | None, list[SkippedRow]]:
     """The separate test rows with a usable target, if there are any, and those skipped."""
     if sources.test is None:
         return None, []
@@ -285,7 +286,7 @@ def _test(recipe: Recipe, column: Column, sources: Sources) -> tuple[pa.Table | 
 
 def _with_known_labels(
     splits: Splits, column: Column, task: SupervisedTask, sources: Sources
-) -> tuple[Splits, list[Quarantined]]:
+) -> tuple[Splits, list[SkippedRow]]:
     validation, bad = with_known_labels(splits.validation, column, task, sources.config)
     test, worse = with_known_labels(splits.test, column, task, sources.test_config or sources.config)
     for name, rows in (("validation", validation), ("test", test)):

@@ -10,11 +10,11 @@ import pyarrow as pa
 from lamina import data, preprocess
 from lamina.config import Config, DataError, MissingColumn, nearest
 from lamina.data import _locator
-from lamina.data._quarantine import locate, with_row_numbers
+from lamina.data._skipped_rows import locate, with_row_numbers
 from lamina.experiment import Experiment
 from lamina.preprocess import UNUSED
 from lamina.recipe import Recipe
-from lamina.schema import Collected, Quarantined, rename_columns
+from lamina.schema import Collected, SkippedRow, rename_columns
 from lamina.tasks._supervised.target import split_off, with_known_labels
 from lamina.tasks._supervised.task import SupervisedTask
 
@@ -93,7 +93,7 @@ def _refuse_broken(table: pa.Table, experiment: Experiment, source: Config) -> N
         if column.name not in table.column_names:
             continue
         pieces = (table.slice(start, PIECE) for start in range(0, table.num_rows, PIECE))
-        first: list[Quarantined] = []
+        first: list[SkippedRow] = []
         for piece in pieces:
             _, faults = preprocess.faults((experiment.splits.train.slice(0, PIECE), piece), column)
             bad = np.array([fault is not None for fault in faults])

@@ -16,7 +16,7 @@ from lamina.tasks._supervised.task import SupervisedTask
 
 METRICS = ("balanced_accuracy", "roc_auc", "log_loss", "f1_macro", "mae", "r2", "smape", "coverage")  # and the primary
 NOTHING, PART = 0.2, 0.8  # of what is above chance on test rows: below, it does not carry over, or in part only
-QUARANTINE = 5  # rows set aside in the facts
+SKIPPED = 5  # rows skipped in the facts
 BETTER = 0.2  # than chance on test rows, at least, for there to be something to carry over
 
 
@@ -44,8 +44,8 @@ def _row(external: ExternalData, experiment: Experiment, session: Any, test: Eva
         own["with"] = {classes[code]: int((codes == code).sum()) for code in np.unique(codes)}
     scores = evaluation.scores
     difference = {n: _minus(scores.get(n), v) for n, v in test.scores.items()}
-    about |= {"rows": count, "quarantined": len(evaluation.quarantine), **own}
-    about["quarantine"] = [row.masked()._asdict() for row in evaluation.quarantine[:QUARANTINE]]
+    about |= {"rows": count, "skipped": len(evaluation.skipped_rows), **own}
+    about["skipped_rows"] = [row.masked()._asdict() for row in evaluation.skipped_rows[:SKIPPED]]
     about |= {"scores": scores, "interval": evaluation.interval, "difference": difference}
     noun = session.prep.file_kind(session.files[0]).plural if session.files else "rows"
     about["description"] = _describe(about, noun)
@@ -85,7 +85,7 @@ def _minus(value: float | None, than: float | None) -> float | None:
 
 def _describe(row: Row, noun: str) -> str:
     """Which rows were evaluated."""
-    aside = f"; {row['quarantined']:,} files or rows skipped" if row["quarantined"] else ""
+    aside = f"; {row['skipped']:,} files or rows skipped" if row["skipped"] else ""
     if not row.get("with"):
         return f"Its {row['rows']:,} {noun}{aside}."
     others = " and ".join(f"{count:,} '{name}'" for name, count in row["with"].items())

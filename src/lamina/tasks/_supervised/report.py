@@ -1,4 +1,4 @@
-"""The report of a task that predicts one column: its verdict, and what test pictures, series and texts show."""
+"""The report of a task that predicts one column: its verdict, and what test images, series and texts show."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -19,8 +19,8 @@ from lamina.tasks._supervised.task import SupervisedTask
 
 
 class Details(NamedTuple):
-    """What is evaluated beside the scores: other data, a column of pictures, of series and of texts as facts and pieces
-    of the page, what corrupted pictures do, and which columns answers hang on, in all and in single rows.
+    """What is evaluated beside the scores: other data, a column of images, of series and of texts as facts and pieces
+    of the page, what corrupted images do, and which columns answers hang on, in all and in single rows.
     """
 
     external: list[Row]
@@ -53,9 +53,9 @@ def examine(finding: Finding, external: Sequence[ExternalData]) -> Evaluation:
 
 
 def _corruptions(finding: Finding) -> list[Row]:
-    """What corrupted test pictures do to the answers, where the architecture is evaluated by that."""
+    """What corrupted test images do to the answers, where the architecture is evaluated by that."""
     task, test = finding.experiment.task, finding.examples["test"]
-    if not models.judges_corruptions(finding.session.bundle.model.kind) or not task.classes:
+    if not models.evaluates_corruptions(finding.session.bundle.model.kind) or not task.classes:
         return []
     inputs = {name: values for name, values in test.inputs.items() if isinstance(values, np.ndarray)}
     target = task.truth(np.asarray(test.target))
@@ -69,7 +69,7 @@ def _importances(finding: Finding) -> permutation_importance.Importances | None:
 
 
 def notes(finding: Finding) -> list[str]:
-    """Sentences on what scores hide, on what added rows were worth, and on pictures that are there twice."""
+    """Sentences on what scores hide, on what added rows were worth, and on images that are there twice."""
     task: SupervisedTask = finding.experiment.task
     details: Details = finding.evaluation.details
     sentences = [*task.remarks(finding.evaluation.scores), *_augmented(finding)]
@@ -93,7 +93,7 @@ def conclude(finding: Finding, baselines: Mapping[str, Baseline]) -> Conclusion:
 
 
 def sections(finding: Finding) -> Iterator[Section]:
-    """Other data, pictures, corruptions and series, where there are any."""
+    """Other data, images, corruptions and series, where there are any."""
     details: Details = finding.evaluation.details
     pieces, primary = details.pieces, finding.experiment.metrics[0]
     count = finding.experiment.counts()["test"]
@@ -109,14 +109,14 @@ def sections(finding: Finding) -> Iterator[Section]:
     yield _section("duplicates", "Duplicate images", "comparison", pieces, "duplicates")
     yield _section("same_text", "Duplicate texts", "comparison", pieces, "text_duplicates")
     yield _section("texts", "The texts", "errors", pieces, *(f"text_{name}" for name in text_gallery.PIECES))
-    yield _section("pictures", "Test images", "errors", pieces, "confused", "worst", "heat")
+    yield _section("images", "Test images", "errors", pieces, "confused", "worst", "heat")
     if details.corruptions:
         yield Section(
             "damage", "Corrupted images", "errors", _table(details.corruptions), {"damage": details.corruptions}
         )
     yield _section("series", "The series", "errors", pieces, "class_means", "worst_series")
     yield _section("augmented", "Data augmentation", "training", pieces, "augmented")
-    facts: Row = {"pictures": details.pictures, "series": details.series, "texts": details.texts}
+    facts: Row = {"images": details.pictures, "series": details.series, "texts": details.texts}
     if augmented := finding.end.get("augmented"):
         facts["augmented"] = augmented
     yield Section("facts", facts=facts)
@@ -127,7 +127,7 @@ def _section(name: str, title: str, after: Any, pieces: Mapping[str, str], *name
 
 
 def _table(rows: Sequence[Row]) -> str:
-    """What is left when pictures are compressed, blurred or shrunk."""
+    """What is left when images are compressed, blurred or shrunk."""
     names = [name for name in rows[0] if name not in ("damage", "rows")]
     cells = [[escape(row["damage"]), *(number(row.get(name)) for name in names)] for row in rows]
     heads = ["corruption of the test images", *(escape(metrics.label(name)) for name in names)]

@@ -1,4 +1,4 @@
-"""Generated rows or pictures beside the real ones to learn from, and whether that helped: `train.augment_with`.
+"""Generated rows or images beside the real ones to learn from, and whether that helped: `train.augment_with`.
 
 Only training rows are added to; columns are understood from real rows, and validation and test rows are real ones. The
 network is trained twice from the same start, without and with the rows; the second is kept where validation rows
@@ -81,7 +81,7 @@ def _labels(experiment: Experiment, count: int) -> list[str]:
 
 
 def _pictures(experiment: Experiment, pictures: np.ndarray, labels: list[str] | None) -> pa.Table:
-    """Pictures as cells of the one column of files there is."""
+    """Images as cells of the one column of files there is."""
     columns = [column.name for column in preprocess.file_columns(experiment.schema.columns)]
     if len(columns) != 1 or labels is None:
         raise DataError(

@@ -5,14 +5,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lamina.config import Config
-from lamina.data._quarantine import locate
+from lamina.data._skipped_rows import locate
 from lamina.preprocess import parse_columns
-from lamina.schema import LARGEST, Column, Quarantined
+from lamina.schema import LARGEST, Column, SkippedRow
 from lamina.tasks._supervised.task import SupervisedTask
 
 
-def split_off(table: pa.Table, column: Column, source: Config) -> tuple[pa.Table, list[Quarantined]]:
-    """The rows whose target reads as its kind, and the rest as quarantined."""
+def split_off(table: pa.Table, column: Column, source: Config) -> tuple[pa.Table, list[SkippedRow]]:
+    """The rows whose target reads as its kind, and the rest as skipped."""
     values = parse_columns(table, (column,))[column.name]
     bad = pc.is_null(values).to_numpy()
     fault = f"is not a {column.kind}"
@@ -32,8 +32,8 @@ def _reason(cell: object, fault: str) -> str:
 
 def with_known_labels(
     table: pa.Table, column: Column, task: SupervisedTask, source: Config
-) -> tuple[pa.Table, list[Quarantined]]:
-    """The rows whose label was seen in training, and the rest as quarantined."""
+) -> tuple[pa.Table, list[SkippedRow]]:
+    """The rows whose label was seen in training, and the rest as skipped."""
     bad = task.unknown(parse_columns(table, (column,))[column.name].combine_chunks())
     cells = table[column.name].filter(pa.array(bad)).to_pylist()
     reasons = [f"the label '{v}' was never seen in training" for v in cells]

@@ -77,8 +77,8 @@ class SupervisedTask(Task):
     """One column is predicted, each row by itself. A task of this sort is one file with `Config`, `State` and `Task`.
 
     `target_kind`: the column kind by which the target is parsed, with `target_settings` of it. `metrics` (the first is
-    primary), `baselines`, `plots`, `calibration` and `class_table` are names of what judges it, in `lamina.evaluate`.
-    `lines` are the numbers of its answers that are drawn.
+    primary), `baselines`, `plots`, `calibration` and `class_table` are names of what evaluates it, in
+    `lamina.evaluate`. `lines` are the numbers of its answers that are drawn.
     """
 
     operations = (PREDICT, EXPLAIN)

@@ -6,10 +6,10 @@ import pyarrow as pa
 
 from lamina import preprocess
 from lamina.data import Sources
-from lamina.data._quarantine import ROW_NUMBER, column_name, with_row_numbers
+from lamina.data._skipped_rows import ROW_NUMBER, column_name, with_row_numbers
 from lamina.data._splits import Splits, explicit, split
 from lamina.recipe import Recipe, Unused
-from lamina.schema import Collected, Quarantined, Schema
+from lamina.schema import Collected, Schema, SkippedRow
 from lamina.tasks._supervised.experiment import split_settings, usable
 
 
@@ -19,7 +19,7 @@ class UnlabelledRows(NamedTuple):
     schema: Schema
     splits: Splits
     read: int
-    quarantine: tuple[Quarantined, ...]
+    skipped_rows: tuple[SkippedRow, ...]
     notes: tuple[str, ...]
 
 
@@ -50,7 +50,7 @@ def collect(recipe: Recipe, sources: Sources, label: str | None = None) -> Unlab
     return UnlabelledRows(
         schema=schema,
         splits=Splits(*(rows.drop_columns([ROW_NUMBER]) for rows in splits)),
-        read=sum(source.table.num_rows + len(source.quarantine) for source in (collected, test_source)),
-        quarantine=(*collected.quarantine, *test_source.quarantine, *broken),
+        read=sum(source.table.num_rows + len(source.skipped_rows) for source in (collected, test_source)),
+        skipped_rows=(*collected.skipped_rows, *test_source.skipped_rows, *broken),
         notes=(*collected.notes, *test_source.notes),
     )

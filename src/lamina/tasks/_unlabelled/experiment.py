@@ -1,4 +1,4 @@
-"""The training half of tasks on rows without a target: vectors of a table, or pictures or series of one column."""
+"""The training half of tasks on rows without a target: vectors of a table, or images or series of one column."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -27,7 +27,7 @@ class Experiment(experiment.Experiment):
     """Rows to be learned as they are. A target that a recipe or a source names is a label: kept out of the inputs, and
     used for evaluation alone.
 
-    The plug-in's `State` has a field `layout`, that of the vectors; None for pictures and series. Its `Task` gives
+    The plug-in's `State` has a field `layout`, that of the vectors; None for images and series. Its `Task` gives
     `row_layout.inputs(prep, state.layout)` as inputs, and the head `reconstruction`.
     """
 

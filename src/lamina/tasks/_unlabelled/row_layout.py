@@ -203,14 +203,14 @@ def names(layout: Layout) -> list[str]:
 
 
 def inputs(prep: Preprocessor, layout: Layout | None) -> dict[str, Input]:
-    """What a network is fed: a vector for each row, or one column of pictures or series as it is."""
+    """What a network is fed: a vector for each row, or one column of images or series as it is."""
     if layout is None:
         return prep.inputs
     return {"row": Input(kind="row", shape=(layout.width,), dtype="float32", sizes=layout.sizes)}
 
 
 def is_single(schema: Schema) -> bool:
-    """Whether rows are pictures or series of one column, and no vectors. Errors: DataError for these beside others."""
+    """Whether rows are images or series of one column, and no vectors. Errors: DataError for these beside others."""
     kinds = [column.kind for column in schema.columns if column.kind not in UNUSED]
     for kind, noun in (("image", "images"), ("series", "series")):
         if kind in kinds and len(kinds) > 1:

@@ -1,6 +1,6 @@
-"""Rows, pictures or stretches of a recording that are unlike those of training, and what about them is.
+"""Rows, images or stretches of a recording that are unlike those of training, and what about them is.
 
-What serves: `state` (settings, and what was learned), `task`, `operation` (`predict`, and `heatmap` of pictures) and
+What serves: `state` (settings, and what was learned), `task`, `operation` (`predict`, and `heatmap` of images) and
 what these call: `scoring`, `detector`, `recording`. What trains and evaluates: `experiment`.
 """
 

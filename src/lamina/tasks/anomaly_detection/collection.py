@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from lamina import preprocess
 from lamina.config import DataError, RecipeError
 from lamina.data import Sources
-from lamina.data._quarantine import column_name
+from lamina.data._skipped_rows import column_name
 from lamina.data._splits import Auto, Splits, TimeSplit
 from lamina.plugins import kind
 from lamina.preprocess import time

@@ -4,7 +4,7 @@ Two distances are turned into tail probabilities, by rows that were left out of 
 
 - `residual`: the Mahalanobis distance of what is left when the network has rebuilt the row, with a shrunk covariance;
 - `neighbours`: the distance to the nearest group of training rows, to its mean or, where anomalies may be among them,
-  to its rows; by the numbers of the row itself or, of a picture, by the latent numbers of the network.
+  to its rows; by the numbers of the row itself or, of an image, by the latent numbers of the network.
 
 NumPy only; what is fitted is in `detector_fit`.
 """
@@ -25,7 +25,7 @@ from lamina.tasks.anomaly_detection.tail_probability import TailProbability
 
 ASSET = "detector.safetensors"
 WEIGHT = 2.0  # of the neighbours, beside the residual
-GRID = 8  # cells each way, in which what is left of a picture is looked at
+GRID = 8  # cells each way, in which what is left of an image is looked at
 LIMIT = 8.0  # deviations, beyond which a network says nothing of the other places of a row
 NAMES = ("centre", "whitening", "means", "spreads", "origin", "forecast")
 
@@ -107,7 +107,7 @@ def within_limit(inputs: Mapping[str, np.ndarray], limit: float | None) -> Mappi
 def features(inputs: np.ndarray, outputs: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """What is left of rows, and the numbers by which they are near one another, both (rows, places) float32.
 
-    A picture is told by the error in each cell of a coarse grid, and by its latent numbers.
+    An image is told by the error in each cell of a coarse grid, and by its latent numbers.
     """
     rebuilt = outputs["reconstruction"]
     if inputs.ndim == 4:

@@ -100,7 +100,7 @@ def _with_training(validation: np.ndarray, train: np.ndarray) -> np.ndarray:
 
 
 def small(values: np.ndarray) -> np.ndarray:
-    """Rows as vectors (rows, places) without NaN; pictures in blocks of about 16 each way."""
+    """Rows as vectors (rows, places) without NaN; images in blocks of about 16 each way."""
     if values.ndim == 4:
         values = downsample(values, max(1, max(values.shape[1:3]) // SIDE)) / 255
     return np.nan_to_num(values.reshape(len(values), -1).astype(np.float32))

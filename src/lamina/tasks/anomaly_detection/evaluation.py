@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lamina.config import Config, DataError
-from lamina.data._quarantine import ROW_NUMBER, locate, with_row_numbers
+from lamina.data._skipped_rows import ROW_NUMBER, locate, with_row_numbers
 from lamina.evaluate import metrics as registry
 from lamina.experiment import Evaluation
 from lamina.preprocess import Broken, category
-from lamina.schema import Collected, Quarantined
+from lamina.schema import Collected, SkippedRow
 from lamina.task import Session
 from lamina.tasks.anomaly_detection import metrics, scoring
 from lamina.tasks.anomaly_detection.scoring import Judgement
@@ -66,14 +66,14 @@ def score_source(session: Any, collected: Collected, source: Config) -> Evaluati
     table = with_row_numbers(collected, session.schema.missing)
     broken = list[Broken]()
     judgement = scoring.judge(session, table.drop_columns([ROW_NUMBER]), broken)
-    good, damaged = np.ones(table.num_rows, bool), list[Quarantined]()
+    good, damaged = np.ones(table.num_rows, bool), list[SkippedRow]()
     for cell in {cell.row: cell for cell in reversed(broken)}.values():
         good[cell.row] = False
         mask = np.arange(table.num_rows) == cell.row
         damaged += locate(table, mask, cell.column, [cell.reason], source)
-    quarantine = (*collected.quarantine, *damaged)
+    skipped_rows = (*collected.skipped_rows, *damaged)
     if not good.any():
-        raise DataError(f"evaluate: no row can be used; the first was skipped because {quarantine[0].reason}.")
+        raise DataError(f"evaluate: no row can be used; the first was skipped because {skipped_rows[0].reason}.")
     judgement = Judgement(*(values[good] for values in judgement))
     table = table.drop_columns([ROW_NUMBER]).filter(pa.array(good))
-    return _score(session, table, judgement)._replace(quarantine=quarantine)
+    return _score(session, table, judgement)._replace(skipped_rows=skipped_rows)

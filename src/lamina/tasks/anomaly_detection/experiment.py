@@ -33,7 +33,7 @@ from lamina.tasks.anomaly_detection.task import Task
 from lamina.train.settings import Examples
 
 EXPLAINED, LEAST, MOST = 0.9, 1, 64  # share of the variance that latent numbers explain, and how many they are
-PICTURE_SIZE = 32  # latent numbers of pictures and series
+PICTURE_SIZE = 32  # latent numbers of images and series
 SAMPLE_ROWS = 2_000  # rows by which latent numbers are chosen
 FITTED = 20_000  # rows of a part that distances are fitted on, and windows to train on
 BATCH_NUMBERS = 1 << 22

@@ -1,4 +1,4 @@
-"""What is strange in pictures, as warm colour over a grey copy. NumPy and OpenCV."""
+"""What is strange in images, as warm colour over a grey copy. NumPy and OpenCV."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ BLUR = 5  # pixels each way, over which errors are a mean
 
 
 def error_map(pictures: np.ndarray, rebuilt: np.ndarray) -> np.ndarray:
-    """Squared errors of pictures uint8 (rows, height, width, channels) about each pixel, (rows, height, width)."""
+    """Squared errors of images uint8 (rows, height, width, channels) about each pixel, (rows, height, width)."""
     squares = np.square(pictures.astype(np.float32) / 255 - rebuilt).mean(axis=3)
     for axis in (1, 2):
         squares = _mean(squares, axis, min(BLUR, squares.shape[axis]))
@@ -26,7 +26,7 @@ def _mean(values: np.ndarray, axis: int, size: int) -> np.ndarray:
 
 
 def overlay(pictures: np.ndarray, rebuilt: np.ndarray) -> np.ndarray:
-    """Pictures (rows, height, width, 3) uint8 in grey, warm where the error is, in parts of the greatest of each."""
+    """Images (rows, height, width, 3) uint8 in grey, warm where the error is, in parts of the greatest of each."""
     errors = error_map(pictures, rebuilt)
     share = errors / np.maximum(errors.max(axis=(1, 2), keepdims=True), 1e-9)
     grey = pictures.astype(np.float32).mean(axis=3, keepdims=True) * 0.6 + 0.4 * 255
@@ -34,7 +34,7 @@ def overlay(pictures: np.ndarray, rebuilt: np.ndarray) -> np.ndarray:
 
 
 def strips(pictures: np.ndarray, rebuilt: np.ndarray) -> np.ndarray:
-    """A picture, what the network makes of it, and the map, side by side: (rows, height, 3 * width, 3) uint8."""
+    """An image, what the network makes of it, and the map, side by side: (rows, height, 3 * width, 3) uint8."""
     colour = [np.repeat(v, 3, axis=3) if v.shape[3] == 1 else v[..., :3] for v in (pictures, as_pixels(rebuilt))]
     return np.concatenate([*colour, overlay(pictures, rebuilt)], axis=2)
 

@@ -1,4 +1,4 @@
-"""What can be asked of a bundle: `predict`, of rows by themselves or of a recording, and `heatmap` of pictures."""
+"""What can be asked of a bundle: `predict`, of rows by themselves or of a recording, and `heatmap` of images."""
 
 from typing import Any
 
@@ -94,7 +94,7 @@ def describe(session: Session) -> str:
 
 
 def heatmap(session: Session, rows: pa.Table | None, request: Request) -> Answers:
-    """Pictures beside what is strange in each, as PNG. Errors: DataError for a picture that cannot be read."""
+    """Images beside what is strange in each, as PNG. Errors: DataError for an image that cannot be read."""
     assert rows is not None
     broken = list[Broken]()
     inputs = row_layout.feed(session, None, rows, broken)

@@ -27,7 +27,7 @@ from lamina.tasks.anomaly_detection.state import State
 
 STRANGEST, PICTURES = 15, 8
 COLUMNS = 4  # of a recording that are drawn
-SIDE = 420  # pixels of a strip of pictures
+SIDE = 420  # pixels of a strip of images
 WORDING = Wording(
     verb="tells anomalies from normal rows",
     activity="telling anomalies from normal rows",
@@ -65,7 +65,7 @@ def _percent(share: float) -> str:
 
 
 def sections(finding: Finding, baselines: Mapping[str, Baseline]) -> Iterator[Section]:
-    """Scores and curves; the recording; the strangest rows, and pictures."""
+    """Scores and curves; the recording; the strangest rows, and images."""
     session, evaluation = finding.session, finding.evaluation
     limit = session.task.state.threshold
     drawing = plots.histogram(evaluation.answers["score"], evaluation.target, limit)
@@ -179,7 +179,7 @@ def _strangest(finding: Finding) -> Section:
 
 
 def _pictures(finding: Finding) -> str:
-    """The strangest test pictures, what the network makes of each, and where the error is."""
+    """The strangest test images, what the network makes of each, and where the error is."""
     details = cast(Details, finding.evaluation.details)
     order = np.argsort(-np.nan_to_num(details.judgement.score, nan=-1.0), kind="stable")[:PICTURES]
     ((name, values),) = finding.examples["test"].inputs.items()
@@ -194,7 +194,7 @@ def _pictures(finding: Finding) -> str:
 
 
 def _words(row: int, details: Details) -> str:
-    """What stands below a test picture."""
+    """What stands below a test image."""
     flag = ", flagged" if details.judgement.flag[row] else ""
     return f"test image {row + 1:,}: score {number(float(details.judgement.score[row]))}{flag}"
 

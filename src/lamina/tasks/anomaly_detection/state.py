@@ -40,7 +40,7 @@ class Config(config.Config):
 
 
 class State(config.Config):
-    """How a row becomes a vector (None: a picture or a series), how many latent numbers there are, what the label of
+    """How a row becomes a vector (None: an image or a series), how many latent numbers there are, what the label of
     normal rows is, how a recording is cut, what distances mean, from which score on a row is flagged, and how many
     deviations out a number is at most that the network sees (None in bundles of earlier versions: any).
     """

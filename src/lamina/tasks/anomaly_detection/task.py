@@ -29,7 +29,7 @@ class Task(task.Task):
         return Output(head="reconstruction", size=self.state.size, loss="reconstruction")
 
     def inputs(self, prep: Preprocessor) -> dict[str, Input]:
-        """A vector for each row, or for each window of a recording; one column of pictures or series as it is."""
+        """A vector for each row, or for each window of a recording; one column of images or series as it is."""
         inputs = row_layout.inputs(prep, self.state.layout)
         if self.state.recording is None:
             return inputs

@@ -1,6 +1,6 @@
 """What the network has to beat: filters that learn nothing, each at the strength that is best on validation rows.
 
-For each level of noise the strength is chosen by itself, which the network is not told. Pictures: non-local means of
+For each level of noise the strength is chosen by itself, which the network is not told. Images: non-local means of
 OpenCV (Buades et al. 2005), bilateral, median and Gaussian filters. Series: the last two, and that of Savitzky and
 Golay (1964).
 """

@@ -11,20 +11,20 @@ import pyarrow as pa
 from lamina import preprocess
 from lamina.config import Config as Settings
 from lamina.config import DataError
-from lamina.data._quarantine import ROW_NUMBER, column_name, locate
+from lamina.data._skipped_rows import ROW_NUMBER, column_name, locate
 from lamina.data._splits import FEWEST, Auto, Random, Split, Splits, explicit, in_time
 from lamina.plugins import plugin
 from lamina.preprocess import UNUSED, Preprocessor
 from lamina.preprocess.image import cells, codec
 from lamina.recipe import Recipe, Unused
-from lamina.schema import Collected, Column, Quarantined, Schema
+from lamina.schema import Collected, Column, Schema, SkippedRow
 from lamina.tasks.denoising import image_files, recordings
 from lamina.tasks.denoising.image_files import Picture
 from lamina.tasks.denoising.state import Config, Form, State
 
 FORMS: dict[str, Form] = {"image": "image", "series": "series", "number": "table"}
 NAMES: dict[Form, str] = {"image": "images", "series": "series", "table": "numbers"}
-CLEAN = "clean"  # the column of clean pictures that folders give
+CLEAN = "clean"  # the column of clean images that folders give
 SHORTEST = 24  # pixels or steps of what is cut into parts
 
 
@@ -33,12 +33,12 @@ class Pairs(NamedTuple):
 
     table: pa.Table
     clean: str | None = None
-    quarantine: tuple[Quarantined, ...] = ()
+    skipped_rows: tuple[SkippedRow, ...] = ()
     notes: tuple[str, ...] = ()
 
 
 def pairs(table: pa.Table, collected: Collected, cfg: Config, target: str | None) -> Pairs:
-    """Rows with what is clean: the column `target`, or the pictures of the folder `cfg.clean` that have the same names
+    """Rows with what is clean: the column `target`, or the images of the folder `cfg.clean` that have the same names
     as those of other folders. Else all rows are clean.
     """
     if target is not None and target != collected.target:
@@ -57,7 +57,7 @@ def pairs(table: pa.Table, collected: Collected, cfg: Config, target: str | None
 
 
 def _by_name(table: pa.Table, labels: Sequence[str], clean: str) -> Pairs:
-    """Pictures of other folders beside those of equal names in the folder `clean`."""
+    """Images of other folders beside those of equal names in the folder `clean`."""
     if not pa.types.is_string(table["image"].type):
         raise DataError("data.path: images in an archive have no names by which they could be paired. Unpack it.")
     paths = table["image"].to_pylist()
@@ -81,12 +81,12 @@ def _by_name(table: pa.Table, labels: Sequence[str], clean: str) -> Pairs:
         f"Images of {folders} are noisy, and those of the same name in {clean}/ are clean. If all are clean: "
         "--set data.label=none"
     )
-    bad = tuple(Quarantined(paths[row], None, "image", reason) for row, reason in lone)
+    bad = tuple(SkippedRow(paths[row], None, "image", reason) for row, reason in lone)
     return Pairs(rows, CLEAN, bad, (note,))
 
 
 def _key(path: str, label: str) -> tuple[str, ...]:
-    """Where a picture stands, without the folder that is its label and without its ending."""
+    """Where an image stands, without the folder that is its label and without its ending."""
     parts, own = PurePath(path).with_suffix("").parts, tuple(label.split("/"))
     ends = range(len(parts) - len(own) - 1, -1, -1)
     start = next((i for i in ends if parts[i : i + len(own)] == own), 0)
@@ -145,12 +145,12 @@ def in_parts(cfg: Split, form: Form) -> Split:
 
 
 def are_few(rows: Pairs, form: Form) -> bool:
-    """Whether there are so few pictures or series that each is cut into parts."""
+    """Whether there are so few images or series that each is cut into parts."""
     return form != "table" and rows.table.num_rows < FEWEST
 
 
 def cut(rows: Pairs, prep: Preprocessor, state: State, shares: tuple[float, float]) -> Splits:
-    """Each picture or series in three parts along its longer side: to learn from, to choose the network, to judge it.
+    """Each image or series in three parts along its longer side: to learn from, to choose the network, to evaluate it.
 
     Errors: DataError where they are too small for that.
     """
@@ -164,7 +164,7 @@ def cut(rows: Pairs, prep: Preprocessor, state: State, shares: tuple[float, floa
 
 
 def _stretch(table: pa.Table, name: str, prep: Preprocessor, state: State, share: tuple[float, float]) -> pa.Array:
-    """A part of each picture or series of a column."""
+    """A part of each image or series of a column."""
     if state.form == "series":
         values = [one for one in recordings.cells(prep.schema, table, name, state.channels) if not isinstance(one, str)]
         layout = prep.columns[0].settings.get("layout", "steps_first")
@@ -193,8 +193,8 @@ def _piece(values: np.ndarray, axis: int, share: tuple[float, float]) -> np.ndar
 
 def sound(
     table: pa.Table, schema: Schema, form: Form, names: Sequence[str], source: Settings
-) -> tuple[pa.Table, list[Quarantined]]:
-    """The rows whose pictures or series can be used, and are as large as the clean ones; and those that cannot."""
+) -> tuple[pa.Table, list[SkippedRow]]:
+    """The rows whose images or series can be used, and are as large as the clean ones; and those that cannot."""
     if form == "table" or not table.num_rows:
         return table, []
     reasons = _reasons(table, schema, form, names)

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from lamina.config import Config as AnyConfig
 from lamina.config import DataError, MissingColumn
-from lamina.data._quarantine import with_row_numbers
+from lamina.data._skipped_rows import with_row_numbers
 from lamina.evaluate import metrics as registry
 from lamina.experiment import Evaluation
 from lamina.schema import Collected
@@ -17,14 +17,14 @@ from lamina.tasks.denoising import added_noise, collection, image_files, metrics
 from lamina.tasks.denoising.collection import Pairs
 from lamina.tasks.denoising.state import WHITE, State
 
-LEVELS = (15.0, 25.0, 50.0)  # deviations at which pictures are usually compared
+LEVELS = (15.0, 25.0, 50.0)  # deviations at which images are usually compared
 SHARES = (0.25, 0.5, 0.9)  # of the largest deviation, where those are not within
-MOST, ROWS = 1 << 22, 100  # pixels or numbers that are judged, of all levels; pictures or recordings
-LARGEST = {3: 512, 2: 16_384}  # pixels a side, or steps, of what is judged of one, by the axes of an array
+MOST, ROWS = 1 << 22, 100  # pixels or numbers that are evaluated, of all levels; images or recordings
+LARGEST = {3: 512, 2: 16_384}  # pixels a side, or steps, of what is evaluated of one, by the axes of an array
 
 
 class Case(NamedTuple):
-    """One picture (height, width, channels) of 0 to 1, or recording (steps, channels) in deviations: clean and with
+    """One image (height, width, channels) of 0 to 1, or recording (steps, channels) in deviations: clean and with
     noise of deviation `sigma`, 0 where that is not known; the row it is of.
     """
 
@@ -150,5 +150,5 @@ def evaluate_source(session: Any, rows: Pairs, collected: Collected, source: Any
     table = with_row_numbers(Collected(table, literal=session.schema.literal), session.schema.missing)
     names = [*state.columns[:1], *([session.target] if session.target in table.column_names else [])]
     table, broken = collection.sound(table, session.schema, state.form, names, source)
-    quarantine = (*collected.quarantine, *rows.quarantine, *broken)
-    return evaluate(session, table)._replace(quarantine=quarantine)
+    skipped_rows = (*collected.skipped_rows, *rows.skipped_rows, *broken)
+    return evaluate(session, table)._replace(skipped_rows=skipped_rows)

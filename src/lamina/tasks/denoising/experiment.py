@@ -11,12 +11,12 @@ from lamina import experiment, preprocess
 from lamina.config import Config as AnyConfig
 from lamina.config import DataError
 from lamina.data import Sources
-from lamina.data._quarantine import ROW_NUMBER, with_row_numbers
+from lamina.data._skipped_rows import ROW_NUMBER, with_row_numbers
 from lamina.data._splits import Auto, Splits, split
 from lamina.experiment import Baseline, Conclusion, Evaluation, Finding, Golden, Section, Summary
 from lamina.preprocess import Preprocessor
 from lamina.recipe import Recipe
-from lamina.schema import Collected, Quarantined, Row, Schema
+from lamina.schema import Collected, Row, Schema, SkippedRow
 from lamina.tasks._supervised import external_data
 from lamina.tasks._supervised.experiment import split_settings
 from lamina.tasks.denoising import (
@@ -81,8 +81,8 @@ class Experiment(experiment.Experiment):
         state = _state(schema, form, prep, cfg, rows._replace(table=splits.train))
         parts = Splits(*(table.drop_columns([ROW_NUMBER]) for table in splits))
         others = [source for source in (sources.train, sources.test) if source]
-        quarantine = [row for source in others for row in source.quarantine]
-        quarantine += [*rows.quarantine, *(test.quarantine if test else ()), *bad]
+        skipped_rows = [row for source in others for row in source.skipped_rows]
+        skipped_rows += [*rows.skipped_rows, *(test.skipped_rows if test else ()), *bad]
         count = sum(table.num_rows for table in parts) if not few else rows.table.num_rows + (
             parts.test.num_rows if test else 0
         )  # fmt: skip
@@ -92,8 +92,8 @@ class Experiment(experiment.Experiment):
             task=Task(cfg, state),
             schema=schema,
             splits=parts,
-            read=count + len(quarantine),
-            quarantine=tuple(quarantine),
+            read=count + len(skipped_rows),
+            skipped_rows=tuple(skipped_rows),
             notes=tuple(dict.fromkeys((*notes, *rows.notes, *_guesses(state, cfg)))),
             used=count,
         )
@@ -202,7 +202,7 @@ def _schema(rows: Pairs, table: pa.Table, recipe: Recipe, sources: Sources) -> t
 
 def _sound(
     rows: Pairs, table: pa.Table, schema: Schema, form: Form, source: AnyConfig
-) -> tuple[pa.Table, list[Quarantined]]:
+) -> tuple[pa.Table, list[SkippedRow]]:
     """Rows that can be used, and the others."""
     names = [*collection.of_kind(schema.columns)[:1], *([rows.clean] if rows.clean else [])]
     return collection.sound(table, schema, form, names, source)

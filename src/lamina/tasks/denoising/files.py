@@ -1,4 +1,4 @@
-"""Pictures in, pictures out: a folder of the same names, or one file for one file; one at a time."""
+"""Images in, images out: a folder of the same names, or one file for one file; one at a time."""
 
 import os
 from collections.abc import Sequence
@@ -26,9 +26,9 @@ class DenoiseOptions(Request):
 
 
 def write(session: Session, rows: pa.Table, options: DenoiseOptions, output: Path) -> Row:
-    """Write each picture without its noise into a new folder `output`, or the only one into a file of that name.
+    """Write each image without its noise into a new folder `output`, or the only one into a file of that name.
 
-    Errors: DataError where no picture can be used, or pictures stand where they would be replaced.
+    Errors: DataError where no image can be used, or images stand where they would be replaced.
     """
     column, most = (
         image_files.column(session.schema, rows, session.task.state.columns[0]),
@@ -82,7 +82,7 @@ def _refuse_own(paths: Sequence[Path | None], output: Path) -> None:
 
 
 def _names(paths: Sequence[Path | None]) -> list[PurePath]:
-    """Where each picture goes, without its ending: its place below the folder that all share; numbers where there are
+    """Where each image goes, without its ending: its place below the folder that all share; numbers where there are
     no names. Of two that differ in the ending alone, the later one has it in its name.
     """
     parents = [os.path.abspath(path.parent) for path in paths if path is not None]

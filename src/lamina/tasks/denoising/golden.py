@@ -18,7 +18,7 @@ RELATIVE, ABSOLUTE = 2e-3, 2e-3  # between machines
 
 
 def requests(prep: Preprocessor, state: State) -> list[Row]:
-    """Pictures of soft spots, or random walks."""
+    """Images of soft spots, or random walks."""
     rng = np.random.default_rng(0)
     if state.form != "table":
         (name,) = state.columns

@@ -1,4 +1,4 @@
-"""Pictures as files hold them, of any depth, to numbers that a network is fed, and back to files of the same sort."""
+"""Images as files hold them, of any depth, to numbers that a network is fed, and back to files of the same sort."""
 
 from typing import NamedTuple
 
@@ -63,7 +63,7 @@ def encode(picture: Picture) -> bytes:
 
 
 def restore(session: Session, picture: Picture) -> Picture:
-    """The same picture without its noise; of whole numbers, rounded to these. What is transparent stays what it is."""
+    """The same image without its noise; of whole numbers, rounded to these. What is transparent stays what it is."""
     out = restored(session, picture.pixels.astype(np.float32) / picture.white) * picture.white
     if picture.pixels.dtype in TOPS:
         out = np.rint(np.clip(out, 0, picture.white))
@@ -71,7 +71,7 @@ def restore(session: Session, picture: Picture) -> Picture:
 
 
 def restored(session: Session, pixels: np.ndarray) -> np.ndarray:
-    """(height, width, 1 or 3) float32 of 0 to 1 as the network answers it: a network of grey pictures sees colours one
+    """(height, width, 1 or 3) float32 of 0 to 1 as the network answers it: a network of grey images sees colours one
     by one, one of colours sees grey three times.
     """
     channels = session.task.state.channels
@@ -84,7 +84,7 @@ def restored(session: Session, pixels: np.ndarray) -> np.ndarray:
 
 
 def column(schema: Schema, rows: pa.Table, name: str) -> cells.Cells:
-    """The cells of a column of pictures: paths and bytes."""
+    """The cells of a column of images: paths and bytes."""
     raw = clean(rows, schema.missing, schema.literal)
     own = [one for one in (*schema.columns, schema.target) if one and one.name == name]
     values = parse_columns(raw, tuple(own))[name]
@@ -92,11 +92,11 @@ def column(schema: Schema, rows: pa.Table, name: str) -> cells.Cells:
 
 
 def most(prep: Preprocessor) -> int:
-    """Pixels of a picture at most."""
+    """Pixels of an image at most."""
     return prep.states[0].model_dump()["max_pixels"]
 
 
 def read(column: cells.Cells, row: int, most: int) -> Picture | str:
-    """The picture of one row, or why there is none."""
+    """The image of one row, or why there is none."""
     body, reason = cells.body(column, row)
     return reason or decode(body, most)

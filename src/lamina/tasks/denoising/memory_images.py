@@ -1,4 +1,4 @@
-"""Pictures in the caller's own types: arrays of floats into cells, and answers into arrays."""
+"""Images in the caller's own types: arrays of floats into cells, and answers into arrays."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from lamina.data import arrays
 from lamina.data._image_cells import pnm
 from lamina.tasks.denoising import image_files
 
-LARGEST = 1 << 31  # pixels of an answer, which was a picture just now
+LARGEST = 1 << 31  # pixels of an answer, which was an image just now
 
 
 def with_floats(rows: Any, files: Sequence[str]) -> Any:
@@ -48,7 +48,7 @@ def _cell(value: Any) -> Any:
 
 
 def like(answers: pa.Table, name: str, rows: Any) -> Any:
-    """Arrays for pictures alone, as many as came; in tables, a column of arrays."""
+    """Arrays for images alone, as many as came; in tables, a column of arrays."""
     pictures = [_array(cell) for cell in answers[name].to_pylist()]
     if isinstance(rows, np.ndarray) and rows.dtype != object:
         if rows.ndim == 2 or (rows.ndim == 3 and len(pictures) == 1 and rows.shape[2] in (1, 3, 4)):

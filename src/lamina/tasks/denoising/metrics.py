@@ -1,6 +1,6 @@
-"""Scores of what is left of the noise, each the mean over pictures or recordings and levels of noise.
+"""Scores of what is left of the noise, each the mean over images or recordings and levels of noise.
 
-Pictures are compared by scikit-image, on a scale of 0 to 1. Answers by case: `psnr` and `ssim`, or `snr` and `error`.
+Images are compared by scikit-image, on a scale of 0 to 1. Answers by case: `psnr` and `ssim`, or `snr` and `error`.
 """
 
 import functools
@@ -37,7 +37,7 @@ def require() -> Any:
 
 
 def of_image(clean: np.ndarray, answer: np.ndarray) -> dict[str, float]:
-    """PSNR in dB and SSIM (Wang et al. 2004) of a picture (height, width, channels) of 0 to 1, cut off at black and
+    """PSNR in dB and SSIM (Wang et al. 2004) of an image (height, width, channels) of 0 to 1, cut off at black and
     white; SSIM is not defined for less than 11 pixels.
     """
     similar = np.nan
@@ -52,7 +52,7 @@ def of_image(clean: np.ndarray, answer: np.ndarray) -> dict[str, float]:
 
 
 def decibels(form: Form, clean: np.ndarray, answer: np.ndarray) -> float:
-    """The primary score alone: PSNR of pictures, SNR of series, 100 at most."""
+    """The primary score alone: PSNR of images, SNR of series, 100 at most."""
     if form == "image":
         visible = np.clip(answer, 0, 1).astype(np.float64)
         with np.errstate(divide="ignore"):

@@ -1,4 +1,4 @@
-"""What can be asked of a bundle that denoises: `predict`, and over HTTP `denoise`, which gives a picture as it is."""
+"""What can be asked of a bundle that denoises: `predict`, and over HTTP `denoise`, which gives an image as it is."""
 
 import base64
 import shlex
@@ -20,14 +20,14 @@ ADDRESS = "http://127.0.0.1:8000"
 
 
 def answer_images(session: Session, rows: pa.Table | None, request: Request) -> Answers:
-    """Each picture without its noise as a file in base64: PNG of the same depth, TIFF where pixels are floats."""
+    """Each image without its noise as a file in base64: PNG of the same depth, TIFF where pixels are floats."""
     bodies, broken = _images(session, rows)
     texts = [None if one is None else base64.b64encode(image_files.encode(one)).decode() for one in bodies]
     return Answers(pa.table({session.task.state.columns[0]: pa.array(texts, pa.string())}), broken=broken)
 
 
 def answer_png(session: Session, rows: pa.Table | None, request: Request) -> Answers:
-    """One picture without its noise, as PNG; floats are cut off at black and white and have 16 bits."""
+    """One image without its noise, as PNG; floats are cut off at black and white and have 16 bits."""
     pictures, broken = _images(session, rows)
     notes = dict[str, None]()
     bodies = list[bytes]()

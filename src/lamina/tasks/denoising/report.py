@@ -21,7 +21,7 @@ from lamina.tasks.denoising.evaluation import Details
 from lamina.tasks.denoising.state import State
 
 EXAMPLES = 4  # cases before and after
-LARGEST, SMALLEST, GAP = 192, 96, 3  # pixels a side that are shown of a picture, of a small one enlarged; between two
+LARGEST, SMALLEST, GAP = 192, 96, 3  # pixels a side that are shown of an image, of a small one enlarged; between two
 STRONGER = 4  # times that what was taken off is shown
 WORDING = Wording(
     verb="restores",
@@ -100,7 +100,7 @@ def _pictures(details: Details, place: int, baselines: Mapping[str, Baseline], b
 
 
 def _sheet(pictures: list[np.ndarray]) -> str:
-    """Pictures side by side in one PNG, pixel by pixel: JPEG, which the page has elsewhere, would change noise."""
+    """Images side by side in one PNG, pixel by pixel: JPEG, which the page has elsewhere, would change noise."""
     zoom = max(1, SMALLEST // pictures[0].shape[1])
     large = [one.repeat(zoom, axis=0).repeat(zoom, axis=1) for one in pictures]
     gap = np.full((large[0].shape[0], GAP, large[0].shape[2]), 255, np.uint8)
@@ -113,7 +113,7 @@ def _sheet(pictures: list[np.ndarray]) -> str:
 
 
 def _bytes(values: np.ndarray) -> np.ndarray:
-    """The middle of a picture as it is shown, pixel by pixel."""
+    """The middle of an image as it is shown, pixel by pixel."""
     height, width = values.shape[:2]
     top, left = max(0, (height - LARGEST) // 2), max(0, (width - LARGEST) // 2)
     piece = values[top : top + LARGEST, left : left + LARGEST]

@@ -9,7 +9,7 @@ from lamina import config
 Form = Literal["image", "series", "table"]
 Deviation = Annotated[float, Field(ge=0, le=1e6)]
 SIGMA: dict[Form, tuple[float, float]] = {"image": (0.0, 55.0), "series": (0.0, 1.0), "table": (0.0, 1.0)}
-WHITE = 255.0  # of pictures, in whose units the deviation of noise is said
+WHITE = 255.0  # of images, in whose units the deviation of noise is said
 
 
 class Config(config.Config):
@@ -49,7 +49,7 @@ class Config(config.Config):
 
 
 class State(config.Config):
-    """What is denoised: pictures of one column, recordings of one column, or the rows of a table in their order, whose
+    """What is denoised: images of one column, recordings of one column, or the rows of a table in their order, whose
     `columns` are the channels. `mean` and `std` are those of training series, by channel. `sigma`: the noise that it
     learned from, none where noisy rows came with clean ones.
     """

@@ -44,7 +44,7 @@ class Task(task.Task):
         return {"series": Input(kind="series", shape=(None, channels), dtype="float32")}
 
     def offered(self, session: Session) -> tuple[Operation, ...]:
-        """Rows of a table are answered together, and only pictures are given back as files."""
+        """Rows of a table are answered together, and only images are given back as files."""
         first = PREDICT_OF[self.state.form]
         return (first, DENOISE) if self.state.form == "image" else (first,)
 
@@ -56,11 +56,11 @@ class Task(task.Task):
     # the caller's own types
 
     def read(self, rows: Any, files: Sequence[str]) -> pa.Table:
-        """Pictures may be floats, too, whose numbers stay what they are."""
+        """Images may be floats, too, whose numbers stay what they are."""
         return arrays.table(memory_images.with_floats(rows, files) if files else rows, files)
 
     def like(self, answers: pa.Table, rows: Any) -> Any:
-        """Pictures as arrays, red first, (height, width) where they are grey; else as other tasks answer."""
+        """Images as arrays, red first, (height, width) where they are grey; else as other tasks answer."""
         if self.state.form != "image" or self.state.columns[0] not in answers.column_names:
             return arrays.like(answers, rows)
         return memory_images.like(answers, self.state.columns[0], rows)

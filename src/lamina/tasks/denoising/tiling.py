@@ -1,4 +1,4 @@
-"""A network over pictures and series of any size, in overlapping tiles, so that memory is bounded."""
+"""A network over images and series of any size, in overlapping tiles, so that memory is bounded."""
 
 import itertools
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ MARGIN = OVERLAP // 4
 
 
 def restore(session: Session, values: np.ndarray) -> np.ndarray:
-    """What the network gives for one picture (height, width, channels) or series (steps, channels), float32.
+    """What the network gives for one image (height, width, channels) or series (steps, channels), float32.
 
     Errors: TooMuch where strangers ask and it takes too long.
     """
@@ -36,7 +36,7 @@ def restore(session: Session, values: np.ndarray) -> np.ndarray:
 
 
 def _averaged(session: Session, values: np.ndarray) -> np.ndarray:
-    """What the network gives for one tile; of a picture, the mean over its views, each turned back."""
+    """What the network gives for one tile; of an image, the mean over its views, each turned back."""
     ((name, _),) = session.spec.inputs.items()
     views = session.task.cfg.test_time_augmentation if values.ndim == 3 else 1
     total = np.zeros(values.shape, np.float32)

@@ -1,4 +1,4 @@
-"""Pictures and recordings as windows of one size, which a network learns random pieces of."""
+"""Images and recordings as windows of one size, which a network learns random pieces of."""
 
 from collections.abc import Sequence
 
@@ -13,12 +13,12 @@ from lamina.tasks.denoising.state import State
 LARGEST = {2: 192, 1: 2048}  # side of a window, by the number of axes
 SMALLEST = 8
 BYTES = 1 << 30  # of all windows: of more, some are drawn
-FEWEST = 64  # rows of training, so that a batch has many windows also of a single picture
+FEWEST = 64  # rows of training, so that a batch has many windows also of a single image
 GREY = np.array([0.299, 0.587, 0.114], np.float32)  # of red, green and blue
 
 
 def values(prep: Preprocessor, state: State, table: pa.Table, names: Sequence[str]) -> list[np.ndarray]:
-    """Some rows as the network is fed: pictures (height, width, channels), uint8 or floats of 0 to 1; recordings
+    """Some rows as the network is fed: images (height, width, channels), uint8 or floats of 0 to 1; recordings
     (steps, channels) about their means, in training deviations. `names`: their columns, which are sound.
     """
     if state.form == "table":
@@ -51,7 +51,7 @@ def with_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
 
 
 def side(arrays: Sequence[np.ndarray]) -> int:
-    """Of windows: as large as most pictures are, within bounds."""
+    """Of windows: as large as most images are, within bounds."""
     shortest = np.median([min(one.shape[:-1]) for one in arrays])
     return int(min(LARGEST[arrays[0].ndim - 1], max(SMALLEST, shortest)))
 

@@ -1,4 +1,4 @@
-"""Rows to coordinates, and coordinates to rows, pictures or series: arrays, some at a time, by the bundle's graphs."""
+"""Rows to coordinates, and coordinates to rows, images or series: arrays, some at a time, by the bundle's graphs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
@@ -18,7 +18,7 @@ DECODER = "decoder"  # the graph from coordinates back to rows
 SMALL = ("latent", "error", "elbo")  # what a network gives beside rows that are as large as these were
 BATCH, NUMBERS = 2048, 1 << 22  # points decoded at a time, and numbers of what they become
 NAMED = 5  # columns in a sentence
-Sort = Literal["rows", "pictures", "series"]
+Sort = Literal["rows", "images", "series"]
 
 
 class Projection(NamedTuple):
@@ -38,7 +38,7 @@ def feed(session: Session) -> Input:
 def sort(session: Session) -> Sort:
     """What coordinates become when they are decoded."""
     kind = feed(session).kind
-    return "pictures" if kind == "image" else "series" if kind == "series" else "rows"
+    return "images" if kind == "image" else "series" if kind == "series" else "rows"
 
 
 def names(session: Session) -> tuple[str, ...]:
@@ -77,7 +77,7 @@ def decode(session: Session, points: np.ndarray) -> np.ndarray:
 
 
 def pictures(values: np.ndarray) -> np.ndarray:
-    """Decoded pictures, 0 to 1, as uint8."""
+    """Decoded images, 0 to 1, as uint8."""
     return np.clip(np.rint(values * 255), 0, 255).astype(np.uint8)
 
 
@@ -92,7 +92,7 @@ def cells(session: Session, values: np.ndarray) -> pa.Table:
 
 
 def flat(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-    """What a network is fed as rows of numbers (rows, numbers) float32, pictures from 0 to 1."""
+    """What a network is fed as rows of numbers (rows, numbers) float32, images from 0 to 1."""
     (values,) = inputs.values()
     values = np.asarray(values)
     scaled = values.astype(np.float32) / 255 if values.dtype == np.uint8 else values.astype(np.float32)

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from lamina.config import Config, DataError, MissingColumn, nearest
-from lamina.data._quarantine import ROW_NUMBER, locate, with_row_numbers
+from lamina.data._skipped_rows import ROW_NUMBER, locate, with_row_numbers
 from lamina.evaluate import metrics
 from lamina.experiment import Evaluation
 from lamina.preprocess import Broken, category
@@ -16,7 +16,7 @@ from lamina.tasks._unlabelled import row_layout
 from lamina.tasks.dimensionality_reduction import coordinates
 from lamina.tasks.dimensionality_reduction.metrics import NAMES
 
-MOST, NUMBERS = 10_000, 1 << 27  # rows that are judged, and numbers of theirs, at most
+MOST, NUMBERS = 10_000, 1 << 27  # rows that are evaluated, and numbers of theirs, at most
 FEWEST = 3  # rows that can be told apart
 MOST_LABELS = 200  # different ones, beyond which they are no classes
 
@@ -79,7 +79,7 @@ def _by_number(name: str) -> tuple[float, str]:
 
 
 def score_source(session: Any, collected: Collected, source: Config) -> Evaluation:
-    """The same for rows of a source; pictures and series of no use are skipped.
+    """The same for rows of a source; images and series of no use are skipped.
 
     Errors: DataError where a column is missing, or too few rows are left.
     """
@@ -90,14 +90,14 @@ def score_source(session: Any, collected: Collected, source: Config) -> Evaluati
             f"evaluate: the rows have no column '{absent[0]}'. {nearest(absent[0], table.column_names)}"
         )
     table = with_row_numbers(replace(collected, table=table, literal=session.schema.literal), session.schema.missing)
-    quarantine, broken = [*collected.quarantine], list[Broken]()
+    skipped_rows, broken = [*collected.skipped_rows], list[Broken]()
     session.encode(table.drop_columns([ROW_NUMBER]), broken)
     first = {cell.row: cell for cell in reversed(broken)}
     for name in dict.fromkeys(cell.column for cell in first.values()):
         rows = sorted(cell.row for cell in first.values() if cell.column == name)
         mask = np.isin(np.arange(table.num_rows), rows)
-        quarantine += locate(table, mask, name, [first[row].reason for row in rows], source)
+        skipped_rows += locate(table, mask, name, [first[row].reason for row in rows], source)
     table = table.filter(pa.array(~np.isin(np.arange(table.num_rows), list(first))))
     if table.num_rows < FEWEST:
         raise DataError(f"evaluate: {table.num_rows} usable rows are too few to evaluate on. Give {FEWEST} or more.")
-    return score(session, table.drop_columns([ROW_NUMBER]))._replace(quarantine=tuple(quarantine))
+    return score(session, table.drop_columns([ROW_NUMBER]))._replace(skipped_rows=tuple(skipped_rows))

@@ -1,4 +1,4 @@
-"""What stands at coordinates, written into files: a table of rows or series, or a new folder of PNG pictures."""
+"""What stands at coordinates, written into files: a table of rows or series, or a new folder of PNG images."""
 
 from pathlib import Path
 
@@ -24,13 +24,13 @@ class WriteOptions(Request):
 
 
 def write(session: Session, rows: pa.Table | None, options: WriteOptions, output: Path) -> Row:
-    """Write what stands at each point, in order: rows into one file, pictures into a new folder.
+    """Write what stands at each point, in order: rows into one file, images into a new folder.
 
     Errors: DataError for coordinates of no use, or an output that does not suit, LaminaError where it cannot be
     written.
     """
     assert rows is not None
-    places, pictures = point_table.parse(session, rows), coordinates.sort(session) == "pictures"
+    places, pictures = point_table.parse(session, rows), coordinates.sort(session) == "images"
     disk.refuse_existing(output, options.overwrite, folder=pictures)
     if pictures:
         if output.suffix in (PNG, *writers.FORMATS):

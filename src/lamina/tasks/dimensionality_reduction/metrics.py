@@ -2,7 +2,8 @@
 
 The target are the rows themselves, (rows, numbers), as a network is fed. Answers by row: `latent` (rows, dimensions),
 `error` (mean squared error of the reconstruction), `spread` (mean squared distance to the mean row), `label` (codes, -1
-where a row has none) where a column is named by which coordinates are judged, `elbo` (nats) of a variational network.
+where a row has none) where a column is named by which coordinates are evaluated, `elbo` (nats) of a variational
+network.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""What can be asked: `predict`, from rows to coordinates, and `inverse_transform`, back to rows, pictures or series."""
+"""What can be asked: `predict`, from rows to coordinates, and `inverse_transform`, back to rows, images or series."""
 
 import base64
 import json
@@ -14,7 +14,7 @@ from lamina.task import CSV, Answers, Example, Operation, Request, Session, TooM
 from lamina.tasks.dimensionality_reduction import coordinates, files, point_table
 from lamina.tasks.dimensionality_reduction.coordinates import DECODER
 
-PICTURE = "image"  # the column of a picture in an answer
+PICTURE = "image"  # the column of an image in an answer
 
 
 # rows to coordinates
@@ -48,19 +48,19 @@ def predict_summary(session: Session) -> str:
 
 
 def inverse_transform(session: Session, rows: pa.Table | None, request: Request) -> Answers:
-    """What each point stands for, in order: cells of a row, a series, or a picture as PNG in base64.
+    """What each point stands for, in order: cells of a row, a series, or an image as PNG in base64.
 
     Errors: DataError for a coordinate that is missing or no number, TooMuch beyond limits.
     """
     assert rows is not None
     limits, sort = session.limits, coordinates.sort(session)
-    if limits and sort == "pictures" and rows.num_rows > limits.samples:
+    if limits and sort == "images" and rows.num_rows > limits.samples:
         raise TooMuch(
             f"rows: at most {limits.samples:,} images are generated for one request (got {rows.num_rows:,}). "
             "Send several requests."
         )
     values = coordinates.decode(session, point_table.parse(session, rows))
-    if sort != "pictures":
+    if sort != "images":
         return Answers(coordinates.cells(session, values))
     pngs = [base64.b64encode(codec.as_png(picture)).decode() for picture in coordinates.pictures(values)]
     return Answers(pa.table({PICTURE: pa.array(pngs, pa.string())}))
@@ -76,16 +76,16 @@ def inverse_example(session: Session) -> Example:
 
 def inverse_summary(session: Session) -> str:
     """What coordinates become."""
-    what = {"rows": "the row", "pictures": "the image (PNG in base64)", "series": "the series"}
+    what = {"rows": "the row", "images": "the image (PNG in base64)", "series": "the series"}
     listed = point_table.listed(coordinates.names(session))
     return f"Send {listed}, get {what[coordinates.sort(session)]} that stands there."
 
 
 def inverse_usage(session: Session, operation: Operation, path: str) -> Usage:
     """Commands and code that turn coordinates back."""
-    pictures = coordinates.sort(session) == "pictures"
+    pictures = coordinates.sort(session) == "images"
     example = operation.example(session)
-    shell = f"lamina inverse_transform {shlex.quote(path)} coordinates.csv -o {'pictures' if pictures else 'rows.csv'}"
+    shell = f"lamina inverse_transform {shlex.quote(path)} coordinates.csv -o {'images' if pictures else 'rows.csv'}"
     body = shlex.quote(json.dumps({"rows": example.payload}))
     http = f"curl -s http://127.0.0.1:8000/inverse_transform -H 'Content-Type: application/json' -d {body}"
     python = f"import lamina\n\nmodel = lamina.load({path!r})\nmodel.inverse_transform({example.payload!r})"
@@ -98,7 +98,7 @@ def has_decoder(session: Session) -> bool:
 
 
 def pixels(answers: pa.Table) -> np.ndarray:
-    """Pictures of an answer as an array (rows, height, width, channels) uint8, red first."""
+    """Images of an answer as an array (rows, height, width, channels) uint8, red first."""
     bodies = (base64.b64decode(text) for text in answers[PICTURE].to_pylist())
     decoded = [codec.pixels(body, codec.MOST_PIXELS)[0] for body in bodies]
     return np.stack([picture[:, :, ::-1] for picture in decoded if picture is not None])

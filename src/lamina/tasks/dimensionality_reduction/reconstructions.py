@@ -17,8 +17,8 @@ from lamina.preprocess.image.codec import as_png
 from lamina.tasks.dimensionality_reduction import coordinates, relations
 
 USUAL = 8  # rows random_lead at random
-WAYS, STEPS = 8, 12  # ways between two points, and pictures on each
-SIDE = 16  # pictures of a grid in a line
+WAYS, STEPS = 8, 12  # ways between two points, and images on each
+SIDE = 16  # images of a grid in a line
 SHARES = (0.02, 0.98)  # of the points, between which a grid lies
 SAMPLES, ACROSS = 64, 16
 WIDEST = 980  # pixels of a sheet
@@ -27,7 +27,7 @@ FEWEST = 0.01  # share of an error that is worth a word
 
 
 def pictures_of(session: Any, target: np.ndarray) -> np.ndarray:
-    """Evaluated rows (rows, numbers) as pictures (rows, height, width, channels) uint8."""
+    """Evaluated rows (rows, numbers) as images (rows, height, width, channels) uint8."""
     shape = tuple(n or 1 for n in coordinates.feed(session).shape)
     return coordinates.pictures(target.reshape(-1, *shape))
 
@@ -36,7 +36,7 @@ def sections(finding: Finding) -> Iterator[Section]:
     """What coordinates become, by what rows are."""
     sort = coordinates.sort(finding.session)
     title = "What coordinates become"
-    parts = {"pictures": _pictures, "series": _series, "rows": _rows}[sort](finding)
+    parts = {"images": _pictures, "series": _series, "rows": _rows}[sort](finding)
     yield Section("decoded", title, "comparison", section(title, "decoded", *parts))
 
 
@@ -79,7 +79,7 @@ def _decode(session: Any, points: np.ndarray) -> np.ndarray:
 
 
 def _sheet(pictures: np.ndarray, across: int) -> str:
-    """One image of pictures side by side, a pixel apart."""
+    """One image of images side by side, a pixel apart."""
     rows, height, width, channels = pictures.shape
     lines = -(-rows // across)
     padded = np.full((lines * across, height + 1, width + 1, channels), 255, np.uint8)
@@ -137,7 +137,7 @@ def reconstruction_errors(finding: Finding, worst: np.ndarray) -> str:
     if sort == "rows":
         return _lost_columns(finding, worst)
     usual = np.random.default_rng(0).permutation(len(finding.evaluation.target))[:USUAL]
-    key = "" if sort == "pictures" else " Orange is the latter; standardised."
+    key = "" if sort == "images" else " Orange is the latter; standardised."
     lead = f"The {len(worst)} test {sort} with the largest error, and what their coordinates become.{key}"
     random_lead = f"Some test {sort} random_lead at random.{key}"
     return under("The worst", lead, _pairs(finding, worst)) + under(
@@ -146,10 +146,10 @@ def reconstruction_errors(finding: Finding, worst: np.ndarray) -> str:
 
 
 def _pairs(finding: Finding, places: np.ndarray) -> str:
-    """Pictures or series with what their coordinates become."""
+    """Images or series with what their coordinates become."""
     session, evaluation = finding.session, finding.evaluation
     back = coordinates.decode(session, evaluation.answers["latent"][places])
-    target, pictured = evaluation.target[places], coordinates.sort(session) == "pictures"
+    target, pictured = evaluation.target[places], coordinates.sort(session) == "images"
     rows = pictures_of(session, target) if pictured else target.reshape(-1, *back.shape[1:])
     figures = []
     for i, place in enumerate(places.tolist()):

@@ -25,8 +25,8 @@ WORST = 12
 
 
 class Details(NamedTuple):
-    """Which test rows were judged, the names of their labels, principal components beside, and the share of rows whose
-    nearest other row has the same label when whole rows are compared.
+    """Which test rows were evaluated, the names of their labels, principal components beside, and the share of rows
+    whose nearest other row has the same label when whole rows are compared.
     """
 
     places: np.ndarray
@@ -95,7 +95,7 @@ def _map(finding: Finding) -> Section:
     """Test rows by two coordinates, coloured by label, or by columns."""
     evaluation, session = finding.evaluation, finding.session
     details: Details = evaluation.details
-    pictured = coordinates.sort(session) == "pictures"
+    pictured = coordinates.sort(session) == "images"
     rows = scatter.some(len(evaluation.target), pictured)
     points, axes = _plane(evaluation.answers["latent"], coordinates.names(session))
     shots = reconstructions.pictures_of(session, evaluation.target[rows]) if pictured else None
@@ -220,7 +220,7 @@ def summary(finding: Finding) -> Summary:
     bundle, session = finding.folder / "bundle", finding.session
     commands = {"project": f"lamina predict {bundle} DATA -o coordinates.csv"}
     if operation.has_decoder(session):
-        output = "pictures" if coordinates.sort(session) == "pictures" else "rows.csv"
+        output = "images" if coordinates.sort(session) == "images" else "rows.csv"
         commands["invert"] = f"lamina inverse_transform {bundle} coordinates.csv -o {output}"
     sentences = notes(finding)
     return Summary(commands=commands, facts={"notes": sentences} if sentences else {})

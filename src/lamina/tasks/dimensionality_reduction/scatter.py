@@ -12,9 +12,9 @@ from lamina.evaluate.markup import escape
 from lamina.preprocess.image import codec
 
 SCRIPT = Path(__file__).with_name("scatter.js").read_text("utf-8")
-MOST, PICTURED = 4_000, 2_000  # points, and fewer where each has its picture
+MOST, PICTURED = 4_000, 2_000  # points, and fewer where each has its image
 WIDTH, HEIGHT, LEFT, TOP, RIGHT, BELOW = 760, 560, 66, 12, 12, 40
-THUMB, ACROSS = 28, 50  # pixels of a picture's longer side, and pictures in a line of the sheet
+THUMB, ACROSS = 28, 50  # pixels of an image's longer side, and images in a line of the sheet
 TICKS = 5
 INSIDE, MARGIN = (0.002, 0.998), 0.06  # which points a map is made to hold, and how much more
 SIMILAR = 3.0  # times one range, up to which both axes have one scale
@@ -180,7 +180,7 @@ def _names(one: Grouping, places: np.ndarray) -> str:
 
 
 def _sprite(pictures: np.ndarray | None) -> str:
-    """All pictures in one, from which the script takes them."""
+    """All images in one, from which the script takes them."""
     if pictures is None or not len(pictures):
         return ""
     small = np.stack([_thumb(picture) for picture in pictures])
@@ -195,7 +195,7 @@ def _sprite(pictures: np.ndarray | None) -> str:
 
 
 def _thumb(picture: np.ndarray) -> np.ndarray:
-    """A picture whose longer side is at most 28 pixels."""
+    """An image whose longer side is at most 28 pixels."""
     height, width = picture.shape[:2]
     if max(height, width) <= THUMB:
         return picture

@@ -16,7 +16,7 @@ class Config(config.Config):
 
 
 class State(config.Config):
-    """How columns of a table become one vector, None of pictures and series; what coordinates are called before their
+    """How columns of a table become one vector, None of images and series; what coordinates are called before their
     number; and where those of held-out rows are: the lowest, the median and the highest of each.
     """
 

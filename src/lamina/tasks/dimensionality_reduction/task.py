@@ -46,7 +46,7 @@ class Task(task.Task):
         return {"coordinates": {name: [low, high] for name, low, high in ends}, "decodes": coordinates.sort(session)}
 
     def like(self, answers: pa.Table, rows: Any) -> Any:
-        """Pictures come as one array of uint8, whatever rows came in."""
+        """Images come as one array of uint8, whatever rows came in."""
         return operation.pixels(answers) if answers.column_names == [PICTURE] else arrays.like(answers, rows)
 
     # safety

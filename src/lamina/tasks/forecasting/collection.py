@@ -7,10 +7,10 @@ import pyarrow as pa
 
 from lamina import preprocess
 from lamina.data import Sources
-from lamina.data._quarantine import locate, with_row_numbers
+from lamina.data._skipped_rows import locate, with_row_numbers
 from lamina.preprocess import Decimal
 from lamina.recipe import Recipe
-from lamina.schema import Quarantined, Schema
+from lamina.schema import Schema, SkippedRow
 from lamina.tasks.forecasting.column_roles import Assignment
 from lamina.tasks.forecasting.panel import Panel
 from lamina.tasks.forecasting.state import Config, State
@@ -18,7 +18,7 @@ from lamina.tasks.forecasting.time_index import describe
 
 
 class Rows(NamedTuple):
-    """Cleaned rows with their numbers; from `test_row` on they are those to judge by, which come after the others."""
+    """Cleaned rows with their numbers; from `test_row` on they are test rows, which come after the others."""
 
     table: pa.Table
     test_row: int
@@ -66,14 +66,14 @@ def make_schema(assignment: Assignment, train: pa.Table, recipe: Recipe, literal
     return Schema(columns=columns, target=target, missing=recipe.missing, literal=literal)
 
 
-def quarantine(panel: Panel, rows: Rows, assignment: Assignment, sources: Sources) -> list[Quarantined]:
+def skipped_rows(panel: Panel, rows: Rows, assignment: Assignment, sources: Sources) -> list[SkippedRow]:
     """Where the rows that no series can take stand in their source."""
     roles, count = assignment.roles, rows.table.num_rows
     column = roles.time[0] if roles.time else roles.series or roles.targets[0]
     parts = [(sources.config, 0, rows.test_row)]
     if sources.test is not None:
         parts.append((sources.test_config or sources.config, rows.test_row, count))
-    places = list[Quarantined]()
+    places = list[SkippedRow]()
     for exclusion in panel.exclusions:
         for source, begin, end in parts:
             inside = exclusion.rows[(exclusion.rows >= begin) & (exclusion.rows < end)]

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from lamina import preprocess
 from lamina.config import DataError, MissingColumn, RecipeError, nearest
-from lamina.data._quarantine import column_name
+from lamina.data._skipped_rows import column_name
 from lamina.experiment import Suitability
 from lamina.plugins import kind
 from lamina.preprocess import Decimal, parse_columns

@@ -66,7 +66,7 @@ def to_table(answers: Arrays, state: State, ids: pa.Array, times: pa.Array | Non
             }
             parts["quantiles"] = pa.StructArray.from_arrays(list(quantiles.values()), list(quantiles))
         if len(state.targets) == 1:
-            columns |= {_free(part, columns): values for part, values in parts.items()}
+            columns |= {free(part, columns): values for part, values in parts.items()}
         else:
             columns[names[target.name]] = pa.StructArray.from_arrays(list(parts.values()), list(parts))
     return pa.table(columns)
@@ -78,7 +78,7 @@ def chart(session: Session) -> Chart:
     x = _steps(state)
     columns = [name for name in (state.series, x) if name]
     if len(state.targets) == 1:
-        lines = [Line(*(_free(part, columns) for part in PARTS), source=state.names[0])]
+        lines = [Line(*(free(part, columns) for part in PARTS), source=state.names[0])]
     else:
         columns_of = _columns_of_targets(columns, state)
         lines = [Line(*(f"{c}.{part}" for part in PARTS), source=t) for t, c in columns_of.items()]
@@ -89,15 +89,16 @@ def _columns_of_targets(columns: list[str], state: State) -> dict[str, str]:
     """The column of each of several targets; `columns` are those before."""
     names = dict[str, str]()
     for name in state.names:
-        names[name] = _free(name, {*columns, *names.values()})
+        names[name] = free(name, {*columns, *names.values()})
     return names
 
 
 def _steps(state: State) -> str:
     """The column of the times, or of the steps ahead where rows have none."""
     name = "step" if state.step.unit == "row" else state.time_column or "time"
-    return _free(name, [state.series] if state.series else [])
+    return free(name, [state.series] if state.series else [])
 
 
-def _free(name: str, names: Container[str]) -> str:
-    return name if name not in names else _free(f"{name}_", names)
+def free(name: str, names: Container[str]) -> str:
+    """A name of a column that is not taken yet."""
+    return name if name not in names else free(f"{name}_", names)

@@ -43,8 +43,8 @@ def inputs(prep: Preprocessor, state: State) -> dict[str, Input]:
 
     Errors: DataError where a window of them would be too large.
     """
-    future_width = sum(_widths(prep, state.known)) + len(_cycles(state)) * 2
-    width = len(state.targets) + sum(_widths(prep, state.past)) + future_width
+    future_width = sum(channel_counts(prep, state.known)) + calendar_channels(state)
+    width = len(state.targets) + sum(channel_counts(prep, state.past)) + future_width
     if (state.context + state.horizon) * width > MAX_WINDOW:
         raise DataError(
             f"task.context: {state.context:,} steps of {width:,} channels are more than a network can be fed. Ask for "
@@ -93,7 +93,8 @@ def _covariates(panel: Panel, prep: Preprocessor, names: Sequence[str]) -> np.nd
     return np.concatenate(blocks, axis=1).astype(np.float32)
 
 
-def _widths(prep: Preprocessor, names: Sequence[str]) -> list[int]:
+def channel_counts(prep: Preprocessor, names: Sequence[str]) -> list[int]:
+    """How many channels each of some columns is fed as."""
     feeds = [prep.feed(name) for name in names]
     return [feed.shape[0] or 0 if feed.kind == "number" else sum(feed.sizes) for feed in feeds]
 
@@ -117,6 +118,11 @@ def _cycles(state: State) -> tuple[str, ...]:
         return ("year",) if step.count < 12 else ()
     seconds = DAY if step.unit == "business" else step.count
     return tuple(name for name, longest in (("year", 31 * DAY), ("week", DAY), ("day", 43_200)) if seconds <= longest)
+
+
+def calendar_channels(state: State) -> int:
+    """How many channels the calendar is fed as."""
+    return 2 * len(_cycles(state))
 
 
 def calendar(index: np.ndarray, state: State) -> np.ndarray:

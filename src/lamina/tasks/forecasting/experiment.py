@@ -11,7 +11,7 @@ from lamina import experiment
 from lamina.config import Config as AnyConfig
 from lamina.config import DataError, MissingColumn, nearest
 from lamina.data import Sources
-from lamina.data._quarantine import ROW_NUMBER, locate, with_row_numbers
+from lamina.data._skipped_rows import ROW_NUMBER, locate, with_row_numbers
 from lamina.data._splits import Splits
 from lamina.evaluate import metrics
 from lamina.experiment import Arrays, Baseline, Conclusion, Evaluation, Finding, Golden, Section, Suitability, Summary
@@ -89,10 +89,10 @@ class Experiment(experiment.Experiment):
             task=Task(cfg, state),
             schema=schema,
             splits=Splits(*tables),
-            read=rows.table.num_rows + sum(len(source.quarantine) for source in collected),
-            quarantine=(
-                *(row for source in collected for row in source.quarantine),
-                *collection.quarantine(panel, rows, assignment, sources),
+            read=rows.table.num_rows + sum(len(source.skipped_rows) for source in collected),
+            skipped_rows=(
+                *(row for source in collected for row in source.skipped_rows),
+                *collection.skipped_rows(panel, rows, assignment, sources),
             ),
             notes=(
                 *(note for source in collected for note in source.notes),
@@ -107,7 +107,7 @@ class Experiment(experiment.Experiment):
         return replace(experiment, also=external_data.load(recipe.also, experiment)) if recipe.also else experiment
 
     def counts(self) -> Row:
-        """Rows in = used + quarantined. Rows that share a step are used in its mean, of which a part has one; a gap
+        """Rows in = used + skipped. Rows that share a step are used in its mean, of which a part has one; a gap
         between two parts is in none.
         """
         return super().counts() | {"used": self.panel.row_count}
@@ -194,11 +194,11 @@ class Experiment(experiment.Experiment):
             names = table.column_names[:-1]
             raise MissingColumn(f"evaluate: the rows have no column '{target}'. {nearest(target, names)}")
         evaluation = cls.evaluate(session, table.drop_columns([ROW_NUMBER]))
-        quarantine = [*collected.quarantine]
+        skipped_rows = [*collected.skipped_rows]
         for exclusion in evaluation.details.panel.exclusions:
             bad = np.isin(np.arange(table.num_rows), exclusion.rows)
-            quarantine += locate(table, bad, target, [exclusion.reason] * len(exclusion.rows), source)
-        return evaluation._replace(quarantine=tuple(quarantine))
+            skipped_rows += locate(table, bad, target, [exclusion.reason] * len(exclusion.rows), source)
+        return evaluation._replace(skipped_rows=tuple(skipped_rows))
 
     def examine(self, finding: Finding) -> Evaluation:
         return report.examine(finding, self.also)

@@ -30,14 +30,19 @@ def predict(session: Session, rows: pa.Table | None, request: Request) -> Answer
     """
     assert rows is not None
     state: State = session.task.state
-    rows = clean(rows, session.schema.missing, session.schema.literal)
-    histories = history.read_histories(rows, session.prep, state)
+    histories, broken = histories_of(session, rows)
     forecasts = history.forecast_histories(session, histories)
     table = decoding.to_table(forecasts, state, histories.ids, histories.times)
-    column = ", ".join(state.time) or state.names[0]
-    exclusions = histories.panel.exclusions
-    broken = tuple(Broken(row, column, e.reason) for e in exclusions for row in e.rows.tolist())
     return Answers(table, histories.notes, broken, _amount(len(histories.end), state.horizon))
+
+
+def histories_of(session: Session, rows: pa.Table) -> tuple[history.Histories, tuple[Broken, ...]]:
+    """Raw rows as histories, and the cells of those that belong to no series."""
+    state: State = session.task.state
+    rows = clean(rows, session.schema.missing, session.schema.literal)
+    histories = history.read_histories(rows, session.prep, state)
+    column, exclusions = ", ".join(state.time) or state.names[0], histories.panel.exclusions
+    return histories, tuple(Broken(row, column, e.reason) for e in exclusions for row in e.rows.tolist())
 
 
 def _amount(series: int, horizon: int) -> str:
@@ -57,11 +62,16 @@ def describe(session: Session) -> str:
 
 
 def example(session: Session, count: int = EXAMPLE_ROWS) -> Example:
-    """The last golden rows, which are made up, as a client would write them, and the steps after them."""
+    """A history and the steps after it."""
+    rows = history_example(session, count)
+    return Example(rows, json_rows(predict(session, session.rows(rows), Request()).table))
+
+
+def history_example(session: Session, count: int = EXAMPLE_ROWS) -> list[Row]:
+    """The last golden rows, which are synthetic, as a client would write them."""
     kinds = {column.name: column.kind for column in session.prep.columns}
     rows = [{name: example_cell(v, kinds.get(name)) for name, v in row.items()} for row in session.golden]
-    rows = _days(rows[-count:], session.task.state.time)
-    return Example(rows, json_rows(predict(session, session.rows(rows), Request()).table))
+    return _days(rows[-count:], session.task.state.time)
 
 
 def _days(rows: list[Row], time: Sequence[str]) -> list[Row]:

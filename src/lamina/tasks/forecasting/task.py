@@ -12,6 +12,7 @@ from lamina.preprocess import Preprocessor
 from lamina.schema import Input, Output, Row
 from lamina.task import Session
 from lamina.tasks.forecasting import encoding, time_index
+from lamina.tasks.forecasting.attributions import EXPLAIN
 from lamina.tasks.forecasting.operation import PREDICT
 from lamina.tasks.forecasting.state import Config, State
 
@@ -23,7 +24,7 @@ class Task(task.Task):
     cfg: Config
     state: State
 
-    operations = (PREDICT,)
+    operations = (PREDICT, EXPLAIN)
     target_kind = "number"
 
     def output(self) -> Output:

@@ -6,7 +6,7 @@ from lamina.deploy.bundle.strict_json import printable, rejection
 from lamina.preprocess import time
 from lamina.task import Session
 from lamina.tasks.generation import cell_writers, choice_pairs, column_transformer, formulas
-from lamina.tasks.generation.state import ColumnModes, CriticCalibration, State, TextTemplate
+from lamina.tasks.generation.state import ColumnModes, DiscriminatorCalibration, State, TextTemplate
 
 LATENT, GOLDEN = 1 << 14, 256  # numbers of noise, and golden requests, at most
 LATEST = 2.6e11  # seconds from 1970 within which a calendar is sure
@@ -24,11 +24,12 @@ def check(session: Session) -> None:
         raise rejection("task.json", "state.counts", "must be one for each class, 1 or more")
     if len(set(state.classes)) != len(state.classes) or (state.classes and not schema.target):
         raise rejection("task.json", "state.classes", "must be different ones, of a column that the schema names")
-    if ("critic" in session.graphs) != (state.critic is not None):
-        reason = "is there, and task.json knows no discriminator" if state.critic is None else "is missing"
+    calibration = state.discriminator_calibration
+    if ("critic" in session.graphs) != (calibration is not None):
+        reason = "is there, and task.json knows no discriminator" if calibration is None else "is missing"
         raise rejection("critic.onnx", "", reason)
-    if state.critic and (reason := _calibration_fault(state.critic, len(state.classes))):
-        raise rejection("task.json", "state.critic", reason)
+    if calibration and (reason := _calibration_fault(calibration, len(state.classes))):
+        raise rejection("task.json", "state.discriminator_calibration", reason)
     kinds = {column.name: column.kind for column in schema.columns}
     names = [modes.name for modes in state.columns]
     if len(set(names)) != len(names) or any(kinds.get(modes.name) != modes.kind for modes in state.columns):
@@ -48,12 +49,12 @@ def latent(session: Session) -> int:
     return size
 
 
-def _calibration_fault(critic: CriticCalibration, classes: int) -> str:
+def _calibration_fault(discriminator: DiscriminatorCalibration, classes: int) -> str:
     """Why scores cannot be spread so, or ""."""
-    if len(critic.medians) != max(1, classes):
+    if len(discriminator.medians) != max(1, classes):
         return "must have a median for each class"
-    quantiles = (critic.conditional, critic.unconditional)
-    sound = all(math.isfinite(v) for values in (critic.medians, *quantiles) for v in values)
+    quantiles = (discriminator.conditional, discriminator.unconditional)
+    sound = all(math.isfinite(v) for values in (discriminator.medians, *quantiles) for v in values)
     return "" if sound and all(list(values) == sorted(values) for values in quantiles) else "must be finite and ordered"
 
 

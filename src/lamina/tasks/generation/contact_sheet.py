@@ -1,4 +1,4 @@
-"""A contact sheet: a few pictures of each class in rows of their own, or the first ones side by side."""
+"""A contact sheet: a few images of each class in rows of their own, or the first ones side by side."""
 
 from collections.abc import Sequence
 
@@ -6,14 +6,14 @@ import numpy as np
 
 from lamina.preprocess.image.codec import opencv
 
-ACROSS, DOWN = 12, 24  # pictures in a row, and rows
-SMALL, LARGE = 56, 192  # pixels of the longer side of a picture on a sheet
+ACROSS, DOWN = 12, 24  # images in a row, and rows
+SMALL, LARGE = 56, 192  # pixels of the longer side of an image on a sheet
 GAP, GROUND = 4, 255
 LETTER = 9  # pixels, about, of a letter
 
 
 class ContactSheet:
-    """Collects as many pictures as fit, whatever comes; `draw` lays them out."""
+    """Collects as many images as fit, whatever comes; `draw` lays them out."""
 
     def __init__(self, classes: Sequence[str]):
         self.rows: dict[str, list[np.ndarray]] = {name: [] for name in classes[:DOWN]}
@@ -22,7 +22,7 @@ class ContactSheet:
             self.rows = {str(row): [] for row in range(ACROSS)}
 
     def add(self, picture: np.ndarray, label: str) -> None:
-        """One more picture (height, width, 1 or 3) uint8, red first."""
+        """One more image (height, width, 1 or 3) uint8, red first."""
         if self.unlabelled:
             label = next((row for row, pictures in self.rows.items() if len(pictures) < ACROSS), "")
         row = self.rows.get(label)
@@ -48,7 +48,7 @@ class ContactSheet:
 
 
 def _scale(picture: np.ndarray) -> np.ndarray:
-    """Small pictures enlarged a whole number of times, so that every pixel shows; large ones shrunk."""
+    """Small images enlarged a whole number of times, so that every pixel shows; large ones shrunk."""
     cv2, longest = opencv(), max(picture.shape[:2])
     if longest <= SMALL:
         times = -(-SMALL // longest)

@@ -1,4 +1,4 @@
-"""What pictures or rows made by a network are worth, beside real ones that it has never seen. No torch."""
+"""What images or rows made by a network are worth, beside real ones that it has never seen. No torch."""
 
 from dataclasses import replace
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from lamina.config import Config, DataError, MissingColumn, nearest
-from lamina.data._quarantine import ROW_NUMBER, locate, with_row_numbers
+from lamina.data._skipped_rows import ROW_NUMBER, locate, with_row_numbers
 from lamina.deploy.predictor import Predictor
 from lamina.evaluate import baselines, metrics
 from lamina.experiment import Baseline, Evaluation, Finding
@@ -24,8 +24,8 @@ baselines.register("held_out", "real, held out")
 
 
 def features(values: np.ndarray) -> np.ndarray:
-    """Numbers (rows, features) by which pictures (rows, height, width, channels) or rows (rows, width) are compared: of
-    pictures, what fixed random filters answer, which no training has shaped.
+    """Numbers (rows, features) by which images (rows, height, width, channels) or rows (rows, width) are compared: of
+    images, what fixed random filters answer, which no training has shaped.
     """
     return values.astype(np.float64) if values.ndim == 2 else _filter(values)
 
@@ -55,13 +55,13 @@ def _filter(pictures: np.ndarray) -> np.ndarray:
 
 
 def generate(session: Session, count: int, seed: int = 0, labels: Any = None) -> Any:
-    """Pictures uint8, or a table, as `count` of one seed; `labels`: a class for all, or several taken in turn."""
+    """Images uint8, or a table, as `count` of one seed; `labels`: a class for all, or several taken in turn."""
     names = sampling.labels(labels, count, session.task.state)
     return sampling.generate(session, sampling.seeds(seed, count), names)
 
 
 def encode(session: Session, samples: Any) -> np.ndarray:
-    """Pictures as they are, rows of a table (cleaned) as blocks of numbers: as a generator has learned them."""
+    """Images as they are, rows of a table (cleaned) as blocks of numbers: as a generator has learned them."""
     if not isinstance(samples, pa.Table):
         return samples
     if session.task.state.columns:
@@ -81,7 +81,7 @@ def score(session: Session, table: pa.Table) -> Evaluation:
 
 
 def score_source(session: Predictor, collected: Collected, source: Config) -> Evaluation:
-    """The same for rows of a source, whose classes play no part; pictures of no use are skipped.
+    """The same for rows of a source, whose classes play no part; images of no use are skipped.
 
     Errors: DataError where a column is missing, or too few rows are left.
     """
@@ -92,17 +92,17 @@ def score_source(session: Predictor, collected: Collected, source: Config) -> Ev
         raise MissingColumn(f"evaluate: the rows have no column '{absent[0]}'. {near}")
     table = with_row_numbers(replace(collected, table=table, literal=session.schema.literal), session.schema.missing)
     table = table.take(np.sort(np.random.default_rng(0).permutation(table.num_rows)[:MOST]))
-    quarantine, broken = [*collected.quarantine], list[Broken]()
+    skipped_rows, broken = [*collected.skipped_rows], list[Broken]()
     if prep.files:
         session.encode(table.drop_columns([ROW_NUMBER]), broken)
         bad = np.isin(np.arange(table.num_rows), [cell.row for cell in broken])
         reasons = [cell.reason for cell in sorted(broken, key=lambda cell: cell.row)]
-        quarantine += locate(table, bad, prep.files[0].name, reasons, source)
+        skipped_rows += locate(table, bad, prep.files[0].name, reasons, source)
         table = table.filter(pa.array(~bad))
     if table.num_rows < FEWEST:
         raise DataError(f"evaluate: {table.num_rows} usable rows are too few to compare with. Give {FEWEST} or more.")
     evaluation = score(session, table.drop_columns([ROW_NUMBER]))
-    return evaluation._replace(rows=table.num_rows, quarantine=tuple(quarantine))
+    return evaluation._replace(rows=table.num_rows, skipped_rows=tuple(skipped_rows))
 
 
 def held_out(finding: Finding) -> Baseline:

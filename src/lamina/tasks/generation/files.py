@@ -1,6 +1,6 @@
-"""As many new pictures or rows as are asked for, into files, a batch at a time, so that they need not fit in memory.
+"""As many new images or rows as are asked for, into files, a batch at a time, so that they need not fit in memory.
 
-Each file says that it was made, and by what: pictures inside the PNG, Parquet and Feather in the metadata of their
+Each file says that it was made, and by what: images inside the PNG, Parquet and Feather in the metadata of their
 schema, CSV and JSON lines, which have none, in a file beside them.
 """
 
@@ -52,7 +52,7 @@ class GenerateOptions(GenerateRequest):
 
 
 def write(session: Session, rows: pa.Table | None, options: GenerateOptions, output: Path) -> Row:
-    """Write pictures into a new folder `output`, or rows into one file.
+    """Write images into a new folder `output`, or rows into one file.
 
     Errors: DataError for what this bundle cannot make, LaminaError where it cannot be written.
     """

@@ -9,7 +9,7 @@ from lamina.config import DataError
 from lamina.deploy.bundle.strict_json import guarded
 from lamina.schema import Row
 from lamina.task import Session, alike
-from lamina.tasks.generation import critic, sampling, table_transformer
+from lamina.tasks.generation import discriminator_scores, sampling, table_transformer
 from lamina.tasks.generation.state import ColumnModes, State
 
 COUNT = 8  # requests
@@ -32,8 +32,8 @@ def inputs(rows: Sequence[Row], state: State, target: str, latent: int) -> dict[
 
 
 def answers(session: Session, rows: Sequence[Row]) -> list[Row]:
-    """A few numbers of each answer, of a table the row that is read from it, and what the critic says of it where
-    there is one.
+    """A few numbers of each answer, of a table the row that is read from it, and what the discriminator says of it
+    where there is one.
     """
     seeds, labels = _parse(rows, session.target)
     numbers = sampling.outputs(session, seeds, labels)
@@ -43,7 +43,7 @@ def answers(session: Session, rows: Sequence[Row]) -> list[Row]:
         codes = np.full(len(rows), -1)
         if labels is not None and session.target is not None:
             codes = sampling.codes(labels, state.classes, session.target)[:, 0]
-        scores = guarded("critic.onnx", lambda: critic.golden_scores(session, numbers, codes))
+        scores = guarded("critic.onnx", lambda: discriminator_scores.golden_scores(session, numbers, codes))
         golden = [{"critic": score} | excerpt for score, excerpt in zip(scores, golden, strict=True)]
     if not state.columns:
         return golden

@@ -1,4 +1,4 @@
-"""What generated pictures are worth: how far from real ones, of which classes, and whether they are training pictures.
+"""What generated images are worth: how far from real ones, of which classes, and whether they are training images.
 
 Where there are classes, a small classifier looks at them: it is trained on the run's training rows alone, and knows
 nothing of the generator. Where there are none, fixed random filters do.
@@ -20,23 +20,23 @@ from lamina.tasks.generation.metrics import NAMES
 from lamina.tasks.generation.state import State
 from lamina.train.settings import Config, Examples
 
-COUNT, COMPARED = 1_000, 2_000  # samples whose classes are counted, and pictures of a cloud of features
+COUNT, COMPARED = 1_000, 2_000  # samples whose classes are counted, and images of a cloud of features
 FEWEST, MOST = (
     6_000,
     100_000,
-)  # pictures of `SIDE` x `SIDE` that the classifier learns from: seconds, and a minute or so
-SIDE, SMALL = 28, 0.25  # smaller pictures cost less, down to a share
+)  # images of `SIDE` x `SIDE` that the classifier learns from: seconds, and a minute or so
+SIDE, SMALL = 28, 0.25  # smaller images cost less, down to a share
 TRUSTED = 0.6  # accuracy on test rows, below which what the classifier says is not worth telling
 MOST_CLASSES = 200
 COLLAPSED = 0.5  # of the spread of real ones' features
-REPEATED = 0.02  # of samples are closer to a training picture than any held-out one
-STRIPS, STEPS = 4, 9  # ways from one sample to another, and pictures of each
+REPEATED = 0.02  # of samples are closer to a training image than any held-out one
+STRIPS, STEPS = 4, 9  # ways from one sample to another, and images of each
 
 Pictures = tuple[np.ndarray, np.ndarray]  # and their codes
 
 
 class ImageFidelity(NamedTuple):
-    """Facts for `report.json`, scores of samples and of held-out real pictures, and the pictures to show.
+    """Facts for `report.json`, scores of samples and of held-out real images, and the images to show.
 
     `samples`, `real` (held out), `training`: (rows, height, width, channels) uint8; `codes` (rows,) of the samples;
     `strips` (ways, steps, height, width, channels).
@@ -85,7 +85,7 @@ def measure(session: Predictor, examples: Mapping[str, Examples], cfg: Config, s
 
 
 def _classifier(feed: Any, state: State, examples: Mapping[str, Pictures], cfg: Config, steps: int) -> tuple[Any, Row]:
-    """What looks at pictures, and what is to be said of it: fixed filters where no classifier can be trusted."""
+    """What looks at images, and what is to be said of it: fixed filters where no classifier can be trusted."""
     classifier = train.image_classifier.ImageClassifier(feed, len(state.classes))
     if 2 <= len(state.classes) <= MOST_CLASSES:
         cost = max(SMALL, math.prod(feed.shape[:2]) / SIDE**2)
@@ -96,9 +96,13 @@ def _classifier(feed: Any, state: State, examples: Mapping[str, Pictures], cfg: 
         accuracy = float((predictions == codes).mean())
         if accuracy >= TRUSTED:
             seconds = round(classifier.seconds, 1)
-            return classifier, {"judge": "classifier", "judge_accuracy": accuracy, "judge_seconds": seconds}
+            return classifier, {
+                "features": "classifier",
+                "classifier_accuracy": accuracy,
+                "classifier_seconds": seconds,
+            }
         classifier = train.image_classifier.ImageClassifier(feed, 0)
-    return classifier, {"judge": "fixed random filters"}
+    return classifier, {"features": "fixed random filters"}
 
 
 def _spread(features: np.ndarray) -> float:
@@ -123,7 +127,7 @@ def _classes(probabilities: np.ndarray | None, codes: np.ndarray, classes: tuple
 
 
 def _strips(session: Predictor) -> np.ndarray:
-    """Ways from one picture to another of its class: (ways, steps, height, width, channels), uint8."""
+    """Ways from one image to another of its class: (ways, steps, height, width, channels), uint8."""
     latent, classes = int(session.config["latent"]), session.task.classes
     ends = sampling.noise(range(2 * STRIPS), latent).astype(np.float64)
     strips = list[np.ndarray]()
@@ -148,7 +152,7 @@ def verdict(fidelity: ImageFidelity) -> str:
         some = "All" if covered == of else f"Only {covered} of"
         sentences.append(
             f"{some} {of} classes appear in {facts['counted']:,} generated images, and {facts['as_asked']:.1%} are of "
-            f"the class asked for, says a classifier that is right on {facts['judge_accuracy']:.1%} of real ones."
+            f"the class asked for, says a classifier that is right on {facts['classifier_accuracy']:.1%} of real ones."
         )
     if own is not None and real is not None:
         sentences.append(

@@ -1,4 +1,4 @@
-"""Generated pictures as parts of the page: sheets, classes, ways between two, the nearest training pictures."""
+"""Generated images as parts of the page: sheets, classes, ways between two, the nearest training images."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ ZOOM = 980  # pixels of a sheet's width, at most
 
 
 def html(fidelity: ImageFidelity, classes: Sequence[str], previews: Mapping[int, str]) -> str:
-    """Everything that there is to see of generated pictures; `previews`: PNG in base64 by epoch."""
+    """Everything that there is to see of generated images; `previews`: PNG in base64 by epoch."""
     few = 2 <= len(classes) <= ROWS
     count = min(COLUMNS * ROWS, len(fidelity.samples))
     order = _by_class(fidelity.codes, len(classes)) if few else np.arange(count)
@@ -48,7 +48,7 @@ def _by_class(codes: np.ndarray, classes: int) -> np.ndarray:
 
 
 def _sheet(pictures: np.ndarray, columns: int = COLUMNS) -> str:
-    """One image of pictures (rows, height, width, channels) side by side, a pixel apart, every pixel as it is."""
+    """One image of images (rows, height, width, channels) side by side, a pixel apart, every pixel as it is."""
     rows, height, width, channels = pictures.shape
     lines = -(-rows // columns)
     sheet = np.full((lines * (height + 1) - 1, columns * (width + 1) - 1, channels), 255, np.uint8)
@@ -62,11 +62,11 @@ def _sheet(pictures: np.ndarray, columns: int = COLUMNS) -> str:
 
 
 def _facts(values: Row) -> str:
-    pairs = [("looked at by", "a classifier of the same images" if "counts" in values else values["judge"])]
+    pairs = [("looked at by", "a classifier of the same images" if "counts" in values else values["features"])]
     if "counts" in values:
         pairs += [
-            ("its accuracy on real test rows", percent(values["judge_accuracy"])),
-            ("trained for", f"{values['judge_seconds']} s"),
+            ("its accuracy on real test rows", percent(values["classifier_accuracy"])),
+            ("trained for", f"{values['classifier_seconds']} s"),
             ("generated images of the class asked for", percent(values["as_asked"])),
             ("classes that appear", f"{values['covered']} of {len(values['counts'])}"),
             ("as varied as so many equal classes", number(values["evenly"])),
@@ -102,7 +102,7 @@ def _ways(strips: np.ndarray) -> str:
 
 
 def _nearest(fidelity: ImageFidelity) -> str:
-    """The samples that are closest to a training picture, above it."""
+    """The samples that are closest to a training image, above it."""
     memory, values = fidelity.memory, fidelity.facts["memory"]
     order = np.argsort(memory.samples, kind="stable")[:NEAREST]
     pairs = np.concatenate([fidelity.samples[order], fidelity.training[memory.nearest[order]]])

@@ -1,4 +1,4 @@
-"""Whether generated pictures are training pictures again: distances to the nearest, beside those of held-out ones."""
+"""Whether generated images are training images again: distances to the nearest, beside those of held-out ones."""
 
 from typing import NamedTuple
 
@@ -6,15 +6,15 @@ import numpy as np
 
 from lamina.preprocess.image.codec import downsample
 
-TRAINING, QUERIES = 20_000, 500  # training pictures searched, and pictures that are looked up
-SIDE = 32  # pixels, to which larger pictures are averaged
-RARE = 0.01  # of held-out pictures are as near
+TRAINING, QUERIES = 20_000, 500  # training images searched, and images that are looked up
+SIDE = 32  # pixels, to which larger images are averaged
+RARE = 0.01  # of held-out images are as near
 
 
 class Memorization(NamedTuple):
-    """`samples` and `held_out`: root mean squared distance (rows,) to the nearest training picture, 0 to 255;
+    """`samples` and `held_out`: root mean squared distance (rows,) to the nearest training image, 0 to 255;
     `nearest`: its row for each sample; `closer`: the share of samples nearer than any held-out one is; `near`: nearer
-    than all but 1 % of them; `searched`: training pictures.
+    than all but 1 % of them; `searched`: training images.
     """
 
     samples: np.ndarray
@@ -26,7 +26,7 @@ class Memorization(NamedTuple):
 
 
 def measure(samples: np.ndarray, held_out: np.ndarray, training: np.ndarray) -> Memorization:
-    """Pictures (rows, height, width, channels) of three sorts; some of them where there are many."""
+    """Images (rows, height, width, channels) of three sorts; some of them where there are many."""
     rows = np.arange(len(training))
     if len(rows) > TRAINING:
         rows = np.sort(np.random.default_rng(0).choice(len(rows), TRAINING, replace=False))
@@ -38,7 +38,7 @@ def measure(samples: np.ndarray, held_out: np.ndarray, training: np.ndarray) -> 
 
 
 def _flatten(pictures: np.ndarray) -> np.ndarray:
-    """(rows, pixels) float32, blocks of larger pictures averaged."""
+    """(rows, pixels) float32, blocks of larger images averaged."""
     return downsample(pictures, -(-max(pictures.shape[1:3]) // SIDE)).reshape(len(pictures), -1)
 
 

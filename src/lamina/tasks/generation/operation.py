@@ -1,4 +1,4 @@
-"""What can be asked of a generator: `generate`, and `predict` where it has a critic that scores what there is."""
+"""What can be asked of a generator: `generate`, and `predict` where it has a discriminator."""
 
 import base64
 import json
@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from lamina.data.arrays import json_rows
 from lamina.task import Answers, Example, Operation, Session, Usage
-from lamina.tasks.generation import conditions, critic, files, provenance
+from lamina.tasks.generation import conditions, discriminator_scores, files, provenance
 from lamina.tasks.generation.requests import GenerateRequest, Sampler, json_schema, within_limits
 from lamina.tasks.generation.sampling import Samples
 
@@ -19,7 +19,7 @@ COMMAND = 64  # samples in an example of a command
 
 
 def answer(session: Session, rows: pa.Table | None, request: GenerateRequest) -> Answers:
-    """What is asked for, one row each: of pictures `image` (PNG in base64), `seed` and `label`; of a table its rows.
+    """What is asked for, one row each: of images `image` (PNG in base64), `seed` and `label`; of a table its rows.
 
     Errors: DataError for a class that there is not or conditions that are not met, TooMuch beyond limits.
     """
@@ -37,7 +37,7 @@ def _table(session: Session, samples: Samples) -> pa.Table:
 
 
 def call(session: Session, request: GenerateRequest) -> np.ndarray | pa.Table:
-    """New pictures (count, height, width, channels) uint8, red first, or rows as an Arrow table."""
+    """New images (count, height, width, channels) uint8, red first, or rows as an Arrow table."""
     return Sampler(session, request).whole().values
 
 
@@ -63,7 +63,7 @@ def describe(session: Session) -> str:
     sentence = (
         f"Ask for new {state.samples} by their number, a seed and a class{more}. What is generated says that it is."
     )
-    if has_critic(session):
+    if has_discriminator(session):
         return sentence
     return f"{sentence} It has no discriminator that would score images or rows; one trained anew with --model gan has."
 
@@ -81,20 +81,20 @@ def usage(session: Session, operation: Operation, path: str) -> Usage:
     return Usage(shell, http, f"import lamina\n\nlamina.load({path!r}).generate({COMMAND}, seed=1{keyword})")
 
 
-def has_critic(session: Session) -> bool:
-    return critic.GRAPH in session.graphs
+def has_discriminator(session: Session) -> bool:
+    return discriminator_scores.GRAPH in session.graphs
 
 
-def critic_example(session: Session) -> Example:
-    """The first sample of a generator, and how real its critic finds that."""
+def discriminator_example(session: Session) -> Example:
+    """The first sample of a generator, and how real its discriminator finds that."""
     samples = Sampler(session, GenerateRequest()).whole()
     row = json_rows(_table(session, samples))[0]
     if not session.task.state.columns:
         row = {session.prep.files[0].name: row["image"]}
-    return Example([row], json_rows(critic.predict(session, session.rows([row]), None).table))
+    return Example([row], json_rows(discriminator_scores.predict(session, session.rows([row]), None).table))
 
 
-def critic_usage(session: Session, operation: Operation, path: str) -> Usage:
+def discriminator_usage(session: Session, operation: Operation, path: str) -> Usage:
     """A command that scores what there is; no server does that."""
     rows = "rows.csv" if session.task.state.columns else "images/"
     row = session.prep.columns[0].name
@@ -122,9 +122,9 @@ GENERATE = Operation(
 PREDICT = Operation(
     name="predict",
     summary="Score how real the discriminator finds images or rows: 0 is below all real ones held out, 1 above all.",
-    answer=critic.predict,
-    example=critic_example,
-    usage=critic_usage,
-    available=has_critic,
+    answer=discriminator_scores.predict,
+    example=discriminator_example,
+    usage=discriminator_usage,
+    available=has_discriminator,
     faces=frozenset({"cli", "python"}),
 )

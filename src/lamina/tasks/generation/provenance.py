@@ -1,4 +1,4 @@
-"""What says of a picture that it was generated: texts inside the PNG, and the field by which the press tells it.
+"""What says of an image that it was generated: texts inside the PNG, and the field by which the press tells it.
 
 IPTC's `DigitalSourceType` stands in an XMP packet (W3C PNG, chunk `iTXt` with the key `XML:com.adobe.xmp`), which photo
 libraries and search engines read; two plain `tEXt` chunks say the same to everything else. A mark is information and
@@ -24,7 +24,7 @@ XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 
 
 def sentence(bundle: str, seed: int) -> str:
-    """What a picture or a file of rows says of itself."""
+    """What an image or a file of rows says of itself."""
     return f"Lamina: generated, bundle {bundle}, seed {seed}"
 
 
@@ -34,7 +34,7 @@ def metadata(bundle: str, seed: int) -> dict[str, str]:
 
 
 def png(picture: np.ndarray, bundle: str, seed: int) -> bytes:
-    """A picture (height, width, 1 or 3) uint8, red first, as PNG that says by what and from which seed it was made."""
+    """An image (height, width, 1 or 3) uint8, red first, as PNG that says by what and from which seed it was made."""
     body, tool = as_png(picture), f"Lamina {__version__}"
     packet = XMP.format(tool=tool, source=SOURCE_TYPE).encode()
     texts = (

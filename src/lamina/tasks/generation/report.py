@@ -10,7 +10,7 @@ from lamina.evaluate.markup import number, section
 from lamina.experiment import Baseline, Conclusion, Evaluation, Finding, Section, Summary
 from lamina.schema import Row, clean
 from lamina.tasks.generation import (
-    critic_evaluation,
+    discriminator_evaluation,
     evaluation,
     image_fidelity,
     image_report,
@@ -21,22 +21,24 @@ from lamina.tasks.generation.image_fidelity import ImageFidelity
 
 
 class Details(NamedTuple):
-    """What pictures or rows are worth beside their scores, what the critic is worth where there is one, and real
-    pictures as facts and pieces of the page.
+    """What images or rows are worth beside their scores, what the discriminator is worth where there is one, and real
+    images as facts and pieces of the page.
     """
 
     images: ImageFidelity | None
     table: Row | None
-    critic: Row | None
+    discriminator: Row | None
     pictures: Row
     pieces: Mapping[str, str]
 
 
 def examine(finding: Finding) -> Evaluation:
-    """The evaluation with its details; pictures are scored by what a classifier of the run's data sees in them."""
+    """The evaluation with its details; images are scored by what a classifier of the run's data sees in them."""
     images, table = _images(finding), _table(finding)
     pictures, pieces = _real_pictures(finding) if images else ({}, {})
-    details = Details(images, table, critic_evaluation.score(finding.session, finding.examples), pictures, pieces)
+    details = Details(
+        images, table, discriminator_evaluation.score(finding.session, finding.examples), pictures, pieces
+    )
     scores = finding.evaluation.scores if images is None else images.scores
     return finding.evaluation._replace(scores=scores, details=details)
 
@@ -48,7 +50,7 @@ def _images(finding: Finding) -> ImageFidelity | None:
 
 
 def _real_pictures(finding: Finding) -> tuple[Row, dict[str, str]]:
-    """Training pictures as the network sees them, and those that are there twice."""
+    """Training images as the network sees them, and those that are there twice."""
     examples, classes = finding.examples, finding.experiment.task.classes
 
     def label(part: str, row: int) -> str:
@@ -105,22 +107,24 @@ def _verdict(finding: Finding, baselines: Mapping[str, Baseline]) -> str:
 
 
 def sections(finding: Finding) -> Iterator[Section]:
-    """The pictures or rows it makes, with the critic where there is one."""
+    """The images or rows it makes, with the discriminator where there is one."""
     details: Details = finding.evaluation.details
-    critic = critic_evaluation.html(details.critic) if details.critic else ""
+    discriminator = discriminator_evaluation.html(details.discriminator) if details.discriminator else ""
     if details.images is not None:
         previews = {row["epoch"]: row["preview"] for row in finding.epochs if "preview" in row}
-        body = image_report.html(details.images, finding.session.task.classes, previews) + critic
+        body = image_report.html(details.images, finding.session.task.classes, previews) + discriminator
         yield _section("made_pictures", "Generated images", body, details.images.facts)
     if details.table is not None:
-        yield _section("made_rows", "Generated rows", table_report.html(details.table) + critic, details.table)
-    if details.critic:
-        yield Section("critic", facts={"critic": details.critic})
+        yield _section(
+            "synthetic_rows", "Generated rows", table_report.html(details.table) + discriminator, details.table
+        )
+    if details.discriminator:
+        yield Section("discriminator", facts={"discriminator": details.discriminator})
     if details.images is not None:
         twins, training = details.pieces.get("duplicates", ""), details.pieces.get("augmented", "")
         yield Section("duplicates", after="comparison", html=section("Duplicate images", "duplicates", twins))
         yield Section("augmented", after="training", html=section("Data augmentation", "augmented", training))
-        yield Section("pictures", facts={"pictures": details.pictures})
+        yield Section("images", facts={"images": details.pictures})
 
 
 def _section(name: str, title: str, body: str, facts: Row) -> Section:
@@ -128,21 +132,21 @@ def _section(name: str, title: str, body: str, facts: Row) -> Section:
 
 
 def summary(finding: Finding) -> Summary:
-    """What a classifier learns from the rows, what the critic is worth, and commands to make more."""
+    """What a classifier learns from the rows, what the discriminator is worth, and commands to make more."""
     details: Details = finding.evaluation.details
     bundle, facts, commands = finding.session.bundle.path, dict[str, Any](), dict[str, str]()
     if details.images is not None:
         facts["made_pictures"] = details.images.facts
     tables = tuple(filter(None, [table_report.lines(details.table)])) if details.table else ()
     if details.table:
-        facts["made_rows"] = {
+        facts["synthetic_rows"] = {
             name: value for name, value in details.table.items() if name not in ("columns", "samples")
         }
     if "duplicates" in details.pieces:
         facts["notes"] = [details.pictures["duplicates"]["sentence"]]
     commands["make"] = f"lamina generate {bundle} -n 64 -o generated{'.csv' if details.table else ''}"
-    if details.critic:
-        facts["critic"] = details.critic
+    if details.discriminator:
+        facts["discriminator"] = details.discriminator
         commands["score"] = f"lamina predict {bundle} DATA -o scores.csv"
-    sentences = (details.critic["sentence"],) if details.critic else ()
+    sentences = (details.discriminator["sentence"],) if details.discriminator else ()
     return Summary(tables, sentences, commands, facts)

@@ -26,7 +26,7 @@ def plain(value: Any) -> Any:
 
 
 class GenerateRequest(Request):
-    """How many pictures or rows to make, of which class. The same seed makes the same, here and everywhere else."""
+    """How many images or rows to make, of which class. The same seed makes the same, here and everywhere else."""
 
     count: Annotated[int, BeforeValidator(plain)] = Field(default=1, description="how many")
     seed: Annotated[int, BeforeValidator(plain)] = Field(

@@ -1,4 +1,4 @@
-"""Seeds and classes in, new pictures or rows out."""
+"""Seeds and classes in, new images or rows out."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ LARGEST = 1 << 53  # of a seed: what a number of JSON holds exactly everywhere
 
 
 class Samples(NamedTuple):
-    """Pictures (rows, height, width, channels) uint8 or a table, with the seed of each and, where there are some, its
+    """Images (rows, height, width, channels) uint8 or a table, with the seed of each and, where there are some, its
     class.
     """
 
@@ -33,7 +33,7 @@ def noise(seeds: Sequence[int], latent: int) -> np.ndarray:
 
 
 def seeds(seed: int, count: int, start: int = 0) -> list[int]:
-    """The seed of each picture or row, from number `start` on, of those that one seed gives; the first stay the same
+    """The seed of each image or row, from number `start` on, of those that one seed gives; the first stay the same
     however many are asked for. Errors: DataError for a seed or a count that is none.
     """
     if not (isinstance(seed, int | np.integer) and 0 <= seed < LARGEST):
@@ -88,7 +88,7 @@ def sample_codes(count: int, state: State, rng: np.random.Generator) -> np.ndarr
 
 
 def outputs(session: Session, seeds: Sequence[int], labels: Sequence[Any] | None) -> np.ndarray:
-    """Pictures (rows, height, width, channels), 0 to 255, or rows (rows, width), as the network gives them.
+    """Images (rows, height, width, channels), 0 to 255, or rows (rows, width), as the network gives them.
 
     Errors: BundleError where that is of another shape, or not finite.
     """
@@ -113,13 +113,13 @@ def outputs(session: Session, seeds: Sequence[int], labels: Sequence[Any] | None
 
 
 def _shape(session: Session) -> tuple[int, ...]:
-    """Of one picture or row."""
+    """Of one image or row."""
     (shape,) = (entry.shape for name, entry in session.spec.inputs.items() if name != "condition")
     return tuple(n or 1 for n in shape)
 
 
 def generate(session: Session, seeds: Sequence[int], labels: Sequence[Any] | None) -> np.ndarray | pa.Table:
-    """Pictures (rows, height, width, channels) uint8, or rows with the class as one more column."""
+    """Images (rows, height, width, channels) uint8, or rows with the class as one more column."""
     state, target = session.task.state, session.target
     names = labels if labels is not None or not state.classes else sample_labels(seeds, state)
     numbers = outputs(session, seeds, names)

@@ -1,5 +1,5 @@
-"""What a generator is set to and what it has learned: classes, how each column is encoded, what its critic's scores
-mean.
+"""What a generator is set to and what it has learned: classes, how each column is encoded, what its discriminator's
+scores mean.
 """
 
 from typing import Literal
@@ -9,7 +9,7 @@ from pydantic import AliasChoices, Field
 from lamina import config
 
 MOST = 10_000  # classes, and values of a column
-POINTS = 101  # quantiles of a critic's scores
+POINTS = 101  # quantiles of a discriminator's scores
 NUMERIC = ("number", "time")  # kinds of columns
 
 
@@ -155,10 +155,10 @@ class Relations(config.Config):
     choice_pairs: tuple[Combination, ...] = Field(default=(), max_length=MOST)
 
 
-class CriticCalibration(config.Config):
-    """What a critic's scores mean, by real rows held out from training: the median of each class, and 101 quantiles
-    about it, the lowest first: `conditional` where the class of a row is known or there is none, `unconditional` where
-    it is not.
+class DiscriminatorCalibration(config.Config):
+    """What a discriminator's scores mean, by real rows held out from training: the median of each class, and 101
+    quantiles about it, the lowest first: `conditional` where the class of a row is known or there is none,
+    `unconditional` where it is not.
     """
 
     medians: tuple[float, ...] = Field(
@@ -174,16 +174,18 @@ class CriticCalibration(config.Config):
 
 class State(config.Config):
     """The classes that can be asked for, none where the data has no label, and how many training rows each has; of a
-    table, how its columns are encoded; where a bundle has a critic, what its scores mean.
+    table, how its columns are encoded; where a bundle has a discriminator, what its scores mean.
     """
 
     classes: tuple[str, ...] = Field(default=(), max_length=MOST)
     counts: tuple[int, ...] = Field(default=(), max_length=MOST)
     columns: tuple[ColumnModes, ...] = Field(default=(), max_length=MOST)
-    critic: CriticCalibration | None = None
+    discriminator_calibration: DiscriminatorCalibration | None = Field(
+        default=None, validation_alias=AliasChoices("discriminator_calibration", "critic")
+    )
     relations: Relations = Relations()
 
     @property
-    def samples(self) -> Literal["rows", "pictures"]:
+    def samples(self) -> Literal["rows", "images"]:
         """What is generated."""
-        return "rows" if self.columns else "pictures"
+        return "rows" if self.columns else "images"

@@ -24,7 +24,7 @@ from lamina.tasks.generation.table_decoder import decode
 
 
 def inputs(prep: Preprocessor, state: State) -> dict[str, Input]:
-    """What a generator learns from: pictures as they are, or rows as blocks of numbers; and the class of each."""
+    """What a generator learns from: images as they are, or rows as blocks of numbers; and the class of each."""
     size = len(state.classes)
     condition = {"condition": Input(kind="category", shape=(1,), dtype="int64", sizes=(size,))} if size else {}
     if not state.columns:

@@ -12,7 +12,7 @@ from lamina.preprocess import Preprocessor
 from lamina.schema import Input, Output, Row
 from lamina.task import Asset, Session
 from lamina.tasks._supervised import labels
-from lamina.tasks.generation import bounds, golden, table_transformer
+from lamina.tasks.generation import bounds, discriminator_scores, golden, table_transformer
 from lamina.tasks.generation.operation import GENERATE, PREDICT
 from lamina.tasks.generation.state import MOST, Config, State
 
@@ -61,7 +61,7 @@ class Task(task.Task):
     # what a bundle says
 
     def about(self, session: Session) -> Row:
-        return {"samples": self.state.samples, "critic": "critic" in session.graphs}
+        return {"samples": self.state.samples, "discriminator": discriminator_scores.GRAPH in session.graphs}
 
     # safety
 

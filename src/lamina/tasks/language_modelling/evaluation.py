@@ -16,7 +16,7 @@ from lamina.tasks.language_modelling import corpus, ngrams, scoring, sequences
 from lamina.tasks.language_modelling.corpus import Ids
 from lamina.tasks.language_modelling.metrics import NAMES
 
-MOST_BYTES = 1 << 18  # bytes of text that are judged at most
+MOST_BYTES = 1 << 18  # bytes of text that are evaluated at most
 
 
 class Details(NamedTuple):
@@ -75,7 +75,7 @@ def evaluate_source(session: Any, collected: Collected) -> Evaluation:
     if not corpus.is_text(table[name].type):
         raise DataError(f"evaluate: column '{name}' holds no texts.")
     table = table.select([name]).filter(pc.greater(pc.fill_null(pc.binary_length(table[name]), 0), 0))
-    return evaluate(session, table)._replace(quarantine=collected.quarantine)
+    return evaluate(session, table)._replace(skipped_rows=collected.skipped_rows)
 
 
 def baselines(finding: Finding, train: Ids, notes: list[str]) -> dict[str, Baseline]:

@@ -85,8 +85,8 @@ class Experiment(experiment.Experiment):
             task=Task(cfg, state),
             schema=schema,
             splits=Splits(**{part: pa.table({name: corpus.initials(column)}) for part, column in parts.items()}),
-            read=sum(source.table.num_rows + len(source.quarantine) for source in collected),
-            quarantine=tuple(row for source in collected for row in source.quarantine),
+            read=sum(source.table.num_rows + len(source.skipped_rows) for source in collected),
+            skipped_rows=tuple(row for source in collected for row in source.skipped_rows),
             notes=tuple(dict.fromkeys(notes)),
             texts=parts,
             ids=ids,
@@ -97,7 +97,7 @@ class Experiment(experiment.Experiment):
 
     def counts(self) -> Row:
         """Rows as they were read; those of one text may be cut between two parts."""
-        return super().counts() | {"used": self.read - len(self.quarantine) - self.empty}
+        return super().counts() | {"used": self.read - len(self.skipped_rows) - self.empty}
 
     @property
     def subject(self) -> str:

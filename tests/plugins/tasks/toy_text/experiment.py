@@ -47,8 +47,8 @@ class Experiment(experiment.Experiment):
             task=module.Task(recipe.task, module.State(characters=characters)),
             schema=schema,
             splits=splits,
-            read=table.num_rows + len(sources.train.quarantine),
-            quarantine=sources.train.quarantine,
+            read=table.num_rows + len(sources.train.skipped_rows),
+            skipped_rows=sources.train.skipped_rows,
             notes=sources.train.notes,
         )
 

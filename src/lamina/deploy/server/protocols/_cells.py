@@ -1,4 +1,4 @@
-"""Inputs of the Open Inference Protocol as the cells of rows: numbers, texts, series, pictures."""
+"""Inputs of the Open Inference Protocol as the cells of rows: numbers, texts, series, images."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -9,7 +9,7 @@ from lamina.data._image_cells import pnm
 from lamina.deploy.server.limits import RequestError, bare
 from lamina.deploy.server.protocols._tensors import ANY, BYTES, Signature, plain
 
-CHANNELS = (1, 3, 4)  # of a picture
+CHANNELS = (1, 3, 4)  # of an image
 WIDEST = 1 << 63  # 64 bits hold whole numbers below it
 
 

@@ -21,7 +21,7 @@ from lamina.deploy.server.request_rows import RowReader
 HEADER = "inference-header-content-length"
 SHAPE = 'Send {"inputs": [{"name": "column", "shape": [rows], "datatype": "FP64", "data": [value, ...]}, ...]}.'
 OBJECTS = 65_536  # in the JSON of one request
-DIMENSIONS = 4  # of the largest tensor that means anything: pictures of several channels
+DIMENSIONS = 4  # of the largest tensor that means anything: images of several channels
 PREFIX = 4  # bytes that say how long a text in binary is
 SHARED = "shared_memory_region"  # a parameter of tensors that are not in the body
 OUTPUT_PARAMETERS = {"binary_data", "content_type"}  # others ask for another output than there is

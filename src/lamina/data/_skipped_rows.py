@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from lamina.config import Config, MissingColumn, nearest
 from lamina.plugins import kind, plugin
-from lamina.schema import Collected, Quarantined, Row, clean
+from lamina.schema import Collected, Row, SkippedRow, clean
 
 ROW_NUMBER = "\x00row"  # a column with the row's number in its source, there until training starts
 
@@ -47,15 +47,15 @@ def source_lines(source: Config, row_numbers: list[int]) -> list[tuple[str, int 
     return [("rows given", number + 1) for number in row_numbers]
 
 
-def locate(table: pa.Table, mask: np.ndarray, column: str, reasons: list[str], source: Config) -> list[Quarantined]:
+def locate(table: pa.Table, mask: np.ndarray, column: str, reasons: list[str], source: Config) -> list[SkippedRow]:
     """The rows of `mask` (rows,) as skipped for their reasons, with the place where they stand in their source."""
     if not mask.any():
         return []
     places = source_lines(source, table[ROW_NUMBER].filter(pa.array(mask)).to_pylist())
-    return [Quarantined(file, line, column, why) for (file, line), why in zip(places, reasons, strict=True)]
+    return [SkippedRow(file, line, column, why) for (file, line), why in zip(places, reasons, strict=True)]
 
 
-def reasons(rows: Sequence[Quarantined]) -> list[Row]:
+def reasons(rows: Sequence[SkippedRow]) -> list[Row]:
     """Why rows were skipped, the most frequent reason first: `count` rows, and the first of them as an example."""
     groups: dict[tuple[str, str], Row] = {}
     for row in rows:

@@ -1,7 +1,7 @@
-"""How fast pictures are served: `python benchmarks/pictures_served.py BUNDLE [--seconds 5]`.
+"""How fast images are served: `python benchmarks/images_served.py BUNDLE [--seconds 5]`.
 
-BUNDLE answers for one picture. Starts the real server in a process of its own and prints, for a PNG of 28 x 28 and a
-JPEG of 640 x 480, the latency of one client that sends it as the body, in a form and in base64, and the pictures per
+BUNDLE answers for one image. Starts the real server in a process of its own and prints, for a PNG of 28 x 28 and a
+JPEG of 640 x 480, the latency of one client that sends it as the body, in a form and in base64, and the images per
 second of 16 clients at once. Clients and server share this machine's cores, so the server alone is faster than this.
 """
 
@@ -58,7 +58,7 @@ def pictures() -> dict[str, bytes]:
 
 
 def ways(column: str, body: bytes) -> dict[str, tuple[bytes, str]]:
-    """The three ways to send a picture: what is sent, and its content type."""
+    """The three ways to send an image: what is sent, and its content type."""
     head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{column}"; filename="a"\r\n\r\n'
     form = head.encode() + body + f"\r\n--{BOUNDARY}--\r\n".encode()
     rows = json.dumps({"rows": [{column: base64.b64encode(body).decode()}]}).encode()

@@ -1,4 +1,4 @@
-"""The critic of a gan as a score: how real it finds images or rows, the same everywhere, and what that is worth."""
+"""The discriminator of a gan as a score: how real it finds images or rows, and what that is worth."""
 
 import csv
 import json
@@ -224,7 +224,8 @@ def test_the_exported_critic_gives_what_the_network_gives(preset, sort, classes)
         return  # refused in a sentence, which another test asks for
     spec, faults = spec_of(sort, classes), list[str]()
     said = {"kind": "gan", "width": 8, "hidden": 32, "latent": 6, "preset": preset}
-    judge = models.served(models.build(parse(plugin("models", "gan").Config, said, "model", faults), spec, 0))["critic"]
+    cfg = parse(plugin("models", "gan").Config, said, "model", faults)
+    judge = models.served(models.build(cfg, spec, 0))["critic"]
     code = codes(24, 0)
     rows = (pictures(SHAPES["grey"], code, 0) if sort == "grey" else blocks(code, 0)).astype(np.float32)
     fed = {"image0" if sort == "grey" else "row": rows} | ({"condition": code[:, None]} if classes else {})
@@ -236,12 +237,12 @@ def test_the_exported_critic_gives_what_the_network_gives(preset, sort, classes)
 
 
 def test_the_report_says_whether_the_critic_tells_real_from_made_and_has_learned_by_heart(pictured, tabled):
-    for estimator, of in ((pictured, "pictures"), (tabled, "rows")):
+    for estimator, of in ((pictured, "images"), (tabled, "rows")):
         folder = Path(estimator.result["run"])
-        found = json.loads((folder / "report.json").read_text("utf-8"))["critic"]
+        found = json.loads((folder / "report.json").read_text("utf-8"))["discriminator"]
         assert 0 <= found["real_from_made"] <= 1 and 0 < found["chance"] < 0.2
         assert f"tells test {of} from generated ones with ROC AUC {found['real_from_made']:.3f}" in found["sentence"]
-        assert estimator.result["critic"] == found
+        assert estimator.result["discriminator"] == found
         page = (folder / "report.html").read_text("utf-8")
         assert "The discriminator" in page and "training rows from test rows, ROC AUC" in page and "scores.csv" in page
 
@@ -252,7 +253,7 @@ def test_a_critic_that_learned_its_pictures_by_heart_is_found_out(tmp_path):
     train = {"epochs": 200, "threads": 1, "batch_size": 16, "patience": 200, "keep": "last", "ema": None}
     model = {"kind": "gan", "width": 16, "latent": 4, "diffaugment": False, "penalty": 0.01}
     recipe = {"task": "generation", "model": model, "train": train}
-    found = lamina.fit(noise(80)[:, :8, :8], recipe=recipe, out=tmp_path / "run").result["critic"]
+    found = lamina.fit(noise(80)[:, :8, :8], recipe=recipe, out=tmp_path / "run").result["discriminator"]
     assert found["training_from_test"] > 0.75 and found["training_from_validation"] > 0.75
     assert "memorised training images" in found["sentence"]
 
@@ -260,12 +261,12 @@ def test_a_critic_that_learned_its_pictures_by_heart_is_found_out(tmp_path):
 # bundles that somebody has changed
 
 
-def other_critic(files: dict[str, bytes]) -> dict[str, bytes]:
+def other_discriminator(files: dict[str, bytes]) -> dict[str, bytes]:
     return files | {"critic.onnx": files["model.onnx"]}
 
 
 def known(name: str, value: Any) -> Any:
-    return put("task.json", "state", "critic", name, value=value)
+    return put("task.json", "state", "discriminator_calibration", name, value=value)
 
 
 ATTACKS = {
@@ -273,12 +274,15 @@ ATTACKS = {
         lambda f: {k: v for k, v in f.items() if k != "critic.onnx"},
         "critic.onnx",
     ),
-    "a discriminator that nobody knows": (put("task.json", "state", "critic", value=None), "critic.onnx"),
-    "the generator as discriminator": (other_critic, "critic.onnx"),
+    "a discriminator that nobody knows": (
+        put("task.json", "state", "discriminator_calibration", value=None),
+        "critic.onnx",
+    ),
+    "the generator as discriminator": (other_discriminator, "critic.onnx"),
     "garbage": (lambda f: f | {"critic.onnx": b"garbage" * 100}, "critic.onnx"),
     "scores out of order": (known("conditional", [*range(100), 0]), "finite and ordered"),
     "scores without end": (known("unconditional", [0.0] * 100 + [1e999]), "task.json"),
-    "too few scores": (known("conditional", [0.0, 1.0]), "state.critic.conditional"),
+    "too few scores": (known("conditional", [0.0, 1.0]), "state.discriminator_calibration.conditional"),
     "no median for a class": (known("medians", [0.0, 0.0]), "a median for each class"),
     "other medians": (known("medians", [5.0, 5.0, 5.0]), "differ"),
     "another golden score": (put("golden.json", "answers", 0, "critic", value=1e3), "differ"),
@@ -312,7 +316,7 @@ def test_a_mutated_critic_gives_the_same_scores_or_is_refused(which, request, tm
 
 
 def _bent(files: dict[str, bytes], draw: random.Random) -> tuple[str, dict[str, bytes]]:
-    """Some bits of the critic's graph are others."""
+    """Some bits of the discriminator's graph are others."""
     body = bytearray(files["critic.onnx"])
     for _ in range(draw.choice([1, 4, 32])):
         body[draw.randrange(len(body))] ^= 1 << draw.randrange(8)
@@ -321,7 +325,7 @@ def _bent(files: dict[str, bytes], draw: random.Random) -> tuple[str, dict[str, 
 
 def test_a_bundle_of_before_critics_were_kept_still_makes_what_it_made(pictured, tmp_path):
     files = {k: v for k, v in read(Path(path(pictured))).items() if k != "critic.onnx"}
-    files = changed(files, "task.json", lambda task: task["state"].pop("critic") and None)
+    files = changed(files, "task.json", lambda task: task["state"].pop("discriminator_calibration") and None)
     files = changed(files, "golden.json", lambda golden: [a.pop("critic") for a in golden["answers"]] and None)
     old = Predictor(laid(tmp_path / "b", sealed(files)))
     assert np.array_equal(old.ask("generate", count=3, seed=1), pictured.generate(3, 1))

@@ -1,7 +1,7 @@
-"""Pictures or rows in, how real the critic of a generator finds each of them out. No torch.
+"""Images or rows in, how real the discriminator of a generator finds each of them out. No torch.
 
-What a critic gives means nothing by itself: it only ever learned which of two is the more real. So a score is the
-share of real rows, held out from training, that are found less real: 0 is below all of them, 1 above all.
+What a discriminator gives means nothing by itself: it only ever learned which of two is the more real. So a score is
+the share of real rows, held out from training, that are found less real: 0 is below all of them, 1 above all.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ from lamina.schema import clean, rename_columns
 from lamina.task import Answers, Session
 from lamina.tasks._supervised import labels
 from lamina.tasks.generation import table_transformer
-from lamina.tasks.generation.state import POINTS, CriticCalibration, State
+from lamina.tasks.generation.state import POINTS, DiscriminatorCalibration, State
 
 GRAPH = "critic"
 EXPORT = 32  # real rows by which a graph is compared with its network
@@ -34,9 +34,9 @@ Run = Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
 
 
 @dataclass(frozen=True)
-class Critic:
-    """`run` computes the graph of a critic, which takes the input `name`; `medians` is what it gives the middle real
-    row of each class (or of all, where there are none): it compares within a class only.
+class Discriminator:
+    """`run` computes the graph of a discriminator, which takes the input `name`; `medians` is what it gives the middle
+    real row of each class (or of all, where there are none): it compares within a class only.
     """
 
     run: Run
@@ -45,7 +45,7 @@ class Critic:
     medians: np.ndarray
 
     def raw(self, values: np.ndarray, codes: np.ndarray) -> np.ndarray:
-        """How much more real than the middle real one of its class each is, (rows,), for pictures or rows as a
+        """How much more real than the middle real one of its class each is, (rows,), for images or rows as a
         generator has learned them.
 
         `codes`: (rows,) int64, -1 where the class is unknown: then that of the most frequent ones that fits best.
@@ -61,7 +61,7 @@ class Critic:
         return raw
 
     def output(self, values: np.ndarray, codes: np.ndarray) -> np.ndarray:
-        """What the critic itself gives, (rows,). Errors: BundleError where that is not a number for each."""
+        """What the discriminator itself gives, (rows,). Errors: BundleError where that is not a number for each."""
         parts = [np.zeros(0)]
         for start in range(0, len(values), BATCH):
             chunk = slice(start, start + BATCH)
@@ -73,7 +73,7 @@ class Critic:
 
     def scores(self, raw: np.ndarray, codes: np.ndarray) -> np.ndarray:
         """The share of held-out real ones that are found less real, (rows,), 0 to 1."""
-        calibration = self.state.critic
+        calibration = self.state.discriminator_calibration
         assert calibration is not None
         labelled = codes >= 0 if self.state.classes else np.ones(len(raw), bool)
         conditional = np.interp(raw, calibration.conditional, SHARES)
@@ -81,33 +81,39 @@ class Critic:
 
 
 def inputs(name: str, values: np.ndarray, codes: np.ndarray, state: State) -> dict[str, np.ndarray]:
-    """What the graph takes: pictures or rows under their `name`, and the class of each where there are some."""
+    """What the graph takes: images or rows under their `name`, and the class of each where there are some."""
     condition = {"condition": codes.astype(np.int64)[:, None]} if state.classes else {}
     return {name: values.astype(np.float32)} | condition
 
 
-def of(session: Session) -> Critic:
-    """The critic of a bundle that has one."""
+def of(session: Session) -> Discriminator:
+    """The discriminator of a bundle that has one."""
     (name,) = (name for name in session.spec.inputs if name != "condition")
     state = session.task.state
-    return Critic(lambda arrays: session.run(arrays, GRAPH), name, state, np.array(state.critic.medians))
+    return Discriminator(
+        lambda arrays: session.run(arrays, GRAPH), name, state, np.array(state.discriminator_calibration.medians)
+    )
 
 
-def calibrate(run: Run, name: str, values: np.ndarray, codes: np.ndarray, state: State) -> CriticCalibration:
-    """What the scores of a critic mean, by real rows held out from training."""
+def calibrate(run: Run, name: str, values: np.ndarray, codes: np.ndarray, state: State) -> DiscriminatorCalibration:
+    """What the scores of a discriminator mean, by real rows held out from training."""
     some = np.linspace(0, len(values) - 1, min(len(values), CALIBRATION)).astype(np.int64)
     values, codes = values[some], codes[some]
-    output = Critic(run, name, state, np.zeros(0)).output(values, codes)
+    output = Discriminator(run, name, state, np.zeros(0)).output(values, codes)
     medians = np.full(max(1, len(state.classes)), np.median(output))
     for code in np.flatnonzero(np.bincount(codes, minlength=len(medians)) >= FEWEST):
         medians[code] = np.median(output[codes == code])
-    critic, unknown = Critic(run, name, state, medians), np.full(len(codes), -1)
-    quantiles = [tuple(np.quantile(critic.raw(values, classes), SHARES).tolist()) for classes in (codes, unknown)]
-    return CriticCalibration(medians=tuple(medians.tolist()), conditional=quantiles[0], unconditional=quantiles[1])
+    discriminator, unknown = Discriminator(run, name, state, medians), np.full(len(codes), -1)
+    quantiles = [
+        tuple(np.quantile(discriminator.raw(values, classes), SHARES).tolist()) for classes in (codes, unknown)
+    ]
+    return DiscriminatorCalibration(
+        medians=tuple(medians.tolist()), conditional=quantiles[0], unconditional=quantiles[1]
+    )
 
 
 def golden_scores(session: Session, numbers: np.ndarray, codes: np.ndarray) -> list[float]:
-    """What the critic gives for what the generator makes of golden requests, (rows, ...) as the graph gives it."""
+    """Scores of what the generator makes of golden requests, (rows, ...) as the graph gives it."""
     columns = session.task.state.columns
     if columns:
         table = table_transformer.decode(numbers, columns, None, session.task.state.relations)
@@ -116,8 +122,8 @@ def golden_scores(session: Session, numbers: np.ndarray, codes: np.ndarray) -> l
 
 
 def predict(session: Session, rows: pa.Table | None, request: Any) -> Answers:
-    """For each picture or row its `score`, 0 to 1, and what the critic itself gave, `raw`; null where there is no
-    picture. Pictures of no use are `broken`.
+    """For each image or row its `score`, 0 to 1, and what the discriminator itself gave, `raw`; null where there is no
+    image. Images of no use are `broken`.
 
     Errors: DataError where rows hold nothing to score.
     """
@@ -128,10 +134,9 @@ def predict(session: Session, rows: pa.Table | None, request: Any) -> Answers:
         got = ", ".join(table.column_names[:5]) or "no column"
         raise DataError(
             f"predict: the discriminator of this bundle scores {', '.join(columns[:5])}, and the rows have only {got}. "
-            "Make "
-            "new ones with: lamina generate BUNDLE -n 64 -o generated"
+            "Make new ones with: lamina generate BUNDLE -n 64 -o generated"
         )
-    critic, state, broken, parts = of(session), session.task.state, list[Broken](), list[pa.Table]()
+    discriminator, state, broken, parts = of(session), session.task.state, list[Broken](), list[pa.Table]()
     for start in range(0, max(table.num_rows, 1), PIECE):
         unusable, cells = list[Broken](), table.slice(start, PIECE)
         piece = clean(cells, session.schema.missing, session.schema.literal)
@@ -142,15 +147,15 @@ def predict(session: Session, rows: pa.Table | None, request: Any) -> Answers:
             (values,) = session.prep.encode(piece, broken=unusable).values()
             cells = parse_columns(piece, session.prep.files).columns[0].combine_chunks()
             absent = pc.is_null(cells).to_numpy(zero_copy_only=False)
-        raw = critic.raw(values, codes)
-        scores = critic.scores(raw, codes)
+        raw = discriminator.raw(values, codes)
+        scores = discriminator.scores(raw, codes)
         parts.append(pa.table({"score": pa.array(scores, mask=absent), "raw": pa.array(raw, mask=absent)}))
         broken += [cell._replace(row=start + cell.row) for cell in unusable]
     return Answers(pa.concat_tables(parts), (), tuple(broken))
 
 
 def _with_target(session: Session, rows: pa.Table) -> pa.Table:
-    """Rows of a folder of pictures, whose class is always the column `label`, under this bundle's name for it."""
+    """Rows of a folder of images, whose class is always the column `label`, under this bundle's name for it."""
     target = session.target
     if target is None or not session.prep.files or target in rows.column_names:
         return rows

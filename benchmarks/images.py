@@ -1,12 +1,12 @@
-"""Pictures per second in training of the classic network: `fit`, bare PyTorch loops and Keras, in one run.
+"""Images per second in training of the classic network: `fit`, bare PyTorch loops and Keras, in one run.
 
-    python benchmarks/pictures.py [rounds] [--batch 128] [--keras FOLDER]
+    python benchmarks/images.py [rounds] [--batch 128] [--keras FOLDER]
 
-The classic network: Conv 32 3x3 relu, MaxPool 2, Flatten, Dense 128 relu, Dense 10 softmax, on 28 x 28 grey pictures,
-Adam. Everyone visits the same pictures in a new random order each epoch, all cores allowed, and one epoch to warm up
-is not counted. `fit` decides threads and precision by its own probe, watches for steps that are not finite, keeps the
-loss and judges validation rows. Keras runs on TensorFlow and on JAX in an environment of its own, made in FOLDER when
-it is not there (about 2 GB); it is fed NumPy arrays by `model.fit`, compiled as it wants.
+The classic network: Conv 32 3x3 relu, MaxPool 2, Flatten, Dense 128 relu, Dense 10 softmax, on 28 x 28 grey images,
+Adam. Everyone visits the same images in a new random order each epoch, all cores allowed, and one epoch to warm up is
+not counted. `fit` decides threads and precision by its own probe, watches for steps that are not finite, keeps the loss
+and evaluates validation rows. Keras runs on TensorFlow and on JAX in an environment of its own, made in FOLDER when it
+is not there (about 2 GB); it is fed NumPy arrays by `model.fit`, compiled as it wants.
 """
 
 import argparse
@@ -28,7 +28,7 @@ LEARNING_RATE = 1e-3
 
 
 def made_up() -> tuple[np.ndarray, np.ndarray]:
-    """Pictures (rows, 28, 28, 1) uint8 and their labels."""
+    """Images (rows, 28, 28, 1) uint8 and their labels."""
     rng = np.random.default_rng(0)
     return rng.integers(0, 256, (ROWS, SIDE, SIDE, 1), dtype=np.uint8), rng.integers(0, 10, ROWS)
 

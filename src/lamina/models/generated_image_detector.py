@@ -1,4 +1,4 @@
-"""Real or generated: traces of how a picture was made, and not what it shows. For pictures alone, and named to be used.
+"""Real or generated: traces of how an image came to be, and not what it shows. For images alone, and named to be used.
 
 Three views. Fixed high-pass filters leave the residual that neighbouring pixels do not explain (Fridrich and Kodovsky
 2012, SRM); convolutions look at it beside the pixels, at full size, because the traces of upsampling are a pixel or two
@@ -24,9 +24,10 @@ from lamina.schema import ROW_HEADS, Input, Spec
 
 HEADS = ROW_HEADS
 
-JUDGE_CORRUPTIONS = True  # the report says what is left of its accuracy when pictures are compressed, blurred, shrunk
+ALIASES = ("detector",)  # its earlier name
+EVALUATE_CORRUPTIONS = True  # the report says what is left of its accuracy when images are compressed, blurred, shrunk
 
-UNLIKELY = 0.01  # far below every architecture that is made for what pictures show
+UNLIKELY = 0.01  # far below every architecture that is made for what images show
 FILTERS = (  # second order, third order across, and the square of Ker and Boehme 2008
     ((0, 0, 0, 0, 0), (0, -1, 2, -1, 0), (0, 2, -4, 2, 0), (0, -1, 2, -1, 0), (0, 0, 0, 0, 0)),
     ((0, 0, 0, 0, 0), (0, 0, 0, 0, 0), (0, 1, -3, 3, -1), (0, 0, 0, 0, 0), (0, 0, 0, 0, 0)),
@@ -35,11 +36,11 @@ FILTERS = (  # second order, third order across, and the square of Ker and Boehm
 )
 LARGEST = 3.0  # of a residual, in its own spread: the rest is edges
 RINGS = 32
-MOST_SIDE = 128  # of the middle of a picture whose frequencies are looked at
+MOST_SIDE = 128  # of the middle of an image whose frequencies are looked at
 
 
 class Config(config.Config):
-    kind: Literal["detector"] = "detector"
+    kind: Literal["generated_image_detector"] = "generated_image_detector"
     width: int = Field(
         default=16, ge=2, le=1024, description="channels of the first stage; each next has twice as many"
     )
@@ -51,12 +52,12 @@ class Config(config.Config):
 
 
 def suits(spec: Spec) -> float:
-    """One column of pictures, where it is asked for by name."""
+    """One column of images, where it is asked for by name."""
     return UNLIKELY if single_image(spec) else 0.0
 
 
 def training(cfg: Config, spec: Spec) -> dict[str, Any]:
-    """About 1,500 steps; pictures are compressed, shrunk and blurred, so that only what survives this is relied on."""
+    """About 1,500 steps; images are compressed, shrunk and blurred, so that only what survives this is relied on."""
     rows = max(spec.rows, 1)
     size = max(8, min(64, rows // 8))
     return {
@@ -69,7 +70,7 @@ def training(cfg: Config, spec: Spec) -> dict[str, Any]:
 
 
 class Residual(nn.Module):
-    """Pictures (rows, channels, height, width) to what neighbours do not explain, (rows, 4 channels, height, width)."""
+    """Images (rows, channels, height, width) to what neighbours do not explain, (rows, 4 channels, height, width)."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -86,7 +87,7 @@ class Residual(nn.Module):
 
 
 class Spectrum(nn.Module):
-    """Pictures (rows, channels, height, width) to mean and spread of the log-magnitudes on rings of frequencies.
+    """Images (rows, channels, height, width) to mean and spread of the log-magnitudes on rings of frequencies.
 
     The transform is written as matrices, which every exporter takes, and quick up to `MOST_SIDE` pixels.
     """
@@ -135,7 +136,7 @@ def _angles(size: int, count: int) -> Tensor:
 
 
 def _hann(size: int) -> Tensor:
-    """A window that fades to the sides, where a picture does not go on as it begins."""
+    """A window that fades to the sides, where an image does not go on as it begins."""
     return (0.5 - 0.5 * torch.cos(2 * math.pi * (torch.arange(size) + 0.5) / size)).float()
 
 

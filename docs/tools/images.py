@@ -1,6 +1,6 @@
-"""Pictures of reports for the gallery: run each of its commands, photograph the top of the report with Chromium.
+"""Images of reports for the gallery: run each of its commands, photograph the top of the report with Chromium.
 
-python docs/tools/pictures.py [NAME ...]
+python docs/tools/images.py [NAME ...]
 """
 
 import re
@@ -15,7 +15,7 @@ from pathlib import Path
 from PIL import Image
 
 DOCS = Path(__file__).parents[1]
-SIZE, SHOWN = (1000, 1000), (640, 640)  # of the window, of the picture
+SIZE, SHOWN = (1000, 1000), (640, 640)  # of the window, of the image
 MOST = 100_000  # bytes
 
 
@@ -33,7 +33,7 @@ def main() -> None:
 
 
 def photograph(page: Path, target: Path) -> None:
-    """The top of a page as a small picture in light colours."""
+    """The top of a page as a small image in light colours."""
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if browser is None:
         sys.exit("no browser to take pictures with: apt-get install chromium")

@@ -1,7 +1,9 @@
-"""What the critic of a generator is worth: whether it tells real ones from samples, and training rows from others.
+"""What the discriminator of a generator is worth: whether it tells real ones from samples, and training rows from
+others.
 
-The second is how a critic that learns its training rows by heart gives itself away (Karras et al. 2020, ADA: r_v). Test
-rows alone may differ from training rows for another reason, such as a file of their own; validation rows do not.
+The second is how a discriminator that learns its training rows by heart gives itself away (Karras et al. 2020, ADA:
+r_v). Test rows alone may differ from training rows for another reason, such as a file of their own; validation rows do
+not.
 """
 
 from collections.abc import Mapping
@@ -12,7 +14,7 @@ import numpy as np
 from lamina.evaluate.markup import facts, number
 from lamina.schema import Row
 from lamina.task import Session
-from lamina.tasks.generation import critic, evaluation, sampling
+from lamina.tasks.generation import discriminator_scores, evaluation, sampling
 from lamina.train.settings import Examples
 
 MOST = 2_000  # of each sort
@@ -23,11 +25,11 @@ OVERFIT = 0.6  # ROC AUC of training rows against others, from which it is more 
 
 def score(session: Session, examples: Mapping[str, Examples]) -> Row | None:
     """ROC AUC of test rows against samples and of training rows against test and validation ones; None where there is
-    no critic. `chance` is how far from 0.5 the latter are by chance, 19 times of 20 (Mann and Whitney 1947).
+    no discriminator. `chance` is how far from 0.5 the latter are by chance, 19 times of 20 (Mann and Whitney 1947).
     """
-    if critic.GRAPH not in session.graphs:
+    if discriminator_scores.GRAPH not in session.graphs:
         return None
-    judge, state = critic.of(session), session.task.state
+    judge, state = discriminator_scores.of(session), session.task.state
     rng, real = np.random.default_rng(0), dict[str, np.ndarray]()
     for split in ("train", "validation", "test"):
         rows = examples[split]
@@ -71,7 +73,7 @@ def _sentence(scores: Mapping[str, Any], of: str) -> str:
         return start + f"a sign that it begins to memorise them (0.5 ± {chance:.3f} is chance)."
     return (
         start + f"a sign that it has memorised training {of}, which a generator may then repeat. More {of} help, "
-        f"{'model.diffaugment=true, ' if of == 'pictures' else ''}or fewer epochs."
+        f"{'model.diffaugment=true, ' if of == 'images' else ''}or fewer epochs."
     )
 
 

@@ -1,10 +1,11 @@
-"""What the critic of a finished run of a gan is worth, by its last weights, their average, and those in the bundle.
+"""What the discriminator of a finished run of a gan is worth, by its last weights, their average, and those in the
+bundle.
 
     lamina train toy:digits --task generation --model gan --set model.width=16 --budget 280s --out runs/digits
-    python benchmarks/critics.py runs/digits [BUNDLE OF ANOTHER GENERATOR]
+    python benchmarks/discriminators.py runs/digits [BUNDLE OF ANOTHER GENERATOR]
 
 Prints ROC AUC: test rows against made ones with the class told and not told, training rows against test and validation
-rows, and for the weights in the bundle, of pictures, test ones against noise, negatives, pictures of another class, and
+rows, and for the weights in the bundle, of images, test ones against noise, negatives, images of another class, and
 what the other generator makes.
 """
 
@@ -20,7 +21,7 @@ from torch import nn
 
 from lamina import data, experiment, load, models, preprocess
 from lamina.recipe import read
-from lamina.tasks.generation import critic, sampling, table_transformer
+from lamina.tasks.generation import discriminator_scores, sampling, table_transformer
 from lamina.train import checkpoint
 
 MOST = 1_000  # of each sort
@@ -59,8 +60,10 @@ def main() -> None:
             )
         held = arrays["validation"]
         judge = run_by(models.served(network)["critic"])
-        calibration = critic.calibrate(judge, name, np.asarray(held.inputs[name]), np.asarray(held.target), state)
-        own = critic.Critic(judge, name, state, np.array(calibration.medians))
+        calibration = discriminator_scores.calibrate(
+            judge, name, np.asarray(held.inputs[name]), np.asarray(held.target), state
+        )
+        own = discriminator_scores.Discriminator(judge, name, state, np.array(calibration.medians))
         test, untold = own.raw(*real["test"]), np.full(MOST, -1)
         told = {
             "test from made": auc(test, own.raw(fake, asked)),
@@ -76,8 +79,10 @@ def main() -> None:
         print(which, ", ".join(f"{key} {value:.3f}" for key, value in told.items()))
 
 
-def strange(own: critic.Critic, pictures: np.ndarray, codes: np.ndarray, test: np.ndarray) -> dict[str, float]:
-    """Test images against what the critic was never asked about."""
+def strange(
+    own: discriminator_scores.Discriminator, pictures: np.ndarray, codes: np.ndarray, test: np.ndarray
+) -> dict[str, float]:
+    """Test images against what the discriminator was never asked about."""
     noise = np.random.default_rng(1).integers(0, 256, pictures.shape, np.uint8)
     wrong = (codes + 1) % max(len(own.state.classes), 1)
     told = {
