@@ -112,7 +112,7 @@ def run(recipe: Recipe, out: Run, rows: Rows = (None, None), stop: Callable[[], 
         experiment, choices, spec, cfg, layers, end, predictor, evaluation, examples, out.rows(), out.folder,
         statistics,
     )  # fmt: skip
-    result = report.write(finding, out, time.perf_counter() - start)
+    result = report.write(finding, out, start)
 
     # 6 deploy reads the bundle, and nothing else
     bundle.write(out.bundle, packaging.finished(files, finding, result, versions()), type(experiment.task))

@@ -11,6 +11,7 @@ import pytest
 import lamina
 from conftest import houses, write_csv
 from lamina.deploy import attributions
+from lamina.deploy.server import app
 from lamina.evaluate import permutation_importance, series_occlusion
 from service_tools import command, send
 
@@ -159,4 +160,20 @@ def test_series_are_drawn_and_listed(bumps, tmp_path):
     assert command("explain", bundle, source, "-o", tmp_path / "why.png")[0] == 0
     assert (tmp_path / "why.png").read_bytes().startswith(b"\x89PNG")
     assert "channel 2" in command("explain", bundle, source)[1]
-    assert "-o FILE.png" in command("explain", bundle, source, "-o", tmp_path / "why.csv")[2]
+
+
+def test_stretches_of_a_series_add_up_in_python_over_http_and_in_a_file(bumps, tmp_path):
+    rows, model = bumps
+    own = model.explain(rows[:3], label="up")
+    for row, one in zip(rows[:3], own, strict=True):
+        parts = one["contributions"]
+        assert one["label"] == "up" and one["base_value"] + sum(parts.values()) == pytest.approx(one["value"], abs=1e-6)
+        of_label = {"60 to 65 %", "65 to 70 %", "70 to 75 %"}  # steps 25 to 30 of 40
+        strongest = sorted(parts, key=lambda name: -abs(parts[name]))[:3]
+        assert set(strongest) == of_label and np.sign(parts["65 to 70 %"]) == (1 if row["kind"] == "up" else -1)
+    (reply,) = send(app(model.predictor), (("POST", "/explain"), {"json": {"rows": rows[:3], "label": "up"}}))
+    assert reply.json()["explanations"][1]["contributions"] == pytest.approx(own[1]["contributions"], abs=1e-5)
+    source = tmp_path / "rows.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows[:3]), "utf-8")
+    assert command("explain", model.result["bundle"], source, "-o", tmp_path / "why.csv", "--label", "up")[0] == 0
+    assert "contributions.65 to 70 %" in (tmp_path / "why.csv").read_text("utf-8")

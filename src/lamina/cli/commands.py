@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import sys
+import time
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -30,8 +31,8 @@ BUNDLE_HELP = "A bundle: directory, .lamina file, or the run that holds one."
 Bundle = Annotated[Path, typer.Argument(help=BUNDLE_HELP)]
 OUTPUT = "Output: .csv, .parquet, .jsonl or .feather; CSV on standard output when left out."
 EXPLAINED = (
-    "Of rows .csv, .parquet, .jsonl, .feather or .png, the first ones on the screen when left out; of series and "
-    "images .png, of texts .html."
+    "Of rows and forecasts .csv, .parquet, .jsonl, .feather or .png, the first ones on the screen when left out; of "
+    "series and images .png, of texts .html."
 )
 SOURCE = (
     "A data file, a pattern such as 'data/*.csv', a folder of files, toy:churn, a recipe (.yaml); "
@@ -131,6 +132,7 @@ def train(  # noqa: PLR0913 - one argument per option
     """Train a network on a data file or by a recipe, evaluate it beside baselines, and write a bundle and a report."""
     from lamina.run import Run, fresh_folder, name_of
 
+    start = time.perf_counter()
     if resume is not None:
         others = (source, target, test, also, task, model, preset, budget, epochs, batch_size, lr, sets, out, seed)
         if any(value is not None for value in others):
@@ -158,7 +160,7 @@ def train(  # noqa: PLR0913 - one argument per option
             result = progress.training(rows, run.folder, quiet=as_json)
         except Interrupted as error:
             raise Interrupted(f"{error} Go on with: lamina train --resume {shlex.quote(str(run.folder))}") from None
-    emit(result) if as_json else results.result(result)
+    emit(result) if as_json else results.result(result | {"seconds": time.perf_counter() - start})
 
 
 @app.command()
@@ -257,10 +259,15 @@ def explain(  # noqa: PLR0913 - one argument per option
     bundle: Bundle,
     files: Annotated[
         list[str],
-        typer.Argument(help="Rows, such as rows.csv; or files of images, such as images/*.jpg, or texts."),
+        typer.Argument(
+            help="Rows, such as rows.csv, or the history of series; or files of images, such as images/*.jpg, or texts."
+        ),
     ],
     output: Annotated[Path | None, typer.Option("-o", "--output", help=EXPLAINED)] = None,
     label: Annotated[str | None, typer.Option(help="Explain this label; the most probable one when left out.")] = None,
+    step: Annotated[
+        int | None, typer.Option(help="Explain the forecast of this step ahead; the mean of all when left out.")
+    ] = None,
     keep: Annotated[str | None, typer.Option(help="Columns to copy beside the numbers: id,name or * for all.")] = None,
     overwrite: Overwrite = False,
     sets: Sets = None,
@@ -274,7 +281,7 @@ def explain(  # noqa: PLR0913 - one argument per option
     arguments.refuse_data(locate(bundle), files)
     predictor = Predictor(locate(bundle))
     options = explanations.Options(
-        output, label, keep.split(",") if keep is not None else None, overwrite, sets or [], as_json
+        output, label, step, keep.split(",") if keep is not None else None, overwrite, sets or [], as_json
     )
     result = explanations.explain(predictor, files, options)
     emit(result) if as_json else results.explained(result)

@@ -2,27 +2,31 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from lamina.cli import arguments
-from lamina.config import DataError
+from lamina.config import Config, DataError, parse
 from lamina.data.arrays import json_rows
 from lamina.deploy import attributions, batch
 from lamina.deploy.predictor import Predictor
 from lamina.deploy.writers import FORMATS
 from lamina.evaluate import explanation
 from lamina.schema import Row
+from lamina.task import Operation
 
 FIRST = 5  # rows on the screen
 
 
 class Options(NamedTuple):
-    """Where to write, which label, the columns to copy beside the numbers, settings of the source, and for whom."""
+    """Where to write, which label, which step of a forecast, the columns to copy beside the numbers, settings of the
+    source, and for whom.
+    """
 
     output: Path | None
     label: str | None
+    step: int | None
     keep: list[str] | None
     overwrite: bool
     sets: list[str]
@@ -31,8 +35,13 @@ class Options(NamedTuple):
 
 def explain(predictor: Predictor, words: Sequence[str], options: Options) -> Row:
     """What was done, or what there is to show."""
-    explanation.check(predictor)
     output = options.output
+    operation = next((one for one in predictor.operations if one.name == "explain"), None)
+    if operation is not None and operation.rows == "together":
+        return _histories(predictor, operation, arguments.source(list(words), options.sets, predictor.names), options)
+    explanation.check(predictor)
+    if options.step is not None:
+        raise DataError("--step: is for forecasts, and this bundle predicts each row by itself. Leave --step out.")
     source = arguments.source(list(words), options.sets, predictor.names) if _reads_rows(predictor, output) else None
     if source is None:
         assert output is not None
@@ -40,7 +49,7 @@ def explain(predictor: Predictor, words: Sequence[str], options: Options) -> Row
         answers = [{"file": one.name, "label": one.label, "answers": dict(one.top)} for one in explanations]
         return {"output": str(output), "images": answers}
     if output is not None and output.suffix in FORMATS:
-        if not attributions.available(predictor):
+        if operation is None:
             raise DataError("-o: this bundle reads one column, which adds everything. Its parts are drawn: -o FILE.png")
         request = predictor.operation("explain").request.model_validate({"label": options.label})
         write = batch.WriteOptions(options.overwrite)
@@ -51,12 +60,38 @@ def explain(predictor: Predictor, words: Sequence[str], options: Options) -> Row
     if output is not None:
         explanation.draw(predictor, rows.table, output, options.label, options.overwrite)
         return {"output": str(output), **facts}
-    if options.as_json and attributions.available(predictor):
+    if options.as_json and operation is not None:
         return {"explanations": _numbers(predictor, rows.table, options.label), **facts}
-    first = explanation.rows(predictor, rows.table.slice(0, FIRST), options.label)
-    listings = [explanation.listing(one) for one in first]
+    return _listed(explanation.rows(predictor, rows.table.slice(0, FIRST), options.label)) | facts
+
+
+def _listed(explanations: Sequence[Any]) -> Row:
+    """Bars with their names, and what they are."""
+    listings = [explanation.listing(one) for one in explanations]
     bars_by_row = [{"name": name, "bars": [bar._asdict() for bar in bars]} for name, bars in listings]
-    return {"explanations": bars_by_row, "about": explanation.note(first[0]) if first else "", **facts}
+    return {"explanations": bars_by_row, "about": explanation.note(explanations[0]) if explanations else ""}
+
+
+def _histories(predictor: Predictor, operation: Operation, source: Config, options: Options) -> Row:
+    """The same of bundles whose rows belong together."""
+    output, faults = options.output, list[str]()
+    if options.label is not None:
+        raise DataError("--label: this bundle predicts numbers, not labels. Leave --label out.")
+    request = parse(operation.request, {} if options.step is None else {"step": options.step}, "", faults)
+    if request is None:
+        raise DataError("\n".join(faults))
+    if output is not None and output.suffix in FORMATS:
+        write = batch.WriteOptions(options.overwrite)
+        return batch.run(predictor, operation.name, source, request, output, options.keep, write)
+    answers = list(batch.stream(predictor, operation.name, source, request))
+    table, notes = pa.concat_tables([piece.table for piece in answers]), [n for piece in answers for n in piece.notes]
+    facts = {"rows": table.num_rows, "notes": notes}
+    if output is not None:
+        explanation.draw_forecasts(table, output, options.overwrite)
+        return {"output": str(output), **facts}
+    if options.as_json:
+        return {"explanations": json_rows(table), **facts}
+    return _listed(explanation.forecasts(table.slice(0, FIRST))) | facts
 
 
 def _numbers(predictor: Predictor, rows: pa.Table, label: str | None) -> list[Row]:

@@ -100,7 +100,7 @@ def explained(row: Row) -> None:
             line(f"{one['file']}  {', '.join(answers)}")
         line(f"Wrote {row['output']}.")
     elif "output" in row:
-        answered({"amount": f"{row['rows']:,} explanations", **row})
+        answered({"amount": f"{row['rows']:,} explanation{'s' * (row['rows'] != 1)}", **row})
     else:
         for one in row["explanations"]:
             _bars(one["name"], one["bars"])

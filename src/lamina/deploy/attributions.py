@@ -8,7 +8,7 @@ adds up exactly. Strumbelj and Kononenko 2014, "Explaining prediction models and
 contributions"; Mitchell et al. 2022, "Sampling Permutations for Shapley Value Estimation".
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import copy
 from math import prod
 from time import monotonic
@@ -92,16 +92,22 @@ def explain(session: Session, rows: pa.Table | None, request: Explain) -> Answer
         parts.append(attribute(session, inputs, background, code))
         broken += [cell._replace(row=start + cell.row) for cell in unusable]
     codes, values, bases, contributions = map(np.concatenate, zip(*parts, strict=True))
-    columns = {"label": pa.array(classes, pa.string()).take(pa.array(codes))} if classes else {}
-    columns |= {"value": pa.array(values), "base_value": pa.array(bases)}
     names = [c.name for c in session.prep.columns]
-    columns["contributions"] = pa.StructArray.from_arrays([pa.array(c) for c in contributions.T], names)
-    return Answers(pa.table(columns), (), tuple(broken))
+    return Answers(table_of(session, Attributions(codes, values, bases, contributions), names), (), tuple(broken))
+
+
+def table_of(session: Session, own: Attributions, names: Sequence[str]) -> pa.Table:
+    """The label (where there are some), `value`, `base_value` and `contributions` under their names."""
+    classes = _task(session).classes
+    columns = {"label": pa.array(classes, pa.string()).take(pa.array(own.codes))} if classes else {}
+    columns |= {"value": pa.array(own.values), "base_value": pa.array(own.bases)}
+    columns["contributions"] = pa.StructArray.from_arrays([pa.array(c) for c in own.contributions.T], list(names))
+    return pa.table(columns)
 
 
 def attribute(session: Session, inputs: Arrays, background: _Background, code: int | None = None) -> Attributions:
     """The same of encoded rows: of their most probable label, or `code`."""
-    own, quiet = _answers(session, inputs), without_metrics(session)  # (rows, labels)
+    own, quiet = answers_of(session, inputs), without_metrics(session)  # (rows, labels)
     codes = own.argmax(axis=1) if code is None else np.full(len(own), code)
     rows, columns = np.arange(len(own)), background.ranks.shape[1]
     steps = np.empty((len(own), len(background.ranks), columns + 1))  # answers as an order goes on
@@ -114,7 +120,7 @@ def attribute(session: Session, inputs: Arrays, background: _Background, code: i
         for order in range(0, len(background.ranks), orders):
             place = slice(row, row + some), slice(order, order + orders)
             mixed = _mixed(session.prep, inputs, background, *place)
-            answers = _answers(quiet, mixed).reshape(*steps[place].shape[:2], columns - 1, -1)
+            answers = answers_of(quiet, mixed).reshape(*steps[place].shape[:2], columns - 1, -1)
             own_code = codes[place[0]][:, None, None, None]
             steps[(*place, slice(1, -1))] = np.take_along_axis(answers, own_code, axis=3)[..., 0]
     contributions = shapley_values(steps, background.ranks)
@@ -135,7 +141,7 @@ def background_of(session: Session) -> _Background:
         if cells is not None and part.stop > part.start:
             inputs[place][:, part] = cells
     ranks = orders(rng, half, len(names))
-    return _Background(inputs, _owners(prep), ranks, _answers(without_metrics(session), inputs))
+    return _Background(inputs, _owners(prep), ranks, answers_of(without_metrics(session), inputs))
 
 
 def orders(rng: np.random.Generator, half: int, count: int) -> np.ndarray:
@@ -187,7 +193,7 @@ def _padded(values: np.ndarray, like: np.ndarray, padding: int) -> np.ndarray:
     return np.pad(values, edges, constant_values=padding)[:, : like.shape[1]] if short else values
 
 
-def _answers(session: Session, inputs: Arrays) -> np.ndarray:
+def answers_of(session: Session, inputs: Arrays) -> np.ndarray:
     """(rows, labels) probabilities, or (rows, 1) numbers."""
     task = _task(session)
     with np.errstate(all="ignore"):

@@ -9,12 +9,15 @@ from lamina.evaluate.plots import canvas
 
 MOST = 7  # columns of a row, beside one bar for the others
 WIDTH, LINE = 760, 22
-LEGEND = "Orange adds to the prediction, blue takes from it. The bars of a row add up to it, less the mean prediction."
+LEGEND = (
+    "Orange adds to the prediction, blue takes from it. The bars add up to it, less the number it is compared with."
+)
 
 
 class RowAttributions(NamedTuple):
-    """A row: its name, the label that is explained ("" of a number), its probability or the number, the mean answer to
-    made-up rows, and what each column adds, with what the bar is called.
+    """A row: its name, the label that is explained ("" of a number), its probability or the number, what that is
+    compared with (the mean answer to synthetic rows, unless `reference` says otherwise), and what each column adds,
+    with what the bar is called.
     """
 
     name: str
@@ -22,6 +25,7 @@ class RowAttributions(NamedTuple):
     value: float
     base: float
     bars: tuple[tuple[str, float], ...]
+    reference: str = "on average"
 
 
 def largest(bars: Sequence[tuple[str, float]], most: int = MOST) -> list[tuple[str, float]]:
@@ -43,7 +47,7 @@ def amount(value: float, label: str, signed: bool = False) -> str:
 def heading(row: RowAttributions) -> str:
     """The row, its answer and what it is compared with: `row 1: No 0.912, on average 0.735`."""
     answer = " ".join(filter(None, (canvas.text(row.label, 30) if row.label else "", amount(row.value, row.label))))
-    return f"{canvas.text(row.name, 40)}: {answer}, on average {amount(row.base, row.label)}"
+    return f"{canvas.text(row.name, 40)}: {answer}, {row.reference} {amount(row.base, row.label)}"
 
 
 def draw(rows: Sequence[RowAttributions], output: Path | IO[bytes]) -> None:

@@ -22,6 +22,10 @@ ROWS = (
     "What each column adds to the prediction (Shapley values). The average is that of generated rows, whose columns "
     "are drawn as training had them, each by itself; from it the numbers of a row add up to its prediction."
 )
+FORECASTS = (
+    "What each stretch of the past and each column adds to the forecast (Shapley values), compared with the forecast "
+    "of a series that stands still: every column at its mean over the history. The numbers add up to the forecast."
+)
 SERIES = (
     "By how much the log-odds of the prediction, or a number, fall when a stretch is covered by the training mean: "
     "above 0 it speaks for the prediction. These numbers do not add up."
@@ -78,6 +82,24 @@ def rows(session: Session, table: pa.Table, label: str | None = None) -> list[An
     return [row._replace(bars=tuple(_with_cells(row, table.slice(i, 1)))) for i, row in enumerate(own)]
 
 
+def forecasts(answers: pa.Table) -> list[RowAttributions]:
+    """The answers of an operation `explain` of histories, `value`, `base_value` and `contributions` behind the series,
+    as bars.
+    """
+    rows = list[RowAttributions]()
+    for *names, value, base, bars in zip(*(column.to_pylist() for column in answers.columns), strict=True):
+        name = ", ".join(["forecast", *map(str, names)])
+        rows.append(RowAttributions(name, "", value, base, tuple(bars.items()), "standing still"))
+    return rows
+
+
+def draw_forecasts(answers: pa.Table, output: Path, overwrite: bool = False) -> None:
+    """Draw these into a PNG, of at most 20 series. Errors: as `draw`."""
+    _check_drawing(output, answers.num_rows, overwrite)
+    with disk.new_file(output, overwrite) as file:
+        attribution_plot.draw(forecasts(answers), file)
+
+
 class Bar(NamedTuple):
     """What it is of, how much that adds, and the same as text."""
 
@@ -97,7 +119,9 @@ def listing(one: Any) -> tuple[str, list[Bar]]:
 
 def note(one: Any) -> str:
     """What the numbers are."""
-    return SERIES if isinstance(one, series_occlusion.Explanation) else ROWS
+    if isinstance(one, series_occlusion.Explanation):
+        return SERIES
+    return ROWS if one.reference == "on average" else FORECASTS
 
 
 def draw(
@@ -108,13 +132,7 @@ def draw(
     Errors: as `rows`; StorageError where it cannot be written, or something is there and `overwrite` is not set.
     """
     check(session)
-    if output.suffix.lower() != ".png":
-        raise DataError(f"-o: must end in .png, or in .csv, .parquet, .jsonl or .feather (got '{output}').")
-    if table.num_rows > MOST_ROWS:
-        raise DataError(
-            f"explain: {table.num_rows:,} rows are too many to draw. Give at most {MOST_ROWS}, or -o FILE.csv"
-        )
-    disk.refuse_existing(output, overwrite)
+    _check_drawing(output, table.num_rows, overwrite)
     if series_occlusion.column(session) is not None:
         series = series_occlusion.explain(session, table, label)
         with disk.new_file(output, overwrite) as file:
@@ -124,6 +142,14 @@ def draw(
     with disk.new_file(output, overwrite) as file:
         attribution_plot.draw(explanations, file)
     return explanations
+
+
+def _check_drawing(output: Path, rows: int, overwrite: bool) -> None:
+    if output.suffix.lower() != ".png":
+        raise DataError(f"-o: must end in .png, or in .csv, .parquet, .jsonl or .feather (got '{output}').")
+    if rows > MOST_ROWS:
+        raise DataError(f"explain: {rows:,} rows are too many to draw. Give at most {MOST_ROWS}, or -o FILE.csv")
+    disk.refuse_existing(output, overwrite)
 
 
 def _with_cells(row: RowAttributions, cells: pa.Table) -> list[tuple[str, float]]:

@@ -1,5 +1,6 @@
 """The network beside its baselines, as one report: the experiment is asked for its parts, and they are put in order."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -23,8 +24,10 @@ ABOUT = ("column", "kind", "target", "single")  # of statistics, what a report h
 PREVIEW = "preview"  # what rows of training hold beyond numbers: a drawing, which only a task can read
 
 
-def write(finding: Finding, out: Run, seconds: float) -> Row:
-    """Fit the baselines, write `report.html` and `report.json`, and return the result of the run."""
+def write(finding: Finding, out: Run, start: float) -> Row:
+    """Fit the baselines, write `report.html` and `report.json`, and return the result of the run. `start`: when it began,
+    by `time.perf_counter`.
+    """
     experiment = finding.experiment
     finding = replace(finding, evaluation=experiment.examine(finding))
     notes = list(experiment.notes)
@@ -55,7 +58,7 @@ def write(finding: Finding, out: Run, seconds: float) -> Row:
         "task": experiment.task.kind,
         "scores": finding.evaluation.scores,
         "baselines": _scores(baselines),
-        "seconds": round(seconds, 3),
+        "seconds": round(time.perf_counter() - start, 3),
         "rows": experiment.counts()["used"],
         "skipped": len(experiment.skipped_rows),
         "parts": {name: table.num_rows for name, table in experiment.splits._asdict().items()},

@@ -11,6 +11,7 @@ import pyarrow as pa
 from lamina.config import MissingColumn
 from lamina.data.arrays import json_rows
 from lamina.deploy.attributions import EXPLAIN
+from lamina.deploy.series_attributions import EXPLAIN_SERIES
 from lamina.preprocess import Broken
 from lamina.schema import Row
 from lamina.task import CSV, Answers, Chart, Example, Line, Operation, Request, Session, Task
@@ -81,7 +82,7 @@ class SupervisedTask(Task):
     `lamina.evaluate`. `lines` are the numbers of its answers that are drawn.
     """
 
-    operations = (PREDICT, EXPLAIN)
+    operations = (PREDICT, EXPLAIN, EXPLAIN_SERIES)
 
     target_kind: ClassVar[str]
     target_settings: ClassVar[Mapping[str, Any]] = {}
