@@ -265,9 +265,7 @@ def explain(  # noqa: PLR0913 - one argument per option
     ],
     output: Annotated[Path | None, typer.Option("-o", "--output", help=EXPLAINED)] = None,
     label: Annotated[str | None, typer.Option(help="Explain this label; the most probable one when left out.")] = None,
-    step: Annotated[
-        int | None, typer.Option(help="Explain the forecast of this step ahead; the mean of all when left out.")
-    ] = None,
+    step: Annotated[int | None, typer.Option(help="Explain this step of forecasts; the mean when left out.")] = None,
     keep: Annotated[str | None, typer.Option(help="Columns to copy beside the numbers: id,name or * for all.")] = None,
     overwrite: Overwrite = False,
     sets: Sets = None,

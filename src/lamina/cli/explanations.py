@@ -87,11 +87,11 @@ def _histories(predictor: Predictor, operation: Operation, source: Config, optio
     table, notes = pa.concat_tables([piece.table for piece in answers]), [n for piece in answers for n in piece.notes]
     facts = {"rows": table.num_rows, "notes": notes}
     if output is not None:
-        explanation.draw_forecasts(table, output, options.overwrite)
+        explanation.draw_answers(table, output, options.overwrite)
         return {"output": str(output), **facts}
     if options.as_json:
         return {"explanations": json_rows(table), **facts}
-    return _listed(explanation.forecasts(table.slice(0, FIRST))) | facts
+    return _listed(explanation.of_answers(table.slice(0, FIRST))) | facts
 
 
 def _numbers(predictor: Predictor, rows: pa.Table, label: str | None) -> list[Row]:

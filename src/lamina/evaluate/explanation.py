@@ -22,7 +22,7 @@ ROWS = (
     "What each column adds to the prediction (Shapley values). The average is that of generated rows, whose columns "
     "are drawn as training had them, each by itself; from it the numbers of a row add up to its prediction."
 )
-FORECASTS = (
+HISTORIES = (
     "What each stretch of the past and each column adds to the forecast (Shapley values), compared with the forecast "
     "of a series that stands still: every column at its mean over the history. The numbers add up to the forecast."
 )
@@ -82,7 +82,7 @@ def rows(session: Session, table: pa.Table, label: str | None = None) -> list[An
     return [row._replace(bars=tuple(_with_cells(row, table.slice(i, 1)))) for i, row in enumerate(own)]
 
 
-def forecasts(answers: pa.Table) -> list[RowAttributions]:
+def of_answers(answers: pa.Table) -> list[RowAttributions]:
     """The answers of an operation `explain` of histories, `value`, `base_value` and `contributions` behind the series,
     as bars.
     """
@@ -93,11 +93,11 @@ def forecasts(answers: pa.Table) -> list[RowAttributions]:
     return rows
 
 
-def draw_forecasts(answers: pa.Table, output: Path, overwrite: bool = False) -> None:
+def draw_answers(answers: pa.Table, output: Path, overwrite: bool = False) -> None:
     """Draw these into a PNG, of at most 20 series. Errors: as `draw`."""
     _check_drawing(output, answers.num_rows, overwrite)
     with disk.new_file(output, overwrite) as file:
-        attribution_plot.draw(forecasts(answers), file)
+        attribution_plot.draw(of_answers(answers), file)
 
 
 class Bar(NamedTuple):
@@ -121,7 +121,7 @@ def note(one: Any) -> str:
     """What the numbers are."""
     if isinstance(one, series_occlusion.Explanation):
         return SERIES
-    return ROWS if one.reference == "on average" else FORECASTS
+    return ROWS if one.reference == "on average" else HISTORIES
 
 
 def draw(

@@ -25,8 +25,8 @@ PREVIEW = "preview"  # what rows of training hold beyond numbers: a drawing, whi
 
 
 def write(finding: Finding, out: Run, start: float) -> Row:
-    """Fit the baselines, write `report.html` and `report.json`, and return the result of the run. `start`: when it began,
-    by `time.perf_counter`.
+    """Fit the baselines, write `report.html` and `report.json`, and return the result of the run, which began at
+    `start`, by `time.perf_counter`.
     """
     experiment = finding.experiment
     finding = replace(finding, evaluation=experiment.examine(finding))
