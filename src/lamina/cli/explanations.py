@@ -13,7 +13,7 @@ from lamina.deploy import attributions, batch
 from lamina.deploy.predictor import Predictor
 from lamina.deploy.writers import FORMATS
 from lamina.evaluate import explanation
-from lamina.schema import Row
+from lamina.schema import Row, SkippedRow
 from lamina.task import Operation
 
 FIRST = 5  # rows on the screen
@@ -54,15 +54,25 @@ def explain(predictor: Predictor, words: Sequence[str], options: Options) -> Row
         request = predictor.operation("explain").request.model_validate({"label": options.label})
         write = batch.WriteOptions(options.overwrite)
         return batch.run(predictor, "explain", source, request, output, options.keep, write)
-    rows = batch.read(predictor, source, predictor.operation("predict"))
-    notes = [*rows.notes, *batch.notes_on(predictor, rows.table)]
-    facts = {"rows": rows.table.num_rows, "notes": notes}
+    most = FIRST if output is None and not options.as_json else None
+    rows = batch.read(predictor, source, predictor.operation("predict"), most)
+    notes = [*rows.notes, *batch.notes_on(predictor, rows.table), *_unread(rows.skipped_rows)]
+    facts = {"rows": rows.table.num_rows, "complete": rows.complete, "notes": notes}
     if output is not None:
         explanation.draw(predictor, rows.table, output, options.label, options.overwrite)
         return {"output": str(output), **facts}
     if options.as_json and operation is not None:
         return {"explanations": _numbers(predictor, rows.table, options.label), **facts}
     return _listed(explanation.rows(predictor, rows.table.slice(0, FIRST), options.label)) | facts
+
+
+def _unread(skipped_rows: Sequence[SkippedRow]) -> list[str]:
+    """A sentence on rows that could not be read."""
+    if not skipped_rows:
+        return []
+    first, count = skipped_rows[0], len(skipped_rows)
+    place = f"{first.file}, line {first.line}" if first.line else first.file
+    return [f"{count:,} row{'s' * (count != 1)} could not be read; the first, {place}: {first.reason}."]
 
 
 def _listed(explanations: Sequence[Any]) -> Row:
@@ -85,7 +95,7 @@ def _histories(predictor: Predictor, operation: Operation, source: Config, optio
         return batch.run(predictor, operation.name, source, request, output, options.keep, write)
     answers = list(batch.stream(predictor, operation.name, source, request))
     table, notes = pa.concat_tables([piece.table for piece in answers]), [n for piece in answers for n in piece.notes]
-    facts = {"rows": table.num_rows, "notes": notes}
+    facts = {"rows": table.num_rows, "complete": True, "notes": notes}
     if output is not None:
         explanation.draw_answers(table, output, options.overwrite)
         return {"output": str(output), **facts}

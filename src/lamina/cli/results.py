@@ -106,7 +106,7 @@ def explained(row: Row) -> None:
             _bars(one["name"], one["bars"])
         say(row["about"])
         if (left := row["rows"] - len(row["explanations"])) > 0:
-            say(f"{left:,} more rows: all of them with -o why.csv")
+            say(f"{left:,} more rows: all of them with -o why.csv" if row["complete"] else "More rows: -o why.csv")
         notes(row["notes"])
 
 

@@ -26,18 +26,19 @@ from lamina.resources.prefetch import prefetch
 from lamina.schema import Collected, Row, SkippedRow
 from lamina.task import EVENTS, JSON, Answers, Operation
 
-PIECE = 65_536
+PIECE, FEWEST = 65_536, 1_024
 EXAMPLES = 20
 DIGITS = 6  # in the names of numbered files
 ALL = "*"  # columns to keep
 
 
 class Whole(NamedTuple):
-    """All rows of a source, those that could not be read, and what is to be said of them."""
+    """Rows of a source, those that could not be read, what is to be said of them, and whether there are no more."""
 
     table: pa.Table
     skipped_rows: tuple[SkippedRow, ...]
     notes: tuple[str, ...]
+    complete: bool = True
 
 
 class WriteOptions(NamedTuple):
@@ -113,15 +114,20 @@ def stream(predictor: Predictor, name: str, source: Config | None, request: Any)
     return predictor.pieces(operation, rows, operation.request() if request is None else request)
 
 
-def read(predictor: Predictor, source: Config, operation: Operation) -> Whole:
-    """All rows of a source under the names of the bundle."""
-    pieces = list(data.stream(source, PIECE))
+def read(predictor: Predictor, source: Config, operation: Operation, most: int | None = None) -> Whole:
+    """The rows of a source under the names of the bundle; with `most`, no more than it takes to have so many."""
+    pieces, stream = list[Collected](), data.stream(source, PIECE if most is None else max(most, FEWEST))
+    for piece in stream:
+        pieces.append(piece)
+        if most is not None and sum(one.table.num_rows for one in pieces) >= most:
+            break
+    complete = most is None or next(stream, None) is None
     schema = operation.prep(predictor).schema
     tables = [by_mark(predictor.with_bundle_names(piece.table), schema, piece.decimal) for piece in pieces]
     skipped_rows = tuple(row for piece in pieces for row in piece.skipped_rows)
     whole = pa.concat_tables(tables, promote_options="permissive")
     notes = (*(note for piece in pieces for note in piece.notes), *doubts(whole, schema))
-    return Whole(whole, skipped_rows, notes)
+    return Whole(whole, skipped_rows, notes, complete)
 
 
 def notes_on(predictor: Predictor, rows: pa.Table, operation: Operation | None = None) -> list[str]:
