@@ -81,3 +81,14 @@ def test_the_earlier_name_of_a_setting_is_still_read(word, setting, name):
     value = "flips" if word == "model" else 8
     recipe = build({"data": "a.csv", word: {**setting, name: value}})
     assert getattr(recipe, word).test_time_augmentation == value
+
+
+@pytest.mark.parametrize("name", ["image", "picture"])
+def test_the_earlier_name_of_the_backbone_of_images_is_still_read(name):
+    recipe = build({"data": "a.csv", "model": {"kind": "combine", name: {"kind": "cnn", "width": 8}}})
+    assert recipe.model.model_dump()["image"]["width"] == 8
+
+
+@pytest.mark.parametrize("name", ["generated_image_detector", "detector"])
+def test_the_earlier_name_of_the_generated_image_detector_is_still_read(name):
+    assert build({"data": "a.csv", "model": name}).model.model_dump()["kind"] == "generated_image_detector"

@@ -279,7 +279,7 @@ def run(request, tmp_path_factory):
 
 def test_the_class_that_is_asked_for_is_made_and_the_report_says_what_it_is_worth(run):
     report = json.loads((run / "report.json").read_text())
-    found = report["made_pictures"]
+    found = report["synthetic_images"]
     assert found["features"] == "classifier" and found["classifier_accuracy"] > 0.95
     assert found["covered"] == 2 and sum(found["counts"].values()) == 1000
     assert found["as_asked"] > 0.9

@@ -113,7 +113,7 @@ def sections(finding: Finding) -> Iterator[Section]:
     if details.images is not None:
         previews = {row["epoch"]: row["preview"] for row in finding.epochs if "preview" in row}
         body = image_report.html(details.images, finding.session.task.classes, previews) + discriminator
-        yield _section("made_pictures", "Generated images", body, details.images.facts)
+        yield _section("synthetic_images", "Generated images", body, details.images.facts)
     if details.table is not None:
         yield _section(
             "synthetic_rows", "Generated rows", table_report.html(details.table) + discriminator, details.table
@@ -136,7 +136,7 @@ def summary(finding: Finding) -> Summary:
     details: Details = finding.evaluation.details
     bundle, facts, commands = finding.session.bundle.path, dict[str, Any](), dict[str, str]()
     if details.images is not None:
-        facts["made_pictures"] = details.images.facts
+        facts["synthetic_images"] = details.images.facts
     tables = tuple(filter(None, [table_report.lines(details.table)])) if details.table else ()
     if details.table:
         facts["synthetic_rows"] = {
