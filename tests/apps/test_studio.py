@@ -89,6 +89,8 @@ def test_a_source_is_shown_as_lamina_inspect_says_it(page, rows):
     assert list(columns["column"]) == [column["name"] for column in result["columns"]]
     assert list(columns["kind"]) == [column["kind"] for column in result["columns"]]
     assert list(first.columns) == list(columns["column"])
+    (charges,) = columns["statistics"][columns["column"] == "charges"]
+    assert charges.startswith("min ") and ", median " in charges
     assert [plain(note) for note in app.info] == result["notes"]
     assert f"{result['rows']} rows" in app.markdown[0].value
 

@@ -11,7 +11,7 @@ from lamina.evaluate import calibration, usage
 from lamina.evaluate.page import write as write_page
 from lamina.evaluate.plots import figures
 from lamina.evaluate.plots.named import Context, draw
-from lamina.evaluate.sections import Page
+from lamina.evaluate.sections import ABOUT, Page
 from lamina.evaluate.versions import versions
 from lamina.experiment import Baseline, Conclusion, Finding
 from lamina.recipe import to_yaml
@@ -20,7 +20,6 @@ from lamina.schema import Column, Row
 
 MAX_SKIPPED = 20  # skipped rows in the report
 PLAIN_NOTES = ("the target", "as set")  # of columns: nothing was guessed
-ABOUT = ("column", "kind", "target", "single")  # of statistics, what a report has elsewhere
 PREVIEW = "preview"  # what rows of training hold beyond numbers: a drawing, which only a task can read
 
 

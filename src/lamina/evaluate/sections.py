@@ -12,6 +12,7 @@ from lamina.schema import Row
 from lamina.task import Usage
 
 NETWORK = "the network"
+ABOUT = ("column", "kind", "target", "single")  # of statistics, what a report has elsewhere
 _ROWS = {"read": "read", "used": "used", "skipped": "skipped"}  # names on the page: keys of report.json
 SHARES = 4  # of values, in the table of columns
 _BAND = "The band is the 95 % interval of the network’s score: a method inside it may be as good by chance."
@@ -220,17 +221,17 @@ def _column(column: Mapping[str, Any], rows: Any) -> list[str]:
 
 
 def _statistics(values: Row) -> str:
-    """Numbers and texts with their names, and the largest shares of values."""
+    texts = ((escape(name, 24), escape(text)) for name, text in statistics_pairs(values))
+    return " ".join(f'<span class="stat"><small>{name}</small> {text}</span>' for name, text in texts)
+
+
+def statistics_pairs(values: Row) -> list[tuple[str, str]]:
+    """Of a column's statistics numbers and texts with their names, and the largest shares of values."""
     present = max(values.get("rows", 0) - values.get("missing", 0), 1)
-    pairs = [(name, value) for name, value in values.items() if name not in ("rows", "missing", "values", "counts")]
-    pairs += [(name, f"{count / present:.1%}") for name, count in list(values.get("counts", {}).items())[:SHARES]]
-    return " ".join(
-        f'<span class="stat"><small>{escape(name, 24)}</small> {_value(value)}</span>' for name, value in pairs
-    )
-
-
-def _value(value: Any) -> str:
-    return escape(value) if isinstance(value, str) else number(value)
+    others = (*ABOUT, "rows", "missing", "values", "counts")
+    plain = {name: value for name, value in values.items() if name not in others}
+    shares = [(name, f"{count / present:.1%}") for name, count in list(values.get("counts", {}).items())[:SHARES]]
+    return [(name, value if isinstance(value, str) else number(value)) for name, value in plain.items()] + shares
 
 
 def skipped_rows(data: Mapping[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """The page `Data`: bring a source, and see what its columns are before anything is chosen."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,6 +14,7 @@ from lamina.apps.try_app import gallery
 from lamina.apps.try_app.look import STYLE
 from lamina.config import parse
 from lamina.data import toy
+from lamina.evaluate import sections
 from lamina.preprocess.image import cells
 from lamina.recipe import Recipe
 from lamina.run import name_of
@@ -79,7 +81,7 @@ def _look(settings: Recipe, words: list[str]) -> None:
     for reason in look["reasons"]:
         where = f"{reason['file']}:{reason['line']}" if reason["line"] else reason["file"]
         st.warning(plain(f"Skipped: {where} {reason['column']}: {reason['reason']} ({reason['count']:,} rows)"))
-    columns_table(look["columns"])
+    columns_table(look["columns"], look["statistics"])
     for survey in look["surveys"]:
         _survey(survey)
     _first_rows(analysis.sources(settings).train.table.slice(0, FIRST), look["columns"])
@@ -102,14 +104,19 @@ def _first_rows(rows: pa.Table, columns: list[Row]) -> None:
         st.dataframe(rest.to_pandas(), hide_index=True, width="stretch")
 
 
-def columns_table(columns: list[Row]) -> None:
+def columns_table(columns: list[Row], statistics: Sequence[Row] = ()) -> None:
     """Columns with their kinds and what they hold."""
+    texts = {
+        row["column"]: ", ".join(f"{name} {text}" for name, text in sections.statistics_pairs(row))
+        for row in statistics
+    }
     listed = [
         {
             "column": column["name"],
             "kind": column["kind"],
             "missing": column["missing"],
             "distinct": column["distinct"],
+            **({"statistics": texts.get(column["name"], "")} if texts else {}),
             "examples": ", ".join(map(str, column["examples"])),
             "note": column["note"],
         }
