@@ -335,6 +335,21 @@ def test_a_missing_number_is_the_median_and_says_so():
     assert codes(never_missing, pa.array([None])).tolist() == codes(never_missing, pa.array([2.0])).tolist()
 
 
+@pytest.mark.parametrize(
+    ("kind", "column"),
+    [("number", "numbers"), ("category", "words"), ("boolean", "flags"), ("time", "days"), ("time", "moments")],
+)
+def test_cells_to_compare_with_are_as_those_of_training(kind, column):
+    prep = fitted(kind, COLUMNS[column])
+    own, cells = codes(prep, COLUMNS[column]), prep.background("x", np.random.default_rng(0), 256)
+    assert cells is not None and cells.shape == (256, own.shape[1]) and sound(cells)
+    if kind in ("number", "time"):
+        assert np.abs(own.mean(axis=0) - cells.mean(axis=0)).max() < 0.35
+        assert np.abs(own[:, 0].std() - cells[:, 0].std()) < 0.35
+    else:
+        assert set(cells.ravel().tolist()) <= set(own.ravel().tolist())
+
+
 @pytest.mark.parametrize("cell", ["abc", "1.2.3", "1,23,45", "nan", "inf", "-inf", "1e999", "--1", "1 2", "0x1F", "١٢"])
 def test_a_malformed_number_is_a_missing_number(cell):
     prep = fitted("number", pa.array([1.0, 2.0, None]))

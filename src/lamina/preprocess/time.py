@@ -19,6 +19,7 @@ from lamina.preprocess import _calendar, _time_formats, number
 from lamina.preprocess._calendar import statistics
 from lamina.preprocess._column_config import ColumnConfig
 from lamina.preprocess._domain import Domain, of_times
+from lamina.preprocess._time_background import background
 from lamina.preprocess._time_detection import (
     ENOUGH,
     NUMBERS,
@@ -41,8 +42,7 @@ ZONED = rf"(?i)((\d|m[.]?) ?({'|'.join(HOURS)})|{CLOCK_END} ?{OFFSET})( \d{{4}})
 
 NAMED = re.compile(r"(?i)time|date|epoch|unix|stamp|(^|_)(ts|at|ds|utc|when)($|_)")  # of numbers that are times
 DIGITS = r"^\d{8,19}([.]\d*)?$"
-BINS = 16
-MANY = 1 << 14  # cells, from which on equal ones are read once
+BINS, MANY = 16, 1 << 14  # pieces of the trend; cells, from which on equal ones are read once
 TEXTS = {str, type(None)}
 
 
@@ -323,28 +323,7 @@ def feed(state: State) -> Input:
 
 
 __all__ = [
-    "Config",
-    "State",
-    "agree",
-    "clock",
-    "describe",
-    "detect",
-    "encode",
-    "feed",
-    "fit",
-    "fitting",
-    "golden",
-    "has_day",
-    "hint",
-    "other_order",
-    "parse",
-    "regularity",
-    "remark",
-    "share",
-    "sortedness",
-    "spell",
-    "statistics",
-    "texts",
-    "writes",
-    "zone",
-]
+    "Config", "State", "agree", "background", "clock", "describe", "detect", "encode", "feed", "fit", "fitting",
+    "golden", "has_day", "hint", "other_order", "parse", "regularity", "remark", "share", "sortedness", "spell",
+    "statistics", "texts", "writes", "zone",
+]  # fmt: skip
