@@ -11,6 +11,7 @@ import pytest
 import lamina
 from conftest import houses, write_csv
 from lamina.deploy import attributions
+from lamina.deploy.predictor import Predictor
 from lamina.deploy.server import app
 from lamina.evaluate import permutation_importance, series_occlusion
 from service_tools import command, send
@@ -40,6 +41,16 @@ def test_labels_of_two_speak_against_one_another(predictor, rows):
     yes, no = (predictor.ask("explain", rows[:3], label=label) for label in ("yes", "no"))
     for one, other in zip(yes, no, strict=True):
         assert {n: -v for n, v in other["contributions"].items()} == pytest.approx(one["contributions"], abs=1e-6)
+
+
+def test_labels_are_offered_where_there_are_some(predictor, numbers_bundle):
+    def offered(opened):
+        document = send(app(opened), (("GET", "/openapi.json"), {}))[0].json()
+        content = document["paths"]["/explain"]["post"]["requestBody"]["content"]["application/json"]
+        return content["schema"]["oneOf"][0]["properties"].get("label")
+
+    assert offered(predictor)["examples"] == ["no", "yes"]
+    assert offered(Predictor(numbers_bundle)) is None
 
 
 def test_a_linear_network_is_explained_by_its_weights(tmp_path):

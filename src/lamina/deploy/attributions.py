@@ -28,6 +28,7 @@ from lamina.task import CSV, Answers, Example, Operation, Request, Session, TooM
 FEWEST, MOST = 8, 32  # orders
 ANSWERS = 2_048  # for a row, unless the fewest orders need more
 NUMBERS = 1 << 21  # of inputs that are run at a time, and of a row unless the fewest orders need more
+LABELS = 20  # to choose from, in the schema of a request
 PIECE = 256  # rows that are encoded at a time
 
 Arrays = Mapping[str, np.ndarray]
@@ -223,6 +224,16 @@ def example(session: Session) -> Example:
     return Example([row], json_rows(explain(session, session.rows([row]), Explain()).table))
 
 
+def schema(session: Session) -> dict[str, Any]:
+    """The JSON schema of a request to this bundle: the labels to choose from, where there are some."""
+    own, classes = Explain.model_json_schema(), _task(session).classes
+    if classes:
+        own["properties"]["label"]["examples"] = list(classes[:LABELS])
+    else:
+        del own["properties"]["label"]
+    return own
+
+
 EXPLAIN = Operation(
     name="explain",
     summary="Send raw rows, get what each column adds to the prediction: Shapley values, in all value less base_value.",
@@ -231,6 +242,7 @@ EXPLAIN = Operation(
     request=Explain,
     takes=(CSV,),
     items="explanations",
+    schema=schema,
     available=available,
     faces=frozenset({"http", "python"}),
 )

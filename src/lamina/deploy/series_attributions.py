@@ -16,6 +16,7 @@ from lamina.deploy.attributions import (
     answers_of,
     code_of,
     orders,
+    schema,
     shapley_values,
     table_of,
     without_metrics,
@@ -85,6 +86,7 @@ EXPLAIN_SERIES = Operation(
     request=Explain,
     takes=(CSV,),
     items="explanations",
+    schema=schema,
     available=available,
     faces=frozenset({"http", "python"}),
 )

@@ -71,8 +71,8 @@ def responses(endpoint: Endpoint) -> dict[int | str, dict[str, Any]]:
 def request_body(endpoint: Endpoint) -> Row:
     """The description of the body of an operation, with examples that work as they stand."""
     operation, predictor = endpoint.operation, endpoint.predictor
+    schema = operation.schema(predictor) if operation.schema else operation.request.model_json_schema()
     if operation.rows == "none":
-        schema = operation.schema(predictor) if operation.schema else operation.request.model_json_schema()
         content: Row = {JSON: {"schema": schema, "example": _repeated(endpoint.example.payload)}}
         return {"required": True, "content": content}
     rows = endpoint.example.payload
@@ -81,7 +81,7 @@ def request_body(endpoint: Endpoint) -> Row:
         "rows": {"summary": "a list of rows", "value": {"rows": rows}},
         "columns": {"summary": "a list per column", "value": {"columns": columns}},
     }
-    settings = operation.request.model_json_schema().get("properties", {})
+    settings = schema.get("properties", {})
     content = {JSON: {"schema": {"oneOf": _shapes(endpoint.prep, settings)}, "examples": examples}}
     if CSV in own_types(operation, endpoint.prep):
         content[CSV] = {"schema": {"type": "string"}, "example": as_csv(rows)}

@@ -11,7 +11,7 @@ al. 2022, "Sampling Permutations for Shapley Value Estimation".
 
 from collections.abc import Mapping
 from time import monotonic
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -28,6 +28,7 @@ from lamina.tasks.forecasting.operation import histories_of, history_example
 from lamina.tasks.forecasting.state import State
 
 STRETCHES = 12  # of the past of a target
+STEPS = 100  # to choose from, in the schema of a request
 HALF = 8  # orders, and as many backwards
 NUMBERS = 1 << 21  # of windows that are run at a time
 
@@ -162,6 +163,17 @@ def example(session: Session) -> Example:
     return Example(rows, json_rows(explain(session, session.rows(rows), Explain()).table))
 
 
+def schema(session: Session) -> dict[str, Any]:
+    """The JSON schema of a request to this bundle: the steps that it forecasts, and its targets if there are several."""
+    own, state = Explain.model_json_schema(), session.task.state
+    own["properties"]["step"] |= {"examples": list(range(1, min(state.horizon, STEPS) + 1))}
+    if len(state.names) > 1:
+        own["properties"]["target"]["examples"] = list(state.names)
+    else:
+        del own["properties"]["target"]
+    return own
+
+
 EXPLAIN = Operation(
     name="explain",
     summary="Send the history of one or several series, get what each stretch and column adds to the forecast: Shapley "
@@ -172,5 +184,6 @@ EXPLAIN = Operation(
     rows="together",
     takes=(CSV,),
     items="explanations",
+    schema=schema,
     faces=frozenset({"http", "python"}),
 )
