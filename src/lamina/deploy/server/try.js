@@ -313,7 +313,8 @@ async function follow(reply, answer) {
 for (const section of document.querySelectorAll("section")) {
   const own = facts.operations[section.id], at = name => section.querySelector(name), answer = at(".answer");
   const tell = notes => at(".notes").replaceChildren(...notes.map(note => element("li", note)));
-  const show = (rows, sent) => answer.replaceChildren(...(own.rows === "each" && rows.length === 1 ? one(own, rows[0], sent[0]) : many(own, rows, sent)));
+  const isSingle = rows => rows.length === 1 && (own.rows === "each" || !own.chart?.lines.length && Object.values(rows[0]).some(isNumbers));
+  const show = (rows, sent) => answer.replaceChildren(...(isSingle(rows) ? one(own, rows[0], sent[0]) : many(own, rows, sent)));
   const preview = () => {
     try { const sent = requestOf(section, own), parts = message(section.id, own, sent); at(".curl pre").textContent = curl(section, own, sent, parts); } catch (error) { at(".curl pre").textContent = error.message; }
   };

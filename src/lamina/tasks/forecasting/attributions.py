@@ -164,7 +164,7 @@ def example(session: Session) -> Example:
 
 
 def schema(session: Session) -> dict[str, Any]:
-    """The JSON schema of a request to this bundle: the steps that it forecasts, and its targets if there are several."""
+    """The JSON schema of a request to this bundle: steps that it forecasts, and its targets if there are several."""
     own, state = Explain.model_json_schema(), session.task.state
     own["properties"]["step"] |= {"examples": list(range(1, min(state.horizon, STEPS) + 1))}
     if len(state.names) > 1:

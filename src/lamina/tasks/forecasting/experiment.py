@@ -224,7 +224,7 @@ class Experiment(experiment.Experiment):
     # 6 deploy
 
     def golden(self, prep: Preprocessor, model: AnyConfig) -> Golden:
-        """A made-up history, and a few windows of the training steps."""
+        """A synthetic history, and a few windows of the training steps."""
         origins, state = self.origins(0), self.task.state
         origins = origins[np.linspace(0, len(origins) - 1, GRAPH_WINDOWS).astype(int)]
         steps = encoding.encode(self.panel, prep, state)

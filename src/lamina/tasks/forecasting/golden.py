@@ -1,4 +1,4 @@
-"""A made-up history that travels with a bundle: an even time, and cells that the kinds of its columns make up."""
+"""A synthetic history that travels with a bundle: an even time, and cells by the kinds of its columns."""
 
 from datetime import date, datetime
 from datetime import time as clock

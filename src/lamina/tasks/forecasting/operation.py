@@ -19,7 +19,7 @@ from lamina.tasks.forecasting.state import State
 EXAMPLE_ROWS = 36  # of the history in an example
 HISTORY_ROWS = 256  # of that in a file
 MIDNIGHT = "T00:00:00"
-HISTORY_FILE = "history.json"  # beside the bundle of a run: made-up rows to try it with
+HISTORY_FILE = "history.json"  # beside the bundle of a run: synthetic rows to try it with
 EXCERPT_ROWS, EXCERPT_ANSWERS = 2, 3  # of the history and of the answer in a text on how to use it
 
 
@@ -82,7 +82,7 @@ def _days(rows: list[Row], time: Sequence[str]) -> list[Row]:
 
 
 def usage(session: Session, operation: Operation, bundle: str) -> Usage:
-    """Commands that go on from a history: the made-up one that a run left beside its bundle, else the example."""
+    """Commands that go on from a history: the synthetic one that a run left beside its bundle, else the example."""
     name, (rows, forecasts) = HISTORY_FILE, example(session)
     file = Path(bundle).with_name(HISTORY_FILE)
     if Path(bundle).name == "bundle" and file.is_file():

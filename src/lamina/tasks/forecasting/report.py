@@ -127,7 +127,7 @@ def _subject(state: State) -> str:
 
 
 def sections(finding: Finding) -> list[Section]:
-    """The parts of the page; beside the report stands a made-up history, as it would be sent for a forecast."""
+    """The parts of the page; beside the report stands a synthetic history, as it would be sent for a forecast."""
     details: Details = finding.evaluation.details
     made_up = _example(finding)
     file = finding.folder / HISTORY_FILE
@@ -142,7 +142,7 @@ def sections(finding: Finding) -> list[Section]:
 
 
 def _example(finding: Finding) -> Row:
-    """The made-up rows of one series, as they would be sent, and the answer."""
+    """The synthetic rows of one series, as they would be sent, and the answer."""
     context = finding.session.task.state.context
     rows, answer = example(finding.session, min(context, HISTORY_ROWS))
     return {"rows": rows, "answer": answer, "context": context}
