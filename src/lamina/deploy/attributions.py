@@ -19,16 +19,14 @@ import pyarrow as pa
 from pydantic import Field
 
 from lamina.config import DataError, nearest
-from lamina.data.arrays import json_rows
 from lamina.deploy.session import Session as Opened
 from lamina.preprocess import Broken, Preprocessor
 from lamina.schema import ROW_HEADS
-from lamina.task import CSV, Answers, Example, Operation, Request, Session, TooMuch
+from lamina.task import Answers, Request, Session, TooMuch
 
 FEWEST, MOST = 8, 32  # orders
 ANSWERS = 2_048  # for a row, unless the fewest orders need more
 NUMBERS = 1 << 21  # of inputs that are run at a time, and of a row unless the fewest orders need more
-LABELS = 20  # to choose from, in the schema of a request
 PIECE = 256  # rows that are encoded at a time
 
 Arrays = Mapping[str, np.ndarray]
@@ -216,33 +214,3 @@ def code_of(classes: tuple[str, ...], label: str | None, setting: str = "label")
     if label not in classes:
         raise DataError(f"{setting}: there is no label '{label}'. {nearest(label, classes)}")
     return classes.index(label)
-
-
-def example(session: Session) -> Example:
-    """The golden row with the fewest gaps, and what its cells add."""
-    row = session.example_row()
-    return Example([row], json_rows(explain(session, session.rows([row]), Explain()).table))
-
-
-def schema(session: Session) -> dict[str, Any]:
-    """The JSON schema of a request to this bundle: the labels to choose from, where there are some."""
-    own, classes = Explain.model_json_schema(), _task(session).classes
-    if classes:
-        own["properties"]["label"]["examples"] = list(classes[:LABELS])
-    else:
-        del own["properties"]["label"]
-    return own
-
-
-EXPLAIN = Operation(
-    name="explain",
-    summary="Send raw rows, get what each column adds to the prediction: Shapley values, in all value less base_value.",
-    answer=explain,
-    example=example,
-    request=Explain,
-    takes=(CSV,),
-    items="explanations",
-    schema=schema,
-    available=available,
-    faces=frozenset({"http", "python"}),
-)

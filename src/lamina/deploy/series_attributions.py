@@ -9,21 +9,19 @@ from time import monotonic
 import numpy as np
 import pyarrow as pa
 
-from lamina.data.arrays import json_rows
 from lamina.deploy.attributions import (
     Attributions,
     Explain,
     answers_of,
     code_of,
     orders,
-    schema,
     shapley_values,
     table_of,
     without_metrics,
 )
 from lamina.preprocess import Broken
 from lamina.schema import ROW_HEADS
-from lamina.task import CSV, Answers, Example, Operation, Session, TooMuch
+from lamina.task import Answers, Session, TooMuch
 
 STRETCHES, HALF = 20, 4  # of a series; orders, and as many backwards
 NAMES = tuple(f"{100 * i // STRETCHES} to {100 * (i + 1) // STRETCHES} %" for i in range(STRETCHES))
@@ -69,24 +67,3 @@ def _attribute(session: Session, name: str, series: np.ndarray, code: int) -> np
         answers.append(answers_of(session, {name: mixed})[:, code])
     steps = np.concatenate(answers).reshape(1, len(ranks), STRETCHES + 1)
     return np.append(steps[0, 0, 0], shapley_values(steps, ranks)[0])
-
-
-def example(session: Session) -> Example:
-    """The golden row with the fewest gaps, and what its stretches add."""
-    row = session.example_row()
-    return Example([row], json_rows(explain(session, session.rows([row]), Explain()).table))
-
-
-EXPLAIN_SERIES = Operation(
-    name="explain",
-    summary="Send series, get what each twentieth of them adds to the prediction: Shapley values, in all value less "
-    "base_value.",
-    answer=explain,
-    example=example,
-    request=Explain,
-    takes=(CSV,),
-    items="explanations",
-    schema=schema,
-    available=available,
-    faces=frozenset({"http", "python"}),
-)

@@ -10,8 +10,7 @@ import pyarrow as pa
 
 from lamina.config import MissingColumn
 from lamina.data.arrays import json_rows
-from lamina.deploy.attributions import EXPLAIN
-from lamina.deploy.series_attributions import EXPLAIN_SERIES
+from lamina.deploy.explain import EXPLAIN
 from lamina.preprocess import Broken
 from lamina.schema import Row
 from lamina.task import CSV, Answers, Chart, Example, Line, Operation, Request, Session, Task
@@ -82,7 +81,7 @@ class SupervisedTask(Task):
     `lamina.evaluate`. `lines` are the numbers of its answers that are drawn.
     """
 
-    operations = (PREDICT, EXPLAIN, EXPLAIN_SERIES)
+    operations = (PREDICT, EXPLAIN)
 
     target_kind: ClassVar[str]
     target_settings: ClassVar[Mapping[str, Any]] = {}
