@@ -332,7 +332,10 @@ def learned(name: str, sort: str, folder: Path) -> lamina.Estimator:
     return LEARNED[name, sort]
 
 
-@pytest.mark.parametrize(("name", "sort", "classes"), [case for case in SOME if case[1] != "rows"])
+@pytest.mark.parametrize(
+    ("name", "sort", "classes"),
+    [pytest.param(*case, marks=[pytest.mark.slow] * (case[0] == "gan")) for case in SOME if case[1] != "rows"],
+)
 def test_a_class_of_pictures_that_is_asked_for_is_made(name, sort, classes):
     model, own = built(name, sort, classes), data(sort, COUNTS[classes])
     cfg = settled(name, sort, classes, {"epochs": 100, "patience": 100})

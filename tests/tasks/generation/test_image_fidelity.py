@@ -267,10 +267,10 @@ def test_a_classifier_knows_the_classes_of_what_it_has_never_seen():
 def run(request, tmp_path_factory):
     """A run directory of a generator of bars, each of which was told where it is."""
     folder = tmp_path_factory.mktemp("bars")
-    pictures, codes = bars(600, 0)
+    pictures, codes = bars(400, 0)
     np.savez(folder / "bars.npz", images=pictures, labels=np.array(["left", "right"])[codes])
     words = ["train", str(folder / "bars.npz"), "--task", "generation", "--model", request.param]
-    sets = ["model.width=16", "train.epochs=25", "train.batch_size=32", "train.threads=1", "train.lr=2e-3"]
+    sets = ["model.width=16", "train.epochs=18", "train.batch_size=32", "train.threads=1", "train.lr=2e-3"]
     words += ["--out", str(folder / "run"), *(w for s in sets for w in ("--set", s))]
     done = CliRunner().invoke(commands.app, words, catch_exceptions=False)
     assert done.exit_code == 0, done.output
