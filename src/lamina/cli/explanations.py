@@ -56,17 +56,17 @@ def explain(predictor: Predictor, words: Sequence[str], options: Options) -> Row
         return batch.run(predictor, "explain", source, request, output, options.keep, write)
     most = FIRST if output is None and not options.as_json else None
     rows = batch.read(predictor, source, predictor.operation("predict"), most)
-    notes = [*rows.notes, *batch.notes_on(predictor, rows.table), *_unread(rows.skipped_rows)]
+    notes = [*rows.notes, *batch.notes_on(predictor, rows.table), *_reading_faults(rows.skipped_rows)]
     facts = {"rows": rows.table.num_rows, "complete": rows.complete, "notes": notes}
     if output is not None:
         explanation.draw(predictor, rows.table, output, options.label, options.overwrite)
         return {"output": str(output), **facts}
     if options.as_json and operation is not None:
         return {"explanations": _numbers(predictor, rows.table, options.label), **facts}
-    return _listed(explanation.rows(predictor, rows.table.slice(0, FIRST), options.label)) | facts
+    return _bars(explanation.rows(predictor, rows.table.slice(0, FIRST), options.label)) | facts
 
 
-def _unread(skipped_rows: Sequence[SkippedRow]) -> list[str]:
+def _reading_faults(skipped_rows: Sequence[SkippedRow]) -> list[str]:
     """A sentence on rows that could not be read."""
     if not skipped_rows:
         return []
@@ -75,7 +75,7 @@ def _unread(skipped_rows: Sequence[SkippedRow]) -> list[str]:
     return [f"{count:,} row{'s' * (count != 1)} could not be read; the first, {place}: {first.reason}."]
 
 
-def _listed(explanations: Sequence[Any]) -> Row:
+def _bars(explanations: Sequence[Any]) -> Row:
     """Bars with their names, and what they are."""
     listings = [explanation.listing(one) for one in explanations]
     bars_by_row = [{"name": name, "bars": [bar._asdict() for bar in bars]} for name, bars in listings]
@@ -101,7 +101,7 @@ def _histories(predictor: Predictor, operation: Operation, source: Config, optio
         return {"output": str(output), **facts}
     if options.as_json:
         return {"explanations": json_rows(table), **facts}
-    return _listed(explanation.of_answers(table.slice(0, FIRST))) | facts
+    return _bars(explanation.of_answers(table.slice(0, FIRST))) | facts
 
 
 def _numbers(predictor: Predictor, rows: pa.Table, label: str | None) -> list[Row]:

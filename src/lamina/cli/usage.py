@@ -99,10 +99,10 @@ def _of_command_line(error: TyperException) -> str:
     text = text.partition(", unable to parse")[0].rstrip(".")
     if not place:
         return f"{text}. {_usage(context)}"
-    return f"{place}: {text}{_got(error, text)}. What it takes: {command} --help"
+    return f"{place}: {text}{_actual(error, text)}. What it takes: {command} --help"
 
 
-def _got(error: TyperException, text: str) -> str:
+def _actual(error: TyperException, text: str) -> str:
     """The value of an option that is of another type, where the text does not say it."""
     faults = getattr(error.__cause__ or error.__context__, "errors", list)()
     return f" (got {quote(faults[0]['input'])})" if faults and str(faults[0]["input"]) not in text else ""

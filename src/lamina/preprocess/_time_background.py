@@ -12,6 +12,6 @@ def background(state: Any, rng: np.random.Generator, count: int) -> np.ndarray:
     place of each in the cycles of the calendar.
     """
     marks = number.background(state.trend, rng, count)[:, :1]
-    seconds = number.unscaled(marks, state.trend).astype(np.int64)
+    seconds = number.inverse_scale(marks, state.trend).astype(np.int64)
     gaps = np.zeros((count, int(state.missing)))
     return np.concatenate([marks, _calendar.cycles(seconds, state.hours)[:, 0], gaps], axis=1, dtype=np.float32)

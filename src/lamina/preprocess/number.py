@@ -241,14 +241,14 @@ def reference(state: State) -> Reference | None:
     own = state.histogram
     if own is None or len(own.shares) != len(own.edges) + 2:
         return None
-    ends = [f"{n:.4g}" for n in unscaled(np.array(own.edges), state)]
+    ends = [f"{n:.4g}" for n in inverse_scale(np.array(own.edges), state)]
     if not ends:
         return Reference(own.rows, own.shares, ("missing", "any"), 1)
     between = [f"{low} to {high}" for low, high in pairwise(ends)]
     return Reference(own.rows, own.shares, ("missing", f"up to {ends[0]}", *between, f"above {ends[-1]}"), 1)
 
 
-def unscaled(marks: np.ndarray, state: State) -> np.ndarray:
+def inverse_scale(marks: np.ndarray, state: State) -> np.ndarray:
     """Encoded numbers (...) in the column's own unit, those far out brought nearer."""
     marks = np.clip(marks, -FARTHEST_MARK, FARTHEST_MARK).astype(np.float64)
     return state.median + state.scale * marks / np.sqrt(1 - (marks / 3) ** 2)

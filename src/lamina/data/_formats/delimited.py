@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lamina.data._formats.delimited_records import Record, records, skipped
+from lamina.data._formats.delimited_records import Record, records, skipped_row
 from lamina.data._formats.header import HEADER_AGAIN, is_header_again
 from lamina.data._formats.pieces import CHUNK, Piece, TableFile
 from lamina.data._formats.text import Text
@@ -160,7 +160,7 @@ def _pieces(plan: Layout, rows: int) -> Iterator[Piece]:
     schema, source = _schema(plan), checked_records(plan)
     while batch := list(itertools.islice(source, rows)):
         good = [record.cells for record in batch if not record.reason]
-        bad = tuple(skipped(plan.text.file, plan.names, record) for record in batch if record.reason)
+        bad = tuple(skipped_row(plan.text.file, plan.names, record) for record in batch if record.reason)
         columns = zip(*good, strict=True) if good else [()] * len(plan.names)
         table = pa.table([pa.array(column, pa.string()) for column in columns], schema=schema)
         yield Piece(table, bad)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from lamina.config import as_override
 from lamina.data._formats import rewriting
 from lamina.data._formats.delimited import Layout
-from lamina.data._formats.delimited_records import NO_DELIMITER, Record, records, skipped
+from lamina.data._formats.delimited_records import NO_DELIMITER, Record, records, skipped_row
 from lamina.data._formats.header import ENOUGH, UNITS, Header, column_names, is_total, rows_above, total_note
 from lamina.data._formats.options import Options
 from lamina.data._formats.preamble import MARK, preamble
@@ -107,8 +107,8 @@ def _rows_above(sound: list[Record], expect: Sequence[str]) -> int:
 def _aside(file: Path, sample: Sample, header: Header, head: list[Record]) -> tuple:
     """Unsound records that stand above the first row, and a row of units."""
     end = head[-1].line if head else sample.table[0].line
-    bad = [skipped(file, (), record) for record in sample.records if record.reason and record.line < end]
-    units = [skipped(file, (), head[-1]._replace(reason=UNITS))] if header.units else []
+    bad = [skipped_row(file, (), record) for record in sample.records if record.reason and record.line < end]
+    units = [skipped_row(file, (), head[-1]._replace(reason=UNITS))] if header.units else []
     return (*bad, *units)
 
 

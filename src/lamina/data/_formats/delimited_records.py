@@ -32,7 +32,7 @@ class Record(NamedTuple):
     last: int = 0
 
 
-def skipped(file: Path, names: Sequence[str], record: Record) -> SkippedRow:
+def skipped_row(file: Path, names: Sequence[str], record: Record) -> SkippedRow:
     """A record of no use, with the column at fault where there is one."""
     column = names[record.field] if 0 <= record.field < len(names) else ""
     return SkippedRow(str(file), record.line, column, record.reason)

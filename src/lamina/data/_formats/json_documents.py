@@ -44,7 +44,7 @@ def json_lines(text: Text, whole: bool) -> TableFile:
         source = rows()
         while batch := list(islice(source, step)):
             table = _values.flat_table([one.row for one in batch if not one.reason], list(kinds), kinds)
-            yield Piece(table, _skipped(text.file, batch))
+            yield Piece(table, _skipped_rows(text.file, batch))
 
     def lines() -> Iterator[int]:
         return (one.line for one in rows() if not one.reason)
@@ -94,7 +94,7 @@ def _read(file: Path, table: pa.Table, values: list[Parsed], step: int | None) -
     for at in range(0, len(values), step or max(1, len(values))):
         batch = values[at : at + step] if step else values
         good = sum(not one.reason for one in batch)
-        yield Piece(table.slice(start, good), _skipped(file, batch))
+        yield Piece(table.slice(start, good), _skipped_rows(file, batch))
         start += good
 
 
@@ -102,7 +102,7 @@ def _lines(values: list[Parsed]) -> Iterator[int]:
     return (one.line for one in values if not one.reason)
 
 
-def _skipped(file: Path, values: Iterable[Parsed]) -> tuple[SkippedRow, ...]:
+def _skipped_rows(file: Path, values: Iterable[Parsed]) -> tuple[SkippedRow, ...]:
     return tuple(SkippedRow(str(file), one.line, "", one.reason) for one in values if one.reason)
 
 
