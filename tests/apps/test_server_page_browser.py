@@ -112,12 +112,12 @@ def test_a_history_comes_from_a_file_and_what_is_wrong_is_a_sentence(tmp_path):
     with served("forecasting_linear_known") as url, chromium() as browser:
         page = browser.new_page()
         page.goto(url)
-        page.get_by_label("or a file").set_input_files(tmp_path / "history.csv")
+        page.locator("#predict").get_by_label("or a file").set_input_files(tmp_path / "history.csv")
         page.wait_for_function("document.querySelector('[data-table]').value.includes(';')")
         answer = press(page)
         assert "2017-02-01" in answer
         assert page.locator(".chart path.band").get_attribute("d").count("L") > 4
-        page.locator("[data-table]").fill("nothing")
+        page.locator("#predict [data-table]").fill("nothing")
         page.locator("#predict form button").click()
         page.locator("#predict .fault", has_text=re.compile(r"\w+ .*\.")).wait_for()
         assert page.locator("#predict .answer").inner_text() == ""
