@@ -1,4 +1,4 @@
-"""Whether made rows or images help a classifier that has few real ones: `train.augment_with`, several seeds.
+"""Whether generated rows or images help a classifier that has few real ones: `train.augment_with`, several seeds.
 
     python benchmarks/augmented.py DATA [--seeds 3] [--model vae] [--share 1.0] [--each 20]
 

@@ -5,9 +5,9 @@
 
 DATA holds real images with a test part, such as mnist.npz; each BUNDLE (or run folder) generates such images. For
 each of them `lamina train real=... generated=... --model detector`, with the others as `also`, learns from `--learn`
-real images of the training part and as many made ones, and is tested on `--test` real images of the test part with
+real images of the training part and as many generated ones, and is tested on `--test` real images of the test part with
 as many made from another seed: by its own generator, and by each of the others. Prints accuracy and ROC AUC of each
-pair, the share of the made images that is found, and what damage to the images does to the accuracy.
+pair, the share of the generated images that is recognised, and what damage to the images does to the accuracy.
 """
 
 import argparse

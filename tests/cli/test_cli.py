@@ -204,13 +204,13 @@ def read(path: Path) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet", ".feather"])
 def test_files_of_answers_hold_what_python_answers(churn_run, churn_bundle, fresh, suffix):
     out = Path(f"deep/answers{suffix}")
-    found = lamina_("predict", churn_bundle, fresh, "-o", out, "--keep", "id,plan", "--json").json
-    assert found.pop("notes") == [
+    result = lamina_("predict", churn_bundle, fresh, "-o", out, "--keep", "id,plan", "--json").json
+    assert result.pop("notes") == [
         "'since' is not there; read as missing in every row.",
         "'months' in row 5: 'soon' is not a number; read as missing.",
         "'plan' in row 4: 'platinum' is a value that this model does not know; read as a rare one.",
     ]
-    assert found == {"output": str(out), "rows": 30, "skipped": 0}
+    assert result == {"output": str(out), "rows": 30, "skipped": 0}
     wanted = churn_run.predict(pa.table({k: [r[k] or None for r in read(fresh)] for k in read(fresh)[0]})).to_pylist()
     got = read(out)
     assert len(got) == 30
@@ -227,9 +227,9 @@ def test_rows_that_cannot_be_read_are_counted_and_kept_aside(churn_bundle, fresh
     lines[4] = "1,2"
     fresh.write_text("\n".join(lines) + "\n")
     done = lamina_("predict", churn_bundle, fresh, "-o", "a.csv", "--json")
-    found = done.json
-    assert (found["rows"], found["skipped"]) == (29, 1)
-    (lost,) = [json.loads(line) for line in Path(found["skipped_file"]).read_text().splitlines()]
+    result = done.json
+    assert (result["rows"], result["skipped"]) == (29, 1)
+    (lost,) = [json.loads(line) for line in Path(result["skipped_file"]).read_text().splitlines()]
     assert (lost["line"], lost["file"]) == (5, str(fresh))
     assert len(read(Path("a.csv"))) == 29
     assert "1 rows could not be read" in lamina_("predict", churn_bundle, fresh, "-o", "a.csv", "--overwrite").out

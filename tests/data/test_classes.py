@@ -187,9 +187,11 @@ def test_a_contact_sheet_is_set_aside_and_a_picture_of_that_name_is_not(home, tm
         for file in made.iterdir():
             archive.write(file, file.name)
     for place in (made, tmp_path / "made.zip", made / "*.png"):
-        found = folders.load(folders.Config(path=str(place)))
-        assert found.table.num_rows == 20
-        assert [(Path(q.file).name, "contact sheet" in q.reason) for q in found.skipped_rows] == [("sheet.png", True)]
+        collected = folders.load(folders.Config(path=str(place)))
+        assert collected.table.num_rows == 20
+        assert [(Path(q.file).name, "contact sheet" in q.reason) for q in collected.skipped_rows] == [
+            ("sheet.png", True)
+        ]
     kept = folders.load(folders.Config(path=str(home / "like_real")))
     (home / "like_real" / "sheet.png").unlink()
     assert kept.table.num_rows == 31 and not kept.skipped_rows

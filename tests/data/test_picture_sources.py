@@ -105,9 +105,11 @@ def test_what_systems_leave_behind_is_ignored_and_other_files_are_set_aside(tmp_
     tree(tmp_path, "a/1.png", "b/1.png", "__MACOSX/a/1.png", ".hidden/a/1.png", "a/.2.png")
     for name in ("a/Thumbs.db", "b/desktop.ini", ".DS_Store", "b/notes.md"):
         (tmp_path / name).write_bytes(b"x")
-    found = folders.load(folders.Config(path=str(tmp_path)))
-    assert found.table.num_rows == 2
-    assert [(Path(q.file).name, q.reason) for q in found.skipped_rows] == [("notes.md", "is not an image by its name")]
+    collected = folders.load(folders.Config(path=str(tmp_path)))
+    assert collected.table.num_rows == 2
+    assert [(Path(q.file).name, q.reason) for q in collected.skipped_rows] == [
+        ("notes.md", "is not an image by its name")
+    ]
 
 
 def test_links_are_followed_but_not_round_in_a_circle(tmp_path):
@@ -115,9 +117,9 @@ def test_links_are_followed_but_not_round_in_a_circle(tmp_path):
     tree(tmp_path / "set", "a/1.png")
     (tmp_path / "set" / "b").symlink_to(tmp_path / "real" / "b")
     (tmp_path / "set" / "a" / "back").symlink_to(tmp_path / "set")
-    found = folders.load(folders.Config(path=str(tmp_path / "set")))
-    assert found.table["label"].to_pylist() == ["a", "b"]
-    assert [q.reason for q in found.skipped_rows] == ["is a link that leads back to a folder around it"]
+    collected = folders.load(folders.Config(path=str(tmp_path / "set")))
+    assert collected.table["label"].to_pylist() == ["a", "b"]
+    assert [q.reason for q in collected.skipped_rows] == ["is a link that leads back to a folder around it"]
 
 
 def test_pictures_directly_in_the_folder_can_be_answered_for_and_training_on_them_is_refused(tmp_path):
@@ -133,9 +135,9 @@ def test_pictures_directly_in_the_folder_can_be_answered_for_and_training_on_the
 def test_a_folder_beside_train_and_test_is_set_aside(tmp_path):
     classes(tmp_path, "train", "test")
     tree(tmp_path, "unlabelled/1.png")
-    found = folders.load(folders.Config(path=str(tmp_path)))
-    assert found.table.num_rows == 48
-    assert [q.reason for q in found.skipped_rows] == ["stands beside the train and test folders, in none of them"]
+    collected = folders.load(folders.Config(path=str(tmp_path)))
+    assert collected.table.num_rows == 48
+    assert [q.reason for q in collected.skipped_rows] == ["stands beside the train and test folders, in none of them"]
 
 
 def test_a_zip_gives_the_pictures_of_its_folder(tmp_path):

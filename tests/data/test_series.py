@@ -168,11 +168,11 @@ def loaded(path: Path, **settings: Any) -> Any:
 
 
 def test_a_ts_file_gives_series_labels_and_the_lines_that_cannot_be_used(tmp_path):
-    found = loaded(write(tmp_path, "Toy.ts", UNIVARIATE))
-    assert found.target == "label"
-    assert found.table["series"].to_pylist() == [[1, 2, 3, 4], [1, 2, None, 4, 5], [None] * 4]
-    assert found.table["label"].to_pylist() == ["a", "b", "a"]
-    assert [(q.line, q.reason) for q in found.skipped_rows] == [
+    collected = loaded(write(tmp_path, "Toy.ts", UNIVARIATE))
+    assert collected.target == "label"
+    assert collected.table["series"].to_pylist() == [[1, 2, 3, 4], [1, 2, None, 4, 5], [None] * 4]
+    assert collected.table["label"].to_pylist() == ["a", "b", "a"]
+    assert [(q.line, q.reason) for q in collected.skipped_rows] == [
         (10, "number 3 is 'oops', which is no number"),
         (11, "its label 'c' is not among those the file declares"),
     ]
@@ -181,9 +181,9 @@ def test_a_ts_file_gives_series_labels_and_the_lines_that_cannot_be_used(tmp_pat
 
 def test_a_ts_file_of_several_channels_may_have_series_of_any_length_but_no_ragged_ones(tmp_path):
     text = "@univariate false\n@dimensions 2\n@classlabel true a b\n@DATA\n1,2,3:4,5,6:a\n1,2:3,4:b\n1,2:3:a\n1,2:b\n"
-    found = loaded(write(tmp_path, "Toy.ts", text))
-    assert found.table["series"].to_pylist() == [[[1, 4], [2, 5], [3, 6]], [[1, 3], [2, 4]]]
-    assert [q.reason for q in found.skipped_rows] == [
+    collected = loaded(write(tmp_path, "Toy.ts", text))
+    assert collected.table["series"].to_pylist() == [[[1, 4], [2, 5], [3, 6]], [[1, 3], [2, 4]]]
+    assert [q.reason for q in collected.skipped_rows] == [
         "its channels are not equally long (2, 1 steps)", "has 1 channels, and must have 2",
     ]  # fmt: skip
 
@@ -221,16 +221,16 @@ def test_a_quote_that_does_not_close_in_an_arff_file_is_a_sentence(tmp_path):
 
 def test_arff_files_of_one_and_of_several_channels_are_read(tmp_path):
     one = "% by hand\n@RELATION toy\n@ATTRIBUTE t1 NUMERIC\n@ATTRIBUTE t2 NUMERIC\n@ATTRIBUTE target {'1','two, 2'}\n"
-    found = loaded(write(tmp_path, "One.arff", one + "@DATA\n1.5,?,'two, 2'\n3,4,1\n"))
-    assert found.table.to_pylist() == [{"series": [1.5, None], "label": "two, 2"}, {"series": [3, 4], "label": "1"}]
+    collected = loaded(write(tmp_path, "One.arff", one + "@DATA\n1.5,?,'two, 2'\n3,4,1\n"))
+    assert collected.table.to_pylist() == [{"series": [1.5, None], "label": "two, 2"}, {"series": [3, 4], "label": "1"}]
     many = (
         "@relation toy\n@attribute rel relational\n@attribute t1 numeric\n@attribute t2 numeric\n@end rel\n"
         "@attribute class {a,b}\n@data\n'1,2\\n3,4',a\n\"5,6\\n7,8\",b\n1,2,a\n"
     )
-    found = loaded(write(tmp_path, "Many.arff", many))
-    assert found.table["series"].to_pylist() == [[[1, 3], [2, 4]], [[5, 7], [6, 8]]]
-    assert found.table["label"].to_pylist() == ["a", "b"]
-    assert [q.line for q in found.skipped_rows] == [10]
+    collected = loaded(write(tmp_path, "Many.arff", many))
+    assert collected.table["series"].to_pylist() == [[[1, 3], [2, 4]], [[5, 7], [6, 8]]]
+    assert collected.table["label"].to_pylist() == ["a", "b"]
+    assert [q.line for q in collected.skipped_rows] == [10]
 
 
 def test_text_of_the_ucr_archive_has_its_label_first_and_nan_behind_the_end(tmp_path):
@@ -252,12 +252,12 @@ def logged(folder: Path) -> Path:
 
 def test_a_long_table_becomes_one_row_per_series_in_the_order_of_time(tmp_path):
     path = logged(tmp_path)
-    found = loaded(path, kind="long", series="machine", time="at")
-    assert found.table.num_rows + len(found.skipped_rows) == 12
-    first = found.table.to_pylist()[0]
+    collected = loaded(path, kind="long", series="machine", time="at")
+    assert collected.table.num_rows + len(collected.skipped_rows) == 12
+    first = collected.table.to_pylist()[0]
     assert first == {"machine": "m0", "state": "off", "series": [[0, 0], [1, 1], [2, 2], [3, 3]]}
-    assert found.metadata == ("machine",)
-    assert [(q.line, q.reason) for q in found.skipped_rows] == [
+    assert collected.metadata == ("machine",)
+    assert [(q.line, q.reason) for q in collected.skipped_rows] == [
         (3, "column 'state' does not say the same in all rows of this series"),
         (4, "column 'volts' holds 'many', which is no number"),
     ]
@@ -577,9 +577,9 @@ def test_python_refuses_a_broken_series_and_files_set_it_aside(waves_run, tmp_pa
     path.write_text('{"signal": [1, 2, 3]}\n{"signal": []}\n')
     out = tmp_path / "answers.csv"
     done = CliRunner().invoke(commands, ["predict", waves_run.result["run"], str(path), "-o", str(out), "--json"])
-    told = json.loads(done.output)
-    assert (told["rows"], told["skipped"]) == (1, 1)
-    assert told["skipped_rows"][0]["line"] == 2
+    result = json.loads(done.output)
+    assert (result["rows"], result["skipped"]) == (1, 1)
+    assert result["skipped_rows"][0]["line"] == 2
     rows = waves(12, seed=5)
     rows["signal"][3] = [None]
     assert set(waves_run.evaluate(rows)) >= {"accuracy"}

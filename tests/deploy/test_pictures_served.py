@@ -454,10 +454,10 @@ def expected(answers, root):
 
 
 def test_a_folder_is_answered_with_the_names_of_its_files(model, album, answers, tmp_path):
-    told = run("predict", model.result["bundle"], album, "-o", tmp_path / "a.csv")
+    result = run("predict", model.result["bundle"], album, "-o", tmp_path / "a.csv")
     assert read(tmp_path / "a.csv") == expected(answers, album)
-    assert (told["rows"], told["skipped"]) == (4, 2)
-    aside = [json.loads(line) for line in Path(told["skipped_file"]).read_text().splitlines()]
+    assert (result["rows"], result["skipped"]) == (4, 2)
+    aside = [json.loads(line) for line in Path(result["skipped_file"]).read_text().splitlines()]
     assert {(Path(one["file"]).name, one["reason"]) for one in aside} == {
         ("cut.png", "is cut short"),
         ("notes.txt", "is not an image by its name"),
@@ -468,9 +468,9 @@ def test_a_zip_is_answered_as_the_folder_it_holds(model, album, answers, tmp_pat
     with zipfile.ZipFile(tmp_path / "album.zip", "w") as archive:
         for file in sorted(album.rglob("*")):
             archive.write(file, file.relative_to(album))
-    told = run("predict", model.result["bundle"], tmp_path / "album.zip", "-o", tmp_path / "a.csv")
+    result = run("predict", model.result["bundle"], tmp_path / "album.zip", "-o", tmp_path / "a.csv")
     assert read(tmp_path / "a.csv") == expected(answers, tmp_path / "album.zip")
-    assert (told["rows"], told["skipped"]) == (4, 2)
+    assert (result["rows"], result["skipped"]) == (4, 2)
 
 
 def test_patterns_and_single_pictures_are_answered(model, album, answers, tmp_path):
@@ -487,10 +487,10 @@ def test_a_table_of_paths_loses_no_row_in_silence(model, album, answers, tmp_pat
     table = tmp_path / "table.csv"
     lines = ["image,id", f"{album}/warm/a.png,1", f"{album}/cut.png,2", "nosuch.png,3", f"{album}/d.webp,4"]
     table.write_text("\n".join(lines) + "\n")
-    told = run("predict", model.result["bundle"], table, "-o", tmp_path / "a.csv")
+    result = run("predict", model.result["bundle"], table, "-o", tmp_path / "a.csv")
     wanted = expected(answers, album)
     assert read(tmp_path / "a.csv") == {name: wanted[name] for name in (f"{album}/warm/a.png", f"{album}/d.webp")}
-    assert [(one["line"], one["column"]) for one in told["skipped_rows"]] == [(3, "image"), (4, "image")]
+    assert [(one["line"], one["column"]) for one in result["skipped_rows"]] == [(3, "image"), (4, "image")]
     run("predict", model.result["bundle"], table, "-o", tmp_path / "b.csv", "--keep", "id")
     assert (tmp_path / "b.csv").read_text().splitlines()[1].startswith('"1"')
 
@@ -501,6 +501,6 @@ def test_class_folders_are_judged_and_what_is_broken_is_counted(model, tmp_path)
         (tmp_path / label).mkdir(exist_ok=True)
         (tmp_path / label / f"{i}.png").write_bytes(written(picture))
     (tmp_path / "warm" / "cut.png").write_bytes(written(found[0])[:100])
-    told = run("evaluate", model.result["bundle"], tmp_path)
-    assert (told["rows"], told["skipped"]) == (40, 1)
-    assert told["scores"]["accuracy"] == model.evaluate({"image": found, "label": labels})["accuracy"]
+    result = run("evaluate", model.result["bundle"], tmp_path)
+    assert (result["rows"], result["skipped"]) == (40, 1)
+    assert result["scores"]["accuracy"] == model.evaluate({"image": found, "label": labels})["accuracy"]

@@ -236,11 +236,11 @@ def test_a_file_of_pictures_with_numbers_trains_as_it_is(tmp_path):
     )
     from lamina import pipeline
 
-    told = list(pipeline.run(recipe, Run.create(tmp_path / "run")))
-    schema = next(row["schema"] for row in told if row["at"] == "collect")
+    stages = list(pipeline.run(recipe, Run.create(tmp_path / "run")))
+    schema = next(row["schema"] for row in stages if row["at"] == "collect")
     assert [(c.name, c.kind) for c in schema.columns] == [("picture", "image"), ("number", "number")]
-    assert told[-1]["skipped"] == 0
-    assert next(row for row in told if row["at"] == "design")["kind"] == "combine"
+    assert stages[-1]["skipped"] == 0
+    assert next(row for row in stages if row["at"] == "design")["kind"] == "combine"
 
 
 def test_other_structs_still_become_columns():

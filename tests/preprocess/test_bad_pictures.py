@@ -301,10 +301,10 @@ def test_an_odd_picture_is_decoded_to_what_it_shows(pixels, name):
 
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_picture_is_set_aside_with_its_name_and_reason(experiment, name):
-    (found,) = [q for q in experiment.skipped_rows if Path(q.file).name == name]
-    assert BAD[name][1] in found.reason
-    assert REASON.fullmatch(found.reason)
-    assert found.column == "image"
+    (collected,) = [q for q in experiment.skipped_rows if Path(q.file).name == name]
+    assert BAD[name][1] in collected.reason
+    assert REASON.fullmatch(collected.reason)
+    assert collected.column == "image"
 
 
 def test_a_folder_and_a_dead_link_named_as_pictures_are_set_aside(experiment):
@@ -416,12 +416,12 @@ def test_a_bomb_in_a_zip_is_set_aside_unread_and_odd_names_are_only_names(tmp_pa
             for _ in range(300):
                 member.write(bytes(1_000_000))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    found = folders.load(folders.Config(path=str(archive)))
+    collected = folders.load(folders.Config(path=str(archive)))
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
-    assert [(q.file, q.reason) for q in found.skipped_rows] == [
+    assert [(q.file, q.reason) for q in collected.skipped_rows] == [
         (f"{archive}/a/bomb.png", "unpacks to 300,000,000 bytes, more than 268,435,456")
     ]
-    assert found.table.num_rows == 14
+    assert collected.table.num_rows == 14
     assert sorted(tmp_path.iterdir()) == [archive]
 
 
@@ -435,11 +435,11 @@ def test_a_damaged_and_an_encrypted_member_of_a_zip_are_set_aside(tmp_path):
     second = body.index(b"PK\x01\x02", body.index(b"PK\x01\x02") + 4)
     body[second + 8] |= 1
     archive.write_bytes(body)
-    found = folders.load(folders.Config(path=str(archive)))
-    reasons = sorted(q.reason for q in found.skipped_rows)
+    collected = folders.load(folders.Config(path=str(archive)))
+    reasons = sorted(q.reason for q in collected.skipped_rows)
     assert reasons == ["is damaged in the archive", "is encrypted"]
-    places = folders.source_line(folders.Config(path=str(archive)), range(found.table.num_rows))
-    assert len({file for file, _ in places}) == found.table.num_rows == 2
+    places = folders.source_line(folders.Config(path=str(archive)), range(collected.table.num_rows))
+    assert len({file for file, _ in places}) == collected.table.num_rows == 2
 
 
 def test_a_pil_image_that_is_cut_short_or_closed_is_a_sentence():

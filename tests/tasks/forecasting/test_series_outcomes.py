@@ -598,9 +598,9 @@ def test_a_step_without_a_time_inside_a_row_is_told_of_by_its_row(tmp_path):
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     done = CliRunner().invoke(app, ["predict", run, str(file), "-o", str(tmp_path / "ahead.csv"), "--json"])
     assert done.exit_code == 0, done.output
-    found = json.loads(done.output)
-    assert found["rows"] == 6
-    assert [(row["line"], row["reason"]) for row in found["skipped_rows"]] == [
+    data = json.loads(done.output)
+    assert data["rows"] == 6
+    assert [(row["line"], row["reason"]) for row in data["skipped_rows"]] == [
         (2, "some of its steps: the time is missing or cannot be read")
     ]
     done = CliRunner().invoke(app, ["evaluate", run, str(file), "--json"])

@@ -329,10 +329,10 @@ def test_rows_set_aside_are_named_and_notes_are_told(months, tmp_path):
     rows.loc[5, "Month"] = "soon"
     rows.to_csv(tmp_path / "rows.csv", index=False)
     source = files.Config(path=str(tmp_path / "rows.csv"))
-    told = batch.run(months.predictor, "predict", source, None, tmp_path / "new" / "out.csv")
-    (lost,) = told["skipped_rows"]
+    result = batch.run(months.predictor, "predict", source, None, tmp_path / "new" / "out.csv")
+    (lost,) = result["skipped_rows"]
     assert (lost["line"], lost["column"]) == (7, "Month")
-    assert any("1 rows were left out" in note for note in told["notes"])
+    assert any("1 rows were left out" in note for note in result["notes"])
     with pytest.raises(DataError, match="--keep: these results are not one for each row"):
         batch.run(months.predictor, "predict", source, None, tmp_path / "o.csv", ["Month"])
 

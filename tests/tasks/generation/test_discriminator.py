@@ -93,7 +93,7 @@ def test_real_pictures_score_like_held_out_ones_and_noise_below_them(pictured):
 def test_a_picture_of_another_class_than_is_told_scores_lower(pictured):
     real, names = fresh(120)
     wrong = np.array(CLASSES)[(codes(120, 9) + 1) % 3]
-    told, mistold = (column(pictured.predict(rows_of(real, said))) for said in (names, wrong))
+    told, mistold = (column(pictured.predict(rows_of(real, settings))) for settings in (names, wrong))
     assert np.median(mistold) < np.median(told)
 
 
@@ -147,17 +147,17 @@ def album(tmp_path_factory) -> Path:
 
 
 def test_a_folder_of_pictures_is_scored_by_file_and_a_broken_one_set_aside(pictured, album, tmp_path):
-    code, said, _ = command("predict", path(pictured), album, "-o", tmp_path / "scores.csv")
-    assert code == 0 and "13 rows" in said
+    code, settings, _ = command("predict", path(pictured), album, "-o", tmp_path / "scores.csv")
+    assert code == 0 and "13 rows" in settings
     with open(tmp_path / "scores.csv", newline="") as file:
-        found = {Path(row["image"]).name: row for row in csv.DictReader(file)}
+        facts = {Path(row["image"]).name: row for row in csv.DictReader(file)}
     real, names = fresh(12)
     wanted = pictured.predict(rows_of(real, names))
     for i, row in enumerate(wanted):
-        assert float(found[f"{i:02}.png"]["raw"]) == pytest.approx(row["raw"], abs=1e-4)
-        assert float(found[f"{i:02}.png"]["score"]) == pytest.approx(row["score"], abs=1e-4)
-    assert float(found["large.png"]["raw"]) == pytest.approx(wanted[0]["raw"], abs=0.05)
-    assert set(found) == {*(f"{i:02}.png" for i in range(12)), "large.png"}
+        assert float(facts[f"{i:02}.png"]["raw"]) == pytest.approx(row["raw"], abs=1e-4)
+        assert float(facts[f"{i:02}.png"]["score"]) == pytest.approx(row["score"], abs=1e-4)
+    assert float(facts["large.png"]["raw"]) == pytest.approx(wanted[0]["raw"], abs=0.05)
+    assert set(facts) == {*(f"{i:02}.png" for i in range(12)), "large.png"}
     (lost,) = (json.loads(line) for line in (tmp_path / "scores.csv.skipped.jsonl").read_text().splitlines())
     assert lost["file"].endswith("cut.png") and "cut short" in lost["reason"]
 
@@ -175,9 +175,9 @@ def test_an_archive_of_arrays_and_a_table_of_rows_are_scored_from_files(pictured
     code, _, error = command(*words)
     assert code == 0, error
     with open(tmp_path / "scores.csv", newline="") as file:
-        found = list(csv.DictReader(file))
-    assert list(found[0]) == ["colour", "score", "raw"]
-    assert np.allclose(column(found), column(tabled.predict(some)), atol=1e-6)
+        facts = list(csv.DictReader(file))
+    assert list(facts[0]) == ["colour", "score", "raw"]
+    assert np.allclose(column(facts), column(tabled.predict(some)), atol=1e-6)
 
 
 def test_what_cannot_be_scored_is_a_sentence(pictured, tabled, tmp_path):
@@ -223,8 +223,8 @@ def test_the_exported_critic_gives_what_the_network_gives(preset, sort, classes)
     if (preset, sort) == ("dcgan", "rows"):
         return  # refused in a sentence, which another test asks for
     spec, faults = spec_of(sort, classes), list[str]()
-    said = {"kind": "gan", "width": 8, "hidden": 32, "latent": 6, "preset": preset}
-    cfg = parse(plugin("models", "gan").Config, said, "model", faults)
+    settings = {"kind": "gan", "width": 8, "hidden": 32, "latent": 6, "preset": preset}
+    cfg = parse(plugin("models", "gan").Config, settings, "model", faults)
     judge = models.served(models.build(cfg, spec, 0))["critic"]
     code = codes(24, 0)
     rows = (pictures(SHAPES["grey"], code, 0) if sort == "grey" else blocks(code, 0)).astype(np.float32)
@@ -239,10 +239,10 @@ def test_the_exported_critic_gives_what_the_network_gives(preset, sort, classes)
 def test_the_report_says_whether_the_critic_tells_real_from_made_and_has_learned_by_heart(pictured, tabled):
     for estimator, of in ((pictured, "images"), (tabled, "rows")):
         folder = Path(estimator.result["run"])
-        found = json.loads((folder / "report.json").read_text("utf-8"))["discriminator"]
-        assert 0 <= found["real_from_made"] <= 1 and 0 < found["chance"] < 0.2
-        assert f"tells test {of} from generated ones with ROC AUC {found['real_from_made']:.3f}" in found["sentence"]
-        assert estimator.result["discriminator"] == found
+        facts = json.loads((folder / "report.json").read_text("utf-8"))["discriminator"]
+        assert 0 <= facts["real_from_made"] <= 1 and 0 < facts["chance"] < 0.2
+        assert f"tells test {of} from generated ones with ROC AUC {facts['real_from_made']:.3f}" in facts["sentence"]
+        assert estimator.result["discriminator"] == facts
         page = (folder / "report.html").read_text("utf-8")
         assert "The discriminator" in page and "training rows from test rows, ROC AUC" in page and "scores.csv" in page
 
@@ -253,9 +253,9 @@ def test_a_critic_that_learned_its_pictures_by_heart_is_found_out(tmp_path):
     train = {"epochs": 200, "threads": 1, "batch_size": 16, "patience": 200, "keep": "last", "ema": None}
     model = {"kind": "gan", "width": 16, "latent": 4, "diffaugment": False, "penalty": 0.01}
     recipe = {"task": "generation", "model": model, "train": train}
-    found = lamina.fit(noise(80)[:, :8, :8], recipe=recipe, out=tmp_path / "run").result["discriminator"]
-    assert found["training_from_test"] > 0.75 and found["training_from_validation"] > 0.75
-    assert "memorised training images" in found["sentence"]
+    facts = lamina.fit(noise(80)[:, :8, :8], recipe=recipe, out=tmp_path / "run").result["discriminator"]
+    assert facts["training_from_test"] > 0.75 and facts["training_from_validation"] > 0.75
+    assert "memorised training images" in facts["sentence"]
 
 
 # bundles that somebody has changed
@@ -292,14 +292,14 @@ ATTACKS = {
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_attack_on_a_critic_is_refused(attack, pictured, tmp_path):
-    change, said = ATTACKS[attack]
-    must_refuse(tmp_path / "b", change(read(Path(path(pictured)))), said)
+    change, settings = ATTACKS[attack]
+    must_refuse(tmp_path / "b", change(read(Path(path(pictured)))), settings)
 
 
 @pytest.mark.parametrize("which", ["pictured", "tabled"])
 def test_a_mutated_critic_gives_the_same_scores_or_is_refused(which, request, tmp_path):
     estimator = request.getfixturevalue(which)
-    files, found = read(Path(path(estimator))), Counter[str]()
+    files, facts = read(Path(path(estimator))), Counter[str]()
     rows = list(fresh(8)[0]) if which == "pictured" else things(8)
     wanted = column(estimator.predict(rows), "raw")
     for number in range(25):
@@ -307,12 +307,12 @@ def test_a_mutated_critic_gives_the_same_scores_or_is_refused(which, request, tm
         what, broken = mutated(files, draw) if number % 5 == 0 else _bent(files, draw)
         try:
             got = column(Predictor(laid(tmp_path / "b", sealed(broken)), threads=1).predict(rows), "raw")
-            found["the same" if np.allclose(got, wanted, atol=0.05) else f"{number}, {what}"] += 1
+            facts["the same" if np.allclose(got, wanted, atol=0.05) else f"{number}, {what}"] += 1
         except BundleError as error:
             assert str(error).isprintable() and error.file and error.reason and error.cure
-            found["refused"] += 1
-    assert not set(found) - {"refused", "the same"}, found
-    assert found["refused"] > 10
+            facts["refused"] += 1
+    assert not set(facts) - {"refused", "the same"}, facts
+    assert facts["refused"] > 10
 
 
 def _bent(files: dict[str, bytes], draw: random.Random) -> tuple[str, dict[str, bytes]]:
