@@ -31,7 +31,7 @@ docs: setup  ## The site of docs/, into build/site; fails on a dead link or on a
 
 lint: setup  ## Format, lint, types, and who may import whom.
 	$(BIN)/ruff format --check src tests benchmarks docs/tools
-	$(BIN)/ruff check src tests benchmarks docs/tools
+	$(BIN)/ruff check --no-cache src tests benchmarks docs/tools
 	$(BIN)/pyrefly check
 	$(BIN)/lint-imports
 

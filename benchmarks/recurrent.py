@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pictures import environment
+from images import environment
 
 ROWS, STEPS, CHANNELS, UNITS, BATCH, EPOCHS = 3200, 30, 8, 50, 32, 12
 LEARNING_RATE = 1e-3
