@@ -30,7 +30,7 @@ def lines(data: Path, seed: int, folder: Path) -> list[str]:
     return [str(folder / "train.csv"), "--test", str(folder / "test.csv"), "--target", "-1"]
 
 
-def pictures(data: Path, seed: int, folder: Path, each: int) -> list[str]:
+def images(data: Path, seed: int, folder: Path, each: int) -> list[str]:
     """Arguments of `lamina train`: a few images of each class."""
     rng, arrays = np.random.default_rng(seed), np.load(data)
     codes = arrays["y_train"].ravel()
@@ -60,7 +60,7 @@ def main() -> None:
     for seed in range(said.seeds):
         with tempfile.TemporaryDirectory() as name:
             folder, table = Path(name), said.data.is_dir()
-            data = lines(said.data, seed, folder) if table else pictures(said.data, seed, folder, said.each)
+            data = lines(said.data, seed, folder) if table else images(said.data, seed, folder, said.each)
             data += ["--seed", str(seed)]
             made = folder / "made"
             train([*data, "--task", "generation", "--model", said.model, "--out", str(made)])

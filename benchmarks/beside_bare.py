@@ -52,8 +52,8 @@ def bare(source: str, seed: int, epochs: int, size: int) -> tuple[float, float]:
         order = torch.randperm(len(x))
         for i in range(0, len(x) - size + 1, size):
             chosen = order[i : i + size]
-            pictures = moved(x[chosen])
-            loss = F.cross_entropy(net({name: pictures})["target"], y[chosen], label_smoothing=0.1)
+            images = moved(x[chosen])
+            loss = F.cross_entropy(net({name: images})["target"], y[chosen], label_smoothing=0.1)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -67,14 +67,14 @@ def bare(source: str, seed: int, epochs: int, size: int) -> tuple[float, float]:
     return float((found.numpy() == test.target).mean()), seconds
 
 
-def moved(pictures: torch.Tensor) -> torch.Tensor:
+def moved(images: torch.Tensor) -> torch.Tensor:
     """The batch mirrored by half when coloured, and shifted as a whole by up to 2 pixels."""
-    if pictures.shape[3] == 3:
-        half = torch.rand(len(pictures)) < 0.5
-        pictures = torch.where(half[:, None, None, None], pictures.flip(2), pictures)
+    if images.shape[3] == 3:
+        half = torch.rand(len(images)) < 0.5
+        images = torch.where(half[:, None, None, None], images.flip(2), images)
     top, left = (int(n) for n in torch.randint(5, (2,)))
-    height, width = pictures.shape[1:3]
-    padded = F.pad(pictures.permute(0, 3, 1, 2).float(), (2, 2, 2, 2), "reflect").permute(0, 2, 3, 1)
+    height, width = images.shape[1:3]
+    padded = F.pad(images.permute(0, 3, 1, 2).float(), (2, 2, 2, 2), "reflect").permute(0, 2, 3, 1)
     return padded[:, top : top + height, left : left + width]
 
 

@@ -37,7 +37,7 @@ numpy.save(sys.argv[3], bm3d.bm3d(noisy.astype(float), sigma).astype(numpy.float
 """
 
 
-def pictures(folder: Path) -> list[np.ndarray]:
+def images(folder: Path) -> list[np.ndarray]:
     """Grey images (height, width) of 0 to 1, float32."""
     files = sorted(path for path in folder.iterdir() if path.suffix.lower() in (".png", ".jpg", ".pgm", ".bmp"))
     return [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE).astype(np.float32) / 255 for path in files]
@@ -106,7 +106,7 @@ def main() -> None:
             bundle = Path(folder) / "run" / "bundle"
             print(f"trained and evaluated in {seconds:.0f} s")
         session = Predictor(bundle)
-        clean, tuning = pictures(args.test), pictures(args.train)[:TUNED]
+        clean, tuning = images(args.test), images(args.train)[:TUNED]
 
         def network(values: list[np.ndarray]) -> list[np.ndarray]:
             return [image_files.restored(session, one[:, :, None])[:, :, 0] for one in values]
@@ -124,7 +124,7 @@ def table(
     args: argparse.Namespace,
 ) -> None:
     """PSNR by level of every method on the same noise."""
-    print(f"\n{title}\nsigma  noisy  NLM    BM3D   network  above NLM  DnCNN-S  seconds a picture")
+    print(f"\n{title}\nsigma  noisy  NLM    BM3D   network  above NLM  DnCNN-S  seconds an image")
     for sigma in LEVELS:
         values = change(noisy(clean, sigma, args.seed))
         held_out = change(noisy(tuning, sigma, args.seed + 1))

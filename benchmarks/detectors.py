@@ -46,10 +46,10 @@ def real(source: str, predictor: Predictor, out: Path, counts: tuple[int, int], 
     for part, count, table in zip(PARTS, counts, (splits.train, splits.test), strict=True):
         assert table.num_rows >= count, f"{source}: {table.num_rows:,} rows to {part} are fewer than {count:,}"
         rows = np.random.default_rng([seed, count]).permutation(table.num_rows)[:count]
-        ((_, pictures),) = predictor.bundle.prep.encode(table.take(rows)).items()
+        ((_, images),) = predictor.bundle.prep.encode(table.take(rows)).items()
         (out / part).mkdir(parents=True)
-        for number, picture in enumerate(pictures):
-            coloured = picture[:, :, ::-1] if picture.shape[2] == 3 else picture
+        for number, image in enumerate(images):
+            coloured = image[:, :, ::-1] if image.shape[2] == 3 else image
             cv2.imwrite(str(out / part / f"{number:06}.png"), coloured)
 
 
@@ -71,7 +71,7 @@ def main() -> None:
         bundles[name if sign else Path(word).name] = path if sign else word
     predictors = {name: Predictor(locate(path)) for name, path in bundles.items()}
     sizes = {name: next(iter(one.bundle.prep.inputs.values())).shape for name, one in predictors.items()}
-    assert len(set(sizes.values())) == 1, f"pictures of one size are wanted, or size is what is learned (got {sizes})"
+    assert len(set(sizes.values())) == 1, f"images of one size are wanted, or size is what is learned (got {sizes})"
     real(said.data, next(iter(predictors.values())), out / "real", counts, said.seed)
     for name, path in bundles.items():
         for part, count, seed in zip(PARTS, counts, (said.seed, said.seed + OTHER), strict=True):

@@ -59,7 +59,7 @@ def main() -> None:
                 table_transformer.decode(fake, state.columns, range(MOST)), prep.schema, state.columns
             )
         held = arrays["validation"]
-        judge = run_by(models.served(network)["critic"])
+        judge = run_by(models.served(network)["discriminator"])
         calibration = discriminator_scores.calibrate(
             judge, name, np.asarray(held.inputs[name]), np.asarray(held.target), state
         )
@@ -80,16 +80,16 @@ def main() -> None:
 
 
 def strange(
-    own: discriminator_scores.Discriminator, pictures: np.ndarray, codes: np.ndarray, test: np.ndarray
+    own: discriminator_scores.Discriminator, images: np.ndarray, codes: np.ndarray, test: np.ndarray
 ) -> dict[str, float]:
     """Test images against what the discriminator was never asked about."""
-    noise = np.random.default_rng(1).integers(0, 256, pictures.shape, np.uint8)
+    noise = np.random.default_rng(1).integers(0, 256, images.shape, np.uint8)
     wrong = (codes + 1) % max(len(own.state.classes), 1)
     told = {
         "test from noise": auc(test, own.raw(noise, codes)),
-        "from negatives": auc(test, own.raw(255 - pictures, codes)),
+        "from negatives": auc(test, own.raw(255 - images, codes)),
     }
-    return told | ({"from another class": auc(test, own.raw(pictures, wrong))} if own.state.classes else {})
+    return told | ({"from another class": auc(test, own.raw(images, wrong))} if own.state.classes else {})
 
 
 def run_by(module: nn.Module) -> Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]:

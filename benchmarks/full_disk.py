@@ -68,8 +68,8 @@ PLACES = (
         ("tasks/generation/files.py", "write"),
     ),
     Place(
-        "generate pictures",
-        "generate {bundles}/generation_gan_pictures.lamina -n 2000 -o {disk}/pictures",
+        "generate images",
+        "generate {bundles}/generation_gan_images.lamina -n 2000 -o {disk}/images",
         ("tasks/generation/files.py", "_write_folder"),
         ("tasks/generation/files.py", "_write_folder"),
     ),

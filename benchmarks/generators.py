@@ -42,11 +42,11 @@ def trained(source: str, kind: str, seed: int, overrides: list[str], folder: Pat
     return lamina.load(folder), time.perf_counter() - start
 
 
-def sheet(pictures: np.ndarray, path: Path) -> None:
+def sheet(images: np.ndarray, path: Path) -> None:
     """Images as one PNG, `COLUMNS` in a row, twice as large."""
-    rows = len(pictures) // COLUMNS * COLUMNS
-    _, height, width, channels = pictures.shape
-    whole = pictures[:rows].reshape(-1, COLUMNS, height, width, channels).transpose(0, 2, 1, 3, 4)
+    rows = len(images) // COLUMNS * COLUMNS
+    _, height, width, channels = images.shape
+    whole = images[:rows].reshape(-1, COLUMNS, height, width, channels).transpose(0, 2, 1, 3, 4)
     whole = whole.reshape(-1, COLUMNS * width, channels).repeat(2, 0).repeat(2, 1)
     cv2.imwrite(str(path), whole[:, :, ::-1] if channels == 3 else whole)
 
@@ -79,19 +79,19 @@ def main() -> None:
     test = examiner.predict(real["test"][:COMPARED]).features
     count = len(test)
 
-    def told(who: str, pictures: np.ndarray, asked: np.ndarray, seconds: float | None) -> None:
-        seen = examiner.predict(pictures)
+    def told(who: str, images: np.ndarray, asked: np.ndarray, seconds: float | None) -> None:
+        seen = examiner.predict(images)
         classes = seen.probabilities.argmax(1)
         counts = np.bincount(classes[:COUNTED], minlength=len(state.classes))
-        memory = memorization.measure(pictures, real["test"], real["train"])
+        memory = memorization.measure(images, real["test"], real["train"])
         took = "" if seconds is None else f"   {seconds:.0f} s in all"
         print(f"{who:10} Frechet {frechet(test, seen.features):8.3f}   as asked {np.mean(classes == asked):.1%}   "
-              f"classes of {COUNTED:,}: {' '.join(map(str, counts))}   nearest training picture "
+              f"classes of {COUNTED:,}: {' '.join(map(str, counts))}   nearest training image "
               f"{np.median(memory.samples):.1f} (real {np.median(memory.held_out):.1f}), closer than any real one "
               f"{memory.closer:.1%}{took}", flush=True)  # fmt: skip
         order = np.argsort(asked[: COLUMNS * 30], kind="stable")
         first = [order[asked[order] == code][:COLUMNS] for code in range(len(state.classes))]
-        sheet(pictures[np.concatenate([rows for rows in first if len(rows) == COLUMNS])], out / f"{who}.png")
+        sheet(images[np.concatenate([rows for rows in first if len(rows) == COLUMNS])], out / f"{who}.png")
 
     held = np.random.default_rng(0).permutation(len(real["validation"]))[:count]
     told("real", real["validation"][held], codes["validation"][held], None)

@@ -168,7 +168,7 @@ def main(rounds: int, batch: int, folder: Path) -> None:
             rates.append(measured(name, batch, python))
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, batch {batch}, {rounds} rounds")
     for name, rates in found.items():
-        print(f"{name:28s} {statistics.median(rates):8,.0f} pictures/s  ({min(rates):,.0f} to {max(rates):,.0f})")
+        print(f"{name:28s} {statistics.median(rates):8,.0f} images/s  ({min(rates):,.0f} to {max(rates):,.0f})")
     mine = found.pop("lamina fit")
     for name, rates in found.items():
         ratios = [a / b for a, b in zip(mine, rates, strict=True)]

@@ -24,7 +24,7 @@ import numpy as np
 
 from serving import CLIENTS, RUN, first_answer, free_port
 
-BOUNDARY = "picture"
+BOUNDARY = "image"
 
 
 def main() -> None:
@@ -37,7 +37,7 @@ def main() -> None:
     try:
         (column,) = first_answer(server, port)
         print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
-        for name, body in pictures().items():
+        for name, body in images().items():
             print(f"{name}, {len(body):,} bytes")
             for way, sent in ways(column, body).items():
                 report(way, port, *sent, args.seconds)
@@ -46,7 +46,7 @@ def main() -> None:
         server.wait(30)
 
 
-def pictures() -> dict[str, bytes]:
+def images() -> dict[str, bytes]:
     """A small digit-like PNG, and a JPEG with as much detail as a photograph."""
     rng = np.random.default_rng(0)
     small = cv2.resize(rng.integers(0, 256, (7, 7), np.uint8), (28, 28), interpolation=cv2.INTER_LINEAR)

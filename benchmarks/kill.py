@@ -3,7 +3,7 @@
     python benchmarks/kill.py --kills 20 --seed 1
     python benchmarks/kill.py --kills 20 --seed 1 --budget 6
     python benchmarks/kill.py --kills 20 --seed 1 --network lstm --source input.txt
-    python benchmarks/kill.py --kills 20 --seed 1 --network denoiser --source clean_pictures/ --epochs 30
+    python benchmarks/kill.py --kills 20 --seed 1 --network denoiser --source clean_images/ --epochs 30
     python benchmarks/kill.py --kills 1 --warm
 
 With `--warm` the processes are copies of one that has imported everything already.
@@ -63,7 +63,7 @@ NETWORKS = {
     "lstm": "task: language_modelling\nmodel: {kind: lstm, width: 32}",  # a state that is carried from batch to batch
 }
 WITHOUT_TARGET = ("denoiser", "lstm")
-GRAPHS = ("model.onnx", "critic.onnx", "step.onnx", "decoder.onnx")
+GRAPHS = ("model.onnx", "discriminator.onnx", "step.onnx", "decoder.onnx")
 Process = subprocess.Popen[str] | warm_python.Process
 Start = Callable[[Path, Path], Process]
 CLOCK = ("rate", "seconds", "left")  # fields of a row that depend on the wall clock
@@ -286,8 +286,8 @@ def _answers(bundle: Estimator, source: str) -> list[str]:
     if "predict" not in bundle.operations:
         return [str(piece) for piece in bundle.generate(length=50, seed=1)]
     if Path(source).is_dir():
-        pictures = sorted(path for path in Path(source).iterdir() if path.suffix == ".png")
-        return [image.tobytes().hex() for image in bundle.predict([str(path) for path in pictures])]
+        images = sorted(path for path in Path(source).iterdir() if path.suffix == ".png")
+        return [image.tobytes().hex() for image in bundle.predict([str(path) for path in images])]
     return [str(answer) for answer in bundle.predict(_table(source)).to_pylist()]
 
 

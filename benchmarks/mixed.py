@@ -39,7 +39,7 @@ def cells(data: Path) -> tuple[pa.Table, list[str]]:
                 left, top, right, bottom = (int(box.findtext(f"bndbox/{e}", "0")) for e in EDGES)
                 crop = field[max(0, top) : bottom, max(0, left) : right]
                 if crop.size:
-                    found = {"picture": picture(cv2.resize(crop, (SIDE, SIDE), interpolation=cv2.INTER_AREA))}
+                    found = {"picture": image(cv2.resize(crop, (SIDE, SIDE), interpolation=cv2.INTER_AREA))}
                     size = {"width": right - left, "height": bottom - top, "share": crop.size / np.prod(FIELD)}
                     rows.append({**found, **size, "cell": box.findtext("name"), "part": name})
     return pa.Table.from_pylist(rows), ["width", "height", "share"]
@@ -58,12 +58,12 @@ def sums(data: Path) -> tuple[pa.Table, list[str]]:
             ):
                 number = int(rng.integers(10))
                 rows.append(
-                    {"picture": picture(pixels), "number": number, "cell": f"{(digit + number) % 10}", "part": name}
+                    {"picture": image(pixels), "number": number, "cell": f"{(digit + number) % 10}", "part": name}
                 )
     return pa.Table.from_pylist(rows), ["number"]
 
 
-def picture(pixels: np.ndarray) -> dict[str, Any]:
+def image(pixels: np.ndarray) -> dict[str, Any]:
     return {"bytes": cv2.imencode(".png", pixels)[1].tobytes(), "path": None}
 
 
@@ -90,7 +90,7 @@ def main(data: Path, seeds: int) -> None:
             pa.parquet.write_table(table, file)
             parts = {part: sum(p == part for p in table["part"].to_pylist()) for part in PARTS.values()}
             print(f"{make.__name__}: {parts}, {seeds} seeds; % of the test rows", flush=True)
-            for told, ignored in (("pictures only", numbers), ("numbers only", ["picture"]), ("both", [])):
+            for told, ignored in (("images only", numbers), ("numbers only", ["picture"]), ("both", [])):
                 runs = [
                     train(file, ignored, scratch / f"{make.__name__}-{told}-{seed}", seed, epochs)
                     for seed in range(seeds)

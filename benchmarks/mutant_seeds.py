@@ -36,7 +36,7 @@ def rows() -> list[dict]:
 
 def table() -> pa.Table:
     """A column of every sort."""
-    pictures = [cell for cell in (_picture(".png"),) for _ in range(ROWS)]
+    images = [cell for cell in (_image(".png"),) for _ in range(ROWS)]
     plain = pa.Table.from_pylist(rows())
     more = {
         "weight": pa.array(np.linspace(0, 1, ROWS)),
@@ -52,7 +52,7 @@ def table() -> pa.Table:
         "place": pa.array([{"lat": 1.0 * i, "lon": {"x": "e"}} for i in range(ROWS)]),
         "tags": pa.array([["a", "b"]] * ROWS, pa.list_(pa.string())),
         "pair": pa.array([[1.0, 2.0]] * ROWS, pa.list_(pa.float32(), 2)),
-        "photo": pa.array([{"bytes": body, "path": None} for body in pictures]),
+        "photo": pa.array([{"bytes": body, "path": None} for body in images]),
         "none": pa.nulls(ROWS),
     }
     for name, column in more.items():
@@ -174,10 +174,10 @@ def _ods(value: int) -> str:
 def _npz() -> Seeds:
     rng = np.random.default_rng(0)
     labels = np.arange(ROWS) % 3
-    pictures, numbers = rng.integers(0, 255, (ROWS, 8, 8, 3), np.uint8), rng.random((ROWS, 5)).astype(np.float32)
+    images, numbers = rng.integers(0, 255, (ROWS, 8, 8, 3), np.uint8), rng.random((ROWS, 5)).astype(np.float32)
     seeds: Seeds = []
     for name, save, arrays in (
-        ("pictures", np.savez, {"x_train": pictures, "y_train": labels, "x_test": pictures[:9], "y_test": labels[:9]}),
+        ("images", np.savez, {"x_train": images, "y_train": labels, "x_test": images[:9], "y_test": labels[:9]}),
         ("numbers", np.savez_compressed, {"x": numbers, "y": np.array(["a", "b", "c"])[labels]}),
         (
             "first",
@@ -191,7 +191,7 @@ def _npz() -> Seeds:
     return seeds
 
 
-def _picture(suffix: str) -> bytes:
+def _image(suffix: str) -> bytes:
     import cv2
 
     shape = (64, 64, 3) if suffix == ".jp2" else (24, 20, 4 if suffix in (".png", ".webp") else 3)
@@ -201,13 +201,13 @@ def _picture(suffix: str) -> bytes:
     return body.tobytes()
 
 
-def _pictures() -> Seeds:
+def _images() -> Seeds:
     suffixes = (".png", ".png", ".png", ".jpg", ".webp", ".tiff", ".bmp", ".gif", ".jp2", ".ppm", ".hdr", ".avif")
-    return [(f"photo{suffix}", _picture(suffix)) for suffix in suffixes]
+    return [(f"photo{suffix}", _image(suffix)) for suffix in suffixes]
 
 
 def _zip() -> Seeds:
-    photos = {f"photos/{label}/{i}.png": _picture(".png") for label in ("cat", "dog") for i in range(4)}
+    photos = {f"photos/{label}/{i}.png": _image(".png") for label in ("cat", "dog") for i in range(4)}
     return [("packed.zip", pack(photos)), ("stored.zip", pack(photos, set(photos)))]
 
 
@@ -244,7 +244,7 @@ def _bundles() -> Seeds:
 
 FORMATS: Mapping[str, Callable[[], Seeds]] = {
     "csv": _csv, "json": _json, "jsonl": _jsonl, "parquet": _parquet, "feather": _feather, "excel": _excel,
-    "npz": _npz, "picture": _pictures, "zip": _zip, "bundle": _bundles, "recordings": _recordings, "video": _video,
+    "npz": _npz, "image": _images, "zip": _zip, "bundle": _bundles, "recordings": _recordings, "video": _video,
 }  # fmt: skip
 
 

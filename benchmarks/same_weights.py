@@ -71,7 +71,7 @@ def columns(*names: str) -> Callable[[], list[dict[str, Any]]]:
     return lambda: [{name: cell for name, cell in row.items() if name not in answers} for row in customers()]
 
 
-def pictures(shape: tuple[int, int, int] = (16, 16, 3), count: int = 240) -> list[dict[str, Any]]:
+def rows_of_images(shape: tuple[int, int, int] = (16, 16, 3), count: int = 240) -> list[dict[str, Any]]:
     """Dark images with a bright band in one of three places, which is the class, and a number that goes with it."""
     rng = np.random.default_rng(1)
     places, images = rng.integers(0, 3, count), rng.normal(40, 8, (count, *shape))
@@ -85,8 +85,8 @@ def pictures(shape: tuple[int, int, int] = (16, 16, 3), count: int = 240) -> lis
     ]
 
 
-def pictures_alone(shape: tuple[int, int, int] = (16, 16, 3)) -> Callable[[], list[dict[str, Any]]]:
-    return lambda: [{"picture": row["picture"], "place": row["place"]} for row in pictures(shape)]
+def images_alone(shape: tuple[int, int, int] = (16, 16, 3)) -> Callable[[], list[dict[str, Any]]]:
+    return lambda: [{"picture": row["picture"], "place": row["place"]} for row in rows_of_images(shape)]
 
 
 def recordings(count: int = 240) -> list[dict[str, Any]]:
@@ -198,17 +198,17 @@ CASES = {
         MADE,
     ),
     "classification sequential": Case(
-        pictures_alone((12, 12, 1)),
+        images_alone((12, 12, 1)),
         "place",
         "classification",
         layers({"conv2d": {"filters": 4, "kernel_size": 3}}, {"maxpool": 2}, "flatten", {"dense": 3}),
     ),
-    "classification cnn": Case(pictures_alone(), "place", "classification", CNN),
-    "classification cnn augmented": Case(pictures_alone(), "place", "classification", CNN, {}, {"augment": STEPS}),
-    "classification detector": Case(pictures_alone(), "place", "classification", {"kind": "detector", "width": 8}),
-    "classification pretrained": Case(pictures_alone(), "place", "classification", {"kind": "pretrained"}),
+    "classification cnn": Case(images_alone(), "place", "classification", CNN),
+    "classification cnn augmented": Case(images_alone(), "place", "classification", CNN, {}, {"augment": STEPS}),
+    "classification detector": Case(images_alone(), "place", "classification", {"kind": "detector", "width": 8}),
+    "classification pretrained": Case(images_alone(), "place", "classification", {"kind": "pretrained"}),
     "classification combine": Case(
-        pictures,
+        rows_of_images,
         "place",
         "classification",
         {"kind": "combine", "image": CNN, "table": {"kind": "fnn", **SMALL}, "width": 16},
@@ -242,9 +242,9 @@ CASES = {
     "forecasting linear quantiles": Case(shops, None, QUANTILES, {"kind": "linear", "decompose": True}),
     "forecasting sequential": Case(months, "sales", AHEAD, layers({"gru": {"units": 8}}, {"dense": 6})),
     "forecasting prices": Case(prices, "close", PRICES, FNN),
-    "generation gan": Case(pictures_alone((12, 12, 1)), "place", "generation", GAN),
-    "generation gan dcgan": Case(pictures_alone((12, 12, 1)), "place", "generation", {**GAN, "preset": "dcgan"}),
-    "generation vae": Case(pictures_alone((12, 12, 3)), "place", "generation", VAE),
+    "generation gan": Case(images_alone((12, 12, 1)), "place", "generation", GAN),
+    "generation gan dcgan": Case(images_alone((12, 12, 1)), "place", "generation", {**GAN, "preset": "dcgan"}),
+    "generation vae": Case(images_alone((12, 12, 3)), "place", "generation", VAE),
     "generation gan rows": Case(columns("left"), "left", "generation", GAN, {"columns": {"remark": "ignore"}}),
     "generation gan rows wgan": Case(
         columns("left"), None, "generation", {**GAN, "preset": "wgan_gp"}, {"columns": {"remark": "ignore"}}

@@ -157,7 +157,7 @@ async def load(port: int, request: bytes, clients: int, seconds: float) -> list[
 def columns(kind: str) -> dict[str, Any]:
     """Rows of 30 numbers, of 10 numbers, 7 categories and 3 dates, or of an image; and two labels."""
     rng = np.random.default_rng(0)
-    if kind == "pictures":
+    if kind == "images":
         pixels = rng.integers(0, 256, (ROWS, 28, 28)).astype(np.uint8)
         pixels[: ROWS // 2] //= 2
         return {"x": [Image.fromarray(one) for one in pixels], "y": ["dark"] * (ROWS // 2) + ["light"] * (ROWS // 2)}
@@ -183,7 +183,7 @@ def cell(value: Any) -> Any:
 def bundle(kind: str, folder: Path) -> tuple[Path, dict[str, Any]]:
     """A bundle of the network, and a row."""
     table = columns(kind)
-    layers = ["flatten"] if kind == "pictures" else []
+    layers = ["flatten"] if kind == "images" else []
     layers += [{"dense": {"units": units, "activation": "relu"}} for units in (64, 32)] + [{"dense": {"units": 1}}]
     recipe = {"model": {"kind": "sequential", "layers": layers}, "train": {"epochs": 2}}
     model = lamina.fit(table, "y", recipe=recipe, out=folder / "run")
@@ -269,7 +269,7 @@ def main() -> None:
     parser.add_argument("--environment", type=Path, required=True, help="folder of the peers' environment")
     parser.add_argument("--only", nargs="+", help="servers to measure")
     parser.add_argument("--seconds", type=float, default=5.0, help="for each number of clients")
-    parser.add_argument("--columns", nargs="+", default=["numbers", "mixed", "pictures"])
+    parser.add_argument("--columns", nargs="+", default=["numbers", "mixed", "images"])
     args = parser.parse_args()
     python = environment(args.environment)
     with tempfile.TemporaryDirectory() as folder:

@@ -14,7 +14,7 @@ def codes(count: int, seed: int) -> np.ndarray:
     return np.random.default_rng([seed, 7]).integers(0, 3, count)
 
 
-def pictures(shape: tuple[int, int, int], code: np.ndarray, seed: int) -> np.ndarray:
+def images(shape: tuple[int, int, int], code: np.ndarray, seed: int) -> np.ndarray:
     """Dark images with a bright band in the lower, the middle or the upper third."""
     height, width, channels = shape
     rng = np.random.default_rng(seed)

@@ -98,10 +98,10 @@ def write(folder: Path, name: str, auto: str = "AutoModel", **settings: Any) -> 
         torch.manual_seed(1)
         getattr(transformers, auto).from_config(config).save_pretrained(folder)
     if name == "vit":
-        picture = {
+        image = {
             "size": {"height": SIDE, "width": SIDE},
             "image_mean": [0.5, 0.4, 0.6],
             "image_std": [0.2, 0.3, 0.25],
         }
-        (folder / "preprocessor_config.json").write_text(json.dumps(picture))
+        (folder / "preprocessor_config.json").write_text(json.dumps(image))
     return folder

@@ -22,8 +22,8 @@ from lamina.resources.disk import StorageError
 from lamina.resources.memory import OutOfMemoryError
 
 BUNDLES = Path(__file__).parent / "bundles"
-TABLE, ROWS, PICTURES = (BUNDLES / f"{name}.lamina" for name in
-                         ("classification_fnn", "generation_gan_rows", "generation_gan_pictures"))  # fmt: skip
+TABLE, ROWS, IMAGES = (BUNDLES / f"{name}.lamina" for name in
+                         ("classification_fnn", "generation_gan_rows", "generation_gan_images"))  # fmt: skip
 SMALL = 32 << 20
 
 
@@ -72,7 +72,7 @@ WRITERS = {
     "predict jsonl": ["predict", TABLE, "rows.csv", "-o", "full/answers.jsonl"],
     "predict feather": ["predict", TABLE, "rows.csv", "-o", "full/answers.feather"],
     "generate rows": ["generate", ROWS, "-n", "2000", "-o", "full/rows.csv"],
-    "generate images": ["generate", PICTURES, "-n", "64", "-o", "full/pictures"],
+    "generate images": ["generate", IMAGES, "-n", "64", "-o", "full/pictures"],
     "export lamina": ["export", TABLE, "-o", "full/model.lamina"],
     "export onnx": ["export", TABLE, "-o", "full/model.onnx"],
 }
@@ -220,7 +220,7 @@ OVERWRITERS = {
     "predict beside old rows skipped": (["predict", TABLE, "rows.csv", "-o", "a.csv"], "a.csv.skipped.jsonl"),
     "generate": (["generate", ROWS, "-n", "5", "-o", "mine.csv"], "mine.csv"),
     "generate beside an old source": (["generate", ROWS, "-n", "5", "-o", "a.csv"], "a.csv.source.json"),
-    "generate into a folder": (["generate", PICTURES, "-n", "5", "-o", "pictures"], "pictures/mine.txt"),
+    "generate into a folder": (["generate", IMAGES, "-n", "5", "-o", "pictures"], "pictures/mine.txt"),
     "export onnx": (["export", TABLE, "-o", "m.onnx"], "m.onnx"),
     "export lamina": (["export", TABLE, "-o", "m.lamina"], "m.lamina"),
     "init": (["init", "rows.csv", "--target", "left", "-o", "r.yaml"], "r.yaml"),
@@ -314,8 +314,8 @@ def test_the_other_names_of_a_file_keep_what_it_held(tmp_path, monkeypatch):
         ["init", "rows.csv", "--target", "left", "-o", "rows.csv", "--overwrite"],
         ["generate", ROWS, "-n", "5", "-o", "folder.csv", "--overwrite"],
         ["generate", ROWS, "-n", "5", "-o", "-"],
-        ["generate", PICTURES, "-n", "5", "-o", "rows.csv"],
-        ["generate", PICTURES, "-n", "5", "-o", "folder"],
+        ["generate", IMAGES, "-n", "5", "-o", "rows.csv"],
+        ["generate", IMAGES, "-n", "5", "-o", "folder"],
         ["train", "rows.csv", "--target", "left", "--out", "rows.csv"],
         ["train", "rows.csv", "--target", "left", "--out", "rows.csv/run"],
     ],

@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 
 import lamina
+from lamina import models
+from lamina.config import BundleError
+from lamina.deploy.bundle import open_bundle
 
 BUNDLES = sorted((Path(__file__).parent / "bundles").glob("*.lamina"))
 CLOSE = {"rel": 1e-6, "abs": 1e-6}
@@ -59,10 +62,22 @@ def test_a_bundle_of_an_earlier_version_opens_and_answers_as_it_did(path):
         elif isinstance(old, list) and isinstance(old[0], str):
             assert model.generate(**request) == old
         elif isinstance(old, dict):
-            pictures = model.generate(**request)
-            assert (list(pictures.shape), str(pictures.dtype)) == (old["shape"], old["dtype"])
-            excerpt = pictures.reshape(-1)[: len(old["start"])].astype(int)
+            images = model.generate(**request)
+            assert (list(images.shape), str(images.dtype)) == (old["shape"], old["dtype"])
+            excerpt = images.reshape(-1)[: len(old["start"])].astype(int)
             assert np.abs(excerpt - old["start"]).max() <= SHADE
-            assert abs(int(pictures.sum(dtype=np.int64)) - old["sum"]) <= pictures.size // 1000
+            assert abs(int(images.sum(dtype=np.int64)) - old["sum"]) <= images.size // 1000
         else:
             assert differences(plain(model.generate(**request).to_pylist()), old, f"{i}") == []
+
+
+@pytest.mark.parametrize("path", BUNDLES, ids=lambda path: path.stem)
+def test_the_weights_of_an_earlier_version_fit_the_network_of_today(path):
+    bundle = open_bundle(path)
+    model = bundle.model
+    network = model.kind, model.config, model.spec, bundle.files["weights.safetensors"]
+    if models.is_graph_only(model.kind):
+        with pytest.raises(BundleError, match="is served by its graph only"):
+            models.load_network(*network)
+    else:
+        assert models.load_network(*network)

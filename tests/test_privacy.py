@@ -44,7 +44,7 @@ class Planted(NamedTuple):
     recipe: Mapping[str, Any]
     words: tuple[str, ...] = ()
     numbers: tuple[float, ...] = ()
-    pictures: tuple[np.ndarray, ...] = ()
+    images: tuple[np.ndarray, ...] = ()
     test: Any = None
 
 
@@ -231,7 +231,7 @@ def rows_to_judge(folder: Path) -> Planted:
     return Planted(pa.table(columns), "stayed", recipe, WORDS, (*NUMBERS, *EXTREMES))
 
 
-def pictures(count: int, seed: int) -> tuple[list[np.ndarray], list[str]]:
+def images(count: int, seed: int) -> tuple[list[np.ndarray], list[str]]:
     rng = np.random.default_rng(seed)
     codes = rng.integers(0, 2, count)
     shots = [
@@ -240,8 +240,8 @@ def pictures(count: int, seed: int) -> tuple[list[np.ndarray], list[str]]:
     return shots, [("dark", "bright")[code] for code in codes]
 
 
-def folder_of_pictures(folder: Path) -> tuple[str, np.ndarray]:
-    shots, names = pictures(60, 0)
+def folder_of_images(folder: Path) -> tuple[str, np.ndarray]:
+    shots, names = images(60, 0)
     shots[5] = np.random.default_rng(99).integers(0, 256, (12, 12, 3), np.uint8)
     for i, (shot, name) in enumerate(zip(shots, names, strict=True)):
         (folder / "pictures" / name).mkdir(parents=True, exist_ok=True)
@@ -249,15 +249,15 @@ def folder_of_pictures(folder: Path) -> tuple[str, np.ndarray]:
     return str(folder / "pictures"), shots[5]
 
 
-def labels_of_pictures(folder: Path) -> Planted:
-    path, canary = folder_of_pictures(folder)
-    return Planted(None, None, {"data": {"path": path}}, pictures=(canary,))
+def labels_of_images(folder: Path) -> Planted:
+    path, canary = folder_of_images(folder)
+    return Planted(None, None, {"data": {"path": path}}, images=(canary,))
 
 
-def pictures_to_make_more_of(folder: Path) -> Planted:
-    path, canary = folder_of_pictures(folder)
+def images_to_make_more_of(folder: Path) -> Planted:
+    path, canary = folder_of_images(folder)
     recipe = {"data": {"path": path}, "task": "generation", "model": {"kind": "vae"}}
-    return Planted(None, None, recipe, pictures=(canary,))
+    return Planted(None, None, recipe, images=(canary,))
 
 
 def recordings_in_arrays(folder: Path) -> Planted:
@@ -300,10 +300,10 @@ KINDS: tuple[Any, ...] = (
     several_series,
     rows_to_make_more_of,
     rows_to_judge,
-    labels_of_pictures,
+    labels_of_images,
     recordings_in_arrays,
     recordings_of_several_channels,
-    pytest.param(pictures_to_make_more_of, marks=pytest.mark.slow),
+    pytest.param(images_to_make_more_of, marks=pytest.mark.slow),
 )
 
 
@@ -382,10 +382,10 @@ def findings(planted: Planted, estimator: lamina.Estimator, contents: Mapping[st
             found += [f"{name}: {number} of an edge" for number in among(inside, floats_in(content), 1e-8)]
         if name.endswith(".json"):
             found += [f"{name}: {number} of an edge" for number in among(inside, numbers_in(content), 1e-7)]
-        for picture in planted.pictures:
-            found += [f"{name}: an image"] if as_png(picture)[40:80] in content else []
+        for image in planted.images:
+            found += [f"{name}: an image"] if as_png(image)[40:80] in content else []
             if not name.endswith(".html"):
-                found += [f"{name}: pixels"] if any(picture.tobytes() in view for view in views(content)) else []
+                found += [f"{name}: pixels"] if any(image.tobytes() in view for view in views(content)) else []
     return found
 
 

@@ -172,18 +172,18 @@ def test_short_forms_are_the_long_ones():
 
 def test_settings_of_a_network_without_a_name_belong_to_the_one_that_the_data_decide_for():
     recipe = build({"data": "a.csv"}, ["model.width=8"])
-    pictures, table = (
+    images, table = (
         Input(kind="image", shape=(8, 8, 3), dtype="uint8"),
         Input(kind="number", shape=(3,), dtype="float32"),
     )
     output = Output(head="logits", size=1, loss="binary_cross_entropy")
-    choices = [models.choice(recipe.model, Spec(inputs={one.kind: one}, output=output)) for one in (pictures, table)]
+    choices = [models.choice(recipe.model, Spec(inputs={one.kind: one}, output=output)) for one in (images, table)]
     assert [(choice.kind, choice.width) for choice in choices] == [("cnn", 8), ("fnn", 8)]
     assert build(load_yaml(dump(recipe), "")) == recipe
     with pytest.raises(RecipeError, match=r"model.number_width: unknown setting.*network is cnn.*--model fnn"):
         models.choice(
             build({"data": "a.csv", "model": {"number_width": 8}}).model,
-            Spec(inputs={"image": pictures}, output=output),
+            Spec(inputs={"image": images}, output=output),
         )
     with pytest.raises(RecipeError, match=r"model.widht: unknown setting. Did you mean 'width'?"):
         build({"data": "a.csv", "model": {"widht": 8}})

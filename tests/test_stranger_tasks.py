@@ -99,12 +99,12 @@ def squares(count: int) -> list[dict[str, Any]]:
 
     rng, rows = np.random.default_rng(0), []
     for _ in range(count):
-        picture, boxes = np.zeros((24, 24), np.uint8), []
+        image, boxes = np.zeros((24, 24), np.uint8), []
         for _ in range(rng.integers(1, 3)):
             (x, y), (width, height) = rng.integers(0, 15, 2).tolist(), rng.integers(6, 10, 2).tolist()
-            picture[y : y + height, x : x + width] = 220
+            image[y : y + height, x : x + width] = 220
             boxes.append([x, y, x + width, y + height])
-        body = base64.b64encode(cv2.imencode(".png", picture)[1].tobytes()).decode()
+        body = base64.b64encode(cv2.imencode(".png", image)[1].tobytes()).decode()
         rows.append({"picture": f"data:image/png;base64,{body}", "boxes": json.dumps(boxes)})
     return rows
 
@@ -129,7 +129,7 @@ def test_boxes_are_learned_though_augmentation_moves_them(boxes):
     assert "IoU" in page and "Training images after augmentation" in page
 
 
-def test_a_picture_gets_as_many_boxes_as_it_has(boxes):
+def test_an_image_gets_as_many_boxes_as_it_has(boxes):
     run(boxes, "predict", "run", "squares.csv", "-o", "answers.jsonl")
     answers = [json.loads(line)["prediction"] for line in (boxes / "answers.jsonl").read_text().splitlines()]
     assert len(answers) == 240
@@ -137,7 +137,7 @@ def test_a_picture_gets_as_many_boxes_as_it_has(boxes):
     assert "toy_iou" in json.loads(run(boxes, "evaluate", "run", "squares.csv", "--json"))["scores"]
 
 
-def test_boxes_are_served_for_an_uploaded_picture(boxes):
+def test_boxes_are_served_for_an_uploaded_image(boxes):
     row = squares(1)[0]["picture"].partition(",")[2]
     with server(boxes, "run") as url:
         media, body = post(f"{url}/predict", base64.b64decode(row), "image/png")

@@ -36,7 +36,7 @@ def photograph(page: Path, target: Path) -> None:
     """The top of a page as a small image in light colours."""
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if browser is None:
-        sys.exit("no browser to take pictures with: apt-get install chromium")
+        sys.exit("no browser to take screenshots with: apt-get install chromium")
     shot = page.with_name("shot.png")
     options = ["--headless", "--no-sandbox", "--hide-scrollbars", f"--window-size={SIZE[0]},{SIZE[1]}"]
     subprocess.run([browser, *options, f"--screenshot={shot}", page.as_uri()], check=True, capture_output=True)

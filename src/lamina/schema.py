@@ -20,12 +20,12 @@ FOLD = "fold"  # the input (rows,) that says which part of an ensemble must not 
 
 MISSING = ("", "?", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "none", "#N/A", "<NA>")
 
-PICTURES = (
+IMAGE_SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".avif", ".jp2", ".hdr"),
     *(".pbm", ".pgm", ".ppm", ".pnm", ".pam", ".pfm"),
 )
 
-PICTURE_NAME = rf"(?i)({'|'.join(suffix.replace('.', '[.]') for suffix in PICTURES)})$"
+IMAGE_FILE_NAME = rf"(?i)({'|'.join(suffix.replace('.', '[.]') for suffix in IMAGE_SUFFIXES)})$"
 
 FILE_CELL = pa.struct([("path", pa.string()), ("bytes", pa.large_binary())])  # a cell that is a file
 

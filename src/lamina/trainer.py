@@ -153,13 +153,13 @@ def _collected(rows: Any, recipe: Recipe) -> Collected:
     so, or where they stand beside a single column, which leaves nothing else.
     """
     rows = _python_rows.as_columns(arrays.with_label_sets(rows, recipe.target))
-    pictures = [name for name, cfg in recipe.columns.items() if kind(cfg) == "image"]
+    image_columns = [name for name, cfg in recipe.columns.items() if kind(cfg) == "image"]
     if recipe.task is not None and not isinstance(recipe.task, Settings):
-        table = arrays.table(plugin("tasks", kind(recipe.task)).Task.frame(rows), pictures)
+        table = arrays.table(plugin("tasks", kind(recipe.task)).Task.frame(rows), image_columns)
         return Collected(table, literal=text_columns(table))
     with_times = arrays.timed(rows)
     lone = with_times is not rows and with_times.shape[1] == 2
-    table = arrays.table(with_times if lone else rows, pictures)
+    table = arrays.table(with_times if lone else rows, image_columns)
     return Collected(table, literal=text_columns(table))
 
 

@@ -81,7 +81,7 @@ def test_a_row_is_changed_by_keyboard_and_curl_asks_the_same():
         assert page.get_by_role("tab", name="Explain").get_attribute("aria-selected") == "true"
 
 
-def test_a_picture_is_uploaded_and_a_token_is_sent(tmp_path, monkeypatch):
+def test_an_image_is_uploaded_and_a_token_is_sent(tmp_path, monkeypatch):
     monkeypatch.setenv("LAMINA_TOKEN", TOKEN)
     body = codec.as_png(np.random.default_rng(1).integers(0, 256, (12, 12, 3)).astype(np.uint8))
     (tmp_path / "mine.png").write_bytes(body)

@@ -115,8 +115,8 @@ def test_an_uploaded_file_is_copied_and_replaces_nothing(folder):
     assert bring.copy([file("x.csv", b"5"), file("z.csv", b"7")]) == "data/x-2/*.csv"
     with pytest.raises(LaminaError, match="two files have the same name"):
         bring.copy([file("x.csv", b"5"), file("x.csv", b"6")])
-    pictures = [file("cats/tom.png", b"4"), file("dogs/rex.png", b"5")]
-    assert bring.copy(pictures) == bring.copy(pictures)
+    images = [file("cats/tom.png", b"4"), file("dogs/rex.png", b"5")]
+    assert bring.copy(images) == bring.copy(images)
     assert sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()) == [
         "data/a-2.csv", "data/a.csv", "data/b.csv", "data/tom/cats/tom.png", "data/tom/dogs/rex.png",
         "data/x-2/x.csv", "data/x-2/z.csv", "data/x/x.csv", "data/x/y.csv",

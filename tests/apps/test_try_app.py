@@ -121,7 +121,7 @@ def test_probabilities_are_bars_and_the_label_stands_above_them(opened):
     assert text(page).count('class="lamina-bar"') == 2
 
 
-def test_a_picture_is_shown_and_answered_once_it_is_there(opened):
+def test_an_image_is_shown_and_answered_once_it_is_there(opened):
     page, model = opened("classification_pretrained"), lamina.load(path_of("classification_pretrained"))
     (name,) = model.predictor.files
     assert "as soon as there is a file" in page.info[0].value
@@ -131,7 +131,7 @@ def test_a_picture_is_shown_and_answered_once_it_is_there(opened):
     assert f'">{answer["prediction"]}</p>' in text(page)
 
 
-def test_what_an_answer_hangs_on_is_shown_for_pictures_and_for_texts(opened):
+def test_what_an_answer_hangs_on_is_shown_for_images_and_for_texts(opened):
     page = opened("classification_pretrained")
     page.file_uploader[0].set_value(("mine.png", png(1), "image/png")).run()
     page.button(key="explain").click().run()
@@ -141,7 +141,7 @@ def test_what_an_answer_hangs_on_is_shown_for_pictures_and_for_texts(opened):
     assert '<p class="text"' in text(page)
 
 
-def test_a_file_that_is_no_picture_is_refused_in_a_sentence(opened):
+def test_a_file_that_is_no_image_is_refused_in_a_sentence(opened):
     page = opened("classification_pretrained")
     page.file_uploader[0].set_value(("mine.png", b"GIF89a" + b"\0" * 40, "image/png")).run()
     assert not page.exception
@@ -186,7 +186,7 @@ def test_several_tables_are_one_and_what_is_wrong_names_files_as_they_were_calle
     assert "1 row skipped, such as in mine\\.csv\\:4" in page.warning[0].value
 
 
-def test_several_pictures_are_rows_of_a_file(opened):
+def test_several_images_are_rows_of_a_file(opened):
     page = opened("classification_pretrained")
     page.button_group(key="how predict").set_value("Files").run()
     page.file_uploader[0].set_value([(f"{i}.png", png(i), "image/png") for i in range(3)]).run()
@@ -240,8 +240,8 @@ def test_each_of_several_series_and_targets_is_drawn(opened):
     assert list(answers(page).columns[:3]) == ["shop", "time", "visits.prediction"]
 
 
-def test_a_generator_shows_the_pictures_that_its_seed_makes(opened):
-    page, model = opened("generation_gan_pictures"), lamina.load(path_of("generation_gan_pictures"))
+def test_a_generator_shows_the_images_that_its_seed_makes(opened):
+    page, model = opened("generation_gan_images"), lamina.load(path_of("generation_gan_images"))
     page.number_input(key="setting generate count").set_value(5)
     page.selectbox(key="setting generate label").set_value(model.predictor.task.classes[0])
     page.button(key="ask generate").click().run()

@@ -55,7 +55,7 @@ def test_a_row_of_a_table_is_changed_and_answered_anew(tmp_path):
     assert number(answer["prediction"]) in text
 
 
-def test_a_picture_is_uploaded_seen_and_explained(tmp_path):
+def test_an_image_is_uploaded_seen_and_explained(tmp_path):
     body = codec.as_png(np.random.default_rng(1).integers(0, 256, (12, 12, 3)).astype(np.uint8))
     (tmp_path / "mine.png").write_bytes(body)
 
@@ -90,7 +90,7 @@ def test_a_forecast_is_drawn_after_its_history_and_goes_on_from_a_file(tmp_path)
     assert "the last value was kept" in text
 
 
-def test_a_generator_makes_pictures_of_a_class_and_they_can_be_downloaded(tmp_path):
+def test_a_generator_makes_images_of_a_class_and_they_can_be_downloaded(tmp_path):
     def ask(page: Any) -> None:
         count = page.get_by_role("spinbutton", name="count")
         count.fill("12")
@@ -102,7 +102,7 @@ def test_a_generator_makes_pictures_of_a_class_and_they_can_be_downloaded(tmp_pa
             page.get_by_role("button", name="Download as a zip").click()
         assert Path(download.value.path()).read_bytes().startswith(b"PK")
 
-    assert "seed 1" in look("generation_gan_pictures", ask, tmp_path)
+    assert "seed 1" in look("generation_gan_images", ask, tmp_path)
 
 
 def test_a_text_is_written_into_the_page(tmp_path):

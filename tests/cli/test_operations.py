@@ -10,8 +10,8 @@ from conftest import customers, write_csv
 from lamina.deploy.request_settings import kind_of
 
 BUNDLES = Path(__file__).parents[1] / "bundles"
-ROWS, PICTURES, HOUSES = (
-    BUNDLES / f"{name}.lamina" for name in ("generation_vae_rows", "generation_gan_pictures", "regression_fnn")
+ROWS, IMAGES, HOUSES = (
+    BUNDLES / f"{name}.lamina" for name in ("generation_vae_rows", "generation_gan_images", "regression_fnn")
 )
 
 
@@ -36,7 +36,7 @@ def test_settings_may_stand_anywhere_and_come_in_several(tmp_path):
     assert done.code == 0, done.err
     assert (done.json["count"], done.json["labels"]) == (6, {"no": 3, "yes": 3})
     assert len((tmp_path / "rows.jsonl").read_text().splitlines()) == 6
-    assert lamina_("generate", PICTURES, "-n", "2", "-o", "made", "--no-sheet").code == 0
+    assert lamina_("generate", IMAGES, "-n", "2", "-o", "made", "--no-sheet").code == 0
     assert sorted(file.name for file in (tmp_path / "made").iterdir()) == ["000001.png", "000002.png"]
 
 
@@ -65,10 +65,10 @@ def test_options_of_a_bundle_that_is_not_there_are_no_fault():
 
 
 def test_inspect_lists_what_a_bundle_can_be_asked():
-    operations = lamina_("inspect", PICTURES, "--json").json["operations"]
+    operations = lamina_("inspect", IMAGES, "--json").json["operations"]
     assert [one["name"] for one in operations] == ["generate", "predict"]
-    assert operations[1]["command"] == f"lamina predict {PICTURES} SOURCE -o OUTPUT"
-    shown = lamina_("inspect", PICTURES).out
+    assert operations[1]["command"] == f"lamina predict {IMAGES} SOURCE -o OUTPUT"
+    shown = lamina_("inspect", IMAGES).out
     assert all(one["summary"].split(".")[0] in " ".join(shown.split()) for one in operations)
 
 

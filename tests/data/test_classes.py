@@ -122,7 +122,7 @@ def test_parts_count_where_every_class_has_them(home, tmp_path):
     assert any("are not used, since 'b' has none" in note for note in one.notes)
 
 
-def test_a_broken_picture_of_a_class_is_named(home, tmp_path):
+def test_a_broken_image_of_a_class_is_named(home, tmp_path):
     shutil.copytree(home / "near", tmp_path / "made")
     (tmp_path / "made" / "deeper" / "007.png").write_bytes(b"\x89PNG\r\n\x1a\n cut")
     said = {"real": str(home / "mixed" / "real"), "made": str(tmp_path / "made")}
@@ -178,7 +178,7 @@ def test_a_file_with_an_equals_sign_in_its_name_stays_a_file(tmp_path, monkeypat
     assert from_words(["year=*.csv"]).data.model_dump()["path"] == "year=*.csv"
 
 
-def test_a_contact_sheet_is_set_aside_and_a_picture_of_that_name_is_not(home, tmp_path):
+def test_a_contact_sheet_is_set_aside_and_an_image_of_that_name_is_not(home, tmp_path):
     made = tmp_path / "made"
     shutil.copytree(home / "near" / "deeper", made)
     (made / "sheet.png").write_bytes(provenance.png(np.zeros((40, 40, 1), np.uint8), "abc", 1))

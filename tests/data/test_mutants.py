@@ -120,7 +120,7 @@ def test_an_array_whose_header_cannot_be_is_refused(tmp_path, head):
     assert "cannot be read as .npz" in refusal(tmp_path / "a.npz", sink.getvalue())
 
 
-def test_a_zip_of_pictures_whose_list_of_members_is_damaged_is_refused(tmp_path):
+def test_a_zip_of_images_whose_list_of_members_is_damaged_is_refused(tmp_path):
     sink = io.BytesIO()
     with zipfile.ZipFile(sink, "w") as archive:
         archive.writestr("cat/1.png", b"no image")

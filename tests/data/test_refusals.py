@@ -8,23 +8,23 @@ from lamina.config import DataError
 from lamina.data import arrays, long, npz
 from lamina.preprocess import image
 
-PICTURES = np.zeros((6, 4, 4), np.uint8)
+IMAGES = np.zeros((6, 4, 4), np.uint8)
 LABELS = np.arange(6) % 2
 
 ARRAYS = {
-    "another number of labels": ({"x": PICTURES, "y": LABELS[:5]}, "x has 6 rows but 5 labels"),
-    "no pair": ({"images": PICTURES}, "holds images; wanted x and y"),
-    "no rows": ({"x": PICTURES[:0], "y": LABELS[:0]}, "x holds no rows"),
+    "another number of labels": ({"x": IMAGES, "y": LABELS[:5]}, "x has 6 rows but 5 labels"),
+    "no pair": ({"images": IMAGES}, "holds images; wanted x and y"),
+    "no rows": ({"x": IMAGES[:0], "y": LABELS[:0]}, "x holds no rows"),
     "parts of other shapes": (
-        {"x_train": PICTURES, "y_train": LABELS, "x_test": PICTURES[:, :3], "y_test": LABELS},
+        {"x_train": IMAGES, "y_train": LABELS, "x_test": IMAGES[:, :3], "y_test": LABELS},
         r"rows of different shapes, \(4, 4\) and \(3, 4\)",
     ),
     "words": ({"x": np.array([["a", "b"]] * 6), "y": LABELS}, "holds no numbers"),
-    "five axes": ({"x": PICTURES[:, None, None], "y": LABELS}, "neither images nor rows"),
+    "five axes": ({"x": IMAGES[:, None, None], "y": LABELS}, "neither images nor rows"),
     "seven colours": ({"x": np.zeros((6, 7, 9, 7), np.uint8), "y": LABELS}, "neither images nor rows"),
-    "pixels that are no numbers": ({"x": PICTURES + np.inf, "y": LABELS}, "must hold finite numbers"),
-    "labels by halves": ({"x": PICTURES, "y": np.full((6, 2), 0.5)}, "neither one label per row nor one column"),
-    "labels that are tables": ({"x": PICTURES, "y": np.ones((6, 2, 2))}, "is not one label per row"),
+    "pixels that are no numbers": ({"x": IMAGES + np.inf, "y": LABELS}, "must hold finite numbers"),
+    "labels by halves": ({"x": IMAGES, "y": np.full((6, 2), 0.5)}, "neither one label per row nor one column"),
+    "labels that are tables": ({"x": IMAGES, "y": np.ones((6, 2, 2))}, "is not one label per row"),
 }
 HEAD = "machine,at,volts,state\n"
 SWAPPED = np.arange(24, dtype=">f8").reshape(6, 4)

@@ -420,15 +420,15 @@ def models_batch(inputs: dict[str, torch.Tensor], target: torch.Tensor) -> Any:
     return Batch({name: value.detach() for name, value in inputs.items()}, target)
 
 
-def test_settings_of_pictures_are_refused_for_series_and_the_other_way_round():
+def test_settings_of_images_are_refused_for_series_and_the_other_way_round():
     with pytest.raises(RecipeError, match=r"model.test_time_augmentation: is for images"):
         made(spec_of(), views="flips")
-    pictures = Spec(
+    images = Spec(
         inputs={"image0": Input(kind="image", shape=(8, 8, 1), dtype="uint8", mean=(0.5,), std=(0.2,))},
         output=Output(head="value", size=1, loss="mse"),
     )
     with pytest.raises(RecipeError, match=r"model.members: is for series"):
-        made(pictures)
+        made(images)
 
 
 def test_the_nearest_series_is_a_baseline_and_says_how_often_it_is_right():

@@ -24,7 +24,7 @@ from service_tools import command
 ROOT = Path(__file__).parents[2]
 BUNDLES = ROOT / "tests" / "bundles"
 TABLE = BUNDLES / "classification_fnn.lamina"
-PICTURES = BUNDLES / "generation_gan_pictures.lamina"
+IMAGES = BUNDLES / "generation_gan_images.lamina"
 MOST = 400_000_000  # bytes of all that is installed beside Python and pip
 
 
@@ -134,8 +134,8 @@ def test_a_container_has_the_plug_ins_that_a_bundle_may_need(tmp_path, monkeypat
 
 
 @pytest.mark.slow
-def test_a_container_of_pictures_has_what_reads_them(tmp_path):
-    folder = exported(PICTURES, "docker", tmp_path / "pictures")
+def test_a_container_of_images_has_what_reads_them(tmp_path):
+    folder = exported(IMAGES, "docker", tmp_path / "images")
     assert "opencv-python-headless==" in (folder / "requirements.txt").read_text("utf-8")
 
 

@@ -22,10 +22,10 @@ from lamina.task import EVENTS, Answers, Example, Operation
 
 BUNDLES = Path(__file__).parents[1] / "bundles"
 PNG = cv2.imencode(".png", np.full((16, 16, 3), 90, np.uint8))[1].tobytes()
-TABLE, PICTURES, TEXTS, MADE = (
+TABLE, IMAGES, TEXTS, MADE = (
     BUNDLES / f"{name}.lamina"
     for name in ("classification_fnn", "classification_pretrained", "language_modelling_gru_names",
-                 "generation_gan_pictures")
+                 "generation_gan_images")
 )  # fmt: skip
 
 
@@ -77,16 +77,16 @@ def test_limits_are_those_of_the_server():
     assert large.json["error"] == "body: is larger than 100 bytes. Send fewer rows at a time."
 
 
-def test_pictures_are_taken_in_a_form_and_as_the_body():
-    shop, place = client(PICTURES), f"/{PICTURES.stem}/predict"
-    expected = lamina.Predictor(PICTURES).predict([PNG])
+def test_images_are_taken_in_a_form_and_as_the_body():
+    shop, place = client(IMAGES), f"/{IMAGES.stem}/predict"
+    expected = lamina.Predictor(IMAGES).predict([PNG])
     whole = shop.post(place, data=PNG, content_type="image/png")
     form = shop.post(place, data={"image": (io.BytesIO(PNG), "a.png")})
     for reply in (whole, form):
         assert right(reply.json["predictions"][0], expected[0]), reply.json
 
 
-def test_pictures_are_given():
+def test_images_are_given():
     reply = client(MADE).post(f"/{MADE.stem}/generate", json={"count": 2, "seed": 1})
     server = service_tools.ask(lamina.load(MADE), "POST", "/generate", json={"count": 2, "seed": 1})
     assert (reply.status_code, reply.content_type) == (200, server.headers["content-type"])

@@ -75,16 +75,16 @@ def test_a_classifier_of_texts_answers_as_it_does_elsewhere(name, folder, tmp_pa
     np.testing.assert_allclose(probabilities(alone), probabilities(model.predict(rows)), atol=1e-5)
 
 
-def test_a_classifier_of_pictures_answers_as_it_does_elsewhere(folder, tmp_path):
+def test_a_classifier_of_images_answers_as_it_does_elsewhere(folder, tmp_path):
     from transformers import AutoModelForImageClassification
 
     model = lamina.import_model(folder / "pictures", tmp_path / "bundle", task="classification")
-    pictures = np.random.default_rng(0).integers(0, 256, (3, tools.SIDE, tools.SIDE, 3), np.uint8)
-    normal = (pictures / 255 - np.array([0.5, 0.4, 0.6])) / np.array([0.2, 0.3, 0.25])
+    images = np.random.default_rng(0).integers(0, 256, (3, tools.SIDE, tools.SIDE, 3), np.uint8)
+    normal = (images / 255 - np.array([0.5, 0.4, 0.6])) / np.array([0.2, 0.3, 0.25])
     network = AutoModelForImageClassification.from_pretrained(folder / "pictures").eval()
     with torch.no_grad():
         expected = network(pixel_values=torch.from_numpy(normal).permute(0, 3, 1, 2).float()).logits.softmax(1)
-    np.testing.assert_allclose(probabilities(model.predict(list(pictures))), expected.numpy(), atol=1e-4)
+    np.testing.assert_allclose(probabilities(model.predict(list(images))), expected.numpy(), atol=1e-4)
 
 
 def test_several_labels_at_once_are_the_task_of_several_labels(folder, tmp_path):

@@ -27,7 +27,7 @@ def houses():
 
 
 @pytest.fixture(scope="module")
-def pictures():
+def images():
     return lamina.load(BUNDLES / "classification_pretrained.lamina")
 
 
@@ -139,26 +139,26 @@ def test_a_file_that_is_open_or_closed_is_a_sentence(houses, tmp_path):
         houses.predict(file)
 
 
-def test_one_picture_in_any_form_is_one_answer(pictures, tmp_path):
+def test_one_image_in_any_form_is_one_answer(images, tmp_path):
     (tmp_path / "a.png").write_bytes(png(PIXELS))
     forms = [
         PIXELS, Image.fromarray(PIXELS), png(PIXELS), bytearray(png(PIXELS)), str(tmp_path / "a.png"),
         tmp_path / "a.png", [PIXELS], np.array([png(PIXELS)], dtype=object), {"picture": [PIXELS]},
     ]  # fmt: skip
     for form in forms:
-        answers = pictures.predict(form)
+        answers = images.predict(form)
         labels = answers["prediction"] if isinstance(answers, dict) else [row["prediction"] for row in answers]
         assert len(labels) == 1
 
 
-def test_one_row_with_a_picture_gets_one_answer(pictures):
-    answer = pictures.predict({"picture": Image.fromarray(PIXELS)})
-    assert answer["prediction"] == pictures.predict([PIXELS])[0]["prediction"]
+def test_one_row_with_an_image_gets_one_answer(images):
+    answer = images.predict({"picture": Image.fromarray(PIXELS)})
+    assert answer["prediction"] == images.predict([PIXELS])[0]["prediction"]
 
 
-def test_pixels_in_the_byte_order_of_another_machine_are_the_same_picture(pictures):
+def test_pixels_in_the_byte_order_of_another_machine_are_the_same_image(images):
     deep = PIXELS.astype(np.uint16) * 257
-    native, foreign = pictures.predict(deep), pictures.predict(deep.astype(">u2"))
+    native, foreign = images.predict(deep), images.predict(deep.astype(">u2"))
     assert len(foreign["prediction"]) == 1
     assert foreign["probabilities.up"] == pytest.approx(native["probabilities.up"])
 
@@ -179,8 +179,8 @@ def test_pixels_in_the_byte_order_of_another_machine_are_the_same_picture(pictur
         [png(PIXELS)[:60]],
         [{"picture": "a.png", "other": 1}, 5],
     ],
-    ids=lambda picture: type(picture).__name__,
+    ids=lambda image: type(image).__name__,
 )
-def test_what_is_no_picture_is_a_sentence(pictures, picture):
+def test_what_is_no_image_is_a_sentence(images, image):
     with pytest.raises(lamina.DataError, match=r"^(data|rows)[.:[]"):
-        pictures.predict(picture)
+        images.predict(image)

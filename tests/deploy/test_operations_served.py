@@ -61,7 +61,7 @@ def countdown(session, rows, request):
         yield Answers(pa.table({"number": [number]}))
 
 
-def picture(session, rows, request):
+def image(session, rows, request):
     """Bytes, and a note where there is no plan."""
     lacks = ("there is no plan.",) if None in rows["plan"].to_pylist() else ()
     return Answers(pa.table({"image": [PNG + str(v).encode() for v in rows["months"].to_pylist()]}), lacks)
@@ -77,7 +77,7 @@ COUNT = Operation(
     "count", "Down to one.", countdown, lambda session: Example({"start": 2}, [{"number": 2}]), request=Countdown,
     rows="none", gives=EVENTS, items="numbers", facts={"unit": "s"},
 )  # fmt: skip
-DRAW = Operation("draw", "An image.", picture, row_example, gives="image/png")
+DRAW = Operation("draw", "An image.", image, row_example, gives="image/png")
 
 
 class Offering(Predictor):

@@ -241,12 +241,12 @@ def compare(mine, theirs):
         assert (mine is None and theirs is None) or mine == pytest.approx(theirs, **CLOSE)
 
 
-def test_a_picture_comes_as_a_file_or_as_its_pixels():
+def test_an_image_comes_as_a_file_or_as_its_pixels():
     name = "classification_pretrained"
     predictor = Predictor(BUNDLES / f"{name}.lamina")
     api, path = app(predictor), f"/v2/models/{name}/infer"
     pixels = np.random.default_rng(0).integers(0, 256, (3, 12, 12), dtype=np.uint8)
-    files = [b"P5\n12 12\n255\n" + picture.tobytes() for picture in pixels]
+    files = [b"P5\n12 12\n255\n" + image.tobytes() for image in pixels]
     expected = [flat(answer) for answer in predictor.predict([{"picture": file} for file in files])]
     as_pixels = {"name": "picture", "shape": [3, 12, 12], "datatype": "UINT8", "data": pixels.tolist()}
     coloured = np.repeat(pixels[..., None], 3, axis=3)
@@ -445,12 +445,12 @@ def test_bytes_are_base64_of_files_and_of_texts(api, predictor):
         mine = reply["predictions"] if "predictions" in reply else by_row(reply["outputs"])
         assert_answers(mine, [flat(answer) for answer in expected])
     name = "classification_pretrained"
-    pictures = Predictor(BUNDLES / f"{name}.lamina")
+    images = Predictor(BUNDLES / f"{name}.lamina")
     file = b"P5\n12 12\n255\n" + bytes(range(144))
     text = base64.b64encode(file).decode()
-    answers = [flat(answer) for answer in pictures.predict([{"picture": file}])]
+    answers = [flat(answer) for answer in images.predict([{"picture": file}])]
     for cell in ({"b64": text}, text, {"picture": {"b64": text}}):
-        mine = post(app(pictures), f"/v1/models/{name}:predict", {"instances": [cell]}).json()["predictions"]
+        mine = post(app(images), f"/v1/models/{name}:predict", {"instances": [cell]}).json()["predictions"]
         assert_answers(mine, answers)
 
 

@@ -115,7 +115,7 @@ def test_trees_read_the_words_that_stand_beside_other_columns():
     assert np.isfinite(fitted["gradient_boosting"](unheard)["probabilities"]).all()
 
 
-def test_pictures_are_shrunk_for_the_baselines_that_take_them():
+def test_images_are_shrunk_for_the_baselines_that_take_them():
     notes, rng = [], np.random.default_rng(0)
     dark, bright = rng.integers(0, 120, (100, 30, 20, 1)), rng.integers(100, 255, (100, 30, 20, 1))
     features = {"image0": np.concatenate([dark, bright]).astype(np.uint8)}

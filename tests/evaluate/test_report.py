@@ -143,7 +143,7 @@ def test_ids_do_not_clash_when_plots_stand_in_one_page(tmp_path):
         assert {a or b for a, b in used} <= set(re.findall(r'\bid="([^"]+)"', svg))
 
 
-def test_the_same_numbers_draw_the_same_picture():
+def test_the_same_numbers_draw_the_same_image():
     assert draw(CLASSIFICATION, classified()) == draw(CLASSIFICATION, classified())
 
 

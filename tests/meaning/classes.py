@@ -405,13 +405,13 @@ CASES = [
     Case("a_matrix_of_one_label", npz(x=X, y=np.eye(3)[np.arange(48) % 3]), task="classification", used=48),
     # settings of networks and tasks without their names
     Case(
-        "a_setting_of_the_network_for_pictures",
+        "a_setting_of_the_network_for_images",
         folders("a", "b"),
         sets=("model.width=4", "train.epochs=2"),
         task="classification",
     ),
     Case(
-        "a_setting_that_the_network_for_pictures_has_not",
+        "a_setting_that_the_network_for_images_has_not",
         folders("a", "b"),
         sets=("model.token_width=4",),
         error=("model.token_width: unknown setting", "the network is cnn", "--model fnn"),

@@ -98,7 +98,7 @@ def cells(count: int, seed: int = 0) -> list[dict[str, Any]]:
         (("number", "tokens3"), "fnn"),
     ],
 )
-def test_tables_with_pictures_are_combined_and_others_are_not(names, kind):
+def test_tables_with_images_are_combined_and_others_are_not(names, kind):
     assert models.choice(None, spec_of(*names)).kind == kind
 
 
@@ -152,7 +152,7 @@ def test_the_exported_graph_gives_the_answers_of_the_network(names):
     np.testing.assert_allclose(onnx_runtime(graph)(inputs)["target"], answers(model, inputs), rtol=1e-5, atol=1e-5)
 
 
-def test_an_even_picture_counts_as_missing_whatever_its_grey():
+def test_an_even_image_counts_as_missing_whatever_its_grey():
     spec = spec_of("image0", "number")
     model, inputs = models.build(settings(TINY), spec, 0), inputs_of(spec, 3)
     inputs["number"][:] = inputs["number"][0]
@@ -175,14 +175,14 @@ def test_no_more_than_one_body_is_hidden_in_a_row_and_as_often_as_said():
     assert not torch.stack(model.eval()._hidden(inputs)).any()
 
 
-def test_pictures_are_mixed_with_one_another_only_where_there_is_nothing_else(tmp_path):
+def test_images_are_mixed_with_one_another_only_where_there_is_nothing_else(tmp_path):
     rows = cells(60)
     recipe = {"model": TINY, "train": {"epochs": 1, "batch_size": 16, "augment": ["mixup"]}}
     with pytest.raises(TrainingError, match="mixup and cutmix need a table of one image column alone"):
         lamina.fit(rows, "answer", recipe=recipe, out=tmp_path / "run")
 
 
-def test_every_picture_column_is_augmented():
+def test_every_image_column_is_augmented():
     from lamina.train import augmentation as augment
     from lamina.train import image_augmentation
 
@@ -204,7 +204,7 @@ def both(tmp_path_factory) -> lamina.Estimator:
     return lamina.fit(cells(300), "answer", recipe=recipe, out=tmp_path_factory.mktemp("both") / "run")
 
 
-def test_what_neither_picture_nor_number_tells_alone_both_tell_together(both):
+def test_what_neither_image_nor_number_tells_alone_both_tell_together(both):
     assert both.result["scores"]["accuracy"] > 0.9
     rivals = both.result["baselines"]
     assert max(scores["accuracy"] for scores in rivals.values()) < 0.75
@@ -212,7 +212,7 @@ def test_what_neither_picture_nor_number_tells_alone_both_tell_together(both):
     assert (model["kind"], model["runtime"]) == ("combine", "onnx")
 
 
-def test_rows_without_their_picture_are_answered_with_doubt(both):
+def test_rows_without_their_image_are_answered_with_doubt(both):
     rows = cells(40, seed=1)
     sure, doubtful = (
         np.mean([max(answer["probabilities"].values()) for answer in both.predict(asked)])
@@ -222,7 +222,7 @@ def test_rows_without_their_picture_are_answered_with_doubt(both):
     assert doubtful < 0.8
 
 
-def test_a_file_of_pictures_with_numbers_trains_as_it_is(tmp_path):
+def test_a_file_of_images_with_numbers_trains_as_it_is(tmp_path):
     rows = [{**row, "picture": {"bytes": row["picture"], "path": None}} for row in cells(80)]
     rows[5]["picture"] = None
     pa.parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "cells.parquet")

@@ -74,22 +74,22 @@ def test_a_detector_has_to_be_named():
 
 def test_the_spectrum_is_that_of_numpy():
     layer = Spectrum(12, 10).eval()
-    picture = np.random.default_rng(0).normal(size=(1, 1, 12, 10)).astype(np.float32)
-    own = (picture[0, 0] - picture[0, 0].mean()) * layer.window.numpy()
+    image = np.random.default_rng(0).normal(size=(1, 1, 12, 10)).astype(np.float32)
+    own = (image[0, 0] - image[0, 0].mean()) * layer.window.numpy()
     strength = np.log(np.abs(np.fft.rfft2(own)) ** 2 + 1e-4).ravel()
     wanted = strength @ layer.share.numpy()
     seen = {}
     layer.norm.register_forward_hook(lambda module, inputs, output: seen.update(found=inputs[0]))
-    layer(torch.from_numpy(picture))
+    layer(torch.from_numpy(image))
     np.testing.assert_allclose(seen["found"][0, : layer.rings].numpy(), wanted, rtol=1e-3, atol=1e-3)
     assert layer.share.sum(0).numpy() == pytest.approx(np.ones(layer.rings), abs=1e-5)
 
 
-def test_an_even_picture_and_an_even_slope_leave_no_residual():
+def test_an_even_image_and_an_even_slope_leave_no_residual():
     layer = Residual(1).eval()
     slope = torch.arange(16.0)[None, None, None].expand(1, 1, 16, 16)
-    for picture in (torch.full((1, 1, 16, 16), 7.0), slope):
-        found = torch.nn.functional.conv2d(picture, layer.filters)
+    for image in (torch.full((1, 1, 16, 16), 7.0), slope):
+        found = torch.nn.functional.conv2d(image, layer.filters)
         assert found[:, [0, 1, 3]].abs().max() < 1e-4
     assert torch.nn.functional.conv2d(torch.randn(1, 1, 16, 16), layer.filters).abs().min(1).values.max() > 0.1
 
@@ -100,20 +100,20 @@ def test_the_jpeg_of_augmentation_is_that_of_the_library(channels, quality):
     rng = np.random.default_rng(0)
     y, x = np.mgrid[0:37, 0:45]  # no multiple of 8
     soft = np.stack([127 + 80 * np.sin(x / (3 + k) + y / (5 - k) + k) for k in range(channels)], -1)
-    picture = (soft + rng.normal(0, 6, soft.shape)).clip(0, 255).astype(np.uint8)
-    done, body = cv2.imencode(".jpg", picture[..., ::-1].copy(), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    image = (soft + rng.normal(0, 6, soft.shape)).clip(0, 255).astype(np.uint8)
+    done, body = cv2.imencode(".jpg", image[..., ::-1].copy(), [cv2.IMWRITE_JPEG_QUALITY, quality])
     assert done
-    theirs = cv2.imdecode(body, cv2.IMREAD_UNCHANGED).reshape(picture.shape)[..., ::-1].astype(float)
-    tensor = torch.from_numpy(picture).permute(2, 0, 1)[None].float()
+    theirs = cv2.imdecode(body, cv2.IMREAD_UNCHANGED).reshape(image.shape)[..., ::-1].astype(float)
+    tensor = torch.from_numpy(image).permute(2, 0, 1)[None].float()
     mine = jpeg_compression.compress(tensor, torch.tensor([float(quality)]))[0].permute(1, 2, 0).numpy()
-    lost = np.abs(picture - theirs).mean()
+    lost = np.abs(image - theirs).mean()
     assert np.abs(mine - theirs).mean() < 0.3 * lost
     assert np.abs(mine - theirs).mean() < 2
 
 
-def test_each_picture_is_compressed_by_its_own_quality():
-    pictures = torch.from_numpy(smooth(2, 0)[[0, 0]]).permute(0, 3, 1, 2).float()
-    both = jpeg_compression.compress(pictures, torch.tensor([95.0, 10.0]))
+def test_each_image_is_compressed_by_its_own_quality():
+    images = torch.from_numpy(smooth(2, 0)[[0, 0]]).permute(0, 3, 1, 2).float()
+    both = jpeg_compression.compress(images, torch.tensor([95.0, 10.0]))
     for row, quality in enumerate((95.0, 10.0)):
-        assert torch.equal(both[row], jpeg_compression.compress(pictures[:1], torch.tensor([quality]))[0])
-    assert (both[0] - pictures[0]).abs().mean() < (both[1] - pictures[1]).abs().mean()
+        assert torch.equal(both[row], jpeg_compression.compress(images[:1], torch.tensor([quality]))[0])
+    assert (both[0] - images[0]).abs().mean() < (both[1] - images[1]).abs().mean()

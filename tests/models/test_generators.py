@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import save
 
 import lamina
-from generator_tools import BLOCKS, CLASSES, ROWS, SHAPES, blocks, codes, pictures, spec_of
+from generator_tools import BLOCKS, CLASSES, ROWS, SHAPES, blocks, codes, images, spec_of
 from lamina import models
 from lamina.config import RecipeError, parse
 from lamina.data import Sources, arrays
@@ -43,7 +43,7 @@ COUNTS = {"with classes": 3, "without": 0}
 
 def data(sort: str, classes: int, count: int = ROWS, seed: int = 0) -> Examples:
     code = codes(count, seed)
-    own = {"row": blocks(code, seed)} if sort == "rows" else {"image0": pictures(SHAPES[sort], code, seed)}
+    own = {"row": blocks(code, seed)} if sort == "rows" else {"image0": images(SHAPES[sort], code, seed)}
     return Examples(({"condition": code[:, None]} if classes else {}) | own, code * bool(classes))
 
 
@@ -115,7 +115,7 @@ def answers(model: Any, inputs: dict[str, np.ndarray]) -> np.ndarray:
 
 
 @each_architecture
-def test_a_generator_is_named_by_its_file_and_makes_pictures_or_rows(name):
+def test_a_generator_is_named_by_its_file_and_makes_images_or_rows(name):
     module = plugin("models", name)
     assert module.Config.model_fields["kind"].default == name
     assert module.__doc__
@@ -208,7 +208,7 @@ def test_the_exported_graph_makes_what_the_network_makes(name, sort, classes):
 
 
 @each
-def test_pictures_have_the_shape_and_range_of_the_originals_and_rows_the_width(name, sort, classes):
+def test_images_have_the_shape_and_range_of_the_originals_and_rows_the_width(name, sort, classes):
     found = answers(trained(name, sort, classes)[0], asked(sort, classes, 20))
     if sort == "rows":
         assert found.shape in ((20, sum(BLOCKS)), (20, sum(BLOCKS) + BLOCKS.count(1)))  # with the spread of each way
@@ -319,7 +319,7 @@ def learned(name: str, sort: str, folder: Path) -> lamina.Estimator:
             rng = np.random.default_rng(3)
             rows = {"size": (code - 1) * 10 + rng.normal(0, 1, 300), "place": np.array(["a", "b", "c"])[code]}
         else:
-            rows = {"image": pictures(SHAPES[sort], code, 3)}
+            rows = {"image": images(SHAPES[sort], code, 3)}
         module = plugin("models", name).Config.model_fields
         small = {key: value for key, value in SMALL.items() if key in module}
         recipe = {
@@ -336,7 +336,7 @@ def learned(name: str, sort: str, folder: Path) -> lamina.Estimator:
     ("name", "sort", "classes"),
     [pytest.param(*case, marks=[pytest.mark.slow] * (case[0] == "gan")) for case in SOME if case[1] != "rows"],
 )
-def test_a_class_of_pictures_that_is_asked_for_is_made(name, sort, classes):
+def test_a_class_of_images_that_is_asked_for_is_made(name, sort, classes):
     model, own = built(name, sort, classes), data(sort, COUNTS[classes])
     cfg = settled(name, sort, classes, {"epochs": 100, "patience": 100})
     list(fit(model, own, held(sort, classes), cfg, Hooks(quick)))

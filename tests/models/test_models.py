@@ -76,8 +76,8 @@ def rows(count: int, seed: int) -> tuple[dict[str, np.ndarray], dict[str, np.nda
     inputs = {"category": codes, "number": numbers, "tokens3": words}
     tint = rng.uniform(-1, 1, count)
     red, blue = np.array([1, 0, 0]), np.array([0, 0, 1])
-    pictures = 128 + 50 * (tint[:, None, None, None] * (red - blue)) + 10 * rng.normal(size=(count, SIDE, SIDE, 3))
-    inputs["image4"] = pictures.clip(0, 255).astype(np.uint8)
+    images = 128 + 50 * (tint[:, None, None, None] * (red - blue)) + 10 * rng.normal(size=(count, SIDE, SIDE, 3))
+    inputs["image4"] = images.clip(0, 255).astype(np.uint8)
     lengths, slope = rng.integers(4, STEPS + 1, count), rng.uniform(-1, 1, count)
     rise = slope[:, None, None] * np.array([1.0, 0.0]) * np.minimum(np.arange(STEPS) - 1, 4)[:, None] / 2
     series = (rise + 0.4 * rng.normal(size=(count, STEPS, 2))).astype(np.float32)

@@ -121,7 +121,7 @@ def built(name: object, said: dict[str, Any] | None = None, wanted: Spec | None 
     return models.build(cfg, wanted or spec(), 0)
 
 
-def pictures(count: int = 5, side: int = SIDE, channels: int = 3) -> np.ndarray:
+def images(count: int = 5, side: int = SIDE, channels: int = 3) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, side, side, channels), np.uint8)
 
 
@@ -192,7 +192,7 @@ def test_an_onnx_file_becomes_part_of_a_graph_that_gives_the_same_answers(form, 
 
     channels = FORMS[form].get("channels", 3)
     model = built(saved(tmp_path / "net.onnx", network(**FORMS[form])), None, spec(40, channels))
-    inputs = {"image": pictures(6, 40, channels)}
+    inputs = {"image": images(6, 40, channels)}
     assert model.precompute(inputs)["features"].shape == (6, 24), "features are what the classifier takes"
     graph, reason = export.onnx(model, inputs)
     assert graph is not None, reason
@@ -271,7 +271,7 @@ def test_hugging_face_backbones_are_served_without_torch_and_without_their_folde
         assert [a["prediction"] for a in one] == [a["prediction"] for a in other], name
 
 
-def test_pictures_of_another_size_and_without_colour_are_brought_to_what_the_network_wants(tmp_path, cache):
+def test_images_of_another_size_and_without_colour_are_brought_to_what_the_network_wants(tmp_path, cache):
     file = saved(tmp_path / "net.onnx", network())
     rows = stripes(60, side=70, channels=1)
     recipe = {"model": {"kind": "pretrained", "name": str(file)}, "train": QUICK}
@@ -295,7 +295,7 @@ def test_features_are_computed_once_and_found_again_by_the_next_run(tmp_path, ca
 
 
 def test_a_file_of_features_that_is_cut_short_is_made_again(tmp_path, cache):
-    model, inputs = built(saved(tmp_path / "net.onnx", network())), {"image": pictures()}
+    model, inputs = built(saved(tmp_path / "net.onnx", network())), {"image": images()}
     wanted = model.precompute(inputs)["features"]
     (file,) = (cache / "features").iterdir()
     file.write_bytes(file.read_bytes()[:-9])
@@ -303,8 +303,8 @@ def test_a_file_of_features_that_is_cut_short_is_made_again(tmp_path, cache):
     assert np.array_equal(np.load(file), wanted)
 
 
-def test_the_head_gives_on_features_what_the_network_gives_on_pictures(tmp_path, cache):
-    model, inputs = built(saved(tmp_path / "net.onnx", network())).eval(), {"image": pictures()}
+def test_the_head_gives_on_features_what_the_network_gives_on_images(tmp_path, cache):
+    model, inputs = built(saved(tmp_path / "net.onnx", network())).eval(), {"image": images()}
     features = torch.from_numpy(models.learner(model).eval() and model.precompute(inputs)["features"])
     whole = model({"image": torch.from_numpy(inputs["image"])})["target"]
     assert torch.allclose(models.learner(model)({"features": features})["target"], whole, atol=1e-6)
@@ -314,7 +314,7 @@ def test_the_head_gives_on_features_what_the_network_gives_on_pictures(tmp_path,
 def test_a_frozen_backbone_answers_in_training_as_in_service_and_never_moves(folder, tmp_path, cache):
     from safetensors.numpy import load, load_file
 
-    model, x = built(folder("resnet")), torch.from_numpy(pictures())
+    model, x = built(folder("resnet")), torch.from_numpy(images())
     assert torch.equal(model.train().features(x), model.eval().features(x))
     found = fitted(folder("resnet"), tmp_path / "run")
     stored = load(open_bundle(found.result["bundle"]).files["weights.safetensors"])
@@ -324,7 +324,7 @@ def test_a_frozen_backbone_answers_in_training_as_in_service_and_never_moves(fol
 
 @needs_transformers
 def test_class_token_and_mean_are_different_features(folder, cache):
-    x = torch.from_numpy(pictures())
+    x = torch.from_numpy(images())
     found = {how: built(folder("vit"), {"pooling": how}).eval().features(x) for how in ("auto", "cls", "mean")}
     assert torch.equal(found["auto"], found["cls"])
     assert not torch.allclose(found["cls"], found["mean"], atol=1e-3)
@@ -354,13 +354,13 @@ def test_a_network_is_fed_what_its_own_processor_would_feed_it(form, folder, tmp
     own = {"image_processor_type": f"{kinds[family]}ImageProcessor", "size": size, **settings}
     (copy / "preprocessor_config.json").write_text(json.dumps(own))
     theirs = AutoImageProcessor.from_pretrained(copy, backend="pil")
-    expected = theirs(list(pictures(3)), do_resize=False, input_data_format="channels_last", return_tensors="pt")
-    mine = built(copy).front(torch.from_numpy(pictures(3)))
+    expected = theirs(list(images(3)), do_resize=False, input_data_format="channels_last", return_tensors="pt")
+    mine = built(copy).front(torch.from_numpy(images(3)))
     assert torch.allclose(mine, expected["pixel_values"].float(), atol=1e-4)
 
 
 @needs_transformers
-def test_larger_pictures_are_read_at_the_size_that_the_network_takes_and_smaller_ones_as_they_are(folder, tmp_path):
+def test_larger_images_are_read_at_the_size_that_the_network_takes_and_smaller_ones_as_they_are(folder, tmp_path):
     faults: list[str] = []
     cfg = parse(plugin("models", "pretrained").Config, {"name": str(folder("vit"))}, "model", faults)
     assert plugin("models", "pretrained").column_settings(cfg) == {"image": {"largest": [SIDE, SIDE]}}
@@ -400,7 +400,7 @@ def test_learning_rates_fall_from_the_head_to_the_first_block(name, folder, cach
 # what is said
 
 
-def test_the_network_is_for_one_picture_a_row_and_is_never_taken_unasked():
+def test_the_network_is_for_one_image_a_row_and_is_never_taken_unasked():
     module = plugin("models", "pretrained")
     number = Input(kind="number", shape=(3,), dtype="float32")
     beside = spec().model_copy(update={"inputs": {**spec().inputs, "age": number}})
@@ -463,7 +463,7 @@ def test_a_setting_that_does_not_fit_the_file_is_a_sentence(said, sentence, tmp_
         built(saved(tmp_path / "net.onnx", network()), said)
 
 
-def test_coloured_pictures_do_not_fit_a_grey_network(tmp_path, cache):
+def test_coloured_images_do_not_fit_a_grey_network(tmp_path, cache):
     with pytest.raises(RecipeError, match=r"takes images of 1 channel, and these have 3\. Say columns:"):
         built(saved(tmp_path / "net.onnx", network(channels=1)))
 
@@ -491,7 +491,7 @@ def test_a_bundle_that_asks_for_the_original_network_is_refused():
 
 
 @needs_transformers
-def test_folders_that_hold_no_network_of_pictures_are_sentences(folder, tmp_path, cache):
+def test_folders_that_hold_no_network_of_images_are_sentences(folder, tmp_path, cache):
     def refused(path: object, sentence: str, said: dict[str, Any] | None = None) -> None:
         with pytest.raises(RecipeError, match=sentence):
             built(path, said)

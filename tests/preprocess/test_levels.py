@@ -40,7 +40,7 @@ def model(tmp_path_factory) -> lamina.Estimator:
     return lamina.fit(rows, "label", recipe=QUICK, out=tmp_path_factory.mktemp("runs") / "depth")
 
 
-def test_a_deep_picture_is_answered_the_same_as_a_file_bytes_an_array_a_thing_of_pillow_and_over_http(model, tmp_path):
+def test_a_deep_image_is_answered_the_same_as_a_file_bytes_an_array_a_thing_of_pillow_and_over_http(model, tmp_path):
     pixels = depth(100, 1)
     (tmp_path / "far.png").write_bytes(encoded(pixels))
     forms = [tmp_path / "far.png", encoded(pixels), encoded(pixels, ".tif"), pixels, Image.fromarray(pixels)]
@@ -52,7 +52,7 @@ def test_a_deep_picture_is_answered_the_same_as_a_file_bytes_an_array_a_thing_of
 
 
 @pytest.mark.parametrize("form", ["grey arrays of a column that is said to be images", "arrays with colours", "pillow"])
-def test_deep_pictures_in_memory_are_learned_from(form, tmp_path):
+def test_deep_images_in_memory_are_learned_from(form, tmp_path):
     x, recipe = np.stack([depth(i, i % 2) for i in range(24)]), dict(QUICK)
     cells = x[..., None].repeat(3, 3) if "colours" in form else list(x)
     if "pillow" in form:
@@ -64,7 +64,7 @@ def test_deep_pictures_in_memory_are_learned_from(form, tmp_path):
     assert fresh.predict({"scan": cells[:2]})["prediction"] == ["near", "far"]
 
 
-def test_the_levels_are_in_the_bundle_and_a_brighter_picture_does_not_change_them(model):
+def test_the_levels_are_in_the_bundle_and_a_brighter_image_does_not_change_them(model):
     (state,) = model.predictor.prep.states
     assert state.levels == {"unsigned": (300.0, 649.0)}
     far = depth(7, 1)
@@ -84,7 +84,7 @@ def test_a_state_without_levels_reads_as_older_bundles_did():
     assert (image.encode(image.parse(pa.array([encoded(white)]), image.Config()), state) == 255).all()
 
 
-def test_numbers_that_are_all_the_same_or_are_none_are_pictures():
+def test_numbers_that_are_all_the_same_or_are_none_are_images():
     assert (read([encoded(np.full((4, 4), 700, np.uint16))] * 3) == 700 >> 8).all()
     gaps = np.linspace(1, 2, 16, dtype=np.float32).reshape(4, 4)
     gaps[0, 0], gaps[1, 1] = np.nan, np.inf
@@ -151,7 +151,7 @@ def test_test_rows_stand_apart_in_every_source(kind, tmp_path):
     assert (rows["train"] + rows["validation"], rows["test"]) == (24, 10)
 
 
-def test_test_pictures_without_a_class_are_a_sentence(tmp_path):
+def test_test_images_without_a_class_are_a_sentence(tmp_path):
     for i in range(12):
         for folder in ("set/near", "set/far", "later"):
             (tmp_path / folder).mkdir(parents=True, exist_ok=True)

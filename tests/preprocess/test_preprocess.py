@@ -35,18 +35,18 @@ ROWS = 40
 DTYPES = {"float32": np.float32, "int64": np.int64, "uint8": np.uint8}
 
 
-def picture(number: int, side: int = 6) -> bytes:
+def image(number: int, side: int = 6) -> bytes:
     """A small image in colour, raw, so that none of it is lost."""
     spots = np.random.default_rng(number).integers(0, 256, (side, side + 1, 3), dtype=np.uint8)
     return b"P6\n%d %d\n255\n" % (side + 1, side) + spots.tobytes()
 
 
-def picture_files() -> list[str | None]:
+def image_files() -> list[str | None]:
     """Paths of images of two sizes; every ninth is absent, one is no file and one is cut short."""
     folder = Path(tempfile.mkdtemp())
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     for i in range(ROWS):
-        (folder / f"{i}.ppm").write_bytes(picture(i, 5 + i % 2)[: 60 if i == 7 else None])
+        (folder / f"{i}.ppm").write_bytes(image(i, 5 + i % 2)[: 60 if i == 7 else None])
     (folder / "5.ppm").unlink()
     return [None if i % 9 == 0 else str(folder / f"{i}.ppm") for i in range(ROWS)]
 
@@ -65,9 +65,9 @@ COLUMNS: dict[str, pa.Array] = {
     "nothing": pa.nulls(ROWS, pa.string()),
     "constant": pa.array([1.5] * ROWS),
     "mixed": pa.array([("3", "x", "2024-01-01", "true", None)[i % 5] for i in range(ROWS)]),
-    "pictures": pa.array([None if i % 9 == 0 else picture(i) for i in range(ROWS)], pa.large_binary()),
-    "raw images": pa.array([picture(i) for i in range(ROWS)], pa.binary()),
-    "image files": pa.array(picture_files(), pa.string()),
+    "pictures": pa.array([None if i % 9 == 0 else image(i) for i in range(ROWS)], pa.large_binary()),
+    "raw images": pa.array([image(i) for i in range(ROWS)], pa.binary()),
+    "image files": pa.array(image_files(), pa.string()),
     "recordings": pa.array(
         [
             None if i % 9 == 0 else [None if k == 2 else float(v) for k, v in enumerate(RNG.normal(size=6 + i % 3))]
@@ -76,7 +76,7 @@ COLUMNS: dict[str, pa.Array] = {
     ),
     "channels": pa.array([RNG.normal(size=(5 + i % 2, 3)).tolist() for i in range(ROWS)]),
     "recorded texts": pa.array([",".join(f"{v:.2f}" for v in RNG.normal(size=9)) for _ in range(ROWS)]),
-    "image cells": pa.array([None if i % 9 == 0 else {"bytes": picture(i), "path": None} for i in range(ROWS)], CELL),
+    "image cells": pa.array([None if i % 9 == 0 else {"bytes": image(i), "path": None} for i in range(ROWS)], CELL),
 }
 
 

@@ -274,7 +274,7 @@ def test_a_server_answers_with_lists(found):
     assert asked(found, "GET", "/schema")["classes"] == list(NAMES)
 
 
-def test_pictures_have_several_labels_too(tmp_path):
+def test_images_have_several_labels_too(tmp_path):
     rng = np.random.default_rng(0)
     rows = []
     for _ in range(200):

@@ -15,7 +15,7 @@ from lamina.plugins import available
 RNG = np.random.default_rng(0)
 AIRLINE = toy.load(toy.Config(name="airline")).table
 WAVE = np.sin(np.arange(200) / 5) + 0.1 * RNG.normal(size=200)
-PICTURES = RNG.integers(0, 255, (40, 12, 12), dtype=np.uint8)
+IMAGES = RNG.integers(0, 255, (40, 12, 12), dtype=np.uint8)
 TAGS = [
     {"x": float(x), "z": float(z), "tags": "|".join(t for t, on in (("low", x < 0), ("high", z > 0)) if on)}
     for x, z in RNG.normal(size=(60, 2))
@@ -37,7 +37,7 @@ Case = tuple[str, Any, str | None, Any]  # task, rows, target, model
 CASES: dict[str, Case] = {
     "two classes": ("classification", customers(60), "left", SMALL),
     "numbers and dates as text, spellings": ("classification", COMMAS, "y", "linear"),
-    "pictures": ("classification", {"image": PICTURES, "y": ["a", "b"] * 20}, "y", "cnn"),
+    "pictures": ("classification", {"image": IMAGES, "y": ["a", "b"] * 20}, "y", "cnn"),
     "a number": ("regression", houses(60), "price", SMALL),
     "tags": ("multilabel", TAGS, "tags", SMALL),
     "months": ("forecasting", AIRLINE, "Passengers", None),

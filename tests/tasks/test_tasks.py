@@ -344,7 +344,7 @@ def test_a_weight_said_for_a_label_is_its_weight_and_the_others_are_1():
     assert subject.output().settings["class_weight"] == [1.0, 1.0, 5.0]
 
 
-def test_weights_hold_for_the_labels_of_mixed_pictures_too():
+def test_weights_hold_for_the_labels_of_mixed_images_too():
     import torch
 
     subject = fitted("classification", TARGETS["colours"], {"class_weight": {"red": 5}})

@@ -120,7 +120,7 @@ def test_no_layout_holds_what_fewer_than_five_rows_share():
     assert row_layout.encode(layout, prep, pa.table({"name": ["Zaphod"]}))[0, :4].tolist() == [0, 0, 1, 0]
 
 
-def test_pictures_and_series_stand_alone():
+def test_images_and_series_stand_alone():
     rng = np.random.default_rng(0)
     series = [rng.normal(size=20).tolist() for _ in range(30)]
     alone = preprocess.infer(pa.table({"s": series}), None, {}, MISSING)

@@ -39,7 +39,7 @@ def changed(*said: Any, of: Batch | None = None, seed: tuple[int, int, int] = (0
 
 
 @each
-def test_pictures_keep_their_shape_and_range_and_most_are_changed(name):
+def test_images_keep_their_shape_and_range_and_most_are_changed(name):
     before = batch().inputs["image0"].float()
     after, _ = changed(name)
     assert after.shape == before.shape
@@ -49,7 +49,7 @@ def test_pictures_keep_their_shape_and_range_and_most_are_changed(name):
 
 
 @each
-def test_seed_epoch_and_position_decide_the_pictures(name):
+def test_seed_epoch_and_position_decide_the_images(name):
     first, again = changed(name), changed(name)
     assert torch.equal(first[0], again[0])
     for other in ((1, 1, 2), (0, 2, 2), (0, 1, 3)):
@@ -57,7 +57,7 @@ def test_seed_epoch_and_position_decide_the_pictures(name):
 
 
 @each
-def test_other_inputs_and_labels_are_left_alone_and_every_picture_column_is_changed(name):
+def test_other_inputs_and_labels_are_left_alone_and_every_image_column_is_changed(name):
     both = {"image0": batch().inputs["image0"], "image2": batch().inputs["image0"], "number": torch.ones(ROWS, 2)}
     mixed = Batch(both, torch.arange(ROWS))
     if name in MIXED:
@@ -107,7 +107,7 @@ def test_a_turn_keeps_the_middle_and_no_more_than_the_angle():
     assert 20 < angle.abs().max() < 31 and (angle > 5).any() and (angle < -5).any()
 
 
-def test_colours_change_together_and_grey_pictures_stay_grey():
+def test_colours_change_together_and_grey_images_stay_grey():
     grey = batch(channels=1).inputs["image0"].expand(-1, -1, -1, 3)
     after, _ = changed("colour", of=Batch({"image0": grey}, torch.arange(ROWS)))
     assert (after - after.mean(3, keepdim=True)).abs().max() < 0.01
@@ -121,7 +121,7 @@ def test_erasing_greys_a_square_of_the_share_asked():
     assert holes.max() <= 9 * 9
 
 
-def test_mixing_adds_two_pictures_in_the_share_of_their_labels():
+def test_mixing_adds_two_images_in_the_share_of_their_labels():
     before = batch().inputs["image0"].float()
     after, target = changed("mixup")
     wanted = before * target.share + before[target.second] * (1 - target.share)
@@ -147,13 +147,13 @@ ALL = ["flip", "flip_vertical", {"kind": "shift", "pixels": 5}, {"kind": "rotate
 def drawn(height: int, width: int) -> tuple[Tensor, Tensor]:
     """Black images with one white rectangle, and its corners (rows, 4, 2) as x and y in pixels."""
     rng = np.random.default_rng(0)
-    pictures, corners = np.zeros((ROWS, height, width, 1), np.uint8), np.zeros((ROWS, 4, 2), np.float32)
+    images, corners = np.zeros((ROWS, height, width, 1), np.uint8), np.zeros((ROWS, 4, 2), np.float32)
     for row in range(ROWS):
         tall, wide = rng.integers(6, height // 3), rng.integers(6, width // 3)
         top, left = rng.integers(height // 4, height * 3 // 4 - tall), rng.integers(width // 4, width * 3 // 4 - wide)
-        pictures[row, top : top + tall, left : left + wide] = 255
+        images[row, top : top + tall, left : left + wide] = 255
         corners[row] = [(x, y) for y in (top, top + tall) for x in (left, left + wide)]
-    return torch.from_numpy(pictures), torch.from_numpy(corners)
+    return torch.from_numpy(images), torch.from_numpy(corners)
 
 
 def follow(corners: Tensor, affine: Tensor, size: tuple[int, int]) -> Tensor:
@@ -163,15 +163,15 @@ def follow(corners: Tensor, affine: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 @pytest.mark.parametrize("kind", [*(cls.model_fields["kind"].default for cls in MOVING), "all"])
-def test_corners_that_move_with_a_picture_still_enclose_what_is_drawn(kind):
-    pictures, corners = drawn(48, 36)
+def test_corners_that_move_with_an_image_still_enclose_what_is_drawn(kind):
+    images, corners = drawn(48, 36)
     said = steps(*(ALL if kind == "all" else [kind]))
-    after = image_augmentation.augment(Batch({"image0": pictures}, corners), said, (0, 1, 2), follow)
-    plain = image_augmentation.augment(Batch({"image0": pictures}, corners), said, (0, 1, 2))
+    after = image_augmentation.augment(Batch({"image0": images}, corners), said, (0, 1, 2), follow)
+    plain = image_augmentation.augment(Batch({"image0": images}, corners), said, (0, 1, 2))
     assert torch.equal(plain.inputs["image0"], after.inputs["image0"]) and torch.equal(plain.target, corners)
     y, x = torch.meshgrid(torch.arange(48) + 0.5, torch.arange(36) + 0.5, indexing="ij")
     moved = 0
-    for picture, four, before in zip(after.inputs["image0"][..., 0], after.target, corners, strict=True):
+    for image, four, before in zip(after.inputs["image0"][..., 0], after.target, corners, strict=True):
         origin, across, down = four[0], four[1] - four[0], four[2] - four[0]
         inverse = torch.linalg.inv(torch.stack([across, down], 1))
         place = torch.stack([x, y], -1) - origin  # of each pixel, in sides of the rectangle
@@ -181,24 +181,24 @@ def test_corners_that_move_with_a_picture_still_enclose_what_is_drawn(kind):
             ((share > margin) & (share < 1 - margin)).all(-1),
             ((share > -margin) & (share < 1 + margin)).all(-1),
         )
-        if kind == "trivial_augment" and (picture.max() - picture.min() < 50 or picture[0, 0] > 100):
+        if kind == "trivial_augment" and (image.max() - image.min() < 50 or image[0, 0] > 100):
             continue  # too dark, or turned to its negative
-        middle = (picture.max() + picture.min()) / 2
-        assert (picture[inside] > middle).all()
-        assert (picture[~near] < middle).all()
+        middle = (image.max() + image.min()) / 2
+        assert (image[inside] > middle).all()
+        assert (image[~near] < middle).all()
         moved += not torch.allclose(four, before)
     assert moved > 10
 
 
-def test_targets_that_move_or_are_ragged_are_not_mixed_and_follow_one_picture():
-    pictures, corners = (values.numpy() for values in drawn(48, 36))
-    one, many = Examples({"image0": pictures}, corners), Examples({"image0": pictures}, corners, np.full(ROWS, 4))
+def test_targets_that_move_or_are_ragged_are_not_mixed_and_follow_one_image():
+    images, corners = (values.numpy() for values in drawn(48, 36))
+    one, many = Examples({"image0": images}, corners), Examples({"image0": images}, corners, np.full(ROWS, 4))
     for name in MIXED:
         for examples, moves in ((one, True), (many, False)):
             with pytest.raises(RecipeError, match=r"train.augment: mixup and cutmix .*Leave them out"):
                 image_augmentation.check(examples, steps(name), moves)
         image_augmentation.check(one, steps(name), moves=False)
-    two = Examples({"image0": pictures, "image1": pictures}, corners)
+    two = Examples({"image0": images, "image1": images}, corners)
     with pytest.raises(RecipeError, match=r"train.augment: .*several images.*Use one column"):
         image_augmentation.check(two, steps("flip"), moves=True)
 
@@ -223,8 +223,8 @@ def test_training_moves_targets_by_the_hook():
         def losses(self, batch: Batch) -> Any:
             yield "", (self(batch.inputs)["target"] - batch.target).square().mean()
 
-    pictures, corners = (values.numpy() for values in drawn(48, 36))
-    train = Examples({"image0": pictures}, corners)
+    images, corners = (values.numpy() for values in drawn(48, 36))
+    train = Examples({"image0": images}, corners)
     cfg = settings.Config(epochs=2, batch_size=16, device="cpu", augment=steps("flip", "crop"))
     hooks = Hooks(lambda raw, target: {"loss": 1.0, "score": 1.0}, target_transform=moved)
     list(fit(Net(), train, train, cfg, hooks))
@@ -249,7 +249,7 @@ def test_mixed_labels_are_weighed_in_the_loss():
         torch.testing.assert_close(mixed, 0.3 * module(raw, labels) + 0.7 * module(raw, others))
 
 
-def test_augmentation_without_pictures_is_refused_in_a_sentence():
+def test_augmentation_without_images_is_refused_in_a_sentence():
     with pytest.raises(TrainingError, match=r"train.augment: the table has no images"):
         image_augmentation.augment(Batch({"number": torch.zeros(4, 2)}, torch.zeros(4)), steps("flip"), (0, 0, 0))
 

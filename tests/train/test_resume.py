@@ -43,7 +43,7 @@ SPEC = Spec(
     },
     output=Output(head="logits", size=1, loss="binary_cross_entropy"),
 )
-PICTURES = SPEC.model_copy(update={"inputs": {"image3": Input(kind="image", shape=(8, 8, 3), dtype="uint8")}})
+IMAGES = SPEC.model_copy(update={"inputs": {"image3": Input(kind="image", shape=(8, 8, 3), dtype="uint8")}})
 LAYERS = [{"dense": {"units": 16, "activation": "relu"}}, "batchnorm", {"dropout": 0.3}, {"dense": 1}]
 NETWORKS: dict[str, dict[str, Any]] = {
     "fnn": {"kind": "fnn", "width": 16, "depth": 1, "members": 2, "dropout": 0.3},
@@ -80,21 +80,21 @@ WAYS: dict[str, tuple[str, dict[str, Any]]] = {
 class TwoParts(nn.Module):
     """A discriminator and a generator in turn; each has dropout, and the second loss sees new weights."""
 
-    parts = ("critic", "generator")
+    parts = ("discriminator", "generator")
 
     def __init__(self):
         super().__init__()
         self.generator = nn.Sequential(nn.Linear(3, 8), nn.Dropout(0.2), nn.Linear(8, 3))
-        self.critic = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 1))
+        self.discriminator = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 1))
 
     def forward(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {"target": self.critic(self.generator(inputs["number"]))}
+        return {"target": self.discriminator(self.generator(inputs["number"]))}
 
     def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
         made = self.generator(batch.inputs["number"] + torch.randn(3))
-        real, fake = self.critic(batch.inputs["number"]), self.critic(made.detach())
-        yield "critic", fake.mean() - real.mean() + (real**2).mean() + (fake**2).mean()
-        yield "generator", (self.critic(made).squeeze(1) - batch.target).square().mean()
+        real, fake = self.discriminator(batch.inputs["number"]), self.discriminator(made.detach())
+        yield "discriminator", fake.mean() - real.mean() + (real**2).mean() + (fake**2).mean()
+        yield "generator", (self.discriminator(made).squeeze(1) - batch.target).square().mean()
 
 
 def network(name: str, seed: int = 0) -> nn.Module:
@@ -104,7 +104,7 @@ def network(name: str, seed: int = 0) -> nn.Module:
     faults: list[str] = []
     cfg = parse(plugin("models", name).Config, NETWORKS[name], "model", faults)
     assert not faults
-    return models.build(cfg, PICTURES if name == "cnn" else SPEC, seed)
+    return models.build(cfg, IMAGES if name == "cnn" else SPEC, seed)
 
 
 def chosen(**said: Any) -> settings.Config:
@@ -126,18 +126,18 @@ def rows_of(count: int, seed: int) -> Examples:
     return Examples(inputs, (inputs["number"][:, 0] + rng.normal(size=count) > 0).astype(np.float32))
 
 
-def pictures_of(count: int, seed: int) -> Examples:
+def images_of(count: int, seed: int) -> Examples:
     made = np.random.default_rng(seed).integers(0, 256, (count, 8, 8, 3), dtype=np.uint8)
     return Examples({"image3": made}, (made[:, :, :, 0].mean((1, 2)) > 127).astype(np.float32))
 
 
 TRAIN, HELD_OUT = rows_of(ROWS, 1), rows_of(80, 2)
-TRAIN_PICTURES, HELD_OUT_PICTURES = pictures_of(ROWS, 1), pictures_of(80, 2)
+TRAIN_IMAGES, HELD_OUT_IMAGES = images_of(ROWS, 1), images_of(80, 2)
 
 
 def seen_by(model: nn.Module) -> tuple[Examples, Examples]:
     """The rows to train on and those held out."""
-    return (TRAIN_PICTURES, HELD_OUT_PICTURES) if isinstance(model, cnn.Model) else (TRAIN, HELD_OUT)
+    return (TRAIN_IMAGES, HELD_OUT_IMAGES) if isinstance(model, cnn.Model) else (TRAIN, HELD_OUT)
 
 
 def score(raw: dict[str, np.ndarray], target: np.ndarray) -> dict[str, float]:
@@ -784,7 +784,7 @@ def game(sort: str, folder: Path) -> Path:
     }
     recipe: dict[str, Any] = {"task": "generation", "model": GAN, "train": {"epochs": TURNS, **kept}}
     if sort == "pictures":  # of one class: no classifier is trained to evaluate them
-        np.savez(folder / "some.npz", images=pictures_of(120, 3).inputs["image3"], labels=np.full(120, "one"))
+        np.savez(folder / "some.npz", images=images_of(120, 3).inputs["image3"], labels=np.full(120, "one"))
         recipe |= {"data": str(folder / "some.npz"), "target": "label"}
     else:
         rows = [{name: row[name] for name in ("months", "plan", "left")} for row in customers(120)]
@@ -815,7 +815,7 @@ def test_a_game_of_two_networks_killed_for_real_ends_in_the_same_bits(sort, tmp_
     done = Run.resume(out)
     *_, _ = pipeline.run(done.recipe(), done)
     tensors, progress = state(out / "checkpoints")
-    for part in ("critic", "generator"):
+    for part in ("discriminator", "generator"):
         assert any(key.startswith(f"optimizer/{part}.") for key in tensors), "each part has an optimizer of its own"
         assert any(key.startswith(f"ema/{part}.") for key in tensors)
     assert int(tensors["model/turn"]) == progress["step"] == int(tensors["ema/turn"])
@@ -827,7 +827,7 @@ def test_a_game_of_two_networks_killed_for_real_ends_in_the_same_bits(sort, tmp_
     ]
     assert epochs[0] == epochs[1] and len(epochs[0]) == TURNS
     one, other = (open_bundle(run / "bundle").files for run in (out, tmp_path / "alone"))
-    names = ("weights.safetensors", "model.onnx", "critic.onnx", "task.json", "golden.json")
+    names = ("weights.safetensors", "model.onnx", "discriminator.onnx", "task.json", "golden.json")
     assert [name for name in names if one[name] != other[name]] == []
 
 
@@ -881,4 +881,4 @@ def test_a_game_of_two_networks_killed_twenty_times_ends_in_the_same_bits(tmp_pa
     done = subprocess.run([sys.executable, KILL, *words], check=False, capture_output=True, text=True)
     print(done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "killed 20 times" in done.stdout and "critic.onnx" in done.stdout
+    assert "killed 20 times" in done.stdout and "discriminator.onnx" in done.stdout

@@ -20,7 +20,7 @@ from lamina.data._pandas_index import is_a
 NOTHING = type(None)
 TOGETHER = 1 << 14  # cells: fewer are worked on as one array
 PANDAS_MISSING = ("NaTType", "NAType")
-PICTURE = pa.struct([("bytes", pa.large_binary()), ("path", pa.string())])  # as Hugging Face datasets write an image
+IMAGE = pa.struct([("bytes", pa.large_binary()), ("path", pa.string())])  # as Hugging Face datasets write an image
 PLAIN: dict[type, pa.DataType] = {
     NOTHING: pa.null(),
     bool: pa.bool_(),
@@ -160,13 +160,13 @@ def plain(table: pa.Table) -> pa.Table:
     """The same table in the few types later stages know: no dictionaries, views or repeated names, and no structs but
     those of `{bytes, path}`, which are one file in one cell as Hugging Face datasets write it.
     """
-    while any(pa.types.is_struct(field.type) and not is_picture(field.type) for field in table.schema):
+    while any(pa.types.is_struct(field.type) and not is_image(field.type) for field in table.schema):
         table = _flatter(table)
     columns = [_plain(column) for column in table.columns]
     return pa.table(columns, names=unique(table.column_names)) if columns else table
 
 
-def is_picture(kind: pa.DataType) -> bool:
+def is_image(kind: pa.DataType) -> bool:
     """Whether a type is path and bytes of an image, which belong together."""
     if not pa.types.is_struct(kind):
         return False
@@ -179,7 +179,7 @@ def _flatter(table: pa.Table) -> pa.Table:
     """Each struct but files one level flatter, its fields in its place."""
     columns: list[tuple[str, pa.ChunkedArray]] = []
     for name, column in zip(table.column_names, table.columns, strict=True):
-        if pa.types.is_struct(column.type) and not is_picture(column.type):
+        if pa.types.is_struct(column.type) and not is_image(column.type):
             names = [f"{name}.{field.name}" for field in column.type]
             columns += zip(names, column.flatten(), strict=True)
         else:
@@ -188,8 +188,8 @@ def _flatter(table: pa.Table) -> pa.Table:
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    if is_picture(column.type):
-        return column if column.type == PICTURE else pa.chunked_array([_picture(c) for c in column.chunks], PICTURE)
+    if is_image(column.type):
+        return column if column.type == IMAGE else pa.chunked_array([_image(c) for c in column.chunks], IMAGE)
     if pa.types.is_run_end_encoded(column.type):
         column = pc.call_function("run_end_decode", [column])
     if pa.types.is_union(column.type):
@@ -203,12 +203,12 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column
 
 
-def _picture(chunk: pa.Array) -> pa.Array:
+def _image(chunk: pa.Array) -> pa.Array:
     """Long offsets, as images soon have 2 GB; the fields in one order."""
     fields = {field.name: chunk.field(field.name) for field in chunk.type}
     path = fields.get("path", pa.nulls(len(chunk), pa.string())).cast(pa.string())
     body = fields["bytes"].cast(pa.large_binary())
-    return pa.StructArray.from_arrays([body, path], fields=list(PICTURE), mask=chunk.is_null())
+    return pa.StructArray.from_arrays([body, path], fields=list(IMAGE), mask=chunk.is_null())
 
 
 def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -235,7 +235,7 @@ def _kind(value: Any, room: int) -> pa.DataType:
     if isinstance(value, Decimal | float):
         return pa.float64()
     if isinstance(value, dict) and is_file_cell(value):
-        return PICTURE
+        return IMAGE
     return pa.date32() if isinstance(value, date) else pa.string()
 
 

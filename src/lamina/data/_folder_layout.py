@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 from pydantic import Field
 
 from lamina.config import Config, DataError
-from lamina.schema import PICTURES, SkippedRow
+from lamina.schema import IMAGE_SUFFIXES, SkippedRow
 
 PARTS = {
     **dict.fromkeys(("train", "training", "trn"), "train"),
@@ -90,7 +90,7 @@ def below(root: Path) -> Files:
                 mark = (info.st_dev, info.st_ino)
                 if mark in above:
                     odd.append((PurePosixPath(spot), "is a link that leads back to a folder around it"))
-                elif Path(entry.name).suffix.lower() in PICTURES and not os.listdir(entry.path):
+                elif Path(entry.name).suffix.lower() in IMAGE_SUFFIXES and not os.listdir(entry.path):
                     odd.append((PurePosixPath(spot), "is an empty folder, not an image"))
                 else:
                     open_folders.append((entry.path, spot, above | {mark}))

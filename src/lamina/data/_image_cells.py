@@ -15,14 +15,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lamina.data._formats.pieces import Piece, TableFile
-from lamina.schema import PICTURE_NAME, PICTURES
+from lamina.schema import IMAGE_FILE_NAME, IMAGE_SUFFIXES
 
 CHUNK = 1024  # images that are copied at a time
 MOSTLY = 0.95  # of the cells of a column
 SAMPLED, PROBES = 1000, 20  # cells that decide what a column is, and those that are looked for in every folder
 MOST_ENTRIES, MOST_FOLDERS = 10_000, 100  # of the folder of a table that are looked at
 TAILS = (3, 2, 1)  # last parts of paths of another machine
-ENDINGS = tuple(ending for suffix in PICTURES for ending in (suffix, suffix.upper()))
+ENDINGS = tuple(ending for suffix in IMAGE_SUFFIXES for ending in (suffix, suffix.upper()))
 NAMED = re.compile(
     r"(?i)(^|[^a-z])(id|image|img|picture|photo|file|filename|name|path|scan|slide)s?([^a-z]|$)|(?-i:[a-z]I[dD]$)"
 )
@@ -48,7 +48,7 @@ class Finder:
         self.folder = folder
         self.ways: dict[str, list[Way]] = {}  # by column, how its images are found
 
-    def pictures(self, piece: Piece) -> Piece:
+    def images(self, piece: Piece) -> Piece:
         """Some rows of the table, with paths that can be opened in place of names."""
         table, notes = piece.table, list[str]()
         for i, field in enumerate(table.schema):
@@ -108,14 +108,14 @@ def with_local_paths(one: TableFile) -> TableFile:
     finder = Finder(one.file.parent)
 
     def read(rows: int | None) -> Iterator[Piece]:
-        return map(finder.pictures, one.read(rows))
+        return map(finder.images, one.read(rows))
 
     return one._replace(read=read)
 
 
 def _are_names(sample: pa.ChunkedArray) -> bool:
     texts = pc.utf8_trim_whitespace(sample)
-    return pc.mean(pc.match_substring_regex(texts, PICTURE_NAME).cast(pa.float64())).as_py() > MOSTLY
+    return pc.mean(pc.match_substring_regex(texts, IMAGE_FILE_NAME).cast(pa.float64())).as_py() > MOSTLY
 
 
 def _locate(cell: str, ways: list[Way]) -> str:

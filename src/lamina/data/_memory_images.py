@@ -110,18 +110,18 @@ def _from_pil(image: Any) -> np.ndarray:
     return np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
 
 
-def is_picture(source: Any) -> bool:
+def is_image(source: Any) -> bool:
     """Whether it can only be a single image: its path, bytes or PIL image."""
     return isinstance(source, str | os.PathLike | bytes | bytearray) or _is_pil(source)
 
 
-def as_columns(source: Any, pictures: Sequence[str]) -> Any:
+def as_columns(source: Any, image_columns: Sequence[str]) -> Any:
     """One image, or a list or an array of images alone, as the one column there is; anything else as it came."""
-    if len(pictures) != 1:
+    if len(image_columns) != 1:
         return source
-    if is_picture(source):
-        return {pictures[0]: [source]}
+    if is_image(source):
+        return {image_columns[0]: [source]}
     if isinstance(source, np.ndarray) and source.dtype != object:
-        return {pictures[0]: source[None] if _is_array(source) else source} if source.ndim in (2, 3, 4) else source
+        return {image_columns[0]: source[None] if _is_array(source) else source} if source.ndim in (2, 3, 4) else source
     bare = isinstance(source, list | tuple | np.ndarray) and len(source)
-    return {pictures[0]: list(source)} if bare and not all(isinstance(row, dict) for row in source) else source
+    return {image_columns[0]: list(source)} if bare and not all(isinstance(row, dict) for row in source) else source

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lamina.data._formats.text import COMPRESSED, Text, open_bytes, readable
-from lamina.schema import PICTURES
+from lamina.schema import IMAGE_SUFFIXES
 
 TEXTS = (".txt", ".text", ".md")
 MARKUP = (".xml", ".html", ".htm", ".ts", ".arff", ".yaml", ".yml")  # text by its bytes, and nothing to learn from
@@ -177,7 +177,7 @@ def are_tables(paths: Sequence[Path]) -> bool:
 def claims_file(path: Path, tables: Sequence[str]) -> bool:
     """Whether a file holds texts. `tables`: suffixes of files that are tables whatever they hold."""
     suffix = bare_suffix(path)
-    if (suffix in tables and suffix not in TEXTS) or suffix in (*PICTURES, *MARKUP):
+    if (suffix in tables and suffix not in TEXTS) or suffix in (*IMAGE_SUFFIXES, *MARKUP):
         return False
     try:
         with open_bytes(path) as file:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from lamina.config import Config as Settings
 from lamina.config import DataError
 from lamina.data import _arrow_values as _values
-from lamina.data import _image_cells as _pictures
+from lamina.data import _image_cells as _images
 from lamina.data import _memory_images, _pandas_index
 from lamina.data import _series_cells as _series
 from lamina.data._nested_rows import flatten, sound
@@ -35,11 +35,12 @@ def load(cfg: Config) -> Collected:
     raise DataError("data.kind: 'arrays' means data passed in Python. Pass the data again, or use kind: files.")
 
 
-def table(source: Any, pictures: Sequence[str] = ()) -> pa.Table:
+def table(source: Any, image_columns: Sequence[str] = ()) -> pa.Table:
     """A table of whatever holds columns: see `KINDS`. Mixed types in a column become text; NaN becomes null.
 
-    `pictures`: columns known to be images, whose cells may be paths, bytes, arrays and PIL images, mixed; where there
-    is one such column, a list or an array of images is a table of it. uint8 arrays of 3 or 4 dimensions always are.
+    `image_columns`: columns known to be images, whose cells may be paths, bytes, arrays and PIL images, mixed; where
+    there is one such column, a list or an array of images is a table of it. uint8 arrays of 3 or 4 dimensions always
+    are.
 
     Arrays (rows, steps, channels), floats (rows, four steps or more), and lists of arrays are series.
 
@@ -48,33 +49,33 @@ def table(source: Any, pictures: Sequence[str] = ()) -> pa.Table:
     Masked cells of NumPy are missing. Errors: DataError naming the column.
     """
     source = _values.native(source) if isinstance(source, np.ndarray) else source
-    source = as_frame(_memory_images.as_columns(source, pictures))
-    read = _read(source, pictures)
+    source = as_frame(_memory_images.as_columns(source, image_columns))
+    read = _read(source, image_columns)
     rows = 0 if read.num_columns or not hasattr(source, "__len__") else len(source)
     return pa.table({"": pa.nulls(rows, pa.string())}) if rows else read
 
 
-def _read(source: Any, pictures: Sequence[str]) -> pa.Table:
+def _read(source: Any, image_columns: Sequence[str]) -> pa.Table:
     """As `table`; rows without any column are lost."""
     if isinstance(source, pa.RecordBatch):
         source = pa.Table.from_batches([source])
     if isinstance(source, pa.Table):
         return _values.plain(_pandas_index.names(source.schema).apply(source)).replace_schema_metadata(None)
     if is_a(source, "pandas", "DataFrame"):
-        return _from_columns(*_pandas_index.columns(source), pictures)
+        return _from_columns(*_pandas_index.columns(source), image_columns)
     if is_a(source, "polars", "DataFrame"):
         return _values.plain(source.to_arrow()).replace_schema_metadata(None)
     if isinstance(source, np.ndarray):
         return _from_array(source)
     if isinstance(source, Mapping):
-        return _from_columns([sound(str(name)) for name in source], list(source.values()), pictures)
+        return _from_columns([sound(str(name)) for name in source], list(source.values()), image_columns)
     if isinstance(source, list | tuple):
         if source and all(isinstance(row, list | tuple) for row in source):
             return _from_lists(source)
         for number, row in enumerate(source):
             if not isinstance(row, Mapping):
                 raise DataError(f"data: row {number} must be a dict of column: value (got {_name(row)}). Give {KINDS}.")
-        return _from_rows(source, pictures)
+        return _from_rows(source, image_columns)
     if hasattr(source, "__arrow_c_stream__") and not isinstance(source, pa.ChunkedArray):
         return table(pa.table(source))
     raise DataError(f"data: cannot read {_name(source)} as a table. Give {KINDS}.")
@@ -137,7 +138,7 @@ def like(answers: pa.Table, source: Any, aligned: bool = True) -> Any:
         return {name: flat[name].to_numpy() for name in flat.column_names}
     if isinstance(source, Mapping):
         return answers.to_pydict()
-    if isinstance(source, list | tuple) or _memory_images.is_picture(source):
+    if isinstance(source, list | tuple) or _memory_images.is_image(source):
         return answers.to_pylist()
     return answers
 
@@ -189,13 +190,13 @@ def _from_lists(rows: Sequence[Sequence[Any]]) -> pa.Table:
     return _from_columns([""] * wide, list(zip(*rows, strict=True)))
 
 
-def _from_rows(rows: Sequence[Mapping[str, Any]], pictures: Sequence[str]) -> pa.Table:
+def _from_rows(rows: Sequence[Mapping[str, Any]], image_columns: Sequence[str]) -> pa.Table:
     """Columns of images and of arrays by themselves, so that no cell of them is taken apart; others as is."""
     firsts: dict[Any, Any] = {}
     for row in rows:
         firsts |= {name: cell for name, cell in row.items() if cell is not None and name not in firsts}
-    firsts = {name: cell for name, cell in firsts.items() if name in pictures or type(cell) not in SCALARS}
-    images = {name for name, cell in firsts.items() if name in pictures or _memory_images.are([cell])}
+    firsts = {name: cell for name, cell in firsts.items() if name in image_columns or type(cell) not in SCALARS}
+    images = {name for name, cell in firsts.items() if name in image_columns or _memory_images.are([cell])}
     special = [name for name, cell in firsts.items() if name in images or _series.are([cell])]
     if not special:
         return _values.table(rows)
@@ -208,14 +209,14 @@ def _from_rows(rows: Sequence[Mapping[str, Any]], pictures: Sequence[str]) -> pa
     return pa.table({name: plain[name] for name in plain.column_names} | columns)
 
 
-def _from_columns(names: list[str], columns: Sequence[Any], pictures: Sequence[str] = ()) -> pa.Table:
+def _from_columns(names: list[str], columns: Sequence[Any], image_columns: Sequence[str] = ()) -> pa.Table:
     spread: list[str] = []
     arrays: list[Any] = []
     images: dict[str, pa.Array] = {}
     for label, column in zip(names, columns, strict=True):
         name = label or f"column{len(arrays) + 1}"
         column = _values.native(column) if isinstance(column, np.ndarray) else column
-        if _holds_pictures(name, column, pictures):
+        if _holds_images(name, column, image_columns):
             images[name] = _memory_images.cells(name, column)
             spread.append(name)
             arrays.append(pa.nulls(len(images[name]), pa.string()))
@@ -235,10 +236,10 @@ def _from_columns(names: list[str], columns: Sequence[Any], pictures: Sequence[s
     return whole
 
 
-def _holds_pictures(name: str, column: Any, pictures: Sequence[str]) -> bool:
+def _holds_images(name: str, column: Any, image_columns: Sequence[str]) -> bool:
     if isinstance(column, pa.Array | pa.ChunkedArray | str | bytes | Mapping) or not hasattr(column, "__iter__"):
         return False
-    if name not in pictures:
+    if name not in image_columns:
         return isinstance(column, list | tuple | np.ndarray) and _memory_images.are(column)
     return not (isinstance(column, np.ndarray) and column.dtype != object and column.ndim < 3)
 
@@ -262,7 +263,7 @@ def _column(name: str, values: Any) -> Any:
 
 def _from_numpy(name: str, values: np.ndarray) -> pa.Array:
     if values.dtype == np.uint8 and (values.ndim == 3 or (values.ndim == 4 and values.shape[3] in (1, 3, 4))):
-        return _pictures.pnm(values)
+        return _images.pnm(values)
     if values.ndim != 1:
         raise DataError(
             f"data.{name}: must have 1 or 2 dimensions, or be images of uint8 (rows, height, width[, 1, 3 or 4]) "

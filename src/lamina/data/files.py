@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Field
 
 from lamina.config import Config as Settings
 from lamina.config import DataError, RecipeError, as_text, nearest
-from lamina.data import _image_cells as _pictures
+from lamina.data import _image_cells as _images
 from lamina.data import _series_cells as _series
 from lamina.data._formats import columnar as _columnar
 from lamina.data._formats import delimited as _delimited
@@ -244,7 +244,7 @@ def _open_all(cfg: Config, stack: ExitStack, whole: bool) -> list[TableFile]:
     ]
     if faults:
         raise RecipeError(faults)
-    return [_pictures.with_local_paths(_open(cfg, file, form, stack, whole)) for file, form in files]
+    return [_images.with_local_paths(_open(cfg, file, form, stack, whole)) for file, form in files]
 
 
 def _open(cfg: Config, file: Path, form: Format, stack: ExitStack, whole: bool) -> TableFile:

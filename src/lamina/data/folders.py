@@ -22,7 +22,7 @@ from pydantic import Field
 from lamina.config import DataError
 from lamina.data import _contact_sheets as _contact
 from lamina.data import _folder_layout as _tree
-from lamina.schema import FILE_CELL, PICTURES, Collected, SkippedRow
+from lamina.schema import FILE_CELL, IMAGE_SUFFIXES, Collected, SkippedRow
 
 MOST_MEMBER = 1 << 28  # bytes of one image in a zip, unpacked
 MOST_UNPACKED = 8 << 30  # bytes of all images in a zip: they are held in memory
@@ -40,7 +40,7 @@ class Config(_tree.Layout):
     test: str | None = Field(default=None, description="Separate test images, as path.")
 
 
-class Pictures(NamedTuple):
+class ImageListing(NamedTuple):
     """Usable images in the order of their names: where they stand, and their cells of the column `image`."""
 
     places: list[PurePosixPath]
@@ -52,17 +52,17 @@ class Pictures(NamedTuple):
 def claims(path: str) -> bool:
     """A folder, or a zip, that holds an image; an image, or a pattern that finds one."""
     root = Path(path)
-    if root.suffix.lower() in PICTURES and not root.is_dir():
+    if root.suffix.lower() in IMAGE_SUFFIXES and not root.is_dir():
         return True
     if glob.has_magic(path) and not root.exists():
-        return any(Path(name).suffix.lower() in PICTURES for name in glob.iglob(path, recursive=True))
+        return any(Path(name).suffix.lower() in IMAGE_SUFFIXES for name in glob.iglob(path, recursive=True))
     if root.is_dir():
-        return _tree.any_below(root, PICTURES)
+        return _tree.any_below(root, IMAGE_SUFFIXES)
     if root.suffix.lower() != ".zip" or not zipfile.is_zipfile(root):
         return False
     try:
         with zipfile.ZipFile(root) as archive:
-            return any(Path(name).suffix.lower() in PICTURES for name in archive.namelist())
+            return any(Path(name).suffix.lower() in IMAGE_SUFFIXES for name in archive.namelist())
     except UNREADABLE:  # told of when it is read
         return True
 
@@ -72,19 +72,19 @@ def load(cfg: Config) -> Collected:
 
     Errors: DataError where there is no image, or some images stand in class folders and some do not.
     """
-    pictures = _pictures(cfg)
-    labels = pictures.folders.labels
+    listing = _listing(cfg)
+    labels = listing.folders.labels
     _tree.refuse_no_class(labels, cfg.path, "image")
-    columns, part, target = {"image": pictures.images}, None, "label" if any(labels) else None
-    notes = [*pictures.folders.notes]
-    if pictures.folders.parts and (target or cfg.label == "none"):
-        columns["part"], part = pa.array(pictures.folders.parts), "part"
+    columns, part, target = {"image": listing.images}, None, "label" if any(labels) else None
+    notes = [*listing.folders.notes]
+    if listing.folders.parts and (target or cfg.label == "none"):
+        columns["part"], part = pa.array(listing.folders.parts), "part"
     if target:
-        columns["label"], notes = pa.array(labels), [*_tree.notes_on(pictures.folders)]
+        columns["label"], notes = pa.array(labels), [*_tree.notes_on(listing.folders)]
     elif cfg.label != "none":
         notes = [f"Images stand directly in {cfg.path}: put each into a folder named by its class to train on them."]
     task, literal = ("classification", (target,)) if target else (None, ())
-    bad = tuple(pictures.skipped_rows)
+    bad = tuple(listing.skipped_rows)
     return Collected(pa.table(columns), bad, tuple(notes), part, target, task=task, literal=literal)
 
 
@@ -134,13 +134,13 @@ def _with_labels(table: pa.Table, places: Sequence[PurePosixPath], layout: _tree
 
 def source_line(cfg: Config, row_numbers: Sequence[int]) -> list[tuple[str, int | None]]:
     """The file of each row of the loaded table; images have no lines."""
-    pictures = _pictures(cfg)
-    if pa.types.is_string(pictures.images.type):
-        return [(pictures.images[row].as_py(), None) for row in row_numbers]
-    return [(f"{cfg.path}/{pictures.places[row]}", None) for row in row_numbers]
+    listing = _listing(cfg)
+    if pa.types.is_string(listing.images.type):
+        return [(listing.images[row].as_py(), None) for row in row_numbers]
+    return [(f"{cfg.path}/{listing.places[row]}", None) for row in row_numbers]
 
 
-def _pictures(cfg: Config) -> Pictures:
+def _listing(cfg: Config) -> ImageListing:
     root = Path(cfg.path)
     places, images, bad = _zipped(root) if root.is_file() and zipfile.is_zipfile(root) else _files(cfg)
     inside, folders, others = _tree.inside(places, cfg.path, cfg)
@@ -148,13 +148,13 @@ def _pictures(cfg: Config) -> Pictures:
     if others:
         places, images = [places[i] for i in inside], images.take(pa.array(inside, pa.int64()))
     _refuse_none(places, cfg.path, bad)
-    return Pictures(places, images, folders, bad)
+    return ImageListing(places, images, folders, bad)
 
 
 def _refuse_none(places: Sequence[PurePosixPath], root: str, bad: Sequence[SkippedRow]) -> None:
     if not places:
         first = f" The first file was skipped: {bad[0].file} {bad[0].reason}." if bad else ""
-        raise DataError(f"data.path: {root} holds no usable image ({', '.join(PICTURES)}).{first}")
+        raise DataError(f"data.path: {root} holds no usable image ({', '.join(IMAGE_SUFFIXES)}).{first}")
 
 
 def _files(cfg: Config) -> tuple[list[PurePosixPath], pa.ChunkedArray, list[SkippedRow]]:
@@ -172,7 +172,7 @@ def _files(cfg: Config) -> tuple[list[PurePosixPath], pa.ChunkedArray, list[Skip
             raise DataError(f"data.path: {root}: {what}. Name a folder of images, or a pattern such as 'a/*.jpg'.")
         root = Path(os.path.commonpath([path.parent for path in matching]))
         files = [PurePosixPath(path.relative_to(root).as_posix()) for path in matching]
-    good, bad = _tree.by_suffix(files, PICTURES, str(root), "image")
+    good, bad = _tree.by_suffix(files, IMAGE_SUFFIXES, str(root), "image")
     bad += [_tree.skipped_rows(str(root), place, reason) for place, reason in odd]
     places = [files[i] for i in good]
     sheets = [place for place in places if _contact.has_name(place) and _contact.has_mark(_head(root / place))]
@@ -234,7 +234,7 @@ def _members(
     names = {info.filename.replace("\\", "/"): info for info in archive.infolist()}  # as some zips of Windows have it
     members = {PurePosixPath(name): info for name, info in names.items() if name and not name.endswith("/")}
     names = sorted(place for place in members if not any(map(_tree.is_clutter, place.parts)))
-    good, bad = _tree.by_suffix(names, PICTURES, str(root), "image")
+    good, bad = _tree.by_suffix(names, IMAGE_SUFFIXES, str(root), "image")
     places = [names[i] for i in good]
     heads = {place: _member(archive, members[place]) for place in places if _contact.has_name(place)}
     sheets = [place for place, head in heads.items() if isinstance(head, bytes) and _contact.has_mark(head)]

@@ -150,7 +150,7 @@ def _pairs(arrays: Arrays, where: str) -> dict[str, tuple[np.ndarray, np.ndarray
 class Form(config.Config):
     """How arrays become columns: `first` when the colours come first; `type` is that of the numbers of images."""
 
-    pictures: bool
+    images: bool
     first: bool = False
     type: Literal["uint8", "uint16", "float32"] = "uint8"
 
@@ -166,7 +166,7 @@ def _form(inputs: list[np.ndarray], where: str) -> tuple[Form, tuple[str, ...]]:
     if 0 in one.shape[1:]:
         raise DataError(f"{where}: an array of shape {one.shape} holds no numbers.")
     if one.ndim == 2:
-        return Form(pictures=False), ()
+        return Form(images=False), ()
     last, before = (one.ndim == 4 and one.shape[at] in CHANNELS for at in (-1, 1))
     if one.ndim not in (3, 4) or (one.ndim == 4 and not last and not before):
         raise DataError(f"{where}: an array of shape {one.shape} is neither images nor rows.")
@@ -178,11 +178,11 @@ def _form(inputs: list[np.ndarray], where: str) -> tuple[Form, tuple[str, ...]]:
         raise DataError(f"{where}: images must hold finite numbers (got {low:g} to {high:g}).")
     whole = all(a.dtype.kind in "ui" for a in inputs) and low >= 0 and high <= 65535
     kind = "uint8" if one.dtype in (np.uint8, np.bool_) else "uint16" if whole else "float32"
-    return Form(pictures=True, first=first, type=kind), notes
+    return Form(images=True, first=first, type=kind), notes
 
 
 def _columns(inputs: np.ndarray, form: Form) -> dict[str, pa.Array]:
-    if not form.pictures:
+    if not form.images:
         return {f"x{i}": pa.array(np.ascontiguousarray(column)) for i, column in enumerate(inputs.T)}
     if form.first:
         inputs = np.moveaxis(inputs, 1, -1)

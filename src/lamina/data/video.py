@@ -20,7 +20,7 @@ from pydantic import Field
 from lamina.config import DataError, LaminaError
 from lamina.data import _folder_layout as _tree
 from lamina.data._splits import TEST, TRAIN, VALIDATION, Fractions, assign
-from lamina.schema import PICTURES, Collected, SkippedRow
+from lamina.schema import IMAGE_SUFFIXES, Collected, SkippedRow
 
 VIDEOS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ogv")
 # what such files begin with, so that no list of other files or addresses is followed
@@ -63,7 +63,7 @@ def claims(path: str) -> bool:
     """A folder that holds videos and no image, a video file, or a pattern of such files."""
     root = Path(path)
     if root.is_dir():
-        return _tree.any_below(root, VIDEOS) and not _tree.any_below(root, PICTURES)
+        return _tree.any_below(root, VIDEOS) and not _tree.any_below(root, IMAGE_SUFFIXES)
     return root.suffix.lower() in VIDEOS
 
 

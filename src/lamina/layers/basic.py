@@ -118,8 +118,8 @@ class Pixels(nn.Module):
         self.register_buffer("scale", (1 / (255 * std)).view(1, -1, 1, 1))
         self.register_buffer("shift", -(torch.tensor(feed.mean or (0.5,) * channels) / std).view(1, -1, 1, 1))
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        x = pictures.permute(0, 3, 1, 2).float()  # (rows, channels, height, width), channels still last in memory
+    def forward(self, images: Tensor) -> Tensor:
+        x = images.permute(0, 3, 1, 2).float()  # (rows, channels, height, width), channels still last in memory
         return x * self.scale + self.shift
 
 
@@ -132,8 +132,8 @@ class FlatPixels(nn.Module):
         self.pixels, self.by = Pixels(feed), math.ceil(max(height, width) / MOST_SIDE)
         self.width = channels * math.ceil(height / self.by) * math.ceil(width / self.by)
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        x = self.pixels(pictures)
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.pixels(images)
         if self.by > 1:
             x = F.avg_pool2d(x, self.by, ceil_mode=True, count_include_pad=False)
         return x.flatten(1)  # (rows, width)

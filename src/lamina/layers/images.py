@@ -36,7 +36,7 @@ class Conv2D(config.Config):
     use_bias: bool = True
 
     def build(self, shape: Shape) -> Built:
-        channels, height, width = picture(shape, "conv2d")
+        channels, height, width = image(shape, "conv2d")
         around, after = window((height, width), pair(self.kernel_size), pair(self.strides), self.padding, "conv2d")
         conv = nn.Conv2d(channels, self.filters, pair(self.kernel_size), pair(self.strides), bias=self.use_bias)
         nn.init.xavier_uniform_(conv.weight)  # Keras' own start: Glorot uniform and zero bias
@@ -57,7 +57,7 @@ class _Pool(config.Config):
     padding: Padding = "valid"
 
     def build_pool(self, shape: Shape, name: str, make: Callable[..., nn.Module], empty: float) -> Built:
-        channels, height, width = picture(shape, name)
+        channels, height, width = image(shape, name)
         kernel, strides = pair(self.pool_size), pair(self.strides or self.pool_size)
         around, after = window((height, width), kernel, strides, self.padding, name)
         pad = [nn.ConstantPad2d(around, empty)] if any(around) else []
@@ -93,17 +93,17 @@ class GlobalMaxPooling2D(config.Config):
     """The largest number of each channel."""
 
     def build(self, shape: Shape) -> Built:
-        return [Global(True)], picture(shape, "global_max_pooling2d")[:1]
+        return [Global(True)], image(shape, "global_max_pooling2d")[:1]
 
 
 class GlobalAveragePooling2D(config.Config):
     """The mean of each channel."""
 
     def build(self, shape: Shape) -> Built:
-        return [Global(False)], picture(shape, "global_average_pooling2d")[:1]
+        return [Global(False)], image(shape, "global_average_pooling2d")[:1]
 
 
-class FlatPicture(nn.Module):
+class FlatImage(nn.Module):
     """(rows, channels, height, width) to one vector each, pixel after pixel as Keras does."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -121,7 +121,7 @@ class ChannelsLast(nn.Module):
         return self.layer(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
-def picture(shape: Shape, name: str) -> tuple[int, int, int]:
+def image(shape: Shape, name: str) -> tuple[int, int, int]:
     """The shape of images, or a sentence: this layer takes nothing else."""
     if len(shape) == 2:
         raise ValueError(f"{name} takes images (got series {shape}). Use the layers for series, such as conv1d")

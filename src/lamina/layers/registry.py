@@ -15,7 +15,7 @@ from lamina.layers.images import (
     Built,
     ChannelsLast,
     Conv2D,
-    FlatPicture,
+    FlatImage,
     GlobalAveragePooling2D,
     GlobalMaxPooling2D,
     MaxPooling2D,
@@ -101,7 +101,7 @@ class Flatten(config.Config):
     """All dimensions of a row in one."""
 
     def build(self, shape: Shape) -> Built:
-        flat = {3: FlatPicture, 2: FlatSteps}.get(len(shape), nn.Flatten)
+        flat = {3: FlatImage, 2: FlatSteps}.get(len(shape), nn.Flatten)
         return [flat()], (math.prod(shape),)
 
 

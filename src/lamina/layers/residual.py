@@ -105,9 +105,9 @@ class Grower(nn.Module):
         return self.plan.crop(self.layers(x))
 
 
-def scale_pixels(pictures: Tensor) -> Tensor:
+def scale_pixels(images: Tensor) -> Tensor:
     """Images (rows, height, width, channels), 0 to 255, to (rows, channels, height, width), -1 to 1."""
-    return pictures.permute(0, 3, 1, 2).float() / 127.5 - 1
+    return images.permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def _kaiming(layer: nn.Conv2d) -> nn.Conv2d:

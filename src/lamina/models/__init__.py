@@ -17,6 +17,7 @@
 - `PRESETS`, where another architecture is taken when the data decide: by preset, the name of that one;
 - `EVALUATE_CORRUPTIONS = True`, where the report is to say what compressed, blurred and shrunk images do to its
   answers;
+- `EARLIER_NAMES = {"critic": "discriminator"}`, where sub-modules had other names in bundles of earlier versions;
 - `GRAPH_ONLY = True`, where the network cannot be built again from a bundle alone: it is then served by its graph;
 - `Model(cfg, spec)`: an `nn.Module` with `parts`, `forward(inputs) -> {"target": (rows, size)}` and
   `losses(batch)`, which yields `(part, loss)`; the loop steps that part and resumes the generator.
@@ -27,22 +28,22 @@ An ordinary network has one part, the module itself: `parts = ("",)`. A GAN name
 
     def losses(self, batch):
         fake = self.generator(self.noise(batch))
-        yield "discriminator", self.critic_loss(batch, fake.detach())
+        yield "discriminator", self.discriminator_loss(batch, fake.detach())
         yield "generator", self.generator_loss(fake)          # sees the updated discriminator
 
 `losses.loss(spec.output)` is the loss that the task names. Where only a part of a network is served, or several parts
 by themselves, it says which; each is exported as a graph of its own, and `model` is the one that answers:
 
     def served(self):
-        return {"model": self.generator, "discriminator": self.evaluate}
+        return {"model": self.generator, "discriminator": self.scores}
 
 A network with the head `sample` has a setting `latent`, the numbers that something new is made of. Its
 `forward(inputs)` evaluates rows that there are: first the `loss` of each, (rows, 1), then by other names what it is
 made of or features (rows, features) of the `real` ones and of as many `fake` ones. Served as `model` is what makes new
 ones: from `noise` (rows, latent) and, where there are classes, `condition` (rows, 1) int64, to `image` (rows, height,
 width, channels), 0 to 255, or to `row` (rows, width), where a choice is scores; as many numbers more as there are ways
-say the logarithm of the spread of each. Served as `critic` may be what tells real ones from fake ones: from rows as the
-network is fed, as float32, and their `condition` to a `score` (rows, 1), the higher the realer.
+say the logarithm of the spread of each. Served as `discriminator` may be what tells real ones from fake ones: from rows
+as the network is fed, as float32, and their `condition` to a `score` (rows, 1), the higher the realer.
 
 A network with the head `tokens` reads ids of tokens and says how likely each next one was: `forward({"tokens": (rows,
 steps + 1)})` gives `nll` (rows, steps), the negative log likelihood in nats of each token after the first, 0 where that
@@ -252,7 +253,7 @@ def load_network(kind: str, config: dict[str, Any], spec: Spec, body: bytes) -> 
         raise BundleError("model.json", "config", faults[0].rstrip("."), "Get a fresh copy of the bundle.")
     with torch.device("meta"):
         shapes = {k: (v.shape, v.dtype) for k, v in weights(plugin("models", kind).Model(cfg, spec)).items()}
-    tensors = load(body)
+    tensors = {_current_name(kind, name): value for name, value in load(body).items()}
     finite = all(torch.isfinite(v).all() for v in tensors.values())
     if not finite or shapes != {k: (v.shape, v.dtype) for k, v in tensors.items()}:
         cure = "Get a fresh copy of the bundle."
@@ -260,6 +261,11 @@ def load_network(kind: str, config: dict[str, Any], spec: Spec, body: bytes) -> 
     model = build(cfg, spec, 0)
     model.load_state_dict(tensors, strict=False)  # all but a loss, which nothing here asks
     return served(model.eval())["model"]
+
+
+def _current_name(kind: str, tensor: str) -> str:
+    top, dot, rest = tensor.partition(".")
+    return vars(plugin("models", kind)).get("EARLIER_NAMES", {}).get(top, top) + dot + rest
 
 
 def runtime(kind: str, config: dict[str, Any], spec: Spec, body: bytes) -> Raw:

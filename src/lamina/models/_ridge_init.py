@@ -77,15 +77,15 @@ def ridge(train: Batch, validation: Batch, targets: list[int], relation: Relatio
     steps, horizon = train.inputs["history"].shape[1], train.target.shape[1]
     if steps > MOST_STEPS:
         return None
-    judge = _sums(validation, targets, relation, own=True)
+    held_out = _sums(validation, targets, relation, own=True)
     solutions = []
     for own in (False, True) if relation.spread else (False,):
         sums = _sums(train, targets, relation, own)
-        if sums is None or judge is None:
+        if sums is None or held_out is None:
             return None
         for reach in sorted({max(1, steps // part) for part in REACHES}):
             for prior in _priors(relation.level, reach, horizon):
-                weight, error = solve(*(_beyond(_nearest(one, reach), prior) for one in (sums, judge)))
+                weight, error = solve(*(_beyond(_nearest(one, reach), prior) for one in (sums, held_out)))
                 solutions.append((error, np.concatenate([np.zeros((steps - reach, horizon)), weight + prior])))
     best = min(error for error, _ in solutions)
     return np.mean([weight for error, weight in solutions if error <= WORSE * best], axis=0)

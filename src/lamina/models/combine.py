@@ -66,17 +66,17 @@ class Config(config.Config):
 
 def suits(spec: Spec) -> float:
     """An image beside anything else, or several images; tables alone as well, though others are made for those."""
-    pictures = sum(feed.kind == "image" for feed in spec.inputs.values())
-    return 0.9 if pictures and len(spec.inputs) > 1 else 0.05
+    images = sum(feed.kind == "image" for feed in spec.inputs.values())
+    return 0.9 if images and len(spec.inputs) > 1 else 0.05
 
 
 def training(cfg: Config, spec: Spec) -> dict[str, Any]:
     """With images what their body asks for, the other weights at the pace of tables; else as for tables."""
-    pictures, _ = _by_kind(spec)
-    if not pictures:
+    images, _ = _by_kind(spec)
+    if not images:
         return fnn.training(fnn.Config(), spec)
     module = plugin("models", kind(cfg.image))
-    settings = module.training(cfg.image, _select(spec, pictures[:1]))
+    settings = module.training(cfg.image, _select(spec, images[:1]))
     if isinstance(cfg.image, cnn.BodyConfig):
         settings["optimizer"] = {**settings["optimizer"], "rest": REST / 2}
     return {**settings, "clip": None, "ema": 0.99}
@@ -85,11 +85,11 @@ def training(cfg: Config, spec: Spec) -> dict[str, Any]:
 class Model(SinglePart):
     def __init__(self, cfg: Config, spec: Spec):
         super().__init__(smooth_labels(spec.output, cfg.label_smoothing))
-        pictures, others = _by_kind(spec)
+        images, others = _by_kind(spec)
         body_of = plugin("models", kind(cfg.image)).body
-        bodies = [body_of(cfg.image, _select(spec, [name])) for name in pictures]
+        bodies = [body_of(cfg.image, _select(spec, [name])) for name in images]
         bodies += [fnn.body(cfg.table, _select(spec, others))] if others else []
-        self.pictures, self.hide = pictures, cfg.hide
+        self.images, self.hide = images, cfg.hide
         self.bodies = nn.ModuleList(bodies)
         self.entrances = nn.ModuleList(
             nn.Sequential(nn.LayerNorm(body.width), nn.Linear(body.width, cfg.width)) for body in bodies
@@ -115,7 +115,7 @@ class Model(SinglePart):
     def _hidden(self, inputs: Mapping[str, Tensor]) -> list[Tensor]:
         """For each body, which rows (rows,) it is hidden in: those without an image, and in training one in some."""
         rows = len(next(iter(inputs.values())))
-        blank = [_is_blank(inputs[name]) for name in self.pictures]
+        blank = [_is_blank(inputs[name]) for name in self.images]
         blank += [torch.zeros_like(blank[0])] * (len(self.bodies) - len(blank))
         if not self.training or not self.hide:
             return blank
@@ -126,8 +126,8 @@ class Model(SinglePart):
 
 def _by_kind(spec: Spec) -> tuple[list[str], list[str]]:
     """Names of the image inputs, and of the others."""
-    pictures = [name for name, feed in spec.inputs.items() if feed.kind == "image"]
-    return pictures, [name for name in spec.inputs if name not in pictures]
+    images = [name for name, feed in spec.inputs.items() if feed.kind == "image"]
+    return images, [name for name in spec.inputs if name not in images]
 
 
 def _select(spec: Spec, names: list[str]) -> Spec:
@@ -135,7 +135,7 @@ def _select(spec: Spec, names: list[str]) -> Spec:
     return spec.model_copy(update={"inputs": inputs})
 
 
-def _is_blank(pictures: Tensor) -> Tensor:
+def _is_blank(images: Tensor) -> Tensor:
     """(rows,) bool: images (rows, height, width, channels) of one grey, whatever its brightness."""
-    flat = pictures.flatten(1).float()
+    flat = images.flatten(1).float()
     return flat.amax(1) - flat.amin(1) < EVEN

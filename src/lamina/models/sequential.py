@@ -126,8 +126,8 @@ class Model(SinglePart):
 
 def _entrance(spec: Spec) -> nn.Module:
     """One column of images or one series as it is, anything else side by side in a vector."""
-    if picture := single_image(spec):
-        return Pixels(spec.inputs[picture])
+    if image := single_image(spec):
+        return Pixels(spec.inputs[image])
     if name := entrance_input(spec):
         return Entrance(spec.inputs[name], has_horizon(spec))
     return Flat(spec)

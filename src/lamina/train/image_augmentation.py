@@ -24,12 +24,12 @@ TargetTransform = Callable[[Any, Tensor, tuple[int, int]], Any]
 
 def check(examples: Examples, steps: Sequence[Any], moves: bool) -> None:
     """Refuse steps that a target cannot follow: one that `moves` with its image, or is of another length in each."""
-    pictures = sum(values.ndim == 4 for values in examples.inputs.values())
+    images = sum(values.ndim == 4 for values in examples.inputs.values())
     if (moves or examples.lengths is not None) and any(isinstance(s, augmentation.MIXING) for s in steps):
         raise RecipeError(
             ["train.augment: mixup and cutmix lay one target over another, and this one cannot be. Leave them out."]
         )
-    if moves and steps and pictures > 1:
+    if moves and steps and images > 1:
         raise RecipeError(["train.augment: it is open which of several images moves the target. Use one column."])
 
 
@@ -57,10 +57,10 @@ def augment(
 
 
 def _apply(
-    pictures: Tensor, target: Any, steps: Sequence[Any], rng: torch.Generator, move: TargetTransform | None
+    images: Tensor, target: Any, steps: Sequence[Any], rng: torch.Generator, move: TargetTransform | None
 ) -> tuple[Tensor, Any]:
     """Images (rows, height, width, channels) with every step applied, and the target, mixed or moved as they are."""
-    x = pictures.permute(0, 3, 1, 2).float()  # (rows, channels, height, width)
+    x = images.permute(0, 3, 1, 2).float()  # (rows, channels, height, width)
     geometry = [step for step in steps if isinstance(step, augmentation.GEOMETRY)]
     maps = []
     if geometry:

@@ -20,7 +20,7 @@ from lamina.train.settings import Examples
 BATCH = 512
 NAME = "image"  # of the input
 
-Pictures = tuple[np.ndarray, np.ndarray]
+Images = tuple[np.ndarray, np.ndarray]
 
 
 class ImagePredictions(NamedTuple):
@@ -39,7 +39,7 @@ class ImageClassifier:
         self.model: Any = None
         self.seconds = 0.0
 
-    def fit(self, train: Pictures, validation: Pictures, count: int, cfg: settings.Config) -> None:
+    def fit(self, train: Images, validation: Images, count: int, cfg: settings.Config) -> None:
         """Learn from about `count` images, some of them several times: as many steps on any machine, however long.
 
         `train` and `validation`: images (rows, height, width, channels) and codes (rows,). `cfg`: the device,
@@ -51,7 +51,7 @@ class ImageClassifier:
         exact = {"device": cfg.device, "precision": cfg.precision, "threads": cfg.threads or torch.get_num_threads()}
         with torch.random.fork_rng(devices=[]):
             model = models.build(choice, spec, 0)
-            examples, other = (Examples({NAME: pictures}, codes) for pictures, codes in (train, validation))
+            examples, other = (Examples({NAME: images}, codes) for images, codes in (train, validation))
             train_cfg = decide(exact, models.training(choice, spec), model, examples)
             batch = train_cfg.batch_size
             most = train_cfg.epochs * len(bounds(len(train[1]), batch))
@@ -61,11 +61,11 @@ class ImageClassifier:
         self.model, self.seconds = model, time.perf_counter() - start
 
     @torch.inference_mode()
-    def predict(self, pictures: np.ndarray) -> ImagePredictions:
+    def predict(self, images: np.ndarray) -> ImagePredictions:
         """Images (rows, height, width, channels), uint8."""
         features, chances = [], []
-        for start in range(0, len(pictures), BATCH):
-            batch = torch.from_numpy(np.ascontiguousarray(pictures[start : start + BATCH]))
+        for start in range(0, len(images), BATCH):
+            batch = torch.from_numpy(np.ascontiguousarray(images[start : start + BATCH]))
             if self.model is None:
                 features.append(self.filters(scale_pixels(batch)))
                 continue

@@ -23,13 +23,13 @@ COLOUR = (
 YCC = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
 
 
-def compress(pictures: Tensor, quality: Tensor) -> Tensor:
+def compress(images: Tensor, quality: Tensor) -> Tensor:
     """Images (rows, 1 or 3, height, width), 0 to 255, as they come back from JPEG of a quality (rows,), 1 to 100."""
-    if pictures.shape[1] == 1:
-        return _channel(pictures[:, 0], LIGHT, quality)[:, None].round().clamp(0, 255)
-    mix = torch.tensor(YCC, device=pictures.device)
-    height, width = pictures.shape[2:]
-    ycc = torch.einsum("ij,rjhw->rihw", mix, pictures)
+    if images.shape[1] == 1:
+        return _channel(images[:, 0], LIGHT, quality)[:, None].round().clamp(0, 255)
+    mix = torch.tensor(YCC, device=images.device)
+    height, width = images.shape[2:]
+    ycc = torch.einsum("ij,rjhw->rihw", mix, images)
     light = _channel(ycc[:, 0], LIGHT, quality)
     ycc = F.pad(ycc, (0, width % 2, 0, height % 2), "replicate")
     half = F.avg_pool2d(ycc[:, 1:] + 128, 2)  # (rows, 2, height / 2, width / 2)

@@ -29,15 +29,15 @@ def training(cfg: Config, spec: Spec) -> dict[str, Any]:
 def example_rows(count: int, seed: int) -> tuple[Spec, Batch]:
     """Images with one bright square each, or none."""
     rng = np.random.default_rng(seed)
-    pictures = rng.integers(0, 60, (count, 8, 8, 1), dtype=np.uint8)
+    images = rng.integers(0, 60, (count, 8, 8, 1), dtype=np.uint8)
     boxes, lengths = np.full((count, 1, 4), -1, np.float32), rng.integers(0, 2, count)
     for row, (x, y) in enumerate(rng.integers(0, 5, (count, 2))):
         if lengths[row]:
-            pictures[row, y : y + 3, x : x + 3] = 220
+            images[row, y : y + 3, x : x + 3] = 220
             boxes[row, 0] = np.array([x, y, x + 3, y + 3]) / 8
     feed = Input(kind="image", shape=(8, 8, 1), dtype="uint8", mean=(0.2,), std=(0.2,))
     spec = Spec(inputs={"image0": feed}, output=Output(head="boxes", size=5, loss="toy_boxes"), rows=count)
-    return spec, Batch({"image0": pictures}, boxes, lengths)
+    return spec, Batch({"image0": images}, boxes, lengths)
 
 
 class Model(nn.Module):
@@ -58,8 +58,8 @@ class Model(nn.Module):
         self.loss = loss(spec.output)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        pictures = inputs[self.name].float().permute(0, 3, 1, 2) / 255  # (rows, channels, height, width)
-        return {"target": self.net(pictures)}
+        images = inputs[self.name].float().permute(0, 3, 1, 2) / 255  # (rows, channels, height, width)
+        return {"target": self.net(images)}
 
     def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
         yield "", self.loss(self(batch.inputs)["target"], batch.target, batch.lengths)

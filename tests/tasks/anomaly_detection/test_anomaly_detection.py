@@ -1,4 +1,4 @@
-"""Anomaly detection by every door: rows, images and recordings are scored, flagged and blamed."""
+"""Anomaly detection by every door: rows, images and recordings are scored, flagged and explained."""
 
 import csv
 import io
@@ -104,7 +104,7 @@ def test_no_training_row_is_in_a_bundle(clean):
 # answers
 
 
-def test_the_columns_that_do_not_go_together_are_blamed(clean):
+def test_the_columns_that_do_not_go_together_explain_the_score(clean):
     usual, strange, absurd = clean.predict(
         [
             {"first": 1.0, "second": 1.0, "third": 0.2, "sort": "a"},
@@ -113,8 +113,8 @@ def test_the_columns_that_do_not_go_together_are_blamed(clean):
         ]
     )
     assert not usual["anomaly"] and strange["anomaly"] and absurd["anomaly"]
-    assert {strange["blame_1"], strange["blame_2"]} == {"first", "second"}
-    assert absurd["blame_1"] == "third" and absurd["share_1"] > 0.8
+    assert {strange["feature_1"], strange["feature_2"]} == {"first", "second"}
+    assert absurd["feature_1"] == "third" and absurd["attribution_1"] > 0.8
     assert usual["score"] < strange["score"] and strange["probability"] == pytest.approx(10 ** -strange["score"])
 
 
@@ -122,7 +122,7 @@ def test_missing_and_unseen_cells_have_a_documented_meaning(clean):
     row = {"first": 0.3, "second": 0.3, "third": 0.0, "sort": "b"}
     whole, gap, unseen, empty = clean.predict([row, {**row, "first": None}, {**row, "sort": "zzz"}, {}])
     assert gap["score"] != whole["score"]  # the median stands for a missing number
-    assert unseen["blame_1"] == "sort" and unseen["anomaly"]
+    assert unseen["feature_1"] == "sort" and unseen["anomaly"]
     assert all(np.isfinite(one["score"]) for one in (whole, gap, unseen, empty))
 
 
@@ -140,7 +140,9 @@ def test_rows_are_scored_alike_by_every_door(clean, tmp_path):
     for others in (theirs, body["predictions"], lines, alone):
         for one, other in zip(mine, others, strict=len(others) == len(mine)):
             assert float(other["score"]) == pytest.approx(one["score"], rel=1e-5, abs=1e-5)
-            assert str(other["anomaly"]).lower() == str(one["anomaly"]).lower() and other["blame_1"] == one["blame_1"]
+            assert (
+                str(other["anomaly"]).lower() == str(one["anomaly"]).lower() and other["feature_1"] == one["feature_1"]
+            )
 
 
 def test_the_predictor_reads_rows_of_a_source_and_judges_them(judged, tmp_path):
@@ -167,7 +169,7 @@ def test_steps_that_break_the_cycle_are_flagged(recording):
     flags = np.array([bool(v) for v in answers["anomaly"]])
     assert flags[200:224].any() and flags[30:190].mean() < 0.1
     assert answers["time"] == series["time"] and answers["score"][0] is None and answers["score"][23] is not None
-    assert set(answers["blame_1"][23:]) == {"load"}
+    assert set(answers["feature_1"][23:]) == {"load"}
 
 
 def test_steps_are_scored_alike_by_every_door_and_in_any_order(recording, tmp_path):
@@ -208,13 +210,13 @@ def test_settings_that_contradict_one_another_are_refused_with_a_sentence(tmp_pa
         learned(rows(100), tmp_path / "run", **task)
 
 
-def test_series_of_two_directions_alone_are_learned_and_a_spike_is_blamed(tmp_path):
+def test_series_of_two_directions_alone_are_learned_and_a_spike_explains_the_score(tmp_path):
     phases = np.random.default_rng(0).uniform(0, 6, 60)
     series = [np.sin(np.arange(30) / 4 + phase) for phase in phases]
     model = learned({"signal": series}, tmp_path)
     odd = series[0] + 5 * (np.arange(30) == 20)
     answers = model.predict({"signal": [series[0].tolist(), odd.tolist()]})
-    first, last = map(int, answers["blame_1"][1].removeprefix("steps ").split(" to "))
+    first, last = map(int, answers["feature_1"][1].removeprefix("steps ").split(" to "))
     assert answers["anomaly"] == [False, True] and first <= 21 <= last
 
 
@@ -232,19 +234,19 @@ def test_few_rows_are_enough(tmp_path):
 # images
 
 
-def test_a_patch_on_a_picture_is_flagged_and_is_where_the_map_is_warm(tmp_path):
+def test_a_patch_on_an_image_is_flagged_and_is_where_the_map_is_warm(tmp_path):
     rng = np.random.default_rng(0)
     base = np.clip(128 + 60 * np.sin(np.arange(16) / 3), 0, 255)
-    pictures = np.clip(base + rng.normal(0, 6, (300, 16, 16)) + rng.normal(0, 15, (300, 1, 1)), 0, 255).astype(np.uint8)
+    images = np.clip(base + rng.normal(0, 6, (300, 16, 16)) + rng.normal(0, 15, (300, 1, 1)), 0, 255).astype(np.uint8)
     recipe = {
         "task": {"kind": "anomaly_detection", "training": "clean", "dimensions": 4},
         "model": {"kind": "autoencoder", "width": 4},
         "train": {"epochs": 2, "threads": 1},
     }
-    model = lamina.fit(pictures, recipe=recipe, out=tmp_path / "run")
-    strange = pictures[:1].copy()
+    model = lamina.fit(images, recipe=recipe, out=tmp_path / "run")
+    strange = images[:1].copy()
     strange[0, 4:8, 10:14] = 255
-    usual, odd = model.predict(pictures[:1]), model.predict(strange)
+    usual, odd = model.predict(images[:1]), model.predict(strange)
     assert odd["anomaly"][0] and odd["score"][0] > usual["score"][0]
-    (picture,) = model.heatmap(strange)
-    assert picture
+    (image,) = model.heatmap(strange)
+    assert image

@@ -1,4 +1,4 @@
-"""What scores mean, by arrays: tails that never end, groups that give no row away, blame of the right column."""
+"""What scores mean, by arrays: tails that never end, groups that give no row away, attributions of the right column."""
 
 import numpy as np
 import pytest
@@ -70,7 +70,7 @@ def test_few_rows_are_one_group():
     assert set(micro_aggregation.labels(normal(9))) == {0}
 
 
-# scores and blame
+# scores and attributions
 
 
 def fitted(seed: int = 0) -> tuple[Detector, detector.Tails]:
@@ -78,22 +78,22 @@ def fitted(seed: int = 0) -> tuple[Detector, detector.Tails]:
     return detector_fit.fit(Rows(0.1 * train, train), Rows(0.1 * validation, validation))
 
 
-def test_the_column_that_is_off_is_blamed():
+def test_the_score_is_attributed_to_the_column_that_is_off():
     detection, tails = fitted()
     rows = np.zeros((4, 4), np.float32)
     rows[np.arange(4), np.arange(4)] = 9
-    strangeness = detector.judge(detection, tails, 0.1 * rows, rows)
-    assert (strangeness.blame.argmax(axis=1) == np.arange(4)).all()
-    assert strangeness.blame.sum(axis=1) == pytest.approx(1)
-    usual = detector.judge(detection, tails, np.zeros((1, 4)), np.zeros((1, 4), np.float32))
-    assert strangeness.surprise.min() > 4 > usual.surprise[0]
+    scores = detector.score(detection, tails, 0.1 * rows, rows)
+    assert (scores.attributions.argmax(axis=1) == np.arange(4)).all()
+    assert scores.attributions.sum(axis=1) == pytest.approx(1)
+    usual = detector.score(detection, tails, np.zeros((1, 4)), np.zeros((1, 4), np.float32))
+    assert scores.surprise.min() > 4 > usual.surprise[0]
 
 
 def test_a_detector_comes_back_from_its_file_as_it_was():
     detection, tails = fitted()
     rows = normal(50, 7)
     again = detector.restore(detection.dump())
-    before, after = (detector.judge(one, tails, rows, rows) for one in (detection, again))
+    before, after = (detector.score(one, tails, rows, rows) for one in (detection, again))
     assert np.array_equal(before.surprise, after.surprise)
 
 

@@ -35,7 +35,7 @@ SMALL: dict[str, Any] = {
 }
 
 
-def picture(seed: int, height: int = 40, width: int = 48, channels: int = 1) -> np.ndarray:
+def image(seed: int, height: int = 40, width: int = 48, channels: int = 1) -> np.ndarray:
     """Stripes and a disc, uint8."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:height, :width]
@@ -53,7 +53,7 @@ def with_noise(clean: np.ndarray, sigma: float, seed: int = 0) -> np.ndarray:
 def folder(place: Path, count: int = 14, **sizes: int) -> Path:
     place.mkdir(parents=True)
     for i in range(count):
-        cv2.imwrite(str(place / f"{i:02d}.png"), picture(i, 36 + i % 5, **sizes))
+        cv2.imwrite(str(place / f"{i:02d}.png"), image(i, 36 + i % 5, **sizes))
     return place
 
 
@@ -105,8 +105,8 @@ def test_noise_is_taken_off_and_compared_with_filters(grey):
     assert 18 < rivals["noisy"]["psnr"] < 21.5  # the mean of deviations 15, 25 and 50
 
 
-def test_a_picture_is_the_same_from_python_terminal_and_http(grey, tmp_path):
-    noisy = with_noise(picture(50), 25)
+def test_an_image_is_the_same_from_python_terminal_and_http(grey, tmp_path):
+    noisy = with_noise(image(50), 25)
     file, body = tmp_path / "noisy.png", cv2.imencode(".png", noisy)[1].tobytes()
     file.write_bytes(body)
     (answer,) = grey.predict([noisy[:, :, 0]])
@@ -128,7 +128,7 @@ def test_a_picture_is_the_same_from_python_terminal_and_http(grey, tmp_path):
 
 
 def test_floats_keep_their_scale_and_twice_the_numbers_are_twice_the_answer(grey):
-    noisy = added_noise.add(picture(51)[:, :, 0] / np.float32(255), 0.2, 0)
+    noisy = added_noise.add(image(51)[:, :, 0] / np.float32(255), 0.2, 0)
     (answer,), (white,) = grey.predict([noisy]), grey.predict([noisy * np.float32(255)])
     assert answer.dtype == np.float32 and noisy.min() < 0
     assert np.abs(white / 255 - answer).max() < 1e-5
@@ -136,21 +136,21 @@ def test_floats_keep_their_scale_and_twice_the_numbers_are_twice_the_answer(grey
 
 
 @pytest.mark.parametrize("shape", [(700, 300), (256, 513)])
-def test_tiles_say_what_the_whole_picture_says(grey, shape):
+def test_tiles_say_what_the_whole_image_says(grey, shape):
     session = grey.predictor
-    values = added_noise.add(picture(1, *shape) / np.float32(255), 0.1, 0)
+    values = added_noise.add(image(1, *shape) / np.float32(255), 0.1, 0)
     whole = session.run({"image": values[None]})["restoration"][0]
     tiles = tiling.restore(session, values)
     assert np.abs(tiles - whole).max() < 1e-3
     assert np.abs(whole - values).max() > 1e-2
 
 
-def test_the_mean_over_eight_views_turns_with_the_picture(photos, tmp_path):
+def test_the_mean_over_eight_views_turns_with_the_image(photos, tmp_path):
     views = {"task": {"kind": "denoising", "views": 8}}
     session = trained(
         photos, tmp_path / "run", SMALL | views | {"train": {"epochs": 1, "steps_per_epoch": 8}}
     ).predictor
-    values = added_noise.add(picture(1) / np.float32(255), 0.1, 0)
+    values = added_noise.add(image(1) / np.float32(255), 0.1, 0)
     answer = tiling.restore(session, values)
     for turned, back in ((values[::-1], answer[::-1]), (values.transpose(1, 0, 2), answer.transpose(1, 0, 2))):
         assert np.abs(tiling.restore(session, np.ascontiguousarray(turned)) - back).max() < 1e-5
@@ -158,7 +158,7 @@ def test_the_mean_over_eight_views_turns_with_the_picture(photos, tmp_path):
     assert np.abs(single - answer).max() > 1e-4
 
 
-def test_views_are_for_pictures(tmp_path):
+def test_views_are_for_images(tmp_path):
     recipe = SMALL | {"task": {"kind": "denoising", "views": 8}}
     model = lamina.fit({"signal": [waves(60, 1, i) for i in range(12)]}, recipe=recipe, out=tmp_path / "run")
     assert "task.test_time_augmentation: is for images alone, and does nothing here." in model.result["notes"]
@@ -167,12 +167,12 @@ def test_views_are_for_pictures(tmp_path):
 def test_files_keep_their_names_folders_depth_and_transparency(grey, tmp_path):
     noisy = tmp_path / "noisy"
     (noisy / "sub").mkdir(parents=True)
-    colours = with_noise(picture(1, channels=3), 20)
-    deep = with_noise(picture(2), 20).astype(np.uint16) * 257
+    colours = with_noise(image(1, channels=3), 20)
+    deep = with_noise(image(2), 20).astype(np.uint16) * 257
     alpha = np.dstack([colours, np.full(colours.shape[:2], 77, np.uint8)])
-    for name, image in {"a.png": with_noise(picture(0), 20), "sub/a.png": colours, "deep.png": deep,
+    for name, pixels in {"a.png": with_noise(image(0), 20), "sub/a.png": colours, "deep.png": deep,
                         "glass.png": alpha, "b.jpg": colours}.items():  # fmt: skip
-        cv2.imwrite(str(noisy / name), image)
+        cv2.imwrite(str(noisy / name), pixels)
     (noisy / "broken.png").write_bytes(b"no image at all, but text")
     before = {file: file.read_bytes() for file in noisy.rglob("*.*")}
     code, out, error = command("predict", path(grey), noisy, "-o", tmp_path / "clean")
@@ -204,16 +204,16 @@ def test_nothing_is_replaced_without_a_word(grey, photos, tmp_path):
     assert not command("predict", path(grey), photos, "-o", place, "--overwrite")[0]
 
 
-def test_pictures_of_no_use_are_said_to_be(grey):
+def test_images_of_no_use_are_said_to_be(grey):
     reply = ask(grey, "POST", "/denoise", content=b"text, and no image", headers={"Content-Type": "image/png"})
     assert reply.status_code == 415 and "is text, not an image" in reply.text
     with pytest.raises(DataError, match=r"rows\[1\].image: is missing"):
-        grey.predict([picture(0)[:, :, 0], None])
+        grey.predict([image(0)[:, :, 0], None])
     assert grey.predict([np.full((1, 1), 9, np.uint8)])[0].shape == (1, 1)
     even = np.full((30, 20), 60, np.uint8)
     assert np.abs(grey.predict([even])[0].astype(int) - 60).max() < 40
     with pytest.raises(TooMuch, match="Send less at a time"):
-        grey.predictor.bounded(RequestLimits(seconds=1e-9)).predict([picture(0, 600, 600)])
+        grey.predictor.bounded(RequestLimits(seconds=1e-9)).predict([image(0, 600, 600)])
 
 
 def test_a_bundle_is_a_graph_of_any_size_and_serves_without_torch(grey):
@@ -230,7 +230,7 @@ def test_a_bundle_is_a_graph_of_any_size_and_serves_without_torch(grey):
     assert done.stdout.strip() == "[]", done.stderr
 
 
-def test_the_report_shows_before_and_after_and_stores_no_picture(grey):
+def test_the_report_shows_before_and_after_and_stores_no_image(grey):
     page = Path(grey.result["report"]).read_text()
     stored = Path(grey.result["report"]).with_suffix(".json").read_text()
     assert 'id="before_after"' in page and page.count('class="sheet"') == 4
@@ -243,7 +243,7 @@ def test_the_report_shows_before_and_after_and_stores_no_picture(grey):
 # pairs
 
 
-def test_noisy_and_clean_pictures_of_one_name_are_pairs(photos, tmp_path):
+def test_noisy_and_clean_images_of_one_name_are_pairs(photos, tmp_path):
     for i, file in enumerate(sorted(photos.iterdir())):
         clean = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
         for name, image in (("clean", clean), ("noisy", with_noise(clean, 30, i))):
@@ -270,13 +270,13 @@ def test_noisy_and_clean_pictures_of_one_name_are_pairs(photos, tmp_path):
 # few and odd
 
 
-def test_one_picture_is_learned_from_in_parts_and_a_tiny_one_is_refused(tmp_path):
-    cv2.imwrite(str(tmp_path / "one.png"), picture(0, 90, 70, 3))
+def test_one_image_is_learned_from_in_parts_and_a_tiny_one_is_refused(tmp_path):
+    cv2.imwrite(str(tmp_path / "one.png"), image(0, 90, 70, 3))
     model = trained(tmp_path / "one.png", tmp_path / "run", SMALL)
     assert any("cut into parts" in note for note in model.result["notes"])
     assert model.predictor.task.state.channels == 3 and model.result["rows"] == 1
-    assert model.predict(picture(0)[:, :, 0]).shape == (40, 48)  # grey by a network of colours
-    cv2.imwrite(str(tmp_path / "dot.png"), picture(0, 1, 1))
+    assert model.predict(image(0)[:, :, 0]).shape == (40, 48)  # grey by a network of colours
+    cv2.imwrite(str(tmp_path / "dot.png"), image(0, 1, 1))
     with pytest.raises(DataError, match="one of 1 x 1 is too small"):
         trained(tmp_path / "dot.png", tmp_path / "dot", SMALL)
 
@@ -355,7 +355,7 @@ def test_a_network_dropped_at_any_step_ends_in_the_same_bits(stops, tmp_path, mo
 
 def test_answers_to_alpha_and_grey_are_those_of_the_colours(grey):
     """A network of grey images sees colours one by one."""
-    colours = picture(3, channels=3)
+    colours = image(3, channels=3)
     whole = image_files.restored(grey.predictor, colours / np.float32(255))
     single = image_files.restored(grey.predictor, colours[:, :, 1:2] / np.float32(255))
     assert np.abs(whole[:, :, 1:2] - single).max() < 1e-6

@@ -57,7 +57,7 @@ def garden(tmp_path_factory) -> lamina.Estimator:
 def bands(tmp_path_factory) -> lamina.Estimator:
     """Images without labels."""
     codes = generator_tools.codes(160, 0)
-    rows = {"picture": generator_tools.pictures((12, 12, 1), codes, 0)}
+    rows = {"picture": generator_tools.images((12, 12, 1), codes, 0)}
     model = {"kind": "autoencoder", "width": 4}
     return learn(rows, tmp_path_factory.mktemp("bands") / "run", model=model, train=TRAIN | {"epochs": 3})
 
@@ -207,13 +207,13 @@ def test_a_point_that_is_none_is_refused_by_its_place(garden, rows, sentence):
     assert "z1" in reply.json()["error"] or "z2" in reply.json()["error"]
 
 
-def test_pictures_come_back_as_arrays_as_png_and_as_files(bands, tmp_path):
-    pictures = generator_tools.pictures((12, 12, 1), generator_tools.codes(20, 3), 3)
-    places = bands.predict({"picture": pictures})
+def test_images_come_back_as_arrays_as_png_and_as_files(bands, tmp_path):
+    images = generator_tools.images((12, 12, 1), generator_tools.codes(20, 3), 3)
+    places = bands.predict({"picture": images})
     points = np.stack([places[name] for name in NAMES], axis=1)
     back = bands.inverse_transform(points)
-    assert back.shape == pictures.shape and back.dtype == np.uint8
-    assert np.corrcoef(back.ravel(), pictures.ravel())[0, 1] > 0.9
+    assert back.shape == images.shape and back.dtype == np.uint8
+    assert np.corrcoef(back.ravel(), images.ravel())[0, 1] > 0.9
     rows = [dict(zip(NAMES, point, strict=True)) for point in points.tolist()]
     reply = ask(bands, "POST", "/inverse_transform", json={"rows": rows[:2]}).json()
     body = np.frombuffer(base64.b64decode(reply["rows"][1]["image"]), np.uint8)
@@ -226,7 +226,7 @@ def test_pictures_come_back_as_arrays_as_png_and_as_files(bands, tmp_path):
     assert (cv2.imread(str(files[1]), cv2.IMREAD_UNCHANGED) == back[1, :, :, 0]).all()
 
 
-def test_pictures_are_not_written_into_a_table(bands, tmp_path):
+def test_images_are_not_written_into_a_table(bands, tmp_path):
     (tmp_path / "z.csv").write_text("z1,z2\n0,0\n")
     words = ("inverse-transform", path(bands), tmp_path / "z.csv", "-o", tmp_path / "rows.csv")
     code, _, error = command(*words)
@@ -240,13 +240,13 @@ def test_columns_of_other_names_are_no_coordinates(bands, tmp_path):
     assert code == 1 and "there is no column 'z1' (got a, b). Give z1 and z2" in error
 
 
-def test_what_hangs_on_no_part_of_a_picture_is_not_explained(bands, tmp_path):
+def test_what_hangs_on_no_part_of_an_image_is_not_explained(bands, tmp_path):
     cv2.imwrite(str(tmp_path / "one.png"), np.zeros((12, 12), np.uint8))
     code, _, error = command("explain", path(bands), tmp_path / "one.png", "-o", tmp_path / "why.png")
     assert code == 1 and "has no prediction that depends on parts of a row" in error
 
 
-def test_a_server_makes_so_many_pictures_and_no_more(bands):
+def test_a_server_makes_so_many_images_and_no_more(bands):
     rows = [{"z1": 0.0, "z2": 0.0}] * 3
     reply = ask(bands, "POST", "/inverse_transform", Limits(samples=2), json={"rows": rows})
     assert reply.status_code == 413 and "at most 2 images" in reply.json()["error"]
@@ -279,15 +279,15 @@ def test_the_report_holds_the_map_and_no_row_of_a_table(garden):
     assert not leaks
 
 
-def test_pictures_are_in_the_map_and_stand_all_over_it(bands):
+def test_images_are_in_the_map_and_stand_all_over_it(bands):
     page = Path(bands.result["report"]).read_text()
     assert 'class="sprite"' in page and "All over the map" in page
 
 
-def test_the_bound_of_a_variational_network_is_a_number_for_black_and_white_pictures(tmp_path):
-    pictures = np.where(generator_tools.pictures((12, 12, 1), generator_tools.codes(120, 0), 0) > 100, 255, 0)
+def test_the_bound_of_a_variational_network_is_a_number_for_black_and_white_images(tmp_path):
+    images = np.where(generator_tools.images((12, 12, 1), generator_tools.codes(120, 0), 0) > 100, 255, 0)
     model = {"kind": "vae", "width": 8, "likelihood": "bernoulli", "warmup": 0}
-    rows = {"picture": pictures.astype(np.uint8)}
+    rows = {"picture": images.astype(np.uint8)}
     vae = learn(rows, tmp_path / "run", model=model, train=TRAIN | {"epochs": 12, "lr": 0.01})
     assert -144 * np.log(2) < vae.result["scores"]["elbo"] < 0  # better than a coin for each pixel
     assert "Samples" in Path(vae.result["report"]).read_text()

@@ -43,10 +43,10 @@ def plans(tmp_path_factory) -> lamina.Estimator:
 
 
 @pytest.fixture(scope="module")
-def pictured(tmp_path_factory) -> lamina.Estimator:
-    pictures = np.random.default_rng(0).integers(0, 255, (40, 8, 8, 1), np.uint8)
+def image_generator(tmp_path_factory) -> lamina.Estimator:
+    images = np.random.default_rng(0).integers(0, 255, (40, 8, 8, 1), np.uint8)
     recipe = {"task": "generation", "model": {"kind": "vae", "width": 4, "latent": 4}, "train": {"epochs": 1}}
-    return lamina.fit(pictures, recipe=recipe, out=tmp_path_factory.mktemp("pictured") / "run")
+    return lamina.fit(images, recipe=recipe, out=tmp_path_factory.mktemp("images") / "run")
 
 
 def known(test: Callable[[Any, Any], bool], limit: Any) -> Callable[[Any], bool]:
@@ -200,24 +200,24 @@ def test_a_request_cannot_hold_a_server_for_long(left):
     assert ask(left, "POST", "/generate", json={"where": [3]}).status_code == 400
 
 
-def test_pictures_have_no_columns_to_ask_for(pictured, tmp_path):
+def test_images_have_no_columns_to_ask_for(image_generator, tmp_path):
     said = "where: is for rows of a table, and this bundle generates images."
     with pytest.raises(DataError, match=said):
-        pictured.generate(2, where="a=b")
-    code, _, error = command("generate", path(pictured), "-o", tmp_path / "out", "--where", "a=b")
+        image_generator.generate(2, where="a=b")
+    code, _, error = command("generate", path(image_generator), "-o", tmp_path / "out", "--where", "a=b")
     assert code == 1 and said in error and not list(tmp_path.iterdir())
-    answer = ask(pictured, "POST", "/generate", json={"where": ["a=b"]})
+    answer = ask(image_generator, "POST", "/generate", json={"where": ["a=b"]})
     assert answer.status_code == 400 and said in answer.json()["error"]
 
 
-def test_a_server_describes_conditions_where_there_are_rows(left, pictured):
+def test_a_server_describes_conditions_where_there_are_rows(left, image_generator):
     def body(estimator: lamina.Estimator) -> dict[str, Any]:
         described = ask(estimator, "GET", "/openapi.json").json()["paths"]["/generate"]["post"]["requestBody"]
         return described["content"]["application/json"]["schema"]["properties"]
 
     (example,) = body(left)["where"]["examples"]
     assert ask(left, "POST", "/generate", json={"count": 3, "where": example}).status_code == 200
-    assert "where" not in body(pictured)
+    assert "where" not in body(image_generator)
     page = ask(left, "GET", "/", headers={"accept": "text/html"}).text
     assert '<textarea name="where"' in page and 'data-setting="lines"' in page
-    assert '<textarea name="where"' not in ask(pictured, "GET", "/", headers={"accept": "text/html"}).text
+    assert '<textarea name="where"' not in ask(image_generator, "GET", "/", headers={"accept": "text/html"}).text

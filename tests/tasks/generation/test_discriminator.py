@@ -18,7 +18,7 @@ import pytest
 import lamina
 from bundle_tools import changed, must_refuse, mutated, put, read, sealed
 from bundle_tools import written as laid
-from generator_tools import CLASSES, SHAPES, blocks, codes, pictures, spec_of
+from generator_tools import CLASSES, SHAPES, blocks, codes, images, spec_of
 from lamina import models
 from lamina.config import BundleError, DataError, parse
 from lamina.deploy import onnx_export
@@ -30,24 +30,24 @@ SIDE = SHAPES["colour"]
 
 
 @pytest.fixture(scope="module")
-def pictured(tmp_path_factory) -> lamina.Estimator:
+def image_generator(tmp_path_factory) -> lamina.Estimator:
     """Images of three classes, made by a gan."""
     code = codes(300, 0)
-    rows = {"image": pictures(SIDE, code, 0), "class": np.array(CLASSES)[code]}
+    rows = {"image": images(SIDE, code, 0), "class": np.array(CLASSES)[code]}
     train = {"epochs": 20, "threads": 1, "batch_size": 32, "ema": 0.9}
     recipe = {"task": "generation", "model": {"kind": "gan", "width": 8, "latent": 6}, "train": train}
-    return lamina.fit(rows, "class", recipe=recipe, out=tmp_path_factory.mktemp("pictured") / "run")
+    return lamina.fit(rows, "class", recipe=recipe, out=tmp_path_factory.mktemp("images") / "run")
 
 
 @pytest.fixture(scope="module")
-def tabled(tmp_path_factory) -> lamina.Estimator:
+def row_generator(tmp_path_factory) -> lamina.Estimator:
     """Rows of things, made by a gan."""
     recipe = {
         "task": "generation",
         "model": {"kind": "gan", "hidden": 64, "latent": 8},
         "train": {"epochs": 60, "threads": 1, "batch_size": 64},
     }
-    return lamina.fit(things(400, 0), "kind", recipe=recipe, out=tmp_path_factory.mktemp("tabled") / "run")
+    return lamina.fit(things(400, 0), "kind", recipe=recipe, out=tmp_path_factory.mktemp("rows") / "run")
 
 
 def things(count: int, seed: int = 3) -> list[dict[str, Any]]:
@@ -64,11 +64,11 @@ def things(count: int, seed: int = 3) -> list[dict[str, Any]]:
 def fresh(count: int, seed: int = 9) -> tuple[np.ndarray, np.ndarray]:
     """Images that no network has seen, and the name of each one's class."""
     code = codes(count, seed)
-    return pictures(SIDE, code, seed), np.array(CLASSES)[code]
+    return images(SIDE, code, seed), np.array(CLASSES)[code]
 
 
 def rows_of(images: np.ndarray, names: np.ndarray) -> list[dict[str, Any]]:
-    return [{"image": picture, "class": name} for picture, name in zip(images, names, strict=True)]
+    return [{"image": image, "class": name} for image, name in zip(images, names, strict=True)]
 
 
 def noise(count: int) -> np.ndarray:
@@ -82,51 +82,51 @@ def column(answers: Any, name: str = "score") -> np.ndarray:
 # what is scored
 
 
-def test_real_pictures_score_like_held_out_ones_and_noise_below_them(pictured):
+def test_real_images_score_like_held_out_ones_and_noise_below_them(image_generator):
     real, names = fresh(120)
-    scores, worse = column(pictured.predict(rows_of(real, names))), pictured.predict(noise(40))["score"]
+    scores, worse = column(image_generator.predict(rows_of(real, names))), image_generator.predict(noise(40))["score"]
     assert scores.min() >= 0 and scores.max() <= 1
     assert 0.3 < scores.mean() < 0.7, "the share of held-out real images below a real one is even, 0 to 1"
     assert np.median(worse) < 0.1
 
 
-def test_a_picture_of_another_class_than_is_told_scores_lower(pictured):
+def test_an_image_of_another_class_than_is_told_scores_lower(image_generator):
     real, names = fresh(120)
     wrong = np.array(CLASSES)[(codes(120, 9) + 1) % 3]
-    told, mistold = (column(pictured.predict(rows_of(real, settings))) for settings in (names, wrong))
+    told, mistold = (column(image_generator.predict(rows_of(real, settings))) for settings in (names, wrong))
     assert np.median(mistold) < np.median(told)
 
 
-def test_neither_neighbours_nor_their_number_change_a_score(pictured, tabled):
+def test_neither_neighbours_nor_their_number_change_a_score(image_generator, row_generator):
     real, names = fresh(20)
-    for estimator, rows in ((pictured, rows_of(real, names)), (tabled, things(20))):
+    for estimator, rows in ((image_generator, rows_of(real, names)), (row_generator, things(20))):
         together = column(estimator.predict(rows), "raw")
         alone = np.array([estimator.predict([row])[0]["raw"] for row in rows])
         assert np.allclose(together, alone, atol=1e-4)
 
 
-def test_rows_of_a_table_are_scored_and_columns_that_do_not_belong_together_score_lower(tabled):
+def test_rows_of_a_table_are_scored_and_columns_that_do_not_belong_together_score_lower(row_generator):
     whole, drawn = things(200), random.Random(0)
     torn = [{name: drawn.choice(whole)[name] for name in whole[0]} for _ in whole]
-    scores, worse = column(tabled.predict(whole)), column(tabled.predict(torn))
+    scores, worse = column(row_generator.predict(whole)), column(row_generator.predict(torn))
     assert 0.35 < scores.mean() < 0.65
     assert worse.mean() < scores.mean() - 0.1
 
 
-def test_a_class_that_is_not_told_or_that_nobody_knows_is_the_one_that_fits_best(pictured):
+def test_a_class_that_is_not_told_or_that_nobody_knows_is_the_one_that_fits_best(image_generator):
     real, names = fresh(30)
-    untold = pictured.predict(list(real))
-    unknown = pictured.predict([{"image": p, "class": "sideways"} for p in real])
-    missing = pictured.predict([{"image": p, "class": None} for p in real])
-    told = pictured.predict(rows_of(real, names))
+    untold = image_generator.predict(list(real))
+    unknown = image_generator.predict([{"image": p, "class": "sideways"} for p in real])
+    missing = image_generator.predict([{"image": p, "class": None} for p in real])
+    told = image_generator.predict(rows_of(real, names))
     assert untold == unknown == missing
     assert np.allclose(column(told, "raw"), column(untold, "raw")), "these classes are easily told"
     assert 0.3 < column(untold).mean() < 0.7, "they are compared with held-out ones whose class was not told either"
 
 
-def test_a_missing_picture_has_no_score(pictured):
+def test_a_missing_image_has_no_score(image_generator):
     real, _ = fresh(2)
-    assert pictured.predict([{"image": real[0]}, {"image": None}])[1] == {"score": None, "raw": None}
+    assert image_generator.predict([{"image": real[0]}, {"image": None}])[1] == {"score": None, "raw": None}
 
 
 # from files
@@ -137,22 +137,22 @@ def album(tmp_path_factory) -> Path:
     """A folder of images by class, one of which is cut short and one four times as large."""
     folder = tmp_path_factory.mktemp("album")
     real, names = fresh(12)
-    for i, (picture, name) in enumerate(zip(real, names, strict=True)):
+    for i, (image, name) in enumerate(zip(real, names, strict=True)):
         (folder / name).mkdir(exist_ok=True)
-        cv2.imwrite(str(folder / name / f"{i:02}.png"), picture[:, :, ::-1])
+        cv2.imwrite(str(folder / name / f"{i:02}.png"), image[:, :, ::-1])
     cv2.imwrite(str(folder / names[0] / "large.png"), np.kron(real[0], np.ones((2, 2, 1), np.uint8))[:, :, ::-1])
     whole = (folder / names[1] / "01.png").read_bytes()
     (folder / names[1] / "cut.png").write_bytes(whole[: len(whole) // 2])
     return folder
 
 
-def test_a_folder_of_pictures_is_scored_by_file_and_a_broken_one_set_aside(pictured, album, tmp_path):
-    code, settings, _ = command("predict", path(pictured), album, "-o", tmp_path / "scores.csv")
+def test_a_folder_of_images_is_scored_by_file_and_a_broken_one_set_aside(image_generator, album, tmp_path):
+    code, settings, _ = command("predict", path(image_generator), album, "-o", tmp_path / "scores.csv")
     assert code == 0 and "13 rows" in settings
     with open(tmp_path / "scores.csv", newline="") as file:
         facts = {Path(row["image"]).name: row for row in csv.DictReader(file)}
     real, names = fresh(12)
-    wanted = pictured.predict(rows_of(real, names))
+    wanted = image_generator.predict(rows_of(real, names))
     for i, row in enumerate(wanted):
         assert float(facts[f"{i:02}.png"]["raw"]) == pytest.approx(row["raw"], abs=1e-4)
         assert float(facts[f"{i:02}.png"]["score"]) == pytest.approx(row["score"], abs=1e-4)
@@ -162,25 +162,33 @@ def test_a_folder_of_pictures_is_scored_by_file_and_a_broken_one_set_aside(pictu
     assert lost["file"].endswith("cut.png") and "cut short" in lost["reason"]
 
 
-def test_an_archive_of_arrays_and_a_table_of_rows_are_scored_from_files(pictured, tabled, tmp_path):
+def test_an_archive_of_arrays_and_a_table_of_rows_are_scored_from_files(image_generator, row_generator, tmp_path):
     real, names = fresh(10)
     np.savez(tmp_path / "some.npz", images=real, labels=names)
-    code, _, error = command("predict", path(pictured), tmp_path / "some.npz", "-o", tmp_path / "some.parquet")
+    code, _, error = command("predict", path(image_generator), tmp_path / "some.npz", "-o", tmp_path / "some.parquet")
     assert code == 0, error
-    wanted = pictured.predict(rows_of(real, names))
+    wanted = image_generator.predict(rows_of(real, names))
     assert np.allclose(pa.parquet.read_table(tmp_path / "some.parquet")["raw"], column(wanted, "raw"), atol=1e-4)
     some = things(10)
     pa.parquet.write_table(pa.Table.from_pylist(some), tmp_path / "things.parquet")
-    words = ("predict", path(tabled), tmp_path / "things.parquet", "-o", tmp_path / "scores.csv", "--keep", "colour")
+    words = (
+        "predict",
+        path(row_generator),
+        tmp_path / "things.parquet",
+        "-o",
+        tmp_path / "scores.csv",
+        "--keep",
+        "colour",
+    )
     code, _, error = command(*words)
     assert code == 0, error
     with open(tmp_path / "scores.csv", newline="") as file:
         facts = list(csv.DictReader(file))
     assert list(facts[0]) == ["colour", "score", "raw"]
-    assert np.allclose(column(facts), column(tabled.predict(some)), atol=1e-6)
+    assert np.allclose(column(facts), column(row_generator.predict(some)), atol=1e-6)
 
 
-def test_what_cannot_be_scored_is_a_sentence(pictured, tabled, tmp_path):
+def test_what_cannot_be_scored_is_a_sentence(image_generator, row_generator, tmp_path):
     recipe = {"task": "generation", "model": {"kind": "vae", "hidden": 8, "latent": 2}, "train": {"epochs": 1}}
     plain = lamina.fit([{"a": float(i), "b": "xy"[i % 2]} for i in range(60)], recipe=recipe, out=tmp_path / "vae")
     pa.parquet.write_table(pa.table({"a": [1.0], "b": ["x"]}), tmp_path / "rows.parquet")
@@ -190,18 +198,18 @@ def test_what_cannot_be_scored_is_a_sentence(pictured, tabled, tmp_path):
     with pytest.raises(DataError, match=r"predict: this bundle is for generation, and does not do that"):
         plain.predict([{"a": 1.0}])
     pa.parquet.write_table(pa.table({"seed": [1]}), tmp_path / "seeds.parquet")
-    code, _, error = command("predict", path(tabled), tmp_path / "seeds.parquet", "-o", tmp_path / "out.csv")
+    code, _, error = command("predict", path(row_generator), tmp_path / "seeds.parquet", "-o", tmp_path / "out.csv")
     assert code == 1 and "the discriminator of this bundle scores size, weight" in error and "lamina generate" in error
     assert not (tmp_path / "out.csv").exists()
 
 
-def test_a_server_says_where_the_critic_is_to_be_had(pictured):
-    answer = ask(pictured, "POST", "/predict", json={"rows": [{}]})
+def test_a_server_says_where_the_discriminator_is_to_be_had(image_generator):
+    answer = ask(image_generator, "POST", "/predict", json={"rows": [{}]})
     assert answer.status_code == 404
     assert "no server does that. It is had with lamina predict, and in Python." in answer.json()["error"]
 
 
-def test_scoring_needs_no_torch(pictured, tabled):
+def test_scoring_needs_no_torch(image_generator, row_generator):
     code = """
 import sys
 import lamina
@@ -211,7 +219,10 @@ assert 0 <= lamina.load(sys.argv[2]).predict([{"size": 9, "colour": "red"}])[0][
 assert not {"torch", "sklearn", "matplotlib", "onnx"} & set(sys.modules)
 """
     done = subprocess.run(
-        [sys.executable, "-c", code, path(pictured), path(tabled)], capture_output=True, text=True, check=False
+        [sys.executable, "-c", code, path(image_generator), path(row_generator)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
 
@@ -219,36 +230,40 @@ assert not {"torch", "sklearn", "matplotlib", "onnx"} & set(sys.modules)
 @pytest.mark.parametrize("preset", ["relativistic", "dcgan", "wgan_gp"])
 @pytest.mark.parametrize("sort", ["grey", "rows"])
 @pytest.mark.parametrize("classes", [0, 3])
-def test_the_exported_critic_gives_what_the_network_gives(preset, sort, classes):
+def test_the_exported_discriminator_gives_what_the_network_gives(preset, sort, classes):
     if (preset, sort) == ("dcgan", "rows"):
         return  # refused in a sentence, which another test asks for
     spec, faults = spec_of(sort, classes), list[str]()
     settings = {"kind": "gan", "width": 8, "hidden": 32, "latent": 6, "preset": preset}
     cfg = parse(plugin("models", "gan").Config, settings, "model", faults)
-    judge = models.served(models.build(cfg, spec, 0))["critic"]
+    network = models.served(models.build(cfg, spec, 0))["discriminator"]
     code = codes(24, 0)
-    rows = (pictures(SHAPES["grey"], code, 0) if sort == "grey" else blocks(code, 0)).astype(np.float32)
+    rows = (images(SHAPES["grey"], code, 0) if sort == "grey" else blocks(code, 0)).astype(np.float32)
     fed = {"image0" if sort == "grey" else "row": rows} | ({"condition": code[:, None]} if classes else {})
-    graph, why = onnx_export.onnx(judge, fed)
+    graph, why = onnx_export.onnx(network, fed)
     assert graph is not None, why
 
 
 # what it is worth
 
 
-def test_the_report_says_whether_the_critic_tells_real_from_made_and_has_learned_by_heart(pictured, tabled):
-    for estimator, of in ((pictured, "images"), (tabled, "rows")):
+def test_the_report_says_whether_the_discriminator_tells_real_from_generated_and_has_learned_by_heart(
+    image_generator, row_generator
+):
+    for estimator, of in ((image_generator, "images"), (row_generator, "rows")):
         folder = Path(estimator.result["run"])
         facts = json.loads((folder / "report.json").read_text("utf-8"))["discriminator"]
-        assert 0 <= facts["real_from_made"] <= 1 and 0 < facts["chance"] < 0.2
-        assert f"tells test {of} from generated ones with ROC AUC {facts['real_from_made']:.3f}" in facts["sentence"]
+        assert 0 <= facts["real_from_generated"] <= 1 and 0 < facts["chance"] < 0.2
+        assert (
+            f"tells test {of} from generated ones with ROC AUC {facts['real_from_generated']:.3f}" in facts["sentence"]
+        )
         assert estimator.result["discriminator"] == facts
         page = (folder / "report.html").read_text("utf-8")
         assert "The discriminator" in page and "training rows from test rows, ROC AUC" in page and "scores.csv" in page
 
 
 @pytest.mark.slow
-def test_a_critic_that_learned_its_pictures_by_heart_is_found_out(tmp_path):
+def test_a_discriminator_that_learned_its_images_by_heart_is_found_out(tmp_path):
     """Images of noise have nothing in common that could be learned but themselves."""
     train = {"epochs": 200, "threads": 1, "batch_size": 16, "patience": 200, "keep": "last", "ema": None}
     model = {"kind": "gan", "width": 16, "latent": 4, "diffaugment": False, "penalty": 0.01}
@@ -262,7 +277,7 @@ def test_a_critic_that_learned_its_pictures_by_heart_is_found_out(tmp_path):
 
 
 def other_discriminator(files: dict[str, bytes]) -> dict[str, bytes]:
-    return files | {"critic.onnx": files["model.onnx"]}
+    return files | {"discriminator.onnx": files["model.onnx"]}
 
 
 def known(name: str, value: Any) -> Any:
@@ -271,36 +286,37 @@ def known(name: str, value: Any) -> Any:
 
 ATTACKS = {
     "no discriminator though there is one": (
-        lambda f: {k: v for k, v in f.items() if k != "critic.onnx"},
-        "critic.onnx",
+        lambda f: {k: v for k, v in f.items() if k != "discriminator.onnx"},
+        "discriminator.onnx",
     ),
     "a discriminator that nobody knows": (
         put("task.json", "state", "discriminator_calibration", value=None),
-        "critic.onnx",
+        "discriminator.onnx",
     ),
-    "the generator as discriminator": (other_discriminator, "critic.onnx"),
-    "garbage": (lambda f: f | {"critic.onnx": b"garbage" * 100}, "critic.onnx"),
+    "a second discriminator": (lambda f: f | {"critic.onnx": f["discriminator.onnx"]}, "critic.onnx"),
+    "the generator as discriminator": (other_discriminator, "discriminator.onnx"),
+    "garbage": (lambda f: f | {"discriminator.onnx": b"garbage" * 100}, "discriminator.onnx"),
     "scores out of order": (known("conditional", [*range(100), 0]), "finite and ordered"),
     "scores without end": (known("unconditional", [0.0] * 100 + [1e999]), "task.json"),
     "too few scores": (known("conditional", [0.0, 1.0]), "state.discriminator_calibration.conditional"),
     "no median for a class": (known("medians", [0.0, 0.0]), "a median for each class"),
     "other medians": (known("medians", [5.0, 5.0, 5.0]), "differ"),
-    "another golden score": (put("golden.json", "answers", 0, "critic", value=1e3), "differ"),
+    "another golden score": (put("golden.json", "answers", 0, "discriminator", value=1e3), "differ"),
     "no golden score": (put("golden.json", "answers", 0, value={"excerpt": []}), "differ"),
 }
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_attack_on_a_critic_is_refused(attack, pictured, tmp_path):
+def test_attack_on_a_discriminator_is_refused(attack, image_generator, tmp_path):
     change, settings = ATTACKS[attack]
-    must_refuse(tmp_path / "b", change(read(Path(path(pictured)))), settings)
+    must_refuse(tmp_path / "b", change(read(Path(path(image_generator)))), settings)
 
 
-@pytest.mark.parametrize("which", ["pictured", "tabled"])
-def test_a_mutated_critic_gives_the_same_scores_or_is_refused(which, request, tmp_path):
+@pytest.mark.parametrize("which", ["image_generator", "row_generator"])
+def test_a_mutated_discriminator_gives_the_same_scores_or_is_refused(which, request, tmp_path):
     estimator = request.getfixturevalue(which)
     files, facts = read(Path(path(estimator))), Counter[str]()
-    rows = list(fresh(8)[0]) if which == "pictured" else things(8)
+    rows = list(fresh(8)[0]) if which == "image_generator" else things(8)
     wanted = column(estimator.predict(rows), "raw")
     for number in range(25):
         draw = random.Random(number)
@@ -317,17 +333,17 @@ def test_a_mutated_critic_gives_the_same_scores_or_is_refused(which, request, tm
 
 def _bent(files: dict[str, bytes], draw: random.Random) -> tuple[str, dict[str, bytes]]:
     """Some bits of the discriminator's graph are others."""
-    body = bytearray(files["critic.onnx"])
+    body = bytearray(files["discriminator.onnx"])
     for _ in range(draw.choice([1, 4, 32])):
         body[draw.randrange(len(body))] ^= 1 << draw.randrange(8)
-    return "bits of critic.onnx", files | {"critic.onnx": bytes(body)}
+    return "bits of discriminator.onnx", files | {"discriminator.onnx": bytes(body)}
 
 
-def test_a_bundle_of_before_critics_were_kept_still_makes_what_it_made(pictured, tmp_path):
-    files = {k: v for k, v in read(Path(path(pictured))).items() if k != "critic.onnx"}
+def test_a_bundle_of_before_discriminators_were_kept_still_makes_what_it_made(image_generator, tmp_path):
+    files = {k: v for k, v in read(Path(path(image_generator))).items() if k != "discriminator.onnx"}
     files = changed(files, "task.json", lambda task: task["state"].pop("discriminator_calibration") and None)
-    files = changed(files, "golden.json", lambda golden: [a.pop("critic") for a in golden["answers"]] and None)
+    files = changed(files, "golden.json", lambda golden: [a.pop("discriminator") for a in golden["answers"]] and None)
     old = Predictor(laid(tmp_path / "b", sealed(files)))
-    assert np.array_equal(old.ask("generate", count=3, seed=1), pictured.generate(3, 1))
+    assert np.array_equal(old.ask("generate", count=3, seed=1), image_generator.generate(3, 1))
     with pytest.raises(DataError, match="does not do that"):
         old.predict(fresh(2)[0])

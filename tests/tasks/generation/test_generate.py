@@ -25,7 +25,7 @@ import lamina
 from bundle_tools import changed, must_refuse, mutated, put, read, sealed
 from bundle_tools import written as laid
 from conftest import customers
-from generator_tools import CLASSES, SHAPES, codes, pictures
+from generator_tools import CLASSES, SHAPES, codes, images
 from lamina import data
 from lamina.config import BundleError, DataError, LaminaError
 from lamina.data import folders
@@ -40,23 +40,23 @@ MADE = "trainedAlgorithmicMedia"
 
 
 @pytest.fixture(scope="module")
-def pictured(tmp_path_factory) -> lamina.Estimator:
+def image_generator(tmp_path_factory) -> lamina.Estimator:
     """Images of three classes."""
     code = codes(120, 0)
-    rows = {"image": pictures(SHAPES["colour"], code, 0), "class": np.array(CLASSES)[code]}
+    rows = {"image": images(SHAPES["colour"], code, 0), "class": np.array(CLASSES)[code]}
     model = {"kind": "vae", "width": 8, "latent": 6}
     train = {"epochs": 40, "threads": 1, "batch_size": 32, "lr": 5e-3, "ema": None}
     recipe = {"task": "generation", "model": model, "train": train}
-    return lamina.fit(rows, "class", recipe=recipe, out=tmp_path_factory.mktemp("pictured") / "run")
+    return lamina.fit(rows, "class", recipe=recipe, out=tmp_path_factory.mktemp("images") / "run")
 
 
 @pytest.fixture(scope="module")
-def tabled(tmp_path_factory) -> lamina.Estimator:
+def row_generator(tmp_path_factory) -> lamina.Estimator:
     """Rows with a number, a category with gaps, a boolean, and who left as the class."""
     rows = [{name: row[name] for name in FACTS} for row in customers(200)]
     model = {"kind": "vae", "hidden": 16, "latent": 6}
     recipe = {"task": "generation", "model": model, "train": {"epochs": 2, "threads": 1}}
-    return lamina.fit(rows, "left", recipe=recipe, out=tmp_path_factory.mktemp("tabled") / "run")
+    return lamina.fit(rows, "left", recipe=recipe, out=tmp_path_factory.mktemp("rows") / "run")
 
 
 def chunks(body: bytes) -> dict[bytes, bytes]:
@@ -84,18 +84,20 @@ def seen(body: bytes) -> np.ndarray:
 
 
 @pytest.mark.parametrize("label", [None, "up", ["up", "down"]])
-def test_one_seed_makes_the_same_pictures_in_python_on_the_command_line_and_on_a_server(pictured, tmp_path, label):
-    wanted = pictured.generate(5, seed=3, label=label)
+def test_one_seed_makes_the_same_images_in_python_on_the_command_line_and_on_a_server(image_generator, tmp_path, label):
+    wanted = image_generator.generate(5, seed=3, label=label)
     words = [word for name in ([label] if isinstance(label, str) else label or []) for word in ("--label", name)]
-    code, _, said = command("generate", path(pictured), "-n", 5, "-o", tmp_path / "out", "--seed", 3, *words)
+    code, _, said = command("generate", path(image_generator), "-n", 5, "-o", tmp_path / "out", "--seed", 3, *words)
     assert code == 0, said
     pngs = sorted((tmp_path / "out").glob("0*.png"))
     assert [file.name for file in pngs] == [f"{n:06}.png" for n in range(1, 6)]
-    answer = ask(pictured, "POST", "/generate", json={"count": 5, "seed": 3, **({"label": label} if label else {})})
+    answer = ask(
+        image_generator, "POST", "/generate", json={"count": 5, "seed": 3, **({"label": label} if label else {})}
+    )
     assert answer.status_code == 200, answer.text
     served = [base64.b64decode(one["image"]) for one in answer.json()["samples"]]
     assert [file.read_bytes() for file in pngs] == served
-    assert all(np.array_equal(seen(body), picture) for body, picture in zip(served, wanted, strict=True))
+    assert all(np.array_equal(seen(body), image) for body, image in zip(served, wanted, strict=True))
     with open(tmp_path / "out" / "index.csv", newline="") as file:
         index = list(csv.DictReader(file))
     assert [(row["label"], int(row["seed"])) for row in index] == [
@@ -105,39 +107,41 @@ def test_one_seed_makes_the_same_pictures_in_python_on_the_command_line_and_on_a
         assert [row["label"] for row in index] == (["up"] * 5 if label == "up" else ["up", "down", "up", "down", "up"])
 
 
-def test_the_seed_in_the_index_makes_that_picture_again(pictured, tmp_path):
-    command("generate", path(pictured), "-n", 3, "-o", tmp_path / "out")
+def test_the_seed_in_the_index_makes_that_image_again(image_generator, tmp_path):
+    command("generate", path(image_generator), "-n", 3, "-o", tmp_path / "out")
     with open(tmp_path / "out" / "index.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    again = pictured.generate(seeds=[int(row["seed"]) for row in rows], label=[row["label"] for row in rows])
-    for row, picture in zip(rows, again, strict=True):
-        assert np.array_equal(picture, seen((tmp_path / "out" / row["file"]).read_bytes()))
-    answer = ask(pictured, "POST", "/generate", json={"seeds": [int(rows[1]["seed"])], "label": rows[1]["label"]})
+    again = image_generator.generate(seeds=[int(row["seed"]) for row in rows], label=[row["label"] for row in rows])
+    for row, image in zip(rows, again, strict=True):
+        assert np.array_equal(image, seen((tmp_path / "out" / row["file"]).read_bytes()))
+    answer = ask(
+        image_generator, "POST", "/generate", json={"seeds": [int(rows[1]["seed"])], "label": rows[1]["label"]}
+    )
     assert base64.b64decode(answer.json()["samples"][0]["image"]) == (tmp_path / "out" / rows[1]["file"]).read_bytes()
 
 
-def test_one_seed_makes_the_same_rows_in_python_on_the_command_line_and_on_a_server(tabled, tmp_path):
-    wanted = tabled.generate(20, seed=4, label="yes")
+def test_one_seed_makes_the_same_rows_in_python_on_the_command_line_and_on_a_server(row_generator, tmp_path):
+    wanted = row_generator.generate(20, seed=4, label="yes")
     code, _, said = command(
-        "generate", path(tabled), "-n", 20, "-o", tmp_path / "rows.parquet", "--seed", 4, "--label", "yes"
+        "generate", path(row_generator), "-n", 20, "-o", tmp_path / "rows.parquet", "--seed", 4, "--label", "yes"
     )
     assert code == 0, said
     assert pa.parquet.read_table(tmp_path / "rows.parquet").equals(wanted)
-    answer = ask(tabled, "POST", "/generate", json={"count": 20, "seed": 4, "label": "yes"})
+    answer = ask(row_generator, "POST", "/generate", json={"count": 20, "seed": 4, "label": "yes"})
     assert answer.json()["samples"] == wanted.to_pylist()
     assert MADE in answer.json()["source"]
 
 
-def test_asking_for_more_keeps_the_first_and_another_seed_makes_others(pictured, tabled):
-    few, many, other = pictured.generate(3), pictured.generate(9), pictured.generate(9, seed=1)
+def test_asking_for_more_keeps_the_first_and_another_seed_makes_others(image_generator, row_generator):
+    few, many, other = image_generator.generate(3), image_generator.generate(9), image_generator.generate(9, seed=1)
     assert np.array_equal(few, many[:3])
     assert not np.array_equal(many, other)
-    assert tabled.generate(30).slice(0, 7).equals(tabled.generate(7))
-    assert len({picture.tobytes() for picture in many}) == 9
+    assert row_generator.generate(30).slice(0, 7).equals(row_generator.generate(7))
+    assert len({image.tobytes() for image in many}) == 9
 
 
-def test_what_is_made_in_pieces_is_what_is_made_at_once(pictured, tabled, tmp_path, monkeypatch):
-    for name, estimator, output in (("PICTURES", pictured, "out"), ("ROWS", tabled, "rows.csv")):
+def test_what_is_made_in_pieces_is_what_is_made_at_once(image_generator, row_generator, tmp_path, monkeypatch):
+    for name, estimator, output in (("IMAGES", image_generator, "out"), ("ROWS", row_generator, "rows.csv")):
         command("generate", path(estimator), "-n", 23, "-o", tmp_path / "whole" / output, "--seed", 2)
         monkeypatch.setattr(files, name, 5)
         code, _, said = command("generate", path(estimator), "-n", 23, "-o", tmp_path / "pieces" / output, "--seed", 2)
@@ -149,9 +153,9 @@ def test_what_is_made_in_pieces_is_what_is_made_at_once(pictured, tabled, tmp_pa
 # what is made says so
 
 
-def test_every_picture_says_that_it_was_made_by_which_bundle_and_from_which_seed(pictured, tmp_path):
-    command("generate", path(pictured), "-n", 3, "-o", tmp_path / "out")
-    identity = pictured.predictor.bundle.id
+def test_every_image_says_that_it_was_made_by_which_bundle_and_from_which_seed(image_generator, tmp_path):
+    command("generate", path(image_generator), "-n", 3, "-o", tmp_path / "out")
+    identity = image_generator.predictor.bundle.id
     bodies = [file.read_bytes() for file in sorted((tmp_path / "out").glob("*.png"))]
     assert len(bodies) == 4  # the contact sheet too
     for seed, body in zip(sampling.seeds(0, 3), bodies, strict=False):
@@ -162,9 +166,9 @@ def test_every_picture_says_that_it_was_made_by_which_bundle_and_from_which_seed
         assert f"digitalsourcetype/{MADE}" in chunks(body)[b"XML:com.adobe.xmp"].decode()
 
 
-def test_other_programs_read_what_a_picture_says(pictured, tmp_path):
+def test_other_programs_read_what_an_image_says(image_generator, tmp_path):
     image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
-    command("generate", path(pictured), "-n", 1, "-o", tmp_path / "out")
+    command("generate", path(image_generator), "-n", 1, "-o", tmp_path / "out")
     with image.open(tmp_path / "out" / "000001.png") as opened:
         opened.load()
         assert opened.info["Source"].startswith("Lamina: generated")
@@ -173,23 +177,23 @@ def test_other_programs_read_what_a_picture_says(pictured, tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "feather"])
-def test_files_with_metadata_say_in_it_that_their_rows_were_made(tabled, tmp_path, suffix):
+def test_files_with_metadata_say_in_it_that_their_rows_were_made(row_generator, tmp_path, suffix):
     file = tmp_path / f"rows.{suffix}"
-    code, said, _ = command("generate", path(tabled), "-n", 9, "-o", file)
+    code, said, _ = command("generate", path(row_generator), "-n", 9, "-o", file)
     assert code == 0 and "The metadata of the file say" in said
     read_back = pa.parquet.read_schema(file) if suffix == "parquet" else pa.feather.read_table(file).schema
     metadata = read_back.metadata
-    assert metadata[b"lamina"].decode() == f"Lamina: generated, bundle {tabled.predictor.bundle.id}, seed 0"
+    assert metadata[b"lamina"].decode() == f"Lamina: generated, bundle {row_generator.predictor.bundle.id}, seed 0"
     assert MADE in metadata[b"digital_source_type"].decode()
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl"])
-def test_files_without_metadata_get_a_file_beside_them_that_says_it(tabled, tmp_path, suffix):
+def test_files_without_metadata_get_a_file_beside_them_that_says_it(row_generator, tmp_path, suffix):
     file = tmp_path / f"rows.{suffix}"
-    code, said, _ = command("generate", path(tabled), "-n", 9, "-o", file, "--label", "yes", "--label", "no")
+    code, said, _ = command("generate", path(row_generator), "-n", 9, "-o", file, "--label", "yes", "--label", "no")
     assert code == 0 and "do not say that they are generated" in said
     beside = json.loads((tmp_path / f"rows.{suffix}.source.json").read_text())
-    assert MADE in beside["digital_source_type"] and tabled.predictor.bundle.id in beside["lamina"]
+    assert MADE in beside["digital_source_type"] and row_generator.predictor.bundle.id in beside["lamina"]
     rows = (
         pa.csv.read_csv(file).to_pylist()
         if suffix == "csv"
@@ -202,8 +206,8 @@ def test_files_without_metadata_get_a_file_beside_them_that_says_it(tabled, tmp_
 # the command line
 
 
-def test_the_contact_sheet_has_the_classes_in_rows(pictured, tmp_path):
-    code, said, _ = command("generate", path(pictured), "-n", 30, "-o", tmp_path / "out", "--json")
+def test_the_contact_sheet_has_the_classes_in_rows(image_generator, tmp_path):
+    code, said, _ = command("generate", path(image_generator), "-n", 30, "-o", tmp_path / "out", "--json")
     found = json.loads(said)
     assert code == 0
     assert (found["count"], found["samples"], sum(found["labels"].values())) == (30, "images", 30)
@@ -220,16 +224,16 @@ def test_the_contact_sheet_has_the_classes_in_rows(pictured, tmp_path):
     assert np.array_equal(sheet[4 : 4 + 9 * scale, margin : margin + 14 * scale], large)
 
 
-def test_pictures_may_come_alone_to_be_one_class_of_a_folder(pictured, tmp_path):
-    code, said, _ = command("generate", path(pictured), "-n", 3, "-o", tmp_path / "out", "--no-sheet")
+def test_images_may_come_alone_to_be_one_class_of_a_folder(image_generator, tmp_path):
+    code, said, _ = command("generate", path(image_generator), "-n", 3, "-o", tmp_path / "out", "--no-sheet")
     assert code == 0 and "Each PNG says" in said
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["000001.png", "000002.png", "000003.png"]
 
 
-def test_a_folder_that_is_not_empty_is_left_alone(pictured, tmp_path):
+def test_a_folder_that_is_not_empty_is_left_alone(image_generator, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("mine")
-    code, _, said = command("generate", path(pictured), "-n", 2, "-o", tmp_path / "out")
+    code, _, said = command("generate", path(image_generator), "-n", 2, "-o", tmp_path / "out")
     assert code == 1 and "is there already and not empty. Name a new folder." in said
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["mine.txt"]
 
@@ -245,9 +249,17 @@ WRONG = {
 
 
 @pytest.mark.parametrize("fault", WRONG)
-def test_what_cannot_be_made_is_a_sentence_and_leaves_nothing_behind(pictured, tmp_path, fault):
+def test_what_cannot_be_made_is_a_sentence_and_leaves_nothing_behind(image_generator, tmp_path, fault):
     words, wanted = WRONG[fault]
-    said = ["generate", path(pictured), "-o", tmp_path / "out", "-n", 3, *(word.format(tmp_path) for word in words)]
+    said = [
+        "generate",
+        path(image_generator),
+        "-o",
+        tmp_path / "out",
+        "-n",
+        3,
+        *(word.format(tmp_path) for word in words),
+    ]
     code, _, error = command(*said)
     assert code == 1
     assert wanted in error
@@ -262,67 +274,69 @@ def test_what_cannot_be_made_is_a_sentence_and_leaves_nothing_behind(pictured, t
         (["-o", "{}/rows.csv", "--label", "maybe"], "label: there is no class 'maybe'. There is: no, yes."),
     ],
 )
-def test_rows_go_to_one_file_of_a_known_kind(tabled, tmp_path, words, wanted):
-    code, _, error = command("generate", path(tabled), *(word.format(tmp_path) for word in words))
+def test_rows_go_to_one_file_of_a_known_kind(row_generator, tmp_path, words, wanted):
+    code, _, error = command("generate", path(row_generator), *(word.format(tmp_path) for word in words))
     assert code == 1
     assert wanted in error
     assert not list(tmp_path.iterdir())
 
 
-def test_a_format_that_is_said_is_added_to_a_name_without_it(tabled, tmp_path):
-    code, said, _ = command("generate", path(tabled), "-n", 4, "-o", tmp_path / "rows", "--format", "CSV", "--json")
+def test_a_format_that_is_said_is_added_to_a_name_without_it(row_generator, tmp_path):
+    code, said, _ = command(
+        "generate", path(row_generator), "-n", 4, "-o", tmp_path / "rows", "--format", "CSV", "--json"
+    )
     assert code == 0
     assert json.loads(said)["output"] == str(tmp_path / "rows.csv")
 
 
 def test_a_bundle_that_answers_makes_nothing_and_one_that_makes_answers_nothing(
-    pictured, churn_run, churn_csv, tmp_path
+    image_generator, churn_run, churn_csv, tmp_path
 ):
     with pytest.raises(DataError, match=r"generate: this bundle is for classification, and does not do that"):
         churn_run.generate(3)
     code, _, error = command("generate", churn_run.result["bundle"], "-o", tmp_path / "out")
     assert code == 1 and "this bundle is for classification, and does not do that. It has: predict" in error
-    code, _, error = command("predict", path(pictured), churn_csv, "-o", tmp_path / "answers.csv")
+    code, _, error = command("predict", path(image_generator), churn_csv, "-o", tmp_path / "answers.csv")
     assert code == 1 and "this bundle is for generation, and does not do that. It has: generate" in error
     with pytest.raises(DataError, match="does not do that"):
-        pictured.predict([{"months": 3}])
+        image_generator.predict([{"months": 3}])
     assert not list(tmp_path.iterdir())
 
 
-def test_inspect_shows_what_can_be_asked_for(pictured):
-    code, said, _ = command("inspect", path(pictured), "--json")
+def test_inspect_shows_what_can_be_asked_for(image_generator):
+    code, said, _ = command("inspect", path(image_generator), "--json")
     assert code == 0 and json.loads(said)["classes"] == sorted(CLASSES)
-    code, said, _ = command("inspect", path(pictured))
+    code, said, _ = command("inspect", path(image_generator))
     assert "generation of 'class' by vae" in " ".join(said.split()) and "3 classes: down, middle, up" in said
 
 
-def test_evaluate_says_how_near_what_is_made_is_to_other_real_ones(pictured, tabled, tmp_path):
+def test_evaluate_says_how_near_what_is_made_is_to_other_real_ones(image_generator, row_generator, tmp_path):
     code = codes(60, 9)
     real, noise = (
-        pictures(SHAPES["colour"], code, 9),
+        images(SHAPES["colour"], code, 9),
         np.random.default_rng(0).integers(0, 255, (60, 9, 14, 3), np.uint8),
     )
-    near, far = pictured.evaluate({"image": real}), pictured.evaluate({"image": noise})
+    near, far = image_generator.evaluate({"image": real}), image_generator.evaluate({"image": noise})
     assert list(near) == ["frechet_distance", "fidelity", "diversity"]
     assert near["frechet_distance"] < far["frechet_distance"]
     rows = tmp_path / "rows.csv"
-    command("generate", path(tabled), "-n", 200, "-o", rows, "--seed", 77)
-    code, said, _ = command("evaluate", path(tabled), rows, "--json")
+    command("generate", path(row_generator), "-n", 200, "-o", rows, "--seed", 77)
+    code, said, _ = command("evaluate", path(row_generator), rows, "--json")
     own = json.loads(said)
     assert own["rows"] == 200
-    assert own["scores"]["frechet_distance"] < tabled.evaluate(customers(200, 5))["frechet_distance"]
+    assert own["scores"]["frechet_distance"] < row_generator.evaluate(customers(200, 5))["frechet_distance"]
     with pytest.raises(DataError, match=r"evaluate: the rows have no column 'months'"):
-        tabled.evaluate([{"x": 1}] * 20)
+        row_generator.evaluate([{"x": 1}] * 20)
     with pytest.raises(DataError, match=r"3 usable rows are too few to compare with. Give 10 or more."):
-        pictured.evaluate({"image": real[:3]})
+        image_generator.evaluate({"image": real[:3]})
 
 
-def test_a_picture_that_cannot_be_used_is_set_aside_when_a_generator_is_evaluated(pictured, tmp_path):
-    for i, picture in enumerate(pictures(SHAPES["colour"], codes(20, 9), 9)):
-        cv2.imwrite(str(tmp_path / f"{i}.png"), picture[..., ::-1])
+def test_an_image_that_cannot_be_used_is_set_aside_when_a_generator_is_evaluated(image_generator, tmp_path):
+    for i, image in enumerate(images(SHAPES["colour"], codes(20, 9), 9)):
+        cv2.imwrite(str(tmp_path / f"{i}.png"), image[..., ::-1])
     body = (tmp_path / "3.png").read_bytes()
     (tmp_path / "3.png").write_bytes(body[: len(body) // 2])
-    code, said, _ = command("evaluate", path(pictured), tmp_path, "--json")
+    code, said, _ = command("evaluate", path(image_generator), tmp_path, "--json")
     assert code == 0
     assert (json.loads(said)["rows"], json.loads(said)["skipped"]) == (19, 1)
 
@@ -330,9 +344,9 @@ def test_a_picture_that_cannot_be_used_is_set_aside_when_a_generator_is_evaluate
 # Python
 
 
-def test_a_generator_needs_no_target_and_learns_from_an_array_of_pictures():
+def test_a_generator_needs_no_target_and_learns_from_an_array_of_images():
     recipe = {"task": "generation", "model": {"kind": "vae", "width": 4, "latent": 4}, "train": {"epochs": 1}}
-    estimator = lamina.fit(pictures((8, 8, 1), codes(60, 0), 0), recipe=recipe)
+    estimator = lamina.fit(images((8, 8, 1), codes(60, 0), 0), recipe=recipe)
     assert estimator.generate(4).shape == (4, 8, 8, 1)
     assert repr(estimator).startswith("<lamina generation by vae, bundle ")
     with pytest.raises(DataError, match=r"this bundle was trained without classes\. Leave the label out"):
@@ -346,20 +360,20 @@ def test_a_task_that_predicts_still_wants_its_target():
         lamina.fit(customers(50))
 
 
-def test_the_epochs_of_a_generator_name_both_numbers(pictured):
-    rows = [json.loads(line) for line in (Path(pictured.result["run"]) / "rows.jsonl").read_text().splitlines()]
+def test_the_epochs_of_a_generator_name_both_numbers(image_generator):
+    rows = [json.loads(line) for line in (Path(image_generator.result["run"]) / "rows.jsonl").read_text().splitlines()]
     assert all(row["score_name"].isidentifier() and not row["score_name"].endswith("_") for row in rows)
 
 
-def test_the_report_says_how_to_make_more(pictured, tabled):
-    for estimator, output in ((pictured, "-o generated"), (tabled, "-o generated.csv")):
+def test_the_report_says_how_to_make_more(image_generator, row_generator):
+    for estimator, output in ((image_generator, "-o generated"), (row_generator, "-o generated.csv")):
         page = Path(estimator.result["report"]).read_text("utf-8")
         assert "lamina generate" in page and output in page and "/generate" in page
         assert "lamina predict" not in page
 
 
 @pytest.mark.parametrize("side", [4, 5, 6, 8, 9])
-def test_small_pictures_are_compared_without_a_warning(side):
+def test_small_images_are_compared_without_a_warning(side):
     from lamina.tasks.generation.evaluation import features
 
     found = features(np.random.default_rng(0).integers(0, 255, (12, side, side, 1), np.uint8))
@@ -380,37 +394,37 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("fault", REFUSED)
-def test_a_request_that_cannot_be_granted_is_refused_with_a_sentence(pictured, fault):
+def test_a_request_that_cannot_be_granted_is_refused_with_a_sentence(image_generator, fault):
     body, status, said = REFUSED[fault]
-    answer = ask(pictured, "POST", "/generate", json=body)
+    answer = ask(image_generator, "POST", "/generate", json=body)
     assert answer.status_code == status
     assert answer.json()["error"].startswith(said)
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 70_000, b'{"count": 1e999}', b" " * 70_000])
-def test_a_body_that_is_no_request_is_refused(pictured, body):
-    answer = ask(pictured, "POST", "/generate", content=body, headers={"content-type": "application/json"})
+def test_a_body_that_is_no_request_is_refused(image_generator, body):
+    answer = ask(image_generator, "POST", "/generate", content=body, headers={"content-type": "application/json"})
     assert answer.status_code in (400, 413)
     assert "Send" in answer.json()["error"]
 
 
-def test_a_generator_is_not_asked_for_answers_over_http(pictured, churn_run):
-    answer = ask(pictured, "POST", "/predict", json={"rows": [{}]})
+def test_a_generator_is_not_asked_for_answers_over_http(image_generator, churn_run):
+    answer = ask(image_generator, "POST", "/predict", json={"rows": [{}]})
     assert answer.status_code == 404
     assert "There is POST /generate" in answer.json()["error"]
     answer = ask(churn_run, "POST", "/generate", json={})
     assert answer.status_code == 404 and "There is POST /predict" in answer.json()["error"]
-    assert ask(pictured, "POST", "/generate", content=b"{}").status_code == 415
+    assert ask(image_generator, "POST", "/generate", content=b"{}").status_code == 415
 
 
-def test_the_limits_of_a_server_bound_what_is_made(pictured, tabled):
-    assert ask(pictured, "POST", "/generate", Limits(samples=2), json={"count": 3}).status_code == 413
-    assert ask(tabled, "POST", "/generate", Limits(rows=2), json={"count": 3}).status_code == 413
-    assert len(ask(tabled, "POST", "/generate", json={"count": 300}).json()["samples"]) == 300
+def test_the_limits_of_a_server_bound_what_is_made(image_generator, row_generator):
+    assert ask(image_generator, "POST", "/generate", Limits(samples=2), json={"count": 3}).status_code == 413
+    assert ask(row_generator, "POST", "/generate", Limits(rows=2), json={"count": 3}).status_code == 413
+    assert len(ask(row_generator, "POST", "/generate", json={"count": 300}).json()["samples"]) == 300
 
 
-def test_what_a_server_says_of_a_generator_can_be_tried(pictured, tabled):
-    for estimator in (pictured, tabled):
+def test_what_a_server_says_of_a_generator_can_be_tried(image_generator, row_generator):
+    for estimator in (image_generator, row_generator):
         about = ask(estimator, "GET", "/schema").json()
         assert about["classes"] == list(estimator.predictor.state.classes)
         assert ask(estimator, "POST", "/generate", json=about["example"]).json()["samples"] == [about["answer"]]
@@ -421,15 +435,15 @@ def test_what_a_server_says_of_a_generator_can_be_tried(pictured, tabled):
     assert {column["name"] for column in about["columns"]} == set(FACTS) - {"left"}
 
 
-def test_the_page_to_try_a_generator_on_takes_nothing_from_elsewhere(pictured):
-    page = ask(pictured, "GET", "/", headers={"accept": "text/html"})
+def test_the_page_to_try_a_generator_on_takes_nothing_from_elsewhere(image_generator):
+    page = ask(image_generator, "GET", "/", headers={"accept": "text/html"})
     assert page.headers["content-type"].startswith("text/html")
     assert "default-src 'none'" in page.headers["content-security-policy"]
     assert "http://" not in page.text and "https://" not in page.text
     assert all(f">{label}</option>" in page.text for label in CLASSES)
 
 
-def test_a_generator_is_served_without_torch(pictured, tabled):
+def test_a_generator_is_served_without_torch(image_generator, row_generator):
     code = """
 import asyncio, httpx, sys
 from lamina.deploy.predictor import Predictor
@@ -445,7 +459,10 @@ for path in sys.argv[1:]:
 assert not {"torch", "sklearn", "matplotlib", "onnx"} & set(sys.modules)
 """
     done = subprocess.run(
-        [sys.executable, "-c", code, path(pictured), path(tabled)], capture_output=True, text=True, check=False
+        [sys.executable, "-c", code, path(image_generator), path(row_generator)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
 
@@ -467,7 +484,7 @@ def column(at: int, name: str, value: Any) -> Any:
     return put("task.json", "state", "columns", at, name, value=value)
 
 
-PICTURE_ATTACKS = {
+IMAGE_ATTACKS = {
     "a latent bomb": (put("model.json", "config", "latent", value=10**12), "config.latent: must be 1 to"),
     "no latent": (put("model.json", "config", value={"kind": "vae"}), "config.latent"),
     "latent as text": (put("model.json", "config", "latent", value="6"), "config.latent"),
@@ -501,19 +518,19 @@ ROW_ATTACKS = {
 }
 
 
-@pytest.mark.parametrize("attack", PICTURE_ATTACKS)
-def test_attack_on_a_bundle_that_makes_pictures_is_refused(attack, pictured, tmp_path):
-    change, said = PICTURE_ATTACKS[attack]
-    must_refuse(tmp_path / "b", change(read(Path(path(pictured)))), said)
+@pytest.mark.parametrize("attack", IMAGE_ATTACKS)
+def test_attack_on_a_bundle_that_makes_images_is_refused(attack, image_generator, tmp_path):
+    change, said = IMAGE_ATTACKS[attack]
+    must_refuse(tmp_path / "b", change(read(Path(path(image_generator)))), said)
 
 
 @pytest.mark.parametrize("attack", ROW_ATTACKS)
-def test_attack_on_a_bundle_that_makes_rows_is_refused(attack, tabled, tmp_path):
+def test_attack_on_a_bundle_that_makes_rows_is_refused(attack, row_generator, tmp_path):
     change, said = ROW_ATTACKS[attack]
-    must_refuse(tmp_path / "b", change(read(Path(path(tabled)))), said)
+    must_refuse(tmp_path / "b", change(read(Path(path(row_generator)))), said)
 
 
-@pytest.mark.parametrize("which", ["pictured", "tabled"])
+@pytest.mark.parametrize("which", ["image_generator", "row_generator"])
 def test_a_mutated_bundle_makes_the_same_or_is_refused(which, request, tmp_path):
     """What no golden request shows can be changed by whoever recomputes every hash: a few changes in a hundred."""
     estimator = request.getfixturevalue(which)
@@ -534,14 +551,14 @@ def test_a_mutated_bundle_makes_the_same_or_is_refused(which, request, tmp_path)
     assert found["refused"] > 40
 
 
-def test_a_bundle_of_a_generator_survives_packing(pictured, tmp_path):
-    packed = lamina.load(pictured.save(tmp_path / "one.lamina"))
-    assert np.array_equal(packed.generate(3, seed=8), pictured.generate(3, seed=8))
-    assert open_bundle(tmp_path / "one.lamina").id == pictured.predictor.bundle.id
+def test_a_bundle_of_a_generator_survives_packing(image_generator, tmp_path):
+    packed = lamina.load(image_generator.save(tmp_path / "one.lamina"))
+    assert np.array_equal(packed.generate(3, seed=8), image_generator.generate(3, seed=8))
+    assert open_bundle(tmp_path / "one.lamina").id == image_generator.predictor.bundle.id
 
 
-def test_the_contact_sheet_is_no_picture_of_a_class(pictured, tmp_path):
-    files.write(pictured.predictor, None, files.GenerateOptions(count=12), tmp_path / "made")
+def test_the_contact_sheet_is_no_image_of_a_class(image_generator, tmp_path):
+    files.write(image_generator.predictor, None, files.GenerateOptions(count=12), tmp_path / "made")
     found = data.load(folders.Config(path=str(tmp_path)))
     assert (tmp_path / "made" / "sheet.png").exists() and found.table.num_rows == 12
     assert {Path(lost.file).name for lost in found.skipped_rows} == {"sheet.png", "index.csv"}

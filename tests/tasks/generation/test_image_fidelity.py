@@ -40,12 +40,12 @@ def bars(count, seed):
     """Images of a bright bar on the left or on the right, and which of the two it is."""
     rng = np.random.default_rng(seed)
     codes = rng.integers(0, 2, count)
-    pictures = rng.integers(0, 40, (count, SIDE, SIDE, 1))
-    for picture, code, at, tone in zip(
-        pictures, codes, rng.integers(0, 3, count), rng.integers(150, 215, count), strict=True
+    images = rng.integers(0, 40, (count, SIDE, SIDE, 1))
+    for image, code, at, tone in zip(
+        images, codes, rng.integers(0, 3, count), rng.integers(150, 215, count), strict=True
     ):
-        picture[1:-1, code * 5 + at] += tone
-    return pictures.astype(np.uint8), codes
+        image[1:-1, code * 5 + at] += tone
+    return images.astype(np.uint8), codes
 
 
 def spec_of(shape, classes=2, rows=64):
@@ -78,7 +78,7 @@ def fed(shape, classes, count, seed=0):
 
 @each_way
 @pytest.mark.parametrize("size", SHAPES)
-def test_pictures_of_any_size_are_read_and_made(way, size):
+def test_images_of_any_size_are_read_and_made(way, size):
     shape = SHAPES[size]
     classes = 0 if size == "odd" else 3
     model, cfg = built(way, spec_of(shape, classes))
@@ -144,7 +144,7 @@ def test_noise_by_content_is_normal_and_differs_from_row_to_row():
     assert torch.equal(content_noise(rows, 4)[3:4], content_noise(rows[3:4], 4))
 
 
-def test_what_the_critic_sees_changed_keeps_its_gradient():
+def test_what_the_discriminator_sees_changed_keeps_its_gradient():
     torch.manual_seed(0)
     x = torch.rand(64, 3, 16, 16, requires_grad=True)
     changed = diffaugment.augment(x)
@@ -154,7 +154,7 @@ def test_what_the_critic_sees_changed_keeps_its_gradient():
     assert not torch.equal(changed, x)
 
 
-def test_nearly_black_and_white_pictures_are_yes_or_no_at_each_pixel():
+def test_nearly_black_and_white_images_are_yes_or_no_at_each_pixel():
     cfg = plugin("models", "vae").Config()
     digits = Input(kind="image", shape=(28, 28, 1), dtype="uint8", mean=(0.1307,), std=(0.3081,))
     assert likelihood(cfg, digits) == "bernoulli"
@@ -194,9 +194,9 @@ def test_without_classes_codes_are_drawn_from_several_clouds():
 @pytest.mark.parametrize("way", ["gan", "vae"])
 def test_a_run_dropped_at_random_steps_ends_in_the_same_bits(way, tmp_path, monkeypatch):
     monkeypatch.setattr(progress, "TICK", -1.0)
-    pictures, codes = bars(96, 0)
-    own, held = Examples({"condition": codes[:64, None], "image": pictures[:64]}, codes[:64]), slice(64, None)
-    others = Examples({"condition": codes[held, None], "image": pictures[held]}, codes[held])
+    images, codes = bars(96, 0)
+    own, held = Examples({"condition": codes[:64, None], "image": images[:64]}, codes[:64]), slice(64, None)
+    others = Examples({"condition": codes[held, None], "image": images[held]}, codes[held])
     said = {"epochs": 3, "batch_size": 16, "threads": 1, "precision": "fp32", "checkpoint_every": 1e-9, "ema": 0.9}
     cfg = parse(
         settings.Config, {**models.training(built(way, spec_of((8, 8, 1)))[1], spec_of((8, 8, 1))), **said}, "train", []
@@ -239,7 +239,7 @@ def test_a_generator_that_collapses_says_so_once():
 # evaluating
 
 
-def test_training_pictures_made_again_are_noticed():
+def test_training_images_made_again_are_noticed():
     rng = np.random.default_rng(0)
     training, held = bars(800, 1)[0], bars(400, 2)[0]
     fresh = memorization.measure(bars(400, 3)[0], held, training)
@@ -251,12 +251,12 @@ def test_training_pictures_made_again_are_noticed():
 
 
 def test_a_classifier_knows_the_classes_of_what_it_has_never_seen():
-    (pictures, codes), (fresh, wanted) = bars(300, 0), bars(100, 1)
+    (images, codes), (fresh, wanted) = bars(300, 0), bars(100, 1)
     classifier = ImageClassifier(spec_of((SIDE, SIDE, 1)).inputs["image"], 2)
     torch.manual_seed(3)
     before = torch.get_rng_state()
     cfg = settings.Config(threads=1, precision="fp32", device="cpu")
-    classifier.fit((pictures[:240], codes[:240]), (pictures[240:], codes[240:]), 2_000, cfg)
+    classifier.fit((images[:240], codes[:240]), (images[240:], codes[240:]), 2_000, cfg)
     assert torch.equal(torch.get_rng_state(), before)
     seen = classifier.predict(fresh)
     assert (seen.probabilities.argmax(1) == wanted).mean() > 0.95
@@ -267,8 +267,8 @@ def test_a_classifier_knows_the_classes_of_what_it_has_never_seen():
 def run(request, tmp_path_factory):
     """A run directory of a generator of bars, each of which was told where it is."""
     folder = tmp_path_factory.mktemp("bars")
-    pictures, codes = bars(400, 0)
-    np.savez(folder / "bars.npz", images=pictures, labels=np.array(["left", "right"])[codes])
+    images, codes = bars(400, 0)
+    np.savez(folder / "bars.npz", images=images, labels=np.array(["left", "right"])[codes])
     words = ["train", str(folder / "bars.npz"), "--task", "generation", "--model", request.param]
     sets = ["model.width=16", "train.epochs=18", "train.batch_size=32", "train.threads=1", "train.lr=2e-3"]
     words += ["--out", str(folder / "run"), *(w for s in sets for w in ("--set", s))]
@@ -294,11 +294,11 @@ def test_the_class_that_is_asked_for_is_made_and_the_report_says_what_it_is_wort
 @pytest.mark.parametrize("name", ["gan", "vae"])
 def test_shapes_on_white_are_learned_and_not_the_white_alone(name):
     rng = np.random.default_rng(0)
-    pictures = np.full((200, 16, 16, 3), 255, np.uint8)
-    for picture, (top, left), colour in zip(
-        pictures, rng.integers(1, 9, (200, 2)), rng.integers(0, 200, (200, 3)), strict=True
+    images = np.full((200, 16, 16, 3), 255, np.uint8)
+    for image, (top, left), colour in zip(
+        images, rng.integers(1, 9, (200, 2)), rng.integers(0, 200, (200, 3)), strict=True
     ):
-        picture[top : top + 6, left : left + 6] = colour
+        image[top : top + 6, left : left + 6] = colour
     recipe = {"task": "generation", "model": {"kind": name, "width": 8}, "train": {"epochs": 15}}
-    found = lamina.fit(pictures, recipe=recipe).generate(100)
-    assert found.std(0).mean() > 0.5 * pictures.std(0).mean()
+    found = lamina.fit(images, recipe=recipe).generate(100)
+    assert found.std(0).mean() > 0.5 * images.std(0).mean()

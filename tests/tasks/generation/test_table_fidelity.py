@@ -219,8 +219,8 @@ def test_the_report_says_what_made_rows_are_worth_beside_smote(made_by):
     folder = Path(made_by.result["run"])
     report = json.loads((folder / "report.json").read_text("utf-8"))
     judged = report["synthetic_rows"]
-    assert set(judged["trained_on"]) == {"real", "made", "smote"} and judged["invalid"] == 0.0
-    assert judged["trained_on"]["made"]["accuracy"] > 0.6 and judged["copies"] == 0.0
+    assert set(judged["trained_on"]) == {"real", "generated", "smote"} and judged["invalid"] == 0.0
+    assert judged["trained_on"]["generated"]["accuracy"] > 0.6 and judged["copies"] == 0.0
     assert "SMOTE" in report["verdict"] and "from real ones with ROC AUC" in report["verdict"]
     page = (folder / "report.html").read_text("utf-8")
     assert "Generated rows" in page and "SMOTE’s rows" in page and "Columns of real and generated rows" in page
@@ -237,7 +237,7 @@ def test_the_report_shows_rows_that_are_made_up_and_never_a_real_one(made_by):
     assert "Synthetic rows" in page
 
 
-def test_a_critic_and_a_generator_make_rows_of_the_table():
+def test_a_discriminator_and_a_generator_make_rows_of_the_table():
     recipe = {"model": {"kind": "gan", "hidden": 32, "latent": 8}, "train": {"epochs": 6, "batch_size": 64}}
     made = fitted("gan", recipe).generate(50, 0)
     assert made.num_rows == 50 and set(made["city"].to_pylist()) <= {"Bonn", "Köln", "Trier"}
@@ -298,7 +298,7 @@ def test_made_rows_must_have_the_columns_and_the_task_a_target(made_by, tmp_path
 
 
 @pytest.mark.slow
-def test_made_pictures_are_learned_from_too():
+def test_made_images_are_learned_from_too():
     rng = np.random.default_rng(0)
     dark = np.arange(120) % 2
     seen = {"image": (rng.integers(0, 60, (120, 8, 8, 1)) + 150 * dark[:, None, None, None]).astype(np.uint8)}

@@ -39,8 +39,8 @@ def one(table: pa.Table, operation: Operation, predictor: Predictor, row: Row) -
                 st.caption(plain(name))
                 st.json(value)
             case "image":
-                before = cells.picture(row.get(name))
-                after = cells.picture(value)
+                before = cells.image(row.get(name))
+                after = cells.image(value)
                 gallery.show([(before, "before"), (after, "after")] if before else [(after, name)])
             case "series":
                 before = row.get(name)
@@ -50,12 +50,12 @@ def one(table: pa.Table, operation: Operation, predictor: Predictor, row: Row) -
 
 def many(table: pa.Table, name: str, key: str) -> None:
     """Answers as a table, images as a gallery, with files to take away."""
-    pictures = [column for column in table.column_names if cells.sort(table[column]) == "image"]
-    rest = table.drop_columns(pictures)
-    if pictures:
-        bodies = {column: [cells.picture(cell) for cell in table[column].to_pylist()] for column in pictures}
+    images = [column for column in table.column_names if cells.sort(table[column]) == "image"]
+    rest = table.drop_columns(images)
+    if images:
+        bodies = {column: [cells.image(cell) for cell in table[column].to_pylist()] for column in images}
         captions = [_caption(row) for row in rest.to_pylist()]
-        for column in pictures:
+        for column in images:
             gallery.show(list(zip(bodies[column], captions or [""] * table.num_rows, strict=True)))
         zipped = partial(_zip, bodies, rest, name)
         st.download_button(
@@ -70,11 +70,11 @@ def many(table: pa.Table, name: str, key: str) -> None:
             st.download_button(label, body, f"{name}{suffix}", media, key=f"{key} {suffix}", on_click="ignore")
 
 
-def _zip(pictures: Mapping[str, Sequence[bytes | None]], rest: pa.Table, name: str) -> bytes:
+def _zip(images: Mapping[str, Sequence[bytes | None]], rest: pa.Table, name: str) -> bytes:
     """Images by column, numbered, and a table of what stands beside them."""
     files = {
         f"{i + 1:06}-{column}.{cells.ending(body)}": body
-        for column, bodies in pictures.items()
+        for column, bodies in images.items()
         for i, body in enumerate(bodies)
         if body
     }

@@ -25,7 +25,7 @@ def sort(column: pa.ChunkedArray) -> Sort:
         return "series" if pa.types.is_floating(inner) or pa.types.is_nested(inner) else "labels"
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_string(kind):
         cells = column.drop_null()
-        return "image" if len(cells) and picture(cells[0].as_py()) is not None else "plain"
+        return "image" if len(cells) and image(cells[0].as_py()) is not None else "plain"
     return "plain"
 
 
@@ -38,7 +38,7 @@ def _are_shares(column: pa.ChunkedArray) -> bool:
     return all(end["min"] is None or (end["min"] >= 0 and end["max"] <= 1) for end in ends)
 
 
-def picture(cell: str | bytes | None) -> bytes | None:
+def image(cell: str | bytes | None) -> bytes | None:
     """The bytes of an image, which a cell may have in base64; None where it is none."""
     if isinstance(cell, str):
         if len(cell) < FEWEST or " " in cell[:FEWEST]:

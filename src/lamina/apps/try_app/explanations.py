@@ -30,15 +30,15 @@ def offer(predictor: Predictor, row: Row) -> None:
         return
     with sentences(), st.spinner("Looking at its parts"):
         if column in predictor.prep.files:
-            _picture(predictor, row, column.name, label)
+            _image(predictor, row, column.name, label)
         else:
             _text(predictor, str(row[column.name]), label)
 
 
-def _picture(predictor: Predictor, row: Row, column: str, label: str | None) -> None:
+def _image(predictor: Predictor, row: Row, column: str, label: str | None) -> None:
     one = occlusion.explain_row(predictor, predictor.encode(predictor.rows([row])), column, label)
-    heat = occlusion.overlay(one.picture, one.heat)
-    gallery.show([(codec.as_png(one.picture), "what the network sees"), (codec.as_png(heat), one.label)])
+    heat = occlusion.overlay(one.image, one.heat)
+    gallery.show([(codec.as_png(one.image), "what the network sees"), (codec.as_png(heat), one.label)])
     st.caption("Orange speaks for the prediction, blue against it: its odds fall, or rise, when the place is covered.")
 
 

@@ -12,13 +12,13 @@ MOST, FEW = 96, 2
 TALL, WIDEST = 280, 840  # pixels of a large image
 
 
-def show(pictures: Sequence[tuple[bytes | None, str]]) -> None:
+def show(images: Sequence[tuple[bytes | None, str]]) -> None:
     """Images with their captions, a few of them large. What cannot be decoded is said so."""
-    large = len(pictures) <= FEW
-    figures = "".join(_figure(body, caption, large) for body, caption in pictures[:MOST])
+    large = len(images) <= FEW
+    figures = "".join(_figure(body, caption, large) for body, caption in images[:MOST])
     st.html(f'<div class="lamina-gallery{" lamina-large" if large else ""}">{figures}</div>')
-    if len(pictures) > MOST:
-        st.caption(f"The first {MOST} of {len(pictures):,}; the download has all.")
+    if len(images) > MOST:
+        st.caption(f"The first {MOST} of {len(images):,}; the download has all.")
 
 
 def _figure(body: bytes | None, caption: str, large: bool) -> str:

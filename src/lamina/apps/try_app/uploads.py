@@ -121,5 +121,5 @@ def _is_folder(operation: Operation, predictor: Predictor) -> bool:
     """Whether answers are files of their own, such as images, and not rows of a table."""
     cells_of_example = [cell for row in operation.example(predictor).answers for cell in row.values()]
     return operation.gives != JSON or (
-        operation.write is not None and any(cells.picture(cell) for cell in cells_of_example if isinstance(cell, str))
+        operation.write is not None and any(cells.image(cell) for cell in cells_of_example if isinstance(cell, str))
     )

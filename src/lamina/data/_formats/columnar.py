@@ -14,7 +14,7 @@ from pyarrow import ipc
 
 from lamina.config import DataError
 from lamina.data import _arrow_values as _values
-from lamina.data import _image_cells as _pictures
+from lamina.data import _image_cells as _images
 from lamina.data import _pandas_index
 from lamina.data._formats.pieces import CHUNK, Piece, TableFile
 
@@ -69,10 +69,10 @@ def _table_file(
 ) -> TableFile:
     with _as_data_errors(file, form):  # a name may be no text
         names = _pandas_index.names(schema)
-        classes = _pictures.classes(schema)
+        classes = _images.classes(schema)
 
     def cleaned(table: pa.Table) -> pa.Table:
-        table = names.apply(_pictures.with_class_names(table, classes))
+        table = names.apply(_images.with_class_names(table, classes))
         return _values.plain(table).replace_schema_metadata(None)
 
     def pieces(rows: int) -> Iterator[Piece]:

@@ -1,5 +1,5 @@
 const facts = JSON.parse(document.getElementById("facts").textContent), files = new WeakMap();
-const MOST_BARS = 12, MOST_ROWS = 500, MOST_LINES = 8, MOST_PICTURES = 256;
+const MOST_BARS = 12, MOST_ROWS = 500, MOST_LINES = 8, MOST_IMAGES = 256;
 
 function element(name, text, own = {}) {
   const one = document.createElement(name);
@@ -167,7 +167,7 @@ function one(own, row, sent) {
   for (const [name, value] of rest) {
     parts.push(element("p", name.replaceAll("_", " "), { className: "name" }));
     if (mediaOf(value)) {
-      const pair = element("div", undefined, { className: "pictures" });
+      const pair = element("div", undefined, { className: "images" });
       if (mediaOf(sent?.[name])) pair.append(media(sent[name], "before"));
       pair.append(media(value, mediaOf(sent?.[name]) ? "after" : name));
       parts.push(pair);
@@ -200,8 +200,8 @@ function table(rows) {
 function many(own, rows, sent) {
   if (!rows.length) return [element("p", "Nothing came back.")];
   if (Object.values(rows[0]).some(mediaOf)) {
-    const gallery = element("div", undefined, { className: "pictures" });
-    for (const row of rows.slice(0, MOST_PICTURES)) {
+    const gallery = element("div", undefined, { className: "images" });
+    for (const row of rows.slice(0, MOST_IMAGES)) {
       const caption = Object.entries(row).filter(([, value]) => !mediaOf(value)).sort((a, b) => (typeof b[1] === "string") - (typeof a[1] === "string")).map(([name, value]) => typeof value === "string" ? value : `${name} ${value}`).join(", ");
       for (const value of Object.values(row).filter(mediaOf)) gallery.append(media(value, caption));
     }

@@ -53,18 +53,18 @@ class _Fingerprints(NamedTuple):
 
 
 def find(
-    pictures: np.ndarray, training: np.ndarray, seed: int = 0, files: tuple[ImageFiles, ImageFiles] | None = None
+    images: np.ndarray, training: np.ndarray, seed: int = 0, files: tuple[ImageFiles, ImageFiles] | None = None
 ) -> Duplicates:
     """For each image the training image it repeats, if there is one; both (rows, height, width, channels).
 
     `files` are those of the images and of the training images; without them the pixels are all there is. 60,000
     training and 10,000 images take a few seconds. Copies that are mirrored, turned or cropped are not looked for.
     """
-    rows = np.arange(len(pictures))
+    rows = np.arange(len(images))
     most = max(1, MOST_PAIRS // max(1, len(training)))
-    if len(pictures) > most:
-        rows = np.sort(np.random.default_rng(seed).choice(len(pictures), most, replace=False))
-    ours, theirs = _fingerprints(pictures, rows), _fingerprints(training, np.arange(len(training)))
+    if len(images) > most:
+        rows = np.sort(np.random.default_rng(seed).choice(len(images), most, replace=False))
+    ours, theirs = _fingerprints(images, rows), _fingerprints(training, np.arange(len(training)))
     places: dict[int, list[int]] = {}
     for place, key in enumerate(theirs.exact.tolist()):
         places.setdefault(key, []).append(place)
@@ -76,9 +76,9 @@ def find(
     others = np.array([i for i in range(len(rows)) if i not in pairs and ours.contrast[i] >= FLAT], np.int64)
     lively = np.flatnonzero(theirs.contrast >= FLAT)
     for i, place in _candidates(ours, theirs, others, lively):
-        if _same(pictures[rows[i]], training[place]) and _alike(int(rows[i]), place, files):
+        if _same(images[rows[i]], training[place]) and _alike(int(rows[i]), place, files):
             pairs[i] = Pair(int(rows[i]), int(place), False)
-    return Duplicates(tuple(pairs[i] for i in sorted(pairs)), len(rows), len(pictures), int(flat))
+    return Duplicates(tuple(pairs[i] for i in sorted(pairs)), len(rows), len(images), int(flat))
 
 
 def _equal(
@@ -111,13 +111,13 @@ def dhash(small: np.ndarray) -> np.ndarray:
     return np.packbits(small[:, :, 1:] > small[:, :, :-1] + CLEAR, axis=None).view(np.uint64)
 
 
-def _fingerprints(pictures: np.ndarray, rows: np.ndarray) -> _Fingerprints:
-    height, width = pictures.shape[1:3]
+def _fingerprints(images: np.ndarray, rows: np.ndarray) -> _Fingerprints:
+    height, width = images.shape[1:3]
     tall, wide = _weights(height, 8), _weights(width, 9)
     tall_small, wide_small = _half(height), _half(width)
     exact, bits, small, contrast = [], [], [], []
     for start in range(0, len(rows), _CHUNK):
-        part = np.ascontiguousarray(pictures[rows[start : start + _CHUNK]])
+        part = np.ascontiguousarray(images[rows[start : start + _CHUNK]])
         exact += [hashlib.blake2b(one, digest_size=8).digest() for one in part]
         grey = part.mean(axis=3, dtype=np.float32)  # (rows, height, width)
         bits.append(dhash(tall @ grey @ wide.T))
@@ -169,5 +169,5 @@ def _same(one: np.ndarray, other: np.ndarray) -> bool:
     apart = one.astype(np.float32) - other
     height, width = one.shape[:2]
     blocks = np.einsum("yh,hwc,xw->yxc", _half(height), apart, _half(width), optimize=True)
-    contrast = min(float(np.abs(picture - picture.mean()).mean()) for picture in (one, other))
+    contrast = min(float(np.abs(image - image.mean()).mean()) for image in (one, other))
     return float(np.abs(blocks).mean()) <= COLOURS * contrast and float(np.abs(apart).mean()) <= DETAIL * contrast

@@ -22,7 +22,7 @@ MAX_SECONDS = 10.0  # for heat maps; a large network explains fewer images
 MAX_PAIRS = 1000  # of duplicates in the facts
 
 
-class _Pictures(NamedTuple):
+class _Images(NamedTuple):
     """The first column of images of a run: its name, that of its input, and how a person writes the true answer of a
     row of a part.
     """
@@ -78,16 +78,16 @@ def pieces(finding: Finding) -> tuple[Row, dict[str, str]]:
     def label(part: str, row: int) -> str:
         return text(task.label(task.truth(np.asarray(finding.examples[part].target)[row : row + 1])[0]))
 
-    pictures = _pictures(finding, label)
-    if pictures is None:
+    images = _images(finding, label)
+    if images is None:
         return {}, {}
     excluding = task.chances(answers) is not None
-    facts, parts = training_pieces(finding, label, task.truth(pictures.target("train")) if excluding else None)
+    facts, parts = training_pieces(finding, label, task.truth(images.target("train")) if excluding else None)
     losses = task.losses(answers, finding.evaluation.target)
     if losses is not None:  # one answer to each image
-        facts["losses"], parts["worst"] = _worst(pictures, losses)
-        facts["confused"], parts["confused"] = _confused(pictures)
-        parts["heat"] = _heat(pictures)
+        facts["losses"], parts["worst"] = _worst(images, losses)
+        facts["confused"], parts["confused"] = _confused(images)
+        parts["heat"] = _heat(images)
     return facts, {name: piece for name, piece in parts.items() if piece}
 
 
@@ -98,28 +98,28 @@ def training_pieces(
 
     `label(part, row)`: what a person calls an image; `codes`: the class of each training image, where it has one.
     """
-    pictures = _pictures(finding, label)
-    if pictures is None:
+    images = _images(finding, label)
+    if images is None:
         return {}, {}
-    height, width, channels = pictures.of("train").shape[1:]
-    facts: Row = {"column": pictures.column, "height": height, "width": width, "channels": channels}
-    facts["duplicates"], twins = _duplicates(pictures)
-    parts = {"augmented": _augmented(pictures, finding.cfg.augment, codes), "duplicates": twins}
+    height, width, channels = images.of("train").shape[1:]
+    facts: Row = {"column": images.column, "height": height, "width": width, "channels": channels}
+    facts["duplicates"], twins = _duplicates(images)
+    parts = {"augmented": _augmented(images, finding.cfg.augment, codes), "duplicates": twins}
     return facts, {name: piece for name, piece in parts.items() if piece}
 
 
-def _pictures(finding: Finding, label: Callable[[str, int], str]) -> _Pictures | None:
+def _images(finding: Finding, label: Callable[[str, int], str]) -> _Images | None:
     prep = finding.session.prep
     columns = [(column, name) for column, name in prep.file_inputs.items() if prep.inputs[name].kind == "image"]
-    return _Pictures(finding, *columns[0], label) if columns else None
+    return _Images(finding, *columns[0], label) if columns else None
 
 
-def _worst(pictures: _Pictures, losses: np.ndarray) -> tuple[list[Row], str]:
+def _worst(images: _Images, losses: np.ndarray) -> tuple[list[Row], str]:
     """The test images with the highest loss, the worst first."""
     rows, figures = list[Row](), list[str]()
     for row in np.argsort(-losses, kind="stable")[:WORST].tolist():
-        answer, chance = pictures.answer(row)
-        actual, file, loss = pictures.label("test", row), pictures.file("test", row), float(losses[row])
+        answer, chance = images.answer(row)
+        actual, file, loss = images.label("test", row), images.file("test", row), float(losses[row])
         rows.append({"row": row, "file": file or None, "actual": actual, "predicted": answer,
                      "probability": chance, "loss": loss})  # fmt: skip
         sure = f" <b>{percent(chance)}</b>" if chance is not None else ""
@@ -129,15 +129,15 @@ def _worst(pictures: _Pictures, losses: np.ndarray) -> tuple[list[Row], str]:
         caption += f'<br><span class="path">{"loss" if chance is not None else "off by"} {number(loss)}</span>'
         caption += f'<br><span class="path">{words(file, 60)}</span>' if file else ""
         alt = f"test image {file or row + 1}: {actual}, predicted {answer}"
-        figures.append(figure([shot(pictures.of("test")[row], alt)], caption))
+        figures.append(figure([shot(images.of("test")[row], alt)], caption))
     lead = f"The {len(rows)} test images with the highest loss, the worst first: look for wrong labels among them."
     return rows, under("Top losses", lead, grid(figures))
 
 
-def _confused(pictures: _Pictures) -> tuple[list[Row], str]:
+def _confused(images: _Images) -> tuple[list[Row], str]:
     """The pairs of classes that are mistaken most often, each with the images it was surest of."""
-    evaluation, classes = pictures.finding.evaluation, pictures.task.classes
-    chances = pictures.task.chances(evaluation.answers)
+    evaluation, classes = images.finding.evaluation, images.task.classes
+    chances = images.task.chances(evaluation.answers)
     if chances is None:
         return [], ""
     actual, predicted = evaluation.target.astype(int), chances.argmax(axis=1)
@@ -155,32 +155,32 @@ def _confused(pictures: _Pictures) -> tuple[list[Row], str]:
         pairs.append({"actual": classes[a], "predicted": classes[p], "count": int(counts[a, p]), "of": int(of[a])})
         caption = f"<b>{words(classes[a])}</b> taken for <b>{words(classes[p])}</b><br>{counts[a, p]:,} of {of[a]:,}"
         alt = f"{classes[a]} that was taken for {classes[p]}"
-        figures.append(figure([shot(pictures.of("test")[row], alt, 96) for row in rows], caption, "four"))
+        figures.append(figure([shot(images.of("test")[row], alt, 96) for row in rows], caption, "four"))
     lead = "What is mistaken for what, most often first, with the images it was surest of."
     return pairs, under("The most confused classes", lead, grid(figures, "wide"))
 
 
-def _augmented(pictures: _Pictures, steps: Sequence[Any], codes: np.ndarray | None) -> str:
+def _augmented(images: _Images, steps: Sequence[Any], codes: np.ndarray | None) -> str:
     """Training images after augmentation, exactly as the network sees them; without, as they are."""
-    rng = np.random.default_rng(pictures.seed)
-    order = rng.permutation(len(pictures.target("train")))
+    rng = np.random.default_rng(images.seed)
+    order = rng.permutation(len(images.target("train")))
     rows = (order if codes is None else _by_class(order, codes))[: SHEET if steps else 3 * SHEET]
-    rows = rows[np.argsort([pictures.label("train", row) for row in rows.tolist()], kind="stable")]
-    images = np.stack([pictures.of("train")[row] for row in rows])
-    labels = [pictures.label("train", row) for row in rows.tolist()]
+    rows = rows[np.argsort([images.label("train", row) for row in rows.tolist()], kind="stable")]
+    pixels = np.stack([images.of("train")[row] for row in rows])
+    labels = [images.label("train", row) for row in rows.tolist()]
     if not steps:
         shots = [
             figure([shot(one, f"training image: {name}")], words(name))
-            for one, name in zip(images, labels, strict=True)
+            for one, name in zip(pixels, labels, strict=True)
         ]
         return under("Training images", "As the network sees them: nothing is changed in training.", grid(shots))
-    examples = pictures.finding.examples["train"]
+    examples = images.finding.examples["train"]
     inputs = {name: np.stack([values[row] for row in rows]) for name, values in examples.inputs.items()}
-    target = pictures.target("train")[rows]
-    epochs = train.image_augmentation.views(inputs, target, steps, pictures.seed, VIEWS)
+    target = images.target("train")[rows]
+    epochs = train.image_augmentation.views(inputs, target, steps, images.seed, VIEWS)
     strips = []
     for i, name in enumerate(labels):
-        first = shot(images[i], f"training image: {name}", 96)
+        first = shot(pixels[i], f"training image: {name}", 96)
         rest = [shot(view[i], f"{name}, changed for training, {k} of {VIEWS}", 96) for k, view in enumerate(epochs, 1)]
         strips.append(figure([first, *rest], words(name), "strip"))
     names = ", ".join(step.kind.replace("_", " ") for step in steps)
@@ -197,44 +197,44 @@ def _by_class(order: np.ndarray, codes: np.ndarray) -> np.ndarray:
     return order[np.argsort(turn, kind="stable")]
 
 
-def _heat(pictures: _Pictures) -> str:
+def _heat(images: _Images) -> str:
     """Occlusion maps of a few right and a few wrong predictions."""
-    evaluation, session = pictures.finding.evaluation, pictures.finding.session
+    evaluation, session = images.finding.evaluation, images.finding.session
     rows = np.arange(len(evaluation.target))
-    np.random.default_rng(pictures.seed).shuffle(rows)
-    chances = pictures.task.chances(evaluation.answers)
+    np.random.default_rng(images.seed).shuffle(rows)
+    chances = images.task.chances(evaluation.answers)
     groups = {"": rows[:HEATS]}
     if chances is not None:
         right = chances.argmax(axis=1)[rows] == evaluation.target[rows]
         groups = {"right": rows[right][:HEATS], "wrong": rows[~right][:HEATS]}
     most = max(map(len, groups.values()), default=0)
     turns = [(word, int(g[k])) for k in range(most) for word, g in groups.items() if k < len(g)]
-    test, figures, start = pictures.finding.examples["test"].inputs, {word: [] for word in groups}, time.perf_counter()
+    test, figures, start = images.finding.examples["test"].inputs, {word: [] for word in groups}, time.perf_counter()
     for word, row in turns:
         if time.perf_counter() - start > MAX_SECONDS:
             break
         inputs = {name: np.array(values[row : row + 1]) for name, values in test.items()}
-        explanation = occlusion.explain_row(session, inputs, pictures.column)
-        actual, (answer, chance) = pictures.label("test", row), pictures.answer(row)
+        explanation = occlusion.explain_row(session, inputs, images.column)
+        actual, (answer, chance) = images.label("test", row), images.answer(row)
         caption = f"<b>{words(actual)}</b><br>predicted {words(answer)}"
         if chance is not None:
             wrong = f", taken for <b>{words(answer)}</b>" if word == "wrong" else ""
             caption = f"<b>{words(actual)}</b>{wrong}<br>{word}, {percent(chance)} sure"
-        overlay = occlusion.overlay(explanation.picture, explanation.heat)
-        pair = [shot(explanation.picture, f"test image: {actual}"),
+        overlay = occlusion.overlay(explanation.image, explanation.heat)
+        pair = [shot(explanation.image, f"test image: {actual}"),
                 shot(overlay, f"heat map of the prediction {answer}")]  # fmt: skip
         figures[word].append(figure(pair, caption, "two"))
     lead = "Each place of an image was covered in turn. Orange: the odds of the prediction fall. Blue: they rise."
     return under("Occlusion maps", lead, grid([f for group in figures.values() for f in group], "wide"))
 
 
-def _duplicates(pictures: _Pictures) -> tuple[Row, str]:
+def _duplicates(images: _Images) -> tuple[Row, str]:
     """Test and validation images that are training images too; a sentence says how many."""
     pairs, sentences = list[Row](), list[str]()
     for part in ("test", "validation"):
-        files = pictures.files(part), pictures.files("train")
-        matches = duplicates.find(pictures.of(part), pictures.of("train"), pictures.seed, files)
-        own = [{"part": part, **pair._asdict(), **_labels(pictures, part, pair)} for pair in matches.pairs]
+        files = images.files(part), images.files("train")
+        matches = duplicates.find(images.of(part), images.of("train"), images.seed, files)
+        own = [{"part": part, **pair._asdict(), **_labels(images, part, pair)} for pair in matches.pairs]
         sentences.append(_sentence(part, matches, sum(p["label"] != p["training_label"] for p in own)))
         pairs += own
     facts: Row = {"sentence": " ".join(sentences), "pairs": pairs[:MAX_PAIRS]}
@@ -243,23 +243,23 @@ def _duplicates(pictures: _Pictures) -> tuple[Row, str]:
     kind = "callout" if pairs[0]["part"] == "test" else "quiet lead"
     first = sorted(pairs, key=lambda p: p["label"] == p["training_label"])[:TWINS]
     sentence = f'<p class="{kind}">{words(facts["sentence"], 900)}</p>'
-    return facts, sentence + grid([_twins(pictures, pair) for pair in first], "wide")
+    return facts, sentence + grid([_twins(images, pair) for pair in first], "wide")
 
 
-def _labels(pictures: _Pictures, part: str, pair: duplicates.Pair) -> Row:
-    return {"label": pictures.label(part, pair.row), "training_label": pictures.label("train", pair.training_row)}
+def _labels(images: _Images, part: str, pair: duplicates.Pair) -> Row:
+    return {"label": images.label(part, pair.row), "training_label": images.label("train", pair.training_row)}
 
 
-def _twins(pictures: _Pictures, pair: Row) -> str:
+def _twins(images: _Images, pair: Row) -> str:
     part, ours, theirs = pair["part"], pair["label"], pair["training_label"]
     caption = f"<b>{words(ours)}</b> in {part}, <b>{words(theirs)}</b> in training"
     caption = f"both <b>{words(ours)}</b>" if ours == theirs else caption
-    files = [f for f in (pictures.file(part, pair["row"]), pictures.file("train", pair["training_row"])) if f]
+    files = [f for f in (images.file(part, pair["row"]), images.file("train", pair["training_row"])) if f]
     caption += f"<br>{'the same file' if pair['exact'] else 'nearly the same'}"
     caption += f'<br><span class="path">{words(" and ".join(files), 90)}</span>' if files else ""
     shots = [
-        shot(pictures.of(part)[pair["row"]], f"{part} image: {ours}"),
-        shot(pictures.of("train")[pair["training_row"]], f"training image: {theirs}"),
+        shot(images.of(part)[pair["row"]], f"{part} image: {ours}"),
+        shot(images.of("train")[pair["training_row"]], f"training image: {theirs}"),
     ]
     return figure(shots, caption, "two")
 

@@ -28,7 +28,7 @@ COVER = 6  # the cover is this part of the side, so that neighbours overlap
 BATCH_NUMBERS = 1 << 22
 FLAT = 1e-3  # a heat below this, in log-odds, is no heat at all
 FOR, AGAINST = (200, 80, 30), (11, 99, 181)  # orange and blue, as in the plots
-MAX_PICTURES, MAX_IN_PAGE = 40, 400  # in one drawing, and in a page
+MAX_IMAGES, MAX_IN_PAGE = 40, 400  # in one drawing, and in a page
 LINE, BLOCK, SMALL = (
     250,
     780,
@@ -42,19 +42,19 @@ LEGEND = "Orange speaks for the prediction, blue against it: its odds fall, or r
 class Explanation(NamedTuple):
     """One image, its best answers, and the heat of each pixel.
 
-    `picture` (height, width, channels) uint8 is what the network sees. `heat` (height, width) is how much the log-odds
+    `image` (height, width, channels) uint8 is what the network sees. `heat` (height, width) is how much the log-odds
     of `label` (of a number: the number) fall when a place is covered: above 0 it speaks for the answer, below against.
     `top` are the best answers with their probabilities, or the number alone.
     """
 
-    picture: np.ndarray
+    image: np.ndarray
     heat: np.ndarray
     label: str
     top: tuple[tuple[str, float], ...]
     name: str = ""
 
 
-def explain(session: Session, pictures: Sequence[str | Path], label: str | None = None) -> list[Explanation]:
+def explain(session: Session, images: Sequence[str | Path], label: str | None = None) -> list[Explanation]:
     """Explain the answer to each image file: its most probable label, or `label`.
 
     Other columns of the bundle count as missing. Raises DataError for a bundle without images, a label that it does
@@ -65,7 +65,7 @@ def explain(session: Session, pictures: Sequence[str | Path], label: str | None 
         raise DataError("explain: this bundle has no column of images. Name a bundle that was trained on images.")
     name = next(iter(prep.file_inputs))
     column, state = next((c, s) for c, s in zip(prep.columns, prep.states, strict=True) if c.name == name)
-    paths = [str(path) for path in pictures]
+    paths = [str(path) for path in images]
     for path in paths:
         if not Path(path).is_file():
             is_folder = Path(path).is_dir()
@@ -89,24 +89,24 @@ def explain_row(
 ) -> Explanation:
     """Explain one row of encoded inputs by its images in `column`; every other input stays as it is."""
     name, task = session.prep.file_inputs[column], uncalibrated(session.task)
-    picture, feed = inputs[name][0], session.prep.inputs[name]
+    image, feed = inputs[name][0], session.prep.inputs[name]
     raw = session.run(inputs)
     code, top = best(session.task, raw, label)
     whole = strength(task.decode(raw), code)
-    boxes = places(*picture.shape[:2])
-    size = max(1, BATCH_NUMBERS // picture.size)
+    boxes = places(*image.shape[:2])
+    size = max(1, BATCH_NUMBERS // image.size)
     falls = list[np.ndarray]()
     for start in range(0, len(boxes), size):
-        copies = _cover(picture, boxes[start : start + size], feed)
+        copies = _cover(image, boxes[start : start + size], feed)
         others = {k: np.repeat(v, len(copies), axis=0) for k, v in inputs.items() if k != name}
         answers = task.decode(session.run({**others, name: copies}))
         falls.append(whole - strength(answers, code))
-    heat, covers = np.zeros(picture.shape[:2]), np.zeros(picture.shape[:2])
+    heat, covers = np.zeros(image.shape[:2]), np.zeros(image.shape[:2])
     for (upper, lower, left, right), fall in zip(boxes, np.concatenate(falls), strict=True):
         heat[upper:lower, left:right] += fall
         covers[upper:lower, left:right] += 1
     answer = session.task.classes[code] if code is not None else session.target or ""
-    return Explanation(np.array(picture), heat / np.maximum(covers, 1), answer, top)
+    return Explanation(np.array(image), heat / np.maximum(covers, 1), answer, top)
 
 
 def places(height: int, width: int) -> list[tuple[int, int, int, int]]:
@@ -121,18 +121,18 @@ def _along(side: int) -> list[tuple[int, int]]:
     return [(int(start), int(start) + length) for start in starts]
 
 
-def _cover(picture: np.ndarray, boxes: Sequence[tuple[int, int, int, int]], feed: Input) -> np.ndarray:
+def _cover(image: np.ndarray, boxes: Sequence[tuple[int, int, int, int]], feed: Input) -> np.ndarray:
     """(boxes, height, width, channels): a copy for each place, covered by the mean colour of the training images."""
-    copies = np.repeat(picture[None], len(boxes), axis=0)
+    copies = np.repeat(image[None], len(boxes), axis=0)
     cover = np.rint(np.array(feed.mean) * 255).astype(np.uint8) if feed.mean else np.uint8(128)
     for copy, (top, bottom, left, right) in zip(copies, boxes, strict=True):
         copy[top:bottom, left:right] = cover
     return copies
 
 
-def overlay(picture: np.ndarray, heat: np.ndarray) -> np.ndarray:
+def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
     """(height, width, 3) uint8: the image in grey, orange where it speaks for the answer, blue where against."""
-    grey = np.repeat(picture.mean(axis=2, keepdims=True), 3, axis=2) * 0.75 + 48
+    grey = np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2) * 0.75 + 48
     most = float(np.abs(heat).max())
     share = np.abs(heat)[:, :, None] / most if most > FLAT else np.zeros((*heat.shape, 1))
     colour = np.where(heat[:, :, None] > 0, np.array(FOR, float), np.array(AGAINST, float))
@@ -140,22 +140,22 @@ def overlay(picture: np.ndarray, heat: np.ndarray) -> np.ndarray:
 
 
 def write(
-    session: Session, pictures: Sequence[str | Path], output: Path, label: str | None = None, overwrite: bool = False
+    session: Session, images: Sequence[str | Path], output: Path, label: str | None = None, overwrite: bool = False
 ) -> list[Explanation]:
     """Explain the answers to image files: at most 40 in one PNG, at most 400 in a page of HTML.
 
     Errors: as `explain`; StorageError where it cannot be written, or something is there and `overwrite` is not set.
     """
-    suffix, count = output.suffix.lower(), len(pictures)
+    suffix, count = output.suffix.lower(), len(images)
     if suffix not in (".png", ".html"):
         raise DataError(f"-o: must end in .png (got '{output}'). A page of many images: -o FILE.html")
-    if suffix == ".png" and count > MAX_PICTURES:
-        cure = f"Name at most {MAX_PICTURES}, or a page: -o {output.with_suffix('.html')}"
+    if suffix == ".png" and count > MAX_IMAGES:
+        cure = f"Name at most {MAX_IMAGES}, or a page: -o {output.with_suffix('.html')}"
         raise DataError(f"explain: {count} images are too many for one file. {cure}")
     if count > MAX_IN_PAGE:
         raise DataError(f"explain: {count} images are too many for one page. Name at most {MAX_IN_PAGE}.")
     disk.refuse_existing(output, overwrite)
-    explanations = explain(session, pictures, label)
+    explanations = explain(session, images, label)
     if suffix == ".html":
         disk.write_text(output, html(explanations), overwrite)
         return explanations
@@ -169,7 +169,7 @@ def html(explanations: Sequence[Explanation]) -> str:
     figures = []
     for one in explanations:
         name = f'<br><span class="path">{escape(one.name, 80)}</span>' if one.name else ""
-        pair = [shot(one.picture, "the image"), shot(overlay(one.picture, one.heat), f"what speaks for {one.label}")]
+        pair = [shot(one.image, "the image"), shot(overlay(one.image, one.heat), f"what speaks for {one.label}")]
         figures.append(figure(pair, _answers(one) + name, "two"))
     lead = f'<h1>Occlusion maps</h1>\n<p class="quiet lead">{LEGEND}</p>'
     return page.document("Occlusion maps", f"{lead}\n{grid(figures, 'wide')}")
@@ -204,13 +204,13 @@ def _line(fig: Any, explanation: Explanation, above: int, height: int, across: t
     """One explanation, `above` pixels from the top; `across`: pixels to the left of it, and of all."""
     left, width = across
     below = height - above - LINE
-    picture, small = explanation.picture, max(explanation.picture.shape[:2]) <= SMALL
-    pixels = np.repeat(picture, 3, axis=2) if picture.shape[2] == 1 else picture
+    image, small = explanation.image, max(explanation.image.shape[:2]) <= SMALL
+    pixels = np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image
     about = f"what speaks for {canvas.text(explanation.label, 18)}"
     titles = (canvas.text(explanation.name, 26) if explanation.name else "the image", about)
-    for k, (image_, title) in enumerate(zip((pixels, overlay(picture, explanation.heat)), titles, strict=True)):
+    for k, (panel, title) in enumerate(zip((pixels, overlay(image, explanation.heat)), titles, strict=True)):
         axes = canvas.panel(fig, (left + 20 + 236 * k, above + 34, width - left - 230 - 236 * k, below + 6), title)
-        axes.imshow(image_, interpolation="nearest" if small else "antialiased")
+        axes.imshow(panel, interpolation="nearest" if small else "antialiased")
         axes.set_axis_off()
     top = explanation.top
     axes = canvas.panel(

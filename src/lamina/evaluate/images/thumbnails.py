@@ -12,21 +12,21 @@ SIDE = 144  # pixels of the longer side, at most
 SMALL = 96  # below, every pixel is drawn as a square
 
 
-def shot(picture: np.ndarray, alt: str, side: int = SIDE) -> str:
+def shot(image: np.ndarray, alt: str, side: int = SIDE) -> str:
     """An image (height, width, 1 or 3) uint8 as an `<img>` that fills its place."""
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     sharp = ' class="sharp"' if max(height, width) <= SMALL else ""
     return (
         f'<img{sharp} width="{width}" height="{height}" alt="{html.escape(alt, quote=True)}" '
-        f'src="{data_address(picture, side)}">'
+        f'src="{data_address(image, side)}">'
     )
 
 
-def figure(pictures: Sequence[str], words: str, kind: str = "") -> str:
+def figure(images: Sequence[str], words: str, kind: str = "") -> str:
     """Images side by side with words below; `words` are HTML already."""
     own = f" {kind}" if kind else ""
     return (
-        f'<figure class="shot{own}"><div class="row">{"".join(pictures)}</div><figcaption>{words}</figcaption></figure>'
+        f'<figure class="shot{own}"><div class="row">{"".join(images)}</div><figcaption>{words}</figcaption></figure>'
     )
 
 

@@ -40,7 +40,7 @@ def encoder(cfg: Settings, feed: Input, outputs: int) -> nn.Module:
     if network == "dense":
         return Dense(values, [values.size, *cfg.hidden, outputs], cfg.activation)
     if feed.kind == "image":
-        return PictureEncoder(values, Plan(feed, cfg.width), outputs)
+        return ImageEncoder(values, Plan(feed, cfg.width), outputs)
     return (SeriesEncoder if network == "convolutional" else RecurrentEncoder)(values, cfg.width, outputs)
 
 
@@ -49,7 +49,7 @@ def decoder(cfg: Settings, feed: Input, size: int) -> nn.Module:
     if network == "dense":
         return DenseDecoder(values, [size, *reversed(cfg.hidden), values.size], cfg.activation)
     if feed.kind == "image":
-        return PictureDecoder(values, Plan(feed, cfg.width), size)
+        return ImageDecoder(values, Plan(feed, cfg.width), size)
     return (SeriesDecoder if network == "convolutional" else RecurrentDecoder)(values, cfg.width, size)
 
 
@@ -99,7 +99,7 @@ class DenseDecoder(nn.Module):
 # images
 
 
-class PictureEncoder(nn.Module):
+class ImageEncoder(nn.Module):
     """Images (rows, height, width, channels), 0 to 1, to codes."""
 
     def __init__(self, values: Values, plan: Plan, outputs: int):
@@ -111,7 +111,7 @@ class PictureEncoder(nn.Module):
         return self.last(self.body(((x - self.centre) / self.spread).permute(0, 3, 1, 2)))
 
 
-class PictureDecoder(nn.Module):
+class ImageDecoder(nn.Module):
     """Codes to images."""
 
     def __init__(self, values: Values, plan: Plan, size: int):

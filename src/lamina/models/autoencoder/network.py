@@ -119,12 +119,12 @@ class Autoencoder(Rebuilding):
         origin = self.origin
         if origin is None or origin.graph is not None or self.encoder.linear is None:
             return
-        error, before = self.judge(origin.validation), {k: v.clone() for k, v in self.state_dict().items()}
+        error, before = self.validation_error(origin.validation), {k: v.clone() for k, v in self.state_dict().items()}
         codec.restore(self.encoder, self.decoder, origin.at)
-        if error < self.judge(origin.validation):
+        if error < self.validation_error(origin.validation):
             self.load_state_dict(before)
 
-    def judge(self, inputs: np.ndarray | Windows) -> float:
+    def validation_error(self, inputs: np.ndarray | Windows) -> float:
         """The mean error of rows."""
         device, total = self.variance.device, 0.0
         for at in range(0, len(inputs), CHUNK):

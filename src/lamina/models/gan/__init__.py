@@ -1,8 +1,8 @@
 """Generative adversarial network: a generator against a discriminator that tells real from fake. Goodfellow et al.
 2014.
 
-Both learn in turn, in the one training loop: `parts = ("critic", "generator")`. Both are served: the generator makes,
-the discriminator scores what there is. Their weights are averaged over training.
+Both learn in turn, in the one training loop: `parts = ("discriminator", "generator")`. Both are served: the generator
+makes, the discriminator scores what there is. Their weights are averaged over training.
 """
 
 from typing import Any
@@ -13,6 +13,7 @@ from lamina.models.gan.config import Config
 from lamina.schema import Spec
 
 HEADS = frozenset({"sample"})
+EARLIER_NAMES = {"critic": "discriminator"}
 
 
 def suits(spec: Spec) -> float:

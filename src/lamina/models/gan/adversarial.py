@@ -10,10 +10,11 @@ from lamina.schema import Spec
 class Adversarial(nn.Module):
     """Two parts, and a count of the steps so far, because some things come every few.
 
-    Whoever inherits gives `generator` and `critic`, `forward` (features of real and fake rows), `losses` and `served`.
+    Whoever inherits gives `generator` and `discriminator`, `forward` (features of real and fake rows), `losses` and
+    `served`.
     """
 
-    parts = ("critic", "generator")
+    parts = ("discriminator", "generator")
     turn: Tensor
 
     def __init__(self, cfg: Config, spec: Spec):

@@ -27,7 +27,7 @@ from lamina.schema import Batch, Input, Spec
 
 STEPS = 6_500
 BETAS = {"relativistic": (0.0, 0.99), "dcgan": (0.5, 0.999), "wgan_gp": (0.0, 0.9)}
-CRITIC_STEPS = 5  # of wgan_gp, each on its own share of the batch
+DISCRIMINATOR_STEPS = 5  # of wgan_gp, each on its own share of the batch
 WGAN_PENALTY = 10.0
 LEAK = 0.05  # of what a pixel is beyond black or white
 PENALTY_SHARE = 0.25  # of a batch, on which lazy penalties are taken
@@ -60,7 +60,7 @@ class Generator(nn.Module):
         return {"image": (fake.permute(0, 2, 3, 1) + 1) * 127.5}
 
 
-class Critic(nn.Module):
+class Discriminator(nn.Module):
     """Images (rows, channels, height, width), -1 to 1, and their classes to a score (rows,): higher is realer."""
 
     def __init__(self, cfg: Config, feed: Input, classes: int):
@@ -79,23 +79,23 @@ class Critic(nn.Module):
         return (x * head).sum(1)  # elementwise, so that scores are never rounded to half precision
 
 
-class Judge(nn.Module):
+class ServedDiscriminator(nn.Module):
     """The discriminator as it is exported: images (rows, height, width, channels), 0 to 255, and classes (rows, 1) to a
     score (rows, 1).
     """
 
-    def __init__(self, critic: Critic, name: str):
+    def __init__(self, discriminator: Discriminator, name: str):
         super().__init__()
-        self.critic, self.name = critic, name
+        self.discriminator, self.name = discriminator, name
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return {"score": self.critic(scale_pixels(inputs[self.name]), inputs.get("condition"))[:, None]}
+        return {"score": self.discriminator(scale_pixels(inputs[self.name]), inputs.get("condition"))[:, None]}
 
 
 def training(cfg: Config, spec: Spec) -> dict[str, Any]:
     """About 6,500 steps of 64."""
     rows = max(spec.rows, 1)
-    size = max(1, min(64, rows // 4)) * (CRITIC_STEPS if cfg.preset == "wgan_gp" else 1)
+    size = max(1, min(64, rows // 4)) * (DISCRIMINATOR_STEPS if cfg.preset == "wgan_gp" else 1)
     return {
         "epochs": max(2, min(2000, math.ceil(STEPS / math.ceil(rows / size)))),
         "batch_size": size,
@@ -113,11 +113,11 @@ class ImageGAN(Adversarial):
         super().__init__(cfg, spec)
         self.diffaugment = cfg.diffaugment if cfg.diffaugment is not None else spec.rows < SMALL
         self.generator = Generator(cfg, self.feed, self.classes)
-        self.critic = Critic(cfg, self.feed, self.classes)
+        self.discriminator = Discriminator(cfg, self.feed, self.classes)
         self.loss_filters = Filters(self.feed.shape[-1] or 1)
 
     def served(self) -> dict[str, nn.Module]:
-        return {"model": self.generator, "critic": Judge(self.critic, self.name)}
+        return {"model": self.generator, "discriminator": ServedDiscriminator(self.discriminator, self.name)}
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What fixed filters see in the real images, and in one made for each of them."""
@@ -133,18 +133,18 @@ class ImageGAN(Adversarial):
             return
         fake = self.generator.raw(self._noise(len(real)), condition)
         relative = self.cfg.preset == "relativistic"
-        pictures, fakes = self._augment(real), self._augment(fake.detach())
-        real_score, fake_score = self._scores(pictures, fakes, condition)
+        images, fakes = self._augment(real), self._augment(fake.detach())
+        real_score, fake_score = self._scores(images, fakes, condition)
         each = F.softplus(fake_score - real_score) if relative else F.softplus(-real_score) + F.softplus(fake_score)
         loss = each.mean()
         if relative and self.penalty_due():
             few = max(1, round(PENALTY_SHARE * len(real)))
             own = None if condition is None else condition[:few]
-            penalties = sum(self._gradient(x[:few], own).square().sum((1, 2, 3)).mean() for x in (pictures, fakes))
+            penalties = sum(self._gradient(x[:few], own).square().sum((1, 2, 3)).mean() for x in (images, fakes))
             loss = loss + 0.5 * self.cfg.penalty * self.cfg.penalty_every * penalties
         self.turn += 1
-        yield "critic", loss
-        fake_score = self.critic(self._augment(fake), condition)
+        yield "discriminator", loss
+        fake_score = self.discriminator(self._augment(fake), condition)
         if not relative:
             yield "generator", F.softplus(-fake_score).mean()
             return
@@ -153,42 +153,42 @@ class ImageGAN(Adversarial):
 
     def _wasserstein(self, real: Tensor, condition: Tensor | None) -> Iterator[tuple[str, Tensor]]:
         """Several steps of the discriminator, each on a share of the batch, then one of the generator."""
-        count = min(CRITIC_STEPS, len(real))
+        count = min(DISCRIMINATOR_STEPS, len(real))
         conditions = [None] * count if condition is None else condition.chunk(count)
         shares = list(zip(real.chunk(count), conditions, strict=False))
         for some, own in shares:
             with torch.no_grad():
                 fake = self.generator.raw(self._noise(len(some)), own).float()
-            pictures, fakes = self._augment(some), self._augment(fake)
-            real_score, fake_score = self._scores(pictures, fakes, own)
+            images, fakes = self._augment(some), self._augment(fake)
+            real_score, fake_score = self._scores(images, fakes, own)
             between = torch.rand(len(some), 1, 1, 1, device=some.device)
-            gradient = self._gradient(pictures * between + fakes * (1 - between), own)
+            gradient = self._gradient(images * between + fakes * (1 - between), own)
             penalty = (gradient.square().sum((1, 2, 3)).add(1e-12).sqrt() - 1).square().mean()
-            yield "critic", fake_score.mean() - real_score.mean() + WGAN_PENALTY * penalty
+            yield "discriminator", fake_score.mean() - real_score.mean() + WGAN_PENALTY * penalty
         some, own = shares[-1]
         fake = self.generator.raw(self._noise(len(some)), own)
-        yield "generator", -self.critic(self._augment(fake), own).mean()
+        yield "generator", -self.discriminator(self._augment(fake), own).mean()
 
     def _noise(self, rows: int) -> Tensor:
         return torch.randn(rows, self.cfg.latent, device=self.turn.device)
 
-    def _augment(self, pictures: Tensor) -> Tensor:
+    def _augment(self, images: Tensor) -> Tensor:
         """Images as the discriminator sees them."""
-        return diffaugment.augment(pictures) if self.diffaugment else pictures
+        return diffaugment.augment(images) if self.diffaugment else images
 
     def _scores(self, real: Tensor, fake: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor]:
         """Of real and fake images, in one pass where no normalisation mixes them."""
         if self.cfg.preset == "dcgan":
-            return self.critic(real, condition), self.critic(fake, condition)
+            return self.discriminator(real, condition), self.discriminator(fake, condition)
         both = None if condition is None else torch.cat([condition, condition])
-        real_score, fake_score = self.critic(torch.cat([real, fake.to(real.dtype)]), both).chunk(2)
+        real_score, fake_score = self.discriminator(torch.cat([real, fake.to(real.dtype)]), both).chunk(2)
         return real_score, fake_score
 
     def _gradient(self, x: Tensor, condition: Tensor | None) -> Tensor:
         """The gradient of scores by pixels, in full precision: half of it is too coarse to be differentiated again."""
         with torch.autocast(x.device.type, enabled=False):
             x = x.detach().float().requires_grad_()
-            (gradient,) = torch.autograd.grad(self.critic(x, condition).sum(), x, create_graph=True)
+            (gradient,) = torch.autograd.grad(self.discriminator(x, condition).sum(), x, create_graph=True)
         return gradient
 
 

@@ -60,7 +60,7 @@ class Generator(nn.Module):
         return blocks.join(ways, soft + (blocks.harden(soft) - soft).detach())
 
 
-class Critic(nn.Module):
+class Discriminator(nn.Module):
     """Rows and their classes, several at once, to a score for each lot: the higher the realer."""
 
     def __init__(self, cfg: Config, feed: Input, classes: int):
@@ -75,18 +75,18 @@ class Critic(nn.Module):
         return self.layers(with_condition(rows, condition, self.classes).reshape(len(rows) // PACK, -1))[:, 0]
 
 
-class Judge(nn.Module):
+class ServedDiscriminator(nn.Module):
     """The discriminator as it is exported: rows (rows, width) and classes (rows, 1) to a score (rows, 1), each as if it
     stood there four times. Beside other rows, fake or real, real ones were told from fake ones no better.
     """
 
-    def __init__(self, critic: Critic, name: str):
+    def __init__(self, discriminator: Discriminator, name: str):
         super().__init__()
-        self.critic, self.name = critic, name
+        self.discriminator, self.name = discriminator, name
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        pack = with_condition(inputs[self.name], inputs.get("condition"), self.critic.classes).repeat(1, PACK)
-        return {"score": self.critic.layers(pack)}
+        pack = with_condition(inputs[self.name], inputs.get("condition"), self.discriminator.classes).repeat(1, PACK)
+        return {"score": self.discriminator.layers(pack)}
 
 
 def training(cfg: Config, spec: Spec) -> dict[str, Any]:
@@ -111,10 +111,10 @@ class TableGAN(Adversarial):
         if cfg.preset == "dcgan":
             raise RecipeError(["model.preset: dcgan makes images. Use relativistic or wgan_gp for rows."])
         self.generator = Generator(cfg, self.feed, self.classes)
-        self.critic = Critic(cfg, self.feed, self.classes)
+        self.discriminator = Discriminator(cfg, self.feed, self.classes)
 
     def served(self) -> dict[str, nn.Module]:
-        return {"model": self.generator, "critic": Judge(self.critic, self.name)}
+        return {"model": self.generator, "discriminator": ServedDiscriminator(self.discriminator, self.name)}
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Real rows, and as many fake ones with every choice made, always by the same numbers."""
@@ -128,28 +128,28 @@ class TableGAN(Adversarial):
     def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
         """Of the discriminator, then of the generator."""
         real, condition = _packs(batch.inputs[self.name], batch.inputs.get("condition"))
-        generator, critic = self.generator, self.critic
+        generator, discriminator = self.generator, self.discriminator
         noise = torch.randn(len(real), self.cfg.latent, device=real.device)
         uniform = torch.rand(len(real), len(generator.blocks.column), device=real.device).clamp(1e-6, 1 - 1e-6)
         samples = generator.sample(generator.raw(noise, condition), uniform)
         fake = samples.detach()
         if self.cfg.preset == "wgan_gp":
-            distance = critic(fake, condition).mean() - critic(real, condition).mean()
-            yield "critic", distance + _gradient_penalty(critic, real, fake, condition)
+            distance = discriminator(fake, condition).mean() - discriminator(real, condition).mean()
+            yield "discriminator", distance + _gradient_penalty(discriminator, real, fake, condition)
             moments = _moment_loss(self._with(real, condition), self._with(samples, condition))
-            yield "generator", MOMENTS * moments - critic(samples, condition).mean()
+            yield "generator", MOMENTS * moments - discriminator(samples, condition).mean()
             return
         self.turn += 1
         lazy = self.penalty_due()
         real, fake = real.detach().requires_grad_(lazy), fake.requires_grad_(lazy)
-        real_score, fake_score = critic(real, condition), critic(fake, condition)
+        real_score, fake_score = discriminator(real, condition), discriminator(fake, condition)
         loss = F.softplus(fake_score - real_score).mean()
         if lazy:
             weight = self.cfg.penalty_every * STEEP * self.cfg.penalty / 2
             loss = loss + weight * (_squared_gradient(real_score, real) + _squared_gradient(fake_score, fake))
-        yield "critic", loss
+        yield "discriminator", loss
         real = real.detach()
-        loss = F.softplus(critic(real, condition) - critic(samples, condition)).mean()
+        loss = F.softplus(discriminator(real, condition) - discriminator(samples, condition)).mean()
         yield "generator", loss + MOMENTS * _moment_loss(self._with(real, condition), self._with(samples, condition))
 
     def _with(self, rows: Tensor, condition: Tensor | None) -> Tensor:
@@ -178,9 +178,9 @@ def _squared_gradient(score: Tensor, rows: Tensor) -> Tensor:
     return gradient.square().sum() / len(score)
 
 
-def _gradient_penalty(critic: Critic, real: Tensor, fake: Tensor, condition: Tensor | None) -> Tensor:
+def _gradient_penalty(discriminator: Discriminator, real: Tensor, fake: Tensor, condition: Tensor | None) -> Tensor:
     """How far from 1 the slope is on the way from real to fake packs: Gulrajani et al. 2017."""
     share = torch.rand(len(real) // PACK, 1, device=real.device).repeat_interleave(PACK, 0)
     between = (share * real + (1 - share) * fake).detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(critic(between, condition).sum(), between, create_graph=True)
+    (gradient,) = torch.autograd.grad(discriminator(between, condition).sum(), between, create_graph=True)
     return WGAN_PENALTY * (gradient.reshape(len(real) // PACK, -1).norm(dim=1) - 1).square().mean()

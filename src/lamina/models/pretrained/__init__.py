@@ -28,7 +28,7 @@ from lamina.schema import ROW_HEADS, Batch, Input, Spec
 HEADS = ROW_HEADS | {"tokens"}
 
 GRAPH_ONLY = True  # what builds the network again is not in the bundle
-OF_PICTURES, OF_TEXTS = ("layer", "side", "mean", "std"), ("length", "layers")  # settings of one sort alone
+OF_IMAGES, OF_TEXTS = ("layer", "side", "mean", "std"), ("length", "layers")  # settings of one sort alone
 DECAY = {"image": 0.75, "tokens": 0.9}
 FIRST_LOOK = 4096  # rows that a head begins from, where the network is fine-tuned
 
@@ -193,7 +193,7 @@ def _backbone(cfg: Config, feed: Input) -> Any:
 
 def _check_settings(cfg: Config, feed: Input) -> None:
     """Errors: RecipeError for a setting that would be ignored."""
-    own, other = (OF_PICTURES, "images") if feed.kind == "tokens" else (OF_TEXTS, "texts")
+    own, other = (OF_IMAGES, "images") if feed.kind == "tokens" else (OF_TEXTS, "texts")
     usual = Config(name=cfg.name)
     if faults := [name for name in own if vars(cfg)[name] != vars(usual)[name]]:
         raise RecipeError([f"model.{name}: is for {other}. Leave it out." for name in faults])

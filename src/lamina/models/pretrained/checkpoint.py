@@ -43,7 +43,7 @@ def read(name: str) -> Checkpoint:
     elif len(labels) == 1:
         head = "value"
     if reads == "image":
-        height, width = huggingface.picture_size(name, None)
+        height, width = huggingface.image_size(name, None)
         column = {"size": [height, width], "channels": int(config.get("num_channels", 3)), "fit": "stretch"}
         return Checkpoint(name, str(architecture), reads, head, column, labels)
     length = texts.length(folder, name)
@@ -67,8 +67,8 @@ def model(checkpoint: Checkpoint, spec: Spec) -> nn.Module:
         return causal.Causal(causal.load(checkpoint.name), spec)
     folder, auto = hub.find(checkpoint.name), SORTS[end][2]
     if checkpoint.reads == "image":
-        pictures = SimpleNamespace(**huggingface.picture_settings(checkpoint.name))
-        front = images.Front(feed, Config(name=checkpoint.name), pictures)
+        settings = SimpleNamespace(**huggingface.image_settings(checkpoint.name))
+        front = images.Front(feed, Config(name=checkpoint.name), settings)
         return Classifier(hub.network(folder, checkpoint.name, auto), front, name, spec.output.size)
     network = hub.network(folder, checkpoint.name, auto, attn_implementation="eager")
     return Classifier(network, texts.Masked(network, feed.padding, checkpoint.length), name, spec.output.size)

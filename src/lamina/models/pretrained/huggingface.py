@@ -21,15 +21,15 @@ class HuggingFace(nn.Module):
     whole = True  # one row in the table of layers
     rows_at_once = 32
 
-    def __init__(self, network: Any, pooling: Pooling, pictures: dict[str, Any]):
+    def __init__(self, network: Any, pooling: Pooling, images: dict[str, Any]):
         super().__init__()
         self.network, self.pooling = network, pooling
-        self.size: tuple[int, int] = pictures["size"]
-        self.mean, self.std = pictures["mean"], pictures["std"]
-        self.flip: bool = pictures["flip"]
-        self.channels: int = pictures["channels"]
+        self.size: tuple[int, int] = images["size"]
+        self.mean, self.std = images["mean"], images["std"]
+        self.flip: bool = images["flip"]
+        self.channels: int = images["channels"]
         self.token = any("cls_token" in name for name, _ in network.named_parameters())
-        self.others = 1 + pictures["registers"] if self.token else 0  # tokens in front of those of the image
+        self.others = 1 + images["registers"] if self.token else 0  # tokens in front of those of the image
 
     def forward(self, pixels: Tensor) -> Tensor:
         output = self.network(pixel_values=pixels)
@@ -51,12 +51,12 @@ def load(name: str, side: int | None, pooling: Pooling) -> HuggingFace:
     hub.import_transformers()
     folder = hub.find(name)
     config = hub.settings(folder / "config.json", name)
-    pictures = _picture_settings(folder, name, side)
+    images = _image_settings(folder, name, side)
     network = hub.network(folder, name, "AutoModel", UNUSED)
     if network.main_input_name != "pixel_values":
         kind = config.get("model_type", "this model")
         raise fault(name, f"{kind} takes {network.main_input_name}, not images alone", "Name a network of images")
-    backbone = HuggingFace(network, pooling, pictures)
+    backbone = HuggingFace(network, pooling, images)
     if pooling == "cls" and not backbone.token:
         raise RecipeError([f"model.pooling: {name} has no class token. Use mean or auto."])
     try:
@@ -70,17 +70,17 @@ def load(name: str, side: int | None, pooling: Pooling) -> HuggingFace:
     return backbone
 
 
-def picture_size(name: str, side: int | None) -> tuple[int, int]:
+def image_size(name: str, side: int | None) -> tuple[int, int]:
     """Height and width of the images that a network takes, by the files beside its weights."""
-    return _picture_settings(hub.find(name), name, side)["size"]
+    return _image_settings(hub.find(name), name, side)["size"]
 
 
-def picture_settings(name: str) -> dict[str, Any]:
+def image_settings(name: str) -> dict[str, Any]:
     """How images of a network are fed to it, by the files beside its weights."""
-    return _picture_settings(hub.find(name), name, None)
+    return _image_settings(hub.find(name), name, None)
 
 
-def _picture_settings(folder: Path, name: str, side: int | None) -> dict[str, Any]:
+def _image_settings(folder: Path, name: str, side: int | None) -> dict[str, Any]:
     """Size, mean and std of the images, by the files beside the weights; the numbers of an image are from 0 to 1."""
     config, file = hub.settings(folder / "config.json", name), folder / "preprocessor_config.json"
     own = hub.settings(file, str(folder)) if file.is_file() else {}

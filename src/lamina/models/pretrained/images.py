@@ -19,9 +19,9 @@ LONGEST = 4096  # pixels a side that images are read at
 def column_settings(cfg: Config) -> dict[str, Any]:
     """Larger images are read at the size that the network takes."""
     if cfg.name.lower().endswith(".onnx"):
-        size = onnx_file.picture_size(Path(cfg.name).expanduser(), cfg.side)
+        size = onnx_file.image_size(Path(cfg.name).expanduser(), cfg.side)
     else:
-        size = huggingface.picture_size(cfg.name, cfg.side)
+        size = huggingface.image_size(cfg.name, cfg.side)
     return {"largest": [min(length, LONGEST) for length in size]}
 
 
@@ -62,8 +62,8 @@ class Front(nn.Module):
         self.same = (height, width) == self.size
         self.by = max(1, min(height // self.size[0], width // self.size[1]))
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        x = self.pixels(pictures)  # a grey image is spread over the channels here
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.pixels(images)  # a grey image is spread over the channels here
         if self.flip:
             x = x[:, [2, 1, 0]]
         if self.by > 1:

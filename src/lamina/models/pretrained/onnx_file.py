@@ -26,11 +26,11 @@ class OnnxFile(nn.Module):
     whole = True  # one row in the table of layers
     rows_at_once = 32
 
-    def __init__(self, graph: Any, pictures: dict[str, Any], pooling: Pooling):
+    def __init__(self, graph: Any, images: dict[str, Any], pooling: Pooling):
         super().__init__()
-        self.size: tuple[int, int] = pictures["size"]
-        self.channels: int = pictures["channels"]
-        self.last: bool = pictures["last"]
+        self.size: tuple[int, int] = images["size"]
+        self.channels: int = images["channels"]
+        self.last: bool = images["last"]
         self.mean = self.std = None
         self.flip = False
         self.pooling, self.graph, self.body = pooling, graph, graph.SerializeToString()
@@ -114,21 +114,21 @@ def splice(body: bytes, model: nn.Module) -> bytes:
     return outer.SerializeToString()
 
 
-def picture_size(path: Path, side: int | None) -> tuple[int, int]:
+def image_size(path: Path, side: int | None) -> tuple[int, int]:
     """Height and width of the images that the network of a file takes."""
-    return onnx_graph.picture_settings(onnx_graph.read_graph(path), path, side)["size"]
+    return onnx_graph.image_settings(onnx_graph.read_graph(path), path, side)["size"]
 
 
 def load(path: Path, side: int | None, pooling: Pooling, layer: str | None) -> OnnxFile:
     """The network of a file, cut at its features, checked by two passes; every fault is a `RecipeError`."""
     graph = onnx_graph.read_graph(path)
     onnx_graph.check_plain(graph, path)
-    pictures = onnx_graph.picture_settings(graph, path, side)
+    images = onnx_graph.image_settings(graph, path, side)
     onnx_graph.store_tensors(graph)
     name = onnx_graph.feature_tensor(graph, path, layer)
     onnx_graph.cut_at(graph, name)
     onnx_graph.allow_any_rows(graph)
-    backbone = OnnxFile(graph, pictures, pooling)
+    backbone = OnnxFile(graph, images, pooling)
     size, channels = backbone.size, backbone.channels
     shape = (*size, channels) if backbone.last else (channels, *size)
     two = np.random.default_rng(0).normal(size=(2, *shape)).astype(np.float32)

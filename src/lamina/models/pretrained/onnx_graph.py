@@ -48,7 +48,7 @@ def check_plain(graph: Any, path: Path) -> None:
     graph.opset_import.extend(rest)
 
 
-def picture_settings(graph: Any, path: Path, side: int | None) -> dict[str, Any]:
+def image_settings(graph: Any, path: Path, side: int | None) -> dict[str, Any]:
     """Size and channels of the images, by the one input of the file."""
     stored = {t.name for t in graph.graph.initializer}
     inputs = [i for i in graph.graph.input if i.name not in stored]

@@ -99,8 +99,8 @@ class Decoder(nn.Module):
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         condition = inputs.get("condition")
-        pictures = self.visible(self.raw(self.codes(inputs["noise"], condition), condition).float()).clamp(0, 1)
-        return {"image": pictures.permute(0, 2, 3, 1) * 255}
+        images = self.visible(self.raw(self.codes(inputs["noise"], condition), condition).float()).clamp(0, 1)
+        return {"image": images.permute(0, 2, 3, 1) * 255}
 
     def codes(self, noise: Tensor, condition: Tensor | None) -> Tensor:
         """Normal numbers (rows, latent) to codes such as training images have."""

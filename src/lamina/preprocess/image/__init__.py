@@ -27,7 +27,7 @@ from lamina.preprocess.image.levels import Reading, Sort
 from lamina.preprocess.image.parallel import in_threads
 from lamina.preprocess.image.sample import GREY
 from lamina.preprocess.image.stderr import quiet
-from lamina.schema import FILE_CELL, PICTURE_NAME, PICTURES, Input
+from lamina.schema import FILE_CELL, IMAGE_FILE_NAME, IMAGE_SUFFIXES, Input
 
 FEWEST = 64  # images that are worth a file
 SAMPLED = 128  # images whose size and colours decide the settings
@@ -109,8 +109,8 @@ FILE = FileKind(
     plural="images",
     media=("image/*",),
     formats="PNG, JPEG, WebP, GIF, BMP or TIFF",
-    file_name="picture.jpg",
-    suffixes=PICTURES,
+    file_name="image.jpg",
+    suffixes=IMAGE_SUFFIXES,
     unit="pixels",
     largest=50_000_000,
     total=200_000_000,
@@ -129,7 +129,7 @@ def detect(column: pa.Array) -> tuple[float, dict[str, Any]]:
         return (0.98 if sum(formats) * 2 > len(formats) else 0.0), {}  # others will be skipped, with their reason
     if not pa.types.is_string(column.type) or not len(column):
         return 0.0, {}
-    matches = pc.match_substring_regex(column, PICTURE_NAME).cast(pa.float64())
+    matches = pc.match_substring_regex(column, IMAGE_FILE_NAME).cast(pa.float64())
     return (0.97 if pc.mean(matches).as_py() > 0.95 else 0.0), {}
 
 

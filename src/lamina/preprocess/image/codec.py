@@ -172,35 +172,35 @@ def enlarged_png(spots: np.ndarray, height: int, width: int) -> bytes:
     return body.tobytes()
 
 
-def as_png(picture: np.ndarray) -> bytes:
+def as_png(image: np.ndarray) -> bytes:
     """An image (height, width, 1 or 3) uint8, red first, as PNG."""
     cv2 = opencv()
-    ok, body = cv2.imencode(".png", np.ascontiguousarray(picture[:, :, ::-1]))
+    ok, body = cv2.imencode(".png", np.ascontiguousarray(image[:, :, ::-1]))
     assert ok
     return body.tobytes()
 
 
-def downsample(pictures: np.ndarray, by: int) -> np.ndarray:
+def downsample(images: np.ndarray, by: int) -> np.ndarray:
     """Images (rows, height, width, channels) with each block of `by` x `by` pixels averaged, float32."""
-    tall, wide = (size // by * by for size in pictures.shape[1:3])
-    cut = pictures[:, :tall, :wide].astype(np.float32)
+    tall, wide = (size // by * by for size in images.shape[1:3])
+    cut = images[:, :tall, :wide].astype(np.float32)
     rows, _, _, channels = cut.shape
     return cut.reshape(rows, tall // by, by, wide // by, by, channels).mean((2, 4)) if by > 1 else cut
 
 
-def data_address(picture: np.ndarray, side: int) -> str:
+def data_address(image: np.ndarray, side: int) -> str:
     """An image (height, width, 1 or 3) uint8, red first, as a `data:` address, no side longer than `side` pixels.
 
     Up to 48 pixels it is PNG, so that every pixel is the one the network sees; larger ones are JPEG.
     """
     cv2 = opencv()
-    longest = max(picture.shape[:2])
+    longest = max(image.shape[:2])
     if longest > side:
-        height, width = (max(1, round(n * side / longest)) for n in picture.shape[:2])
-        picture = _resize(picture, height, width).reshape(height, width, -1)
-    image = picture[:, :, ::-1] if picture.shape[2] == 3 else picture
+        height, width = (max(1, round(n * side / longest)) for n in image.shape[:2])
+        image = _resize(image, height, width).reshape(height, width, -1)
+    blue_first = image[:, :, ::-1] if image.shape[2] == 3 else image
     small = longest <= 48
     settings = [] if small else [cv2.IMWRITE_JPEG_QUALITY, 82]
-    ok, body = cv2.imencode(".png" if small else ".jpg", np.ascontiguousarray(image), settings)
+    ok, body = cv2.imencode(".png" if small else ".jpg", np.ascontiguousarray(blue_first), settings)
     assert ok
     return f"data:image/{'png' if small else 'jpeg'};base64,{base64.b64encode(body.tobytes()).decode()}"

@@ -24,7 +24,7 @@ class Details(NamedTuple):
     """
 
     external: list[Row]
-    pictures: Row
+    images: Row
     series: Row
     texts: Row
     pieces: Mapping[str, str]
@@ -36,15 +36,15 @@ class Details(NamedTuple):
 def examine(finding: Finding, external: Sequence[ExternalData]) -> Evaluation:
     """The evaluation of a fresh run with its details."""
     experiment, evaluation = finding.experiment, finding.evaluation
-    pictures, picture_pieces = gallery.pieces(finding)
+    images, image_pieces = gallery.pieces(finding)
     series, series_pieces = series_gallery.pieces(finding)
     texts, text_pieces = text_gallery.pieces(finding)
     details = Details(
         external=external_report.rows(external, experiment, finding.session, evaluation),
-        pictures=pictures,
+        images=images,
         series=series,
         texts=texts,
-        pieces={**picture_pieces, **series_pieces, **{f"text_{name}": piece for name, piece in text_pieces.items()}},
+        pieces={**image_pieces, **series_pieces, **{f"text_{name}": piece for name, piece in text_pieces.items()}},
         corruptions=_corruptions(finding),
         importances=_importances(finding),
         attributions=row_attributions.rows(finding),
@@ -73,7 +73,7 @@ def notes(finding: Finding) -> list[str]:
     task: SupervisedTask = finding.experiment.task
     details: Details = finding.evaluation.details
     sentences = [*task.remarks(finding.evaluation.scores), *_augmented(finding)]
-    duplicates = details.pictures.get("duplicates")
+    duplicates = details.images.get("duplicates")
     return [*sentences, *([duplicates["sentence"]] if duplicates and "duplicates" not in details.pieces else [])]
 
 
@@ -116,7 +116,7 @@ def sections(finding: Finding) -> Iterator[Section]:
         )
     yield _section("series", "The series", "errors", pieces, "class_means", "worst_series")
     yield _section("augmented", "Data augmentation", "training", pieces, "augmented")
-    facts: Row = {"images": details.pictures, "series": details.series, "texts": details.texts}
+    facts: Row = {"images": details.images, "series": details.series, "texts": details.texts}
     if augmented := finding.end.get("augmented"):
         facts["augmented"] = augmented
     yield Section("facts", facts=facts)
@@ -137,7 +137,7 @@ def _table(rows: Sequence[Row]) -> str:
 def summary(finding: Finding) -> Summary:
     """Other data as a table and sentences; notes on what a person should look at."""
     details: Details = finding.evaluation.details
-    duplicates = [details.pictures["duplicates"]["sentence"]] if "duplicates" in details.pieces else []
+    duplicates = [details.images["duplicates"]["sentence"]] if "duplicates" in details.pieces else []
     duplicates += [details.texts["duplicates"]["sentence"]] if "text_duplicates" in details.pieces else []
     remarks = [*duplicates, *_augmented(finding)]
     facts: Row = {"notes": remarks} if remarks else {}

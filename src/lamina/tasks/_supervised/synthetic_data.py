@@ -69,7 +69,7 @@ def _table(experiment: Experiment, path: str, count: int) -> pa.Table:
     labels = _labels(experiment, count) if predictor.target else None
     conditions = {} if labels is None else {"label": labels}
     samples = predictor.ask("generate", count=count, seed=experiment.recipe.seed, **conditions)
-    return samples if isinstance(samples, pa.Table) else _pictures(experiment, samples, labels)
+    return samples if isinstance(samples, pa.Table) else _images(experiment, samples, labels)
 
 
 def _labels(experiment: Experiment, count: int) -> list[str]:
@@ -80,7 +80,7 @@ def _labels(experiment: Experiment, count: int) -> list[str]:
     return [str(value) for value in values.take(pa.array(indices)).to_pylist()]
 
 
-def _pictures(experiment: Experiment, pictures: np.ndarray, labels: list[str] | None) -> pa.Table:
+def _images(experiment: Experiment, images: np.ndarray, labels: list[str] | None) -> pa.Table:
     """Images as cells of the one column of files there is."""
     columns = [column.name for column in preprocess.file_columns(experiment.schema.columns)]
     if len(columns) != 1 or labels is None:
@@ -88,7 +88,7 @@ def _pictures(experiment: Experiment, pictures: np.ndarray, labels: list[str] | 
             "train.augment_with: images can be added where there is one column of them, and the bundle makes them by "
             "class. Train it with the same target."
         )
-    cells = pa.array([as_png(picture) for picture in pictures], pa.binary())
+    cells = pa.array([as_png(image) for image in images], pa.binary())
     return pa.table({columns[0]: cells, experiment.subject: labels})
 
 

@@ -1,4 +1,4 @@
-"""How strange a row is: what the network cannot rebuild of it, and how far it is from what there was in training.
+"""How anomalous a row is: what the network cannot rebuild of it, and how far it is from what there was in training.
 
 Two distances are turned into tail probabilities, by rows that were left out of what each was fitted on, and joined:
 
@@ -63,13 +63,13 @@ class Detector:
         return centred * self.whitening if self.whitening.ndim == 1 else centred @ self.whitening
 
 
-class Strangeness(NamedTuple):
-    """Of rows: `surprise` (rows,), that of both distances together; `blame` (rows, places), shares that sum to 1;
-    `last` (rows,), how far the last step of a window is from its forecast.
+class DetectorScores(NamedTuple):
+    """Of rows: `surprise` (rows,), that of both distances together; `attributions` (rows, places), shares that sum to
+    1; `last` (rows,), how far the last step of a window is from its forecast.
     """
 
     surprise: np.ndarray
-    blame: np.ndarray
+    attributions: np.ndarray
     last: np.ndarray
 
 
@@ -97,7 +97,8 @@ def restore(body: bytes) -> Detector:
 
 def within_limit(inputs: Mapping[str, np.ndarray], limit: float | None) -> Mapping[str, np.ndarray]:
     """What the network is to rebuild: numbers no further out than it can have learned. One absurd number would spoil
-    what it says of every other place, which would be blamed; that number itself is far from what is rebuilt either way.
+    what it says of every other place, to which the score would go; that number itself is far from what is rebuilt
+    either way.
     """
     if limit is None:
         return inputs
@@ -136,18 +137,18 @@ def distances(detector: Detector, residual: np.ndarray, place: np.ndarray) -> tu
     return errors, near, moved - detector.groups.means[number]
 
 
-def judge(detector: Detector, tails: Tails, residual: np.ndarray, place: np.ndarray) -> Strangeness:
-    """What the two distances say of rows by `features`. Both are blamed where they are of the same places."""
+def score(detector: Detector, tails: Tails, residual: np.ndarray, place: np.ndarray) -> DetectorScores:
+    """What the two distances say of rows by `features`: attributed to the places of both where these are the same."""
     errors, near, difference = distances(detector, residual, place)
     squares = np.square(errors)
     far = tail_probability.surprise(tails.residual, np.sqrt(squares.sum(axis=1)))
     near_surprise = WEIGHT * tail_probability.surprise(tails.neighbours, near)
-    blame = _shares(squares)
+    attributions = _shares(squares)
     if difference.shape == squares.shape:
         weight = (far / np.maximum(far + near_surprise, 1e-9))[:, None]
-        blame = weight * blame + (1 - weight) * _shares(np.square(difference))
+        attributions = weight * attributions + (1 - weight) * _shares(np.square(difference))
     last = np.sqrt(np.square((place - detector.origin) @ detector.forecast).sum(axis=1))
-    return Strangeness(far + near_surprise, blame, last)
+    return DetectorScores(far + near_surprise, attributions, last)
 
 
 def _shares(squares: np.ndarray) -> np.ndarray:

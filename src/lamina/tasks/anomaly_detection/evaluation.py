@@ -15,7 +15,7 @@ from lamina.preprocess import Broken, category
 from lamina.schema import Collected, SkippedRow
 from lamina.task import Session
 from lamina.tasks.anomaly_detection import metrics, scoring
-from lamina.tasks.anomaly_detection.scoring import Judgement
+from lamina.tasks.anomaly_detection.scoring import RowScores
 from lamina.tasks.anomaly_detection.state import State
 
 UNKNOWN = -1
@@ -24,7 +24,7 @@ UNKNOWN = -1
 class Details(NamedTuple):
     """What was evaluated, by row as it was given; `has_score` (rows,) bool."""
 
-    judgement: Judgement
+    row_scores: RowScores
     has_score: np.ndarray
 
 
@@ -43,17 +43,17 @@ def truth(session: Session, rows: pa.Table) -> np.ndarray:
 
 def score(session: Session, rows: pa.Table) -> Evaluation:
     """Scores of rows whose cells are sound."""
-    return _score(session, rows, scoring.judge(session, rows))
+    return _score(session, rows, scoring.score_rows(session, rows))
 
 
-def _score(session: Session, rows: pa.Table, judgement: Judgement) -> Evaluation:
-    has_score = ~np.isnan(judgement.score)
+def _score(session: Session, rows: pa.Table, row_scores: RowScores) -> Evaluation:
+    has_score = ~np.isnan(row_scores.score)
     target = truth(session, rows)[has_score]
     cfg = session.task.cfg
     promise = np.full(len(target), cfg.contamination or cfg.false_alarm_rate)
-    answers = {"score": judgement.score[has_score], "flag": judgement.flag[has_score], "promise": promise}
+    answers = {"score": row_scores.score[has_score], "flag": row_scores.flag[has_score], "promise": promise}
     interval = registry.bootstrap(metrics.names(session.task.state)[0], target, answers)
-    details = Details(judgement, has_score)
+    details = Details(row_scores, has_score)
     return Evaluation(
         metrics.scores(session.task.state, target, answers), interval, target, answers, len(target), details=details
     )
@@ -65,7 +65,7 @@ def score_source(session: Any, collected: Collected, source: Config) -> Evaluati
     collected = replace(collected, table=rows, literal=session.schema.literal)
     table = with_row_numbers(collected, session.schema.missing)
     broken = list[Broken]()
-    judgement = scoring.judge(session, table.drop_columns([ROW_NUMBER]), broken)
+    row_scores = scoring.score_rows(session, table.drop_columns([ROW_NUMBER]), broken)
     good, damaged = np.ones(table.num_rows, bool), list[SkippedRow]()
     for cell in {cell.row: cell for cell in reversed(broken)}.values():
         good[cell.row] = False
@@ -74,6 +74,6 @@ def score_source(session: Any, collected: Collected, source: Config) -> Evaluati
     skipped_rows = (*collected.skipped_rows, *damaged)
     if not good.any():
         raise DataError(f"evaluate: no row can be used; the first was skipped because {skipped_rows[0].reason}.")
-    judgement = Judgement(*(values[good] for values in judgement))
+    row_scores = RowScores(*(values[good] for values in row_scores))
     table = table.drop_columns([ROW_NUMBER]).filter(pa.array(good))
-    return _score(session, table, judgement)._replace(skipped_rows=skipped_rows)
+    return _score(session, table, row_scores)._replace(skipped_rows=skipped_rows)

@@ -33,7 +33,7 @@ from lamina.tasks.anomaly_detection.task import Task
 from lamina.train.settings import Examples
 
 EXPLAINED, LEAST, MOST = 0.9, 1, 64  # share of the variance that latent numbers explain, and how many they are
-PICTURE_SIZE = 32  # latent numbers of images and series
+IMAGE_SIZE = 32  # latent numbers of images and series
 SAMPLE_ROWS = 2_000  # rows by which latent numbers are chosen
 FITTED = 20_000  # rows of a part that distances are fitted on, and windows to train on
 BATCH_NUMBERS = 1 << 22
@@ -70,7 +70,7 @@ class Experiment(unlabelled.Experiment):
     def _size(self) -> int:
         """As many latent numbers as explain nine tenths of the variance of training rows."""
         if self.task.state.layout is None:
-            return PICTURE_SIZE
+            return IMAGE_SIZE
         table = self.splits.train
         rows = table if self.task.state.recording else table.take(pa.array(_some(table.num_rows, SAMPLE_ROWS)))
         prep = preprocess.fit(rows, self.schema)
@@ -178,13 +178,13 @@ class Experiment(unlabelled.Experiment):
         plan = state.recording
         channels = state.layout.width if plan is not None and state.layout is not None else 0
         fitted, tails = detector_fit.fit(train, validation, cfg.trim, channels)
-        strangeness = detector.judge(fitted, tails, *validation)
-        scores = tail_probability.surprise(tails.joint, strangeness.surprise)
+        distances = detector.score(fitted, tails, *validation)
+        scores = tail_probability.surprise(tails.joint, distances.surprise)
         if plan is not None:
-            whole = recording.fit(strangeness.surprise, plan.memory, cfg.trim)
-            last = recording.fit(strangeness.last, plan.memory, 0.0) if fitted.forecast.shape[1] else plan.last
+            whole = recording.fit(distances.surprise, plan.memory, cfg.trim)
+            last = recording.fit(distances.last, plan.memory, 0.0) if fitted.forecast.shape[1] else plan.last
             plan = plan.model_copy(update={"whole": whole, "last": last})
-            scores = recording.surprise(plan, strangeness.surprise, strangeness.last)
+            scores = recording.surprise(plan, distances.surprise, distances.last)
             state = state.model_copy(update={"recording": plan})
         threshold = -float(np.log10(cfg.false_alarm_rate))
         if cfg.contamination is not None:

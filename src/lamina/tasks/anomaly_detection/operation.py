@@ -12,29 +12,29 @@ from lamina.schema import Row
 from lamina.task import CSV, Answers, Chart, Example, Line, Operation, Request, Session
 from lamina.tasks._unlabelled import row_layout
 from lamina.tasks.anomaly_detection import heat_map, scoring
-from lamina.tasks.anomaly_detection.scoring import Judgement
+from lamina.tasks.anomaly_detection.scoring import RowScores
 from lamina.tasks.anomaly_detection.state import Config
 
-TOP = 3  # owners that are blamed in an answer
+TOP = 3  # owners in an answer, to which most of a score is attributed
 PNG = "image/png"
 
 
-def table(session: Session, judgement: Judgement) -> pa.Table:
-    """`score`, its `probability` and whether that is an `anomaly`, then who is blamed: `blame_1` and `share_1` ..."""
-    empty = np.isnan(judgement.score)
+def table(session: Session, row_scores: RowScores) -> pa.Table:
+    """`score`, its `probability` and whether that is an `anomaly`, then its `feature_1` and `attribution_1` ..."""
+    empty = np.isnan(row_scores.score)
     with np.errstate(under="ignore"):
-        probability = np.power(10.0, -judgement.score)
+        probability = np.power(10.0, -row_scores.score)
     columns: dict[str, Any] = {
-        "score": pa.array(judgement.score, mask=empty),
+        "score": pa.array(row_scores.score, mask=empty),
         "probability": pa.array(probability, mask=empty),
-        "anomaly": pa.array(judgement.flag, mask=empty),
+        "anomaly": pa.array(row_scores.flag, mask=empty),
     }
     names, _ = scoring.owners(session.task.state, next(iter(session.spec.inputs.values())))
-    top = np.argsort(-judgement.blame, axis=1, kind="stable")[:, :TOP]
+    top = np.argsort(-row_scores.attributions, axis=1, kind="stable")[:, :TOP]
     for i in range(min(TOP, len(names))):
-        columns[f"blame_{i + 1}"] = pa.array(names).take(pa.array(top[:, i], mask=empty))
-        share = np.take_along_axis(judgement.blame, top[:, i : i + 1], axis=1)[:, 0].astype(np.float64)
-        columns[f"share_{i + 1}"] = pa.array(share, mask=empty)
+        columns[f"feature_{i + 1}"] = pa.array(names).take(pa.array(top[:, i], mask=empty))
+        share = np.take_along_axis(row_scores.attributions, top[:, i : i + 1], axis=1)[:, 0].astype(np.float64)
+        columns[f"attribution_{i + 1}"] = pa.array(share, mask=empty)
     return pa.table(columns)
 
 
@@ -42,14 +42,14 @@ def predict(session: Session, rows: pa.Table | None, request: Request) -> Answer
     """One answer for each row, in order."""
     assert rows is not None
     broken = list[Broken]()
-    return Answers(table(session, scoring.judge(session, rows, broken)), (), tuple(broken))
+    return Answers(table(session, scoring.score_rows(session, rows, broken)), (), tuple(broken))
 
 
 def predict_steps(session: Session, rows: pa.Table | None, request: Request) -> Answers:
     """One answer for each step of a recording, in the order of the rows, with its time beside it."""
     assert rows is not None
     recording = session.task.state.recording
-    answers, time = table(session, scoring.judge(session, rows)), recording.time
+    answers, time = table(session, scoring.score_rows(session, rows)), recording.time
     if time in rows.column_names and time not in answers.column_names:
         answers = answers.add_column(0, time, rows[time])
     first = min(recording.window - 1, rows.num_rows)
@@ -94,7 +94,7 @@ def describe(session: Session) -> str:
 
 
 def heatmap(session: Session, rows: pa.Table | None, request: Request) -> Answers:
-    """Images beside what is strange in each, as PNG. Errors: DataError for an image that cannot be read."""
+    """Images beside what is anomalous in each, as PNG. Errors: DataError for an image that cannot be read."""
     assert rows is not None
     broken = list[Broken]()
     inputs = row_layout.feed(session, None, rows, broken)
@@ -102,8 +102,8 @@ def heatmap(session: Session, rows: pa.Table | None, request: Request) -> Answer
         raise DataError(f"rows[{broken[0].row}].{broken[0].column}: {broken[0].reason}.")
     if session.limits and rows.num_rows > 1:
         raise DataError(f"rows: one image at a time has a map (got {rows.num_rows:,}). Send one.")
-    ((_, pictures),) = inputs.items()
-    bodies = heat_map.pngs(pictures, session.run(inputs)["reconstruction"])
+    ((_, images),) = inputs.items()
+    bodies = heat_map.pngs(images, session.run(inputs)["reconstruction"])
     return Answers(pa.table({"image": pa.array(bodies, pa.binary())}))
 
 
@@ -116,17 +116,17 @@ def chart(session: Session) -> Chart:
     return Chart((Line("score"),), session.task.state.recording.time)
 
 
-def is_pictures(session: Session) -> bool:
+def is_images(session: Session) -> bool:
     return next(iter(session.spec.inputs.values())).kind == "image"
 
 
-SUMMARY = "Send raw rows, get for each a score, whether it is flagged, and what about it is strange."
+SUMMARY = "Send raw rows, get for each a score, whether it is flagged, and the columns that explain it."
 
 PREDICT = Operation(name="predict", summary=SUMMARY, answer=predict, example=example, takes=(CSV,), describe=describe)
 
 PREDICT_STEPS = Operation(
     name="predict",
-    summary="Send a recording in order of time, get for each step a score, whether it is flagged, and what is strange.",
+    summary="Send a recording in order of time, get a score for each step, whether it is flagged, and what explains it.",
     answer=predict_steps,
     example=example_steps,
     rows="together",
@@ -142,5 +142,5 @@ HEATMAP = Operation(
     example=example_heatmap,
     rows="together",
     gives=PNG,
-    available=is_pictures,
+    available=is_images,
 )

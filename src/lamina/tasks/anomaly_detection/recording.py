@@ -1,8 +1,8 @@
 """Rows in order of time as windows, each evaluated as one row; then a score for each step, against those before it.
 
-A window ends at the step that it evaluates, so that no score waits for what comes later. How strange windows are drifts
-with what is recorded; therefore each is compared with the mean and the spread of many before it, much as Lavin and
-Ahmad 2015 do for the Numenta benchmark: a level that stays is no news. NumPy only.
+A window ends at the step that it evaluates, so that no score waits for what comes later. How anomalous windows are
+drifts with what is recorded; therefore each is compared with the mean and the spread of many before it, much as Lavin
+and Ahmad 2015 do for the Numenta benchmark: a level that stays is no news. NumPy only.
 """
 
 import numpy as np
@@ -31,7 +31,7 @@ class Course(Config):
 
 class Recording(Config):
     """The column of `time`, the steps of a `window`, how many windows before it (`memory`) one is compared with, and
-    the course of how strange windows are and of how far their last step is from its forecast.
+    the course of how anomalous windows are and of how far their last step is from its forecast.
     """
 
     time: str = Field(max_length=10_000)
@@ -75,7 +75,7 @@ def fit(values: np.ndarray, memory: int, trim: float) -> Course:
 
 
 def surprise(plan: Recording, whole: np.ndarray, last: np.ndarray) -> np.ndarray:
-    """-log10 of the tail probability of the stranger of both numbers of windows, (windows,)."""
+    """-log10 of the tail probability of the more anomalous of both numbers of windows, (windows,)."""
     both = [
         tail_probability.surprise(course.tail, contrast(values, course, plan.memory))
         for course, values in ((plan.whole, whole), (plan.last, last))
@@ -83,4 +83,4 @@ def surprise(plan: Recording, whole: np.ndarray, last: np.ndarray) -> np.ndarray
     ]
     return np.maximum(
         np.max(both, axis=0) - np.log10(len(both)), 0.0
-    )  # of two that may be so strange, each half as much
+    )  # of two that may be so anomalous, each half as much

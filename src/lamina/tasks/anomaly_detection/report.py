@@ -1,5 +1,5 @@
-"""The report: how scores are spread, how well they tell anomalies where labels say, what is strange about the strangest
-test rows. Never the cells of a row: its number, and what of it is blamed.
+"""The report: how scores are spread, how well they tell anomalies where labels say, and what the highest scores are
+attributed to. Never the cells of a row: its number, and its columns.
 """
 
 import shlex
@@ -25,7 +25,7 @@ from lamina.tasks.anomaly_detection.operation import TOP, promised
 from lamina.tasks.anomaly_detection.plots import Track
 from lamina.tasks.anomaly_detection.state import State
 
-STRANGEST, PICTURES = 15, 8
+TOP_ANOMALIES, IMAGES = 15, 8
 COLUMNS = 4  # of a recording that are drawn
 SIDE = 420  # pixels of a strip of images
 WORDING = Wording(
@@ -41,7 +41,7 @@ def conclude(finding: Finding, baselines: Mapping[str, Baseline]) -> Conclusion:
     what = noun(experiment.task.state)
     measured = f"Measured on {len(evaluation.target):,} {what} that played no part in training."
     if not metrics.has_both(evaluation.target):
-        return Conclusion(_unjudged(finding), what, measured=measured, warns=False)
+        return Conclusion(_unlabelled_conclusion(finding), what, measured=measured, warns=False)
     scores = {name: baseline.scores for name, baseline in baselines.items()}
     sentence = verdict.sentence(experiment.metrics[0], evaluation.scores, scores, what, evaluation.interval, WORDING)
     return Conclusion(sentence, what, measured=measured)
@@ -51,7 +51,7 @@ def noun(state: State) -> str:
     return "steps" if state.recording else "rows"
 
 
-def _unjudged(finding: Finding) -> str:
+def _unlabelled_conclusion(finding: Finding) -> str:
     what, promise = noun(finding.experiment.task.state), promised(finding.experiment.task.cfg)
     share = _percent(float(finding.evaluation.answers["flag"].mean()))
     return (
@@ -65,7 +65,7 @@ def _percent(share: float) -> str:
 
 
 def sections(finding: Finding, baselines: Mapping[str, Baseline]) -> Iterator[Section]:
-    """Scores and curves; the recording; the strangest rows, and images."""
+    """Scores and curves; the recording; the top anomalies, and images."""
     session, evaluation = finding.session, finding.evaluation
     limit = session.task.state.threshold
     drawing = plots.histogram(evaluation.answers["score"], evaluation.target, limit)
@@ -84,10 +84,10 @@ def sections(finding: Finding, baselines: Mapping[str, Baseline]) -> Iterator[Se
         )
         yield Section("recording", "The recording", "comparison", section("The recording", "recording", body))
     if next(iter(finding.spec.inputs.values())).kind == "image":
-        body = _pictures(finding)
-        yield Section("strange_pictures", "Most anomalous images", "errors",
-                      section("Most anomalous images", "strange-pictures", body))  # fmt: skip
-    yield _strangest(finding)
+        body = _images(finding)
+        yield Section("strange_images", "Most anomalous images", "errors",
+                      section("Most anomalous images", "strange-images", body))  # fmt: skip
+    yield _top_anomalies(finding)
 
 
 def _facts(finding: Finding) -> Row:
@@ -149,45 +149,47 @@ def _track(finding: Finding) -> Track:
     names, stamps, values = _recorded(finding, rows)
     truth = np.full(rows.num_rows, -1)
     truth[details.has_score] = finding.evaluation.target
-    judgement = details.judgement
-    return Track(stamps, values, names, judgement.score, judgement.flag, truth)
+    row_scores = details.row_scores
+    return Track(stamps, values, names, row_scores.score, row_scores.flag, truth)
 
 
-def _strangest(finding: Finding) -> Section:
-    """The test rows with the highest scores, by their number, and what is blamed."""
+def _top_anomalies(finding: Finding) -> Section:
+    """The test rows with the highest scores, by their number, and what these are attributed to."""
     session, details = finding.session, cast(Details, finding.evaluation.details)
-    score, flag, blame = details.judgement
+    score, flag, attributions = details.row_scores
     names, _ = scoring.owners(session.task.state, next(iter(finding.spec.inputs.values())))
-    order = np.argsort(-np.nan_to_num(score, nan=-1.0), kind="stable")[:STRANGEST]
+    order = np.argsort(-np.nan_to_num(score, nan=-1.0), kind="stable")[:TOP_ANOMALIES]
     target = np.full(len(score), -1)
     target[details.has_score] = finding.evaluation.target
     lines, rows = list[list[str]](), list[Row]()
     for row in order[~np.isnan(score[order])].tolist():
-        top = np.argsort(-blame[row], kind="stable")[: min(TOP, len(names))]
-        shares = {names[i]: round(float(blame[row, i]), 3) for i in top}
+        top = np.argsort(-attributions[row], kind="stable")[: min(TOP, len(names))]
+        shares = {names[i]: round(float(attributions[row, i]), 3) for i in top}
         label = {1: "anomaly", 0: "normal"}.get(int(target[row]), "")
-        rows.append({"row": row + 1, "score": round(float(score[row]), 3), "flag": bool(flag[row]), "blame": shares})
+        rows.append(
+            {"row": row + 1, "score": round(float(score[row]), 3), "flag": bool(flag[row]), "attributions": shares}
+        )
         because = ", ".join(f"{escape(name, 40)} {share:.0%}" for name, share in shares.items())
         marks = "yes" if flag[row] else "no"
         cells = [f"{row + 1:,}", number(float(score[row])), f"{10.0 ** -score[row]:.1e}", marks, because, label]
         lines.append(cells)
-    heads = [f"test {noun(session.task.state)[:-1]}", "score", "probability", "flagged", "what is strange", "label"]
+    heads = [f"test {noun(session.task.state)[:-1]}", "score", "probability", "flagged", "attributed to", "label"]
     keep = [i for i in range(len(heads)) if any(line[i] for line in lines)]
     body = table([heads[i] for i in keep], [[line[i] for i in keep] for line in lines], (0, 1, 2))
-    title = f"The strangest {noun(session.task.state)}"
-    return Section("strangest", title, "errors", section(title, "strangest", body), {"strangest": rows})
+    title = f"Top anomalies: {noun(session.task.state)}"
+    return Section("top_anomalies", title, "errors", section(title, "top-anomalies", body), {"top_anomalies": rows})
 
 
-def _pictures(finding: Finding) -> str:
-    """The strangest test images, what the network makes of each, and where the error is."""
+def _images(finding: Finding) -> str:
+    """The most anomalous test images, what the network makes of each, and where the error is."""
     details = cast(Details, finding.evaluation.details)
-    order = np.argsort(-np.nan_to_num(details.judgement.score, nan=-1.0), kind="stable")[:PICTURES]
+    order = np.argsort(-np.nan_to_num(details.row_scores.score, nan=-1.0), kind="stable")[:IMAGES]
     ((name, values),) = finding.examples["test"].inputs.items()
-    pictures = np.asarray(values)[order]
-    rebuilt = finding.session.run({name: pictures})["reconstruction"]
+    images = np.asarray(values)[order]
+    rebuilt = finding.session.run({name: images})["reconstruction"]
     shots = [
         thumbnails.figure([thumbnails.shot(strip, f"test image {row + 1}", SIDE)], _words(row, details))
-        for row, strip in zip(order.tolist(), heat_map.strips(pictures, rebuilt), strict=True)
+        for row, strip in zip(order.tolist(), heat_map.strips(images, rebuilt), strict=True)
     ]
     lead = '<p class="quiet lead">Each image, what the network makes of it, and where these differ.</p>'
     return lead + thumbnails.grid(shots, "wide")
@@ -195,8 +197,8 @@ def _pictures(finding: Finding) -> str:
 
 def _words(row: int, details: Details) -> str:
     """What stands below a test image."""
-    flag = ", flagged" if details.judgement.flag[row] else ""
-    return f"test image {row + 1:,}: score {number(float(details.judgement.score[row]))}{flag}"
+    flag = ", flagged" if details.row_scores.flag[row] else ""
+    return f"test image {row + 1:,}: score {number(float(details.row_scores.score[row]))}{flag}"
 
 
 def summary(finding: Finding) -> Summary:

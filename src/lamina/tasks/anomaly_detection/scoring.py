@@ -1,4 +1,4 @@
-"""Raw rows to scores, flags and blame, so many at a time that memory is bounded: what a bundle answers."""
+"""Raw rows to scores, flags and attributions, so many at a time that memory is bounded: what a bundle answers."""
 
 import itertools
 from collections.abc import Callable, Mapping
@@ -20,17 +20,17 @@ from lamina.tasks.anomaly_detection.detector import Detector
 from lamina.tasks.anomaly_detection.state import State
 
 BATCH, BATCH_NUMBERS = 4096, 1 << 21  # rows at a time, and numbers of theirs
-SEGMENTS = 8  # of a series, that are blamed
+SEGMENTS = 8  # of a series, that a score is attributed to
 
 
-class Judgement(NamedTuple):
-    """Of rows, or steps of a recording: `score` (rows,), NaN where a window is not full yet; `flag`; and `blame` (rows,
-    owners), the share of each owner in the score.
+class RowScores(NamedTuple):
+    """Of rows, or steps of a recording: `score` (rows,), NaN where a window is not full yet; `flag`; and
+    `attributions` (rows, owners), the share of each owner in the score.
     """
 
     score: np.ndarray
     flag: np.ndarray
-    blame: np.ndarray
+    attributions: np.ndarray
 
 
 class Pieces(NamedTuple):
@@ -39,12 +39,12 @@ class Pieces(NamedTuple):
     """
 
     surprise: np.ndarray
-    blame: np.ndarray
+    attributions: np.ndarray
     last: np.ndarray
 
 
 def owners(state: State, feed: Input) -> tuple[list[str], np.ndarray]:
-    """Names of what can be blamed, and the number of the one that each place of a row is of."""
+    """Names of what a score can be attributed to, and the number of the one that each place of a row is of."""
     if state.layout is not None:
         columns = row_layout.names(state.layout) * (state.recording.window if state.recording else 1)
         names = list(dict.fromkeys(columns))
@@ -61,7 +61,7 @@ def restore(session: Session) -> Detector:
     return detector.restore(session.assets[detector.ASSET])
 
 
-def judge(session: Session, rows: pa.Table, broken: list[Broken] | None = None) -> Judgement:
+def score_rows(session: Session, rows: pa.Table, broken: list[Broken] | None = None) -> RowScores:
     """Raw rows, each by itself or as one recording. Errors: DataError where not one column is of the bundle, or a
     recording is shorter than a window.
     """
@@ -72,7 +72,7 @@ def judge(session: Session, rows: pa.Table, broken: list[Broken] | None = None) 
         return _recording(session, rows)
     pieces = _each(session, rows, [] if broken is None else broken)
     score = tail_probability.surprise(state.tails.joint, pieces.surprise)
-    return Judgement(score, score >= state.threshold, pieces.blame)
+    return RowScores(score, score >= state.threshold, pieces.attributions)
 
 
 def _check_columns(session: Session, rows: pa.Table) -> None:
@@ -117,20 +117,20 @@ def compare(session: Session, inputs: Mapping[str, np.ndarray]) -> Pieces:
     outputs = session.run(detector.within_limit(inputs, state.limit))
     ((name, values),) = inputs.items()
     residual, place = detector.features(values, outputs)
-    strangeness = detector.judge(restore(session), state.tails, residual, place)
+    scores = detector.score(restore(session), state.tails, residual, place)
     names, of = owners(state, session.spec.inputs[name])
-    return Pieces(strangeness.surprise, by_owner(strangeness.blame, of, len(names)), strangeness.last)
+    return Pieces(scores.surprise, by_owner(scores.attributions, of, len(names)), scores.last)
 
 
-def by_owner(blame: np.ndarray, of: np.ndarray, count: int) -> np.ndarray:
+def by_owner(attributions: np.ndarray, of: np.ndarray, count: int) -> np.ndarray:
     """Shares of places (rows, places) summed for each owner, (rows, owners)."""
-    total = np.zeros((len(blame), count), np.float32)
+    total = np.zeros((len(attributions), count), np.float32)
     for owner in range(count):
-        total[:, owner] = blame[:, of == owner].sum(axis=1)
+        total[:, owner] = attributions[:, of == owner].sum(axis=1)
     return total
 
 
-def _recording(session: Session, rows: pa.Table) -> Judgement:
+def _recording(session: Session, rows: pa.Table) -> RowScores:
     """Steps in order of time, in the order of the rows that they are of."""
     state: State = session.task.state
     assert state.recording is not None and state.tails is not None
@@ -147,11 +147,13 @@ def _recording(session: Session, rows: pa.Table) -> Judgement:
     pieces = _in_batches(session, count, answer)
     score = np.full(len(steps), np.nan)
     score[window - 1 :] = recording.surprise(state.recording, pieces.surprise, pieces.last)
-    blame = np.concatenate([np.zeros((window - 1, pieces.blame.shape[1]), np.float32), pieces.blame])
+    attributions = np.concatenate(
+        [np.zeros((window - 1, pieces.attributions.shape[1]), np.float32), pieces.attributions]
+    )
     back = np.empty(len(order), np.int64)
     back[order] = np.arange(len(order))
-    score, blame = score[back], blame[back]
-    return Judgement(score, np.nan_to_num(score) >= state.threshold, blame)
+    score, attributions = score[back], attributions[back]
+    return RowScores(score, np.nan_to_num(score) >= state.threshold, attributions)
 
 
 def encode(session: Session, rows: pa.Table) -> np.ndarray:

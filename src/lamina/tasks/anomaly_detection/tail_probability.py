@@ -2,7 +2,7 @@
 
 A score is turned into the probability p that a row like those of training scores at least so high. Up to a threshold
 that is the share of calibration rows; beyond it excesses follow a generalised Pareto distribution (Pickands 1975), so
-that of two rows beyond all that were ever measured the stranger one still has the higher score. NumPy only.
+that of two rows beyond all that were ever measured the farther one still has the higher score. NumPy only.
 """
 
 import numpy as np

@@ -43,14 +43,14 @@ class Task(task.Task):
         return (first, *(one for one in super().offered(session) if one is not PREDICT))
 
     def about(self, session: Session) -> Row:
-        """What is flagged, and what is blamed."""
+        """What is flagged, and what a score can be attributed to."""
         names, _ = scoring.owners(self.state, next(iter(session.spec.inputs.values())))
         facts: Row = {
             "training": self.cfg.training,
             "threshold": round(self.state.threshold, 4),
             "false_alarm_rate": self.cfg.false_alarm_rate,
             "contamination": self.cfg.contamination,
-            "blame": names,
+            "features": names,
         }
         recording = self.state.recording
         return facts | ({"time": recording.time, "window": recording.window} if recording else {})
@@ -59,11 +59,11 @@ class Task(task.Task):
         bounds.check(session)
 
     def replay(self, session: Session, requests: Sequence[Row]) -> list[Row]:
-        """Scores alone: of two columns that are blamed nearly alike, another machine may name the other first."""
+        """Scores alone: of two columns with nearly the same attribution, another machine may name the other first."""
         rows = list(requests)
         if self.state.recording is not None and rows:
             rows = operation.steps(session, self.state.recording.window + len(rows) - 1)
-        scores = scoring.judge(session, session.rows(rows)).score
+        scores = scoring.score_rows(session, session.rows(rows)).score
         return [{"score": float(score)} for score in scores[len(rows) - len(requests) :]]
 
     def agrees(self, mine: Any, theirs: Any) -> bool:

@@ -89,7 +89,7 @@ FILTERS: dict[Form, dict[str, tuple[Filter, tuple[Any, ...]]]] = {
 FILTERS["table"] = FILTERS["series"]
 
 
-def judge(finding: Finding, notes: list[str]) -> dict[str, Baseline]:
+def evaluate(finding: Finding, notes: list[str]) -> dict[str, Baseline]:
     """Every filter on the cases that the network was evaluated by; `strength` is the place of the one it had."""
     state, session = finding.session.task.state, finding.session
     details: Details = finding.evaluation.details

@@ -19,7 +19,7 @@ from lamina.preprocess.image import cells, codec
 from lamina.recipe import Recipe, Unused
 from lamina.schema import Collected, Column, Schema, SkippedRow
 from lamina.tasks.denoising import image_files, recordings
-from lamina.tasks.denoising.image_files import Picture
+from lamina.tasks.denoising.image_files import Image
 from lamina.tasks.denoising.state import Config, Form, State
 
 FORMS: dict[str, Form] = {"image": "image", "series": "series", "number": "table"}
@@ -172,10 +172,10 @@ def _stretch(table: pa.Table, name: str, prep: Preprocessor, state: State, share
     column, most = image_files.column(prep.schema, table, name), image_files.most(prep)
     bodies = list[bytes]()
     for row in range(table.num_rows):
-        picture = image_files.read(column, row, most)
-        assert not isinstance(picture, str)
-        height, width = picture.pixels.shape[:2]
-        bodies.append(image_files.encode(Picture(_piece(picture.pixels, 0 if height >= width else 1, share))))
+        image = image_files.read(column, row, most)
+        assert not isinstance(image, str)
+        height, width = image.pixels.shape[:2]
+        bodies.append(image_files.encode(Image(_piece(image.pixels, 0 if height >= width else 1, share))))
     return pa.array(bodies, pa.large_binary())
 
 

@@ -74,8 +74,8 @@ def _values(session: Session, rows: pa.Table) -> Iterator[tuple[np.ndarray, np.n
     if state.form == "image":
         columns = [image_files.column(session.schema, rows, name) for name in (*names, *state.columns)]
         for row in range(rows.num_rows):
-            pictures = [image_files.read(column, row, image_files.most(session.prep)) for column in columns]
-            sound = [one.pixels / np.float32(one.white) for one in pictures if not isinstance(one, str)]
+            images = [image_files.read(column, row, image_files.most(session.prep)) for column in columns]
+            sound = [one.pixels / np.float32(one.white) for one in images if not isinstance(one, str)]
             if len(sound) == len(columns) and len({one.shape[:2] for one in sound}) == 1:
                 yield _pair([middle(one) for one in sound])
         return

@@ -164,7 +164,7 @@ class Experiment(experiment.Experiment):
         return evaluation.evaluate_source(session, rows, collected, source)
 
     def baselines(self, finding: Finding, notes: list[str]) -> dict[str, Baseline]:
-        return baselines.judge(finding, notes)
+        return baselines.evaluate(finding, notes)
 
     def conclude(self, finding: Finding, baselines: Mapping[str, Baseline]) -> Conclusion:
         return report.conclude(finding, baselines)

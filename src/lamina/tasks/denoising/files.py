@@ -46,15 +46,15 @@ def write(session: Session, rows: pa.Table, options: DenoiseOptions, output: Pat
     place = disk.new_path(output, options.overwrite) if single else disk.new_folder(output, options.overwrite)
     with place as aside:
         for row, target in enumerate(names):
-            picture = image_files.read(column, row, most)
-            if isinstance(picture, str):
-                broken.append(Broken(row, name, picture))
+            image = image_files.read(column, row, most)
+            if isinstance(image, str):
+                broken.append(Broken(row, name, image))
                 continue
-            file = aside if single else aside / f"{target}{picture.suffix}"
+            file = aside if single else aside / f"{target}{image.suffix}"
             if single:
-                _check_suffix(picture.suffix, output)
+                _check_suffix(image.suffix, output)
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(image_files.encode(image_files.restore(session, picture)))
+            file.write_bytes(image_files.encode(image_files.restore(session, image)))
             path = paths[row]
             if path is not None and not single and path.name != file.name:
                 other.append(f"{path.name} is {file.name}")

@@ -48,8 +48,8 @@ def answers(session: Session, rows: Sequence[Row]) -> list[Row]:
         return [_some(tiling.restore(session, recordings.scaled(_sound(one, i).values, state)))
                 for i, one in enumerate(values)]  # fmt: skip
     column, most = image_files.column(session.schema, table, state.columns[0]), image_files.most(session.prep)
-    pictures = [_sound(image_files.read(column, i, most), i) for i in range(len(rows))]
-    return [_some(image_files.restored(session, one.pixels / np.float32(one.white))) for one in pictures]
+    images = [_sound(image_files.read(column, i, most), i) for i in range(len(rows))]
+    return [_some(image_files.restored(session, one.pixels / np.float32(one.white))) for one in images]
 
 
 def _sound(value: Any, row: int) -> Any:

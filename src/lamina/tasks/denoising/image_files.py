@@ -17,7 +17,7 @@ PNG, TIFF = ".png", ".tiff"
 MISSING = "is missing"
 
 
-class Picture(NamedTuple):
+class Image(NamedTuple):
     """Upright pixels as deep as the file has them, (height, width, 1 or 3), red first; what is transparent apart."""
 
     pixels: np.ndarray
@@ -34,7 +34,7 @@ class Picture(NamedTuple):
         return PNG if self.pixels.dtype in TOPS else TIFF
 
 
-def decode(body: bytes | None, most: int) -> Picture | str:
+def decode(body: bytes | None, most: int) -> Image | str:
     """The pixels of a file of at most so many, or the reason why there are none."""
     if body is None:
         return MISSING
@@ -49,25 +49,25 @@ def decode(body: bytes | None, most: int) -> Picture | str:
         return "holds numbers that are not finite"
     count = image.shape[2]
     colours, alpha = (image[:, :, :-1], image[:, :, -1:]) if count in (2, 4) else (image, None)
-    return Picture(np.ascontiguousarray(colours[:, :, ::-1]), alpha)
+    return Image(np.ascontiguousarray(colours[:, :, ::-1]), alpha)
 
 
-def encode(picture: Picture) -> bytes:
+def encode(image: Image) -> bytes:
     """A PNG of the same depth; of floats a TIFF of floats."""
-    parts = [picture.pixels[:, :, ::-1]]
-    if picture.alpha is not None:  # grey has none in these files
-        parts = [np.repeat(parts[0], 3, axis=2) if parts[0].shape[2] == 1 else parts[0], picture.alpha]
-    ok, body = codec.opencv().imencode(picture.suffix, np.ascontiguousarray(np.concatenate(parts, axis=2)))
+    parts = [image.pixels[:, :, ::-1]]
+    if image.alpha is not None:  # grey has none in these files
+        parts = [np.repeat(parts[0], 3, axis=2) if parts[0].shape[2] == 1 else parts[0], image.alpha]
+    ok, body = codec.opencv().imencode(image.suffix, np.ascontiguousarray(np.concatenate(parts, axis=2)))
     assert ok
     return body.tobytes()
 
 
-def restore(session: Session, picture: Picture) -> Picture:
+def restore(session: Session, image: Image) -> Image:
     """The same image without its noise; of whole numbers, rounded to these. What is transparent stays what it is."""
-    out = restored(session, picture.pixels.astype(np.float32) / picture.white) * picture.white
-    if picture.pixels.dtype in TOPS:
-        out = np.rint(np.clip(out, 0, picture.white))
-    return picture._replace(pixels=out.astype(picture.pixels.dtype))
+    out = restored(session, image.pixels.astype(np.float32) / image.white) * image.white
+    if image.pixels.dtype in TOPS:
+        out = np.rint(np.clip(out, 0, image.white))
+    return image._replace(pixels=out.astype(image.pixels.dtype))
 
 
 def restored(session: Session, pixels: np.ndarray) -> np.ndarray:
@@ -96,7 +96,7 @@ def most(prep: Preprocessor) -> int:
     return prep.states[0].model_dump()["max_pixels"]
 
 
-def read(column: cells.Cells, row: int, most: int) -> Picture | str:
+def read(column: cells.Cells, row: int, most: int) -> Image | str:
     """The image of one row, or why there is none."""
     body, reason = cells.body(column, row)
     return reason or decode(body, most)

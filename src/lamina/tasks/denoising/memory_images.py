@@ -49,24 +49,24 @@ def _cell(value: Any) -> Any:
 
 def like(answers: pa.Table, name: str, rows: Any) -> Any:
     """Arrays for images alone, as many as came; in tables, a column of arrays."""
-    pictures = [_array(cell) for cell in answers[name].to_pylist()]
+    images = [_array(cell) for cell in answers[name].to_pylist()]
     if isinstance(rows, np.ndarray) and rows.dtype != object:
-        if rows.ndim == 2 or (rows.ndim == 3 and len(pictures) == 1 and rows.shape[2] in (1, 3, 4)):
-            return pictures[0].reshape(rows.shape) if pictures[0].size == rows.size else pictures[0]
-        return np.stack([one.reshape(rows.shape[1:]) if one.size == rows[0].size else one for one in pictures])
+        if rows.ndim == 2 or (rows.ndim == 3 and len(images) == 1 and rows.shape[2] in (1, 3, 4)):
+            return images[0].reshape(rows.shape) if images[0].size == rows.size else images[0]
+        return np.stack([one.reshape(rows.shape[1:]) if one.size == rows[0].size else one for one in images])
     if isinstance(rows, list | tuple):
         named = bool(rows) and isinstance(rows[0], Mapping)
-        return [{name: one} for one in pictures] if named else pictures
+        return [{name: one} for one in images] if named else images
     if isinstance(rows, Mapping):
-        return {name: pictures}
-    single = (len(pictures) == 1 and not hasattr(rows, "__len__")) or isinstance(rows, str | bytes)
-    return pictures[0] if single else arrays.like(answers, rows)
+        return {name: images}
+    single = (len(images) == 1 and not hasattr(rows, "__len__")) or isinstance(rows, str | bytes)
+    return images[0] if single else arrays.like(answers, rows)
 
 
 def _array(cell: str | None) -> np.ndarray:
     """(height, width), or with the channels behind where there are several."""
-    picture = image_files.decode(None if cell is None else base64.b64decode(cell), LARGEST)
-    assert not isinstance(picture, str)
-    parts = [picture.pixels] if picture.alpha is None else [picture.pixels, picture.alpha]
+    image = image_files.decode(None if cell is None else base64.b64decode(cell), LARGEST)
+    assert not isinstance(image, str)
+    parts = [image.pixels] if image.alpha is None else [image.pixels, image.alpha]
     whole = np.concatenate(parts, axis=2)
     return whole[:, :, 0] if whole.shape[2] == 1 else whole

@@ -19,8 +19,8 @@ MOST = 100.0  # dB, where nothing differs
 
 def names(form: Form) -> tuple[str, ...]:
     """All scores, those of a form first; the first is primary."""
-    pictures, series = ("psnr", "ssim"), ("snr", "noise_rmse")
-    return (*pictures, *series) if form == "image" else (*series, *pictures)
+    images, series = ("psnr", "ssim"), ("snr", "noise_rmse")
+    return (*images, *series) if form == "image" else (*series, *images)
 
 
 @functools.cache

@@ -11,7 +11,7 @@ from lamina.data.arrays import json_rows
 from lamina.preprocess import Broken
 from lamina.task import CSV, Answers, Chart, Example, Line, Operation, Request, Session, Usage
 from lamina.tasks.denoising import files, image_files, recordings
-from lamina.tasks.denoising.image_files import Picture
+from lamina.tasks.denoising.image_files import Image
 from lamina.tasks.denoising.state import State
 
 MEDIA = "image/png"
@@ -28,33 +28,33 @@ def answer_images(session: Session, rows: pa.Table | None, request: Request) -> 
 
 def answer_png(session: Session, rows: pa.Table | None, request: Request) -> Answers:
     """One image without its noise, as PNG; floats are cut off at black and white and have 16 bits."""
-    pictures, broken = _images(session, rows)
+    images, broken = _images(session, rows)
     notes = dict[str, None]()
     bodies = list[bytes]()
-    for picture in pictures:
-        if picture is not None and picture.pixels.dtype not in image_files.TOPS:
+    for image in images:
+        if image is not None and image.pixels.dtype not in image_files.TOPS:
             notes["The pixels were floats: they are cut off at 0 and 1, and have 16 bits here."] = None
-            deep = np.rint(np.clip(picture.pixels, 0, 1) * DEEP).astype(np.uint16)
-            picture = Picture(deep)
-        bodies.append(b"" if picture is None else image_files.encode(picture))
+            deep = np.rint(np.clip(image.pixels, 0, 1) * DEEP).astype(np.uint16)
+            image = Image(deep)
+        bodies.append(b"" if image is None else image_files.encode(image))
     return Answers(pa.table({"image": pa.array(bodies, pa.binary())}), tuple(notes), broken)
 
 
-def _images(session: Session, rows: pa.Table | None) -> tuple[list[Picture | None], tuple[Broken, ...]]:
+def _images(session: Session, rows: pa.Table | None) -> tuple[list[Image | None], tuple[Broken, ...]]:
     assert rows is not None
     column, most = (
         image_files.column(session.schema, rows, session.task.state.columns[0]),
         image_files.most(session.prep),
     )
-    pictures, broken = list[Picture | None](), list[Broken]()
+    images, broken = list[Image | None](), list[Broken]()
     for row in range(rows.num_rows):
-        picture = image_files.read(column, row, most)
-        if isinstance(picture, str):
-            broken.append(Broken(row, session.task.state.columns[0], picture))
-            pictures.append(None)
+        image = image_files.read(column, row, most)
+        if isinstance(image, str):
+            broken.append(Broken(row, session.task.state.columns[0], image))
+            images.append(None)
         else:
-            pictures.append(image_files.restore(session, picture))
-    return pictures, tuple(broken)
+            images.append(image_files.restore(session, image))
+    return images, tuple(broken)
 
 
 def answer_series(session: Session, rows: pa.Table | None, request: Request) -> Answers:

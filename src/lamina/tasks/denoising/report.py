@@ -75,7 +75,7 @@ def _examples(finding: Finding) -> list[int]:
 
 def _before_and_after(finding: Finding, baselines: Mapping[str, Baseline], best: str) -> Section:
     state, details = finding.session.task.state, finding.evaluation.details
-    draw = _pictures if state.form == "image" else _series
+    draw = _images if state.form == "image" else _series
     figures = [draw(details, place, baselines, best) for place in _examples(finding)]
     lead = (
         f"Noisy, the network's prediction, {registry.label(best)} at its best strength, clean, and what the network "
@@ -88,7 +88,7 @@ def _before_and_after(finding: Finding, baselines: Mapping[str, Baseline], best:
                    section("Before and after", "before_after", under("Examples", lead, body)))  # fmt: skip
 
 
-def _pictures(details: Details, place: int, baselines: Mapping[str, Baseline], best: str) -> str:
+def _images(details: Details, place: int, baselines: Mapping[str, Baseline], best: str) -> str:
     case, answer = details.cases[place], details.answers[place]
     rival = filters.apply("image", best, int(baselines[best].answers["strength"][place]), case.noisy)
     removed = 0.5 + STRONGER * (case.noisy - answer)
@@ -99,10 +99,10 @@ def _pictures(details: Details, place: int, baselines: Mapping[str, Baseline], b
     return f'<figure class="shot">{sheet}<figcaption>{level}{", ".join(scores)}</figcaption></figure>'
 
 
-def _sheet(pictures: list[np.ndarray]) -> str:
+def _sheet(images: list[np.ndarray]) -> str:
     """Images side by side in one PNG, pixel by pixel: JPEG, which the page has elsewhere, would change noise."""
-    zoom = max(1, SMALLEST // pictures[0].shape[1])
-    large = [one.repeat(zoom, axis=0).repeat(zoom, axis=1) for one in pictures]
+    zoom = max(1, SMALLEST // images[0].shape[1])
+    large = [one.repeat(zoom, axis=0).repeat(zoom, axis=1) for one in images]
     gap = np.full((large[0].shape[0], GAP, large[0].shape[2]), 255, np.uint8)
     parts = [part for one in large for part in (one, gap)][:-1]
     whole = np.concatenate(parts, axis=1)

@@ -45,15 +45,15 @@ def _averaged(session: Session, values: np.ndarray) -> np.ndarray:
     return total / np.float32(views)
 
 
-def _view(picture: np.ndarray, number: int, back: bool = False) -> np.ndarray:
+def _view(image: np.ndarray, number: int, back: bool = False) -> np.ndarray:
     """One of the eight symmetries of a square, of (height, width, channels); or its inverse."""
     transposed = bool(number & 4)
     if transposed and not back:
-        picture = picture.transpose(1, 0, 2)
-    picture = picture[:: -1 if number & 1 else 1, :: -1 if number & 2 else 1]
+        image = image.transpose(1, 0, 2)
+    image = image[:: -1 if number & 1 else 1, :: -1 if number & 2 else 1]
     if transposed and back:
-        picture = picture.transpose(1, 0, 2)
-    return np.ascontiguousarray(picture)
+        image = image.transpose(1, 0, 2)
+    return np.ascontiguousarray(image)
 
 
 def _pieces(size: int, side: int) -> Iterator[tuple[int, int, np.ndarray]]:

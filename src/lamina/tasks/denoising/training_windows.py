@@ -30,11 +30,11 @@ def values(prep: Preprocessor, state: State, table: pa.Table, names: Sequence[st
     column, most = image_files.column(prep.schema, table, names[0]), image_files.most(prep)
 
     def read(row: int) -> np.ndarray:
-        picture = image_files.read(column, row, most)
-        assert not isinstance(picture, str)
-        pixels = picture.pixels
+        image = image_files.read(column, row, most)
+        assert not isinstance(image, str)
+        pixels = image.pixels
         if pixels.dtype != np.uint8:
-            pixels = pixels.astype(np.float32) / np.float32(picture.white)
+            pixels = pixels.astype(np.float32) / np.float32(image.white)
         return with_channels(pixels, state.channels)
 
     return in_threads(read, table.num_rows)

@@ -76,7 +76,7 @@ def decode(session: Session, points: np.ndarray) -> np.ndarray:
     return np.concatenate(list(memory.halving(len(points), size, answer)) or [np.zeros((0, *shape), np.float32)])
 
 
-def pictures(values: np.ndarray) -> np.ndarray:
+def images(values: np.ndarray) -> np.ndarray:
     """Decoded images, 0 to 1, as uint8."""
     return np.clip(np.rint(values * 255), 0, 255).astype(np.uint8)
 

@@ -30,16 +30,16 @@ def write(session: Session, rows: pa.Table | None, options: WriteOptions, output
     written.
     """
     assert rows is not None
-    places, pictures = point_table.parse(session, rows), coordinates.sort(session) == "images"
-    disk.refuse_existing(output, options.overwrite, folder=pictures)
-    if pictures:
+    places, images = point_table.parse(session, rows), coordinates.sort(session) == "images"
+    disk.refuse_existing(output, options.overwrite, folder=images)
+    if images:
         if output.suffix in (PNG, *writers.FORMATS):
             raise DataError(f"-o: this bundle generates images. Name a new folder for the PNG files (got '{output}').")
         with disk.new_folder(output, options.overwrite) as folder:
             for start in range(0, len(places), PIECE):
-                decoded = coordinates.pictures(coordinates.decode(session, places[start : start + PIECE]))
-                for number, picture in enumerate(decoded, start + 1):
-                    (folder / f"{number:0{DIGITS}}{PNG}").write_bytes(as_png(picture))
+                decoded = coordinates.images(coordinates.decode(session, places[start : start + PIECE]))
+                for number, image in enumerate(decoded, start + 1):
+                    (folder / f"{number:0{DIGITS}}{PNG}").write_bytes(as_png(image))
         return _result(output, len(places), f"{len(places):,} images in {output}", session)
     writers.check_format(output)
     with writers.writer(output, options.overwrite) as append:

@@ -14,7 +14,7 @@ from lamina.task import CSV, Answers, Example, Operation, Request, Session, TooM
 from lamina.tasks.dimensionality_reduction import coordinates, files, point_table
 from lamina.tasks.dimensionality_reduction.coordinates import DECODER
 
-PICTURE = "image"  # the column of an image in an answer
+IMAGE = "image"  # the column of an image in an answer
 
 
 # rows to coordinates
@@ -62,8 +62,8 @@ def inverse_transform(session: Session, rows: pa.Table | None, request: Request)
     values = coordinates.decode(session, point_table.parse(session, rows))
     if sort != "images":
         return Answers(coordinates.cells(session, values))
-    pngs = [base64.b64encode(codec.as_png(picture)).decode() for picture in coordinates.pictures(values)]
-    return Answers(pa.table({PICTURE: pa.array(pngs, pa.string())}))
+    pngs = [base64.b64encode(codec.as_png(image)).decode() for image in coordinates.images(values)]
+    return Answers(pa.table({IMAGE: pa.array(pngs, pa.string())}))
 
 
 def inverse_example(session: Session) -> Example:
@@ -83,13 +83,13 @@ def inverse_summary(session: Session) -> str:
 
 def inverse_usage(session: Session, operation: Operation, path: str) -> Usage:
     """Commands and code that turn coordinates back."""
-    pictures = coordinates.sort(session) == "images"
+    images = coordinates.sort(session) == "images"
     example = operation.example(session)
-    shell = f"lamina inverse_transform {shlex.quote(path)} coordinates.csv -o {'images' if pictures else 'rows.csv'}"
+    shell = f"lamina inverse_transform {shlex.quote(path)} coordinates.csv -o {'images' if images else 'rows.csv'}"
     body = shlex.quote(json.dumps({"rows": example.payload}))
     http = f"curl -s http://127.0.0.1:8000/inverse_transform -H 'Content-Type: application/json' -d {body}"
     python = f"import lamina\n\nmodel = lamina.load({path!r})\nmodel.inverse_transform({example.payload!r})"
-    answer = "" if pictures else json.dumps(example.answers[0], ensure_ascii=False, indent=2)
+    answer = "" if images else json.dumps(example.answers[0], ensure_ascii=False, indent=2)
     return Usage(shell, http, python, answer)
 
 
@@ -99,9 +99,9 @@ def has_decoder(session: Session) -> bool:
 
 def pixels(answers: pa.Table) -> np.ndarray:
     """Images of an answer as an array (rows, height, width, channels) uint8, red first."""
-    bodies = (base64.b64decode(text) for text in answers[PICTURE].to_pylist())
+    bodies = (base64.b64decode(text) for text in answers[IMAGE].to_pylist())
     decoded = [codec.pixels(body, codec.MOST_PIXELS)[0] for body in bodies]
-    return np.stack([picture[:, :, ::-1] for picture in decoded if picture is not None])
+    return np.stack([image[:, :, ::-1] for image in decoded if image is not None])
 
 
 PREDICT = Operation(

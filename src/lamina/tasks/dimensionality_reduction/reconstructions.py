@@ -26,21 +26,21 @@ COLUMNS = 12  # of a table in the report
 FEWEST = 0.01  # share of an error that is worth a word
 
 
-def pictures_of(session: Any, target: np.ndarray) -> np.ndarray:
+def images_of(session: Any, target: np.ndarray) -> np.ndarray:
     """Evaluated rows (rows, numbers) as images (rows, height, width, channels) uint8."""
     shape = tuple(n or 1 for n in coordinates.feed(session).shape)
-    return coordinates.pictures(target.reshape(-1, *shape))
+    return coordinates.images(target.reshape(-1, *shape))
 
 
 def sections(finding: Finding) -> Iterator[Section]:
     """What coordinates become, by what rows are."""
     sort = coordinates.sort(finding.session)
     title = "What coordinates become"
-    parts = {"images": _pictures, "series": _series, "rows": _rows}[sort](finding)
+    parts = {"images": _images, "series": _series, "rows": _rows}[sort](finding)
     yield Section("decoded", title, "comparison", section(title, "decoded", *parts))
 
 
-def _pictures(finding: Finding) -> Iterator[str]:
+def _images(finding: Finding) -> Iterator[str]:
     session, latent = finding.session, finding.evaluation.answers["latent"]
     if latent.shape[1] == 2:
         low, high = np.quantile(latent, SHARES, axis=0)
@@ -75,15 +75,15 @@ def _ways(finding: Finding) -> np.ndarray:
 
 
 def _decode(session: Any, points: np.ndarray) -> np.ndarray:
-    return coordinates.pictures(coordinates.decode(session, points))
+    return coordinates.images(coordinates.decode(session, points))
 
 
-def _sheet(pictures: np.ndarray, across: int) -> str:
+def _sheet(images: np.ndarray, across: int) -> str:
     """One image of images side by side, a pixel apart."""
-    rows, height, width, channels = pictures.shape
+    rows, height, width, channels = images.shape
     lines = -(-rows // across)
     padded = np.full((lines * across, height + 1, width + 1, channels), 255, np.uint8)
-    padded[:rows, :height, :width] = pictures
+    padded[:rows, :height, :width] = images
     sheet = padded.reshape(lines, across, height + 1, width + 1, channels).swapaxes(1, 2)
     sheet = sheet.reshape(lines * (height + 1), across * (width + 1), channels)[:-1, :-1]
     zoom = max(1, min(4, WIDEST // sheet.shape[1]))
@@ -149,14 +149,14 @@ def _pairs(finding: Finding, places: np.ndarray) -> str:
     """Images or series with what their coordinates become."""
     session, evaluation = finding.session, finding.evaluation
     back = coordinates.decode(session, evaluation.answers["latent"][places])
-    target, pictured = evaluation.target[places], coordinates.sort(session) == "images"
-    rows = pictures_of(session, target) if pictured else target.reshape(-1, *back.shape[1:])
+    target, has_images = evaluation.target[places], coordinates.sort(session) == "images"
+    rows = images_of(session, target) if has_images else target.reshape(-1, *back.shape[1:])
     figures = []
     for i, place in enumerate(places.tolist()):
         row, error = int(evaluation.details.places[place]) + 1, number(float(evaluation.answers["error"][place]))
         words = f'<span class="path">test row {row:,}, error {error}</span>'
-        if pictured:
-            shots = [shot(rows[i], "as it is"), shot(coordinates.pictures(back[i]), "by its coordinates")]
+        if has_images:
+            shots = [shot(rows[i], "as it is"), shot(coordinates.images(back[i]), "by its coordinates")]
             figures.append(figure(shots, words, "two"))
         else:
             figures.append(figure([_lines(rows[i][:, 0], back[i][:, 0])], words))

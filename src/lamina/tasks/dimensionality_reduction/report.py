@@ -95,10 +95,10 @@ def _map(finding: Finding) -> Section:
     """Test rows by two coordinates, coloured by label, or by columns."""
     evaluation, session = finding.evaluation, finding.session
     details: Details = evaluation.details
-    pictured = coordinates.sort(session) == "images"
-    rows = scatter.some(len(evaluation.target), pictured)
+    has_images = coordinates.sort(session) == "images"
+    rows = scatter.some(len(evaluation.target), has_images)
     points, axes = _plane(evaluation.answers["latent"], coordinates.names(session))
-    shots = reconstructions.pictures_of(session, evaluation.target[rows]) if pictured else None
+    shots = reconstructions.images_of(session, evaluation.target[rows]) if has_images else None
     drawing = scatter.figure(points[rows], axes, _groupings(finding, rows), (details.places[rows] + 1).tolist(), shots)
     share = f"{len(rows):,} of {len(evaluation.target):,} rows" if len(rows) < len(evaluation.target) else "All rows"
     lead = f"{share} evaluated. Point at one, turn the wheel to come nearer, drag to move, double-click to return."

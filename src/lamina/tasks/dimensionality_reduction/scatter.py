@@ -12,7 +12,7 @@ from lamina.evaluate.markup import escape
 from lamina.preprocess.image import codec
 
 SCRIPT = Path(__file__).with_name("scatter.js").read_text("utf-8")
-MOST, PICTURED = 4_000, 2_000  # points, and fewer where each has its image
+MOST, MOST_WITH_IMAGES = 4_000, 2_000  # points, and fewer where each has its image
 WIDTH, HEIGHT, LEFT, TOP, RIGHT, BELOW = 760, 560, 66, 12, 12, 40
 THUMB, ACROSS = 28, 50  # pixels of an image's longer side, and images in a line of the sheet
 TICKS = 5
@@ -55,9 +55,9 @@ class Grouping(NamedTuple):
     ordered: bool = False
 
 
-def some(rows: int, pictured: bool) -> np.ndarray:
+def some(rows: int, has_images: bool) -> np.ndarray:
     """Places of the rows that a map shows, in no order, so that no group lies over all others."""
-    return np.random.default_rng(0).permutation(rows)[: PICTURED if pictured else MOST]
+    return np.random.default_rng(0).permutation(rows)[: MOST_WITH_IMAGES if has_images else MOST]
 
 
 def figure(
@@ -65,9 +65,9 @@ def figure(
     axes: tuple[str, str],
     groupings: Sequence[Grouping],
     numbers: Sequence[int],
-    pictures: np.ndarray | None = None,
+    images: np.ndarray | None = None,
 ) -> str:
-    """Points (rows, 2) as a `<figure>`; `numbers`: what each row is called, counted from 1; `pictures`: of each row,
+    """Points (rows, 2) as a `<figure>`; `numbers`: what each row is called, counted from 1; `images`: of each row,
     (rows, height, width, 1 or 3) uint8.
     """
     groupings = groupings or [Grouping("", ("test rows",), np.zeros(len(points), np.int64))]
@@ -99,7 +99,7 @@ def figure(
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="map of {len(points):,} test rows">'
         f"{_frame(axes, ranges)}"
         f'<g clip-path="url(#map-box)"><g class="points" fill-opacity="0.8">{circles}</g>{_names(first, places)}</g>'
-        f'</svg><div class="legend">{legend}</div></div>{_sprite(pictures)}'
+        f'</svg><div class="legend">{legend}</div></div>{_sprite(images)}'
         '<div class="tip" hidden><i></i><span></span></div></figure>'
     )
 
@@ -179,11 +179,11 @@ def _names(one: Grouping, places: np.ndarray) -> str:
     return f'<g class="names" {look} paint-order="stroke" pointer-events="none">{"".join(texts)}</g>'
 
 
-def _sprite(pictures: np.ndarray | None) -> str:
+def _sprite(images: np.ndarray | None) -> str:
     """All images in one, from which the script takes them."""
-    if pictures is None or not len(pictures):
+    if images is None or not len(images):
         return ""
-    small = np.stack([_thumb(picture) for picture in pictures])
+    small = np.stack([_thumb(image) for image in images])
     rows, height, width, channels = small.shape
     lines = -(-rows // ACROSS)
     padded = np.zeros((lines * ACROSS, height, width, channels), np.uint8)
@@ -194,11 +194,11 @@ def _sprite(pictures: np.ndarray | None) -> str:
     return f'<img class="sprite" alt="" {size} src="{source}">'
 
 
-def _thumb(picture: np.ndarray) -> np.ndarray:
+def _thumb(image: np.ndarray) -> np.ndarray:
     """An image whose longer side is at most 28 pixels."""
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     if max(height, width) <= THUMB:
-        return picture
+        return image
     shape = tuple(max(1, round(n * THUMB / max(height, width))) for n in (width, height))
     cv2 = codec.opencv()
-    return cv2.resize(picture, shape, interpolation=cv2.INTER_AREA).reshape(shape[1], shape[0], -1)
+    return cv2.resize(image, shape, interpolation=cv2.INTER_AREA).reshape(shape[1], shape[0], -1)

@@ -16,7 +16,7 @@ from lamina.task import Asset, Session
 from lamina.tasks._unlabelled import row_layout
 from lamina.tasks.dimensionality_reduction import coordinates, golden, operation
 from lamina.tasks.dimensionality_reduction.coordinates import DECODER
-from lamina.tasks.dimensionality_reduction.operation import INVERSE_TRANSFORM, PICTURE, PREDICT
+from lamina.tasks.dimensionality_reduction.operation import IMAGE, INVERSE_TRANSFORM, PREDICT
 from lamina.tasks.dimensionality_reduction.state import Config, State
 
 HEAD = "reconstruction"
@@ -47,7 +47,7 @@ class Task(task.Task):
 
     def like(self, answers: pa.Table, rows: Any) -> Any:
         """Images come as one array of uint8, whatever rows came in."""
-        return operation.pixels(answers) if answers.column_names == [PICTURE] else arrays.like(answers, rows)
+        return operation.pixels(answers) if answers.column_names == [IMAGE] else arrays.like(answers, rows)
 
     # safety
 

@@ -5,7 +5,7 @@ import math
 from lamina.deploy.bundle.strict_json import printable, rejection
 from lamina.preprocess import time
 from lamina.task import Session
-from lamina.tasks.generation import cell_writers, choice_pairs, column_transformer, formulas
+from lamina.tasks.generation import cell_writers, choice_pairs, column_transformer, discriminator_scores, formulas
 from lamina.tasks.generation.state import ColumnModes, DiscriminatorCalibration, State, TextTemplate
 
 LATENT, GOLDEN = 1 << 14, 256  # numbers of noise, and golden requests, at most
@@ -25,9 +25,12 @@ def check(session: Session) -> None:
     if len(set(state.classes)) != len(state.classes) or (state.classes and not schema.target):
         raise rejection("task.json", "state.classes", "must be different ones, of a column that the schema names")
     calibration = state.discriminator_calibration
-    if ("critic" in session.graphs) != (calibration is not None):
-        reason = "is there, and task.json knows no discriminator" if calibration is None else "is missing"
-        raise rejection("critic.onnx", "", reason)
+    graphs = [name for name in discriminator_scores.GRAPHS if name in session.graphs]
+    if len(graphs) > 1 or bool(graphs) != (calibration is not None):
+        reason = (
+            "is missing" if not graphs else "is there twice" if calibration else "is there, and task.json knows none"
+        )
+        raise rejection(f"{graphs[-1] if graphs else discriminator_scores.GRAPH}.onnx", "", reason)
     if calibration and (reason := _calibration_fault(calibration, len(state.classes))):
         raise rejection("task.json", "state.discriminator_calibration", reason)
     kinds = {column.name: column.kind for column in schema.columns}

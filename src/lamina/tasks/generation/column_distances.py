@@ -37,7 +37,7 @@ def histogram(own: np.ndarray, real: np.ndarray, words: Sequence[str] | None, ti
         counts = [np.histogram(np.clip(v[~np.isnan(v)], edges[0], edges[-1]), edges)[0] for v in (real, own)]
         names = [_edge(float(edge), times, float(high - low)) for edge in edges[:-1]]
     shares = [(c / len(v)).round(5).tolist() for c, v in zip(counts, (real, own), strict=True)]
-    return {"names": names, "real": shares[0], "made": shares[1]}
+    return {"names": names, "real": shares[0], "generated": shares[1]}
 
 
 def _edge(value: float, times: bool, span: float) -> str:

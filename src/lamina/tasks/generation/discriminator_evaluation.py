@@ -27,25 +27,27 @@ def score(session: Session, examples: Mapping[str, Examples]) -> Row | None:
     """ROC AUC of test rows against samples and of training rows against test and validation ones; None where there is
     no discriminator. `chance` is how far from 0.5 the latter are by chance, 19 times of 20 (Mann and Whitney 1947).
     """
-    if discriminator_scores.GRAPH not in session.graphs:
+    if discriminator_scores.graph(session) is None:
         return None
-    judge, state = discriminator_scores.of(session), session.task.state
+    discriminator, state = discriminator_scores.of(session), session.task.state
     rng, real = np.random.default_rng(0), dict[str, np.ndarray]()
     for split in ("train", "validation", "test"):
         rows = examples[split]
         some = np.sort(rng.permutation(len(rows.target))[:MOST])
-        real[split] = judge.raw(np.asarray(rows.inputs[judge.name][some]), np.asarray(rows.target)[some])
+        real[split] = discriminator.raw(
+            np.asarray(rows.inputs[discriminator.name][some]), np.asarray(rows.target)[some]
+        )
     codes = sampling.sample_codes(min(MOST, max(len(real["test"]), 100)), state, rng)
     labels = [state.classes[code] for code in codes] if state.classes else None
     samples = evaluation.encode(session, evaluation.generate(session, len(codes), SEED, labels))
-    fake = judge.raw(samples, codes)
+    fake = discriminator.raw(samples, codes)
     train, few = len(real["train"]), min(len(real["validation"]), len(real["test"]))
     scores: Row = {
-        "real_from_made": _roc_auc(real["test"], fake),
+        "real_from_generated": _roc_auc(real["test"], fake),
         "training_from_test": _roc_auc(real["train"], real["test"]),
         "training_from_validation": _roc_auc(real["train"], real["validation"]),
         "chance": SURE * ((train + few + 1) / (12 * train * few)) ** 0.5,
-        "rows": {**{split: len(values) for split, values in real.items()}, "made": len(fake)},
+        "rows": {**{split: len(values) for split, values in real.items()}, "generated": len(fake)},
     }
     return scores | {"sentence": _sentence(scores, state.samples)}
 
@@ -62,7 +64,7 @@ def _sentence(scores: Mapping[str, Any], of: str) -> str:
     """Both in a sentence: signs, and never proof."""
     test, validation, chance = (scores[name] for name in ("training_from_test", "training_from_validation", "chance"))
     start = (
-        f"Its discriminator tells test {of} from generated ones with ROC AUC {scores['real_from_made']:.3f} "
+        f"Its discriminator tells test {of} from generated ones with ROC AUC {scores['real_from_generated']:.3f} "
         "(0.5: not at all), and "
         f"training {of} from test {of} with {test:.3f}, from validation {of} with {validation:.3f}: "
     )
@@ -80,7 +82,7 @@ def _sentence(scores: Mapping[str, Any], of: str) -> str:
 def html(scores: Mapping[str, Any]) -> str:
     """The same as a part of the page."""
     pairs = [
-        ("test rows from generated ones, ROC AUC", number(scores["real_from_made"])),
+        ("test rows from generated ones, ROC AUC", number(scores["real_from_generated"])),
         ("training rows from test rows, ROC AUC", number(scores["training_from_test"])),
         ("training rows from validation rows, ROC AUC", number(scores["training_from_validation"])),
     ]

@@ -21,7 +21,8 @@ from lamina.tasks._supervised import labels
 from lamina.tasks.generation import table_transformer
 from lamina.tasks.generation.state import POINTS, DiscriminatorCalibration, State
 
-GRAPH = "critic"
+GRAPH = "discriminator"
+GRAPHS = (GRAPH, "critic")  # the second is its name in older bundles
 EXPORT = 32  # real rows by which a graph is compared with its network
 FEWEST = 10  # held-out rows of a class, for a median of its own
 BATCH = 256  # rows at a time
@@ -43,6 +44,7 @@ class Discriminator:
     name: str
     state: State
     medians: np.ndarray
+    file: str = f"{GRAPH}.onnx"
 
     def raw(self, values: np.ndarray, codes: np.ndarray) -> np.ndarray:
         """How much more real than the middle real one of its class each is, (rows,), for images or rows as a
@@ -67,7 +69,7 @@ class Discriminator:
             chunk = slice(start, start + BATCH)
             score = next(iter(self.run(inputs(self.name, values[chunk], codes[chunk], self.state)).values()))
             if score.shape != (len(values[chunk]), 1) or not np.isfinite(score).all():
-                raise rejection("critic.onnx", "", "does not give one finite number for each row")
+                raise rejection(self.file, "", "does not give one finite number for each row")
             parts.append(score[:, 0].astype(np.float64))
         return np.concatenate(parts)
 
@@ -86,13 +88,18 @@ def inputs(name: str, values: np.ndarray, codes: np.ndarray, state: State) -> di
     return {name: values.astype(np.float32)} | condition
 
 
+def graph(session: Session) -> str | None:
+    """The name of its graph in a bundle; None where there is no discriminator."""
+    return next((name for name in GRAPHS if name in session.graphs), None)
+
+
 def of(session: Session) -> Discriminator:
     """The discriminator of a bundle that has one."""
     (name,) = (name for name in session.spec.inputs if name != "condition")
-    state = session.task.state
-    return Discriminator(
-        lambda arrays: session.run(arrays, GRAPH), name, state, np.array(state.discriminator_calibration.medians)
-    )
+    state, own = session.task.state, graph(session)
+    assert own is not None and state.discriminator_calibration is not None
+    medians = np.array(state.discriminator_calibration.medians)
+    return Discriminator(lambda arrays: session.run(arrays, own), name, state, medians, f"{own}.onnx")
 
 
 def calibrate(run: Run, name: str, values: np.ndarray, codes: np.ndarray, state: State) -> DiscriminatorCalibration:

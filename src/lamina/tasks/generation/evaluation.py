@@ -30,13 +30,13 @@ def features(values: np.ndarray) -> np.ndarray:
     return values.astype(np.float64) if values.ndim == 2 else _filter(values)
 
 
-def _filter(pictures: np.ndarray) -> np.ndarray:
+def _filter(images: np.ndarray) -> np.ndarray:
     """Means and spreads of patches' answers to fixed filters, on three scales: (rows, features).
 
     In NumPy, because a bundle is evaluated where there is no torch; `layers.random_features` is its like for training.
     """
     rng, parts = np.random.default_rng(0), list[np.ndarray]()
-    x = pictures.astype(np.float32) / 127.5 - 1
+    x = images.astype(np.float32) / 127.5 - 1
     for _ in range(3):
         if min(x.shape[1:3]) < 4:
             break
@@ -66,8 +66,8 @@ def encode(session: Session, samples: Any) -> np.ndarray:
         return samples
     if session.task.state.columns:
         return table_transformer.encode(samples, session.schema, session.task.state.columns)
-    (pictures,) = session.prep.encode(samples).values()
-    return pictures
+    (images,) = session.prep.encode(samples).values()
+    return images
 
 
 def score(session: Session, table: pa.Table) -> Evaluation:

@@ -53,7 +53,7 @@ class Experiment(experiment.Experiment):
         external_data.refuse(recipe)
         unlabelled = recipe.target is None and sources.train.target is None
         collected = cls._unlabelled(recipe, sources) if unlabelled else cls._labelled(recipe, sources)
-        if _is_pictures(collected.schema):
+        if _is_images(collected.schema):
             return collected
         schema, dates = time_parts.with_dates(collected.splits.train, collected.schema)
         fit = column_transformer.fit(collected.splits.train, schema)
@@ -173,7 +173,7 @@ class Experiment(experiment.Experiment):
         return name, values, np.asarray(rows.target)
 
 
-def _is_pictures(schema: Schema) -> bool:
+def _is_images(schema: Schema) -> bool:
     """Whether images are learned, and not rows. Errors: DataError for images beside other columns."""
     kinds = [column.kind for column in schema.columns if column.kind not in UNUSED]
     if "image" in kinds and len(kinds) > 1:
@@ -183,6 +183,6 @@ def _is_pictures(schema: Schema) -> bool:
 
 def _draw(outputs: dict[str, np.ndarray]) -> str:
     """Images side by side as a PNG in base64, large ones smaller."""
-    pictures = downsample(outputs["image"], -(-max(outputs["image"].shape[1:3]) // SIDE))
-    pictures = np.clip(np.rint(pictures), 0, 255).astype(np.uint8)
-    return base64.b64encode(as_png(np.concatenate(pictures, axis=1))).decode()
+    images = downsample(outputs["image"], -(-max(outputs["image"].shape[1:3]) // SIDE))
+    images = np.clip(np.rint(images), 0, 255).astype(np.uint8)
+    return base64.b64encode(as_png(np.concatenate(images, axis=1))).decode()

@@ -27,7 +27,7 @@ from lamina.tasks.generation.contact_sheet import ContactSheet
 from lamina.tasks.generation.requests import GenerateRequest, Sampler, plain
 from lamina.tasks.generation.sampling import Samples
 
-PICTURES, ROWS = 256, 16_384  # generated at a time
+IMAGES, ROWS = 256, 16_384  # generated at a time
 PNG = ".png"
 PLAIN = (".csv", ".jsonl")  # nothing but the rows has a place in these
 SHEET, INDEX = _contact_sheets.NAME, "index.csv"
@@ -65,7 +65,7 @@ def write(session: Session, rows: pa.Table | None, options: GenerateOptions, out
     if state.columns and suffix in PLAIN:
         disk.refuse_existing(_source_file(output), options.overwrite)
     sampler = Sampler(session, options)
-    batches = sampler.batches(ROWS if state.columns else PICTURES)
+    batches = sampler.batches(ROWS if state.columns else IMAGES)
     if state.columns:
         files, sentences = _write_table(batches, session, output, options)
     else:
@@ -123,7 +123,7 @@ def _write_folder(
 ) -> tuple[Row, list[str]]:
     """A folder of PNG files, the contact sheet and the index; it appears under its name when all is written."""
     with disk.new_folder(output, options.overwrite) as aside:
-        labels = _write_pictures(batches, session, aside)
+        labels = _write_images(batches, session, aside)
         if not options.sheet:
             (aside / SHEET).unlink()
             (aside / INDEX).unlink()
@@ -135,21 +135,21 @@ def _write_folder(
     return {"labels": labels, **places}, [*lines, sentence]
 
 
-def _write_pictures(batches: Iterator[Samples], session: Session, folder: Path) -> dict[str, int]:
+def _write_images(batches: Iterator[Samples], session: Session, folder: Path) -> dict[str, int]:
     """Numbered PNG files, the sheet and the index; how many there are of each class."""
     number, first, counts = 0, 0, Counter[str]()
     sheet = ContactSheet(session.task.classes)
     with open(folder / INDEX, "w", encoding="utf-8", newline="") as file:
         index = csv.writer(file)
         index.writerow(["file", "label", "seed"])
-        for seeds, labels, pictures in batches:
+        for seeds, labels, images in batches:
             first = first or seeds[0]
-            for seed, label, picture in zip(seeds, labels or [""] * len(seeds), pictures, strict=True):
+            for seed, label, image in zip(seeds, labels or [""] * len(seeds), images, strict=True):
                 number += 1
                 name = f"{number:0{DIGITS}}{PNG}"
-                (folder / name).write_bytes(provenance.png(picture, session.id, seed))
+                (folder / name).write_bytes(provenance.png(image, session.id, seed))
                 index.writerow([name, label, seed])
-                sheet.add(picture, label)
+                sheet.add(image, label)
             counts.update(labels or [])
     (folder / SHEET).write_bytes(provenance.png(sheet.draw(), session.id, first))
     return _ordered(counts, session.task.classes)

@@ -39,12 +39,12 @@ def answers(session: Session, rows: Sequence[Row]) -> list[Row]:
     numbers = sampling.outputs(session, seeds, labels)
     state = session.task.state
     golden = _excerpts(numbers)
-    if "critic" in session.graphs:
+    if graph := discriminator_scores.graph(session):
         codes = np.full(len(rows), -1)
         if labels is not None and session.target is not None:
             codes = sampling.codes(labels, state.classes, session.target)[:, 0]
-        scores = guarded("critic.onnx", lambda: discriminator_scores.golden_scores(session, numbers, codes))
-        golden = [{"critic": score} | excerpt for score, excerpt in zip(scores, golden, strict=True)]
+        scores = guarded(f"{graph}.onnx", lambda: discriminator_scores.golden_scores(session, numbers, codes))
+        golden = [{graph: score} | excerpt for score, excerpt in zip(scores, golden, strict=True)]
     if not state.columns:
         return golden
     table = guarded("task.json", lambda: table_transformer.decode(numbers, state.columns, None, state.relations))

@@ -32,7 +32,7 @@ COLLAPSED = 0.5  # of the spread of real ones' features
 REPEATED = 0.02  # of samples are closer to a training image than any held-out one
 STRIPS, STEPS = 4, 9  # ways from one sample to another, and images of each
 
-Pictures = tuple[np.ndarray, np.ndarray]  # and their codes
+Images = tuple[np.ndarray, np.ndarray]  # and their codes
 
 
 class ImageFidelity(NamedTuple):
@@ -60,13 +60,13 @@ def measure(session: Predictor, examples: Mapping[str, Examples], cfg: Config, s
     codes = {split: np.asarray(rows.target) for split, rows in examples.items()}
     state: State = session.task.state
     some = np.random.default_rng(0).permutation(len(real["test"]))[:COMPARED]
-    judge, facts = _classifier(feed, state, {part: (real[part], codes[part]) for part in real}, cfg, steps)
+    classifier, facts = _classifier(feed, state, {part: (real[part], codes[part]) for part in real}, cfg, steps)
     count = max(COUNT, len(some))
     sample_codes = sampling.sample_codes(count, state, np.random.default_rng(0))
     labels = [state.classes[code] for code in sample_codes] if state.classes else None
     samples = evaluation.generate(session, count, 0, labels)
-    predictions, test = judge.predict(samples), judge.predict(real["test"][some])
-    validation = judge.predict(real["validation"][:COMPARED])
+    predictions, test = classifier.predict(samples), classifier.predict(real["test"][some])
+    validation = classifier.predict(real["validation"][:COMPARED])
     scores = metrics.scores(NAMES, test.features, {"features": predictions.features[: len(some)]})
     held_out = metrics.scores(NAMES, test.features, {"features": validation.features})
     facts |= _classes(predictions.probabilities, sample_codes, state.classes)
@@ -74,7 +74,7 @@ def measure(session: Predictor, examples: Mapping[str, Examples], cfg: Config, s
     memory = memorization.measure(samples, real["test"][some], real["train"])
     facts["memory"] = {
         "searched": memory.searched,
-        "made": float(np.median(memory.samples)),
+        "generated": float(np.median(memory.samples)),
         "held_out": float(np.median(memory.held_out)),
         "closer_than_any_real": memory.closer,
         "closer_than_99_percent": memory.near,
@@ -84,15 +84,15 @@ def measure(session: Predictor, examples: Mapping[str, Examples], cfg: Config, s
     )
 
 
-def _classifier(feed: Any, state: State, examples: Mapping[str, Pictures], cfg: Config, steps: int) -> tuple[Any, Row]:
+def _classifier(feed: Any, state: State, examples: Mapping[str, Images], cfg: Config, steps: int) -> tuple[Any, Row]:
     """What looks at images, and what is to be said of it: fixed filters where no classifier can be trusted."""
     classifier = train.image_classifier.ImageClassifier(feed, len(state.classes))
     if 2 <= len(state.classes) <= MOST_CLASSES:
         cost = max(SMALL, math.prod(feed.shape[:2]) / SIDE**2)
         count = min(MOST / cost, max(FEWEST / cost, steps * cfg.batch_size / 2))
         classifier.fit(examples["train"], examples["validation"], round(count), cfg)
-        pictures, codes = examples["test"]
-        predictions = np.asarray(classifier.predict(pictures).probabilities).argmax(1)
+        images, codes = examples["test"]
+        predictions = np.asarray(classifier.predict(images).probabilities).argmax(1)
         accuracy = float((predictions == codes).mean())
         if accuracy >= TRUSTED:
             seconds = round(classifier.seconds, 1)

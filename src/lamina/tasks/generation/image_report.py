@@ -47,14 +47,14 @@ def _by_class(codes: np.ndarray, classes: int) -> np.ndarray:
     return np.concatenate(lines)
 
 
-def _sheet(pictures: np.ndarray, columns: int = COLUMNS) -> str:
+def _sheet(images: np.ndarray, columns: int = COLUMNS) -> str:
     """One image of images (rows, height, width, channels) side by side, a pixel apart, every pixel as it is."""
-    rows, height, width, channels = pictures.shape
+    rows, height, width, channels = images.shape
     lines = -(-rows // columns)
     sheet = np.full((lines * (height + 1) - 1, columns * (width + 1) - 1, channels), 255, np.uint8)
-    for i, picture in enumerate(pictures):
+    for i, image in enumerate(images):
         top, left = i // columns * (height + 1), i % columns * (width + 1)
-        sheet[top : top + height, left : left + width] = picture
+        sheet[top : top + height, left : left + width] = image
     zoom = max(1, min(4, ZOOM // sheet.shape[1]))
     body = base64.b64encode(as_png(sheet)).decode()
     size = f'width="{zoom * sheet.shape[1]}" height="{zoom * sheet.shape[0]}"'
@@ -109,7 +109,7 @@ def _nearest(fidelity: ImageFidelity) -> str:
     closer, near = percent(values["closer_than_any_real"]), percent(values["closer_than_99_percent"])
     lead = (
         f"Above: generated images that are closest to one of {values['searched']:,} training images, which is below. "
-        f"The median distance of generated ones is {number(values['made'])} grey levels, of held-out real ones "
+        f"The median distance of generated ones is {number(values['generated'])} grey levels, of held-out real ones "
         f"{number(values['held_out'])}. {closer} of generated ones are closer than any real one is, {near} closer "
         "than all but 1\u00a0% of those. Images that are blurred or plain are close to many."
     )

@@ -37,9 +37,9 @@ def measure(samples: np.ndarray, held_out: np.ndarray, training: np.ndarray) -> 
     return Memorization(mine, theirs, rows[place], closer, near, len(rows))
 
 
-def _flatten(pictures: np.ndarray) -> np.ndarray:
+def _flatten(images: np.ndarray) -> np.ndarray:
     """(rows, pixels) float32, blocks of larger images averaged."""
-    return downsample(pictures, -(-max(pictures.shape[1:3]) // SIDE)).reshape(len(pictures), -1)
+    return downsample(images, -(-max(images.shape[1:3]) // SIDE)).reshape(len(images), -1)
 
 
 def _nearest(queries: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -29,9 +29,7 @@ def answer(session: Session, rows: pa.Table | None, request: GenerateRequest) ->
 def _table(session: Session, samples: Samples) -> pa.Table:
     if session.task.state.columns:
         return samples.values
-    pngs = (
-        provenance.png(picture, session.id, seed) for picture, seed in zip(samples.values, samples.seeds, strict=True)
-    )
+    pngs = (provenance.png(image, session.id, seed) for image, seed in zip(samples.values, samples.seeds, strict=True))
     columns: dict[str, Any] = {"image": [base64.b64encode(body).decode() for body in pngs], "seed": samples.seeds}
     return pa.table(columns | ({"label": samples.labels} if samples.labels is not None else {}))
 
@@ -82,7 +80,7 @@ def usage(session: Session, operation: Operation, path: str) -> Usage:
 
 
 def has_discriminator(session: Session) -> bool:
-    return discriminator_scores.GRAPH in session.graphs
+    return discriminator_scores.graph(session) is not None
 
 
 def discriminator_example(session: Session) -> Example:

@@ -33,9 +33,9 @@ def metadata(bundle: str, seed: int) -> dict[str, str]:
     return {"lamina": sentence(bundle, seed), "digital_source_type": SOURCE_TYPE}
 
 
-def png(picture: np.ndarray, bundle: str, seed: int) -> bytes:
+def png(image: np.ndarray, bundle: str, seed: int) -> bytes:
     """An image (height, width, 1 or 3) uint8, red first, as PNG that says by what and from which seed it was made."""
-    body, tool = as_png(picture), f"Lamina {__version__}"
+    body, tool = as_png(image), f"Lamina {__version__}"
     packet = XMP.format(tool=tool, source=SOURCE_TYPE).encode()
     texts = (
         _chunk(b"tEXt", b"Software\0" + tool.encode()),

@@ -28,16 +28,16 @@ class Details(NamedTuple):
     images: ImageFidelity | None
     table: Row | None
     discriminator: Row | None
-    pictures: Row
+    training_images: Row
     pieces: Mapping[str, str]
 
 
 def examine(finding: Finding) -> Evaluation:
     """The evaluation with its details; images are scored by what a classifier of the run's data sees in them."""
     images, table = _images(finding), _table(finding)
-    pictures, pieces = _real_pictures(finding) if images else ({}, {})
+    training_images, pieces = _training_images(finding) if images else ({}, {})
     details = Details(
-        images, table, discriminator_evaluation.score(finding.session, finding.examples), pictures, pieces
+        images, table, discriminator_evaluation.score(finding.session, finding.examples), training_images, pieces
     )
     scores = finding.evaluation.scores if images is None else images.scores
     return finding.evaluation._replace(scores=scores, details=details)
@@ -49,7 +49,7 @@ def _images(finding: Finding) -> ImageFidelity | None:
     return image_fidelity.measure(finding.session, finding.examples, finding.cfg, finding.end["step"])
 
 
-def _real_pictures(finding: Finding) -> tuple[Row, dict[str, str]]:
+def _training_images(finding: Finding) -> tuple[Row, dict[str, str]]:
     """Training images as the network sees them, and those that are there twice."""
     examples, classes = finding.examples, finding.experiment.task.classes
 
@@ -73,8 +73,8 @@ def _table(finding: Finding) -> Row | None:
 def baselines(finding: Finding, notes: list[str]) -> dict[str, Baseline]:
     """Real ones that were held out."""
     details: Details = finding.evaluation.details
-    if "duplicates" in details.pictures and "duplicates" not in details.pieces:
-        notes.append(details.pictures["duplicates"]["sentence"])
+    if "duplicates" in details.training_images and "duplicates" not in details.pieces:
+        notes.append(details.training_images["duplicates"]["sentence"])
     baseline = evaluation.held_out(finding)
     return {"held_out": baseline if details.images is None else baseline._replace(scores=details.images.held_out)}
 
@@ -124,7 +124,7 @@ def sections(finding: Finding) -> Iterator[Section]:
         twins, training = details.pieces.get("duplicates", ""), details.pieces.get("augmented", "")
         yield Section("duplicates", after="comparison", html=section("Duplicate images", "duplicates", twins))
         yield Section("augmented", after="training", html=section("Data augmentation", "augmented", training))
-        yield Section("images", facts={"images": details.pictures})
+        yield Section("images", facts={"images": details.training_images})
 
 
 def _section(name: str, title: str, body: str, facts: Row) -> Section:
@@ -143,7 +143,7 @@ def summary(finding: Finding) -> Summary:
             name: value for name, value in details.table.items() if name not in ("columns", "samples")
         }
     if "duplicates" in details.pieces:
-        facts["notes"] = [details.pictures["duplicates"]["sentence"]]
+        facts["notes"] = [details.training_images["duplicates"]["sentence"]]
     commands["make"] = f"lamina generate {bundle} -n 64 -o generated{'.csv' if details.table else ''}"
     if details.discriminator:
         facts["discriminator"] = details.discriminator

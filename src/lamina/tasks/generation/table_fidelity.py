@@ -50,12 +50,12 @@ def measure(
     rng = np.random.default_rng(SEED)
     real = encoder.encode(held_out.take(pa.array(rng.permutation(held_out.num_rows)[:TEST])))
     own, training = encoder.encode(samples), encoder.train.sample(TRAIN, rng)
-    facts: Row = {"invalid": checker.invalid(samples, checker.encode(samples)), "rows": {"made": len(own.numbers)}}
+    facts: Row = {"invalid": checker.invalid(samples, checker.encode(samples)), "rows": {"generated": len(own.numbers)}}
     if state.columns:
         facts["relations"] = relations.report(samples, schema, state.columns, state.relations)
     if target:
         rival = _smote(encoder, len(own.numbers))
-        sources = {"real": training, "made": own, "smote": rival}
+        sources = {"real": training, "generated": own, "smote": rival}
         facts["trained_on"] = {name: _classifier_scores(rows, real, len(classes)) for name, rows in sources.items()}
         facts["smote"] = _likeness(encoder, rival, real)
     facts |= _likeness(encoder, own, real)

@@ -10,7 +10,7 @@ from lamina.evaluate.markup import figure as card
 from lamina.evaluate.metrics import label
 from lamina.evaluate.plots.canvas import ACCENT, GREYS, figure, panel, style, svg, text
 
-SOURCES = {"real": "real rows", "made": "the network’s rows", "smote": "SMOTE’s rows"}
+SOURCES = {"real": "real rows", "generated": "the network’s rows", "smote": "SMOTE’s rows"}
 METRICS = ("accuracy", "roc_auc", "f1")
 SIZE, GAP, ACROSS = (230, 150), 24, 3
 EVEN = 0.005  # of a score: less is no difference
@@ -28,7 +28,7 @@ def verdict(facts: Mapping[str, Any]) -> str:
         return f"{detector}; {copies}."
     scores, rival = facts["trained_on"], facts["smote"]["detector_auc"]
     name = "roc_auc" if all(of["roc_auc"] is not None for of in scores.values()) else "f1"
-    own, real, smote = (scores[key][name] for key in ("made", "real", "smote"))
+    own, real, smote = (scores[key][name] for key in ("generated", "real", "smote"))
     better = "SMOTE is better to learn from" if smote > own + EVEN else "the network is better to learn from than SMOTE"
     better = "the network and SMOTE are equally good to learn from" if abs(smote - own) <= EVEN else better
     return (
@@ -108,7 +108,7 @@ def histograms(columns: Sequence[Mapping[str, Any]]) -> str:
             axes = panel(fig, box, f"{text(column['column'], 20)}  ({column['distance']:.3f})")
             at = np.arange(len(column["real"]))
             axes.bar(at - 0.2, column["real"], 0.4, color=GREYS[2])
-            axes.bar(at + 0.2, column["made"], 0.4, color=ACCENT)
+            axes.bar(at + 0.2, column["generated"], 0.4, color=ACCENT)
             ticks = at[:: max(1, len(at) // 3)]
             axes.set_xticks(ticks, [text(column["names"][k], 9) for k in ticks])
             axes.set_yticks([])

@@ -25,7 +25,7 @@ class Task(task.Task):
     state: State
 
     operations = (GENERATE, PREDICT)
-    assets = {"critic.onnx": Asset("discriminator of a generator", graph=True)}
+    assets = {f"{name}.onnx": Asset("discriminator of a generator", graph=True) for name in discriminator_scores.GRAPHS}
     target_kind = "category"
     target_settings = {}
 
@@ -61,7 +61,7 @@ class Task(task.Task):
     # what a bundle says
 
     def about(self, session: Session) -> Row:
-        return {"samples": self.state.samples, "discriminator": discriminator_scores.GRAPH in session.graphs}
+        return {"samples": self.state.samples, "discriminator": discriminator_scores.graph(session) is not None}
 
     # safety
 

@@ -28,7 +28,7 @@ def cells_of(name: str, values: Values, signature: Signature) -> list[Any]:
     sizes, is_series = values.shape[1:], name in signature.series and values.datatype != BYTES
     if is_series and len(sizes) in (1, 2) and 0 not in sizes:
         return _series(_grid(name, values, np.float64), name in signature.channels_first)
-    if name in signature.pictures and values.datatype == "UINT8" and _is_picture(sizes):
+    if name in signature.images and values.datatype == "UINT8" and _is_image(sizes):
         return pnm(_grid(name, values, np.uint8)).to_pylist()
     if sizes in ((), (1,)) and not is_series:
         return _scalars(name, values, name in signature.files)
@@ -40,7 +40,7 @@ def _words(name: str, signature: Signature) -> str:
     """What may be sent for a column."""
     tensor = signature.inputs[name]
     inner = "".join(", any" if size == ANY else f", {size}" for size in tensor.shape[1:])
-    pixels = " or UINT8 of the shape [rows, height, width, channels]" if name in signature.pictures else ""
+    pixels = " or UINT8 of the shape [rows, height, width, channels]" if name in signature.images else ""
     return f"{tensor.datatype} of the shape [rows{inner}]{pixels}"
 
 
@@ -87,5 +87,5 @@ def _series(grid: np.ndarray, channels_first: bool) -> list[Any]:
     return cells
 
 
-def _is_picture(sizes: Sequence[int]) -> bool:
+def _is_image(sizes: Sequence[int]) -> bool:
     return 0 not in sizes and (len(sizes) == 2 or (len(sizes) == 3 and sizes[2] in CHANNELS))

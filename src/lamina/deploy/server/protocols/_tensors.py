@@ -48,7 +48,7 @@ class Tensor(NamedTuple):
 class Signature:
     """The inputs and outputs of an operation that answers each row by itself.
 
-    `channels_first`: series whose lists are channels; `files`: inputs whose cells are files; `pictures`: those of them
+    `channels_first`: series whose lists are channels; `files`: inputs whose cells are files; `images`: those of them
     that an array of pixels can be.
     """
 
@@ -57,7 +57,7 @@ class Signature:
         self.channels_first = {c.name for c in prep.columns if c.settings.get("layout") == "channels_first"}
         self.series = {column.name for column in prep.columns if column.kind == SERIES}
         self.files = {column.name for column in prep.files}
-        self.pictures = {name for name in self.files if matches(ANYMAP, prep.file_kind(name).media)}
+        self.images = {name for name in self.files if matches(ANYMAP, prep.file_kind(name).media)}
         self.inputs = {column.name: self._input(prep, column) for column in prep.columns}
         self.outputs = {name: _output(name, value) for name, value in next(iter(endpoint.example.answers), {}).items()}
 

@@ -92,7 +92,7 @@ def test_classes_may_be_nested_and_stand_below_a_lone_folder(tmp_path):
     assert read(tmp_path)["label"].to_pylist() == ["cat/black", "cat/white", "dog"]
 
 
-def test_a_class_of_one_picture_is_learned_from_or_set_aside_and_never_judged(tmp_path):
+def test_a_class_of_one_image_is_learned_from_or_set_aside_and_never_judged(tmp_path):
     experiment = images_of(str(tree(classes(tmp_path), "rare/one.png")))
     judged = experiment.splits.test["label"].to_pylist() + experiment.splits.validation["label"].to_pylist()
     learned = experiment.splits.train["label"].to_pylist().count("rare")
@@ -122,7 +122,7 @@ def test_links_are_followed_but_not_round_in_a_circle(tmp_path):
     assert [q.reason for q in collected.skipped_rows] == ["is a link that leads back to a folder around it"]
 
 
-def test_pictures_directly_in_the_folder_can_be_answered_for_and_training_on_them_is_refused(tmp_path):
+def test_images_directly_in_the_folder_can_be_answered_for_and_training_on_them_is_refused(tmp_path):
     tree(tmp_path, *(f"{i}.png" for i in range(20)))
     assert read(tmp_path).column_names == ["image"]
     with pytest.raises(DataError, match="put each into a folder named by its class"):
@@ -140,7 +140,7 @@ def test_a_folder_beside_train_and_test_is_set_aside(tmp_path):
     assert [q.reason for q in collected.skipped_rows] == ["stands beside the train and test folders, in none of them"]
 
 
-def test_a_zip_gives_the_pictures_of_its_folder(tmp_path):
+def test_a_zip_gives_the_images_of_its_folder(tmp_path):
     classes(tmp_path / "set", "train", "test")
     with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
         for file in sorted((tmp_path / "set").rglob("*.png")):
@@ -150,7 +150,7 @@ def test_a_zip_gives_the_pictures_of_its_folder(tmp_path):
     assert [Path(p).read_bytes() for p in whole["image"].to_pylist()] == packed["image"].to_pylist()
 
 
-def test_a_broken_picture_of_a_zip_is_named_by_its_place_in_the_zip(tmp_path):
+def test_a_broken_image_of_a_zip_is_named_by_its_place_in_the_zip(tmp_path):
     with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
         for i in range(24):
             archive.writestr(f"{'ab'[i % 2]}/{i}.png", png(i) if i != 7 else png(i)[:50])
@@ -177,7 +177,7 @@ def saved(path: Path, **found) -> Path:
     return path
 
 
-def pictures_of(table: pa.Table) -> np.ndarray:
+def pixels_of(table: pa.Table) -> np.ndarray:
     """The pixels that came in, (rows, height, width, channels)."""
     values = image.parse(table["image"].combine_chunks(), image.Config())
     state = image.fit(values, image.Config())
@@ -221,7 +221,7 @@ LABELS = np.arange(30) % 3
 )
 def test_an_npz_gives_the_very_pixels_whatever_their_layout(tmp_path, x, wanted, note):
     found = npz.load(npz.Config(path=str(saved(tmp_path / "a.npz", X=x, Y=LABELS))))
-    assert np.array_equal(pictures_of(found.table), wanted)
+    assert np.array_equal(pixels_of(found.table), wanted)
     assert found.table["label"].to_pylist() == LABELS.tolist()
     _, *notes = image.describe(found.table["image"].combine_chunks(), image.Config()).split("; ")
     assert [bool(note and note in sentence) for sentence in (*found.notes, *notes)] == [True] * bool(note)
@@ -280,7 +280,7 @@ def test_a_folder_of_idx_files_is_read_and_a_cut_one_is_told(tmp_path):
         images_of(str(tmp_path))
 
 
-def test_raw_pictures_are_the_same_whole_sliced_and_of_mixed_sizes():
+def test_raw_images_are_the_same_whole_sliced_and_of_mixed_sizes():
     cells = clean(arrays.table({"image": COLOUR}), MISSING)["image"].combine_chunks()
     values = image.parse(cells, image.Config())
     state = image.fit(values, image.Config())
@@ -302,7 +302,7 @@ def rows(count: int = 24) -> list[dict]:
     return [{"bytes": png(9 * i), "path": f"{i}.png"} for i in range(count)]
 
 
-def test_picture_structs_of_a_parquet_file_stay_whole_and_class_codes_get_their_names(tmp_path):
+def test_image_structs_of_a_parquet_file_stay_whole_and_class_codes_get_their_names(tmp_path):
     names = ["cat", "dog"]
     told = {"info": {"features": {"image": {"_type": "Image"}, "label": {"names": names, "_type": "ClassLabel"}}}}
     labels = [i % 2 for i in range(24)] + [-1]
@@ -449,7 +449,7 @@ def many(root: Path, count: int = 80) -> pa.Array:
     return image.parse(pa.array([str(root / f"{i}.png") for i in range(count)]), image.Config())
 
 
-def test_decoded_pictures_are_kept_and_found_again_until_a_file_changes(tmp_path, cache):
+def test_decoded_images_are_kept_and_found_again_until_a_file_changes(tmp_path, cache):
     values = many(tmp_path)
     state = image.fit(values, image.Config())
     assert image.faults(values, state) == [None] * 80
@@ -461,7 +461,7 @@ def test_decoded_pictures_are_kept_and_found_again_until_a_file_changes(tmp_path
     assert image.encode_memmap(values, state)[3, 0, 0, 0] == 211
 
 
-def test_no_picture_is_decoded_again_where_some_are_broken(tmp_path, cache):
+def test_no_image_is_decoded_again_where_some_are_broken(tmp_path, cache):
     values = many(tmp_path)
     (tmp_path / "7.png").write_bytes(png()[:40])
     state = image.fit(values, image.Config())
@@ -498,7 +498,7 @@ def test_the_cache_stays_below_its_bound_and_the_oldest_go_first(tmp_path, cache
         image.encode_memmap(many(tmp_path / "d"), image.fit(groups[0], image.Config()))
 
 
-def test_where_nothing_can_be_kept_pictures_are_decoded_in_memory(tmp_path, monkeypatch):
+def test_where_nothing_can_be_kept_images_are_decoded_in_memory(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("no folder can be made in here")
     monkeypatch.setenv("LAMINA_CACHE", str(tmp_path / "file" / "cache"))
     values = many(tmp_path / "set")
@@ -507,7 +507,7 @@ def test_where_nothing_can_be_kept_pictures_are_decoded_in_memory(tmp_path, monk
     assert image.encode_memmap(values, state)[:, 0, 0, 0].tolist() == list(range(80))
 
 
-def test_runs_on_the_same_pictures_at_once_do_not_disturb_each_other(tmp_path, cache):
+def test_runs_on_the_same_images_at_once_do_not_disturb_each_other(tmp_path, cache):
     values = many(tmp_path, 200)
     state = image.fit(values, image.Config())
     found: list[list[int]] = []

@@ -30,14 +30,14 @@ LAYERS = [
 def scene(rng, colour):
     """Soft coloured spots; the upper left corner has a colour of its own, and that is all the label depends on."""
     spots = rng.integers(60, 200, (4, 4, 3), dtype=np.uint8)
-    picture = cv2.resize(spots, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
-    picture[:5, :5] = RED_FIRST[colour]
-    return picture
+    image = cv2.resize(spots, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
+    image[:5, :5] = RED_FIRST[colour]
+    return image
 
 
-def write(path, picture):
+def write(path, image):
     path.parent.mkdir(parents=True, exist_ok=True)
-    assert cv2.imwrite(str(path), picture[:, :, ::-1])
+    assert cv2.imwrite(str(path), image[:, :, ::-1])
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def section(page, anchor):
 # the report
 
 
-def test_every_picture_of_the_page_is_inside_the_page_and_has_words(page):
+def test_every_image_of_the_page_is_inside_the_page_and_has_words(page):
     images = re.findall(r"<img[^>]*>", page)
     assert len(images) > 80
     for image in images:
@@ -101,13 +101,13 @@ def test_every_picture_of_the_page_is_inside_the_page_and_has_words(page):
     assert len(page) < 3_000_000
 
 
-def test_a_page_without_pictures_allows_none(churn_run):
+def test_a_page_without_images_allows_none(churn_run):
     text = (Path(churn_run.result["run"]) / "report.html").read_text("utf-8")
     assert "<img" not in text
     assert "img-src" not in text
 
 
-def test_the_contact_sheet_shows_each_picture_and_seven_views_that_differ_from_it(page):
+def test_the_contact_sheet_shows_each_image_and_seven_views_that_differ_from_it(page):
     strips = re.findall(r'<figure class="shot strip">.*?</figure>', section(page, "augmented"), re.DOTALL)
     assert len(strips) == 6
     for strip in strips:
@@ -154,18 +154,18 @@ def test_planted_duplicates_are_found_and_nothing_else(report, page):
 def test_the_column_says_its_size_and_the_row_to_try_holds_no_bytes(report, page):
     note = next(c["note"] for c in report["data"]["columns"] if c["name"] == "image")
     assert note == "16 x 16 px, colour; the network sees 16 x 16, colour"
-    assert report["example"]["row"] == {"image": "picture.jpg"}
+    assert report["example"]["row"] == {"image": "image.jpg"}
     use = section(page, "use")
-    assert "curl -s -F image=@picture.jpg http://127.0.0.1:8000/predict" in use
+    assert "curl -s -F image=@image.jpg http://127.0.0.1:8000/predict" in use
     assert "images/ -o predictions.csv" in use
 
 
-def test_a_picture_that_is_set_aside_has_its_reason_in_the_page(page):
+def test_an_image_that_is_set_aside_has_its_reason_in_the_page(page):
     assert "broken.png" in section(page, "data")
     assert "is cut short" in section(page, "data")
 
 
-def test_pictures_of_arrays_and_a_number_to_predict_have_a_report_too(tmp_path):
+def test_images_of_arrays_and_a_number_to_predict_have_a_report_too(tmp_path):
     rng = np.random.default_rng(0)
     light = rng.integers(20, 230, 120)
     noise = rng.integers(-15, 15, (120, 12, 12))
@@ -193,7 +193,7 @@ def test_pictures_of_arrays_and_a_number_to_predict_have_a_report_too(tmp_path):
 # duplicates
 
 
-def test_small_changes_are_near_and_other_pictures_are_not():
+def test_small_changes_are_near_and_other_images_are_not():
     rng = np.random.default_rng(1)
     training = np.stack([scene(rng, "red") for _ in range(200)])
     judged = np.stack([*training[:20], *(scene(rng, "red") for _ in range(50))])
@@ -204,20 +204,20 @@ def test_small_changes_are_near_and_other_pictures_are_not():
 
 
 @pytest.mark.parametrize("change", ["compressed", "halved"])
-def test_pictures_saved_again_or_resized_are_near(change):
-    def changed(picture):
+def test_images_saved_again_or_resized_are_near(change):
+    def changed(image):
         if change == "halved":
-            return cv2.resize(cv2.resize(picture, (48, 48), interpolation=cv2.INTER_AREA), (96, 96))
-        return cv2.imdecode(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 60])[1], cv2.IMREAD_COLOR)
+            return cv2.resize(cv2.resize(image, (48, 48), interpolation=cv2.INTER_AREA), (96, 96))
+        return cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 60])[1], cv2.IMREAD_COLOR)
 
     rng = np.random.default_rng(2)
     spots = rng.integers(0, 256, (60, 9, 9, 3), dtype=np.uint8)
     training = np.stack([cv2.resize(s, (96, 96), interpolation=cv2.INTER_CUBIC) for s in spots])
-    found = duplicates.find(np.stack([changed(picture) for picture in training[::3]]), training)
+    found = duplicates.find(np.stack([changed(image) for image in training[::3]]), training)
     assert [(p.row, p.training_row, p.exact) for p in found.pairs] == [(i, 3 * i, False) for i in range(20)]
 
 
-def test_pictures_of_one_colour_repeat_only_the_very_same_one():
+def test_images_of_one_colour_repeat_only_the_very_same_one():
     colours = [(200, 10, 10), (201, 10, 10), (10, 10, 200)]
     training = np.stack([np.full((SIDE, SIDE, 3), c, np.uint8) for c in colours[:2]] * 500)
     judged = np.stack([np.full((SIDE, SIDE, 3), c, np.uint8) for c in colours])
@@ -237,7 +237,7 @@ def test_different_digits_are_not_called_duplicates_and_planted_ones_are():
     assert [(p.row, p.training_row, p.exact) for p in found.pairs] == [(7, 123, True), (11, 456, False)]
 
 
-def test_no_pictures_have_no_duplicates():
+def test_no_images_have_no_duplicates():
     none = np.zeros((0, 8, 8, 1), np.uint8)
     assert duplicates.find(none, none).pairs == ()
     assert duplicates.find(np.zeros((2, 8, 8, 1), np.uint8), none).pairs == ()
@@ -250,7 +250,7 @@ def test_the_heat_is_where_the_network_looks(run, folder):
     predictor = Predictor(run / "bundle")
     paths = sorted((folder / "test").glob("*/00*.png"))
     for found in occlusion.explain(predictor, paths):
-        assert found.heat.shape == found.picture.shape[:2] == (SIDE, SIDE)
+        assert found.heat.shape == found.image.shape[:2] == (SIDE, SIDE)
         row, column = np.unravel_index(found.heat.argmax(), found.heat.shape)
         assert row < 6
         assert column < 6
@@ -285,7 +285,7 @@ def test_explain_writes_a_png_and_says_the_answers(run, folder, tmp_path):
     assert drawn.std() > 10
 
 
-def test_many_explained_pictures_are_a_grid_or_a_page(run, folder, tmp_path):
+def test_many_explained_images_are_a_grid_or_a_page(run, folder, tmp_path):
     several = [str(folder / "test/red/000.png"), str(folder / "test/blue/near.bmp")] * 3
     for name in ("why.png", "why.html"):
         words = ["explain", str(run), *several, "-o", str(tmp_path / name)]
@@ -315,7 +315,7 @@ def test_what_cannot_be_explained_is_a_sentence(run, folder, tmp_path, monkeypat
         CliRunner().invoke(commands.app, ["explain", str(run), *words], catch_exceptions=False)
 
 
-def test_a_bundle_without_pictures_says_so(churn_bundle):
+def test_a_bundle_without_images_says_so(churn_bundle):
     with pytest.raises(lamina.DataError, match="has no column of images"):
         occlusion.explain(Predictor(churn_bundle), ["x.png"])
 

@@ -287,7 +287,7 @@ def pixels(experiment) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_an_odd_picture_is_decoded_to_what_it_shows(pixels, name):
+def test_an_odd_image_is_decoded_to_what_it_shows(pixels, name):
     wanted = ODD[name][1]
     if wanted is None:  # of one bit: only black and white
         assert set(np.unique(pixels[name])) == {0, 255}
@@ -300,14 +300,14 @@ def test_an_odd_picture_is_decoded_to_what_it_shows(pixels, name):
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_picture_is_set_aside_with_its_name_and_reason(experiment, name):
+def test_a_bad_image_is_set_aside_with_its_name_and_reason(experiment, name):
     (collected,) = [q for q in experiment.skipped_rows if Path(q.file).name == name]
     assert BAD[name][1] in collected.reason
     assert REASON.fullmatch(collected.reason)
     assert collected.column == "image"
 
 
-def test_a_folder_and_a_dead_link_named_as_pictures_are_set_aside(experiment):
+def test_a_folder_and_a_dead_link_named_as_images_are_set_aside(experiment):
     reasons = {Path(q.file).name: q.reason for q in experiment.skipped_rows}
     assert reasons["a-folder.png"] == "is an empty folder, not an image"
     assert reasons["leads-nowhere.png"] == "is a link that leads nowhere"
@@ -320,7 +320,7 @@ def test_every_file_is_either_used_or_set_aside_and_nothing_else_is(experiment, 
     assert {Path(q.file).name for q in experiment.skipped_rows} == {*BAD, "a-folder.png", "leads-nowhere.png"}
 
 
-def test_a_picture_that_may_not_be_read_is_set_aside(folder, tmp_path):
+def test_an_image_that_may_not_be_read_is_set_aside(folder, tmp_path):
     file = tmp_path / "secret.png"
     file.write_bytes(pil())
     file.chmod(0)
@@ -336,7 +336,7 @@ def test_a_picture_that_may_not_be_read_is_set_aside(folder, tmp_path):
     assert "secret.png cannot be read (Permission denied)" in reason
 
 
-def test_a_pipe_named_as_a_picture_does_not_stop_the_run(tmp_path):
+def test_a_pipe_named_as_an_image_does_not_stop_the_run(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     values = image.parse(pa.array([str(tmp_path / "pipe.png")]), image.Config())
     assert image.faults(values, image.fit(values, image.Config(size=8))) == ["cannot be read (it is no ordinary file)"]
@@ -354,7 +354,7 @@ def test_training_on_the_folder_says_nothing_of_its_own_accord_and_counts_all(fo
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_a_picture_damaged_anywhere_gives_pixels_or_a_reason_and_never_stops_the_run(name):
+def test_an_image_damaged_anywhere_gives_pixels_or_a_reason_and_never_stops_the_run(name):
     rng = np.random.default_rng(zlib.crc32(name.encode()))
     body = ODD[name][0]
     for _ in range(30):
@@ -448,6 +448,6 @@ def test_a_pil_image_that_is_cut_short_or_closed_is_a_sentence():
     Image.fromarray(pixels).save(body, "PNG")
     cut, closed = Image.open(io.BytesIO(body.getvalue()[:-200])), Image.open(io.BytesIO(body.getvalue()))
     closed.close()
-    for picture in (cut, closed):
+    for broken in (cut, closed):
         with pytest.raises(DataError, match=r"data.image\[1\]: this PIL image cannot be read"):
-            arrays.table({"image": [Image.fromarray(pixels), picture]})
+            arrays.table({"image": [Image.fromarray(pixels), broken]})

@@ -35,7 +35,7 @@ def _watch(event, arguments):
 sys.addaudithook(_watch)
 
 
-def pictures(count, seed=0):
+def images(count, seed=0):
     """12 x 12 images, a little more red or a little more blue, and which."""
     rng = np.random.default_rng(seed)
     warm = np.arange(count) % 2
@@ -45,9 +45,9 @@ def pictures(count, seed=0):
     return found.astype(np.uint8), np.where(warm == 1, "warm", "cold")
 
 
-def written(picture, suffix=".png"):
+def written(image, suffix=".png"):
     """The bytes of a file that holds an image (red first)."""
-    return cv2.imencode(suffix, np.ascontiguousarray(picture[..., ::-1]))[1].tobytes()
+    return cv2.imencode(suffix, np.ascontiguousarray(image[..., ::-1]))[1].tobytes()
 
 
 def wide(height, width):
@@ -92,7 +92,7 @@ def same(mine, theirs):
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     """Trained for two epochs, so that its answers are neither 0 nor 1."""
-    found, labels = pictures(200)
+    found, labels = images(200)
     recipe = {"model": "cnn", "train": {"epochs": 2, "augment": []}}
     out = tmp_path_factory.mktemp("runs") / "colours"
     return lamina.fit({"image": found, "label": labels}, "label", recipe=recipe, out=out)
@@ -101,7 +101,7 @@ def model(tmp_path_factory):
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory):
     """An image and a number beside it."""
-    found, labels = pictures(120)
+    found, labels = images(120)
     rows = {"image": found, "age": np.random.default_rng(1).normal(40, 9, 120), "label": labels}
     recipe = {"model": {"kind": "fnn", "width": 16, "depth": 1, "members": 1}, "train": {"epochs": 1, "augment": []}}
     return lamina.fit(rows, "label", recipe=recipe, out=tmp_path_factory.mktemp("runs") / "mixed")
@@ -115,7 +115,7 @@ def api(model):
 @pytest.fixture(scope="module")
 def files():
     """Four images as files would hold them: PNG and JPEG, of the model's size and larger."""
-    found, _ = pictures(4, seed=7)
+    found, _ = images(4, seed=7)
     large = cv2.resize(found[2], (90, 61), interpolation=cv2.INTER_LINEAR)
     return [written(found[0]), written(found[1]), written(large, ".jpg"), written(large, ".webp")]
 
@@ -156,7 +156,7 @@ def test_uploaded_files_are_rows_in_their_order(api, files, answers, name):
     assert same(got.json()["predictions"], answers)
 
 
-def test_a_picture_may_be_the_body(api, files, answers):
+def test_an_image_may_be_the_body(api, files, answers):
     for kind in ("image/png", "image/jpeg", "application/octet-stream"):
         got = [ask(api, content=body, headers={"content-type": kind}).json()["predictions"][0] for body in files]
         assert same(got, answers)
@@ -170,7 +170,7 @@ def test_requests_that_come_together_are_answered_apart(api, files, answers):
     assert fault(refused) == (400, "rows[0].image: is cut short. Send the whole file.")
 
 
-def test_null_and_an_absent_cell_are_a_missing_picture(api, model, files):
+def test_null_and_an_absent_cell_are_a_missing_image(api, model, files):
     got = ask(api, json={"rows": [{"image": None}, {"image": in_base64(files[0])}, {}]}).json()
     assert same(got["predictions"], model.predict([{"image": None}, {"image": files[0]}, {}]))
     assert "notes" not in got
@@ -196,7 +196,7 @@ def _rows(frame):
     return [{"probabilities": row} for row in frame[list(names)].rename(columns=names).to_dict("records")]
 
 
-def test_python_refuses_pictures_it_cannot_use_and_names_their_rows(model, files):
+def test_python_refuses_images_it_cannot_use_and_names_their_rows(model, files):
     with pytest.raises(
         lamina.DataError, match=r"rows\[1\].image: nosuch.jpg cannot be read.*\nrows\[2\].image: is cut"
     ):
@@ -231,7 +231,7 @@ def test_a_form_that_does_not_fit_is_told_where(mixed, files):
         ({"files": two, "data": {"rows": "[{}]"}}, "rows: are 1 for 2 files"),
         ({"files": two, "data": {"rows": "[{"}}, "body: is not JSON"),
         ({"files": two, "data": {"rows": '[{"image": "x"}, {}]'}}, "rows: hold 'image', which is a file of this form"),
-        ({"files": {"age": (None, "3")}}, "form: holds no file. With curl: -F image=@picture.jpg"),
+        ({"files": {"age": (None, "3")}}, "form: holds no file. With curl: -F image=@image.jpg"),
         ({"files": {"image": (None, "cat.jpg")}}, "form.image: came as text, and is a file. With curl: -F image=@"),
         ({"files": [*two, ("other", ("b", files[0]))]}, "form.other: no image goes by this name"),
         ({"files": two, "data": {"age": b"\xff"}}, "form.age: is not UTF-8"),
@@ -271,7 +271,7 @@ def test_a_malformed_number_in_a_form_is_noted(mixed, files):
         (in_base64(wide(8000, 8000)), 413, "pixels"),
     ],
 )
-def test_a_cell_that_is_no_picture_is_refused_with_its_place(api, files, cell, status, sentence):
+def test_a_cell_that_is_no_image_is_refused_with_its_place(api, files, cell, status, sentence):
     got, said = fault(ask(api, json={"rows": [{"image": in_base64(files[0])}, {"image": cell}]}))
     assert got == status
     assert said.startswith("rows[1].image: ")
@@ -288,7 +288,7 @@ def test_a_cell_that_is_no_picture_is_refused_with_its_place(api, files, cell, s
         (wide(8000, 8000), 413, "rows[0].image: "),
     ],
 )
-def test_an_upload_that_is_no_picture_is_refused(api, body, status, sentence):
+def test_an_upload_that_is_no_image_is_refused(api, body, status, sentence):
     for request in ({"files": {"image": ("a", body)}}, {"content": body, "headers": {"content-type": "image/png"}}):
         got, said = fault(ask(api, **request))
         assert got == status
@@ -325,7 +325,7 @@ def test_limits_of_bytes_pixels_files_and_body_are_kept(model, files):
     assert "larger than 1,000 bytes" in fault(ask(app(model.predictor, Limits(body=1000)), files=three))[1]
 
 
-def test_there_is_room_for_pictures_unless_the_operator_says_otherwise(api, model, files):
+def test_there_is_room_for_images_unless_the_operator_says_otherwise(api, model, files):
     assert get(api, "/schema")["limits"]["body"] == 32_000_000
     assert get(app(model.predictor, Limits(body=5_000)), "/schema")["limits"]["body"] == 5_000
     large = [("image", ("a", files[0] + bytes(6_000_000)))] * 2  # 12 MB: more than tables may have
@@ -353,7 +353,7 @@ def test_a_body_that_is_not_what_its_header_says_is_refused(api, kind, body, sta
     assert said.startswith(sentence)
 
 
-def test_a_model_without_pictures_takes_json_only(churn_run, files):
+def test_a_model_without_images_takes_json_only(churn_run, files):
     got = fault(ask(app(churn_run.predictor), files={"image": ("a", files[0])}))
     assert got[0] == 415
     assert "must be application/json" in got[1]
@@ -406,7 +406,7 @@ def test_no_path_is_ever_opened(api, model, files, tmp_path):
 # What the pages say
 
 
-def test_the_pages_show_a_picture_that_works_and_an_upload(api, mixed):
+def test_the_pages_show_an_image_that_works_and_an_upload(api, mixed):
     about = get(api, "/schema")
     assert same(ask(api, json={"rows": [about["example"]]}).json()["predictions"], [about["answer"]])
     assert len(about["example"]["image"]) < 200
@@ -473,7 +473,7 @@ def test_a_zip_is_answered_as_the_folder_it_holds(model, album, answers, tmp_pat
     assert (result["rows"], result["skipped"]) == (4, 2)
 
 
-def test_patterns_and_single_pictures_are_answered(model, album, answers, tmp_path):
+def test_patterns_and_single_images_are_answered(model, album, answers, tmp_path):
     wanted = expected(answers, album)
     run("predict", model.result["bundle"], f"{album}/cold/**/*", "-o", tmp_path / "a.csv")
     assert read(tmp_path / "a.csv") == {name: chance for name, chance in wanted.items() if "/cold/" in name}
@@ -496,10 +496,10 @@ def test_a_table_of_paths_loses_no_row_in_silence(model, album, answers, tmp_pat
 
 
 def test_class_folders_are_judged_and_what_is_broken_is_counted(model, tmp_path):
-    found, labels = pictures(40, seed=3)
-    for i, (picture, label) in enumerate(zip(found, labels, strict=True)):
+    found, labels = images(40, seed=3)
+    for i, (image, label) in enumerate(zip(found, labels, strict=True)):
         (tmp_path / label).mkdir(exist_ok=True)
-        (tmp_path / label / f"{i}.png").write_bytes(written(picture))
+        (tmp_path / label / f"{i}.png").write_bytes(written(image))
     (tmp_path / "warm" / "cut.png").write_bytes(written(found[0])[:100])
     result = run("evaluate", model.result["bundle"], tmp_path)
     assert (result["rows"], result["skipped"]) == (40, 1)
