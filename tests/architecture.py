@@ -97,8 +97,13 @@ BANNED = {
     "found", "made", "told", "said", "seen", "asked", "given", "wanted", "looked", "sought", "kept", "lost", "held",
     "shown", "drawn", "tested", "tried", "picked", "taken", "known", "judged", "written", "meant", "begun",
     "settled", "fed", "sent", "aim", "beside", "alone", "twin", "door", "desk", "wish", "home", "ahead", "outlook",
-    "originals", "framed", "aimless",
+    "originals", "framed", "aimless", "chosen", "strange", "thing",
 }  # fmt: skip
+COINED = {  # wherever they stand in a name: the field has another word
+    "picture", "pictures", "pictured", "critic", "critics", "judge", "judgement", "judged", "blame", "blamed",
+    "strangest", "made", "told", "asked", "said", "seen", "looked", "alone", "beside", "given", "chosen", "quarantine",
+}  # fmt: skip
+PROTOCOL = {"connection_made"}  # as asyncio calls it
 SETTINGS = {"known"}  # users have written this into recipes and bundles: it is no local
 
 # What writes: by the name of what is called, by the mode of a file that is opened, by a flag of `os.open`.
@@ -502,7 +507,8 @@ def banned_names(src: Path = SRC) -> tuple[Finding, ...]:
                 findings.append(Finding("file", module.path, 1, part))
         for line, name, is_local in _names(module.tree, False):
             word = name.strip("_").lower()
-            if word in BANNED and (is_local or word not in SETTINGS):
+            parts = set(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower().split("_"))
+            if (word in BANNED and (is_local or word not in SETTINGS)) or (parts & COINED and name not in PROTOCOL):
                 findings.append(Finding("local" if is_local else "called", module.path, line, name))
     return tuple(findings)
 

@@ -25,7 +25,15 @@ REMARKS = ("the line drops every evening", "asked twice for a refund", "kind and
 SMALL = {"kind": "fnn", "width": 32, "depth": 1, "members": 2}
 QUICK = {"epochs": 10, "batch_size": 64}
 LONGEST = (
-    *("test_docs", "test_meaning", "test_models", "test_pretrained", "test_resume", "test_discriminator", "test_bundle"),
+    *(
+        "test_docs",
+        "test_meaning",
+        "test_models",
+        "test_pretrained",
+        "test_resume",
+        "test_discriminator",
+        "test_bundle",
+    ),
     *("test_cli", "test_generate", "test_image_fidelity", "test_generators", "test_plugins", "test_stranger_tasks"),
     *("test_series_outcomes", "test_series", "test_preprocess", "test_pretrained_texts", "test_importing"),
 )

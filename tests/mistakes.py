@@ -163,6 +163,7 @@ GROUPS: dict[str, tuple[Mistake, ...]] = {
         Mistake("train --target churn.csv left"),
         Mistake("train chrn.csv --target left"),
         Mistake("train nothing_like_it.parquet --target left"),
+        Mistake("train churn.csv --target left,charges"),
         Mistake("train churn.csv --target lft"),
         Mistake("train data.yaml"),
         Mistake("train data=churn.csv epochs=10"),

@@ -72,7 +72,7 @@ WRITERS = {
     "predict jsonl": ["predict", TABLE, "rows.csv", "-o", "full/answers.jsonl"],
     "predict feather": ["predict", TABLE, "rows.csv", "-o", "full/answers.feather"],
     "generate rows": ["generate", ROWS, "-n", "2000", "-o", "full/rows.csv"],
-    "generate images": ["generate", IMAGES, "-n", "64", "-o", "full/pictures"],
+    "generate images": ["generate", IMAGES, "-n", "64", "-o", "full/images"],
     "export lamina": ["export", TABLE, "-o", "full/model.lamina"],
     "export onnx": ["export", TABLE, "-o", "full/model.onnx"],
 }
@@ -84,7 +84,7 @@ def test_a_file_that_does_not_fit_is_a_sentence_and_leaves_nothing_behind(name, 
     write_csv(tmp_path / "rows.csv", customers(300))
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").write_text("mine")
-    done = lamina_(*WRITERS[name], most_bytes=100 if "pictures" in name else 2000)
+    done = lamina_(*WRITERS[name], most_bytes=100 if "images" in name else 2000)
     assert is_a_sentence(done, "full/", "cannot be written, the file is larger than it may be here"), done.err
     assert everything(tmp_path / "full") == {"mine.txt": b"mine"}
 
@@ -220,7 +220,7 @@ OVERWRITERS = {
     "predict beside old rows skipped": (["predict", TABLE, "rows.csv", "-o", "a.csv"], "a.csv.skipped.jsonl"),
     "generate": (["generate", ROWS, "-n", "5", "-o", "mine.csv"], "mine.csv"),
     "generate beside an old source": (["generate", ROWS, "-n", "5", "-o", "a.csv"], "a.csv.source.json"),
-    "generate into a folder": (["generate", IMAGES, "-n", "5", "-o", "pictures"], "pictures/mine.txt"),
+    "generate into a folder": (["generate", IMAGES, "-n", "5", "-o", "images"], "images/mine.txt"),
     "export onnx": (["export", TABLE, "-o", "m.onnx"], "m.onnx"),
     "export lamina": (["export", TABLE, "-o", "m.lamina"], "m.lamina"),
     "init": (["init", "rows.csv", "--target", "left", "-o", "r.yaml"], "r.yaml"),

@@ -81,6 +81,7 @@ def test_series_in_one_array_are_a_column():
     ("rows", "values", "sentence"),
     [
         (X, Y[:-1], "y: has 59 values where X has 60 rows"),
+        (FRAME, ["price", "rooms"], "target: must be one column, or a value for each row (got ['price', 'rooms'])"),
         (FRAME, Y, "y: the rows have a column 'price' already"),
         (X, FRAME, "y: must be one column (got a frame of 4 columns)"),
         (X, 1.5, "target: must be the name of a column, or one value for each row (got 'float')"),

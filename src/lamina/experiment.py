@@ -14,11 +14,11 @@ import numpy as np
 import pyarrow as pa
 
 from lamina import models, preprocess, train
-from lamina.config import Config, DataError, RecipeError, beside_notes
+from lamina.config import Config, DataError, RecipeError, errors_with_notes
 from lamina.data import Sources
 from lamina.data._skipped_rows import position_notes
 from lamina.data._splits import Splits
-from lamina.plugins import Settings, available, kind, module_beside, plugin, settings_of
+from lamina.plugins import Settings, available, kind, plugin, settings_of, sibling_module
 from lamina.preprocess import Preprocessor, _literals
 from lamina.recipe import Recipe
 from lamina.schema import FOLD, Collected, Column, Row, Schema, SkippedRow, Spec
@@ -298,7 +298,7 @@ def _contiguous(column: pa.ChunkedArray) -> pa.Array:
 
 def of(name: str) -> type[Experiment]:
     """The training half of a task: `experiment.Experiment` of its package, else that of tasks that predict a column."""
-    return module_beside(plugin("tasks", name), "experiment", "lamina.tasks._supervised.experiment").Experiment
+    return sibling_module(plugin("tasks", name), "experiment", "lamina.tasks._supervised.experiment").Experiment
 
 
 def choose(recipe: Recipe, sources: Sources) -> tuple[type[Experiment], Recipe, tuple[str, ...]]:
@@ -339,7 +339,7 @@ def with_conventions(recipe: Recipe, sources: Sources) -> Sources:
 def collect(recipe: Recipe, sources: Sources) -> Experiment:
     """What a recipe asks of its data, understood by its task."""
     sources = with_conventions(recipe, sources)
-    with beside_notes(sources.train.notes):
+    with errors_with_notes(sources.train.notes):
         experiment, recipe, notes = choose(recipe, sources)
         collected = experiment.collect(recipe, sources)
     return replace(collected, notes=(*position_notes(sources.train.table, recipe.target), *notes, *collected.notes))

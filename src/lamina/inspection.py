@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from lamina import __version__, data, experiment, preprocess
-from lamina.config import Config, LaminaError, beside_notes
+from lamina.config import Config, LaminaError, errors_with_notes
 from lamina.data import Sources
 from lamina.data._skipped_rows import ROW_NUMBER, column_name, position_notes, reasons, with_row_numbers
 from lamina.deploy.bundle import locate
@@ -49,7 +49,7 @@ def describe(recipe: Recipe, collected: Collected) -> Row:
     sources = experiment.with_conventions(recipe, Sources(collected, recipe.data))
     collected = sources.train
     table = with_row_numbers(collected, recipe.missing).drop_columns([ROW_NUMBER])
-    with beside_notes(collected.notes):
+    with errors_with_notes(collected.notes):
         target = column_name(table, recipe.target) if recipe.target else None
     ignored = (*collected.metadata, *([collected.part] if collected.part else []))
     kinds = {name: Unused(kind="ignore") for name in ignored} | recipe.columns
@@ -89,11 +89,11 @@ def _task(recipe: Recipe, sources: Sources) -> tuple[str | None, dict[str, Confi
     if target is None:
         return None, {}, ()
     try:
-        _, chosen, notes = experiment.choose(recipe, sources)
+        _, choice, notes = experiment.choose(recipe, sources)
     except LaminaError as error:
         return None, {}, (str(error),)
-    assert chosen.task is not None
-    name = kind(chosen.task)
+    assert choice.task is not None
+    name = kind(choice.task)
     read_as = plugin("tasks", name).Task.target_kind
     return name, {target: plugin("preprocess", read_as).Config()} if read_as else {}, notes
 

@@ -61,7 +61,7 @@ def _words(name: str) -> tuple[str, str]:
     return name.replace("-", "_"), os.environ.get("LAMINA_PLUGINS", "")
 
 
-def module_beside(module: ModuleType, name: str, default: str) -> ModuleType:
+def sibling_module(module: ModuleType, name: str, default: str) -> ModuleType:
     """The module `name` of a plug-in that is a package; of one that is a single file, the module `default`."""
     return importlib.import_module(f"{module.__name__}.{name}" if "__path__" in vars(module) else default)
 

@@ -164,7 +164,7 @@ def test_pixels_in_the_byte_order_of_another_machine_are_the_same_image(images):
 
 
 @pytest.mark.parametrize(
-    "picture",
+    "image",
     [
         PIXELS / 255,
         PIXELS.astype(np.int64),

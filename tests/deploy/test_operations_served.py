@@ -45,8 +45,8 @@ def scaled(session, rows, request):
 def total(session, rows, request):
     """The rows as one thing; the third is left out, and that is noted."""
     values = [value for i, value in enumerate(rows["months"].to_pylist()) if i != 2]
-    left_out = ("1 rows were left out.",) if rows.num_rows > 2 else ()
-    return Answers(pa.table({"total": [sum(values) * request.factor]}), left_out, (), "one sum")
+    show_skipped = ("1 rows were left out.",) if rows.num_rows > 2 else ()
+    return Answers(pa.table({"total": [sum(values) * request.factor]}), show_skipped, (), "one sum")
 
 
 def countdown(session, rows, request):

@@ -13,7 +13,7 @@ import typer
 from lamina.cli import arguments, usage
 from lamina.cli.group import OperationGroup
 from lamina.cli.interrupts import stoppable
-from lamina.config import Interrupted, LaminaError, beside_notes
+from lamina.config import Interrupted, LaminaError, errors_with_notes
 from lamina.plugins import available
 from lamina.resources import disk
 
@@ -213,7 +213,7 @@ def evaluate(bundle: Bundle, source: Source, sets: Sets = None, as_json: Json = 
     predictor = Predictor(locate(bundle))
     config = arguments.source(source, sets, predictor.names)
     task, collected = experiment.of(predictor.task.kind), data.load(config)
-    with beside_notes(collected.notes):
+    with errors_with_notes(collected.notes):
         evaluation = task.evaluate_source(predictor, collected, config)
     skipped = evaluation.skipped_rows
     notes = [*collected.notes, *batch.notes_on(predictor, predictor.with_bundle_names(collected.table))]

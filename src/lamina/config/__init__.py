@@ -17,7 +17,7 @@ from lamina.config.errors import (
     MissingColumn,
     RecipeError,
     TrainingError,
-    beside_notes,
+    errors_with_notes,
 )
 from lamina.config.validation import SeveralFaults, nearest, nearest_setting, once_each, sentences
 from lamina.config.yaml import as_override, load_yaml, split_override, typed
@@ -82,8 +82,8 @@ __all__ = [
     "as_override",
     "as_text",
     "as_tuple",
-    "beside_notes",
     "cache",
+    "errors_with_notes",
     "load_yaml",
     "names",
     "nearest",

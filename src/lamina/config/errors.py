@@ -48,7 +48,7 @@ class Interrupted(LaminaError):
 
 
 @contextmanager
-def beside_notes(notes: Iterable[str]) -> Iterator[None]:
+def errors_with_notes(notes: Iterable[str]) -> Iterator[None]:
     """Within it, an error about a column that is not there says what was guessed of the data too, and the cure."""
     try:
         yield

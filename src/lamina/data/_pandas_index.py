@@ -56,10 +56,10 @@ def _parts(name: str) -> list[str]:
     return [next(filter(None, part)) for part in PART.findall(name) if any(part)]
 
 
-def is_a(thing: Any, package: str, name: str) -> bool:
+def is_a(value: Any, package: str, name: str) -> bool:
     """Whether it is that class of a package, without importing the package: its objects exist only once it is."""
     module = sys.modules.get(package)
-    return module is not None and hasattr(module, name) and isinstance(thing, getattr(module, name))
+    return module is not None and hasattr(module, name) and isinstance(value, getattr(module, name))
 
 
 def as_frame(source: Any) -> Any:

@@ -68,6 +68,9 @@ def with_target(rows: Any, values: Any, name: str | None = None) -> tuple[Any, s
     cells = arrays.table(arrays.with_label_sets({name: values}, name))[name]
     count = len(next(iter(columns.values()), ())) if isinstance(columns, Mapping) else len(columns)
     if len(cells) != count:
+        if isinstance(values, list | tuple) and set(map(str, values)) <= set(present):
+            cure = f"A task that takes several has the setting targets: task={{'kind': ..., 'targets': {list(values)}}}"
+            raise DataError(f"target: must be one column, or a value for each row (got {list(values)}). {cure}")
         raise DataError(f"y: has {len(cells):,} values where X has {count:,} rows. Give one for each row.")
     if isinstance(columns, Mapping):
         return {**columns, name: cells}, name

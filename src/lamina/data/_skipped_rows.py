@@ -28,6 +28,10 @@ def column_name(table: pa.Table, name: str) -> str:
         return name
     if name.lstrip("-").isdigit() and -len(names) <= int(name) < len(names):
         return names[int(name)]
+    several = [part.strip() for part in name.split(",")]
+    if len(several) > 1 and set(several) <= set(names):
+        cure = f"A task that takes several has the setting targets: --set 'task.targets=[{', '.join(several)}]'"
+        raise MissingColumn(f"target: must be one column (got {', '.join(several)}). {cure}")
     raise MissingColumn(f"target: the data has no column '{name}'. {nearest(name, names)}")
 
 

@@ -297,5 +297,5 @@ def _flat(answers: pa.Table) -> pa.Table:
     return answers
 
 
-def _name(thing: Any) -> str:
-    return f"'{type(thing).__name__}'"
+def _name(value: Any) -> str:
+    return f"'{type(value).__name__}'"

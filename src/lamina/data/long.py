@@ -259,8 +259,8 @@ def _cells(table: pa.Table, names: list[str], groups: _Groups, bad: dict[int, st
             .is_valid()
             .to_numpy(zero_copy_only=False)
         )
-        strange = np.isnan(values) & there[groups.order] & pa.types.is_string(cells.type)
-        for place in np.flatnonzero(strange).tolist():
+        invalid = np.isnan(values) & there[groups.order] & pa.types.is_string(cells.type)
+        for place in np.flatnonzero(invalid).tolist():
             got = cells[int(groups.order[place])].as_py()
             bad.setdefault(int(group_of[place]), f"column '{name}' holds '{got[:40]}', which is no number")
         channels.append(values)

@@ -291,9 +291,9 @@ def _channel(text: str) -> np.ndarray:
     except ValueError:
         pass
     read = [np.nan if cell.strip().lower() in MISSING else _number(cell) for cell in cells]
-    strange = next((i for i, value in enumerate(read) if value is None), None)
-    if strange is not None:
-        raise ValueError(f"number {strange + 1:,} is '{cells[strange].strip()[:40]}', which is no number")
+    invalid = next((i for i, value in enumerate(read) if value is None), None)
+    if invalid is not None:
+        raise ValueError(f"number {invalid + 1:,} is '{cells[invalid].strip()[:40]}', which is no number")
     return np.array(read, np.float64)
 
 

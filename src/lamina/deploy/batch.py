@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lamina import data
-from lamina.config import Config, DataError, MissingColumn, beside_notes, nearest
+from lamina.config import Config, DataError, MissingColumn, errors_with_notes, nearest
 from lamina.data._skipped_rows import reasons, source_lines
 from lamina.deploy.cell_notes import CellNotes
 from lamina.deploy.formulas import Formulas
@@ -163,7 +163,7 @@ def _write_each(
     count = start = 0
     prep, columns = operation.prep(predictor), list[str]()
     notes, cells, policies = dict[str, None](), CellNotes(prep, keep=keep or ()), FilePolicies(prep)
-    with beside_notes(notes), _answers_writer(operation, place) as write:
+    with errors_with_notes(notes), _answers_writer(operation, place) as write:
         for piece, rows, raw, knowing in prefetch(_pieces(predictor, source, prep, cells)):
             raw, refusals = policies.apply(raw) if policies else (raw, [])
             notes |= dict.fromkeys([*piece.notes, *doubts(raw, prep.schema)])
@@ -236,7 +236,7 @@ def _write_whole(predictor: Predictor, operation: Operation, source: Config | No
     first_notes = (*rows.notes, *notes_on(predictor, rows.table, operation)) if rows else ()
     count, amounts, notes, broken = 0, list[str](), dict.fromkeys(first_notes), list[Broken]()
     pieces = predictor.pieces(operation, rows.table if rows else None, request)
-    with beside_notes(rows.notes if rows else ()):
+    with errors_with_notes(rows.notes if rows else ()):
         first = next(pieces)  # what cannot be answered leaves nothing behind
     with _answers_writer(operation, place) as write:
         for answers in itertools.chain([first], pieces):

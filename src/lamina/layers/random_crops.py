@@ -43,5 +43,5 @@ def add_noise(clean: Tensor, sigma: tuple[float, float], quantized: float) -> Te
     noisy = clean + deviation * torch.randn(clean.shape, device=clean.device)
     if not quantized:
         return noisy
-    chosen = torch.rand(rows, device=clean.device) < quantized
-    return torch.where(chosen, (noisy.clamp(0, 1) * 255).round() / 255, noisy)
+    rounds = torch.rand(rows, device=clean.device) < quantized
+    return torch.where(rounds, (noisy.clamp(0, 1) * 255).round() / 255, noisy)

@@ -170,9 +170,9 @@ class GRUFunction(torch.autograd.Function):
         steps, units, rows = new.shape
         r, z, own, _ = products.view(steps, 4, units, rows).unbind(1)
         d = torch.empty_like(products)  # what a change of each row of the product does to the state
-        of_r, of_z, of_own, of_given = d.view(steps, 4, units, rows).unbind(1)
-        torch.mul(1 - z, 1 - new * new, out=of_given)
-        torch.mul(of_given, r, out=of_own)
+        of_r, of_z, of_own, of_hidden = d.view(steps, 4, units, rows).unbind(1)
+        torch.mul(1 - z, 1 - new * new, out=of_hidden)
+        torch.mul(of_hidden, r, out=of_own)
         torch.mul(of_own, own, out=of_r).mul_(1 - r)
         torch.mul(stack[:-1, :units] - new, z, out=of_z).mul_(1 - z)
         w, grads = weights[:, :units].t().contiguous(), grad if ctx.last else grad.permute(1, 2, 0).contiguous()

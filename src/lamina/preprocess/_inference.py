@@ -99,11 +99,11 @@ def _examples(cells: pa.Array, name: str, kind: str, settings: dict[str, Any]) -
     sample = cells.take(pa.array(rng.permutation(len(cells))[:SAMPLED]))
     values = privacy.shared(sample)
     if not values and len(sample) and kind in available("preprocess"):
-        values = _made_up(sample, plugin("preprocess", kind), _config(kind, settings), rng)
+        values = _example_values(sample, plugin("preprocess", kind), _config(kind, settings), rng)
     return tuple(dict.fromkeys(str(value)[:40] for value in values if value is not None))[:4]
 
 
-def _made_up(cells: pa.Array, module: Any, cfg: Config, rng: np.random.Generator) -> list[Any]:
+def _example_values(cells: pa.Array, module: Any, cfg: Config, rng: np.random.Generator) -> list[Any]:
     """Cells that a kind makes up of what it learns of those there are."""
     golden = vars(module).get("golden")
     return golden(module.fit(module.parse(cells, cfg), cfg), cfg, rng, 6)[::2] if golden else []

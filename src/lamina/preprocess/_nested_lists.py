@@ -145,8 +145,8 @@ def parse(column: pa.Array, order: Layout, decimal: Decimal = ".") -> pa.Array:
 
 def _from_lists(column: pa.Array, decimal: Decimal = ".") -> pa.Array:
     sizes = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False).astype(np.int64)
-    values, strange = _numbers(column.flatten(), decimal)
-    reasons = _blame(len(column), strange, sizes)
+    values, invalid = _numbers(column.flatten(), decimal)
+    reasons = _fault_reasons(len(column), invalid, sizes)
     return _to_cells(values, sizes, np.ones(len(column), np.int32), reasons, column.is_null())
 
 
@@ -155,7 +155,7 @@ def _from_nested(column: pa.Array, order: Layout, decimal: Decimal = ".") -> pa.
     outer = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False).astype(np.int64)
     inside = column.flatten()
     inner = pc.fill_null(pc.list_value_length(inside), 0).to_numpy(zero_copy_only=False).astype(np.int64)
-    values, strange = _numbers(inside.flatten(), decimal)
+    values, invalid = _numbers(inside.flatten(), decimal)
     rows = len(column)
     ends = np.cumsum(outer)
     bounds = np.concatenate([[0], np.cumsum(inner)])
@@ -165,7 +165,7 @@ def _from_nested(column: pa.Array, order: Layout, decimal: Decimal = ".") -> pa.
     if len(filled):
         shortest[filled] = np.minimum.reduceat(inner, (ends - outer)[filled])
         longest[filled] = np.maximum.reduceat(inner, (ends - outer)[filled])
-    reasons = _blame(rows, strange, sizes)
+    reasons = _fault_reasons(rows, invalid, sizes)
     what = "channels have" if order == "channels_first" else "steps hold"
     for row in np.flatnonzero(shortest < longest).tolist():
         of = "steps" if order == "channels_first" else "channels"
@@ -196,30 +196,30 @@ def _steps_first(
 
 def _numbers(flat: pa.Array, decimal: Decimal = ".") -> tuple[np.ndarray, pa.Array | None]:
     """float64 with NaN for what is missing, and texts that are no numbers at their places, None where all are."""
-    strange = None
+    invalid = None
     if pa.types.is_string(flat.type):
         texts = null_if_missing(flat)
         flat = _number_text.to_floats(texts, decimal, {})
         if flat.null_count > texts.null_count:
             unread = pc.and_(flat.is_null(), pc.invert(_number_notes.says_missing(texts)))
-            strange = pc.if_else(unread, texts, pa.scalar(None, pa.string()))
+            invalid = pc.if_else(unread, texts, pa.scalar(None, pa.string()))
     elif pa.types.is_boolean(flat.type):
         flat = flat.cast(pa.int8())
     values = flat.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     if not np.isfinite(values).all():
         values = np.where(np.isfinite(values), values, np.nan)
-    return values, strange
+    return values, invalid
 
 
-def _blame(rows: int, strange: pa.Array | None, sizes: np.ndarray) -> list[str | None]:
+def _fault_reasons(rows: int, invalid: pa.Array | None, sizes: np.ndarray) -> list[str | None]:
     """A reason for each row that holds a text which is no number."""
     reasons: list[str | None] = [None] * rows
-    if strange is not None and strange.null_count < len(strange):
-        at = np.flatnonzero(strange.is_valid().to_numpy(zero_copy_only=False))
+    if invalid is not None and invalid.null_count < len(invalid):
+        at = np.flatnonzero(invalid.is_valid().to_numpy(zero_copy_only=False))
         ends = np.cumsum(sizes)
         for row, place in zip(np.searchsorted(ends, at, side="right").tolist(), at.tolist(), strict=True):
             step = place - int(ends[row] - sizes[row]) + 1
-            reasons[row] = reasons[row] or f"number {step:,} is '{strange[place].as_py()[:40]}', which is no number"
+            reasons[row] = reasons[row] or f"number {step:,} is '{invalid[place].as_py()[:40]}', which is no number"
     return reasons
 
 
@@ -289,9 +289,9 @@ def _from_json(text: str) -> tuple[list[list[float | None]] | None, str]:
     for i, inner in enumerate(value if isinstance(value, list) else [value]):
         if not isinstance(inner, list):
             return None, f"place {i + 1:,} is no list, as others are"
-        strange = [v for v in inner if v is not None and (isinstance(v, bool) or not isinstance(v, int | float))]
-        if strange:
-            return None, f"place {i + 1:,} holds '{str(strange[0])[:40]}', which is no number"
+        invalid = [v for v in inner if v is not None and (isinstance(v, bool) or not isinstance(v, int | float))]
+        if invalid:
+            return None, f"place {i + 1:,} holds '{str(invalid[0])[:40]}', which is no number"
     return [[None if v is None else _float(v) for v in inner] for inner in value], ""
 
 

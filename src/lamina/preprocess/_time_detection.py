@@ -92,7 +92,7 @@ def share(cells: pa.Array, form: str | None) -> float:
     return fit.true_count / max(len(cells), 1)
 
 
-def _written_by(cells: pa.Array, form: str) -> float:
+def _format_share(cells: pa.Array, form: str) -> float:
     """The share of cells that are written by a format and no other."""
     return pc.match_substring_regex(cells, _time_formats.pattern(form)).true_count / len(cells)
 
@@ -220,4 +220,4 @@ def guess_number(cells: pa.Array) -> tuple[float, dict[str, str]]:
 
 def fitting(cells: pa.Array, forms: Iterable[str]) -> str | None:
     """The first of some formats that all cells are written in."""
-    return next((form for form in forms if len(cells) and _written_by(cells, form) == 1), None)
+    return next((form for form in forms if len(cells) and _format_share(cells, form) == 1), None)

@@ -191,8 +191,8 @@ def rare(values: pa.Array, state: State) -> np.ndarray:
 
 def golden(state: State, cfg: Config, rng: np.random.Generator, count: int) -> list[Any]:
     """Made-up cells of known labels, so that nobody's set of labels leaves with a bundle; JSON lists as text."""
-    values_known = np.array(state.values, dtype=object)
-    sets = (values_known[rng.random(len(values_known)) < min(0.5, 2 / max(len(values_known), 1))] for _ in range(count))
+    names = np.array(state.values, dtype=object)
+    sets = (names[rng.random(len(names)) < min(0.5, 2 / max(len(names), 1))] for _ in range(count))
     return [json.dumps(sorted(labels), ensure_ascii=False) for labels in sets]
 
 

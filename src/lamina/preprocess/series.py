@@ -30,7 +30,7 @@ ENOUGH = 0.95
 FEWEST, FEWEST_WHOLE = 4, 8  # numbers of a typical cell: fewer are coordinates, and whole ones codes
 BLOCK = 1 << 21  # numbers encoded at once
 MOST_APART = 1e6  # training deviations, beyond which a number is cut off
-MADE_UP = 256  # steps of a made-up series at most
+EXAMPLE_STEPS = 256  # steps of a made-up series at most
 
 
 class Config(ColumnConfig):
@@ -258,7 +258,7 @@ def _count(number: int, of: str) -> str:
 def golden(state: State, cfg: Config, rng: np.random.Generator, count: int) -> list[Any]:
     """Made-up series of several lengths, random walks around the training mean, one of them with a gap."""
     series: list[Any] = []
-    longest = min(state.steps, MADE_UP)
+    longest = min(state.steps, EXAMPLE_STEPS)
     for i in range(count):
         steps = max(1, longest - (i % 4) * longest // 5)
         walk = rng.normal(size=(steps, state.channels)).cumsum(axis=0) / math.sqrt(steps)

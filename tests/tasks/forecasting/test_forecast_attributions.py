@@ -119,3 +119,25 @@ def test_what_cannot_be_explained_of_a_forecast_is_a_sentence(forecaster, churn_
         assert code == 1 and sentence in error, error
     with pytest.raises(lamina.LaminaError, match=r"target: 'sol' is not forecast. Did you mean 'sold'"):
         forecaster.explain(ahead([]), target="sol")
+
+
+def test_the_report_has_the_parts_in_the_order_of_what_they_add(forecaster):
+    folder = Path(forecaster.result["run"])
+    (own,) = json.loads((folder / "report.json").read_text("utf-8"))["forecast"]["attributions"]
+    sizes = {one["part"]: one["attribution"] for one in own["parts"]}
+    assert own["target"] == "sold" and own["forecasts"] == 16
+    assert list(sizes.values()) == sorted(sizes.values(), reverse=True)
+    assert next(iter(sizes)) == "promo" and "noise" not in list(sizes)[:3]
+    page = (folder / "report.html").read_text("utf-8")
+    assert "Shapley values over 16 test forecasts" in page and ">promo</text>" in page
+
+
+def test_the_report_explains_the_first_targets_of_several(tmp_path):
+    rows = [{"day": i, "a": float(np.sin(i / 3)), "b": float(np.cos(i / 5))} for i in range(200)]
+    task = {"kind": "forecasting", "time": "day", "horizon": 2, "context": 12, "targets": ["a", "b"]}
+    run = lamina.fit(rows, recipe={"task": task, "train": {"epochs": 1}}, out=tmp_path / "run")
+    first, second = json.loads((tmp_path / "run" / "report.json").read_text("utf-8"))["forecast"]["attributions"]
+    assert (first["target"], second["target"]) == ("a", "b")
+    assert any(one["part"] == "b" for one in first["parts"]) and any(one["part"] == "a" for one in second["parts"])
+    explanation = run.explain(rows[-40:], target="b")[0]
+    assert set(explanation["contributions"]) == {one["part"] for one in second["parts"]}

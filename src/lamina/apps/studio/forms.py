@@ -154,17 +154,17 @@ def _yaml(setting: Setting, choices: list[Any]) -> None:
 def _group(setting: Setting, groups: Mapping[str, type[Config]]) -> None:
     """One of several groups of settings, chosen by its kind, and below it what this one has."""
     value, usual = _with_kind(setting.value), _with_kind(setting.usual)
-    chosen = str(value.get("kind", usual.get("kind", "")))
+    kind = str(value.get("kind", usual.get("kind", "")))
     options = list(groups)
-    place = options.index(chosen) if chosen in groups else None
+    place = options.index(kind) if kind in groups else None
     picker = setting._replace(path=(*setting.path, "kind"), usual=usual.get("kind"), value=value.get("kind", ABSENT))
     label = plain(setting.path[-1].replace("_", " "))
     st.selectbox(
         label, options, place, key=picker.key, help=picker.help, on_change=_apply_kind, args=(setting, picker.key)
     )
-    if chosen in groups and len(groups[chosen].model_fields) > 1:
-        with st.expander(f"{label}: {chosen}"):
-            form(groups[chosen], setting.path, value, usual if usual.get("kind") == chosen else None)
+    if kind in groups and len(groups[kind].model_fields) > 1:
+        with st.expander(f"{label}: {kind}"):
+            form(groups[kind], setting.path, value, usual if usual.get("kind") == kind else None)
 
 
 def _apply_kind(setting: Setting, key: str) -> None:

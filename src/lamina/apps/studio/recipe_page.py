@@ -20,7 +20,7 @@ from lamina.train.settings import Config as Train
 
 BY_DATA = "by the data"
 CHOICES, COLUMNS, MODEL, TRAINING, REST = "What to learn", "Columns", "Network", "Training", "Data and split"
-CHOSEN_ABOVE = ("target", "preset", "name")
+SEPARATE_FIELDS = ("target", "preset", "name")
 
 
 def show() -> None:
@@ -127,19 +127,19 @@ def _pick_plugin(
     label: str, folder: str, fitness: Mapping[str, float], value: Any, path: tuple[str, ...], best: str
 ) -> None:
     """A plug-in of a folder by name, or the one that the data decide for; with what each says of itself."""
-    chosen = _kind(value)
-    names = [*fitness, *([chosen] if chosen and chosen not in fitness else [])]
+    own = _kind(value)
+    names = [*fitness, *([own] if own and own not in fitness else [])]
 
     def title(name: str) -> str:
         if name == BY_DATA:
-            return f"{BY_DATA}: {best}" if best and not chosen else BY_DATA
+            return f"{BY_DATA}: {best}" if best and not own else BY_DATA
         first = " (suits best)" if name == names[0] and fitness.get(name) else ""
         return f"{name}{first} – {sentence(folder, name)}"
 
     options = [BY_DATA, *names]
-    key = f"{draft.revision()} plugin {folder} {chosen} {best}"
+    key = f"{draft.revision()} plugin {folder} {own} {best}"
     st.selectbox(
-        label, options, options.index(chosen) if chosen in names else 0, format_func=title, key=key,
+        label, options, options.index(own) if own in names else 0, format_func=title, key=key,
         on_change=_choose, args=(path, key),
     )  # fmt: skip
 
@@ -180,11 +180,11 @@ def _columns(values: Row, recipe: Recipe | None, analysis: Analysis | None) -> N
         return
     column = next(column for column in schema.columns if column.name == name)
     value = _settings(values.get("columns")).get(name)
-    chosen, kinds = _kind(value), [*available("preprocess"), *UNUSED]
-    options = [BY_DATA if chosen else f"{BY_DATA}: {column.kind}", *kinds]
-    key = f"{draft.revision()} kind of {name} {chosen}"
+    own, kinds = _kind(value), [*available("preprocess"), *UNUSED]
+    options = [BY_DATA if own else f"{BY_DATA}: {column.kind}", *kinds]
+    key = f"{draft.revision()} kind of {name} {own}"
     st.selectbox(
-        f"Kind of {plain(name)}", options, options.index(chosen) if chosen in kinds else 0, key=key,
+        f"Kind of {plain(name)}", options, options.index(own) if own in kinds else 0, key=key,
         on_change=_choose_kind, args=(name, key),
     )  # fmt: skip
     if column.kind not in UNUSED:
@@ -218,7 +218,7 @@ def _training(values: Row, recipe: Recipe | None, analysis: Analysis | None) -> 
 
 def _rest(values: Row, recipe: Recipe | None, analysis: Analysis | None) -> None:
     """How the data are read and split, and the seed."""
-    forms.form(Rest, (), values, skip=CHOSEN_ABOVE)
+    forms.form(Rest, (), values, skip=SEPARATE_FIELDS)
     if recipe:
         settings = type(recipe.data).model_fields
         where = [name for name, field in settings.items() if field.is_required()]  # which the page Data is for

@@ -27,13 +27,13 @@ def show() -> None:
         [_cells(row) for row in rows], hide_index=True, width="stretch", key="runs", on_select="rerun",
         selection_mode="multi-row",
     )  # fmt: skip
-    chosen = [entries[i] for i in event["selection"]["rows"]]
+    selection = [entries[i] for i in event["selection"]["rows"]]
     left, right = st.columns([3, 1], vertical_alignment="bottom")
-    name = left.selectbox("Run", [one.name for one in chosen or entries], key="run to open")
+    name = left.selectbox("Run", [one.name for one in selection or entries], key="run to open")
     if right.button("Open the run", type="primary", width="stretch") and name:
         places.go(places.RUN, name)
-    if chosen:
-        curves.compare({one.name: one.run.rows() for one in chosen[:MOST_CURVES]})
+    if selection:
+        curves.compare({one.name: one.run.rows() for one in selection[:MOST_CURVES]})
     else:
         st.caption("Mark runs in the table to lay their curves over one another.")
 

@@ -24,8 +24,8 @@ def offer(predictor: Predictor, row: Row) -> None:
         return
     label = None
     if classes := predictor.task.classes:
-        chosen = st.selectbox("What speaks for", [AUTOMATIC, *classes], key="explain label")
-        label = None if chosen == AUTOMATIC else chosen
+        choice = st.selectbox("What speaks for", [AUTOMATIC, *classes], key="explain label")
+        label = None if choice == AUTOMATIC else choice
     if not st.button("Explain the prediction", key="explain"):
         return
     with sentences(), st.spinner("Looking at its parts"):

@@ -102,7 +102,9 @@ def _ask_together(operation: Operation, predictor: Predictor) -> None:
         return
     answer = _one_piece(operation, predictor, table, request)
     broken = [f"row {cell.row + 1:,} left out: {cell.column} {cell.reason}." for cell in answer.broken]
-    rows.left_out(broken[:MOST_BROKEN] + ([f"and {len(broken) - MOST_BROKEN:,} more."] if broken[MOST_BROKEN:] else []))
+    rows.show_skipped(
+        broken[:MOST_BROKEN] + ([f"and {len(broken) - MOST_BROKEN:,} more."] if broken[MOST_BROKEN:] else [])
+    )
     if answer.amount:
         st.caption(plain(answer.amount))
     answers.chart_lines(answer.table, operation.chart(predictor) if operation.chart else None, table, predictor)
@@ -110,7 +112,7 @@ def _ask_together(operation: Operation, predictor: Predictor) -> None:
     answers.many(answer.table, operation.name, operation.name)
 
 
-def _ask_alone(operation: Operation, predictor: Predictor) -> None:
+def _ask_request(operation: Operation, predictor: Predictor) -> None:
     """A request of settings alone, answered when its button is pressed; what streams is shown as it comes."""
     key = f"answer {operation.name}"
     request = settings.request(operation, predictor)
@@ -157,4 +159,4 @@ def _one_piece(operation: Operation, predictor: Predictor, table: pa.Table | Non
     return whole(answer) if operation.rows == "each" or operation.gives != JSON else answer
 
 
-ASK = {"none": _ask_alone, "each": _ask_each, "together": _ask_together}
+ASK = {"none": _ask_request, "each": _ask_each, "together": _ask_together}

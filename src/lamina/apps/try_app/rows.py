@@ -83,11 +83,11 @@ def together(operation: Operation, predictor: Predictor, example: list[Row]) -> 
     with uploads.stored(files, operation, predictor) as place:
         whole = batch.read(predictor, place.source, operation)
     notes(list(map(place.bare, whole.notes)))
-    left_out(uploads.sentences_on(reasons(whole.skipped_rows)))
+    show_skipped(uploads.sentences_on(reasons(whole.skipped_rows)))
     return whole.table
 
 
-def left_out(lines: list[str]) -> None:
+def show_skipped(lines: list[str]) -> None:
     """Why rows were left out, a sentence for each reason."""
     for line in lines:
         st.warning(plain(line))
@@ -109,7 +109,7 @@ def files(operation: Operation, predictor: Predictor, request: Any) -> None:
     outcome = st.session_state["file answers"]
     st.write(plain(outcome.sentence))
     notes(outcome.notes)
-    left_out(outcome.reasons)
+    show_skipped(outcome.reasons)
     if outcome.table is not None:
         answers.frame(outcome.table)
     name = f"predictions{outcome.suffix}"

@@ -30,10 +30,10 @@ def cell(column: Column, domain: Domain, example: Any) -> Any:
             return _choice(label, key, domain, example)
         case "choices":
             values = _labels(example)
-            chosen = st.multiselect(
+            choices = st.multiselect(
                 label, domain.values, [v for v in values if v in domain.values], key=key, accept_new_options=True
             )
-            return json.dumps(chosen, ensure_ascii=False)
+            return json.dumps(choices, ensure_ascii=False)
         case "date":
             _begin(key, date.fromisoformat(domain.middle))
             day = st.date_input(

@@ -18,7 +18,7 @@ COUNTER = re.compile(r"\d{1,4}(-\d\d(-\d\d)?)?")  # a number, year, month or day
 MARKER = re.compile(
     r"[^\w%°$€£]+|_+|n\W?[ad]\W?|nan|none|null|<na>|missing|unknown", re.IGNORECASE
 )  # of a missing cell
-MADE_UP = re.compile(r"column\d+")  # as columns without a name are called
+PLACEHOLDER_NAME = re.compile(r"column\d+")  # as columns without a name are called
 TOTAL = re.compile(
     r"\W*((grand|sub|sum)[\s-]*)?(totals?|sums?|overall|gesamt|insgesamt|summe|gesamtsumme|suma|somme|totale?|итого|всего|"
     r"合计|总计|合計)\W*",
@@ -144,7 +144,7 @@ def _is_header(first: list[str], body: Rows, expect: Sequence[str]) -> tuple[boo
         again = any(row[first.index(name)].strip() == name for name in names for row in body if len(row) == len(first))
         if counts or not again:
             return True, f"it holds '{names[0]}'"
-    if expect and all(map(MADE_UP.fullmatch, expect)):
+    if expect and all(map(PLACEHOLDER_NAME.fullmatch, expect)):
         for_header, for_data = _votes(first, body)
         return for_header > for_data, ""
     words = [i for i, cell in enumerate(first) if cell not in numbers]

@@ -14,7 +14,7 @@ import numpy as np
 from lamina.deploy.bundle.onnx_layers import LAYERS
 from lamina.deploy.bundle.onnx_protobuf import BYTES_OF, Tensor
 from lamina.deploy.bundle.onnx_sizes import (
-    KNOWN,
+    MAX_VALUES,
     Call,
     Dim,
     Effect,
@@ -82,7 +82,7 @@ COMPUTED: dict[str, Callable[..., Any]] = {  # on numbers that sizes are made of
     "Min": least,
     "Where": lambda condition, one, other: one if condition else other,
 }
-COMPUTED_ALONE: dict[str, Callable[[Any], Any]] = {
+ELEMENTWISE_VALUES: dict[str, Callable[[Any], Any]] = {
     "Neg": operator.neg,
     "Floor": lambda x: x if isinstance(x, Size) else float(math.floor(x)),
     "Ceil": lambda x: x if isinstance(x, Size) else float(math.ceil(x)),
@@ -107,7 +107,7 @@ def _alike(call: Call) -> Effect:
 
 def _elementwise(call: Call) -> Effect:
     value = call.value(0)
-    return Effect((Value(value.shape, value.width, _each(COMPUTED_ALONE[call.kind], value)),))
+    return Effect((Value(value.shape, value.width, _each(ELEMENTWISE_VALUES[call.kind], value)),))
 
 
 def _joined(call: Call) -> Effect:
@@ -147,14 +147,14 @@ def _constant(call: Call) -> Effect:
     if isinstance(value, int | float):
         return Effect((Value((), 8, np.array(value, object)),))
     if isinstance(value, tuple) and not any(isinstance(part, bytes) for part in value):
-        constant = np.array(value, object) if len(value) <= KNOWN else None
+        constant = np.array(value, object) if len(value) <= MAX_VALUES else None
         return Effect((Value((len(value),), 8, constant),))
     raise ValueError("holds a constant that is no number")
 
 
 def stored(tensor: Tensor) -> Value:
     """A tensor that is stored in the graph."""
-    return Value(tensor.dims, max(4, BYTES_OF.get(tensor.kind, 8)), reading(tensor.values(KNOWN)))
+    return Value(tensor.dims, max(4, BYTES_OF.get(tensor.kind, 8)), reading(tensor.values(MAX_VALUES)))
 
 
 def _shape(call: Call) -> Effect:
@@ -171,7 +171,7 @@ def _filled(call: Call) -> Effect:
     shape, value = sizes_of(call.constant(0)), call.settings.get("value")
     tensor = stored(value) if isinstance(value, Tensor) else Value((1,), 4, np.array([0.0], object))
     constant = None
-    if tensor.constant is not None and all(isinstance(n, int) for n in shape) and product(shape) <= KNOWN:
+    if tensor.constant is not None and all(isinstance(n, int) for n in shape) and product(shape) <= MAX_VALUES:
         constant = np.full([int(n) for n in shape if isinstance(n, int)], tensor.constant.flat[0], object)
     return Effect((Value(shape, tensor.width, constant),))
 
@@ -184,7 +184,7 @@ def _range(call: Call) -> Effect:
         count = max(0, math.ceil((limit - start) / step))
     count = most(count, 0)
     constant = None
-    if isinstance(count, int) and count <= KNOWN:
+    if isinstance(count, int) and count <= MAX_VALUES:
         constant = follow(lambda: [start + i * step for i in range(count)])
     return Effect((Value((count,), call.value(0).width, constant),))
 
@@ -225,7 +225,7 @@ def _one_hot(call: Call) -> Effect:
 RULES: dict[str, Rule] = {
     **dict.fromkeys(ALIKE, _alike),
     **dict.fromkeys(JOINED, _joined),
-    **dict.fromkeys(COMPUTED_ALONE, _elementwise),
+    **dict.fromkeys(ELEMENTWISE_VALUES, _elementwise),
     **dict.fromkeys(REDUCED, _reduced),
     **dict.fromkeys(("ArgMax", "ArgMin"), _best),
     **dict.fromkeys(("Identity", "Dropout"), _identity),

@@ -15,7 +15,7 @@ import numpy as np
 from lamina.deploy.bundle.onnx_protobuf import Setting
 
 ROWS = 4096  # at a time, at most
-KNOWN = 1024  # numbers of a tensor that are followed
+MAX_VALUES = 1024  # numbers of a tensor that are followed
 ENDS = ((1 << 63) - 1, -(1 << 63))  # "to the end", as exporters write it
 EXACT = 1 << 24  # up to which whole numbers are whole as floats
 DEPENDS = "has sizes that depend on more than the number of rows"
@@ -236,7 +236,7 @@ def follow(compute: Callable[[], Any]) -> np.ndarray | None:
         values = np.asarray(compute(), object)
     except (Unknown, ArithmeticError, ValueError, TypeError, IndexError):
         return None
-    few = values.size <= KNOWN
+    few = values.size <= MAX_VALUES
     return values if few and not any(_large(v) for v in values.ravel().tolist()) else None
 
 

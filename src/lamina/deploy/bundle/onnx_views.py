@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from lamina.deploy.bundle.onnx_sizes import (
-    KNOWN,
+    MAX_VALUES,
     Call,
     Dim,
     Effect,
@@ -30,7 +30,7 @@ def _expand(call: Call) -> Effect:
     shape = broadcast(value.shape, sizes_of(call.constant(1)))
     numbers, fixed = value.constant, [n for n in shape if not isinstance(n, Size)]
     constant = None
-    if numbers is not None and len(fixed) == len(shape) and product(fixed) <= KNOWN:
+    if numbers is not None and len(fixed) == len(shape) and product(fixed) <= MAX_VALUES:
         constant = follow(lambda: np.broadcast_to(numbers, fixed))
     return Effect((Value(shape, value.width, constant),))
 
@@ -76,7 +76,7 @@ def _flatten(call: Call) -> Effect:
 def _squeeze(call: Call) -> Effect:
     value = call.value(0)
     rank = len(value.shape)
-    axes = call.axes(1, rank if call.kind == "Squeeze" else rank + _axes_given(call))
+    axes = call.axes(1, rank if call.kind == "Squeeze" else rank + _axis_count(call))
     if call.kind == "Squeeze":
         ones = tuple(i for i, n in enumerate(value.shape) if not isinstance(n, Size) and n == 1)
         out: Shape = tuple(n for i, n in enumerate(value.shape) if i not in (ones if axes is None else axes))
@@ -87,7 +87,7 @@ def _squeeze(call: Call) -> Effect:
     return Effect((Value(tuple(dims), value.width, _laid_out(value, tuple(dims))),))
 
 
-def _axes_given(call: Call) -> int:
+def _axis_count(call: Call) -> int:
     return len(call.whole_numbers("axes")) if "axes" in call.settings else len(call.constant(1))
 
 
@@ -109,7 +109,7 @@ def _concat(call: Call) -> Effect:
     total: Dim = sum((value.shape[axis] for value in values[1:]), values[0].shape[axis])
     shape = (*values[0].shape[:axis], total, *values[0].shape[axis + 1 :])
     arrays = [value.constant for value in values if value.constant is not None]
-    few = len(arrays) == len(values) and sum(array.size for array in arrays) <= KNOWN
+    few = len(arrays) == len(values) and sum(array.size for array in arrays) <= MAX_VALUES
     return Effect((Value(shape, call.width, follow(lambda: np.concatenate(arrays, axis)) if few else None),))
 
 

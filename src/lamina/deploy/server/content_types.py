@@ -12,7 +12,7 @@ from lamina.task import CSV, JSON, Operation
 FORM, BYTES = "multipart/form-data", "application/octet-stream"
 NAMES = {CSV: "CSV"}
 PLAIN = ("", "identity")  # encodings of a body
-GOT = "\0"  # where a sentence holds what was sent
+PLACEHOLDER = "\0"  # where a sentence holds what was sent
 
 
 class Reply(NamedTuple):
@@ -96,7 +96,7 @@ class ContentTypes:
     def check(self, content_type: str) -> None:
         """Errors: RequestError for one that is not taken, before the body is read."""
         if content_type != JSON and not matches(media_type(content_type), self._takes):
-            raise RequestError(415, self._sentence.replace(GOT, quoted(content_type)))
+            raise RequestError(415, self._sentence.replace(PLACEHOLDER, quoted(content_type)))
 
 
 def _plain_sentence(takes: tuple[str, ...]) -> str:
@@ -104,11 +104,11 @@ def _plain_sentence(takes: tuple[str, ...]) -> str:
     if takes:
         others = " or ".join(f"{NAMES.get(media, media)} with Content-Type: {media}" for media in takes)
         cure = f"Send JSON with that header, or {others}."
-    return f"Content-Type: must be {JSON} (got {GOT}). {cure}"
+    return f"Content-Type: must be {JSON} (got {PLACEHOLDER}). {cure}"
 
 
 def _file_sentence(kinds: Mapping[str, FileKind], single: bool) -> str:
     name, kind = next(iter(kinds.items()))
     choices = f"{JSON}, {FORM}, or {' or '.join(kind.media)} for one {kind.noun}" if single else f"{JSON} or {FORM}"
     cure = f"Send a file with: curl -F {name}=@{kind.file_name}"
-    return f"Content-Type: must be {choices} (got {GOT}). {cure}."
+    return f"Content-Type: must be {choices} (got {PLACEHOLDER}). {cure}."

@@ -138,9 +138,9 @@ def _series(name: str, domain: Domain, example: Any, key: str, own: str) -> str:
 
 def _boxes(name: str, values: Sequence[str], example: Any) -> str:
     """Several of the known values."""
-    chosen = set(map(str, example)) if isinstance(example, list) else set()
+    selected = set(map(str, example)) if isinstance(example, list) else set()
     boxes = "".join(
-        f'<label><input type="checkbox" value="{escape(v)}"{" checked" if v in chosen else ""}>{escape(v)}</label>'
+        f'<label><input type="checkbox" value="{escape(v)}"{" checked" if v in selected else ""}>{escape(v)}</label>'
         for v in values
     )
     legend = f"<legend>{escape(name)}</legend>"
@@ -212,7 +212,7 @@ def _area(attributes: str, text: str, rows: int) -> str:
 
 
 def _select(
-    attributes: str, options: Sequence[tuple[str, str]], chosen: str, empty: str = "", other: bool = False
+    attributes: str, options: Sequence[tuple[str, str]], selected: str, empty: str = "", other: bool = False
 ) -> str:
     """One of several values, none of them, or, with `other`, one that is typed."""
     first = [f'<option value="">{empty}</option>'] if empty else []
@@ -220,7 +220,7 @@ def _select(
         [
             *first,
             *(
-                f'<option value="{escape(value)}"{" selected" if value == chosen else ""}>{escape(word)}</option>'
+                f'<option value="{escape(value)}"{" selected" if value == selected else ""}>{escape(word)}</option>'
                 for value, word in options
             ),
         ]

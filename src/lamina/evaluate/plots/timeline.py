@@ -41,15 +41,15 @@ def extremes(values: np.ndarray) -> np.ndarray:
     places = np.arange(len(values))
     if len(values) <= 2 * PIECES:
         return places
-    chosen = [0, len(values) - 1]
+    bounds = [0, len(values) - 1]
     for piece in np.array_split(places, PIECES):
         own = values[piece]
         finite = np.isfinite(own)
         if finite.any():
-            chosen += [int(piece[finite][f(own[finite])]) for f in (np.argmin, np.argmax)]
+            bounds += [int(piece[finite][f(own[finite])]) for f in (np.argmin, np.argmax)]
         else:
-            chosen.append(int(piece[0]))
-    return np.unique(chosen)
+            bounds.append(int(piece[0]))
+    return np.unique(bounds)
 
 
 def date_axis(axes: Any, times: np.ndarray, most: int) -> None:

@@ -49,10 +49,10 @@ def find(
     candidates = _candidates(texts, stands, strengths(answers, codes))
     order = _order(texts, candidates)
     sums, counts = defaultdict[str, np.ndarray](lambda: np.zeros(len(codes or (0,)))), defaultdict[str, int](int)
-    start, looked_at = time.perf_counter(), 0
-    while order and time.perf_counter() - start < (MAX_SECONDS if looked_at >= ENOUGH else SLOW_SECONDS):
+    start, evaluated_rows = time.perf_counter(), 0
+    while order and time.perf_counter() - start < (MAX_SECONDS if evaluated_rows >= ENOUGH else SLOW_SECONDS):
         part, order = order[: occlusion.TOGETHER], order[occlusion.TOGETHER :]
-        looked_at += len(part)
+        evaluated_rows += len(part)
         for each in occlusion.effects(session, rows.take(pa.array(part)), column, codes, set(candidates)):
             for word, falls in zip(each.different, each.falls, strict=True):
                 sums[word] += falls
@@ -62,7 +62,7 @@ def find(
     groups = _groups(often, effects, np.array([counts[word] for word in often]), classes)
     for row in chain.from_iterable(groups.values()):
         row["rows"] = stands[row["word"]]
-    return Telling(groups, looked_at)
+    return Telling(groups, evaluated_rows)
 
 
 def _candidates(texts: Sequence[Set[str]], stands: Mapping[str, int], strong: np.ndarray) -> list[str]:

@@ -120,13 +120,13 @@ def is_images(session: Session) -> bool:
     return next(iter(session.spec.inputs.values())).kind == "image"
 
 
-SUMMARY = "Send raw rows, get for each a score, whether it is flagged, and the columns that explain it."
+SUMMARY = "Send raw rows, get for each a score, whether it is flagged, and which columns explain it."
 
 PREDICT = Operation(name="predict", summary=SUMMARY, answer=predict, example=example, takes=(CSV,), describe=describe)
 
 PREDICT_STEPS = Operation(
     name="predict",
-    summary="Send a recording in order of time, get a score for each step, whether it is flagged, and what explains it.",
+    summary="Send a recording in order of time, get for each step a score, whether it is flagged, and why.",
     answer=predict_steps,
     example=example_steps,
     rows="together",

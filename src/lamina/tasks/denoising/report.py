@@ -65,12 +65,12 @@ def _examples(finding: Finding) -> list[int]:
     """The median case of each level, then those of the top losses."""
     evaluation, primary = finding.evaluation, finding.experiment.metrics[0]
     scores, sigma = evaluation.answers[primary], evaluation.answers["sigma"]
-    chosen = []
+    rows = []
     for level in sorted(set(sigma.tolist())):
         own = np.flatnonzero(sigma == level)
-        chosen.append(int(own[np.argsort(scores[own], kind="stable")[len(own) // 2]]))
-    worst = [int(i) for i in np.argsort(scores, kind="stable") if int(i) not in chosen]
-    return [*chosen, *worst][:EXAMPLES]
+        rows.append(int(own[np.argsort(scores[own], kind="stable")[len(own) // 2]]))
+    worst = [int(i) for i in np.argsort(scores, kind="stable") if int(i) not in rows]
+    return [*rows, *worst][:EXAMPLES]
 
 
 def _before_and_after(finding: Finding, baselines: Mapping[str, Baseline], best: str) -> Section:

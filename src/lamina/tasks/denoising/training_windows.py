@@ -66,8 +66,8 @@ def cut(sets: Sequence[Sequence[np.ndarray]], size: int, seed: int, most: int = 
     shape = (*([size] * (first[0].ndim - 1)), first[0].shape[-1])
     total, room = len(places), max(1, most // (int(np.prod(shape)) * np.dtype(dtype).itemsize * len(sets)))
     if total > room:
-        chosen = np.sort(np.random.default_rng(seed).permutation(total)[:room])
-        places = [places[i] for i in chosen.tolist()]
+        sample = np.sort(np.random.default_rng(seed).permutation(total)[:room])
+        places = [places[i] for i in sample.tolist()]
     windows = [np.empty((len(places), *shape), dtype) for _ in sets]
     for out, arrays in zip(windows, sets, strict=True):
         for i, (row, *start) in enumerate(places):

@@ -47,14 +47,14 @@ def explained_variance(target: np.ndarray, answers: Answers) -> Any:
 def trustworthiness(target: np.ndarray, answers: Answers) -> Any:
     """Whether the 12 nearest by coordinates are near as rows, too: 1 at best (Venna and Kaski 2001)."""
     some = subset(len(target))
-    return _kept_neighbours(target[some], answers["latent"][some])
+    return _neighbour_overlap(target[some], answers["latent"][some])
 
 
 @metric(True, "latent")
 def continuity(target: np.ndarray, answers: Answers) -> Any:
     """Whether the 12 nearest rows are near by coordinates, too: 1 at best (Venna and Kaski 2001)."""
     some = subset(len(target))
-    return _kept_neighbours(answers["latent"][some], target[some])
+    return _neighbour_overlap(answers["latent"][some], target[some])
 
 
 @metric(True, "latent", "label", label="1-NN accuracy")
@@ -86,7 +86,7 @@ def subset(rows: int) -> np.ndarray:
     return np.linspace(0, rows - 1, min(rows, MOST)).astype(np.int64)
 
 
-def _kept_neighbours(vectors: np.ndarray, others: np.ndarray) -> float | None:
+def _neighbour_overlap(vectors: np.ndarray, others: np.ndarray) -> float | None:
     """1, less what rows near by `others` are wrongly near, by their rank by `vectors`."""
     from sklearn.manifold import trustworthiness as share
 

@@ -135,7 +135,7 @@ def reconstruction_errors(finding: Finding, worst: np.ndarray) -> str:
     """Test rows and what their coordinates become; of a table, which columns are lost."""
     sort = coordinates.sort(finding.session)
     if sort == "rows":
-        return _lost_columns(finding, worst)
+        return _column_errors(finding, worst)
     usual = np.random.default_rng(0).permutation(len(finding.evaluation.target))[:USUAL]
     key = "" if sort == "images" else " Orange is the latter; standardised."
     lead = f"The {len(worst)} test {sort} with the largest error, and what their coordinates become.{key}"
@@ -169,7 +169,7 @@ def _lines(series: np.ndarray, back: np.ndarray) -> str:
     return series_gallery.drawing(lines, limits, "a series and its reconstruction")
 
 
-def _lost_columns(finding: Finding, places: np.ndarray) -> str:
+def _column_errors(finding: Finding, places: np.ndarray) -> str:
     """For each row the columns that make most of its error; no cells, which are of one row alone."""
     session, evaluation = finding.session, finding.evaluation
     layout, at = session.task.state.layout, 0

@@ -23,7 +23,6 @@ from lamina.deploy.attributions import orders, shapley_values, without_metrics
 from lamina.preprocess import Preprocessor
 from lamina.task import CSV, Answers, Example, Operation, Request, Session, TooMuch
 from lamina.tasks.forecasting import decoding, encoding
-from lamina.tasks.forecasting.history import Histories
 from lamina.tasks.forecasting.operation import histories_of, history_example
 from lamina.tasks.forecasting.state import State
 
@@ -99,7 +98,8 @@ def explain(session: Session, rows: pa.Table | None, request: Explain) -> Answer
     for i in range(len(values)):
         if i and session.limits and monotonic() - began > session.limits.seconds:
             raise TooMuch(f"rows: {i:,} of {len(values):,} series took {session.limits.seconds:g} seconds. Send fewer.")
-        values[i] = _attribute(session, histories, parts, i, (request.step, target))
+        place = slice(i, i + 1)
+        values[i] = attribute(session, histories.inputs(place), histories.last[place], parts, (request.step, target))
     columns: dict[str, pa.Array] = {} if state.series is None else {state.series: histories.ids}
     columns[decoding.free("value", columns)] = pa.array(values.sum(axis=1))
     columns[decoding.free("base_value", columns)] = pa.array(values[:, 0])
@@ -108,12 +108,14 @@ def explain(session: Session, rows: pa.Table | None, request: Explain) -> Answer
     return Answers(pa.table(columns), histories.notes, broken)
 
 
-def _attribute(
-    session: Session, histories: Histories, parts: Parts, series: int, what: tuple[int | None, int]
+def attribute(
+    session: Session, own: Arrays, last: np.ndarray, parts: Parts, what: tuple[int | None, int]
 ) -> np.ndarray:
-    """(1 + parts,): the forecast of one series at rest, and what each part adds to it."""
-    place = slice(series, series + 1)
-    own, last = histories.inputs(place), histories.last[place]
+    """(1 + parts,): the forecast of one series at rest, and what each part adds to it.
+
+    `own`: its encoded windows (1, steps, channels), and `last` (1, targets) what was measured last; `what`: the step
+    ahead, None for the mean of all, and the number of the target.
+    """
     rest, quiet, count = _at_rest(own), without_metrics(session), len(parts.names)
     ranks = orders(np.random.Generator(np.random.PCG64(0)), HALF, count)
     between = ranks[:, None] < np.arange(1, count)[:, None]  # (orders, parts present, parts)

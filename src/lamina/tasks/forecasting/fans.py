@@ -39,7 +39,7 @@ def draw(experiment: Any, session: Session, test: Backtest, sums: Arrays) -> tup
         answers = _answers(session, test, steps, test.origins[rows])
         for place, row in enumerate(rows):
             cells = {name: values[place, :, target] for name, values in answers.items()}
-            fan = _beside_truth(test, row, target, cells)
+            fan = _fan_with_truth(test, row, target, cells)
             labels.append(("the worst" if place == 0 else "", fan, float(mase[row, target])))
     facts, drawings = [], []
     for label, fan, score in labels:
@@ -92,7 +92,7 @@ def _history_length(state: State) -> int:
     return int(min(state.context, max(3 * state.horizon, 2 * state.season, 30)))
 
 
-def _beside_truth(test: Backtest, row: int, target: int, answers: Arrays) -> Fan:
+def _fan_with_truth(test: Backtest, row: int, target: int, answers: Arrays) -> Fan:
     """A forecast of the test part."""
     origin, horizon = int(test.origins[row]), test.state.horizon
     steps = np.arange(origin - _history_length(test.state), origin + horizon)

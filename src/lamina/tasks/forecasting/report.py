@@ -18,7 +18,15 @@ from lamina.resources import disk
 from lamina.schema import Row
 from lamina.tasks._supervised import external_report
 from lamina.tasks._supervised.external_data import ExternalData
-from lamina.tasks.forecasting import baselines, directional_accuracy, error_breakdown, fans, plots, report_sections
+from lamina.tasks.forecasting import (
+    attribution_report,
+    baselines,
+    directional_accuracy,
+    error_breakdown,
+    fans,
+    plots,
+    report_sections,
+)
 from lamina.tasks.forecasting.backtest import Backtest
 from lamina.tasks.forecasting.baselines import Training
 from lamina.tasks.forecasting.operation import HISTORY_FILE, HISTORY_ROWS, example
@@ -73,6 +81,7 @@ def _facts(finding: Finding, test: Backtest, methods: Mapping[str, Backtest]) ->
         facts["prices"] = directional_accuracy.facts(test, methods)
     facts["fans"], drawings = fans.draw(finding.experiment, finding.session, test, sums[network].cells)
     whole = fans.draw_whole(finding.experiment, test, sums[network].cells)
+    facts["attributions"] = attribution_report.facts(finding.session, test)
     pieces = {"fans": "".join(figure(svg) for svg in drawings), "whole": "".join(map(figure, whole))}
     if test.state.horizon > 1:
         lines = {label(str(name)): values for name, values in steps["mase"].items()}
@@ -129,11 +138,11 @@ def _subject(state: State) -> str:
 def sections(finding: Finding) -> list[Section]:
     """The parts of the page; beside the report stands a synthetic history, as it would be sent for a forecast."""
     details: Details = finding.evaluation.details
-    made_up = _example(finding)
+    example = _example(finding)
     file = finding.folder / HISTORY_FILE
-    disk.write_text(file, json.dumps({"rows": made_up["rows"]}, ensure_ascii=False) + "\n")
+    disk.write_text(file, json.dumps({"rows": example["rows"]}, ensure_ascii=False) + "\n")
     primary, count = finding.experiment.metrics[0], finding.experiment.counts()["test"]
-    facts = Section("forecast", facts={"forecast": details.facts, "history": str(file), "example": made_up})
+    facts = Section("forecast", facts={"forecast": details.facts, "history": str(file), "example": example})
     return [
         *external_report.sections(details.external, finding.evaluation, primary, count),
         *report_sections.sections(details.facts, details.pieces),

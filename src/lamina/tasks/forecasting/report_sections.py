@@ -7,6 +7,7 @@ from lamina.evaluate.baselines import label
 from lamina.evaluate.markup import escape, figure, number, section, table
 from lamina.experiment import Section
 from lamina.schema import Row
+from lamina.tasks.forecasting import attribution_report
 from lamina.tasks.forecasting.directional_accuracy import percent
 from lamina.tasks.forecasting.error_breakdown import NETWORK
 from lamina.tasks.forecasting.fans import MAX_PAIRS
@@ -35,6 +36,8 @@ def sections(facts: Row, pieces: Pieces) -> Iterator[Section]:
     yield Section("whole_series", "The whole series", "comparison", section("The whole series", "whole-series", body))
     yield Section("forecasts", "Forecasts", "comparison", _fans(facts, pieces))
     yield Section("backtest", "Backtest", "comparison", _backtest(facts, pieces))
+    html = attribution_report.html(facts["attributions"])
+    yield Section("attributions", "Attributions", "comparison", html)
     if "autocorrelation" in pieces:
         drawing = f'<div class="beside">{figure(pieces["autocorrelation"], _AUTOCORRELATION)}</div>'
         lead = f'<p class="lead">{escape(facts["residuals"]["sentence"], 500)}</p>'

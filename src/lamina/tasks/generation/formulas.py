@@ -44,15 +44,15 @@ def learn(columns: Sequence[Values]) -> tuple[Formula, ...]:
     columns = [c for c in columns if len(np.unique(c.numbers[~np.isnan(c.numbers)])) > 2][:MOST_COLUMNS]
     solutions = [(rank, formula) for rank, column in enumerate(reversed(columns)) for formula in _of(column, columns)]
     solutions.sort(key=lambda one: (_cost(one[1]), one[0]))
-    chosen, used = dict[str, Formula](), list[frozenset[str]]()
+    formulas, used = dict[str, Formula](), list[frozenset[str]]()
     for _, formula in solutions:
         names = frozenset([formula.target, *(name for name, _ in formula.terms)])
         implied = any(names <= other for other in used)
-        if formula.target in chosen or implied or _needs(chosen, formula.terms, formula.target):
+        if formula.target in formulas or implied or _needs(formulas, formula.terms, formula.target):
             continue
-        chosen[formula.target] = formula
+        formulas[formula.target] = formula
         used.append(names)
-    return tuple(chosen.values())
+    return tuple(formulas.values())
 
 
 def _cost(formula: Formula) -> tuple[bool, int]:

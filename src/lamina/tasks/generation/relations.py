@@ -25,26 +25,26 @@ def learn(table: pa.Table, schema: Schema, values: Sequence[Values]) -> tuple[di
         for c in schema.columns
         if c.kind == "time" and any(one.name == c.name for one in values)
     }
-    chosen = dict[str, Formula]()
+    by_target = dict[str, Formula]()
     for column in schema.columns:
         formula = _calendar(table, column, values, clocks)
-        if formula is not None and formula.terms[0][0] not in chosen:
-            chosen[column.name] = formula
-    rest = [one for one in values if one.name not in chosen]
-    chosen |= {formula.target: formula for formula in formulas.learn(rest)}
+        if formula is not None and formula.terms[0][0] not in by_target:
+            by_target[column.name] = formula
+    rest = [one for one in values if one.name not in by_target]
+    by_target |= {formula.target: formula for formula in formulas.learn(rest)}
     ordered = dict[str, Ordering]()
     for one in orderings.learn(values):
-        bases = tuple(base for base in one.bases if not _needs(base, one.target, chosen, ordered))
-        if one.target not in chosen and bases:
+        bases = tuple(base for base in one.bases if not _needs(base, one.target, by_target, ordered))
+        if one.target not in by_target and bases:
             ordered[one.target] = one._replace(bases=bases) if bases != one.bases else one
-    return chosen, ordered
+    return by_target, ordered
 
 
-def _needs(name: str, target: str, chosen: Mapping[str, Formula], ordered: Mapping[str, Ordering]) -> bool:
+def _needs(name: str, target: str, by_target: Mapping[str, Formula], ordered: Mapping[str, Ordering]) -> bool:
     """Whether a column is computed from the target."""
-    sources = [term for term, _ in chosen[name].terms] if name in chosen else []
+    sources = [term for term, _ in by_target[name].terms] if name in by_target else []
     sources += ordered[name].bases if name in ordered else ()
-    return name == target or any(_needs(source, target, chosen, ordered) for source in sources)
+    return name == target or any(_needs(source, target, by_target, ordered) for source in sources)
 
 
 def _calendar(

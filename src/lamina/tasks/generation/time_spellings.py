@@ -67,8 +67,8 @@ def _variants(form: str) -> list[str]:
     sets = [tuple(n for n in few if n in names), tuple(n for n in ("d", "m") if n in names), ("d",), ("H",), ("I",), ()]
     options = [VARIANTS[name] for name in names if name in VARIANTS]
     forms = list[str]()
-    for chosen, bare in itertools.product(itertools.product(*options), sets if len(pads) > 1 else [()]):
-        queue = list(chosen)
+    for choice, bare in itertools.product(itertools.product(*options), sets if len(pads) > 1 else [()]):
+        queue = list(choice)
         forms.append(
             DIRECTIVE.sub(
                 lambda match, queue=queue, bare=bare: (
