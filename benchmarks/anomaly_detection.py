@@ -104,7 +104,7 @@ def moving_z(values: np.ndarray, window: int) -> np.ndarray:
     return np.where(ends >= 2, np.abs(values - mean) / deviation, 0.0)
 
 
-def judge(flag: np.ndarray, windows: list[tuple[int, int]]) -> tuple[int, int, int]:
+def evaluate(flag: np.ndarray, windows: list[tuple[int, int]]) -> tuple[int, int, int]:
     """Windows with a flagged step, and flagged steps and all steps outside of windows."""
     inside = np.zeros(len(flag), bool)
     for start, stop in windows:
@@ -137,7 +137,7 @@ def recordings(args: argparse.Namespace) -> None:
         seconds = time.perf_counter() - began
         line = []
         for method, flag in flags.items():
-            result = np.array(judge(flag, windows))
+            result = np.array(evaluate(flag, windows))
             totals[method] = totals.get(method, np.zeros(3)) + result
             line.append(f"{method}: {result[0]} of {len(windows)}, {1000 * result[1] / max(result[2], 1):.2f}")
         count += len(windows)

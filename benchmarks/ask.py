@@ -44,13 +44,13 @@ def main(run: str) -> None:
             f"{url}/predict", json.dumps({"rows": [example]}).encode(), {"Content-Type": "application/json"}
         )
         with urllib.request.urlopen(request, timeout=10) as answer:
-            found = json.load(answer)
+            result = json.load(answer)
     finally:
         server.terminate()
         server.wait(10)
     print(f"\nserved   POST {url}/predict, ready {ready:.1f} s after start")
     print(f"row      {json.dumps(example)}")
-    print(f"answer   {json.dumps(found['predictions'][0])}")
+    print(f"answer   {json.dumps(result['predictions'][0])}")
 
 
 if __name__ == "__main__":

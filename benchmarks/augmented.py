@@ -65,15 +65,18 @@ def main() -> None:
             made = folder / "made"
             train([*data, "--task", "generation", "--model", said.model, "--out", str(made)])
             more = ["--set", f"train.augment_with={made}", "--set", f"train.augment_share={said.share}"]
-            found = train([*data, *more, "--out", str(folder / "mixed")])
-        facts = found["augmented"]
+            result = train([*data, *more, "--out", str(folder / "mixed")])
+        facts = result["augmented"]
         named = {
             "validation loss": facts["validation"],
             **{f"test {name}": both for name, both in facts["test"].items()},
         }
-        told = "   ".join(f"{name} {without:.4f} {beside:.4f}" for name, (without, beside) in named.items())
-        kept = "with" if facts["helped"] else "without"
-        print(f"seed {seed}   without, with:   {told}   kept: {kept}   scores of that: {found['scores']}", flush=True)
+        messages = "   ".join(f"{name} {without:.4f} {other:.4f}" for name, (without, other) in named.items())
+        remaining = "with" if facts["helped"] else "without"
+        print(
+            f"seed {seed}   without, with:   {messages}   kept: {remaining}   scores of that: {result['scores']}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

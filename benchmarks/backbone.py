@@ -73,10 +73,10 @@ def main() -> None:
         backbone = [sys.argv[3]] if len(sys.argv) > 3 else [str(fetched(scratch)), *NORMAL]
         frozen = ["--model", "pretrained", "--set", f"model.name={backbone[0]}", *backbone[1:]]
         for label, how in {"from scratch (cnn)": [], "pretrained, frozen": frozen}.items():
-            found = [trained(images, scratch / f"{label}-{seed}", seed, how) for seed in range(seeds)]
-            scores = [one["accuracy"] for one in found]
+            result = [trained(images, scratch / f"{label}-{seed}", seed, how) for seed in range(seeds)]
+            scores = [one["accuracy"] for one in result]
             spread = f"{min(scores):.1%} to {max(scores):.1%}"
-            seconds = ", ".join(f"{one['training']:.1f} ({one['all']:.0f})" for one in found)
+            seconds = ", ".join(f"{one['training']:.1f} ({one['all']:.0f})" for one in result)
             print(f"{label:20} accuracy {statistics.mean(scores):.1%} ({spread}); training (whole) seconds {seconds}")
 
 

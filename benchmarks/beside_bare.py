@@ -51,9 +51,9 @@ def bare(source: str, seed: int, epochs: int, size: int) -> tuple[float, float]:
     for _ in range(epochs):
         order = torch.randperm(len(x))
         for i in range(0, len(x) - size + 1, size):
-            chosen = order[i : i + size]
-            images = moved(x[chosen])
-            loss = F.cross_entropy(net({name: images})["target"], y[chosen], label_smoothing=0.1)
+            selection = order[i : i + size]
+            images = moved(x[selection])
+            loss = F.cross_entropy(net({name: images})["target"], y[selection], label_smoothing=0.1)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -63,8 +63,8 @@ def bare(source: str, seed: int, epochs: int, size: int) -> tuple[float, float]:
     test = arrays["test"]
     with torch.inference_mode():
         pieces = torch.from_numpy(test.inputs[name]).split(500)
-        found = torch.cat([net({name: piece})["target"].argmax(1) for piece in pieces])
-    return float((found.numpy() == test.target).mean()), seconds
+        result = torch.cat([net({name: piece})["target"].argmax(1) for piece in pieces])
+    return float((result.numpy() == test.target).mean()), seconds
 
 
 def moved(images: torch.Tensor) -> torch.Tensor:
@@ -91,9 +91,9 @@ def main(source: str, seeds: int) -> None:
             mine.append((accuracy, seconds))
             theirs.append(bare(source, seed, epochs, size))
     print(f"{source}, {epochs} epochs of batches of {size}, {seeds} seeds")
-    for who, found in (("lamina train", mine), ("bare PyTorch", theirs)):
-        print(told(f"{who}, accuracy", [accuracy for accuracy, _ in found], ""))
-        print(told(f"{who}, training", [seconds for _, seconds in found], " s"))
+    for who, result in (("lamina train", mine), ("bare PyTorch", theirs)):
+        print(told(f"{who}, accuracy", [accuracy for accuracy, _ in result], ""))
+        print(told(f"{who}, training", [seconds for _, seconds in result], " s"))
 
 
 if __name__ == "__main__":

@@ -38,11 +38,11 @@ class Took(NamedTuple):
 
 def photographs(source: Path, folder: Path, count: int) -> list[str]:
     """JPEG of 500 x 375 made from photographs, each shifted by other columns once they repeat."""
-    found = sorted(source.rglob("*.jpg"))
-    assert found, f"there is no photograph in {source}"
+    result = sorted(source.rglob("*.jpg"))
+    assert result, f"there is no photograph in {source}"
     for i in range(count):
-        pixels = cv2.resize(cv2.imread(str(found[i % len(found)])), (500, 375), interpolation=cv2.INTER_AREA)
-        pixels = np.roll(pixels, 37 * (i // len(found)), axis=1)
+        pixels = cv2.resize(cv2.imread(str(result[i % len(result)])), (500, 375), interpolation=cv2.INTER_AREA)
+        pixels = np.roll(pixels, 37 * (i // len(result)), axis=1)
         cv2.imwrite(str(folder / f"{i:05d}.jpg"), pixels, (cv2.IMWRITE_JPEG_QUALITY, 90))
     return sorted(map(str, folder.glob("*.jpg")))
 
@@ -58,8 +58,8 @@ def unpacked(archive: Path, folder: Path, count: int) -> list[str]:
 
 def timed(work: Callable[[], Any]) -> tuple[Took, Any]:
     clock, cpu = time.perf_counter(), time.process_time()
-    found = work()
-    return Took(time.perf_counter() - clock, time.process_time() - cpu), found
+    result = work()
+    return Took(time.perf_counter() - clock, time.process_time() - cpu), result
 
 
 def plain(files: list[str], side: int, grey: bool) -> np.ndarray:
@@ -78,8 +78,8 @@ def lamina(files: list[str], side: int, grey: bool, fit: str) -> np.ndarray:
     table = pa.table({"image": files})
     for reasons in preprocess.faults([table], column):
         assert not any(reasons)
-    (found,) = preprocess.fit(table, Schema(columns=(column,))).encode(table, cache=True).values()
-    return found
+    (result,) = preprocess.fit(table, Schema(columns=(column,))).encode(table, cache=True).values()
+    return result
 
 
 def compared(name: str, files: list[str], side: int, grey: bool, rounds: int) -> None:
@@ -111,8 +111,8 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=2000)
     args = parser.parse_args()
     cv2.setNumThreads(1)
-    with tempfile.TemporaryDirectory() as home:
-        root = Path(home)
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
         os.environ["LAMINA_CACHE"] = str(root / "cache")
         for name in ("a", "b", "c"):
             (root / name).mkdir()

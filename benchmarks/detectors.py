@@ -83,16 +83,18 @@ def main() -> None:
         sets = [word for one in said.overrides for word in ("--set", one)]
         sets += ["--set", "also=" + json.dumps({o: {"classes": {"generated": str(out / o / "test")}} for o in others})]
         words = [f"real={out / 'real'}", f"generated={out / name}", "--model", "detector", "--seed", said.seed]
-        found = lamina("train", *words, *sets, "--out", out / "runs" / name)
+        result = lamina("train", *words, *sets, "--out", out / "runs" / name)
         report = json.loads((out / "runs" / name / "report.json").read_text("utf-8"))
         own = next(row["recall"] for row in report["per_class"] if row["class"] == "generated")
-        rows = [("the same, other seeds", found["scores"], own)]
-        rows += [(row["name"], row["scores"], row["right"]) for row in found.get("also", [])]
-        for tested, scores, right in rows:
-            told.append(f"| `{name}` | {tested} | {scores['accuracy']:.4f} | {scores['roc_auc']:.4f} | {right:.1%} |")
+        rows = [("the same, other seeds", result["scores"], own)]
+        rows += [(row["name"], row["scores"], row["right"]) for row in result.get("also", [])]
+        for test_rows, scores, right in rows:
+            told.append(
+                f"| `{name}` | {test_rows} | {scores['accuracy']:.4f} | {scores['roc_auc']:.4f} | {right:.1%} |"
+            )
             print(told[-1], flush=True)
         left = " | ".join(f"{row['accuracy']:.3f}" for row in report["damage"])
-        harm.append(f"| `{name}` | {left} | {found['seconds']:.0f} |")
+        harm.append(f"| `{name}` | {left} | {result['seconds']:.0f} |")
         heads = [row["damage"] for row in report["damage"]]
     print(f"\n{os.cpu_count()} cores, seed {said.seed}, {said.learn:,} real and as many made to learn from, "
           f"{said.test:,} of each to test\n")  # fmt: skip

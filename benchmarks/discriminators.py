@@ -31,39 +31,39 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("other", nargs="?", type=Path)
-    chosen = parser.parse_args()
-    recipe = read(chosen.run / "recipe.yaml")
+    choice = parser.parse_args()
+    recipe = read(choice.run / "recipe.yaml")
     collected = experiment.collect(recipe, data.read(recipe.data))
     prep = preprocess.fit(collected.splits.train, collected.schema)
     spec, arrays, state = collected.spec(prep), collected.examples(prep), collected.task.state
-    found = checkpoint.read(chosen.run / "checkpoints")
-    assert found is not None
+    result = checkpoint.read(choice.run / "checkpoints")
+    assert result is not None
     (name,) = (n for n in spec.inputs if n != "condition")
     rng, real = np.random.default_rng(5), dict[str, tuple[np.ndarray, np.ndarray]]()
     for part, examples in arrays.items():
         some = np.sort(rng.permutation(len(examples.target))[:MOST])
         real[part] = np.asarray(examples.inputs[name][some]), np.asarray(examples.target)[some]
     asked, model = sampling.sample_codes(MOST, state, rng), models.choice(recipe.model, spec)
-    fed = {"noise": rng.standard_normal((MOST, model.latent)).astype(np.float32)}
-    fed |= {"condition": asked[:, None]} if state.classes else {}
+    inputs = {"noise": rng.standard_normal((MOST, model.latent)).astype(np.float32)}
+    inputs |= {"condition": asked[:, None]} if state.classes else {}
     for which in ("model", "ema", "best"):
-        weights = {k.partition("/")[2]: v for k, v in found[0].items() if k.startswith(f"{which}/")}
+        weights = {k.partition("/")[2]: v for k, v in result[0].items() if k.startswith(f"{which}/")}
         if not weights:
             continue
         network = models.build(model, spec, 0)
         network.load_state_dict(weights)
         network.eval()
-        fake = next(iter(run_by(network.generator)(fed).values()))
+        fake = next(iter(run_by(network.generator)(inputs).values()))
         if state.columns:
             fake = table_transformer.encode(
                 table_transformer.decode(fake, state.columns, range(MOST)), prep.schema, state.columns
             )
-        held = arrays["validation"]
-        judge = run_by(models.served(network)["discriminator"])
+        held_out = arrays["validation"]
+        run = run_by(models.served(network)["discriminator"])
         calibration = discriminator_scores.calibrate(
-            judge, name, np.asarray(held.inputs[name]), np.asarray(held.target), state
+            run, name, np.asarray(held_out.inputs[name]), np.asarray(held_out.target), state
         )
-        own = discriminator_scores.Discriminator(judge, name, state, np.array(calibration.medians))
+        own = discriminator_scores.Discriminator(run, name, state, np.array(calibration.medians))
         test, untold = own.raw(*real["test"]), np.full(MOST, -1)
         told = {
             "test from made": auc(test, own.raw(fake, asked)),
@@ -73,9 +73,11 @@ def main() -> None:
         }
         if which == "best" and not state.columns:
             told |= strange(own, *real["test"], test)
-        if which == "best" and chosen.other and not state.columns:
-            made = load(chosen.other).generate(MOST, 7, [state.classes[k] for k in asked] if state.classes else None)
-            told["test from another generator's"] = auc(test, own.raw(made, asked))
+        if which == "best" and choice.other and not state.columns:
+            generated = load(choice.other).generate(
+                MOST, 7, [state.classes[k] for k in asked] if state.classes else None
+            )
+            told["test from another generator's"] = auc(test, own.raw(generated, asked))
         print(which, ", ".join(f"{key} {value:.3f}" for key, value in told.items()))
 
 
@@ -97,8 +99,8 @@ def run_by(module: nn.Module) -> Callable[[dict[str, np.ndarray]], dict[str, np.
 
     def run(inputs: dict[str, np.ndarray]) -> dict[str, Any]:
         with torch.inference_mode():
-            found = module({name: torch.from_numpy(np.ascontiguousarray(v)) for name, v in inputs.items()})
-        return {name: value.numpy() for name, value in found.items()}
+            result = module({name: torch.from_numpy(np.ascontiguousarray(v)) for name, v in inputs.items()})
+        return {name: value.numpy() for name, value in result.items()}
 
     return run
 

@@ -47,8 +47,8 @@ def train(path: Path, said: list[str], seed: int) -> dict:
         start = time.perf_counter()
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         seconds = time.perf_counter() - start
-        told = json.loads((out / "report.json").read_text(encoding="utf-8"))
-        return json.loads(done.stdout) | {"whole": seconds, "training": told["training"]["seconds"]}
+        reply = json.loads((out / "report.json").read_text(encoding="utf-8"))
+        return json.loads(done.stdout) | {"whole": seconds, "training": reply["training"]["seconds"]}
 
 
 def spread(values: list[float]) -> str:
@@ -61,12 +61,12 @@ def etth1(data: Path, horizons: list[int], networks: list[str], seeds: int, extr
     for horizon in horizons:
         for name in networks:
             said = ["task.targets=all", f"task.horizon={horizon}", BORDERS, *NETWORKS[name], *extra]
-            found = [train(data / "etth1/ETTh1.csv", said, seed) for seed in range(seeds)]
-            errors = [spread([one["scores"][m] for one in found]) for m in ("scaled_mse", "scaled_mae")]
-            seconds = [statistics.mean(one[m] for one in found) for m in ("whole", "training")]
+            result = [train(data / "etth1/ETTh1.csv", said, seed) for seed in range(seeds)]
+            errors = [spread([one["scores"][m] for one in result]) for m in ("scaled_mse", "scaled_mae")]
+            seconds = [statistics.mean(one[m] for one in result) for m in ("whole", "training")]
             print(f"  {horizon:4d} {name:10s} {errors[0]:18s} {errors[1]:18s} {seconds[0]:6.1f} {seconds[1]:6.1f}")
         for rival in BASELINES:
-            theirs = found[0]["baselines"].get(rival)
+            theirs = result[0]["baselines"].get(rival)
             if theirs:
                 print(f"  {horizon:4d} {rival:14s} {theirs['scaled_mse']:.4f}   {theirs['scaled_mae']:.4f}", flush=True)
 
@@ -75,14 +75,14 @@ def series(data: Path, names: list[str], networks: list[str], seeds: int, extra:
     print(f"Public series, {seeds} seeds: MASE, share inside the 90 % interval, seconds of the whole process")
     for name in names:
         path, target = SERIES[name]
-        found: list[dict] = []
+        result: list[dict] = []
         for network in networks:
             said = [f"target={target}", *NETWORKS[network], *extra]
-            found = [train(data / path, said, seed) for seed in range(seeds)]
-            mase, inside = (spread([one["scores"][m] for one in found]) for m in ("mase", "coverage"))
-            seconds = statistics.mean(one["whole"] for one in found)
+            result = [train(data / path, said, seed) for seed in range(seeds)]
+            mase, inside = (spread([one["scores"][m] for one in result]) for m in ("mase", "coverage"))
+            seconds = statistics.mean(one["whole"] for one in result)
             print(f"  {name:12s} {network:10s} {mase:18s} {inside:18s} {seconds:6.1f}", flush=True)
-        rivals = (f"{r} {found[0]['baselines'][r]['mase']:.3f}" for r in BASELINES if r in found[0]["baselines"])
+        rivals = (f"{r} {result[0]['baselines'][r]['mase']:.3f}" for r in BASELINES if r in result[0]["baselines"])
         print(f"  {name:12s} beside: {', '.join(rivals)}", flush=True)
 
 

@@ -61,12 +61,12 @@ def main() -> None:
     said = parser.parse_args()
     out = said.out or Path(tempfile.mkdtemp(prefix="generators-"))
     out.mkdir(parents=True, exist_ok=True)
-    found = {}
+    result = {}
     for kind in said.models:
-        found[kind] = trained(said.data, kind, said.seed, said.overrides, out / kind)
+        result[kind] = trained(said.data, kind, said.seed, said.overrides, out / kind)
     recipe = build({"data": said.data, "task": "generation", "seed": said.seed})
     collected = experiment.collect(recipe, data.read(recipe.data))
-    prep = next(iter(found.values()))[0].predictor.prep
+    prep = next(iter(result.values()))[0].predictor.prep
     ((name, feed),) = prep.inputs.items()
     examples, state = collected.examples(prep), collected.task.state
     real = {part: np.asarray(rows.inputs[name]) for part, rows in examples.items()}
@@ -93,12 +93,12 @@ def main() -> None:
         first = [order[asked[order] == code][:COLUMNS] for code in range(len(state.classes))]
         sheet(images[np.concatenate([rows for rows in first if len(rows) == COLUMNS])], out / f"{who}.png")
 
-    held = np.random.default_rng(0).permutation(len(real["validation"]))[:count]
-    told("real", real["validation"][held], codes["validation"][held], None)
-    for kind, (estimator, seconds) in found.items():
+    held_out = np.random.default_rng(0).permutation(len(real["validation"]))[:count]
+    told("real", real["validation"][held_out], codes["validation"][held_out], None)
+    for kind, (estimator, seconds) in result.items():
         asked = sampling.sample_codes(count, state, np.random.default_rng(said.seed))
-        made = estimator.generate(count, said.seed, [state.classes[code] for code in asked])
-        told(kind, made, asked, seconds)
+        generated = estimator.generate(count, said.seed, [state.classes[code] for code in asked])
+        told(kind, generated, asked, seconds)
     print(f"sheets in {out}")
 
 

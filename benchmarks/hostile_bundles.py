@@ -181,13 +181,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60, help="wall clock of a child")
     parser.add_argument("--megabytes", type=int, default=6000, help="address space of a child")
     parser.add_argument("--only", default="", help="attacks with this in their name")
-    chosen = parser.parse_args()
+    choice = parser.parse_args()
     counts, bad = dict[str, int](), 0
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "attack.lamina"
-        for name, body in attacks(read(chosen.bundle), chosen.only):
+        for name, body in attacks(read(choice.bundle), choice.only):
             path.write_bytes(body)
-            got = opened(path, chosen.seconds, chosen.megabytes)
+            got = opened(path, choice.seconds, choice.megabytes)
             over = got.word not in ("opened", "refused") or got.seconds > SECONDS or got.megabytes > MEGABYTES
             counts[got.word], bad = counts.get(got.word, 0) + 1, bad + over
             sign, size = "!" if over else " ", f"{len(body) / 1000:,.0f} kB"

@@ -60,10 +60,10 @@ def bare(batch: int, half: bool) -> float:
             start = time.perf_counter()
         order = torch.randperm(ROWS)
         for i in range(0, ROWS, batch):
-            chosen = order[i : i + batch]
+            choice = order[i : i + batch]
             optimizer.zero_grad()
             with torch.autocast("cpu", torch.bfloat16, enabled=half):
-                loss = loss_of(net(inputs[chosen]), target[chosen])
+                loss = loss_of(net(inputs[choice]), target[choice])
             loss.backward()
             optimizer.step()
     return EPOCHS * ROWS / (time.perf_counter() - start)
@@ -96,10 +96,10 @@ def ours(batch: int) -> float:
     said = {"epochs": EPOCHS + 1, "batch_size": batch, "lr": LEARNING_RATE, "optimizer": "adam", "schedule": "constant"}
     cfg = decide(said, {}, model, data)
     print(f"fit decided on {cfg.precision}, {cfg.threads} threads", file=sys.stderr)
-    home = Hooks(lambda raw, target: {"loss": float(np.abs(raw["target"]).mean()), "score": 0.0})
+    folder = Hooks(lambda raw, target: {"loss": float(np.abs(raw["target"]).mean()), "score": 0.0})
     marks = [
         time.perf_counter()
-        for row in fit(model, data, Examples({"image0": x[:512]}, y[:512]), cfg, home)
+        for row in fit(model, data, Examples({"image0": x[:512]}, y[:512]), cfg, folder)
         if row["at"] == "epoch"
     ]
     return EPOCHS * ROWS / (marks[-1] - marks[0])
@@ -162,18 +162,18 @@ def measured(name: str, batch: int, python: Path) -> float:
 
 def main(rounds: int, batch: int, folder: Path) -> None:
     python = environment(folder)
-    found: dict[str, list[float]] = {name: [] for name in WORKERS}
+    result: dict[str, list[float]] = {name: [] for name in WORKERS}
     for _ in range(rounds):
-        for name, rates in found.items():
+        for name, rates in result.items():
             rates.append(measured(name, batch, python))
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, batch {batch}, {rounds} rounds")
-    for name, rates in found.items():
+    for name, rates in result.items():
         print(f"{name:28s} {statistics.median(rates):8,.0f} images/s  ({min(rates):,.0f} to {max(rates):,.0f})")
-    mine = found.pop("lamina fit")
-    for name, rates in found.items():
+    mine = result.pop("lamina fit")
+    for name, rates in result.items():
         ratios = [a / b for a, b in zip(mine, rates, strict=True)]
         print(f"ratio to {name:28s} {statistics.median(ratios):.2f}  ({min(ratios):.2f} to {max(ratios):.2f})")
-    best = [max(column) for column in zip(*found.values(), strict=True)]
+    best = [max(column) for column in zip(*result.values(), strict=True)]
     ratios = [a / b for a, b in zip(mine, best, strict=True)]
     print(f"ratio to the best of them, round by round: {statistics.median(ratios):.2f}")
 

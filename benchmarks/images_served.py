@@ -71,13 +71,13 @@ def ways(column: str, body: bytes) -> dict[str, tuple[bytes, str]]:
 
 def report(way: str, port: int, body: bytes, kind: str, seconds: float) -> None:
     headers = {"Content-Type": kind}
-    alone = sorted(ask_for(port, body, headers, seconds))
+    single = sorted(ask_for(port, body, headers, seconds))
     start = time.perf_counter()
     with ThreadPoolExecutor(CLIENTS) as clients:
         many = clients.map(lambda _: ask_for(port, body, headers, seconds), range(CLIENTS))
         times = sorted(t for ts in many for t in ts)
     rate = len(times) / (time.perf_counter() - start)
-    p50, p99 = statistics.median(alone) * 1e3, alone[int(0.99 * len(alone))] * 1e3
+    p50, p99 = statistics.median(single) * 1e3, single[int(0.99 * len(single))] * 1e3
     late = times[int(0.99 * len(times))] * 1e3
     print(
         f"  {way:6}  one client p50 {p50:.2f} ms, p99 {p99:.2f} ms;  {CLIENTS} clients {rate:,.0f}/s, p99 {late:.0f} ms"

@@ -118,9 +118,9 @@ def main() -> int:
     parser.add_argument("--target", default="Churn")
     parser.add_argument("--network", choices=NETWORKS, default="fnn")
     parser.add_argument("--warm", action="store_true", help="do not import everything anew in each process")
-    chosen = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="lamina-kill-") as home:
-        return _compare(chosen, Path(home))
+    choice = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="lamina-kill-") as folder:
+        return _compare(choice, Path(folder))
 
 
 def _compare(chosen: argparse.Namespace, home: Path) -> int:
@@ -137,13 +137,13 @@ def _compare(chosen: argparse.Namespace, home: Path) -> int:
     draw = random.Random(chosen.seed)
     faults, killed = _torment(recipe, home / "killed", (start, times), _moments(chosen.kills, draw))
     print(f"killed {killed} times")
-    alone = home / "alone"
+    single = home / "alone"
     if chosen.budget:
-        alone = home / "by its plan"
-        steps = _alone(home / "killed" / "recipe.yaml", alone, start).steps
+        single = home / "by its plan"
+        steps = _alone(home / "killed" / "recipe.yaml", single, start).steps
         print(f"{steps} steps by the plan of the run that was killed")
-    alone, other = _hashes(alone, chosen.source), _hashes(home / "killed", chosen.source)
-    for name, value in alone.items():
+    single, other = _hashes(single, chosen.source), _hashes(home / "killed", chosen.source)
+    for name, value in single.items():
         same = value == other[name]
         print(f"{name:20} {value[:32]} {'the same' if same else 'DIFFERS: ' + other[name][:32]}")
         faults += [] if same else [f"{name} differs"]
@@ -156,10 +156,10 @@ def _moments(kills: int, draw: random.Random) -> list[Moment]:
     """In the order in which one run reaches them."""
     stages = draw.choices(("start-up", "training", "writing", "evaluation"), (15, 35, 25, 25), k=kills)
     early = {"evaluation": 0.4}  # a quiet machine ends sooner than the run left alone did
-    found = [Moment(stage, early.get(stage, 1.0) * draw.random(), draw.random() / 3) for stage in stages]
-    found += [Moment("training", 0.7 * draw.random(), 0.0, number) for number in (signal.SIGTERM, signal.SIGINT)]
-    late = [m for m in found if m.stage == "evaluation"]
-    return [*sorted((m for m in found if m not in late), key=lambda m: m.share), *sorted(late, key=lambda m: m.share)]
+    result = [Moment(stage, early.get(stage, 1.0) * draw.random(), draw.random() / 3) for stage in stages]
+    result += [Moment("training", 0.7 * draw.random(), 0.0, number) for number in (signal.SIGTERM, signal.SIGINT)]
+    late = [m for m in result if m.stage == "evaluation"]
+    return [*sorted((m for m in result if m not in late), key=lambda m: m.share), *sorted(late, key=lambda m: m.share)]
 
 
 def _alone(recipe: Path, out: Path, start: Start) -> Times:

@@ -36,34 +36,34 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path)
     mine = sys.argv[1:]
     cut = mine.index("--") if "--" in mine else len(mine)
-    chosen = parser.parse_args(mine[:cut])
-    chosen.options = mine[cut + 1 :]
-    if unknown := set(chosen.tables) - {table.name for table in HALVES[chosen.half]}:
-        parser.error(f"no such table in the half '{chosen.half}': {', '.join(sorted(unknown))}")
-    if chosen.step == "prepare" and chosen.data is None:
+    choice = parser.parse_args(mine[:cut])
+    choice.options = mine[cut + 1 :]
+    if unknown := set(choice.tables) - {table.name for table in HALVES[choice.half]}:
+        parser.error(f"no such table in the half '{choice.half}': {', '.join(sorted(unknown))}")
+    if choice.step == "prepare" and choice.data is None:
         parser.error("prepare needs DATA, the folder that holds adult, california_housing, titanic and so on")
-    if chosen.label in runs.PEERS:
-        parser.error(f"'{chosen.label}' is a competitor; take another label")
-    return chosen
+    if choice.label in runs.PEERS:
+        parser.error(f"'{choice.label}' is a competitor; take another label")
+    return choice
 
 
 def main() -> None:
-    chosen = arguments()
-    tables = [table for table in HALVES[chosen.half] if not chosen.tables or table.name in chosen.tables]
-    chosen.cache.mkdir(parents=True, exist_ok=True)
-    if chosen.step == "prepare":
+    choice = arguments()
+    tables = [table for table in HALVES[choice.half] if not choice.tables or table.name in choice.tables]
+    choice.cache.mkdir(parents=True, exist_ok=True)
+    if choice.step == "prepare":
         script = Path(__file__).parent / "tabular_suite" / "prepare.py"
-        subprocess.run([str(environment.python(chosen.cache)), str(script), str(chosen.cache), chosen.data], check=True)
-    elif chosen.step == "peers":
-        runs.peers(chosen.cache, environment.python(chosen.cache), chosen.names, tables, chosen.jobs)
-    elif chosen.step == "run":
-        plan = (chosen.splits, chosen.jobs)
-        runs.lamina_fits(chosen.cache, tables, chosen.label, chosen.options, plan)
+        subprocess.run([str(environment.python(choice.cache)), str(script), str(choice.cache), choice.data], check=True)
+    elif choice.step == "peers":
+        runs.peers(choice.cache, environment.python(choice.cache), choice.names, tables, choice.jobs)
+    elif choice.step == "run":
+        plan = (choice.splits, choice.jobs)
+        runs.lamina_fits(choice.cache, tables, choice.label, choice.options, plan)
     else:
-        text = report.markdown(chosen.cache, tables, chosen.labels)
+        text = report.markdown(choice.cache, tables, choice.labels)
         print(text)
-        if chosen.out:
-            chosen.out.write_text(text, encoding="utf-8")
+        if choice.out:
+            choice.out.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -31,17 +31,17 @@ PARTS = {"train": "train", "val": "validation", "test": "test"}
 
 
 def cells(data: Path) -> tuple[pa.Table, list[str]]:
-    home, rows = data / "object_detection/bccd", list[dict[str, Any]]()
+    folder, rows = data / "object_detection/bccd", list[dict[str, Any]]()
     for part, name in PARTS.items():
-        for stem in (home / f"ImageSets/Main/{part}.txt").read_text().split():
-            field = cv2.imread(str(home / f"JPEGImages/{stem}.jpg"), cv2.IMREAD_GRAYSCALE)
-            for box in ET.parse(home / f"Annotations/{stem}.xml").iter("object"):
+        for stem in (folder / f"ImageSets/Main/{part}.txt").read_text().split():
+            field = cv2.imread(str(folder / f"JPEGImages/{stem}.jpg"), cv2.IMREAD_GRAYSCALE)
+            for box in ET.parse(folder / f"Annotations/{stem}.xml").iter("object"):
                 left, top, right, bottom = (int(box.findtext(f"bndbox/{e}", "0")) for e in EDGES)
                 crop = field[max(0, top) : bottom, max(0, left) : right]
                 if crop.size:
-                    found = {"picture": image(cv2.resize(crop, (SIDE, SIDE), interpolation=cv2.INTER_AREA))}
+                    result = {"picture": image(cv2.resize(crop, (SIDE, SIDE), interpolation=cv2.INTER_AREA))}
                     size = {"width": right - left, "height": bottom - top, "share": crop.size / np.prod(FIELD)}
-                    rows.append({**found, **size, "cell": box.findtext("name"), "part": name})
+                    rows.append({**result, **size, "cell": box.findtext("name"), "part": name})
     return pa.Table.from_pylist(rows), ["width", "height", "share"]
 
 

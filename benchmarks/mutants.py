@@ -63,9 +63,9 @@ def use(form: str, path: str) -> None:
         lambda: _experiment_rows(experiment.collect(recipe, data.read(recipe.data)), preprocess),
     )
     counts, faults = [], []
-    for door in doors:
+    for interface in doors:
         try:
-            counts.append(door())
+            counts.append(interface())
         except LaminaError as error:
             faults.append(error)
     assert len(set(counts)) <= 1, f"rows of the doors differ: {counts}"

@@ -57,13 +57,13 @@ class Connection:
 
     def write(self) -> None:
         try:
-            sent = self.socket.send(self.out)
+            body = self.socket.send(self.out)
         except BlockingIOError:
-            sent = 0
+            body = 0
         except OSError:
             self.end("reset")
             return
-        self.out = self.out[sent:]
+        self.out = self.out[body:]
         if self.out:
             self.load.poll.modify(self.socket, select.EPOLLIN | select.EPOLLOUT)
 
@@ -92,8 +92,8 @@ class Connection:
             self.end("reset")
             return
         self.buffer += data
-        head, found, body = self.buffer.partition(b"\r\n\r\n")
-        if not found:
+        head, result, body = self.buffer.partition(b"\r\n\r\n")
+        if not result:
             return
         fields = dict(line.split(b": ", 1) for line in head.lower().split(b"\r\n")[1:])
         if len(body) >= int(fields[b"content-length"]):

@@ -21,7 +21,7 @@ ROWS, TEST, MADE, RARE = 6_000, 10_000, 30_000, 0.02
 
 def sample(data: Path, out: Path) -> tuple[Path, Path, list[dict[str, str | None]]]:
     """A file to learn from, one to test on, and the rows of the first; a missing cell is empty."""
-    found = []
+    result = []
     for part, count in (("train", ROWS), ("test", TEST)):
         with open(data / f"adult/adult-{part}.csv", newline="") as file:
             rows = [[cell.strip().rstrip(".") for cell in row] for row in csv.reader(file) if len(row) == 15]
@@ -30,31 +30,31 @@ def sample(data: Path, out: Path) -> tuple[Path, Path, list[dict[str, str | None
         rows = [["" if cell == "?" else cell for cell in row] for row in rows[:count]]
         with open(out / f"{part}.csv", "w", newline="") as file:
             csv.writer(file).writerows([NAMES.split(), *rows])
-        found.append(rows)
-    return out / "train.csv", out / "test.csv", [dict(zip(NAMES.split(), row, strict=True)) for row in found[0]]
+        result.append(rows)
+    return out / "train.csv", out / "test.csv", [dict(zip(NAMES.split(), row, strict=True)) for row in result[0]]
 
 
-def judged(bundle: str, real: list[dict[str, str | None]]) -> dict[str, float]:
+def scores(bundle: str, real: list[dict[str, str | None]]) -> dict[str, float]:
     """How many rare categories there are, how many of them are made less than half as often as they are or never, and
     the total variation of a column, mean of all columns of text.
     """
     import lamina
 
     estimator = lamina.load(bundle)
-    made = estimator.generate(MADE, seed=1)
-    found, apart = list[float](), list[float]()
+    generated = estimator.generate(MADE, seed=1)
+    result, apart = list[float](), list[float]()
     for column in estimator.predictor.state.columns:
         if column.values:
             there = Counter(row[column.name] or None for row in real)
             there = {value: count for value, count in there.items() if value in (*column.values, None)}
-            own = Counter(made[column.name].to_pylist())
+            own = Counter(generated[column.name].to_pylist())
             shares = {value: count / sum(there.values()) for value, count in there.items()}
             apart.append(sum(abs(share - own[value] / MADE) for value, share in shares.items()) / 2)
-            found += [own[value] / MADE / share for value, share in shares.items() if share < RARE]
+            result += [own[value] / MADE / share for value, share in shares.items() if share < RARE]
     return {
-        "rare": len(found),
-        "halved": sum(ratio < 0.5 for ratio in found),
-        "never": sum(ratio == 0 for ratio in found),
+        "rare": len(result),
+        "halved": sum(ratio < 0.5 for ratio in result),
+        "never": sum(ratio == 0 for ratio in result),
         "variation": sum(apart) / len(apart),
     }
 
@@ -70,7 +70,7 @@ def main(data: Path, models: list[str], seeds: int) -> None:
                 done = json.loads(subprocess.run(call, check=True, capture_output=True, text=True).stdout)
                 like = done["synthetic_rows"]
                 learned = {name: round(value, 4) for name, value in like["trained_on"]["made"].items()}
-                print(model, seed, judged(done["bundle"], real), learned, round(like["column_distance"], 4), flush=True)
+                print(model, seed, scores(done["bundle"], real), learned, round(like["column_distance"], 4), flush=True)
 
 
 if __name__ == "__main__":

@@ -58,8 +58,8 @@ def bare(kind: str, activation: str) -> float:
         if activation == "tanh":
             return layer(series)[0][:, -1]
         h = c = series.new_zeros(len(series), UNITS)
-        given = nn.functional.linear(series, layer.weight_ih_l0, layer.bias_ih_l0)
-        for now in given.unbind(1):
+        inputs = nn.functional.linear(series, layer.weight_ih_l0, layer.bias_ih_l0)
+        for now in inputs.unbind(1):
             i, f, g, o = (now + nn.functional.linear(h, layer.weight_hh_l0, layer.bias_hh_l0)).chunk(4, 1)
             c = f.sigmoid() * c + i.sigmoid() * g.relu()
             h = o.sigmoid() * c.relu()
@@ -70,9 +70,9 @@ def bare(kind: str, activation: str) -> float:
     for _ in range(EPOCHS + 1):
         order = torch.randperm(ROWS)
         for i in range(0, ROWS, BATCH):
-            chosen = order[i : i + BATCH]
+            choice = order[i : i + BATCH]
             optimizer.zero_grad()
-            nn.functional.mse_loss(head(last(x[chosen])).squeeze(1), y[chosen]).backward()
+            nn.functional.mse_loss(head(last(x[choice])).squeeze(1), y[choice]).backward()
             optimizer.step()
         marks.append(time.perf_counter())
     return fastest(marks)
@@ -99,8 +99,8 @@ def ours(kind: str, activation: str) -> float:
     data, held_out = Examples({"history": x}, y[:, None, None]), Examples({"history": x[:512]}, y[:512, None, None])
     epochs = {"epochs": EPOCHS + 1, "batch_size": BATCH}
     cfg = decide({**epochs, "lr": LEARNING_RATE, "optimizer": "adam", "schedule": "constant"}, {}, model, data)
-    home = Hooks(lambda raw, target: {"loss": float(np.abs(raw["target"]).mean()), "score": 0.0})
-    marks = [time.perf_counter() for row in fit(model, data, held_out, cfg, home) if row["at"] == "epoch"]
+    folder = Hooks(lambda raw, target: {"loss": float(np.abs(raw["target"]).mean()), "score": 0.0})
+    marks = [time.perf_counter() for row in fit(model, data, held_out, cfg, folder) if row["at"] == "epoch"]
     return fastest(marks)
 
 
@@ -137,14 +137,14 @@ def main(rounds: int, folder: Path) -> None:
     python = environment(folder)
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, batch {BATCH}, {rounds} rounds")
     for network in NETWORKS:
-        found: dict[str, list[float]] = {name: [] for name in WORKERS}
+        result: dict[str, list[float]] = {name: [] for name in WORKERS}
         for _ in range(rounds):
-            for name, rates in found.items():
+            for name, rates in result.items():
                 rates.append(measured(name, network, python))
-        for name, rates in found.items():
+        for name, rates in result.items():
             print(f"{network:16s} {name:22s} {max(rates):7,.0f} steps/s  (slowest round {min(rates):,.0f})")
-        mine, best = max(found.pop("lamina fit")), max(max(rates) for rates in found.values())
-        ratios = ", ".join(f"{mine / max(rates):.2f} to {name}" for name, rates in found.items())
+        mine, best = max(result.pop("lamina fit")), max(max(rates) for rates in result.values())
+        ratios = ", ".join(f"{mine / max(rates):.2f} to {name}" for name, rates in result.items())
         print(f"{network:16s} ratio {ratios}; {mine / best:.2f} to the best of them")
 
 

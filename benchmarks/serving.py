@@ -48,8 +48,8 @@ def report(port: int, row: dict, seconds: float) -> None:
         bodies = [{"rows": [row] * rows}] * CLIENTS
         start = time.perf_counter()
         with ThreadPoolExecutor(CLIENTS) as clients:
-            found = clients.map(ask_for, [port] * CLIENTS, bodies, [seconds] * CLIENTS)
-            times = sorted(t for ts in found for t in ts)
+            result = clients.map(ask_for, [port] * CLIENTS, bodies, [seconds] * CLIENTS)
+            times = sorted(t for ts in result for t in ts)
         rate = len(times) * rows / (time.perf_counter() - start)
         p99 = times[int(0.99 * len(times))] * 1e3
         print(f"{rows:3} rows, {CLIENTS} clients   {rate:,.0f} rows/s, p99 {p99:.1f} ms ({len(times):,} requests)")

@@ -24,8 +24,8 @@ def seconds(command: list[str]) -> float:
 def main(times: int) -> None:
     for name, command in COMMANDS.items():
         seconds(command)
-        found = [seconds(command) for _ in range(times)]
-        print(f"{name:16s} {statistics.median(found):.3f} s  ({min(found):.3f} to {max(found):.3f})")
+        result = [seconds(command) for _ in range(times)]
+        print(f"{name:16s} {statistics.median(result):.3f} s  ({min(result):.3f} to {max(result):.3f})")
 
 
 if __name__ == "__main__":

@@ -49,9 +49,9 @@ def bare(x: np.ndarray, y: np.ndarray, fused: bool) -> float:
     for _ in range(EPOCHS):
         order = torch.randperm(ROWS)
         for i in range(0, ROWS, BATCH):
-            chosen = order[i : i + BATCH]
+            choice = order[i : i + BATCH]
             optimizer.zero_grad()
-            loss_of(net(inputs[chosen]), target[chosen]).backward()
+            loss_of(net(inputs[choice]), target[choice]).backward()
             optimizer.step()
             steps += 1
     return steps / (time.perf_counter() - start)
@@ -67,24 +67,24 @@ def ours(x: np.ndarray, y: np.ndarray) -> float:
     inputs = {"number": Input(kind="number", shape=(FEATURES,), dtype="float32")}
     output = Output(head="logits", size=1, loss="binary_cross_entropy")
     model = models.build(design, Spec(inputs=inputs, output=output), 0)
-    held = Examples({"number": x[:1000]}, y[:1000])
-    home = Hooks(lambda raw, target: {"loss": float(np.abs(raw["target"]).mean()), "score": 0.0})
+    held_out = Examples({"number": x[:1000]}, y[:1000])
+    folder = Hooks(lambda raw, target: {"loss": float(np.abs(raw["target"]).mean()), "score": 0.0})
     start = time.perf_counter()
-    *_, last = fit(model, Examples({"number": x}, y), held, cfg, home)
+    *_, last = fit(model, Examples({"number": x}, y), held_out, cfg, folder)
     return last["step"] / (time.perf_counter() - start)
 
 
 def main(pairs: int) -> None:
     x, y = made_up()
     bare(x, y, True), ours(x, y)  # warm up
-    found = [(bare(x, y, True), bare(x, y, False), ours(x, y)) for _ in range(pairs)]
+    result = [(bare(x, y, True), bare(x, y, False), ours(x, y)) for _ in range(pairs)]
     print(f"torch {torch.__version__}, {platform.processor() or platform.machine()}, one thread, {pairs} pairs")
     for name, column in zip(
-        ("bare, fused Adam", "bare, default Adam", "lamina fit"), zip(*found, strict=True), strict=True
+        ("bare, fused Adam", "bare, default Adam", "lamina fit"), zip(*result, strict=True), strict=True
     ):
         print(f"{name:20s} {statistics.median(column):8,.0f} steps/s  ({min(column):,.0f} to {max(column):,.0f})")
-    fused = [mine / theirs for theirs, _, mine in found]
-    default = [mine / theirs for _, theirs, mine in found]
+    fused = [mine / theirs for theirs, _, mine in result]
+    default = [mine / theirs for _, theirs, mine in result]
     print(f"ratio to fused Adam   {statistics.median(fused):.2f}  ({min(fused):.2f} to {max(fused):.2f})")
     print(f"ratio to default Adam {statistics.median(default):.2f}  ({min(default):.2f} to {max(default):.2f})")
 

@@ -42,12 +42,12 @@ def main(data: Path, models: list[str], seeds: int) -> None:
     print(" " * 9 + "".join(f"{name:>11s}" for name in (*NAMES.values(), *LIKE.values())))
     with tempfile.TemporaryDirectory() as scratch:
         for seed in range(seeds):
-            found = {}
+            result = {}
             for model in models:
-                found, seconds = made(data, model, seed, Path(scratch) / f"{model}{seed}")
-                print(line(f"{model} {seed}", found["trained_on"]["made"], found, f"   {seconds:.0f} s"), flush=True)
-            print(line(f"SMOTE {seed}", found["trained_on"]["smote"], found["smote"]))
-            print(line(f"real {seed}", found["trained_on"]["real"], found["held"]), flush=True)
+                result, seconds = made(data, model, seed, Path(scratch) / f"{model}{seed}")
+                print(line(f"{model} {seed}", result["trained_on"]["made"], result, f"   {seconds:.0f} s"), flush=True)
+            print(line(f"SMOTE {seed}", result["trained_on"]["smote"], result["smote"]))
+            print(line(f"real {seed}", result["trained_on"]["real"], result["held"]), flush=True)
 
 
 if __name__ == "__main__":

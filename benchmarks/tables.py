@@ -51,13 +51,13 @@ def main(data: Path, seeds: int) -> None:
         scratch = Path(name)
         for table, scores, unit in ((adult, ("accuracy", "roc_auc"), 1.0), (california, ("rmse",), 1e5)):
             arguments = table(data, scratch)
-            found = [train(arguments, scratch / f"{table.__name__}-{seed}", seed) for seed in range(seeds)]
+            result = [train(arguments, scratch / f"{table.__name__}-{seed}", seed) for seed in range(seeds)]
             print(f"{table.__name__}, {seeds} seeds")
             for score in scores:
-                print(f"  {told(score, [r['scores'][score] / unit for r, _ in found])}")
-                for rival, theirs in found[0][0]["baselines"].items():
+                print(f"  {told(score, [r['scores'][score] / unit for r, _ in result])}")
+                for rival, theirs in result[0][0]["baselines"].items():
                     print(f"    {rival.replace('_', ' '):20s} {theirs[score] / unit:.4f}")
-            print(f"  {told('seconds, whole process', [s for _, s in found], 1)}")
+            print(f"  {told('seconds, whole process', [s for _, s in result], 1)}")
 
 
 if __name__ == "__main__":

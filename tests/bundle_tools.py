@@ -116,23 +116,23 @@ def mutate_json(body: bytes, draw: random.Random) -> bytes:
 
 
 def mutate_bytes(body: bytes, draw: random.Random) -> bytes:
-    found = bytearray(body)
-    at, size = draw.randrange(len(found)), draw.choice([1, 4, 64])
+    result = bytearray(body)
+    at, size = draw.randrange(len(result)), draw.choice([1, 4, 64])
     way = draw.choice(["flip", "flip", "flip", "zeros", "ones", "cut", "longer", "again", "noise"])
     if way == "flip":
         for _ in range(size):
-            found[draw.randrange(len(found))] ^= 1 << draw.randrange(8)
+            result[draw.randrange(len(result))] ^= 1 << draw.randrange(8)
     elif way in ("zeros", "ones"):
-        found[at : at + size] = (b"\0" if way == "zeros" else b"\xff") * len(found[at : at + size])
+        result[at : at + size] = (b"\0" if way == "zeros" else b"\xff") * len(result[at : at + size])
     elif way == "cut":
-        del found[at:]
+        del result[at:]
     elif way == "longer":
-        found += draw.randbytes(size)
+        result += draw.randbytes(size)
     elif way == "again":
-        found[at:at] = found[at : at + size]
+        result[at:at] = result[at : at + size]
     else:
-        found[at : at + size] = draw.randbytes(len(found[at : at + size]))
-    return bytes(found)
+        result[at : at + size] = draw.randbytes(len(result[at : at + size]))
+    return bytes(result)
 
 
 def mutate_header(body: bytes, draw: random.Random) -> bytes:

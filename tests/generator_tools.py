@@ -18,12 +18,12 @@ def images(shape: tuple[int, int, int], code: np.ndarray, seed: int) -> np.ndarr
     """Dark images with a bright band in the lower, the middle or the upper third."""
     height, width, channels = shape
     rng = np.random.default_rng(seed)
-    found = rng.normal(40, 8, (len(code), height, width, channels))
+    result = rng.normal(40, 8, (len(code), height, width, channels))
     third = height // 3
     for k in range(3):
         top = height - (k + 1) * third
-        found[code == k, top : top + third] += 150
-    return found.clip(0, 255).astype(np.uint8)
+        result[code == k, top : top + third] += 150
+    return result.clip(0, 255).astype(np.uint8)
 
 
 def blocks(code: np.ndarray, seed: int) -> np.ndarray:

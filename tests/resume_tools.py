@@ -9,13 +9,13 @@ from lamina.run import Run
 
 def alone_and_resumed(recipe: Recipe, folder: Path, epoch: int) -> tuple[Run, Run]:
     """Both runs of a recipe at their end; the second is dropped after so many epochs."""
-    alone, half = Run.create(folder / "alone"), Run.create(folder / "half")
-    list(pipeline.run(recipe, alone))
+    single, half = Run.create(folder / "alone"), Run.create(folder / "half")
+    list(pipeline.run(recipe, single))
     rows = pipeline.run(recipe, half)
     while next(rows).get("epoch") != epoch:
         pass
     rows.close()
     resumed = Run.resume(half.folder)
-    assert 0 < len(resumed.rows()) < len(alone.rows())
+    assert 0 < len(resumed.rows()) < len(single.rows())
     list(pipeline.run(resumed.recipe(), resumed))
-    return alone, resumed
+    return single, resumed

@@ -69,14 +69,14 @@ class Block(NamedTuple):
 
 
 def blocks(page: Path) -> list[Block]:
-    found = re.findall(r"^```([^\n]*)\n(.*?)^```$", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
-    return [Block((info.split() or [""])[0], info.split()[1:], text) for info, text in found]
+    result = re.findall(r"^```([^\n]*)\n(.*?)^```$", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    return [Block((info.split() or [""])[0], info.split()[1:], text) for info, text in result]
 
 
 def tables(page: Path) -> dict[str, list[list[str]]]:
     """Cells of the rows of each table that follows a comment, by the comment's text."""
-    found = re.findall(r"^<!-- (.+?) -->\n((?:\|.*\n?)+)", page.read_text("utf-8"), re.MULTILINE)
-    return {name: [cells(line) for line in text.splitlines()[2:]] for name, text in found}
+    result = re.findall(r"^<!-- (.+?) -->\n((?:\|.*\n?)+)", page.read_text("utf-8"), re.MULTILINE)
+    return {name: [cells(line) for line in text.splitlines()[2:]] for name, text in result}
 
 
 def cells(line: str) -> list[str]:
@@ -98,12 +98,12 @@ def page(name: str) -> str:
 @pytest.fixture(scope="session")
 def churn_home(tmp_path_factory) -> Path:
     """The two files and the run that five-minutes makes, trained for two epochs."""
-    home = tmp_path_factory.mktemp("five-minutes")
-    with contextlib.chdir(home):
+    folder = tmp_path_factory.mktemp("five-minutes")
+    with contextlib.chdir(folder):
         exec(next(b.text for b in blocks(ROOT / "docs" / "five-minutes.md") if b.language == "python"), {})
         out = ["--out", "runs/churn", "--set", SHORT, "--set", "train.threads=1"]
         assert command(["train", "customers.csv", "--target", "Churn", *out])[0] == 0
-    return home
+    return folder
 
 
 def command(words: list[str]) -> tuple[int, str]:
@@ -180,21 +180,21 @@ class Shell:
 
 def commands(text: str) -> list[tuple[str, list[str]]]:
     """Each command of a console block with the lines that it should print."""
-    found: list[tuple[str, list[str]]] = []
+    result: list[tuple[str, list[str]]] = []
     for line in text.splitlines():
         if line.startswith("$ "):
-            found.append((line[2:], []))
+            result.append((line[2:], []))
         else:
-            found[-1][1].append(line)
-    return found
+            result[-1][1].append(line)
+    return result
 
 
 def check(block: Block, shell: Shell) -> None:
-    wanted = next((int(word.removeprefix("exit=")) for word in block.words if word.startswith("exit=")), 0)
+    expected = next((int(word.removeprefix("exit=")) for word in block.words if word.startswith("exit=")), 0)
     for line, shown in commands(block.text):
         code, printed = shell.run(line)
-        assert code == wanted, f"$ {line}\nended with {code}\n{printed}"
-        if "exact" in block.words or wanted:
+        assert code == expected, f"$ {line}\nended with {code}\n{printed}"
+        if "exact" in block.words or expected:
             assert_shown(shown, printed)
 
 
@@ -325,8 +325,8 @@ def test_tables_of_choices_are_their_classes(name) -> None:
     classes = get_args(get_args(vars(importlib.import_module(f"lamina.train.{module}"))[choice])[0])
     assert [row[0] for row in rows] == [f"`{cls.model_fields['kind'].default}`" for cls in classes]
     for row, cls in zip(rows, classes, strict=True):
-        wanted = ", ".join(f"`{n}: {said(f.default)}`" for n, f in cls.model_fields.items() if n != "kind")
-        assert row[1] == (wanted or "none")
+        expected = ", ".join(f"`{n}: {said(f.default)}`" for n, f in cls.model_fields.items() if n != "kind")
+        assert row[1] == (expected or "none")
         assert row[2] == cls.__doc__
 
 
@@ -340,8 +340,8 @@ def test_the_table_of_layers_is_the_code() -> None:
     for name, cls in LAYERS.items():
         assert rows[name][2] == cls.__doc__
         for field, info in cls.model_fields.items():
-            wanted = f"`{field}` (required)" if info.is_required() else f"`{field}: {said(info.default)}`"
-            assert wanted in rows[name][1]
+            expected = f"`{field}` (required)" if info.is_required() else f"`{field}: {said(info.default)}`"
+            assert expected in rows[name][1]
 
 
 def test_the_layers_of_imports_are_those_that_are_checked() -> None:
@@ -375,8 +375,8 @@ def test_every_metric_is_documented() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (higher|lower) \|", page("5-evaluate"), re.MULTILINE)
     assert {name: better == "higher" for name, _, better in rows} == HIGHER
     for task in {task for _, task, _ in rows}:
-        made = recipe.build({"data": {"kind": "arrays"}, "task": task, **ASKED[task]})
-        scores = experiment_of(made, Collected(arrays.table(ROWS))).metrics
+        result = recipe.build({"data": {"kind": "arrays"}, "task": task, **ASKED[task]})
+        scores = experiment_of(result, Collected(arrays.table(ROWS))).metrics
         assert {name for name, of, _ in rows if of == task} <= set(scores)
 
 
@@ -448,20 +448,20 @@ def test_every_page_is_in_the_index() -> None:
 
 
 def promise(path: Path) -> tuple[str, float, float]:
-    found = re.search(r"^# promise +(\w+) ([\d.]+) \+/- ([\d.]+)", path.read_text("utf-8"), re.MULTILINE)
-    assert found, f"{path.name} promises nothing"
-    return found[1], float(found[2]), float(found[3])
+    result = re.search(r"^# promise +(\w+) ([\d.]+) \+/- ([\d.]+)", path.read_text("utf-8"), re.MULTILINE)
+    assert result, f"{path.name} promises nothing"
+    return result[1], float(result[2]), float(result[3])
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_a_recipe_reads_and_says_what_it_promises(path) -> None:
-    made = recipe.read(path)
+    result = recipe.read(path)
     name, value, spread = promise(path)
     for task in available("tasks"):  # metrics of their own are known once their room is open
         experiment.of(task)
     assert name in HIGHER and value > spread > 0
     assert f"lamina train recipes/{path.name}" in path.read_text("utf-8")
-    assert recipe.build(config.load_yaml(recipe.dump(made), path.name)) == made
+    assert recipe.build(config.load_yaml(recipe.dump(result), path.name)) == result
 
 
 def test_the_classic_recipe_keeps_its_promise(tmp_path) -> None:

@@ -61,14 +61,14 @@ def agree(found: Rows, wanted: Rows) -> None:
 
 def nested(flat: Rows) -> Rows:
     """`probabilities.yes` put back into `probabilities`."""
-    found = []
+    result = []
     for row in flat:
         told: dict[str, Any] = {}
         for name, value in row.items():
             first, _, rest = name.partition(".")
             told[first] = {**told.get(first, {}), rest: float(value)} if rest else value
-        found.append(told)
-    return found
+        result.append(told)
+    return result
 
 
 def columns(rows: Rows) -> dict[str, list[Any]]:
@@ -96,15 +96,15 @@ def test_a_list_of_dicts_is_answered_with_a_list_of_dicts(wanted, rows):
 
 
 def test_a_dict_of_columns_is_answered_alike(churn_run, rows, wanted):
-    found = churn_run.predict(columns(rows))
-    agree([dict(zip(found, values, strict=True)) for values in zip(*found.values(), strict=True)], wanted)
+    result = churn_run.predict(columns(rows))
+    agree([dict(zip(result, values, strict=True)) for values in zip(*result.values(), strict=True)], wanted)
 
 
 def test_pandas_is_answered_alike_with_its_own_index(churn_run, rows, wanted):
     frame = pd.DataFrame(rows, index=[f"row {i}" for i in range(len(rows))])
-    found = churn_run.predict(frame)
-    assert list(found.index) == list(frame.index)
-    agree(nested(found.to_dict("records")), wanted)
+    result = churn_run.predict(frame)
+    assert list(result.index) == list(frame.index)
+    agree(nested(result.to_dict("records")), wanted)
     typed = frame.assign(
         months=frame["months"].astype("Float64"),
         plan=frame["plan"].astype("category"),
@@ -130,8 +130,8 @@ def test_arrow_is_answered_alike(churn_run, rows, wanted):
 
 def test_numpy_is_answered_alike(churn_run, rows, wanted):
     given = columns(rows)
-    found = churn_run.predict({name: np.array(values, object) for name, values in given.items()})
-    agree([dict(zip(found, values, strict=True)) for values in zip(*found.values(), strict=True)], wanted)
+    result = churn_run.predict({name: np.array(values, object) for name, values in given.items()})
+    agree([dict(zip(result, values, strict=True)) for values in zip(*result.values(), strict=True)], wanted)
 
 
 def test_a_numpy_matrix_is_answered_by_the_columns_it_was_trained_on(tmp_path):
@@ -146,8 +146,8 @@ def test_a_numpy_matrix_is_answered_by_the_columns_it_was_trained_on(tmp_path):
 
 @pytest.mark.parametrize("size", [1, 3, 17])
 def test_batches_of_any_size_are_answered_alike(churn_run, rows, wanted, size):
-    found = [a for i in range(0, len(rows), size) for a in churn_run.predict(rows[i : i + size])]
-    agree(found, wanted)
+    result = [a for i in range(0, len(rows), size) for a in churn_run.predict(rows[i : i + size])]
+    agree(result, wanted)
 
 
 @pytest.mark.parametrize("given", ["rows.csv", "rows.jsonl", "rows.parquet", "rows.feather", "rows.tsv", "rows.csv.gz"])
@@ -212,8 +212,8 @@ def posted(served: Any, body: dict[str, Any]) -> Rows:
     answer = asyncio.run(ask())
     assert answer.status_code == 200, answer.text
     return [
-        {k: v for k, v in found.items() if k in ("prediction", "probabilities", "low", "high")}
-        for found in answer.json()["predictions"]
+        {k: v for k, v in result.items() if k in ("prediction", "probabilities", "low", "high")}
+        for result in answer.json()["predictions"]
     ]
 
 
@@ -241,8 +241,8 @@ def test_missing_means_one_thing_at_every_door(churn_run, served, tmp_path, chur
             answers_of_file(churn_bundle, write_csv(tmp_path / "a.csv", [{**full, name: None}]), tmp_path / "a.jsonl"),
             answers_of_file(churn_bundle, write_csv(tmp_path / "b.csv", [without]), tmp_path / "b.jsonl"),
         ]
-        for door in doors[1:]:
-            agree(door, doors[0])
+        for interface in doors[1:]:
+            agree(interface, doors[0])
 
 
 PLAIN = st.none() | st.booleans() | st.integers(-(10**20), 10**20) | st.floats(allow_nan=False) | st.text(max_size=8)

@@ -62,11 +62,11 @@ def test_rows_read_are_rows_used_and_rows_quarantined_each_with_its_reason(tmp_p
     result = rows[-1]
     assert (result["rows"], result["skipped"]) == (196, 6)
     report = json.loads((tmp_path / "run" / "report.json").read_text("utf-8"))
-    found = {q["line"]: q for q in report["data"]["skipped_rows"]}
-    assert sorted(found) == [6, 10, 21, 22, 31, 203]
-    assert all(q["file"] == str(path) and q["reason"] for q in found.values())
+    matches = {q["line"]: q for q in report["data"]["skipped_rows"]}
+    assert sorted(matches) == [6, 10, 21, 22, 31, 203]
+    assert all(q["file"] == str(path) and q["reason"] for q in matches.values())
     for line in (21, 22, 31, 203):
-        assert (found[line]["column"], found[line]["reason"]) == ("left", "the target is missing")
+        assert (matches[line]["column"], matches[line]["reason"]) == ("left", "the target is missing")
     assert report["data"]["rows"] == {k: collected[k] for k in report["data"]["rows"]}
 
 
@@ -76,8 +76,8 @@ def test_a_target_that_is_no_number_is_quarantined_in_regression(tmp_path):
     path = write_csv(tmp_path / "h.csv", rows)
     out = ran(tmp_path, {"data": str(path), "target": "price", "task": "regression"})
     assert (out[-1]["rows"], out[-1]["skipped"]) == (59, 1)
-    (found,) = json.loads((tmp_path / "run" / "report.json").read_text("utf-8"))["data"]["skipped_rows"]
-    assert (found["line"], found["reason"]) == (9, "the target is not a number: '…'")
+    (result,) = json.loads((tmp_path / "run" / "report.json").read_text("utf-8"))["data"]["skipped_rows"]
+    assert (result["line"], result["reason"]) == (9, "the target is not a number: '…'")
 
 
 def test_a_separate_test_file_is_all_of_the_test_rows_and_accounted_for(tmp_path):
@@ -92,8 +92,8 @@ def test_a_separate_test_file_is_all_of_the_test_rows_and_accounted_for(tmp_path
     assert collected["read"] == 160
     assert (collected["test"], collected["train"] + collected["validation"]) == (38, 120)
     assert collected["skipped"] == 2
-    found = json.loads((tmp_path / "run" / "report.json").read_text("utf-8"))["data"]["skipped_rows"]
-    assert [(q["file"], q["line"], q["column"], q["reason"]) for q in found] == [
+    result = json.loads((tmp_path / "run" / "report.json").read_text("utf-8"))["data"]["skipped_rows"]
+    assert [(q["file"], q["line"], q["column"], q["reason"]) for q in result] == [
         (str(test), 5, "left", "the target is missing"),
         (str(test), 6, "left", "the label '…' was never seen in training"),
     ]
@@ -282,9 +282,9 @@ def test_scores_are_those_of_the_bundle_that_is_served(churn_run, churn_bundle):
 
 def test_a_finished_estimator_scores_and_saves(churn_run, tmp_path):
     fresh = told(200, seed=9)
-    found = churn_run.evaluate(fresh)
-    assert next(iter(found)) == "accuracy"
-    assert found["accuracy"] > 0.7
+    result = churn_run.evaluate(fresh)
+    assert next(iter(result)) == "accuracy"
+    assert result["accuracy"] > 0.7
     for saved in (churn_run.save(tmp_path / "one.lamina"), churn_run.save(tmp_path / "folder")):
         assert lamina.load(saved).predict(fresh[:5]) == churn_run.predict(fresh[:5])
 
@@ -372,7 +372,7 @@ def test_ten_rows_are_enough(tmp_path):
     assert out.predict(customers(1))[0]["prediction"] in ("yes", "no")
 
 
-def test_a_column_of_null_or_constant_cells_is_set_aside_and_told(tmp_path):
+def test_a_column_of_null_or_constant_cells_is_skipped_and_told(tmp_path):
     rows = columns(x=lambda i: i % 7, none=lambda i: None, same=lambda i: "z", id=lambda i: f"k{i}")
     out = ran(tmp_path, {"data": str(write_csv(tmp_path / "c.csv", rows)), "target": "y"})
     (collected,) = at(out, "collect")

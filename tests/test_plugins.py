@@ -228,13 +228,13 @@ def test_the_bundle_answers_over_http(folder, result):
         told = ""
         for line in server.stdout:
             told += line
-            if found := re.search(r"http://127\.0\.0\.1:(\d+)", line):
+            if matches := re.search(r"http://127\.0\.0\.1:(\d+)", line):
                 break
         else:
             pytest.fail(told)
         body = json.dumps({"rows": [{"size": "12.00 cm"}]}).encode()
         request = urllib.request.Request(
-            f"http://127.0.0.1:{found[1]}/predict", body, {"Content-Type": "application/json"}
+            f"http://127.0.0.1:{matches[1]}/predict", body, {"Content-Type": "application/json"}
         )
         with urllib.request.urlopen(request, timeout=30) as answer:
             (row,) = json.load(answer)["predictions"]

@@ -223,7 +223,7 @@ def rows_to_make_more_of(folder: Path) -> Planted:
     return Planted(pa.table(columns), "stayed", recipe, WORDS, (*NUMBERS, *EXTREMES))
 
 
-def rows_to_judge(folder: Path) -> Planted:
+def rows_to_evaluate(folder: Path) -> Planted:
     """A table of which strange rows are flagged."""
     columns = table()
     del columns["remark"], columns["tags"], columns["zeros"]
@@ -299,7 +299,7 @@ KINDS: tuple[Any, ...] = (
     one_series_with_covariates,
     several_series,
     rows_to_make_more_of,
-    rows_to_judge,
+    rows_to_evaluate,
     labels_of_images,
     recordings_in_arrays,
     recordings_of_several_channels,
@@ -370,23 +370,23 @@ def scaled(planted: Planted, estimator: lamina.Estimator) -> np.ndarray:
 
 def findings(planted: Planted, estimator: lamina.Estimator, contents: Mapping[str, bytes]) -> list[str]:
     """Where canaries are: file and what is in it."""
-    found, numbers, inside = [], np.array(planted.numbers), scaled(planted, estimator)
+    result, numbers, inside = [], np.array(planted.numbers), scaled(planted, estimator)
     for name, content in contents.items():
         for view in views(content):
             lower = view.lower()
-            found += [f"{name}: {word}" for word in planted.words if word.lower().encode() in lower]
+            result += [f"{name}: {word}" for word in planted.words if word.lower().encode() in lower]
         if not name.endswith(".png"):
-            found += [f"{name}: {number}" for number in among(numbers, numbers_in(without_drawings(content)))]
+            result += [f"{name}: {number}" for number in among(numbers, numbers_in(without_drawings(content)))]
         if name.endswith(BINARY):
-            found += [f"{name}: {number} in bytes" for number in among(numbers, floats_in(content))]
-            found += [f"{name}: {number} of an edge" for number in among(inside, floats_in(content), 1e-8)]
+            result += [f"{name}: {number} in bytes" for number in among(numbers, floats_in(content))]
+            result += [f"{name}: {number} of an edge" for number in among(inside, floats_in(content), 1e-8)]
         if name.endswith(".json"):
-            found += [f"{name}: {number} of an edge" for number in among(inside, numbers_in(content), 1e-7)]
+            result += [f"{name}: {number} of an edge" for number in among(inside, numbers_in(content), 1e-7)]
         for image in planted.images:
-            found += [f"{name}: an image"] if as_png(image)[40:80] in content else []
+            result += [f"{name}: an image"] if as_png(image)[40:80] in content else []
             if not name.endswith(".html"):
-                found += [f"{name}: pixels"] if any(image.tobytes() in view for view in views(content)) else []
-    return found
+                result += [f"{name}: pixels"] if any(image.tobytes() in view for view in views(content)) else []
+    return result
 
 
 def without_drawings(content: bytes) -> bytes:

@@ -27,8 +27,8 @@ TRAINS = (
 
 def imported(code: str, *words: str) -> set[str]:
     """The top-level packages that a fresh process holds after some code."""
-    told = "import json, sys\n" + code + "\nprint(json.dumps(sorted({m.split('.')[0] for m in sys.modules})))"
-    command = [sys.executable, "-W", "error", "-c", told, *words]
+    reply = "import json, sys\n" + code + "\nprint(json.dumps(sorted({m.split('.')[0] for m in sys.modules})))"
+    command = [sys.executable, "-W", "error", "-c", reply, *words]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     return set(json.loads(done.stdout.splitlines()[-1]))
@@ -56,9 +56,9 @@ def test_the_public_names_are_these():
 
 @pytest.mark.parametrize("name", lamina.__all__)
 def test_every_public_name_is_there_and_says_what_it_does(name):
-    thing = vars(sys.modules["lamina"]).get(name) or getattr(lamina, name)
-    assert thing.__name__ == name
-    assert thing.__doc__
+    value = vars(sys.modules["lamina"]).get(name) or getattr(lamina, name)
+    assert value.__name__ == name
+    assert value.__doc__
 
 
 def test_a_name_that_is_not_public_is_an_attribute_error():
@@ -75,13 +75,13 @@ def test_the_users_errors_are_one_family():
 
 
 def test_importing_lamina_imports_nothing_heavy():
-    found = imported("import lamina")
-    assert not found & {*HEAVY, "pandas", "pyarrow", "numpy", "pydantic", "duckdb", "rich", "typer"}
+    result = imported("import lamina")
+    assert not result & {*HEAVY, "pandas", "pyarrow", "numpy", "pydantic", "duckdb", "rich", "typer"}
 
 
 def test_the_command_line_imports_nothing_heavy_before_it_is_needed():
-    found = imported("import lamina.cli")
-    assert not found & {*HEAVY, "pandas", "pyarrow", "duckdb", "numpy", "onnxruntime"}
+    result = imported("import lamina.cli")
+    assert not result & {*HEAVY, "pandas", "pyarrow", "duckdb", "numpy", "onnxruntime"}
 
 
 def test_answering_needs_no_torch(churn_bundle):
@@ -155,13 +155,13 @@ def trees() -> list[tuple[str, ast.Module]]:
 
 def packages(tree: ast.Module) -> set[str]:
     """Every package that is imported anywhere in a file."""
-    found = set()
+    result = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[0] for alias in node.names}
+            result |= {alias.name.split(".")[0] for alias in node.names}
         if isinstance(node, ast.ImportFrom):
-            found.add((node.module or "").split(".")[0])
-    return found
+            result.add((node.module or "").split(".")[0])
+    return result
 
 
 def test_torch_is_imported_only_where_networks_are_made_and_trained():

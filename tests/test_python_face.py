@@ -120,8 +120,8 @@ def test_a_recipe_may_be_a_path_and_options_stand_over_it(tmp_path):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text("data: elsewhere.csv\ntarget: rooms\nmodel: linear\ntrain: {epochs: 1, lr: 0.5}\n")
     lamina.fit(FRAME, "price", recipe=recipe, seed=7, batch_size=np.int64(32), out=tmp_path / "run")
-    written = (tmp_path / "run" / "recipe.yaml").read_text()
-    assert all(line in written for line in ("target: price", "lr: 0.5", "batch_size: 32", "seed: 7", "kind: linear"))
+    text = (tmp_path / "run" / "recipe.yaml").read_text()
+    assert all(line in text for line in ("target: price", "lr: 0.5", "batch_size: 32", "seed: 7", "kind: linear"))
 
 
 @pytest.mark.parametrize(
@@ -257,8 +257,8 @@ def test_tables_are_of_arrow_where_pandas_is_not_installed(model, monkeypatch):
 
 
 def test_what_a_notebook_shows_takes_nothing_from_the_network(model):
-    for thing in (model.summary(), model.plot_history(), model.report):
-        page = thing._repr_html_()
+    for value in (model.summary(), model.plot_history(), model.report):
+        page = value._repr_html_()
         assert page
         assert not any(word in page for word in ('src="http', "src=&quot;http", "@import"))
 

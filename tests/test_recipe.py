@@ -77,8 +77,8 @@ def chosen(folder: str, name: str) -> dict[str, Any]:
     ],
 )
 def test_yaml_is_version_1_2(text, value):
-    found = load_yaml(f"x: {text}", "recipe")["x"]
-    assert (found, type(found)) == (value, type(value))
+    result = load_yaml(f"x: {text}", "recipe")["x"]
+    assert (result, type(result)) == (value, type(value))
 
 
 @pytest.mark.parametrize(
@@ -272,15 +272,15 @@ def test_the_value_of_an_override_is_what_was_typed(override, key, value):
     ],
 )
 def test_a_wrong_override_is_a_sentence(override, word):
-    found = faults({**BASE, "seed": 1}, (override,))
-    assert any(word in fault for fault in found), found
+    result = faults({**BASE, "seed": 1}, (override,))
+    assert any(word in fault for fault in result), result
 
 
 # faults
 
 
 def test_all_faults_are_told_at_once_with_path_and_nearest_name():
-    found = faults(
+    result = faults(
         {
             "targt": "left",
             "model": {"kind": "fnn", "widht": 3, "dropout": 2},
@@ -291,7 +291,7 @@ def test_all_faults_are_told_at_once_with_path_and_nearest_name():
             "seed": "one",
         }
     )
-    told = "\n".join(found)
+    messages = "\n".join(result)
     for sentence in (
         "targt: unknown section. Did you mean 'target'?",
         "model.widht: unknown setting. Did you mean 'width'?",
@@ -306,8 +306,8 @@ def test_all_faults_are_told_at_once_with_path_and_nearest_name():
         "seed: ",
         "data: is required. Write data: FILE",
     ):
-        assert sentence in told, told
-    assert all(fault.endswith((".", "?", "FILE")) for fault in found)
+        assert sentence in messages, messages
+    assert all(fault.endswith((".", "?", "FILE")) for fault in result)
 
 
 @pytest.mark.parametrize(

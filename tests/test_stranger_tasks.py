@@ -159,7 +159,7 @@ def text(tmp_path_factory) -> Path:
     return folder
 
 
-def test_text_is_judged_by_running_the_served_step(text):
+def test_text_is_evaluated_by_running_the_served_step(text):
     report = json.loads((text / "run" / "report.json").read_text())
     assert report["scores"]["toy_bits"] < 0.8 < report["baselines"]["toy_unigram"]["toy_bits"]
     assert report["toy_text"] == {"rows": 1}

@@ -96,13 +96,13 @@ def main(cache: Path, data: Path) -> None:
     for table in HALVES["all"]:
         package, item = table.source.split(":")
         frame = readers[package](item)
-        chosen = sample(frame, table)
-        write(chosen, table, cache)
+        choice = sample(frame, table)
+        write(choice, table, cache)
         facts[table.name] = {
-            "rows": len(chosen),
-            "columns": chosen.shape[1] - 1,
+            "rows": len(choice),
+            "columns": choice.shape[1] - 1,
             "sample_of": len(frame) if len(frame) > ROWS else None,
-            "classes": None if table.kind == "regression" else len(chosen[table.target].unique()),
+            "classes": None if table.kind == "regression" else len(choice[table.target].unique()),
         }
         print(f"{table.name:14s} {table.kind:10s} {facts[table.name]}", flush=True)
     (cache / "tables.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")

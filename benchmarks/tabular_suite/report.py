@@ -118,12 +118,12 @@ def losses(by_table: dict[str, Fits], tables: Sequence[Table], labels: Sequence[
 
 def notes(results: Sequence[Result], tables: Sequence[Table], names: Sequence[str]) -> str:
     """Fits that came to nothing, and scores that Lamina's own report gives otherwise."""
-    chosen = {table.name for table in tables}
+    choice = {table.name for table in tables}
     last = {(result.table, result.split, result.competitor): result for result in results}
     return "\n".join(
         f"- {name} on {table}, split {split}: {result.note}"
         for (table, split, name), result in last.items()
-        if result.note and table in chosen and name in names
+        if result.note and table in choice and name in names
     )
 
 

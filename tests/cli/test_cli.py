@@ -77,12 +77,12 @@ def test_without_a_verb_there_is_help_and_the_version_is_one_line():
 def test_train_prints_one_json_object_with_where_everything_is(churn_csv):
     done = lamina_("train", churn_csv, "--target", "left", *TINY, "--out", "run", "--json")
     assert done.code == 0, done.err
-    found = done.json
-    assert Path(found["bundle"]).is_dir()
-    assert Path(found["report"]).is_file()
-    assert found["rows"] == 300 == sum(found["parts"].values())
-    assert found["scores"]["accuracy"] > 0.5
-    assert "verdict" in found
+    result = done.json
+    assert Path(result["bundle"]).is_dir()
+    assert Path(result["report"]).is_file()
+    assert result["rows"] == 300 == sum(result["parts"].values())
+    assert result["scores"]["accuracy"] > 0.5
+    assert "verdict" in result
 
 
 def test_train_tells_a_person_what_it_does(churn_csv):
@@ -143,9 +143,9 @@ def test_init_writes_a_recipe_for_any_model(churn_csv, model):
 
 
 def test_inspect_tells_of_a_table_and_of_a_bundle(churn_csv, churn_bundle):
-    found = lamina_("inspect", churn_csv, "--target", "left", "--json").json
-    assert found["rows"] == 300
-    assert {c["name"]: c["kind"] for c in found["columns"]} == {
+    result = lamina_("inspect", churn_csv, "--target", "left", "--json").json
+    assert result["rows"] == 300
+    assert {c["name"]: c["kind"] for c in result["columns"]} == {
         "months": "number",
         "charges": "number",
         "plan": "category",
@@ -154,8 +154,8 @@ def test_inspect_tells_of_a_table_and_of_a_bundle(churn_csv, churn_bundle):
         "remark": "text",
         "left": "category",
     }
-    found = lamina_("inspect", churn_bundle, "--json").json
-    assert (found["task"], found["model"], found["target"]) == ("classification", "fnn", "left")
+    result = lamina_("inspect", churn_bundle, "--json").json
+    assert (result["task"], result["model"], result["target"]) == ("classification", "fnn", "left")
     for place in (churn_csv, churn_bundle, churn_bundle.parent):
         done = lamina_("inspect", place)
         assert done.code == 0, done.err
@@ -165,24 +165,24 @@ def test_inspect_tells_of_a_table_and_of_a_bundle(churn_csv, churn_bundle):
 def test_evaluate_gives_the_scores_python_gives(churn_run, churn_bundle, tmp_path):
     rows = customers(80, 5)
     path = write_csv(tmp_path / "fresh.csv", rows)
-    found = lamina_("evaluate", churn_bundle, path, "--json").json
-    assert found["rows"] == 80
-    assert found["scores"]["accuracy"] == pytest.approx(churn_run.evaluate(rows)["accuracy"])
+    result = lamina_("evaluate", churn_bundle, path, "--json").json
+    assert result["rows"] == 80
+    assert result["scores"]["accuracy"] == pytest.approx(churn_run.evaluate(rows)["accuracy"])
     assert "accuracy" in lamina_("evaluate", churn_bundle, path).out
 
 
 def test_export_writes_one_file_or_the_graph(churn_bundle, tmp_path):
-    found = lamina_("export", churn_bundle, "-o", "m.lamina", "--json").json
-    assert found["bytes"] == Path("m.lamina").stat().st_size
-    assert lamina.load("m.lamina").predictor.bundle.id == found["bundle"]
+    result = lamina_("export", churn_bundle, "-o", "m.lamina", "--json").json
+    assert result["bytes"] == Path("m.lamina").stat().st_size
+    assert lamina.load("m.lamina").predictor.bundle.id == result["bundle"]
     assert lamina_("export", "m.lamina", "-o", "m.onnx").code == 0
     assert Path("m.onnx").read_bytes() == (churn_bundle / "model.onnx").read_bytes()
 
 
 def test_schema_and_doctor_print_one_object():
     assert lamina_("schema", "--json").json["title"] == "Lamina recipe"
-    found = lamina_("doctor", "--json").json
-    assert found["lamina"] == lamina.__version__
+    result = lamina_("doctor", "--json").json
+    assert result["lamina"] == lamina.__version__
     assert lamina_("doctor").code == 0
 
 
@@ -211,10 +211,10 @@ def test_files_of_answers_hold_what_python_answers(churn_run, churn_bundle, fres
         "'plan' in row 4: 'platinum' is a value that this model does not know; read as a rare one.",
     ]
     assert result == {"output": str(out), "rows": 30, "skipped": 0}
-    wanted = churn_run.predict(pa.table({k: [r[k] or None for r in read(fresh)] for k in read(fresh)[0]})).to_pylist()
+    expected = churn_run.predict(pa.table({k: [r[k] or None for r in read(fresh)] for k in read(fresh)[0]})).to_pylist()
     got = read(out)
     assert len(got) == 30
-    for i, (mine, theirs) in enumerate(zip(got, wanted, strict=True)):
+    for i, (mine, theirs) in enumerate(zip(got, expected, strict=True)):
         assert int(mine["id"]) == i
         assert mine["prediction"] == theirs["prediction"]
         chances = mine.get("probabilities") or {k.partition(".")[2]: float(v) for k, v in mine.items() if "." in k}
@@ -327,9 +327,9 @@ def test_a_mistake_is_a_sentence_on_standard_error(churn_bundle, mistake):
     assert "Traceback" not in done.err + done.out
     assert done.out == ""
     if words[0] != "serve":
-        told = lamina_(*words, "--json")
-        assert told.code == 1
-        assert sentence in told.json["error"]
+        reply = lamina_(*words, "--json")
+        assert reply.code == 1
+        assert sentence in reply.json["error"]
     left = {p.name for p in Path().iterdir()} - before
     assert left <= {"runs"}, f"a mistake leaves nothing behind but the run's directory: {left}"
 

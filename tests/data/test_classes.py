@@ -69,9 +69,9 @@ def run(home, tmp_path_factory) -> tuple[Path, dict[str, Any]]:
     both = f"real={home}/mixed/real made={home}/near"
     other = ["--also", f"made={home}/near", "--also", f"made={home}/like_real", "--also", both]
     named = [f"real={home}/mixed/real", f"made={home}/mixed/made"]
-    code, said, told = command("train", *named, *other, "--model", "cnn", *sets, "--out", out, "--json")
-    assert code == 0, told
-    return out, json.loads(said)
+    code, output, reply = command("train", *named, *other, "--model", "cnn", *sets, "--out", out, "--json")
+    assert code == 0, reply
+    return out, json.loads(output)
 
 
 # Classes by name
@@ -97,8 +97,8 @@ def test_a_class_may_have_several_places_of_several_sorts(home, tmp_path):
     rng = np.random.default_rng(0)
     np.savez(tmp_path / "more.npz", x=rng.integers(0, 255, (7, 8, 8), dtype=np.uint8), y=np.arange(7))
     places = [tmp_path / "made.zip", tmp_path / "more.npz", home / "like_real" / "00*.png"]
-    found = loaded(real=home / "mixed" / "real", made=places)
-    assert counted(found) == {"real": 60, "made": 20 + 7 + 10}
+    result = loaded(real=home / "mixed" / "real", made=places)
+    assert counted(result) == {"real": 60, "made": 20 + 7 + 10}
     experiment = experiment_of(
         build({"data": {"classes": {"real": str(home / "mixed" / "real"), "made": [*map(str, places)]}}})
     )
@@ -107,8 +107,8 @@ def test_a_class_may_have_several_places_of_several_sorts(home, tmp_path):
 
 def test_rows_of_tables_have_the_class_of_their_file(tmp_path):
     rows = [{k: v for k, v in row.items() if k != "left"} for row in customers(40)]
-    found = loaded(gone=write_csv(tmp_path / "a.csv", rows[:25]), stayed=write_csv(tmp_path / "b.csv", rows[25:]))
-    assert counted(found) == {"gone": 25, "stayed": 15} and "months" in found.table.column_names
+    result = loaded(gone=write_csv(tmp_path / "a.csv", rows[:25]), stayed=write_csv(tmp_path / "b.csv", rows[25:]))
+    assert counted(result) == {"gone": 25, "stayed": 15} and "months" in result.table.column_names
 
 
 def test_parts_count_where_every_class_has_them(home, tmp_path):
@@ -127,7 +127,7 @@ def test_a_broken_image_of_a_class_is_named(home, tmp_path):
     (tmp_path / "made" / "deeper" / "007.png").write_bytes(b"\x89PNG\r\n\x1a\n cut")
     said = {"real": str(home / "mixed" / "real"), "made": str(tmp_path / "made")}
     experiment = experiment_of(build({"data": {"classes": said}}))
-    assert [Path(lost.file).name for lost in experiment.skipped_rows] == ["007.png"]
+    assert [Path(skipped.file).name for skipped in experiment.skipped_rows] == ["007.png"]
     assert experiment.counts()["used"] == 79
 
 
@@ -139,7 +139,7 @@ def test_classes_that_compression_tells_apart_are_told_of(home, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("said", "sentence"),
+    ("message", "sentence"),
     [
         ({"real": "{0}/mixed/real", "made": "{0}/mixed/real"}, "is of two classes, 'real'"),
         ({"real": "{0}/mixed", "made": "{0}/mixed/made"}, "Name folders that share nothing"),
@@ -150,9 +150,9 @@ def test_classes_that_compression_tells_apart_are_told_of(home, tmp_path):
         ({"real": "{0}/mixed/real"}, "at least two classes (got ['real'])"),
     ],
 )
-def test_what_cannot_be_two_classes_is_a_sentence(home, said, sentence):
+def test_what_cannot_be_two_classes_is_a_sentence(home, message, sentence):
     (home / "empty").mkdir(exist_ok=True)
-    places = {n: [p.format(home) for p in v] if isinstance(v, list) else v.format(home) for n, v in said.items()}
+    places = {n: [p.format(home) for p in v] if isinstance(v, list) else v.format(home) for n, v in message.items()}
     with pytest.raises(DataError) as told:
         experiment_of(build({"data": {"classes": places}}))
     assert sentence.format(home) in str(told.value)
@@ -178,23 +178,23 @@ def test_a_file_with_an_equals_sign_in_its_name_stays_a_file(tmp_path, monkeypat
     assert from_words(["year=*.csv"]).data.model_dump()["path"] == "year=*.csv"
 
 
-def test_a_contact_sheet_is_set_aside_and_an_image_of_that_name_is_not(home, tmp_path):
-    made = tmp_path / "made"
-    shutil.copytree(home / "near" / "deeper", made)
-    (made / "sheet.png").write_bytes(provenance.png(np.zeros((40, 40, 1), np.uint8), "abc", 1))
+def test_a_contact_sheet_is_skipped_and_an_image_of_that_name_is_not(home, tmp_path):
+    result = tmp_path / "made"
+    shutil.copytree(home / "near" / "deeper", result)
+    (result / "sheet.png").write_bytes(provenance.png(np.zeros((40, 40, 1), np.uint8), "abc", 1))
     shutil.copy(home / "like_real" / "000.png", home / "like_real" / "sheet.png")
     with zipfile.ZipFile(tmp_path / "made.zip", "w") as archive:
-        for file in made.iterdir():
+        for file in result.iterdir():
             archive.write(file, file.name)
-    for place in (made, tmp_path / "made.zip", made / "*.png"):
+    for place in (result, tmp_path / "made.zip", result / "*.png"):
         collected = folders.load(folders.Config(path=str(place)))
         assert collected.table.num_rows == 20
         assert [(Path(q.file).name, "contact sheet" in q.reason) for q in collected.skipped_rows] == [
             ("sheet.png", True)
         ]
-    kept = folders.load(folders.Config(path=str(home / "like_real")))
+    remaining = folders.load(folders.Config(path=str(home / "like_real")))
     (home / "like_real" / "sheet.png").unlink()
-    assert kept.table.num_rows == 31 and not kept.skipped_rows
+    assert remaining.table.num_rows == 31 and not remaining.skipped_rows
 
 
 # Other data
@@ -220,37 +220,37 @@ def test_a_class_that_other_data_lack_is_taken_from_the_test_rows(run, home):
     out, result = run
     like = next(row for row in result["also"] if row["name"] == "like_real")
     test = result["parts"]["test"]
-    tested = json.loads((out / "report.json").read_text())["per_class"]
-    real = next(row for row in tested if row["class"] == "real")
+    per_class = json.loads((out / "report.json").read_text())["per_class"]
+    real = next(row for row in per_class if row["class"] == "real")
     assert like["class"] == "made" and like["rows"] == 30 and like["with"] == {"real": real["support"]}
     assert real["support"] < test
-    alone = lamina.load(out).predictor.predict([str(path) for path in sorted((home / "like_real").iterdir())])
-    right = sum(row["prediction"] == "made" for row in alone)
+    single = lamina.load(out).predictor.predict([str(path) for path in sorted((home / "like_real").iterdir())])
+    right = sum(row["prediction"] == "made" for row in single)
     assert like["right"] == pytest.approx(right / 30)
-    found = round(real["recall"] * real["support"])
-    assert like["scores"]["accuracy"] == pytest.approx((right + found) / (30 + real["support"]))
+    matches = round(real["recall"] * real["support"])
+    assert like["scores"]["accuracy"] == pytest.approx((right + matches) / (30 + real["support"]))
     assert like["scores"]["roc_auc"] is not None
     assert f"all 'made', with the {real['support']} 'real' of the test rows" in like["description"]
 
 
-def test_other_data_with_all_classes_are_judged_as_evaluate_judges_them(run, home):
+def test_other_data_with_all_classes_are_evaluated_as_evaluate_evaluates_them(run, home):
     out, result = run
     both = next(row for row in result["also"] if row["name"] == "real and near")
-    code, said, _ = command("evaluate", out, f"real={home}/mixed/real", f"made={home}/near", "--json")
-    assert code == 0 and json.loads(said)["scores"] == pytest.approx(both["scores"])
-    wanted = {name: both["scores"][name] - value for name, value in result["scores"].items() if value is not None}
-    assert both["difference"] == pytest.approx(wanted)
+    code, output, _ = command("evaluate", out, f"real={home}/mixed/real", f"made={home}/near", "--json")
+    assert code == 0 and json.loads(output)["scores"] == pytest.approx(both["scores"])
+    expected = {name: both["scores"][name] - value for name, value in result["scores"].items() if value is not None}
+    assert both["difference"] == pytest.approx(expected)
 
 
 def test_named_classes_are_answered_and_looked_at(run, home, tmp_path):
     out, _ = run
     named = [f"real={home}/mixed/real", f"made={home}/near"]
-    code, said, _ = command("predict", out, *named, "-o", tmp_path / "told.jsonl", "--json")
-    assert code == 0 and json.loads(said)["rows"] == 80
+    code, output, _ = command("predict", out, *named, "-o", tmp_path / "told.jsonl", "--json")
+    assert code == 0 and json.loads(output)["rows"] == 80
     first = json.loads((tmp_path / "told.jsonl").read_text().splitlines()[0])
     assert first["image"].endswith("real/000.png") and first["prediction"] == "real"
-    code, said, _ = command("inspect", *named, "--json")
-    assert code == 0 and {c["class"]: c["all"] for c in json.loads(said)["surveys"][0]["classes"]} == {
+    code, output, _ = command("inspect", *named, "--json")
+    assert code == 0 and {c["class"]: c["all"] for c in json.loads(output)["surveys"][0]["classes"]} == {
         "real": 60,
         "made": 20,
     }
@@ -259,7 +259,7 @@ def test_named_classes_are_answered_and_looked_at(run, home, tmp_path):
     assert read(tmp_path / "recipe.yaml").data == build({"data": {"classes": dict(n.split("=") for n in named)}}).data
 
 
-def test_what_a_run_that_was_stopped_judges_also_is_judged_when_it_goes_on(home, tmp_path):
+def test_what_a_run_that_was_stopped_evaluates_also_is_evaluated_when_it_goes_on(home, tmp_path):
     places = {"real": str(home / "mixed" / "real"), "made": str(home / "mixed" / "made")}
     other = {"later": {"classes": {"made": str(home / "like_real")}}}
     recipe = build({"data": {"classes": places}, "model": "cnn", "also": other}, SMALL)
@@ -304,12 +304,12 @@ def test_a_regression_that_does_not_hold_elsewhere_says_so(tmp_path):
     write_csv(tmp_path / "here.csv", rows)
     write_csv(tmp_path / "there.csv", [{**row, "price": -row["price"]} for row in rows[:50]])
     recipe = {"model": "linear", "train": {"threads": 1}, "also": {"there": str(tmp_path / "there.csv")}}
-    found = lamina.fit(rows, "price", recipe=recipe).result["also"][0]
-    assert found["carries"] == "no" and found["scores"]["r2"] < 0
-    assert found["rows"] == 50 and found["verdict"].startswith("It does not carry over to there: R2 −")
+    result = lamina.fit(rows, "price", recipe=recipe).result["also"][0]
+    assert result["carries"] == "no" and result["scores"]["r2"] < 0
+    assert result["rows"] == 50 and result["verdict"].startswith("It does not carry over to there: R2 −")
 
 
-def test_a_generator_has_nothing_to_judge_elsewhere(home):
+def test_a_generator_has_nothing_to_evaluate_elsewhere(home):
     recipe = build({"data": str(home / "mixed"), "task": "generation", "also": str(home / "near")})
     with pytest.raises(DataError, match="also: this run predicts no column"):
         experiment_of(recipe)
@@ -331,11 +331,11 @@ def test_other_data_are_written_into_the_recipe_with_their_names(also, names):
     assert build(load_yaml(dump(recipe), "here")) == recipe
 
 
-def test_parquet_may_be_judged_also(tmp_path):
+def test_parquet_may_be_evaluated_also(tmp_path):
     rows = customers(120)
     pq.write_table(
         data.load(build({"data": str(write_csv(tmp_path / "b.csv", rows))}).data).table, tmp_path / "b.parquet"
     )
     recipe = {"model": "linear", "train": {"epochs": 1, "threads": 1}, "also": [str(tmp_path / "b.parquet")]}
-    (found,) = lamina.fit(rows, "left", recipe=recipe).result["also"]
-    assert found["name"] == "b.parquet" and found["rows"] == 120 and "class" not in found
+    (result,) = lamina.fit(rows, "left", recipe=recipe).result["also"]
+    assert result["name"] == "b.parquet" and result["rows"] == 120 and "class" not in result

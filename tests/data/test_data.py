@@ -218,14 +218,14 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("name", "content", "said"), [case[1:] for case in REFUSED], ids=[c[0] for c in REFUSED])
-def test_a_file_without_rows_is_refused_with_a_sentence(tmp_path, name, content, said):
+@pytest.mark.parametrize(("name", "content", "sentence"), [case[1:] for case in REFUSED], ids=[c[0] for c in REFUSED])
+def test_a_file_without_rows_is_refused_with_a_sentence(tmp_path, name, content, sentence):
     path = tmp_path / name
     path.write_bytes(content)
     for read in (data.load, lambda cfg: list(data.stream(cfg))):
         with pytest.raises(DataError) as fault:
             read(files.Config(path=str(path)))
-        assert said in str(fault.value)
+        assert sentence in str(fault.value)
         assert str(path) in str(fault.value)
         assert str(fault.value).endswith(".")
 

@@ -80,7 +80,7 @@ def test_with_train_and_test_folders_validation_is_drawn_from_train_and_a_note_s
     assert any("validation is drawn from train" in note for note in experiment.notes)
 
 
-def test_with_train_and_val_folders_the_second_judges_and_a_note_says_so(tmp_path):
+def test_with_train_and_val_folders_the_second_evaluates_and_a_note_says_so(tmp_path):
     experiment = images_of(str(classes(tmp_path, "train", "val")))
     assert all("/val/" in path for path in experiment.splits.test["image"].to_pylist())
     assert all("/train/" in path for path in experiment.splits.validation["image"].to_pylist())
@@ -92,16 +92,16 @@ def test_classes_may_be_nested_and_stand_below_a_lone_folder(tmp_path):
     assert read(tmp_path)["label"].to_pylist() == ["cat/black", "cat/white", "dog"]
 
 
-def test_a_class_of_one_image_is_learned_from_or_set_aside_and_never_judged(tmp_path):
+def test_a_class_of_one_image_is_learned_from_or_skipped_and_never_evaluated(tmp_path):
     experiment = images_of(str(tree(classes(tmp_path), "rare/one.png")))
-    judged = experiment.splits.test["label"].to_pylist() + experiment.splits.validation["label"].to_pylist()
+    held_out = experiment.splits.test["label"].to_pylist() + experiment.splits.validation["label"].to_pylist()
     learned = experiment.splits.train["label"].to_pylist().count("rare")
     aside = [q.reason for q in experiment.skipped_rows]
-    assert "rare" not in judged
+    assert "rare" not in held_out
     assert (learned, aside) in [(1, []), (0, ["the label 'rare' was never seen in training"])]
 
 
-def test_what_systems_leave_behind_is_ignored_and_other_files_are_set_aside(tmp_path):
+def test_what_systems_leave_behind_is_ignored_and_other_files_are_skipped(tmp_path):
     tree(tmp_path, "a/1.png", "b/1.png", "__MACOSX/a/1.png", ".hidden/a/1.png", "a/.2.png")
     for name in ("a/Thumbs.db", "b/desktop.ini", ".DS_Store", "b/notes.md"):
         (tmp_path / name).write_bytes(b"x")
@@ -132,7 +132,7 @@ def test_images_directly_in_the_folder_can_be_answered_for_and_training_on_them_
         images_of(str(tmp_path))
 
 
-def test_a_folder_beside_train_and_test_is_set_aside(tmp_path):
+def test_a_folder_beside_train_and_test_is_skipped(tmp_path):
     classes(tmp_path, "train", "test")
     tree(tmp_path, "unlabelled/1.png")
     collected = folders.load(folders.Config(path=str(tmp_path)))
@@ -154,8 +154,8 @@ def test_a_broken_image_of_a_zip_is_named_by_its_place_in_the_zip(tmp_path):
     with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
         for i in range(24):
             archive.writestr(f"{'ab'[i % 2]}/{i}.png", png(i) if i != 7 else png(i)[:50])
-    (lost,) = images_of(str(tmp_path / "set.zip")).skipped_rows
-    assert (lost.file, lost.line, lost.reason) == (f"{tmp_path}/set.zip/b/7.png", None, "is cut short")
+    (skipped,) = images_of(str(tmp_path / "set.zip")).skipped_rows
+    assert (skipped.file, skipped.line, skipped.reason) == (f"{tmp_path}/set.zip/b/7.png", None, "is cut short")
 
 
 def test_a_hundred_thousand_files_are_listed_in_seconds(tmp_path):
@@ -191,7 +191,7 @@ LABELS = np.arange(30) % 3
 
 
 @pytest.mark.parametrize(
-    ("x", "wanted", "note"),
+    ("x", "expected", "note"),
     [
         (COLOUR[..., 0], COLOUR[..., :1], None),
         (COLOUR[..., :1], COLOUR[..., :1], None),
@@ -219,16 +219,16 @@ LABELS = np.arange(30) % 3
         "yes or no",
     ],
 )
-def test_an_npz_gives_the_very_pixels_whatever_their_layout(tmp_path, x, wanted, note):
-    found = npz.load(npz.Config(path=str(saved(tmp_path / "a.npz", X=x, Y=LABELS))))
-    assert np.array_equal(pixels_of(found.table), wanted)
-    assert found.table["label"].to_pylist() == LABELS.tolist()
-    _, *notes = image.describe(found.table["image"].combine_chunks(), image.Config()).split("; ")
-    assert [bool(note and note in sentence) for sentence in (*found.notes, *notes)] == [True] * bool(note)
+def test_an_npz_gives_the_very_pixels_whatever_their_layout(tmp_path, x, expected, note):
+    result = npz.load(npz.Config(path=str(saved(tmp_path / "a.npz", X=x, Y=LABELS))))
+    assert np.array_equal(pixels_of(result.table), expected)
+    assert result.table["label"].to_pylist() == LABELS.tolist()
+    _, *notes = image.describe(result.table["image"].combine_chunks(), image.Config()).split("; ")
+    assert [bool(note and note in sentence) for sentence in (*result.notes, *notes)] == [True] * bool(note)
 
 
 @pytest.mark.parametrize(
-    ("y", "wanted"),
+    ("y", "expected"),
     [
         (LABELS[:, None], LABELS.tolist()),
         (np.eye(3)[LABELS], LABELS.tolist()),
@@ -236,9 +236,9 @@ def test_an_npz_gives_the_very_pixels_whatever_their_layout(tmp_path, x, wanted,
     ],
     ids=["a column", "one-hot", "words"],
 )
-def test_labels_are_read_whatever_their_layout(tmp_path, y, wanted):
-    found = npz.load(npz.Config(path=str(saved(tmp_path / "a.npz", x=COLOUR, y=y))))
-    assert found.table["label"].to_pylist() == wanted
+def test_labels_are_read_whatever_their_layout(tmp_path, y, expected):
+    result = npz.load(npz.Config(path=str(saved(tmp_path / "a.npz", x=COLOUR, y=y))))
+    assert result.table["label"].to_pylist() == expected
 
 
 def test_an_npz_with_parts_keeps_them(tmp_path):
@@ -248,7 +248,7 @@ def test_an_npz_with_parts_keeps_them(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("found", "said"),
+    ("result", "sentence"),
     [
         ({"x": COLOUR}, "wanted x and y"),
         ({"x": COLOUR, "y": LABELS[:7]}, "30 rows but 7 labels"),
@@ -259,9 +259,9 @@ def test_an_npz_with_parts_keeps_them(tmp_path):
         ({"x": np.array([None] * 3), "y": LABELS[:3]}, "cannot be read as .npz"),
     ],
 )
-def test_arrays_that_cannot_be_used_are_refused_with_the_reason(tmp_path, found, said):
-    with pytest.raises(DataError, match=re.escape(said)):
-        npz.load(npz.Config(path=str(saved(tmp_path / "a.npz", **found))))
+def test_arrays_that_cannot_be_used_are_refused_with_the_reason(tmp_path, result, sentence):
+    with pytest.raises(DataError, match=re.escape(sentence)):
+        npz.load(npz.Config(path=str(saved(tmp_path / "a.npz", **result))))
 
 
 def idx(values: np.ndarray) -> bytes:
@@ -289,10 +289,10 @@ def test_raw_images_are_the_same_whole_sliced_and_of_mixed_sizes():
     assert np.array_equal(image.encode(values.slice(3).slice(2, 1), state), COLOUR[5:6])
     assert np.array_equal(image.encode(values.take(pa.array([4, 1])), state), COLOUR[[4, 1]])
     mixed = pa.array([*cells.to_pylist()[:2], png(50, 3), None, b"P6\n-6 -5\n255\n" + bytes(90)], pa.large_binary())
-    found = image.encode(image.parse(mixed, image.Config()), state)
-    assert np.array_equal(found[:2], COLOUR[:2])
-    assert found[2, 3, 2].tolist() == [50, 50, 50]
-    assert (found[3:] == image.GREY).all()
+    result = image.encode(image.parse(mixed, image.Config()), state)
+    assert np.array_equal(result[:2], COLOUR[:2])
+    assert result[2, 3, 2].tolist() == [50, 50, 50]
+    assert (result[3:] == image.GREY).all()
 
 
 # tables
@@ -311,11 +311,11 @@ def test_image_structs_of_a_parquet_file_stay_whole_and_class_codes_get_their_na
     pq.write_table(table.slice(0, 10), tmp_path / "train-00000-of-00002.parquet")
     pq.write_table(table.slice(10), tmp_path / "train-00001-of-00002.parquet")
     cfg = files.Config(path=str(tmp_path / "train-*.parquet"))
-    found = data.load(cfg).table
-    assert found.column_names == ["image", "label"]
-    assert found["label"].to_pylist() == [names[i % 2] for i in range(24)] + [None]
-    assert [cell["bytes"] for cell in found["image"].to_pylist()[:24]] == [row["bytes"] for row in rows()]
-    assert pa.concat_tables([piece.table for piece in data.stream(cfg, 7)]).equals(found)
+    result = data.load(cfg).table
+    assert result.column_names == ["image", "label"]
+    assert result["label"].to_pylist() == [names[i % 2] for i in range(24)] + [None]
+    assert [cell["bytes"] for cell in result["image"].to_pylist()[:24]] == [row["bytes"] for row in rows()]
+    assert pa.concat_tables([piece.table for piece in data.stream(cfg, 7)]).equals(result)
     experiment = images_of(str(tmp_path / "train-*.parquet"), target="label")
     counts = experiment.counts()
     assert (counts["read"], counts["used"], counts["skipped"]) == (25, 24, 1)
@@ -332,8 +332,8 @@ def test_dicts_of_bytes_and_uint8_arrays_train_from_memory():
     ):
         experiment = experiment_of(build({"data": {"kind": "arrays"}, "target": "label"}), Collected(table))
         prep = preprocess.fit(experiment.splits.train, experiment.schema)
-        found = np.concatenate([next(iter(prep.encode(part).values())) for part in experiment.splits])
-        assert sorted(found[:, 0, 0, 0].tolist()) == [9 * i for i in range(24)]
+        result = np.concatenate([next(iter(prep.encode(part).values())) for part in experiment.splits])
+        assert sorted(result[:, 0, 0, 0].tolist()) == [9 * i for i in range(24)]
 
 
 def test_paths_in_a_table_are_found_from_here_and_else_beside_the_table(tmp_path, monkeypatch):
@@ -344,15 +344,15 @@ def test_paths_in_a_table_are_found_from_here_and_else_beside_the_table(tmp_path
     (tmp_path / "else" / "pics" / "3.png").write_bytes(png(200))
     monkeypatch.chdir(tmp_path / "else")
     cfg = files.Config(path="../home/table.csv")
-    found = data.load(cfg).table["file"].to_pylist()
-    assert found[3] == "pics/3.png"
-    assert found[4] == "../home/pics/4.png"
-    assert pa.concat_tables([piece.table for piece in data.stream(cfg, 5)])["file"].to_pylist() == found
+    result = data.load(cfg).table["file"].to_pylist()
+    assert result[3] == "pics/3.png"
+    assert result[4] == "../home/pics/4.png"
+    assert pa.concat_tables([piece.table for piece in data.stream(cfg, 5)])["file"].to_pylist() == result
     (tmp_path / "home" / "pics" / "5.png").unlink()
     experiment = experiment_of(build({"data": "../home/table.csv", "target": "label"}))
-    (lost,) = experiment.skipped_rows
-    assert (lost.file, lost.line, lost.column) == ("../home/table.csv", 7, "file")
-    assert lost.reason == "pics/5.png cannot be read (No such file or directory)"
+    (skipped,) = experiment.skipped_rows
+    assert (skipped.file, skipped.line, skipped.column) == ("../home/table.csv", 7, "file")
+    assert skipped.reason == "pics/5.png cannot be read (No such file or directory)"
 
 
 # videos
@@ -385,7 +385,7 @@ def films(tmp_path_factory) -> Path:
     return root
 
 
-def test_the_frames_of_a_video_stay_in_one_part_and_bad_videos_are_set_aside(films):
+def test_the_frames_of_a_video_stay_in_one_part_and_bad_videos_are_skipped(films):
     experiment = images_of(str(films))
     counts = experiment.counts()
     assert (counts["read"], counts["used"], counts["skipped"]) == (57, 54, 3)
@@ -405,10 +405,10 @@ def test_the_frames_of_a_video_stay_in_one_part_and_bad_videos_are_set_aside(fil
 
 def test_frames_are_taken_at_even_times_and_show_what_the_video_shows(films):
     cfg = {"kind": "video", "path": str(films / "red" / "1.mp4")}
-    found = video.load(video.Config(**cfg, every=0.5)).table
-    assert found["time"].to_pylist() == [0.0, 0.5, 1.0, 1.5, 2.0, 2.5]
-    assert found.column_names == ["image", "time", "video"]
-    for time_, body in zip(found["time"].to_pylist(), found["image"].to_pylist(), strict=True):
+    result = video.load(video.Config(**cfg, every=0.5)).table
+    assert result["time"].to_pylist() == [0.0, 0.5, 1.0, 1.5, 2.0, 2.5]
+    assert result.column_names == ["image", "time", "video"]
+    for time_, body in zip(result["time"].to_pylist(), result["image"].to_pylist(), strict=True):
         frame = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR)
         inside = frame[14:34, round(time_ * 10) + 4 : round(time_ * 10) + 24].reshape(-1, 3).mean(0)
         assert inside[2] > 200 > 60 > inside[:2].max()
@@ -418,7 +418,7 @@ def test_frames_are_taken_at_even_times_and_show_what_the_video_shows(films):
     assert cv2.imdecode(np.frombuffer(small, np.uint8), 1).shape == (12, 16, 3)
 
 
-def test_videos_of_another_folder_judge_those_of_this_one(tmp_path, films):
+def test_videos_of_another_folder_evaluate_those_of_this_one(tmp_path, films):
     for label, code, suffix in (("red", "mp4v", "mp4"), ("blue", "MJPG", "avi")):
         film(tmp_path / label / f"later.{suffix}", (0, 0, 255) if label == "red" else (255, 0, 0), code=code)
     experiment = images_of({"kind": "video", "path": str(films), "test": str(tmp_path)})
@@ -428,10 +428,10 @@ def test_videos_of_another_folder_judge_those_of_this_one(tmp_path, films):
 
 
 def test_videos_in_part_folders_keep_their_part(tmp_path, films):
-    for part, chosen in (("train", range(6)), ("test", range(6, 9))):
+    for part, choice in (("train", range(6)), ("test", range(6, 9))):
         for label, suffix in (("red", "mp4"), ("blue", "avi")):
             (tmp_path / part / label).mkdir(parents=True)
-            for i in chosen:
+            for i in choice:
                 os.link(films / label / f"{i}.{suffix}", tmp_path / part / label / f"{i}.{suffix}")
     experiment = images_of(str(tmp_path))
     assert {Path(v).parts[-3] for v in experiment.splits.test["video"].to_pylist()} == {"test"}
@@ -453,8 +453,8 @@ def test_decoded_images_are_kept_and_found_again_until_a_file_changes(tmp_path, 
     values = many(tmp_path)
     state = image.fit(values, image.Config())
     assert image.faults(values, state) == [None] * 80
-    (kept,) = cache.glob("*.npy")
-    stamp = kept.stat().st_ino
+    (remaining,) = cache.glob("*.npy")
+    stamp = remaining.stat().st_ino
     assert image.encode_memmap(values, state)[:, 0, 0, 0].tolist() == list(range(80))
     assert [file.stat().st_ino for file in cache.glob("*.npy")] == [stamp]
     (tmp_path / "3.png").write_bytes(png(211, 9))
@@ -478,8 +478,8 @@ def test_a_damaged_file_in_the_cache_is_written_anew(tmp_path, cache):
     values = many(tmp_path)
     state = image.fit(values, image.Config())
     right = np.array(image.encode_memmap(values, state))
-    (kept,) = cache.glob("*.npy")
-    kept.write_bytes(kept.read_bytes()[:200])
+    (remaining,) = cache.glob("*.npy")
+    remaining.write_bytes(remaining.read_bytes()[:200])
     assert np.array_equal(image.encode_memmap(values, state), right)
 
 
@@ -510,14 +510,14 @@ def test_where_nothing_can_be_kept_images_are_decoded_in_memory(tmp_path, monkey
 def test_runs_on_the_same_images_at_once_do_not_disturb_each_other(tmp_path, cache):
     values = many(tmp_path, 200)
     state = image.fit(values, image.Config())
-    found: list[list[int]] = []
+    result: list[list[int]] = []
     runs = [
-        threading.Thread(target=lambda: found.append(image.encode_memmap(values, state)[:, 0, 0, 0].tolist()))
+        threading.Thread(target=lambda: result.append(image.encode_memmap(values, state)[:, 0, 0, 0].tolist()))
         for _ in range(6)
     ]
     for run in runs:
         run.start()
     for run in runs:
         run.join()
-    assert found == [list(range(200))] * 6
+    assert result == [list(range(200))] * 6
     assert [file.suffix for file in cache.iterdir()].count(".part") == 0

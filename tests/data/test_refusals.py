@@ -77,7 +77,7 @@ def test_long_tables_that_make_no_series_are_refused_with_the_reason(name, tmp_p
         data.load(long.Config(**{"path": str(path), "series": "machine", **settings}))
 
 
-def test_a_series_whose_day_no_calendar_has_is_set_aside_and_the_others_stay(tmp_path):
+def test_a_series_whose_day_no_calendar_has_is_skipped_and_the_others_stay(tmp_path):
     rows = [f"{name},2024-02-{day},{day * place},{name}" for place, name in enumerate("abc", 1) for day in (27, 28, 29)]
     path = tmp_path / "log.csv"
     path.write_text(HEAD + "\n".join([*rows, "c,2024-02-30,1,c", ",2024-02-27,1,", "d,2024-02-27,1,d"]) + "\n", "utf-8")

@@ -37,15 +37,15 @@ def fitted(values: Any, **settings: Any) -> preprocess.Preprocessor:
 
 
 def codes(prep: preprocess.Preprocessor, values: Any) -> np.ndarray:
-    (found,) = prep.encode(clean(arrays.table({"x": values}), MISSING)).values()
-    return found
+    (result,) = prep.encode(clean(arrays.table({"x": values}), MISSING)).values()
+    return result
 
 
 def reasons(train: Any, values: Any) -> list[str | None]:
     """Why some cells cannot be used beside those of training."""
     tables = [clean(arrays.table({"x": cells}), MISSING) for cells in (train, values)]
-    *_, found = preprocess.faults(tables, fitted(train).columns[0])
-    return found
+    *_, result = preprocess.faults(tables, fitted(train).columns[0])
+    return result
 
 
 # what a cell means
@@ -54,35 +54,35 @@ def reasons(train: Any, values: Any) -> list[str | None]:
 def test_series_are_standardised_by_the_training_rows_channel_by_channel():
     rng = np.random.default_rng(0)
     train = rng.normal(size=(50, 20, 2)) * [2.0, 100.0] + [5.0, -1000.0]
-    found = codes(fitted(train), train)
-    assert found.shape == (50, 20, 2)
-    assert found.mean((0, 1)) == pytest.approx([0, 0], abs=1e-5)
-    assert found.std((0, 1)) == pytest.approx([1, 1], abs=1e-5)
-    assert codes(fitted(train), train + 1)[0, 0, 0] > found[0, 0, 0]
+    result = codes(fitted(train), train)
+    assert result.shape == (50, 20, 2)
+    assert result.mean((0, 1)) == pytest.approx([0, 0], abs=1e-5)
+    assert result.std((0, 1)) == pytest.approx([1, 1], abs=1e-5)
+    assert codes(fitted(train), train + 1)[0, 0, 0] > result[0, 0, 0]
 
 
 def test_each_series_may_be_brought_to_mean_0_and_spread_1_by_itself():
     prep = fitted([[1.0, 2, 3, 4], [10.0, 20, 30, 40]], normalise="each")
-    found = codes(prep, [[1.0, 2, 3, 4], [-5.0, -5, -5, -5]])[:, :, 0]
-    assert found[0].mean() == pytest.approx(0, abs=1e-6)
-    assert found[0].std() == pytest.approx(1, abs=1e-6)
-    assert found[1].tolist() == [0, 0, 0, 0]
+    result = codes(prep, [[1.0, 2, 3, 4], [-5.0, -5, -5, -5]])[:, :, 0]
+    assert result[0].mean() == pytest.approx(0, abs=1e-6)
+    assert result[0].std() == pytest.approx(1, abs=1e-6)
+    assert result[1].tolist() == [0, 0, 0, 0]
     assert np.array_equal(codes(fitted([[1.0, 2, 4]], normalise="none"), [[1.0, 2, 4]])[0, :, 0], [1, 2, 4])
 
 
 def test_gaps_are_filled_between_their_neighbours_and_at_the_ends_by_the_nearest():
     prep = fitted([[0.0, 1, 2, 3, 4, 5, 6]], normalise="none")
-    found = codes(prep, [[None, 1.0, NAN, None, 4.0, 6.0, 6.5], [3.0, NAN, 5.0]])[:, :, 0]
-    assert found[0].tolist() == [1, 1, 2, 3, 4, 6, 6.5]
-    assert found[1][:3].tolist() == [3, 4, 5]
-    assert np.isnan(found[1][3:]).all()
+    result = codes(prep, [[None, 1.0, NAN, None, 4.0, 6.0, 6.5], [3.0, NAN, 5.0]])[:, :, 0]
+    assert result[0].tolist() == [1, 1, 2, 3, 4, 6, 6.5]
+    assert result[1][:3].tolist() == [3, 4, 5]
+    assert np.isnan(result[1][3:]).all()
 
 
 def test_of_a_longer_series_the_first_steps_are_seen_and_behind_a_shorter_one_there_is_nothing():
     prep = fitted([[1.0, 2, 3, 4, 5]] * 3, normalise="none", steps=4)
-    found = codes(prep, [[1.0, 2, 3, 4, 5, 6], [1.0, 2]])[:, :, 0]
-    assert found[0].tolist() == [1, 2, 3, 4]
-    assert np.isnan(found[1]).tolist() == [False, False, True, True]
+    result = codes(prep, [[1.0, 2, 3, 4, 5, 6], [1.0, 2]])[:, :, 0]
+    assert result[0].tolist() == [1, 2, 3, 4]
+    assert np.isnan(result[1]).tolist() == [False, False, True, True]
 
 
 def test_a_missing_series_is_the_training_mean_all_along():
@@ -92,8 +92,8 @@ def test_a_missing_series_is_the_training_mean_all_along():
 
 def test_a_broken_series_is_told_with_its_reason():
     one, two = [[1.0, 2, 3, 4]] * 3, [[[1.0, 2], [3.0, 4], [5.0, 6]]] * 3
-    found = reasons(one, pa.array([[1.0, 2], [None, NAN], [None, None, None, 1.0], None, []]))
-    assert found == [None, "holds no finite number", "3 of its 4 numbers are missing, more than half", None,
+    result = reasons(one, pa.array([[1.0, 2], [None, NAN], [None, None, None, 1.0], None, []]))
+    assert result == [None, "holds no finite number", "3 of its 4 numbers are missing, more than half", None,
                      "holds no finite number"]  # fmt: skip
     assert reasons(one, ["1, 2, x, 4"]) == ["number 3 is 'x', which is no number"]
     assert reasons(one, two[:1]) == ["has 2 channels, the others have 1"]
@@ -189,24 +189,24 @@ def test_a_ts_file_of_several_channels_may_have_series_of_any_length_but_no_ragg
 
 
 def test_a_ts_file_may_have_a_number_as_its_target_and_no_time_stamps(tmp_path):
-    found = loaded(write(tmp_path, "Toy.ts", "@targetLabel true\n@data\n1,2,3:0.5\n1,2,4:none\n"))
-    assert found.target == "target"
-    assert found.task == "regression"
-    assert found.table["target"].to_pylist() == [0.5]
+    result = loaded(write(tmp_path, "Toy.ts", "@targetLabel true\n@data\n1,2,3:0.5\n1,2,4:none\n"))
+    assert result.target == "target"
+    assert result.task == "regression"
+    assert result.table["target"].to_pylist() == [0.5]
     for text in ("@timeStamps true\n@data\n", "@classLabel true a\n@data\n(0,1),(1,2):a\n"):
         with pytest.raises(DataError, match="time stamps"):
             loaded(write(tmp_path, "Stamped.ts", text))
 
 
-def test_the_test_file_beside_a_train_file_judges_and_a_note_says_so(tmp_path):
+def test_the_test_file_beside_a_train_file_evaluates_and_a_note_says_so(tmp_path):
     write(tmp_path, "Toy_TEST.ts", UNIVARIATE)
     path = write(tmp_path, "Toy_TRAIN.ts", UNIVARIATE)
-    found = loaded(path)
-    assert found.part == "part"
-    assert found.table["part"].to_pylist() == ["train"] * 3 + ["test"] * 3
-    assert "Toy_TEST.ts, which stands beside it" in found.notes[0]
-    (alone,) = data.stream(recordings.Config(path=str(path)))
-    assert alone.table.num_rows == 3
+    result = loaded(path)
+    assert result.part == "part"
+    assert result.table["part"].to_pylist() == ["train"] * 3 + ["test"] * 3
+    assert "Toy_TEST.ts, which stands beside it" in result.notes[0]
+    (single,) = data.stream(recordings.Config(path=str(path)))
+    assert single.table.num_rows == 3
     assert recordings.source_line(recordings.Config(path=str(path)), [3])[0][0].endswith("Toy_TEST.ts")
     assert loaded(path, test=str(tmp_path / "Toy_TEST.ts")).part is None
 
@@ -234,8 +234,8 @@ def test_arff_files_of_one_and_of_several_channels_are_read(tmp_path):
 
 
 def test_text_of_the_ucr_archive_has_its_label_first_and_nan_behind_the_end(tmp_path):
-    found = loaded(write(tmp_path, "Toy_TRAIN.tsv", "1\t0.5\t1.5\tNaN\n2.0\t1\t2\t3\n"))
-    assert found.table.to_pylist() == [{"series": [0.5, 1.5], "label": "1"}, {"series": [1, 2, 3], "label": "2"}]
+    result = loaded(write(tmp_path, "Toy_TRAIN.tsv", "1\t0.5\t1.5\tNaN\n2.0\t1\t2\t3\n"))
+    assert result.table.to_pylist() == [{"series": [0.5, 1.5], "label": "1"}, {"series": [1, 2, 3], "label": "2"}]
     assert loaded(write(tmp_path, "Toy_TEST.txt", "  1.0000e+00  -2.5e-01   4.0\n")).table["series"].to_pylist() == [
         [-0.25, 4]
     ]
@@ -270,8 +270,8 @@ def test_a_long_table_becomes_one_row_per_series_in_the_order_of_time(tmp_path):
 def test_a_long_table_keeps_duplicates_and_gaps_and_refuses_unknown_columns(tmp_path):
     rows = "id,t,x,y\n" + "".join(f"{i},{t},{t if t != 5 else ''},{i % 2}\n" for i in range(3) for t in (7, 5, 1, 1))
     path = write(tmp_path, "log.csv", rows)
-    found = loaded(path, kind="long", series="id", time="t")
-    assert found.table["x"].to_pylist() == [[1, 1, None, 7]] * 3
+    result = loaded(path, kind="long", series="id", time="t")
+    assert result.table["x"].to_pylist() == [[1, 1, None, 7]] * 3
     pa.parquet.write_table(pa.table({"id": [0, 0, 1], "t": [2, 1, 0], "x": [1.0, 2, 3]}), tmp_path / "log.parquet")
     assert loaded(tmp_path / "log.parquet", kind="long", series="id", time="t").table["x"].to_pylist() == [[2, 1], [3]]
     with pytest.raises(DataError, match=r"data.series: there is no column 'ids'. Did you mean 'id'\?"):
@@ -325,8 +325,8 @@ def made(spec: Spec, **settings: Any) -> Any:
 
 
 def padded(rows: int, steps: int, channels: int = 2, behind: int = 0, seed: int = 0) -> torch.Tensor:
-    found = torch.from_numpy(np.random.default_rng(seed).normal(size=(rows, steps, channels)).astype(np.float32))
-    return torch.cat([found, torch.full((rows, behind, channels), NAN)], 1)
+    result = torch.from_numpy(np.random.default_rng(seed).normal(size=(rows, steps, channels)).astype(np.float32))
+    return torch.cat([result, torch.full((rows, behind, channels), NAN)], 1)
 
 
 def test_series_are_given_to_cnn_and_forecasts_are_not():
@@ -410,8 +410,8 @@ def test_the_graph_of_any_length_and_mixture_agrees_with_the_network(steps):
     one = {name: value[:1] for name, value in fed.items()}
     for some, rows in ((fed, slice(0, 6)), (one, slice(0, 1))):
         with torch.no_grad():
-            wanted = model(inputs)["target"][rows].numpy()
-        np.testing.assert_allclose(onnx_runtime(graph)(some)["target"], wanted, atol=1e-5)
+            expected = model(inputs)["target"][rows].numpy()
+        np.testing.assert_allclose(onnx_runtime(graph)(some)["target"], expected, atol=1e-5)
 
 
 def models_batch(inputs: dict[str, torch.Tensor], target: torch.Tensor) -> Any:
@@ -441,10 +441,10 @@ def test_the_nearest_series_is_a_baseline_and_says_how_often_it_is_right():
         output=Output(head="logits", size=1, loss=""),
     )
     names = classification.Task.baselines
-    found = baselines.fit(names, train, target, spec, 2, notes)
-    assert list(found) == ["majority", "logistic", "nearest_neighbour"]
+    result = baselines.fit(names, train, target, spec, 2, notes)
+    assert list(result) == ["majority", "logistic", "nearest_neighbour"]
     assert notes == []
-    answers = found["nearest_neighbour"](train)["probabilities"]
+    answers = result["nearest_neighbour"](train)["probabilities"]
     assert (answers.argmax(1) == target).all()
     assert 0.9 < answers.max() < 1
     plain = {"number": rng.normal(size=(60, 2)).astype(np.float32)}
@@ -506,18 +506,18 @@ def post(api: Any, **request: Any) -> httpx.Response:
 def test_python_files_the_graph_and_http_give_one_answer(waves_run, asked, tmp_path):
     from typer.testing import CliRunner
 
-    wanted = waves_run.predict(asked)
+    expected = waves_run.predict(asked)
     predictor = waves_run.predictor
     assert predictor.bundle.model.runtime == "onnx"
-    near([waves_run.predict([row])[0] for row in asked], wanted)
+    near([waves_run.predict([row])[0] for row in asked], expected)
     lists = [row["signal"] for row in asked[:12]]
-    given = [None if one is None else np.array([NAN if v is None else v for v in one]) for one in lists]
-    near(waves_run.predict([{"signal": one} for one in given]), wanted[:12])
-    near(pa.Table.from_pydict(waves_run.predict({"signal": given})).to_pylist(), wanted[:12])
+    arguments = [None if one is None else np.array([NAN if v is None else v for v in one]) for one in lists]
+    near(waves_run.predict([{"signal": one} for one in arguments]), expected[:12])
+    near(pa.Table.from_pydict(waves_run.predict({"signal": arguments})).to_pylist(), expected[:12])
 
     api = app(predictor)
-    near(post(api, json={"rows": asked}).json()["predictions"], wanted)
-    near(post(api, json={"columns": {"signal": [row["signal"] for row in asked]}}).json()["predictions"], wanted)
+    near(post(api, json={"rows": asked}).json()["predictions"], expected)
+    near(post(api, json={"columns": {"signal": [row["signal"] for row in asked]}}).json()["predictions"], expected)
 
     pa.parquet.write_table(pa.table({"signal": pa.array(lists, pa.list_(pa.float64()))}), tmp_path / "rows.parquet")
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps({"signal": one}) + "\n" for one in lists))
@@ -528,13 +528,13 @@ def test_python_files_the_graph_and_http_give_one_answer(waves_run, asked, tmp_p
         call = ["predict", waves_run.result["run"], str(tmp_path / name), "-o", str(out), "--overwrite"]
         done = CliRunner().invoke(commands, call)
         assert done.exit_code == 0, done.output
-        near([json.loads(line) for line in out.read_text().splitlines()], wanted[:12])
+        near([json.loads(line) for line in out.read_text().splitlines()], expected[:12])
 
-    fed = predictor.encode(arrays.table([row for row in asked if row["signal"] is not None]))
-    graph = onnx_runtime(predictor.bundle.files["model.onnx"])(fed)["target"]
+    inputs = predictor.encode(arrays.table([row for row in asked if row["signal"] is not None]))
+    graph = onnx_runtime(predictor.bundle.files["model.onnx"])(inputs)["target"]
     config, spec = predictor.bundle.model.config, predictor.bundle.model.spec
     weights = predictor.bundle.files["weights.safetensors"]
-    np.testing.assert_allclose(graph, models.runtime("cnn", config, spec, weights)(fed)["target"], atol=1e-5)
+    np.testing.assert_allclose(graph, models.runtime("cnn", config, spec, weights)(inputs)["target"], atol=1e-5)
 
 
 def test_a_series_that_is_none_is_refused_over_http_with_its_place(waves_run):

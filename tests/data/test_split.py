@@ -61,10 +61,10 @@ def test_a_class_with_one_row_goes_to_train():
 
 def test_rows_of_a_small_class_have_equal_chances_to_be_tested():
     target = ["rare", "rare"] + ["a"] * 98
-    tested = sum(
+    test_rows = sum(
         "rare" in split(numbered(target), Stratified(), "y", seed).test["y"].to_pylist() for seed in range(300)
     )
-    assert 40 < tested < 140  # one of the two stays in train; the other stands at a uniform place in its half
+    assert 40 < test_rows < 140  # one of the two stays in train; the other stands at a uniform place in its half
 
 
 def test_auto_is_stratified_for_few_classes_and_random_for_numbers():
@@ -211,8 +211,8 @@ def test_the_column_of_the_groups_is_not_learned_from_unless_it_is_the_target():
 
 def test_rows_without_a_group_are_one_group():
     table = people([5] * 20)
-    known = [None if who == "p3" else who for who in table["person"].to_pylist()]
-    table = table.set_column(1, "person", pa.array(known))
+    names = [None if who == "p3" else who for who in table["person"].to_pylist()]
+    table = table.set_column(1, "person", pa.array(names))
     for seed in range(10):
         assert sum(None in who for who in groups_of(table, split(table, ByGroup(column="person"), "y", seed))) == 1
 

@@ -161,7 +161,7 @@ def test_a_folder_by_class_has_a_text_in_each_file(tmp_path):
     assert tests[0] == {"text": "test neg 0\nsecond line", "part": "test", "label": "neg"}
 
 
-def test_what_is_no_text_of_a_class_is_set_aside_and_said(tmp_path):
+def test_what_is_no_text_of_a_class_is_skipped_and_said(tmp_path):
     for label in ("pos", "neg"):
         for i in range(3):
             write(tmp_path / label / f"{i}.txt", f"{label} {i}")

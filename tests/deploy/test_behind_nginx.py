@@ -85,11 +85,11 @@ def site(churn_bundle, origin, tmp_path_factory) -> Iterator[str]:
     """The public address of a bundle: nginx before `lamina serve`, with a token, a public name and a sub-path."""
     if not shutil.which("nginx"):
         pytest.skip("nginx is not installed: apt-get install nginx-light")
-    home, port, upstream = tmp_path_factory.mktemp("nginx"), free_port(), free_port()
-    (home / "nginx.conf").write_text(SITE.format(home=home, port=port, upstream=upstream))
+    folder, port, upstream = tmp_path_factory.mktemp("nginx"), free_port(), free_port()
+    (folder / "nginx.conf").write_text(SITE.format(home=folder, port=port, upstream=upstream))
     options = ("--token", "secret", "--allowed-host", "models.localhost", "--root-path", "/models/churn")
     serve = ("serve", churn_bundle, "--port", upstream, *options, "--allow-origin", origin[0])
-    with process(sys.executable, "-m", "lamina", *serve), process("nginx", "-p", home, "-c", home / "nginx.conf"):
+    with process(sys.executable, "-m", "lamina", *serve), process("nginx", "-p", folder, "-c", folder / "nginx.conf"):
         wait_for(f"http://127.0.0.1:{upstream}/health")
         wait_for(f"http://127.0.0.1:{port}/models/churn/health")
         yield f"127.0.0.1:{port}/models/churn"
@@ -99,9 +99,12 @@ def browse(address: str, home: object, *options: str) -> str:
     """The page as a browser has it when its scripts are done; no name but this machine's address is resolved."""
     if CHROMIUM is None:
         pytest.skip("no browser is installed: apt-get install chromium")
-    alone = ("--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE localhost", f"--user-data-dir={home}")
+    single = (
+        "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE localhost",
+        f"--user-data-dir={home}",
+    )
     call = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
-    call += [*alone, "--virtual-time-budget=20000", *options, "--dump-dom", address]
+    call += [*single, "--virtual-time-budget=20000", *options, "--dump-dom", address]
     return subprocess.run(call, capture_output=True, text=True, check=True, timeout=120).stdout
 
 

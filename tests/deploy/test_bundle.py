@@ -87,15 +87,15 @@ def outcome(folder: Path, files: Files, rows: Any, wanted: Any) -> str:
 
 def trials(count: int, seed: int, whole: Any, folder: Path, seal: Callable[[Files], Files]) -> Counter[str]:
     """Outcomes of many mutations; the seed of each is its number."""
-    files, rows, wanted = whole
-    found: Counter[str] = Counter()
+    files, rows, expected = whole
+    result: Counter[str] = Counter()
     for number in range(seed, seed + count):
         what, broken = mutated(files, random.Random(number))
         began = time.process_time()
-        got = outcome(folder, seal(broken), rows, wanted)
+        got = outcome(folder, seal(broken), rows, expected)
         assert time.process_time() - began < 5, f"mutation {number} took too long: {what}"
-        found[got if got in ("refused", "the same") else f"mutation {number}, {what}: {got}"] += 1
-    return found
+        result[got if got in ("refused", "the same") else f"mutation {number}, {what}: {got}"] += 1
+    return result
 
 
 def test_a_bundle_whose_hashes_are_not_made_right_is_always_refused(whole, tmp_path):
@@ -104,25 +104,25 @@ def test_a_bundle_whose_hashes_are_not_made_right_is_always_refused(whole, tmp_p
     def seal(files: Files) -> Files:
         return files | {"manifest.json": stale}
 
-    found = trials(MUTATIONS, 0, whole, tmp_path / "b", seal)
+    result = trials(MUTATIONS, 0, whole, tmp_path / "b", seal)
     same_bytes = sum(mutated(whole[0], random.Random(n))[1] == whole[0] for n in range(MUTATIONS))
-    assert found == Counter({"refused": MUTATIONS - same_bytes}) + Counter({"the same": same_bytes})
+    assert result == Counter({"refused": MUTATIONS - same_bytes}) + Counter({"the same": same_bytes})
 
 
 def test_a_mutated_bundle_whose_manifest_is_made_right_gives_its_answers_or_is_refused(whole, tmp_path):
-    found = trials(MUTATIONS, 0, whole, tmp_path / "b", lambda files: sealed(files, sworn=False))
-    assert set(found) == {"refused", "the same"}, found
-    assert found["refused"] > MUTATIONS / 2
+    result = trials(MUTATIONS, 0, whole, tmp_path / "b", lambda files: sealed(files, sworn=False))
+    assert set(result) == {"refused", "the same"}, result
+    assert result["refused"] > MUTATIONS / 2
 
 
 @pytest.mark.parametrize("count", [MUTATIONS, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_a_mutated_bundle_whose_every_hash_is_made_right_seldom_gives_other_answers(count, whole, tmp_path):
     """What no golden row shows can be changed by whoever recomputes every hash: at most one change in a hundred."""
-    found = trials(count, 0, whole, tmp_path / "b", sealed)
-    differing = {k: v for k, v in found.items() if k not in ("refused", "the same")}
-    print(found)
+    result = trials(count, 0, whole, tmp_path / "b", sealed)
+    differing = {k: v for k, v in result.items() if k not in ("refused", "the same")}
+    print(result)
     assert sum(differing.values()) <= count / 100, differing
-    assert found["refused"] > count / 2
+    assert result["refused"] > count / 2
 
 
 def test_a_flipped_bit_of_any_file_is_refused(whole, tmp_path):
@@ -271,8 +271,8 @@ ATTACKS: dict[str, tuple[Callable[[Files], Files], str]] = {
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_attack_on_values_is_refused(attack, churn_bundle, tmp_path):
-    change, said = ATTACKS[attack]
-    must_refuse(tmp_path / "b", change(read(churn_bundle)), said)
+    change, sentence = ATTACKS[attack]
+    must_refuse(tmp_path / "b", change(read(churn_bundle)), sentence)
 
 
 def test_a_text_full_of_brackets_is_not_deep(churn_bundle, tmp_path):
@@ -382,8 +382,8 @@ GRAPHS: dict[str, tuple[Callable[[Any], Any], str]] = {
 
 @pytest.mark.parametrize("attack", GRAPHS)
 def test_attack_on_the_graph_is_refused(attack, churn_bundle, tmp_path):
-    change, said = GRAPHS[attack]
-    with pytest.raises(BundleError, match=said):
+    change, sentence = GRAPHS[attack]
+    with pytest.raises(BundleError, match=sentence):
         Predictor(written(tmp_path / "b", sealed(models(change)(read(churn_bundle)))))
 
 
@@ -439,9 +439,9 @@ MANIFESTS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
 
 @pytest.mark.parametrize("attack", MANIFESTS)
 def test_attack_on_the_manifest_is_refused(attack, churn_bundle, tmp_path):
-    change, said = MANIFESTS[attack]
+    change, sentence = MANIFESTS[attack]
     files = sealed(read(churn_bundle))
-    with pytest.raises(BundleError, match=said):
+    with pytest.raises(BundleError, match=sentence):
         open_bundle(written(tmp_path / "b", changed(files, "manifest.json", change)))
 
 
@@ -535,10 +535,10 @@ MEMBERS: dict[str, tuple[Callable[[Path], None], str]] = {
 @pytest.mark.parametrize("attack", MEMBERS)
 @pytest.mark.timeout(20)
 def test_attack_on_the_directory_is_refused(attack, churn_bundle, tmp_path):
-    change, said = MEMBERS[attack]
+    change, sentence = MEMBERS[attack]
     folder = written(tmp_path / "b", sealed(read(churn_bundle)))
     change(folder)
-    with pytest.raises(BundleError, match=said):
+    with pytest.raises(BundleError, match=sentence):
         open_bundle(folder)
 
 
@@ -623,16 +623,16 @@ ARCHIVES: dict[str, tuple[Callable[[Files], bytes], str]] = {
 
 @pytest.mark.parametrize("attack", ARCHIVES)
 def test_attack_on_the_zip_is_refused(attack, churn_bundle, tmp_path):
-    make, said = ARCHIVES[attack]
+    make, sentence = ARCHIVES[attack]
     path = tmp_path / "b.lamina"
     path.write_bytes(make(sealed(read(churn_bundle))))
-    with pytest.raises(BundleError, match=said):
+    with pytest.raises(BundleError, match=sentence):
         open_bundle(path)
     assert [p.name for p in tmp_path.iterdir()] == ["b.lamina"]
 
 
 def test_random_damage_to_a_zip_is_refused_or_harmless(whole, tmp_path):
-    files, rows, wanted = whole
+    files, rows, expected = whole
     body, path = zipped(sealed(files)), tmp_path / "b.lamina"
     for number in range(100):
         path.write_bytes(mutate_bytes(body, random.Random(number)))
@@ -640,16 +640,16 @@ def test_random_damage_to_a_zip_is_refused_or_harmless(whole, tmp_path):
             answers = Predictor(path, threads=1).predict(rows)
         except BundleError:
             continue
-        assert all(same(a, b) for a, b in zip(answers, wanted, strict=True)), number
+        assert all(same(a, b) for a, b in zip(answers, expected, strict=True)), number
 
 
 def test_a_packed_bundle_answers_as_its_directory_does(whole, tmp_path):
-    files, rows, wanted = whole
+    files, rows, expected = whole
     folder = written(tmp_path / "b", sealed(files, sworn=False))
     packed = pack(folder, tmp_path / "deep" / "b.lamina")
     again = pack(folder, tmp_path / "c.lamina")
     assert packed.read_bytes() == again.read_bytes()
-    assert Predictor(packed).predict(rows) == wanted
+    assert Predictor(packed).predict(rows) == expected
     assert Predictor(packed).bundle.id == Predictor(folder).bundle.id
 
 
@@ -831,22 +831,22 @@ def test_opening_a_small_bundle_is_quick(churn_bundle):
 
 
 def test_a_network_run_by_torch_gives_the_same_answers(whole, tmp_path):
-    files, rows, wanted = whole
+    files, rows, expected = whole
     answers = Predictor(written(tmp_path / "b", sealed(torch_runtime(files)))).predict(rows)
-    assert all(same(a, b) for a, b in zip(answers, wanted, strict=True))
+    assert all(same(a, b) for a, b in zip(answers, expected, strict=True))
 
 
 def test_mutated_networks_run_by_torch_are_refused_or_the_same(whole, tmp_path):
-    files, rows, wanted = whole
+    files, rows, expected = whole
     by_torch = sealed(torch_runtime(files))
-    found = trials(60, 500, (by_torch, rows, wanted), tmp_path / "b", lambda f: sealed(f, sworn=False))
-    assert set(found) == {"refused", "the same"}, found
+    result = trials(60, 500, (by_torch, rows, expected), tmp_path / "b", lambda f: sealed(f, sworn=False))
+    assert set(result) == {"refused", "the same"}, result
 
 
 def test_the_identity_of_a_bundle_is_that_of_its_files(churn_bundle, tmp_path):
     files = read(churn_bundle)
-    wanted = open_bundle(churn_bundle).id
-    assert open_bundle(written(tmp_path / "b", sealed(files, sworn=False))).id == wanted
+    expected = open_bundle(churn_bundle).id
+    assert open_bundle(written(tmp_path / "b", sealed(files, sworn=False))).id == expected
     other_author = changed(sealed(files), "manifest.json", lambda m: m.update(created_by="lamina 9.9"))
-    assert open_bundle(written(tmp_path / "b", other_author)).id == wanted
-    assert open_bundle(written(tmp_path / "b", sealed(files | {"CARD.md": b"x"}))).id != wanted
+    assert open_bundle(written(tmp_path / "b", other_author)).id == expected
+    assert open_bundle(written(tmp_path / "b", sealed(files | {"CARD.md": b"x"}))).id != expected

@@ -90,13 +90,13 @@ def test_a_chosen_id_is_given_back_and_others_are_never_the_same(port):
 
 def test_what_comes_before_an_answer_waits_for_it(port):
     bodies = [json.dumps({"rows": [{"months": i}]}) for i in range(20)]
-    alone = [ask(port, request(body, JSON)) for body in bodies]
+    single = [ask(port, request(body, JSON)) for body in bodies]
     with socket.create_connection(("127.0.0.1", port), 10) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         file = connection.makefile("rb")
         for body in bodies:
             connection.sendall(request(body, JSON))
-        for _, fields, body in alone:
+        for _, fields, body in single:
             while not (line := file.readline()).startswith(b"content-length"):
                 assert line
             assert line.split()[1].decode() == fields["content-length"]

@@ -111,13 +111,13 @@ def test_a_request_refused_while_its_body_comes_is_told_why_and_not_reset(quick)
 
 
 def test_more_connections_than_the_limit_are_told_so_and_may_still_ask_for_health(quick):
-    held = [quick.connect() for _ in range(20)]
+    held_out = [quick.connect() for _ in range(20)]
     try:
         assert is_fault(quick.say(REQUEST + BODY), 503)
         health = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
         assert b"200 OK" in quick.say(health)
     finally:
-        for connection in held:
+        for connection in held_out:
             connection.close()
 
 
@@ -184,10 +184,10 @@ def test_the_wait_that_is_predicted_grows_with_what_is_inside_once_that_shows():
     for requests in (10, 100, 50, 200, 30, 150) * 5:
         service.add(requests, 0.01 + 0.002 * requests)
     assert service.wait() == pytest.approx(0.41, rel=0.02)
-    alone = ServiceTime(joins=False, size=1000)
-    alone.add(1, 0.5)
-    alone.count(4, 4)
-    assert alone.wait() == pytest.approx(2.0)
+    single = ServiceTime(joins=False, size=1000)
+    single.add(1, 0.5)
+    single.count(4, 4)
+    assert single.wait() == pytest.approx(2.0)
 
 
 # Names that are markup

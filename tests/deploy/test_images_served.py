@@ -39,10 +39,10 @@ def images(count, seed=0):
     """12 x 12 images, a little more red or a little more blue, and which."""
     rng = np.random.default_rng(seed)
     warm = np.arange(count) % 2
-    found = rng.integers(0, 200, (count, 12, 12, 3))
-    found[..., 0] += 10 * warm[:, None, None]
-    found[..., 2] += 10 * (1 - warm)[:, None, None]
-    return found.astype(np.uint8), np.where(warm == 1, "warm", "cold")
+    result = rng.integers(0, 200, (count, 12, 12, 3))
+    result[..., 0] += 10 * warm[:, None, None]
+    result[..., 2] += 10 * (1 - warm)[:, None, None]
+    return result.astype(np.uint8), np.where(warm == 1, "warm", "cold")
 
 
 def written(image, suffix=".png"):
@@ -92,17 +92,17 @@ def same(mine, theirs):
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     """Trained for two epochs, so that its answers are neither 0 nor 1."""
-    found, labels = images(200)
+    result, labels = images(200)
     recipe = {"model": "cnn", "train": {"epochs": 2, "augment": []}}
     out = tmp_path_factory.mktemp("runs") / "colours"
-    return lamina.fit({"image": found, "label": labels}, "label", recipe=recipe, out=out)
+    return lamina.fit({"image": result, "label": labels}, "label", recipe=recipe, out=out)
 
 
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory):
     """An image and a number beside it."""
-    found, labels = images(120)
-    rows = {"image": found, "age": np.random.default_rng(1).normal(40, 9, 120), "label": labels}
+    result, labels = images(120)
+    rows = {"image": result, "age": np.random.default_rng(1).normal(40, 9, 120), "label": labels}
     recipe = {"model": {"kind": "fnn", "width": 16, "depth": 1, "members": 1}, "train": {"epochs": 1, "augment": []}}
     return lamina.fit(rows, "label", recipe=recipe, out=tmp_path_factory.mktemp("runs") / "mixed")
 
@@ -115,17 +115,17 @@ def api(model):
 @pytest.fixture(scope="module")
 def files():
     """Four images as files would hold them: PNG and JPEG, of the model's size and larger."""
-    found, _ = images(4, seed=7)
-    large = cv2.resize(found[2], (90, 61), interpolation=cv2.INTER_LINEAR)
-    return [written(found[0]), written(found[1]), written(large, ".jpg"), written(large, ".webp")]
+    result, _ = images(4, seed=7)
+    large = cv2.resize(result[2], (90, 61), interpolation=cv2.INTER_LINEAR)
+    return [written(result[0]), written(result[1]), written(large, ".jpg"), written(large, ".webp")]
 
 
 @pytest.fixture(scope="module")
 def answers(model, files):
-    found = model.predict(files)
-    chances = [answer["probabilities"]["warm"] for answer in found]
+    result = model.predict(files)
+    chances = [answer["probabilities"]["warm"] for answer in result]
     assert len({round(chance, 4) for chance in chances}) > 2, "answers that are all alike prove nothing"
-    return found
+    return result
 
 
 def in_base64(body):
@@ -182,13 +182,15 @@ def test_python_takes_paths_bytes_arrays_and_pil_images_also_mixed(model, files,
     pixels = np.asarray(Image.open(path))
     see_through = np.dstack([pixels, np.full((12, 12), 255, np.uint8)])
     cells = [str(path), path, files[0], pixels, Image.open(path), see_through, {"path": None, "bytes": files[0]}]
-    wanted = [answers[0]] * len(cells)
-    assert same(model.predict([{"image": cell} for cell in cells]), wanted)
-    assert same(model.predict(cells), wanted)
-    assert same(pd.DataFrame({"image": cells}).pipe(model.predict).pipe(_rows), wanted)
-    assert model.predict({"image": cells})["prediction"] == [wanted[0]["prediction"]] * len(cells)
+    reference = [answers[0]] * len(cells)
+    assert same(model.predict([{"image": cell} for cell in cells]), reference)
+    assert same(model.predict(cells), reference)
+    assert same(pd.DataFrame({"image": cells}).pipe(model.predict).pipe(_rows), reference)
+    assert model.predict({"image": cells})["prediction"] == [reference[0]["prediction"]] * len(cells)
     for stack in (np.stack([pixels, pixels]), pixels):
-        assert np.allclose(model.predict(stack)["probabilities.warm"], wanted[0]["probabilities"]["warm"], atol=CLOSE)
+        assert np.allclose(
+            model.predict(stack)["probabilities.warm"], reference[0]["probabilities"]["warm"], atol=CLOSE
+        )
 
 
 def _rows(frame):
@@ -213,10 +215,10 @@ def test_python_refuses_images_it_cannot_use_and_names_their_rows(model, files):
 def test_fields_hold_for_all_rows_or_for_one_each(mixed, files):
     served = app(mixed.predictor)
     sent = [("image", ("a", body)) for body in files]
-    alone = mixed.predict([{"image": body, "age": 30} for body in files])
+    single = mixed.predict([{"image": body, "age": 30} for body in files])
     each = mixed.predict([{"image": body, "age": age} for body, age in zip(files, (20, 30, 40, 90), strict=True)])
-    assert not same(alone, each)
-    assert same(ask(served, files=sent, data={"age": "30"}).json()["predictions"], alone)
+    assert not same(single, each)
+    assert same(ask(served, files=sent, data={"age": "30"}).json()["predictions"], single)
     assert same(ask(served, files=sent, data={"age": ["20", "30", "40", "90"]}).json()["predictions"], each)
     rows = json.dumps([{"age": age} for age in (20, 30, 40, 90)])
     assert same(ask(served, files=sent, data={"rows": rows}).json()["predictions"], each)
@@ -240,8 +242,8 @@ def test_a_form_that_does_not_fit_is_told_where(mixed, files):
         status, said = fault(ask(served, **request))
         assert status == 400
         assert said.startswith(sentence)
-    alone = {"content": files[0], "headers": {"content-type": "image/png"}}
-    assert fault(ask(served, **alone))[0] == 415  # the age would be missing and nobody would know
+    single = {"content": files[0], "headers": {"content-type": "image/png"}}
+    assert fault(ask(served, **single))[0] == 415  # the age would be missing and nobody would know
 
 
 def test_a_malformed_number_in_a_form_is_noted(mixed, files):
@@ -426,8 +428,8 @@ def test_the_pages_show_an_image_that_works_and_an_upload(api, mixed):
 
 
 def run(*arguments):
-    found = CliRunner().invoke(commands.app, [*map(str, arguments), "--json"], catch_exceptions=False)
-    return json.loads(found.stdout)
+    result = CliRunner().invoke(commands.app, [*map(str, arguments), "--json"], catch_exceptions=False)
+    return json.loads(result.stdout)
 
 
 @pytest.fixture
@@ -474,11 +476,11 @@ def test_a_zip_is_answered_as_the_folder_it_holds(model, album, answers, tmp_pat
 
 
 def test_patterns_and_single_images_are_answered(model, album, answers, tmp_path):
-    wanted = expected(answers, album)
+    reference = expected(answers, album)
     run("predict", model.result["bundle"], f"{album}/cold/**/*", "-o", tmp_path / "a.csv")
-    assert read(tmp_path / "a.csv") == {name: chance for name, chance in wanted.items() if "/cold/" in name}
+    assert read(tmp_path / "a.csv") == {name: chance for name, chance in reference.items() if "/cold/" in name}
     run("predict", model.result["bundle"], album / "d.webp", "-o", tmp_path / "b.csv")
-    assert read(tmp_path / "b.csv") == {f"{album}/d.webp": wanted[f"{album}/d.webp"]}
+    assert read(tmp_path / "b.csv") == {f"{album}/d.webp": reference[f"{album}/d.webp"]}
     with pytest.raises(lamina.DataError, match="no file matches this pattern"):
         run("predict", model.result["bundle"], f"{album}/*.bmp", "-o", tmp_path / "c.csv")
 
@@ -488,19 +490,19 @@ def test_a_table_of_paths_loses_no_row_in_silence(model, album, answers, tmp_pat
     lines = ["image,id", f"{album}/warm/a.png,1", f"{album}/cut.png,2", "nosuch.png,3", f"{album}/d.webp,4"]
     table.write_text("\n".join(lines) + "\n")
     result = run("predict", model.result["bundle"], table, "-o", tmp_path / "a.csv")
-    wanted = expected(answers, album)
-    assert read(tmp_path / "a.csv") == {name: wanted[name] for name in (f"{album}/warm/a.png", f"{album}/d.webp")}
+    reference = expected(answers, album)
+    assert read(tmp_path / "a.csv") == {name: reference[name] for name in (f"{album}/warm/a.png", f"{album}/d.webp")}
     assert [(one["line"], one["column"]) for one in result["skipped_rows"]] == [(3, "image"), (4, "image")]
     run("predict", model.result["bundle"], table, "-o", tmp_path / "b.csv", "--keep", "id")
     assert (tmp_path / "b.csv").read_text().splitlines()[1].startswith('"1"')
 
 
-def test_class_folders_are_judged_and_what_is_broken_is_counted(model, tmp_path):
-    found, labels = images(40, seed=3)
-    for i, (image, label) in enumerate(zip(found, labels, strict=True)):
+def test_class_folders_are_evaluated_and_what_is_broken_is_counted(model, tmp_path):
+    matches, labels = images(40, seed=3)
+    for i, (image, label) in enumerate(zip(matches, labels, strict=True)):
         (tmp_path / label).mkdir(exist_ok=True)
         (tmp_path / label / f"{i}.png").write_bytes(written(image))
-    (tmp_path / "warm" / "cut.png").write_bytes(written(found[0])[:100])
+    (tmp_path / "warm" / "cut.png").write_bytes(written(matches[0])[:100])
     result = run("evaluate", model.result["bundle"], tmp_path)
     assert (result["rows"], result["skipped"]) == (40, 1)
-    assert result["scores"]["accuracy"] == model.evaluate({"image": found, "label": labels})["accuracy"]
+    assert result["scores"]["accuracy"] == model.evaluate({"image": matches, "label": labels})["accuracy"]

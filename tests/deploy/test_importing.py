@@ -28,16 +28,16 @@ TEXTS = ["a good film with music", "dull", "the story and the end of the actor w
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    home = tmp_path_factory.mktemp("checkpoints")
-    tools.write(home / "reviews", "bert", "AutoModelForSequenceClassification", id2label=tools.LABELS)
-    tools.write(home / "two", "distilbert", "AutoModelForSequenceClassification")
+    root = tmp_path_factory.mktemp("checkpoints")
+    tools.write(root / "reviews", "bert", "AutoModelForSequenceClassification", id2label=tools.LABELS)
+    tools.write(root / "two", "distilbert", "AutoModelForSequenceClassification")
     several = {"id2label": tools.LABELS, "problem_type": "multi_label_classification"}
-    tools.write(home / "several", "bert", "AutoModelForSequenceClassification", **several)
-    tools.write(home / "pictures", "vit", "AutoModelForImageClassification")
-    tools.write(home / "gpt2", "gpt2", "AutoModelForCausalLM")
-    tools.write(home / "llama", "llama", "AutoModelForCausalLM")
-    tools.write(home / "body", "bert")
-    return home
+    tools.write(root / "several", "bert", "AutoModelForSequenceClassification", **several)
+    tools.write(root / "pictures", "vit", "AutoModelForImageClassification")
+    tools.write(root / "gpt2", "gpt2", "AutoModelForCausalLM")
+    tools.write(root / "llama", "llama", "AutoModelForCausalLM")
+    tools.write(root / "body", "bert")
+    return root
 
 
 def theirs(path: Path, auto: str, texts: list[str]) -> np.ndarray:
@@ -71,8 +71,8 @@ def test_a_classifier_of_texts_answers_as_it_does_elsewhere(name, folder, tmp_pa
     assert model.result["task"] == "classification"
     assert "by its architecture" in model.result["notes"][0]
     rows = [{"text": text} for text in TEXTS]
-    alone = [model.predict([row])[0] for row in rows]
-    np.testing.assert_allclose(probabilities(alone), probabilities(model.predict(rows)), atol=1e-5)
+    single = [model.predict([row])[0] for row in rows]
+    np.testing.assert_allclose(probabilities(single), probabilities(model.predict(rows)), atol=1e-5)
 
 
 def test_a_classifier_of_images_answers_as_it_does_elsewhere(folder, tmp_path):
@@ -138,7 +138,7 @@ def test_a_language_model_whose_tokenizer_has_no_token_between_texts_writes_too(
     assert model.generate(prompt="", length=5) != model.generate(prompt="a good film", length=5)
 
 
-def test_the_command_imports_and_the_bundle_is_judged_and_asked_like_any_other(folder, tmp_path):
+def test_the_command_imports_and_the_bundle_is_evaluated_and_asked_like_any_other(folder, tmp_path):
     run = CliRunner().invoke
     out, rows, answers = tmp_path / "bundle", tmp_path / "rows.csv", tmp_path / "answers.csv"
     done = run(app, ["import", str(folder / "reviews"), "-o", str(out), "--column", "review", "--target", "mood"])

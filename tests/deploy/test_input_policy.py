@@ -30,8 +30,8 @@ def ask(api, body, path="/predict"):
 
 def issues(api):
     text = send(api, (("GET", "/metrics"), {}))[0].text
-    found = re.findall(r'lamina_input_issues_total\{column="(\w+)",kind="(\w+)"\} (\d+)', text)
-    return {(column, kind): int(count) for column, kind, count in found}
+    result = re.findall(r'lamina_input_issues_total\{column="(\w+)",kind="(\w+)"\} (\d+)', text)
+    return {(column, kind): int(count) for column, kind, count in result}
 
 
 def with_cell(rows, column, cell, place=1):
@@ -167,7 +167,7 @@ def apis(predictor):
 # On the command line, and in a recipe
 
 
-def test_a_file_s_rows_that_are_rejected_are_set_aside_with_the_reason(churn_bundle, rows, tmp_path):
+def test_a_file_s_rows_that_are_rejected_are_skipped_with_the_reason(churn_bundle, rows, tmp_path):
     source = tmp_path / "rows.jsonl"
     cells = [rows[0], {**rows[1], "charges": "lots"}, {**rows[2], "charges": 1e9}, {**rows[3], "plan": "new"}, rows[4]]
     source.write_text("".join(json.dumps(row) + "\n" for row in cells))
@@ -175,9 +175,11 @@ def test_a_file_s_rows_that_are_rejected_are_set_aside_with_the_reason(churn_bun
     code, out, _ = command("predict", churn_bundle, source, "-o", tmp_path / "answers.csv", *words)
     result = json.loads(out)
     assert code == 0 and result["rows"] == 3 and result["skipped"] == 2
-    kept = [json.loads(line) for line in (tmp_path / "answers.csv.skipped.jsonl").read_text().splitlines()]
-    assert [(row["line"], row["column"]) for row in kept] == [(2, "charges"), (3, "charges")]
-    assert kept[0]["reason"] == "'lots' is not a number" and kept[1]["reason"].endswith("outside of what training had")
+    remaining = [json.loads(line) for line in (tmp_path / "answers.csv.skipped.jsonl").read_text().splitlines()]
+    assert [(row["line"], row["column"]) for row in remaining] == [(2, "charges"), (3, "charges")]
+    assert remaining[0]["reason"] == "'lots' is not a number" and remaining[1]["reason"].endswith(
+        "outside of what training had"
+    )
     assert result["warnings"] == [{"column": "plan", "kind": "unseen", "cells": 1, "first_row": 4}]
 
 

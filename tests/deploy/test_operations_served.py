@@ -207,14 +207,14 @@ def test_a_stream_that_is_refused_does_not_begin_and_one_that_fails_says_so_and_
 
 
 def test_a_stream_takes_turns_with_other_requests_and_ends_with_its_client(churn_bundle):
-    made, closed, started = [], threading.Event(), threading.Event()
+    result, closed, started = [], threading.Event(), threading.Event()
 
     def slow(session, rows, request):
         try:
             for number in range(10_000):
                 started.set()
                 time.sleep(0.01)
-                made.append(number)
+                result.append(number)
                 yield Answers(pa.table({"number": [number]}))
         finally:
             closed.set()
@@ -248,9 +248,9 @@ def test_a_stream_takes_turns_with_other_requests_and_ends_with_its_client(churn
     assert other.json()["predictions"][0]["scaled"] == 3.0
     assert b"data: " in b"".join(chunks)
     assert closed.wait(10)
-    count = len(made)
+    count = len(result)
     time.sleep(0.1)
-    assert len(made) == count < 1000, "nobody listens, so nothing more is made"
+    assert len(result) == count < 1000, "nobody listens, so nothing more is made"
 
 
 # answers that are no JSON
@@ -308,8 +308,8 @@ def test_any_operation_answers_files(predictor, tmp_path):
     streamed = batch.run(predictor, "count", None, Countdown(start=4), tmp_path / "count.jsonl")
     assert streamed["rows"] == 4
     assert (tmp_path / "count.jsonl").read_text().splitlines() == [f'{{"number": {n}}}' for n in (4, 3, 2, 1)]
-    drawn = batch.run(predictor, "draw", source, None, tmp_path / "drawn")
-    assert drawn["rows"] == 5
+    drawing = batch.run(predictor, "draw", source, None, tmp_path / "drawn")
+    assert drawing["rows"] == 5
     assert sorted(file.name for file in (tmp_path / "drawn").iterdir()) == [f"{n:06}.png" for n in range(1, 6)]
     with pytest.raises(DataError, match="start: 13"):
         batch.run(predictor, "count", None, Countdown(start=13), tmp_path / "none.jsonl")

@@ -569,10 +569,10 @@ def test_requests_of_all_protocols_are_answered_together_and_a_row_that_spoils_i
     assert [reply.status_code for reply in replies] == [200, 500, 200] * len(sound)
     for reply in replies[1::3]:
         assert "secret" not in sentence(reply, 500)
-    (alone,) = Predictor(churn_bundle).predict(rows[:1])
+    (single,) = Predictor(churn_bundle).predict(rows[:1])
     for reply in (*replies[::3], *replies[2::3]):
         (mine,) = reply.json().get("predictions") or by_row(outputs(reply))
-        assert_close(flat(mine), flat(alone))
+        assert_close(flat(mine), flat(single))
 
 
 def test_every_answer_goes_to_the_one_who_asked_whatever_the_protocol(numbers_bundle):

@@ -168,10 +168,10 @@ ROWS = st.fixed_dictionaries(
 @given(st.lists(ROWS, min_size=1, max_size=6))
 def test_a_row_is_answered_as_if_it_were_alone(api, predictor, rows):
     """Whatever types its neighbours in the request have, and in the requests answered with it."""
-    alone = [predictor.predict([row])[0] for row in rows]
-    assert all(map(same, predict(api, rows=rows).json()["predictions"], alone))
+    single = [predictor.predict([row])[0] for row in rows]
+    assert all(map(same, predict(api, rows=rows).json()["predictions"], single))
     joined = [json.loads(reply.body)["predictions"][0] for reply in answered(predictor, *rows)]
-    assert all(map(same, joined, alone))
+    assert all(map(same, joined, single))
 
 
 def test_two_hundred_concurrent_requests_get_their_own_answers(api, predictor):
@@ -226,16 +226,16 @@ def test_what_does_not_fit_is_refused_with_a_sentence(predictor, body, status, w
 
 
 def test_bytes_are_counted_as_they_come_and_not_as_announced(predictor):
-    taken = 0
+    selection = 0
 
     async def endless():
-        nonlocal taken
+        nonlocal selection
         while True:
-            taken += 1000
+            selection += 1000
             yield b" " * 1000
 
     assert is_refused(post(app(predictor, Limits(body=50_000)), endless()), 413)
-    assert taken <= 50_000 + 65_536
+    assert selection <= 50_000 + 65_536
 
 
 def test_a_body_that_comes_too_slowly_is_cut_off(predictor):
@@ -385,10 +385,10 @@ def test_a_failing_request_fails_alone_and_tells_nothing_of_the_inside(churn_bun
     fragile = Fragile(churn_bundle)
     cells = [*rows[:20], rows[0] | {"plan": "poison"}, *rows[20:31]]
     bodies = [json.dumps({"rows": [row]}).encode() for row in cells]
-    alone = [isinstance(reply, RuntimeError) for reply in answered(fragile, *cells)]
-    assert alone == [row["plan"] == "poison" for row in cells]
+    single = [isinstance(reply, RuntimeError) for reply in answered(fragile, *cells)]
+    assert single == [row["plan"] == "poison" for row in cells]
     got = send(app(fragile), *((("POST", "/predict"), {"content": body, "headers": JSON}) for body in bodies))
-    assert [r.status_code for r in got] == [500 if failed else 200 for failed in alone]
+    assert [r.status_code for r in got] == [500 if failed else 200 for failed in single]
     assert is_refused(got[20], 500) and "secret" not in got[20].text and "Traceback" not in got[20].text
     for response, expected in zip(got, fragile.predict(rows[:31]), strict=False):
         if response is got[20]:
@@ -559,8 +559,8 @@ def test_sigterm_ends_readiness_then_finishes_what_runs_and_exits_0(process, pre
     assert call(port, "GET", "/schema", Authorization="Bearer wrong")[0] == 403
     assert call(port, "GET", "/schema", Host="evil.example")[0] == 400
     assert call(port, "GET", "/ready")[0] == 200
-    many, found = json.dumps({"rows": rows * 1000}), []
-    running = threading.Thread(target=lambda: found.append(call(port, "POST", "/predict", many)))
+    many, result = json.dumps({"rows": rows * 1000}), []
+    running = threading.Thread(target=lambda: result.append(call(port, "POST", "/predict", many)))
     running.start()
     while b"in_flight 2" not in call(port, "GET", "/metrics")[2]:
         time.sleep(0.01)
@@ -570,7 +570,7 @@ def test_sigterm_ends_readiness_then_finishes_what_runs_and_exits_0(process, pre
     status, headers, _ = call(port, "GET", "/ready")
     assert running.is_alive() and status == 503 and headers["retry-after"]
     running.join(60)
-    status, headers, body = found[0]
+    status, headers, body = result[0]
     assert status == 200 and headers["x-model-version"] == predictor.bundle.id
     answers = json.loads(body)["predictions"]
     assert len(answers) == len(rows) * 1000 and all(map(same, answers[:50], predictor.predict(rows)))
@@ -580,11 +580,11 @@ def test_sigterm_ends_readiness_then_finishes_what_runs_and_exits_0(process, pre
 def test_the_command_line_serves_with_limits_and_says_where_in_one_json_object(churn_bundle, rows):
     command = [sys.executable, "-m", "lamina", "serve", str(churn_bundle), "--port", "0", "--json", "--max-rows", "2"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
-        told = json.loads(server.stdout.readline())
-        port = int(told["url"].rpartition(":")[2])
-        assert told["docs"] == f"{told['url']}/docs"
+        reply = json.loads(server.stdout.readline())
+        port = int(reply["url"].rpartition(":")[2])
+        assert reply["docs"] == f"{reply['url']}/docs"
         status, headers, body = call(port, "POST", "/predict", json.dumps({"rows": rows[:2]}))
-        assert status == 200 and headers["x-model-version"] == told["bundle"] == json.loads(body)["model"]
+        assert status == 200 and headers["x-model-version"] == reply["bundle"] == json.loads(body)["model"]
         status, _, body = call(port, "POST", "/predict", json.dumps({"rows": rows[:2] * 2}))
         assert status == 413 and "more than 2" in json.loads(body)["error"]
         server.send_signal(signal.SIGTERM)

@@ -67,9 +67,9 @@ def test_names_come_from_words_or_runs_and_are_there_once(numbers_bundle, other_
 
 def lead_to(server: ServerProcess, bundle: Path) -> str:
     """What a server says whose link leads to another bundle now."""
-    beside = server.path.with_name("next")
-    beside.symlink_to(bundle)
-    os.replace(beside, server.path)
+    other = server.path.with_name("next")
+    other.symlink_to(bundle)
+    os.replace(other, server.path)
     server.process.send_signal(signal.SIGHUP)
     assert server.process.stderr
     return server.process.stderr.readline()

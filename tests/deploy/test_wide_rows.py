@@ -149,7 +149,7 @@ DEEP_LINES = {
 
 
 @pytest.mark.parametrize("text", DEEP_LINES.values(), ids=DEEP_LINES)
-def test_lines_of_json_that_are_too_deep_are_set_aside(tmp_path, text):
+def test_lines_of_json_that_are_too_deep_are_skipped(tmp_path, text):
     collected = data.load(lines(tmp_path / "deep.jsonl", ['{"x": 1}\n', text, '{"x": 2}\n']))
     assert collected.table.to_pydict() == {"x": [1, 2]}
     assert [(row.line, row.reason) for row in collected.skipped_rows] == [

@@ -33,8 +33,8 @@ def test_what_columns_add_is_the_answer_less_the_mean_answer(predictor, rows):
 
 
 def test_a_row_is_explained_alike_alone_and_among_others(predictor, rows):
-    among, alone = predictor.ask("explain", rows)[7], predictor.ask("explain", [rows[7]])[0]
-    assert among["contributions"] == pytest.approx(alone["contributions"], abs=1e-6)
+    among, single = predictor.ask("explain", rows)[7], predictor.ask("explain", [rows[7]])[0]
+    assert among["contributions"] == pytest.approx(single["contributions"], abs=1e-6)
 
 
 def test_labels_of_two_speak_against_one_another(predictor, rows):
@@ -70,8 +70,8 @@ def test_generated_rows_are_as_training_was(predictor, churn_rows):
     plan = own.inputs["category"][:, predictor.prep.places["plan"][1]][:, 0]
     names = ["missing", "rare", *predictor.prep.states[2].model_dump()["values"]]
     truth = [sum(row["plan"] == name for row in churn_rows) / len(churn_rows) for name in names[2:]]
-    drawn = [float((plan == names.index(name)).mean()) for name in names[2:]]
-    assert drawn == pytest.approx(truth, abs=0.06)
+    samples = [float((plan == names.index(name)).mean()) for name in names[2:]]
+    assert samples == pytest.approx(truth, abs=0.06)
     numbers = own.inputs["number"][:, predictor.prep.places["months"][1]]
     assert abs(np.median(numbers[:, 0])) < 0.2 and 0 <= numbers[:, 1].mean() < 0.15
 
@@ -137,7 +137,7 @@ def test_the_report_explains_rows_without_their_cells(report):
         assert set(one["bars"]) == {"months", "charges", "plan", "paperless", "since", "remark"}
 
 
-def test_many_columns_are_judged_by_fewer_rows(predictor, churn_rows, monkeypatch):
+def test_many_columns_are_evaluated_by_fewer_rows(predictor, churn_rows, monkeypatch):
     monkeypatch.setattr(permutation_importance, "ANSWERS", 5 * 6 * 120)
     table = pa.Table.from_pylist(churn_rows)
     truth = np.array([row["left"] == "yes" for row in churn_rows]).astype(int)

@@ -80,9 +80,9 @@ def report(run):
 
 
 def section(page, anchor):
-    found = re.search(rf'<section id="{anchor}">.*?</section>', page, re.DOTALL)
-    assert found, anchor
-    return found[0]
+    match = re.search(rf'<section id="{anchor}">.*?</section>', page, re.DOTALL)
+    assert match, anchor
+    return match[0]
 
 
 # the report
@@ -160,7 +160,7 @@ def test_the_column_says_its_size_and_the_row_to_try_holds_no_bytes(report, page
     assert "images/ -o predictions.csv" in use
 
 
-def test_an_image_that_is_set_aside_has_its_reason_in_the_page(page):
+def test_an_image_that_is_skipped_has_its_reason_in_the_page(page):
     assert "broken.png" in section(page, "data")
     assert "is cut short" in section(page, "data")
 
@@ -185,9 +185,9 @@ def test_images_of_arrays_and_a_number_to_predict_have_a_report_too(tmp_path):
     assert "off by" in section(text, "images")
     assert "nothing is changed in training" in section(text, "augmented")
     (tmp_path / "one.png").write_bytes(cv2.imencode(".png", np.full((12, 12), 90, np.uint8))[1].tobytes())
-    (found,) = occlusion.explain(Predictor(tmp_path / "run" / "bundle"), [tmp_path / "one.png"])
-    assert found.top[0][0] == ""
-    assert found.heat.shape == (12, 12)
+    (explanation,) = occlusion.explain(Predictor(tmp_path / "run" / "bundle"), [tmp_path / "one.png"])
+    assert explanation.top[0][0] == ""
+    assert explanation.heat.shape == (12, 12)
 
 
 # duplicates
@@ -196,11 +196,11 @@ def test_images_of_arrays_and_a_number_to_predict_have_a_report_too(tmp_path):
 def test_small_changes_are_near_and_other_images_are_not():
     rng = np.random.default_rng(1)
     training = np.stack([scene(rng, "red") for _ in range(200)])
-    judged = np.stack([*training[:20], *(scene(rng, "red") for _ in range(50))])
-    judged[5:20] = np.clip(judged[5:20].astype(int) + rng.integers(-1, 2, judged[5:20].shape), 0, 255)
-    found = duplicates.find(judged, training)
-    assert [(p.row, p.training_row) for p in found.pairs] == [(i, i) for i in range(20)]
-    assert [p.exact for p in found.pairs] == [True] * 5 + [False] * 15
+    test_images = np.stack([*training[:20], *(scene(rng, "red") for _ in range(50))])
+    test_images[5:20] = np.clip(test_images[5:20].astype(int) + rng.integers(-1, 2, test_images[5:20].shape), 0, 255)
+    matches = duplicates.find(test_images, training)
+    assert [(p.row, p.training_row) for p in matches.pairs] == [(i, i) for i in range(20)]
+    assert [p.exact for p in matches.pairs] == [True] * 5 + [False] * 15
 
 
 @pytest.mark.parametrize("change", ["compressed", "halved"])
@@ -213,28 +213,28 @@ def test_images_saved_again_or_resized_are_near(change):
     rng = np.random.default_rng(2)
     spots = rng.integers(0, 256, (60, 9, 9, 3), dtype=np.uint8)
     training = np.stack([cv2.resize(s, (96, 96), interpolation=cv2.INTER_CUBIC) for s in spots])
-    found = duplicates.find(np.stack([changed(image) for image in training[::3]]), training)
-    assert [(p.row, p.training_row, p.exact) for p in found.pairs] == [(i, 3 * i, False) for i in range(20)]
+    matches = duplicates.find(np.stack([changed(image) for image in training[::3]]), training)
+    assert [(p.row, p.training_row, p.exact) for p in matches.pairs] == [(i, 3 * i, False) for i in range(20)]
 
 
 def test_images_of_one_colour_repeat_only_the_very_same_one():
     colours = [(200, 10, 10), (201, 10, 10), (10, 10, 200)]
     training = np.stack([np.full((SIDE, SIDE, 3), c, np.uint8) for c in colours[:2]] * 500)
-    judged = np.stack([np.full((SIDE, SIDE, 3), c, np.uint8) for c in colours])
-    found = duplicates.find(judged, training)
-    assert [(p.row, p.training_row, p.exact) for p in found.pairs] == [(0, 0, True), (1, 1, True)]
-    assert found.flat == 2
+    test_images = np.stack([np.full((SIDE, SIDE, 3), c, np.uint8) for c in colours])
+    matches = duplicates.find(test_images, training)
+    assert [(p.row, p.training_row, p.exact) for p in matches.pairs] == [(0, 0, True), (1, 1, True)]
+    assert matches.flat == 2
 
 
 @pytest.mark.skipif(not MNIST.exists(), reason="MNIST is not on this machine: ../shared/data")
 def test_different_digits_are_not_called_duplicates_and_planted_ones_are():
     with np.load(MNIST) as arrays:
-        training, judged = arrays["x_train"][:20_000, ..., None], arrays["x_test"][:2000, ..., None].copy()
-    judged[7] = training[123]
+        training, test_images = arrays["x_train"][:20_000, ..., None], arrays["x_test"][:2000, ..., None].copy()
+    test_images[7] = training[123]
     saved = cv2.imencode(".jpg", training[456], [cv2.IMWRITE_JPEG_QUALITY, 90])[1]
-    judged[11] = cv2.imdecode(saved, cv2.IMREAD_UNCHANGED)[..., None]
-    found = duplicates.find(judged, training)
-    assert [(p.row, p.training_row, p.exact) for p in found.pairs] == [(7, 123, True), (11, 456, False)]
+    test_images[11] = cv2.imdecode(saved, cv2.IMREAD_UNCHANGED)[..., None]
+    matches = duplicates.find(test_images, training)
+    assert [(p.row, p.training_row, p.exact) for p in matches.pairs] == [(7, 123, True), (11, 456, False)]
 
 
 def test_no_images_have_no_duplicates():
@@ -249,12 +249,12 @@ def test_no_images_have_no_duplicates():
 def test_the_heat_is_where_the_network_looks(run, folder):
     predictor = Predictor(run / "bundle")
     paths = sorted((folder / "test").glob("*/00*.png"))
-    for found in occlusion.explain(predictor, paths):
-        assert found.heat.shape == found.image.shape[:2] == (SIDE, SIDE)
-        row, column = np.unravel_index(found.heat.argmax(), found.heat.shape)
+    for explanation in occlusion.explain(predictor, paths):
+        assert explanation.heat.shape == explanation.image.shape[:2] == (SIDE, SIDE)
+        row, column = np.unravel_index(explanation.heat.argmax(), explanation.heat.shape)
         assert row < 6
         assert column < 6
-        assert found.heat[:5, :5].mean() > 5 * np.abs(found.heat[8:, 8:]).mean()
+        assert explanation.heat[:5, :5].mean() > 5 * np.abs(explanation.heat[8:, 8:]).mean()
 
 
 def test_the_heat_for_the_other_label_is_the_opposite(run, folder):
@@ -279,10 +279,10 @@ def test_explain_writes_a_png_and_says_the_answers(run, folder, tmp_path):
     done = CliRunner().invoke(commands.app, [*words, "-o", str(tmp_path / "why.png"), "--json"], catch_exceptions=False)
     answers = json.loads(done.output)
     assert [(p["file"], p["label"]) for p in answers["images"]] == [("000.png", "red"), ("near.bmp", "blue")]
-    drawn = cv2.imread(str(tmp_path / "why.png"))
-    assert drawn.shape[0] > 900
-    assert drawn.shape[1] > 1400
-    assert drawn.std() > 10
+    samples = cv2.imread(str(tmp_path / "why.png"))
+    assert samples.shape[0] > 900
+    assert samples.shape[1] > 1400
+    assert samples.std() > 10
 
 
 def test_many_explained_images_are_a_grid_or_a_page(run, folder, tmp_path):

@@ -87,8 +87,8 @@ def test_names_of_columns_and_classes_are_text_and_never_markup(tmp_path):
         {"at": "epoch", "epoch": 1, "loss": float("nan"), "validation_loss": 1.0, "score": 1.0, "score_name": HOSTILE,
          "seconds": 1.0, "left": 0.0}
     )  # fmt: skip
-    for thing in (model, model.result, estimator.Scores({HOSTILE: 1.0}), curves):
-        page = Tags(thing._repr_html_())
+    for value in (model, model.result, estimator.Scores({HOSTILE: 1.0}), curves):
+        page = Tags(value._repr_html_())
         assert page.tags <= {*TAGS, "polyline", "circle"}
         assert not {"onerror", "src", "href"} & page.attributes
 

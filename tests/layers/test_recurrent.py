@@ -103,13 +103,13 @@ def test_neither_more_nor_less_padding_changes_an_answer(name, pooling):
     (series, lengths), model, wider = padded(), built(name, **said), built(name, longer(SERIES, 7), **said)
     wider.load_state_dict(model.state_dict())
     more = np.concatenate([series, np.full((len(series), 7, CHANNELS), np.nan, np.float32)], axis=1)
-    wanted = answers(model, series0=series)
-    np.testing.assert_allclose(answers(wider, series0=more), wanted, rtol=1e-5, atol=1e-6)
+    expected = answers(model, series0=series)
+    np.testing.assert_allclose(answers(wider, series0=more), expected, rtol=1e-5, atol=1e-6)
     short = lengths == lengths.min()
     less = built(name, longer(SERIES, int(lengths.min()) - STEPS), **said)
     less.load_state_dict(model.state_dict())
     np.testing.assert_allclose(
-        answers(less, series0=series[short, : lengths.min()]), wanted[short], rtol=1e-5, atol=1e-6
+        answers(less, series0=series[short, : lengths.min()]), expected[short], rtol=1e-5, atol=1e-6
     )
 
 
@@ -136,12 +136,12 @@ def test_a_series_without_one_step_is_answered():
 def test_the_backward_direction_is_the_forward_one_on_each_series_reversed():
     series, lengths = padded()
     model = built("lstm", bidirectional=True, pooling="last", width=5)
-    ahead, back = model.net.series["series0"].stack.layers[0]
+    forward, backward = model.net.series["series0"].stack.layers[0]
     for row, length in zip(series, lengths, strict=True):
         own = torch.from_numpy(row[None, :length])
-        states = torch.cat([ahead(own)[:, -1], back(own.flip(1))[:, -1]], 1)
-        wanted = model.net.head(states).detach().numpy()
-        np.testing.assert_allclose(answers(model, series0=row[None]), wanted, rtol=1e-5, atol=1e-6)
+        states = torch.cat([forward(own)[:, -1], backward(own.flip(1))[:, -1]], 1)
+        expected = model.net.head(states).detach().numpy()
+        np.testing.assert_allclose(answers(model, series0=row[None]), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_each_pooling_is_what_its_name_says():
@@ -151,14 +151,14 @@ def test_each_pooling_is_what_its_name_says():
         own = states[i, :length]
         score = pools["attention"].score
         assert score is not None
-        wanted = {
+        expected = {
             "last": own[-1],
             "mean": own.mean(0),
             "max": own.amax(0),
             "attention": (score(own).softmax(0) * own).sum(0),
         }
         for name, pool in pools.items():
-            torch.testing.assert_close(pool(states, lengths)[i], wanted[name])
+            torch.testing.assert_close(pool(states, lengths)[i], expected[name])
 
 
 def test_a_turned_series_turned_again_is_the_series():
@@ -192,11 +192,11 @@ def test_a_layer_is_pytorchs_own_fused_by_hand_and_step_by_step(kind, theirs, na
     nn.init.normal_(layer.bias_ih)
     own = theirs(4, 6, batch_first=True, **({"nonlinearity": name} if kind == "rnn" else {})).double()
     own.load_state_dict({f"{key}_l0": value for key, value in layer.state_dict().items()})
-    wanted = own(x)[0]
-    torch.testing.assert_close(layer.eval()(x), wanted)
-    torch.testing.assert_close(layer.train()(x), wanted)
-    torch.testing.assert_close(layer(x, True), wanted[:, -1])
-    torch.testing.assert_close(torch.stack(layer._stepwise(x, [])[0], 1), wanted)
+    expected = own(x)[0]
+    torch.testing.assert_close(layer.eval()(x), expected)
+    torch.testing.assert_close(layer.train()(x), expected)
+    torch.testing.assert_close(layer(x, True), expected[:, -1])
+    torch.testing.assert_close(torch.stack(layer._stepwise(x, [])[0], 1), expected)
 
 
 @pytest.mark.parametrize("last", [True, False])
@@ -216,8 +216,8 @@ def test_gradients_written_by_hand_are_those_of_autograd(kind, name, last):
     slow = slow[-1] if last else torch.stack(slow, 1)
     torch.testing.assert_close(fast(*leaves), slow)
     weight = torch.randn_like(slow)
-    wanted = torch.autograd.grad((slow * weight).sum(), leaves)
-    torch.testing.assert_close(torch.autograd.grad((fast(*leaves) * weight).sum(), leaves), wanted)
+    expected = torch.autograd.grad((slow * weight).sum(), leaves)
+    torch.testing.assert_close(torch.autograd.grad((fast(*leaves) * weight).sum(), leaves), expected)
     assert torch.autograd.gradcheck(fast, leaves)
 
 
@@ -274,9 +274,9 @@ def test_the_classic_networks_have_as_many_weights_as_in_keras():
     history = Input(kind="series", shape=(30, 8), dtype="float32", targets=1)
     output = Output(head="horizon", size=1, loss="forecast_mse", settings={"horizon": 1, "targets": 1, "quantiles": []})
     spec = Spec(inputs={"history": history}, output=output)
-    for layer, wanted in (({"simple_rnn": 50}, 2950), ({"lstm": {"units": 50, "activation": "relu"}}, 11800)):
+    for layer, expected in (({"simple_rnn": 50}, 2950), ({"lstm": {"units": 50, "activation": "relu"}}, 11800)):
         model = built("sequential", spec, layers=[layer, {"dense": 1}])
-        assert [row["parameters"] for row in models.summary(model, spec) if row["parameters"]] == [wanted, 51]
+        assert [row["parameters"] for row in models.summary(model, spec) if row["parameters"]] == [expected, 51]
     gru = built("sequential", spec, layers=[{"GRU": 50}, {"dense": 1}])
     assert sum(p.numel() for p in gru.parameters()) == 9000 + 51
 
@@ -349,8 +349,8 @@ def test_a_linear_forecast_starts_by_repeating_the_last_value_and_exports(loss, 
     model, rng = built("linear", spec, **settings), np.random.default_rng(0)
     history = rng.normal(size=(6, 12, 3)).astype(np.float32)
     inputs = {"history": history, "future": rng.normal(size=(6, 5, 2)).astype(np.float32)}
-    found = answers(model, **inputs).reshape(6, 5, 2, -1)
-    np.testing.assert_allclose(found, np.broadcast_to(history[:, -1, None, :2, None], found.shape), atol=1e-6)
+    result = answers(model, **inputs).reshape(6, 5, 2, -1)
+    np.testing.assert_allclose(result, np.broadcast_to(history[:, -1, None, :2, None], result.shape), atol=1e-6)
     for p in model.parameters():
         nn.init.normal_(p)
     np.testing.assert_allclose(exported(model, **inputs), answers(model, **inputs), rtol=1e-5, atol=1e-5)
@@ -365,8 +365,8 @@ def test_a_linear_forecast_starts_by_repeating_the_last_value_and_exports(loss, 
 def test_a_linear_forecast_has_the_weights_of_its_kind():
     spec = forecast_spec("forecast_mse", [], future=False, targets=3)
     count = {"shared": {}, "each": {"individual": True}, "two": {"decompose": True}, "beside": {"covariates": True}}
-    found = {k: sum(p.numel() for p in built("linear", spec, **v).parameters()) for k, v in count.items()}
-    assert found == {"shared": 65, "each": 195, "two": 130, "beside": 65 + 12 * 15}
+    result = {k: sum(p.numel() for p in built("linear", spec, **v).parameters()) for k, v in count.items()}
+    assert result == {"shared": 65, "each": 195, "two": 130, "beside": 65 + 12 * 15}
     with pytest.raises(RecipeError, match="decompose: is for forecasts"):
         built("linear", decompose=True)
 

@@ -47,12 +47,12 @@ def spec_of(*names: str, size: int = 3) -> Spec:
 
 def inputs_of(spec: Spec, rows: int, seed: int = 0) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(seed)
-    made = {
+    result = {
         "image": lambda shape: rng.integers(0, 256, (rows, *shape), dtype=np.uint8),
         "number": lambda shape: rng.normal(size=(rows, *shape)).astype(np.float32),
         "tokens": lambda shape: rng.integers(0, 20, (rows, *shape)),
     }
-    return {name: made[feed.kind](feed.shape) for name, feed in spec.inputs.items()}
+    return {name: result[feed.kind](feed.shape) for name, feed in spec.inputs.items()}
 
 
 def settings(said: dict[str, Any]) -> Any:
@@ -158,10 +158,10 @@ def test_an_even_image_counts_as_missing_whatever_its_grey():
     inputs["number"][:] = inputs["number"][0]
     for i, grey in enumerate((0, 128, 200)):
         inputs["image0"][i] = grey
-    found = answers(model, inputs)
-    np.testing.assert_allclose(found, found[[0, 0, 0]], rtol=1e-6)
+    result = answers(model, inputs)
+    np.testing.assert_allclose(result, result[[0, 0, 0]], rtol=1e-6)
     inputs["image0"][1, 4, 4] += 9  # something is on it
-    assert not np.allclose(answers(model, inputs)[1], found[1], rtol=1e-3)
+    assert not np.allclose(answers(model, inputs)[1], result[1], rtol=1e-3)
 
 
 def test_no_more_than_one_body_is_hidden_in_a_row_and_as_often_as_said():
@@ -188,11 +188,11 @@ def test_every_image_column_is_augmented():
 
     spec = spec_of("image0", "image1", "number")
     batch = Batch(tensors(inputs_of(spec, 8)), torch.zeros(8))
-    found = image_augmentation.augment(batch, [augment.Shift(pixels=3), augment.Rotate()], (0, 0, 0)).inputs
+    result = image_augmentation.augment(batch, [augment.Shift(pixels=3), augment.Rotate()], (0, 0, 0)).inputs
     for name in ("image0", "image1"):
-        assert found[name].shape == batch.inputs[name].shape
-        assert not torch.equal(found[name], batch.inputs[name].float())
-    assert torch.equal(found["number"], batch.inputs["number"])
+        assert result[name].shape == batch.inputs[name].shape
+        assert not torch.equal(result[name], batch.inputs[name].float())
+    assert torch.equal(result["number"], batch.inputs["number"])
 
 
 # the whole story

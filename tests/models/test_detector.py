@@ -21,8 +21,8 @@ def smooth(count: int, seed: int, side: int = SIDE) -> np.ndarray:
     """Soft random shapes with the grain of a camera."""
     rng = np.random.default_rng(seed)
     coarse = rng.normal(0, 1, (count, 5, 5, 1))
-    found = np.stack([cv2.resize(one, (side, side), interpolation=cv2.INTER_CUBIC)[..., None] for one in coarse])
-    return (128 + 45 * found + rng.normal(0, 6, found.shape)).clip(0, 255).astype(np.uint8)
+    result = np.stack([cv2.resize(one, (side, side), interpolation=cv2.INTER_CUBIC)[..., None] for one in coarse])
+    return (128 + 45 * result + rng.normal(0, 6, result.shape)).clip(0, 255).astype(np.uint8)
 
 
 def upsampled(count: int, seed: int) -> np.ndarray:
@@ -33,9 +33,9 @@ def upsampled(count: int, seed: int) -> np.ndarray:
 
 
 def told_apart(count: int, seed: int) -> dict[str, np.ndarray]:
-    made = np.arange(count) % 2 == 1
-    rows = np.where(made[:, None, None, None], upsampled(count, seed), smooth(count, seed + 100))
-    return {"image": rows, "label": np.where(made, "generated", "real")}
+    result = np.arange(count) % 2 == 1
+    rows = np.where(result[:, None, None, None], upsampled(count, seed), smooth(count, seed + 100))
+    return {"image": rows, "label": np.where(result, "generated", "real")}
 
 
 @pytest.fixture(scope="module")
@@ -77,11 +77,11 @@ def test_the_spectrum_is_that_of_numpy():
     image = np.random.default_rng(0).normal(size=(1, 1, 12, 10)).astype(np.float32)
     own = (image[0, 0] - image[0, 0].mean()) * layer.window.numpy()
     strength = np.log(np.abs(np.fft.rfft2(own)) ** 2 + 1e-4).ravel()
-    wanted = strength @ layer.share.numpy()
+    expected = strength @ layer.share.numpy()
     seen = {}
     layer.norm.register_forward_hook(lambda module, inputs, output: seen.update(found=inputs[0]))
     layer(torch.from_numpy(image))
-    np.testing.assert_allclose(seen["found"][0, : layer.rings].numpy(), wanted, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(seen["found"][0, : layer.rings].numpy(), expected, rtol=1e-3, atol=1e-3)
     assert layer.share.sum(0).numpy() == pytest.approx(np.ones(layer.rings), abs=1e-5)
 
 
@@ -89,8 +89,8 @@ def test_an_even_image_and_an_even_slope_leave_no_residual():
     layer = Residual(1).eval()
     slope = torch.arange(16.0)[None, None, None].expand(1, 1, 16, 16)
     for image in (torch.full((1, 1, 16, 16), 7.0), slope):
-        found = torch.nn.functional.conv2d(image, layer.filters)
-        assert found[:, [0, 1, 3]].abs().max() < 1e-4
+        result = torch.nn.functional.conv2d(image, layer.filters)
+        assert result[:, [0, 1, 3]].abs().max() < 1e-4
     assert torch.nn.functional.conv2d(torch.randn(1, 1, 16, 16), layer.filters).abs().min(1).values.max() > 0.1
 
 

@@ -81,8 +81,8 @@ def quick(raw: dict[str, np.ndarray], target: np.ndarray) -> dict[str, float]:
 def settled(name: str, sort: str, classes: str, said: dict[str, Any]) -> settings.Config:
     spec = spec_of(sort, COUNTS[classes])
     own = data(sort, COUNTS[classes])
-    chosen = {"device": "cpu", "threads": 1, "precision": "fp32", "batch_size": 64, **said}
-    return decide(chosen, models.training(choice(name, spec), spec), built(name, sort, classes), own)
+    selection = {"device": "cpu", "threads": 1, "precision": "fp32", "batch_size": 64, **said}
+    return decide(selection, models.training(choice(name, spec), spec), built(name, sort, classes), own)
 
 
 def held(sort: str, classes: str) -> Examples:
@@ -107,8 +107,8 @@ def asked(sort: str, classes: str, count: int, start: int = 0) -> dict[str, np.n
 
 def answers(model: Any, inputs: dict[str, np.ndarray]) -> np.ndarray:
     tensors = {key: torch.from_numpy(value) for key, value in inputs.items()}
-    (found,) = outputs(models.served(model)["model"], Batch(tensors)).values()
-    return found
+    (result,) = outputs(models.served(model)["model"], Batch(tensors)).values()
+    return result
 
 
 # the file
@@ -168,8 +168,8 @@ def test_every_parameter_of_every_part_receives_a_gradient(name, sort, classes):
                         moved[part].add(key)
                         value -= 1e-3 * grad
     for part in model.parts:
-        wanted = {n for n, p in model.get_submodule(part).named_parameters() if p.requires_grad}
-        assert moved[part] == wanted, f"part '{part}': no gradient for {sorted(wanted - moved[part])}"
+        expected = {n for n, p in model.get_submodule(part).named_parameters() if p.requires_grad}
+        assert moved[part] == expected, f"part '{part}': no gradient for {sorted(expected - moved[part])}"
 
 
 @each
@@ -203,26 +203,26 @@ def test_the_exported_graph_makes_what_the_network_makes(name, sort, classes):
     run = onnx_runtime(graph)
     for count in (1, 2, 7, 40):
         inputs = asked(sort, classes, count, start=100)
-        wanted, (found,) = answers(model, inputs), run(inputs).values()
-        assert np.abs(found - wanted).max() <= 1e-4 * max(1.0, float(np.abs(wanted).max()))
+        expected, (result,) = answers(model, inputs), run(inputs).values()
+        assert np.abs(result - expected).max() <= 1e-4 * max(1.0, float(np.abs(expected).max()))
 
 
 @each
 def test_images_have_the_shape_and_range_of_the_originals_and_rows_the_width(name, sort, classes):
-    found = answers(trained(name, sort, classes)[0], asked(sort, classes, 20))
+    result = answers(trained(name, sort, classes)[0], asked(sort, classes, 20))
     if sort == "rows":
-        assert found.shape in ((20, sum(BLOCKS)), (20, sum(BLOCKS) + BLOCKS.count(1)))  # with the spread of each way
+        assert result.shape in ((20, sum(BLOCKS)), (20, sum(BLOCKS) + BLOCKS.count(1)))  # with the spread of each way
     else:
-        assert found.shape == (20, *SHAPES[sort])
-        assert found.min() >= -0.5 and found.max() <= 255.5
+        assert result.shape == (20, *SHAPES[sort])
+        assert result.min() >= -0.5 and result.max() <= 255.5
 
 
 @each
 def test_neither_neighbours_nor_batch_size_change_what_is_made(name, sort, classes):
     model, inputs = trained(name, sort, classes)[0], asked(sort, classes, 17)
     together = answers(model, inputs)
-    alone = np.concatenate([answers(model, {k: v[i : i + 1] for k, v in inputs.items()}) for i in range(17)])
-    np.testing.assert_allclose(alone, together, rtol=1e-4, atol=1e-2 if sort != "rows" else 1e-4)
+    single = np.concatenate([answers(model, {k: v[i : i + 1] for k, v in inputs.items()}) for i in range(17)])
+    np.testing.assert_allclose(single, together, rtol=1e-4, atol=1e-2 if sort != "rows" else 1e-4)
 
 
 @each
@@ -247,8 +247,8 @@ def test_weights_read_back_make_the_same(name, sort, classes):
 @some
 def test_the_summary_counts_every_parameter(name, sort, classes):
     model, spec = built(name, sort, classes), spec_of(sort, COUNTS[classes])
-    found = models.summary(model, spec)
-    assert sum(layer["parameters"] for layer in found) == sum(p.numel() for p in model.parameters())
+    result = models.summary(model, spec)
+    assert sum(layer["parameters"] for layer in result) == sum(p.numel() for p in model.parameters())
 
 
 @some
@@ -271,8 +271,8 @@ def test_twelve_rows_are_enough_to_train_on(name, sort, classes):
 def lasting(rows: list[Any]) -> list[Any]:
     """The record of a run without the clock; an epoch told again by a later process replaces the first telling."""
     clock = ("rate", "seconds", "left")
-    kept = {row["epoch"]: {k: v for k, v in row.items() if k not in clock} for row in rows if row["at"] == "epoch"}
-    return [kept[epoch] for epoch in sorted(kept)]
+    remaining = {row["epoch"]: {k: v for k, v in row.items() if k not in clock} for row in rows if row["at"] == "epoch"}
+    return [remaining[epoch] for epoch in sorted(remaining)]
 
 
 @some
@@ -280,8 +280,8 @@ def test_a_run_killed_at_random_steps_ends_in_the_same_bits(name, sort, classes,
     monkeypatch.setattr(progress, "TICK", -1.0)  # a row and a checkpoint after every step
     cfg, draw = settled(name, sort, classes, {"epochs": 3, "checkpoint_every": 1e-9, "ema": 0.9}), random.Random(name)
     own = data(sort, COUNTS[classes])
-    alone = built(name, sort, classes)
-    wanted = list(fit(alone, own, held(sort, classes), cfg, Hooks(quick, 7, tmp_path / "alone")))
+    single = built(name, sort, classes)
+    expected = list(fit(single, own, held(sort, classes), cfg, Hooks(quick, 7, tmp_path / "alone")))
     told: list[Any] = []
     for drop in (draw.randint(1, 4), draw.randint(1, 4), draw.randint(1, 4), 1000):
         other = built(name, sort, classes, seed=100 if told else 0)  # what is saved must replace it all
@@ -289,13 +289,13 @@ def test_a_run_killed_at_random_steps_ends_in_the_same_bits(name, sort, classes,
         told += itertools.islice(going, drop)
         going.close()
     assert told[-1]["at"] == "end"
-    assert lasting(told) == lasting(wanted)
+    assert lasting(told) == lasting(expected)
     both = [checkpoint.read(tmp_path / which) for which in ("alone", "killed")]
     assert both[0] is not None and both[1] is not None
     (mine, _, _), (theirs, _, _) = both
     assert mine.keys() == theirs.keys()
     parts = {key.split("/")[1].split(".")[0] for key in mine if key.startswith("optimizer/")}
-    assert parts == set(alone.parts), "every part has an optimizer of its own"
+    assert parts == set(single.parts), "every part has an optimizer of its own"
     assert all(mine[key].numpy().tobytes() == theirs[key].numpy().tobytes() for key in mine)
 
 
@@ -345,8 +345,8 @@ def test_a_class_of_images_that_is_asked_for_is_made(name, sort, classes):
     third = height // 3
     for k in range(3):
         inputs = asked(sort, classes, 60) | {"condition": np.full((60, 1), k)}
-        found = answers(model.eval(), inputs)
-        bands = [found[:, height - (i + 1) * third : height - i * third].mean((1, 2, 3)) for i in range(3)]
+        result = answers(model.eval(), inputs)
+        bands = [result[:, height - (i + 1) * third : height - i * third].mean((1, 2, 3)) for i in range(3)]
         assert (np.argmax(bands, axis=0) == k).mean() > 0.5  # by chance a third
 
 
@@ -355,11 +355,11 @@ def test_a_class_of_images_that_is_asked_for_is_made(name, sort, classes):
 def test_a_class_of_rows_that_is_asked_for_is_made(name, sort, classes, folder):
     estimator = learned(name, sort, folder)
     for k, label in enumerate(CLASSES):
-        found = estimator.generate(60, seed=k, label=label)
-        assert isinstance(found, pa.Table)
-        assert set(found["class"].to_pylist()) == {label}
-        right = np.array(found["place"].to_pylist()) == "abc"[k]
-        near = np.abs(found["size"].to_numpy() - (k - 1) * 10) < 5
+        result = estimator.generate(60, seed=k, label=label)
+        assert isinstance(result, pa.Table)
+        assert set(result["class"].to_pylist()) == {label}
+        right = np.array(result["place"].to_pylist()) == "abc"[k]
+        near = np.abs(result["size"].to_numpy() - (k - 1) * 10) < 5
         assert right.mean() > 0.7 and near.mean() > 0.7
 
 
@@ -367,9 +367,9 @@ def test_a_class_of_rows_that_is_asked_for_is_made(name, sort, classes, folder):
 @pytest.mark.parametrize(("name", "sort", "classes"), [case for case in SOME if case[1] == "rows"])
 def test_classes_come_as_often_as_in_training_when_none_is_asked_for(name, sort, classes, folder):
     estimator = learned(name, sort, folder)
-    drawn = sampling.sample_labels(sampling.seeds(0, 3000), estimator.predictor.state)
+    samples = sampling.sample_labels(sampling.seeds(0, 3000), estimator.predictor.state)
     counts = np.array(estimator.predictor.state.counts)
-    shares = np.array([drawn.count(label) for label in CLASSES]) / len(drawn)
+    shares = np.array([samples.count(label) for label in CLASSES]) / len(samples)
     assert np.abs(shares - counts / counts.sum()).max() < 0.03
 
 

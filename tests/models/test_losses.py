@@ -176,11 +176,11 @@ def test_a_head_of_ones_own_is_learned_and_no_other_network_takes_it(folder):
     assert models.suits("toytagger", plain) == 0
     with pytest.raises(RecipeError, match=r"fnn cannot take these inputs \(number\)\. Use one of toytagger"):
         models.build(plugin("models", "fnn").Config(), spec, 0)
-    given = examples(96, 0)
-    words = np.stack([given.target, (given.target + 1) % 3, np.full(96, 3)], axis=1)
+    inputs = examples(96, 0)
+    words = np.stack([inputs.target, (inputs.target + 1) % 3, np.full(96, 3)], axis=1)
     lengths = np.random.default_rng(0).integers(1, 4, 96)
     words[np.arange(3) >= lengths[:, None]] = -1
-    model, _ = trained(spec, "toytagger", Examples(given.inputs, words, lengths))
+    model, _ = trained(spec, "toytagger", Examples(inputs.inputs, words, lengths))
     raw = model({"number": torch.from_numpy(examples(200, 1).inputs["number"])})["tags"].argmax(2).numpy()
     assert (raw[:, 0] == examples(200, 1).target).mean() > 0.8
 

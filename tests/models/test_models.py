@@ -99,10 +99,10 @@ def windows(count: int, seed: int) -> Examples:
     phase, level = rng.uniform(0, 6.3, (count, 1, 2)), 3 * rng.normal(size=(count, 1, 2))
     steps = np.arange(STEPS + HORIZON)[:, None]
     waves = np.sin(steps * 0.8 + phase) + level + 0.1 * rng.normal(size=(count, STEPS + HORIZON, 2))
-    beside, future = rng.normal(size=(count, STEPS, 1)), rng.normal(size=(count, HORIZON, 1))
+    other, future = rng.normal(size=(count, STEPS, 1)), rng.normal(size=(count, HORIZON, 1))
     target = waves[:, STEPS:] + future * np.array([0.7, 0.0])
     target[rng.random(target.shape) < 0.1] = np.nan
-    history = np.concatenate([waves[:, :STEPS], beside], axis=2)
+    history = np.concatenate([waves[:, :STEPS], other], axis=2)
     inputs = {"future": future.astype(np.float32), "history": history.astype(np.float32)}
     return Examples(inputs, target.astype(np.float32))
 
@@ -306,30 +306,32 @@ def test_every_parameter_of_every_part_receives_a_gradient(name, sort, answer):
 
 @each_trained
 def test_training_changes_every_trainable_tensor_and_stays_finite(name, sort, answer):
-    found = learned(name, sort, answer)
-    after = found.model.state_dict()
+    result = learned(name, sort, answer)
+    after = result.model.state_dict()
     assert all(torch.isfinite(v).all() for v in after.values())
-    same = [n for n, p in found.model.named_parameters() if p.requires_grad and torch.equal(found.before[n], after[n])]
+    same = [
+        n for n, p in result.model.named_parameters() if p.requires_grad and torch.equal(result.before[n], after[n])
+    ]
     assert not same, f"training left {same} as they were"
-    assert all(np.isfinite(row["loss"]) and np.isfinite(row["validation_loss"]) for row in found.epochs)
+    assert all(np.isfinite(row["loss"]) and np.isfinite(row["validation_loss"]) for row in result.epochs)
 
 
 @each_scored
 def test_a_learnable_answer_is_learned_better_than_the_majority_the_mean_or_the_last_value(name, sort, answer):
     fresh = data(sort, answer, 400, seed=2)
-    found = quick({"target": answers(learned(name, sort, answer).model, fresh.inputs)}, fresh.target)
+    result = quick({"target": answers(learned(name, sort, answer).model, fresh.inputs)}, fresh.target)
     if answer in FORECASTS:
         last = fresh.inputs["history"][:, -1:, :TARGETS, None]  # repeated: better only by waves and by the future
         many = FORECASTS[answer].size // (HORIZON * TARGETS)
         repeated = np.broadcast_to(last, (len(last), HORIZON, TARGETS, many)).reshape(len(last), -1)
-        assert found["loss"] < (0.5 if many == 1 else 0.7) * missed(repeated, fresh.target)
+        assert result["loss"] < (0.5 if many == 1 else 0.7) * missed(repeated, fresh.target)
     elif answer == "a number":
-        assert found["rmse"] < 0.8 * fresh.target.std()
+        assert result["rmse"] < 0.8 * fresh.target.std()
     else:
         _, counts = np.unique(fresh.target, return_counts=True)
         share = counts / counts.sum()
-        assert found["accuracy"] > share.max() + 0.15
-        assert found["loss"] < 0.9 * -(share * np.log(share)).sum()
+        assert result["accuracy"] > share.max() + 0.15
+        assert result["loss"] < 0.9 * -(share * np.log(share)).sum()
 
 
 @each_architecture
@@ -350,47 +352,47 @@ def test_the_exported_graph_gives_the_answers_of_the_network(name, sort, answer)
     run = onnx_runtime(graph)
     for count in (1, 2, 7, 400):
         inputs = data(sort, answer, count, seed=count + 3).inputs
-        wanted = answers(model, inputs)
-        scale = max(1.0, np.abs(wanted).max())
-        assert np.abs(next(iter(run(inputs).values())) - wanted).max() <= 1e-5 * scale
+        expected = answers(model, inputs)
+        scale = max(1.0, np.abs(expected).max())
+        assert np.abs(next(iter(run(inputs).values())) - expected).max() <= 1e-5 * scale
 
 
 @each_trained
 def test_neither_neighbours_nor_batch_size_change_an_answer(name, sort, answer):
     model, inputs = learned(name, sort, answer).model, data(sort, answer, 33, seed=4).inputs
     together = answers(model, inputs)
-    alone = np.concatenate([answers(model, {k: v[i : i + 1] for k, v in inputs.items()}) for i in range(33)])
+    single = np.concatenate([answers(model, {k: v[i : i + 1] for k, v in inputs.items()}) for i in range(33)])
     order = np.random.default_rng(0).permutation(33)
     shuffled = answers(model, {k: v[order] for k, v in inputs.items()})
     assert len(together) == 33
     assert sort in OWN_HEADS or together.shape[-1] == spec_of(sort, answer).output.size
-    np.testing.assert_allclose(alone, together, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(single, together, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(shuffled, together[order], rtol=1e-5, atol=1e-5)
 
 
 @each_architecture
 @pytest.mark.parametrize("answer", OUTPUTS)
 def test_twelve_rows_are_enough_to_train_on(name, answer):
-    found = trained(name, widest(name), answer, {"epochs": 12}, count=12)
-    assert all(torch.isfinite(v).all() for v in found.model.state_dict().values())
+    result = trained(name, widest(name), answer, {"epochs": 12}, count=12)
+    assert all(torch.isfinite(v).all() for v in result.model.state_dict().values())
 
 
 @each_architecture
 @pytest.mark.parametrize("answer", OUTPUTS)
 def test_batches_of_one_row_can_be_trained_on(name, answer):
-    found = trained(name, widest(name), answer, {"batch_size": 1, "epochs": 1}, count=5)
-    assert np.isfinite(found.epochs[-1]["loss"])
+    result = trained(name, widest(name), answer, {"batch_size": 1, "epochs": 1}, count=5)
+    assert np.isfinite(result.epochs[-1]["loss"])
 
 
 @each
 def test_the_summary_counts_every_parameter(name, sort, answer):
     model, _, spec = built(name, sort, answer)
     model.train()
-    found = models.summary(model, spec)
+    result = models.summary(model, spec)
     weights = models.weights(model)  # a loss may have others, which are not of the network
     sizes = [p.numel() for key, p in model.named_parameters() if key in weights]
-    assert sum(layer["parameters"] for layer in found) == sum(sizes)
-    assert all(layer["layer"] and isinstance(layer["output"], str) for layer in found)
+    assert sum(layer["parameters"] for layer in result) == sum(sizes)
+    assert all(layer["layer"] and isinstance(layer["output"], str) for layer in result)
     assert model.training, "looking at a network puts it back into the mode it was in"
 
 
@@ -423,8 +425,10 @@ def test_missing_and_unseen_codes_are_answered(name):
 
 @each_architecture
 def test_half_precision_trains_as_well(name):
-    found = trained(name, widest(name), "two classes", {"precision": "bf16", "epochs": 2}, count=64)
-    assert all(v.dtype != torch.bfloat16 and torch.isfinite(v.float()).all() for v in found.model.state_dict().values())
+    result = trained(name, widest(name), "two classes", {"precision": "bf16", "epochs": 2}, count=64)
+    assert all(
+        v.dtype != torch.bfloat16 and torch.isfinite(v.float()).all() for v in result.model.state_dict().values()
+    )
 
 
 # activations
@@ -462,9 +466,9 @@ def test_the_twelve_activations_are_those_of_the_field():
         "linear": x,
     }
     assert set(by_hand) | {"gelu", "selu"} == set(ACTIVATIONS)
-    for name, wanted in by_hand.items():
+    for name, expected in by_hand.items():
         np.testing.assert_allclose(
-            ACTIVATIONS[name]()(torch.from_numpy(x)).numpy(), wanted, rtol=1e-5, atol=1e-6, err_msg=name
+            ACTIVATIONS[name]()(torch.from_numpy(x)).numpy(), expected, rtol=1e-5, atol=1e-6, err_msg=name
         )
 
 

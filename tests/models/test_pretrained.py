@@ -70,12 +70,12 @@ def configs(name: str) -> Any:
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory) -> Callable[[str], Path]:
     """The folder of a tiny Hugging Face network whose every number is random, as `hf download` would leave it."""
-    home = tmp_path_factory.mktemp("networks")
+    root = tmp_path_factory.mktemp("networks")
 
     def made(name: str) -> Path:
         import transformers
 
-        path = home / name
+        path = root / name
         if not path.exists():
             transformers.utils.logging.disable_progress_bar()
             torch.manual_seed(1)
@@ -197,9 +197,9 @@ def test_an_onnx_file_becomes_part_of_a_graph_that_gives_the_same_answers(form, 
     graph, reason = export.onnx(model, inputs)
     assert graph is not None, reason
     with torch.inference_mode():
-        wanted = model({"image": torch.from_numpy(inputs["image"])})["target"].numpy()
-    assert np.ptp(wanted) > 1e-3
-    np.testing.assert_allclose(onnx_runtime(graph)(inputs)["target"], wanted, rtol=1e-4, atol=1e-5)
+        expected = model({"image": torch.from_numpy(inputs["image"])})["target"].numpy()
+    assert np.ptp(expected) > 1e-3
+    np.testing.assert_allclose(onnx_runtime(graph)(inputs)["target"], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_features_are_the_tensor_that_is_named(tmp_path, cache):
@@ -237,16 +237,16 @@ def served_elsewhere(bundles: list[Path], rows: list[dict[str, Any]], scratch: P
 
 def test_an_onnx_backbone_is_served_without_torch_and_without_its_file(tmp_path, cache):
     file = saved(tmp_path / "net.onnx", network())
-    found = fitted(file, tmp_path / "run", {"hidden": 16}, epochs=30)
+    result = fitted(file, tmp_path / "run", {"hidden": 16}, epochs=30)
     rows = [{"image": row["image"]} for row in stripes(20, seed=5)]
-    mine = found.predict(rows)
+    mine = result.predict(rows)
     file.unlink()
     shutil.rmtree(cache)
-    (theirs,) = served_elsewhere([Path(found.result["bundle"])], rows, tmp_path)
+    (theirs,) = served_elsewhere([Path(result.result["bundle"])], rows, tmp_path)
     assert [a["prediction"] for a in theirs] == [a["prediction"] for a in mine]
     labels = [row["label"] for row in stripes(20, seed=5)]
     assert np.mean([a["prediction"] == label for a, label in zip(mine, labels, strict=True)]) > 0.8
-    opened = open_bundle(found.result["bundle"])
+    opened = open_bundle(result.result["bundle"])
     assert opened.model.runtime == "onnx"
     assert opened.files["weights.safetensors"].count(numpy_helper.to_array(network().graph.initializer[0]).tobytes())
 
@@ -261,9 +261,9 @@ def test_hugging_face_backbones_are_served_without_torch_and_without_their_folde
     rows, mine, bundles = [{"image": row["image"]} for row in stripes(8, seed=5)], [], []
     for name in names:
         copy = shutil.copytree(folder(name), tmp_path / name)
-        found = fitted(copy, tmp_path / f"run-{name}")
-        mine.append(found.predict(rows))
-        bundles.append(Path(found.result["bundle"]))
+        result = fitted(copy, tmp_path / f"run-{name}")
+        mine.append(result.predict(rows))
+        bundles.append(Path(result.result["bundle"]))
         assert open_bundle(bundles[-1]).model.runtime == "onnx", name
         shutil.rmtree(copy)
     theirs = served_elsewhere(bundles, rows, tmp_path)
@@ -275,9 +275,9 @@ def test_images_of_another_size_and_without_colour_are_brought_to_what_the_netwo
     file = saved(tmp_path / "net.onnx", network())
     rows = stripes(60, side=70, channels=1)
     recipe = {"model": {"kind": "pretrained", "name": str(file)}, "train": QUICK}
-    found = lamina.fit(rows, "label", recipe=recipe, out=tmp_path / "run")
-    assert open_bundle(found.result["bundle"]).model.spec.inputs["image0"].shape == (SIDE, SIDE, 1)
-    assert len(found.predict(rows[:3])) == 3
+    result = lamina.fit(rows, "label", recipe=recipe, out=tmp_path / "run")
+    assert open_bundle(result.result["bundle"]).model.spec.inputs["image0"].shape == (SIDE, SIDE, 1)
+    assert len(result.predict(rows[:3])) == 3
 
 
 # features
@@ -296,11 +296,11 @@ def test_features_are_computed_once_and_found_again_by_the_next_run(tmp_path, ca
 
 def test_a_file_of_features_that_is_cut_short_is_made_again(tmp_path, cache):
     model, inputs = built(saved(tmp_path / "net.onnx", network())), {"image": images()}
-    wanted = model.precompute(inputs)["features"]
+    expected = model.precompute(inputs)["features"]
     (file,) = (cache / "features").iterdir()
     file.write_bytes(file.read_bytes()[:-9])
-    assert np.array_equal(model.precompute(inputs)["features"], wanted)
-    assert np.array_equal(np.load(file), wanted)
+    assert np.array_equal(model.precompute(inputs)["features"], expected)
+    assert np.array_equal(np.load(file), expected)
 
 
 def test_the_head_gives_on_features_what_the_network_gives_on_images(tmp_path, cache):
@@ -316,8 +316,8 @@ def test_a_frozen_backbone_answers_in_training_as_in_service_and_never_moves(fol
 
     model, x = built(folder("resnet")), torch.from_numpy(images())
     assert torch.equal(model.train().features(x), model.eval().features(x))
-    found = fitted(folder("resnet"), tmp_path / "run")
-    stored = load(open_bundle(found.result["bundle"]).files["weights.safetensors"])
+    result = fitted(folder("resnet"), tmp_path / "run")
+    stored = load(open_bundle(result.result["bundle"]).files["weights.safetensors"])
     for name, value in load_file(folder("resnet") / "model.safetensors").items():
         assert np.array_equal(stored[f"backbone.network.{name}"], value), name
 
@@ -325,9 +325,9 @@ def test_a_frozen_backbone_answers_in_training_as_in_service_and_never_moves(fol
 @needs_transformers
 def test_class_token_and_mean_are_different_features(folder, cache):
     x = torch.from_numpy(images())
-    found = {how: built(folder("vit"), {"pooling": how}).eval().features(x) for how in ("auto", "cls", "mean")}
-    assert torch.equal(found["auto"], found["cls"])
-    assert not torch.allclose(found["cls"], found["mean"], atol=1e-3)
+    result = {how: built(folder("vit"), {"pooling": how}).eval().features(x) for how in ("auto", "cls", "mean")}
+    assert torch.equal(result["auto"], result["cls"])
+    assert not torch.allclose(result["cls"], result["mean"], atol=1e-3)
 
 
 PROCESSORS = {
@@ -376,9 +376,9 @@ def test_larger_images_are_read_at_the_size_that_the_network_takes_and_smaller_o
 def test_fine_tuning_moves_the_backbone_and_the_bundle_holds_it(folder, tmp_path, cache):
     from safetensors.numpy import load, load_file
 
-    found = fitted(folder("resnet"), tmp_path / "run", {"frozen": False}, epochs=2, augment=["flip"])
+    result = fitted(folder("resnet"), tmp_path / "run", {"frozen": False}, epochs=2, augment=["flip"])
     assert not (cache / "features").exists()
-    opened = open_bundle(found.result["bundle"])
+    opened = open_bundle(result.result["bundle"])
     stored, before = load(opened.files["weights.safetensors"]), load_file(folder("resnet") / "model.safetensors")
     moved = [name for name, value in before.items() if not np.array_equal(stored[f"backbone.network.{name}"], value)]
     assert set(moved) == set(before)
@@ -403,9 +403,9 @@ def test_learning_rates_fall_from_the_head_to_the_first_block(name, folder, cach
 def test_the_network_is_for_one_image_a_row_and_is_never_taken_unasked():
     module = plugin("models", "pretrained")
     number = Input(kind="number", shape=(3,), dtype="float32")
-    beside = spec().model_copy(update={"inputs": {**spec().inputs, "age": number}})
+    other = spec().model_copy(update={"inputs": {**spec().inputs, "age": number}})
     assert module.suits(spec()) > 0
-    assert module.suits(beside) == module.suits(spec().model_copy(update={"inputs": {"age": number}})) == 0
+    assert module.suits(other) == module.suits(spec().model_copy(update={"inputs": {"age": number}})) == 0
     assert models.choice(None, spec()).kind == "cnn"
 
 
@@ -430,8 +430,8 @@ BAD = {
 
 @pytest.mark.parametrize("fault", BAD)
 def test_an_onnx_file_that_cannot_be_a_backbone_is_refused_in_a_sentence(fault, tmp_path, cache):
-    change, said, words = BAD[fault]
-    model = network(**said)
+    change, sentence, words = BAD[fault]
+    model = network(**sentence)
     if change:
         change(model)
     with pytest.raises(RecipeError) as caught:
@@ -449,7 +449,7 @@ def test_a_damaged_or_absent_onnx_file_is_a_sentence(tmp_path, cache):
 
 
 @pytest.mark.parametrize(
-    ("said", "sentence"),
+    ("message", "sentence"),
     [
         ({"layer": "feature"}, r"model\.layer: .* has no tensor 'feature'\. Did you mean 'features'\?"),
         ({"side": 64}, r"model\.side: .* takes 32 x 32 pixels and no others\. Leave it out\."),
@@ -458,9 +458,9 @@ def test_a_damaged_or_absent_onnx_file_is_a_sentence(tmp_path, cache):
         ({"std": [0.1, 0.2, 0.0]}, r"model\.std: must be above 0"),
     ],
 )
-def test_a_setting_that_does_not_fit_the_file_is_a_sentence(said, sentence, tmp_path, cache):
+def test_a_setting_that_does_not_fit_the_file_is_a_sentence(message, sentence, tmp_path, cache):
     with pytest.raises(RecipeError, match=sentence):
-        built(saved(tmp_path / "net.onnx", network()), said)
+        built(saved(tmp_path / "net.onnx", network()), message)
 
 
 def test_coloured_images_do_not_fit_a_grey_network(tmp_path, cache):
@@ -520,9 +520,9 @@ def test_weights_that_lack_a_tensor_are_never_made_up(folder, tmp_path, cache):
     from safetensors.numpy import load_file, save_file
 
     copy = shutil.copytree(folder("vit"), tmp_path / "vit")
-    found = load_file(copy / "model.safetensors")
-    lost = next(name for name in found if "layer.1." in name)
-    save_file({k: v for k, v in found.items() if k != lost}, copy / "model.safetensors", {"format": "pt"})
+    result = load_file(copy / "model.safetensors")
+    lost = next(name for name in result if "layer.1." in name)
+    save_file({k: v for k, v in result.items() if k != lost}, copy / "model.safetensors", {"format": "pt"})
     with pytest.raises(
         RecipeError, match=r"the weights lack 1 tensors, such as layers\.1\..*\. Get a fresh copy of them\."
     ):

@@ -92,8 +92,8 @@ def test_a_text_is_told_by_a_network_of_others_and_served_without_what_trained_i
     assert np.array_equal(stored[f"backbone.network.{name}"], before[name]) == (not settings)
     (theirs,) = served_elsewhere([opened.path], rows)
     np.testing.assert_allclose(probabilities(theirs), probabilities(mine), atol=1e-4)
-    alone = [model.predict([row])[0] for row in rows]
-    np.testing.assert_allclose(probabilities(alone), probabilities(mine), atol=1e-5)
+    single = [model.predict([row])[0] for row in rows]
+    np.testing.assert_allclose(probabilities(single), probabilities(mine), atol=1e-5)
 
 
 @needs_peft
@@ -140,8 +140,8 @@ def test_what_stands_beside_a_text_changes_nothing_of_its_features(bert, cache):
     empty = padded.clone()
     padded[:, :5] = short
     together = model.features(torch.cat([padded, empty, long]))
-    for row, alone in enumerate((short, empty[:, :16], long)):
-        assert torch.allclose(together[row], model.features(alone)[0], atol=1e-5)
+    for row, single in enumerate((short, empty[:, :16], long)):
+        assert torch.allclose(together[row], model.features(single)[0], atol=1e-5)
 
 
 def test_features_are_computed_once_and_found_again_by_the_next_run(bert, cache):

@@ -49,9 +49,9 @@ def test_a_bundle_of_texts_is_served_without_torch(estimator):
 
 def test_a_long_text_in_the_same_request_changes_no_answer(estimator):
     texts = ["a good film", "people were bad", "great"]
-    alone = np.concatenate([probabilities(estimator, [text]) for text in texts])
-    beside = probabilities(estimator, [*texts, " ".join(PLAIN * 4)])[:3]
-    assert np.abs(alone - beside).max() < 1e-5
+    single = np.concatenate([probabilities(estimator, [text]) for text in texts])
+    other = probabilities(estimator, [*texts, " ".join(PLAIN * 4)])[:3]
+    assert np.abs(single - other).max() < 1e-5
 
 
 def test_texts_that_say_nothing_are_answered(estimator):
@@ -81,5 +81,5 @@ def test_padding_of_a_tokenizer_of_others_is_no_word(network, tmp_path):
     recipe = {"model": network, "columns": {"text": text}, "train": {"epochs": 1}}
     estimator = lamina.fit(reviews(60, 0), "label", recipe=recipe, out=tmp_path / "run")
     texts = ["a good film", "people were bad"]
-    beside = probabilities(estimator, [*texts, " ".join(PLAIN * 4)])[:2]
-    assert np.abs(probabilities(estimator, texts) - beside).max() < 1e-5
+    other = probabilities(estimator, [*texts, " ".join(PLAIN * 4)])[:2]
+    assert np.abs(probabilities(estimator, texts) - other).max() < 1e-5

@@ -43,9 +43,9 @@ HUGE = 50_000
 
 def pil(pixels: np.ndarray | None = None, form: str = "PNG", mode: str | None = None, **settings) -> bytes:
     """The scene (or other pixels) in a format and mode of Pillow."""
-    found = Image.fromarray(SCENE if pixels is None else pixels)
+    result = Image.fromarray(SCENE if pixels is None else pixels)
     out = io.BytesIO()
-    (found.convert(mode) if mode else found).save(out, form, **settings)
+    (result.convert(mode) if mode else result).save(out, form, **settings)
     return out.getvalue()
 
 
@@ -288,39 +288,39 @@ def pixels(experiment) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("name", ODD)
 def test_an_odd_image_is_decoded_to_what_it_shows(pixels, name):
-    wanted = ODD[name][1]
-    if wanted is None:  # of one bit: only black and white
+    expected = ODD[name][1]
+    if expected is None:  # of one bit: only black and white
         assert set(np.unique(pixels[name])) == {0, 255}
         return
-    wanted, off = wanted if isinstance(wanted, tuple) else (wanted, 0)
-    wanted = np.repeat(wanted[:, :, None], 3, axis=2) if wanted.ndim == 2 else wanted
-    inner = np.abs(pixels[name].astype(int) - wanted.astype(int))
+    expected, off = expected if isinstance(expected, tuple) else (expected, 0)
+    expected = np.repeat(expected[:, :, None], 3, axis=2) if expected.ndim == 2 else expected
+    inner = np.abs(pixels[name].astype(int) - expected.astype(int))
     inner = inner if off < 5 else inner[2:6, 2:10]  # a lossy image rings at the edges: the middle of a quarter
     assert inner.max() <= off
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_image_is_set_aside_with_its_name_and_reason(experiment, name):
+def test_a_bad_image_is_skipped_with_its_name_and_reason(experiment, name):
     (collected,) = [q for q in experiment.skipped_rows if Path(q.file).name == name]
     assert BAD[name][1] in collected.reason
     assert REASON.fullmatch(collected.reason)
     assert collected.column == "image"
 
 
-def test_a_folder_and_a_dead_link_named_as_images_are_set_aside(experiment):
+def test_a_folder_and_a_dead_link_named_as_images_are_skipped(experiment):
     reasons = {Path(q.file).name: q.reason for q in experiment.skipped_rows}
     assert reasons["a-folder.png"] == "is an empty folder, not an image"
     assert reasons["leads-nowhere.png"] == "is a link that leads nowhere"
 
 
-def test_every_file_is_either_used_or_set_aside_and_nothing_else_is(experiment, pixels, folder):
+def test_every_file_is_either_used_or_skipped_and_nothing_else_is(experiment, pixels, folder):
     counts = experiment.counts()
     assert counts["read"] == counts["used"] + counts["skipped"] == 60 + len(ODD) + len(BAD) + 2
     assert set(pixels) == {*ODD, *(f"good{i}.png" for i in range(30))}
     assert {Path(q.file).name for q in experiment.skipped_rows} == {*BAD, "a-folder.png", "leads-nowhere.png"}
 
 
-def test_an_image_that_may_not_be_read_is_set_aside(folder, tmp_path):
+def test_an_image_that_may_not_be_read_is_skipped(folder, tmp_path):
     file = tmp_path / "secret.png"
     file.write_bytes(pil())
     file.chmod(0)
@@ -361,9 +361,9 @@ def test_an_image_damaged_anywhere_gives_pixels_or_a_reason_and_never_stops_the_
         damaged = bytearray(body[: rng.integers(1, len(body) + 1)] if rng.random() < 0.3 else body)
         for spot in rng.integers(0, min(len(damaged), 400), rng.integers(0, 4)):
             damaged[spot] = rng.choice([0, 1, 127, 255, rng.integers(256)])
-        found, reason = codec.pixels(bytes(damaged), 100_000)
-        assert (found is None) == bool(reason)
-        assert found is None or (found.dtype, found.ndim, found.shape[2] in (1, 3)) == (np.uint8, 3, True)
+        result, reason = codec.pixels(bytes(damaged), 100_000)
+        assert (result is None) == bool(reason)
+        assert result is None or (result.dtype, result.ndim, result.shape[2] in (1, 3)) == (np.uint8, 3, True)
 
 
 def test_a_large_photograph_decoded_at_part_of_its_size_looks_as_if_decoded_whole():
@@ -404,7 +404,7 @@ def test_bombs_take_no_memory_even_when_opencv_was_imported_first(folder):
     assert done.stderr == ""
 
 
-def test_a_bomb_in_a_zip_is_set_aside_unread_and_odd_names_are_only_names(tmp_path):
+def test_a_bomb_in_a_zip_is_skipped_unread_and_odd_names_are_only_names(tmp_path):
     archive = tmp_path / "pictures.zip"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as opened:
         for i in range(12):
@@ -425,7 +425,7 @@ def test_a_bomb_in_a_zip_is_set_aside_unread_and_odd_names_are_only_names(tmp_pa
     assert sorted(tmp_path.iterdir()) == [archive]
 
 
-def test_a_damaged_and_an_encrypted_member_of_a_zip_are_set_aside(tmp_path):
+def test_a_damaged_and_an_encrypted_member_of_a_zip_are_skipped(tmp_path):
     archive = tmp_path / "pictures.zip"
     with zipfile.ZipFile(archive, "w") as opened:
         for i in range(4):

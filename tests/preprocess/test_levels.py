@@ -68,8 +68,8 @@ def test_the_levels_are_in_the_bundle_and_a_brighter_image_does_not_change_them(
     (state,) = model.predictor.prep.states
     assert state.levels == {"unsigned": (300.0, 649.0)}
     far = depth(7, 1)
-    lone, beside = model.predict([far]), model.predict([far, np.full_like(far, 65535)])
-    assert lone[0] == beside[0]
+    lone, other = model.predict([far]), model.predict([far, np.full_like(far, 65535)])
+    assert lone[0] == other[0]
 
 
 def test_a_state_without_levels_reads_as_older_bundles_did():

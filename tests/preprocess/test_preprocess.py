@@ -100,8 +100,8 @@ def fitted(kind: str, values: pa.Array) -> Preprocessor:
 
 def codes(prep: Preprocessor, values: pa.Array | pa.ChunkedArray, name: str = "x") -> np.ndarray:
     """What the network is fed for some raw values of the column."""
-    (found,) = prep.encode(clean(arrays.table(pa.table({name: values})), MISSING)).values()
-    return found
+    (result,) = prep.encode(clean(arrays.table(pa.table({name: values})), MISSING)).values()
+    return result
 
 
 def same(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> bool:
@@ -130,17 +130,17 @@ def test_the_kind_a_config_names_is_the_name_of_its_file(kind):
 def test_codes_have_the_shape_and_type_that_the_network_is_built_for(kind, column):
     prep = fitted(kind, COLUMNS[column])
     (feed,) = prep.inputs.values()
-    found = codes(prep, COLUMNS[column])
-    assert found.dtype == DTYPES[feed.dtype]
-    assert found.shape[0] == ROWS
-    assert all(want in (None, got) for want, got in zip(feed.shape, found.shape[1:], strict=True))
-    assert sound(found)
+    result = codes(prep, COLUMNS[column])
+    assert result.dtype == DTYPES[feed.dtype]
+    assert result.shape[0] == ROWS
+    assert all(want in (None, got) for want, got in zip(feed.shape, result.shape[1:], strict=True))
+    assert sound(result)
     if feed.kind == "number":
         assert len(feed.edges) == feed.shape[0]
         assert all(len(edges) >= 2 and np.all(np.diff(edges) > 0) for edges in feed.edges)
     if feed.kind in ("category", "tokens"):
-        assert found.min() >= 0
-        assert (found < np.array(feed.sizes)).all()
+        assert result.min() >= 0
+        assert (result < np.array(feed.sizes)).all()
 
 
 @each_kind
@@ -238,37 +238,37 @@ BUILT = {(kind, name): fitted(kind, values) for kind in KINDS for name, values i
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_no_value_of_any_type_stops_encoding(kind, data):
-    wanted = data.draw(st.sampled_from(list(GARBAGE)))
-    values = data.draw(st.lists(st.none() | GARBAGE[wanted], max_size=6))
-    column = pa.array(values, wanted)
+    expected = data.draw(st.sampled_from(list(GARBAGE)))
+    values = data.draw(st.lists(st.none() | GARBAGE[expected], max_size=6))
+    column = pa.array(values, expected)
     prep = BUILT[kind, data.draw(st.sampled_from(list(COLUMNS)))]
-    (found,) = prep.encode(clean(pa.table({"x": column}), MISSING)).values()  # the table as it is, not made plain
+    (result,) = prep.encode(clean(pa.table({"x": column}), MISSING)).values()  # the table as it is, not made plain
     (feed,) = prep.inputs.values()
-    assert found.shape[0] == len(values)
-    assert sound(found)
+    assert result.shape[0] == len(values)
+    assert sound(result)
     if feed.kind in ("category", "tokens"):
-        assert found.size == 0 or (found.min() >= 0 and (found < np.array(feed.sizes)).all())
+        assert result.size == 0 or (result.min() >= 0 and (result < np.array(feed.sizes)).all())
 
 
 @each_kind
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_no_column_of_any_type_stops_fitting(kind, data):
-    wanted = data.draw(st.sampled_from(list(GARBAGE)))
-    values = data.draw(st.lists(st.none() | GARBAGE[wanted], min_size=1, max_size=8))
-    column = pa.array(values, wanted)
+    expected = data.draw(st.sampled_from(list(GARBAGE)))
+    values = data.draw(st.lists(st.none() | GARBAGE[expected], min_size=1, max_size=8))
+    column = pa.array(values, expected)
     prep = fitted(kind, column)
     json.dumps(prep.dump(), allow_nan=False)
-    (found,) = prep.encode(clean(pa.table({"x": column}), MISSING)).values()
-    assert sound(found)
+    (result,) = prep.encode(clean(pa.table({"x": column}), MISSING)).values()
+    assert sound(result)
 
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_every_column_of_any_type_gets_a_kind(data):
-    wanted = data.draw(st.sampled_from(list(GARBAGE)))
-    values = data.draw(st.lists(st.none() | GARBAGE[wanted], min_size=1, max_size=30))
-    table = clean(pa.table({"x": pa.array(values, wanted)}), MISSING)
+    expected = data.draw(st.sampled_from(list(GARBAGE)))
+    values = data.draw(st.lists(st.none() | GARBAGE[expected], min_size=1, max_size=30))
+    table = clean(pa.table({"x": pa.array(values, expected)}), MISSING)
     (column,) = preprocess.infer(table, None, {}, MISSING).columns
     assert column.kind in (*KINDS, *UNUSED)
     json.loads(column.model_dump_json())
@@ -308,8 +308,8 @@ def test_extra_columns_and_their_order_change_nothing():
 def test_one_rule_for_missing_serves_training_and_answering():
     schema = Schema(columns=(Column(name="x", kind="number"),), missing=("-", "none given"))
     prep = preprocess.fit(clean(pa.table({"x": ["1", "-", "3", "none given"]}), schema.missing), schema)
-    (found,) = prep.encode(clean(pa.table({"x": ["-", "none given", "2"]}), schema.missing)).values()
-    assert found.tolist() == [[0, 1], [0, 1], [0, 0]]
+    (result,) = prep.encode(clean(pa.table({"x": ["-", "none given", "2"]}), schema.missing)).values()
+    assert result.tolist() == [[0, 1], [0, 1], [0, 0]]
 
 
 def test_a_table_without_a_usable_column_is_refused_with_the_reason():
@@ -395,8 +395,8 @@ def test_the_largest_whole_numbers_keep_their_sign():
 
 
 def test_outliers_stay_inside_three():
-    found = codes(fitted("number", pa.array([1.0, 2.0, 3.0, 4.0])), pa.array([1e300, -1e300]))
-    assert found[:, 0] == pytest.approx([3, -3])
+    result = codes(fitted("number", pa.array([1.0, 2.0, 3.0, 4.0])), pa.array([1e300, -1e300]))
+    assert result[:, 0] == pytest.approx([3, -3])
 
 
 def test_categories_are_known_rare_or_missing():
@@ -452,8 +452,8 @@ def test_a_point_in_time_is_the_same_in_every_notation():
         pa.array(["2024-01-05T18:30:00.250+05:00"]),
         pa.array(["2024-01-05T08:00:00-0530"]),
     ]
-    found = [codes(prep, notation).tolist() for notation in notations]
-    assert all(one == found[0] for one in found)
+    result = [codes(prep, notation).tolist() for notation in notations]
+    assert all(one == result[0] for one in result)
 
 
 @pytest.mark.parametrize("cell", ["2024-13-01", "2024-02-30", "soon", "2024-01-05 and more", "2024-01-05T25:00"])
@@ -470,24 +470,24 @@ def test_a_date_as_text_and_a_date_as_date_are_the_same_whatever_was_trained_on(
         schema = preprocess.infer(table, None, {}, MISSING)
         assert schema.columns[0].kind == "time"
         prep = preprocess.fit(table, schema)
-        found = [codes(prep, pa.array([v])).tolist() for v in (written, day, datetime.datetime(2024, 3, 5))]
-        assert found[0] == found[1] == found[2]
-        assert found[0] != codes(prep, pa.array([None], pa.string())).tolist()
+        result = [codes(prep, pa.array([v])).tolist() for v in (written, day, datetime.datetime(2024, 3, 5))]
+        assert result[0] == result[1] == result[2]
+        assert result[0] != codes(prep, pa.array([None], pa.string())).tolist()
 
 
 def test_words_have_codes_and_nothing_has_none():
     prep = fitted("text", COLUMNS["remarks"])
-    found = codes(prep, pa.array(["Brown, foxes!", "brown   FOXES", None, "", "!!!", "foxes brown"]))
-    assert found[0].tolist() == found[1].tolist()
-    assert np.count_nonzero(found[0]) == 3  # two words and their pair
-    assert not found[2:5].any()
-    assert found[5].tolist() != found[0].tolist()
+    result = codes(prep, pa.array(["Brown, foxes!", "brown   FOXES", None, "", "!!!", "foxes brown"]))
+    assert result[0].tolist() == result[1].tolist()
+    assert np.count_nonzero(result[0]) == 3  # two words and their pair
+    assert not result[2:5].any()
+    assert result[5].tolist() != result[0].tolist()
 
 
 def test_a_text_longer_than_the_network_reads_is_cut():
     prep = fitted("text", COLUMNS["remarks"])
-    found = codes(prep, pa.array([" ".join(map(str, range(10_000)))]))
-    assert np.count_nonzero(found) == found.size
+    result = codes(prep, pa.array([" ".join(map(str, range(10_000)))]))
+    assert np.count_nonzero(result) == result.size
 
 
 # which kind a column is

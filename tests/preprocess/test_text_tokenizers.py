@@ -137,8 +137,8 @@ def check_answers(run: lamina.Estimator, cells: list[str | None]) -> None:
     reply = ask(run, "POST", "/predict", json={"rows": rows})
     assert reply.status_code == 200, reply.text
     for row, mine, theirs in zip(rows, run.predict(rows), reply.json()["predictions"], strict=True):
-        (alone,) = run.predict([row])
-        for one in (theirs, alone):
+        (single,) = run.predict([row])
+        for one in (theirs, single):
             assert one["probabilities"] == pytest.approx(mine["probabilities"], abs=1e-6)
 
 

@@ -55,7 +55,7 @@ def found(tmp_path_factory) -> lamina.Estimator:
 
 
 @pytest.mark.parametrize(
-    ("cell", "wanted"),
+    ("cell", "expected"),
     [
         ("cat|dog", ["cat", "dog"]),
         ("dog ; cat", ["cat", "dog"]),
@@ -67,8 +67,8 @@ def found(tmp_path_factory) -> lamina.Estimator:
         ("cat", ["cat"]),
     ],
 )
-def test_a_text_with_separators_is_a_list_of_labels(cell, wanted):
-    assert labels.parse(pa.array([cell]), labels.Config()).to_pylist() == [wanted]
+def test_a_text_with_separators_is_a_list_of_labels(cell, expected):
+    assert labels.parse(pa.array([cell]), labels.Config()).to_pylist() == [expected]
 
 
 def test_a_separator_said_is_the_only_one():
@@ -107,7 +107,7 @@ def labelled(rows: dict[str, list[Any]], settings: dict[str, Any] | None = None)
     return experiment_of(recipe, Collected(arrays.table(rows)))
 
 
-def test_an_empty_text_is_a_row_without_labels_and_a_null_in_a_list_column_is_set_aside():
+def test_an_empty_text_is_a_row_without_labels_and_a_null_in_a_list_column_is_skipped():
     texts = ["cat; dog", "", "dog; bird", "cat", "bird; cat; dog"] * 10
     experiment = labelled({"x": list(range(50)), "tags": texts})
     assert experiment.task.kind == "multilabel"
@@ -126,7 +126,7 @@ def test_the_separator_of_the_column_is_found_and_can_be_said():
     assert labelled(rows, settings).task.state.classes == ("1;b", "1;c", "2", "2;c", "3", "a", "b", "c")
 
 
-def test_test_rows_with_a_label_never_seen_are_set_aside_with_the_reason():
+def test_test_rows_with_a_label_never_seen_are_skipped_with_the_reason():
     train = Collected(arrays.table({"x": list(range(40)), "tags": [["a"], ["a", "b"], [], ["b"]] * 10}))
     test = Collected(arrays.table({"x": [1, 2], "tags": [["a"], ["b", "new"]]}))
     experiment = experiment_of(build({"data": {"kind": "arrays"}, "target": "tags"}), train, test)
@@ -177,8 +177,8 @@ def test_the_threshold_of_a_label_has_the_best_f1_there_is():
         hits[0] = True
 
         def f1(limit: float, chances=chances, hits=hits) -> float:
-            chosen = chances >= limit
-            return 2 * (hits & chosen).sum() / (hits.sum() + chosen.sum())
+            choice = chances >= limit
+            return 2 * (hits & choice).sum() / (hits.sum() + choice.sum())
 
         assert f1(best_threshold(chances, hits)) == max(f1(limit) for limit in np.linspace(0, 1, 201))
 
@@ -202,19 +202,19 @@ def test_scores_are_those_of_scikit_learn():
     rng = np.random.default_rng(0)
     target, chances = rng.random((60, 4)) < 0.4, rng.random((60, 4))
     target[0] = False
-    chosen = chances > 0.5
-    answers = {"probabilities": chances, "chosen": chosen}
-    wanted = {
-        "f1_micro": theirs.f1_score(target, chosen, average="micro"),
-        "f1_macro": theirs.f1_score(target, chosen, average="macro"),
-        "f1_samples": theirs.f1_score(target, chosen, average="samples", zero_division=1.0),
-        "precision_micro": theirs.precision_score(target, chosen, average="micro"),
-        "recall_micro": theirs.recall_score(target, chosen, average="micro"),
+    choice = chances > 0.5
+    answers = {"probabilities": chances, "chosen": choice}
+    expected = {
+        "f1_micro": theirs.f1_score(target, choice, average="micro"),
+        "f1_macro": theirs.f1_score(target, choice, average="macro"),
+        "f1_samples": theirs.f1_score(target, choice, average="samples", zero_division=1.0),
+        "precision_micro": theirs.precision_score(target, choice, average="micro"),
+        "recall_micro": theirs.recall_score(target, choice, average="micro"),
         "mean_average_precision": theirs.average_precision_score(target, chances),
-        "hamming_loss": theirs.hamming_loss(target, chosen),
-        "subset_accuracy": theirs.accuracy_score(target, chosen),
+        "hamming_loss": theirs.hamming_loss(target, choice),
+        "subset_accuracy": theirs.accuracy_score(target, choice),
     }
-    assert metrics.scores(multilabel.Task.metrics, target, answers) == pytest.approx(wanted)
+    assert metrics.scores(multilabel.Task.metrics, target, answers) == pytest.approx(expected)
 
 
 # the whole story

@@ -94,7 +94,7 @@ def test_a_target_that_cannot_be_computed_with_is_refused_with_a_sentence(name):
         train(numbers, task)
 
 
-def test_a_target_beyond_all_others_is_set_aside_and_said():
+def test_a_target_beyond_all_others_is_skipped_and_said():
     far = np.append(PLAIN[1:], 1e308)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

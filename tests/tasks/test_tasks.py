@@ -117,7 +117,7 @@ def test_a_task_is_named_by_its_file_and_says_what_belongs_to_it(task):
 
 
 @pytest.mark.parametrize("task", SUPERVISED)
-def test_what_judges_a_task_that_predicts_a_column_is_there(task):
+def test_what_evaluates_a_task_that_predicts_a_column_is_there(task):
     cls, half = plugin("tasks", task).Task, experiment.of(task)
     assert issubclass(half, experiment.Experiment)
     assert cls.target_kind in available("preprocess")
@@ -169,9 +169,9 @@ def test_any_finite_output_becomes_one_answer_per_row(task, name):
     subject = fitted(task, TARGETS[name])
     output = subject.output()
     for count, scale in ((0, 1), (1, 1), (30, 1), (5, 1e4), (5, 1e30)):
-        found = subject.decode(raw(output, count, scale))
-        assert all(np.isfinite(values).all() for values in found.values())
-        table = subject.table(found)
+        result = subject.decode(raw(output, count, scale))
+        assert all(np.isfinite(values).all() for values in result.values())
+        table = subject.table(result)
         assert table.num_rows == count
         assert table.column_names[0] == "prediction" or not predicts(task)
         assert table[table.column_names[0]].null_count == 0
@@ -182,10 +182,10 @@ def test_the_cheap_scores_are_a_loss_to_minimise_and_one_to_show(task, name):
     subject = fitted(task, TARGETS[name])
     encoded = subject.encode(parsed(TARGETS[name], task))
     output = subject.output()
-    found = subject.validate(raw(output, 30), encoded)
-    assert len(found) == 2
-    assert next(iter(found)) == "loss"
-    assert all(isinstance(value, float) and np.isfinite(value) for value in found.values())
+    result = subject.validate(raw(output, 30), encoded)
+    assert len(result) == 2
+    assert next(iter(result)) == "loss"
+    assert all(isinstance(value, float) and np.isfinite(value) for value in result.values())
     assert np.isfinite(list(subject.validate(raw(output, 30, 1e5), encoded).values())).all()
 
 
@@ -195,8 +195,8 @@ def test_targets_of_training_are_known_and_others_are_not(task, name):
     assert not subject.unknown(parsed(TARGETS[name], task)).any()
     if not predicts(task):
         return  # what answers with something else than the target may take targets that training has not seen
-    strange = parsed(pa.array(["never seen", None, "no such thing"]), task)
-    assert subject.unknown(strange).tolist() == [True, True, True]
+    odd = parsed(pa.array(["never seen", None, "no such thing"]), task)
+    assert subject.unknown(odd).tolist() == [True, True, True]
 
 
 @each_task
@@ -364,8 +364,8 @@ def test_focal_loss_is_the_formula_of_its_paper(name):
     guess = torch.from_numpy(raw(output, 30)["target"])
     chances = torch.from_numpy(subject.decode({"target": guess.numpy()})["probabilities"])
     own = chances.gather(1, encoded.long()[:, None])[:, 0]
-    wanted = (-((1 - own) ** 2) * own.log()).mean()
-    torch.testing.assert_close(losses.loss(output)(guess, encoded), wanted.float())
+    expected = (-((1 - own) ** 2) * own.log()).mean()
+    torch.testing.assert_close(losses.loss(output)(guess, encoded), expected.float())
 
 
 def test_smoothing_and_weights_in_a_recipe_reach_the_network():
@@ -400,10 +400,10 @@ def test_a_temperature_changes_how_sure_answers_are_and_not_which():
 
 def test_answers_stay_inside_what_was_seen_and_intervals_around_them():
     subject = fitted("regression", pa.array([10.0, 20.0, 30.0])).with_state(half_width=2.0)
-    found = subject.decode({"target": np.array([[-100.0], [0.0], [100.0]], np.float32)})
-    assert found["prediction"].tolist() == [10, 20, 30]
-    assert found["low"].tolist() == [8, 18, 28]
-    assert found["high"].tolist() == [12, 22, 32]
+    result = subject.decode({"target": np.array([[-100.0], [0.0], [100.0]], np.float32)})
+    assert result["prediction"].tolist() == [10, 20, 30]
+    assert result["low"].tolist() == [8, 18, 28]
+    assert result["high"].tolist() == [12, 22, 32]
 
 
 def test_one_value_only_is_a_sentence():

@@ -123,11 +123,11 @@ def test_no_layout_holds_what_fewer_than_five_rows_share():
 def test_images_and_series_stand_alone():
     rng = np.random.default_rng(0)
     series = [rng.normal(size=20).tolist() for _ in range(30)]
-    alone = preprocess.infer(pa.table({"s": series}), None, {}, MISSING)
-    assert row_layout.is_single(alone)
-    beside = preprocess.infer(pa.table({"s": series, "x": rng.normal(size=30)}), None, {}, MISSING)
+    single = preprocess.infer(pa.table({"s": series}), None, {}, MISSING)
+    assert row_layout.is_single(single)
+    other = preprocess.infer(pa.table({"s": series, "x": rng.normal(size=30)}), None, {}, MISSING)
     with pytest.raises(DataError, match=r"series are learned by themselves.*columns.NAME=ignore"):
-        row_layout.is_single(beside)
+        row_layout.is_single(other)
     assert not row_layout.is_single(preprocess.infer(table(), None, {}, MISSING))
 
 

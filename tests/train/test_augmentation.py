@@ -29,13 +29,13 @@ def steps(*said: Any) -> tuple[Any, ...]:
 
 def batch(height: int = 12, width: int = 10, channels: int = 3) -> Batch:
     rng = np.random.default_rng(0)
-    made = rng.integers(0, 256, (ROWS, height, width, channels), dtype=np.uint8)
-    return Batch({"image0": torch.from_numpy(made)}, torch.arange(ROWS))
+    result = rng.integers(0, 256, (ROWS, height, width, channels), dtype=np.uint8)
+    return Batch({"image0": torch.from_numpy(result)}, torch.arange(ROWS))
 
 
 def changed(*said: Any, of: Batch | None = None, seed: tuple[int, int, int] = (0, 1, 2)) -> tuple[Tensor, Any]:
-    found = image_augmentation.augment(of or batch(), steps(*said), seed)
-    return found.inputs["image0"], found.target
+    result = image_augmentation.augment(of or batch(), steps(*said), seed)
+    return result.inputs["image0"], result.target
 
 
 @each
@@ -65,10 +65,10 @@ def test_other_inputs_and_labels_are_left_alone_and_every_image_column_is_change
             image_augmentation.augment(mixed, steps(name), (0, 0, 0))
         assert isinstance(changed(name)[1], Mixed)
         return
-    found = image_augmentation.augment(mixed, steps(name), (0, 0, 0))
-    assert torch.equal(found.inputs["number"], both["number"])
-    assert torch.equal(found.target, mixed.target)
-    assert all((found.inputs[image] != both[image]).any() for image in ("image0", "image2"))
+    result = image_augmentation.augment(mixed, steps(name), (0, 0, 0))
+    assert torch.equal(result.inputs["number"], both["number"])
+    assert torch.equal(result.target, mixed.target)
+    assert all((result.inputs[image] != both[image]).any() for image in ("image0", "image2"))
 
 
 @pytest.mark.parametrize(("name", "dim"), [("flip", 2), ("flip_vertical", 1)])
@@ -124,8 +124,8 @@ def test_erasing_greys_a_square_of_the_share_asked():
 def test_mixing_adds_two_images_in_the_share_of_their_labels():
     before = batch().inputs["image0"].float()
     after, target = changed("mixup")
-    wanted = before * target.share + before[target.second] * (1 - target.share)
-    assert torch.allclose(after, wanted, atol=0.01)
+    expected = before * target.share + before[target.second] * (1 - target.share)
+    assert torch.allclose(after, expected, atol=0.01)
     assert torch.equal(target.first, torch.arange(ROWS))
 
 
@@ -255,7 +255,7 @@ def test_augmentation_without_images_is_refused_in_a_sentence():
 
 
 @pytest.mark.parametrize(
-    ("said", "word"),
+    ("sentence", "word"),
     [
         ("flop", "train.augment.0"),
         ({"kind": "rotate", "degrees": 0}, "train.augment.0.degrees"),
@@ -263,7 +263,7 @@ def test_augmentation_without_images_is_refused_in_a_sentence():
         ({"kind": "erase", "share": 2}, "train.augment.0.share"),
     ],
 )
-def test_a_wrong_change_is_a_sentence_that_says_where(said, word):
+def test_a_wrong_change_is_a_sentence_that_says_where(sentence, word):
     faults: list[str] = []
-    assert parse(settings.Config, {"augment": [said]}, "train", faults) is None
+    assert parse(settings.Config, {"augment": [sentence]}, "train", faults) is None
     assert any(word in fault for fault in faults), faults

@@ -166,8 +166,8 @@ def test_a_state_that_is_carried_makes_windows_one_text(name):
 def test_a_language_model_dropped_at_random_steps_ends_in_the_same_bits(name, changes, tmp_path):
     optimizer = {"optimizer": "muon", "lr": 0.02} if name == "transformer" else {"lr": 0.01, "clip": 1.0}
     cfg, draw = choices(**changes, **optimizer), np.random.default_rng(len(name))
-    alone = network(name)
-    record = run(alone, cfg, tmp_path / "alone")
+    single = network(name)
+    record = run(single, cfg, tmp_path / "alone")
     pieces: list[Row] = []
     for drop in (*draw.integers(1, 8, 5), 1000):
         other = network(name, seed=100 if (tmp_path / "dropped").exists() else 0)

@@ -22,6 +22,6 @@ def test_matrices_move_as_by_the_muon_of_pytorch(shape, in_halves, monkeypatch):
         layer.weight.grad, other.grad = grad.clone(), grad.clone()
         mine.step(0.05)
         theirs.step()
-    moved, wanted = (layer.weight.detach() - start).flatten(), (other.detach() - start).flatten()
-    assert torch.cosine_similarity(moved, wanted, dim=0) > 0.999
-    assert moved.norm() == pytest.approx(float(wanted.norm()), rel=0.02)
+    moved, expected = (layer.weight.detach() - start).flatten(), (other.detach() - start).flatten()
+    assert torch.cosine_similarity(moved, expected, dim=0) > 0.999
+    assert moved.norm() == pytest.approx(float(expected.norm()), rel=0.02)

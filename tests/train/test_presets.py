@@ -93,7 +93,7 @@ def test_added_rows_and_an_ensemble_are_refused_in_a_sentence(tmp_path):
         lamina.fit(table(), "label", recipe=recipe)
 
 
-def test_a_network_of_an_ensemble_never_learns_from_the_rows_that_it_is_judged_by():
+def test_a_network_of_an_ensemble_never_learns_from_the_rows_that_it_is_evaluated_by():
     spec = Spec(
         inputs={"number": Input(kind="number", shape=(1,), dtype="float32", edges=((-1.0, 0.0, 1.0),))},
         output=ONE,
@@ -110,8 +110,8 @@ def test_a_network_of_an_ensemble_never_learns_from_the_rows_that_it_is_judged_b
         assert touched == [place != fold for place in range(3)]
     model.eval()
     with torch.inference_mode():
-        alone = model({"number": number, "fold": torch.zeros(40, dtype=torch.int64)})["target"]
-        assert torch.equal(alone, model.networks[0]({"number": number})["target"])
+        single = model({"number": number, "fold": torch.zeros(40, dtype=torch.int64)})["target"]
+        assert torch.equal(single, model.networks[0]({"number": number})["target"])
 
 
 @pytest.mark.parametrize(

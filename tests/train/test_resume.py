@@ -91,10 +91,10 @@ class TwoParts(nn.Module):
         return {"target": self.discriminator(self.generator(inputs["number"]))}
 
     def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
-        made = self.generator(batch.inputs["number"] + torch.randn(3))
-        real, fake = self.discriminator(batch.inputs["number"]), self.discriminator(made.detach())
+        result = self.generator(batch.inputs["number"] + torch.randn(3))
+        real, fake = self.discriminator(batch.inputs["number"]), self.discriminator(result.detach())
         yield "discriminator", fake.mean() - real.mean() + (real**2).mean() + (fake**2).mean()
-        yield "generator", (self.discriminator(made).squeeze(1) - batch.target).square().mean()
+        yield "generator", (self.discriminator(result).squeeze(1) - batch.target).square().mean()
 
 
 def network(name: str, seed: int = 0) -> nn.Module:
@@ -127,8 +127,8 @@ def rows_of(count: int, seed: int) -> Examples:
 
 
 def images_of(count: int, seed: int) -> Examples:
-    made = np.random.default_rng(seed).integers(0, 256, (count, 8, 8, 3), dtype=np.uint8)
-    return Examples({"image3": made}, (made[:, :, :, 0].mean((1, 2)) > 127).astype(np.float32))
+    result = np.random.default_rng(seed).integers(0, 256, (count, 8, 8, 3), dtype=np.uint8)
+    return Examples({"image3": result}, (result[:, :, :, 0].mean((1, 2)) > 127).astype(np.float32))
 
 
 TRAIN, HELD_OUT = rows_of(ROWS, 1), rows_of(80, 2)
@@ -162,15 +162,15 @@ def _at_every_step(monkeypatch) -> None:
 
 def lasting(rows: list[Row]) -> list[Row]:
     """The record of a run without the clock; an epoch told again by a later process replaces the first telling."""
-    kept = {row["epoch"]: {k: v for k, v in row.items() if k not in CLOCK} for row in rows if row["at"] == "epoch"}
-    return [kept[epoch] for epoch in sorted(kept)]
+    remaining = {row["epoch"]: {k: v for k, v in row.items() if k not in CLOCK} for row in rows if row["at"] == "epoch"}
+    return [remaining[epoch] for epoch in sorted(remaining)]
 
 
 def state(folder: Path) -> tuple[dict[str, Tensor], Row]:
     """Everything of the last checkpoint but the clock."""
-    found = checkpoint.read(folder)
-    assert found is not None
-    tensors, saved, notes = found
+    result = checkpoint.read(folder)
+    assert result is not None
+    tensors, saved, notes = result
     assert not notes
     return tensors, {k: v for k, v in saved["progress"].items() if k != "elapsed"}
 
@@ -184,10 +184,10 @@ def same(mine: dict[str, Tensor], theirs: dict[str, Tensor]) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_run_dropped_at_random_steps_ends_in_the_same_bits(way, tmp_path):
-    name, said = WAYS[way]
-    cfg, draw = chosen(**said), random.Random(way)
-    alone = network(name)
-    wanted = run(alone, cfg, tmp_path / "alone")
+    name, sentence = WAYS[way]
+    cfg, draw = chosen(**sentence), random.Random(way)
+    single = network(name)
+    expected = run(single, cfg, tmp_path / "alone")
     records: list[Row] = []
     for drop in (*(draw.randint(1, 8) for _ in range(6)), 1000):
         other = network(name, seed=100 if (tmp_path / "dropped").exists() else 0)  # what is saved must replace it all
@@ -195,8 +195,8 @@ def test_a_run_dropped_at_random_steps_ends_in_the_same_bits(way, tmp_path):
         records += itertools.islice(going, drop)
         going.close()
     assert records[-1]["at"] == "end"
-    assert lasting(records) == lasting(wanted)
-    same(other.state_dict(), alone.state_dict())
+    assert lasting(records) == lasting(expected)
+    same(other.state_dict(), single.state_dict())
     (tensors, progress), (tensors_alone, progress_alone) = state(tmp_path / "dropped"), state(tmp_path / "alone")
     same(tensors, tensors_alone)
     assert progress == progress_alone
@@ -204,17 +204,17 @@ def test_a_run_dropped_at_random_steps_ends_in_the_same_bits(way, tmp_path):
 
 @pytest.mark.parametrize("way", ["adamw, clip, average, cosine, dropout", "three batches a step", "two parts"])
 def test_a_run_asked_to_stop_says_so_and_ends_in_the_same_bits(way, tmp_path):
-    name, said = WAYS[way]
-    cfg = chosen(**said)
-    alone = network(name)
-    run(alone, cfg, None)
+    name, sentence = WAYS[way]
+    cfg = chosen(**sentence)
+    single = network(name)
+    run(single, cfg, None)
     asked = iter([False] * 4 + [True] + [False] * 6 + [True])
     for _ in range(2):
         with pytest.raises(Interrupted, match=r"stopped and saved at step \d+"):
             list(fit.fit(network(name), TRAIN, HELD_OUT, cfg, home(tmp_path, lambda: next(asked))))
     other = network(name, seed=5)
     run(other, cfg, tmp_path)
-    same(other.state_dict(), alone.state_dict())
+    same(other.state_dict(), single.state_dict())
 
 
 def test_stopping_in_the_middle_of_an_accumulation_keeps_its_gradients(tmp_path):
@@ -230,11 +230,11 @@ def test_stopping_in_the_middle_of_an_accumulation_keeps_its_gradients(tmp_path)
 
 
 def test_going_on_with_a_run_that_is_trained_gives_its_best_weights_again(tmp_path):
-    cfg, alone, other = chosen(epochs=2), network("fnn"), network("fnn", seed=9)
-    run(alone, cfg, tmp_path)
+    cfg, single, other = chosen(epochs=2), network("fnn"), network("fnn", seed=9)
+    run(single, cfg, tmp_path)
     records = run(other, cfg, tmp_path)
     assert [row["at"] for row in records] == ["end"]
-    same(other.state_dict(), alone.state_dict())
+    same(other.state_dict(), single.state_dict())
 
 
 # --- a budget
@@ -247,15 +247,15 @@ def by_plan(cfg: settings.Config, rows: list[Row]) -> settings.Config:
 
 @pytest.mark.parametrize("name", ["fnn", "two"])
 def test_a_run_with_a_budget_is_the_same_again_by_its_plan(name, tmp_path):
-    cfg, alone, again = chosen(budget=0.4, epochs=100_000, ema=0.9), network(name), network(name)
-    wanted = run(alone, cfg, None)
-    assert wanted[-1]["done"] == "time budget used"
-    assert wanted[-1]["elapsed"] < 5
-    records = run(again, by_plan(cfg, wanted), tmp_path)
+    cfg, single, again = chosen(budget=0.4, epochs=100_000, ema=0.9), network(name), network(name)
+    expected = run(single, cfg, None)
+    assert expected[-1]["done"] == "time budget used"
+    assert expected[-1]["elapsed"] < 5
+    records = run(again, by_plan(cfg, expected), tmp_path)
     assert records[-1]["done"] == "all planned steps done"
-    assert records[-1]["step"] == wanted[-1]["step"] > 1
-    assert lasting(records) == lasting(wanted)
-    same(again.state_dict(), alone.state_dict())
+    assert records[-1]["step"] == expected[-1]["step"] > 1
+    assert lasting(records) == lasting(expected)
+    same(again.state_dict(), single.state_dict())
 
 
 def test_a_run_with_a_budget_that_is_dropped_at_random_steps_is_the_run_of_its_plan(tmp_path):
@@ -266,10 +266,10 @@ def test_a_run_with_a_budget_that_is_dropped_at_random_steps_is_the_run_of_its_p
         going = fit.fit(other, TRAIN, HELD_OUT, cfg, home(tmp_path / "dropped"))
         records += itertools.islice(going, drop)
         going.close()
-    alone = network("fnn")
-    wanted = run(alone, by_plan(cfg, records), tmp_path / "alone")
-    assert lasting(records) == lasting(wanted)
-    same(other.state_dict(), alone.state_dict())
+    single = network("fnn")
+    expected = run(single, by_plan(cfg, records), tmp_path / "alone")
+    assert lasting(records) == lasting(expected)
+    same(other.state_dict(), single.state_dict())
     (tensors, progress), (tensors_alone, progress_alone) = state(tmp_path / "dropped"), state(tmp_path / "alone")
     same(tensors, tensors_alone)
     assert [list(pair) for pair in progress["plan"]] == [list(pair) for pair in progress_alone["plan"]]
@@ -458,11 +458,11 @@ def test_a_full_disk_is_a_sentence_and_leaves_the_last_checkpoint_as_it_was(call
     assert after[1] == before[1]
 
 
-@pytest.mark.parametrize(("name", "said"), [("linear", {}), ("fnn", {"optimizer": "sgd"}), ("fnn", {"ema": 0.9})])
-def test_another_network_or_optimizer_than_the_saved_one_is_refused_in_a_sentence(name, said, tmp_path):
+@pytest.mark.parametrize(("name", "sentence"), [("linear", {}), ("fnn", {"optimizer": "sgd"}), ("fnn", {"ema": 0.9})])
+def test_another_network_or_optimizer_than_the_saved_one_is_refused_in_a_sentence(name, sentence, tmp_path):
     stopped(tmp_path)
     with pytest.raises(TrainingError, match="what was saved does not fit this recipe"):
-        run(network(name), chosen(**said), tmp_path)
+        run(network(name), chosen(**sentence), tmp_path)
 
 
 # --- losses that are not finite
@@ -489,8 +489,8 @@ def finite(model: nn.Module) -> bool:
 @pytest.mark.parametrize("factor", [float("nan"), float("inf")])
 @pytest.mark.parametrize("way", WAYS)
 def test_one_loss_that_is_not_finite_costs_one_step(way, factor, step, tmp_path):
-    name, said = WAYS[way]
-    cfg, model = chosen(**{**said, "lr": 0.01}), spoilt(network(name), lambda n: n == step, factor)
+    name, sentence = WAYS[way]
+    cfg, model = chosen(**{**sentence, "lr": 0.01}), spoilt(network(name), lambda n: n == step, factor)
     records = run(model, cfg, None)
     assert finite(model)
     (note,) = [note for row in lasting(records) for note in row.get("notes", ())]
@@ -531,10 +531,10 @@ def test_a_batch_that_is_not_finite_does_not_poison_batch_norm():
 @pytest.mark.parametrize("epochs", [2, 20])
 @pytest.mark.parametrize("way", ["adam", "sgd with momentum", "muon", "three batches a step", "two parts"])
 def test_losses_that_are_never_finite_end_the_run_with_a_sentence(way, epochs):
-    name, said = WAYS[way]
+    name, sentence = WAYS[way]
     model = spoilt(network(name), lambda n: True)
     with pytest.raises(TrainingError, match=r"train: no.*finite.*(try|lamina inspect)"):
-        run(model, chosen(**said, epochs=epochs), None)
+        run(model, chosen(**sentence, epochs=epochs), None)
     assert finite(model)
 
 
@@ -589,7 +589,7 @@ def finished(tmp_path_factory) -> Path:
 def test_a_run_killed_after_training_and_before_its_bundle_is_finished_by_resume(finished, tmp_path):
     out = tmp_path / "run"
     shutil.copytree(finished, out)
-    wanted = open_bundle(out / "bundle")
+    expected = open_bundle(out / "bundle")
     (out / "DONE").unlink()
     (out / "report.html").unlink()
     (out / "bundle").rename(out / ".bundle-4194305")  # killed while the bundle was being written
@@ -597,7 +597,7 @@ def test_a_run_killed_after_training_and_before_its_bundle_is_finished_by_resume
     assert code == 0, said
     got = open_bundle(out / "bundle")
     for name in ("weights.safetensors", "model.onnx", "preprocess.json", "task.json"):
-        assert got.files[name] == wanted.files[name], name
+        assert got.files[name] == expected.files[name], name
     assert (out / "rows.jsonl").read_bytes() == (finished / "rows.jsonl").read_bytes()
     assert (out / "report.html").exists()
     assert (out / "DONE").exists()
@@ -738,7 +738,7 @@ def test_what_a_run_remembers_is_whole_or_not_there(tmp_path, monkeypatch):
     run_folder = Run.create(tmp_path)
     for epoch in (1, 2, 3):
         run_folder.log(epoch_row(epoch))
-    written = run_folder.rows_file.read_bytes()
+    content = run_folder.rows_file.read_bytes()
 
     def killed(*_: Any) -> None:
         raise KeyboardInterrupt
@@ -748,7 +748,7 @@ def test_what_a_run_remembers_is_whole_or_not_there(tmp_path, monkeypatch):
         for call in (lambda: run_folder.same_data("abc"), lambda: Run(tmp_path).log(epoch_row(2))):
             with pytest.raises(KeyboardInterrupt):
                 call()
-    assert run_folder.rows_file.read_bytes() == written
+    assert run_folder.rows_file.read_bytes() == content
     run_folder.same_data("abc")
 
 
@@ -773,7 +773,7 @@ TURNS = 12  # epochs
 
 def game(sort: str, folder: Path) -> Path:
     """A recipe of a generator against a discriminator, told a class, and its data."""
-    kept = {
+    remaining = {
         "batch_size": 16,
         "threads": 1,
         "precision": "fp32",
@@ -782,7 +782,7 @@ def game(sort: str, folder: Path) -> Path:
         "ema": 0.9,
         "optimizer": "adam",
     }
-    recipe: dict[str, Any] = {"task": "generation", "model": GAN, "train": {"epochs": TURNS, **kept}}
+    recipe: dict[str, Any] = {"task": "generation", "model": GAN, "train": {"epochs": TURNS, **remaining}}
     if sort == "pictures":  # of one class: no classifier is trained to evaluate them
         np.savez(folder / "some.npz", images=images_of(120, 3).inputs["image3"], labels=np.full(120, "one"))
         recipe |= {"data": str(folder / "some.npz"), "target": "label"}
@@ -802,7 +802,7 @@ def test_a_game_of_two_networks_killed_for_real_ends_in_the_same_bits(sort, tmp_
 
     recipe = game(sort, tmp_path)
     *_, _ = pipeline.run(read(recipe), Run.create(tmp_path / "alone"))
-    (wanted, progress_alone), out = state(tmp_path / "alone" / "checkpoints"), tmp_path / "killed"
+    (expected, progress_alone), out = state(tmp_path / "alone" / "checkpoints"), tmp_path / "killed"
     for share in GAMES[sort]:
         words = ("--resume", out) if (out / "recipe.yaml").exists() else (recipe, "--out", out)
         process = training(*words)
@@ -819,7 +819,7 @@ def test_a_game_of_two_networks_killed_for_real_ends_in_the_same_bits(sort, tmp_
         assert any(key.startswith(f"optimizer/{part}.") for key in tensors), "each part has an optimizer of its own"
         assert any(key.startswith(f"ema/{part}.") for key in tensors)
     assert int(tensors["model/turn"]) == progress["step"] == int(tensors["ema/turn"])
-    same(tensors, wanted)
+    same(tensors, expected)
     assert progress == progress_alone
     epochs = [
         [{k: v for k, v in row.items() if k not in CLOCK} for row in run.rows()]

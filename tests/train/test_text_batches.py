@@ -75,5 +75,5 @@ def test_an_answer_does_not_hang_on_how_wide_its_batch_is():
     short, long = {"text": "a fine film"}, {"text": "dull plot " * 30}
     state = model.predictor.prep.states[0]
     assert [text.encode(pa.array([one["text"]]), state).shape[1] for one in (short, long)] == [16, 64]
-    together, alone = model.predict([short, long])[0], model.predict([short])[0]
-    assert abs(together["probabilities"]["true"] - alone["probabilities"]["true"]) < 1e-6
+    together, single = model.predict([short, long])[0], model.predict([short])[0]
+    assert abs(together["probabilities"]["true"] - single["probabilities"]["true"]) < 1e-6

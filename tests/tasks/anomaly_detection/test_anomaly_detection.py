@@ -20,15 +20,15 @@ def rows(count: int, seed: int = 0, share: float = 0.0) -> dict[str, list[Any]]:
     """Two numbers that go together, a third, a choice; of a `share` of rows the two do not go together."""
     rng = np.random.default_rng(seed)
     first = rng.normal(size=count)
-    strange = rng.random(count) < share
-    second = np.where(strange, -first + 4 * np.sign(rng.normal(size=count)), first + 0.1 * rng.normal(size=count))
+    odd = rng.random(count) < share
+    second = np.where(odd, -first + 4 * np.sign(rng.normal(size=count)), first + 0.1 * rng.normal(size=count))
     return {
         "first": first.round(4).tolist(),
         "second": second.round(4).tolist(),
         "third": rng.normal(size=count).round(4).tolist(),
         "sort": rng.choice(["a", "b", "c"], count).tolist(),
         "same": ["x"] * count,
-        "fault": ["yes" if one else "no" for one in strange],
+        "fault": ["yes" if one else "no" for one in odd],
     }
 
 
@@ -38,9 +38,9 @@ def learned(table: Any, folder: Path, target: str | None = None, **task: Any) ->
 
 
 @pytest.fixture(scope="module")
-def judged(tmp_path_factory) -> lamina.Estimator:
+def labelled_detector(tmp_path_factory) -> lamina.Estimator:
     """Rows of which one in twenty is an anomaly, with labels."""
-    return learned(rows(900, share=0.05), tmp_path_factory.mktemp("judged") / "run", "fault")
+    return learned(rows(900, share=0.05), tmp_path_factory.mktemp("labelled") / "run", "fault")
 
 
 @pytest.fixture(scope="module")
@@ -66,18 +66,18 @@ def recording(tmp_path_factory) -> lamina.Estimator:
 # what is learned
 
 
-def test_labels_judge_and_are_not_learned_from(judged):
-    scores, baselines = judged.result["scores"], judged.result["baselines"]
+def test_labels_evaluate_and_are_not_learned_from(labelled_detector):
+    scores, baselines = labelled_detector.result["scores"], labelled_detector.result["baselines"]
     assert scores["ranking_auc"] > 0.95 and scores["flag_recall"] > 0.5
     assert list(baselines) == ["nearest_neighbours", "principal_components", "isolation_forest"]
     assert all(set(one) == set(scores) for one in baselines.values())
     row = {"first": 0.1, "second": 0.1, "third": 0.0, "sort": "a"}
-    answers = judged.predict([{**row, "fault": "yes"}, {**row, "fault": "no"}, row])
+    answers = labelled_detector.predict([{**row, "fault": "yes"}, {**row, "fault": "no"}, row])
     assert answers[0] == answers[1] == answers[2]
 
 
-def test_what_was_assumed_is_said_with_the_setting_that_changes_it(judged, clean):
-    notes = " ".join(judged.result["notes"])
+def test_what_was_assumed_is_said_with_the_setting_that_changes_it(labelled_detector, clean):
+    notes = " ".join(labelled_detector.result["notes"])
     assert "--set task.training=clean" in notes and "--set task.normal=LABEL" in notes and "same" in notes
     assert "task.training" not in " ".join(clean.result["notes"])
 
@@ -105,17 +105,17 @@ def test_no_training_row_is_in_a_bundle(clean):
 
 
 def test_the_columns_that_do_not_go_together_explain_the_score(clean):
-    usual, strange, absurd = clean.predict(
+    usual, odd, absurd = clean.predict(
         [
             {"first": 1.0, "second": 1.0, "third": 0.2, "sort": "a"},
             {"first": 2.0, "second": -2.0, "third": 0.2, "sort": "a"},
             {"first": 0.0, "second": 0.0, "third": 1e300, "sort": "a"},
         ]
     )
-    assert not usual["anomaly"] and strange["anomaly"] and absurd["anomaly"]
-    assert {strange["feature_1"], strange["feature_2"]} == {"first", "second"}
+    assert not usual["anomaly"] and odd["anomaly"] and absurd["anomaly"]
+    assert {odd["feature_1"], odd["feature_2"]} == {"first", "second"}
     assert absurd["feature_1"] == "third" and absurd["attribution_1"] > 0.8
-    assert usual["score"] < strange["score"] and strange["probability"] == pytest.approx(10 ** -strange["score"])
+    assert usual["score"] < odd["score"] and odd["probability"] == pytest.approx(10 ** -odd["score"])
 
 
 def test_missing_and_unseen_cells_have_a_documented_meaning(clean):
@@ -136,8 +136,8 @@ def test_rows_are_scored_alike_by_every_door(clean, tmp_path):
     assert command("predict", path(clean), tmp_path / "rows.csv", "-o", tmp_path / "out.csv")[0] == 0
     with (tmp_path / "out.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
-    alone = [clean.predict([row])[0] for row in one_by_one[:5]]
-    for others in (theirs, body["predictions"], lines, alone):
+    single = [clean.predict([row])[0] for row in one_by_one[:5]]
+    for others in (theirs, body["predictions"], lines, single):
         for one, other in zip(mine, others, strict=len(others) == len(mine)):
             assert float(other["score"]) == pytest.approx(one["score"], rel=1e-5, abs=1e-5)
             assert (
@@ -145,11 +145,11 @@ def test_rows_are_scored_alike_by_every_door(clean, tmp_path):
             )
 
 
-def test_the_predictor_reads_rows_of_a_source_and_judges_them(judged, tmp_path):
+def test_the_predictor_reads_rows_of_a_source_and_evaluates_them(labelled_detector, tmp_path):
     (tmp_path / "more.csv").write_text(
         as_csv([dict(zip(t, c, strict=True)) for t in [rows(200, 9, 0.1)] for c in zip(*t.values(), strict=True)])
     )
-    code, out, _ = command("evaluate", path(judged), tmp_path / "more.csv", "--json")
+    code, out, _ = command("evaluate", path(labelled_detector), tmp_path / "more.csv", "--json")
     assert code == 0 and json.loads(out.splitlines()[-1])["scores"]["ranking_auc"] > 0.9
 
 
@@ -227,8 +227,8 @@ def test_one_training_row_is_refused_with_a_sentence(tmp_path):
 
 def test_few_rows_are_enough(tmp_path):
     model = learned({"first": [float(i % 7) for i in range(24)]}, tmp_path / "run")
-    usual, strange = model.predict([{"first": 3.0}, {"first": 1e6}])
-    assert strange["score"] > usual["score"] and strange["anomaly"]
+    usual, odd = model.predict([{"first": 3.0}, {"first": 1e6}])
+    assert odd["score"] > usual["score"] and odd["anomaly"]
 
 
 # images
@@ -244,9 +244,9 @@ def test_a_patch_on_an_image_is_flagged_and_is_where_the_map_is_warm(tmp_path):
         "train": {"epochs": 2, "threads": 1},
     }
     model = lamina.fit(images, recipe=recipe, out=tmp_path / "run")
-    strange = images[:1].copy()
-    strange[0, 4:8, 10:14] = 255
-    usual, odd = model.predict(images[:1]), model.predict(strange)
+    unusual = images[:1].copy()
+    unusual[0, 4:8, 10:14] = 255
+    usual, odd = model.predict(images[:1]), model.predict(unusual)
     assert odd["anomaly"][0] and odd["score"][0] > usual["score"][0]
-    (image,) = model.heatmap(strange)
+    (image,) = model.heatmap(unusual)
     assert image

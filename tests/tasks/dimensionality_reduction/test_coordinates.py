@@ -94,7 +94,7 @@ def test_every_door_gives_the_same_coordinates(garden, tmp_path):
         assert np.abs(coordinates_of(reply.json()["predictions"]) - own).max() < 1e-5
 
 
-def test_the_label_judges_and_is_no_input(garden):
+def test_the_label_evaluates_and_is_no_input(garden):
     rows = flowers(30, seed=6)
     without = [{name: value for name, value in row.items() if name != "species"} for row in rows]
     assert garden.predict(rows) == garden.predict(without)
@@ -293,7 +293,7 @@ def test_the_bound_of_a_variational_network_is_a_number_for_black_and_white_imag
     assert "Samples" in Path(vae.result["report"]).read_text()
 
 
-def test_a_column_of_numbers_that_are_all_different_judges_nothing(tmp_path):
+def test_a_column_of_numbers_that_are_all_different_evaluates_nothing(tmp_path):
     rows = [row | {"price": i + 0.5} for i, row in enumerate(flowers(300))]
     model = learn(rows, tmp_path / "run", "price", train=TRAIN | {"epochs": 1})
     assert "nearest_neighbour_accuracy" not in model.result["scores"]
@@ -319,7 +319,7 @@ def test_one_training_row_is_a_map_of_one_place(tmp_path):
         learn(rows, tmp_path / "run", split=split)
 
 
-def test_a_bundle_is_judged_on_other_rows(garden):
+def test_a_bundle_is_evaluated_on_other_rows(garden):
     scores = garden.evaluate(flowers(100, seed=11))
     assert scores["explained_variance"] > 0.5 and scores["nearest_neighbour_accuracy"] > 0.8
     unlabelled = [{k: v for k, v in row.items() if k != "species"} for row in flowers(100, seed=11)]

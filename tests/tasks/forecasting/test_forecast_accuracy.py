@@ -45,17 +45,17 @@ def test_a_seasonal_series_is_forecast_better_than_by_its_season_and_than_by_rid
 def test_a_trend_is_continued_beyond_all_that_was_seen():
     line = 10 + 0.5 * np.arange(300)
     rng = np.random.default_rng(0)
-    found = learned(days(line + 0.2 * rng.normal(size=300)), horizon=14, transform="none")
-    told = found.predict(days(line + 0.2 * rng.normal(size=300)))
+    result = learned(days(line + 0.2 * rng.normal(size=300)), horizon=14, transform="none")
+    told = result.predict(days(line + 0.2 * rng.normal(size=300)))
     beyond = 10 + 0.5 * np.arange(300, 314)
     np.testing.assert_allclose([row["prediction"] for row in told], beyond, atol=1.0)
 
 
 def test_a_level_that_moved_after_training_does_no_harm():
-    values, found = weekly(427), learned(days(weekly(300)), horizon=7)
+    values, result = weekly(427), learned(days(weekly(300)), horizon=7)
     wrong = []
     for moved in (0.0, 1000.0):
-        told = found.predict(days(values[300:420] + moved, date(2022, 1, 3) + timedelta(days=300)))
+        told = result.predict(days(values[300:420] + moved, date(2022, 1, 3) + timedelta(days=300)))
         wrong.append(np.array([row["prediction"] for row in told]) - values[420:] - moved)
     assert np.abs(wrong[0]).mean() < 4
     np.testing.assert_allclose(wrong[0], wrong[1], atol=0.05)
@@ -64,12 +64,12 @@ def test_a_level_that_moved_after_training_does_no_harm():
 def test_quantiles_do_not_cross_and_hold_their_share():
     rng = np.random.default_rng(0)
     series = weekly(700) + rng.normal(size=700)
-    found = learned(days(series[:600]), loss="pinball", horizon=7)
-    told = found.predict(days(series[:600]))
+    result = learned(days(series[:600]), loss="pinball", horizon=7)
+    told = result.predict(days(series[:600]))
     each = np.array([list(row["quantiles"].values()) for row in told])
     assert (np.diff(each, axis=1) >= 0).all()
     assert (np.diff(each[:, [0, -1]], axis=1) > 1).all()
-    assert 0.75 < (found.evaluate(days(series)) or {})["coverage"] <= 1.0
+    assert 0.75 < (result.evaluate(days(series)) or {})["coverage"] <= 1.0
 
 
 def test_series_of_very_different_scale_are_each_forecast_well_with_an_interval_of_their_own():
@@ -102,13 +102,13 @@ def test_a_network_begins_with_the_linear_forecast_of_least_validation_error(nam
     output = Output(head="horizon", size=6, loss="forecast_mse", settings={"horizon": 6, "targets": 1, "quantiles": []})
     spec = Spec(inputs={"history": Input(kind="series", shape=(24, 1), dtype="float32")}, output=output, rows=400)
     model = models.build(models.plugin("models", name).Config(), spec, 0).eval()
-    found = []
+    result = []
     for _ in range(2):
         raw = models_answer(model, validation)
-        found.append(float(np.square(raw - np.asarray(validation.target)[..., 0]).mean()))
+        result.append(float(np.square(raw - np.asarray(validation.target)[..., 0]).mean()))
         models.initialize(model, train, validation)
-    assert found[1] < 0.25 * found[0]  # from about the last value, to about the noise
-    assert found[1] < 0.15
+    assert result[1] < 0.25 * result[0]  # from about the last value, to about the noise
+    assert result[1] < 0.15
 
 
 def models_answer(model: Any, data: Batch) -> np.ndarray:
@@ -144,8 +144,8 @@ def test_a_cycle_is_found_in_rows_without_a_time_and_none_in_noise(period: int):
 def test_the_season_is_the_usual_one_of_a_step_and_the_history_holds_two_of_them():
     seconds = {60: 60, 300: 288, 900: 96, 3600: 24, 21_600: 4, 86_400: 7, 604_800: 52}
     nothing = np.zeros(100)
-    found = {count: seasonality.season(Frequency(unit="second", count=count), nothing) for count in seconds}
-    assert found == seconds
+    result = {count: seasonality.season(Frequency(unit="second", count=count), nothing) for count in seconds}
+    assert result == seconds
     assert seasonality.season(Frequency(unit="month"), nothing) == 12
     assert seasonality.season(Frequency(unit="row"), np.sin(np.arange(300) * 2 * np.pi / 30)) == 30
     assert [seasonality.context(length, 12, 12) for length in (20, 40, 60, 100, 4000)] == [1, 12, 24, 24, 336]
@@ -154,5 +154,5 @@ def test_the_season_is_the_usual_one_of_a_step_and_the_history_holds_two_of_them
 def test_prices_that_move_at_random_are_forecast_about_as_well_as_by_the_last_one():
     rng = np.random.default_rng(0)
     prices = 100 * np.exp(np.cumsum(0.01 * rng.normal(size=700)))
-    found = learned(days(prices), horizon=5, transform="log_return").result
-    assert found["scores"]["mae"] < 1.04 * found["baselines"]["random_walk"]["mae"]
+    result = learned(days(prices), horizon=5, transform="log_return").result
+    assert result["scores"]["mae"] < 1.04 * result["baselines"]["random_walk"]["mae"]

@@ -105,10 +105,10 @@ def test_errors_and_coverage_are_there_for_every_step_ahead_of_every_method(made
 def test_the_history_beside_the_report_is_what_the_commands_on_it_send(made):
     estimator, folder, told = made
     page = (folder / "report.html").read_text("utf-8")
-    sent = json.loads((folder / "history.json").read_text("utf-8"))["rows"]
+    body = json.loads((folder / "history.json").read_text("utf-8"))["rows"]
     assert f"@{folder}/history.json" in page and "history.csv" in page
-    assert len(sent) == estimator.predictor.state.context and isinstance(sent[-1]["visitors"], float)
-    answer = estimator.predict(sent)
+    assert len(body) == estimator.predictor.state.context and isinstance(body[-1]["visitors"], float)
+    answer = estimator.predict(body)
     assert len(answer) == estimator.predictor.state.horizon
     assert answer[0]["sales"]["prediction"] == pytest.approx(told["example"]["answer"][0]["sales"]["prediction"])
 
@@ -149,12 +149,12 @@ def backtest(errors, season=1):
 
 def test_correlated_errors_are_told_from_chance_and_a_forgotten_season_is_named():
     noise = np.random.default_rng(0).normal(size=600)
-    found = error_breakdown.residuals(backtest(noise))
-    assert "no more than chance explains" in found["sentence"] and len(found["lags"]) == 24
-    found = error_breakdown.residuals(backtest(np.convolve(noise, np.ones(6), "same")))
-    assert found["lags"][0] > 0.7 and "there is more to be learned" in found["sentence"]
-    found = error_breakdown.residuals(backtest(noise + np.sin(2 * np.pi * np.arange(600) / 12), season=12))
-    assert "the cycle of 12 steps is not learned in full" in found["sentence"]
+    result = error_breakdown.residuals(backtest(noise))
+    assert "no more than chance explains" in result["sentence"] and len(result["lags"]) == 24
+    result = error_breakdown.residuals(backtest(np.convolve(noise, np.ones(6), "same")))
+    assert result["lags"][0] > 0.7 and "there is more to be learned" in result["sentence"]
+    result = error_breakdown.residuals(backtest(noise + np.sin(2 * np.pi * np.arange(600) / 12), season=12))
+    assert "the cycle of 12 steps is not learned in full" in result["sentence"]
     assert error_breakdown.residuals(backtest(noise[:8])) == {}
 
 
@@ -171,8 +171,8 @@ def test_times_are_written_as_short_as_their_step_allows():
 def test_a_fan_of_one_step_or_with_gaps_is_drawn(horizon, times):
     measured = np.sin(np.arange(60.0))
     measured[[3, 4, 59]] = np.nan
-    ahead = np.zeros(horizon)
-    svg = plot_fan(Fan("a & b", times, measured, ahead, [(ahead - 1, ahead + 1)]))
+    future = np.zeros(horizon)
+    svg = plot_fan(Fan("a & b", times, measured, future, [(future - 1, future + 1)]))
     assert svg.startswith("<svg") and "a &amp; b" in svg and "nan" not in svg.lower()
 
 
@@ -186,10 +186,12 @@ def test_the_terminal_speaks_of_steps_ahead_and_of_metrics_by_their_names(made, 
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     source = files.Config(path=str(tmp_path / "rows.jsonl"))
     results.answered(batch.run(estimator.predictor, "predict", source, None, tmp_path / "o.csv"))
-    said = capsys.readouterr().out
-    assert "7 steps ahead in" in said and "answers" not in said
+    output = capsys.readouterr().out
+    assert "7 steps ahead in" in output and "answers" not in output
     results.result(estimator.result)
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     assert (
-        "sMAPE" in said and "ridge regression" in said and "_" not in said.partition("\n\n")[0].partition("report")[0]
+        "sMAPE" in output
+        and "ridge regression" in output
+        and "_" not in output.partition("\n\n")[0].partition("report")[0]
     )

@@ -84,8 +84,8 @@ def shops() -> lamina.Estimator:
 
 def told(estimator: lamina.Estimator, rows: Any) -> tuple[list[dict[str, Any]], str]:
     """Answers, and the notes as one text."""
-    found = estimator.predictor.checked(arrays.table(rows))
-    return found.table.to_pylist(), "\n".join(found.notes)
+    result = estimator.predictor.checked(arrays.table(rows))
+    return result.table.to_pylist(), "\n".join(result.notes)
 
 
 def same(one: Any, other: Any) -> bool:
@@ -109,15 +109,15 @@ def test_a_step_without_a_row_counts_as_not_measured_and_is_fed_the_value_before
     gone = AIRLINE.drop(index=[130, 131, 140])
     null = AIRLINE.copy().astype({"Passengers": float})
     null.loc[[130, 131, 140], "Passengers"] = None
-    kept = AIRLINE.copy()
-    kept.loc[[130, 131], "Passengers"] = kept["Passengers"][129]
-    kept.loc[140, "Passengers"] = kept["Passengers"][139]
-    whole, gaps = months.predict(kept), months.predict(gone)
+    remaining = AIRLINE.copy()
+    remaining.loc[[130, 131], "Passengers"] = remaining["Passengers"][129]
+    remaining.loc[140, "Passengers"] = remaining["Passengers"][139]
+    whole, gaps = months.predict(remaining), months.predict(gone)
     assert same(months.predict(null), gaps)
     assert same(gaps[["prediction"]], whole[["prediction"]])
     assert (gaps["high"] - gaps["low"] > whole["high"] - whole["low"]).all(), "less measured is less sure"
     assert "3 of 144 steps have no row" in told(months, gone)[1]
-    assert months.evaluate(gone)["mae"] != months.evaluate(kept)["mae"], "what was not measured is not evaluated"
+    assert months.evaluate(gone)["mae"] != months.evaluate(remaining)["mae"], "what was not measured is not evaluated"
     case = collected(gone, "Passengers", horizon=6)
     assert np.isnan(case.panel.values[[130, 131, 140], 0]).all()
     assert case.counts()["read"] == case.counts()["used"] == 141
@@ -133,7 +133,7 @@ def test_a_long_gap_in_training_keeps_its_windows_out():
     assert len(origins) < len(case.origins(0))
 
 
-def test_of_rows_with_one_time_the_last_counts_and_the_others_are_set_aside(months):
+def test_of_rows_with_one_time_the_last_counts_and_the_others_are_skipped(months):
     twice = pd.concat([AIRLINE.assign(Passengers=1), AIRLINE[100:]], ignore_index=True).drop(index=range(100))
     both = pd.concat([AIRLINE[:100], twice], ignore_index=True)
     assert same(months.predict(both), months.predict(AIRLINE))
@@ -205,8 +205,8 @@ def test_times_written_in_any_way_are_read_once_it_is_said_how():
     for form, whole in (("%d %b %Y", False), ("%Y%m%d", True)):
         rows = [{"t": int(d.strftime(form)) if whole else d.strftime(form), "y": float(d.weekday())} for d in days]
         said = {"columns": {"t": {"kind": "time", "format": form}}, "task": {"kind": "forecasting", "horizon": 3}}
-        found = lamina.fit(rows, "y", recipe={**said, **QUICK})
-        assert [row["t"] for row in found.predict(rows)] == [days[-1] + timedelta(days=i) for i in (1, 2, 3)]
+        result = lamina.fit(rows, "y", recipe={**said, **QUICK})
+        assert [row["t"] for row in result.predict(rows)] == [days[-1] + timedelta(days=i) for i in (1, 2, 3)]
 
 
 def test_numbers_can_be_times():
@@ -232,8 +232,8 @@ def test_columns_named_year_month_day_make_a_time():
     assert "1 rows were left out: the time is missing or cannot be read" in told(estimator, rows)[1], "31 February"
     years = [{"year": y, "month": m, "y": float(m)} for y in range(1990, 2000) for m in range(1, 13)]
     assert collected(years, horizon=3).task.state.step.unit == "month"
-    alone = [{"Year": y, "y": float(y % 11)} for y in range(1800, 2000)]
-    assert collected(alone, horizon=3).task.state.time == ("Year",)
+    single = [{"Year": y, "y": float(y % 11)} for y in range(1800, 2000)]
+    assert collected(single, horizon=3).task.state.time == ("Year",)
     with pytest.raises(LaminaError, match="several columns must be named year, month"):
         collected([{"d": r["Year"], "h": r["Hour"], "y": 1.0} for r in rows], time=["d", "h"])
 
@@ -279,8 +279,8 @@ def test_a_step_coarser_than_the_data_averages_what_falls_into_it():
 def test_steps_of_the_calendar_go_on(times, following):
     case = collected(pd.DataFrame({"t": times, "y": np.arange(40.0) % 5}), horizon=2, context=5)
     assert (case.panel.source == np.arange(40)).all()
-    ahead = to_times(case.panel.index[-1] + np.arange(1, 3), case.task.state.step)
-    assert [str(pd.Timestamp(t)) for t in ahead] == [str(pd.Timestamp(t)) for t in following]
+    future = to_times(case.panel.index[-1] + np.arange(1, 3), case.task.state.step)
+    assert [str(pd.Timestamp(t)) for t in future] == [str(pd.Timestamp(t)) for t in following]
 
 
 def test_a_holiday_is_a_business_day_without_a_row():
@@ -335,9 +335,9 @@ def test_a_series_without_one_value_is_a_sentence(months, shops):
 
 def test_a_constant_series_stays_where_it_is():
     rows = [{"day": row["day"], "y": 7.0} for row in daily(80)]
-    found = learned(rows, horizon=3, context=10).predict(rows)
-    assert [row["prediction"] for row in found] == pytest.approx([7, 7, 7], abs=0.5)
-    assert all(row["low"] <= row["prediction"] <= row["high"] for row in found)
+    result = learned(rows, horizon=3, context=10).predict(rows)
+    assert [row["prediction"] for row in result] == pytest.approx([7, 7, 7], abs=0.5)
+    assert all(row["low"] <= row["prediction"] <= row["high"] for row in result)
 
 
 # length
@@ -364,7 +364,7 @@ def test_a_forecast_goes_on_from_wherever_the_history_ends(months):
     assert same(months.predict(far), months.predict(AIRLINE)), "without a calendar, the century says nothing"
 
 
-def test_a_series_too_short_for_three_parts_is_learned_from_whole_and_the_others_are_judged():
+def test_a_series_too_short_for_three_parts_is_learned_from_whole_and_the_others_are_evaluated():
     rows = [*stores(("a", "b")), *({**row, "store": "new", "y": 1.0} for row in daily(4, first=date(2023, 1, 1)))]
     case = collected(rows, horizon=7, context=14)
     assert any(note.startswith("1 of 3 series have no steps to evaluate on") for note in case.notes)
@@ -390,13 +390,15 @@ def test_series_all_too_short_are_a_sentence_that_says_what_to_ask_for():
 def test_series_of_their_own_lengths_in_any_order_are_answered_each(shops):
     rows = stores()
     mixed = [rows[i] for i in np.random.default_rng(0).permutation(len(rows))]
-    found = shops.predict(mixed)
-    assert len(found) == 21
-    by_store = {row["store"]: row["day"] for row in reversed(found)}
+    result = shops.predict(mixed)
+    assert len(result) == 21
+    by_store = {row["store"]: row["day"] for row in reversed(result)}
     assert by_store == {"a": datetime(2024, 3, 31), "b": datetime(2024, 4, 5), "c": datetime(2024, 4, 10)}
     for name in "abc":
-        alone = shops.predict([row for row in rows if row["store"] == name])
-        assert [r["prediction"] for r in alone] == pytest.approx([r["prediction"] for r in found if r["store"] == name])
+        single = shops.predict([row for row in rows if row["store"] == name])
+        assert [r["prediction"] for r in single] == pytest.approx(
+            [r["prediction"] for r in result if r["store"] == name]
+        )
 
 
 def test_a_series_never_seen_in_training_is_answered_too(shops):
@@ -407,7 +409,7 @@ def test_a_series_never_seen_in_training_is_answered_too(shops):
     assert {row["store"] for row in shops.predict(rows)} == {"z"}
 
 
-def test_a_row_of_no_series_is_set_aside(shops):
+def test_a_row_of_no_series_is_skipped(shops):
     rows = [*stores(), {**daily(1)[0], "store": None}]
     assert "1 rows were left out: 'store' is missing, so it belongs to no series." in told(shops, rows)[1]
     with pytest.raises(DataError, match=r"rows: column 'store' is missing \(got"):
@@ -447,25 +449,25 @@ def test_without_its_time_or_target_a_forecast_is_refused(days, name):
 
 def test_a_column_that_only_helps_may_be_absent_and_is_then_not_measured(days):
     rows = [{k: v for k, v in row.items() if k != "heat"} for row in daily(40)]
-    found, text = told(days, rows)
+    result, text = told(days, rows)
     assert "Column 'heat' is not there; it counts as not measured." in text
-    assert [row["prediction"] for row in found] == [
+    assert [row["prediction"] for row in result] == [
         row["prediction"] for row in days.predict([{**row, "heat": None} for row in daily(40)])
     ]
 
 
 def test_rows_behind_the_last_value_say_what_is_known_beforehand(days):
-    past, ahead = daily(60)[:50], [{**row, "y": None, "heat": None} for row in daily(60)[50:]]
-    exact, text = told(days, [*past, *ahead[:7]])
+    past, future = daily(60)[:50], [{**row, "y": None, "heat": None} for row in daily(60)[50:]]
+    exact, text = told(days, [*past, *future[:7]])
     assert "fewer than" not in text
-    assert told(days, [*past, *ahead])[0] == exact, "more than the horizon are not looked at"
-    few, text = told(days, [*past, *ahead[:3]])
+    assert told(days, [*past, *future])[0] == exact, "more than the horizon are not looked at"
+    few, text = told(days, [*past, *future[:3]])
     assert "sale: fewer than 7 rows ahead were given for 1 series; the last value was kept." in text
     assert len(few) == 7
-    assert told(days, past)[0] == told(days, [*past, {**ahead[0], "sale": past[-1]["sale"]}])[0]
-    gap = [row for i, row in enumerate(ahead[:7]) if i != 3]
-    assert told(days, [*past, *gap])[0] == told(days, [*past, *ahead[:3], {**ahead[3], "sale": 0}, *ahead[4:7]])[0]
-    sold = [{**row, "sale": 1} for row in ahead[:7]]
+    assert told(days, past)[0] == told(days, [*past, {**future[0], "sale": past[-1]["sale"]}])[0]
+    gap = [row for i, row in enumerate(future[:7]) if i != 3]
+    assert told(days, [*past, *gap])[0] == told(days, [*past, *future[:3], {**future[3], "sale": 0}, *future[4:7]])[0]
+    sold = [{**row, "sale": 1} for row in future[:7]]
     assert told(days, [*past, *sold])[0] != exact
 
 
@@ -483,9 +485,9 @@ def test_columns_of_odd_kinds_in_training_say_what_became_of_them():
 
 def test_several_targets_are_answered_each_under_its_name():
     estimator = learned(daily(), "y", horizon=3, context=10, targets=["y", "heat"])
-    found = estimator.predict(daily())
-    assert list(found[0]) == ["day", "y", "heat"]
-    assert set(found[0]["y"]) == {"prediction", "low", "high"}
+    result = estimator.predict(daily())
+    assert list(result[0]) == ["day", "y", "heat"]
+    assert set(result[0]["y"]) == {"prediction", "low", "high"}
     flat = estimator.predict(pd.DataFrame(daily()))
     assert list(flat.columns)[1:3] == ["y.prediction", "y.low"]
     with pytest.raises(LaminaError, match=r"target: 'y' is not among task\.targets"):
@@ -497,7 +499,7 @@ def test_several_targets_are_answered_each_under_its_name():
 # which rows evaluate
 
 
-def test_later_rows_given_apart_are_those_to_judge_by():
+def test_later_rows_given_apart_are_those_to_evaluate_by():
     case = collected(AIRLINE[:110], "Passengers", test=AIRLINE[110:], horizon=6)
     assert case.cuts[0].tolist()[3:] == [110, 110, 144]
     assert case.counts()["read"] == case.counts()["used"] == 144
@@ -521,7 +523,7 @@ def test_a_test_file_of_later_rows_is_read_and_its_bad_rows_are_named(tmp_path):
 
 
 @pytest.mark.parametrize("split", ["random", "stratified", {"kind": "column", "name": "day"}])
-def test_a_forecast_is_judged_on_what_comes_later_and_on_no_other_rows(split):
+def test_a_forecast_is_evaluated_on_what_comes_later_and_on_no_other_rows(split):
     with pytest.raises(LaminaError, match=r"split\.kind: a forecast is evaluated on what comes later"):
         learned(daily(), split=split)
 
@@ -530,9 +532,9 @@ def test_a_forecast_is_judged_on_what_comes_later_and_on_no_other_rows(split):
 
 
 def test_times_and_a_number_alone_are_taken_for_a_forecast():
-    found = lamina.fit(AIRLINE, "Passengers", recipe=QUICK)
-    assert found.predictor.task.kind == "forecasting"
-    assert re.search("look like a time series in time: in 'Month', one month apart without a gap", notes(found))
+    result = lamina.fit(AIRLINE, "Passengers", recipe=QUICK)
+    assert result.predictor.task.kind == "forecasting"
+    assert re.search("look like a time series in time: in 'Month', one month apart without a gap", notes(result))
     panel = [{k: row[k] for k in ("day", "store", "y")} for row in stores()]
     recipe = build({"data": {"kind": "arrays"}, "target": "y"})
     assert collect(recipe, read(recipe.data, Collected(arrays.table(panel)))).task.state.series == "store"
@@ -554,8 +556,8 @@ def test_times_in_an_index_are_times_and_those_ahead_come_back_in_it(months):
     indexed = AIRLINE.assign(Month=pd.to_datetime(AIRLINE["Month"])).set_index("Month")
     estimator = lamina.fit(indexed, "Passengers", recipe=QUICK)
     assert estimator.predictor.task.kind == "forecasting"
-    found = estimator.predict(indexed)
-    assert list(found.index) == list(pd.date_range("1961-01-01", periods=len(found), freq="MS"))
+    result = estimator.predict(indexed)
+    assert list(result.index) == list(pd.date_range("1961-01-01", periods=len(result), freq="MS"))
     assert estimator.evaluate(indexed)["mae"] == pytest.approx(estimator.evaluate(indexed.reset_index())["mae"])
     assert len(months.predict(indexed["Passengers"])) == 6, "a Series"
     assert same(months.predict(indexed.to_period("M")), months.predict(AIRLINE))
@@ -567,9 +569,9 @@ def test_answers_come_in_the_type_of_the_rows(months):
     table = pa.Table.from_pandas(AIRLINE, preserve_index=False)
     kinds = [AIRLINE, AIRLINE.set_index(AIRLINE.index + 7), pl.from_pandas(AIRLINE), table, AIRLINE.to_dict("list")]
     for rows in (*kinds, AIRLINE.to_dict("records")):
-        found = months.predict(rows)
-        assert type(found) is type(rows)
-        assert len(found["prediction"] if isinstance(found, dict) else found) == 6
+        result = months.predict(rows)
+        assert type(result) is type(rows)
+        assert len(result["prediction"] if isinstance(result, dict) else result) == 6
 
 
 def test_rows_whose_cells_are_whole_series_are_forecast_as_if_each_step_had_a_row():

@@ -105,11 +105,11 @@ def fetched(api: Any, path: str) -> httpx.Response:
 
 def numbers(answers: Any) -> np.ndarray:
     """Every number of some answers, row by row."""
-    found = []
+    result = []
     for row in answers:
         for value in row.values():
-            found += numbers([value]).tolist() if isinstance(value, dict) else [value] * isinstance(value, float)
-    return np.array(found)
+            result += numbers([value]).tolist() if isinstance(value, dict) else [value] * isinstance(value, float)
+    return np.array(result)
 
 
 # the same everywhere
@@ -117,11 +117,11 @@ def numbers(answers: Any) -> np.ndarray:
 
 def test_python_http_and_files_give_one_forecast(case, tmp_path):
     estimator, rows = case
-    wanted = estimator.predict(rows)
+    expected = estimator.predict(rows)
     columns = {name: [row[name] for row in rows] for name in rows[0]}
     for reply in asked(app(estimator.predictor), {"rows": rows}, {"columns": columns}, as_csv(rows)):
         assert reply.status_code == 200, reply.text
-        np.testing.assert_allclose(numbers(reply.json()["predictions"]), numbers(wanted), **CLOSE)
+        np.testing.assert_allclose(numbers(reply.json()["predictions"]), numbers(expected), **CLOSE)
     (tmp_path / "rows.csv").write_text(as_csv(rows))
     (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
     pyarrow.parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "rows.parquet")
@@ -131,13 +131,13 @@ def test_python_http_and_files_give_one_forecast(case, tmp_path):
             told = batch.run(
                 estimator.predictor, "predict", files.Config(path=str(tmp_path / source)), None, tmp_path / output
             )
-            assert told["rows"] == len(wanted)
+            assert told["rows"] == len(expected)
         lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
-        np.testing.assert_allclose(numbers(lines), numbers(wanted), **CLOSE)
+        np.testing.assert_allclose(numbers(lines), numbers(expected), **CLOSE)
         table = pyarrow.parquet.read_table(tmp_path / "out.parquet").to_pylist()
-        np.testing.assert_allclose(numbers(table), numbers(wanted), **CLOSE)
+        np.testing.assert_allclose(numbers(table), numbers(expected), **CLOSE)
         read = pd.read_csv(tmp_path / "out.csv")
-        np.testing.assert_allclose(read.select_dtypes("float").to_numpy().ravel(), numbers(wanted), **CLOSE)
+        np.testing.assert_allclose(read.select_dtypes("float").to_numpy().ravel(), numbers(expected), **CLOSE)
 
 
 def test_days_in_a_csv_of_answers_are_written_as_days_and_read_back(months, tmp_path):
@@ -163,9 +163,9 @@ def test_the_graph_alone_gives_the_forecast(case):
     assert set(fed) == set(opened.model.spec.inputs), "each input is used"
     (raw,) = session.run(None, fed)
     answers = decode({"target": np.asarray(raw)}, 1.0, histories.last, state)
-    wanted = estimator.predict(rows)
+    expected = estimator.predict(rows)
     got = answers["prediction"].ravel() if len(state.names) == 1 else answers["prediction"][..., 0].ravel()
-    first = [row["prediction"] if "prediction" in row else row[state.names[0]]["prediction"] for row in wanted]
+    first = [row["prediction"] if "prediction" in row else row[state.names[0]]["prediction"] for row in expected]
     np.testing.assert_allclose(got, first, **CLOSE)
 
 
@@ -262,10 +262,10 @@ CELLS = st.one_of(
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(rows=st.lists(st.fixed_dictionaries({"Month": CELLS, "Passengers": CELLS}), min_size=1, max_size=6))
 def test_no_history_whatever_breaks_the_server(months, rows):
-    sent = json.dumps({"rows": rows}).replace("Infinity", "1e999").encode()
+    body = json.dumps({"rows": rows}).replace("Infinity", "1e999").encode()
 
     endpoint = Endpoint(months.predictor, months.predictor.operation("predict"), Limits())
-    (reply,) = endpoint.replies([Body(sent)])
+    (reply,) = endpoint.replies([Body(body)])
     assert isinstance(reply, Reply | RequestError), reply
     if isinstance(reply, Reply):
         answers = json.loads(reply.body)["predictions"]
@@ -314,17 +314,17 @@ def test_a_sensor_that_sends_one_reading_at_a_time_is_answered_at_each(months):
     for i, reading in enumerate(AIRLINE.to_dict("records")[:60]):
         last.append(reading)
         if i % 12 == 11:
-            found = months.predict(list(last))
+            result = months.predict(list(last))
             (reply,) = asked(api, {"rows": list(last)})
             whole = months.predict(AIRLINE[: i + 1])
-            np.testing.assert_allclose([row["prediction"] for row in found], whole["prediction"], **CLOSE)
-            np.testing.assert_allclose(numbers(reply.json()["predictions"]), numbers(found), **CLOSE)
+            np.testing.assert_allclose([row["prediction"] for row in result], whole["prediction"], **CLOSE)
+            np.testing.assert_allclose(numbers(reply.json()["predictions"]), numbers(result), **CLOSE)
 
 
 # from the command line
 
 
-def test_rows_set_aside_are_named_and_notes_are_told(months, tmp_path):
+def test_rows_skipped_are_named_and_notes_are_told(months, tmp_path):
     rows = AIRLINE.astype({"Passengers": object}).copy()
     rows.loc[5, "Month"] = "soon"
     rows.to_csv(tmp_path / "rows.csv", index=False)
@@ -361,16 +361,16 @@ def test_inspect_says_that_a_table_is_series_and_how_they_lie(tmp_path):
     assert not run(["inspect", "toy:wine", "--json"])["notes"]
 
 
-def test_a_forecast_is_trained_judged_and_asked_for_from_the_command_line(tmp_path):
+def test_a_forecast_is_trained_evaluated_and_asked_for_from_the_command_line(tmp_path):
     AIRLINE.to_csv(tmp_path / "rows.csv", index=False)
     source, out = str(tmp_path / "rows.csv"), str(tmp_path / "run")
     sets = ["--set", "train.epochs=2", "--model", "linear", "--out", out, "--json"]
-    told = run(["train", source, "--task", "forecasting", "--target", "Passengers", *sets])
-    judged = run(["evaluate", out, source, "--json"])
-    assert next(iter(judged["scores"])) == next(iter(told["scores"])) == "mase"
-    assert judged["rows"] == 144
-    found = run(["predict", out, source, "-o", str(tmp_path / "o.csv"), "--json"])
-    assert found["rows"] == 12
+    training = run(["train", source, "--task", "forecasting", "--target", "Passengers", *sets])
+    evaluation = run(["evaluate", out, source, "--json"])
+    assert next(iter(evaluation["scores"])) == next(iter(training["scores"])) == "mase"
+    assert evaluation["rows"] == 144
+    result = run(["predict", out, source, "-o", str(tmp_path / "o.csv"), "--json"])
+    assert result["rows"] == 12
 
 
 def run(words: list[str]) -> dict[str, Any]:
@@ -415,14 +415,14 @@ def test_a_forecasts_state_altered_by_a_stranger_is_refused_without_much_memory(
     """With hashes put right again: only the golden rows and the checks are left to tell."""
     import tracemalloc
 
-    found = dict(open_bundle(Path(months.result["bundle"])).files)
-    task = json.loads(found["task.json"])
+    result = dict(open_bundle(Path(months.result["bundle"])).files)
+    task = json.loads(result["task.json"])
     task["state"] |= change
-    found["task.json"] = bundle.encode(task)
-    golden = json.loads(found["golden.json"])
-    golden["of"]["task.json"] = bundle.digest(found["task.json"])
-    found["golden.json"] = bundle.encode(golden)
-    path = bundle.write(tmp_path / "bundle", found, Task)
+    result["task.json"] = bundle.encode(task)
+    golden = json.loads(result["golden.json"])
+    golden["of"]["task.json"] = bundle.digest(result["task.json"])
+    result["golden.json"] = bundle.encode(golden)
+    path = bundle.write(tmp_path / "bundle", result, Task)
     tracemalloc.start()
     try:
         with pytest.raises(BundleError):

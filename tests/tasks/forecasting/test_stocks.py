@@ -28,19 +28,19 @@ def walk(count, seed=0, deviation=0.013, drift=0.0003):
 
 def garch(count, seed=0):
     """Returns whose volatility comes in clusters, with heavy tails, as those of real shares do."""
-    rng, found, variance = np.random.default_rng(seed), np.zeros(count), 1e-4
+    rng, result, variance = np.random.default_rng(seed), np.zeros(count), 1e-4
     for i in range(count):
-        found[i] = np.sqrt(variance) * rng.standard_t(5) / np.sqrt(5 / 3)
-        variance = 2e-6 + 0.08 * found[i] ** 2 + 0.9 * variance
-    return 50 * np.exp(np.cumsum(found))
+        result[i] = np.sqrt(variance) * rng.standard_t(5) / np.sqrt(5 / 3)
+        variance = 2e-6 + 0.08 * result[i] ** 2 + 0.9 * variance
+    return 50 * np.exp(np.cumsum(result))
 
 
 def remembering(count, seed=0, memory=0.5):
     """Prices whose return says something of the next one."""
-    rng, found = np.random.default_rng(seed), np.zeros(count)
+    rng, result = np.random.default_rng(seed), np.zeros(count)
     for i in range(1, count):
-        found[i] = memory * found[i - 1] + rng.normal(0, 0.01)
-    return 100 * np.exp(np.cumsum(found))
+        result[i] = memory * result[i - 1] + rng.normal(0, 0.01)
+    return 100 * np.exp(np.cumsum(result))
 
 
 def traded(prices, holidays=0, seed=0):
@@ -70,8 +70,8 @@ def like(values, name="x"):
 @pytest.mark.parametrize("make", [walk, garch])
 @pytest.mark.parametrize(("count", "name"), [(175, "Close"), (300, "price"), (300, "AAPL"), (2000, "AAPL")])
 def test_random_walks_of_a_few_hundred_rows_are_taken_for_prices(make, count, name):
-    found = [like(make(count, seed), name) for seed in range(20)]
-    assert np.mean(found) >= 0.85
+    result = [like(make(count, seed), name) for seed in range(20)]
+    assert np.mean(result) >= 0.85
 
 
 def test_minutes_with_a_spread_between_bid_and_ask_are_prices_by_their_name():
@@ -141,9 +141,9 @@ def test_what_is_below_zero_counted_drawn_anew_smooth_or_still_is_no_price(name)
 
 def test_the_return_over_a_holiday_belongs_to_the_first_day_after_it_and_no_day_gets_a_made_up_zero():
     prices = np.array([100.0, 110.0, np.nan, np.nan, 121.0, 121.0, 0.0, 133.1])[:, None]
-    found = transform.apply(prices, "log_return")[:, 0]
+    result = transform.apply(prices, "log_return")[:, 0]
     tenth = np.log(1.1)
-    np.testing.assert_allclose(found, [np.nan, tenth, np.nan, np.nan, tenth, 0.0, np.nan, tenth], atol=1e-12)
+    np.testing.assert_allclose(result, [np.nan, tenth, np.nan, np.nan, tenth, 0.0, np.nan, tenth], atol=1e-12)
 
 
 def test_levels_go_on_over_a_day_that_was_not_measured():
@@ -152,8 +152,8 @@ def test_levels_go_on_over_a_day_that_was_not_measured():
         horizon=4, context=5, transform="log_return",
     )  # fmt: skip
     returns = np.array([0.01, np.nan, 0.02, 0.01])[None, :, None]
-    found = transform.levels(transform.standardize(returns, state), state)
-    np.testing.assert_allclose(found[0, :, 0], [0.01, np.nan, 0.03, 0.04], atol=1e-7)
+    result = transform.levels(transform.standardize(returns, state), state)
+    np.testing.assert_allclose(result[0, :, 0], [0.01, np.nan, 0.03, 0.04], atol=1e-7)
 
 
 # whole runs
@@ -168,16 +168,16 @@ def chance(tmp_path_factory):
 
 def test_on_a_random_walk_the_network_does_not_beat_it_and_verdict_and_page_say_so(chance):
     estimator, folder = chance
-    told = json.loads((folder / "report.json").read_text("utf-8"))
+    reply = json.loads((folder / "report.json").read_text("utf-8"))
     assert estimator.predictor.state.transform == "log_return"
     assert estimator.result["verdict"].startswith("The network does not beat the random walk: MASE ")
     assert estimator.result["verdict"].endswith(WARNING)
-    assert told["verdict"] == estimator.result["verdict"]
+    assert reply["verdict"] == estimator.result["verdict"]
     page = (folder / "report.html").read_text("utf-8")
     assert page.count(WARNING) == 1 and "Beside the random walk" in page
-    moves = told["forecast"]["prices"]["all"]
+    moves = reply["forecast"]["prices"]["all"]
     assert moves["low"] < 0.5 < moves["high"]
-    assert "no better than tossing a coin" in told["forecast"]["prices"]["sentence"]
+    assert "no better than tossing a coin" in reply["forecast"]["prices"]["sentence"]
 
 
 def test_both_random_walks_stand_in_the_table_and_columns_that_nobody_fills_do_not(chance):
@@ -192,18 +192,18 @@ def test_both_random_walks_stand_in_the_table_and_columns_that_nobody_fills_do_n
 
 def test_a_horizon_is_left_out_between_the_parts_of_prices_and_holidays_are_steps_not_measured(chance):
     estimator, folder = chance
-    told = json.loads((folder / "report.json").read_text("utf-8"))
+    reply = json.loads((folder / "report.json").read_text("utf-8"))
     assert estimator.predictor.state.step.unit == "business" and estimator.predictor.state.horizon == 5
-    notes = " ".join(told["data"]["notes"])
+    notes = " ".join(reply["data"]["notes"])
     assert "20 of 700 steps have no row" in notes and "5 steps are left out between two parts" in notes
-    rows = told["data"]["rows"]
+    rows = reply["data"]["rows"]
     assert rows["train"] + rows["validation"] + rows["test"] < rows["used"] <= 680
 
 
 def test_the_walk_forward_table_goes_through_the_test_part_in_order_without_a_gap(chance):
     estimator, folder = chance
-    told = json.loads((folder / "report.json").read_text("utf-8"))["forecast"]
-    folds = told["folds"]
+    reply = json.loads((folder / "report.json").read_text("utf-8"))["forecast"]
+    folds = reply["folds"]
     assert len(folds) == 6 and all(one["from"] <= one["to"] for one in folds)
     assert all(before["to"] < after["from"] for before, after in pairwise(folds))
     weights = np.array([one["forecasts"] for one in folds])
@@ -214,21 +214,21 @@ def test_the_walk_forward_table_goes_through_the_test_part_in_order_without_a_ga
 def test_a_forecast_of_prices_goes_on_from_the_last_price_in_business_days(chance):
     estimator, _ = chance
     rows = traded(walk(700, 3))[-80:]
-    found = estimator.predict(rows)
+    result = estimator.predict(rows)
     last = date.fromisoformat(rows[-1]["day"])
-    assert [row["day"].weekday() < 5 and row["day"].date() > last for row in found] == [True] * 5
-    assert all(row["low"] < rows[-1]["close"] < row["high"] for row in found)
-    assert found[0]["high"] - found[0]["low"] < found[-1]["high"] - found[-1]["low"]
+    assert [row["day"].weekday() < 5 and row["day"].date() > last for row in result] == [True] * 5
+    assert all(row["low"] < rows[-1]["close"] < row["high"] for row in result)
+    assert result[0]["high"] - result[0]["low"] < result[-1]["high"] - result[-1]["low"]
 
 
 def test_on_returns_with_memory_the_direction_is_right_far_more_often_than_chance(tmp_path):
     rows = traded(remembering(1000, 1))
     task = {"transform": "log_return", "horizon": 1, "context": 10}
     estimator = fitted(rows, tmp_path / "run", task, epochs=15)
-    told = json.loads((tmp_path / "run" / "report.json").read_text("utf-8"))
-    moves = told["forecast"]["prices"]["all"]
+    reply = json.loads((tmp_path / "run" / "report.json").read_text("utf-8"))
+    moves = reply["forecast"]["prices"]["all"]
     assert moves["low"] > 0.5 and moves["right"] > 0.55
-    assert told["forecast"]["prices"]["walk"]["beats"]
+    assert reply["forecast"]["prices"]["walk"]["beats"]
     assert estimator.result["verdict"].startswith("The network forecasts close better than the random walk")
     assert WARNING not in (tmp_path / "run" / "report.html").read_text("utf-8")
 

@@ -71,9 +71,9 @@ def test_cells_are_written_as_real_ones_are(business):
 
 def test_what_holds_in_all_real_rows_holds_in_all_that_are_made(business):
     name, _, rows, report = business
-    judged = report["synthetic_rows"]
-    assert judged["relations"] and sum(one["broken"] for one in judged["relations"]) == 0
-    assert judged["invalid"] < 0.001
+    facts = report["synthetic_rows"]
+    assert facts["relations"] and sum(one["broken"] for one in facts["relations"]) == 0
+    assert facts["invalid"] < 0.001
     for row in rows:
         if name == "bookings":
             assert row["check_in"] < row["check_out"]

@@ -76,14 +76,14 @@ MET: dict[str, tuple[str, Callable[[Any], bool]]] = {
 def test_what_is_made_are_the_rows_of_the_seed_that_meet_the_condition_in_order(left, condition):
     name, meets = MET[condition]
     every = left.generate(2048, seed=5)
-    wanted = every.filter(pa.array([meets(cell) for cell in every[name].to_pylist()]))
-    assert 0 < wanted.num_rows < 2048
-    assert left.generate(min(12, wanted.num_rows), seed=5, where=condition).equals(wanted.slice(0, 12))
+    expected = every.filter(pa.array([meets(cell) for cell in every[name].to_pylist()]))
+    assert 0 < expected.num_rows < 2048
+    assert left.generate(min(12, expected.num_rows), seed=5, where=condition).equals(expected.slice(0, 12))
 
 
 def test_several_conditions_have_to_hold_together_and_may_be_values_by_column(left):
-    found = left.generate(30, where=["plan=pro", "months>=25", "months<35", "paperless!=false"]).to_pylist()
-    assert all(r["plan"] == "pro" and 25 <= r["months"] < 35 and r["paperless"] for r in found)
+    result = left.generate(30, where=["plan=pro", "months>=25", "months<35", "paperless!=false"]).to_pylist()
+    assert all(r["plan"] == "pro" and 25 <= r["months"] < 35 and r["paperless"] for r in result)
     assert left.generate(9, where={"plan": "pro", "paperless": True}).equals(
         left.generate(9, where=["plan=pro", "paperless=true"])
     )
@@ -109,15 +109,15 @@ def test_a_condition_on_the_class_is_the_label(left, plans):
 
 def test_one_seed_makes_the_same_rows_in_python_on_the_command_line_and_on_a_server(left, tmp_path):
     where = ["months>=30", "plan!="]
-    wanted = left.generate(20, seed=4, where=where)
+    expected = left.generate(20, seed=4, where=where)
     words = [word for one in where for word in ("--where", one)]
-    code, said, error = command("generate", path(left), "-n", 20, "-o", tmp_path / "a.parquet", "--seed", 4, *words)
+    code, output, error = command("generate", path(left), "-n", 20, "-o", tmp_path / "a.parquet", "--seed", 4, *words)
     assert code == 0, error
-    assert pa.parquet.read_table(tmp_path / "a.parquet").equals(wanted)
-    assert "rows tried, these are the first that meet the conditions" in said
+    assert pa.parquet.read_table(tmp_path / "a.parquet").equals(expected)
+    assert "rows tried, these are the first that meet the conditions" in output
     answer = ask(left, "POST", "/generate", json={"count": 20, "seed": 4, "where": where})
     assert answer.status_code == 200, answer.text
-    assert answer.json()["samples"] == wanted.to_pylist()
+    assert answer.json()["samples"] == expected.to_pylist()
 
 
 def test_asking_for_more_keeps_the_first_and_classes_are_taken_in_turn(left):
@@ -132,9 +132,9 @@ def test_what_is_made_in_pieces_is_what_is_made_at_once(left, tmp_path, monkeypa
     words = ["--where", "months<30", "--label", "yes", "--label", "no", "-n", 50]
     command("generate", path(left), "-o", tmp_path / "whole.csv", *words)
     monkeypatch.setattr(files, "ROWS", 5)
-    code, said, _ = command("generate", path(left), "-o", tmp_path / "pieces.csv", "--json", *words)
-    found = json.loads(said)
-    assert (code, found["count"], found["labels"]) == (0, 50, {"no": 25, "yes": 25}) and found["attempts"] >= 50
+    code, output, _ = command("generate", path(left), "-o", tmp_path / "pieces.csv", "--json", *words)
+    result = json.loads(output)
+    assert (code, result["count"], result["labels"]) == (0, 50, {"no": 25, "yes": 25}) and result["attempts"] >= 50
     assert (tmp_path / "whole.csv").read_bytes() == (tmp_path / "pieces.csv").read_bytes()
     assert "trainedAlgorithmicMedia" in (tmp_path / "pieces.csv.source.json").read_text()
 
@@ -179,15 +179,17 @@ def test_a_rare_condition_stops_with_how_rare_it_is(left, tmp_path, monkeypatch)
     monkeypatch.setattr(rejection_sampling, "RARE", 10)
     rare = ["plan=", "months="]
     some = left.generate(2048, seed=3).to_pylist()
-    kept = sum(row["plan"] is None and row["months"] is None for row in some)
-    assert 1 < kept < 2048 / 10
-    sentence = f"{kept} of 2,048 rows generated meet 'plan=' and 'months=', about 1 in {round(2048 / kept):,}, "
+    remaining = sum(row["plan"] is None and row["months"] is None for row in some)
+    assert 1 < remaining < 2048 / 10
+    sentence = (
+        f"{remaining} of 2,048 rows generated meet 'plan=' and 'months=', about 1 in {round(2048 / remaining):,}, "
+    )
     sentence += "and 500 were asked"
     words = [word for one in rare for word in ("--where", one)]
     code, _, error = command("generate", path(left), "-o", tmp_path / "a.csv", "-n", 500, "--seed", 3, *words)
     assert code == 1 and sentence in error and error.endswith("Ask for fewer or a looser condition.")
     assert not list(tmp_path.iterdir())
-    assert left.generate(kept, seed=3, where=rare).num_rows == kept
+    assert left.generate(remaining, seed=3, where=rare).num_rows == remaining
 
 
 def test_a_request_cannot_hold_a_server_for_long(left):

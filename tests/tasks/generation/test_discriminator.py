@@ -101,13 +101,13 @@ def test_neither_neighbours_nor_their_number_change_a_score(image_generator, row
     real, names = fresh(20)
     for estimator, rows in ((image_generator, rows_of(real, names)), (row_generator, things(20))):
         together = column(estimator.predict(rows), "raw")
-        alone = np.array([estimator.predict([row])[0]["raw"] for row in rows])
-        assert np.allclose(together, alone, atol=1e-4)
+        single = np.array([estimator.predict([row])[0]["raw"] for row in rows])
+        assert np.allclose(together, single, atol=1e-4)
 
 
 def test_rows_of_a_table_are_scored_and_columns_that_do_not_belong_together_score_lower(row_generator):
-    whole, drawn = things(200), random.Random(0)
-    torn = [{name: drawn.choice(whole)[name] for name in whole[0]} for _ in whole]
+    whole, samples = things(200), random.Random(0)
+    torn = [{name: samples.choice(whole)[name] for name in whole[0]} for _ in whole]
     scores, worse = column(row_generator.predict(whole)), column(row_generator.predict(torn))
     assert 0.35 < scores.mean() < 0.65
     assert worse.mean() < scores.mean() - 0.1
@@ -146,17 +146,17 @@ def album(tmp_path_factory) -> Path:
     return folder
 
 
-def test_a_folder_of_images_is_scored_by_file_and_a_broken_one_set_aside(image_generator, album, tmp_path):
+def test_a_folder_of_images_is_scored_by_file_and_a_broken_one_skipped(image_generator, album, tmp_path):
     code, settings, _ = command("predict", path(image_generator), album, "-o", tmp_path / "scores.csv")
     assert code == 0 and "13 rows" in settings
     with open(tmp_path / "scores.csv", newline="") as file:
         facts = {Path(row["image"]).name: row for row in csv.DictReader(file)}
     real, names = fresh(12)
-    wanted = image_generator.predict(rows_of(real, names))
-    for i, row in enumerate(wanted):
+    expected = image_generator.predict(rows_of(real, names))
+    for i, row in enumerate(expected):
         assert float(facts[f"{i:02}.png"]["raw"]) == pytest.approx(row["raw"], abs=1e-4)
         assert float(facts[f"{i:02}.png"]["score"]) == pytest.approx(row["score"], abs=1e-4)
-    assert float(facts["large.png"]["raw"]) == pytest.approx(wanted[0]["raw"], abs=0.05)
+    assert float(facts["large.png"]["raw"]) == pytest.approx(expected[0]["raw"], abs=0.05)
     assert set(facts) == {*(f"{i:02}.png" for i in range(12)), "large.png"}
     (lost,) = (json.loads(line) for line in (tmp_path / "scores.csv.skipped.jsonl").read_text().splitlines())
     assert lost["file"].endswith("cut.png") and "cut short" in lost["reason"]
@@ -167,8 +167,8 @@ def test_an_archive_of_arrays_and_a_table_of_rows_are_scored_from_files(image_ge
     np.savez(tmp_path / "some.npz", images=real, labels=names)
     code, _, error = command("predict", path(image_generator), tmp_path / "some.npz", "-o", tmp_path / "some.parquet")
     assert code == 0, error
-    wanted = image_generator.predict(rows_of(real, names))
-    assert np.allclose(pa.parquet.read_table(tmp_path / "some.parquet")["raw"], column(wanted, "raw"), atol=1e-4)
+    expected = image_generator.predict(rows_of(real, names))
+    assert np.allclose(pa.parquet.read_table(tmp_path / "some.parquet")["raw"], column(expected, "raw"), atol=1e-4)
     some = things(10)
     pa.parquet.write_table(pa.Table.from_pylist(some), tmp_path / "things.parquet")
     words = (
@@ -239,8 +239,8 @@ def test_the_exported_discriminator_gives_what_the_network_gives(preset, sort, c
     network = models.served(models.build(cfg, spec, 0))["discriminator"]
     code = codes(24, 0)
     rows = (images(SHAPES["grey"], code, 0) if sort == "grey" else blocks(code, 0)).astype(np.float32)
-    fed = {"image0" if sort == "grey" else "row": rows} | ({"condition": code[:, None]} if classes else {})
-    graph, why = onnx_export.onnx(network, fed)
+    inputs = {"image0" if sort == "grey" else "row": rows} | ({"condition": code[:, None]} if classes else {})
+    graph, why = onnx_export.onnx(network, inputs)
     assert graph is not None, why
 
 
@@ -317,13 +317,13 @@ def test_a_mutated_discriminator_gives_the_same_scores_or_is_refused(which, requ
     estimator = request.getfixturevalue(which)
     files, facts = read(Path(path(estimator))), Counter[str]()
     rows = list(fresh(8)[0]) if which == "image_generator" else things(8)
-    wanted = column(estimator.predict(rows), "raw")
+    expected = column(estimator.predict(rows), "raw")
     for number in range(25):
         draw = random.Random(number)
         what, broken = mutated(files, draw) if number % 5 == 0 else _bent(files, draw)
         try:
             got = column(Predictor(laid(tmp_path / "b", sealed(broken)), threads=1).predict(rows), "raw")
-            facts["the same" if np.allclose(got, wanted, atol=0.05) else f"{number}, {what}"] += 1
+            facts["the same" if np.allclose(got, expected, atol=0.05) else f"{number}, {what}"] += 1
         except BundleError as error:
             assert str(error).isprintable() and error.file and error.reason and error.cure
             facts["refused"] += 1

@@ -58,9 +58,9 @@ def spec_of(shape, classes=2, rows=64):
 
 
 def built(way, spec, seed=0):
-    name, said = WAYS[way]
+    name, sentence = WAYS[way]
     faults = []
-    cfg = parse(plugin("models", name).Config, {"kind": name, **said}, "model", faults)
+    cfg = parse(plugin("models", name).Config, {"kind": name, **sentence}, "model", faults)
     assert not faults
     return models.build(cfg, spec, seed), cfg
 
@@ -86,10 +86,10 @@ def test_images_of_any_size_are_read_and_made(way, size):
     losses = [loss for _, loss in model.losses(Batch(inputs))]
     assert all(loss.isfinite() for loss in losses)
     model.eval()
-    wish = {"noise": torch.randn(4, cfg.latent)} | ({"condition": inputs["condition"][:4]} if classes else {})
-    made = model.generator(wish)["image"]
-    assert made.shape == (4, *shape)
-    assert made.min() >= 0 and made.max() <= 255
+    request = {"noise": torch.randn(4, cfg.latent)} | ({"condition": inputs["condition"][:4]} if classes else {})
+    result = model.generator(request)["image"]
+    assert result.shape == (4, *shape)
+    assert result.min() >= 0 and result.max() <= 255
 
 
 @each_way
@@ -111,35 +111,35 @@ def test_every_parameter_of_every_part_learns(way):
 def test_the_exported_generator_makes_what_the_network_makes(way):
     classes = 0 if way == "vae" else 3
     model, cfg = built(way, spec_of((13, 9, 3), classes))
-    wish = {"noise": np.random.default_rng(0).normal(size=(8, cfg.latent)).astype(np.float32)}
+    request = {"noise": np.random.default_rng(0).normal(size=(8, cfg.latent)).astype(np.float32)}
     if classes:
-        wish["condition"] = np.arange(8)[:, None] % classes
-    graph, reason = onnx_export.onnx(model.generator, wish)
+        request["condition"] = np.arange(8)[:, None] % classes
+    graph, reason = onnx_export.onnx(model.generator, request)
     assert graph is not None, reason
-    got = onnx_runtime(graph)({n: v[:3] for n, v in wish.items()})["image"]
-    wanted = model.generator({n: torch.from_numpy(v[:3]) for n, v in wish.items()})["image"].detach().numpy()
-    assert np.abs(got - wanted).max() < 0.01
+    got = onnx_runtime(graph)({n: v[:3] for n, v in request.items()})["image"]
+    expected = model.generator({n: torch.from_numpy(v[:3]) for n, v in request.items()})["image"].detach().numpy()
+    assert np.abs(got - expected).max() < 0.01
 
 
 @each_way
-def test_judging_a_network_touches_no_random_state_and_heeds_no_neighbour(way):
+def test_evaluating_a_network_touches_no_random_state_and_heeds_no_neighbour(way):
     model, _ = built(way, spec_of((28, 28, 1), 3))
     model.eval()
     inputs, before = fed((28, 28, 1), 3, 9), torch.get_rng_state()
     with torch.no_grad():
         together = model(inputs)
-        alone = [model({n: v[i : i + 1] for n, v in inputs.items()}) for i in range(9)]
+        single = [model({n: v[i : i + 1] for n, v in inputs.items()}) for i in range(9)]
     assert torch.equal(torch.get_rng_state(), before)
     name = "fake" if "fake" in together else "reconstruction"
-    np.testing.assert_allclose(torch.cat([one[name] for one in alone]), together[name], rtol=2e-2, atol=1e-3)
+    np.testing.assert_allclose(torch.cat([one[name] for one in single]), together[name], rtol=2e-2, atol=1e-3)
 
 
 def test_noise_by_content_is_normal_and_differs_from_row_to_row():
-    drawn = content_noise(torch.randint(0, 3, (4000, 30), dtype=torch.uint8), 16)
-    assert abs(drawn.mean()) < 0.02
-    assert abs(drawn.std() - 1) < 0.02
-    assert np.abs(np.corrcoef(drawn.numpy(), rowvar=False) - np.eye(16)).max() < 0.08
-    assert len(drawn[:, 0].unique()) > 3990
+    samples = content_noise(torch.randint(0, 3, (4000, 30), dtype=torch.uint8), 16)
+    assert abs(samples.mean()) < 0.02
+    assert abs(samples.std() - 1) < 0.02
+    assert np.abs(np.corrcoef(samples.numpy(), rowvar=False) - np.eye(16)).max() < 0.08
+    assert len(samples[:, 0].unique()) > 3990
     rows = torch.rand(10, 5)
     assert torch.equal(content_noise(rows, 4)[3:4], content_noise(rows[3:4], 4))
 
@@ -169,9 +169,9 @@ def test_codes_are_drawn_from_where_those_of_the_class_lie():
     mix = torch.randn(8, 8, generator=rng)
     mean = torch.randn(4000, 8, generator=rng) @ mix + 3 * (2 * condition - 1)
     model.generator.fit_codes(mean, torch.full_like(mean, -4.0), condition)
-    drawn = model.generator.codes(torch.randn(4000, 8, generator=rng), condition)
+    samples = model.generator.codes(torch.randn(4000, 8, generator=rng), condition)
     for code in (0, 1):
-        mine, theirs = drawn[condition[:, 0] == code], mean[condition[:, 0] == code]
+        mine, theirs = samples[condition[:, 0] == code], mean[condition[:, 0] == code]
         assert (mine.mean(0) - theirs.mean(0)).abs().max() < 0.3
         assert (torch.cov(mine.T) - torch.cov(theirs.T)).abs().max() < 0.2 * torch.cov(theirs.T).abs().max()
 
@@ -183,9 +183,9 @@ def test_without_classes_codes_are_drawn_from_several_clouds():
     mean = torch.randn(4000, 8, generator=rng) * 0.3 + 6 * (2 * which[:, None] - 1)
     model.generator.fit_codes(mean, torch.full_like(mean, -6.0), None)
     assert model.generator.edges[-1] == 1 and len(model.generator.edges) == CLOUDS + 1
-    drawn = model.generator.codes(torch.randn(4000, 8, generator=rng), None)
-    assert (drawn.mean(1).abs() - 6).abs().max() < 2, "nothing is drawn from between the clouds"
-    assert abs((drawn.mean(1) > 0).float().mean() - 0.25) < 0.04
+    samples = model.generator.codes(torch.randn(4000, 8, generator=rng), None)
+    assert (samples.mean(1).abs() - 6).abs().max() < 2, "nothing is drawn from between the clouds"
+    assert abs((samples.mean(1) > 0).float().mean() - 0.25) < 0.04
 
 
 # training
@@ -195,23 +195,23 @@ def test_without_classes_codes_are_drawn_from_several_clouds():
 def test_a_run_dropped_at_random_steps_ends_in_the_same_bits(way, tmp_path, monkeypatch):
     monkeypatch.setattr(progress, "TICK", -1.0)
     images, codes = bars(96, 0)
-    own, held = Examples({"condition": codes[:64, None], "image": images[:64]}, codes[:64]), slice(64, None)
-    others = Examples({"condition": codes[held, None], "image": images[held]}, codes[held])
+    own, held_out = Examples({"condition": codes[:64, None], "image": images[:64]}, codes[:64]), slice(64, None)
+    others = Examples({"condition": codes[held_out, None], "image": images[held_out]}, codes[held_out])
     said = {"epochs": 3, "batch_size": 16, "threads": 1, "precision": "fp32", "checkpoint_every": 1e-9, "ema": 0.9}
     cfg = parse(
         settings.Config, {**models.training(built(way, spec_of((8, 8, 1)))[1], spec_of((8, 8, 1))), **said}, "train", []
     )
     latent = built(way, spec_of((8, 8, 1)))[1].latent
-    wish = {"noise": np.zeros((2, latent), np.float32), "condition": np.array([[0], [1]])}
+    request = {"noise": np.zeros((2, latent), np.float32), "condition": np.array([[0], [1]])}
 
     def going(folder, seed=0):
         model = built(way, spec_of((8, 8, 1)), seed)[0]
-        preview = settings.Preview(wish, lambda made: "") if folder == "dropped" else None
+        preview = settings.Preview(request, lambda made: "") if folder == "dropped" else None
         validate = lambda outputs, target: monitor.validate(outputs)  # noqa: E731
         hooks = fit.Hooks(validate, 7, tmp_path / folder, preview=preview)
         return model, fit.fit(model, own, others, cfg, hooks)
 
-    alone, rows = going("alone")
+    single, rows = going("alone")
     list(rows)
     draw, told = random.Random(0), []
     for drop in (*(draw.randint(1, 6) for _ in range(4)), 1000):
@@ -223,14 +223,14 @@ def test_a_run_dropped_at_random_steps_ends_in_the_same_bits(way, tmp_path, monk
     assert mine.keys() == theirs.keys()
     assert any(name.startswith("optimizer/generator") for name in mine) == (way == "gan")
     assert all(torch.equal(value, theirs[name]) for name, value in mine.items())
-    assert all(torch.equal(v, alone.state_dict()[n]) for n, v in other.state_dict().items())
+    assert all(torch.equal(v, single.state_dict()[n]) for n, v in other.state_dict().items())
 
 
 def test_a_generator_that_collapses_says_so_once():
     rng = np.random.default_rng(0)
     real = rng.normal(size=(200, 4))
-    found = monitor.validate({"real": real, "fake": real * 0.1})
-    assert "all alike" in monitor.warning(found, found["loss"], 3)
+    result = monitor.validate({"real": real, "fake": real * 0.1})
+    assert "all alike" in monitor.warning(result, result["loss"], 3)
     fine = monitor.validate({"real": real, "fake": rng.normal(size=(200, 4))})
     assert monitor.warning(fine, fine["loss"], 3) == ""
     assert "since epoch 2" in monitor.warning(fine | {"loss": 100 * fine["loss"]}, fine["loss"], 2)
@@ -241,17 +241,17 @@ def test_a_generator_that_collapses_says_so_once():
 
 def test_training_images_made_again_are_noticed():
     rng = np.random.default_rng(0)
-    training, held = bars(800, 1)[0], bars(400, 2)[0]
-    fresh = memorization.measure(bars(400, 3)[0], held, training)
+    training, held_out = bars(800, 1)[0], bars(400, 2)[0]
+    fresh = memorization.measure(bars(400, 3)[0], held_out, training)
     copies = training[rng.permutation(800)[:100]]
-    again = memorization.measure(copies, held, training)
+    again = memorization.measure(copies, held_out, training)
     assert fresh.closer < 0.05 and fresh.near < 0.06
     assert again.closer == 1.0
     assert np.array_equal(training[again.nearest], copies)
 
 
 def test_a_classifier_knows_the_classes_of_what_it_has_never_seen():
-    (images, codes), (fresh, wanted) = bars(300, 0), bars(100, 1)
+    (images, codes), (fresh, expected) = bars(300, 0), bars(100, 1)
     classifier = ImageClassifier(spec_of((SIDE, SIDE, 1)).inputs["image"], 2)
     torch.manual_seed(3)
     before = torch.get_rng_state()
@@ -259,7 +259,7 @@ def test_a_classifier_knows_the_classes_of_what_it_has_never_seen():
     classifier.fit((images[:240], codes[:240]), (images[240:], codes[240:]), 2_000, cfg)
     assert torch.equal(torch.get_rng_state(), before)
     seen = classifier.predict(fresh)
-    assert (seen.probabilities.argmax(1) == wanted).mean() > 0.95
+    assert (seen.probabilities.argmax(1) == expected).mean() > 0.95
     assert len(seen.features) == 100
 
 
@@ -279,16 +279,16 @@ def run(request, tmp_path_factory):
 
 def test_the_class_that_is_asked_for_is_made_and_the_report_says_what_it_is_worth(run):
     report = json.loads((run / "report.json").read_text())
-    found = report["synthetic_images"]
-    assert found["features"] == "classifier" and found["classifier_accuracy"] > 0.95
-    assert found["covered"] == 2 and sum(found["counts"].values()) == 1000
-    assert found["as_asked"] > 0.9
+    result = report["synthetic_images"]
+    assert result["features"] == "classifier" and result["classifier_accuracy"] > 0.95
+    assert result["covered"] == 2 and sum(result["counts"].values()) == 1000
+    assert result["as_asked"] > 0.9
     assert report["scores"]["frechet_distance"] > report["baselines"]["held_out"]["frechet_distance"] > 0
     assert "of the class asked for" in report["verdict"]
     page = (run / "report.html").read_text()
     assert page.count('<img class="sheet"') == 4 + 5, "made, real, ways, pairs; epochs 1, 2, 4, 8 and 16"
-    made = lamina.load(run / "bundle").generate(40, seed=3, label="left")
-    assert (made[:, :, :4].mean((1, 2, 3)) > made[:, :, 4:].mean((1, 2, 3))).mean() > 0.9
+    generated = lamina.load(run / "bundle").generate(40, seed=3, label="left")
+    assert (generated[:, :, :4].mean((1, 2, 3)) > generated[:, :, 4:].mean((1, 2, 3))).mean() > 0.9
 
 
 @pytest.mark.parametrize("name", ["gan", "vae"])
@@ -300,5 +300,5 @@ def test_shapes_on_white_are_learned_and_not_the_white_alone(name):
     ):
         image[top : top + 6, left : left + 6] = colour
     recipe = {"task": "generation", "model": {"kind": name, "width": 8}, "train": {"epochs": 15}}
-    found = lamina.fit(images, recipe=recipe).generate(100)
-    assert found.std(0).mean() > 0.5 * images.std(0).mean()
+    result = lamina.fit(images, recipe=recipe).generate(100)
+    assert result.std(0).mean() > 0.5 * images.std(0).mean()

@@ -84,9 +84,9 @@ def test_rows_come_back_from_their_numbers():
     assert back["member"].equals(table["member"]) and back["rooms"].equals(table["rooms"])
     assert back["debt"].null_count == table["debt"].null_count
     for name in ("income", "gain", "age", "debt"):
-        made = next(c for c in columns if c.name == name)
-        wanted = np.clip(table[name].combine_chunks().to_numpy(zero_copy_only=False), made.low, made.high)
-        np.testing.assert_allclose(back[name].to_numpy(), wanted, atol=0.011, equal_nan=True)
+        result = next(c for c in columns if c.name == name)
+        expected = np.clip(table[name].combine_chunks().to_numpy(zero_copy_only=False), result.low, result.high)
+        np.testing.assert_allclose(back[name].to_numpy(), expected, atol=0.011, equal_nan=True)
 
 
 def test_a_number_that_many_rows_share_comes_back_exactly():
@@ -133,8 +133,8 @@ def test_what_one_person_alone_has_is_not_kept():
     table = table.set_column(table.column_names.index("city"), "city", [city])
     table = table.set_column(table.column_names.index("income"), "income", [income])
     table, schema, columns, _ = understood(table)
-    kept = json.dumps([column.model_dump() for column in columns])
-    assert "Atlantis" not in kept and "99999" not in kept
+    remaining = json.dumps([column.model_dump() for column in columns])
+    assert "Atlantis" not in remaining and "99999" not in remaining
     back = table_transformer.decode(table_transformer.encode(table, schema, columns), columns)
     assert back["city"][7].as_py() in ("Bonn", "Köln", "Trier") and back["income"][7].as_py() < 1000
 
@@ -144,19 +144,19 @@ def test_choices_are_drawn_by_their_chances_and_by_the_seed_alone():
     city = next((made, at) for made, at in table_transformer.offsets(columns) if made.name == "city")
     matrix = np.zeros((4000, table_transformer.encode(table, schema, columns).shape[1]), np.float32)
     matrix[:, city[1] : city[1] + 3] = np.log([0.7, 0.2, 0.1])
-    drawn = table_transformer.decode(matrix, columns, range(4000))
-    shares = [pc.mean(pc.equal(drawn["city"], name).cast(pa.float64())).as_py() for name in city[0].values]
+    samples = table_transformer.decode(matrix, columns, range(4000))
+    shares = [pc.mean(pc.equal(samples["city"], name).cast(pa.float64())).as_py() for name in city[0].values]
     np.testing.assert_allclose(shares, [0.7, 0.2, 0.1], atol=0.03)
-    assert table_transformer.decode(matrix[:10], columns, range(5, 15)).equals(drawn.slice(5, 10))
+    assert table_transformer.decode(matrix[:10], columns, range(5, 15)).equals(samples.slice(5, 10))
 
 
 def test_scores_of_any_size_make_valid_cells():
     table, schema, columns, _ = understood(people())
     width = table_transformer.encode(table, schema, columns).shape[1]
     wild = np.random.default_rng(0).normal(0, 200, (500, width)).astype(np.float32)
-    made = table_transformer.decode(wild, columns, range(500))
-    reader = CellEncoder(table, [c for c in schema.columns if c.name in made.column_names], None, ())
-    assert reader.invalid(made, reader.encode(made)) == 0.0
+    result = table_transformer.decode(wild, columns, range(500))
+    reader = CellEncoder(table, [c for c in schema.columns if c.name in result.column_names], None, ())
+    assert reader.invalid(result, reader.encode(result)) == 0.0
 
 
 def test_a_cell_that_no_training_row_could_have_is_found():
@@ -171,11 +171,11 @@ def test_smote_lies_between_rows_of_its_class():
     rng = np.random.default_rng(0)
     cells = np.concatenate([rng.normal(0, 1, (60, 2)), rng.normal(20, 1, (60, 2))])
     plain = np.column_stack([cells, np.repeat([0.0, 1.0], 60)])
-    made, classes = smote(plain, np.array([False, False, True]), np.repeat([0, 1], 60), 500)
-    assert (made[classes == 0, :2] < 10).all() and (made[classes == 1, :2] > 10).all()
-    assert (made[:, 2] == classes).all()
+    result, classes = smote(plain, np.array([False, False, True]), np.repeat([0, 1], 60), 500)
+    assert (result[classes == 0, :2] < 10).all() and (result[classes == 1, :2] > 10).all()
+    assert (result[:, 2] == classes).all()
     low, high = cells[:60].min(0), cells[:60].max(0)
-    inner = made[classes == 0, :2]
+    inner = result[classes == 0, :2]
     assert (inner >= low).all() and (inner <= high).all() and len(np.unique(inner, axis=0)) > 200
 
 
@@ -200,13 +200,15 @@ def test_a_detector_tells_noise_from_rows_and_not_rows_from_rows():
 
 
 def test_made_rows_are_valid_and_of_the_class_asked_for(made_by):
-    made = made_by.generate(300, 1, ["yes", "no"] * 150)
-    assert made["bought"].to_pylist() == ["yes", "no"] * 150
-    assert set(made["city"].unique().to_pylist()) == {"Bonn", "Köln", "Trier"}
-    assert set(made["country"].to_pylist()) == {"DE"} and made["age"].type == pa.int64()
-    assert pc.min(made["age"]).as_py() >= 18 and pc.max(made["age"]).as_py() < 90
-    yes = pc.equal(made["bought"], "yes")
-    richer = pc.mean(made["income"].filter(yes)).as_py() - pc.mean(made["income"].filter(pc.invert(yes))).as_py()
+    generated = made_by.generate(300, 1, ["yes", "no"] * 150)
+    assert generated["bought"].to_pylist() == ["yes", "no"] * 150
+    assert set(generated["city"].unique().to_pylist()) == {"Bonn", "Köln", "Trier"}
+    assert set(generated["country"].to_pylist()) == {"DE"} and generated["age"].type == pa.int64()
+    assert pc.min(generated["age"]).as_py() >= 18 and pc.max(generated["age"]).as_py() < 90
+    yes = pc.equal(generated["bought"], "yes")
+    richer = (
+        pc.mean(generated["income"].filter(yes)).as_py() - pc.mean(generated["income"].filter(pc.invert(yes))).as_py()
+    )
     assert richer > 3
 
 
@@ -218,9 +220,9 @@ def test_the_same_seed_makes_the_same_rows(made_by):
 def test_the_report_says_what_made_rows_are_worth_beside_smote(made_by):
     folder = Path(made_by.result["run"])
     report = json.loads((folder / "report.json").read_text("utf-8"))
-    judged = report["synthetic_rows"]
-    assert set(judged["trained_on"]) == {"real", "generated", "smote"} and judged["invalid"] == 0.0
-    assert judged["trained_on"]["generated"]["accuracy"] > 0.6 and judged["copies"] == 0.0
+    facts = report["synthetic_rows"]
+    assert set(facts["trained_on"]) == {"real", "generated", "smote"} and facts["invalid"] == 0.0
+    assert facts["trained_on"]["generated"]["accuracy"] > 0.6 and facts["copies"] == 0.0
     assert "SMOTE" in report["verdict"] and "from real ones with ROC AUC" in report["verdict"]
     page = (folder / "report.html").read_text("utf-8")
     assert "Generated rows" in page and "SMOTE’s rows" in page and "Columns of real and generated rows" in page
@@ -239,17 +241,18 @@ def test_the_report_shows_rows_that_are_made_up_and_never_a_real_one(made_by):
 
 def test_a_discriminator_and_a_generator_make_rows_of_the_table():
     recipe = {"model": {"kind": "gan", "hidden": 32, "latent": 8}, "train": {"epochs": 6, "batch_size": 64}}
-    made = fitted("gan", recipe).generate(50, 0)
-    assert made.num_rows == 50 and set(made["city"].to_pylist()) <= {"Bonn", "Köln", "Trier"}
+    generated = fitted("gan", recipe).generate(50, 0)
+    assert generated.num_rows == 50 and set(generated["city"].to_pylist()) <= {"Bonn", "Köln", "Trier"}
 
 
 def test_a_table_without_a_class_is_made_too():
     table = people(200).select(["income", "city", "debt"])
     recipe = {"task": "generation", "model": FAST["model"], "train": {"epochs": 3}}
-    found = lamina.fit(table, None, recipe=recipe, out=_RUNS["folder"] / "aimless")
-    assert found.generate(5, 0).column_names == ["income", "city", "debt"]
+    result = lamina.fit(table, None, recipe=recipe, out=_RUNS["folder"] / "aimless")
+    assert result.generate(5, 0).column_names == ["income", "city", "debt"]
     assert (
-        "trained_on" not in found.result["synthetic_rows"] and "from real ones with ROC AUC" in found.result["verdict"]
+        "trained_on" not in result.result["synthetic_rows"]
+        and "from real ones with ROC AUC" in result.result["verdict"]
     )
 
 
@@ -262,16 +265,16 @@ def mixed(name: str, path: Path, **said: Any) -> lamina.Estimator:
 
 
 def test_made_rows_are_learned_from_and_the_report_says_whether_that_helped(made_by):
-    found = mixed("with", Path(made_by.result["bundle"]), augment_share=1.0)
-    report = json.loads((Path(found.result["run"]) / "report.json").read_text("utf-8"))
+    result = mixed("with", Path(made_by.result["bundle"]), augment_share=1.0)
+    report = json.loads((Path(result.result["run"]) / "report.json").read_text("utf-8"))
     (note,) = [one for one in report["data"]["notes"] if "generated rows" in one]
     real = report["data"]["rows"]["train"]
     assert f"with {real:,} generated rows beside {real:,} real ones" in note and "kept" in note
-    assert found.result["notes"].count(note) == 1
-    compared, kept = report["augmented"], report["augmented"]["helped"]
-    without, beside = compared["validation"]
-    assert kept == (beside < without and compared["certainty"] >= 0.95)
-    assert compared["test"]["accuracy"][kept] == pytest.approx(report["scores"]["accuracy"])
+    assert result.result["notes"].count(note) == 1
+    compared, remaining = report["augmented"], report["augmented"]["helped"]
+    without, other = compared["validation"]
+    assert remaining == (other < without and compared["certainty"] >= 0.95)
+    assert compared["test"]["accuracy"][remaining] == pytest.approx(report["scores"]["accuracy"])
     assert "On test rows, without and with: loss " in note
 
 
@@ -308,7 +311,7 @@ def test_made_images_are_learned_from_too():
     maker = lamina.fit(seen, "label", recipe=made, out=_RUNS["folder"] / "maker")
     train = {"epochs": 1, "augment_with": maker.result["run"], "augment_share": 0.25}
     recipe = {"model": {"kind": "cnn", "width": 4}, "train": train}
-    found = lamina.fit(seen, "label", recipe=recipe, out=_RUNS["folder"] / "seer")
-    parts = found.result["parts"]
+    result = lamina.fit(seen, "label", recipe=recipe, out=_RUNS["folder"] / "seer")
+    parts = result.result["parts"]
     sentence = f"with {round(parts['train'] / 4)} generated rows beside {parts['train']} real ones"
-    assert any(sentence in note for note in found.result["notes"])
+    assert any(sentence in note for note in result.result["notes"])

@@ -246,7 +246,7 @@ def test_texts_are_scored_alike_by_every_door(chant):
             assert theirs["nats_per_token"] is None
 
 
-def test_another_text_is_judged_by_the_same_scores(chant):
+def test_another_text_is_evaluated_by_the_same_scores(chant):
     scores = chant.evaluate({"text": [TEXT] * 10})
     assert scores["nats_per_token"] < 0.2
     assert chant.evaluate({"text": ["completely other words " * 20]})["nats_per_token"] > 1
