@@ -176,7 +176,7 @@ def _top_anomalies(finding: Finding) -> Section:
     heads = [f"test {noun(session.task.state)[:-1]}", "score", "probability", "flagged", "attributed to", "label"]
     keep = [i for i in range(len(heads)) if any(line[i] for line in lines)]
     body = table([heads[i] for i in keep], [[line[i] for i in keep] for line in lines], (0, 1, 2))
-    title = f"Top anomalies: {noun(session.task.state)}"
+    title = f"Most anomalous {noun(session.task.state)}"
     return Section("top_anomalies", title, "errors", section(title, "top-anomalies", body), {"top_anomalies": rows})
 
 
