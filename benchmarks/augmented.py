@@ -56,15 +56,15 @@ def main() -> None:
     parser.add_argument("--model", default="vae")
     parser.add_argument("--share", default="1.0")
     parser.add_argument("--each", type=int, default=20)
-    said = parser.parse_args()
-    for seed in range(said.seeds):
+    options = parser.parse_args()
+    for seed in range(options.seeds):
         with tempfile.TemporaryDirectory() as name:
-            folder, table = Path(name), said.data.is_dir()
-            data = lines(said.data, seed, folder) if table else images(said.data, seed, folder, said.each)
+            folder, table = Path(name), options.data.is_dir()
+            data = lines(options.data, seed, folder) if table else images(options.data, seed, folder, options.each)
             data += ["--seed", str(seed)]
             made = folder / "made"
-            train([*data, "--task", "generation", "--model", said.model, "--out", str(made)])
-            more = ["--set", f"train.augment_with={made}", "--set", f"train.augment_share={said.share}"]
+            train([*data, "--task", "generation", "--model", options.model, "--out", str(made)])
+            more = ["--set", f"train.augment_with={made}", "--set", f"train.augment_share={options.share}"]
             result = train([*data, *more, "--out", str(folder / "mixed")])
         facts = result["augmented"]
         named = {

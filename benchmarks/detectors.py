@@ -62,27 +62,27 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--set", nargs="*", default=[], dest="overrides")
-    said = parser.parse_args()
-    out = said.out or Path(tempfile.mkdtemp(prefix="detectors-"))
-    counts = (said.learn, said.test)
+    options = parser.parse_args()
+    out = options.out or Path(tempfile.mkdtemp(prefix="detectors-"))
+    counts = (options.learn, options.test)
     bundles = {}
-    for word in said.bundles:
+    for word in options.bundles:
         name, sign, path = word.partition("=")
         bundles[name if sign else Path(word).name] = path if sign else word
     predictors = {name: Predictor(locate(path)) for name, path in bundles.items()}
     sizes = {name: next(iter(one.bundle.prep.inputs.values())).shape for name, one in predictors.items()}
     assert len(set(sizes.values())) == 1, f"images of one size are wanted, or size is what is learned (got {sizes})"
-    real(said.data, next(iter(predictors.values())), out / "real", counts, said.seed)
+    real(options.data, next(iter(predictors.values())), out / "real", counts, options.seed)
     for name, path in bundles.items():
-        for part, count, seed in zip(PARTS, counts, (said.seed, said.seed + OTHER), strict=True):
+        for part, count, seed in zip(PARTS, counts, (options.seed, options.seed + OTHER), strict=True):
             (out / name).mkdir(exist_ok=True)
             lamina("generate", path, "-n", count, "-o", out / name / part, "--seed", seed, "--no-sheet")
     told, harm, heads = [], [], list[str]()
     for name in bundles:
         others = [other for other in bundles if other != name]
-        sets = [word for one in said.overrides for word in ("--set", one)]
+        sets = [word for one in options.overrides for word in ("--set", one)]
         sets += ["--set", "also=" + json.dumps({o: {"classes": {"generated": str(out / o / "test")}} for o in others})]
-        words = [f"real={out / 'real'}", f"generated={out / name}", "--model", "detector", "--seed", said.seed]
+        words = [f"real={out / 'real'}", f"generated={out / name}", "--model", "detector", "--seed", options.seed]
         result = lamina("train", *words, *sets, "--out", out / "runs" / name)
         report = json.loads((out / "runs" / name / "report.json").read_text("utf-8"))
         own = next(row["recall"] for row in report["per_class"] if row["class"] == "generated")
@@ -96,8 +96,8 @@ def main() -> None:
         left = " | ".join(f"{row['accuracy']:.3f}" for row in report["damage"])
         harm.append(f"| `{name}` | {left} | {result['seconds']:.0f} |")
         heads = [row["damage"] for row in report["damage"]]
-    print(f"\n{os.cpu_count()} cores, seed {said.seed}, {said.learn:,} real and as many made to learn from, "
-          f"{said.test:,} of each to test\n")  # fmt: skip
+    print(f"\n{os.cpu_count()} cores, seed {options.seed}, {options.learn:,} real and as many made to learn from, "
+          f"{options.test:,} of each to test\n")  # fmt: skip
     print("| learned from | tested on | accuracy | ROC AUC | made ones found |\n| --- | --- | --- | --- | --- |")
     print("\n".join(told))
     print(f"\n| learned from | {' | '.join(heads)} | seconds |\n| --- |{' --- |' * (len(heads) + 1)}")

@@ -65,20 +65,20 @@ def main() -> None:
         )
         own = discriminator_scores.Discriminator(run, name, state, np.array(calibration.medians))
         test, untold = own.raw(*real["test"]), np.full(MOST, -1)
-        told = {
+        facts = {
             "test from made": auc(test, own.raw(fake, asked)),
             "not told": auc(own.raw(real["test"][0], untold[: len(test)]), own.raw(fake, untold)),
             "training from test": auc(own.raw(*real["train"]), test),
             "training from validation": auc(own.raw(*real["train"]), own.raw(*real["validation"])),
         }
         if which == "best" and not state.columns:
-            told |= strange(own, *real["test"], test)
+            facts |= strange(own, *real["test"], test)
         if which == "best" and choice.other and not state.columns:
             generated = load(choice.other).generate(
                 MOST, 7, [state.classes[k] for k in asked] if state.classes else None
             )
-            told["test from another generator's"] = auc(test, own.raw(generated, asked))
-        print(which, ", ".join(f"{key} {value:.3f}" for key, value in told.items()))
+            facts["test from another generator's"] = auc(test, own.raw(generated, asked))
+        print(which, ", ".join(f"{key} {value:.3f}" for key, value in facts.items()))
 
 
 def strange(
@@ -87,11 +87,11 @@ def strange(
     """Test images against what the discriminator was never asked about."""
     noise = np.random.default_rng(1).integers(0, 256, images.shape, np.uint8)
     wrong = (codes + 1) % max(len(own.state.classes), 1)
-    told = {
+    facts = {
         "test from noise": auc(test, own.raw(noise, codes)),
         "from negatives": auc(test, own.raw(255 - images, codes)),
     }
-    return told | ({"from another class": auc(test, own.raw(images, wrong))} if own.state.classes else {})
+    return facts | ({"from another class": auc(test, own.raw(images, wrong))} if own.state.classes else {})
 
 
 def run_by(module: nn.Module) -> Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]:

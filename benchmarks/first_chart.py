@@ -108,10 +108,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--only", nargs="+", choices=[*TOOLS], default=[*TOOLS])
-    said = parser.parse_args()
+    options = parser.parse_args()
     print(f"{'':10} {'install':>9} {'on disk':>9} {'notebook':>9} {'in all':>8} {'lines':>6}  score")
-    for name in said.only:
-        print(measure(name, TOOLS[name], said.folder / name), flush=True)
+    for name in options.only:
+        print(measure(name, TOOLS[name], options.folder / name), flush=True)
 
 
 def measure(name: str, tool: Tool, folder: Path) -> str:

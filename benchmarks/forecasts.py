@@ -60,8 +60,8 @@ def etth1(data: Path, horizons: list[int], networks: list[str], seeds: int, extr
     print(f"ETTh1, {seeds} seeds: scaled MSE, scaled MAE, seconds of the whole process and of training")
     for horizon in horizons:
         for name in networks:
-            said = ["task.targets=all", f"task.horizon={horizon}", BORDERS, *NETWORKS[name], *extra]
-            result = [train(data / "etth1/ETTh1.csv", said, seed) for seed in range(seeds)]
+            words = ["task.targets=all", f"task.horizon={horizon}", BORDERS, *NETWORKS[name], *extra]
+            result = [train(data / "etth1/ETTh1.csv", words, seed) for seed in range(seeds)]
             errors = [spread([one["scores"][m] for one in result]) for m in ("scaled_mse", "scaled_mae")]
             seconds = [statistics.mean(one[m] for one in result) for m in ("whole", "training")]
             print(f"  {horizon:4d} {name:10s} {errors[0]:18s} {errors[1]:18s} {seconds[0]:6.1f} {seconds[1]:6.1f}")
@@ -77,8 +77,8 @@ def series(data: Path, names: list[str], networks: list[str], seeds: int, extra:
         path, target = SERIES[name]
         result: list[dict] = []
         for network in networks:
-            said = [f"target={target}", *NETWORKS[network], *extra]
-            result = [train(data / path, said, seed) for seed in range(seeds)]
+            words = [f"target={target}", *NETWORKS[network], *extra]
+            result = [train(data / path, words, seed) for seed in range(seeds)]
             mase, inside = (spread([one["scores"][m] for one in result]) for m in ("mase", "coverage"))
             seconds = statistics.mean(one["whole"] for one in result)
             print(f"  {name:12s} {network:10s} {mase:18s} {inside:18s} {seconds:6.1f}", flush=True)
@@ -94,12 +94,12 @@ def main() -> None:
     parser.add_argument("--networks", default="default,decompose,lstm,gru")
     parser.add_argument("--series", default=",".join(SERIES))
     parser.add_argument("--set", action="append", default=[], dest="extra")
-    asked = parser.parse_args()
-    networks = [name for name in asked.networks.split(",") if name]
-    horizons = [int(steps) for steps in asked.horizons.split(",") if steps]
-    etth1(asked.folder, horizons, networks, asked.seeds, asked.extra)
-    names = [name for name in asked.series.split(",") if name]
-    series(asked.folder, names, [n for n in networks if n != "decompose"], asked.seeds, asked.extra)
+    options = parser.parse_args()
+    networks = [name for name in options.networks.split(",") if name]
+    horizons = [int(steps) for steps in options.horizons.split(",") if steps]
+    etth1(options.folder, horizons, networks, options.seeds, options.extra)
+    names = [name for name in options.series.split(",") if name]
+    series(options.folder, names, [n for n in networks if n != "decompose"], options.seeds, options.extra)
 
 
 if __name__ == "__main__":

@@ -58,13 +58,13 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=["gan", "vae"])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--set", nargs="*", default=[], dest="overrides")
-    said = parser.parse_args()
-    out = said.out or Path(tempfile.mkdtemp(prefix="generators-"))
+    options = parser.parse_args()
+    out = options.out or Path(tempfile.mkdtemp(prefix="generators-"))
     out.mkdir(parents=True, exist_ok=True)
     result = {}
-    for kind in said.models:
-        result[kind] = trained(said.data, kind, said.seed, said.overrides, out / kind)
-    recipe = build({"data": said.data, "task": "generation", "seed": said.seed})
+    for kind in options.models:
+        result[kind] = trained(options.data, kind, options.seed, options.overrides, out / kind)
+    recipe = build({"data": options.data, "task": "generation", "seed": options.seed})
     collected = experiment.collect(recipe, data.read(recipe.data))
     prep = next(iter(result.values()))[0].predictor.prep
     ((name, feed),) = prep.inputs.items()
@@ -96,8 +96,8 @@ def main() -> None:
     held_out = np.random.default_rng(0).permutation(len(real["validation"]))[:count]
     told("real", real["validation"][held_out], codes["validation"][held_out], None)
     for kind, (estimator, seconds) in result.items():
-        asked = sampling.sample_codes(count, state, np.random.default_rng(said.seed))
-        generated = estimator.generate(count, said.seed, [state.classes[code] for code in asked])
+        asked = sampling.sample_codes(count, state, np.random.default_rng(options.seed))
+        generated = estimator.generate(count, options.seed, [state.classes[code] for code in asked])
         told(kind, generated, asked, seconds)
     print(f"sheets in {out}")
 

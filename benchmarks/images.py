@@ -93,8 +93,14 @@ def ours(batch: int) -> float:
     inputs = {"image0": Input(kind="image", shape=(SIDE, SIDE, 1), dtype="uint8", mean=(0.5,), std=(0.3,))}
     model = models.build(design, Spec(inputs=inputs, output=Output(head="logits", size=10, loss="cross_entropy")), 0)
     data = Examples({"image0": x}, y)
-    said = {"epochs": EPOCHS + 1, "batch_size": batch, "lr": LEARNING_RATE, "optimizer": "adam", "schedule": "constant"}
-    cfg = decide(said, {}, model, data)
+    settings = {
+        "epochs": EPOCHS + 1,
+        "batch_size": batch,
+        "lr": LEARNING_RATE,
+        "optimizer": "adam",
+        "schedule": "constant",
+    }
+    cfg = decide(settings, {}, model, data)
     print(f"fit decided on {cfg.precision}, {cfg.threads} threads", file=sys.stderr)
     folder = Hooks(lambda raw, target: {"loss": float(np.abs(raw["target"]).mean()), "score": 0.0})
     marks = [

@@ -39,8 +39,8 @@ def main() -> None:
         print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
         for name, body in images().items():
             print(f"{name}, {len(body):,} bytes")
-            for way, sent in ways(column, body).items():
-                report(way, port, *sent, args.seconds)
+            for way, request in ways(column, body).items():
+                report(way, port, *request, args.seconds)
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait(30)
@@ -91,8 +91,8 @@ def ask_for(port: int, body: bytes, headers: Mapping[str, str], seconds: float) 
     while (start := time.perf_counter()) < end:
         connection.request("POST", "/predict", body, headers)
         answer = connection.getresponse()
-        told = answer.read()
-        assert answer.status == 200, told
+        reply = answer.read()
+        assert answer.status == 200, reply
         times.append(time.perf_counter() - start)
     return times
 

@@ -64,9 +64,19 @@ def main(data: Path, models: list[str], seeds: int) -> None:
         train, test, real = sample(data, Path(scratch))
         for model in models:
             for seed in range(seeds):
-                said = [str(train), "--test", str(test), "--target", "income", "--task", "generation", "--model", model]
-                said += ["--set", f"seed={seed}", "--out", f"{scratch}/{model}{seed}", "--json"]
-                call = [sys.executable, "-m", "lamina", "train", *said]
+                words = [
+                    str(train),
+                    "--test",
+                    str(test),
+                    "--target",
+                    "income",
+                    "--task",
+                    "generation",
+                    "--model",
+                    model,
+                ]
+                words += ["--set", f"seed={seed}", "--out", f"{scratch}/{model}{seed}", "--json"]
+                call = [sys.executable, "-m", "lamina", "train", *words]
                 done = json.loads(subprocess.run(call, check=True, capture_output=True, text=True).stdout)
                 like = done["synthetic_rows"]
                 learned = {name: round(value, 4) for name, value in like["trained_on"]["made"].items()}

@@ -27,9 +27,9 @@ LIKE = {
 def made(data: Path, model: str, seed: int, out: Path) -> tuple[dict, float]:
     """What the report of one run says of the rows made, and the seconds of the whole process."""
     files = [str(data / "adult/adult-train.csv"), "--test", str(data / "adult/adult-test.csv"), "--target", "-1"]
-    said = [*files, "--task", "generation", "--model", model, "--seed", str(seed), "--out", str(out), "--json"]
+    words = [*files, "--task", "generation", "--model", model, "--seed", str(seed), "--out", str(out), "--json"]
     start = time.perf_counter()
-    done = subprocess.run([sys.executable, "-m", "lamina", "train", *said], check=True, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "lamina", "train", *words], check=True, capture_output=True, text=True)
     return json.loads(done.stdout)["synthetic_rows"], time.perf_counter() - start
 
 

@@ -46,5 +46,5 @@ def spec_of(sort: str, classes: int, rows: int = ROWS) -> Spec:
         shape = SHAPES[sort]
         feed = Input(kind="image", shape=shape, dtype="uint8", mean=(0.3,) * shape[2], std=(0.25,) * shape[2])
         inputs = {"image0": feed}
-    told = {"condition": Input(kind="category", shape=(1,), dtype="int64", sizes=(classes,))} if classes else {}
-    return Spec(inputs={**told, **inputs}, output=Output(head="sample", size=classes, loss="generation"), rows=rows)
+    facts = {"condition": Input(kind="category", shape=(1,), dtype="int64", sizes=(classes,))} if classes else {}
+    return Spec(inputs={**facts, **inputs}, output=Output(head="sample", size=classes, loss="generation"), rows=rows)

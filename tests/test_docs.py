@@ -246,8 +246,8 @@ def test_blocks_say_what_they_are() -> None:
 
 def test_the_pipeline_page_in_the_readme_is_the_file() -> None:
     source = (ROOT / "src" / "lamina" / "pipeline.py").read_text("utf-8")
-    shown = next(b.text for b in blocks(README) if b.text.startswith("def run("))
-    assert shown.strip() == source[source.index("def run(") :].strip()
+    text = next(b.text for b in blocks(README) if b.text.startswith("def run("))
+    assert text.strip() == source[source.index("def run(") :].strip()
 
 
 def test_the_tree_in_the_readme_is_the_package() -> None:
@@ -270,8 +270,8 @@ def test_the_tree_in_the_readme_is_the_package() -> None:
 
 
 def test_the_recipe_in_the_readme_is_the_classic_one() -> None:
-    shown = next(b.text for b in blocks(README) if b.language == "yaml")
-    assert recipe.build(config.load_yaml(shown, "README")) == recipe.read(ROOT / "recipes" / "classic_fnn.yaml")
+    text = next(b.text for b in blocks(README) if b.language == "yaml")
+    assert recipe.build(config.load_yaml(text, "README")) == recipe.read(ROOT / "recipes" / "classic_fnn.yaml")
 
 
 # Tables are those of the code

@@ -63,11 +63,11 @@ def nested(flat: Rows) -> Rows:
     """`probabilities.yes` put back into `probabilities`."""
     result = []
     for row in flat:
-        told: dict[str, Any] = {}
+        facts: dict[str, Any] = {}
         for name, value in row.items():
             first, _, rest = name.partition(".")
-            told[first] = {**told.get(first, {}), rest: float(value)} if rest else value
-        result.append(told)
+            facts[first] = {**facts.get(first, {}), rest: float(value)} if rest else value
+        result.append(facts)
     return result
 
 

@@ -28,9 +28,9 @@ def customers(count: int, seed: int = 0) -> list[Row]:
     return [{name: value for name, value in row.items() if name != "remark"} for row in told(count, seed)]
 
 
-def ran(folder: Path, recipe: dict[str, Any], name: str = "run", **kept: Any) -> list[Row]:
+def ran(folder: Path, recipe: dict[str, Any], name: str = "run", **settings: Any) -> list[Row]:
     """All rows of a run by a recipe."""
-    return list(pipeline.run(build({**LINEAR, **recipe}), Run.create(folder / name), **kept))
+    return list(pipeline.run(build({**LINEAR, **recipe}), Run.create(folder / name), **settings))
 
 
 def at(rows: list[Row], stage: str) -> list[Row]:
@@ -208,10 +208,10 @@ def test_a_run_that_is_asked_to_stop_goes_on_where_it_was(tmp_path):
     path = write_csv(tmp_path / "c.csv", customers(100))
     recipe = {"data": str(path), "target": "left", "train": {"epochs": 4, "batch_size": 8}}
     ran(tmp_path, recipe, "whole")
-    asked = iter([False, True])
+    stops = iter([False, True])
     run = Run.create(tmp_path / "stopped")
     with pytest.raises(Interrupted, match="stopped and saved"):
-        list(pipeline.run(build({**LINEAR, **recipe}), run, stop=lambda: next(asked)))
+        list(pipeline.run(build({**LINEAR, **recipe}), run, stop=lambda: next(stops)))
     assert not run.bundle.exists()
     again = Run.resume(tmp_path / "stopped")
     list(pipeline.run(again.recipe(), again))
@@ -224,9 +224,9 @@ def test_a_run_that_is_asked_to_stop_goes_on_where_it_was(tmp_path):
 def test_other_data_than_a_run_began_with_is_refused(tmp_path):
     path = write_csv(tmp_path / "c.csv", customers(60))
     recipe = {"data": str(path), "target": "left"}
-    asked = iter([True])
+    stops = iter([True])
     with pytest.raises(Interrupted):
-        ran(tmp_path, recipe, stop=lambda: next(asked, True))
+        ran(tmp_path, recipe, stop=lambda: next(stops, True))
     write_csv(path, customers(60, seed=5))
     run = Run.resume(tmp_path / "run")
     with pytest.raises(DataError, match="the rows are not those this run started with"):

@@ -194,8 +194,8 @@ def test_nothing_from_data_is_ever_executed():
             if word in dotted:
                 assert (name, word) == ("config/yaml.py", "yaml.load"), f"{name}:{node.lineno} {word}"
             if word in ("np.load", "numpy.load"):
-                said = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
-                assert said.get("allow_pickle") == "False", f"{name}:{node.lineno} {word}"
+                settings = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+                assert settings.get("allow_pickle") == "False", f"{name}:{node.lineno} {word}"
             for keyword in node.keywords:
                 pickles = keyword.arg in ("allow_pickle", "shell") and ast.unparse(keyword.value) == "True"
                 assert not pickles, f"{name}:{node.lineno} {word}"

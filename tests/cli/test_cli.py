@@ -229,8 +229,8 @@ def test_rows_that_cannot_be_read_are_counted_and_kept_aside(churn_bundle, fresh
     done = lamina_("predict", churn_bundle, fresh, "-o", "a.csv", "--json")
     result = done.json
     assert (result["rows"], result["skipped"]) == (29, 1)
-    (lost,) = [json.loads(line) for line in Path(result["skipped_file"]).read_text().splitlines()]
-    assert (lost["line"], lost["file"]) == (5, str(fresh))
+    (skipped,) = [json.loads(line) for line in Path(result["skipped_file"]).read_text().splitlines()]
+    assert (skipped["line"], skipped["file"]) == (5, str(fresh))
     assert len(read(Path("a.csv"))) == 29
     assert "1 rows could not be read" in lamina_("predict", churn_bundle, fresh, "-o", "a.csv", "--overwrite").out
 

@@ -34,9 +34,9 @@ def test_a_mistake_is_answered_in_a_sentence_for_each_fault(answers, number):
 
 def test_the_page_of_errors_says_what_is_answered(answers):
     page = (mistakes.ROOT / "docs" / "errors.md").read_text("utf-8")
-    written, now = page.splitlines(), mistakes.page(answers).splitlines()
-    assert [(a, b) for a, b in zip(written, now, strict=False) if a != b] == []
-    assert len(written) == len(now)
+    lines, now = page.splitlines(), mistakes.page(answers).splitlines()
+    assert [(a, b) for a, b in zip(lines, now, strict=False) if a != b] == []
+    assert len(lines) == len(now)
 
 
 def test_words_of_other_tools_stand_for_settings_and_choices_that_there_are():

@@ -68,8 +68,8 @@ def test_inspect_lists_what_a_bundle_can_be_asked():
     operations = lamina_("inspect", IMAGES, "--json").json["operations"]
     assert [one["name"] for one in operations] == ["generate", "predict"]
     assert operations[1]["command"] == f"lamina predict {IMAGES} SOURCE -o OUTPUT"
-    shown = lamina_("inspect", IMAGES).out
-    assert all(one["summary"].split(".")[0] in " ".join(shown.split()) for one in operations)
+    text = lamina_("inspect", IMAGES).out
+    assert all(one["summary"].split(".")[0] in " ".join(text.split()) for one in operations)
 
 
 def test_help_says_that_a_bundle_may_have_verbs_of_its_own():

@@ -42,8 +42,8 @@ def written(folder: Path, count: int, grey: int, seed: int, suffix: str = ".png"
 
 
 def loaded(**places: Any) -> Any:
-    said = {name: [*map(str, p)] if isinstance(p, list) else str(p) for name, p in places.items()}
-    return data.load(build({"data": {"classes": said}}, trains=False).data)
+    settings = {name: [*map(str, p)] if isinstance(p, list) else str(p) for name, p in places.items()}
+    return data.load(build({"data": {"classes": settings}}, trains=False).data)
 
 
 def counted(found: Any) -> dict[str, int]:
@@ -125,8 +125,8 @@ def test_parts_count_where_every_class_has_them(home, tmp_path):
 def test_a_broken_image_of_a_class_is_named(home, tmp_path):
     shutil.copytree(home / "near", tmp_path / "made")
     (tmp_path / "made" / "deeper" / "007.png").write_bytes(b"\x89PNG\r\n\x1a\n cut")
-    said = {"real": str(home / "mixed" / "real"), "made": str(tmp_path / "made")}
-    experiment = experiment_of(build({"data": {"classes": said}}))
+    settings = {"real": str(home / "mixed" / "real"), "made": str(tmp_path / "made")}
+    experiment = experiment_of(build({"data": {"classes": settings}}))
     assert [Path(skipped.file).name for skipped in experiment.skipped_rows] == ["007.png"]
     assert experiment.counts()["used"] == 79
 

@@ -232,12 +232,12 @@ def test_a_file_without_rows_is_refused_with_a_sentence(tmp_path, name, content,
 
 def test_a_missing_file_a_directory_and_a_barren_pattern_say_what_to_do(tmp_path):
     (tmp_path / "train.csv").write_text("a,b\n1,2\n")
-    for path, said in {
+    for path, sentence in {
         "trian.csv": "Did you mean 'train.csv'?",
         "": "is a directory. Name a file in it",
         "*.parquet": "no file matches this pattern",
     }.items():
-        with pytest.raises(DataError, match=said.replace("?", r"\?")):
+        with pytest.raises(DataError, match=sentence.replace("?", r"\?")):
             data.load(files.Config(path=str(tmp_path / path)))
 
 
@@ -247,7 +247,7 @@ def test_a_ragged_row_is_quarantined_with_its_line_and_reason(tmp_path):
 
 
 def test_guesses_are_told_in_notes(tmp_path):
-    for content, said in {
+    for content, sentence in {
         b"1,x\n2,y\n": "no header found",
         b"a,a,\n1,2,3\n": "column 2 'a' as 'a_2', column 3 '' as 'column3'",
         b"a,b\n\xe9,1\n": "not valid UTF-8; read as cp1252",
@@ -256,7 +256,7 @@ def test_guesses_are_told_in_notes(tmp_path):
     }.items():
         notes = collected(tmp_path, content).notes
         assert len(notes) == 1
-        assert said in notes[0]
+        assert sentence in notes[0]
     assert collected(tmp_path, "a,b\n1,2\n").notes == ()
 
 
@@ -264,8 +264,8 @@ def test_names_are_given_to_a_file_without_header(tmp_path):
     assert collected(tmp_path, "1,x\n2,y\n", names=("n", "w")).table.to_pylist()[0] == {"n": "1", "w": "x"}
     assert collected(tmp_path, "n,w\n2,y\n", names=("n", "w")).table.num_rows == 1
     assert collected(tmp_path, "q,r\n2,y\n", names=("n", "w"), header=True).table.to_pylist() == [{"n": "2", "w": "y"}]
-    for names, said in ((("n", "w", "z"), "has 3 names, .* has 2 columns"), (("n", "n"), "a name of its own")):
-        with pytest.raises(DataError, match=said):
+    for names, sentence in ((("n", "w", "z"), "has 3 names, .* has 2 columns"), (("n", "n"), "a name of its own")):
+        with pytest.raises(DataError, match=sentence):
             collected(tmp_path, "1,x\n2,y\n", names=names)
 
 
@@ -584,7 +584,7 @@ def test_any_rows_of_python_values_are_a_table(rows):
 
 
 def test_what_is_no_table_is_refused_with_a_sentence():
-    for source, said in (
+    for source, sentence in (
         (3, "cannot read 'int' as a table"),
         ([1], "row 0 must be a dict"),
         (np.ones(3), "must have 2 dimensions"),
@@ -592,7 +592,7 @@ def test_what_is_no_table_is_refused_with_a_sentence():
         ({"a": [1], "b": [1, 2]}, r"equally long \(got a: 1, b: 2\)"),
         ({"a": np.ones((1, 2, 3, 4))}, "data.a: must have 1 or 2 dimensions"),
     ):
-        with pytest.raises(DataError, match=said):
+        with pytest.raises(DataError, match=sentence):
             arrays.table(source)
 
 

@@ -172,8 +172,8 @@ def test_a_hundred_thousand_files_are_listed_in_seconds(tmp_path):
 # arrays on disk
 
 
-def saved(path: Path, **found) -> Path:
-    np.savez(path, **found)
+def saved(path: Path, **settings) -> Path:
+    np.savez(path, **settings)
     return path
 
 
@@ -304,10 +304,10 @@ def rows(count: int = 24) -> list[dict]:
 
 def test_image_structs_of_a_parquet_file_stay_whole_and_class_codes_get_their_names(tmp_path):
     names = ["cat", "dog"]
-    told = {"info": {"features": {"image": {"_type": "Image"}, "label": {"names": names, "_type": "ClassLabel"}}}}
+    facts = {"info": {"features": {"image": {"_type": "Image"}, "label": {"names": names, "_type": "ClassLabel"}}}}
     labels = [i % 2 for i in range(24)] + [-1]
     table = pa.table({"image": pa.array([*rows(), None]), "label": pa.array(labels, pa.int64())})
-    table = table.replace_schema_metadata({"huggingface": json.dumps(told)})
+    table = table.replace_schema_metadata({"huggingface": json.dumps(facts)})
     pq.write_table(table.slice(0, 10), tmp_path / "train-00000-of-00002.parquet")
     pq.write_table(table.slice(10), tmp_path / "train-00001-of-00002.parquet")
     cfg = files.Config(path=str(tmp_path / "train-*.parquet"))

@@ -95,8 +95,8 @@ def test_validation_is_at_most_fifty_thousand_rows():
 
 
 def test_a_column_can_say_the_part():
-    said = ["Train", "train ", "VAL", "val", "Test", "train"] * 2
-    table = pa.table({"row": list(range(12)), "part": said})
+    words = ["Train", "train ", "VAL", "val", "Test", "train"] * 2
+    table = pa.table({"row": list(range(12)), "part": words})
     parts = split(table, ByColumn(name="part", validation="val"), None, 0)
     assert rows(parts) == [[0, 1, 5, 6, 7, 11], [2, 3, 8, 9], [4, 10]]
     assert parts.train.column_names == ["row"]
@@ -127,14 +127,14 @@ def test_other_values_of_the_part_column_are_listed():
 
 def test_what_cannot_be_split_is_refused_with_a_sentence():
     table = numbered("ab" * 20)
-    for args, said in (
+    for args, sentence in (
         ((numbered("ababababa"), Auto(), "y", 0), r"at least 10 rows \(got 9\)"),
         ((table, Auto(), "z", 0), "target: there is no column 'z'"),
         ((table, ByColumn(name="prat"), "y", 0), "split.name: there is no column 'prat'"),
         ((table, Stratified(), None, 0), "stratified needs a target"),
         ((numbered(range(40)), Stratified(), "y", 0), "no row is left for validation and test"),
     ):
-        with pytest.raises(DataError, match=said):
+        with pytest.raises(DataError, match=sentence):
             split(*args)
 
 

@@ -337,13 +337,13 @@ def test_unknown_paths_and_methods_are_told_in_the_same_shape(api):
 
 
 def test_request_ids_are_echoed_made_and_cleaned(api):
-    def sent(mark):
+    def request(mark):
         return ask(api, "GET", "/nothing", headers={"X-Request-Id": mark})
 
-    assert sent("job-7.a").headers["x-request-id"] == "job-7.a" == sent("job-7.a").json()["request_id"]
-    assert sent("<b>x y</b>").headers["x-request-id"] == "bxyb"
-    assert len(ask(api, "GET", "/nothing").headers["x-request-id"]) == 32 == len(sent("!").headers["x-request-id"])
-    assert len(sent("a" * 500).headers["x-request-id"]) == 64
+    assert request("job-7.a").headers["x-request-id"] == "job-7.a" == request("job-7.a").json()["request_id"]
+    assert request("<b>x y</b>").headers["x-request-id"] == "bxyb"
+    assert len(ask(api, "GET", "/nothing").headers["x-request-id"]) == 32 == len(request("!").headers["x-request-id"])
+    assert len(request("a" * 500).headers["x-request-id"]) == 64
 
 
 ANY_JSON = st.recursive(

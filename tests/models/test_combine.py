@@ -103,7 +103,7 @@ def test_tables_with_images_are_combined_and_others_are_not(names, kind):
 
 
 def test_settings_of_a_body_are_checked_with_their_place():
-    for said, word in (
+    for sentence, word in (
         ({"image": {"kind": "cnn", "widht": 8}}, "widht"),
         ({"image": "cnm"}, "Did you mean 'cnn'?"),
         ({"image": "linear"}, "linear lends no body. Use one of cnn, fnn"),
@@ -112,7 +112,7 @@ def test_settings_of_a_body_are_checked_with_their_place():
         ({"image": 3}, "write kind: and settings"),
     ):
         faults: list[str] = []
-        assert parse(combine.Config, {"kind": "combine", **said}, "model", faults) is None
+        assert parse(combine.Config, {"kind": "combine", **sentence}, "model", faults) is None
         assert any(word in fault and fault.startswith("model.") for fault in faults), faults
 
 

@@ -106,8 +106,8 @@ def test_the_jpeg_of_augmentation_is_that_of_the_library(channels, quality):
     theirs = cv2.imdecode(body, cv2.IMREAD_UNCHANGED).reshape(image.shape)[..., ::-1].astype(float)
     tensor = torch.from_numpy(image).permute(2, 0, 1)[None].float()
     mine = jpeg_compression.compress(tensor, torch.tensor([float(quality)]))[0].permute(1, 2, 0).numpy()
-    lost = np.abs(image - theirs).mean()
-    assert np.abs(mine - theirs).mean() < 0.3 * lost
+    error = np.abs(image - theirs).mean()
+    assert np.abs(mine - theirs).mean() < 0.3 * error
     assert np.abs(mine - theirs).mean() < 2
 
 

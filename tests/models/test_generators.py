@@ -101,8 +101,8 @@ def trained(name: str, sort: str, classes: str, precision: str = "fp32") -> tupl
 
 def asked(sort: str, classes: str, count: int, start: int = 0) -> dict[str, np.ndarray]:
     """What a generator is fed: noise, and a class for each."""
-    told = {"condition": (np.arange(count) % 3)[:, None]} if COUNTS[classes] else {}
-    return {"noise": sampling.noise(range(start, start + count), LATENT)} | told
+    facts = {"condition": (np.arange(count) % 3)[:, None]} if COUNTS[classes] else {}
+    return {"noise": sampling.noise(range(start, start + count), LATENT)} | facts
 
 
 def answers(model: Any, inputs: dict[str, np.ndarray]) -> np.ndarray:

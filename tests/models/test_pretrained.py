@@ -87,12 +87,12 @@ def folder(tmp_path_factory) -> Callable[[str], Path]:
                     if b.is_floating_point():
                         b.add_(torch.rand_like(b) * 0.1)
             network.save_pretrained(path)
-            told = {
+            facts = {
                 "size": {"height": SIDE, "width": SIDE},
                 "image_mean": [0.5, 0.4, 0.6],
                 "image_std": [0.2, 0.3, 0.25],
             }
-            (path / "preprocessor_config.json").write_text(json.dumps(told))
+            (path / "preprocessor_config.json").write_text(json.dumps(facts))
         return path
 
     return made
@@ -105,8 +105,8 @@ def cache(tmp_path, monkeypatch) -> Path:
 
 
 def fitted(name: object, out: Path, model: dict[str, Any] | None = None, **train: Any) -> lamina.Estimator:
-    said = {"kind": "pretrained", "name": str(name), **(model or {})}
-    return lamina.fit(stripes(120), "label", recipe={"model": said, "train": {**QUICK, **train}}, out=out)
+    settings = {"kind": "pretrained", "name": str(name), **(model or {})}
+    return lamina.fit(stripes(120), "label", recipe={"model": settings, "train": {**QUICK, **train}}, out=out)
 
 
 def spec(side: int = SIDE, channels: int = 3) -> Spec:
@@ -128,20 +128,20 @@ def images(count: int = 5, side: int = SIDE, channels: int = 3) -> np.ndarray:
 # .onnx files
 
 
-def network(**said: Any) -> onnx.ModelProto:
-    """A convolution, its mean and a classifier; `said` changes one thing about it."""
+def network(**settings: Any) -> onnx.ModelProto:
+    """A convolution, its mean and a classifier; `settings` changes one thing about it."""
     rng = np.random.default_rng(0)
-    last, rows, flat = said.get("last", False), said.get("rows", "rows"), said.get("flat", [0, -1])
+    last, rows, flat = settings.get("last", False), settings.get("rows", "rows"), settings.get("flat", [0, -1])
     stored = {
-        "filters": (rng.normal(size=(24, said.get("channels", 3), 5, 5)) * 0.3).astype(np.float32),
+        "filters": (rng.normal(size=(24, settings.get("channels", 3), 5, 5)) * 0.3).astype(np.float32),
         "flat": np.array(flat, np.int64),
         "matrix": (rng.normal(size=(24, 7)) * 0.5).astype(np.float32),
         "bias": (rng.normal(size=7) * 0.5).astype(np.float32),
     }
     tensors = [numpy_helper.from_array(v, k) for k, v in stored.items()]
     start = [helper.make_node("Transpose", ["pixels"], ["turned"], perm=[0, 3, 1, 2])] if last else []
-    start += said.get("nodes", [])
-    first = said.get("first") or ("turned" if last else "pixels")
+    start += settings.get("nodes", [])
+    first = settings.get("first") or ("turned" if last else "pixels")
     nodes = [
         *start,
         helper.make_node("Conv", [first, "filters"], ["maps"], strides=[2, 2]),
@@ -152,19 +152,19 @@ def network(**said: Any) -> onnx.ModelProto:
         helper.make_node("Add", ["product", "bias"], ["sum"]),
         helper.make_node("Softmax", ["sum"], ["shares"]),
     ]
-    if said.get("constants"):
+    if settings.get("constants"):
         nodes = [helper.make_node("Constant", [], [t.name], value=t) for t in tensors] + nodes
         tensors = []
-    channels = said.get("channels", 3)
-    shape = said.get("shape") or ([rows, SIDE, SIDE, channels] if last else [rows, channels, SIDE, SIDE])
+    channels = settings.get("channels", 3)
+    shape = settings.get("shape") or ([rows, SIDE, SIDE, channels] if last else [rows, channels, SIDE, SIDE])
     graph = helper.make_graph(
         nodes,
         "net",
-        [helper.make_tensor_value_info("pixels", said.get("type", TensorProto.FLOAT), shape)],
+        [helper.make_tensor_value_info("pixels", settings.get("type", TensorProto.FLOAT), shape)],
         [helper.make_tensor_value_info("shares", TensorProto.FLOAT, [rows, 7])],
         tensors,
     )
-    opsets = [helper.make_opsetid("", said.get("opset", 17)), *said.get("opsets", [])]
+    opsets = [helper.make_opsetid("", settings.get("opset", 17)), *settings.get("opsets", [])]
     return helper.make_model(graph, opset_imports=opsets, ir_version=8)
 
 

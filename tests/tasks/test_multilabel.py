@@ -269,8 +269,8 @@ def asked(model: lamina.Estimator, method: str, path: str, body: Any = None) -> 
 
 def test_a_server_answers_with_lists(found):
     (row,) = animals(1, seed=3)
-    told = asked(found, "POST", "/predict", {"rows": [{k: v for k, v in row.items() if k != "tags"}]})
-    assert told["predictions"][0]["prediction"] == found.predict([row])[0]["prediction"]
+    reply = asked(found, "POST", "/predict", {"rows": [{k: v for k, v in row.items() if k != "tags"}]})
+    assert reply["predictions"][0]["prediction"] == found.predict([row])[0]["prediction"]
     assert asked(found, "GET", "/schema")["classes"] == list(NAMES)
 
 
@@ -306,5 +306,5 @@ def test_labels_may_also_be_an_input(tmp_path):
     assert model.result["scores"]["accuracy"] > 0.9
     rows = [{"tags": ["dog", "cat"]}, {"tags": ["cat"]}]
     assert [answer["prediction"] for answer in model.predict(rows)] == ["yes", "no"]
-    told = asked(model, "POST", "/predict", {"columns": {"tags": ["dog|cat", "cat", 3]}})["predictions"]
-    assert [answer["prediction"] for answer in told] == ["yes", "no", "no"]
+    reply = asked(model, "POST", "/predict", {"columns": {"tags": ["dog|cat", "cat", 3]}})["predictions"]
+    assert [answer["prediction"] for answer in reply] == ["yes", "no", "no"]

@@ -378,8 +378,8 @@ def test_smoothing_and_weights_in_a_recipe_reach_the_network():
 def test_the_report_tells_of_a_rare_class_and_what_to_try(tmp_path):
     rng = np.random.default_rng(0)
     rows = [{"x": float(rng.normal()), "seen": "rare" if i % 40 == 0 else "usual"} for i in range(400)]
-    for said, told in (({}, True), ({"class_weight": "balanced"}, False)):
-        recipe = {"model": "linear", "train": {"epochs": 1}, "task": {"kind": "classification", **said}}
+    for setting, told in (({}, True), ({"class_weight": "balanced"}, False)):
+        recipe = {"model": "linear", "train": {"epochs": 1}, "task": {"kind": "classification", **setting}}
         run = lamina.fit(rows, "seen", recipe=recipe, out=tmp_path / str(told)).result["run"]
         notes = json.loads((Path(run) / "report.json").read_text())["data"]["notes"]
         (note,) = (note for note in notes if note.startswith("Rare classes: 'rare' (2."))

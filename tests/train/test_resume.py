@@ -208,10 +208,10 @@ def test_a_run_asked_to_stop_says_so_and_ends_in_the_same_bits(way, tmp_path):
     cfg = chosen(**sentence)
     single = network(name)
     run(single, cfg, None)
-    asked = iter([False] * 4 + [True] + [False] * 6 + [True])
+    stops = iter([False] * 4 + [True] + [False] * 6 + [True])
     for _ in range(2):
         with pytest.raises(Interrupted, match=r"stopped and saved at step \d+"):
-            list(fit.fit(network(name), TRAIN, HELD_OUT, cfg, home(tmp_path, lambda: next(asked))))
+            list(fit.fit(network(name), TRAIN, HELD_OUT, cfg, home(tmp_path, lambda: next(stops))))
     other = network(name, seed=5)
     run(other, cfg, tmp_path)
     same(other.state_dict(), single.state_dict())
@@ -307,17 +307,17 @@ def test_a_recipe_with_the_plan_of_a_budget_trains_the_same_network(tmp_path):
     sets = ["train.epochs=100000", "train.patience=100000", "model.width=16"]
     words = ["train", rows, "--target", "left", "--model", "fnn", *(word for one in sets for word in ("--set", one))]
     one, other = tmp_path / "one", tmp_path / "other"
-    code, _, said = service_tools.command(*words, "--budget", "0.5s", "--out", one)
-    assert code == 0, said
-    code, _, said = service_tools.command("train", one / "recipe.yaml", "--out", other)
-    assert code == 0, said
+    code, _, output = service_tools.command(*words, "--budget", "0.5s", "--out", one)
+    assert code == 0, output
+    code, _, output = service_tools.command("train", one / "recipe.yaml", "--out", other)
+    assert code == 0, output
     files, others = open_bundle(one / "bundle").files, open_bundle(other / "bundle").files
     assert files["weights.safetensors"] == others["weights.safetensors"]
     recipe = json.loads(files["training.json"])["recipe"]["train"]
     assert "budget" not in recipe and recipe["plan"][0][0] == 0
-    code, _, said = service_tools.command("train", one / "recipe.yaml", "--budget", "9s", "--out", tmp_path / "third")
+    code, _, output = service_tools.command("train", one / "recipe.yaml", "--budget", "9s", "--out", tmp_path / "third")
     assert code == 1
-    assert "the budget would be ignored. Take the plan away with --set train.plan=" in " ".join(said.split())
+    assert "the budget would be ignored. Take the plan away with --set train.plan=" in " ".join(output.split())
 
 
 # --- what a crash leaves behind
@@ -579,10 +579,10 @@ def finished(tmp_path_factory) -> Path:
     sets = ["model.width=16", "train.epochs=4", "train.ema=0.9", "model.dropout=0.2"]
     chosen_sets = [word for choice in sets for word in ("--set", choice)]
     out = folder / "run"
-    code, _, said = service_tools.command(
+    code, _, output = service_tools.command(
         "train", rows, "--target", "left", "--model", "fnn", *chosen_sets, "--out", out
     )
-    assert code == 0, said
+    assert code == 0, output
     return out
 
 
@@ -593,8 +593,8 @@ def test_a_run_killed_after_training_and_before_its_bundle_is_finished_by_resume
     (out / "DONE").unlink()
     (out / "report.html").unlink()
     (out / "bundle").rename(out / ".bundle-4194305")  # killed while the bundle was being written
-    code, _, said = service_tools.command("train", "--resume", out)
-    assert code == 0, said
+    code, _, output = service_tools.command("train", "--resume", out)
+    assert code == 0, output
     got = open_bundle(out / "bundle")
     for name in ("weights.safetensors", "model.onnx", "preprocess.json", "task.json"):
         assert got.files[name] == expected.files[name], name
@@ -630,9 +630,9 @@ def test_lines_that_are_not_of_a_run_are_left_out_of_its_record_and_said(finishe
     first, *rest = lines = (out / "rows.jsonl").read_bytes().splitlines(keepends=True)
     junk = foreign(lines)
     (out / "rows.jsonl").write_bytes(b"".join([first, *junk, *rest, *lines, rest[0][:30]]))
-    code, records, said = service_tools.command("train", "--resume", out)
-    assert code == 0, said
-    assert f"{len(junk) + len(lines)} lines are not of this run" in " ".join((records + said).split())
+    code, records, output = service_tools.command("train", "--resume", out)
+    assert code == 0, output
+    assert f"{len(junk) + len(lines)} lines are not of this run" in " ".join((records + output).split())
     report = json.loads((out / "report.json").read_text("utf-8"))
     assert [row["loss"] for row in report["training"]["rows"]] == [json.loads(line)["loss"] for line in lines]
 
@@ -685,12 +685,12 @@ def test_epoch_rows_are_neither_lost_nor_doubled_by_going_on(tmp_path):
 
 def test_going_on_with_a_finished_run_says_that_nothing_is_left_to_do(finished):
     before = {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
-    code, said, _ = service_tools.command("train", "--resume", finished)
+    code, output, _ = service_tools.command("train", "--resume", finished)
     assert code == 0
-    assert "is finished, there is nothing to go on with" in " ".join(said.split())
+    assert "is finished, there is nothing to go on with" in " ".join(output.split())
     assert {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()} == before
-    _, said, _ = service_tools.command("train", "--resume", finished, "--json")
-    assert json.loads(said)["bundle"] == str(finished / "bundle")
+    _, output, _ = service_tools.command("train", "--resume", finished, "--json")
+    assert json.loads(output)["bundle"] == str(finished / "bundle")
 
 
 @pytest.mark.parametrize("at", [1, 4])

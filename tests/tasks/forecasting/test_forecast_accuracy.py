@@ -16,13 +16,13 @@ from lamina.tasks.forecasting.state import Frequency
 BRIEF = {"epochs": 5}
 
 
-def days(values: np.ndarray, first: date = date(2022, 1, 3), **beside: Any) -> list[dict[str, Any]]:
-    return [{"day": (first + timedelta(days=i)).isoformat(), "y": float(v), **beside} for i, v in enumerate(values)]
+def days(values: np.ndarray, first: date = date(2022, 1, 3), **settings: Any) -> list[dict[str, Any]]:
+    return [{"day": (first + timedelta(days=i)).isoformat(), "y": float(v), **settings} for i, v in enumerate(values)]
 
 
 def learned(rows: list[dict[str, Any]], split: Any = None, **task: Any) -> lamina.Estimator:
-    said = {"split": split} if split else {}
-    return lamina.fit(rows, "y", recipe={"task": {"kind": "forecasting", **task}, "train": BRIEF, **said})
+    settings = {"split": split} if split else {}
+    return lamina.fit(rows, "y", recipe={"task": {"kind": "forecasting", **task}, "train": BRIEF, **settings})
 
 
 def weekly(count: int, seed: int = 0) -> np.ndarray:
@@ -46,17 +46,17 @@ def test_a_trend_is_continued_beyond_all_that_was_seen():
     line = 10 + 0.5 * np.arange(300)
     rng = np.random.default_rng(0)
     result = learned(days(line + 0.2 * rng.normal(size=300)), horizon=14, transform="none")
-    told = result.predict(days(line + 0.2 * rng.normal(size=300)))
+    predictions = result.predict(days(line + 0.2 * rng.normal(size=300)))
     beyond = 10 + 0.5 * np.arange(300, 314)
-    np.testing.assert_allclose([row["prediction"] for row in told], beyond, atol=1.0)
+    np.testing.assert_allclose([row["prediction"] for row in predictions], beyond, atol=1.0)
 
 
 def test_a_level_that_moved_after_training_does_no_harm():
     values, result = weekly(427), learned(days(weekly(300)), horizon=7)
     wrong = []
     for moved in (0.0, 1000.0):
-        told = result.predict(days(values[300:420] + moved, date(2022, 1, 3) + timedelta(days=300)))
-        wrong.append(np.array([row["prediction"] for row in told]) - values[420:] - moved)
+        predictions = result.predict(days(values[300:420] + moved, date(2022, 1, 3) + timedelta(days=300)))
+        wrong.append(np.array([row["prediction"] for row in predictions]) - values[420:] - moved)
     assert np.abs(wrong[0]).mean() < 4
     np.testing.assert_allclose(wrong[0], wrong[1], atol=0.05)
 
@@ -65,8 +65,8 @@ def test_quantiles_do_not_cross_and_hold_their_share():
     rng = np.random.default_rng(0)
     series = weekly(700) + rng.normal(size=700)
     result = learned(days(series[:600]), loss="pinball", horizon=7)
-    told = result.predict(days(series[:600]))
-    each = np.array([list(row["quantiles"].values()) for row in told])
+    predictions = result.predict(days(series[:600]))
+    each = np.array([list(row["quantiles"].values()) for row in predictions])
     assert (np.diff(each, axis=1) >= 0).all()
     assert (np.diff(each[:, [0, -1]], axis=1) > 1).all()
     assert 0.75 < (result.evaluate(days(series)) or {})["coverage"] <= 1.0
@@ -80,9 +80,9 @@ def test_series_of_very_different_scale_are_each_forecast_well_with_an_interval_
         for i, (name, scale) in enumerate(scales.items())
     }
     rows = [row for name, values in whole.items() for row in days(values[:140], series=name)]
-    told = learned(rows, series="series", horizon=7, transform="none").predict(rows)
+    predictions = learned(rows, series="series", horizon=7, transform="none").predict(rows)
     for name, values in whole.items():
-        own = [row for row in told if row["series"] == name]
+        own = [row for row in predictions if row["series"] == name]
         naive = np.abs(values[7:140] - values[:133]).mean()
         errors = np.abs(np.array([row["prediction"] for row in own]) - values[140:])
         widths = np.array([row["high"] - row["low"] for row in own]) / naive

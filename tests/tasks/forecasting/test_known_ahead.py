@@ -12,9 +12,9 @@ WEEK = 10 * np.sin(2 * np.pi * np.arange(7) / 7)
 DAYS = 500
 
 
-def rows(sold: np.ndarray, **known: np.ndarray) -> list[dict[str, Any]]:
+def rows(sold: np.ndarray, **settings: np.ndarray) -> list[dict[str, Any]]:
     days = (date(2021, 1, 4) + timedelta(days=i) for i in range(len(sold)))
-    columns = {"day": [day.isoformat() for day in days], **{n: v.tolist() for n, v in known.items()}}
+    columns = {"day": [day.isoformat() for day in days], **{n: v.tolist() for n, v in settings.items()}}
     return [dict(zip([*columns, "sold"], row, strict=True)) for row in zip(*columns.values(), sold, strict=True)]
 
 

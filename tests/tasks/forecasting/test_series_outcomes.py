@@ -204,8 +204,8 @@ def test_times_written_in_any_way_are_read_once_it_is_said_how():
     days = [datetime(2024, 1, 1) + timedelta(days=i) for i in range(60)]
     for form, whole in (("%d %b %Y", False), ("%Y%m%d", True)):
         rows = [{"t": int(d.strftime(form)) if whole else d.strftime(form), "y": float(d.weekday())} for d in days]
-        said = {"columns": {"t": {"kind": "time", "format": form}}, "task": {"kind": "forecasting", "horizon": 3}}
-        result = lamina.fit(rows, "y", recipe={**said, **QUICK})
+        settings = {"columns": {"t": {"kind": "time", "format": form}}, "task": {"kind": "forecasting", "horizon": 3}}
+        result = lamina.fit(rows, "y", recipe={**settings, **QUICK})
         assert [row["t"] for row in result.predict(rows)] == [days[-1] + timedelta(days=i) for i in (1, 2, 3)]
 
 
@@ -517,8 +517,8 @@ def test_a_test_file_of_later_rows_is_read_and_its_bad_rows_are_named(tmp_path):
     data = {"path": str(tmp_path / "a.csv"), "test": str(tmp_path / "b.csv")}
     recipe = build({"data": data, "target": "Passengers", "task": TASK})
     case = collect(recipe, read(recipe.data))
-    (lost,) = case.skipped_rows
-    assert (lost.file, lost.line) == (str(tmp_path / "b.csv"), 12)
+    (skipped,) = case.skipped_rows
+    assert (skipped.file, skipped.line) == (str(tmp_path / "b.csv"), 12)
     assert case.counts()["read"] == 144
 
 

@@ -128,10 +128,10 @@ def test_python_http_and_files_give_one_forecast(case, tmp_path):
     for source in ("rows.csv", "rows.jsonl", "rows.parquet"):
         for output in ("out.jsonl", "out.parquet", "out.csv"):
             (tmp_path / output).unlink(missing_ok=True)
-            told = batch.run(
+            summary = batch.run(
                 estimator.predictor, "predict", files.Config(path=str(tmp_path / source)), None, tmp_path / output
             )
-            assert told["rows"] == len(expected)
+            assert summary["rows"] == len(expected)
         lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
         np.testing.assert_allclose(numbers(lines), numbers(expected), **CLOSE)
         table = pyarrow.parquet.read_table(tmp_path / "out.parquet").to_pylist()
@@ -330,8 +330,8 @@ def test_rows_skipped_are_named_and_notes_are_told(months, tmp_path):
     rows.to_csv(tmp_path / "rows.csv", index=False)
     source = files.Config(path=str(tmp_path / "rows.csv"))
     result = batch.run(months.predictor, "predict", source, None, tmp_path / "new" / "out.csv")
-    (lost,) = result["skipped_rows"]
-    assert (lost["line"], lost["column"]) == (7, "Month")
+    (skipped,) = result["skipped_rows"]
+    assert (skipped["line"], skipped["column"]) == (7, "Month")
     assert any("1 rows were left out" in note for note in result["notes"])
     with pytest.raises(DataError, match="--keep: these results are not one for each row"):
         batch.run(months.predictor, "predict", source, None, tmp_path / "o.csv", ["Month"])

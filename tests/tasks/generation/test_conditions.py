@@ -97,8 +97,8 @@ def test_several_conditions_have_to_hold_together_and_may_be_values_by_column(le
 
 
 def test_a_condition_on_the_class_is_the_label(left, plans):
-    for said in ("left=yes", "left!=no", {"left": "yes"}):
-        assert left.generate(20, seed=2, where=said).equals(left.generate(20, seed=2, label="yes"))
+    for condition in ("left=yes", "left!=no", {"left": "yes"}):
+        assert left.generate(20, seed=2, where=condition).equals(left.generate(20, seed=2, label="yes"))
     every = plans.generate(1024, seed=2)
     others = every.filter(pc.not_equal(every["plan"], "basic"))
     assert 100 < others.num_rows < 1000

@@ -93,8 +93,8 @@ def test_real_images_score_like_held_out_ones_and_noise_below_them(image_generat
 def test_an_image_of_another_class_than_is_told_scores_lower(image_generator):
     real, names = fresh(120)
     wrong = np.array(CLASSES)[(codes(120, 9) + 1) % 3]
-    told, mistold = (column(image_generator.predict(rows_of(real, settings))) for settings in (names, wrong))
-    assert np.median(mistold) < np.median(told)
+    predictions, mistold = (column(image_generator.predict(rows_of(real, settings))) for settings in (names, wrong))
+    assert np.median(mistold) < np.median(predictions)
 
 
 def test_neither_neighbours_nor_their_number_change_a_score(image_generator, row_generator):
@@ -118,9 +118,9 @@ def test_a_class_that_is_not_told_or_that_nobody_knows_is_the_one_that_fits_best
     untold = image_generator.predict(list(real))
     unknown = image_generator.predict([{"image": p, "class": "sideways"} for p in real])
     missing = image_generator.predict([{"image": p, "class": None} for p in real])
-    told = image_generator.predict(rows_of(real, names))
+    predictions = image_generator.predict(rows_of(real, names))
     assert untold == unknown == missing
-    assert np.allclose(column(told, "raw"), column(untold, "raw")), "these classes are easily told"
+    assert np.allclose(column(predictions, "raw"), column(untold, "raw")), "these classes are easily told"
     assert 0.3 < column(untold).mean() < 0.7, "they are compared with held-out ones whose class was not told either"
 
 
@@ -158,8 +158,8 @@ def test_a_folder_of_images_is_scored_by_file_and_a_broken_one_skipped(image_gen
         assert float(facts[f"{i:02}.png"]["score"]) == pytest.approx(row["score"], abs=1e-4)
     assert float(facts["large.png"]["raw"]) == pytest.approx(expected[0]["raw"], abs=0.05)
     assert set(facts) == {*(f"{i:02}.png" for i in range(12)), "large.png"}
-    (lost,) = (json.loads(line) for line in (tmp_path / "scores.csv.skipped.jsonl").read_text().splitlines())
-    assert lost["file"].endswith("cut.png") and "cut short" in lost["reason"]
+    (skipped,) = (json.loads(line) for line in (tmp_path / "scores.csv.skipped.jsonl").read_text().splitlines())
+    assert skipped["file"].endswith("cut.png") and "cut short" in skipped["reason"]
 
 
 def test_an_archive_of_arrays_and_a_table_of_rows_are_scored_from_files(image_generator, row_generator, tmp_path):

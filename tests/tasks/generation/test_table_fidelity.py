@@ -73,8 +73,8 @@ def _folder(tmp_path_factory) -> None:
 
 
 def fitted(name: str, recipe: dict[str, Any], task: str = "generation") -> lamina.Estimator:
-    said = recipe | {"task": task}
-    return lamina.fit(people(), "bought", recipe=said, out=_RUNS["folder"] / name)
+    settings = recipe | {"task": task}
+    return lamina.fit(people(), "bought", recipe=settings, out=_RUNS["folder"] / name)
 
 
 def test_rows_come_back_from_their_numbers():
@@ -259,8 +259,8 @@ def test_a_table_without_a_class_is_made_too():
 CLASSIFY = {"model": {"kind": "fnn", "width": 16, "depth": 1, "members": 1}, "train": {"epochs": 4, "batch_size": 64}}
 
 
-def mixed(name: str, path: Path, **said: Any) -> lamina.Estimator:
-    recipe = CLASSIFY | {"train": CLASSIFY["train"] | {"augment_with": str(path), **said}}
+def mixed(name: str, path: Path, **settings: Any) -> lamina.Estimator:
+    recipe = CLASSIFY | {"train": CLASSIFY["train"] | {"augment_with": str(path), **settings}}
     return fitted(name, recipe, "classification")
 
 
