@@ -62,9 +62,9 @@ def main() -> None:
             folder, table = Path(name), options.data.is_dir()
             data = lines(options.data, seed, folder) if table else images(options.data, seed, folder, options.each)
             data += ["--seed", str(seed)]
-            made = folder / "made"
-            train([*data, "--task", "generation", "--model", options.model, "--out", str(made)])
-            more = ["--set", f"train.augment_with={made}", "--set", f"train.augment_share={options.share}"]
+            run = folder / "generator"
+            train([*data, "--task", "generation", "--model", options.model, "--out", str(run)])
+            more = ["--set", f"train.augment_with={run}", "--set", f"train.augment_share={options.share}"]
             result = train([*data, *more, "--out", str(folder / "mixed")])
         facts = result["augmented"]
         named = {

@@ -43,9 +43,9 @@ def main() -> None:
     for part, examples in arrays.items():
         some = np.sort(rng.permutation(len(examples.target))[:MOST])
         real[part] = np.asarray(examples.inputs[name][some]), np.asarray(examples.target)[some]
-    asked, model = sampling.sample_codes(MOST, state, rng), models.choice(recipe.model, spec)
+    sample_codes, model = sampling.sample_codes(MOST, state, rng), models.choice(recipe.model, spec)
     inputs = {"noise": rng.standard_normal((MOST, model.latent)).astype(np.float32)}
-    inputs |= {"condition": asked[:, None]} if state.classes else {}
+    inputs |= {"condition": sample_codes[:, None]} if state.classes else {}
     for which in ("model", "ema", "best"):
         weights = {k.partition("/")[2]: v for k, v in result[0].items() if k.startswith(f"{which}/")}
         if not weights:
@@ -66,7 +66,7 @@ def main() -> None:
         own = discriminator_scores.Discriminator(run, name, state, np.array(calibration.medians))
         test, untold = own.raw(*real["test"]), np.full(MOST, -1)
         facts = {
-            "test from made": auc(test, own.raw(fake, asked)),
+            "test from made": auc(test, own.raw(fake, sample_codes)),
             "not told": auc(own.raw(real["test"][0], untold[: len(test)]), own.raw(fake, untold)),
             "training from test": auc(own.raw(*real["train"]), test),
             "training from validation": auc(own.raw(*real["train"]), own.raw(*real["validation"])),
@@ -75,9 +75,9 @@ def main() -> None:
             facts |= strange(own, *real["test"], test)
         if which == "best" and choice.other and not state.columns:
             generated = load(choice.other).generate(
-                MOST, 7, [state.classes[k] for k in asked] if state.classes else None
+                MOST, 7, [state.classes[k] for k in sample_codes] if state.classes else None
             )
-            facts["test from another generator's"] = auc(test, own.raw(generated, asked))
+            facts["test from another generator's"] = auc(test, own.raw(generated, sample_codes))
         print(which, ", ".join(f"{key} {value:.3f}" for key, value in facts.items()))
 
 

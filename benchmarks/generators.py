@@ -79,26 +79,26 @@ def main() -> None:
     test = examiner.predict(real["test"][:COMPARED]).features
     count = len(test)
 
-    def told(who: str, images: np.ndarray, asked: np.ndarray, seconds: float | None) -> None:
+    def report(who: str, images: np.ndarray, targets: np.ndarray, seconds: float | None) -> None:
         seen = examiner.predict(images)
         classes = seen.probabilities.argmax(1)
         counts = np.bincount(classes[:COUNTED], minlength=len(state.classes))
         memory = memorization.measure(images, real["test"], real["train"])
         took = "" if seconds is None else f"   {seconds:.0f} s in all"
-        print(f"{who:10} Frechet {frechet(test, seen.features):8.3f}   as asked {np.mean(classes == asked):.1%}   "
+        print(f"{who:10} Frechet {frechet(test, seen.features):8.3f}   as asked {np.mean(classes == targets):.1%}   "
               f"classes of {COUNTED:,}: {' '.join(map(str, counts))}   nearest training image "
               f"{np.median(memory.samples):.1f} (real {np.median(memory.held_out):.1f}), closer than any real one "
               f"{memory.closer:.1%}{took}", flush=True)  # fmt: skip
-        order = np.argsort(asked[: COLUMNS * 30], kind="stable")
-        first = [order[asked[order] == code][:COLUMNS] for code in range(len(state.classes))]
+        order = np.argsort(targets[: COLUMNS * 30], kind="stable")
+        first = [order[targets[order] == code][:COLUMNS] for code in range(len(state.classes))]
         sheet(images[np.concatenate([rows for rows in first if len(rows) == COLUMNS])], out / f"{who}.png")
 
     held_out = np.random.default_rng(0).permutation(len(real["validation"]))[:count]
-    told("real", real["validation"][held_out], codes["validation"][held_out], None)
+    report("real", real["validation"][held_out], codes["validation"][held_out], None)
     for kind, (estimator, seconds) in result.items():
-        asked = sampling.sample_codes(count, state, np.random.default_rng(options.seed))
-        generated = estimator.generate(count, options.seed, [state.classes[code] for code in asked])
-        told(kind, generated, asked, seconds)
+        targets = sampling.sample_codes(count, state, np.random.default_rng(options.seed))
+        generated = estimator.generate(count, options.seed, [state.classes[code] for code in targets])
+        report(kind, generated, targets, seconds)
     print(f"sheets in {out}")
 
 

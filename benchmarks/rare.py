@@ -79,7 +79,7 @@ def main(data: Path, models: list[str], seeds: int) -> None:
                 call = [sys.executable, "-m", "lamina", "train", *words]
                 done = json.loads(subprocess.run(call, check=True, capture_output=True, text=True).stdout)
                 like = done["synthetic_rows"]
-                learned = {name: round(value, 4) for name, value in like["trained_on"]["made"].items()}
+                learned = {name: round(value, 4) for name, value in like["trained_on"]["generated"].items()}
                 print(model, seed, scores(done["bundle"], real), learned, round(like["column_distance"], 4), flush=True)
 
 

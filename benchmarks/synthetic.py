@@ -24,7 +24,7 @@ LIKE = {
 }
 
 
-def made(data: Path, model: str, seed: int, out: Path) -> tuple[dict, float]:
+def report_of(data: Path, model: str, seed: int, out: Path) -> tuple[dict, float]:
     """What the report of one run says of the rows made, and the seconds of the whole process."""
     files = [str(data / "adult/adult-train.csv"), "--test", str(data / "adult/adult-test.csv"), "--target", "-1"]
     words = [*files, "--task", "generation", "--model", model, "--seed", str(seed), "--out", str(out), "--json"]
@@ -44,8 +44,11 @@ def main(data: Path, models: list[str], seeds: int) -> None:
         for seed in range(seeds):
             result = {}
             for model in models:
-                result, seconds = made(data, model, seed, Path(scratch) / f"{model}{seed}")
-                print(line(f"{model} {seed}", result["trained_on"]["made"], result, f"   {seconds:.0f} s"), flush=True)
+                result, seconds = report_of(data, model, seed, Path(scratch) / f"{model}{seed}")
+                print(
+                    line(f"{model} {seed}", result["trained_on"]["generated"], result, f"   {seconds:.0f} s"),
+                    flush=True,
+                )
             print(line(f"SMOTE {seed}", result["trained_on"]["smote"], result["smote"]))
             print(line(f"real {seed}", result["trained_on"]["real"], result["held"]), flush=True)
 

@@ -320,7 +320,7 @@ def spec_of(loss: str = "cross_entropy", size: int = 3, **more: Input) -> Spec:
 NUMBERS = Input(kind="number", shape=(2,), dtype="float32", edges=((0.0, 1.0),) * 2)
 
 
-def made(spec: Spec, **settings: Any) -> Any:
+def built(spec: Spec, **settings: Any) -> Any:
     return models.build(plugin("models", "cnn").Config(**{"width": 16, "members": 2, **settings}), spec, 0)
 
 
@@ -344,7 +344,7 @@ def test_series_are_given_to_cnn_and_forecasts_are_not():
 def test_how_far_a_series_is_padded_changes_no_answer(steps):
     spec = spec_of()
     spec = spec.model_copy(update={"inputs": {"series0": Input(kind="series", shape=(steps, 2), dtype="float32")}})
-    model = made(spec)
+    model = built(spec)
     for _ in range(3):  # so that batch norm has seen both long and short ones
         model.train()
         batch = torch.cat([padded(4, steps), padded(4, steps - 9, behind=9, seed=1)])
@@ -373,7 +373,7 @@ def test_series_of_several_columns_and_what_stands_beside_them_all_count(loss):
     more = Input(kind="series", shape=(7, 1), dtype="float32")
     category = Input(kind="category", shape=(1,), dtype="int64", sizes=(4,))
     spec = spec_of(loss, 1 if loss == "mse" else 3, number0=NUMBERS, series1=more, category0=category)
-    model = made(spec)
+    model = built(spec)
     inputs = {"series0": padded(8, 20), "series1": padded(8, 5, 1, behind=2), "number0": torch.randn(8, 2),
               "category0": torch.arange(8).view(8, 1) % 4}  # fmt: skip
     for value in inputs.values():
@@ -402,7 +402,7 @@ def test_the_graph_of_any_length_and_mixture_agrees_with_the_network(steps):
     spec = spec_of(number0=NUMBERS, series1=more).model_copy(
         update={"inputs": {"number0": NUMBERS, "series0": series, "series1": more}}
     )
-    model = made(spec, width=8).eval()
+    model = built(spec, width=8).eval()
     inputs = {"series0": padded(6, steps - 3, behind=3), "series1": padded(6, 7, 1), "number0": torch.randn(6, 2)}
     fed = {name: value.numpy() for name, value in inputs.items()}
     graph, why = export.onnx(model, fed)
@@ -422,13 +422,13 @@ def models_batch(inputs: dict[str, torch.Tensor], target: torch.Tensor) -> Any:
 
 def test_settings_of_images_are_refused_for_series_and_the_other_way_round():
     with pytest.raises(RecipeError, match=r"model.test_time_augmentation: is for images"):
-        made(spec_of(), views="flips")
+        built(spec_of(), views="flips")
     images = Spec(
         inputs={"image0": Input(kind="image", shape=(8, 8, 1), dtype="uint8", mean=(0.5,), std=(0.2,))},
         output=Output(head="value", size=1, loss="mse"),
     )
     with pytest.raises(RecipeError, match=r"model.members: is for series"):
-        made(images)
+        built(images)
 
 
 def test_the_nearest_series_is_a_baseline_and_says_how_often_it_is_right():
@@ -466,7 +466,7 @@ def waves_run(tmp_path_factory) -> lamina.Estimator:
 
 
 @pytest.fixture(scope="module")
-def asked() -> list[dict[str, Any]]:
+def requests() -> list[dict[str, Any]]:
     rows = [{"signal": cell} for cell in waves(12, seed=9)["signal"]]
     rows[0] = {"signal": rows[0]["signal"] * 3}
     rows[1] = {"signal": [None, *rows[1]["signal"][1:5]]}
@@ -503,21 +503,21 @@ def post(api: Any, **request: Any) -> httpx.Response:
     return asyncio.run(send())
 
 
-def test_python_files_the_graph_and_http_give_one_answer(waves_run, asked, tmp_path):
+def test_python_files_the_graph_and_http_give_one_answer(waves_run, requests, tmp_path):
     from typer.testing import CliRunner
 
-    expected = waves_run.predict(asked)
+    expected = waves_run.predict(requests)
     predictor = waves_run.predictor
     assert predictor.bundle.model.runtime == "onnx"
-    near([waves_run.predict([row])[0] for row in asked], expected)
-    lists = [row["signal"] for row in asked[:12]]
+    near([waves_run.predict([row])[0] for row in requests], expected)
+    lists = [row["signal"] for row in requests[:12]]
     arguments = [None if one is None else np.array([NAN if v is None else v for v in one]) for one in lists]
     near(waves_run.predict([{"signal": one} for one in arguments]), expected[:12])
     near(pa.Table.from_pydict(waves_run.predict({"signal": arguments})).to_pylist(), expected[:12])
 
     api = app(predictor)
-    near(post(api, json={"rows": asked}).json()["predictions"], expected)
-    near(post(api, json={"columns": {"signal": [row["signal"] for row in asked]}}).json()["predictions"], expected)
+    near(post(api, json={"rows": requests}).json()["predictions"], expected)
+    near(post(api, json={"columns": {"signal": [row["signal"] for row in requests]}}).json()["predictions"], expected)
 
     pa.parquet.write_table(pa.table({"signal": pa.array(lists, pa.list_(pa.float64()))}), tmp_path / "rows.parquet")
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps({"signal": one}) + "\n" for one in lists))
@@ -530,7 +530,7 @@ def test_python_files_the_graph_and_http_give_one_answer(waves_run, asked, tmp_p
         assert done.exit_code == 0, done.output
         near([json.loads(line) for line in out.read_text().splitlines()], expected[:12])
 
-    inputs = predictor.encode(arrays.table([row for row in asked if row["signal"] is not None]))
+    inputs = predictor.encode(arrays.table([row for row in requests if row["signal"] is not None]))
     graph = onnx_runtime(predictor.bundle.files["model.onnx"])(inputs)["target"]
     config, spec = predictor.bundle.model.config, predictor.bundle.model.spec
     weights = predictor.bundle.files["weights.safetensors"]
@@ -599,12 +599,12 @@ def test_a_number_is_answered_for_series_beside_other_columns(tmp_path):
     size = rng.normal(size=120)
     price = signal[:, :, 0].mean(1) * 4 + size
     rows = {"signal": signal, "size": size, "town": ["a", "b", "c"] * 40, "price": price}
-    made = lamina.fit(
+    model = lamina.fit(
         rows, "price", recipe={**QUICK, "train": {"epochs": 15, "batch_size": 8, "threads": 1}}, out=tmp_path / "run"
     )
-    assert made.predictor.bundle.model.kind == "cnn"
-    assert made.result["scores"]["r2"] > 0.5
-    assert set(made.result["baselines"]) == {"mean", "ridge", "gradient_boosting"}
+    assert model.predictor.bundle.model.kind == "cnn"
+    assert model.result["scores"]["r2"] > 0.5
+    assert set(model.result["baselines"]) == {"mean", "ridge", "gradient_boosting"}
 
 
 def test_a_wide_and_a_long_file_train_by_one_command(tmp_path):

@@ -99,7 +99,7 @@ def trained(name: str, sort: str, classes: str, precision: str = "fp32") -> tupl
     return model, before, [row for row in rows if row["at"] == "epoch"]
 
 
-def asked(sort: str, classes: str, count: int, start: int = 0) -> dict[str, np.ndarray]:
+def request_inputs(sort: str, classes: str, count: int, start: int = 0) -> dict[str, np.ndarray]:
     """What a generator is fed: noise, and a class for each."""
     facts = {"condition": (np.arange(count) % 3)[:, None]} if COUNTS[classes] else {}
     return {"noise": sampling.noise(range(start, start + count), LATENT)} | facts
@@ -198,18 +198,18 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(name, sort
 @each
 def test_the_exported_graph_makes_what_the_network_makes(name, sort, classes):
     model, *_ = trained(name, sort, classes)
-    graph, reason = onnx_export.onnx(models.served(model)["model"], asked(sort, classes, 24))
+    graph, reason = onnx_export.onnx(models.served(model)["model"], request_inputs(sort, classes, 24))
     assert graph is not None, reason
     run = onnx_runtime(graph)
     for count in (1, 2, 7, 40):
-        inputs = asked(sort, classes, count, start=100)
+        inputs = request_inputs(sort, classes, count, start=100)
         expected, (result,) = answers(model, inputs), run(inputs).values()
         assert np.abs(result - expected).max() <= 1e-4 * max(1.0, float(np.abs(expected).max()))
 
 
 @each
 def test_images_have_the_shape_and_range_of_the_originals_and_rows_the_width(name, sort, classes):
-    result = answers(trained(name, sort, classes)[0], asked(sort, classes, 20))
+    result = answers(trained(name, sort, classes)[0], request_inputs(sort, classes, 20))
     if sort == "rows":
         assert result.shape in ((20, sum(BLOCKS)), (20, sum(BLOCKS) + BLOCKS.count(1)))  # with the spread of each way
     else:
@@ -219,7 +219,7 @@ def test_images_have_the_shape_and_range_of_the_originals_and_rows_the_width(nam
 
 @each
 def test_neither_neighbours_nor_batch_size_change_what_is_made(name, sort, classes):
-    model, inputs = trained(name, sort, classes)[0], asked(sort, classes, 17)
+    model, inputs = trained(name, sort, classes)[0], request_inputs(sort, classes, 17)
     together = answers(model, inputs)
     single = np.concatenate([answers(model, {k: v[i : i + 1] for k, v in inputs.items()}) for i in range(17)])
     np.testing.assert_allclose(single, together, rtol=1e-4, atol=1e-2 if sort != "rows" else 1e-4)
@@ -227,7 +227,7 @@ def test_neither_neighbours_nor_batch_size_change_what_is_made(name, sort, class
 
 @each
 def test_other_noise_makes_something_else(name, sort, classes):
-    inputs = asked(sort, classes, 2)
+    inputs = request_inputs(sort, classes, 2)
     inputs = {k: np.repeat(v[:1], 2, axis=0) if k == "condition" else v for k, v in inputs.items()}
     one, other = answers(trained(name, sort, classes)[0], inputs)
     assert np.abs(one - other).max() > 1e-3
@@ -240,7 +240,7 @@ def test_weights_read_back_make_the_same(name, sort, classes):
     config = choice(name, spec).model_dump(mode="json")
     weights = save({k: v.contiguous() for k, v in model.state_dict().items()})
     run = models.runtime(name, config, spec.model_copy(update={"rows": 0}), weights)
-    inputs = asked(sort, classes, 9)
+    inputs = request_inputs(sort, classes, 9)
     assert np.array_equal(next(iter(run(inputs).values())), answers(model, inputs))
 
 
@@ -344,7 +344,7 @@ def test_a_class_of_images_that_is_asked_for_is_made(name, sort, classes):
     height = SHAPES[sort][0]
     third = height // 3
     for k in range(3):
-        inputs = asked(sort, classes, 60) | {"condition": np.full((60, 1), k)}
+        inputs = request_inputs(sort, classes, 60) | {"condition": np.full((60, 1), k)}
         result = answers(model.eval(), inputs)
         bands = [result[:, height - (i + 1) * third : height - i * third].mean((1, 2, 3)) for i in range(3)]
         assert (np.argmax(bands, axis=0) == k).mean() > 0.5  # by chance a third

@@ -256,7 +256,7 @@ def test_a_file_of_answers_reads_back_as_labels(found, tmp_path):
     ]
 
 
-def asked(model: lamina.Estimator, method: str, path: str, body: Any = None) -> Any:
+def reply_of(model: lamina.Estimator, method: str, path: str, body: Any = None) -> Any:
     """What a server of the model answers to one request."""
 
     async def answer() -> httpx.Response:
@@ -269,9 +269,9 @@ def asked(model: lamina.Estimator, method: str, path: str, body: Any = None) -> 
 
 def test_a_server_answers_with_lists(found):
     (row,) = animals(1, seed=3)
-    reply = asked(found, "POST", "/predict", {"rows": [{k: v for k, v in row.items() if k != "tags"}]})
+    reply = reply_of(found, "POST", "/predict", {"rows": [{k: v for k, v in row.items() if k != "tags"}]})
     assert reply["predictions"][0]["prediction"] == found.predict([row])[0]["prediction"]
-    assert asked(found, "GET", "/schema")["classes"] == list(NAMES)
+    assert reply_of(found, "GET", "/schema")["classes"] == list(NAMES)
 
 
 def test_images_have_several_labels_too(tmp_path):
@@ -306,5 +306,5 @@ def test_labels_may_also_be_an_input(tmp_path):
     assert model.result["scores"]["accuracy"] > 0.9
     rows = [{"tags": ["dog", "cat"]}, {"tags": ["cat"]}]
     assert [answer["prediction"] for answer in model.predict(rows)] == ["yes", "no"]
-    reply = asked(model, "POST", "/predict", {"columns": {"tags": ["dog|cat", "cat", 3]}})["predictions"]
+    reply = reply_of(model, "POST", "/predict", {"columns": {"tags": ["dog|cat", "cat", 3]}})["predictions"]
     assert [answer["prediction"] for answer in reply] == ["yes", "no", "no"]

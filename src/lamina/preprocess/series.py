@@ -30,7 +30,7 @@ ENOUGH = 0.95
 FEWEST, FEWEST_WHOLE = 4, 8  # numbers of a typical cell: fewer are coordinates, and whole ones codes
 BLOCK = 1 << 21  # numbers encoded at once
 MOST_APART = 1e6  # training deviations, beyond which a number is cut off
-EXAMPLE_STEPS = 256  # steps of a made-up series at most
+EXAMPLE_STEPS = 256  # steps of an example at most
 
 
 class Config(ColumnConfig):

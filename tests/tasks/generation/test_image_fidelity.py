@@ -206,7 +206,7 @@ def test_a_run_dropped_at_random_steps_ends_in_the_same_bits(way, tmp_path, monk
 
     def going(folder, seed=0):
         model = built(way, spec_of((8, 8, 1)), seed)[0]
-        preview = settings.Preview(request, lambda made: "") if folder == "dropped" else None
+        preview = settings.Preview(request, lambda values: "") if folder == "dropped" else None
         validate = lambda outputs, target: monitor.validate(outputs)  # noqa: E731
         hooks = fit.Hooks(validate, 7, tmp_path / folder, preview=preview)
         return model, fit.fit(model, own, others, cfg, hooks)
